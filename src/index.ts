@@ -1,0 +1,3 @@
+// What a plug-in user imports.
+
+export { FEATURES } from './features/schema.js'
