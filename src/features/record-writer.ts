@@ -1,0 +1,95 @@
+// Records as lines of text: CSV and NDJSON, the two forms that `extract` writes.
+import { FEATURES } from './schema.js'
+import type { FeatureValues } from './schema.js'
+
+/** A record with what identifies it among the others of its capture. */
+export interface ExtractedRecord {
+  /** Number of the frame in its capture, from 1. */
+  frame: number
+  /** Epoch seconds of the frame. */
+  seconds: number
+  /** Nanoseconds within the second. */
+  nanoseconds: number
+  values: FeatureValues
+}
+
+/** Turns records into lines, line ends included. */
+export interface RecordWriter {
+  /** What stands before the first record: the names of the columns, or nothing. */
+  readonly header: string
+  /** One record; `file` is written only where the writer was made for several files. */
+  line(record: ExtractedRecord, file: string): string
+}
+
+/** Names of the forms. */
+export type RecordFormat = 'csv' | 'ndjson'
+
+const NANOSECONDS_PER_MICROSECOND = 1000
+/** Decimals of a time in a capture of microseconds, and of one of nanoseconds. */
+const MICROSECOND_DECIMALS = 6
+const NANOSECOND_DECIMALS = 9
+
+/** A writer of `format`; with `manyFiles` each record begins with its file's name. */
+export function recordWriter (format: RecordFormat, manyFiles: boolean): RecordWriter {
+  return format === 'csv' ? csvWriter(manyFiles) : ndjsonWriter(manyFiles)
+}
+
+function csvWriter (manyFiles: boolean): RecordWriter {
+  const names = ['frame', 'time', ...FEATURES.map(column => column.name)]
+  return {
+    header: `${(manyFiles ? ['file', ...names] : names).join(',')}\n`,
+    line (record, file) {
+      let line = manyFiles ? `${quoted(file)},` : ''
+      line += `${record.frame},${timeText(record)}`
+      for (const { name } of FEATURES) line += `,${valueText(name, record.values)}`
+      return `${line}\n`
+    }
+  }
+}
+
+function ndjsonWriter (manyFiles: boolean): RecordWriter {
+  return {
+    header: '',
+    line (record, file) {
+      let line = manyFiles ? `{"file":${JSON.stringify(file)},` : '{'
+      line += `"frame":${record.frame},"time":${timeText(record)}`
+      for (const { name } of FEATURES) line += `,"${name}":${valueJson(name, record.values)}`
+      return `${line}}\n`
+    }
+  }
+}
+
+/** Epoch seconds with microseconds; what is finer is cut off. */
+function timeText (record: ExtractedRecord): string {
+  const microseconds = Math.floor(record.nanoseconds / NANOSECONDS_PER_MICROSECOND)
+  return `${record.seconds}.${String(microseconds).padStart(MICROSECOND_DECIMALS, '0')}`
+}
+
+function valueText (name: keyof FeatureValues, values: FeatureValues): string {
+  const value = values[name]
+  if (value === null) return ''
+  if (typeof value === 'string') return value
+  if (typeof value === 'object') return hex(value)
+  return name === 'tcp_delta' || name === 'l20_avg' ? secondsText(value) : String(value)
+}
+
+function valueJson (name: keyof FeatureValues, values: FeatureValues): string {
+  const value = values[name]
+  if (value === null) return 'null'
+  return typeof value === 'number' ? valueText(name, values) : `"${valueText(name, values)}"`
+}
+
+/** Six decimals where they say everything, else nine. */
+function secondsText (seconds: number): string {
+  const text = seconds.toFixed(NANOSECOND_DECIMALS)
+  return text.endsWith('000') ? text.slice(0, MICROSECOND_DECIMALS - NANOSECOND_DECIMALS) : text
+}
+
+function hex (bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')
+}
+
+/** A CSV field (RFC 4180, section 2), quoted only where it must be. */
+function quoted (text: string): string {
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
+}
