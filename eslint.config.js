@@ -25,6 +25,15 @@ export default tseslint.config(
       }]
     }
   },
+  {
+    // tap waits for its own subtests.
+    files: ['test/**/*.ts'],
+    rules: {
+      '@typescript-eslint/no-floating-promises': ['error', {
+        allowForKnownSafePromises: [{ from: 'package', package: '@tapjs/core', name: 'PromiseWithSubtest' }]
+      }]
+    }
+  },
   { files: ['eslint.config.js'], rules: { 'no-restricted-syntax': 'off' } },
   { files: ['scripts/**', 'bench/**', 'test/**'], rules: { 'no-console': 'off' } }
 )

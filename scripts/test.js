@@ -1,0 +1,88 @@
+// Runs the tests and ends with one line that says how many passed, failed and were skipped.
+
+import { spawn, spawnSync } from 'node:child_process'
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, readSync, rmSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import process from 'node:process'
+import { fileURLToPath } from 'node:url'
+import { missingPrograms, packagesOf } from './system-programs.js'
+import { installPrograms } from './test/install.js'
+import { startTally } from './test/tally.js'
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..')
+const tap = path.join(root, 'node_modules/tap/dist/esm/run.mjs')
+const POLL_MS = 200
+
+/** The system programs that the tests use: installed where that was asked for, else named. */
+function checkPrograms () {
+  const required = process.env.ARTEMIS_REQUIRE_ALL === '1'
+  if (required && missingPrograms().length > 0) installPrograms(missingPrograms())
+  const missing = missingPrograms()
+  if (missing.length === 0) return 0
+  for (const { program, purpose } of missing) process.stderr.write(`test: ${program} is missing (${purpose})\n`)
+  process.stderr.write(`test: on Debian: apt-get install ${packagesOf(missing).join(' ')}\n`)
+  return required ? missing.length : 0
+}
+
+/** tap builds its set of plug-ins into its own folder; done in the first run itself, that run still has the old set. */
+function buildPlugins () {
+  const built = path.join(root, 'node_modules/@tapjs/test/test-built/dist/esm/index.js')
+  if (existsSync(built) && !readFileSync(built, 'utf8').includes("'@tapjs/typescript'")) return
+  spawnSync(process.execPath, [tap, 'build'], { cwd: root, stdio: ['ignore', 'ignore', 2] })
+}
+
+/** Feeds what is appended to a file to `write`, as long as the process lives. */
+function follow (file, write) {
+  const buffer = Buffer.alloc(65536)
+  let fd
+  const read = () => {
+    if (fd === undefined && existsSync(file)) fd = openSync(file, 'r')
+    if (fd === undefined) return
+    for (let length; (length = readSync(fd, buffer)) > 0;) write(Buffer.from(buffer.subarray(0, length)))
+  }
+  const timer = setInterval(read, POLL_MS)
+  return () => {
+    clearInterval(timer)
+    read()
+    if (fd !== undefined) closeSync(fd)
+  }
+}
+
+/** One line for each file that ended, where tap itself draws none. */
+function announce (result, counts) {
+  if (process.stdout.isTTY || counts === undefined) return
+  const time = result.time === null ? '' : `, ${(result.time / 1000).toFixed(1)} s`
+  const numbers = `${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`
+  process.stdout.write(`${result.ok ? 'ok' : 'FAILED'} ${result.name} (${numbers}${time})\n`)
+}
+
+function runTap (output) {
+  const reporter = process.stdout.isTTY ? [] : ['--reporter=min']
+  const args = [tap, 'run', `--output-file=${output}`, ...reporter, ...process.argv.slice(2)]
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, args, { cwd: root, stdio: 'inherit' })
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+    child.once('error', reject)
+    child.once('close', code => resolve(code ?? 1))
+  })
+}
+
+const missing = checkPrograms()
+buildPlugins()
+const folder = mkdtempSync(path.join(os.tmpdir(), 'artemis-test-'))
+try {
+  const { parser, counts } = startTally(announce)
+  const stop = follow(path.join(folder, 'all.tap'), chunk => parser.write(chunk))
+  const code = await runTap(path.join(folder, 'all.tap'))
+  stop()
+  parser.end()
+  for (const reason of counts.reasons) process.stdout.write(`skipped: ${reason}\n`)
+  // What tap holds against the run must show in the numbers too.
+  if (code !== 0 && counts.failed === 0) counts.failed = 1
+  const failed = counts.failed + missing
+  process.stdout.write(`${counts.passed} passed, ${failed} failed, ${counts.skipped} skipped\n`)
+  process.exitCode = code === 0 && failed > 0 ? 1 : code
+} finally {
+  rmSync(folder, { recursive: true, force: true })
+}
