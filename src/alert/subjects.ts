@@ -1,0 +1,69 @@
+// Who a record is held against: the gateway as a whole, and the client that sent it.
+
+import type { Peer, TrafficRecord } from '../record.js'
+
+/** A scored batch, as one subject had part in it. */
+export interface Share {
+  /** Sum of the outlier probabilities. */
+  total: number
+  count: number
+  /** The record with the highest probability. */
+  worst: TrafficRecord
+  worstProbability: number
+  /** The numbers by which the broker knows the connections that the records came over. */
+  connections: Set<number>
+}
+
+/** Key of the gateway. */
+export const GATEWAY = 'gateway'
+
+/**
+ * A client is an address and a client id together: many devices share an address behind a router or
+ * on loopback, and an attacker may take any client id it likes, but cannot take a victim's address too.
+ */
+export function clientKey ({ client, clientId }: Peer): string {
+  return `${client.address} ${clientId ?? ''}`
+}
+
+/**
+ * Divides a batch among its subjects. Only what a client sent is held against it: what the broker
+ * sends to a dashboard may be an attacker's payload.
+ *
+ * @param probabilities one per record; NaN where no model could judge the record
+ */
+export function sharesOf (records: readonly TrafficRecord[], probabilities: ArrayLike<number>): Map<string, Share> {
+  const shares = new Map<string, Share>()
+  for (let i = 0; i < records.length; i++) {
+    if (Number.isNaN(probabilities[i])) continue
+    add(shares, GATEWAY, records[i], probabilities[i])
+    if (records[i].direction === 'in') add(shares, clientKey(records[i].peer), records[i], probabilities[i])
+  }
+  return shares
+}
+
+function add (shares: Map<string, Share>, key: string, record: TrafficRecord, probability: number): void {
+  let share = shares.get(key)
+  if (share === undefined) {
+    share = { total: 0, count: 0, worst: record, worstProbability: -1, connections: new Set() }
+    shares.set(key, share)
+  }
+  share.total += probability
+  share.count++
+  if (probability > share.worstProbability) {
+    share.worst = record
+    share.worstProbability = probability
+  }
+  if (record.peer.connection !== null) share.connections.add(record.peer.connection)
+}
+
+/** Puts a later share of the same subject onto an earlier one. */
+export function mergeShares (earlier: Share, later: Share): Share {
+  const worse = later.worstProbability > earlier.worstProbability ? later : earlier
+  return {
+    total: earlier.total + later.total,
+    count: earlier.count + later.count,
+    worst: worse.worst,
+    worstProbability: worse.worstProbability,
+    connections: new Set([...earlier.connections, ...later.connections])
+  }
+}
