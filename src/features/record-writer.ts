@@ -1,24 +1,14 @@
 // Records as lines of text: CSV and NDJSON, the two forms that `extract` writes.
+import type { TrafficRecord } from '../record.js'
 import { FEATURES } from './schema.js'
 import type { FeatureValues } from './schema.js'
-
-/** A record with what identifies it among the others of its capture. */
-export interface ExtractedRecord {
-  /** Number of the frame in its capture, from 1. */
-  frame: number
-  /** Epoch seconds of the frame. */
-  seconds: number
-  /** Nanoseconds within the second. */
-  nanoseconds: number
-  values: FeatureValues
-}
 
 /** Turns records into lines, line ends included. */
 export interface RecordWriter {
   /** What stands before the first record: the names of the columns, or nothing. */
   readonly header: string
   /** One record; `file` is written only where the writer was made for several files. */
-  line(record: ExtractedRecord, file: string): string
+  line(record: TrafficRecord, file: string): string
 }
 
 /** Names of the forms. */
@@ -40,8 +30,8 @@ function csvWriter (manyFiles: boolean): RecordWriter {
     header: `${(manyFiles ? ['file', ...names] : names).join(',')}\n`,
     line (record, file) {
       let line = manyFiles ? `${quoted(file)},` : ''
-      line += `${record.frame},${timeText(record)}`
-      for (const { name } of FEATURES) line += `,${valueText(name, record.values)}`
+      line += `${record.frame ?? ''},${timeText(record)}`
+      for (const { name } of FEATURES) line += `,${valueText(name, record.features)}`
       return `${line}\n`
     }
   }
@@ -53,14 +43,14 @@ function ndjsonWriter (manyFiles: boolean): RecordWriter {
     line (record, file) {
       let line = manyFiles ? `{"file":${JSON.stringify(file)},` : '{'
       line += `"frame":${record.frame},"time":${timeText(record)}`
-      for (const { name } of FEATURES) line += `,"${name}":${valueJson(name, record.values)}`
+      for (const { name } of FEATURES) line += `,"${name}":${valueJson(name, record.features)}`
       return `${line}}\n`
     }
   }
 }
 
 /** Epoch seconds with microseconds; what is finer is cut off. */
-function timeText (record: ExtractedRecord): string {
+function timeText (record: TrafficRecord): string {
   const microseconds = Math.floor(record.nanoseconds / NANOSECONDS_PER_MICROSECOND)
   return `${record.seconds}.${String(microseconds).padStart(MICROSECOND_DECIMALS, '0')}`
 }

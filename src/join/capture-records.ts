@@ -3,28 +3,14 @@ import { CaptureDecoder } from '../decode/capture.js'
 import { TcpStreams } from '../decode/tcp-streams.js'
 import { decodeTcp } from '../decode/tcp.js'
 import { extractFeatures } from '../features/extractor.js'
-import type { FeatureValues } from '../features/schema.js'
-import type { CapturedFrame, StreamFrame } from '../types.js'
+import type { Peer, TrafficRecord } from '../record.js'
+import type { CapturedFrame, TcpStream } from '../types.js'
 import { DecodedJoin } from './decoded.js'
-import type { CompletedPackets, DecodedJoinOptions } from './decoded.js'
+import type { DecodedJoinOptions } from './decoded.js'
+import { isOwnPacket } from './own-traffic.js'
 
 /** Ports that are watched unless told otherwise: MQTT and MQTT over TLS (IANA). */
 export const DEFAULT_MQTT_PORTS: readonly number[] = Object.freeze([1883, 8883])
-
-/** One record of a capture. */
-export interface CaptureRecord {
-  /** Number of the frame in its capture, from 1. */
-  frame: number
-  /** Epoch seconds of the frame. */
-  seconds: number
-  /** Nanoseconds within the second. */
-  nanoseconds: number
-  values: FeatureValues
-  /** The packets that the frame completes, beside the first one. */
-  packets: CompletedPackets
-  /** Where the frame stands in its stream. */
-  streamFrame: StreamFrame
-}
 
 /** How to read a capture. */
 export interface CaptureRecordsOptions extends DecodedJoinOptions {
@@ -41,10 +27,11 @@ export class CaptureRecords {
   readonly #ports: ReadonlySet<number>
   readonly #streams: TcpStreams
   readonly #join: DecodedJoin
-  readonly #onRecord: (record: CaptureRecord) => void
+  readonly #onRecord: (record: TrafficRecord) => void
+  readonly #peers = new WeakMap<TcpStream, Peer>()
   #frames = 0
 
-  constructor (onRecord: (record: CaptureRecord) => void, options: CaptureRecordsOptions = {}) {
+  constructor (onRecord: (record: TrafficRecord) => void, options: CaptureRecordsOptions = {}) {
     const { ports = DEFAULT_MQTT_PORTS, ...joinOptions } = options
     this.#onRecord = onRecord
     this.#ports = new Set(ports)
@@ -75,8 +62,27 @@ export class CaptureRecords {
     const frame = decodeTcp(captured, ++this.#frames, this.#ports)
     if (frame === null) return
     const streamFrame = this.#streams.push(frame)
-    const packets = this.#join.push(streamFrame)
-    const { number, seconds, nanoseconds } = frame
-    this.#onRecord({ frame: number, seconds, nanoseconds, values: extractFeatures(streamFrame, packets.packet), packets, streamFrame })
+    const { join, packet, completed } = this.#join.push(streamFrame)
+    const { stream, direction } = streamFrame
+    this.#onRecord({
+      frame: frame.number,
+      seconds: frame.seconds,
+      nanoseconds: frame.nanoseconds,
+      features: extractFeatures(streamFrame, packet),
+      join,
+      direction,
+      peer: this.#peerOf(stream),
+      packets: completed,
+      own: packet !== null && isOwnPacket(direction, packet)
+    })
+  }
+
+  #peerOf (stream: TcpStream): Peer {
+    let peer = this.#peers.get(stream)
+    if (peer === undefined) {
+      peer = { client: stream.client, broker: stream.broker, connection: null, clientId: null, username: null }
+      this.#peers.set(stream, peer)
+    }
+    return peer
   }
 }
