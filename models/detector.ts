@@ -65,8 +65,12 @@ export interface Detector {
 
 /** A detector used wrongly or fed what it cannot take; `code` is stable. */
 export class DetectorError extends Error {
-  constructor (readonly code: 'unfitted' | 'width' | 'not-finite' | 'labels' | 'parameter' | 'state', message: string) {
-    super(message)
+  constructor (
+    readonly code: 'unfitted' | 'rows' | 'width' | 'not-finite' | 'labels' | 'parameter' | 'state',
+    message: string,
+    options?: ErrorOptions
+  ) {
+    super(message, options)
     this.name = 'DetectorError'
   }
 }
