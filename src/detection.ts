@@ -1,5 +1,7 @@
 // The detection thread's whole work: tap and ring in, alerts out. It knows no thread, so that it can run in a test.
 
+import { access } from 'node:fs/promises'
+import { Random } from '../models/random.js'
 import type { Alert } from './alert/alert.js'
 import { SystemClock, type Clock } from './clock.js'
 import { OperatorError } from './errors.js'
@@ -14,8 +16,6 @@ import { GuardModel } from './scoring/guard-model.js'
 import type { DetectionSettings } from './settings.js'
 import { LiveTap } from './tap/live.js'
 import { Training } from './training.js'
-import { seededRandom } from '../models/index.js'
-import { access } from 'node:fs/promises'
 
 /** Levels of the log lines that the detection hands to the broker's log. */
 export type LogLevel = 'info' | 'warn' | 'error'
@@ -153,7 +153,7 @@ export class Detection {
     this.state = 'learning'
     this.training = new Training(
       { learn, detector, batch, smoothing },
-      seededRandom(detector.seed),
+      new Random(detector.seed),
       model => { this.learnt(model) },
       error => { this.fail('the model could not be fitted', error) }
     )

@@ -1,5 +1,6 @@
 // Collects the broker's own first traffic, from which it learns what is normal.
 
+import type { Random } from '../models/random.js'
 import { timeOf, type TrafficRecord } from './record.js'
 
 /** How long to learn. */
@@ -24,10 +25,7 @@ export class Learning {
   private startedAt: number | undefined
   private latest = 0
 
-  /**
-   * @param random gives numbers in [0, 1)
-   */
-  constructor (private readonly settings: LearnSettings, private readonly random: () => number) {}
+  constructor (private readonly settings: LearnSettings, private readonly random: Random) {}
 
   /** Records seen so far. */
   get seen (): number {
@@ -61,7 +59,7 @@ export class Learning {
       this.kept.push(entry)
       return
     }
-    const slot = Math.floor(this.random() * this.count)
+    const slot = this.random.integer(this.count)
     if (slot < KEPT_RECORDS) this.kept[slot] = entry
   }
 

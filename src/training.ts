@@ -1,5 +1,6 @@
 // From the broker's own first traffic to a model that guards it.
 
+import type { Random } from '../models/random.js'
 import { Batches, type BatchLimits } from './alert/batches.js'
 import { Calibration } from './alert/calibration.js'
 import type { SmoothingSettings } from './alert/smoothing.js'
@@ -34,13 +35,12 @@ export class Training {
   private model: GuardModel | undefined
 
   /**
-   * @param random seeded, gives numbers in [0, 1)
    * @param onLearnt called once, with a model that knows its limits
    * @param onFailed called instead where no model can be fitted
    */
   constructor (
     private readonly settings: TrainingSettings,
-    random: () => number,
+    random: Random,
     private readonly onLearnt: (model: GuardModel) => void,
     private readonly onFailed: (error: Error) => void
   ) {
