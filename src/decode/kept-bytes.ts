@@ -41,6 +41,13 @@ export class KeptBytes {
     this.#kept += count
   }
 
+  /** Makes a copy where there is only a view: the bytes behind it are about to change. */
+  own (): void {
+    if (this.#owned || this.#kept === 0) return
+    this.#bytes = this.#bytes.slice()
+    this.#owned = true
+  }
+
   /** The field's next bytes will never be seen. */
   skip (): void {
     if (this.#kept < Math.min(this.#cap, this.#length)) this.#holed = true

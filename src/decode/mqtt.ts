@@ -127,6 +127,9 @@ export class MqttWalker {
       }
     }
     this.#offset = start + length
+    if (this.declared === 0) return
+    if (this.#topicLength !== null) this.#topic.own()
+    if (this.#hasPayload) this.#payload.own()
   }
 
   /**

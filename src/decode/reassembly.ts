@@ -75,8 +75,8 @@ export class Reassembly {
    * contiguous with it: usually the segment itself, nothing when it is old or early.
    */
   push (sequence: number, length: number, bytes: Uint8Array): readonly StreamChunk[] {
-    if (this.#base === null) this.#base = sequence
     if (length === 0 && this.#held.length === 0) return NOTHING
+    this.#base ??= sequence
     const start = this.#offsetOf(sequence)
     const end = start + length
     if (length > 0 && end > this.#next) {
