@@ -1,7 +1,6 @@
 // A capture file as a tap: read to its end, then over.
 
 import { open } from 'node:fs/promises'
-import { once } from 'node:events'
 import { OperatorError } from '../errors.js'
 import type { TapOptions, TapSession } from '../types.js'
 import type { FileTarget } from './target.js'
@@ -24,10 +23,7 @@ export async function openFile (target: FileTarget, _settings: unknown, options:
   return {
     bytes,
     async close () {
-      if (!bytes.closed) {
-        bytes.destroy()
-        await once(bytes, 'close')
-      }
+      if (!bytes.closed) await new Promise<void>(resolve => bytes.once('close', () => resolve()).destroy())
       return {}
     }
   }

@@ -31,7 +31,8 @@ export interface Place {
  *
  * Signals do not reach a far process when a connection is cut, and nothing reaches a child when its
  * parent is killed; the end of standard input does both. So a `cat` stands guard beside tcpdump and
- * ends it by SIGINT, after which tcpdump writes its counts. The exit code is tcpdump's own.
+ * ends it by SIGTERM, after which tcpdump writes its counts; SIGINT would be lost where it comes before
+ * tcpdump is ready, because a shell starts background jobs deaf to it. The exit code is tcpdump's own.
  * It is one line without single quotes, so that any login shell takes it as one quoted word.
  */
 export function captureScript (place: Place, options: TapOptions): string {
@@ -48,14 +49,14 @@ export function captureScript (place: Place, options: TapOptions): string {
     `"${captureFilter(options.ports)}"`
   ].join(' ')
   // A process of root takes no signal from a user; without a rule for kill it ends at the next frame, by SIGPIPE.
-  const interrupt = place.sudo ? 'kill -INT $P || sudo -n kill -INT $P' : 'kill -INT $P'
+  const terminate = place.sudo ? 'kill $P || sudo -n kill $P' : 'kill $P'
   return [
     // tcpdump lives in sbin on many systems, which is not on the path of a user who logs in for one command.
     'export LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"',
     'exec 3<&0',
     // The blank before the semicolon keeps csh from taking "!;" for its history.
     `${tcpdump} 3<&- & P=$! `,
-    `{ cat <&3; ${interrupt}; } >/dev/null 2>&1 & G=$! `,
+    `{ cat <&3; ${terminate}; } >/dev/null 2>&1 & G=$! `,
     'wait $P; R=$?',
     'kill $G 2>/dev/null',
     'exit $R'
