@@ -4,9 +4,9 @@ import { TcpStreams } from '../../src/decode/tcp-streams.js'
 import { decodeTcp } from '../../src/decode/tcp.js'
 import { extractFeatures } from '../../src/features/extractor.js'
 import { recordWriter } from '../../src/features/record-writer.js'
-import type { ExtractedRecord } from '../../src/features/record-writer.js'
 import { FEATURES } from '../../src/features/schema.js'
 import type { FeatureValues } from '../../src/features/schema.js'
+import type { TrafficRecord } from '../../src/record.js'
 import type { MqttPacket, TcpFrame } from '../../src/types.js'
 import { PORTS, captured, ethernetBytes, ipv6Bytes, tcpBytes, tcpFrame } from '../decode/craft.js'
 
@@ -53,8 +53,18 @@ t.test('columns that a frame does not have are null', async t => {
   })
 })
 
-function recordOf (values: Partial<FeatureValues>, nanoseconds = 42_000): ExtractedRecord {
-  return { frame: 7, seconds: 1_700_000_000, nanoseconds, values: { ...valuesOf(tcpFrame({ payload: Buffer.alloc(12) }), packet), ...values } }
+function recordOf (values: Partial<FeatureValues>, nanoseconds = 42_000): TrafficRecord {
+  return {
+    frame: 7,
+    seconds: 1_700_000_000,
+    nanoseconds,
+    features: { ...valuesOf(tcpFrame({ payload: Buffer.alloc(12) }), packet), ...values },
+    join: 'decoded',
+    direction: 'in',
+    peer: { client: { address: '10.0.0.2', port: 40_000 }, broker: { address: '10.0.0.1', port: 1883 }, connection: null, clientId: null, username: null },
+    packets: 1,
+    own: false
+  }
 }
 
 t.test('CSV', async t => {
@@ -89,7 +99,7 @@ t.test('what is written reads back to the very number', async t => {
   const streams = new TcpStreams(PORTS)
   for (let i = 0; i < 200; i++) {
     const frame = streams.push(tcpFrame({ sourcePort: 1000 + i % 3 }, i, 1_700_000_000 + i * 0.123456789 + (i % 7) / 1e9))
-    const fields = writer.line({ frame: i, seconds: 0, nanoseconds: 0, values: extractFeatures(frame, null) }, '').split(',')
+    const fields = writer.line(recordOf(extractFeatures(frame, null)), '').split(',')
     t.equal(Number(fields[2 + 23]), frame.delta)
     t.equal(Number(fields[2 + 24]), frame.l20Average)
   }
