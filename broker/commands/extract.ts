@@ -1,6 +1,7 @@
 // artemis extract: the 31 features of captures, as CSV or NDJSON.
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
+import { addAbortSignal } from 'node:stream'
 import { finished, pipeline } from 'node:stream/promises'
 import { SingleBar, Presets } from 'cli-progress'
 import { Command, Option } from 'commander'
@@ -20,6 +21,8 @@ interface ExtractOptions {
 interface Extraction {
   ports: readonly number[]
   writer: RecordWriter
+  /** Ends the reading, also of an input that is silent. */
+  signal: AbortSignal
   /** Bytes read, for the progress. */
   onBytes: (count: number) => void
   /** Captures that ended in mid-record: what was whole is written, the fault is reported at the end. */
@@ -44,13 +47,14 @@ export function extractCommand (): Command {
 
 async function extract (files: string[], options: ExtractOptions): Promise<void> {
   const bar = await progressBar(files, options.out !== undefined)
+  const abort = new AbortController()
   const extraction: Extraction = {
+    signal: abort.signal,
     ports: options.mqttPort,
     writer: recordWriter(options.format, files.length > 1),
     onBytes: count => bar?.increment(count),
     cutShort: []
   }
-  const abort = new AbortController()
   const stop = (): void => abort.abort()
   process.once('SIGINT', stop).once('SIGTERM', stop)
   try {
@@ -104,11 +108,11 @@ async function * extractLines (files: readonly string[], extraction: Extraction)
   }
 }
 
-async function * captureLines (file: string, { ports, writer, onBytes }: Extraction): AsyncGenerator<string> {
+async function * captureLines (file: string, { ports, writer, signal, onBytes }: Extraction): AsyncGenerator<string> {
   let lines = ''
   const records = new CaptureRecords(record => { lines += writer.line(record, file) }, { ports })
   const input = file === STANDARD_INPUT ? process.stdin : createReadStream(file, { highWaterMark: READ_BYTES })
-  for await (const chunk of input) {
+  for await (const chunk of addAbortSignal(signal, input)) {
     let fault: unknown
     try {
       records.push(chunk as Buffer)
