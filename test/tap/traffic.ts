@@ -64,7 +64,7 @@ export function tcpdumpsOn (port: number): number[] {
   return readdirSync('/proc').filter(name => /^\d+$/.test(name)).map(Number).filter(pid => {
     try {
       const [program = '', ...args] = readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0')
-      return program.endsWith('tcpdump') && args.some(arg => arg.includes(`port ${port})`))
+      return program.endsWith('tcpdump') && args.some(arg => new RegExp(`\\bport ${port}\\b`).test(arg))
     } catch {
       // It ended between the listing and the look.
       return false
