@@ -182,11 +182,29 @@ t.test('closing ends an attempt to open, and a wait', async t => {
   t.same(told, ['down tap-fault 1000 -'], 'an error without a code is told as a fault')
 })
 
+t.test('a tap that opens although it was told not to is closed', async t => {
+  const session = new FakeSession()
+  let opened: (session: TapSession) => void = () => {}
+  const stubborn: OpenTap = () => new Promise(resolve => { opened = resolve })
+  const { told, handlers } = recorder()
+  const tap = superviseTap(stubborn, options, handlers, new ManualTiming())
+  const closing = tap.close()
+  opened(session)
+  t.same(await closing, { captured: 7 })
+  t.equal(session.closed, 1)
+  t.same(told, [])
+})
+
 t.test('what a handler throws is not taken for a failure of the tap', async t => {
   const session = new FakeSession()
-  const handlers = { ...recorder().handlers, onBytes: () => { throw new Error('a bug of ours') } }
-  const tap = superviseTap(opener([session]).open, options, handlers, new ManualTiming())
+  const closing = new Promise<unknown>((resolve, reject) => {
+    const onBytes = (): void => {
+      tap.close().then(resolve, reject)
+      throw new Error('a bug of ours')
+    }
+    const tap = superviseTap(opener([session]).open, options, { ...recorder().handlers, onBytes }, new ManualTiming())
+  })
   session.bytes.write('x')
-  await t.rejects(tap.close(), { message: 'a bug of ours' })
+  await t.rejects(closing, { message: 'a bug of ours' })
   t.ok(session.closed > 0)
 })

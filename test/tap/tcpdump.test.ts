@@ -56,7 +56,7 @@ const failures: [string, number | null, string][] = [
   ['tcpdump: (cannot open BPF device) /dev/bpf0: Permission denied\n', 1, 'tap-not-permitted'],
   ['tcpdump: eth7: No such device exists\n(No such device exists)\n', 1, 'tap-interface'],
   ['tcpdump: eth0: That device is not up\n', 1, 'tap-interface'],
-  ['sudo: a password is required\n', 1, 'tap-sudo'],
+  ['sudo: unable to resolve host pi\ntcpdump: eth7: No such device exists\n', 1, 'tap-interface'],
   ['tcpdump: listening on eth0\ntcpdump: pcap_loop: The interface disappeared\n3 packets captured\n', 1, 'tap-ended'],
   ['', null, 'tap-ended']
 ]
@@ -67,6 +67,13 @@ for (const [text, exitCode, code] of failures) {
     t.equal(error.code, code)
     t.match(error.message, 'pi@gateway', 'it says where')
     if (code !== 'tap-ended') t.ok(error.remedy, 'and what to do')
+  })
+}
+
+for (const text of ['sudo: a password is required\n', 'sudo: interactive authentication is required\n', 'pi is not in the sudoers file.\n',
+  'Sorry, user pi is not allowed to execute \'/usr/bin/tcpdump\' as root on gateway.\n', 'sh: 1: sudo: not found\n', 'sh: line 1: sudo: command not found\n']) {
+  t.test(`sudo: ${text.trim()}`, async t => {
+    t.equal(log(text).explain({ ...place, sudo: true }, 1).code, 'tap-sudo')
   })
 }
 
