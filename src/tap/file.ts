@@ -12,7 +12,7 @@ const READ_BYTES = 256 * 1024
  * Reads a capture file as it stands; `options` do not change what is in it.
  * @throws OperatorError `tap-file` where it cannot be read.
  */
-export async function openFile (target: FileTarget, _settings: unknown, options: TapOptions): Promise<TapSession> {
+export async function openFile (target: FileTarget, options: TapOptions): Promise<TapSession> {
   options.signal?.throwIfAborted()
   const file = await open(target.path).catch((cause: NodeJS.ErrnoException) => { throw unreadable(target.path, cause) })
   if ((await file.stat()).isDirectory()) {
