@@ -84,13 +84,11 @@ for (const { name, skip, prepare } of subjects) {
       const records = new PcapRecords()
       records.push((await chunks.next()).value)
       for (let i = 0; i < 20; i++) await traffic.send('x'.repeat(10_000))
-      const closing = session.close()
-      if (target.kind !== 'file') await closing
+      const { captured } = await session.close()
       for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) records.push(next.value)
-      const { captured = records.count } = await closing
       t.ok(records.count >= 8)
       // A tcpdump that is told to end while it waits for a full pipe tears the frame in its hands.
-      t.ok(captured - records.count <= 1, `${records.count} of ${captured} frames`)
+      if (captured !== undefined) t.ok(captured - records.count <= 1, `${records.count} of ${captured} frames`)
     })
 
     t.test('closes twice, unread, and leaves no process', async t => {
