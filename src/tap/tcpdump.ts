@@ -74,14 +74,14 @@ export function captureScript (place: Place, options: TapOptions): string {
   ].join('; ')
 }
 
-/** The capture filter for TCP on the given ports, in pcap-filter(7) syntax; no port means all of TCP. */
+/** The capture filter for TCP on the given ports, in pcap-filter(7) syntax. */
 export function captureFilter (ports: readonly number[]): string {
   for (const port of ports) {
     if (!Number.isInteger(port) || port < 1 || port > 65535) {
       throw new OperatorError('tap-port', `${port} is not a TCP port.`, 'A port is a number from 1 to 65535.')
     }
   }
-  if (ports.length === 0) return 'tcp'
+  if (ports.length === 0) throw new OperatorError('tap-port', 'There is no TCP port to capture.', 'Name one at least.')
   return `tcp and (${ports.map(port => `port ${port}`).join(' or ')})`
 }
 

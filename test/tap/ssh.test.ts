@@ -181,6 +181,11 @@ t.test('an interface that is not there', { skip: skipCapture }, async t => {
   await t.rejects(sshd.open({}, { interface: 'nosuch0' }), { code: 'tap-interface', message: /nosuch0/, remedy: /ip link/ })
 })
 
+t.test('a capture of the connection itself is refused', { skip }, async t => {
+  const sshd = await farEnd(t)
+  await t.rejects(sshd.open({}, {}, sshd.port), { code: 'tap-port', message: /itself/ })
+})
+
 t.test('sudo', { skip: skipCapture }, async t => {
   const programs = t.testdir({ no: {}, yes: {} })
   const withSudo = (directory: string, body: string): SshdOptions => {
