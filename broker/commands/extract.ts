@@ -8,7 +8,7 @@ import { Command, Option } from 'commander'
 import { OperatorError } from '../../src/errors.js'
 import { recordWriter } from '../../src/features/record-writer.js'
 import type { RecordFormat, RecordWriter } from '../../src/features/record-writer.js'
-import { CaptureRecords, DEFAULT_MQTT_PORTS } from '../../src/join/capture-records.js'
+import { DEFAULT_MQTT_PORTS, readRecords } from '../../src/join/capture-records.js'
 import { openOutputFile } from '../output-file.js'
 
 interface ExtractOptions {
@@ -38,7 +38,7 @@ const PROGRESS_FROM_BYTES = 16_777_216
 export function extractCommand (): Command {
   return new Command('extract')
     .description('write the 31 features of every MQTT frame in captures')
-    .argument('<file...>', 'captures (pcap, pcapng), - for standard input')
+    .argument('<file...>', 'captures (pcap or pcapng, gzip or not), - for standard input')
     .addOption(new Option('--format <format>', 'form of the output').choices(['csv', 'ndjson']).default('csv'))
     .option('--out <file>', 'file to write in place of standard output')
     .option('--mqtt-port <ports>', 'TCP ports that carry MQTT', parsePorts, [...DEFAULT_MQTT_PORTS])
@@ -108,24 +108,22 @@ async function * extractLines (files: readonly string[], extraction: Extraction)
   }
 }
 
-async function * captureLines (file: string, { ports, writer, signal, onBytes }: Extraction): AsyncGenerator<string> {
-  let lines = ''
-  const records = new CaptureRecords(record => { lines += writer.line(record, file) }, { ports })
+async function * captureLines (file: string, extraction: Extraction): AsyncGenerator<string> {
+  const { ports, writer, signal } = extraction
   const input = file === STANDARD_INPUT ? process.stdin : createReadStream(file, { highWaterMark: READ_BYTES })
-  for await (const chunk of addAbortSignal(signal, input)) {
-    let fault: unknown
-    try {
-      records.push(chunk as Buffer)
-    } catch (error) {
-      fault = error
-    }
-    // What came before a fault is sound and goes out first.
-    if (lines !== '') yield lines
-    lines = ''
-    if (fault !== undefined) throw fault
+  const bytes = counted(addAbortSignal(signal, input), extraction)
+  for await (const records of readRecords(bytes, { ports })) {
+    let lines = ''
+    for (const record of records) lines += writer.line(record, file)
+    yield lines
+  }
+}
+
+async function * counted (input: AsyncIterable<unknown>, { onBytes }: Extraction): AsyncGenerator<Buffer> {
+  for await (const chunk of input) {
+    yield chunk as Buffer
     onBytes((chunk as Buffer).length)
   }
-  records.end()
 }
 
 /** The same error with the file's name before its message. */
