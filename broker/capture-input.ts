@@ -3,7 +3,7 @@
 import { createReadStream } from 'node:fs'
 import { addAbortSignal } from 'node:stream'
 import { OperatorError } from '../src/errors.js'
-import { CaptureRecords } from '../src/join/capture-records.js'
+import { readRecords } from '../src/join/capture-records.js'
 import type { TrafficRecord } from '../src/record.js'
 
 /** Stands for standard input in place of a file. */
@@ -30,32 +30,19 @@ export interface CaptureInput {
  *
  * @throws OperatorError where the file is no sound capture; what came before a fault is given out first
  */
-export async function * readRecords (file: string, { ports, signal, onBytes }: CaptureInput): AsyncGenerator<TrafficRecord[]> {
-  let records: TrafficRecord[] = []
-  const capture = new CaptureRecords(record => { records.push(record) }, { ports })
+export async function * readCapture (file: string, { ports, signal, onBytes }: CaptureInput): AsyncGenerator<TrafficRecord[]> {
   const input = file === STANDARD_INPUT ? process.stdin : createReadStream(file, { highWaterMark: READ_BYTES })
   try {
-    for await (const chunk of addAbortSignal(signal, input)) {
-      const fault = faultOf(() => { capture.push(chunk as Buffer) })
-      if (records.length > 0) yield records
-      records = []
-      if (fault !== undefined) throw fault
-      onBytes?.((chunk as Buffer).length)
-    }
-    const fault = faultOf(() => { capture.end() })
-    if (records.length > 0) yield records
-    if (fault !== undefined) throw fault
+    yield * readRecords(counted(addAbortSignal(signal, input), onBytes), { ports })
   } catch (error) {
     throw withFile(error, file)
   }
 }
 
-function faultOf (step: () => void): Error | undefined {
-  try {
-    step()
-    return undefined
-  } catch (error) {
-    return error instanceof Error ? error : new Error(String(error))
+async function * counted (input: AsyncIterable<unknown>, onBytes: CaptureInput['onBytes']): AsyncGenerator<Buffer> {
+  for await (const chunk of input) {
+    yield chunk as Buffer
+    onBytes?.((chunk as Buffer).length)
   }
 }
 

@@ -7,7 +7,7 @@ import { OperatorError } from '../../src/errors.js'
 import { recordWriter } from '../../src/features/record-writer.js'
 import type { RecordFormat, RecordWriter } from '../../src/features/record-writer.js'
 import { DEFAULT_MQTT_PORTS } from '../../src/join/capture-records.js'
-import { readRecords, STANDARD_INPUT } from '../capture-input.js'
+import { readCapture, STANDARD_INPUT } from '../capture-input.js'
 import { openOutputFile } from '../output-file.js'
 import { parsePorts } from '../port-list.js'
 
@@ -36,7 +36,7 @@ const PROGRESS_FROM_BYTES = 16_777_216
 export function extractCommand (): Command {
   return new Command('extract')
     .description('write the 31 features of every MQTT frame in captures')
-    .argument('<file...>', 'captures (pcap, pcapng), - for standard input')
+    .argument('<file...>', 'captures (pcap or pcapng, gzip or not), - for standard input')
     .addOption(new Option('--format <format>', 'form of the output').choices(['csv', 'ndjson']).default('csv'))
     .option('--out <file>', 'file to write in place of standard output')
     .option('--mqtt-port <ports>', 'TCP ports that carry MQTT', parsePorts, [...DEFAULT_MQTT_PORTS])
@@ -106,7 +106,7 @@ async function * extractLines (files: readonly string[], extraction: Extraction)
 }
 
 async function * captureLines (file: string, { ports, writer, signal, onBytes }: Extraction): AsyncGenerator<string> {
-  for await (const records of readRecords(file, { ports, signal, onBytes })) {
+  for await (const records of readCapture(file, { ports, signal, onBytes })) {
     let lines = ''
     for (const record of records) lines += writer.line(record, file)
     if (lines !== '') yield lines

@@ -8,7 +8,7 @@ import { timeOf, type TrafficRecord } from '../../src/record.js'
 import { eveAlert } from '../../src/report/eve.js'
 import { GuardModel } from '../../src/scoring/guard-model.js'
 import { detectionSettings } from '../../src/settings.js'
-import { readRecords } from '../capture-input.js'
+import { readCapture } from '../capture-input.js'
 import { parsePorts } from '../port-list.js'
 import { stopSignal } from '../stopping.js'
 
@@ -46,7 +46,7 @@ async function replayFile (file: string, model: GuardModel, { speed, mqttPort: p
   })
   const pace = speed === '1' ? new Pace(signal) : undefined
   let last = 0
-  for await (const records of readRecords(file, { ports, signal })) {
+  for await (const records of readCapture(file, { ports, signal })) {
     for (const record of records) {
       await pace?.wait(record)
       last = timeOf(record)
