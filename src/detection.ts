@@ -25,6 +25,8 @@ export interface DetectionOutputs {
   onAlert(alert: Alert): void
   onOffence(offender: Offender): void
   onLog(level: LogLevel, message: string, details?: object): void
+  /** The status says something new that should not wait. */
+  onChange(): void
 }
 
 /** What the detection does now. */
@@ -54,12 +56,16 @@ export class Detection {
   ) {
     this.join = new LiveJoin(record => { this.take(record) }, clock)
     this.tap = new LiveTap(settings.tap, settings.ports, {
-      onUp: () => { this.join.tapUp() },
+      onUp: () => {
+        this.join.tapUp()
+        outputs.onChange()
+      },
       onFrame: frame => { this.join.frame(frame) },
       onChunk: () => { this.drain() },
       onDown: () => {
         this.drain()
         this.join.tapDown()
+        outputs.onChange()
       },
       onLog: outputs.onLog
     })
@@ -163,6 +169,7 @@ export class Detection {
   private learnt (model: GuardModel): void {
     const path = this.settings.detector.model
     this.guard(model)
+    this.outputs.onChange()
     if (path === undefined) return
     model.save(path).then(
       () => { this.outputs.onLog('info', `the model is saved to ${path}`) },
@@ -185,6 +192,7 @@ export class Detection {
     this.failure = `${what}: ${messageOf(error)}`
     const remedy = error instanceof OperatorError ? error.remedy : undefined
     this.outputs.onLog('error', this.failure, { ...remedy !== undefined && { remedy } })
+    this.outputs.onChange()
   }
 }
 

@@ -1,15 +1,15 @@
 // artemis extract: the 31 features of captures, as CSV or NDJSON.
-import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
-import { addAbortSignal } from 'node:stream'
 import { finished, pipeline } from 'node:stream/promises'
 import { SingleBar, Presets } from 'cli-progress'
 import { Command, Option } from 'commander'
 import { OperatorError } from '../../src/errors.js'
 import { recordWriter } from '../../src/features/record-writer.js'
 import type { RecordFormat, RecordWriter } from '../../src/features/record-writer.js'
-import { DEFAULT_MQTT_PORTS, readRecords } from '../../src/join/capture-records.js'
+import { DEFAULT_MQTT_PORTS } from '../../src/join/capture-records.js'
+import { readCapture, STANDARD_INPUT } from '../capture-input.js'
 import { openOutputFile } from '../output-file.js'
+import { parsePorts } from '../port-list.js'
 
 interface ExtractOptions {
   format: RecordFormat
@@ -29,8 +29,6 @@ interface Extraction {
   cutShort: OperatorError[]
 }
 
-const STANDARD_INPUT = '-'
-const READ_BYTES = 262_144
 /** Shorter inputs are done before a bar could be read. */
 const PROGRESS_FROM_BYTES = 16_777_216
 
@@ -101,46 +99,18 @@ async function * extractLines (files: readonly string[], extraction: Extraction)
     try {
       yield * captureLines(file, extraction)
     } catch (error) {
-      const named = withFile(error, file)
-      if (!(named instanceof OperatorError) || named.code !== 'capture-cut-short') throw named
-      extraction.cutShort.push(named)
+      if (!(error instanceof OperatorError) || error.code !== 'capture-cut-short') throw error
+      extraction.cutShort.push(error)
     }
   }
 }
 
-async function * captureLines (file: string, extraction: Extraction): AsyncGenerator<string> {
-  const { ports, writer, signal } = extraction
-  const input = file === STANDARD_INPUT ? process.stdin : createReadStream(file, { highWaterMark: READ_BYTES })
-  const bytes = counted(addAbortSignal(signal, input), extraction)
-  for await (const records of readRecords(bytes, { ports })) {
+async function * captureLines (file: string, { ports, writer, signal, onBytes }: Extraction): AsyncGenerator<string> {
+  for await (const records of readCapture(file, { ports, signal, onBytes })) {
     let lines = ''
     for (const record of records) lines += writer.line(record, file)
-    yield lines
+    if (lines !== '') yield lines
   }
-}
-
-async function * counted (input: AsyncIterable<unknown>, { onBytes }: Extraction): AsyncGenerator<Buffer> {
-  for await (const chunk of input) {
-    yield chunk as Buffer
-    onBytes((chunk as Buffer).length)
-  }
-}
-
-/** The same error with the file's name before its message. */
-function withFile (error: unknown, file: string): unknown {
-  const name = file === STANDARD_INPUT ? 'standard input' : file
-  if (error instanceof OperatorError) {
-    return new OperatorError(error.code, `${name}: ${error.message}`, error.remedy, { cause: error })
-  }
-  const reason = UNREADABLE[codeOf(error) ?? '']
-  if (reason === undefined) return error
-  return new OperatorError('capture-unreadable', `${name}: ${reason}`, 'Check the name and the permissions.', { cause: error })
-}
-
-const UNREADABLE: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file',
-  EACCES: 'it may not be read by this user',
-  EISDIR: 'it is a directory'
 }
 
 async function refuseInputAsOutput (path: string, inputs: readonly string[]): Promise<void> {
@@ -164,12 +134,6 @@ async function progressBar (files: readonly string[], toFileOnly: boolean): Prom
   const bar = new SingleBar({ stream: process.stderr, clearOnComplete: true, format: '{bar} {percentage} % | {eta_formatted}' }, Presets.shades_classic)
   bar.start(total, 0)
   return bar
-}
-
-function parsePorts (text: string): number[] {
-  const ports = text.split(',').map(part => Number(part.trim() === '' ? NaN : part))
-  if (ports.every(port => Number.isInteger(port) && port >= 1 && port <= 65_535)) return ports
-  throw new OperatorError('option-value', `--mqtt-port ${text}: not a list of TCP ports`, 'Give ports from 1 to 65535, separated by commas: 1883,8883')
 }
 
 function codeOf (error: unknown): string | undefined {

@@ -12,6 +12,9 @@ export const TOPICS = Object.freeze({
 
 type PublishPacket = Parameters<Client['publish']>[0]
 
+/** A SUBACK code from here on is a refusal [MQTT-3.9.3-2]. */
+const REFUSED = 0x80
+
 /**
  * The detection's voice on the broker. The status is retained here, in memory, and given to whoever
  * subscribes: Aedes' own retained messages go to the store, which may be an SD card.
@@ -19,8 +22,14 @@ type PublishPacket = Parameters<Client['publish']>[0]
 export class SysTopic {
   private latestStatus: Buffer | undefined
   private readonly onSubscribe = (subscriptions: Subscription[], client: Client): void => {
-    if (this.latestStatus === undefined || !subscriptions.some(({ topic }) => filterMatches(topic, TOPICS.status))) return
-    client.publish(packet(TOPICS.status, this.latestStatus, true))
+    const isAsked = ({ topic, qos }: Subscription): boolean => Number(qos) < REFUSED && filterMatches(topic, TOPICS.status)
+    if (this.latestStatus === undefined || !subscriptions.some(isAsked)) return
+    // Aedes calls the callback without looking whether there is one.
+    client.publish(this.packet(TOPICS.status, this.latestStatus, true), this.told)
+  }
+
+  private readonly told = (error?: Error | null): void => {
+    if (error) this.onError(error)
   }
 
   /**
@@ -50,12 +59,16 @@ export class SysTopic {
 
   private publish (topic: string, payload: Buffer): void {
     if (this.aedes.closed) return
-    this.aedes.publish(packet(topic, payload, false), error => { if (error) this.onError(error) })
+    this.aedes.publish(this.packet(topic, payload, false), this.told)
   }
-}
 
-function packet (topic: string, payload: Buffer, retain: boolean): PublishPacket {
-  return { cmd: 'publish', topic, payload, qos: 0, retain, dup: false }
+  /**
+   * Numbered apart from the broker's own messages: Aedes takes what is overtaken by a higher number for a
+   * duplicate, and ours, which nobody stores, overtake what is still being stored.
+   */
+  private packet (topic: string, payload: Buffer, retain: boolean): PublishPacket & { brokerId: string } {
+    return { cmd: 'publish', topic, payload, qos: 0, retain, dup: false, brokerId: `${this.aedes.id}/artemis` }
+  }
 }
 
 /** Whether a topic filter matches a topic that begins with `$` [MQTT-4.7.2-1]. */

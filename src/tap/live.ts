@@ -1,7 +1,7 @@
 // The tap of a running broker: from supervised bytes to frames placed in their streams.
 
 import { CaptureDecoder } from '../decode/capture.js'
-import { decodeTcp } from '../decode/tcp.js'
+import { TcpDecoder } from '../decode/tcp-decoder.js'
 import { TcpStreams } from '../decode/tcp-streams.js'
 import { OperatorError } from '../errors.js'
 import type { StreamFrame, TapSummary } from '../types.js'
@@ -37,6 +37,7 @@ export class LiveTap {
   private summary: TapSummary = {}
   private supervised: SupervisedTap | undefined
   private decoder: CaptureDecoder | undefined
+  private tcp: TcpDecoder | undefined
   private streams: TcpStreams | undefined
   private frames = 0
 
@@ -81,6 +82,7 @@ export class LiveTap {
       sessions: this.sessions,
       frames: this.frames,
       ...this.summary.dropped !== undefined && { droppedByKernel: this.summary.dropped },
+      ...this.tcp !== undefined && { fragments: this.tcp.counters },
       ...this.streams !== undefined && { streams: this.streams.counters }
     }
   }
@@ -97,12 +99,14 @@ export class LiveTap {
 
   private up (): void {
     const ports = new Set(this.ports)
+    const tcp = new TcpDecoder(ports)
     const streams = new TcpStreams(ports)
     let number = 0
+    this.tcp = tcp
     this.streams = streams
     this.decoder = new CaptureDecoder(captured => {
       this.frames++
-      const frame = decodeTcp(captured, ++number, ports)
+      const frame = tcp.decode(captured, ++number)
       if (frame !== null) this.listener.onFrame(streams.push(frame))
     })
     this.state = 'up'

@@ -82,6 +82,8 @@ export function superviseTap (
       return asOperatorError(error)
     }
     try {
+      // Where the tap opened although it was told not to, `close` has not seen this session.
+      if (signal.aborted) return endedOfItself()
       handlers.onUp()
       return await passOn(session.bytes)
     } finally {
@@ -100,7 +102,7 @@ export function superviseTap (
       } catch (error) {
         return asOperatorError(error)
       }
-      if (next.done === true) return new OperatorError('tap-ended', 'The tap ended of itself.')
+      if (next.done === true) return endedOfItself()
       await handlers.onBytes(next.value as Buffer)
     }
   }
@@ -119,6 +121,10 @@ function retryDelay (failures: number, reason: OperatorError, random: number): n
   const pace = needsOperator(reason) ? LONGEST_RETRY_MS : SHORTEST_RETRY_MS * 2 ** failures
   // Between half and all of it, so that many gateways do not come back in step.
   return Math.round(Math.min(pace, LONGEST_RETRY_MS) * (0.5 + random / 2))
+}
+
+function endedOfItself (): OperatorError {
+  return new OperatorError('tap-ended', 'The tap ended of itself.')
 }
 
 function asOperatorError (error: unknown): OperatorError {
