@@ -73,7 +73,7 @@ t.test('CSV', async t => {
   t.equal(writer.line(recordOf({ tcp_delta: 1.5 }), 'x'),
     '7,1700000000.000042,66,10.0.0.2,10.0.0.1,52,1,0,0,64,512,12,12,1,0,0,0,0,0,0,0,0,0,40000,1883,1.500000,0.000000,61,ab0001,10,3,3,2\n')
   t.match(writer.line(recordOf({ mqtt_msg: new Uint8Array(0), mqtt_qos_lvl: null }), 'x'), /,61,,10,3,3,\n$/)
-  t.match(writer.line(recordOf({ tcp_delta: -0.000000123, l20_avg: 0.1 / 3 }), 'x'), /,-0\.000000123,0\.033333333,/)
+  t.match(writer.line(recordOf({ tcp_delta: -0.000000123, l20_avg: 0.1 / 3 }), 'x'), /,-0\.000000123,0\.033333333333,/)
   t.match(writer.line(recordOf({}, 999_999_999), 'x'), /^7,1700000000\.999999,/)
   t.match(writer.line(recordOf({}, 0), 'x'), /^7,1700000000\.000000,/)
 })
