@@ -38,12 +38,15 @@ export class Observer {
     this.announce(connection)
     watchConnection(stream, this.kept, {
       onPacket: (direction, packet) => { this.packet(connection, direction, packet) },
-      onMark: (direction, offset) => { this.entries.mark(connection.id, direction, offset) }
+      onMark: (direction, begin, offset) => { this.entries.mark(connection.id, direction, begin, offset) }
     })
-    stream.once('close', () => {
+    const forget = (): void => {
       this.connections.delete(connection.id)
       this.entries.close(connection.id, this.clock.now())
-    })
+    }
+    // A stream that died on its way here does not say so again.
+    if (stream.closed) forget()
+    else stream.once('close', forget)
     return connection
   }
 
