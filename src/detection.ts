@@ -46,6 +46,7 @@ export class Detection {
   private pipeline: Pipeline | undefined
   private model: GuardModel | undefined
   private seen = 0
+  private starting: Promise<void> | undefined
   private latestRecord = { time: 0, arrivedAtMs: 0 }
 
   constructor (
@@ -74,8 +75,17 @@ export class Detection {
     }
   }
 
-  /** Loads the model or begins to learn, and opens the tap. */
+  /**
+   * Loads the model or begins to learn, and opens the tap.
+   *
+   * @throws OperatorError where the model or the tap's target is unsound
+   */
   async start (): Promise<void> {
+    this.starting = this.begin()
+    await this.starting
+  }
+
+  private async begin (): Promise<void> {
     const path = this.settings.detector.model
     if (path !== undefined && await exists(path)) this.guard(await GuardModel.load(path))
     else this.learn()
@@ -100,6 +110,8 @@ export class Detection {
 
   /** Ends the tap and judges what is left. */
   async stop (): Promise<void> {
+    // A tap that is still being opened cannot be closed. Whoever called start hears of its failure.
+    await this.starting?.catch(() => {})
     await this.tap.stop()
     this.drain()
     this.pipeline?.flush()

@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Presets, SingleBar } from 'cli-progress'
 import { connectAsync, type MqttClient } from 'mqtt'
 import { TOPICS } from '../../src/index.js'
@@ -40,12 +41,6 @@ const cleanUp: (() => unknown)[] = [() => { rmSync(folder, { recursive: true, fo
 const tooLong = setTimeout(() => { void end(2, `the demo took longer than ${LONGEST_MS / 1_000} s`) }, LONGEST_MS)
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => { void end(2, 'interrupted') })
 
-try {
-  await run()
-} catch (error) {
-  await end(2, error instanceof Error ? error.message : String(error))
-}
-
 async function run (): Promise<void> {
   const missing = ['tcpdump', 'sshd', 'ssh-keygen'].filter(program => findProgram(program) === program)
   if (missing.length > 0) throw new Error(`${missing.join(', ')} missing; on Debian: apt-get install tcpdump openssh-server openssh-client`)
@@ -64,15 +59,15 @@ async function run (): Promise<void> {
   await learn(news)
 
   say(`\nAn attacker at ${ATTACKER} floods: random payloads, QoS 1, 200 in flight, a new topic for each message.`)
-  const before = await news.next()
+  const before = await news.now()
   const begun = performance.now()
   const attack = await runAttacker(broker.port)
-  const alert = await news.firstAlert
-  process.stdout.write(`${alert}\n`)
-  const after = await news.next()
+  const alert = await Promise.race([news.clientAlert, sleep(CALM_MS)])
+  if (alert !== undefined) process.stdout.write(`${alert}\n`)
+  const after = await news.now()
   const seconds = (performance.now() - begun) / 1_000
-  await new Promise(resolve => setTimeout(resolve, CALM_MS))
-  const last = await news.next()
+  await sleep(CALM_MS)
+  const last = await news.now()
   const figures = await home.stop()
 
   const joined = last.join.framesJoined
@@ -118,7 +113,7 @@ async function startBroker (sshd: Sshd): Promise<RunningBroker> {
       const entry = parse(line)
       if (entry === undefined) say(line)
       else if (typeof entry.port === 'number') resolve(entry.port)
-      else if (Number(entry.level) >= 50) say(`broker: ${String(entry.msg)}`)
+      else if (entry.level === 'error') say(`broker: ${String(entry.msg)}`)
     })
   })
   return { process: child, port }
@@ -134,25 +129,27 @@ function parse (line: string): Record<string, unknown> | undefined {
 
 /** What the broker publishes about itself. */
 class News {
-  readonly firstAlert: Promise<string>
+  /** The first alert that names a client, as it came. */
+  readonly clientAlert: Promise<string>
   private readonly listeners = new Set<(status: Status) => void>()
   private alertCame: (line: string) => void = () => {}
 
   constructor (private readonly client: MqttClient) {
-    this.firstAlert = new Promise(resolve => { this.alertCame = resolve })
+    this.clientAlert = new Promise(resolve => { this.alertCame = resolve })
     client.on('message', (topic, payload) => {
-      if (topic === TOPICS.alerts) this.alertCame(payload.toString())
-      else if (topic === TOPICS.status) for (const listener of this.listeners) listener(JSON.parse(payload.toString()) as Status)
+      const text = payload.toString()
+      if (topic === TOPICS.alerts && isAboutClient(text)) this.alertCame(text)
+      else if (topic === TOPICS.status) for (const listener of this.listeners) listener(JSON.parse(text) as Status)
     })
   }
 
   async subscribe (): Promise<void> {
-    await this.client.subscribeAsync([TOPICS.alerts, TOPICS.status])
+    await this.client.subscribeAsync(TOPICS.alerts)
   }
 
-  /** Resolves with the first status that satisfies. */
+  /** Resolves with the first status that satisfies, the present one included: a new subscription is given the retained one. */
   async until (satisfies: (status: Status) => boolean, onStatus: (status: Status) => void = () => {}): Promise<Status> {
-    return await new Promise(resolve => {
+    return await new Promise((resolve, reject) => {
       const listener = (status: Status): void => {
         onStatus(status)
         if (!satisfies(status)) return
@@ -160,15 +157,17 @@ class News {
         resolve(status)
       }
       this.listeners.add(listener)
+      this.client.subscribeAsync(TOPICS.status).catch(reject)
     })
   }
 
-  /** Asks for the status as it stands: a new subscription is given the retained one. */
-  async next (): Promise<Status> {
-    const status = this.until(() => true)
-    await this.client.subscribeAsync(TOPICS.status)
-    return await status
+  async now (): Promise<Status> {
+    return await this.until(() => true)
   }
+}
+
+function isAboutClient (alert: string): boolean {
+  return (JSON.parse(alert) as { artemis: { scope: string } }).artemis.scope === 'client'
 }
 
 /** Shows how the learning goes on. */
@@ -196,4 +195,10 @@ async function end (code: number, text: string): Promise<never> {
   for (const step of cleanUp.splice(0)) await step()
   say(text)
   process.exit(code)
+}
+
+try {
+  await run()
+} catch (error) {
+  await end(2, error instanceof Error ? error.message : String(error))
 }
