@@ -51,6 +51,11 @@ export const EXCEPTIONS: readonly ListedException[] = [
     applies: ({ columns, own }) => own !== null && own.doubts.malformed && isMqttOnly(columns)
   },
   {
+    name: 'TLS',
+    reason: 'A stream that opens with a TLS record has no MQTT columns; tshark was told to read its port as MQTT.',
+    applies: ({ columns, own }) => own !== null && own.join === 'none' && isMqttOnly(columns)
+  },
+  {
     name: 'no PDU size',
     reason: 'Where an early segment is put together with the one before it, tshark shows the packet and its length, but at times no tcp.pdu.size.',
     applies: ({ columns, expected }) => isOnly(columns, 'tcp_pdu_size') && expected.get('tcp_pdu_size') === '' && expected.get('mqtt_len') !== ''

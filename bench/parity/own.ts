@@ -8,7 +8,7 @@ import { TcpStreams } from '../../src/decode/tcp-streams.js'
 import { extractFeatures } from '../../src/features/extractor.js'
 import type { FeatureValues } from '../../src/features/schema.js'
 import { DecodedJoin } from '../../src/join/decoded.js'
-import type { Direction, StreamFrame, TcpStream } from '../../src/types.js'
+import type { Direction, JoinKind, StreamFrame, TcpStream } from '../../src/types.js'
 
 /** What may throw tshark off in one direction of a stream; filled while the capture is read. */
 export interface Doubts {
@@ -24,10 +24,12 @@ export interface Doubts {
 export interface OwnRecord {
   frame: number
   values: FeatureValues
+  /** `none` in a stream that opened with TLS. */
+  join: JoinKind
   doubts: Doubts
 }
 
-/** Reads a capture as `artemis extract` does, and says which file fault ended it. */
+/** Reads a capture as `artemis extract` does. Throws an `OperatorError` where the file is not sound, after what was. */
 export async function * ownRecords (file: string, ports: readonly number[]): AsyncGenerator<OwnRecord> {
   const watched = new Set(ports)
   const tcp = new TcpDecoder(watched)
@@ -40,8 +42,8 @@ export async function * ownRecords (file: string, ports: readonly number[]): Asy
     const frame = tcp.decode(captured, ++frames)
     if (frame === null) return
     const streamFrame = streams.push(frame)
-    const { packet } = join.push(streamFrame)
-    records.push({ frame: frames, values: extractFeatures(streamFrame, packet), doubts: doubts.follow(streamFrame) })
+    const { join: kind, packet } = join.push(streamFrame)
+    records.push({ frame: frames, values: extractFeatures(streamFrame, packet), join: kind, doubts: doubts.follow(streamFrame) })
   })
   for await (const chunk of gunzipped(createReadStream(file))) {
     decoder.push(chunk)
