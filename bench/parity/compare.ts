@@ -46,7 +46,7 @@ export async function compareWithTshark (file: string, ports: readonly number[])
     if (own !== null) record = await records.next()
     const expected = columns.of(reference)
     result.frames++
-    if (reference.hasMqtt) result.mqtt++
+    if (reference.layers.has('mqtt')) result.mqtt++
     const names = own === null ? [] : differences(own.values, expected)
     if (own === null || names.length > 0) differing.push({ reference, own, expected, columns: names })
   }

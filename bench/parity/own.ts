@@ -14,6 +14,8 @@ import type { Direction, JoinKind, StreamFrame, TcpStream } from '../../src/type
 export interface Doubts {
   /** Bytes were missing, or the capture began in mid-stream. */
   incomplete: boolean
+  /** The snap length cut bytes off. */
+  cut: boolean
   /** A segment ended within the remaining length of a packet. */
   splitLength: boolean
   /** A remaining length of five bytes. */
@@ -60,7 +62,7 @@ interface Followed extends Doubts {
 class DoubtKeeper {
   readonly #streams = new WeakMap<TcpStream, Record<Direction, Followed>>()
 
-  follow ({ stream, direction, chunks }: StreamFrame): Doubts {
+  follow ({ stream, direction, chunks, frame }: StreamFrame): Doubts {
     let both = this.#streams.get(stream)
     if (both === undefined) {
       both = { in: followed(), out: followed() }
@@ -68,8 +70,10 @@ class DoubtKeeper {
     }
     const doubts = both[direction]
     const { walker } = doubts
+    const isCut = frame.payload.length < frame.payloadLength
+    if (isCut) doubts.cut = true
     for (const { bytes, length } of chunks) {
-      if (bytes === null || !stream.synced[direction]) doubts.incomplete = true
+      if (!stream.synced[direction] || (bytes === null && !isCut)) doubts.incomplete = true
       if (bytes === null) walker.skip(length)
       else walker.push(bytes, () => undefined)
     }
@@ -81,5 +85,5 @@ class DoubtKeeper {
 
 function followed (): Followed {
   const walker = new MqttWalker({ topicCapBytes: 0, payloadCapBytes: 0, session: { version: 0 } })
-  return { walker, incomplete: false, splitLength: false, malformed: false }
+  return { walker, incomplete: false, cut: false, splitLength: false, malformed: false }
 }

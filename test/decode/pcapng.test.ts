@@ -73,10 +73,17 @@ t.test('simple packet blocks have no time and are cut at the snap length', async
 })
 
 t.test('unknown blocks of any length are stepped over', async t => {
-  const extra = [{ type: 5, body: Buffer.alloc(20) }, { type: 0xbad, body: Buffer.alloc(900_000, 6) }, { type: 0x8000_0001, body: Buffer.alloc(0) }]
+  const extra = [{ type: 5, body: Buffer.alloc(20) }, { type: 0x7777, body: Buffer.alloc(900_000, 6) }, { type: 0x8000_0001, body: Buffer.alloc(0) }]
   const file = pcapngFile([{ linkType: 1 }], [{ interface: 0, frame }], { extra })
   t.same(decode(file), [frame])
   t.same(decode(file, 65_536), [frame])
+})
+
+t.test('blocks that Wireshark numbers as frames are numbered here', async t => {
+  const extra = [9, 0xbad, 0x4000_0bad].map(type => ({ type, body: Buffer.alloc(40) }))
+  t.match(decode(pcapngFile([{ linkType: 1 }], [{ interface: 0, frame }], { extra })), [
+    { linkType: -1, wireLength: 0 }, { linkType: -1 }, { linkType: -1 }, { linkType: 1, wireLength: 90 }
+  ])
 })
 
 t.test('split at every byte', async t => {
