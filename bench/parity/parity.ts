@@ -33,7 +33,7 @@ async function main (): Promise<void> {
   if (values.speed) {
     const largest = results.reduce((best, result) => result.frames > best.frames ? result : best)
     const { framesPerSecond, bytesPerSecond } = await measureSpeed(largest.file, ports)
-    console.log(`\nSpeed on ${basename(largest.file)}: ${Math.round(framesPerSecond)} frames/s, ${(bytesPerSecond / 1e6).toFixed(1)} MB/s of capture (capture to CSV text, one thread).`)
+    console.log(`\nSpeed on ${basename(largest.file)}: ${Math.round(framesPerSecond)} frames/s, ${(bytesPerSecond / 1e6).toFixed(1)} MB/s of capture (capture to CSV text, per second of processor time, garbage collector included).`)
   }
   if (results.some(result => result.differences.size > 0)) process.exitCode = 1
 }
