@@ -3,7 +3,7 @@
 import { access } from 'node:fs/promises'
 import { Random } from '../models/random.js'
 import type { Alert } from './alert/alert.js'
-import { SystemClock, type Clock } from './clock.js'
+import { STEADY_CLOCK, SystemClock, type Clock } from './clock.js'
 import { OperatorError } from './errors.js'
 import { LiveJoin } from './join/live.js'
 import { readEntries } from './observe/entries.js'
@@ -50,9 +50,10 @@ export class Detection {
     private readonly settings: DetectionSettings,
     private readonly ring: RingReader,
     private readonly outputs: DetectionOutputs,
-    private readonly clock: Clock = new SystemClock()
+    private readonly clock: Clock = new SystemClock(),
+    private readonly steady: Clock = STEADY_CLOCK
   ) {
-    this.join = new LiveJoin(record => { this.take(record) }, clock)
+    this.join = new LiveJoin(record => { this.take(record) }, steady)
     this.tap = new LiveTap(settings.tap, settings.ports, {
       onUp: () => { this.join.tapUp() },
       onFrame: frame => { this.join.frame(frame) },
@@ -87,7 +88,7 @@ export class Detection {
     this.drain()
     if (this.seen === 0) return
     const { time, arrivedAtMs } = this.latestRecord
-    const now = time + (this.clock.now() - arrivedAtMs) / 1_000 - SETTLING_SECONDS
+    const now = time + (this.steady.now() - arrivedAtMs) / 1_000 - SETTLING_SECONDS
     this.training?.tick(now)
     this.pipeline?.tick(now)
   }
@@ -96,6 +97,7 @@ export class Detection {
   async stop (): Promise<void> {
     await this.tap.stop()
     this.drain()
+    this.join.tapDown()
     this.pipeline?.flush()
     await this.records?.close()
   }
@@ -142,7 +144,7 @@ export class Detection {
 
   private take (record: TrafficRecord): void {
     this.seen++
-    this.latestRecord = { time: timeOf(record), arrivedAtMs: this.clock.now() }
+    this.latestRecord = { time: timeOf(record), arrivedAtMs: this.steady.now() }
     this.records?.write(record)
     if (this.pipeline !== undefined) this.pipeline.push(record)
     else this.training?.push(record)
