@@ -128,7 +128,7 @@ export class Detection {
         ...pipeline?.counters,
         ...this.records !== undefined && { unwritten: this.records.lost }
       },
-      alerts: { raised: pipeline?.alerts.raised ?? 0, open: pipeline?.alerts.openCount ?? 0, clientsForgotten: pipeline?.clientsForgotten ?? 0 },
+      alerts: { raised: pipeline?.alerts.raised ?? 0, open: pipeline?.alerts.openCount ?? 0, suppressed: pipeline?.alerts.suppressed ?? 0, clientsForgotten: pipeline?.clientsForgotten ?? 0 },
       ring: { dropped: this.ring.dropped }
     }
   }
