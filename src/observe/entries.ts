@@ -218,6 +218,11 @@ function decodePacket (bytes: Uint8Array, view: DataView, at: number): MqttPacke
   }
 }
 
+/** A text as the detection gets to see it, cut at the cap: whoever compares the two must compare this. */
+export function asTold (value: string): string {
+  return decoder.decode(text(value))
+}
+
 /** Text as bytes, cut at the cap: a client chooses its own id and may choose a long one. */
 function text (value: string): Uint8Array {
   const bytes = encoder.encode(value)

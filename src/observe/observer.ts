@@ -6,14 +6,14 @@ import type { Clock } from '../clock.js'
 import type { Direction, MqttPacket } from '../types.js'
 import { addressesOf, type ConnectionAddresses } from './address.js'
 import { watchConnection, type KeptBytes } from './connection.js'
-import type { EntryWriter } from './entries.js'
+import { asTold, type EntryWriter } from './entries.js'
 
 /** A connection of the broker, from accept to close. */
 export interface ObservedConnection extends ConnectionAddresses {
   /** The number by which both threads call it. */
   readonly id: number
   readonly stream: Duplex
-  /** From its CONNECT; undefined before. */
+  /** From its CONNECT, as it is told to the detection; undefined before. */
   clientId?: string
   username?: string
 }
@@ -52,7 +52,7 @@ export class Observer {
 
   /** Tells who the connection claims to be. */
   identify (connection: ObservedConnection, clientId: string, username: string): void {
-    connection.clientId = clientId
+    connection.clientId = asTold(clientId)
     connection.username = username
     this.entries.identity(connection.id, clientId, username)
   }

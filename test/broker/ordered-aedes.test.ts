@@ -3,7 +3,7 @@
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import t from 'tap'
-import { Aedes } from 'aedes'
+import type { Aedes } from 'aedes'
 import { OrderedAedes } from '../../broker/ordered-aedes.js'
 import { openStore } from '../../broker/persistence.js'
 import { connectClient, endClient } from '../support/clients.js'
