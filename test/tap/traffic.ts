@@ -77,9 +77,9 @@ export function processesLike (pattern: RegExp): number[] {
 }
 
 /** Resolves when a condition holds; rejects when it does not for too long. */
-export async function waitUntil (what: string, condition: () => boolean): Promise<void> {
+export async function waitUntil (what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = Date.now() + WAIT_TIMEOUT_MS
-  while (!condition()) {
+  while (!await condition()) {
     if (Date.now() > deadline) throw new Error(`not within ${WAIT_TIMEOUT_MS} ms: ${what}`)
     await sleep(10)
   }

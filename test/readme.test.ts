@@ -1,0 +1,79 @@
+// What the README tells a stranger to type works as it stands there.
+
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { createServer, type AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { connectClient, endClient } from './support/clients.js'
+import { captureImpossible, waitUntil } from './tap/traffic.js'
+import { runArtemis, startBroker } from './broker/running-broker.js'
+
+const README = readFileSync(fileURLToPath(new URL('../../README.md', import.meta.url)), 'utf8')
+const DEFAULT_PORT = '1883'
+
+/** The code blocks of one language. */
+function blocks (language: string): string[] {
+  return [...README.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, 'gms'))].map(([, code]) => code)
+}
+
+/** The other commands that the README lists, without the `npx artemis` before them. */
+function commands (): string[][] {
+  return blocks('sh').flatMap(block => block.trim().split('\n')).map(line => {
+    const words = line.split(' ')
+    t.same(words.slice(0, 2), ['npx', 'artemis'], line)
+    return words.slice(2)
+  })
+}
+
+t.test('the commands', { skip: captureImpossible() }, async t => {
+  const folder = t.testdir({ 'artemis.yaml': 'learn: { duration: 0s, minimumRecords: 300 }\ntap: { target: "local:lo" }\n' })
+  const broker = await startBroker(t, folder, ['--data', 'artemis-data'])
+  const client = await connectClient({ port: broker.port }, { clientId: 'device' })
+  t.teardown(async () => { await endClient(client) })
+  const busy = setInterval(() => { client.publish('room/temperature', '21.5', { qos: 1 }) }, 5)
+  t.teardown(() => { clearInterval(busy) })
+  await waitUntil('the broker has learnt', () => existsSync(join(folder, 'artemis-data/model.json')))
+  for (const command of commands()) {
+    // The broker of this test has a port of its own.
+    const takesPorts = ['capture', 'extract', 'replay'].includes(command[0])
+    const { code, stderr } = await runArtemis([...command, ...takesPorts ? ['--mqtt-port', String(broker.port)] : []], folder)
+    t.equal(code, 0, `${command.join(' ')}\n${stderr}`)
+    const out = command.indexOf('--out')
+    if (out > 0) t.ok(statSync(join(folder, command[out + 1])).size > 100, `${command[out + 1]} has something in it`)
+  }
+  t.match(readFileSync(join(folder, 'records.ndjson'), 'utf8'), /"mqtt_msg":"32312e35"/, 'the payload 21.5')
+  t.equal((await broker.stop()).code, 0)
+})
+
+t.test('the plug-in in ten lines', async t => {
+  const [code] = blocks('js')
+  t.ok(code.trim().split('\n').length <= 10, 'ten lines at most')
+  const port = await freePort()
+  const folder = t.testdir({})
+  writeFileSync(join(folder, 'broker.mjs'), code.replaceAll(DEFAULT_PORT, String(port)))
+  const child = spawn(process.execPath, ['broker.mjs'], { cwd: folder, stdio: 'inherit' })
+  t.teardown(async () => {
+    const exited = once(child, 'exit')
+    child.kill()
+    await exited
+  })
+  let status = ''
+  await waitUntil('it listens', async () => await connectClient({ port }).then(endClient).then(() => true, () => false))
+  const client = await connectClient({ port })
+  client.on('message', (_topic, payload) => { status = payload.toString() })
+  await client.subscribeAsync('$SYS/broker/artemis/status')
+  await waitUntil('it watches itself', () => status.includes('learning'))
+  await endClient(client)
+})
+
+async function freePort (): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1')
+  await once(probe, 'listening')
+  const { port } = probe.address() as AddressInfo
+  probe.close()
+  await once(probe, 'close')
+  return port
+}
