@@ -4,7 +4,10 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { OperatorError } from '../src/errors.js'
 import { brokerCommand } from './commands/broker.js'
+import { captureCommand } from './commands/capture.js'
 import { checkCommand } from './commands/check.js'
+import { extractCommand } from './commands/extract.js'
+import { replayCommand } from './commands/replay.js'
 import { nearest } from './config/suggestion.js'
 import { printable } from './printable.js'
 
@@ -12,7 +15,7 @@ import { printable } from './printable.js'
 export const EXIT = { fine: 0, mistake: 1, fault: 2 } as const
 
 /** Every command; a new one is a file in commands/ and a line here. The first is the default. */
-const COMMANDS = [brokerCommand, checkCommand]
+const COMMANDS = [brokerCommand, checkCommand, captureCommand, extractCommand, replayCommand]
 
 /** Runs the command line `argv` (as `process.argv`) and returns its exit code. */
 export async function runProgram (argv: readonly string[]): Promise<number> {

@@ -1,43 +1,183 @@
-// What a plug-in user imports.
+// What a plug-in user imports: artemis(aedes) makes any Aedes watch itself.
 
 import { EventEmitter } from 'node:events'
 import type { Aedes } from 'aedes'
+import type { Alert } from './alert/alert.js'
+import { SystemClock } from './clock.js'
+import { DetectionThread } from './detection-thread.js'
+import { OperatorError } from './errors.js'
+import type { FromDetection } from './messages.js'
+import { normaliseAddress } from './observe/address.js'
+import { Observer } from './observe/observer.js'
+import { eveAlert, type EveAlert } from './report/eve.js'
+import { EveLog } from './report/eve-log.js'
+import { SysTopic } from './report/sys-topic.js'
+import { BanList } from './respond/bans.js'
+import { RESPONSES } from './respond/catalog.js'
+import { Gate } from './respond/gate.js'
+import type { Offender } from './respond/response.js'
+import { DEFAULTS, detectionSettings, type ArtemisOptions } from './settings.js'
 
-export { FEATURES } from './features/schema.js'
+export { OperatorError } from './errors.js'
+export { FEATURES, type FeatureColumn, type FeatureName, type FeatureValues } from './features/schema.js'
+export { TOPICS } from './report/sys-topic.js'
+export { DEFAULTS, type ArtemisOptions } from './settings.js'
+export type { Alert } from './alert/alert.js'
+export type { EveAlert } from './report/eve.js'
 
-/** What may be set; every part has a default. */
-export interface ArtemisOptions {
-  tap?: { target?: string, identity?: string, knownHosts?: string, hostKey?: string, sudo?: boolean, snapLength?: number }
-  ports?: number[]
-  payloadCapBytes?: number
-  detector?: { kind?: 'iforest', contamination?: number, seed?: number, model?: string }
-  learn?: { seconds?: number, minimumRecords?: number }
-  alert?: { weight?: number, batchRecords?: number, batchMs?: number }
-  response?: { action?: 'observe' | 'disconnect' | 'ban', banSeconds?: number }
-  report?: { records?: string, eve?: string }
-  logger?: ArtemisLogger
+const TOPIC_CAP_BYTES = 256
+/** While guarding, the status is published when it says something new, and at least so often. */
+const STATUS_INTERVAL_MS = 10_000
+
+/** What {@link Artemis} emits. */
+export interface ArtemisEvents {
+  /** An alert was raised, continues or is cleared; and the same as it is published. */
+  alert: [Alert, EveAlert]
+  /** The status, every second. */
+  status: [object]
 }
 
-/** The part of a pino logger that is used. */
-export interface ArtemisLogger {
-  debug (fields: object, message: string): void
-  info (fields: object, message: string): void
-  warn (fields: object, message: string): void
-  error (fields: object, message: string): void
+/** A detection attached to a broker. */
+export class Artemis extends EventEmitter<ArtemisEvents> {
+  private readonly gate: Gate
+  private readonly topic: SysTopic
+  private readonly thread: DetectionThread
+  private readonly observer: Observer
+  private readonly eveLog: EveLog | undefined
+  private readonly responseName: keyof typeof RESPONSES
+  private readonly banSeconds: number
+  private detectionStatus: object = { state: 'starting' }
+  private published = { digest: '', atMs: -Infinity }
+
+  constructor (aedes: Aedes, private readonly options: ArtemisOptions) {
+    super()
+    const clock = new SystemClock()
+    this.responseName = options.response?.action ?? DEFAULTS.response.action
+    this.banSeconds = options.response?.banSeconds ?? DEFAULTS.response.banSeconds
+    this.thread = new DetectionThread(detectionSettings(options))
+    this.thread.on('message', message => { this.hear(message) })
+    this.thread.on('crash', (error, retryMs, entries) => {
+      this.log('error', `the detection crashed and starts again; the broker goes on: ${error.message}`, { retryMs, stack: error.stack })
+      this.observer.redirect(entries)
+      this.detectionStatus = { state: 'crashed', failure: error.message }
+      this.publishStatus()
+    })
+    const payloadCapBytes = options.payloadCapBytes ?? DEFAULTS.payloadCapBytes
+    this.observer = new Observer(this.thread.start(), { topicCapBytes: TOPIC_CAP_BYTES, payloadCapBytes }, clock)
+    this.gate = new Gate(aedes, this.observer, new BanList(clock))
+    this.topic = new SysTopic(aedes, error => { this.log('warn', `the detection could not publish: ${error.message}`) })
+    const eve = options.report?.eve
+    if (eve !== undefined) this.eveLog = new EveLog(eve, error => { this.log('error', `alerts are not written to ${eve}: ${error.message}`) })
+  }
+
+  /** What the detection is doing: the object that is published as the status. */
+  status (): object {
+    const { counters, bans } = this.gate
+    return {
+      ...this.detectionStatus,
+      response: { action: this.responseName, ...counters, bans: bans.list().length },
+      thread: { restarts: this.thread.restarts },
+      ...this.eveLog !== undefined && { eve: { lost: this.eveLog.lost } }
+    }
+  }
+
+  /** Takes back all bans of an address. */
+  unban (address: string): void {
+    for (const ban of this.gate.bans.list()) if (ban.address === normaliseAddress(address)) this.gate.bans.lift(ban.address, ban.clientId)
+  }
+
+  /** Ends the detection: the tap is closed, what is left is judged, the hooks are given back. */
+  async close (): Promise<void> {
+    await this.thread.stop()
+    this.gate.remove()
+    this.topic.close()
+    await this.eveLog?.close()
+  }
+
+  /** Ends the detection thread as a crash would; it starts again by itself. */
+  async restartDetection (): Promise<void> {
+    await this.thread.kill()
+  }
+
+  private hear (message: FromDetection): void {
+    switch (message.type) {
+      case 'alert':
+        this.alert(message.alert)
+        break
+      case 'offence':
+        this.respond(message.offender)
+        break
+      case 'log':
+        this.log(message.level, message.message, message.details)
+        break
+      case 'report':
+        this.detectionStatus = message.status
+        this.publishStatus()
+        this.topic.scores(message.scores)
+        break
+      case 'refused': {
+        const { code, message: text, remedy } = message
+        this.detectionStatus = { state: 'refused', failure: text, ...remedy !== undefined && { remedy } }
+        this.publishStatus()
+        this.log('error', `no detection: ${text}`, { code, ...remedy !== undefined && { remedy } })
+        break
+      }
+    }
+  }
+
+  private alert (alert: Alert): void {
+    const event = eveAlert(alert)
+    this.topic.alert(event)
+    this.eveLog?.write(event)
+    this.emit('alert', alert, event)
+  }
+
+  private respond (offender: Offender): void {
+    const thrownOut = RESPONSES[this.responseName].apply(offender, this.gate, { banSeconds: this.banSeconds })
+    if (thrownOut === 0) return
+    this.log('warn', `${this.responseName}: ${offender.address} was thrown out`, {
+      address: offender.address, clientId: offender.clientId, connections: thrownOut
+    })
+  }
+
+  private publishStatus (): void {
+    const status = this.status()
+    this.emit('status', status)
+    const { state, tap, learning, alerts, response } = status as Record<string, object>
+    const digest = JSON.stringify([state, tap, learning, alerts, response].map(summaryOf))
+    const now = performance.now()
+    const isNews = digest !== this.published.digest || now - this.published.atMs >= STATUS_INTERVAL_MS
+    if (isNews) this.published = { digest, atMs: now }
+    this.topic.status(status, isNews)
+  }
+
+  private log (level: 'info' | 'warn' | 'error', message: string, details: object = {}): void {
+    this.options.logger?.[level](details, message)
+  }
 }
 
-/** The plug-in at work; emits `status`, `alert` and `log`. */
-export interface Artemis extends EventEmitter {
-  status (): Record<string, unknown>
-  close (): Promise<void>
+/** What of the status is worth a message of its own: everything but the figures that only count. */
+function summaryOf (part: unknown): unknown {
+  if (typeof part !== 'object' || part === null) return part
+  const { state, phase, progress, open, raised, expelled, bans } = part as Record<string, unknown>
+  return [state, phase, progress, open, raised, expelled, bans]
 }
 
-/** Attaches to a broker; to be awaited before any listener is created. */
-export async function artemis (aedes: Aedes, options: ArtemisOptions): Promise<Artemis> {
-  void aedes
-  void options
-  return Object.assign(new EventEmitter(), {
-    status: () => ({ state: 'off' }),
-    close: async () => {}
-  })
+/**
+ * Attaches the detection to an Aedes. Call it before the broker's listeners are made, and give them
+ * `aedes.handle` afterwards: connections that come past it are not seen.
+ *
+ * @throws OperatorError where an option cannot be
+ */
+export function artemis (aedes: Aedes, options: ArtemisOptions = {}): Artemis {
+  const { response, alert } = options
+  const action = response?.action
+  if (action !== undefined && !Object.hasOwn(RESPONSES, action)) {
+    throw new OperatorError('option', `response.action is "${String(action)}"`, `Choose one of ${Object.keys(RESPONSES).join(', ')}.`)
+  }
+  const weight = alert?.weight
+  if (weight !== undefined && !(weight >= 0 && weight < 1)) {
+    throw new OperatorError('option', `alert.weight is ${weight}`, 'W0 of equation 1 lies between 0 and 1: 0.4 is the paper\'s.')
+  }
+  return new Artemis(aedes, options)
 }

@@ -3,7 +3,7 @@
 import path from 'node:path'
 import { Command } from 'commander'
 import type { Logger } from 'pino'
-import { artemis, type Artemis, type ArtemisOptions } from '../../src/index.js'
+import { artemis, type Alert, type ArtemisOptions } from '../../src/index.js'
 import { closeAedes, openAedes, publishLeftWills } from '../aedes.js'
 import type { Settings } from '../config/schema.js'
 import { readSettings, type Flags } from '../config/settings.js'
@@ -11,6 +11,7 @@ import { Listeners } from '../listeners.js'
 import { openLog } from '../log.js'
 import { openStore } from '../persistence.js'
 import { aborted, stopSignal } from '../stopping.js'
+import { printable } from '../printable.js'
 import { addSettingsOptions } from './settings-options.js'
 
 const MODEL_FILE = 'model.json'
@@ -44,13 +45,13 @@ async function runBroker (settings: Settings, log: Logger, stop: AbortSignal): P
       await store.settle()
     }
     closers.push(closeClients)
-    const ids = await artemis(aedes, optionsOf(settings, listeners.addresses.map(({ port }) => port), log))
+    const ids = artemis(aedes, optionsOf(settings, listeners.addresses.map(({ port }) => port), log))
     // The detection side sees the last packets too.
     closers.push(() => ids.close(), closeClients)
-    ids.on('alert', (alert: unknown) => log.warn({ alert }, 'Alert.'))
+    ids.on('alert', (alert, event) => log.warn({ event }, sentenceOf(alert)))
     await publishLeftWills(aedes, store, log)
     listeners.accept(socket => aedes.handle(socket))
-    announce(settings, listeners, ids, log)
+    announce(settings, listeners, log)
     await aborted(stop)
     log.info({ reason: stop.reason as unknown }, 'Artemis stops.')
   } finally {
@@ -59,13 +60,18 @@ async function runBroker (settings: Settings, log: Logger, stop: AbortSignal): P
   log.info('Artemis has stopped.')
 }
 
-function announce (settings: Settings, listeners: Listeners, ids: Artemis, log: Logger): void {
+/** An alert as a line of the log; a client may call itself anything. */
+function sentenceOf ({ state, rule, subject: { scope, address, clientId }, response }: Alert): string {
+  const whom = scope === 'gateway' ? 'the broker as a whole' : `client ${printable(JSON.stringify(clientId ?? ''))} at ${address ?? 'no address'}`
+  return `Alert ${state}: ${whom}, rule ${rule}, response ${response}.`
+}
+
+function announce (settings: Settings, listeners: Listeners, log: Logger): void {
   for (const { address, port, family } of listeners.addresses) {
     const host = family === 'IPv6' ? `[${address}]` : address
     log.info({ address, port }, `Listening for MQTT on mqtt://${host}:${port}.`)
   }
   log.info({ folder: settings.data }, 'Data folder.')
-  log.info({ detection: ids.status() }, 'Detection.')
   log.info(`Artemis is ready; Ctrl-C or kill ${process.pid} stops it.`)
 }
 
@@ -75,8 +81,8 @@ function optionsOf (settings: Settings, ports: number[], logger: Logger): Artemi
   return {
     tap: {
       target: tap.target,
-      identity: tap.identity ?? undefined,
-      knownHosts: tap.knownHosts ?? undefined,
+      identityFile: tap.identity ?? undefined,
+      knownHostsFile: tap.knownHosts ?? undefined,
       hostKey: tap.hostKey ?? undefined,
       sudo: tap.sudo,
       snapLength: tap.snapLength

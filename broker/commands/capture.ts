@@ -1,0 +1,183 @@
+// artemis capture: writes what a tap sees to a capture file.
+
+import { open, rename, rm, type FileHandle } from 'node:fs/promises'
+import { Command, InvalidArgumentError } from 'commander'
+import { OperatorError } from '../../src/errors.js'
+import { parsePorts } from '../port-list.js'
+import { openTap, resolveTarget, type TapSettings } from '../../src/tap/catalog.js'
+import { PcapRecords } from '../../src/tap/pcap-records.js'
+import { formatTarget, parseTarget } from '../../src/tap/target.js'
+import type { TapSession, TapSummary } from '../../src/types.js'
+
+/** The flags, parsed. */
+interface CaptureFlags {
+  out: string
+  duration?: number
+  packets?: number
+  mqttPort: number[]
+  snaplen: number
+  identity?: string
+  knownHosts?: string
+  hostKey?: string
+  sudo?: boolean
+}
+
+const PROGRESS_INTERVAL_MS = 500
+/** What a timer can wait, ms: 24 days. */
+const MAX_DURATION_MS = 2 ** 31 - 1
+/** What tcpdump takes (MAXIMUM_SNAPLEN), bytes. */
+const MAX_SNAP_LENGTH = 262_144
+const UNITS_MS: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, '': 1_000 }
+
+/** Makes the command; its action throws `OperatorError` and ends by itself on SIGINT and SIGTERM. */
+export function captureCommand (): Command {
+  return new Command('capture')
+    .description('write what a tap sees to a capture file (pcap)')
+    .argument('<tap>', 'ssh://user@host[:port]/interface, local:interface, file:PATH or auto')
+    .requiredOption('--out <file>', 'capture file; it appears under this name when it is complete')
+    .option('--duration <time>', 'end after this time: 60s, 5m, 2h', parseDuration)
+    .option('--packets <n>', 'end after this many frames', parseCount)
+    .option('--mqtt-port <ports>', 'TCP ports to capture', parsePorts, [1883, 8883])
+    .option('--snaplen <bytes>', 'bytes kept of each frame; 0 keeps whole frames, payloads and passwords included', parseLength, 0)
+    .option('--identity <file>', 'private key for ssh; default: the ssh agent and ~/.ssh/id_*')
+    .option('--known-hosts <file>', 'known hosts for ssh; default: ~/.ssh/known_hosts')
+    .option('--host-key <fingerprint>', 'SHA256:... of the ssh host key, instead of known hosts')
+    .option('--sudo', 'run tcpdump by sudo -n')
+    .action(async (tap: string, flags: CaptureFlags) => { await capture(tap, flags) })
+}
+
+async function capture (tap: string, flags: CaptureFlags): Promise<void> {
+  const settings: TapSettings = {
+    identityFile: flags.identity,
+    passphrase: process.env.ARTEMIS_SSH_PASSPHRASE,
+    knownHostsFile: flags.knownHosts,
+    hostKey: flags.hostKey,
+    sudo: flags.sudo
+  }
+  const wanted = parseTarget(tap)
+  const stopping = new AbortController()
+  const { signal } = stopping
+  function stop (): void { stopping.abort() }
+  process.once('SIGINT', stop).once('SIGTERM', stop)
+  try {
+    const options = { ports: flags.mqttPort, snapLength: flags.snaplen, signal }
+    const { target, obstacle } = await resolveTarget(wanted, settings, options)
+    if (target.kind === 'none') {
+      throw obstacle ?? new OperatorError('tap-target', 'There is nothing to capture from: the tap is "none".')
+    }
+    const part = await CaptureFile.open(`${flags.out}.part`)
+    try {
+      const session = await openTap(target, settings, options)
+      say(`Capturing from ${formatTarget(target)} to ${flags.out}, until ${ending(flags)}.`)
+      await copy(session, part, flags, signal)
+      await part.finish(flags.out)
+    } catch (error) {
+      if (await part.abandon()) say(`What was captured before is in ${part.path}.`)
+      throw error
+    }
+  } catch (error) {
+    // Asked to end before the capture began: there is nothing to keep, and no mistake.
+    if (error !== signal.reason) throw error
+  } finally {
+    process.off('SIGINT', stop).off('SIGTERM', stop)
+  }
+}
+
+/** Copies whole records until the tap ends or it is told to stop, and then reports. */
+async function copy (session: TapSession, file: CaptureFile, flags: CaptureFlags, signal: AbortSignal): Promise<void> {
+  const records = new PcapRecords(flags.packets)
+  // The rest of what was captured still comes after this.
+  function end (): void { void session.close() }
+  signal.addEventListener('abort', end)
+  if (signal.aborted) end()
+  const timer = flags.duration === undefined ? undefined : setTimeout(end, flags.duration)
+  const progress = process.stderr.isTTY
+    ? setInterval(() => process.stderr.write(`\r\x1b[K${count(records, file)}`), PROGRESS_INTERVAL_MS)
+    : undefined
+  let summary: TapSummary
+  try {
+    for await (const chunk of session.bytes) {
+      await file.write(records.push(chunk as Buffer))
+      if (records.complete) break
+    }
+  } finally {
+    clearTimeout(timer)
+    clearInterval(progress)
+    signal.removeEventListener('abort', end)
+    summary = await session.close()
+    if (process.stderr.isTTY) process.stderr.write('\r\x1b[K')
+  }
+  const dropped = summary.dropped === undefined ? '' : `; the kernel dropped ${summary.dropped}`
+  say(`Captured ${count(records, file)}${dropped}.`)
+}
+
+function ending ({ packets, duration }: CaptureFlags): string {
+  const ends = ['Ctrl-C']
+  if (duration !== undefined) ends.unshift(`${duration / 1_000} s`)
+  if (packets !== undefined) ends.unshift(`${packets} frames`)
+  return ends.join(' or ')
+}
+
+function count (records: PcapRecords, file: CaptureFile): string {
+  return `${records.count} frames, ${file.size} bytes`
+}
+
+function say (text: string): void {
+  process.stderr.write(`${text}\n`)
+}
+
+/** A file that gets its name when it is complete. */
+class CaptureFile {
+  size = 0
+
+  private constructor (readonly path: string, private readonly handle: FileHandle) {}
+
+  static async open (path: string): Promise<CaptureFile> {
+    return new CaptureFile(path, await open(path, 'w').catch(unwritable(path)))
+  }
+
+  async write (bytes: Buffer): Promise<void> {
+    await this.handle.writeFile(bytes).catch(unwritable(this.path))
+    this.size += bytes.length
+  }
+
+  async finish (name: string): Promise<void> {
+    await this.handle.sync()
+    await this.handle.close()
+    await rename(this.path, name).catch(unwritable(name))
+  }
+
+  /** Closes the file and removes it where it is empty; tells whether it is still there. */
+  async abandon (): Promise<boolean> {
+    await this.handle.close()
+    if (this.size > 0) return true
+    await rm(this.path, { force: true })
+    return false
+  }
+}
+
+function unwritable (path: string): (cause: NodeJS.ErrnoException) => never {
+  return cause => {
+    throw new OperatorError('capture-out', `${path} cannot be written (${cause.code ?? cause.message}).`,
+      'Check that the directory exists, that it is yours, and that the disk has room.', { cause })
+  }
+}
+
+function parseDuration (text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|)$/.exec(text)
+  const ms = match === null ? NaN : Number(match[1]) * (UNITS_MS[match[2] ?? ''] ?? NaN)
+  if (!(ms > 0 && ms <= MAX_DURATION_MS)) throw new InvalidArgumentError('Write a time such as 60s, 5m or 2h.')
+  return ms
+}
+
+function parseCount (text: string): number {
+  const value = Number(text)
+  if (!/^\d+$/.test(text) || value < 1) throw new InvalidArgumentError('Write a whole number from 1.')
+  return value
+}
+
+function parseLength (text: string): number {
+  const value = Number(text)
+  if (!/^\d+$/.test(text) || value > MAX_SNAP_LENGTH) throw new InvalidArgumentError('Write a whole number of bytes; 0 keeps whole frames.')
+  return value
+}

@@ -1,0 +1,141 @@
+// artemis extract: the 31 features of captures, as CSV or NDJSON.
+import { stat } from 'node:fs/promises'
+import { finished, pipeline } from 'node:stream/promises'
+import { SingleBar, Presets } from 'cli-progress'
+import { Command, Option } from 'commander'
+import { OperatorError } from '../../src/errors.js'
+import { recordWriter } from '../../src/features/record-writer.js'
+import type { RecordFormat, RecordWriter } from '../../src/features/record-writer.js'
+import { DEFAULT_MQTT_PORTS } from '../../src/join/capture-records.js'
+import { readCapture, STANDARD_INPUT } from '../capture-input.js'
+import { openOutputFile } from '../output-file.js'
+import { parsePorts } from '../port-list.js'
+
+interface ExtractOptions {
+  format: RecordFormat
+  out?: string
+  mqttPort: number[]
+}
+
+/** What reading several captures shares. */
+interface Extraction {
+  ports: readonly number[]
+  writer: RecordWriter
+  /** Ends the reading, also of an input that is silent. */
+  signal: AbortSignal
+  /** Bytes read, for the progress. */
+  onBytes: (count: number) => void
+  /** Captures that ended in mid-record: what was whole is written, the fault is reported at the end. */
+  cutShort: OperatorError[]
+}
+
+/** Shorter inputs are done before a bar could be read. */
+const PROGRESS_FROM_BYTES = 16_777_216
+
+/** The `extract` command. */
+export function extractCommand (): Command {
+  return new Command('extract')
+    .description('write the 31 features of every MQTT frame in captures')
+    .argument('<file...>', 'captures (pcap or pcapng, gzip or not), - for standard input')
+    .addOption(new Option('--format <format>', 'form of the output').choices(['csv', 'ndjson']).default('csv'))
+    .option('--out <file>', 'file to write in place of standard output')
+    .option('--mqtt-port <ports>', 'TCP ports that carry MQTT', parsePorts, [...DEFAULT_MQTT_PORTS])
+    .action(extract)
+}
+
+async function extract (files: string[], options: ExtractOptions): Promise<void> {
+  const bar = await progressBar(files, options.out !== undefined)
+  const abort = new AbortController()
+  const extraction: Extraction = {
+    signal: abort.signal,
+    ports: options.mqttPort,
+    writer: recordWriter(options.format, files.length > 1),
+    onBytes: count => bar?.increment(count),
+    cutShort: []
+  }
+  const stop = (): void => abort.abort()
+  process.once('SIGINT', stop).once('SIGTERM', stop)
+  try {
+    const lines = (): AsyncGenerator<string> => extractLines(files, extraction)
+    if (options.out === undefined) await toStandardOutput(lines, abort.signal)
+    else await toFile(options.out, files, lines, abort.signal)
+  } catch (error) {
+    if (!abort.signal.aborted) throw error
+  } finally {
+    process.off('SIGINT', stop).off('SIGTERM', stop)
+    bar?.stop()
+  }
+  const [first, ...others] = extraction.cutShort
+  if (first === undefined) return
+  throw others.length === 0 ? first
+    : new OperatorError(first.code, extraction.cutShort.map(error => error.message).join('\n'), first.remedy)
+}
+
+async function toStandardOutput (lines: () => AsyncGenerator<string>, signal: AbortSignal): Promise<void> {
+  try {
+    await pipeline(lines, process.stdout, { signal, end: false })
+  } catch (error) {
+    // Whoever reads has seen enough: `artemis extract F | head` is no fault.
+    if (codeOf(error) !== 'EPIPE') throw error
+  }
+}
+
+async function toFile (path: string, inputs: readonly string[], lines: () => AsyncGenerator<string>, signal: AbortSignal): Promise<void> {
+  await refuseInputAsOutput(path, inputs)
+  const output = await openOutputFile(path)
+  try {
+    await pipeline(lines, output.stream, { signal })
+    await finished(output.stream)
+    await output.commit()
+  } catch (error) {
+    await output.discard()
+    throw error
+  }
+}
+
+async function * extractLines (files: readonly string[], extraction: Extraction): AsyncGenerator<string> {
+  if (extraction.writer.header !== '') yield extraction.writer.header
+  for (const file of files) {
+    try {
+      yield * captureLines(file, extraction)
+    } catch (error) {
+      if (!(error instanceof OperatorError) || error.code !== 'capture-cut-short') throw error
+      extraction.cutShort.push(error)
+    }
+  }
+}
+
+async function * captureLines (file: string, { ports, writer, signal, onBytes }: Extraction): AsyncGenerator<string> {
+  for await (const records of readCapture(file, { ports, signal, onBytes })) {
+    let lines = ''
+    for (const record of records) lines += writer.line(record, file)
+    if (lines !== '') yield lines
+  }
+}
+
+async function refuseInputAsOutput (path: string, inputs: readonly string[]): Promise<void> {
+  const output = await stat(path).catch(() => null)
+  if (output === null || !output.isFile()) return
+  for (const input of inputs) {
+    const known = input === STANDARD_INPUT ? null : await stat(input).catch(() => null)
+    if (known?.ino === output.ino && known.dev === output.dev) {
+      throw new OperatorError('output-is-input', `--out ${path}: that is a capture being read`, 'Name another file.')
+    }
+  }
+}
+
+async function progressBar (files: readonly string[], toFileOnly: boolean): Promise<SingleBar | null> {
+  if (!process.stderr.isTTY || (process.stdout.isTTY && !toFileOnly)) return null
+  let total = 0
+  for (const file of files) {
+    if (file !== STANDARD_INPUT) total += (await stat(file).catch(() => null))?.size ?? 0
+  }
+  if (total < PROGRESS_FROM_BYTES) return null
+  const bar = new SingleBar({ stream: process.stderr, clearOnComplete: true, format: '{bar} {percentage} % | {eta_formatted}' }, Presets.shades_classic)
+  bar.start(total, 0)
+  return bar
+}
+
+function codeOf (error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+}

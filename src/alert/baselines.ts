@@ -1,0 +1,29 @@
+// What benign traffic looked like, as it stands in a model file.
+
+import { RULES, type Baseline } from './rules.js'
+
+/** For the gateway as a whole, and for each client. */
+export interface Baselines {
+  gateway: Baseline
+  client: Baseline
+}
+
+/** Reads baselines from a model file; undefined where they are not what they should be. */
+export function baselinesFromJson (json: unknown): Baselines | undefined {
+  if (!isObject(json) || !isBaseline(json.gateway) || !isBaseline(json.client)) return undefined
+  return { gateway: json.gateway, client: json.client }
+}
+
+function isBaseline (json: unknown): json is Baseline {
+  if (!isObject(json) || !isFiniteNumber(json.mean) || !isFiniteNumber(json.reference)) return false
+  const { limits } = json
+  return isObject(limits) && RULES.every(rule => isFiniteNumber(limits[rule]))
+}
+
+function isObject (json: unknown): json is Record<string, unknown> {
+  return typeof json === 'object' && json !== null
+}
+
+function isFiniteNumber (json: unknown): json is number {
+  return typeof json === 'number' && Number.isFinite(json)
+}

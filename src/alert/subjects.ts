@@ -1,0 +1,80 @@
+// Who a record is held against: the gateway as a whole, and the client that sent it.
+
+import type { Peer, TrafficRecord } from '../record.js'
+
+/** A scored batch, as one subject had part in it. */
+export interface Share {
+  /** Sum of the records' outlier probabilities, and how many they are. */
+  total: number
+  count: number
+  /**
+   * The same with each record counted once for each control packet that it carries, at least once:
+   * a flood packs many packets into one frame.
+   */
+  packetTotal: number
+  packets: number
+  /** The record with the highest probability. */
+  worst: TrafficRecord
+  worstProbability: number
+  /** The numbers by which the broker knows the connections that the records came over. */
+  connections: Set<number>
+}
+
+/** Key of the gateway. */
+export const GATEWAY = 'gateway'
+
+/**
+ * A client is an address and a client id together: many devices share an address behind a router or
+ * on loopback, and an attacker may take any client id it likes, but cannot take a victim's address too.
+ */
+export function clientKey ({ client, clientId }: Peer): string {
+  return `${client.address} ${clientId ?? ''}`
+}
+
+/**
+ * Divides a batch among its subjects. Only what a client sent is held against it: what the broker
+ * sends to a dashboard may be an attacker's payload.
+ *
+ * @param probabilities one per record; NaN where no model could judge the record
+ */
+export function sharesOf (records: readonly TrafficRecord[], probabilities: ArrayLike<number>): Map<string, Share> {
+  const shares = new Map<string, Share>()
+  for (let i = 0; i < records.length; i++) {
+    if (Number.isNaN(probabilities[i])) continue
+    add(shares, GATEWAY, records[i], probabilities[i])
+    if (records[i].direction === 'in') add(shares, clientKey(records[i].peer), records[i], probabilities[i])
+  }
+  return shares
+}
+
+function add (shares: Map<string, Share>, key: string, record: TrafficRecord, probability: number): void {
+  let share = shares.get(key)
+  if (share === undefined) {
+    share = { total: 0, count: 0, packetTotal: 0, packets: 0, worst: record, worstProbability: -1, connections: new Set() }
+    shares.set(key, share)
+  }
+  const packets = Math.max(1, record.packets)
+  share.total += probability
+  share.count++
+  share.packetTotal += probability * packets
+  share.packets += packets
+  if (probability > share.worstProbability) {
+    share.worst = record
+    share.worstProbability = probability
+  }
+  if (record.peer.connection !== null) share.connections.add(record.peer.connection)
+}
+
+/** Puts a later share of the same subject onto an earlier one. */
+export function mergeShares (earlier: Share, later: Share): Share {
+  const worse = later.worstProbability > earlier.worstProbability ? later : earlier
+  return {
+    total: earlier.total + later.total,
+    count: earlier.count + later.count,
+    packetTotal: earlier.packetTotal + later.packetTotal,
+    packets: earlier.packets + later.packets,
+    worst: worse.worst,
+    worstProbability: worse.worstProbability,
+    connections: new Set([...earlier.connections, ...later.connections])
+  }
+}

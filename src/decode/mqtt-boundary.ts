@@ -1,0 +1,101 @@
+// Finding the way back into MQTT after a gap: does a packet surely begin here?
+import type { Direction } from '../types.js'
+
+const PUBLISH = 3
+const VERSION_5 = 5
+
+/** What may stand in a fixed header of each packet type [MQTT-2.1.3-1], [MQTT-2.1.4]. */
+interface Shape {
+  /** Flags that are allowed; PUBLISH is checked by itself. */
+  flags: readonly number[]
+  /** Smallest and largest remaining length before MQTT 5. */
+  smallest: number
+  largest: number
+  /** Which side may send it. */
+  from: readonly Direction[]
+}
+
+const LARGEST_PACKET = 268_435_455
+const BOTH: readonly Direction[] = ['in', 'out']
+
+/** By packet type; MQTT 3.1 sets QoS and DUP also in PUBREL, SUBSCRIBE and UNSUBSCRIBE. */
+const SHAPES: readonly (Shape | null)[] = [
+  null,
+  { flags: [0], smallest: 12, largest: LARGEST_PACKET, from: ['in'] },
+  { flags: [0], smallest: 2, largest: 2, from: ['out'] },
+  { flags: [], smallest: 2, largest: LARGEST_PACKET, from: BOTH },
+  { flags: [0], smallest: 2, largest: 2, from: BOTH },
+  { flags: [0], smallest: 2, largest: 2, from: BOTH },
+  { flags: [2, 10], smallest: 2, largest: 2, from: BOTH },
+  { flags: [0], smallest: 2, largest: 2, from: BOTH },
+  { flags: [2, 10], smallest: 6, largest: LARGEST_PACKET, from: ['in'] },
+  { flags: [0], smallest: 3, largest: LARGEST_PACKET, from: ['out'] },
+  { flags: [2, 10], smallest: 5, largest: LARGEST_PACKET, from: ['in'] },
+  { flags: [0], smallest: 2, largest: 2, from: ['out'] },
+  { flags: [0], smallest: 0, largest: 0, from: ['in'] },
+  { flags: [0], smallest: 0, largest: 0, from: ['out'] },
+  { flags: [0], smallest: 0, largest: 0, from: ['in'] },
+  null
+]
+/** Types that MQTT 5 lets carry a reason code and properties: all without a payload but the pings. */
+const LONGER_IN_5: ReadonlySet<number> = new Set([2, 4, 5, 6, 7, 11, 14, 15])
+const SHAPE_OF_AUTH: Shape = { flags: [0], smallest: 0, largest: 0, from: BOTH }
+/** In MQTT 5 the broker may send DISCONNECT too. */
+const DISCONNECT = 14
+const AUTH = 15
+
+/**
+ * Whether a chain of possible packets runs from the first byte of a segment exactly to its last.
+ * A sender that writes whole packets passes; the middle of a payload passes about once in a
+ * million, because type, flags, length, direction and a PUBLISH's topic must all fit.
+ */
+export function isBoundaryChain (bytes: Uint8Array, direction: Direction, version: number): boolean {
+  let at = 0
+  while (at < bytes.length) {
+    const next = packetEnd(bytes, at, direction, version)
+    if (next === null) return false
+    at = next
+  }
+  return at > 0
+}
+
+/** Where the packet that may begin at `at` ends; null where none can, or where it ends beyond the bytes. */
+function packetEnd (bytes: Uint8Array, at: number, direction: Direction, version: number): number | null {
+  let remaining = 0
+  let body = at + 1
+  for (let shift = 0; ; shift += 7) {
+    const byte = bytes[body++]
+    if (byte === undefined || shift > 21) return null
+    remaining += (byte & 0x7f) << shift
+    if ((byte & 0x80) === 0) break
+  }
+  const end = body + remaining
+  if (end > bytes.length || !fits(bytes[at]!, remaining, direction, version)) return null
+  if (bytes[at]! >> 4 !== PUBLISH) return end
+  return topicFits(bytes, bytes[at]!, body, end) ? end : null
+}
+
+function fits (header: number, remaining: number, direction: Direction, version: number): boolean {
+  const type = header >> 4
+  const flags = header & 0x0f
+  const is5 = version === VERSION_5
+  const shape = type === AUTH && is5 ? SHAPE_OF_AUTH : SHAPES[type]
+  if (shape === null || shape === undefined) return false
+  if (!shape.from.includes(direction) && !(is5 && type === DISCONNECT)) return false
+  // QoS 3 does not exist [MQTT-3.3.1-4].
+  if (type === PUBLISH ? (flags & 6) === 6 : !shape.flags.includes(flags)) return false
+  return remaining >= shape.smallest && (remaining <= shape.largest || (is5 && LONGER_IN_5.has(type)))
+}
+
+/** A topic name holds no wildcard and no control character [MQTT-3.3.2-2], [MQTT-1.5.4-2]. */
+function topicFits (bytes: Uint8Array, header: number, body: number, end: number): boolean {
+  const start = body + 2
+  const topicEnd = start + ((bytes[body]! << 8) | bytes[body + 1]!)
+  const packetId = (header & 0x06) === 0 ? 0 : 2
+  if (topicEnd + packetId > end) return false
+  for (let i = start; i < topicEnd; i++) {
+    const byte = bytes[i]!
+    if (byte < 0x20 || byte === 0x23 || byte === 0x2b || byte === 0x7f) return false
+  }
+  return true
+}

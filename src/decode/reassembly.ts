@@ -1,0 +1,145 @@
+// One direction of a TCP stream put in order: a contiguous pointer and the segments that came too early.
+import type { StreamChunk } from '../types.js'
+
+/** A segment that waits for the bytes before it. */
+interface HeldSegment {
+  start: number
+  end: number
+  /** A copy of what was captured of it. */
+  bytes: Uint8Array
+}
+
+/** What a direction may hold back. */
+export interface ReassemblyLimits {
+  /** Bytes of early segments, each direction. */
+  heldBytes: number
+  /** Early segments, each direction. */
+  heldSegments: number
+}
+
+/** What is counted, because nothing is lost in silence. */
+export interface ReassemblyCounters {
+  /** Gaps given up because the other side had acknowledged beyond them. */
+  gapsLost: number
+  /** Gaps given up because too much waited behind them. */
+  gapsForced: number
+  /** Bytes in both kinds of gap. */
+  gapBytes: number
+}
+
+/** Largest window of TCP (RFC 7323, section 2.3): an acknowledgement farther ahead is forged or broken. */
+const MAX_WINDOW = 0x4000_0000
+
+const NOTHING: readonly StreamChunk[] = Object.freeze([])
+
+/**
+ * Puts the segments of one direction in order. Offsets count bytes since the first one of the
+ * direction and grow beyond 4 GiB; they are exact up to 2^53.
+ */
+export class Reassembly {
+  readonly #limits: ReassemblyLimits
+  readonly #counters: ReassemblyCounters
+  #held: HeldSegment[] = []
+  #heldBytes = 0
+  /** Sequence number of offset 0. */
+  #base: number | null = null
+  #next = 0
+  #acknowledged = 0
+
+  constructor (limits: ReassemblyLimits, counters: ReassemblyCounters) {
+    this.#limits = limits
+    this.#counters = counters
+  }
+
+  /** The contiguous pointer: the offset of the first byte that has not been delivered. */
+  get next (): number { return this.#next }
+
+  /** Whether offset 0 is known. */
+  get placed (): boolean { return this.#base !== null }
+
+  /** Fixes the sequence number of offset 0, unless bytes were delivered already. */
+  place (sequence: number): void {
+    if (this.#next > 0 || this.#held.length > 0) return
+    this.#base = sequence >>> 0
+  }
+
+  /** The other side has acknowledged everything before `sequence`. */
+  acknowledge (sequence: number): void {
+    if (this.#base === null) return
+    const offset = this.#offsetOf(sequence)
+    if (offset > this.#acknowledged && offset - this.#next <= MAX_WINDOW) this.#acknowledged = offset
+  }
+
+  /**
+   * Takes a segment of `length` bytes, of which `bytes` were captured, and gives what has become
+   * contiguous with it: usually the segment itself, nothing when it is old or early.
+   */
+  push (sequence: number, length: number, bytes: Uint8Array): readonly StreamChunk[] {
+    if (length === 0 && this.#held.length === 0) return NOTHING
+    this.#base ??= sequence
+    const start = this.#offsetOf(sequence)
+    const end = start + length
+    if (length > 0 && end > this.#next) {
+      if (start <= this.#next && this.#held.length === 0) {
+        const chunks: StreamChunk[] = []
+        this.#deliver(chunks, start, end, bytes)
+        return chunks
+      }
+      this.#hold(start, end, bytes)
+    }
+    return this.#held.length > 0 ? this.#drain() : NOTHING
+  }
+
+  #offsetOf (sequence: number): number {
+    // The difference from the pointer, taken as signed 32 bits, survives every wrap.
+    const distance = (sequence - ((this.#base ?? 0) + this.#next % 0x1_0000_0000)) | 0
+    return this.#next + distance
+  }
+
+  /** Appends the part of a segment that lies behind the pointer and moves the pointer to its end. */
+  #deliver (chunks: StreamChunk[], start: number, end: number, bytes: Uint8Array): void {
+    const from = this.#next
+    const captured = Math.min(end, start + bytes.length)
+    if (captured > from) chunks.push({ start: from, length: captured - from, bytes: from === start ? bytes : bytes.subarray(from - start) })
+    const missing = Math.max(from, captured)
+    if (end > missing) chunks.push({ start: missing, length: end - missing, bytes: null })
+    this.#next = end
+  }
+
+  #hold (start: number, end: number, bytes: Uint8Array): void {
+    let at = this.#held.length
+    while (at > 0 && this.#held[at - 1]!.start > start) at--
+    // A retransmission of what waits already; the one that captured more is kept by being first in line.
+    const before = this.#held[at - 1]
+    if (before !== undefined && before.end >= end && before.bytes.length >= before.end - before.start) return
+    // A view would keep the whole chunk of the capture alive for as long as the segment waits.
+    this.#held.splice(at, 0, { start, end, bytes: bytes.slice() })
+    this.#heldBytes += bytes.length
+  }
+
+  #drain (): readonly StreamChunk[] {
+    const chunks: StreamChunk[] = []
+    let taken = 0
+    for (let first = this.#held[0]; first !== undefined; first = this.#held[taken]) {
+      if (first.start > this.#next && !this.#giveUp(first.start, taken, chunks)) break
+      if (first.end > this.#next) this.#deliver(chunks, first.start, first.end, first.bytes)
+      this.#heldBytes -= first.bytes.length
+      taken++
+    }
+    if (taken > 0) this.#held.splice(0, taken)
+    return chunks
+  }
+
+  /** Declares the gap up to `end` lost if it will never be filled, or if too much waits for it. */
+  #giveUp (end: number, taken: number, chunks: StreamChunk[]): boolean {
+    const lost = this.#acknowledged >= end
+    const forced = this.#heldBytes > this.#limits.heldBytes || this.#held.length - taken > this.#limits.heldSegments
+    if (!lost && !forced) return false
+    if (lost) this.#counters.gapsLost++
+    else this.#counters.gapsForced++
+    this.#counters.gapBytes += end - this.#next
+    chunks.push({ start: this.#next, length: end - this.#next, bytes: null, lost: true })
+    this.#next = end
+    return true
+  }
+}

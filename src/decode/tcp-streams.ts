@@ -1,0 +1,193 @@
+// TCP connections as the tap sees them: places every segment in its stream.
+import type { Direction, Endpoint, StreamChunk, StreamFrame, TcpFrame, TcpStream } from '../types.js'
+import { Reassembly } from './reassembly.js'
+import type { ReassemblyCounters, ReassemblyLimits } from './reassembly.js'
+import { DeltaWindow, secondsBetween } from './frame-times.js'
+import type { FrameTime } from './frame-times.js'
+import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from './tcp.js'
+
+/** What `TcpStreams` may remember. */
+export interface TcpStreamLimits extends ReassemblyLimits {
+  /** Connections; the one that was silent longest makes room. */
+  streams: number
+}
+
+/** Enough for any link that one broker serves; small enough for a Raspberry Pi under a SYN flood. */
+export const TCP_STREAM_LIMITS: TcpStreamLimits = Object.freeze({
+  streams: 65_536,
+  heldBytes: 1_048_576,
+  heldSegments: 1_024
+})
+
+/** What is counted, because nothing is lost in silence. */
+export interface TcpStreamCounters extends ReassemblyCounters {
+  /** Frames placed. */
+  frames: number
+  /** Connections seen. */
+  streams: number
+  /** Connections forgotten to make room for newer ones. */
+  streamsEvicted: number
+}
+
+/** One direction of a connection. */
+interface Side {
+  readonly reassembly: Reassembly
+  /** Sequence number of its SYN, as far as one can tell; null before anything tells. */
+  initial: number | null
+}
+
+const NOTHING: readonly StreamChunk[] = Object.freeze([])
+
+interface Connection extends FrameTime {
+  readonly stream: TcpStream
+  readonly in: Side
+  readonly out: Side
+  /** Whether a frame came since room was last needed. */
+  recent: boolean
+}
+
+/**
+ * Places the frames of a capture, pushed in its order, in their streams. A SYN with a new initial
+ * sequence number on a known tuple begins a new stream. Everything kept is capped and every loss
+ * counted.
+ */
+export class TcpStreams {
+  readonly counters: TcpStreamCounters = {
+    frames: 0, streams: 0, streamsEvicted: 0, gapsLost: 0, gapsForced: 0, gapBytes: 0
+  }
+
+  readonly #ports: ReadonlySet<number>
+  readonly #limits: TcpStreamLimits
+  readonly #connections = new Map<string, Connection>()
+  readonly #deltas = new DeltaWindow()
+
+  constructor (ports: ReadonlySet<number>, limits: Partial<TcpStreamLimits> = {}) {
+    this.#ports = ports
+    this.#limits = { ...TCP_STREAM_LIMITS, ...limits }
+  }
+
+  /** Places the next frame of the capture. */
+  push (frame: TcpFrame): StreamFrame {
+    const { sequence, flags } = frame.tcp
+    this.counters.frames++
+    const connection = this.#connectionOf(frame)
+    const { stream } = connection
+    const direction = isFrom(frame, stream.client) ? 'in' : 'out'
+    const { reassembly } = connection[direction]
+
+    const delta = secondsBetween(connection, frame)
+    connection.seconds = frame.seconds
+    connection.nanoseconds = frame.nanoseconds
+    const l20Average = this.#deltas.mean()
+    this.#deltas.push(delta)
+
+    follow(connection, direction, frame)
+    const from = reassembly.next
+    const first = (flags & TCP_SYN) === 0 ? sequence : (sequence + 1) >>> 0
+    // What a RST carries is a reason for people, not part of the stream (RFC 9293, section 3.5.2).
+    const chunks = (flags & TCP_RST) === 0 ? reassembly.push(first, frame.payloadLength, frame.payload) : NOTHING
+    return { frame, stream, direction, delta, l20Average, from, to: reassembly.next, chunks }
+  }
+
+  #connectionOf (frame: TcpFrame): Connection {
+    const brokerSent = this.#isBrokerSource(frame)
+    const key = brokerSent ? tupleOf(frame.ip.destination, frame.tcp.destinationPort, frame.ip.source, frame.tcp.sourcePort)
+      : tupleOf(frame.ip.source, frame.tcp.sourcePort, frame.ip.destination, frame.tcp.destinationPort)
+    const known = this.#connections.get(key)
+    if (known !== undefined && !opensAnother(known, frame)) {
+      known.recent = true
+      return known
+    }
+    if (known !== undefined) this.#connections.delete(key)
+    else if (this.#connections.size >= this.#limits.streams) this.#evict()
+    const connection = this.#open(frame, this.#isBrokerOpening(frame, brokerSent))
+    this.#connections.set(key, connection)
+    return connection
+  }
+
+  /** Whether the source is on the broker's side, by the ports alone, so that both directions agree. */
+  #isBrokerSource (frame: TcpFrame): boolean {
+    const { sourcePort, destinationPort } = frame.tcp
+    if (this.#ports.has(sourcePort) !== this.#ports.has(destinationPort)) return this.#ports.has(sourcePort)
+    if (sourcePort !== destinationPort) return sourcePort < destinationPort
+    return frame.ip.source < frame.ip.destination
+  }
+
+  /** Where both ports are watched, the first frame says who opened the connection, if it is part of the handshake. */
+  #isBrokerOpening (frame: TcpFrame, byPorts: boolean): boolean {
+    const { sourcePort, destinationPort, flags } = frame.tcp
+    if (!this.#ports.has(sourcePort) || !this.#ports.has(destinationPort) || (flags & TCP_SYN) === 0) return byPorts
+    return (flags & TCP_ACK) !== 0
+  }
+
+  #open (frame: TcpFrame, brokerSent: boolean): Connection {
+    const source: Endpoint = { address: frame.ip.source, port: frame.tcp.sourcePort }
+    const destination: Endpoint = { address: frame.ip.destination, port: frame.tcp.destinationPort }
+    const stream: TcpStream = {
+      id: this.counters.streams++,
+      client: brokerSent ? destination : source,
+      broker: brokerSent ? source : destination,
+      synced: { in: false, out: false },
+      ended: { in: false, out: false }
+    }
+    const { seconds, nanoseconds } = frame
+    return { stream, in: this.#side(), out: this.#side(), recent: true, seconds, nanoseconds }
+  }
+
+  #side (): Side {
+    return { reassembly: new Reassembly(this.#limits, this.counters), initial: null }
+  }
+
+  /** Makes room: drops the first connection that was silent since it was last passed over. */
+  #evict (): void {
+    for (const [key, connection] of this.#connections) {
+      this.#connections.delete(key)
+      if (!connection.recent) {
+        this.counters.streamsEvicted++
+        return
+      }
+      connection.recent = false
+      this.#connections.set(key, connection)
+    }
+  }
+}
+
+function tupleOf (clientAddress: string, clientPort: number, brokerAddress: string, brokerPort: number): string {
+  return `${clientAddress} ${clientPort} ${brokerAddress} ${brokerPort}`
+}
+
+function isFrom (frame: TcpFrame, endpoint: Endpoint): boolean {
+  return frame.tcp.sourcePort === endpoint.port && frame.ip.source === endpoint.address
+}
+
+/** A SYN of a client with another initial sequence number than before: the tuple is used again. */
+function opensAnother (connection: Connection, frame: TcpFrame): boolean {
+  if ((frame.tcp.flags & (TCP_SYN | TCP_ACK)) !== TCP_SYN) return false
+  const { initial } = isFrom(frame, connection.stream.client) ? connection.in : connection.out
+  return initial !== null && initial !== frame.tcp.sequence
+}
+
+/** Takes what a header says about both directions. */
+function follow (connection: Connection, direction: Direction, frame: TcpFrame): void {
+  const { sequence, acknowledgement, flags } = frame.tcp
+  const { synced, ended } = connection.stream
+  const side = connection[direction]
+  const opposite = direction === 'in' ? 'out' : 'in'
+  const other = connection[opposite]
+  const isSyn = (flags & TCP_SYN) !== 0
+  if (isSyn) {
+    side.initial = sequence
+    side.reassembly.place(sequence + 1)
+    synced[direction] = true
+  }
+  side.initial ??= (sequence - 1) >>> 0
+  if ((flags & (TCP_FIN | TCP_RST)) !== 0) ended[direction] = true
+  if ((flags & TCP_ACK) === 0) return
+  other.initial ??= (acknowledgement - 1) >>> 0
+  if (isSyn && !other.reassembly.placed) {
+    // The SYN that this one answers was missed, but not its number.
+    other.reassembly.place(acknowledgement)
+    synced[opposite] = true
+  }
+  other.reassembly.acknowledge(acknowledgement)
+}

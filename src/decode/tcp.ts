@@ -1,0 +1,81 @@
+// From a captured frame to a TCP segment on a watched port, or nothing.
+import type { CapturedFrame, TcpFields, TcpFrame } from '../types.js'
+import { PROTOCOL_TCP, decodeIp, ipFields } from './ip.js'
+import type { IpHeader } from './ip.js'
+import { NO_IP, findIp } from './link.js'
+
+/** Flag bits as they stand in `TcpFields.flags` (RFC 9293, section 3.1). */
+export const TCP_FIN = 0x001
+export const TCP_SYN = 0x002
+export const TCP_RST = 0x004
+export const TCP_PSH = 0x008
+export const TCP_ACK = 0x010
+export const TCP_URG = 0x020
+export const TCP_ECE = 0x040
+export const TCP_CWR = 0x080
+/** Nonce sum once (RFC 3540), accurate ECN now. */
+export const TCP_NS = 0x100
+
+const TCP_HEADER_LENGTH = 20
+
+/**
+ * Decodes a frame that carries TCP from or to one of `ports`; null for every other frame, for
+ * fragments (see decode/tcp-decoder.ts) and for headers that are cut off or contradict themselves.
+ * `number` counts the frames of the capture from 1.
+ */
+export function decodeTcp (frame: CapturedFrame, number: number, ports: ReadonlySet<number>): TcpFrame | null {
+  const start = findIp(frame.linkType, frame.bytes)
+  if (start === NO_IP) return null
+  const ip = decodeIp(frame.bytes, start, frame.wireLength)
+  if (ip === null || ip.protocol !== PROTOCOL_TCP || ip.fragment !== null) return null
+  return decodeSegment(frame, number, ip, frame.bytes, ip.payloadOffset, ip.payloadLength, ports)
+}
+
+/**
+ * Decodes the TCP segment of `length` bytes on the wire that begins at `at` in `bytes`: those of the
+ * frame itself or of a datagram put together.
+ */
+export function decodeSegment (
+  frame: CapturedFrame, number: number, ip: IpHeader, bytes: Buffer, at: number, length: number, ports: ReadonlySet<number>
+): TcpFrame | null {
+  if (!isWatched(bytes, at, ports)) return null
+  const headerLength = segmentHeaderLength(bytes, at, length)
+  if (headerLength === 0) return null
+  const payloadStart = at + headerLength
+  const payloadLength = length - headerLength
+  return {
+    number,
+    seconds: frame.seconds,
+    nanoseconds: frame.nanoseconds,
+    wireLength: frame.wireLength,
+    ip: ipFields(frame.bytes, ip),
+    tcp: tcpFields(bytes, at),
+    payloadLength,
+    // Bytes after the IP length are padding, also where they were captured.
+    payload: bytes.subarray(payloadStart, payloadStart + payloadLength)
+  }
+}
+
+/** Whether the TCP header at `at` names a watched port. */
+function isWatched (bytes: Buffer, at: number, ports: ReadonlySet<number>): boolean {
+  return bytes.length >= at + TCP_HEADER_LENGTH &&
+    (ports.has(bytes.readUInt16BE(at)) || ports.has(bytes.readUInt16BE(at + 2)))
+}
+
+/** Header length of the segment of `length` bytes at `at`; 0 where its data offset contradicts that length. */
+function segmentHeaderLength (bytes: Buffer, at: number, length: number): number {
+  const headerLength = (bytes[at + 12]! >> 4) * 4
+  return headerLength >= TCP_HEADER_LENGTH && headerLength <= length ? headerLength : 0
+}
+
+/** The columns that come from the TCP header at `at`; at least 20 bytes are there. */
+function tcpFields (bytes: Buffer, at: number): TcpFields {
+  return {
+    sourcePort: bytes.readUInt16BE(at),
+    destinationPort: bytes.readUInt16BE(at + 2),
+    sequence: bytes.readUInt32BE(at + 4),
+    acknowledgement: bytes.readUInt32BE(at + 8),
+    flags: bytes.readUInt16BE(at + 12) & 0x0fff,
+    window: bytes.readUInt16BE(at + 14)
+  }
+}

@@ -1,0 +1,99 @@
+// The broker's side of the detection thread: starts it, starts it again when it crashes, passes on what it says.
+
+import { EventEmitter } from 'node:events'
+import { Worker } from 'node:worker_threads'
+import type { DetectionThreadData, FromDetection, ToDetection } from './messages.js'
+import { EntryWriter } from './observe/entries.js'
+import { allocateRing, RingWriter } from './observe/ring.js'
+import type { DetectionSettings } from './settings.js'
+
+/** Room for about 30,000 packets without payload, or 3,500 with a kilobyte each. */
+const RING_BYTES = 4 * 1_024 * 1_024
+/** A tap over a slow network takes its time to end; beyond this the thread hangs. */
+const LONGEST_STOP_MS = 10_000
+const SHORTEST_RESTART_MS = 250
+const LONGEST_RESTART_MS = 30_000
+/** A thread that ran for so long was sound: the next one is started at once again. */
+const SOUND_RUN_MS = 60_000
+
+interface ThreadEvents {
+  message: [FromDetection]
+  /** The thread died of an error; a new one starts after `retryMs`, and `ring` is already its ring. */
+  crash: [Error, retryMs: number, ring: EntryWriter]
+}
+
+/** A worker that is kept running. Nothing on the broker thread ever waits for it. */
+export class DetectionThread extends EventEmitter<ThreadEvents> {
+  /** Times the thread was started again. */
+  restarts = 0
+  private worker: Worker | undefined
+  private restarting: NodeJS.Timeout | undefined
+  private failures = 0
+  private startedAt = 0
+  private stopping = false
+  private ring = allocateRing(RING_BYTES)
+
+  constructor (private readonly settings: DetectionSettings) {
+    super()
+  }
+
+  /** Starts the thread; the entries of the returned writer reach it. */
+  start (): EntryWriter {
+    const entries = this.newEntries()
+    this.run()
+    return entries
+  }
+
+  /** Lets the thread finish what it has, and ends it; by force where it does not come to an end. */
+  async stop (): Promise<void> {
+    this.stopping = true
+    clearTimeout(this.restarting)
+    const { worker } = this
+    if (worker === undefined) return
+    await new Promise<void>(resolve => {
+      const deadline = setTimeout(() => { void worker.terminate() }, LONGEST_STOP_MS)
+      worker.once('exit', () => {
+        clearTimeout(deadline)
+        resolve()
+      })
+      this.send({ type: 'stop' })
+    })
+  }
+
+  /** Kills the thread as a crash would: for operators whose detection hangs, and for tests. */
+  async kill (): Promise<void> {
+    await this.worker?.terminate()
+  }
+
+  private newEntries (): EntryWriter {
+    return new EntryWriter(new RingWriter(this.ring, () => { this.send({ type: 'wake' }) }))
+  }
+
+  private send (message: ToDetection): void {
+    this.worker?.postMessage(message)
+  }
+
+  private run (): void {
+    const workerData: DetectionThreadData = { settings: this.settings, ring: this.ring }
+    const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData })
+    let failure: Error | undefined
+    this.worker = worker
+    this.startedAt = performance.now()
+    worker.on('message', (message: FromDetection) => { this.emit('message', message) })
+    worker.on('error', error => { failure = error })
+    worker.once('exit', code => {
+      this.worker = undefined
+      if (code !== 0 || failure !== undefined) this.crashed(failure ?? new Error(`the detection thread ended with code ${code}`))
+    })
+  }
+
+  private crashed (error: Error): void {
+    if (this.stopping) return
+    if (performance.now() - this.startedAt > SOUND_RUN_MS) this.failures = 0
+    const retryMs = Math.min(LONGEST_RESTART_MS, SHORTEST_RESTART_MS * 2 ** this.failures++)
+    this.restarts++
+    this.ring = allocateRing(RING_BYTES)
+    this.emit('crash', error, retryMs, this.newEntries())
+    this.restarting = setTimeout(() => { this.run() }, retryMs)
+  }
+}

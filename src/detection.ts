@@ -1,0 +1,219 @@
+// The detection thread's whole work: tap and ring in, alerts out. It knows no thread, so that it can run in a test.
+
+import { access } from 'node:fs/promises'
+import { Random } from '../models/random.js'
+import type { Alert } from './alert/alert.js'
+import { STEADY_CLOCK, SystemClock, type Clock } from './clock.js'
+import { OperatorError } from './errors.js'
+import { LiveJoin } from './join/live.js'
+import { readEntries } from './observe/entries.js'
+import type { RingReader } from './observe/ring.js'
+import { Pipeline } from './pipeline.js'
+import { timeOf, type TrafficRecord } from './record.js'
+import { RecordLog } from './report/record-log.js'
+import type { Offender } from './respond/response.js'
+import { GuardModel } from './scoring/guard-model.js'
+import type { DetectionSettings } from './settings.js'
+import { LiveTap } from './tap/live.js'
+import { Training } from './training.js'
+
+/** Levels of the log lines that the detection hands to the broker's log. */
+export type LogLevel = 'info' | 'warn' | 'error'
+
+/** What the detection tells the broker thread. */
+export interface DetectionOutputs {
+  onAlert(alert: Alert): void
+  onOffence(offender: Offender): void
+  onLog(level: LogLevel, message: string, details?: object): void
+  /** The status says something new that should not wait. */
+  onChange(): void
+}
+
+/** What the detection does now. */
+export type DetectionState = 'starting' | 'learning' | 'guarding' | 'failed'
+
+/** A tick may end a batch only when the records of its time have surely come through the join. */
+const SETTLING_SECONDS = 0.3
+
+/** Tap, join, learning and guarding, put together. */
+export class Detection {
+  private state: DetectionState = 'starting'
+  private failure: string | undefined
+  private readonly join: LiveJoin
+  private readonly tap: LiveTap
+  private readonly records: RecordLog | undefined
+  private training: Training | undefined
+  private pipeline: Pipeline | undefined
+  private model: GuardModel | undefined
+  private seen = 0
+  private starting: Promise<void> | undefined
+  private latestRecord = { time: 0, arrivedAtMs: 0 }
+
+  constructor (
+    private readonly settings: DetectionSettings,
+    private readonly ring: RingReader,
+    private readonly outputs: DetectionOutputs,
+    private readonly clock: Clock = new SystemClock(),
+    private readonly steady: Clock = STEADY_CLOCK
+  ) {
+    this.join = new LiveJoin(record => { this.take(record) }, steady)
+    this.tap = new LiveTap(settings.tap, settings.ports, {
+      onUp: () => {
+        this.join.tapUp()
+        outputs.onChange()
+      },
+      onFrame: frame => { this.join.frame(frame) },
+      onChunk: () => { this.drain() },
+      onDown: () => {
+        this.drain()
+        this.join.tapDown()
+        outputs.onChange()
+      },
+      onLog: outputs.onLog
+    })
+    if (settings.records !== undefined) {
+      this.records = new RecordLog(settings.records, error => { outputs.onLog('error', `records are not written: ${error.message}`) })
+    }
+  }
+
+  /**
+   * Loads the model or begins to learn, and opens the tap.
+   *
+   * @throws OperatorError where the model or the tap's target is unsound
+   */
+  async start (): Promise<void> {
+    this.starting = this.begin()
+    await this.starting
+  }
+
+  private async begin (): Promise<void> {
+    const path = this.settings.detector.model
+    if (path !== undefined && await exists(path)) this.guard(await GuardModel.load(path))
+    else this.learn()
+    await this.tap.start()
+  }
+
+  /** Reads what the broker told, and lets out what is final. */
+  drain (): void {
+    readEntries(this.ring, entry => { this.join.entry(entry) })
+    this.join.release()
+  }
+
+  /** To be called every tenth of a second or so. */
+  tick (): void {
+    this.drain()
+    if (this.seen === 0) return
+    const { time, arrivedAtMs } = this.latestRecord
+    const now = time + (this.steady.now() - arrivedAtMs) / 1_000 - SETTLING_SECONDS
+    this.training?.tick(now)
+    this.pipeline?.tick(now)
+  }
+
+  /** Ends the tap and judges what is left. */
+  async stop (): Promise<void> {
+    // A tap that is still being opened cannot be closed. Whoever called start hears of its failure.
+    await this.starting?.catch(() => {})
+    await this.tap.stop()
+    this.drain()
+    this.join.tapDown()
+    this.pipeline?.flush()
+    await this.records?.close()
+  }
+
+  /** The status, as it is published. */
+  status (): object {
+    const { training, pipeline, model } = this
+    return {
+      state: this.state,
+      ...this.failure !== undefined && { failure: this.failure },
+      ...training !== undefined && {
+        learning: {
+          phase: training.phase,
+          progress: Math.round(training.progress * 1_000) / 1_000,
+          records: training.seen,
+          minimumRecords: this.settings.learn.minimumRecords,
+          seconds: this.settings.learn.seconds,
+          dropped: training.dropped
+        }
+      },
+      ...model !== undefined && {
+        model: { detector: model.detector, digest: model.digest, created: model.created, rows: model.rows, wire: model.knowsWire }
+      },
+      tap: this.tap.status(),
+      join: { ...this.join.counters, held: this.join.held },
+      records: {
+        seen: this.seen,
+        ...pipeline?.counters,
+        ...this.records !== undefined && { unwritten: this.records.lost }
+      },
+      alerts: { raised: pipeline?.alerts.raised ?? 0, open: pipeline?.alerts.openCount ?? 0, suppressed: pipeline?.alerts.suppressed ?? 0, clientsForgotten: pipeline?.clientsForgotten ?? 0 },
+      ring: { dropped: this.ring.dropped }
+    }
+  }
+
+  /** The figures of the moment, as they are published every second. */
+  scores (): object {
+    return {
+      time: Math.round(this.clock.now()) / 1_000,
+      records: this.seen,
+      ...this.pipeline !== undefined && { movAvg: Math.round(this.pipeline.movingAverage * 1e4) / 1e4, alerts: this.pipeline.alerts.openCount }
+    }
+  }
+
+  private take (record: TrafficRecord): void {
+    this.seen++
+    this.latestRecord = { time: timeOf(record), arrivedAtMs: this.steady.now() }
+    this.records?.write(record)
+    if (this.pipeline !== undefined) this.pipeline.push(record)
+    else this.training?.push(record)
+  }
+
+  private learn (): void {
+    const { learn, detector, batch, smoothing } = this.settings
+    this.state = 'learning'
+    this.training = new Training(
+      { learn, detector, batch, smoothing },
+      new Random(detector.seed),
+      model => { this.learnt(model) },
+      error => { this.fail('the model could not be fitted', error) }
+    )
+    this.outputs.onLog('info', `learning what is normal: at least ${learn.seconds} s and ${learn.minimumRecords} records`)
+  }
+
+  private learnt (model: GuardModel): void {
+    const path = this.settings.detector.model
+    this.guard(model)
+    this.outputs.onChange()
+    if (path === undefined) return
+    model.save(path).then(
+      () => { this.outputs.onLog('info', `the model is saved to ${path}`) },
+      (error: unknown) => { this.outputs.onLog('error', `the model is in memory only: ${messageOf(error)}`) }
+    )
+  }
+
+  private guard (model: GuardModel): void {
+    const { batch, smoothing, response } = this.settings
+    this.model = model
+    this.training = undefined
+    this.pipeline = new Pipeline(model, { batch, smoothing, response }, this.outputs)
+    this.state = 'guarding'
+    this.outputs.onLog('info', `guarding with ${model.detector}, model ${model.digest.slice(0, 12)}`, { rows: model.rows })
+  }
+
+  private fail (what: string, error: unknown): void {
+    this.state = 'failed'
+    this.training = undefined
+    this.failure = `${what}: ${messageOf(error)}`
+    const remedy = error instanceof OperatorError ? error.remedy : undefined
+    this.outputs.onLog('error', this.failure, { ...remedy !== undefined && { remedy } })
+    this.outputs.onChange()
+  }
+}
+
+async function exists (path: string): Promise<boolean> {
+  return await access(path).then(() => true, () => false)
+}
+
+function messageOf (error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,111 @@
+// From a capture's bytes to records, with nothing but the capture: what extract and training read.
+import { CaptureDecoder } from '../decode/capture.js'
+import { gunzipped } from '../decode/gunzip.js'
+import { TcpDecoder } from '../decode/tcp-decoder.js'
+import { TcpStreams } from '../decode/tcp-streams.js'
+import { extractFeatures } from '../features/extractor.js'
+import type { Peer, TrafficRecord } from '../record.js'
+import type { CapturedFrame, TcpStream } from '../types.js'
+import { DecodedJoin } from './decoded.js'
+import type { DecodedJoinOptions } from './decoded.js'
+import { isOwnPacket } from './own-traffic.js'
+
+/** Ports that are watched unless told otherwise: MQTT and MQTT over TLS (IANA). */
+export const DEFAULT_MQTT_PORTS: readonly number[] = Object.freeze([1883, 8883])
+
+/** How to read a capture. */
+export interface CaptureRecordsOptions extends DecodedJoinOptions {
+  /** TCP ports that carry MQTT. */
+  ports?: Iterable<number>
+}
+
+/**
+ * Reads the records of one capture file, gzip-compressed or not, in portions as its bytes come.
+ * Throws an `OperatorError` where the file is no sound capture, after all records before the fault.
+ */
+export async function * readRecords (source: AsyncIterable<Buffer>, options: CaptureRecordsOptions = {}): AsyncGenerator<TrafficRecord[]> {
+  let records: TrafficRecord[] = []
+  const capture = new CaptureRecords(record => { records.push(record) }, options)
+  for await (const chunk of gunzipped(source)) {
+    let fault: unknown
+    try {
+      capture.push(chunk)
+    } catch (error) {
+      fault = error
+    }
+    if (records.length > 0) yield records
+    records = []
+    if (fault !== undefined) throw fault
+  }
+  capture.end()
+}
+
+/**
+ * Decodes one capture. `onRecord` is called from within `push`, once for each TCP frame of a watched
+ * port; a record's payload may be a view of the pushed bytes. Throws what {@link CaptureDecoder} throws.
+ */
+export class CaptureRecords {
+  readonly #decoder: CaptureDecoder
+  readonly #tcp: TcpDecoder
+  readonly #streams: TcpStreams
+  readonly #join: DecodedJoin
+  readonly #onRecord: (record: TrafficRecord) => void
+  readonly #peers = new WeakMap<TcpStream, Peer>()
+  #frames = 0
+
+  constructor (onRecord: (record: TrafficRecord) => void, options: CaptureRecordsOptions = {}) {
+    const { ports = DEFAULT_MQTT_PORTS, ...joinOptions } = options
+    this.#onRecord = onRecord
+    const watched = new Set(ports)
+    this.#tcp = new TcpDecoder(watched)
+    this.#streams = new TcpStreams(watched)
+    this.#join = new DecodedJoin(joinOptions)
+    this.#decoder = new CaptureDecoder(frame => this.#onFrame(frame))
+  }
+
+  /** Frames of the capture so far, also those that are no records. */
+  get frames (): number { return this.#frames }
+
+  /** What was lost or given up on the way. */
+  get counters (): TcpDecoder['counters'] & TcpStreams['counters'] & DecodedJoin['counters'] {
+    return { ...this.#tcp.counters, ...this.#streams.counters, ...this.#join.counters }
+  }
+
+  /** Takes the next bytes of the capture. */
+  push (chunk: Buffer): void {
+    this.#decoder.push(chunk)
+  }
+
+  /** The capture is over. */
+  end (): void {
+    this.#decoder.end()
+  }
+
+  #onFrame (captured: CapturedFrame): void {
+    const frame = this.#tcp.decode(captured, ++this.#frames)
+    if (frame === null) return
+    const streamFrame = this.#streams.push(frame)
+    const { join, packet, completed } = this.#join.push(streamFrame)
+    const { stream, direction } = streamFrame
+    this.#onRecord({
+      frame: frame.number,
+      seconds: frame.seconds,
+      nanoseconds: frame.nanoseconds,
+      features: extractFeatures(streamFrame, packet),
+      join,
+      direction,
+      peer: this.#peerOf(stream),
+      packets: completed,
+      own: packet !== null && isOwnPacket(direction, packet)
+    })
+  }
+
+  #peerOf (stream: TcpStream): Peer {
+    let peer = this.#peers.get(stream)
+    if (peer === undefined) {
+      peer = { client: stream.client, broker: stream.broker, connection: null, clientId: null, username: null }
+      this.#peers.set(stream, peer)
+    }
+    return peer
+  }
+}

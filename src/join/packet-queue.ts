@@ -1,0 +1,109 @@
+// The control packets of one direction that wait for the frames which carry them.
+
+import type { MqttPacket } from '../types.js'
+
+/** A packet and when it came. */
+export interface WaitingPacket {
+  packet: MqttPacket
+  /** When the broker saw it, epoch milliseconds. */
+  timeMs: number
+  /** When it arrived here, by this thread's clock. */
+  arrivedAtMs: number
+}
+
+/** What {@link PacketQueue.take} found. */
+export interface TakenPackets {
+  /** The packets that end in (from, to], in order. */
+  packets: MqttPacket[]
+  /** Packets that end at or before `from`: their frame was given up earlier. */
+  late: number
+  /** Whether every packet of the stretch was told: an entry that was dropped leaves a hole. */
+  whole: boolean
+}
+
+/** Packets in stream order, the watermark up to which everything is told, and the holes that dropped entries left. */
+export class PacketQueue {
+  /** Everything that ends at or before this offset has been told. */
+  watermark = 0
+  private waiting: WaitingPacket[] = []
+  private head = 0
+  private toldEnd = 0
+  private holes: { start: number, end: number }[] = []
+  private stalledUntil = 0
+
+  /** Packets waiting. */
+  get length (): number {
+    return this.waiting.length - this.head
+  }
+
+  /** Whether frames need not wait: the broker is behind bytes that were given up. */
+  get stalled (): boolean {
+    return this.watermark < this.stalledUntil
+  }
+
+  /** When the oldest waiting packet came; infinity where none waits. */
+  get oldestArrivalMs (): number {
+    return this.length === 0 ? Infinity : this.waiting[this.head].arrivedAtMs
+  }
+
+  push (packet: MqttPacket, timeMs: number, arrivedAtMs: number): void {
+    this.note(packet.end - packet.size)
+    this.toldEnd = packet.end
+    this.watermark = Math.max(this.watermark, packet.end)
+    this.waiting.push({ packet, timeMs, arrivedAtMs })
+  }
+
+  /** Bytes up to `offset` went by in the middle of the packet that begins at `begin`. */
+  mark (begin: number, offset: number): void {
+    this.note(begin)
+    this.watermark = Math.max(this.watermark, offset)
+  }
+
+  /** Frames up to `offset` are given up: later ones wait again once the broker has come that far. */
+  stall (offset: number): void {
+    this.stalledUntil = Math.max(this.stalledUntil, offset)
+  }
+
+  /** Removes the packets up to `to`. */
+  take (from: number, to: number): TakenPackets {
+    const packets: MqttPacket[] = []
+    let late = 0
+    while (this.length > 0 && this.waiting[this.head].packet.end <= to) {
+      const { packet } = this.waiting[this.head++]
+      if (packet.end > from) packets.push(packet)
+      else late++
+    }
+    this.compact()
+    const whole = !this.holes.some(hole => hole.start < to && hole.end > from)
+    if (this.holes.length > 0) this.holes = this.holes.filter(hole => hole.end > to)
+    return { packets, late, whole }
+  }
+
+  /** Removes and returns everything that waits. */
+  drain (): WaitingPacket[] {
+    const all = this.waiting.slice(this.head)
+    this.waiting = []
+    this.head = 0
+    this.holes = []
+    return all
+  }
+
+  /** A packet begins here: what lies between it and the last one told was dropped on the way. */
+  private note (begin: number): void {
+    if (begin <= this.toldEnd) return
+    const last = this.holes.at(-1)
+    if (last?.end === this.toldEnd) last.end = begin
+    else this.holes.push({ start: this.toldEnd, end: begin })
+    this.toldEnd = begin
+  }
+
+  private compact (): void {
+    if (this.head === this.waiting.length) {
+      this.waiting.length = 0
+      this.head = 0
+    } else if (this.head > 256 && this.head * 2 > this.waiting.length) {
+      this.waiting = this.waiting.slice(this.head)
+      this.head = 0
+    }
+  }
+}

@@ -1,0 +1,63 @@
+// The record where there is no tap: a control packet as the broker saw it, the wire's columns empty.
+
+import { mqttFeatures } from '../features/extractor.js'
+import type { FeatureValues } from '../features/schema.js'
+import type { Peer, TrafficRecord } from '../record.js'
+import type { Direction, MqttPacket } from '../types.js'
+import { isOwnPacket } from './own-traffic.js'
+
+const MICROSECONDS = 1e6
+
+const NO_WIRE = Object.freeze({
+  packet_length: null,
+  ip_len: null,
+  ip_df_flag: null,
+  ip_mf_flag: null,
+  ip_rb_flag: null,
+  ttl: null,
+  tcp_w_size: null,
+  tcp_len: null,
+  tcp_ack_flag: null,
+  tcp_cwr_flag: null,
+  tcp_ecn_flag: null,
+  tcp_fin_flag: null,
+  tcp_ns_flag: null,
+  tcp_push_flag: null,
+  tcp_res_flag: null,
+  tcp_reset_flag: null,
+  tcp_syn_flag: null,
+  tcp_urg_flag: null,
+  tcp_delta: null,
+  l20_avg: null
+})
+
+/**
+ * @param timeMs when the broker saw the packet, epoch milliseconds
+ */
+export function packetRecord (peer: Peer, direction: Direction, timeMs: number, packet: MqttPacket): TrafficRecord {
+  const microseconds = Math.round(timeMs * 1_000)
+  const seconds = Math.floor(microseconds / MICROSECONDS)
+  return {
+    frame: null,
+    seconds,
+    nanoseconds: (microseconds - seconds * MICROSECONDS) * 1_000,
+    features: packetFeatures(peer, direction, packet),
+    join: 'none',
+    direction,
+    peer,
+    packets: 1,
+    own: isOwnPacket(direction, packet)
+  }
+}
+
+function packetFeatures (peer: Peer, direction: Direction, packet: MqttPacket): FeatureValues {
+  const [source, destination] = direction === 'in' ? [peer.client, peer.broker] : [peer.broker, peer.client]
+  return {
+    ...NO_WIRE,
+    src_ip: source.address,
+    dst_ip: destination.address,
+    tcp_src_port: source.port,
+    tcp_dst_port: destination.port,
+    ...mqttFeatures(packet)
+  }
+}

@@ -1,0 +1,24 @@
+// What the two threads say to each other beside the ring.
+
+import type { Alert } from './alert/alert.js'
+import type { LogLevel } from './detection.js'
+import type { RingMemory } from './observe/ring.js'
+import type { Offender } from './respond/response.js'
+import type { DetectionSettings } from './settings.js'
+
+/** With what the detection thread is started. */
+export interface DetectionThreadData {
+  settings: DetectionSettings
+  ring: RingMemory
+}
+
+/** From the broker thread. `wake`: the ring holds something. */
+export type ToDetection = { type: 'wake' } | { type: 'stop' }
+
+/** From the detection thread. `refused`: it cannot start, and starting it again would not help. */
+export type FromDetection =
+  | { type: 'alert', alert: Alert }
+  | { type: 'offence', offender: Offender }
+  | { type: 'log', level: LogLevel, message: string, details: object }
+  | { type: 'report', status: object, scores: object }
+  | { type: 'refused', code: string, message: string, remedy?: string }

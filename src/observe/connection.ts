@@ -1,0 +1,89 @@
+// Watches the bytes of one connection on the broker thread: which packet ends at which offset.
+
+import type { Duplex } from 'node:stream'
+import { MqttWalker } from '../decode/mqtt.js'
+import type { Direction, MqttPacket } from '../types.js'
+
+/** What the watcher of a connection tells; called synchronously on the broker's path, so it must be quick. */
+export interface ByteListener {
+  /** A control packet was read (`in`) or written (`out`); its bytes are only valid during the call. */
+  onPacket(direction: Direction, packet: MqttPacket): void
+  /** Bytes up to `offset` went by, and the packet that begins at `begin` is still incomplete. */
+  onMark(direction: Direction, begin: number, offset: number): void
+}
+
+/** How much of a packet is kept. */
+export interface KeptBytes {
+  topicCapBytes: number
+  payloadCapBytes: number
+}
+
+type WriteCallback = (error?: Error | null) => void
+interface PendingWrite { chunk: unknown, encoding: BufferEncoding }
+
+/** The stream methods that Node calls with every byte; they are public contract of `stream.Duplex`. */
+interface ByteMethods {
+  push(chunk: unknown, encoding?: BufferEncoding): boolean
+  _write?(chunk: unknown, encoding: BufferEncoding, callback: WriteCallback): void
+  _writev?(chunks: PendingWrite[], callback: WriteCallback): void
+}
+
+/**
+ * Sees every byte that a connection reads and writes, by overriding `push`, `_write` and `_writev` of
+ * this one instance: a `data` listener would change the flow, merge chunks and come too late.
+ *
+ * Bytes are counted before they are passed on, so that whoever hears of a packet afterwards finds
+ * it already told.
+ */
+export function watchConnection (connection: Duplex, kept: KeptBytes, listener: ByteListener): void {
+  const session = { version: 4 }
+  const inbound = new DirectionWatch('in', new MqttWalker({ ...kept, session }), listener)
+  const outbound = new DirectionWatch('out', new MqttWalker({ ...kept, session }), listener)
+  const methods = connection as unknown as ByteMethods
+
+  const push = methods.push
+  methods.push = function (chunk, encoding) {
+    inbound.chunk(chunk, encoding)
+    return push.call(this, chunk, encoding)
+  }
+
+  const write = methods._write
+  if (write !== undefined) {
+    methods._write = function (chunk, encoding, callback) {
+      outbound.chunk(chunk, encoding)
+      write.call(this, chunk, encoding, callback)
+    }
+  }
+
+  const writev = methods._writev
+  if (typeof writev === 'function') {
+    methods._writev = function (chunks, callback) {
+      for (const { chunk, encoding } of chunks) outbound.chunk(chunk, encoding)
+      writev.call(this, chunks, callback)
+    }
+  }
+}
+
+class DirectionWatch {
+  private readonly onPacket: (packet: MqttPacket) => void
+  private begin = 0
+
+  constructor (private readonly direction: Direction, private readonly walker: MqttWalker, private readonly listener: ByteListener) {
+    this.onPacket = packet => {
+      this.begin = packet.end
+      listener.onPacket(direction, packet)
+    }
+  }
+
+  bytes (chunk: Uint8Array): void {
+    if (chunk.length === 0) return
+    this.walker.push(chunk, this.onPacket)
+    // Only after every packet that ends here is told may the watermark move: it makes frames final.
+    if (!this.walker.boundary) this.listener.onMark(this.direction, this.begin, this.walker.offset)
+  }
+
+  chunk (chunk: unknown, encoding?: BufferEncoding): void {
+    if (chunk instanceof Uint8Array) this.bytes(chunk)
+    else if (typeof chunk === 'string') this.bytes(Buffer.from(chunk, encoding))
+  }
+}

@@ -1,0 +1,234 @@
+// What the broker thread tells the detection thread, and how it lies in the ring.
+
+import type { Direction, Endpoint, MqttPacket } from '../types.js'
+import type { RingReader, RingWriter } from './ring.js'
+
+/** What carries a connection's MQTT bytes. `stream` is anything that is no socket. */
+export type Transport = 'tcp' | 'tls' | 'websocket' | 'stream'
+
+/** A connection was accepted, or is announced anew to a restarted detection thread. */
+export interface OpenEntry {
+  kind: 'open'
+  connection: number
+  /** Epoch milliseconds. */
+  time: number
+  transport: Transport
+  client: Endpoint
+  broker: Endpoint
+}
+
+/** A CONNECT was accepted for authentication. */
+export interface IdentityEntry {
+  kind: 'identity'
+  connection: number
+  clientId: string
+  /** Empty where the client sent none. */
+  username: string
+}
+
+/** A control packet was read or written; `packet.end` is its offset in that direction. */
+export interface PacketEntry {
+  kind: 'packet'
+  connection: number
+  direction: Direction
+  time: number
+  packet: MqttPacket
+}
+
+/** The broker has read or written up to `offset`, in the middle of a packet. */
+export interface MarkEntry {
+  kind: 'mark'
+  connection: number
+  direction: Direction
+  /** Where that packet begins: all that end before it were told. */
+  begin: number
+  offset: number
+}
+
+/** The connection is closed: no byte beyond what was told will be read or written. */
+export interface CloseEntry {
+  kind: 'close'
+  connection: number
+  time: number
+}
+
+/** One entry of the ring. */
+export type BrokerEntry = OpenEntry | IdentityEntry | PacketEntry | MarkEntry | CloseEntry
+
+const KIND = { open: 1, identity: 2, packet: 3, mark: 4, close: 5 } as const
+const TRANSPORTS: readonly Transport[] = ['tcp', 'tls', 'websocket', 'stream']
+const TEXT_CAP_BYTES = 256
+const NO_VALUE = 0xffffffff
+const PACKET_HEADER_BYTES = 48
+/** A share of the ring that packets leave free: a flood may cost packets, but no connection goes untold. */
+const SPARE_SHARE = 1 / 16
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+/** Writes entries into a ring; each call costs one copy and no allocation on the packet's path. */
+export class EntryWriter {
+  private readonly spare: number
+
+  constructor (private readonly ring: RingWriter) {
+    this.spare = Math.floor(ring.capacity * SPARE_SHARE)
+  }
+
+  /** Entries dropped for want of room. */
+  get dropped (): number {
+    return this.ring.dropped
+  }
+
+  open (connection: number, time: number, transport: Transport, client: Endpoint, broker: Endpoint): void {
+    const clientAddress = text(client.address)
+    const brokerAddress = text(broker.address)
+    const at = this.ring.reserve(20 + clientAddress.length + brokerAddress.length)
+    if (at < 0) return
+    const { view, bytes } = this.ring
+    view.setUint8(at, KIND.open)
+    view.setUint8(at + 1, TRANSPORTS.indexOf(transport))
+    view.setUint8(at + 2, clientAddress.length)
+    view.setUint8(at + 3, brokerAddress.length)
+    view.setUint32(at + 4, connection, true)
+    view.setFloat64(at + 8, time, true)
+    view.setUint16(at + 16, client.port, true)
+    view.setUint16(at + 18, broker.port, true)
+    bytes.set(clientAddress, at + 20)
+    bytes.set(brokerAddress, at + 20 + clientAddress.length)
+    this.ring.commit()
+  }
+
+  identity (connection: number, clientId: string, username: string): void {
+    const id = text(clientId)
+    const user = text(username)
+    const at = this.ring.reserve(12 + id.length + user.length)
+    if (at < 0) return
+    const { view, bytes } = this.ring
+    view.setUint8(at, KIND.identity)
+    view.setUint32(at + 4, connection, true)
+    view.setUint16(at + 8, id.length, true)
+    view.setUint16(at + 10, user.length, true)
+    bytes.set(id, at + 12)
+    bytes.set(user, at + 12 + id.length)
+    this.ring.commit()
+  }
+
+  packet (connection: number, direction: Direction, time: number, packet: MqttPacket): void {
+    const topicBytes = packet.topic?.length ?? 0
+    const payloadBytes = packet.payload?.length ?? 0
+    const at = this.ring.reserve(PACKET_HEADER_BYTES + topicBytes + payloadBytes, this.spare)
+    if (at < 0) return
+    const { view, bytes } = this.ring
+    view.setUint8(at, KIND.packet)
+    view.setUint8(at + 1, direction === 'in' ? 0 : 1)
+    view.setUint8(at + 2, packet.header)
+    view.setUint8(at + 3, packet.size - packet.remainingLength)
+    view.setUint32(at + 4, connection, true)
+    view.setFloat64(at + 8, time, true)
+    view.setFloat64(at + 16, packet.end, true)
+    view.setUint32(at + 24, packet.remainingLength, true)
+    view.setUint32(at + 28, packet.topicLength ?? NO_VALUE, true)
+    view.setUint32(at + 32, packet.payload === null ? NO_VALUE : packet.payloadLength, true)
+    view.setUint32(at + 36, packet.topic === null ? NO_VALUE : topicBytes, true)
+    view.setUint32(at + 40, payloadBytes, true)
+    if (packet.topic !== null) bytes.set(packet.topic, at + PACKET_HEADER_BYTES)
+    if (packet.payload !== null) bytes.set(packet.payload, at + PACKET_HEADER_BYTES + topicBytes)
+    this.ring.commit()
+  }
+
+  mark (connection: number, direction: Direction, begin: number, offset: number): void {
+    const at = this.ring.reserve(24, this.spare)
+    if (at < 0) return
+    const { view } = this.ring
+    view.setUint8(at, KIND.mark)
+    view.setUint8(at + 1, direction === 'in' ? 0 : 1)
+    view.setUint32(at + 4, connection, true)
+    view.setFloat64(at + 8, begin, true)
+    view.setFloat64(at + 16, offset, true)
+    this.ring.commit()
+  }
+
+  close (connection: number, time: number): void {
+    const at = this.ring.reserve(16)
+    if (at < 0) return
+    const { view } = this.ring
+    view.setUint8(at, KIND.close)
+    view.setUint32(at + 4, connection, true)
+    view.setFloat64(at + 8, time, true)
+    this.ring.commit()
+  }
+}
+
+/** Reads all entries that are there, in order. */
+export function readEntries (ring: RingReader, onEntry: (entry: BrokerEntry) => void): number {
+  return ring.drain((bytes, view, at) => { onEntry(decodeEntry(bytes, view, at)) })
+}
+
+function decodeEntry (bytes: Uint8Array, view: DataView, at: number): BrokerEntry {
+  const kind = view.getUint8(at)
+  const connection = view.getUint32(at + 4, true)
+  const direction: Direction = view.getUint8(at + 1) === 0 ? 'in' : 'out'
+  switch (kind) {
+    case KIND.open: {
+      const clientEnd = at + 20 + view.getUint8(at + 2)
+      return {
+        kind: 'open',
+        connection,
+        time: view.getFloat64(at + 8, true),
+        transport: TRANSPORTS[view.getUint8(at + 1)],
+        client: { address: string(bytes, at + 20, clientEnd), port: view.getUint16(at + 16, true) },
+        broker: { address: string(bytes, clientEnd, clientEnd + view.getUint8(at + 3)), port: view.getUint16(at + 18, true) }
+      }
+    }
+    case KIND.identity: {
+      const idEnd = at + 12 + view.getUint16(at + 8, true)
+      return {
+        kind: 'identity',
+        connection,
+        clientId: string(bytes, at + 12, idEnd),
+        username: string(bytes, idEnd, idEnd + view.getUint16(at + 10, true))
+      }
+    }
+    case KIND.packet:
+      return { kind: 'packet', connection, direction, time: view.getFloat64(at + 8, true), packet: decodePacket(bytes, view, at) }
+    case KIND.mark:
+      return { kind: 'mark', connection, direction, begin: view.getFloat64(at + 8, true), offset: view.getFloat64(at + 16, true) }
+    case KIND.close:
+      return { kind: 'close', connection, time: view.getFloat64(at + 8, true) }
+    default:
+      throw new Error(`the ring holds an entry of unknown kind ${kind}`)
+  }
+}
+
+function decodePacket (bytes: Uint8Array, view: DataView, at: number): MqttPacket {
+  const remainingLength = view.getUint32(at + 24, true)
+  const topicLength = view.getUint32(at + 28, true)
+  const payloadLength = view.getUint32(at + 32, true)
+  const topicBytes = view.getUint32(at + 36, true)
+  const topicEnd = at + PACKET_HEADER_BYTES + (topicBytes === NO_VALUE ? 0 : topicBytes)
+  return {
+    header: view.getUint8(at + 2),
+    remainingLength,
+    size: remainingLength + view.getUint8(at + 3),
+    end: view.getFloat64(at + 16, true),
+    topicLength: topicLength === NO_VALUE ? null : topicLength,
+    topic: topicBytes === NO_VALUE ? null : bytes.slice(at + PACKET_HEADER_BYTES, topicEnd),
+    payload: payloadLength === NO_VALUE ? null : bytes.slice(topicEnd, topicEnd + view.getUint32(at + 40, true)),
+    payloadLength: payloadLength === NO_VALUE ? 0 : payloadLength
+  }
+}
+
+/** A text as the detection gets to see it, cut at the cap: whoever compares the two must compare this. */
+export function asTold (value: string): string {
+  return decoder.decode(text(value))
+}
+
+/** Text as bytes, cut at the cap: a client chooses its own id and may choose a long one. */
+function text (value: string): Uint8Array {
+  const bytes = encoder.encode(value)
+  return bytes.length > TEXT_CAP_BYTES - 1 ? bytes.subarray(0, TEXT_CAP_BYTES - 1) : bytes
+}
+
+function string (bytes: Uint8Array, start: number, end: number): string {
+  return decoder.decode(bytes.slice(start, end))
+}

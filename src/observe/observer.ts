@@ -1,0 +1,91 @@
+// Sees every connection of an Aedes and tells the detection thread what it carries.
+
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { Clock } from '../clock.js'
+import type { Direction, MqttPacket } from '../types.js'
+import { addressesOf, type ConnectionAddresses } from './address.js'
+import { watchConnection, type KeptBytes } from './connection.js'
+import { asTold, type EntryWriter } from './entries.js'
+
+/** A connection of the broker, from accept to close. */
+export interface ObservedConnection extends ConnectionAddresses {
+  /** The number by which both threads call it. */
+  readonly id: number
+  readonly stream: Duplex
+  /** From its CONNECT, as it is told to the detection; undefined before. */
+  clientId?: string
+  username?: string
+}
+
+/** The broker side of the observation: a registry of live connections, and the entries they cause. */
+export class Observer {
+  private readonly connections = new Map<number, ObservedConnection>()
+  private readonly byStream = new WeakMap<Duplex, ObservedConnection>()
+  private lastId = 0
+
+  constructor (
+    private entries: EntryWriter,
+    private readonly kept: KeptBytes,
+    private readonly clock: Clock
+  ) {}
+
+  /** Begins to watch; call before the broker reads the first byte. */
+  accept (stream: Duplex, request?: IncomingMessage): ObservedConnection {
+    const connection: ObservedConnection = { id: ++this.lastId, stream, ...addressesOf(stream, request) }
+    this.connections.set(connection.id, connection)
+    this.byStream.set(stream, connection)
+    this.announce(connection)
+    watchConnection(stream, this.kept, {
+      onPacket: (direction, packet) => { this.packet(connection, direction, packet) },
+      onMark: (direction, begin, offset) => { this.entries.mark(connection.id, direction, begin, offset) }
+    })
+    const forget = (): void => {
+      this.connections.delete(connection.id)
+      this.entries.close(connection.id, this.clock.now())
+    }
+    // A stream that died on its way here does not say so again.
+    if (stream.closed) forget()
+    else stream.once('close', forget)
+    return connection
+  }
+
+  /** Tells who the connection claims to be. */
+  identify (connection: ObservedConnection, clientId: string, username: string): void {
+    connection.clientId = asTold(clientId)
+    connection.username = username
+    this.entries.identity(connection.id, clientId, username)
+  }
+
+  /** The connection of a stream, where it was accepted through this observer. */
+  of (stream: Duplex): ObservedConnection | undefined {
+    return this.byStream.get(stream)
+  }
+
+  /** A live connection by its number. */
+  get (id: number): ObservedConnection | undefined {
+    return this.connections.get(id)
+  }
+
+  /** The live connections. */
+  live (): IterableIterator<ObservedConnection> {
+    return this.connections.values()
+  }
+
+  /** Turns to the ring of a new detection thread, and announces to it what is already connected. */
+  redirect (entries: EntryWriter): void {
+    this.entries = entries
+    for (const connection of this.connections.values()) {
+      this.announce(connection)
+      if (connection.clientId !== undefined) entries.identity(connection.id, connection.clientId, connection.username ?? '')
+    }
+  }
+
+  private announce ({ id, transport, client, broker }: ObservedConnection): void {
+    this.entries.open(id, this.clock.now(), transport, client, broker)
+  }
+
+  private packet (connection: ObservedConnection, direction: Direction, packet: MqttPacket): void {
+    this.entries.packet(connection.id, direction, this.clock.now(), packet)
+  }
+}

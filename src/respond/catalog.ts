@@ -1,0 +1,12 @@
+// The responses there are: one line each.
+
+import { ban } from './ban.js'
+import { disconnect } from './disconnect.js'
+import { observe } from './observe.js'
+import type { Response } from './response.js'
+
+/** Every response by the name that the config uses. */
+export const RESPONSES = Object.freeze({ observe, disconnect, ban }) satisfies Readonly<Record<string, Response>>
+
+/** Name of a response. */
+export type ResponseName = keyof typeof RESPONSES

@@ -1,0 +1,135 @@
+// Stands in Aedes' hooks: keeps banned clients out, silences those who were thrown out, guards `$SYS`.
+
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { Aedes, Client } from 'aedes'
+import { asTold } from '../observe/entries.js'
+import type { ObservedConnection, Observer } from '../observe/observer.js'
+import type { BanList } from './bans.js'
+import type { BrokerControl, Offender } from './response.js'
+
+const SYS_PREFIX = '$SYS/'
+/** Time a client of MQTT 5 has to take the reason of its disconnection before the socket is destroyed. */
+const GOODBYE_MS = 250
+/** "Administrative action" [MQTT 5, 3.14.2.1]. */
+const ADMINISTRATIVE_ACTION = 0x98
+
+/** What the status shows of the gate. */
+export interface GateCounters {
+  /** Connections closed by a response. */
+  expelled: number
+  /** Connections and CONNECTs refused because of a ban. */
+  refused: number
+  /** Clients that came past the observer: their listener was made before the plug-in. */
+  unobserved: number
+}
+
+/** The hooks of Aedes that the gate stands in. Each calls the hook it found, so a user's own stays in force. */
+type Hooks = Pick<Aedes, 'handle' | 'preConnect' | 'authenticate' | 'authorizePublish' | 'authorizeSubscribe'>
+
+/** One function per hook; nothing here waits for the detection. */
+export class Gate implements BrokerControl {
+  readonly counters: GateCounters = { expelled: 0, refused: 0, unobserved: 0 }
+  private readonly found: Hooks
+  private readonly own: Hooks
+  private readonly expelled = new WeakSet<Duplex>()
+
+  constructor (private readonly aedes: Aedes, private readonly observer: Observer, readonly bans: BanList) {
+    const { handle, preConnect, authenticate, authorizePublish, authorizeSubscribe } = aedes
+    this.found = { handle, preConnect, authenticate, authorizePublish, authorizeSubscribe }
+    this.own = {
+      handle: (stream, request) => this.accept(stream as Duplex, request),
+      preConnect: this.preConnect,
+      authenticate: this.authenticate,
+      authorizePublish: this.authorizePublish,
+      authorizeSubscribe: this.authorizeSubscribe
+    }
+    Object.assign(aedes, this.own)
+  }
+
+  /** Gives the hooks back as they were found; one that was set over ours meanwhile stays. */
+  remove (): void {
+    const { aedes, found, own } = this
+    for (const name of Object.keys(found) as (keyof Hooks)[]) if (aedes[name] === own[name]) Object.assign(aedes, { [name]: found[name] })
+  }
+
+  expel (id: number): boolean {
+    const connection = this.observer.get(id)
+    if (connection === undefined || this.expelled.has(connection.stream)) return false
+    this.expelled.add(connection.stream)
+    this.counters.expelled++
+    sendAway(connection.stream)
+    return true
+  }
+
+  hasBystanders ({ address, clientId, connections }: Offender): boolean {
+    for (const other of this.observer.live()) {
+      const same = connections.includes(other.id) || this.expelled.has(other.stream) || (other.clientId ?? null) === clientId
+      if (other.client.address === address && !same) return true
+    }
+    return false
+  }
+
+  private accept (stream: Duplex, request?: IncomingMessage): Client {
+    const connection = this.observer.accept(stream, request)
+    const client = this.found.handle.call(this.aedes, stream as Parameters<Hooks['handle']>[0], request)
+    if (this.bans.coversAddress(connection.client.address)) {
+      this.counters.refused++
+      stream.destroy()
+    }
+    return client
+  }
+
+  private readonly preConnect: Hooks['preConnect'] = (client, packet, callback) => {
+    const connection = this.connectionOf(client)
+    if (connection === undefined) this.counters.unobserved++
+    else if (this.bans.coversClient(connection.client.address, asTold(packet.clientId))) {
+      this.counters.refused++
+      // Without an Error Aedes would leave the socket open for ever.
+      callback(new Error('banned'), false)
+      return
+    }
+    this.found.preConnect.call(this.aedes, client, packet, callback)
+  }
+
+  private readonly authenticate: Hooks['authenticate'] = (client, username, password, callback) => {
+    const connection = this.connectionOf(client)
+    if (connection !== undefined) this.observer.identify(connection, client.id, username ?? '')
+    this.found.authenticate.call(this.aedes, client, username, password, callback)
+  }
+
+  /** The will of a thrown-out client comes through here as well, and is refused. */
+  private readonly authorizePublish: Hooks['authorizePublish'] = (client, packet, callback) => {
+    const refusal = (): Error | null => client !== null && this.isExpelled(client) ? new Error('the client was thrown out') : null
+    const refused = refusal()
+    if (refused !== null) callback(refused)
+    else if (packet.topic.startsWith(SYS_PREFIX)) callback(new Error(`${SYS_PREFIX} topics are reserved`))
+    // The hook may take its time, and the client be thrown out meanwhile.
+    else this.found.authorizePublish.call(this.aedes, client, packet, error => { callback(error ?? refusal()) })
+  }
+
+  private readonly authorizeSubscribe: Hooks['authorizeSubscribe'] = (client, subscription, callback) => {
+    if (this.isExpelled(client)) callback(new Error('the client was thrown out'))
+    else this.found.authorizeSubscribe.call(this.aedes, client, subscription, callback)
+  }
+
+  private connectionOf (client: Client): ObservedConnection | undefined {
+    return this.observer.of(client.conn)
+  }
+
+  private isExpelled (client: Client): boolean {
+    return this.expelled.has(client.conn)
+  }
+}
+
+/** MQTT 5 clients are told why; whoever does not read is cut off all the same. */
+function sendAway (stream: Duplex & { client?: Client }): void {
+  const { client } = stream
+  if (client?.version !== 5 || typeof client.disconnect !== 'function') {
+    stream.destroy()
+    return
+  }
+  client.disconnect({ reasonCode: ADMINISTRATIVE_ACTION })
+  const deadline = setTimeout(() => { stream.destroy() }, GOODBYE_MS)
+  stream.once('close', () => { clearTimeout(deadline) })
+}

@@ -1,0 +1,200 @@
+// An encoding, a scaler and a detector that belong together: records in, scores out.
+
+import { createHash } from 'node:crypto'
+import {
+  createDetector, DetectorError, loadDetector, StandardScaler,
+  type DetectorJson, type DetectorKind, type FitOptions, type OutlierDetector, type StandardScalerJson
+} from '../../models/index.js'
+import { StateReader, toBase64 } from '../../models/state.js'
+import { percentile } from '../../models/statistics.js'
+import { OperatorError } from '../errors.js'
+import { columnsOf, Encoding, type EncodingJson, type Variant } from '../features/encoding.js'
+import type { FeatureName, FeatureValues } from '../features/schema.js'
+
+/**
+ * Standard deviations beyond which a column says no more: a flag seen once in training would else
+ * outweigh everything in a distance.
+ */
+const LIMIT = 10
+
+/** Features named in an explanation. */
+const EXPLAINED = 3
+
+/** What to learn, and how. */
+export interface ExpertOptions extends FitOptions {
+  /** A preset or a list of features parted by commas; `table1-no-identity` unless given. */
+  features?: string
+  /** `broker`: only what is known without a tap, learnt from the records that have an MQTT packet. */
+  variant: Variant
+  detector: DetectorKind
+  /** Further parameters of the detector, by name. */
+  parameters?: Readonly<Record<string, unknown>>
+  /** Share of outliers assumed among the records, in (0, 0.5]. */
+  contamination?: number
+  seed?: number
+  /** One for each record, 1 = outlier; only where the detector is supervised. */
+  labels?: ArrayLike<number>
+}
+
+/** What an expert was trained on. */
+export interface Training {
+  rows: number
+  /** SHA-256 of the encoded rows and labels, in hex. */
+  digest: string
+  /** How long it took. */
+  seconds: number
+}
+
+/** One feature's share in a score. */
+export interface Contribution {
+  feature: FeatureName
+  /** The record's value; for a payload its mean log-likelihood per byte, never the payload. */
+  value: number | string | null
+  /** How far the score falls when the feature takes its training median. */
+  contribution: number
+}
+
+/** What `Expert.toJSON` gives. */
+export interface ExpertJson {
+  variant: Variant
+  encoding: EncodingJson
+  scaler: StandardScalerJson
+  /** Median of each column in training, before scaling; Float64 as base64. */
+  medians: string
+  detector: DetectorJson
+  training: Training
+}
+
+/** Scores records of one kind: those of a tap, or those of the broker alone. */
+export class Expert {
+  private constructor (
+    readonly variant: Variant,
+    readonly encoding: Encoding,
+    readonly scaler: StandardScaler,
+    readonly medians: Float64Array,
+    readonly detector: OutlierDetector,
+    readonly training: Readonly<Training>
+  ) {}
+
+  /**
+   * Learns from records. Payloads are encoded as if the model had not seen them (see `payload.ts`).
+   * @throws OperatorError for parameters, labels or data that do not serve
+   */
+  static async fit (records: readonly FeatureValues[], options: ExpertOptions): Promise<Expert> {
+    const started = performance.now()
+    const { variant, labels, signal } = options
+    if (labels !== undefined && labels.length !== records.length) {
+      throw new OperatorError('training-labels', `there are ${labels.length} labels for ${records.length} records`)
+    }
+    // Without a tap a record is an MQTT packet: a bare acknowledgement never reaches that expert.
+    const chosen = [...records.keys()].filter((i) => variant === 'wire' || records[i].mqtt_msg_type !== null)
+    const used = chosen.map((i) => records[i])
+    const usedLabels = labels === undefined ? undefined : Uint8Array.from(chosen, (i) => labels[i])
+    const encoding = Encoding.fit(used, { columns: columnsOf(options.features ?? 'table1-no-identity', variant) })
+    const rows = await mapInTurns(used, (values) => encoding.encodeHeldOut(values), signal)
+    const scaler = StandardScaler.fit(rows, { limit: LIMIT })
+    const detector = await fitDetector(await mapInTurns(rows, (row) => scaler.transform(row), signal), usedLabels, options)
+    return new Expert(variant, encoding, scaler, columnMedians(rows), detector, {
+      rows: rows.length,
+      digest: digestRows(rows, usedLabels),
+      seconds: (performance.now() - started) / 1000
+    })
+  }
+
+  /**
+   * The expert that `toJSON` saved.
+   * @throws OperatorError `model-features` where it was made for other features
+   * @throws DetectorError `state` or `parameter` where it is no expert
+   */
+  static fromJSON (json: unknown): Expert {
+    const reader = new StateReader(json, 'expert')
+    const variant = reader.string('variant')
+    if (variant !== 'wire' && variant !== 'broker') throw new DetectorError('state', 'expert.variant is neither wire nor broker')
+    const encoding = Encoding.fromJSON(reader.raw('encoding'))
+    const scaler = StandardScaler.fromJSON(reader.raw('scaler'))
+    const detector = loadDetector(reader.raw('detector'))
+    const width = encoding.columns.length
+    if (detector.width !== width || scaler.mean.length !== width) {
+      throw new DetectorError('state', `expert: encoding, scaler and detector have ${width}, ${scaler.mean.length} and ${detector.width} columns`)
+    }
+    const training = reader.object('training')
+    return new Expert(variant, encoding, scaler, reader.array('medians', Float64Array, width), detector, {
+      rows: training.integer('rows', 1, Number.MAX_SAFE_INTEGER),
+      digest: training.string('digest'),
+      seconds: training.number('seconds', 0)
+    })
+  }
+
+  /** Scores (higher is more abnormal) and linear probabilities in [0, 1], one for each record. */
+  score (records: readonly FeatureValues[]): { scores: Float64Array, probabilities: Float64Array } {
+    const scores = this.detector.decisionFunction(records.map((values) => this.scaler.transform(this.encoding.encode(values))))
+    return { scores, probabilities: this.detector.probabilities(scores) }
+  }
+
+  /**
+   * The features, three at most, that raise the record's score most, the first the most: each is
+   * set to its training median alone, and counts by how far the score falls.
+   */
+  contributions (values: FeatureValues): Contribution[] {
+    const row = this.encoding.encode(values)
+    const replaced = this.encoding.columns.map((_, j) => this.scaler.transform(row.with(j, this.medians[j])))
+    const [score, ...others] = this.detector.decisionFunction([this.scaler.transform(row), ...replaced])
+    return this.encoding.columns
+      .map((feature, j): Contribution => {
+        const value = values[feature]
+        return { feature, value: value instanceof Uint8Array ? row[j] : value, contribution: score - others[j] }
+      })
+      .filter(({ contribution }) => contribution > 0)
+      .sort((a, b) => b.contribution - a.contribution)
+      .slice(0, EXPLAINED)
+  }
+
+  toJSON (): ExpertJson {
+    return {
+      variant: this.variant,
+      encoding: this.encoding.toJSON(),
+      scaler: this.scaler.toJSON(),
+      medians: toBase64(this.medians),
+      detector: this.detector.toJSON(),
+      training: { ...this.training }
+    }
+  }
+}
+
+/** Maps records a thousand at a time, so that a thread that learns still does its other work. */
+async function mapInTurns<T, U> (items: readonly T[], map: (item: T) => U, signal?: AbortSignal): Promise<U[]> {
+  const mapped: U[] = []
+  for (let start = 0; start < items.length; start += 1000) {
+    for (const item of items.slice(start, start + 1000)) mapped.push(map(item))
+    await new Promise((resolve) => setImmediate(resolve))
+    signal?.throwIfAborted()
+  }
+  return mapped
+}
+
+async function fitDetector (rows: Float64Array[], labels: Uint8Array | undefined, options: ExpertOptions): Promise<OutlierDetector> {
+  const { detector: kind, parameters, contamination, seed } = options
+  try {
+    const detector = createDetector(kind, {
+      ...parameters,
+      ...contamination !== undefined && { contamination },
+      ...seed !== undefined && { seed }
+    })
+    await detector.fit(rows, labels, options)
+    return detector
+  } catch (error) {
+    if (!(error instanceof DetectorError)) throw error
+    throw new OperatorError(`training-${error.code}`, `${kind}: ${error.message}`, undefined, { cause: error })
+  }
+}
+
+function columnMedians (rows: Float64Array[]): Float64Array {
+  return Float64Array.from(rows[0], (_, j) => percentile(rows.map((row) => row[j]), 50))
+}
+
+function digestRows (rows: Float64Array[], labels: Uint8Array | undefined): string {
+  const hash = createHash('sha256')
+  for (const row of rows) hash.update(new Uint8Array(row.buffer))
+  if (labels !== undefined) hash.update(labels)
+  return hash.digest('hex')
+}

@@ -1,0 +1,120 @@
+// From the broker's own first traffic to a model that guards it.
+
+import type { Random } from '../models/random.js'
+import { Batches, type BatchLimits } from './alert/batches.js'
+import { Calibration } from './alert/calibration.js'
+import type { SmoothingSettings } from './alert/smoothing.js'
+import { sharesOf } from './alert/subjects.js'
+import { Learning, type LearnSettings } from './learning.js'
+import type { TrafficRecord } from './record.js'
+import { GuardModel, type DetectorSettings } from './scoring/guard-model.js'
+
+/** Records that may wait while the model is being fitted. */
+const WAITING_CAP = 50_000
+
+/** Everything the training needs to know. */
+export interface TrainingSettings {
+  learn: LearnSettings
+  detector: DetectorSettings
+  batch: BatchLimits
+  smoothing: SmoothingSettings
+}
+
+/** `collecting` until enough is known to fit, `fitting`, then `calibrating` on traffic that the model has not seen. */
+export type TrainingPhase = 'collecting' | 'fitting' | 'calibrating' | 'over'
+
+/** Learns in place: collects, fits, calibrates. Uses packet time only. */
+export class Training {
+  /** Records that came while fitting and found no room. */
+  dropped = 0
+  phase: TrainingPhase = 'collecting'
+  private readonly learning: Learning
+  private readonly calibration: Calibration
+  private readonly batches: Batches
+  private readonly waiting: TrafficRecord[] = []
+  private model: GuardModel | undefined
+
+  /**
+   * @param onLearnt called once, with a model that knows its limits
+   * @param onFailed called instead where no model can be fitted
+   */
+  constructor (
+    private readonly settings: TrainingSettings,
+    random: Random,
+    private readonly onLearnt: (model: GuardModel) => void,
+    private readonly onFailed: (error: Error) => void
+  ) {
+    this.learning = new Learning(settings.learn, random)
+    this.calibration = new Calibration(settings.smoothing)
+    this.batches = new Batches(settings.batch, records => { this.calibrate(records) })
+  }
+
+  /** From 0 to 1. */
+  get progress (): number {
+    return this.learning.progress
+  }
+
+  /** Records learnt from so far. */
+  get seen (): number {
+    return this.learning.seen
+  }
+
+  push (record: TrafficRecord): void {
+    if (record.own || this.phase === 'over') return
+    this.learning.push(record)
+    if (this.phase === 'calibrating') this.batches.push(record)
+    else if (this.phase === 'fitting') this.wait(record)
+    this.advance()
+  }
+
+  /**
+   * @param now epoch seconds, by the clock of the records
+   */
+  tick (now: number): void {
+    if (this.phase === 'over') return
+    this.learning.tick(now)
+    if (this.phase === 'calibrating') this.batches.tick(now)
+    this.advance()
+  }
+
+  private advance (): void {
+    if (this.phase === 'collecting' && this.learning.isFitDue) {
+      this.phase = 'fitting'
+      this.fit().catch((error: unknown) => {
+        this.phase = 'over'
+        this.onFailed(error instanceof Error ? error : new Error(String(error)))
+      })
+    } else if (this.phase === 'calibrating' && this.learning.isOver && this.model !== undefined) {
+      this.batches.flush()
+      this.phase = 'over'
+      this.onLearnt(this.model.withBaselines(this.calibration.baselines()))
+    }
+  }
+
+  private async fit (): Promise<void> {
+    const records = this.learning.take()
+    const model = await GuardModel.fit(records, this.settings.detector)
+    // What the model was fitted on tells what is usual, and contains the connects that later traffic may lack.
+    inBatches(records, this.settings.batch, batch => { this.calibration.observe(sharesOf(batch, model.probabilities(batch))) })
+    inBatches(records, this.settings.batch, batch => { this.calibration.rehearse(sharesOf(batch, model.probabilities(batch))) })
+    this.model = model
+    this.phase = 'calibrating'
+    for (const record of this.waiting.splice(0)) this.batches.push(record)
+    this.advance()
+  }
+
+  private calibrate (records: TrafficRecord[]): void {
+    if (this.model !== undefined) this.calibration.rehearse(sharesOf(records, this.model.probabilities(records)))
+  }
+
+  private wait (record: TrafficRecord): void {
+    if (this.waiting.length < WAITING_CAP) this.waiting.push(record)
+    else this.dropped++
+  }
+}
+
+function inBatches (records: readonly TrafficRecord[], limits: BatchLimits, onBatch: (records: TrafficRecord[]) => void): void {
+  const batches = new Batches(limits, onBatch)
+  for (const record of records) batches.push(record)
+  batches.flush()
+}

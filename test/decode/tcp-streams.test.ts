@@ -1,0 +1,269 @@
+// Streams: whose frame it is, when it came, and what it makes contiguous.
+import t from 'tap'
+import { TcpStreams } from '../../src/decode/tcp-streams.js'
+import type { TcpStreamLimits } from '../../src/decode/tcp-streams.js'
+import { decodeTcp } from '../../src/decode/tcp.js'
+import type { StreamFrame, TcpFrame } from '../../src/types.js'
+import { ACK, BROKER, CLIENT, FIN, PORTS, RST, SYN, captured, frameOf, tcpFrame } from './craft.js'
+import type { Segment } from './craft.js'
+
+const none = new Uint8Array(0)
+
+/** One client's direction, with its stream opened at `initial`. */
+class Sender {
+  readonly streams: TcpStreams
+  #number = 0
+
+  constructor (readonly initial = 100, limits: Partial<TcpStreamLimits> = {}) {
+    this.streams = new TcpStreams(PORTS, limits)
+    this.push({ sequence: initial, flags: SYN })
+  }
+
+  push (segment: Segment): StreamFrame {
+    return this.streams.push(tcpFrame(segment, ++this.#number, this.#number))
+  }
+
+  /** Sends text that begins at `offset`. */
+  say (offset: number, text: string): StreamFrame {
+    return this.push({ sequence: this.initial + 1 + offset, payload: Buffer.from(text) })
+  }
+
+  /** The broker acknowledges everything before `offset`. */
+  acknowledge (offset: number): StreamFrame {
+    return this.push({
+      source: BROKER, destination: CLIENT, sourcePort: 1883, destinationPort: 40_000,
+      sequence: 900, acknowledgement: this.initial + 1 + offset
+    })
+  }
+}
+
+/** What a frame made contiguous: gaps as dots. */
+function contiguous ({ chunks }: StreamFrame): string {
+  return chunks.map(({ bytes, length }) => bytes === null ? '.'.repeat(length) : Buffer.from(bytes).toString()).join('')
+}
+
+/** Chunks line up with `from` and `to` and with each other. */
+function consistent ({ from, to, chunks }: StreamFrame): boolean {
+  let at = from
+  for (const chunk of chunks) {
+    if (chunk.start !== at || (chunk.bytes !== null && chunk.bytes.length !== chunk.length)) return false
+    at += chunk.length
+  }
+  return at === to
+}
+
+t.test('segments in order', async t => {
+  const sender = new Sender()
+  t.match(sender.say(0, 'abc'), { direction: 'in', from: 0, to: 3 })
+  const second = sender.say(3, 'de')
+  t.match(second, { from: 3, to: 5, stream: { id: 0, client: { address: CLIENT, port: 40_000 }, broker: { address: BROKER, port: 1883 }, synced: { in: true, out: false } } })
+  t.equal(contiguous(second), 'de')
+  t.match(sender.acknowledge(5), { direction: 'out', from: 0, to: 0, chunks: [] })
+})
+
+t.test('retransmissions, overlaps and keep-alives do not move the pointer twice', async t => {
+  const sender = new Sender()
+  sender.say(0, 'abcdef')
+  t.match(sender.say(0, 'abcdef'), { from: 6, to: 6, chunks: [] })
+  t.match(sender.say(2, 'cd'), { from: 6, to: 6, chunks: [] })
+  t.match(sender.say(5, '\0'), { from: 6, to: 6, chunks: [] }, 'a keep-alive of one byte')
+  const overlapping = sender.say(4, 'efgh')
+  t.match(overlapping, { from: 6, to: 8 })
+  t.equal(contiguous(overlapping), 'gh')
+})
+
+t.test('an early segment waits, and the one before it completes both', async t => {
+  const sender = new Sender()
+  t.match(sender.say(3, 'def'), { from: 0, to: 0, chunks: [] })
+  t.match(sender.say(7, 'h'), { from: 0, to: 0, chunks: [] })
+  t.match(sender.say(3, 'def'), { from: 0, to: 0, chunks: [] }, 'waiting twice')
+  const filling = sender.say(0, 'abcd')
+  t.match(filling, { from: 0, to: 6 })
+  t.equal(contiguous(filling), 'abcdef')
+  const last = sender.say(6, 'g')
+  t.equal(contiguous(last), 'gh')
+  t.match(sender.streams.counters, { gapsLost: 0, gapsForced: 0 })
+})
+
+t.test('every order of five overlapping segments gives the same stream', async t => {
+  const pieces: [number, string][] = [[0, 'abc'], [2, 'cde'], [5, 'fg'], [6, 'ghij'], [10, 'k']]
+  const orders = (rest: [number, string][]): [number, string][][] => rest.length === 0 ? [[]]
+    : rest.flatMap((piece, i) => orders(rest.filter((_, j) => j !== i)).map(tail => [piece, ...tail]))
+  for (const order of orders(pieces)) {
+    const sender = new Sender(0xffff_fff8)
+    const frames = order.map(([offset, text]) => sender.say(offset, text))
+    if (frames.map(contiguous).join('') !== 'abcdefghijk' || !frames.every(consistent)) {
+      t.fail(`order ${order.map(([offset]) => offset).join(' ')}: ${frames.map(contiguous).join('|')}`)
+    }
+  }
+})
+
+t.test('a gap that the other side acknowledged was only missed by the tap', async t => {
+  const sender = new Sender()
+  sender.say(0, 'ab')
+  t.match(sender.say(5, 'fg'), { from: 2, to: 2 })
+  sender.acknowledge(4)
+  t.match(sender.say(7, 'h'), { from: 2, to: 2 }, 'acknowledged up to the middle of the gap: it may still come')
+  sender.acknowledge(5)
+  const next = sender.say(8, 'i')
+  t.match(next, { from: 2, to: 9 })
+  t.equal(contiguous(next), '...fghi')
+  t.ok(consistent(next))
+  t.match(sender.streams.counters, { gapsLost: 1, gapBytes: 3 })
+})
+
+t.test('an acknowledgement out of any window gives nothing up', async t => {
+  const sender = new Sender()
+  sender.say(3, 'd')
+  sender.acknowledge(0x5000_0000)
+  t.match(sender.say(4, 'e'), { from: 0, to: 0 })
+})
+
+t.test('what waits is capped', async t => {
+  const bytes = new Sender(100, { heldBytes: 10 })
+  t.equal(contiguous(bytes.say(2, '12345678')), '')
+  const over = bytes.say(10, '9ab')
+  t.equal(contiguous(over), '..123456789ab')
+  t.match(bytes.streams.counters, { gapsForced: 1, gapsLost: 0, gapBytes: 2 })
+
+  const segments = new Sender(100, { heldSegments: 2 })
+  segments.say(2, 'x')
+  segments.say(4, 'x')
+  t.equal(contiguous(segments.say(6, 'x')), '..x', 'only as many gaps as needed are given up')
+})
+
+t.test('offsets go on where sequence numbers wrap, and beyond 4 GiB', async t => {
+  const wrapping = new Sender(0xffff_fffe)
+  t.match(wrapping.say(0, 'ab'), { from: 0, to: 2 })
+  t.match(wrapping.say(2, 'cd'), { from: 2, to: 4 })
+
+  const long = new Sender(100)
+  const step = 0x3000_0000
+  let offset = 0
+  for (let i = 0; i < 12; i++) {
+    // The tap misses all but a byte of each stretch; the broker acknowledges, so the pointer follows.
+    offset += step
+    long.acknowledge(offset)
+    const frame = long.say(offset, 'x')
+    offset += 1
+    t.equal(frame.to, offset)
+  }
+  t.ok(offset > 2 ** 33)
+  t.match(long.say(offset, 'yz'), { from: offset, to: offset + 2 })
+})
+
+t.test('a capture that begins in mid-stream counts from the first byte captured', async t => {
+  const streams = new TcpStreams(PORTS)
+  streams.push(tcpFrame({ sequence: 5000, payload: none }))
+  const first = streams.push(tcpFrame({ sequence: 5001, payload: Buffer.from('abc') }))
+  t.match(first, { from: 0, to: 3, stream: { synced: { in: false, out: false } } })
+  t.match(streams.push(tcpFrame({ sequence: 4990, payload: Buffer.from('old') })), { from: 3, to: 3 })
+  t.match(streams.push(tcpFrame({ sequence: 5004, payload: Buffer.from('d') })), { from: 3, to: 4 })
+})
+
+t.test('a missed SYN is known from its answer', async t => {
+  const streams = new TcpStreams(PORTS)
+  const back = { source: BROKER, destination: CLIENT, sourcePort: 1883, destinationPort: 40_000 }
+  streams.push(tcpFrame({ ...back, sequence: 70, acknowledgement: 31, flags: SYN | ACK }))
+  const early = streams.push(tcpFrame({ sequence: 34, payload: Buffer.from('d') }))
+  t.match(early, { from: 0, to: 0, stream: { synced: { in: true, out: true } } })
+  t.match(streams.push(tcpFrame({ sequence: 31, payload: Buffer.from('abc') })), { from: 0, to: 4 })
+})
+
+t.test('data on the SYN is part of the stream', async t => {
+  const streams = new TcpStreams(PORTS)
+  const opened = streams.push(tcpFrame({ sequence: 9, flags: SYN, payload: Buffer.from('ab') }))
+  t.equal(contiguous(opened), 'ab')
+  t.match(streams.push(tcpFrame({ sequence: 12, payload: Buffer.from('c') })), { from: 2, to: 3 })
+})
+
+t.test('what a RST carries is not part of the stream', async t => {
+  const sender = new Sender()
+  t.match(sender.push({ sequence: 101, flags: RST | ACK, payload: Buffer.from('why') }), { from: 0, to: 0, chunks: [], frame: { payloadLength: 3 } })
+})
+
+t.test('the end of each direction is kept up', async t => {
+  const sender = new Sender()
+  const frame = sender.push({ sequence: 101, flags: FIN | ACK, payload: Buffer.from('bye') })
+  t.match(frame, { from: 0, to: 3, stream: { ended: { in: true, out: false } } })
+  sender.push({ source: BROKER, destination: CLIENT, sourcePort: 1883, destinationPort: 40_000, flags: RST })
+  t.match(frame.stream.ended, { in: true, out: true })
+})
+
+t.test('a tuple that is used again is another stream', async t => {
+  const sender = new Sender(100)
+  const old = sender.say(0, 'abc')
+  t.equal(sender.push({ sequence: 100, flags: SYN }).stream, old.stream, 'the same SYN again is a retransmission')
+  const reopened = sender.push({ sequence: 777, flags: SYN })
+  t.not(reopened.stream, old.stream)
+  t.match(reopened, { delta: 0, stream: { id: 1, ended: { in: false } } })
+  t.match(sender.push({ sequence: 778, payload: Buffer.from('xy') }), { from: 0, to: 2 })
+})
+
+t.test('the broker is the side of the watched port; where both are watched, the side that was called', async t => {
+  const ports = new Set([1883, 8883])
+  const between = (sourcePort: number, destinationPort: number, flags: number): StreamFrame => {
+    const frame = decodeTcp(frameOf({ sourcePort, destinationPort, flags }), 1, ports)
+    return new TcpStreams(ports).push(frame as TcpFrame)
+  }
+  t.match(between(1883, 5000, ACK), { direction: 'out', stream: { broker: { address: CLIENT, port: 1883 } } })
+  t.match(between(5000, 8883, ACK), { direction: 'in', stream: { broker: { address: BROKER, port: 8883 } } })
+  t.match(between(1883, 8883, SYN), { direction: 'in', stream: { broker: { port: 8883 } } })
+  t.match(between(8883, 1883, SYN), { direction: 'in', stream: { broker: { port: 1883 } } })
+  t.match(between(8883, 1883, SYN | ACK), { direction: 'out', stream: { broker: { port: 8883 } } })
+  t.match(between(8883, 1883, ACK), { direction: 'in', stream: { broker: { port: 1883 } } })
+  t.match(between(1883, 8883, ACK), { direction: 'out', stream: { broker: { port: 1883 } } })
+})
+
+t.test('deltas belong to the stream, their mean to all of them', async t => {
+  const streams = new TcpStreams(PORTS)
+  const at = (time: number, sourcePort: number): StreamFrame => streams.push(tcpFrame({ sourcePort }, 1, time))
+  t.match(at(10, 1), { delta: 0, l20Average: 0 })
+  t.match(at(10.5, 1), { delta: 0.5, l20Average: 0 })
+  t.match(at(11, 2), { delta: 0, l20Average: 0.25 })
+  t.match(at(10.9, 1), { delta: 0.4, l20Average: 0.166666666667 })
+  t.match(at(10.8, 1), { delta: -0.1 }, 'a capture may run backwards')
+  const fresh = new TcpStreams(PORTS)
+  let last: StreamFrame | undefined
+  for (let i = 0; i < 30; i++) last = fresh.push(tcpFrame({}, i, i * i))
+  // Deltas are 2i - 1; the twenty before frame 29 are those of frames 9 to 28.
+  t.equal(last?.l20Average, 36)
+})
+
+t.test('bytes cut off by the snap length are a hole of known length', async t => {
+  const streams = new TcpStreams(PORTS)
+  const whole = frameOf({ sequence: 1, payload: Buffer.from('abcdefgh') })
+  const cut = captured(whole.bytes.subarray(0, 57), { wireLength: whole.bytes.length })
+  const frame = streams.push(decodeTcp(cut, 1, PORTS) as TcpFrame)
+  t.equal(contiguous(frame), 'abc.....')
+  t.ok(consistent(frame))
+  t.match(streams.push(tcpFrame({ sequence: 9, payload: Buffer.from('i') })), { from: 8, to: 9 })
+})
+
+t.test('connections are capped: the silent one goes first', async t => {
+  const streams = new TcpStreams(PORTS, { streams: 3 })
+  const from = (sourcePort: number): number => streams.push(tcpFrame({ sourcePort })).stream.id
+  t.same([from(1), from(2), from(3)], [0, 1, 2])
+  t.equal(from(4), 3)
+  t.equal(from(3), 2, 'still known')
+  t.equal(from(5), 4)
+  t.equal(from(3), 2, 'spared because it spoke')
+  t.equal(streams.counters.streamsEvicted, 2)
+})
+
+t.test('hostile segments never break the order of chunks', async t => {
+  const sender = new Sender(100, { heldBytes: 200, heldSegments: 8 })
+  let seed = 3
+  const random = (below: number): number => {
+    seed = (seed * 1_103_515_245 + 12_345) & 0x7fff_ffff
+    return seed % below
+  }
+  for (let i = 0; i < 20_000; i++) {
+    const payload = Buffer.alloc(random(40), 97)
+    const offset = random(20) === 0 ? random(0x7fff_ffff) * 2 : random(4000)
+    const frame = random(5) === 0 ? sender.acknowledge(offset)
+      : sender.push({ sequence: 101 + offset, payload, flags: random(0x200) & ~SYN })
+    if (!consistent(frame)) t.fail(`frame ${i}`)
+  }
+  t.ok(sender.streams.counters.gapBytes > 0)
+})

@@ -1,0 +1,16 @@
+// The detectors' contract, on every entry of the catalog.
+
+import t from 'tap'
+import { DETECTOR_KINDS, type DetectorKind } from '../../models/index.js'
+import { checkContract, type ContractTraits } from './contract.js'
+
+const TRAITS: Record<DetectorKind, ContractTraits> = {
+  'random-forest': { aucFloor: 0.95, supervised: true, parameters: { nEstimators: 20 } },
+  iforest: { aucFloor: 0.97 },
+  ocsvm: { aucFloor: 0.97 },
+  kmeans: { aucFloor: 0.97 },
+  birch: { aucFloor: 0.97 }
+}
+
+t.same(DETECTOR_KINDS, Object.keys(TRAITS))
+for (const kind of DETECTOR_KINDS) checkContract(kind, TRAITS[kind])

@@ -1,0 +1,137 @@
+// The detection's topics: the status is there for whoever subscribes, in memory only, and harms nobody.
+
+import type { AedesOptions } from 'aedes'
+import t, { type Test } from 'tap'
+import { filterMatches, SysTopic, TOPICS } from '../../src/report/sys-topic.js'
+import { publish, subscribe } from '../decode/craft-mqtt.js'
+import { BROKER_VERSIONS, closeBroker, type BrokerVersion } from '../support/brokers.js'
+import { RawClient, TYPE } from '../support/raw-client.js'
+import { waitUntil } from '../support/wait-until.js'
+
+const MATCHING = ['$SYS/#', '$SYS/broker/artemis/+', '$SYS/broker/artemis/status', '$SYS/+/artemis/status', '$SYS/broker/artemis/status/#']
+const OTHER = ['#', '+/broker/artemis/status', '+/#', '$SYS/broker/artemis', '$SYS/broker/artemis/alerts', '$SYS/+', '$SYS/broker/artemis/status/+']
+
+async function withTopic (t: Test, version: BrokerVersion, options?: AedesOptions) {
+  const broker = await version.create(options)
+  const topic = new SysTopic(broker, error => { t.fail(error.message) })
+  t.teardown(async () => { await closeBroker(broker) })
+  return { broker, topic }
+}
+
+function ours ({ topics }: RawClient): string[] {
+  return topics.filter(topic => topic.startsWith('$SYS/broker/artemis/'))
+}
+
+t.test('which filters match', async t => {
+  for (const filter of MATCHING) t.ok(filterMatches(filter, TOPICS.status), filter)
+  for (const filter of OTHER) t.notOk(filterMatches(filter, TOPICS.status), filter)
+})
+
+for (const version of BROKER_VERSIONS) {
+  t.test(version.name, async t => {
+    t.test('a new subscriber is given the status as a retained message', async t => {
+      const { broker, topic } = await withTopic(t, version)
+      topic.status({ state: 'learning' })
+      topic.status({ state: 'guarding' })
+      for (const filter of MATCHING) {
+        const client = await RawClient.connect(broker, { clientId: filter })
+        client.send(subscribe([filter]))
+        const { payload, retain } = await client.next(TYPE.publish, packet => packet.topic === TOPICS.status)
+        t.same(JSON.parse(payload), { state: 'guarding' }, filter)
+        t.ok(retain, `${filter}: the retain flag is set`)
+        await client.settled()
+        t.equal(client.topics.filter(name => name === TOPICS.status).length, 1, `${filter}: once`)
+      }
+      for (const filter of OTHER) {
+        const client = await RawClient.connect(broker, { clientId: filter })
+        client.send(subscribe([filter]))
+        await client.next(TYPE.suback)
+        await client.settled()
+        t.notOk(client.topics.includes(TOPICS.status), `not for ${filter}`)
+      }
+    })
+
+    t.test('who is subscribed gets status, scores and alerts as they come, without the flag', async t => {
+      const { broker, topic } = await withTopic(t, version)
+      const client = await RawClient.connect(broker)
+      client.send(subscribe(['$SYS/#']))
+      await client.next(TYPE.suback)
+      topic.status({ state: 'guarding' })
+      topic.scores({ movAvg: 0.1 })
+      topic.alert({ event_type: 'alert' })
+      for (const [name, body] of [[TOPICS.status, { state: 'guarding' }], [TOPICS.scores, { movAvg: 0.1 }], [TOPICS.alerts, { event_type: 'alert' }]] as const) {
+        const { payload, retain } = await client.next(TYPE.publish, packet => packet.topic === name)
+        t.same(JSON.parse(payload), body)
+        t.notOk(retain)
+      }
+    })
+
+    t.test('a subscription that was refused is given nothing', async t => {
+      const { broker, topic } = await withTopic(t, version, {
+        authorizeSubscribe: (_client, subscription, callback) => { callback(null, subscription.topic.startsWith('$SYS') ? null : subscription) }
+      })
+      topic.status({ state: 'guarding' })
+      const client = await RawClient.connect(broker)
+      client.send(subscribe(['$SYS/#']))
+      t.ok(((await client.next(TYPE.suback)).bytes.at(-1) ?? 0) >= 0x80, 'refused')
+      await client.settled()
+      t.same(ours(client), [])
+    })
+
+    t.test('nothing reaches the store', async t => {
+      const { broker, topic } = await withTopic(t, version)
+      const stored: string[] = []
+      const { persistence } = broker as unknown as { persistence: Record<string, (...args: { topic?: string }[]) => unknown> }
+      for (const name of ['storeRetained', 'outgoingEnqueue', 'outgoingEnqueueCombi', 'outgoingUpdate']) {
+        const original = persistence[name]
+        persistence[name] = function (...args) {
+          for (const { topic } of args) if (topic !== undefined) stored.push(`${name} ${topic}`)
+          return original.apply(this, args)
+        }
+      }
+      const client = await RawClient.connect(broker, { clean: false })
+      client.send(subscribe(['$SYS/#', 'room']), publish('room', 'warm', { qos: 1 }))
+      topic.status({ state: 'guarding' })
+      await client.next(TYPE.publish, packet => packet.topic === TOPICS.status)
+      await client.next(TYPE.publish, packet => packet.topic === 'room')
+      t.ok(stored.some(entry => entry.endsWith('room')), 'the spy works')
+      t.notOk(stored.some(entry => entry.includes('$SYS/broker/artemis')))
+    })
+
+    t.test('no message of somebody else is lost because one of ours overtook it', async t => {
+      const { broker, topic } = await withTopic(t, version)
+      const { persistence } = broker as unknown as { persistence: { subscriptionsByTopic(topic: string): Promise<unknown> } }
+      const slow: (() => void)[] = []
+      const lookUp = persistence.subscriptionsByTopic
+      persistence.subscriptionsByTopic = async function (name) {
+        if (name === 'room') await new Promise<void>(resolve => { slow.push(resolve) })
+        return await lookUp.call(this, name)
+      }
+      const client = await RawClient.connect(broker)
+      client.send(subscribe(['$SYS/#', 'room']))
+      await client.next(TYPE.suback)
+      const sender = await RawClient.connect(broker, { clientId: 'sender' })
+      sender.send(publish('room', 'warm', { qos: 1 }))
+      await waitUntil('the message is being stored', () => slow.length === 1)
+      topic.scores({ movAvg: 0.1 })
+      await client.next(TYPE.publish, packet => packet.topic === TOPICS.scores)
+      slow.forEach(go => { go() })
+      t.equal((await client.next(TYPE.publish, packet => packet.topic === 'room')).payload, 'warm')
+    })
+
+    t.test('after close nobody is given the status, and a closed broker is left alone', async t => {
+      const { broker, topic } = await withTopic(t, version)
+      topic.status({ state: 'guarding' })
+      topic.close()
+      const client = await RawClient.connect(broker)
+      client.send(subscribe(['$SYS/#']))
+      await client.next(TYPE.suback)
+      await client.settled()
+      t.same(ours(client), [])
+      await closeBroker(broker)
+      topic.status({ state: 'guarding' })
+      topic.scores({})
+      topic.alert({})
+    })
+  })
+}

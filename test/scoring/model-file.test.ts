@@ -1,0 +1,119 @@
+// The model file: it comes back as it was, and whatever else is refused with the reason.
+
+import { createHash } from 'node:crypto'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { Expert } from '../../src/scoring/expert.js'
+import { loadModel, saveModel, type Model } from '../../src/scoring/model-file.js'
+import { telemetry } from '../features/feature-values.js'
+
+const records = telemetry(60, 1)
+const small = { detector: 'iforest', parameters: { nEstimators: 3 } } as const
+
+async function trained (): Promise<Model> {
+  return {
+    created: '2024-05-01T12:00:00.000Z',
+    seed: 0,
+    detector: 'iforest',
+    experts: {
+      wire: await Expert.fit(records, { variant: 'wire', ...small }),
+      broker: await Expert.fit(records, { variant: 'broker', ...small })
+    },
+    alert: { threshold: 0.25 },
+    metrics: { rocAuc: null }
+  }
+}
+
+interface Content {
+  [key: string]: unknown
+  experts: { broker: { encoding: { features: string[] } } }
+}
+
+/** Writes the file again with changes, and with a digest that fits them. */
+function forge (path: string, change: (content: Content) => void): void {
+  const content = JSON.parse(readFileSync(path, 'utf8')) as Content
+  change(content)
+  Reflect.deleteProperty(content, 'digest')
+  const digest = createHash('sha256').update(JSON.stringify(content)).digest('hex')
+  writeFileSync(path, JSON.stringify({ ...content, digest }))
+}
+
+t.test('a model comes back as it was', async (t) => {
+  const path = join(t.testdir(), 'model.json')
+  const model = await trained()
+  const digest = await saveModel(path, model)
+  const loaded = await loadModel(path)
+  t.equal(loaded.digest, digest)
+  t.match(loaded, { created: model.created, seed: 0, detector: 'iforest', alert: model.alert, metrics: model.metrics })
+  for (const variant of ['wire', 'broker'] as const) {
+    t.same(loaded.experts[variant]?.score(records), model.experts[variant]?.score(records))
+  }
+  t.same(readdirSync(join(path, '..')), ['model.json'], 'no temporary file stays')
+})
+
+t.test('a model for the broker alone needs no wire expert', async (t) => {
+  const path = join(t.testdir(), 'model.json')
+  const { experts: { broker }, ...rest } = await trained()
+  await saveModel(path, { ...rest, experts: { broker } })
+  t.equal((await loadModel(path)).experts.wire, undefined)
+})
+
+t.test('saving replaces the old file whole, or leaves it', async (t) => {
+  const path = join(t.testdir({ 'model.json': 'old' }), 'model.json')
+  const model = await trained()
+  await saveModel(path, model)
+  t.equal((await loadModel(path)).created, model.created)
+  await t.rejects(saveModel(join(path, 'below', 'model.json'), model), { name: 'OperatorError', code: 'model-not-writable' })
+  const folder = t.testdir({ 'model.json': { 'a folder': '' } })
+  await t.rejects(saveModel(join(folder, 'model.json'), model), { code: 'model-not-writable' })
+  t.same(readdirSync(folder), ['model.json'], 'no temporary file stays')
+})
+
+t.test('what is no model is refused with the reason', async (t) => {
+  const folder = t.testdir()
+  const good = join(folder, 'good.json')
+  await saveModel(good, await trained())
+  const text = readFileSync(good, 'utf8')
+  const cases: [string, string][] = [
+    ['', 'model-damaged'],
+    ['hello', 'model-damaged'],
+    ['null', 'model-damaged'],
+    ['[]', 'model-damaged'],
+    ['{}', 'model-format'],
+    ['{"__proto__":{"format":"artemis-model"}}', 'model-format'],
+    ['{"format":"artemis-model"}', 'model-damaged'],
+    [text.slice(0, text.length / 2), 'model-damaged'],
+    [text.replace('artemis-model', 'artemis-muddle'), 'model-format'],
+    [text.replace('"schema":1', '"schema":2'), 'model-schema'],
+    [text.replace('"threshold":0.25', '"threshold":0.99'), 'model-edited'],
+    [text.replace('"alert":', '"extra":1,"alert":'), 'model-edited'],
+    [text.replace('"digest"', '"__proto__":{"polluted":1},"digest"'), 'model-edited'],
+    [`{"format":"artemis-model","schema":1,"digest":"","x":${'['.repeat(1e5)}${']'.repeat(1e5)}}`, 'model-damaged']
+  ]
+  for (const [content, code] of cases) {
+    const path = join(folder, 'bad.json')
+    writeFileSync(path, content)
+    await t.rejects(loadModel(path), { name: 'OperatorError', code, remedy: /\w/ }, `${content.slice(0, 40)}: ${code}`)
+  }
+  await t.rejects(loadModel(join(folder, 'none.json')), { code: 'model-not-readable' })
+  await t.rejects(loadModel(folder), { code: 'model-not-readable' })
+  t.notOk('polluted' in {})
+})
+
+t.test('a fitting digest alone makes no model', async (t) => {
+  const folder = t.testdir()
+  const forgeries: [string, (content: Content) => void][] = [
+    ['model-features', (content) => { content.experts.broker.encoding.features.pop() }],
+    ['model-damaged', (content) => { content.detector = 'horoscope' }],
+    ['model-damaged', (content) => { content.seed = -1 }],
+    ['model-damaged', (content) => { content.experts = { broker: (content.experts as unknown as { wire: Content['experts']['broker'] }).wire } }],
+    ['model-damaged', (content) => { Reflect.deleteProperty(content.experts, 'broker') }]
+  ]
+  for (const [i, [code, change]] of forgeries.entries()) {
+    const path = join(folder, `${i}.json`)
+    await saveModel(path, await trained())
+    forge(path, change)
+    await t.rejects(loadModel(path), { name: 'OperatorError', code }, `forgery ${i}`)
+  }
+})

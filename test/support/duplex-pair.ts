@@ -1,0 +1,60 @@
+// Two ends of a connection within the process: what one writes, the other reads.
+
+import { Duplex } from 'node:stream'
+
+/** What a socket says of its ends; left out, the end is a mere stream. */
+export interface SocketAddresses {
+  remoteAddress?: string
+  remotePort?: number
+  localAddress?: string
+  localPort?: number
+}
+
+/** One end. Destroying it ends the other, as a reset would. */
+export class PairEnd extends Duplex implements SocketAddresses {
+  remoteAddress?: string
+  remotePort?: number
+  localAddress?: string
+  localPort?: number
+  private other: PairEnd | undefined
+  private resume_: (() => void) | undefined
+
+  /** Makes both ends. */
+  static pair (addresses: SocketAddresses = {}): { client: PairEnd, broker: PairEnd } {
+    const client = new PairEnd()
+    const broker = Object.assign(new PairEnd(), addresses)
+    client.other = broker
+    broker.other = client
+    return { client, broker }
+  }
+
+  override _read (): void {
+    const { other } = this
+    const resume = other?.resume_
+    if (other === undefined || resume === undefined) return
+    other.resume_ = undefined
+    resume()
+  }
+
+  override _write (chunk: Buffer, _encoding: BufferEncoding, callback: () => void): void {
+    const { other } = this
+    if (other === undefined || other.destroyed || other.push(chunk)) callback()
+    else this.resume_ = callback
+  }
+
+  override _final (callback: () => void): void {
+    this.endOther()
+    callback()
+  }
+
+  override _destroy (error: Error | null, callback: (error: Error | null) => void): void {
+    this.endOther()
+    callback(error)
+  }
+
+  private endOther (): void {
+    const { other } = this
+    this.other = undefined
+    if (other !== undefined && !other.destroyed) other.push(null)
+  }
+}

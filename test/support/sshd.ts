@@ -1,0 +1,129 @@
+// A real sshd on loopback with keys of its own, for tests and the demo: nothing of the machine's own ssh is touched.
+
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { connect, createServer, type AddressInfo } from 'node:net'
+import { userInfo } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { findProgram } from './programs.js'
+
+/** Types of host keys that a server can be given. */
+export type HostKeyType = 'ed25519' | 'ecdsa' | 'rsa'
+
+/** How the server differs from a plain one. */
+export interface SshdOptions {
+  /** Default: ed25519 only. */
+  hostKeys?: readonly HostKeyType[]
+  /** More lines of sshd_config. */
+  config?: readonly string[]
+}
+
+/** A running sshd. */
+export interface Sshd {
+  /** The only user that may log in: the one who runs this. */
+  user: string
+  host: string
+  port: number
+  /** Private key file that is let in. */
+  identityFile: string
+  /** File that knows all of the server's host keys. */
+  knownHostsFile: string
+  /** Public host keys, as `type base64`. */
+  hostKeys: Partial<Record<HostKeyType, string>>
+  /** Ends it; connections that stand are ended by their clients. */
+  stop(): Promise<void>
+}
+
+const START_TIMEOUT_MS = 10_000
+const ATTEMPTS = 5
+
+/** Starts an sshd that keeps everything in `directory`. */
+export async function startSshd (directory: string, options: SshdOptions = {}): Promise<Sshd> {
+  const types = options.hostKeys ?? ['ed25519']
+  const identityFile = makeKey(join(directory, 'client_key'))
+  const hostKeys: Sshd['hostKeys'] = {}
+  for (const type of types) hostKeys[type] = publicKey(makeKey(join(directory, `host_${type}`), type))
+  writeFileSync(join(directory, 'authorized_keys'), `${publicKey(identityFile)}\n`, { mode: 0o600 })
+  // As root, sshd insists on this directory, which the system makes only when its own sshd starts.
+  if (process.getuid?.() === 0) mkdirSync('/run/sshd', { recursive: true, mode: 0o755 })
+
+  for (let attempt = 1; ; attempt++) {
+    const port = await freePort()
+    const config = join(directory, 'sshd_config')
+    writeFileSync(config, [
+      `ListenAddress 127.0.0.1:${port}`,
+      ...types.map(type => `HostKey ${join(directory, `host_${type}`)}`),
+      `AuthorizedKeysFile ${join(directory, 'authorized_keys')}`,
+      `PidFile ${join(directory, 'sshd.pid')}`,
+      'PasswordAuthentication no',
+      'KbdInteractiveAuthentication no',
+      'PermitRootLogin prohibit-password',
+      // The files stand in a directory of a test, whose parents may belong to anybody.
+      'StrictModes no',
+      'UsePAM no',
+      'LogLevel ERROR',
+      ...options.config ?? [],
+      ''
+    ].join('\n'))
+    const server = spawn(findProgram('sshd'), ['-D', '-e', '-f', config], { stdio: ['ignore', 'ignore', 'pipe'] })
+    let said = ''
+    server.stderr.on('data', (chunk: Buffer) => { said += chunk.toString() })
+    if (await listens(server, port)) {
+      const knownHostsFile = join(directory, 'known_hosts')
+      writeFileSync(knownHostsFile, Object.values(hostKeys).map(key => `[127.0.0.1]:${port} ${key}\n`).join(''))
+      return {
+        user: userInfo().username,
+        host: '127.0.0.1',
+        port,
+        identityFile,
+        knownHostsFile,
+        hostKeys,
+        async stop () {
+          if (server.exitCode !== null || server.signalCode !== null) return
+          server.kill('SIGTERM')
+          await once(server, 'exit')
+        }
+      }
+    }
+    // Another process may have taken the port between the probe and the start.
+    if (attempt === ATTEMPTS) throw new Error(`sshd does not start: ${said}`)
+  }
+}
+
+/** Makes a key pair without a passphrase; returns the path of the private key. */
+export function makeKey (path: string, type: HostKeyType = 'ed25519', passphrase = ''): string {
+  const made = spawnSync('ssh-keygen', ['-q', '-t', type, '-N', passphrase, '-C', '', '-f', path])
+  if (made.status !== 0) throw new Error(`ssh-keygen: ${made.stderr?.toString() ?? made.error?.message}`)
+  return path
+}
+
+/** The public half of a key, as `type base64`. */
+export function publicKey (privateKeyPath: string): string {
+  return readFileSync(`${privateKeyPath}.pub`, 'utf8').trim()
+}
+
+async function freePort (): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1')
+  await once(probe, 'listening')
+  const { port } = probe.address() as AddressInfo
+  probe.close()
+  await once(probe, 'close')
+  return port
+}
+
+async function listens (server: ChildProcess, port: number): Promise<boolean> {
+  const deadline = Date.now() + START_TIMEOUT_MS
+  while (server.exitCode === null && Date.now() < deadline) {
+    const socket = connect(port, '127.0.0.1')
+    const greeted = await new Promise<boolean>(resolve => {
+      socket.once('data', () => resolve(true)).on('error', () => {}).once('close', () => resolve(false))
+    })
+    socket.destroy()
+    if (greeted && server.exitCode === null) return true
+    await sleep(20)
+  }
+  server.kill('SIGKILL')
+  return false
+}

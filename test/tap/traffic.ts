@@ -1,0 +1,104 @@
+// TCP traffic on loopback that a tap can be seen to see, and ways to look for what it leaves behind.
+
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
+import { connect, createServer, type AddressInfo } from 'node:net'
+import { networkInterfaces } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { findProgram, programMissing, skipReason } from '../support/programs.js'
+
+const WAIT_TIMEOUT_MS = 15_000
+
+/** A server that echoes, and a client that sends a text to it. */
+export interface Traffic {
+  port: number
+  /** Sends a text over a connection of its own; resolves when it came back. */
+  send(text: string): Promise<void>
+  stop(): Promise<void>
+}
+
+/** Starts a server on a free port of loopback. */
+export async function startTraffic (): Promise<Traffic> {
+  const server = createServer(socket => socket.on('error', () => {}).pipe(socket)).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  return {
+    port,
+    async send (text) {
+      const socket = connect(port, '127.0.0.1')
+      socket.end(text)
+      let echoed = ''
+      for await (const chunk of socket) echoed += String(chunk)
+      if (echoed !== text) throw new Error(`echo of ${text} was ${echoed}`)
+    },
+    async stop () {
+      server.close()
+      await once(server, 'close')
+    }
+  }
+}
+
+/** Name of the loopback interface: `lo` on Linux, `lo0` elsewhere. */
+export function loopback (): string {
+  const found = Object.entries(networkInterfaces()).find(([, addresses]) => addresses?.some(({ internal }) => internal))
+  return found?.[0] ?? 'lo'
+}
+
+/** The reason to skip a test that captures here, or false. */
+export function captureImpossible (): string | false {
+  const missing = programMissing('tcpdump')
+  if (missing !== false) return missing
+  try {
+    // -L opens the interface as a capture does, and ends.
+    execFileSync(findProgram('tcpdump'), ['-i', loopback(), '-L'], { stdio: 'ignore' })
+    return false
+  } catch {
+    return skipReason('tcpdump may not capture here: sudo setcap cap_net_raw+ep $(command -v tcpdump)')
+  }
+}
+
+/** Process ids of the tcpdumps that capture a port, anywhere on this machine; Linux only, elsewhere none. */
+export function tcpdumpsOn (port: number): number[] {
+  return processesLike(new RegExp(`^(\\S*/)?tcpdump .*\\bport ${port}\\b`))
+}
+
+/** Process ids whose command line, its arguments parted by blanks, matches; Linux only, elsewhere none. */
+export function processesLike (pattern: RegExp): number[] {
+  if (process.platform !== 'linux') return []
+  return readdirSync('/proc').filter(name => /^\d+$/.test(name)).map(Number).filter(pid => {
+    try {
+      return pattern.test(readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' '))
+    } catch {
+      // It ended between the listing and the look.
+      return false
+    }
+  })
+}
+
+/** Resolves when a condition holds; rejects when it does not for too long. */
+export async function waitUntil (what: string, condition: () => boolean): Promise<void> {
+  const deadline = Date.now() + WAIT_TIMEOUT_MS
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error(`not within ${WAIT_TIMEOUT_MS} ms: ${what}`)
+    await sleep(10)
+  }
+}
+
+/** What a stream delivered so far, and how it ended. */
+export interface Collected {
+  text(): string
+  bytes(): Buffer
+  /** Resolves at the end; rejects with the stream's error. */
+  ended: Promise<void>
+}
+
+/** Reads a stream as it flows. */
+export function collect (stream: NodeJS.ReadableStream): Collected {
+  const chunks: Buffer[] = []
+  stream.on('data', (chunk: Buffer) => chunks.push(chunk))
+  const ended = new Promise<void>((resolve, reject) => { stream.on('end', resolve).on('error', reject) })
+  ended.catch(() => {})
+  const bytes = (): Buffer => Buffer.concat(chunks)
+  return { bytes, text: () => bytes().toString('latin1'), ended }
+}
