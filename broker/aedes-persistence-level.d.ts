@@ -2,7 +2,7 @@
 
 declare module 'aedes-persistence-level' {
   import type { Level } from 'level'
-  import type { PublishPacket } from 'aedes'
+  import type { AedesPublishPacket, PublishPacket, Subscription } from 'aedes'
 
   namespace levelPersistence {
     /** A will as it is stored: whose it is, and the id of the broker that the client was connected to. */
@@ -15,6 +15,9 @@ declare module 'aedes-persistence-level' {
     interface LevelPersistence {
       /** Wills of brokers whose id is no key of `brokers`. */
       streamWill (brokers?: Readonly<Record<string, unknown>>): AsyncIterable<StoredWill>
+      addSubscriptions (client: { id: string }, subscriptions: readonly Subscription[]): Promise<unknown>
+      storeRetained (packet: AedesPublishPacket): Promise<unknown>
+      createRetainedStream (filter: string): AsyncIterable<AedesPublishPacket>
       delWill (client: { id: string, brokerId?: string }): Promise<unknown>
     }
   }

@@ -17,7 +17,9 @@ export async function openAedes (store: Store, { limits }: Settings, log: Logger
     persistence: store.persistence,
     maximumPacketSize: limits.packetSize,
     connectTimeout: limits.connectTimeout,
-    pendingSessionsLimit: MAX_PENDING_SESSIONS
+    pendingSessionsLimit: MAX_PENDING_SESSIONS,
+    // No limit of messages under way at a time: none of them waits for a client (see delivery.ts).
+    concurrency: 0
   })
   harden(aedes)
   // An event that Aedes emits and does not declare: a store that fails.

@@ -1,22 +1,17 @@
 // Closes holes in Aedes that any client could fall through: names that ordinary objects already have.
 
-import type { Aedes, Client } from 'aedes'
+import type { Aedes, Client, Subscription } from 'aedes'
+import { deliverToReaders } from './delivery.js'
 
 /** The parts of a client that Aedes does not declare. */
 interface ClientInternals {
   subscriptions: object
-  duplicates: object
   _parser: { prependListener (event: 'packet', listener: (packet: ParsedPacket) => void): void }
 }
 
 interface ParsedPacket {
   cmd: string
-  subscriptions?: ParsedSubscription[]
-}
-
-interface ParsedSubscription {
-  topic: string
-  subscriptionIdentifier?: number
+  subscriptions?: Subscription[]
 }
 
 /**
@@ -31,11 +26,14 @@ export function harden (aedes: Aedes): void {
 }
 
 function hardenClient (client: Client): Client {
+  deliverToReaders(client)
   const internals = client as unknown as ClientInternals
   internals.subscriptions = bare()
-  internals.duplicates = bare()
-  internals._parser.prependListener('packet', ({ cmd, subscriptions }) => {
-    if (cmd === 'subscribe' && subscriptions !== undefined && subscriptions.length > 1) carryProto(subscriptions)
+  internals._parser.prependListener('packet', packet => {
+    const { cmd, subscriptions } = packet
+    if (cmd === 'subscribe' && subscriptions !== undefined && subscriptions.length > 1) {
+      packet.subscriptions = inTheirOrder(subscriptions)
+    }
   })
   return client
 }
@@ -45,19 +43,25 @@ function bare (): object {
 }
 
 /**
- * Aedes collects the filters of one SUBSCRIBE as properties of an ordinary object and then goes over
- * these. There, assigning to `__proto__` sets the prototype, whose properties (topic, qos, ...) would be
- * taken for filters, and a client of MQTT 5 would bring the broker down. So the filter of that name is
- * handed over in a prototype whose one enumerable property is `__proto__`: the subscription itself.
+ * The filters of one SUBSCRIBE, so packed that Aedes finds all of them, in their order. It collects them as
+ * properties of an ordinary object, named by topic, and goes over these. There numbers come first, so that
+ * the grants stand in the wrong order [MQTT-3.9.3-1]; and assigning to `__proto__` sets the prototype, whose
+ * properties (topic, qos, ...) are then taken for filters, at which a client of MQTT 5 brings the broker
+ * down. The same is used here to hand the filters over: as the properties of a prototype.
  */
-function carryProto (subscriptions: ParsedSubscription[]): void {
+function inTheirOrder (subscriptions: readonly Subscription[]): Subscription[] {
+  const carrier = Object.defineProperties({} as Subscription, {
+    topic: { value: '__proto__' },
+    // Aedes sets it on each filter of the packet [MQTT-3.8.2.1.2].
+    subscriptionIdentifier: {
+      set (subscriptionIdentifier: number) {
+        for (const subscription of subscriptions) Object.assign(subscription, { subscriptionIdentifier })
+      }
+    }
+  })
   for (const [index, subscription] of subscriptions.entries()) {
-    if (subscription.topic !== '__proto__') continue
-    subscriptions[index] = Object.defineProperties({} as ParsedSubscription, {
-      topic: { value: '__proto__' },
-      // Aedes sets it on all filters of the packet [MQTT-3.8.2.1.2].
-      subscriptionIdentifier: { set (identifier: number) { subscription.subscriptionIdentifier = identifier } },
-      ['__proto__']: { value: subscription, enumerable: true }
-    })
+    Object.defineProperty(carrier, `filter ${index}`, { value: subscription, enumerable: true })
   }
+  // Twice, since a single one is not collected.
+  return [carrier, carrier]
 }

@@ -2,11 +2,13 @@
 
 import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { AedesPublishPacket } from 'aedes'
 import levelPersistence from 'aedes-persistence-level'
 import { Level } from 'level'
 import { OperatorError } from '../src/errors.js'
+import { inOrder } from './in-order.js'
 import { MAX_PATH_LENGTH, printable } from './printable.js'
+import { RetainedMessages } from './retained.js'
 
 /** Wills, retained messages and queues, as Aedes takes them. */
 export type Persistence = levelPersistence.LevelPersistence
@@ -16,7 +18,7 @@ export interface Store {
   persistence: Persistence
   /** Id for the broker of this run: sorts after those of all runs before. */
   brokerId: string
-  /** Resolves when nothing has been read or written for a while; at the latest after five seconds. */
+  /** Resolves when nothing has been read or written for a while, at the latest after five seconds. */
   settle(): Promise<void>
   close(): Promise<void>
 }
@@ -25,8 +27,6 @@ export interface Store {
 const RUN_KEY = 'artemis:run'
 const RUN_DIGITS = 10
 const SETTLE_LIMIT_MS = 5000
-// Aedes puts at most a few turns of the event loop between two steps of a publish.
-const QUIET_TURNS = 20
 
 /**
  * Opens the store in a data folder, which is made if it is not there.
@@ -34,18 +34,21 @@ const QUIET_TURNS = 20
  */
 export async function openStore (folder: string): Promise<Store> {
   const db = await openDatabase(folder)
-  let pending = 0
-  const persistence = counted(levelPersistence(db), change => { pending += change })
-
-  async function settle (): Promise<void> {
-    const limit = performance.now() + SETTLE_LIMIT_MS
-    for (let quiet = 0; quiet < QUIET_TURNS && performance.now() < limit; quiet++) {
-      if (pending > 0) quiet = 0
-      await nextTurn()
-    }
+  const level = levelPersistence(db)
+  const retained = new RetainedMessages(level)
+  await retained.load()
+  const { ordered, settle } = inOrder(level, {
+    addSubscriptions: storeOnce(level),
+    storeRetained: (packet: AedesPublishPacket) => retained.storeRetained(packet),
+    createRetainedStreamCombi: (filters: string[]) => retained.createRetainedStreamCombi(filters),
+    createRetainedStream: (filter: string) => retained.createRetainedStreamCombi([filter])
+  })
+  return {
+    persistence: ordered,
+    brokerId: await nextBrokerId(db),
+    settle: () => settle(SETTLE_LIMIT_MS),
+    close: () => db.close()
   }
-
-  return { persistence, brokerId: await nextBrokerId(db), settle, close: () => db.close() }
 }
 
 async function openDatabase (folder: string): Promise<Level> {
@@ -89,24 +92,17 @@ async function nextBrokerId (db: Level): Promise<string> {
   return `artemis-${String(run).padStart(RUN_DIGITS, '0')}`
 }
 
-/** The same persistence, telling of each operation that starts (1) and ends (-1). */
-function counted (persistence: Persistence, count: (change: number) => void): Persistence {
-  return new Proxy(persistence, {
-    get (target, name) {
-      const member: unknown = Reflect.get(target, name, target)
-      // Aedes asks for the setup's own constructor.
-      if (typeof member !== 'function' || name === 'setup') return typeof member === 'function' ? member.bind(target) : member
-      return (...args: unknown[]): unknown => {
-        const result: unknown = Reflect.apply(member, target, args)
-        if (result instanceof Promise) {
-          count(1)
-          const ended = (): void => count(-1)
-          result.then(ended, ended)
-        }
-        return result
-      }
-    }
-  })
+/**
+ * Stores the filters of a SUBSCRIBE once. Aedes asks for all of them to be stored for each of them, with
+ * the same list: 500 filters took ten seconds, and 2,000 all the memory.
+ */
+function storeOnce (persistence: Persistence): Persistence['addSubscriptions'] {
+  const stored = new WeakMap<readonly unknown[], Promise<unknown>>()
+  return (client, subscriptions) => {
+    const storing = stored.get(subscriptions) ?? persistence.addSubscriptions(client, subscriptions)
+    stored.set(subscriptions, storing)
+    return storing
+  }
 }
 
 function codeOf (error: unknown): string {
