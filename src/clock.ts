@@ -2,9 +2,12 @@
 
 /** Tells the time; injected wherever time matters, so that tests need not wait. */
 export interface Clock {
-  /** Epoch time in milliseconds, with fractions. */
+  /** Milliseconds with fractions; since 1970, unless the clock says otherwise. */
   now(): number
 }
+
+/** Only goes forward, whoever sets the system's clock; its zero means nothing. For how long something takes. */
+export const STEADY_CLOCK: Clock = Object.freeze({ now: () => performance.now() })
 
 /**
  * The system's clock. `performance.timeOrigin` may be off the wall clock by up to a millisecond, and

@@ -3,7 +3,7 @@
 import { access } from 'node:fs/promises'
 import { Random } from '../models/random.js'
 import type { Alert } from './alert/alert.js'
-import { SystemClock, type Clock } from './clock.js'
+import { STEADY_CLOCK, SystemClock, type Clock } from './clock.js'
 import { OperatorError } from './errors.js'
 import { LiveJoin } from './join/live.js'
 import { readEntries } from './observe/entries.js'
@@ -46,15 +46,17 @@ export class Detection {
   private pipeline: Pipeline | undefined
   private model: GuardModel | undefined
   private seen = 0
+  private starting: Promise<void> | undefined
   private latestRecord = { time: 0, arrivedAtMs: 0 }
 
   constructor (
     private readonly settings: DetectionSettings,
     private readonly ring: RingReader,
     private readonly outputs: DetectionOutputs,
-    private readonly clock: Clock = new SystemClock()
+    private readonly clock: Clock = new SystemClock(),
+    private readonly steady: Clock = STEADY_CLOCK
   ) {
-    this.join = new LiveJoin(record => { this.take(record) }, clock)
+    this.join = new LiveJoin(record => { this.take(record) }, steady)
     this.tap = new LiveTap(settings.tap, settings.ports, {
       onUp: () => {
         this.join.tapUp()
@@ -74,8 +76,17 @@ export class Detection {
     }
   }
 
-  /** Loads the model or begins to learn, and opens the tap. */
+  /**
+   * Loads the model or begins to learn, and opens the tap.
+   *
+   * @throws OperatorError where the model or the tap's target is unsound
+   */
   async start (): Promise<void> {
+    this.starting = this.begin()
+    await this.starting
+  }
+
+  private async begin (): Promise<void> {
     const path = this.settings.detector.model
     if (path !== undefined && await exists(path)) this.guard(await GuardModel.load(path))
     else this.learn()
@@ -93,15 +104,18 @@ export class Detection {
     this.drain()
     if (this.seen === 0) return
     const { time, arrivedAtMs } = this.latestRecord
-    const now = time + (this.clock.now() - arrivedAtMs) / 1_000 - SETTLING_SECONDS
+    const now = time + (this.steady.now() - arrivedAtMs) / 1_000 - SETTLING_SECONDS
     this.training?.tick(now)
     this.pipeline?.tick(now)
   }
 
   /** Ends the tap and judges what is left. */
   async stop (): Promise<void> {
+    // A tap that is still being opened cannot be closed. Whoever called start hears of its failure.
+    await this.starting?.catch(() => {})
     await this.tap.stop()
     this.drain()
+    this.join.tapDown()
     this.pipeline?.flush()
     await this.records?.close()
   }
@@ -132,7 +146,7 @@ export class Detection {
         ...pipeline?.counters,
         ...this.records !== undefined && { unwritten: this.records.lost }
       },
-      alerts: { raised: pipeline?.alerts.raised ?? 0, open: pipeline?.alerts.openCount ?? 0, clientsForgotten: pipeline?.clientsForgotten ?? 0 },
+      alerts: { raised: pipeline?.alerts.raised ?? 0, open: pipeline?.alerts.openCount ?? 0, suppressed: pipeline?.alerts.suppressed ?? 0, clientsForgotten: pipeline?.clientsForgotten ?? 0 },
       ring: { dropped: this.ring.dropped }
     }
   }
@@ -148,7 +162,7 @@ export class Detection {
 
   private take (record: TrafficRecord): void {
     this.seen++
-    this.latestRecord = { time: timeOf(record), arrivedAtMs: this.clock.now() }
+    this.latestRecord = { time: timeOf(record), arrivedAtMs: this.steady.now() }
     this.records?.write(record)
     if (this.pipeline !== undefined) this.pipeline.push(record)
     else this.training?.push(record)

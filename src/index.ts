@@ -7,6 +7,7 @@ import { SystemClock } from './clock.js'
 import { DetectionThread } from './detection-thread.js'
 import { OperatorError } from './errors.js'
 import type { FromDetection } from './messages.js'
+import { normaliseAddress } from './observe/address.js'
 import { Observer } from './observe/observer.js'
 import { eveAlert, type EveAlert } from './report/eve.js'
 import { EveLog } from './report/eve-log.js'
@@ -82,7 +83,7 @@ export class Artemis extends EventEmitter<ArtemisEvents> {
 
   /** Takes back all bans of an address. */
   unban (address: string): void {
-    for (const ban of this.gate.bans.list()) if (ban.address === address) this.gate.bans.lift(ban.address, ban.clientId)
+    for (const ban of this.gate.bans.list()) if (ban.address === normaliseAddress(address)) this.gate.bans.lift(ban.address, ban.clientId)
   }
 
   /** Ends the detection: the tap is closed, what is left is judged, the hooks are given back. */
@@ -145,9 +146,9 @@ export class Artemis extends EventEmitter<ArtemisEvents> {
     const { state, tap, learning, alerts, response } = status as Record<string, object>
     const digest = JSON.stringify([state, tap, learning, alerts, response].map(summaryOf))
     const now = performance.now()
-    if (digest === this.published.digest && now - this.published.atMs < STATUS_INTERVAL_MS) return
-    this.published = { digest, atMs: now }
-    this.topic.status(status)
+    const isNews = digest !== this.published.digest || now - this.published.atMs >= STATUS_INTERVAL_MS
+    if (isNews) this.published = { digest, atMs: now }
+    this.topic.status(status, isNews)
   }
 
   private log (level: 'info' | 'warn' | 'error', message: string, details: object = {}): void {

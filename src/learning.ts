@@ -14,6 +14,9 @@ export interface LearnSettings {
 /** What the learning keeps in memory; beyond it a uniform sample is kept. */
 export const KEPT_RECORDS = 20_000
 
+/** A longer step of the time is a clock that was set: it counts for no more, and backwards not at all. */
+const LONGEST_STEP_SECONDS = 60
+
 /** Share of the learning after which the model is fitted; the rest, which it has not seen, tells the limits of the alerts. */
 const FITTING_SHARE = 0.7
 
@@ -22,8 +25,8 @@ export class Learning {
   private readonly kept: { index: number, record: TrafficRecord }[] = []
   private collecting = true
   private count = 0
-  private startedAt: number | undefined
-  private latest = 0
+  private elapsed = 0
+  private latest: number | undefined
 
   constructor (private readonly settings: LearnSettings, private readonly random: Random) {}
 
@@ -34,9 +37,9 @@ export class Learning {
 
   /** From 0 to 1: the slower one of time and records. */
   get progress (): number {
-    if (this.startedAt === undefined) return 0
+    if (this.latest === undefined) return 0
     const { seconds, minimumRecords } = this.settings
-    const time = seconds === 0 ? 1 : (this.latest - this.startedAt) / seconds
+    const time = seconds === 0 ? 1 : this.elapsed / seconds
     const records = minimumRecords === 0 ? 1 : this.count / minimumRecords
     return Math.max(0, Math.min(1, time, records))
   }
@@ -65,8 +68,11 @@ export class Learning {
 
   /** Time goes by without traffic too; epoch seconds. */
   tick (now: number): void {
-    if (this.count > 0) this.startedAt ??= now
-    this.latest = Math.max(this.latest, now)
+    if (this.count === 0) return
+    const step = now - (this.latest ?? now)
+    this.elapsed += Math.min(LONGEST_STEP_SECONDS, Math.max(0, step))
+    // Records may overtake each other by a second or so.
+    if (this.latest === undefined || step > 0 || step < -LONGEST_STEP_SECONDS) this.latest = now
   }
 
   /** Hands over what was kept, in order; from now on records only count. */

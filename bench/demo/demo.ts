@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Presets, SingleBar } from 'cli-progress'
 import { connectAsync, type MqttClient } from 'mqtt'
 import { TOPICS } from '../../src/index.js'
@@ -24,7 +25,7 @@ interface Status {
   state: string
   learning?: { progress: number, phase: string }
   tap: { state: string, target: string }
-  join: { framesJoined: number, framesUnjoined: number, mismatches: number }
+  join: { framesJoined: number, framesUnjoined: number, framesUnread: number, mismatches: number }
   records: { seen: number }
   response: { expelled: number }
 }
@@ -39,12 +40,6 @@ const folder = mkdtempSync(join(tmpdir(), 'artemis-demo-'))
 const cleanUp: (() => unknown)[] = [() => { rmSync(folder, { recursive: true, force: true }) }]
 const tooLong = setTimeout(() => { void end(2, `the demo took longer than ${LONGEST_MS / 1_000} s`) }, LONGEST_MS)
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => { void end(2, 'interrupted') })
-
-try {
-  await run()
-} catch (error) {
-  await end(2, error instanceof Error ? error.message : String(error))
-}
 
 async function run (): Promise<void> {
   const missing = ['tcpdump', 'sshd', 'ssh-keygen'].filter(program => findProgram(program) === program)
@@ -64,15 +59,15 @@ async function run (): Promise<void> {
   await learn(news)
 
   say(`\nAn attacker at ${ATTACKER} floods: random payloads, QoS 1, 200 in flight, a new topic for each message.`)
-  const before = await news.next()
+  const before = await news.now()
   const begun = performance.now()
   const attack = await runAttacker(broker.port)
-  const alert = await news.firstAlert
-  process.stdout.write(`${alert}\n`)
-  const after = await news.next()
+  if (process.env.DEBUG !== undefined) say(JSON.stringify(await news.now()))
+  const alert = await Promise.race([news.clientAlert, sleep(CALM_MS)])
+  if (alert !== undefined) process.stdout.write(`${alert}\n`)
+  await sleep(CALM_MS)
+  const last = await news.now()
   const seconds = (performance.now() - begun) / 1_000
-  await new Promise(resolve => setTimeout(resolve, CALM_MS))
-  const last = await news.next()
   const figures = await home.stop()
 
   const joined = last.join.framesJoined
@@ -83,8 +78,8 @@ async function run (): Promise<void> {
     : `The attacker was thrown out ${attack.thrownOutAfterMs.toFixed(0)} ms and ${attack.sent} packets after its first publish; its next attempt was ${attack.refusedAgain ? 'refused' : 'let in'}.`)
   say(`Others thrown out: ${figures.thrownOut.length === 0 ? 'none' : figures.thrownOut.join(', ')} (of ${figures.clients} clients; connections closed by the broker: ${last.response.expelled}).`)
   say(`Benign messages: ${figures.sent} sent, ${figures.received} received${figures.lostOn.length === 0 ? ', none lost' : `; lost on ${figures.lostOn.join(', ')}`}.`)
-  say(`Join: ${joined} of ${carrying} frames with MQTT (${(100 * joined / carrying).toFixed(2)} %), ${last.join.mismatches} mismatches.`)
-  say(`Records: ${last.records.seen}; ${((after.records.seen - before.records.seen) / seconds).toFixed(0)} a second around the attack.`)
+  say(`Join: ${joined} of ${carrying} frames with MQTT (${(100 * joined / carrying).toFixed(2)} %), ${last.join.framesUnread} more that the broker never read, ${last.join.mismatches} mismatches.`)
+  say(`Records: ${last.records.seen}; ${((last.records.seen - before.records.seen) / seconds).toFixed(0)} a second during and after the attack.`)
 
   const good = attack.thrownOutAfterMs !== null && figures.thrownOut.length === 0 && last.response.expelled === 1 && figures.received >= figures.sent && figures.lostOn.length === 0
   await end(good ? 0 : 1, good ? 'The attacker is out, nobody else is, nothing was lost.' : 'NOT as it should be.')
@@ -118,7 +113,7 @@ async function startBroker (sshd: Sshd): Promise<RunningBroker> {
       const entry = parse(line)
       if (entry === undefined) say(line)
       else if (typeof entry.port === 'number') resolve(entry.port)
-      else if (Number(entry.level) >= 50) say(`broker: ${String(entry.msg)}`)
+      else if (entry.level === 'error') say(`broker: ${String(entry.msg)}`)
     })
   })
   return { process: child, port }
@@ -134,25 +129,27 @@ function parse (line: string): Record<string, unknown> | undefined {
 
 /** What the broker publishes about itself. */
 class News {
-  readonly firstAlert: Promise<string>
+  /** The first alert that names a client, as it came. */
+  readonly clientAlert: Promise<string>
   private readonly listeners = new Set<(status: Status) => void>()
   private alertCame: (line: string) => void = () => {}
 
   constructor (private readonly client: MqttClient) {
-    this.firstAlert = new Promise(resolve => { this.alertCame = resolve })
+    this.clientAlert = new Promise(resolve => { this.alertCame = resolve })
     client.on('message', (topic, payload) => {
-      if (topic === TOPICS.alerts) this.alertCame(payload.toString())
-      else if (topic === TOPICS.status) for (const listener of this.listeners) listener(JSON.parse(payload.toString()) as Status)
+      const text = payload.toString()
+      if (topic === TOPICS.alerts && isAboutClient(text)) this.alertCame(text)
+      else if (topic === TOPICS.status) for (const listener of this.listeners) listener(JSON.parse(text) as Status)
     })
   }
 
   async subscribe (): Promise<void> {
-    await this.client.subscribeAsync([TOPICS.alerts, TOPICS.status])
+    await this.client.subscribeAsync(TOPICS.alerts)
   }
 
-  /** Resolves with the first status that satisfies. */
+  /** Resolves with the first status that satisfies, the present one included: a new subscription is given the retained one. */
   async until (satisfies: (status: Status) => boolean, onStatus: (status: Status) => void = () => {}): Promise<Status> {
-    return await new Promise(resolve => {
+    return await new Promise((resolve, reject) => {
       const listener = (status: Status): void => {
         onStatus(status)
         if (!satisfies(status)) return
@@ -160,15 +157,17 @@ class News {
         resolve(status)
       }
       this.listeners.add(listener)
+      this.client.subscribeAsync(TOPICS.status).catch(reject)
     })
   }
 
-  /** Asks for the status as it stands: a new subscription is given the retained one. */
-  async next (): Promise<Status> {
-    const status = this.until(() => true)
-    await this.client.subscribeAsync(TOPICS.status)
-    return await status
+  async now (): Promise<Status> {
+    return await this.until(() => true)
   }
+}
+
+function isAboutClient (alert: string): boolean {
+  return (JSON.parse(alert) as { artemis: { scope: string } }).artemis.scope === 'client'
 }
 
 /** Shows how the learning goes on. */
@@ -196,4 +195,10 @@ async function end (code: number, text: string): Promise<never> {
   for (const step of cleanUp.splice(0)) await step()
   say(text)
   process.exit(code)
+}
+
+try {
+  await run()
+} catch (error) {
+  await end(2, error instanceof Error ? error.message : String(error))
 }

@@ -62,6 +62,9 @@ export interface AlertLifeSettings {
 /** The defaults. */
 export const DEFAULT_ALERT_LIFE: AlertLifeSettings = Object.freeze({ reminderSeconds: 10, clearAfterSeconds: 10 })
 
+/** Alerts open at a time: an attacker may come under ever new names. */
+const OPEN_CAP = 1_000
+
 interface OpenAlert {
   id: number
   lastMessage: number
@@ -73,6 +76,8 @@ interface OpenAlert {
 export class AlertBook {
   /** Alerts raised so far. */
   raised = 0
+  /** Alerts not raised because too many were open. */
+  suppressed = 0
   private readonly open = new Map<string, OpenAlert>()
 
   constructor (private readonly settings: AlertLifeSettings = DEFAULT_ALERT_LIFE) {}
@@ -90,12 +95,16 @@ export class AlertBook {
   exceed (key: string, time: number, describe: () => Omit<Alert, 'id' | 'state'>): Alert | undefined {
     const known = this.open.get(key)
     if (known === undefined) {
+      if (this.open.size >= OPEN_CAP) {
+        this.suppressed++
+        return undefined
+      }
       const alert: Alert = { id: ++this.raised, state: 'raised', ...describe() }
       this.open.set(key, { id: alert.id, lastMessage: time, lastExceeded: time, latest: alert })
       return alert
     }
     known.lastExceeded = time
-    if (time - known.lastMessage < this.settings.reminderSeconds) return undefined
+    if (elapsed(known.lastMessage, time) < this.settings.reminderSeconds) return undefined
     known.lastMessage = time
     known.latest = { id: known.id, state: 'continuing', ...describe() }
     return known.latest
@@ -105,10 +114,15 @@ export class AlertBook {
   clear (time: number): Alert[] {
     const cleared: Alert[] = []
     for (const [key, { lastExceeded, latest }] of this.open) {
-      if (time - lastExceeded < this.settings.clearAfterSeconds) continue
+      if (elapsed(lastExceeded, time) < this.settings.clearAfterSeconds) continue
       this.open.delete(key)
       cleared.push({ ...latest, state: 'cleared', time })
     }
     return cleared
   }
+}
+
+/** Forwards or backwards: after a clock was set back, nothing waits for the old time to come again. */
+function elapsed (since: number, time: number): number {
+  return Math.abs(time - since)
 }

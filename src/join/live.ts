@@ -38,8 +38,10 @@ const REVIEW_INTERVAL_MS = 250
 export interface JoinCounters {
   /** Frames that carry MQTT bytes and got the broker's word on them. */
   framesJoined: number
-  /** Frames with MQTT bytes that were given up: unknown connection, or bytes that the broker never read. */
+  /** Frames with MQTT bytes that were given up: unknown connection, or the broker did not tell in time. */
   framesUnjoined: number
+  /** Frames that came when the broker had closed the connection: it never read them. */
+  framesUnread: number
   /** Frames of connections that are judged by their packets instead. */
   framesSetAside: number
   /** Packets without a frame, scored as records of their own. */
@@ -64,7 +66,10 @@ interface Connection {
   readonly id: number
   readonly openedAtMs: number
   route: Route
+  /** Whether the stream of its frames is known. */
+  bound: boolean
   closed: boolean
+  closedAtMs: number
   peer: Peer
   readonly in: PacketQueue
   readonly out: PacketQueue
@@ -85,12 +90,15 @@ interface PendingFrame {
  */
 export class LiveJoin {
   readonly counters: JoinCounters = {
-    framesJoined: 0, framesUnjoined: 0, framesSetAside: 0, packetsAlone: 0, packetsLate: 0, packetsUnseen: 0, mismatches: 0, strays: 0
+    framesJoined: 0, framesUnjoined: 0, framesUnread: 0, framesSetAside: 0, packetsAlone: 0, packetsLate: 0, packetsUnseen: 0, mismatches: 0, strays: 0
   }
 
   private readonly connections = new Map<number, Connection>()
   private readonly unboundConnections = new Map<string, Connection[]>()
-  private readonly unboundStreams = new Map<string, TcpStream>()
+  private readonly unboundStreams = new Map<string, TcpStream[]>()
+  private unboundStreamCount = 0
+  /** Streams that nobody accepted in time: their frames wait no more. */
+  private readonly forsaken = new WeakSet<TcpStream>()
   private readonly bindings = new WeakMap<TcpStream, Connection>()
   private readonly peers = new WeakMap<TcpStream, Peer>()
   private pending: PendingFrame[] = []
@@ -118,9 +126,14 @@ export class LiveJoin {
   tapDown (): void {
     this.tapped = false
     while (this.held > 0) this.settle(this.shift().streamFrame)
-    for (const connection of this.connections.values()) this.setAside(connection)
     this.unboundConnections.clear()
     this.unboundStreams.clear()
+    this.unboundStreamCount = 0
+    for (const connection of this.connections.values()) {
+      this.setAside(connection)
+      // A tap that comes back meets it in mid-stream.
+      if (!connection.closed) this.awaitStream(connection)
+    }
   }
 
   /** Takes what the broker tells. */
@@ -143,7 +156,7 @@ export class LiveJoin {
         this.packet(connection, entry)
         break
       case 'mark':
-        connection[entry.direction].mark(entry.offset)
+        connection[entry.direction].mark(entry.begin, entry.offset)
         break
       case 'close':
         this.close(connection)
@@ -176,6 +189,7 @@ export class LiveJoin {
     for (const connection of this.connections.values()) {
       const unseen = connection.route === 'undecided' && now - connection.openedAtMs > this.limits.holdMs
       if (unseen || (connection.route === 'frames' && this.isBlind(connection, now))) this.setAside(connection)
+      else this.reap(connection)
     }
   }
 
@@ -184,24 +198,41 @@ export class LiveJoin {
       id,
       openedAtMs: this.clock.now(),
       route: this.tapped && transport === 'tcp' ? 'undecided' : 'packets',
+      bound: false,
       closed: false,
+      closedAtMs: 0,
       peer: { client, broker, connection: id, clientId: null, username: null },
       in: new PacketQueue(),
       out: new PacketQueue()
     }
     this.connections.set(id, connection)
-    if (connection.route === 'packets') return
+    this.awaitStream(connection)
+    const stream = this.unboundStreams.get(tupleKey(connection.peer))?.[0]
+    if (stream !== undefined) this.bindStream(stream)
+  }
+
+  private awaitStream (connection: Connection): void {
+    connection.bound = false
     const key = tupleKey(connection.peer)
     const waiting = this.unboundConnections.get(key)
     if (waiting === undefined) this.unboundConnections.set(key, [connection])
     else waiting.push(connection)
-    const stream = this.unboundStreams.get(key)
-    if (stream !== undefined) this.bindStream(stream)
   }
 
   private close (connection: Connection): void {
     connection.closed = true
-    if (connection.route !== 'undecided') this.connections.delete(connection.id)
+    connection.closedAtMs = this.clock.now()
+    this.reap(connection)
+  }
+
+  /** Forgets a closed connection once no frame of it can make a difference: the tap may lag behind the broker. */
+  private reap (connection: Connection): void {
+    const { closed, closedAtMs, route, bound, in: inbound, out } = connection
+    if (!closed || route === 'undecided') return
+    if (route === 'frames' && inbound.length + out.length > 0) return
+    if (!bound && this.tapped && this.clock.now() - closedAtMs <= this.limits.holdMs) return
+    this.connections.delete(connection.id)
+    this.forgetUnbound(connection)
   }
 
   private packet (connection: Connection, { direction, time, packet }: PacketEntry): void {
@@ -214,38 +245,55 @@ export class LiveJoin {
     if (queue.length > this.limits.packetsPerConnection) this.setAside(connection)
   }
 
-  /** Finds the connection of a stream, once both are known: the oldest accepted one that has no stream yet. */
+  /**
+   * Finds the connection of a stream, once both are known: the oldest accepted one that has no stream yet.
+   * A stream without its handshake can only be one that is judged by its packets.
+   */
   private bindStream (stream: TcpStream): void {
-    if (this.bindings.has(stream) || !stream.synced.in) return
+    if (this.bindings.has(stream)) return
     const key = tupleKey(stream)
-    const connection = this.unboundConnections.get(key)?.shift()
+    const waiting = this.unboundConnections.get(key)
+    const connection = isWhole(stream) ? waiting?.[0] : waiting?.find(({ route }) => route === 'packets' && isMidway(stream))
     if (connection === undefined) {
-      this.rememberUnbound(key, stream)
+      if (isWhole(stream)) this.rememberUnbound(key, stream)
       return
     }
-    if (this.unboundConnections.get(key)?.length === 0) this.unboundConnections.delete(key)
-    this.unboundStreams.delete(key)
+    this.forgetUnbound(connection)
+    this.forgetStream(key, stream)
     const known = this.peers.get(stream)
     if (known !== undefined) connection.peer = Object.assign(known, connection.peer)
     this.peers.set(stream, connection.peer)
     this.bindings.set(stream, connection)
-    connection.route = 'frames'
-    if (connection.closed) this.connections.delete(connection.id)
+    connection.bound = true
+    if (connection.route === 'undecided') connection.route = 'frames'
+    this.reap(connection)
   }
 
-  /** A SYN that nobody answers leaves a stream without a connection: only the latest of them are kept. */
+  /** A stream that the broker never accepts stays without a connection: only the latest of them are kept. */
   private rememberUnbound (key: string, stream: TcpStream): void {
-    this.unboundStreams.set(key, stream)
-    if (this.unboundStreams.size > this.limits.unboundStreams) {
-      const [oldest] = this.unboundStreams.keys()
-      this.unboundStreams.delete(oldest)
+    const streams = this.unboundStreams.get(key)
+    if (streams === undefined) this.unboundStreams.set(key, [stream])
+    else if (streams.includes(stream)) return
+    else streams.push(stream)
+    this.unboundStreamCount++
+    while (this.unboundStreamCount > this.limits.unboundStreams) {
+      const [[oldest, [first]]] = this.unboundStreams
+      this.forgetStream(oldest, first)
     }
+  }
+
+  private forgetStream (key: string, stream: TcpStream): void {
+    const streams = this.unboundStreams.get(key)
+    if (streams?.includes(stream) !== true) return
+    this.unboundStreamCount--
+    if (streams.length === 1) this.unboundStreams.delete(key)
+    else streams.splice(streams.indexOf(stream), 1)
   }
 
   private isFinal ({ stream, direction, from, to }: StreamFrame): boolean {
     if (from === to) return true
     const connection = this.bindings.get(stream)
-    if (connection === undefined) return false
+    if (connection === undefined) return !isWhole(stream) || this.forsaken.has(stream)
     const queue = connection[direction]
     return connection.route === 'packets' || connection.closed || queue.stalled || queue.watermark >= to
   }
@@ -267,40 +315,45 @@ export class LiveJoin {
       return
     }
     const queue = connection[direction]
-    const told = queue.watermark >= to || connection.closed
+    const told = queue.watermark >= to
     const { packets: taken, late, whole } = queue.take(from, to)
     const packets = taken.filter(packet => !endsInGap(streamFrame, packet))
     this.counters.packetsLate += late
     this.counters.packetsUnseen += taken.length - packets.length
     if (packets.some(packet => contradicts(streamFrame, packet))) {
       this.counters.mismatches++
-      this.setAside(connection)
       for (const packet of packets) this.alone(connection, direction, timeOf(streamFrame.frame) * 1_000, packet)
+      this.setAside(connection)
       return
     }
     const joined = told && whole
     if (joined) this.counters.framesJoined++
+    else if (connection.closed && queue.watermark <= from) this.counters.framesUnread++
     else this.counters.framesUnjoined++
     const own = packets.length > 0 && packets.every(packet => isOwnPacket(direction, packet))
     this.record(streamFrame, joined ? packets[0] ?? null : null, packets.length, joined ? 'exact' : 'none', own)
+    this.reap(connection)
   }
 
   private giveUp (streamFrame: StreamFrame): void {
-    const queue = this.bindings.get(streamFrame.stream)?.[streamFrame.direction]
-    queue?.stall(streamFrame.to)
+    const { stream, direction, to } = streamFrame
+    if (!this.isFinal(streamFrame)) {
+      const connection = this.bindings.get(stream)
+      if (connection === undefined) this.forsaken.add(stream)
+      else connection[direction].stall(to)
+    }
     this.settle(streamFrame)
   }
 
   /** From here on the connection's packets are its records, those already told among them. */
   private setAside (connection: Connection): void {
     connection.route = 'packets'
-    this.forgetUnbound(connection)
     const told = [
       ...connection.in.drain().map(waiting => ({ direction: 'in' as const, ...waiting })),
       ...connection.out.drain().map(waiting => ({ direction: 'out' as const, ...waiting }))
     ].sort((a, b) => a.timeMs - b.timeMs)
     for (const { direction, timeMs, packet } of told) this.alone(connection, direction, timeMs, packet)
-    if (connection.closed) this.connections.delete(connection.id)
+    this.reap(connection)
   }
 
   private forgetUnbound (connection: Connection): void {
@@ -352,6 +405,16 @@ export class LiveJoin {
     }
     return first
   }
+}
+
+/** Whether both SYNs were seen: then the broker's system has taken the connection, and offsets count from its start. */
+function isWhole ({ synced }: TcpStream): boolean {
+  return synced.in && synced.out
+}
+
+/** Whether the tap came too late for the handshake. */
+function isMidway ({ synced }: TcpStream): boolean {
+  return !synced.in && !synced.out
 }
 
 function tupleKey ({ client, broker }: Pick<Peer, 'client' | 'broker'>): string {

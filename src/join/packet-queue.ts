@@ -47,15 +47,15 @@ export class PacketQueue {
   }
 
   push (packet: MqttPacket, timeMs: number, arrivedAtMs: number): void {
-    const begin = packet.end - packet.size
-    if (begin > this.toldEnd) this.holes.push({ start: this.toldEnd, end: begin })
+    this.note(packet.end - packet.size)
     this.toldEnd = packet.end
     this.watermark = Math.max(this.watermark, packet.end)
     this.waiting.push({ packet, timeMs, arrivedAtMs })
   }
 
-  /** Bytes up to `offset` went by in the middle of a packet. */
-  mark (offset: number): void {
+  /** Bytes up to `offset` went by in the middle of the packet that begins at `begin`. */
+  mark (begin: number, offset: number): void {
+    this.note(begin)
     this.watermark = Math.max(this.watermark, offset)
   }
 
@@ -86,6 +86,15 @@ export class PacketQueue {
     this.head = 0
     this.holes = []
     return all
+  }
+
+  /** A packet begins here: what lies between it and the last one told was dropped on the way. */
+  private note (begin: number): void {
+    if (begin <= this.toldEnd) return
+    const last = this.holes.at(-1)
+    if (last?.end === this.toldEnd) last.end = begin
+    else this.holes.push({ start: this.toldEnd, end: begin })
+    this.toldEnd = begin
   }
 
   private compact (): void {

@@ -8,8 +8,8 @@ import type { Direction, MqttPacket } from '../types.js'
 export interface ByteListener {
   /** A control packet was read (`in`) or written (`out`); its bytes are only valid during the call. */
   onPacket(direction: Direction, packet: MqttPacket): void
-  /** Bytes up to `offset` went by, and a packet is still incomplete. */
-  onMark(direction: Direction, offset: number): void
+  /** Bytes up to `offset` went by, and the packet that begins at `begin` is still incomplete. */
+  onMark(direction: Direction, begin: number, offset: number): void
 }
 
 /** How much of a packet is kept. */
@@ -43,7 +43,7 @@ export function watchConnection (connection: Duplex, kept: KeptBytes, listener: 
 
   const push = methods.push
   methods.push = function (chunk, encoding) {
-    if (chunk instanceof Uint8Array) inbound.bytes(chunk)
+    inbound.chunk(chunk, encoding)
     return push.call(this, chunk, encoding)
   }
 
@@ -66,19 +66,23 @@ export function watchConnection (connection: Duplex, kept: KeptBytes, listener: 
 
 class DirectionWatch {
   private readonly onPacket: (packet: MqttPacket) => void
+  private begin = 0
 
   constructor (private readonly direction: Direction, private readonly walker: MqttWalker, private readonly listener: ByteListener) {
-    this.onPacket = packet => { listener.onPacket(direction, packet) }
+    this.onPacket = packet => {
+      this.begin = packet.end
+      listener.onPacket(direction, packet)
+    }
   }
 
   bytes (chunk: Uint8Array): void {
     if (chunk.length === 0) return
     this.walker.push(chunk, this.onPacket)
     // Only after every packet that ends here is told may the watermark move: it makes frames final.
-    if (!this.walker.boundary) this.listener.onMark(this.direction, this.walker.offset)
+    if (!this.walker.boundary) this.listener.onMark(this.direction, this.begin, this.walker.offset)
   }
 
-  chunk (chunk: unknown, encoding: BufferEncoding): void {
+  chunk (chunk: unknown, encoding?: BufferEncoding): void {
     if (chunk instanceof Uint8Array) this.bytes(chunk)
     else if (typeof chunk === 'string') this.bytes(Buffer.from(chunk, encoding))
   }

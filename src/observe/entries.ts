@@ -40,6 +40,8 @@ export interface MarkEntry {
   kind: 'mark'
   connection: number
   direction: Direction
+  /** Where that packet begins: all that end before it were told. */
+  begin: number
   offset: number
 }
 
@@ -58,13 +60,19 @@ const TRANSPORTS: readonly Transport[] = ['tcp', 'tls', 'websocket', 'stream']
 const TEXT_CAP_BYTES = 256
 const NO_VALUE = 0xffffffff
 const PACKET_HEADER_BYTES = 48
+/** A share of the ring that packets leave free: a flood may cost packets, but no connection goes untold. */
+const SPARE_SHARE = 1 / 16
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
 /** Writes entries into a ring; each call costs one copy and no allocation on the packet's path. */
 export class EntryWriter {
-  constructor (private readonly ring: RingWriter) {}
+  private readonly spare: number
+
+  constructor (private readonly ring: RingWriter) {
+    this.spare = Math.floor(ring.capacity * SPARE_SHARE)
+  }
 
   /** Entries dropped for want of room. */
   get dropped (): number {
@@ -108,7 +116,7 @@ export class EntryWriter {
   packet (connection: number, direction: Direction, time: number, packet: MqttPacket): void {
     const topicBytes = packet.topic?.length ?? 0
     const payloadBytes = packet.payload?.length ?? 0
-    const at = this.ring.reserve(PACKET_HEADER_BYTES + topicBytes + payloadBytes)
+    const at = this.ring.reserve(PACKET_HEADER_BYTES + topicBytes + payloadBytes, this.spare)
     if (at < 0) return
     const { view, bytes } = this.ring
     view.setUint8(at, KIND.packet)
@@ -128,14 +136,15 @@ export class EntryWriter {
     this.ring.commit()
   }
 
-  mark (connection: number, direction: Direction, offset: number): void {
-    const at = this.ring.reserve(16)
+  mark (connection: number, direction: Direction, begin: number, offset: number): void {
+    const at = this.ring.reserve(24, this.spare)
     if (at < 0) return
     const { view } = this.ring
     view.setUint8(at, KIND.mark)
     view.setUint8(at + 1, direction === 'in' ? 0 : 1)
     view.setUint32(at + 4, connection, true)
-    view.setFloat64(at + 8, offset, true)
+    view.setFloat64(at + 8, begin, true)
+    view.setFloat64(at + 16, offset, true)
     this.ring.commit()
   }
 
@@ -183,7 +192,7 @@ function decodeEntry (bytes: Uint8Array, view: DataView, at: number): BrokerEntr
     case KIND.packet:
       return { kind: 'packet', connection, direction, time: view.getFloat64(at + 8, true), packet: decodePacket(bytes, view, at) }
     case KIND.mark:
-      return { kind: 'mark', connection, direction, offset: view.getFloat64(at + 8, true) }
+      return { kind: 'mark', connection, direction, begin: view.getFloat64(at + 8, true), offset: view.getFloat64(at + 16, true) }
     case KIND.close:
       return { kind: 'close', connection, time: view.getFloat64(at + 8, true) }
     default:
@@ -207,6 +216,11 @@ function decodePacket (bytes: Uint8Array, view: DataView, at: number): MqttPacke
     payload: payloadLength === NO_VALUE ? null : bytes.slice(topicEnd, topicEnd + view.getUint32(at + 40, true)),
     payloadLength: payloadLength === NO_VALUE ? 0 : payloadLength
   }
+}
+
+/** A text as the detection gets to see it, cut at the cap: whoever compares the two must compare this. */
+export function asTold (value: string): string {
+  return decoder.decode(text(value))
 }
 
 /** Text as bytes, cut at the cap: a client chooses its own id and may choose a long one. */

@@ -6,14 +6,14 @@ import type { Clock } from '../clock.js'
 import type { Direction, MqttPacket } from '../types.js'
 import { addressesOf, type ConnectionAddresses } from './address.js'
 import { watchConnection, type KeptBytes } from './connection.js'
-import type { EntryWriter } from './entries.js'
+import { asTold, type EntryWriter } from './entries.js'
 
 /** A connection of the broker, from accept to close. */
 export interface ObservedConnection extends ConnectionAddresses {
   /** The number by which both threads call it. */
   readonly id: number
   readonly stream: Duplex
-  /** From its CONNECT; undefined before. */
+  /** From its CONNECT, as it is told to the detection; undefined before. */
   clientId?: string
   username?: string
 }
@@ -38,18 +38,21 @@ export class Observer {
     this.announce(connection)
     watchConnection(stream, this.kept, {
       onPacket: (direction, packet) => { this.packet(connection, direction, packet) },
-      onMark: (direction, offset) => { this.entries.mark(connection.id, direction, offset) }
+      onMark: (direction, begin, offset) => { this.entries.mark(connection.id, direction, begin, offset) }
     })
-    stream.once('close', () => {
+    const forget = (): void => {
       this.connections.delete(connection.id)
       this.entries.close(connection.id, this.clock.now())
-    })
+    }
+    // A stream that died on its way here does not say so again.
+    if (stream.closed) forget()
+    else stream.once('close', forget)
     return connection
   }
 
   /** Tells who the connection claims to be. */
   identify (connection: ObservedConnection, clientId: string, username: string): void {
-    connection.clientId = clientId
+    connection.clientId = asTold(clientId)
     connection.username = username
     this.entries.identity(connection.id, clientId, username)
   }

@@ -33,7 +33,8 @@ export class RingWriter {
   readonly bytes: Uint8Array
   readonly view: DataView
   private readonly control: Int32Array
-  private readonly capacity: number
+  /** Bytes. */
+  readonly capacity: number
   private head = 0
   private next = 0
 
@@ -55,15 +56,16 @@ export class RingWriter {
   /**
    * Reserves room for one entry.
    *
+   * @param spare bytes that must stay free beside it, for entries that matter more
    * @returns the offset in `bytes` at which to write it, or -1 when the ring is full
    */
-  reserve (length: number): number {
+  reserve (length: number, spare = 0): number {
     const needed = aligned(length)
     const at = this.head & (this.capacity - 1)
     const toEnd = this.capacity - at
     const skipped = needed > toEnd ? toEnd : 0
     const used = (this.head - Atomics.load(this.control, TAIL)) >>> 0
-    if (needed + skipped > this.capacity - used) {
+    if (needed + skipped + spare > this.capacity - used) {
       Atomics.add(this.control, DROPPED, 1)
       return -1
     }

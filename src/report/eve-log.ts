@@ -13,14 +13,20 @@ export class EveLog {
    */
   constructor (path: string, onError: (error: Error) => void) {
     this.file = createWriteStream(path, { flags: 'a' })
+    let told = false
     this.file.on('error', error => {
-      if (this.lost++ === 0) onError(error)
+      if (!told) onError(error)
+      told = true
     })
   }
 
   write (event: object): void {
-    if (this.file.writable) this.file.write(JSON.stringify(event) + '\n')
+    if (this.file.writable) this.file.write(JSON.stringify(event) + '\n', this.written)
     else this.lost++
+  }
+
+  private readonly written = (error?: Error | null): void => {
+    if (error) this.lost++
   }
 
   /** Resolves when everything is on its way to the disk. */

@@ -27,8 +27,12 @@ export class RecordLog {
   }
 
   write (record: TrafficRecord): void {
-    if (this.file.writable && this.file.writableLength < WAITING_CAP_BYTES) this.file.write(this.writer.line(record, ''))
+    if (this.file.writable && this.file.writableLength < WAITING_CAP_BYTES) this.file.write(this.writer.line(record, ''), this.written)
     else this.lost++
+  }
+
+  private readonly written = (error?: Error | null): void => {
+    if (error) this.lost++
   }
 
   /** Resolves when everything is on its way to the disk. */

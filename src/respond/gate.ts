@@ -3,6 +3,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Aedes, Client } from 'aedes'
+import { asTold } from '../observe/entries.js'
 import type { ObservedConnection, Observer } from '../observe/observer.js'
 import type { BanList } from './bans.js'
 import type { BrokerControl, Offender } from './response.js'
@@ -30,21 +31,26 @@ type Hooks = Pick<Aedes, 'handle' | 'preConnect' | 'authenticate' | 'authorizePu
 export class Gate implements BrokerControl {
   readonly counters: GateCounters = { expelled: 0, refused: 0, unobserved: 0 }
   private readonly found: Hooks
+  private readonly own: Hooks
   private readonly expelled = new WeakSet<Duplex>()
 
   constructor (private readonly aedes: Aedes, private readonly observer: Observer, readonly bans: BanList) {
     const { handle, preConnect, authenticate, authorizePublish, authorizeSubscribe } = aedes
     this.found = { handle, preConnect, authenticate, authorizePublish, authorizeSubscribe }
-    aedes.handle = (stream, request) => this.accept(stream as Duplex, request)
-    aedes.preConnect = this.preConnect
-    aedes.authenticate = this.authenticate
-    aedes.authorizePublish = this.authorizePublish
-    aedes.authorizeSubscribe = this.authorizeSubscribe
+    this.own = {
+      handle: (stream, request) => this.accept(stream as Duplex, request),
+      preConnect: this.preConnect,
+      authenticate: this.authenticate,
+      authorizePublish: this.authorizePublish,
+      authorizeSubscribe: this.authorizeSubscribe
+    }
+    Object.assign(aedes, this.own)
   }
 
-  /** Gives the hooks back as they were found. */
+  /** Gives the hooks back as they were found; one that was set over ours meanwhile stays. */
   remove (): void {
-    Object.assign(this.aedes, this.found)
+    const { aedes, found, own } = this
+    for (const name of Object.keys(found) as (keyof Hooks)[]) if (aedes[name] === own[name]) Object.assign(aedes, { [name]: found[name] })
   }
 
   expel (id: number): boolean {
@@ -77,7 +83,7 @@ export class Gate implements BrokerControl {
   private readonly preConnect: Hooks['preConnect'] = (client, packet, callback) => {
     const connection = this.connectionOf(client)
     if (connection === undefined) this.counters.unobserved++
-    else if (this.bans.coversClient(connection.client.address, packet.clientId)) {
+    else if (this.bans.coversClient(connection.client.address, asTold(packet.clientId))) {
       this.counters.refused++
       // Without an Error Aedes would leave the socket open for ever.
       callback(new Error('banned'), false)
@@ -94,9 +100,12 @@ export class Gate implements BrokerControl {
 
   /** The will of a thrown-out client comes through here as well, and is refused. */
   private readonly authorizePublish: Hooks['authorizePublish'] = (client, packet, callback) => {
-    if (client !== null && this.isExpelled(client)) callback(new Error('the client was thrown out'))
+    const refusal = (): Error | null => client !== null && this.isExpelled(client) ? new Error('the client was thrown out') : null
+    const refused = refusal()
+    if (refused !== null) callback(refused)
     else if (packet.topic.startsWith(SYS_PREFIX)) callback(new Error(`${SYS_PREFIX} topics are reserved`))
-    else this.found.authorizePublish.call(this.aedes, client, packet, callback)
+    // The hook may take its time, and the client be thrown out meanwhile.
+    else this.found.authorizePublish.call(this.aedes, client, packet, error => { callback(error ?? refusal()) })
   }
 
   private readonly authorizeSubscribe: Hooks['authorizeSubscribe'] = (client, subscription, callback) => {

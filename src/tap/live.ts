@@ -12,6 +12,7 @@ import { formatTarget, parseTarget, type CaptureTarget } from './target.js'
 /** What to tap. */
 export interface LiveTapSettings extends TapSettings {
   target: string
+  /** 0 captures whole frames; with anything else payload bytes are discarded on arrival. */
   snapLength: number
 }
 
@@ -27,6 +28,8 @@ export interface LiveTapListener {
 
 /** `up`: frames come. `down`: they should and do not. `none`: none are asked for. */
 export type TapState = 'up' | 'down' | 'none'
+
+const NO_BYTES = new Uint8Array(0)
 
 /** Opens the tap that the settings name, and opens it again whenever it dies. */
 export class LiveTap {
@@ -107,7 +110,10 @@ export class LiveTap {
     this.decoder = new CaptureDecoder(captured => {
       this.frames++
       const frame = tcp.decode(captured, ++number)
-      if (frame !== null) this.listener.onFrame(streams.push(frame))
+      if (frame === null) return
+      // Short headers let some payload through the snap length; nobody asked for it, so nobody keeps it.
+      if (this.settings.snapLength > 0) frame.payload = NO_BYTES
+      this.listener.onFrame(streams.push(frame))
     })
     this.state = 'up'
     this.reason = undefined

@@ -4,7 +4,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { OperatorError } from '../errors.js'
 import type { OpenTap, TapOptions, TapSession, TapSummary } from '../types.js'
 
-/** What the supervisor tells. Handlers must not throw: what they throw ends the supervisor and is thrown by `close`. */
+/**
+ * What the supervisor tells. An `OperatorError` from `onBytes` says that the bytes are no sound
+ * capture, and ends the session; whatever else a handler throws ends the supervisor and is thrown by `close`.
+ */
 export interface TapHandlers {
   /** A session began: the next byte is the first of a new capture, header included. */
   onUp(): void
@@ -92,7 +95,6 @@ export function superviseTap (
     }
   }
 
-  /** Only what the tap throws is a reason; what a handler throws goes up. */
   async function passOn (bytes: AsyncIterable<string | Buffer>): Promise<OperatorError> {
     const chunks = bytes[Symbol.asyncIterator]()
     for (;;) {
@@ -103,7 +105,12 @@ export function superviseTap (
         return asOperatorError(error)
       }
       if (next.done === true) return endedOfItself()
-      await handlers.onBytes(next.value as Buffer)
+      try {
+        await handlers.onBytes(next.value as Buffer)
+      } catch (error) {
+        if (error instanceof OperatorError) return error
+        throw error
+      }
     }
   }
 

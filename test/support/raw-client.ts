@@ -92,9 +92,9 @@ export class RawClient {
     return client
   }
 
-  /** Whether the broker has closed the connection. */
+  /** Whether the connection is closed, and everything read that came before. */
   get closed (): boolean {
-    return this.far.destroyed && this.stream.readableEnded
+    return this.far.closed && (this.stream.readableEnded || this.stream.destroyed)
   }
 
   send (...parts: Uint8Array[]): void {

@@ -208,3 +208,20 @@ t.test('what a handler throws is not taken for a failure of the tap', async t =>
   await t.rejects(closing, { message: 'a bug of ours' })
   t.ok(session.closed > 0)
 })
+
+t.test('bytes that are no sound capture end the session, and the tap is opened anew', async t => {
+  const timing = new ManualTiming()
+  const { told, handlers } = recorder()
+  const broken = new FakeSession()
+  const { open, calls } = opener([broken, new FakeSession()])
+  const tap = superviseTap(open, { ports: [1883], snapLength: 0 }, {
+    ...handlers,
+    onBytes: () => { throw new OperatorError('capture-corrupt', 'the capture is corrupt') }
+  }, timing)
+  broken.bytes.write('garbage')
+  t.equal(await timing.pass(), 1_000)
+  await waitUntil('it is opened again', () => calls() === 2)
+  t.same(told.slice(0, 2), ['up', 'down capture-corrupt 1000 7'])
+  t.equal(broken.closed, 1)
+  await tap.close()
+})

@@ -1,0 +1,74 @@
+// Who a record is held against, and how the shares of many batches add up for each client.
+
+import t from 'tap'
+import type { Baselines } from '../../src/alert/baselines.js'
+import { Smoothing } from '../../src/alert/smoothing.js'
+import { clientKey, GATEWAY, sharesOf, type Share } from '../../src/alert/subjects.js'
+import type { TrafficRecord } from '../../src/record.js'
+import { peer, record } from '../support/records.js'
+
+const A = peer('a', 1)
+const B = peer('b', 2)
+const ELSEWHERE = peer('a', 3, '192.0.2.8')
+
+t.test('a batch is divided among the gateway and the clients that sent', async t => {
+  const records = [
+    record(0, { peer: A }), record(0, { peer: A }), record(0, { peer: B }), record(0, { peer: B, direction: 'out' }),
+    record(0, { peer: ELSEWHERE }), record(0, { peer: peer(null, null) }), record(0, { peer: A })
+  ]
+  const shares = sharesOf(records, [0.1, 0.5, 0.2, 0.9, 0.3, 0.4, NaN])
+  t.same([...shares.keys()].sort(), ['192.0.2.7 ', '192.0.2.7 a', '192.0.2.7 b', '192.0.2.8 a', GATEWAY].sort())
+  t.match(shares.get(GATEWAY), { count: 6, worst: records[3], worstProbability: 0.9, connections: new Set([1, 2, 3]) })
+  t.ok(Math.abs((shares.get(GATEWAY)?.total ?? 0) - 2.4) < 1e-12)
+  t.match(shares.get(clientKey(A)), { total: 0.6, count: 2, worst: records[1], worstProbability: 0.5, connections: new Set([1]) })
+  t.match(shares.get(clientKey(B)), { total: 0.2, count: 1 }, 'what the broker sends to it is not held against it')
+  t.match(shares.get(clientKey(ELSEWHERE)), { count: 1, connections: new Set([3]) }, 'the same name at another address is another client')
+  t.match(shares.get('192.0.2.7 '), { count: 1, connections: new Set() })
+  t.same(sharesOf([records[0]], [NaN]), new Map(), 'what nobody could judge is held against nobody')
+  t.equal(sharesOf([records[0]], [0]).get(GATEWAY)?.worst, records[0])
+})
+
+const LIMITS = { jump: 1, level: 1, cusum: 100 }
+const BASELINES: Baselines = { gateway: { mean: 0, reference: 0, limits: LIMITS }, client: { mean: 0, reference: 0, limits: LIMITS } }
+
+function share (count: number, probability: number, connection = 1): Share {
+  const worst: TrafficRecord = record(0, { peer: peer('a', connection) })
+  return { total: count * probability, count, packetTotal: count * probability, packets: count, worst, worstProbability: probability, connections: new Set([connection]) }
+}
+
+t.test('a client\'s records are gathered until they say something', async t => {
+  const smoothing = new Smoothing(BASELINES, { weight: 0.5, minimumClientPackets: 10, clientCap: 100 })
+  const seen: { key: string, share: Share, average: number, current: number }[] = []
+  const update = (key: string, part: Share) => {
+    smoothing.update(new Map([[key, part]]), (key, share, { average, current }) => { seen.push({ key, share, average, current }) })
+    return seen.splice(0)
+  }
+  t.same(update('a', share(4, 0.5, 1)), [])
+  t.same(update('b', share(9, 1)), [])
+  t.same(update('a', share(5, 1, 2)), [])
+  const [gathered, ...rest] = update('a', share(3, 0, 3))
+  t.same(rest, [])
+  t.match(gathered, { key: 'a', share: { count: 12, total: 7, worstProbability: 1, connections: new Set([1, 2, 3]) } })
+  t.equal(gathered.share.worst.peer.connection, 2, 'the worst of all of them')
+  t.equal(gathered.average, 7 / 12)
+  t.equal(gathered.current, 0.5 * 7 / 12)
+  t.same(update('a', share(9, 1)), [], 'and it begins anew')
+  t.equal(update('a', share(1, 1)).length, 1)
+  t.equal(update('b', share(30, 1)).length, 1, 'what is enough at once does not wait')
+  t.equal(update(GATEWAY, share(1, 0.5))[0].average, 0.5, 'the gateway never waits')
+  t.equal(smoothing.movingAverage, 0.25)
+})
+
+t.test('no more clients are kept than the cap; who was silent longest goes first', async t => {
+  const smoothing = new Smoothing(BASELINES, { weight: 0.5, minimumClientPackets: 1, clientCap: 3 })
+  const previous = (key: string) => {
+    let result = NaN
+    smoothing.update(new Map([[key, share(1, 1)]]), (_key, _share, figures) => { result = figures.previous })
+    return result
+  }
+  t.same(['a', 'b', 'c', 'a', 'd'].map(previous), [0, 0, 0, 0.5, 0])
+  t.equal(smoothing.forgotten, 1)
+  t.equal(previous('a'), 0.75, 'still known')
+  t.equal(previous('b'), 0, 'forgotten, and known anew')
+  t.equal(smoothing.forgotten, 2)
+})

@@ -1,0 +1,153 @@
+// The entries of the ring: whatever the broker tells arrives as it was told.
+
+import { isDeepStrictEqual } from 'node:util'
+import t from 'tap'
+import { Random } from '../../models/random.js'
+import { EntryWriter, readEntries, type BrokerEntry } from '../../src/observe/entries.js'
+import { allocateRing, RingReader, RingWriter } from '../../src/observe/ring.js'
+import type { Direction, MqttPacket } from '../../src/types.js'
+
+function wired (bytes = 1 << 20) {
+  const memory = allocateRing(bytes)
+  const reader = new RingReader(memory)
+  return {
+    entries: new EntryWriter(new RingWriter(memory, () => {})),
+    read: (): BrokerEntry[] => {
+      const all: BrokerEntry[] = []
+      readEntries(reader, entry => { all.push(entry) })
+      return all
+    }
+  }
+}
+
+const TRANSPORTS = ['tcp', 'tls', 'websocket', 'stream'] as const
+const ADDRESSES = ['', '192.0.2.1', '2001:db8:1234:5678:9abc:def0:1234:5678', 'fe80::1%a-rather-long-interface']
+const TEXTS = ['', 'sensor-1', 'Küche/Ω/🦊', 'x'.repeat(255), ' with spaces ', '\u0000\n']
+
+class Maker {
+  private readonly random: Random
+
+  constructor (seed: number) {
+    this.random = new Random(seed)
+  }
+
+  entry (): BrokerEntry {
+    const { random } = this
+    const connection = random.integer(2 ** 32)
+    const time = 1.7e12 + random.integer(1e9) / 1_000
+    switch (random.integer(5)) {
+      case 0: return { kind: 'open', connection, time, transport: this.of(TRANSPORTS), client: this.endpoint(), broker: this.endpoint() }
+      case 1: return { kind: 'identity', connection, clientId: this.of(TEXTS), username: this.of(TEXTS) }
+      case 2: {
+        const begin = random.integer(2 ** 32) * 1_000
+        return { kind: 'mark', connection, direction: this.direction(), begin, offset: begin + random.integer(2 ** 28) }
+      }
+      case 3: return { kind: 'close', connection, time }
+      default: return { kind: 'packet', connection, direction: this.direction(), time, packet: this.packet() }
+    }
+  }
+
+  private packet (): MqttPacket {
+    const { random } = this
+    const remainingLength = random.integer(268_435_456)
+    const hasTopic = random.integer(2) === 0
+    const hasPayload = random.integer(2) === 0
+    return {
+      header: random.integer(256),
+      remainingLength,
+      size: remainingLength + 2 + random.integer(4),
+      end: random.integer(2 ** 32) * 65_536,
+      topicLength: hasTopic ? random.integer(65_536) : null,
+      topic: hasTopic && random.integer(4) > 0 ? this.bytes(40) : null,
+      payload: hasPayload ? this.bytes(1_024) : null,
+      payloadLength: hasPayload ? random.integer(268_435_456) : 0
+    }
+  }
+
+  private bytes (most: number): Uint8Array {
+    return Uint8Array.from({ length: this.random.integer(most) }, () => this.random.integer(256))
+  }
+
+  private endpoint () {
+    return { address: this.of(ADDRESSES), port: this.random.integer(65_536) }
+  }
+
+  private direction (): Direction {
+    return this.of(['in', 'out'] as const)
+  }
+
+  private of<T> (items: readonly T[]): T {
+    return items[this.random.integer(items.length)]
+  }
+}
+
+function write (entries: EntryWriter, entry: BrokerEntry): void {
+  switch (entry.kind) {
+    case 'open': return entries.open(entry.connection, entry.time, entry.transport, entry.client, entry.broker)
+    case 'identity': return entries.identity(entry.connection, entry.clientId, entry.username)
+    case 'packet': return entries.packet(entry.connection, entry.direction, entry.time, entry.packet)
+    case 'mark': return entries.mark(entry.connection, entry.direction, entry.begin, entry.offset)
+    case 'close': return entries.close(entry.connection, entry.time)
+  }
+}
+
+t.test('entries of every kind survive the way', async t => {
+  const maker = new Maker(11)
+  const { entries, read } = wired(1 << 14)
+  const kinds = new Set<string>()
+  for (let i = 0; i < 3_000; i++) {
+    const entry = maker.entry()
+    kinds.add(entry.kind)
+    write(entries, entry)
+    const got = read()
+    if (!isDeepStrictEqual(got, [entry])) t.strictSame(got, [entry], `entry ${i}`)
+  }
+  t.equal(kinds.size, 5)
+})
+
+t.test('many at once keep their order', async t => {
+  const maker = new Maker(12)
+  const { entries, read } = wired()
+  const written = Array.from({ length: 400 }, () => maker.entry())
+  for (const entry of written) write(entries, entry)
+  t.strictSame(read(), written)
+})
+
+t.test('what was read is a copy: the ring may overwrite it', async t => {
+  const { entries, read } = wired(1 << 10)
+  const packet: MqttPacket = { header: 0x30, remainingLength: 9, size: 11, end: 11, topicLength: 2, topic: Buffer.from('ab'), payload: Buffer.from('hello'), payloadLength: 5 }
+  entries.packet(1, 'in', 1, packet)
+  const [first] = read()
+  for (let i = 0; i < 100; i++) {
+    entries.packet(2, 'in', 1, { ...packet, topic: Buffer.from('xy'), payload: Buffer.from('XXXXX') })
+    read()
+  }
+  t.match(first, { packet: { topic: Uint8Array.from(Buffer.from('ab')), payload: Uint8Array.from(Buffer.from('hello')) } })
+})
+
+t.test('a text longer than 255 bytes is cut, and cut the same way each time', async t => {
+  const { entries, read } = wired()
+  const long = 'é'.repeat(200)
+  entries.identity(1, long, `${long}!`)
+  entries.identity(2, `${long}?`, 'u')
+  const [one, other] = read()
+  if (one.kind !== 'identity' || other.kind !== 'identity') throw new Error('these are identities')
+  t.equal(one.clientId, other.clientId)
+  t.ok(one.clientId.startsWith('é'.repeat(127)))
+  t.equal(one.username, one.clientId)
+})
+
+t.test('a flood of packets leaves room to tell of connections', async t => {
+  const { entries, read } = wired(1 << 12)
+  const packet: MqttPacket = { header: 0x30, remainingLength: 9, size: 11, end: 11, topicLength: null, topic: null, payload: Buffer.alloc(5), payloadLength: 5 }
+  for (let i = 0; i < 1_000; i++) entries.packet(1, 'in', i, packet)
+  const dropped = entries.dropped
+  t.ok(dropped > 900)
+  entries.mark(1, 'in', 0, 5)
+  t.equal(entries.dropped, dropped + 1, 'marks are as cheap as packets')
+  entries.open(2, 1, 'tcp', { address: '192.0.2.1', port: 1 }, { address: '192.0.2.2', port: 1883 })
+  entries.identity(2, 'quiet', '')
+  entries.close(1, 2)
+  t.equal(entries.dropped, dropped + 1)
+  t.same(read().slice(-3).map(({ kind, connection }) => [kind, connection]), [['open', 2], ['identity', 2], ['close', 1]])
+})
