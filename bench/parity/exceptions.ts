@@ -41,6 +41,11 @@ export const EXCEPTIONS: readonly ListedException[] = [
     applies: ({ columns, own }) => own !== null && own.doubts.incomplete && isMqttOnly(columns)
   },
   {
+    name: 'CONNECT in a gap',
+    reason: 'Where part of the CONNECT was missed, one of the two may know the version and with it where the properties of MQTT 5 end, the other not.',
+    applies: ({ columns, own }) => own !== null && own.otherDoubts.incomplete && isOnly(columns, 'mqtt_msg')
+  },
+  {
     name: 'cut by the snap length',
     reason: 'tshark does not put segments together whose bytes were not all captured, and takes later ones for the beginning of a packet; here a packet of known length is stepped over.',
     applies: ({ columns, own }) => own !== null && own.doubts.cut && isMqttOnly(columns)

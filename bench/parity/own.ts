@@ -5,6 +5,7 @@ import { gunzipped } from '../../src/decode/gunzip.js'
 import { MqttWalker } from '../../src/decode/mqtt.js'
 import { TcpDecoder } from '../../src/decode/tcp-decoder.js'
 import { TcpStreams } from '../../src/decode/tcp-streams.js'
+import { TCP_FIN, TCP_SYN } from '../../src/decode/tcp.js'
 import { extractFeatures } from '../../src/features/extractor.js'
 import type { FeatureValues } from '../../src/features/schema.js'
 import { DecodedJoin } from '../../src/join/decoded.js'
@@ -29,6 +30,8 @@ export interface OwnRecord {
   /** `none` in a stream that opened with TLS. */
   join: JoinKind
   doubts: Doubts
+  /** Those of the other direction of the same stream. */
+  otherDoubts: Doubts
 }
 
 /** Reads a capture as `artemis extract` does. Throws an `OperatorError` where the file is not sound, after what was. */
@@ -45,7 +48,7 @@ export async function * ownRecords (file: string, ports: readonly number[]): Asy
     if (frame === null) return
     const streamFrame = streams.push(frame)
     const { join: kind, packet } = join.push(streamFrame)
-    records.push({ frame: frames, values: extractFeatures(streamFrame, packet), join: kind, doubts: doubts.follow(streamFrame) })
+    records.push({ frame: frames, values: extractFeatures(streamFrame, packet), join: kind, ...doubts.follow(streamFrame) })
   })
   for await (const chunk of gunzipped(createReadStream(file))) {
     decoder.push(chunk)
@@ -57,12 +60,14 @@ export async function * ownRecords (file: string, ports: readonly number[]): Asy
 
 interface Followed extends Doubts {
   walker: MqttWalker
+  /** Sequence number of the first byte. */
+  first: number
 }
 
 class DoubtKeeper {
   readonly #streams = new WeakMap<TcpStream, Record<Direction, Followed>>()
 
-  follow ({ stream, direction, chunks, frame }: StreamFrame): Doubts {
+  follow ({ stream, direction, chunks, frame, to }: StreamFrame): Pick<OwnRecord, 'doubts' | 'otherDoubts'> {
     let both = this.#streams.get(stream)
     if (both === undefined) {
       both = { in: followed(), out: followed() }
@@ -79,11 +84,15 @@ class DoubtKeeper {
     }
     if (!walker.boundary && walker.declared === 0 && !walker.lost) doubts.splitLength = true
     doubts.malformed = walker.malformed
-    return doubts
+    const { sequence, flags } = frame.tcp
+    if ((flags & TCP_SYN) !== 0) doubts.first = sequence + 1
+    // The end came, and not everything before it.
+    if ((flags & TCP_FIN) !== 0 && (sequence + frame.payloadLength - doubts.first) >>> 0 !== to % 0x1_0000_0000) doubts.incomplete = true
+    return { doubts, otherDoubts: both[direction === 'in' ? 'out' : 'in'] }
   }
 }
 
 function followed (): Followed {
   const walker = new MqttWalker({ topicCapBytes: 0, payloadCapBytes: 0, session: { version: 0 } })
-  return { walker, incomplete: false, cut: false, splitLength: false, malformed: false }
+  return { walker, first: 0, incomplete: false, cut: false, splitLength: false, malformed: false }
 }
