@@ -1,9 +1,13 @@
 // The detectors by name: a new one is a file, a line here and a line in the contract's test.
 
+import { Birch, BIRCH_PARAMETERS } from './birch.js'
 import { DetectorError, type DetectorJson } from './detector.js'
 import { IsolationForest, ISOLATION_FOREST_PARAMETERS } from './isolation-forest.js'
+import { KMeans, KMEANS_PARAMETERS } from './kmeans.js'
+import { OneClassSvm, ONE_CLASS_SVM_PARAMETERS } from './one-class-svm.js'
 import type { OutlierDetector } from './outlier-detector.js'
 import type { DetectorOptions, Parameter } from './parameters.js'
+import { RandomForest, RANDOM_FOREST_PARAMETERS } from './random-forest.js'
 import { StateReader } from './state.js'
 
 /** One detector of the catalog. */
@@ -19,7 +23,11 @@ export interface CatalogEntry {
 }
 
 const CATALOG = {
-  iforest: entry(IsolationForest, ISOLATION_FOREST_PARAMETERS)
+  'random-forest': entry(RandomForest, RANDOM_FOREST_PARAMETERS, true),
+  iforest: entry(IsolationForest, ISOLATION_FOREST_PARAMETERS),
+  ocsvm: entry(OneClassSvm, ONE_CLASS_SVM_PARAMETERS),
+  kmeans: entry(KMeans, KMEANS_PARAMETERS),
+  birch: entry(Birch, BIRCH_PARAMETERS)
 }
 
 /** A name in the catalog. */

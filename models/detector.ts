@@ -49,7 +49,10 @@ export interface Detector {
   readonly contamination: number
   /** Number of columns; undefined before `fit`. */
   readonly width: number | undefined
-  /** Score above which a sample is an outlier: the (1 - contamination) quantile of the training scores. */
+  /**
+   * Score above which a sample is an outlier: the (1 - contamination) quantile of the training scores;
+   * 0.5 where the detector is supervised and its score a share of votes.
+   */
   readonly threshold: number
   /** Learns from `rows`; `labels` (1 = outlier) only where the detector is supervised. */
   fit(rows: Rows, labels?: ArrayLike<number>, options?: FitOptions): Promise<void>

@@ -33,10 +33,25 @@ export function toMatrix (rows: Rows, width = rows.length > 0 ? rows[0].length :
 
 /** The squared Euclidean distance of a matrix row to a row of another flat table of the same width. */
 export function squaredDistance (a: Float64Array, aBase: number, b: Float64Array, bBase: number, width: number): number {
-  let sum = 0
-  for (let j = 0; j < width; j++) {
-    const difference = a[aBase + j] - b[bBase + j]
-    sum += difference * difference
+  // Four sums that do not wait for one another: the processor works on them at once.
+  let sum0 = 0
+  let sum1 = 0
+  let sum2 = 0
+  let sum3 = 0
+  let j = 0
+  for (; j + 3 < width; j += 4) {
+    const d0 = a[aBase + j] - b[bBase + j]
+    const d1 = a[aBase + j + 1] - b[bBase + j + 1]
+    const d2 = a[aBase + j + 2] - b[bBase + j + 2]
+    const d3 = a[aBase + j + 3] - b[bBase + j + 3]
+    sum0 += d0 * d0
+    sum1 += d1 * d1
+    sum2 += d2 * d2
+    sum3 += d3 * d3
   }
-  return sum
+  for (; j < width; j++) {
+    const difference = a[aBase + j] - b[bBase + j]
+    sum0 += difference * difference
+  }
+  return sum0 + sum1 + sum2 + sum3
 }

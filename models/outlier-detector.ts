@@ -14,6 +14,9 @@ export type Step = (done: number, total: number, loss?: number) => Promise<void>
 /** Milliseconds of work between two turns of the event loop. */
 const TURN_MS = 20
 
+/** Rows scored between two looks at the clock. */
+const TURN_ROWS = 1000
+
 interface Fitted {
   width: number
   threshold: number
@@ -76,7 +79,7 @@ export abstract class OutlierDetector<T extends Required<DetectorOptions> = Requ
     this.#trainingScores = scores
     this.#fitted = {
       width: data.width,
-      threshold: percentile(scores, 100 * (1 - this.contamination)),
+      threshold: this.thresholdOf(scores),
       scores: moments(scores)
     }
   }
@@ -131,6 +134,22 @@ export abstract class OutlierDetector<T extends Required<DetectorOptions> = Requ
       }
     }
     return this
+  }
+
+  /** The scores of many rows, with a turn for others between; for use at the end of `fitScores`. */
+  protected async scoreInTurns ({ rows, width, data }: Matrix, turn: () => Promise<void>): Promise<Float64Array> {
+    const scores = new Float64Array(rows)
+    for (let start = 0; start < rows; start += TURN_ROWS) {
+      const end = Math.min(rows, start + TURN_ROWS)
+      scores.set(this.score({ rows: end - start, width, data: data.subarray(start * width, end * width) }), start)
+      await turn()
+    }
+    return scores
+  }
+
+  /** The score above which a row is an outlier. */
+  protected thresholdOf (trainingScores: Float64Array): number {
+    return percentile(trainingScores, 100 * (1 - this.contamination))
   }
 
   #needFitted (): Fitted {

@@ -9,6 +9,8 @@ import type { DetectionSettings } from './settings.js'
 
 /** Room for about 30,000 packets without payload, or 3,500 with a kilobyte each. */
 const RING_BYTES = 4 * 1_024 * 1_024
+/** A tap over a slow network takes its time to end; beyond this the thread hangs. */
+const LONGEST_STOP_MS = 10_000
 const SHORTEST_RESTART_MS = 250
 const LONGEST_RESTART_MS = 30_000
 /** A thread that ran for so long was sound: the next one is started at once again. */
@@ -42,14 +44,18 @@ export class DetectionThread extends EventEmitter<ThreadEvents> {
     return entries
   }
 
-  /** Lets the thread finish what it has, and ends it. */
+  /** Lets the thread finish what it has, and ends it; by force where it does not come to an end. */
   async stop (): Promise<void> {
     this.stopping = true
     clearTimeout(this.restarting)
     const { worker } = this
     if (worker === undefined) return
     await new Promise<void>(resolve => {
-      worker.once('exit', () => { resolve() })
+      const deadline = setTimeout(() => { void worker.terminate() }, LONGEST_STOP_MS)
+      worker.once('exit', () => {
+        clearTimeout(deadline)
+        resolve()
+      })
       this.send({ type: 'stop' })
     })
   }

@@ -25,6 +25,8 @@ export interface DetectionOutputs {
   onAlert(alert: Alert): void
   onOffence(offender: Offender): void
   onLog(level: LogLevel, message: string, details?: object): void
+  /** The status says something new that should not wait. */
+  onChange(): void
 }
 
 /** What the detection does now. */
@@ -44,6 +46,7 @@ export class Detection {
   private pipeline: Pipeline | undefined
   private model: GuardModel | undefined
   private seen = 0
+  private starting: Promise<void> | undefined
   private latestRecord = { time: 0, arrivedAtMs: 0 }
 
   constructor (
@@ -55,12 +58,16 @@ export class Detection {
   ) {
     this.join = new LiveJoin(record => { this.take(record) }, steady)
     this.tap = new LiveTap(settings.tap, settings.ports, {
-      onUp: () => { this.join.tapUp() },
+      onUp: () => {
+        this.join.tapUp()
+        outputs.onChange()
+      },
       onFrame: frame => { this.join.frame(frame) },
       onChunk: () => { this.drain() },
       onDown: () => {
         this.drain()
         this.join.tapDown()
+        outputs.onChange()
       },
       onLog: outputs.onLog
     })
@@ -69,8 +76,17 @@ export class Detection {
     }
   }
 
-  /** Loads the model or begins to learn, and opens the tap. */
+  /**
+   * Loads the model or begins to learn, and opens the tap.
+   *
+   * @throws OperatorError where the model or the tap's target is unsound
+   */
   async start (): Promise<void> {
+    this.starting = this.begin()
+    await this.starting
+  }
+
+  private async begin (): Promise<void> {
     const path = this.settings.detector.model
     if (path !== undefined && await exists(path)) this.guard(await GuardModel.load(path))
     else this.learn()
@@ -95,6 +111,8 @@ export class Detection {
 
   /** Ends the tap and judges what is left. */
   async stop (): Promise<void> {
+    // A tap that is still being opened cannot be closed. Whoever called start hears of its failure.
+    await this.starting?.catch(() => {})
     await this.tap.stop()
     this.drain()
     this.join.tapDown()
@@ -165,6 +183,7 @@ export class Detection {
   private learnt (model: GuardModel): void {
     const path = this.settings.detector.model
     this.guard(model)
+    this.outputs.onChange()
     if (path === undefined) return
     model.save(path).then(
       () => { this.outputs.onLog('info', `the model is saved to ${path}`) },
@@ -187,6 +206,7 @@ export class Detection {
     this.failure = `${what}: ${messageOf(error)}`
     const remedy = error instanceof OperatorError ? error.remedy : undefined
     this.outputs.onLog('error', this.failure, { ...remedy !== undefined && { remedy } })
+    this.outputs.onChange()
   }
 }
 

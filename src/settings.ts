@@ -81,7 +81,7 @@ export interface ArtemisOptions {
 
 /** Every option with its default. */
 export const DEFAULTS = Object.freeze({
-  tap: { target: 'auto', snapLength: 96 },
+  tap: { target: 'auto', snapLength: 86 },
   ports: [1883, 8883],
   payloadCapBytes: 1_024,
   detector: { kind: 'iforest', contamination: 0.01, seed: 1, features: 'table1-no-identity' },

@@ -143,6 +143,8 @@ export interface StreamChunk {
   length: number
   /** null: a gap, or cut off by the snap length. */
   bytes: Uint8Array | null
+  /** A gap: the segments that held these bytes were never captured. */
+  lost?: true
 }
 
 /** A TCP connection as the tap sees it. */

@@ -23,7 +23,8 @@ const ring = new RingReader(memory)
 const detection = new Detection(settings, ring, {
   onAlert: alert => { tell({ type: 'alert', alert }) },
   onOffence: offender => { tell({ type: 'offence', offender }) },
-  onLog: (level, message, details = {}) => { tell({ type: 'log', level, message, details }) }
+  onLog: (level, message, details = {}) => { tell({ type: 'log', level, message, details }) },
+  onChange: report
 })
 
 function report (): void {

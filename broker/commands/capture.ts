@@ -3,6 +3,7 @@
 import { open, rename, rm, type FileHandle } from 'node:fs/promises'
 import { Command, InvalidArgumentError } from 'commander'
 import { OperatorError } from '../../src/errors.js'
+import { parsePorts } from '../port-list.js'
 import { openTap, resolveTarget, type TapSettings } from '../../src/tap/catalog.js'
 import { PcapRecords } from '../../src/tap/pcap-records.js'
 import { formatTarget, parseTarget } from '../../src/tap/target.js'
@@ -179,12 +180,4 @@ function parseLength (text: string): number {
   const value = Number(text)
   if (!/^\d+$/.test(text) || value > MAX_SNAP_LENGTH) throw new InvalidArgumentError('Write a whole number of bytes; 0 keeps whole frames.')
   return value
-}
-
-function parsePorts (text: string): number[] {
-  const ports = text.split(',').map(Number)
-  if (!/^\d+(,\d+)*$/.test(text) || ports.some(port => port < 1 || port > 65535)) {
-    throw new InvalidArgumentError('Write ports from 1 to 65535 with commas between, such as 1883,8883.')
-  }
-  return ports
 }

@@ -1,5 +1,4 @@
 // artemis extract: the 31 features of captures, as CSV or NDJSON.
-import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { finished, pipeline } from 'node:stream/promises'
 import { SingleBar, Presets } from 'cli-progress'
@@ -7,8 +6,10 @@ import { Command, Option } from 'commander'
 import { OperatorError } from '../../src/errors.js'
 import { recordWriter } from '../../src/features/record-writer.js'
 import type { RecordFormat, RecordWriter } from '../../src/features/record-writer.js'
-import { CaptureRecords, DEFAULT_MQTT_PORTS } from '../../src/join/capture-records.js'
+import { DEFAULT_MQTT_PORTS } from '../../src/join/capture-records.js'
+import { readCapture, STANDARD_INPUT } from '../capture-input.js'
 import { openOutputFile } from '../output-file.js'
+import { parsePorts } from '../port-list.js'
 
 interface ExtractOptions {
   format: RecordFormat
@@ -20,14 +21,14 @@ interface ExtractOptions {
 interface Extraction {
   ports: readonly number[]
   writer: RecordWriter
+  /** Ends the reading, also of an input that is silent. */
+  signal: AbortSignal
   /** Bytes read, for the progress. */
   onBytes: (count: number) => void
   /** Captures that ended in mid-record: what was whole is written, the fault is reported at the end. */
   cutShort: OperatorError[]
 }
 
-const STANDARD_INPUT = '-'
-const READ_BYTES = 262_144
 /** Shorter inputs are done before a bar could be read. */
 const PROGRESS_FROM_BYTES = 16_777_216
 
@@ -35,7 +36,7 @@ const PROGRESS_FROM_BYTES = 16_777_216
 export function extractCommand (): Command {
   return new Command('extract')
     .description('write the 31 features of every MQTT frame in captures')
-    .argument('<file...>', 'captures (pcap, pcapng), - for standard input')
+    .argument('<file...>', 'captures (pcap or pcapng, gzip or not), - for standard input')
     .addOption(new Option('--format <format>', 'form of the output').choices(['csv', 'ndjson']).default('csv'))
     .option('--out <file>', 'file to write in place of standard output')
     .option('--mqtt-port <ports>', 'TCP ports that carry MQTT', parsePorts, [...DEFAULT_MQTT_PORTS])
@@ -44,13 +45,14 @@ export function extractCommand (): Command {
 
 async function extract (files: string[], options: ExtractOptions): Promise<void> {
   const bar = await progressBar(files, options.out !== undefined)
+  const abort = new AbortController()
   const extraction: Extraction = {
+    signal: abort.signal,
     ports: options.mqttPort,
     writer: recordWriter(options.format, files.length > 1),
     onBytes: count => bar?.increment(count),
     cutShort: []
   }
-  const abort = new AbortController()
   const stop = (): void => abort.abort()
   process.once('SIGINT', stop).once('SIGTERM', stop)
   try {
@@ -97,48 +99,18 @@ async function * extractLines (files: readonly string[], extraction: Extraction)
     try {
       yield * captureLines(file, extraction)
     } catch (error) {
-      const named = withFile(error, file)
-      if (!(named instanceof OperatorError) || named.code !== 'capture-cut-short') throw named
-      extraction.cutShort.push(named)
+      if (!(error instanceof OperatorError) || error.code !== 'capture-cut-short') throw error
+      extraction.cutShort.push(error)
     }
   }
 }
 
-async function * captureLines (file: string, { ports, writer, onBytes }: Extraction): AsyncGenerator<string> {
-  let lines = ''
-  const records = new CaptureRecords(record => { lines += writer.line(record, file) }, { ports })
-  const input = file === STANDARD_INPUT ? process.stdin : createReadStream(file, { highWaterMark: READ_BYTES })
-  for await (const chunk of input) {
-    let fault: unknown
-    try {
-      records.push(chunk as Buffer)
-    } catch (error) {
-      fault = error
-    }
-    // What came before a fault is sound and goes out first.
+async function * captureLines (file: string, { ports, writer, signal, onBytes }: Extraction): AsyncGenerator<string> {
+  for await (const records of readCapture(file, { ports, signal, onBytes })) {
+    let lines = ''
+    for (const record of records) lines += writer.line(record, file)
     if (lines !== '') yield lines
-    lines = ''
-    if (fault !== undefined) throw fault
-    onBytes((chunk as Buffer).length)
   }
-  records.end()
-}
-
-/** The same error with the file's name before its message. */
-function withFile (error: unknown, file: string): unknown {
-  const name = file === STANDARD_INPUT ? 'standard input' : file
-  if (error instanceof OperatorError) {
-    return new OperatorError(error.code, `${name}: ${error.message}`, error.remedy, { cause: error })
-  }
-  const reason = UNREADABLE[codeOf(error) ?? '']
-  if (reason === undefined) return error
-  return new OperatorError('capture-unreadable', `${name}: ${reason}`, 'Check the name and the permissions.', { cause: error })
-}
-
-const UNREADABLE: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file',
-  EACCES: 'it may not be read by this user',
-  EISDIR: 'it is a directory'
 }
 
 async function refuseInputAsOutput (path: string, inputs: readonly string[]): Promise<void> {
@@ -162,12 +134,6 @@ async function progressBar (files: readonly string[], toFileOnly: boolean): Prom
   const bar = new SingleBar({ stream: process.stderr, clearOnComplete: true, format: '{bar} {percentage} % | {eta_formatted}' }, Presets.shades_classic)
   bar.start(total, 0)
   return bar
-}
-
-function parsePorts (text: string): number[] {
-  const ports = text.split(',').map(part => Number(part.trim() === '' ? NaN : part))
-  if (ports.every(port => Number.isInteger(port) && port >= 1 && port <= 65_535)) return ports
-  throw new OperatorError('option-value', `--mqtt-port ${text}: not a list of TCP ports`, 'Give ports from 1 to 65535, separated by commas: 1883,8883')
 }
 
 function codeOf (error: unknown): string | undefined {

@@ -23,6 +23,8 @@ export function installPrograms (rows) {
     process.stderr.write('test: the missing programs can be installed here only by root on Debian\n')
     return
   }
+  // Handled after apt-get is done, so that the policy below never stays behind.
+  for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]]) process.once(signal, () => process.exit(code))
   const ours = !existsSync(POLICY)
   if (ours) writeFileSync(POLICY, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
   try {

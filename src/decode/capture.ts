@@ -2,6 +2,7 @@
 import type { CapturedFrame } from '../types.js'
 import { emptyCapture, notACapture } from './capture-errors.js'
 import { PcapDecoder, isPcapMagic } from './pcap.js'
+import { PcapngDecoder, isPcapngMagic } from './pcapng.js'
 
 const MAGIC_LENGTH = 4
 
@@ -12,8 +13,8 @@ interface FormatDecoder {
 }
 
 /**
- * Decodes a capture file as its bytes arrive. `onFrame` is called from within `push`, in the order
- * of the file. Throws an `OperatorError`: `capture-empty`, `capture-not-recognised`,
+ * Decodes a capture file as its bytes arrive: pcap or pcapng; for compressed ones see
+ * decode/gunzip.ts. `onFrame` is called from within `push`, in the order of the file. Throws an `OperatorError`: `capture-empty`, `capture-not-recognised`,
  * `capture-corrupt`, `capture-cut-short` (from `end`, when all whole frames are out); the caller
  * knows the file's name and adds it.
  */
@@ -47,12 +48,14 @@ export class CaptureDecoder {
 
   #decoderFor (magic: number): FormatDecoder {
     if (isPcapMagic(magic)) return new PcapDecoder(this.#onFrame)
+    if (isPcapngMagic(magic)) return new PcapngDecoder(this.#onFrame)
     throw notACapture(describe(this.#head))
   }
 }
 
 /** What bytes that are no capture look like, in a few words. */
 function describe (head: Buffer): string {
+  if (head[0] === 0x1f && head[1] === 0x8b) return 'it is compressed with gzip, which can be unpacked only where a file is read'
   const start = head.subarray(0, 16)
   const printable = start.every(byte => (byte >= 0x20 && byte < 0x7f) || byte === 0x0a || byte === 0x0d || byte === 0x09)
   return printable

@@ -138,7 +138,7 @@ export class Reassembly {
     if (lost) this.#counters.gapsLost++
     else this.#counters.gapsForced++
     this.#counters.gapBytes += end - this.#next
-    chunks.push({ start: this.#next, length: end - this.#next, bytes: null })
+    chunks.push({ start: this.#next, length: end - this.#next, bytes: null, lost: true })
     this.#next = end
     return true
   }

@@ -1,5 +1,5 @@
 // TCP connections as the tap sees them: places every segment in its stream.
-import type { Direction, Endpoint, StreamFrame, TcpFrame, TcpStream } from '../types.js'
+import type { Direction, Endpoint, StreamChunk, StreamFrame, TcpFrame, TcpStream } from '../types.js'
 import { Reassembly } from './reassembly.js'
 import type { ReassemblyCounters, ReassemblyLimits } from './reassembly.js'
 import { DeltaWindow, secondsBetween } from './frame-times.js'
@@ -35,6 +35,8 @@ interface Side {
   /** Sequence number of its SYN, as far as one can tell; null before anything tells. */
   initial: number | null
 }
+
+const NOTHING: readonly StreamChunk[] = Object.freeze([])
 
 interface Connection extends FrameTime {
   readonly stream: TcpStream
@@ -82,7 +84,8 @@ export class TcpStreams {
     follow(connection, direction, frame)
     const from = reassembly.next
     const first = (flags & TCP_SYN) === 0 ? sequence : (sequence + 1) >>> 0
-    const chunks = reassembly.push(first, frame.payloadLength, frame.payload)
+    // What a RST carries is a reason for people, not part of the stream (RFC 9293, section 3.5.2).
+    const chunks = (flags & TCP_RST) === 0 ? reassembly.push(first, frame.payloadLength, frame.payload) : NOTHING
     return { frame, stream, direction, delta, l20Average, from, to: reassembly.next, chunks }
   }
 

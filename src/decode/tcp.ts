@@ -1,6 +1,7 @@
 // From a captured frame to a TCP segment on a watched port, or nothing.
 import type { CapturedFrame, TcpFields, TcpFrame } from '../types.js'
 import { PROTOCOL_TCP, decodeIp, ipFields } from './ip.js'
+import type { IpHeader } from './ip.js'
 import { NO_IP, findIp } from './link.js'
 
 /** Flag bits as they stand in `TcpFields.flags` (RFC 9293, section 3.1). */
@@ -19,27 +20,35 @@ const TCP_HEADER_LENGTH = 20
 
 /**
  * Decodes a frame that carries TCP from or to one of `ports`; null for every other frame, for
- * fragments and for headers that are cut off or contradict themselves. `number` counts the frames
- * of the capture from 1.
+ * fragments (see decode/tcp-decoder.ts) and for headers that are cut off or contradict themselves.
+ * `number` counts the frames of the capture from 1.
  */
 export function decodeTcp (frame: CapturedFrame, number: number, ports: ReadonlySet<number>): TcpFrame | null {
-  const { bytes, wireLength } = frame
-  const start = findIp(frame.linkType, bytes)
+  const start = findIp(frame.linkType, frame.bytes)
   if (start === NO_IP) return null
-  const ip = decodeIp(bytes, start, wireLength)
+  const ip = decodeIp(frame.bytes, start, frame.wireLength)
   if (ip === null || ip.protocol !== PROTOCOL_TCP || ip.fragment !== null) return null
-  const at = ip.payloadOffset
+  return decodeSegment(frame, number, ip, frame.bytes, ip.payloadOffset, ip.payloadLength, ports)
+}
+
+/**
+ * Decodes the TCP segment of `length` bytes on the wire that begins at `at` in `bytes`: those of the
+ * frame itself or of a datagram put together.
+ */
+export function decodeSegment (
+  frame: CapturedFrame, number: number, ip: IpHeader, bytes: Buffer, at: number, length: number, ports: ReadonlySet<number>
+): TcpFrame | null {
   if (!isWatched(bytes, at, ports)) return null
-  const headerLength = segmentHeaderLength(bytes, at, ip.payloadLength)
+  const headerLength = segmentHeaderLength(bytes, at, length)
   if (headerLength === 0) return null
-  const payloadLength = ip.payloadLength - headerLength
   const payloadStart = at + headerLength
+  const payloadLength = length - headerLength
   return {
     number,
     seconds: frame.seconds,
     nanoseconds: frame.nanoseconds,
-    wireLength,
-    ip: ipFields(bytes, ip),
+    wireLength: frame.wireLength,
+    ip: ipFields(frame.bytes, ip),
     tcp: tcpFields(bytes, at),
     payloadLength,
     // Bytes after the IP length are padding, also where they were captured.
@@ -48,19 +57,19 @@ export function decodeTcp (frame: CapturedFrame, number: number, ports: Readonly
 }
 
 /** Whether the TCP header at `at` names a watched port. */
-export function isWatched (bytes: Buffer, at: number, ports: ReadonlySet<number>): boolean {
+function isWatched (bytes: Buffer, at: number, ports: ReadonlySet<number>): boolean {
   return bytes.length >= at + TCP_HEADER_LENGTH &&
     (ports.has(bytes.readUInt16BE(at)) || ports.has(bytes.readUInt16BE(at + 2)))
 }
 
 /** Header length of the segment of `length` bytes at `at`; 0 where its data offset contradicts that length. */
-export function segmentHeaderLength (bytes: Buffer, at: number, length: number): number {
+function segmentHeaderLength (bytes: Buffer, at: number, length: number): number {
   const headerLength = (bytes[at + 12]! >> 4) * 4
   return headerLength >= TCP_HEADER_LENGTH && headerLength <= length ? headerLength : 0
 }
 
 /** The columns that come from the TCP header at `at`; at least 20 bytes are there. */
-export function tcpFields (bytes: Buffer, at: number): TcpFields {
+function tcpFields (bytes: Buffer, at: number): TcpFields {
   return {
     sourcePort: bytes.readUInt16BE(at),
     destinationPort: bytes.readUInt16BE(at + 2),

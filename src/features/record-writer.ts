@@ -15,9 +15,9 @@ export interface RecordWriter {
 export type RecordFormat = 'csv' | 'ndjson'
 
 const NANOSECONDS_PER_MICROSECOND = 1000
-/** Decimals of a time in a capture of microseconds, and of one of nanoseconds. */
+/** Decimals of a time: at least microseconds, at most the picoseconds of a mean. */
 const MICROSECOND_DECIMALS = 6
-const NANOSECOND_DECIMALS = 9
+const PICOSECOND_DECIMALS = 12
 
 /** A writer of `format`; with `manyFiles` each record begins with its file's name. */
 export function recordWriter (format: RecordFormat, manyFiles: boolean): RecordWriter {
@@ -69,10 +69,11 @@ function valueJson (name: keyof FeatureValues, values: FeatureValues): string {
   return typeof value === 'number' ? valueText(name, values) : `"${valueText(name, values)}"`
 }
 
-/** Six decimals where they say everything, else nine. */
+/** Six decimals where they say everything, else nine or twelve. */
 function secondsText (seconds: number): string {
-  const text = seconds.toFixed(NANOSECOND_DECIMALS)
-  return text.endsWith('000') ? text.slice(0, MICROSECOND_DECIMALS - NANOSECOND_DECIMALS) : text
+  let text = seconds.toFixed(PICOSECOND_DECIMALS)
+  for (let decimals = PICOSECOND_DECIMALS; decimals > MICROSECOND_DECIMALS && text.endsWith('000'); decimals -= 3) text = text.slice(0, -3)
+  return text
 }
 
 function hex (bytes: Uint8Array): string {

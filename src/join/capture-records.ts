@@ -1,7 +1,8 @@
 // From a capture's bytes to records, with nothing but the capture: what extract and training read.
 import { CaptureDecoder } from '../decode/capture.js'
+import { gunzipped } from '../decode/gunzip.js'
+import { TcpDecoder } from '../decode/tcp-decoder.js'
 import { TcpStreams } from '../decode/tcp-streams.js'
-import { decodeTcp } from '../decode/tcp.js'
 import { extractFeatures } from '../features/extractor.js'
 import type { Peer, TrafficRecord } from '../record.js'
 import type { CapturedFrame, TcpStream } from '../types.js'
@@ -19,12 +20,33 @@ export interface CaptureRecordsOptions extends DecodedJoinOptions {
 }
 
 /**
+ * Reads the records of one capture file, gzip-compressed or not, in portions as its bytes come.
+ * Throws an `OperatorError` where the file is no sound capture, after all records before the fault.
+ */
+export async function * readRecords (source: AsyncIterable<Buffer>, options: CaptureRecordsOptions = {}): AsyncGenerator<TrafficRecord[]> {
+  let records: TrafficRecord[] = []
+  const capture = new CaptureRecords(record => { records.push(record) }, options)
+  for await (const chunk of gunzipped(source)) {
+    let fault: unknown
+    try {
+      capture.push(chunk)
+    } catch (error) {
+      fault = error
+    }
+    if (records.length > 0) yield records
+    records = []
+    if (fault !== undefined) throw fault
+  }
+  capture.end()
+}
+
+/**
  * Decodes one capture. `onRecord` is called from within `push`, once for each TCP frame of a watched
  * port; a record's payload may be a view of the pushed bytes. Throws what {@link CaptureDecoder} throws.
  */
 export class CaptureRecords {
   readonly #decoder: CaptureDecoder
-  readonly #ports: ReadonlySet<number>
+  readonly #tcp: TcpDecoder
   readonly #streams: TcpStreams
   readonly #join: DecodedJoin
   readonly #onRecord: (record: TrafficRecord) => void
@@ -34,8 +56,9 @@ export class CaptureRecords {
   constructor (onRecord: (record: TrafficRecord) => void, options: CaptureRecordsOptions = {}) {
     const { ports = DEFAULT_MQTT_PORTS, ...joinOptions } = options
     this.#onRecord = onRecord
-    this.#ports = new Set(ports)
-    this.#streams = new TcpStreams(this.#ports)
+    const watched = new Set(ports)
+    this.#tcp = new TcpDecoder(watched)
+    this.#streams = new TcpStreams(watched)
     this.#join = new DecodedJoin(joinOptions)
     this.#decoder = new CaptureDecoder(frame => this.#onFrame(frame))
   }
@@ -44,8 +67,8 @@ export class CaptureRecords {
   get frames (): number { return this.#frames }
 
   /** What was lost or given up on the way. */
-  get counters (): TcpStreams['counters'] & DecodedJoin['counters'] {
-    return { ...this.#streams.counters, ...this.#join.counters }
+  get counters (): TcpDecoder['counters'] & TcpStreams['counters'] & DecodedJoin['counters'] {
+    return { ...this.#tcp.counters, ...this.#streams.counters, ...this.#join.counters }
   }
 
   /** Takes the next bytes of the capture. */
@@ -59,7 +82,7 @@ export class CaptureRecords {
   }
 
   #onFrame (captured: CapturedFrame): void {
-    const frame = decodeTcp(captured, ++this.#frames, this.#ports)
+    const frame = this.#tcp.decode(captured, ++this.#frames)
     if (frame === null) return
     const streamFrame = this.#streams.push(frame)
     const { join, packet, completed } = this.#join.push(streamFrame)

@@ -46,6 +46,8 @@ export interface JoinCounters {
   packetsAlone: number
   /** Packets whose frame had been given up before they came. */
   packetsLate: number
+  /** Packets whose last byte the tap missed: they belong to a frame that was never captured. */
+  packetsUnseen: number
   /** Connections that were thought joined and turned out not to match; they are judged by their packets. */
   mismatches: number
   /** Packet entries for connections nobody announced. */
@@ -86,7 +88,7 @@ interface PendingFrame {
  */
 export class LiveJoin {
   readonly counters: JoinCounters = {
-    framesJoined: 0, framesUnjoined: 0, framesSetAside: 0, packetsAlone: 0, packetsLate: 0, mismatches: 0, strays: 0
+    framesJoined: 0, framesUnjoined: 0, framesSetAside: 0, packetsAlone: 0, packetsLate: 0, packetsUnseen: 0, mismatches: 0, strays: 0
   }
 
   private readonly connections = new Map<number, Connection>()
@@ -312,8 +314,10 @@ export class LiveJoin {
     }
     const queue = connection[direction]
     const told = queue.watermark >= to
-    const { packets, late, whole } = queue.take(from, to)
+    const { packets: taken, late, whole } = queue.take(from, to)
+    const packets = taken.filter(packet => !endsInGap(streamFrame, packet))
     this.counters.packetsLate += late
+    this.counters.packetsUnseen += taken.length - packets.length
     if (packets.some(packet => contradicts(streamFrame, packet))) {
       this.counters.mismatches++
       for (const packet of packets) this.alone(connection, direction, timeOf(streamFrame.frame) * 1_000, packet)
@@ -412,6 +416,10 @@ function isMidway ({ synced }: TcpStream): boolean {
 
 function tupleKey ({ client, broker }: Pick<Peer, 'client' | 'broker'>): string {
   return `${client.address} ${client.port} ${broker.address} ${broker.port}`
+}
+
+function endsInGap ({ chunks }: StreamFrame, { end }: MqttPacket): boolean {
+  return chunks.some(({ start, length, lost }) => lost === true && end > start && end <= start + length)
 }
 
 /**

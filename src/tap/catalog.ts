@@ -10,27 +10,18 @@ import type { CaptureTarget, TapTarget } from './target.js'
 /** What the configuration says of taps beside the target. */
 export type TapSettings = SshSettings
 
-/** One opener for each kind of target. */
-type Openers = {
-  [Kind in CaptureTarget['kind']]:
-  (target: Extract<CaptureTarget, { kind: Kind }>, settings: TapSettings, options: TapOptions) => Promise<TapSession>
-}
-
-const openers: Openers = {
-  ssh: openSsh,
-  local: openLocal,
-  file: openFile
-}
-
 /**
  * Opens a tap; resolves when frames are surely being seen.
  * @throws OperatorError with what to do about it.
  */
-export function openTap (target: CaptureTarget, settings: TapSettings, options: TapOptions): Promise<TapSession> {
-  // The compiler cannot see that opener and target are of one kind.
-  const open = openers[target.kind] as (
-    target: CaptureTarget, settings: TapSettings, options: TapOptions) => Promise<TapSession>
-  return open(target, settings, options)
+export async function openTap (
+  target: CaptureTarget, settings: TapSettings, options: TapOptions
+): Promise<TapSession> {
+  switch (target.kind) {
+    case 'ssh': return await openSsh(target, settings, options)
+    case 'local': return await openLocal(target, settings, options)
+    case 'file': return await openFile(target, options)
+  }
 }
 
 /** A target that needs no more deciding, and for `auto` why it was decided so. */

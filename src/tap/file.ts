@@ -1,6 +1,7 @@
 // A capture file as a tap: read to its end, then over.
 
 import { open } from 'node:fs/promises'
+import { Readable } from 'node:stream'
 import { OperatorError } from '../errors.js'
 import type { TapOptions, TapSession } from '../types.js'
 import type { FileTarget } from './target.js'
@@ -12,18 +13,32 @@ const READ_BYTES = 256 * 1024
  * Reads a capture file as it stands; `options` do not change what is in it.
  * @throws OperatorError `tap-file` where it cannot be read.
  */
-export async function openFile (target: FileTarget, _settings: unknown, options: TapOptions): Promise<TapSession> {
+export async function openFile (target: FileTarget, options: TapOptions): Promise<TapSession> {
   options.signal?.throwIfAborted()
   const file = await open(target.path).catch((cause: NodeJS.ErrnoException) => { throw unreadable(target.path, cause) })
   if ((await file.stat()).isDirectory()) {
     await file.close()
     throw new OperatorError('tap-file', `${target.path} is a directory.`, 'Name one capture file: file:PATH.')
   }
-  const bytes = file.createReadStream({ highWaterMark: READ_BYTES })
+  const stream = file.createReadStream({ highWaterMark: READ_BYTES })
+  const closed = new Promise<void>(resolve => stream.once('close', () => resolve()))
+  let closing = false
+
+  async function * relay (): AsyncGenerator<Buffer> {
+    try {
+      yield * stream
+    } catch (error) {
+      // Closed in the middle, a file ends as any tap does.
+      if (!closing) throw error
+    }
+  }
+
   return {
-    bytes,
+    bytes: Readable.from(relay(), { objectMode: false }),
     async close () {
-      if (!bytes.closed) await new Promise<void>(resolve => bytes.once('close', () => resolve()).destroy())
+      closing = true
+      stream.destroy()
+      await closed
       return {}
     }
   }

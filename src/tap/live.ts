@@ -1,7 +1,7 @@
 // The tap of a running broker: from supervised bytes to frames placed in their streams.
 
 import { CaptureDecoder } from '../decode/capture.js'
-import { decodeTcp } from '../decode/tcp.js'
+import { TcpDecoder } from '../decode/tcp-decoder.js'
 import { TcpStreams } from '../decode/tcp-streams.js'
 import { OperatorError } from '../errors.js'
 import type { StreamFrame, TapSummary } from '../types.js'
@@ -12,6 +12,7 @@ import { formatTarget, parseTarget, type CaptureTarget } from './target.js'
 /** What to tap. */
 export interface LiveTapSettings extends TapSettings {
   target: string
+  /** 0 captures whole frames; with anything else payload bytes are discarded on arrival. */
   snapLength: number
 }
 
@@ -28,6 +29,8 @@ export interface LiveTapListener {
 /** `up`: frames come. `down`: they should and do not. `none`: none are asked for. */
 export type TapState = 'up' | 'down' | 'none'
 
+const NO_BYTES = new Uint8Array(0)
+
 /** Opens the tap that the settings name, and opens it again whenever it dies. */
 export class LiveTap {
   private state: TapState = 'none'
@@ -37,6 +40,7 @@ export class LiveTap {
   private summary: TapSummary = {}
   private supervised: SupervisedTap | undefined
   private decoder: CaptureDecoder | undefined
+  private tcp: TcpDecoder | undefined
   private streams: TcpStreams | undefined
   private frames = 0
 
@@ -81,6 +85,7 @@ export class LiveTap {
       sessions: this.sessions,
       frames: this.frames,
       ...this.summary.dropped !== undefined && { droppedByKernel: this.summary.dropped },
+      ...this.tcp !== undefined && { fragments: this.tcp.counters },
       ...this.streams !== undefined && { streams: this.streams.counters }
     }
   }
@@ -97,13 +102,18 @@ export class LiveTap {
 
   private up (): void {
     const ports = new Set(this.ports)
+    const tcp = new TcpDecoder(ports)
     const streams = new TcpStreams(ports)
     let number = 0
+    this.tcp = tcp
     this.streams = streams
     this.decoder = new CaptureDecoder(captured => {
       this.frames++
-      const frame = decodeTcp(captured, ++number, ports)
-      if (frame !== null) this.listener.onFrame(streams.push(frame))
+      const frame = tcp.decode(captured, ++number)
+      if (frame === null) return
+      // Short headers let some payload through the snap length; nobody asked for it, so nobody keeps it.
+      if (this.settings.snapLength > 0) frame.payload = NO_BYTES
+      this.listener.onFrame(streams.push(frame))
     })
     this.state = 'up'
     this.reason = undefined

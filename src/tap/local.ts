@@ -39,6 +39,22 @@ export async function openLocal (
     stdout: shell.stdout,
     stderr: shell.stderr,
     ended: Promise.all([exited, stderrRead]).then(([code]) => code),
-    kill: () => { if (shell.pid !== undefined && shell.exitCode === null) process.kill(-shell.pid, 'SIGKILL') }
+    kill () {
+      endGroup(shell.pid)
+      // What takes no signal from us, as sudo does not, ends by SIGPIPE at its next frame.
+      shell.stdout.destroy()
+      shell.stderr.destroy()
+    }
   }, place, options.signal)
+}
+
+function endGroup (pid: number | undefined): void {
+  if (pid === undefined) return
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    // Gone already, or all that is left belongs to root.
+    if (code !== 'ESRCH' && code !== 'EPERM') throw error
+  }
 }

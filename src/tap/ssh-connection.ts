@@ -87,7 +87,7 @@ export async function connectSsh (
     lost,
     async cut () {
       client.end()
-      socket.destroySoon()
+      socket.destroy()
       await closed
     }
   }

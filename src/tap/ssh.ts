@@ -20,6 +20,10 @@ export interface SshSettings extends ConnectionSettings {
  * @throws OperatorError for everything between a wrong host name and a tcpdump without rights.
  */
 export async function openSsh (target: SshTarget, settings: SshSettings, options: TapOptions): Promise<TapSession> {
+  if (options.ports.includes(target.port)) {
+    throw new OperatorError('tap-port', `Port ${target.port} carries the SSH connection itself: every frame captured would make the next one.`,
+      'Leave it out of the ports to capture.')
+  }
   const place = { name: `${target.user}@${target.host}`, interface: target.interface, sudo: settings.sudo ?? false }
   // The login shell may be any; the script is for a plain one.
   const command = `exec sh -c '${captureScript(place, options)}'`

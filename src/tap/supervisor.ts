@@ -4,7 +4,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { OperatorError } from '../errors.js'
 import type { OpenTap, TapOptions, TapSession, TapSummary } from '../types.js'
 
-/** What the supervisor tells. Handlers must not throw: what they throw ends the supervisor and is thrown by `close`. */
+/**
+ * What the supervisor tells. An `OperatorError` from `onBytes` says that the bytes are no sound
+ * capture, and ends the session; whatever else a handler throws ends the supervisor and is thrown by `close`.
+ */
 export interface TapHandlers {
   /** A session began: the next byte is the first of a new capture, header included. */
   onUp(): void
@@ -82,6 +85,8 @@ export function superviseTap (
       return asOperatorError(error)
     }
     try {
+      // Where the tap opened although it was told not to, `close` has not seen this session.
+      if (signal.aborted) return endedOfItself()
       handlers.onUp()
       return await passOn(session.bytes)
     } finally {
@@ -90,7 +95,6 @@ export function superviseTap (
     }
   }
 
-  /** Only what the tap throws is a reason; what a handler throws goes up. */
   async function passOn (bytes: AsyncIterable<string | Buffer>): Promise<OperatorError> {
     const chunks = bytes[Symbol.asyncIterator]()
     for (;;) {
@@ -100,8 +104,13 @@ export function superviseTap (
       } catch (error) {
         return asOperatorError(error)
       }
-      if (next.done === true) return new OperatorError('tap-ended', 'The tap ended of itself.')
-      await handlers.onBytes(next.value as Buffer)
+      if (next.done === true) return endedOfItself()
+      try {
+        await handlers.onBytes(next.value as Buffer)
+      } catch (error) {
+        if (error instanceof OperatorError) return error
+        throw error
+      }
     }
   }
 
@@ -119,6 +128,10 @@ function retryDelay (failures: number, reason: OperatorError, random: number): n
   const pace = needsOperator(reason) ? LONGEST_RETRY_MS : SHORTEST_RETRY_MS * 2 ** failures
   // Between half and all of it, so that many gateways do not come back in step.
   return Math.round(Math.min(pace, LONGEST_RETRY_MS) * (0.5 + random / 2))
+}
+
+function endedOfItself (): OperatorError {
+  return new OperatorError('tap-ended', 'The tap ended of itself.')
 }
 
 function asOperatorError (error: unknown): OperatorError {

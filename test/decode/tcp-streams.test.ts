@@ -177,6 +177,11 @@ t.test('data on the SYN is part of the stream', async t => {
   t.match(streams.push(tcpFrame({ sequence: 12, payload: Buffer.from('c') })), { from: 2, to: 3 })
 })
 
+t.test('what a RST carries is not part of the stream', async t => {
+  const sender = new Sender()
+  t.match(sender.push({ sequence: 101, flags: RST | ACK, payload: Buffer.from('why') }), { from: 0, to: 0, chunks: [], frame: { payloadLength: 3 } })
+})
+
 t.test('the end of each direction is kept up', async t => {
   const sender = new Sender()
   const frame = sender.push({ sequence: 101, flags: FIN | ACK, payload: Buffer.from('bye') })
@@ -216,7 +221,7 @@ t.test('deltas belong to the stream, their mean to all of them', async t => {
   t.match(at(10, 1), { delta: 0, l20Average: 0 })
   t.match(at(10.5, 1), { delta: 0.5, l20Average: 0 })
   t.match(at(11, 2), { delta: 0, l20Average: 0.25 })
-  t.match(at(10.9, 1), { delta: 0.4, l20Average: 0.166666667 })
+  t.match(at(10.9, 1), { delta: 0.4, l20Average: 0.166666666667 })
   t.match(at(10.8, 1), { delta: -0.1 }, 'a capture may run backwards')
   const fresh = new TcpStreams(PORTS)
   let last: StreamFrame | undefined

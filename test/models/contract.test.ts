@@ -5,7 +5,11 @@ import { DETECTOR_KINDS, type DetectorKind } from '../../models/index.js'
 import { checkContract, type ContractTraits } from './contract.js'
 
 const TRAITS: Record<DetectorKind, ContractTraits> = {
-  iforest: { aucFloor: 0.97 }
+  'random-forest': { aucFloor: 0.95, supervised: true, parameters: { nEstimators: 20 } },
+  iforest: { aucFloor: 0.97 },
+  ocsvm: { aucFloor: 0.97 },
+  kmeans: { aucFloor: 0.97 },
+  birch: { aucFloor: 0.97 }
 }
 
 t.same(DETECTOR_KINDS, Object.keys(TRAITS))

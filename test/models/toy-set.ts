@@ -18,7 +18,7 @@ export function toySet (): ToySet {
     return {
       labels,
       rows: Array.from(labels, (label) => {
-        if (label === 1) return Array.from({ length: 6 }, () => 7 * random.normal())
+        if (label === 1) return Array.from({ length: 6 }, () => 4 * random.normal())
         const shift = random.uniform() < 0.5 ? 0 : 3
         const row = Array.from({ length: 6 }, () => shift + random.normal())
         return row.with(1, row[0] + 0.1 * random.normal())

@@ -181,6 +181,11 @@ t.test('an interface that is not there', { skip: skipCapture }, async t => {
   await t.rejects(sshd.open({}, { interface: 'nosuch0' }), { code: 'tap-interface', message: /nosuch0/, remedy: /ip link/ })
 })
 
+t.test('a capture of the connection itself is refused', { skip }, async t => {
+  const sshd = await farEnd(t)
+  await t.rejects(sshd.open({}, {}, sshd.port), { code: 'tap-port', message: /itself/ })
+})
+
 t.test('sudo', { skip: skipCapture }, async t => {
   const programs = t.testdir({ no: {}, yes: {} })
   const withSudo = (directory: string, body: string): SshdOptions => {
@@ -198,30 +203,57 @@ t.test('sudo', { skip: skipCapture }, async t => {
   })
 })
 
-t.test('a connection that is cut', { skip: skipCapture }, async t => {
-  const sshd = await farEnd(t)
-  const traffic = await startTraffic()
-  t.teardown(traffic.stop)
+/** A way to an sshd that can be cut or frozen. */
+async function startProxy (t: Test, sshd: Sshd): Promise<{ port: number, cut(): void, freeze(): void }> {
   const sockets: Socket[] = []
+  const cut = (): void => { for (const socket of sockets) socket.destroy() }
   const proxy = createServer(near => {
     const far = connect(sshd.port, '127.0.0.1')
     sockets.push(near.on('error', () => {}), far.on('error', () => {}))
     near.pipe(far).pipe(near)
   }).listen(0, '127.0.0.1')
   await once(proxy, 'listening')
-  t.teardown(() => { proxy.close() })
+  t.teardown(() => {
+    cut()
+    proxy.close()
+  })
   const { port } = proxy.address() as AddressInfo
   writeFileSync(sshd.knownHostsFile, `[127.0.0.1]:${port} ${sshd.hostKeys.ed25519}\n`)
+  return { port, cut, freeze: () => { for (const socket of sockets) socket.unpipe().pause() } }
+}
 
-  const session = await sshd.open({}, { port }, traffic.port)
+t.test('a connection that is cut', { skip: skipCapture }, async t => {
+  const sshd = await farEnd(t)
+  const traffic = await startTraffic()
+  t.teardown(traffic.stop)
+  const proxy = await startProxy(t, sshd)
+  const session = await sshd.open({}, { port: proxy.port }, traffic.port)
   const seen = collect(session.bytes)
   await traffic.send('something to capture')
   await waitUntil('frames came', () => seen.bytes().length > 24)
   if (process.platform === 'linux') t.equal(tcpdumpsOn(traffic.port).length, 1, 'the far tcpdump runs')
-  for (const socket of sockets) socket.destroy()
+  proxy.cut()
   await t.rejects(seen.ended, { code: 'tap-connection-lost' })
   await waitUntil('the far tcpdump is gone, without another frame', () => tcpdumpsOn(traffic.port).length === 0)
   t.same(await session.close(), {}, 'the counts are lost with it')
+})
+
+t.test('a far end that falls silent', { skip: skipCapture }, async t => {
+  const sshd = await farEnd(t)
+  const proxy = await startProxy(t, sshd)
+  const session = await sshd.open({ keepaliveMs: 50 }, { port: proxy.port })
+  const seen = collect(session.bytes)
+  proxy.freeze()
+  await t.rejects(seen.ended, { code: 'tap-connection-lost', message: /Keepalive timeout/ })
+  await session.close()
+})
+
+t.test('closing does not wait for a far end that is silent', { skip: skipCapture }, async t => {
+  const sshd = await farEnd(t)
+  const proxy = await startProxy(t, sshd)
+  const session = await sshd.open({}, { port: proxy.port })
+  proxy.freeze()
+  t.same(await session.close(), {}, 'it is over after a while, without counts')
 })
 
 t.test('a far tcpdump that is killed', { skip: skipCapture || (process.platform !== 'linux' && 'looks into /proc') }, async t => {

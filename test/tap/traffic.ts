@@ -60,11 +60,15 @@ export function captureImpossible (): string | false {
 
 /** Process ids of the tcpdumps that capture a port, anywhere on this machine; Linux only, elsewhere none. */
 export function tcpdumpsOn (port: number): number[] {
+  return processesLike(new RegExp(`^(\\S*/)?tcpdump .*\\bport ${port}\\b`))
+}
+
+/** Process ids whose command line, its arguments parted by blanks, matches; Linux only, elsewhere none. */
+export function processesLike (pattern: RegExp): number[] {
   if (process.platform !== 'linux') return []
   return readdirSync('/proc').filter(name => /^\d+$/.test(name)).map(Number).filter(pid => {
     try {
-      const [program = '', ...args] = readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0')
-      return program.endsWith('tcpdump') && args.some(arg => arg.includes(`port ${port})`))
+      return pattern.test(readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' '))
     } catch {
       // It ended between the listing and the look.
       return false

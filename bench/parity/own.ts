@@ -1,0 +1,83 @@
+// Our side of the comparison: the records of a capture, and what is uncertain about their streams.
+import { createReadStream } from 'node:fs'
+import { CaptureDecoder } from '../../src/decode/capture.js'
+import { gunzipped } from '../../src/decode/gunzip.js'
+import { MqttWalker } from '../../src/decode/mqtt.js'
+import { TcpDecoder } from '../../src/decode/tcp-decoder.js'
+import { TcpStreams } from '../../src/decode/tcp-streams.js'
+import { extractFeatures } from '../../src/features/extractor.js'
+import type { FeatureValues } from '../../src/features/schema.js'
+import { DecodedJoin } from '../../src/join/decoded.js'
+import type { Direction, StreamFrame, TcpStream } from '../../src/types.js'
+
+/** What may throw tshark off in one direction of a stream; filled while the capture is read. */
+export interface Doubts {
+  /** Bytes were missing, or the capture began in mid-stream. */
+  incomplete: boolean
+  /** A segment ended within the remaining length of a packet. */
+  splitLength: boolean
+  /** A remaining length of five bytes. */
+  malformed: boolean
+}
+
+/** One of our records. */
+export interface OwnRecord {
+  frame: number
+  values: FeatureValues
+  doubts: Doubts
+}
+
+/** Reads a capture as `artemis extract` does, and says which file fault ended it. */
+export async function * ownRecords (file: string, ports: readonly number[]): AsyncGenerator<OwnRecord> {
+  const watched = new Set(ports)
+  const tcp = new TcpDecoder(watched)
+  const streams = new TcpStreams(watched)
+  const join = new DecodedJoin()
+  const doubts = new DoubtKeeper()
+  let records: OwnRecord[] = []
+  let frames = 0
+  const decoder = new CaptureDecoder(captured => {
+    const frame = tcp.decode(captured, ++frames)
+    if (frame === null) return
+    const streamFrame = streams.push(frame)
+    const { packet } = join.push(streamFrame)
+    records.push({ frame: frames, values: extractFeatures(streamFrame, packet), doubts: doubts.follow(streamFrame) })
+  })
+  for await (const chunk of gunzipped(createReadStream(file))) {
+    decoder.push(chunk)
+    yield * records
+    records = []
+  }
+  decoder.end()
+}
+
+interface Followed extends Doubts {
+  walker: MqttWalker
+}
+
+class DoubtKeeper {
+  readonly #streams = new WeakMap<TcpStream, Record<Direction, Followed>>()
+
+  follow ({ stream, direction, chunks }: StreamFrame): Doubts {
+    let both = this.#streams.get(stream)
+    if (both === undefined) {
+      both = { in: followed(), out: followed() }
+      this.#streams.set(stream, both)
+    }
+    const doubts = both[direction]
+    const { walker } = doubts
+    for (const { bytes, length } of chunks) {
+      if (bytes === null || !stream.synced[direction]) doubts.incomplete = true
+      if (bytes === null) walker.skip(length)
+      else walker.push(bytes, () => undefined)
+    }
+    if (!walker.boundary && walker.declared === 0 && !walker.lost) doubts.splitLength = true
+    doubts.malformed = walker.malformed
+    return doubts
+  }
+}
+
+function followed (): Followed {
+  const walker = new MqttWalker({ topicCapBytes: 0, payloadCapBytes: 0, session: { version: 0 } })
+  return { walker, incomplete: false, splitLength: false, malformed: false }
+}

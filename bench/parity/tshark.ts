@@ -1,0 +1,96 @@
+// The reference: runs tshark on a capture and reads its PDML, packet by packet.
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+
+/** What tshark says of one frame: the first value of each field in the first layer of its kind. */
+export interface ReferenceFrame {
+  number: number
+  fields: ReadonlyMap<string, string>
+  /** How many IP layers there are: more than one in a tunnel. */
+  ipLayers: number
+  /** Whether there is an MQTT layer. */
+  hasMqtt: boolean
+}
+
+/** IANA's port for MQTT over TLS, which tshark must not be told to read as plain MQTT. */
+const SECURE_MQTT = 8883
+
+/** Layers whose fields are read, each from its first occurrence at the top level. */
+const LAYERS: ReadonlySet<string> = new Set(['frame', 'ip', 'ipv6', 'tcp', 'mqtt'])
+/** Fields whose bytes matter, not their rendering. */
+const BYTE_FIELDS: ReadonlySet<string> = new Set(['mqtt.msg'])
+const FIELD = /^\s*<field name="([^"]*)"/
+const TOP_LAYER = /^ {2}<proto name="([^"]*)"/
+
+/** First line of `tshark --version`, or null where there is none. */
+export function tsharkVersion (): string | null {
+  const { status, stdout } = spawnSync('tshark', ['--version'], { encoding: 'utf8' })
+  return status === 0 ? stdout.split('\n')[0]! : null
+}
+
+/** The TCP frames of a capture as tshark sees them. */
+export async function * referenceFrames (file: string, ports: readonly number[]): AsyncGenerator<ReferenceFrame> {
+  const decodeAs = ports.filter(port => port !== SECURE_MQTT).flatMap(port => ['-d', `tcp.port==${port},mqtt`])
+  const filter = ports.map(port => `tcp.port==${port}`).join(' or ')
+  const tshark = spawn('tshark', [
+    '-n', '-o', 'tcp.check_checksum:FALSE', '-o', 'tcp.reassemble_out_of_order:TRUE', ...decodeAs,
+    '-T', 'pdml', '-J', [...LAYERS].join(' '), '-Y', filter, '-r', file
+  ], { stdio: ['ignore', 'pipe', 'pipe'] })
+  let complaints = ''
+  tshark.stderr.on('data', chunk => { complaints += String(chunk) })
+  const closed = once(tshark, 'close')
+  const packet = new PacketReader()
+  for await (const line of createInterface({ input: tshark.stdout, crlfDelay: Infinity })) {
+    const frame = packet.read(line)
+    if (frame !== null) yield frame
+  }
+  const [code] = await closed
+  if (code !== 0) process.stderr.write(`tshark ended with ${String(code)}: ${complaints}\n`)
+}
+
+/** Gathers the lines of one `<packet>` after the other. */
+class PacketReader {
+  #fields = new Map<string, string>()
+  #layers = new Set<string>()
+  #layer = ''
+  #ipLayers = 0
+
+  /** The frame, when its last line was read. */
+  read (line: string): ReferenceFrame | null {
+    if (line.startsWith('<packet>')) this.#begin()
+    else if (line.startsWith('</packet>')) return this.#end()
+    const field = FIELD.exec(line)
+    if (field !== null) this.#readField(field[1]!, line)
+    else this.#readLayer(TOP_LAYER.exec(line)?.[1])
+    return null
+  }
+
+  #begin (): void {
+    this.#fields = new Map()
+    this.#layers = new Set()
+    this.#ipLayers = 0
+  }
+
+  #end (): ReferenceFrame {
+    return {
+      number: Number(this.#fields.get('frame.number')),
+      fields: this.#fields,
+      ipLayers: this.#ipLayers,
+      hasMqtt: this.#layers.has('mqtt')
+    }
+  }
+
+  #readLayer (name: string | undefined): void {
+    if (name === undefined) return
+    if (name === 'ip' || name === 'ipv6') this.#ipLayers++
+    this.#layer = LAYERS.has(name) && !this.#layers.has(name) ? name : ''
+    this.#layers.add(name)
+  }
+
+  #readField (name: string, line: string): void {
+    if (this.#layer === '' || this.#fields.has(name)) return
+    const attribute = BYTE_FIELDS.has(name) ? 'value' : 'show'
+    this.#fields.set(name, new RegExp(` ${attribute}="([^"]*)"`).exec(line)?.[1] ?? '')
+  }
+}

@@ -1,0 +1,24 @@
+// What we use of aedes-persistence-level, which comes without types.
+
+declare module 'aedes-persistence-level' {
+  import type { Level } from 'level'
+  import type { PublishPacket } from 'aedes'
+
+  namespace levelPersistence {
+    /** A will as it is stored: whose it is, and the id of the broker that the client was connected to. */
+    interface StoredWill extends PublishPacket {
+      clientId: string
+      brokerId: string
+    }
+
+    /** The part of the persistence that is called from here; Aedes calls the rest. */
+    interface LevelPersistence {
+      /** Wills of brokers whose id is no key of `brokers`. */
+      streamWill (brokers?: Readonly<Record<string, unknown>>): AsyncIterable<StoredWill>
+      delWill (client: { id: string, brokerId?: string }): Promise<unknown>
+    }
+  }
+
+  function levelPersistence (db: Level): levelPersistence.LevelPersistence
+  export = levelPersistence
+}

@@ -1,0 +1,59 @@
+// Captures as commands read them: from a file or standard input, records out, faults named after the file.
+
+import { createReadStream } from 'node:fs'
+import { addAbortSignal } from 'node:stream'
+import { OperatorError } from '../src/errors.js'
+import { readRecords } from '../src/join/capture-records.js'
+import type { TrafficRecord } from '../src/record.js'
+
+/** Stands for standard input in place of a file. */
+export const STANDARD_INPUT = '-'
+
+const READ_BYTES = 262_144
+
+const UNREADABLE: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  EACCES: 'it may not be read by this user',
+  EISDIR: 'it is a directory'
+}
+
+/** How to read. */
+export interface CaptureInput {
+  ports: readonly number[]
+  signal: AbortSignal
+  /** Bytes read, for the progress. */
+  onBytes?: (count: number) => void
+}
+
+/**
+ * Reads the records of a capture, some at a time. They may be views of what was read: keep copies.
+ *
+ * @throws OperatorError where the file is no sound capture; what came before a fault is given out first
+ */
+export async function * readCapture (file: string, { ports, signal, onBytes }: CaptureInput): AsyncGenerator<TrafficRecord[]> {
+  const input = file === STANDARD_INPUT ? process.stdin : createReadStream(file, { highWaterMark: READ_BYTES })
+  try {
+    yield * readRecords(counted(addAbortSignal(signal, input), onBytes), { ports })
+  } catch (error) {
+    throw withFile(error, file)
+  }
+}
+
+async function * counted (input: AsyncIterable<unknown>, onBytes: CaptureInput['onBytes']): AsyncGenerator<Buffer> {
+  for await (const chunk of input) {
+    yield chunk as Buffer
+    onBytes?.((chunk as Buffer).length)
+  }
+}
+
+/** The same error with the file's name before its message. */
+function withFile (error: unknown, file: string): unknown {
+  const name = file === STANDARD_INPUT ? 'standard input' : file
+  if (error instanceof OperatorError) {
+    return new OperatorError(error.code, `${name}: ${error.message}`, error.remedy, { cause: error })
+  }
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  const reason = UNREADABLE[code]
+  if (reason === undefined) return error
+  return new OperatorError('capture-unreadable', `${name}: ${reason}`, 'Check the name and the permissions.', { cause: error })
+}

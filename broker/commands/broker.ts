@@ -1,0 +1,104 @@
+// artemis broker: runs the broker until it is told to stop.
+
+import path from 'node:path'
+import { Command } from 'commander'
+import type { Logger } from 'pino'
+import { artemis, type Alert, type ArtemisOptions } from '../../src/index.js'
+import { closeAedes, openAedes, publishLeftWills } from '../aedes.js'
+import type { Settings } from '../config/schema.js'
+import { readSettings, type Flags } from '../config/settings.js'
+import { Listeners } from '../listeners.js'
+import { openLog } from '../log.js'
+import { openStore } from '../persistence.js'
+import { aborted, stopSignal } from '../stopping.js'
+import { printable } from '../printable.js'
+import { addSettingsOptions } from './settings-options.js'
+
+const MODEL_FILE = 'model.json'
+
+/** The `broker` command. */
+export function brokerCommand (): Command {
+  const command = new Command('broker')
+    .description('run the broker (the default command)')
+    .action(async (flags: Flags) => {
+      const { settings, file } = readSettings(flags)
+      const log = openLog(settings.log)
+      log.info({ file: file ?? 'none' }, 'Artemis starts.')
+      await runBroker(settings, log, stopSignal())
+    })
+  return addSettingsOptions(command)
+}
+
+/** Runs a broker from its ports to its last word; resolves when it has stopped after `stop` was aborted. */
+async function runBroker (settings: Settings, log: Logger, stop: AbortSignal): Promise<void> {
+  // What was opened is closed in the opposite order, also where a later step fails.
+  const closers: (() => unknown)[] = []
+  try {
+    const listeners = await Listeners.open(settings.listeners, log)
+    closers.push(() => listeners.destroy())
+    const store = await openStore(settings.data)
+    closers.push(() => store.close())
+    const aedes = await openAedes(store, settings, log)
+    const closeClients = async (): Promise<void> => {
+      listeners.close()
+      await closeAedes(aedes)
+      await store.settle()
+    }
+    closers.push(closeClients)
+    const ids = artemis(aedes, optionsOf(settings, listeners.addresses.map(({ port }) => port), log))
+    // The detection side sees the last packets too.
+    closers.push(() => ids.close(), closeClients)
+    ids.on('alert', (alert, event) => log.warn({ event }, sentenceOf(alert)))
+    await publishLeftWills(aedes, store, log)
+    listeners.accept(socket => aedes.handle(socket))
+    announce(settings, listeners, log)
+    await aborted(stop)
+    log.info({ reason: stop.reason as unknown }, 'Artemis stops.')
+  } finally {
+    for (const close of closers.reverse()) await close()
+  }
+  log.info('Artemis has stopped.')
+}
+
+/** An alert as a line of the log; a client may call itself anything. */
+function sentenceOf ({ state, rule, subject: { scope, address, clientId }, response }: Alert): string {
+  const whom = scope === 'gateway' ? 'the broker as a whole' : `client ${printable(JSON.stringify(clientId ?? ''))} at ${address ?? 'no address'}`
+  return `Alert ${state}: ${whom}, rule ${rule}, response ${response}.`
+}
+
+function announce (settings: Settings, listeners: Listeners, log: Logger): void {
+  for (const { address, port, family } of listeners.addresses) {
+    const host = family === 'IPv6' ? `[${address}]` : address
+    log.info({ address, port }, `Listening for MQTT on mqtt://${host}:${port}.`)
+  }
+  log.info({ folder: settings.data }, 'Data folder.')
+  log.info(`Artemis is ready; Ctrl-C or kill ${process.pid} stops it.`)
+}
+
+/** The settings as the plug-in takes them. */
+function optionsOf (settings: Settings, ports: number[], logger: Logger): ArtemisOptions {
+  const { tap, detector, learn, alert, response, report } = settings
+  return {
+    tap: {
+      target: tap.target,
+      identityFile: tap.identity ?? undefined,
+      knownHostsFile: tap.knownHosts ?? undefined,
+      hostKey: tap.hostKey ?? undefined,
+      sudo: tap.sudo,
+      snapLength: tap.snapLength
+    },
+    ports,
+    payloadCapBytes: detector.payloadCap,
+    detector: {
+      kind: detector.kind,
+      contamination: detector.contamination,
+      seed: detector.seed,
+      model: detector.model ?? path.join(settings.data, MODEL_FILE)
+    },
+    learn: { seconds: learn.duration / 1000, minimumRecords: learn.minimumRecords },
+    alert: { weight: alert.weight, batchRecords: alert.batchRecords, batchMs: alert.batchDuration },
+    response: { action: response.action, banSeconds: response.banDuration / 1000 },
+    report: { records: report.records ?? undefined, eve: report.eve ?? undefined },
+    logger
+  }
+}

@@ -1,0 +1,88 @@
+// Every setting of the broker: its name, its default, and what it may be.
+
+import { isIP } from 'node:net'
+import * as v from 'valibot'
+import {
+  duration, filePath, flag, fraction, oneOf, optionalFilePath, optionalText, size, text, wholeNumber
+} from './rules.js'
+
+const HOST = 'an address of this machine, such as 127.0.0.1, ::1, 0.0.0.0 or localhost'
+
+const host = v.optional(v.pipe(
+  v.string(HOST),
+  v.check(value => isIP(value) !== 0 || /^[A-Za-z0-9]([A-Za-z0-9.-]{0,252})$/.test(value), HOST)
+), '127.0.0.1')
+
+const TAP = 'ssh://user@host[:port]/interface, local:interface, file:PATH, none or auto'
+const TAP_FORM = /^(?:none|auto|local:[^\s/]+|file:.+|ssh:\/\/[^@/:\s]+@[^@/\s]+\/[^\s/]+)$/
+
+const listener = v.strictObject({
+  host,
+  port: wholeNumber(1883, 0, 65535)
+})
+
+/** The file `artemis.yaml` as a whole; every part may be left out. */
+export const settingsSchema = v.strictObject({
+  listeners: v.optional(
+    v.pipe(v.array(listener, 'a list of listeners'), v.minLength(1, 'a list of at least one listener')), [{}]),
+  data: filePath('artemis-data'),
+  log: v.optional(v.strictObject({
+    level: oneOf('info', ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
+    format: oneOf('auto', ['auto', 'text', 'json'])
+  }), {}),
+  limits: v.optional(v.strictObject({
+    packetSize: size('16MiB', '1KiB', '256MiB'),
+    connectTimeout: duration('30s', '1s', '10m')
+  }), {}),
+  tap: v.optional(v.strictObject({
+    target: text('auto', TAP_FORM, TAP),
+    identity: optionalFilePath(),
+    knownHosts: optionalFilePath(),
+    hostKey: optionalText(/^SHA256:[A-Za-z0-9+/]{43}=?$/, 'a fingerprint as ssh-keygen -l prints it (SHA256:...)'),
+    sudo: flag(false),
+    snapLength: size('86B', '66B', '64KiB')
+  }), {}),
+  detector: v.optional(v.strictObject({
+    kind: oneOf('iforest', ['iforest']),
+    contamination: fraction(0.01, 0, 0.5),
+    seed: wholeNumber(1, 0, 2 ** 32 - 1),
+    model: optionalFilePath(),
+    payloadCap: size('1KiB', '0B', '64KiB')
+  }), {}),
+  learn: v.optional(v.strictObject({
+    duration: duration('10m', '0s', '30d'),
+    minimumRecords: wholeNumber(2000, 1, 10_000_000)
+  }), {}),
+  alert: v.optional(v.strictObject({
+    weight: fraction(0.4, 0, 0.99),
+    batchRecords: wholeNumber(100, 1, 100_000),
+    batchDuration: duration('200ms', '1ms', '1m')
+  }), {}),
+  response: v.optional(v.strictObject({
+    action: oneOf('observe', ['observe', 'disconnect', 'ban']),
+    banDuration: duration('10m', '1s', '30d')
+  }), {}),
+  report: v.optional(v.strictObject({
+    records: optionalFilePath(),
+    eve: optionalFilePath()
+  }), {})
+})
+
+/** Every setting, read: durations in milliseconds, sizes in bytes, paths absolute. */
+export type Settings = v.InferOutput<typeof settingsSchema>
+
+/** A part of the schema, taken apart for walking over it. */
+export type SchemaPart =
+  | { kind: 'map', entries: Readonly<Record<string, v.GenericSchema>> }
+  | { kind: 'list', item: v.GenericSchema }
+  | { kind: 'value', isPath: boolean, fallback: unknown }
+
+/** What a part of the schema holds. */
+export function partOf (schema: v.GenericSchema): SchemaPart {
+  // A default and "or null" are wrappers around the rule itself.
+  let inner: object = schema
+  while ('wrapped' in inner) inner = inner.wrapped as object
+  if ('entries' in inner) return { kind: 'map', entries: inner.entries as Record<string, v.GenericSchema> }
+  if ('item' in inner) return { kind: 'list', item: inner.item as v.GenericSchema }
+  return { kind: 'value', isPath: v.getMetadata(inner as v.GenericSchema).path === true, fallback: v.getDefault(schema) }
+}

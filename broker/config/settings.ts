@@ -1,0 +1,127 @@
+// The settings in force: defaults, under what the file says, under what the flags say; and where each came from.
+
+import { existsSync, readFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import path from 'node:path'
+import * as v from 'valibot'
+import { OperatorError } from '../../src/errors.js'
+import { MAX_PATH_LENGTH, printable } from '../printable.js'
+import { configError, shown, type Mistake } from './mistake.js'
+import { partOf, settingsSchema, type Settings } from './schema.js'
+import { readYaml, whatIsRight, type FileContents } from './yaml-file.js'
+
+/** The file that is read when none is named and it is there. */
+export const DEFAULT_FILE = 'artemis.yaml'
+
+/** What the command line says; all as typed. */
+export interface Flags {
+  /** Settings file; without it `./artemis.yaml`, where there is one. */
+  config?: string
+  host?: string
+  port?: string
+  data?: string
+}
+
+/** Settings and their sources. */
+export interface EffectiveSettings {
+  settings: Settings
+  /** The file that was read. */
+  file: string | undefined
+  /** Every setting as it would be written in a file, paths absolute. */
+  written: Record<string, unknown>
+  /** `default`, `FILE:LINE` or `--FLAG`, by key path. */
+  sources: Map<string, string>
+}
+
+// Flags stand for the first listener: more than one is named in the file only.
+const FLAG_KEYS = { host: 'listeners[0].host', port: 'listeners[0].port', data: 'data' } as const
+
+/**
+ * Reads the settings in force.
+ * @throws OperatorError `config` with all mistakes at once, `config-file` where the file cannot be read.
+ */
+export function readSettings (flags: Flags, folder: string = process.cwd()): EffectiveSettings {
+  const file = findFile(flags.config, folder)
+  const contents = file === undefined ? emptyFile() : readYaml(readText(file), nameOf(file, folder))
+  const layers = new Layers(contents, flags, file, folder)
+  const written = layers.merge(settingsSchema, contents.values, '') as Record<string, unknown>
+  const mistakes = [...contents.mistakes, ...layers.mistakes]
+  if (mistakes.length > 0) throw configError(mistakes)
+  return { settings: v.parse(settingsSchema, written), file, written, sources: layers.sources }
+}
+
+class Layers {
+  readonly mistakes: Mistake[] = []
+  readonly sources = new Map<string, string>()
+
+  constructor (
+    private readonly contents: FileContents,
+    private readonly flags: Flags,
+    private readonly file: string | undefined,
+    private readonly folder: string
+  ) {}
+
+  merge (schema: v.GenericSchema, given: unknown, key: string): unknown {
+    const part = partOf(schema)
+    if (part.kind === 'map') {
+      const values = (given ?? {}) as Record<string, unknown>
+      return Object.fromEntries(Object.entries(part.entries).map(([name, inner]) =>
+        [name, this.merge(inner, values[name], key === '' ? name : `${key}.${name}`)]))
+    }
+    if (part.kind === 'list') {
+      const items = (given ?? v.getDefault(schema)) as unknown[]
+      return items.map((item, index) => this.merge(part.item, item, `${key}[${index}]`))
+    }
+    const fromFlag = this.flagFor(schema, key)
+    const fromFile = this.contents.lines.get(key)
+    const value = fromFlag?.value ?? (fromFile === undefined ? part.fallback : given)
+    const isFromFile = fromFlag === undefined && fromFile !== undefined && this.file !== undefined
+    this.sources.set(key, fromFlag?.name ?? (isFromFile ? `${nameOf(this.file ?? '', this.folder)}:${fromFile}` : 'default'))
+    if (!part.isPath || typeof value !== 'string') return value
+    return absolute(value, isFromFile ? path.dirname(this.file ?? '') : this.folder)
+  }
+
+  private flagFor (schema: v.GenericSchema, key: string): { name: string, value: unknown } | undefined {
+    for (const [flag, flagKey] of Object.entries(FLAG_KEYS) as [keyof typeof FLAG_KEYS, string][]) {
+      const typed = this.flags[flag]
+      if (flagKey !== key || typed === undefined) continue
+      const value = flag === 'port' && /^\d{1,10}$/.test(typed) ? Number(typed) : typed
+      const right = whatIsRight(schema, value)
+      if (right !== undefined) {
+        this.mistakes.push({ place: `--${flag}`, key: '', problem: `${shown(value)} should be ${right}` })
+      }
+      return { name: `--${flag}`, value }
+    }
+    return undefined
+  }
+}
+
+function absolute (value: string, folder: string): string {
+  return value.startsWith('~/') ? path.join(homedir(), value.slice(2)) : path.resolve(folder, value)
+}
+
+function findFile (named: string | undefined, folder: string): string | undefined {
+  if (named !== undefined) return path.resolve(folder, named)
+  const usual = path.resolve(folder, DEFAULT_FILE)
+  return existsSync(usual) ? usual : undefined
+}
+
+/** As short as it is clear: relative inside the working directory. */
+function nameOf (file: string, folder: string): string {
+  const relative = path.relative(folder, file)
+  return relative.startsWith('..') ? file : relative
+}
+
+function readText (file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    throw new OperatorError('config-file', `The settings file ${printable(file, MAX_PATH_LENGTH)} cannot be read (${code}).`,
+      'Check its name and permissions; artemis.example.yaml is one to start from.', { cause })
+  }
+}
+
+function emptyFile (): FileContents {
+  return { values: {}, lines: new Map(), mistakes: [] }
+}

@@ -1,0 +1,20 @@
+// Durations and sizes as a person writes them: 200ms, 10m, 64KiB.
+
+const DURATION_UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+const SIZE_UNITS: Readonly<Record<string, number>> = { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 }
+
+/** Milliseconds of a duration such as `200ms`, `1.5h` or `7d`; NaN where it is none. */
+export function parseDuration (text: string): number {
+  return parse(text, DURATION_UNITS)
+}
+
+/** Bytes of a size such as `86B` or `16MiB`; NaN where it is none. */
+export function parseSize (text: string): number {
+  return parse(text, SIZE_UNITS)
+}
+
+function parse (text: string, units: Readonly<Record<string, number>>): number {
+  const [, number, unit] = /^(\d{1,15}(?:\.\d{1,6})?) ?([A-Za-z]+)$/.exec(text) ?? []
+  const factor = unit !== undefined && Object.hasOwn(units, unit) ? units[unit] : undefined
+  return factor === undefined ? NaN : Math.round(Number(number) * factor)
+}

@@ -1,0 +1,75 @@
+// The command line as a whole: which commands there are, and how each ending becomes an exit code.
+
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError } from 'commander'
+import { OperatorError } from '../src/errors.js'
+import { brokerCommand } from './commands/broker.js'
+import { captureCommand } from './commands/capture.js'
+import { checkCommand } from './commands/check.js'
+import { extractCommand } from './commands/extract.js'
+import { replayCommand } from './commands/replay.js'
+import { nearest } from './config/suggestion.js'
+import { printable } from './printable.js'
+
+/** Exit codes: fine, the operator's mistake, a fault of ours. */
+export const EXIT = { fine: 0, mistake: 1, fault: 2 } as const
+
+/** Every command; a new one is a file in commands/ and a line here. The first is the default. */
+const COMMANDS = [brokerCommand, checkCommand, captureCommand, extractCommand, replayCommand]
+
+/** Runs the command line `argv` (as `process.argv`) and returns its exit code. */
+export async function runProgram (argv: readonly string[]): Promise<number> {
+  try {
+    await makeProgram().parseAsync(argv)
+    return EXIT.fine
+  } catch (error) {
+    if (error instanceof CommanderError) return commandLineEnding(error, argv.slice(2))
+    return report(error)
+  }
+}
+
+/** Says on standard error what went wrong: the operator's mistakes in plain words, ours with their stack. */
+export function report (error: unknown): number {
+  if (!(error instanceof OperatorError)) {
+    complain(`this is a fault of Artemis, not yours.\n${error instanceof Error ? error.stack ?? error.message : String(error)}`)
+    return EXIT.fault
+  }
+  complain(error.message + (error.remedy === undefined ? '' : `\n  ${error.remedy}`))
+  return EXIT.mistake
+}
+
+function makeProgram (): Command {
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+  const program = new Command('artemis')
+    .description('An MQTT broker that notices when it is being attacked.')
+    .version(version)
+    .exitOverride()
+    // Said in runProgram, in the form of every other mistake.
+    .configureOutput({ outputError: () => {} })
+  for (const [index, make] of COMMANDS.entries()) {
+    program.addCommand(make().copyInheritedSettings(program), { isDefault: index === 0 })
+  }
+  return program
+}
+
+/** Help and version end fine; what is left is a mistake on the command line. */
+function commandLineEnding (error: CommanderError, args: readonly string[]): number {
+  if (error.exitCode === 0) return EXIT.fine
+  const names = COMMANDS.map(make => make().name())
+  const [first] = args
+  if (error.code === 'commander.excessArguments' && first !== undefined && !names.includes(first)) {
+    const unknown = args.find(arg => !arg.startsWith('-')) ?? first
+    const meant = nearest(unknown, names)
+    complain(`Unknown command "${printable(unknown)}".\n  ${meant === undefined ? '' : `Did you mean ${meant}? `}artemis --help lists the commands.`)
+  } else {
+    const [message = '', suggestion] = error.message.replace(/^error: /, '').split('\n')
+    const sentence = message.charAt(0).toUpperCase() + message.slice(1)
+    const hint = suggestion === undefined ? '' : `${suggestion.replace(/^\((.*)\)$/, '$1')} `
+    complain(`${printable(sentence.replace(/\.$/, ''))}.\n  ${hint}--help on each command lists its options.`)
+  }
+  return EXIT.mistake
+}
+
+function complain (text: string): void {
+  process.stderr.write(`artemis: ${text}\n`)
+}

@@ -1,0 +1,66 @@
+// Points in space that rows are compared with: centres of clusters, and which of them hold outliers.
+
+import { DetectorError } from './detector.js'
+import { squaredDistance, type Matrix } from './matrix.js'
+import { toBase64, type StateReader } from './state.js'
+
+/** How clusters become scores, as the parameter `score` of the clustering detectors spells it. */
+export const CENTER_SCORES = ['distance', 'cluster'] as const
+
+/** The help's words for that parameter. */
+export const CENTER_SCORE_ABOUT = "'distance': to the nearest centre, for benign training data; " +
+  "'cluster': to the nearest inlier centre less that to the nearest outlier centre, for training data with outliers"
+
+/**
+ * Centres, some of them of outliers. The score of a row is its distance to the nearest centre of
+ * inliers; where there are centres of outliers, less its distance to the nearest of those.
+ */
+export class Centers {
+  constructor (
+    readonly count: number,
+    readonly width: number,
+    /** Coordinate j of centre c at `c * width + j`. */
+    readonly data: Float64Array,
+    /** 1 for centres of outliers; all 0 where nothing but distance counts. */
+    readonly outlier: Uint8Array
+  ) {}
+
+  /** The centres that `state` gave; throws `DetectorError` `state` where they are none. */
+  static restore (reader: StateReader, width: number): Centers {
+    const outlier = reader.array('outlier', Uint8Array)
+    if (outlier.length === 0 || !outlier.includes(0)) throw new DetectorError('state', 'outlier leaves no centre of inliers')
+    return new Centers(outlier.length, width, reader.array('centers', Float64Array, outlier.length * width), outlier)
+  }
+
+  /** The nearest centre to a row of another table, but for one, and its squared distance; 0 where there is none. */
+  nearest (data: Float64Array, base: number, except = -1): { center: number, squared: number } {
+    let center = -1
+    let squared = Infinity
+    for (let c = 0; c < this.count; c++) {
+      if (c === except) continue
+      const distance = squaredDistance(data, base, this.data, c * this.width, this.width)
+      if (distance < squared) {
+        squared = distance
+        center = c
+      }
+    }
+    return center === -1 ? { center: 0, squared: 0 } : { center, squared }
+  }
+
+  scores ({ rows, data }: Matrix): Float64Array {
+    const { count, width, outlier } = this
+    const anyOutlier = outlier.includes(1)
+    return Float64Array.from({ length: rows }, (_, i) => {
+      const nearest = [Infinity, Infinity]
+      for (let c = 0; c < count; c++) {
+        const distance = squaredDistance(data, i * width, this.data, c * width, width)
+        if (distance < nearest[outlier[c]]) nearest[outlier[c]] = distance
+      }
+      return Math.sqrt(nearest[0]) - (anyOutlier ? Math.sqrt(nearest[1]) : 0)
+    })
+  }
+
+  state (): Record<string, string> {
+    return { centers: toBase64(this.data), outlier: toBase64(this.outlier) }
+  }
+}

@@ -1,0 +1,43 @@
+// Captured frames to TCP segments, fragmented datagrams included.
+import type { CapturedFrame, TcpFrame } from '../types.js'
+import { FragmentAssembly } from './fragments.js'
+import type { FragmentCounters, FragmentLimits } from './fragments.js'
+import { PROTOCOL_TCP, decodeIp, ipFields } from './ip.js'
+import type { IpHeader } from './ip.js'
+import { NO_IP, findIp } from './link.js'
+import { decodeSegment } from './tcp.js'
+
+/**
+ * Decodes the frames of one capture, in its order, as `decodeTcp` does, and puts fragments together:
+ * the frame that completes a datagram is the TCP frame, with its own length and IP header and the
+ * whole datagram's segment.
+ */
+export class TcpDecoder {
+  readonly #ports: ReadonlySet<number>
+  readonly #fragments: FragmentAssembly
+
+  constructor (ports: ReadonlySet<number>, limits: Partial<FragmentLimits> = {}) {
+    this.#ports = ports
+    this.#fragments = new FragmentAssembly(limits)
+  }
+
+  get counters (): FragmentCounters { return this.#fragments.counters }
+
+  /** The TCP frame, or null: another protocol or port, or a fragment that completes nothing. */
+  decode (frame: CapturedFrame, number: number): TcpFrame | null {
+    const { bytes } = frame
+    const start = findIp(frame.linkType, bytes)
+    if (start === NO_IP) return null
+    const ip = decodeIp(bytes, start, frame.wireLength)
+    if (ip === null || ip.protocol !== PROTOCOL_TCP) return null
+    if (ip.fragment === null) return decodeSegment(frame, number, ip, bytes, ip.payloadOffset, ip.payloadLength, this.#ports)
+    const captured = bytes.subarray(ip.payloadOffset, ip.payloadOffset + ip.payloadLength)
+    const datagram = this.#fragments.push(keyOf(bytes, ip, ip.fragment.id), ip.fragment, ip.payloadLength, captured, frame)
+    return datagram === null ? null : decodeSegment(frame, number, ip, datagram.bytes, 0, datagram.length, this.#ports)
+  }
+}
+
+function keyOf (bytes: Buffer, ip: IpHeader, id: number): string {
+  const { source, destination } = ipFields(bytes, ip)
+  return `${source} ${destination} ${id}`
+}

@@ -1,0 +1,145 @@
+// artemis extract: files in, lines out, and what it says when something is wrong.
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { text as readText } from 'node:stream/consumers'
+import { setTimeout as delay } from 'node:timers/promises'
+import t from 'tap'
+import { extractCommand } from '../../../broker/commands/extract.js'
+import { Talk, pcapFile } from '../../decode/craft.js'
+import { PINGREQ, connect, publish } from '../../decode/craft-mqtt.js'
+
+const MODULE = new URL('../../../broker/commands/extract.js', import.meta.url).href
+const SCRIPT = `import { extractCommand } from '${MODULE}'; await extractCommand().parseAsync(process.argv.slice(1), { from: 'user' })`
+
+const talk = new Talk().open()
+talk.send('in', connect())
+talk.send('in', publish('t', 'hello'))
+talk.send('in', PINGREQ)
+const capture = pcapFile(talk.frames)
+
+function start (...args: string[]): ChildProcess {
+  return spawn(process.execPath, ['--input-type=module', '-e', SCRIPT, '--', ...args], { stdio: ['pipe', 'pipe', 'pipe'] })
+}
+
+async function run (args: string[], input?: Buffer): Promise<{ code: number | null, out: string, err: string }> {
+  const child = start(...args)
+  child.stdin!.end(input)
+  const [out, err, [code]] = await Promise.all([readText(child.stdout!), readText(child.stderr!), once(child, 'close')])
+  return { code: code as number | null, out, err }
+}
+
+async function parse (...args: string[]): Promise<void> {
+  await extractCommand().exitOverride().parseAsync(args, { from: 'user' })
+}
+
+t.test('a capture becomes CSV on standard output', async t => {
+  const dir = t.testdir({ 'a.pcap': capture })
+  const { code, out, err } = await run([join(dir, 'a.pcap')])
+  t.equal(code, 0)
+  t.equal(err, '')
+  const lines = out.trimEnd().split('\n')
+  t.equal(lines.length, 7)
+  t.match(lines[0], /^frame,time,packet_length,/)
+  t.match(lines[5], /^5,.*,48,68656c6c6f,8,1,3,0$/)
+})
+
+t.test('standard input, NDJSON', async t => {
+  const { code, out } = await run(['-', '--format', 'ndjson'], capture)
+  t.equal(code, 0)
+  t.match(out.trimEnd().split('\n').map(line => JSON.parse(line) as object), [{ frame: 1 }, {}, {}, { mqtt_msg_type: 1 }, { mqtt_msg: '68656c6c6f' }, { mqtt_msg_type: 12 }])
+})
+
+t.test('several files carry their names, and each counts its own frames', async t => {
+  const dir = t.testdir({ 'a.pcap': capture, 'b.pcap': capture })
+  const out = join(dir, 'out.csv')
+  await parse(join(dir, 'a.pcap'), join(dir, 'b.pcap'), '--out', out)
+  const lines = readFileSync(out, 'utf8').trimEnd().split('\n')
+  t.equal(lines.length, 13)
+  t.match(lines[0], /^file,frame,time/)
+  t.ok(lines[1]!.startsWith(`${join(dir, 'a.pcap')},1,`))
+  t.ok(lines[7]!.startsWith(`${join(dir, 'b.pcap')},1,`))
+  t.same(readdirSync(dir).sort(), ['a.pcap', 'b.pcap', 'out.csv'])
+})
+
+t.test('ports', async t => {
+  const dir = t.testdir({ 'a.pcap': capture })
+  const out = join(dir, 'out.csv')
+  await parse(join(dir, 'a.pcap'), '--mqtt-port', '8883,9001', '--out', out)
+  t.equal(readFileSync(out, 'utf8').split('\n').length, 2, 'the header alone')
+  for (const value of ['mqtt', '0', '65536', '1883,', '1.5', '']) {
+    await t.rejects(parse(join(dir, 'a.pcap'), '--mqtt-port', value), { code: 'commander.invalidArgument', message: /ports from 1 to 65535/ }, value)
+  }
+})
+
+t.test('mistakes name the file and leave no output', async t => {
+  const corrupt = Buffer.from(capture)
+  corrupt.writeUInt32LE(0xffff_ffff, 24 + 16 + 60 + 8)
+  const dir = t.testdir({ 'empty.pcap': '', 'text.pcap': 'not a capture at all', 'corrupt.pcap': corrupt, folder: {} })
+  const out = join(dir, 'out.csv')
+  const mistakes: [string, object][] = [
+    ['empty.pcap', { code: 'capture-empty' }],
+    ['text.pcap', { code: 'capture-not-recognised' }],
+    ['corrupt.pcap', { code: 'capture-corrupt' }],
+    ['missing.pcap', { code: 'capture-unreadable', message: /no such file/ }],
+    ['folder', { code: 'capture-unreadable', message: /directory/ }]
+  ]
+  for (const [name, expected] of mistakes) {
+    const path = join(dir, name)
+    await t.rejects(parse(path, '--out', out), { name: 'OperatorError', message: new RegExp(name), remedy: /./, ...expected }, name)
+  }
+  t.notOk(readdirSync(dir).some(name => name.startsWith('out.csv')))
+})
+
+t.test('a capture cut short gives all its whole frames and then the fault', async t => {
+  const dir = t.testdir({ 'cut.pcap': capture.subarray(0, -3), 'whole.pcap': capture })
+  const out = join(dir, 'out.csv')
+  await t.rejects(parse(join(dir, 'cut.pcap'), join(dir, 'whole.pcap'), '--out', out), { code: 'capture-cut-short', message: /cut\.pcap.*frame 5/ })
+  t.equal(readFileSync(out, 'utf8').trimEnd().split('\n').length, 1 + 5 + 6)
+})
+
+t.test('an output that cannot be', async t => {
+  const dir = t.testdir({ 'a.pcap': capture })
+  await t.rejects(parse(join(dir, 'a.pcap'), '--out', join(dir, 'no', 'where.csv')), { code: 'output-unwritable' })
+  await t.rejects(parse(join(dir, 'a.pcap'), '--out', dir), { code: 'output-unwritable' })
+  await t.rejects(parse(join(dir, 'a.pcap'), '--out', join(dir, 'a.pcap')), { code: 'output-is-input' })
+  t.same(readFileSync(join(dir, 'a.pcap')), capture)
+})
+
+t.test('a reader that has seen enough is no fault', async t => {
+  const many = new Talk().open()
+  for (let i = 0; i < 4000; i++) many.send('in', PINGREQ)
+  const dir = t.testdir({ 'a.pcap': pcapFile(many.frames) })
+  const child = start(join(dir, 'a.pcap'))
+  child.stdin!.end()
+  const err = readText(child.stderr!)
+  child.stdout!.once('data', () => child.stdout!.destroy())
+  const [code] = await once(child, 'close')
+  t.equal(code, 0)
+  t.equal(await err, '')
+})
+
+t.test('an interrupt removes the unfinished output and ends with 0', async t => {
+  const dir = t.testdir({})
+  const child = start('-', '--out', join(dir, 'out.csv'))
+  child.stdin!.write(capture)
+  const bound = Date.now() + 10_000
+  while (readdirSync(dir).length === 0 && Date.now() < bound) await delay(20)
+  t.match(readdirSync(dir), [/^out\.csv\.part-/])
+  child.kill('SIGINT')
+  const [code] = await once(child, 'close')
+  t.equal(code, 0)
+  t.same(readdirSync(dir), [])
+})
+
+t.test('an older output is replaced only by a whole one', async t => {
+  const dir = t.testdir({ 'a.pcap': capture, 'bad.pcap': 'not a capture', 'out.csv': 'old' })
+  const out = join(dir, 'out.csv')
+  await t.rejects(parse(join(dir, 'bad.pcap'), '--out', out))
+  t.equal(readFileSync(out, 'utf8'), 'old')
+  await parse(join(dir, 'a.pcap'), '--out', out)
+  t.match(readFileSync(out, 'utf8'), /^frame,/)
+  writeFileSync(out, '')
+})

@@ -1,0 +1,195 @@
+// Settings: defaults under file under flags, every mistake at once with its place, and a complete example.
+
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { isMap, isScalar, isSeq, LineCounter, parseDocument, type Node } from 'yaml'
+import type { GenericSchema } from 'valibot'
+import { OperatorError } from '../../../src/errors.js'
+import { partOf, settingsSchema } from '../../../broker/config/schema.js'
+import { readSettings, type EffectiveSettings, type Flags } from '../../../broker/config/settings.js'
+
+const example = fileURLToPath(new URL('../../../../artemis.example.yaml', import.meta.url))
+
+/** The lines of the error that reading `yaml` ends with. */
+function mistakesOf (folder: string, flags: Flags = {}): string[] {
+  try {
+    readSettings(flags, folder)
+  } catch (error) {
+    if (!(error instanceof OperatorError)) throw error
+    return error.message.split('\n').slice(1).map(line => line.trim())
+  }
+  return []
+}
+
+function keysOf (schema: GenericSchema, key: string): string[] {
+  const part = partOf(schema)
+  if (part.kind === 'value') return [key]
+  if (part.kind === 'list') return keysOf(part.item, `${key}[0]`)
+  return Object.entries(part.entries).flatMap(([name, inner]) => keysOf(inner, key === '' ? name : `${key}.${name}`))
+}
+
+t.test('without a file and flags everything is a default', t => {
+  const folder = t.testdir({})
+  const { settings, file, sources } = readSettings({}, folder)
+  t.equal(file, undefined)
+  t.match(settings, {
+    listeners: [{ host: '127.0.0.1', port: 1883 }],
+    data: path.join(folder, 'artemis-data'),
+    limits: { packetSize: 16 * 1024 * 1024, connectTimeout: 30_000 },
+    tap: { target: 'auto' },
+    learn: { duration: 600_000, minimumRecords: 2000 },
+    alert: { weight: 0.4, batchRecords: 100, batchDuration: 200 },
+    response: { action: 'observe', banDuration: 600_000 }
+  })
+  t.same([...new Set(sources.values())], ['default'])
+  t.end()
+})
+
+t.test('flags win over the file, the file over defaults, and each source is known', t => {
+  const folder = t.testdir({
+    'artemis.yaml': 'listeners:\n  - host: 0.0.0.0\n    port: 1884\n  - port: 1885\n\nresponse: { banDuration: 1.5h }\n'
+  })
+  const { settings, sources, file } = readSettings({ port: '1999', data: 'elsewhere' }, folder)
+  t.equal(file, path.join(folder, 'artemis.yaml'))
+  t.same(settings.listeners, [{ host: '0.0.0.0', port: 1999 }, { host: '127.0.0.1', port: 1885 }])
+  t.equal(settings.response.banDuration, 5_400_000)
+  t.equal(settings.data, path.join(folder, 'elsewhere'))
+  const source = (key: string) => sources.get(key)
+  t.equal(source('listeners[0].host'), 'artemis.yaml:2')
+  t.equal(source('listeners[0].port'), '--port')
+  t.equal(source('listeners[1].port'), 'artemis.yaml:4')
+  t.equal(source('listeners[1].host'), 'default')
+  t.equal(source('response.banDuration'), 'artemis.yaml:6')
+  t.equal(source('response.action'), 'default')
+  t.end()
+})
+
+t.test('a path in a file counts from the folder of the file, one on the command line from here', t => {
+  const folder = t.testdir({ etc: { 'a.yaml': 'data: state\nreport:\n  eve: /var/log/eve.json\ntap:\n  identity: ~/.ssh/id\n' } })
+  const { settings } = readSettings({ config: 'etc/a.yaml' }, folder)
+  t.equal(settings.data, path.join(folder, 'etc/state'))
+  t.equal(settings.report.eve, '/var/log/eve.json')
+  t.ok(path.isAbsolute(settings.tap.identity ?? ''))
+  t.end()
+})
+
+t.test('every mistake is told at once: place, key, value, and what would be right', t => {
+  const folder = t.testdir({
+    'artemis.yaml': [
+      'listeners:',
+      '  - port: 99999',
+      '    hots: 0.0.0.0',
+      '  - port: "1883"',
+      'alrt:',
+      '  weight: 0.4',
+      'learn:',
+      '  duration: 600',
+      '  duration: 10 minutes',
+      '  minimumRecords: 1.5',
+      'response: ban',
+      'limits:',
+      '  packetSize: 1TiB',
+      'port: 1883',
+      'tap: { target: "ether0", hostKey: MD5:ab }',
+      'detector:',
+      '  contamination: 0.7',
+      '  kind: null',
+      'log:',
+      '  level: [info]',
+      '  format:'
+    ].join('\n')
+  })
+  t.same(mistakesOf(folder, { port: 'http', host: 'a b' }), [
+    'artemis.yaml:2: listeners[0].port: 99999 should be a whole number from 0 to 65535',
+    'artemis.yaml:3: listeners[0].hots: unknown key; did you mean host?',
+    'artemis.yaml:4: listeners[1].port: "1883" should be a whole number from 0 to 65535',
+    'artemis.yaml:5: alrt: unknown key; did you mean alert?',
+    'artemis.yaml:8: learn.duration: 600 should be a duration from 0s to 30d with its unit (ms, s, m, h, d), such as 10m',
+    'artemis.yaml:9: learn.duration: given twice, first on line 8; keep one',
+    'artemis.yaml:10: learn.minimumRecords: 1.5 should be a whole number from 1 to 10000000',
+    'artemis.yaml:11: response: "ban" should be a map with the keys action, banDuration',
+    'artemis.yaml:13: limits.packetSize: "1TiB" should be a size from 1KiB to 256MiB with its unit (B, KiB, MiB), such as 16MiB',
+    'artemis.yaml:14: port: unknown key; is listeners[].port meant?',
+    'artemis.yaml:15: tap.target: "ether0" should be ssh://user@host[:port]/interface, local:interface, file:PATH, none or auto',
+    'artemis.yaml:15: tap.hostKey: "MD5:ab" should be a fingerprint as ssh-keygen -l prints it (SHA256:...), or null',
+    'artemis.yaml:17: detector.contamination: 0.7 should be a number above 0 and up to 0.5',
+    'artemis.yaml:18: detector.kind: null should be one of iforest',
+    'artemis.yaml:20: log.level: a list should be one of trace, debug, info, warn, error, fatal, silent',
+    'artemis.yaml:21: log.format: null should be one of auto, text, json',
+    '--host: "a b" should be an address of this machine, such as 127.0.0.1, ::1, 0.0.0.0 or localhost',
+    '--port: "http" should be a whole number from 0 to 65535'
+  ])
+  t.end()
+})
+
+t.test('what is no YAML, and what is no map', t => {
+  const broken = t.testdir({ 'artemis.yaml': 'data: x\nlog: {level: info\n' })
+  t.match(mistakesOf(broken), [/^artemis\.yaml:\d: not YAML: /])
+  t.same(mistakesOf(t.testdir({ 'artemis.yaml': '- data\n' })).map(line => line.slice(0, 35)), ['artemis.yaml:1: a list should be a '])
+  t.same(mistakesOf(t.testdir({ 'artemis.yaml': 'listeners: []\n' })), ['artemis.yaml:1: listeners: an empty list should be a list of at least one listener'])
+  t.same(mistakesOf(t.testdir({ 'artemis.yaml': '# nothing yet\nlog:\n#  level: debug\n' })), [])
+  t.match(mistakesOf(t.testdir({ 'artemis.yaml': 'data: a\n---\ndata: b\n' })), [/^artemis\.yaml:\d: not YAML: /])
+  t.end()
+})
+
+t.test('names from the prototype of objects are keys like any other', t => {
+  const folder = t.testdir({ 'artemis.yaml': '__proto__:\n  data: x\nconstructor: 1\nlog:\n  toString: 1\n' })
+  const mistakes = mistakesOf(folder)
+  t.equal(mistakes.length, 3)
+  for (const mistake of mistakes) t.match(mistake, /unknown key/)
+  t.end()
+})
+
+t.test('messages carry no secrets and no control characters', t => {
+  const folder = t.testdir({
+    'artemis.yaml': 'pasword: hunter2\ntap:\n  target: ssh://root:hunter2@router/br-lan\nlog:\n  level: "\\e[2J\\u202einfo"\n'
+  })
+  const text = mistakesOf(folder).join('\n')
+  t.equal(mistakesOf(folder).length, 3)
+  t.notMatch(text, /hunter2/)
+   
+  t.notMatch(text, /[\u0000-\u0009\u000b-\u001f\u202e]/)
+  t.end()
+})
+
+t.test('a named file that is not there is a mistake, the usual one is not', t => {
+  const folder = t.testdir({})
+  t.throws(() => readSettings({ config: 'other.yaml' }, folder), { code: 'config-file', message: /other\.yaml.*ENOENT/ })
+  t.doesNotThrow(() => readSettings({}, folder))
+  t.end()
+})
+
+t.test('the example shows every setting, with its default', t => {
+  const folder = t.testdir({ empty: {}, full: { 'artemis.yaml': readFileSync(example, 'utf8') } })
+  const defaults = readSettings({ data: path.join(folder, 'data') }, path.join(folder, 'empty'))
+  const shown: EffectiveSettings = readSettings({ data: path.join(folder, 'data') }, path.join(folder, 'full'))
+  t.same(shown.written, defaults.written)
+  for (const key of keysOf(settingsSchema, '')) {
+    if (key !== 'data') t.match(shown.sources.get(key), /^artemis\.yaml:\d+$/, key)
+  }
+  t.equal(readSettings({}, path.join(folder, 'full')).settings.data, path.join(folder, 'full/artemis-data'))
+  t.end()
+})
+
+t.test('the example has a comment on every key', t => {
+  const text = readFileSync(example, 'utf8')
+  const lines = text.split('\n')
+  const counter = new LineCounter()
+  let keys = 0
+  const visit = (node: Node | null): void => {
+    if (isSeq(node)) for (const item of node.items) visit(item as Node)
+    if (!isMap(node)) return
+    for (const { key, value } of node.items) {
+      if (!isScalar(key)) continue
+      const { line } = counter.linePos(key.range?.[0] ?? 0)
+      t.match(lines[line - 2], /^\s*# \S/, `line ${line}: ${String(key.value)}`)
+      keys++
+      visit(value as Node)
+    }
+  }
+  visit(parseDocument(text, { lineCounter: counter }).contents)
+  t.ok(keys > keysOf(settingsSchema, '').length, 'settings and their headings')
+  t.end()
+})

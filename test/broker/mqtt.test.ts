@@ -1,0 +1,158 @@
+// The broker with clients that are not ours: MQTT.js and the mosquitto tools.
+
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { promisify } from 'node:util'
+import type { IClientOptions } from 'mqtt'
+import t from 'tap'
+import { connect, heard, messages, open } from './mqtt-client.js'
+import { startBroker } from './running-broker.js'
+
+const run = promisify(execFile)
+
+async function hasMosquittoTools (): Promise<boolean> {
+  return await run('mosquitto_pub', ['--version']).then(() => true, (error: NodeJS.ErrnoException) => error.code !== 'ENOENT')
+}
+
+const skip = await hasMosquittoTools() ? false : 'mosquitto_pub is missing: apt-get install mosquitto-clients'
+
+t.test('mosquitto_pub and mosquitto_sub talk through it in every version and quality', { skip }, async t => {
+  const broker = await startBroker(t, t.testdir({}))
+  const port = String(broker.port)
+  for (const version of ['mqttv31', 'mqttv311', 'mqttv5']) {
+    for (const qos of ['0', '1', '2']) {
+      const topic = `${version}/${qos}`
+      await run('mosquitto_pub', ['-p', port, '-V', version, '-q', qos, '-r', '-t', topic, '-m', `hello ${qos}`])
+      const { stdout } = await run('mosquitto_sub', ['-p', port, '-V', version, '-q', qos, '-t', `${version}/+/#`, '-t', topic, '-C', '1', '-W', '10'])
+      t.match(stdout, /^hello \d\n$/, topic)
+    }
+  }
+})
+
+t.test('retained messages survive a stop', async t => {
+  const folder = t.testdir({})
+  const first = await startBroker(t, folder)
+  const publisher = await connect(t, first.url)
+  await publisher.publishAsync('home/lamp', 'on', { retain: true, qos: 1 })
+  await publisher.publishAsync('home/gone', 'x', { retain: true, qos: 1 })
+  await publisher.publishAsync('home/gone', '', { retain: true, qos: 1 })
+  // QoS 1 is acknowledged before it is stored: what is seen has been stored.
+  const watcher = await connect(t, first.url)
+  const seen = messages(watcher, 1)
+  await watcher.subscribeAsync('home/lamp')
+  t.same(await seen, ['home/lamp on'])
+  t.equal((await first.stop()).code, 0)
+
+  const second = await startBroker(t, folder)
+  const reader = await connect(t, second.url)
+  const got = messages(reader, 1)
+  await reader.subscribeAsync('home/#')
+  t.same(await got, ['home/lamp on'])
+})
+
+t.test('messages for a client that is away arrive in order, those before a kill and those after', async t => {
+  const folder = t.testdir({})
+  const away: IClientOptions = { clientId: 'away', clean: false }
+  const expected: string[] = []
+
+  for (const run of ['first', 'second', 'third']) {
+    const broker = await startBroker(t, folder)
+    if (run === 'first') {
+      const subscriber = await connect(t, broker.url, away)
+      await subscriber.subscribeAsync('queue', { qos: 1 })
+      await subscriber.endAsync()
+    }
+    const watcher = await connect(t, broker.url)
+    await watcher.subscribeAsync('queue')
+    const seen = messages(watcher, 20)
+    const publisher = await connect(t, broker.url)
+    for (let number = 0; number < 20; number++) {
+      await publisher.publishAsync('queue', `${run} ${number}`, { qos: 1 })
+      expected.push(`queue ${run} ${number}`)
+    }
+    // A message is passed on after it was stored, so what the watcher has seen survives the kill.
+    await seen
+    await broker.stop('SIGKILL')
+  }
+
+  const broker = await startBroker(t, folder)
+  t.same(await messages(open(t, broker.url, away), 60), expected)
+})
+
+t.test('the will of a client that was connected at a kill is published after the restart', async t => {
+  const folder = t.testdir({})
+  const first = await startBroker(t, folder)
+  const will = (name: string) => ({ topic: `gone/${name}`, payload: name, qos: 1 as const, retain: true })
+  await connect(t, first.url, { clientId: 'one', will: will('one') })
+  const leaves = await connect(t, first.url, { clientId: 'two', will: will('two') })
+  await leaves.endAsync()
+  await first.stop('SIGKILL')
+
+  const second = await startBroker(t, folder)
+  const reader = await connect(t, second.url, { clientId: 'reader' })
+  const got = messages(reader, 2)
+  await reader.subscribeAsync('gone/#', { qos: 1 })
+  await reader.publishAsync('gone/last', 'last', { qos: 1 })
+  t.same((await got).sort(), ['gone/last last', 'gone/one one'], 'and only that one')
+})
+
+t.test('a stop publishes the wills of the clients it cuts, and keeps them', async t => {
+  const folder = t.testdir({})
+  const first = await startBroker(t, folder)
+  await connect(t, first.url, { clientId: 'one', will: { topic: 'gone', payload: Buffer.from('one'), qos: 1, retain: true } })
+  t.match(await first.stop(), { code: 0, stderr: /^(?!.*"level":"error").*$/s })
+
+  const second = await startBroker(t, folder)
+  const reader = await connect(t, second.url)
+  const got = messages(reader, 1)
+  await reader.subscribeAsync('gone')
+  t.same(await got, ['gone one'])
+})
+
+t.test('a session that lasts keeps its subscriptions over a stop', async t => {
+  const folder = t.testdir({})
+  const options: IClientOptions = { clientId: 'lasting', protocolVersion: 5, clean: false, properties: { sessionExpiryInterval: 3600 } }
+  const first = await startBroker(t, folder)
+  const before = await connect(t, first.url, options)
+  await before.subscribeAsync('news', { qos: 2 })
+  t.equal((await first.stop()).code, 0)
+
+  const second = await startBroker(t, folder)
+  const client = open(t, second.url, options)
+  const got = messages(client, 1)
+  const [connack] = await heard(client, 'connect')
+  t.equal(connack.sessionPresent, true)
+  const publisher = await connect(t, second.url)
+  await publisher.publishAsync('news', 'today', { qos: 2 })
+  t.same(await got, ['news today'])
+})
+
+t.test('a packet above the limit costs the client its connection and nobody else theirs', async t => {
+  const folder = t.testdir({ 'artemis.yaml': 'limits:\n  packetSize: 64KiB\n' })
+  const broker = await startBroker(t, folder)
+  const other = await connect(t, broker.url)
+  const got = messages(other, 1)
+  await other.subscribeAsync('size')
+  for (const protocolVersion of [4, 5] as const) {
+    const client = await connect(t, broker.url, { protocolVersion })
+    const closed = heard(client, 'close')
+    client.publish('size', Buffer.alloc(65_536, 'x'))
+    await closed
+  }
+  await other.publishAsync('size', 'small')
+  t.same(await got, ['size small'])
+})
+
+t.test('a second signal ends a broker that is slow to stop', async t => {
+  const child = spawn(process.execPath, ['--input-type=module', '-e', `
+    import { stopSignal } from ${JSON.stringify(new URL('../../broker/stopping.js', import.meta.url).href)}
+    stopSignal()
+    setInterval(() => {}, 1000)
+    process.stdout.write('ready')
+  `], { stdio: ['ignore', 'pipe', 'inherit'] })
+  t.teardown(() => child.kill('SIGKILL'))
+  await once(child.stdout, 'data')
+  child.kill('SIGTERM')
+  child.kill('SIGINT')
+  t.same(await once(child, 'close'), [2, null])
+})

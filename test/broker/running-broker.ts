@@ -1,0 +1,78 @@
+// The program as its users run it: a child process, with its log read as it comes.
+
+import { spawn, type ChildProcess } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import type { Test } from 'tap'
+
+/** The compiled program. */
+export const MAIN = fileURLToPath(new URL('../../broker/main.js', import.meta.url))
+
+const START_LIMIT_MS = 30_000
+const RUN_LIMIT_MS = 60_000
+
+/** How a process ended. */
+export interface Ending { code: number | null, signal: NodeJS.Signals | null, stdout: string, stderr: string }
+
+/** Runs `artemis` with these arguments to its end. */
+export async function runArtemis (args: readonly string[], cwd: string): Promise<Ending> {
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    cwd, stdio: ['ignore', 'pipe', 'pipe'], timeout: RUN_LIMIT_MS, killSignal: 'SIGKILL'
+  })
+  return await endingOf(child)
+}
+
+function endingOf (child: ChildProcess): Promise<Ending> {
+  return new Promise((resolve, reject) => {
+    const said = { stdout: '', stderr: '' }
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => { said.stdout += text })
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => { said.stderr += text })
+    child.once('error', reject)
+    child.once('close', (code, signal) => resolve({ code, signal, ...said }))
+  })
+}
+
+/** A broker that runs. */
+export interface RunningBroker {
+  port: number
+  /** `mqtt://127.0.0.1:PORT` */
+  url: string
+  child: ChildProcess
+  /** Everything logged so far. */
+  log: () => string
+  /** Sends a signal and waits for the end. */
+  stop: (signal?: NodeJS.Signals) => Promise<Ending>
+}
+
+/** Starts a broker on a free port; it is killed when the test ends, should it still run. */
+export async function startBroker (test: Test, folder: string, args: readonly string[] = []): Promise<RunningBroker> {
+  const all = [MAIN, '--port', '0', '--data', 'data', ...args]
+  const child = spawn(process.execPath, all, { cwd: folder, stdio: ['ignore', 'inherit', 'pipe'] })
+  const ending = endingOf(child)
+  test.teardown(async () => {
+    child.kill('SIGKILL')
+    await ending
+  })
+  let log = ''
+  const port = await new Promise<number>((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`the broker did not start:\n${log}`)), START_LIMIT_MS)
+    let found: number | undefined
+    child.stderr?.on('data', (text: string) => {
+      log += text
+      found ??= Number(/"port":(\d+),"msg":"Listening/.exec(log)?.[1] ?? NaN) || undefined
+      if (found === undefined || !log.includes('Artemis is ready')) return
+      clearTimeout(timer)
+      resolve(found)
+    })
+    void ending.then(({ code, stderr }) => reject(new Error(`the broker ended with ${code}:\n${stderr}`)), reject)
+  })
+  return {
+    port,
+    url: `mqtt://127.0.0.1:${port}`,
+    child,
+    log: () => log,
+    stop: async (signal = 'SIGTERM') => {
+      child.kill(signal)
+      return await ending
+    }
+  }
+}

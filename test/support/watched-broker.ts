@@ -1,0 +1,81 @@
+// A bare Aedes on a free port of loopback with the detection attached, as a plug-in user would have it.
+
+import { once } from 'node:events'
+import { createServer, type AddressInfo } from 'node:net'
+import { Aedes } from 'aedes'
+import { artemis, type Artemis, type ArtemisOptions } from '../../src/index.js'
+
+/** The parts of the status that tests look at. */
+export interface Status {
+  state: string
+  failure?: string
+  learning?: { phase: string, progress: number, records: number }
+  model?: { detector: string, digest: string, rows: { wire: number, broker: number } }
+  tap: { target: string, state: string, reason?: string, sessions: number, frames: number, droppedByKernel?: number, streams?: { gapBytes: number } }
+  join: Record<string, number>
+  records: { seen: number, scored?: number, own?: number }
+  alerts: { raised: number, open: number }
+  ring: { dropped: number }
+  response: { action: string, expelled: number, refused: number, unobserved: number, bans: number }
+  thread: { restarts: number }
+}
+
+/** A broker that watches itself. */
+export interface WatchedBroker {
+  readonly aedes: Aedes
+  readonly ids: Artemis
+  readonly port: number
+  /** Resolves with the first status that satisfies; rejects with the latest one when it takes too long. */
+  until(satisfies: (status: Status) => boolean, what: string): Promise<Status>
+  /** Safe to call twice. */
+  close(): Promise<void>
+}
+
+/** Far beyond what any state takes on a slow machine; only a fault gets there. */
+const PATIENCE_MS = 60_000
+
+/** Starts it; `options.ports` is filled in. */
+export async function startWatchedBroker (options: ArtemisOptions): Promise<WatchedBroker> {
+  const aedes = await Aedes.createBroker()
+  // Late bound, because the port must be known before the detection starts.
+  const server = createServer(socket => { aedes.handle(socket) })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const ids = artemis(aedes, { ...options, ports: [port] })
+  let closing = false
+  return {
+    aedes,
+    ids,
+    port,
+    until: async (satisfies, what) => await statusUntil(ids, satisfies, what),
+    async close () {
+      if (closing) return
+      closing = true
+      await ids.close()
+      const closed = once(server, 'close')
+      server.close()
+      await new Promise<void>(resolve => { aedes.close(resolve) })
+      await closed
+    }
+  }
+}
+
+async function statusUntil (ids: Artemis, satisfies: (status: Status) => boolean, what: string): Promise<Status> {
+  return await new Promise((resolve, reject) => {
+    const check = (status: object): void => {
+      if (!satisfies(status as Status)) return
+      stop()
+      resolve(status as Status)
+    }
+    const deadline = setTimeout(() => {
+      stop()
+      reject(new Error(`waited in vain for ${what}; the status is ${JSON.stringify(ids.status())}`))
+    }, PATIENCE_MS)
+    function stop (): void {
+      clearTimeout(deadline)
+      ids.off('status', check)
+    }
+    ids.on('status', check)
+  })
+}
