@@ -1,9 +1,10 @@
 // The Aedes broker, set up to survive hostile clients and its own restarts.
 
-import { Aedes, type PublishPacket } from 'aedes'
+import type { Aedes, PublishPacket } from 'aedes'
 import type { Logger } from 'pino'
 import type { Settings } from './config/schema.js'
 import { harden } from './hardening.js'
+import { OrderedAedes } from './ordered-aedes.js'
 import type { Store } from './persistence.js'
 
 /** Sessions and delayed wills that are kept for clients which are away (MQTT 5); further ones end at once. */
@@ -11,7 +12,7 @@ const MAX_PENDING_SESSIONS = 10_000
 
 /** Makes the broker on a store; it has listened to nobody yet. */
 export async function openAedes (store: Store, { limits }: Settings, log: Logger): Promise<Aedes> {
-  const aedes = new Aedes({
+  const aedes = new OrderedAedes({
     id: store.brokerId,
     persistence: store.persistence,
     maximumPacketSize: limits.packetSize,

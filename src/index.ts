@@ -146,9 +146,9 @@ export class Artemis extends EventEmitter<ArtemisEvents> {
     const { state, tap, learning, alerts, response } = status as Record<string, object>
     const digest = JSON.stringify([state, tap, learning, alerts, response].map(summaryOf))
     const now = performance.now()
-    if (digest === this.published.digest && now - this.published.atMs < STATUS_INTERVAL_MS) return
-    this.published = { digest, atMs: now }
-    this.topic.status(status)
+    const isNews = digest !== this.published.digest || now - this.published.atMs >= STATUS_INTERVAL_MS
+    if (isNews) this.published = { digest, atMs: now }
+    this.topic.status(status, isNews)
   }
 
   private log (level: 'info' | 'warn' | 'error', message: string, details: object = {}): void {

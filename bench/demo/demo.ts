@@ -25,7 +25,7 @@ interface Status {
   state: string
   learning?: { progress: number, phase: string }
   tap: { state: string, target: string }
-  join: { framesJoined: number, framesUnjoined: number, mismatches: number }
+  join: { framesJoined: number, framesUnjoined: number, framesUnread: number, mismatches: number }
   records: { seen: number }
   response: { expelled: number }
 }
@@ -62,12 +62,12 @@ async function run (): Promise<void> {
   const before = await news.now()
   const begun = performance.now()
   const attack = await runAttacker(broker.port)
+  if (process.env.DEBUG !== undefined) say(JSON.stringify(await news.now()))
   const alert = await Promise.race([news.clientAlert, sleep(CALM_MS)])
   if (alert !== undefined) process.stdout.write(`${alert}\n`)
-  const after = await news.now()
-  const seconds = (performance.now() - begun) / 1_000
   await sleep(CALM_MS)
   const last = await news.now()
+  const seconds = (performance.now() - begun) / 1_000
   const figures = await home.stop()
 
   const joined = last.join.framesJoined
@@ -78,8 +78,8 @@ async function run (): Promise<void> {
     : `The attacker was thrown out ${attack.thrownOutAfterMs.toFixed(0)} ms and ${attack.sent} packets after its first publish; its next attempt was ${attack.refusedAgain ? 'refused' : 'let in'}.`)
   say(`Others thrown out: ${figures.thrownOut.length === 0 ? 'none' : figures.thrownOut.join(', ')} (of ${figures.clients} clients; connections closed by the broker: ${last.response.expelled}).`)
   say(`Benign messages: ${figures.sent} sent, ${figures.received} received${figures.lostOn.length === 0 ? ', none lost' : `; lost on ${figures.lostOn.join(', ')}`}.`)
-  say(`Join: ${joined} of ${carrying} frames with MQTT (${(100 * joined / carrying).toFixed(2)} %), ${last.join.mismatches} mismatches.`)
-  say(`Records: ${last.records.seen}; ${((after.records.seen - before.records.seen) / seconds).toFixed(0)} a second around the attack.`)
+  say(`Join: ${joined} of ${carrying} frames with MQTT (${(100 * joined / carrying).toFixed(2)} %), ${last.join.framesUnread} more that the broker never read, ${last.join.mismatches} mismatches.`)
+  say(`Records: ${last.records.seen}; ${((last.records.seen - before.records.seen) / seconds).toFixed(0)} a second during and after the attack.`)
 
   const good = attack.thrownOutAfterMs !== null && figures.thrownOut.length === 0 && last.response.expelled === 1 && figures.received >= figures.sent && figures.lostOn.length === 0
   await end(good ? 0 : 1, good ? 'The attacker is out, nobody else is, nothing was lost.' : 'NOT as it should be.')

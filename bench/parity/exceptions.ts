@@ -41,6 +41,11 @@ export const EXCEPTIONS: readonly ListedException[] = [
     applies: ({ columns, own }) => own !== null && own.doubts.incomplete && isMqttOnly(columns)
   },
   {
+    name: 'cut by the snap length',
+    reason: 'tshark does not put segments together whose bytes were not all captured, and takes later ones for the beginning of a packet; here a packet of known length is stepped over.',
+    applies: ({ columns, own }) => own !== null && own.doubts.cut && isMqttOnly(columns)
+  },
+  {
     name: 'split remaining length',
     reason: 'Where a segment ends within the remaining length of a packet, tshark misreads it and the rest of the connection.',
     applies: ({ columns, own }) => own !== null && own.doubts.splitLength && isMqttOnly(columns)
@@ -51,14 +56,29 @@ export const EXCEPTIONS: readonly ListedException[] = [
     applies: ({ columns, own }) => own !== null && own.doubts.malformed && isMqttOnly(columns)
   },
   {
+    name: 'TLS',
+    reason: 'A stream that opens with a TLS record has no MQTT columns; tshark was told to read its port as MQTT.',
+    applies: ({ columns, own }) => own !== null && own.join === 'none' && isMqttOnly(columns)
+  },
+  {
     name: 'no PDU size',
     reason: 'Where an early segment is put together with the one before it, tshark shows the packet and its length, but at times no tcp.pdu.size.',
     applies: ({ columns, expected }) => isOnly(columns, 'tcp_pdu_size') && expected.get('tcp_pdu_size') === '' && expected.get('mqtt_len') !== ''
   },
   {
-    name: 'tunnel',
-    reason: 'TCP inside another IP packet is not looked at.',
-    applies: ({ reference, own }) => own === null && reference.ipLayers > 1
+    name: 'tunnel or ICMP',
+    reason: 'TCP inside another IP packet or quoted in an ICMP error is not a frame of the stream.',
+    applies: ({ reference, own }) => own === null && (reference.ipLayers > 1 || reference.layers.has('icmp') || reference.layers.has('icmpv6'))
+  },
+  {
+    name: 'broken TCP header',
+    reason: 'A TCP header that is cut off, or whose length contradicts the segment, is dropped by every receiver and is no record.',
+    applies: ({ reference, own }) => own === null && !(reference.fields.has('tcp.time_delta') && reference.fields.has('tcp.len'))
+  },
+  {
+    name: 'IPv4-mapped address',
+    reason: 'An IPv4-mapped IPv6 address is written as IPv4, so that one client has one name.',
+    applies: ({ columns, own, expected }) => own !== null && columns.every(name => expected.get(name)?.startsWith('::ffff:') === true)
   }
 ]
 

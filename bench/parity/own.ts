@@ -8,12 +8,14 @@ import { TcpStreams } from '../../src/decode/tcp-streams.js'
 import { extractFeatures } from '../../src/features/extractor.js'
 import type { FeatureValues } from '../../src/features/schema.js'
 import { DecodedJoin } from '../../src/join/decoded.js'
-import type { Direction, StreamFrame, TcpStream } from '../../src/types.js'
+import type { Direction, JoinKind, StreamFrame, TcpStream } from '../../src/types.js'
 
 /** What may throw tshark off in one direction of a stream; filled while the capture is read. */
 export interface Doubts {
   /** Bytes were missing, or the capture began in mid-stream. */
   incomplete: boolean
+  /** The snap length cut bytes off. */
+  cut: boolean
   /** A segment ended within the remaining length of a packet. */
   splitLength: boolean
   /** A remaining length of five bytes. */
@@ -24,10 +26,12 @@ export interface Doubts {
 export interface OwnRecord {
   frame: number
   values: FeatureValues
+  /** `none` in a stream that opened with TLS. */
+  join: JoinKind
   doubts: Doubts
 }
 
-/** Reads a capture as `artemis extract` does, and says which file fault ended it. */
+/** Reads a capture as `artemis extract` does. Throws an `OperatorError` where the file is not sound, after what was. */
 export async function * ownRecords (file: string, ports: readonly number[]): AsyncGenerator<OwnRecord> {
   const watched = new Set(ports)
   const tcp = new TcpDecoder(watched)
@@ -40,8 +44,8 @@ export async function * ownRecords (file: string, ports: readonly number[]): Asy
     const frame = tcp.decode(captured, ++frames)
     if (frame === null) return
     const streamFrame = streams.push(frame)
-    const { packet } = join.push(streamFrame)
-    records.push({ frame: frames, values: extractFeatures(streamFrame, packet), doubts: doubts.follow(streamFrame) })
+    const { join: kind, packet } = join.push(streamFrame)
+    records.push({ frame: frames, values: extractFeatures(streamFrame, packet), join: kind, doubts: doubts.follow(streamFrame) })
   })
   for await (const chunk of gunzipped(createReadStream(file))) {
     decoder.push(chunk)
@@ -58,7 +62,7 @@ interface Followed extends Doubts {
 class DoubtKeeper {
   readonly #streams = new WeakMap<TcpStream, Record<Direction, Followed>>()
 
-  follow ({ stream, direction, chunks }: StreamFrame): Doubts {
+  follow ({ stream, direction, chunks, frame }: StreamFrame): Doubts {
     let both = this.#streams.get(stream)
     if (both === undefined) {
       both = { in: followed(), out: followed() }
@@ -66,8 +70,10 @@ class DoubtKeeper {
     }
     const doubts = both[direction]
     const { walker } = doubts
+    const isCut = frame.payload.length < frame.payloadLength
+    if (isCut) doubts.cut = true
     for (const { bytes, length } of chunks) {
-      if (bytes === null || !stream.synced[direction]) doubts.incomplete = true
+      if (!stream.synced[direction] || (bytes === null && !isCut)) doubts.incomplete = true
       if (bytes === null) walker.skip(length)
       else walker.push(bytes, () => undefined)
     }
@@ -79,5 +85,5 @@ class DoubtKeeper {
 
 function followed (): Followed {
   const walker = new MqttWalker({ topicCapBytes: 0, payloadCapBytes: 0, session: { version: 0 } })
-  return { walker, incomplete: false, splitLength: false, malformed: false }
+  return { walker, incomplete: false, cut: false, splitLength: false, malformed: false }
 }

@@ -9,8 +9,8 @@ export interface ReferenceFrame {
   fields: ReadonlyMap<string, string>
   /** How many IP layers there are: more than one in a tunnel. */
   ipLayers: number
-  /** Whether there is an MQTT layer. */
-  hasMqtt: boolean
+  /** Names of the layers at the top level. */
+  layers: ReadonlySet<string>
 }
 
 /** IANA's port for MQTT over TLS, which tshark must not be told to read as plain MQTT. */
@@ -77,7 +77,7 @@ class PacketReader {
       number: Number(this.#fields.get('frame.number')),
       fields: this.#fields,
       ipLayers: this.#ipLayers,
-      hasMqtt: this.#layers.has('mqtt')
+      layers: this.#layers
     }
   }
 

@@ -5,16 +5,20 @@ import { RULES, type Baseline, type RuleName } from './rules.js'
 import { DEFAULT_SMOOTHING, Smoothing, type SmoothingSettings } from './smoothing.js'
 import { GATEWAY, type Share } from './subjects.js'
 
-/** Clients with fewer records say nothing about what is usual for a client. */
-const TELLING_RECORDS = 20
+/** Clients with fewer packets say nothing about what is usual for a client. */
+const TELLING_PACKETS = 20
 /** How far beyond the most abnormal benign figure a limit is set: a share of its height above normal, and a floor. */
 const MARGIN = { jump: { share: 0.25, floor: 0.02 }, level: { share: 0.25, floor: 0.02 }, cusum: { share: 1, floor: 3 } }
-/** How far above the most abnormal benign client's mean a record may be without its sum growing. */
+/** How far above the most abnormal benign client's mean a packet may be without the sum growing. */
 const REFERENCE_SLACK = 0.02
 
 interface Mean {
   total: number
   count: number
+}
+
+function meanOf ({ total, count }: Mean): number {
+  return count === 0 ? 0 : total / count
 }
 
 /**
@@ -23,7 +27,8 @@ interface Mean {
  * Further benign traffic may follow with `rehearse` alone.
  */
 export class Calibration {
-  private readonly all: Mean = { total: 0, count: 0 }
+  private readonly records: Mean = { total: 0, count: 0 }
+  private readonly packets: Mean = { total: 0, count: 0 }
   private readonly clients = new Map<string, Mean>()
   private rehearsal: { smoothing: Smoothing, baselines: Baselines, highest: Record<'gateway' | 'client', Record<RuleName, number>> } | undefined
 
@@ -31,10 +36,9 @@ export class Calibration {
 
   /** First pass: what is usual. */
   observe (shares: ReadonlyMap<string, Share>): void {
-    for (const [key, { total, count }] of shares) {
-      const mean = key === GATEWAY ? this.all : this.meanOf(key)
-      mean.total += total
-      mean.count += count
+    for (const [key, { total, count, packetTotal, packets }] of shares) {
+      if (key === GATEWAY) add(this.records, total, count)
+      add(key === GATEWAY ? this.packets : this.clientMean(key), packetTotal, packets)
     }
   }
 
@@ -58,12 +62,13 @@ export class Calibration {
   }
 
   private startRehearsal (): NonNullable<Calibration['rehearsal']> {
-    const mean = this.all.count === 0 ? 0 : this.all.total / this.all.count
-    const means = [...this.clients.values()].filter(({ count }) => count >= TELLING_RECORDS).map(({ total, count }) => total / count)
+    const mean = meanOf(this.records)
+    const usual = meanOf(this.packets)
+    const means = [...this.clients.values()].filter(({ count }) => count >= TELLING_PACKETS).map(meanOf)
     const unlimited = { jump: Infinity, level: Infinity, cusum: Infinity }
     const baselines = {
-      gateway: { mean, reference: mean + REFERENCE_SLACK, limits: unlimited },
-      client: { mean, reference: Math.max(mean, ...means) + REFERENCE_SLACK, limits: unlimited }
+      gateway: { mean, reference: usual + REFERENCE_SLACK, limits: unlimited },
+      client: { mean, reference: Math.max(usual, ...means) + REFERENCE_SLACK, limits: unlimited }
     }
     return {
       smoothing: new Smoothing(baselines, this.settings),
@@ -72,7 +77,7 @@ export class Calibration {
     }
   }
 
-  private meanOf (key: string): Mean {
+  private clientMean (key: string): Mean {
     let mean = this.clients.get(key)
     if (mean === undefined) {
       mean = { total: 0, count: 0 }
@@ -86,4 +91,9 @@ function limitsFrom ({ mean }: Baseline, highest: Record<RuleName, number>): Rec
   const limit = (rule: RuleName, normal: number): number =>
     highest[rule] + MARGIN[rule].share * (highest[rule] - normal) + MARGIN[rule].floor
   return { jump: limit('jump', 0), level: limit('level', mean), cusum: limit('cusum', 0) }
+}
+
+function add (mean: Mean, total: number, count: number): void {
+  mean.total += total
+  mean.count += count
 }

@@ -1,11 +1,12 @@
 // The three rules by which a subject's outlier probabilities become an alert, and how their limits are learnt.
 
 import { Ewma } from './ewma.js'
+import type { Share } from './subjects.js'
 
 /**
  * `jump`: the paper's rule, the moving average rises by more than it ever did on benign traffic.
- * `level`: it stands higher than it ever did. `cusum`: single records exceed what is usual again and
- * again (Page 1954); it sees the attack that rises slowly or simply stays.
+ * `level`: it stands higher than it ever did. `cusum`: packets exceed what is usual again and again
+ * (Page 1954); it sees the attack that rises slowly or simply stays.
  */
 export type RuleName = 'jump' | 'level' | 'cusum'
 
@@ -16,7 +17,7 @@ export const RULES: readonly RuleName[] = Object.freeze(['jump', 'level', 'cusum
 export interface Baseline {
   /** Mean outlier probability: where every moving average begins. */
   mean: number
-  /** What a record may have without the sum growing. */
+  /** What a packet may have without the sum growing. */
   reference: number
   /** Limit of each rule. */
   limits: Record<RuleName, number>
@@ -52,17 +53,12 @@ export class SubjectState {
     return this.ewma.current
   }
 
-  /**
-   * Takes one batch.
-   *
-   * @param total sum of the outlier probabilities
-   * @param count how many they are, at least 1
-   */
-  update (total: number, count: number): Figures {
+  /** Takes the subject's share of one batch: at least one record. */
+  update ({ total, count, packetTotal, packets }: Omit<Share, 'worst' | 'worstProbability' | 'connections'>): Figures {
     const jump = this.ewma.update(total / count)
     // Capped, so that a long attack does not keep its alert alive for as long again.
     const cap = 2 * this.baseline.limits.cusum
-    this.sum = Math.min(cap, Math.max(0, this.sum + total - count * this.baseline.reference))
+    this.sum = Math.min(cap, Math.max(0, this.sum + packetTotal - packets * this.baseline.reference))
     return {
       average: total / count,
       previous: this.ewma.previous,

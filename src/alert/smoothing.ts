@@ -8,14 +8,14 @@ import { GATEWAY, mergeShares, type Share } from './subjects.js'
 export interface SmoothingSettings {
   /** W0 of equation 1. */
   weight: number
-  /** A client's records are gathered until there are so many: a mean over one or two says nothing. */
-  minimumClientRecords: number
+  /** A client's records are gathered until they carry so many packets: a mean over one or two says nothing. */
+  minimumClientPackets: number
   /** Clients kept; the one heard of longest ago goes first. */
   clientCap: number
 }
 
 /** The defaults; W0 is the paper's. */
-export const DEFAULT_SMOOTHING: SmoothingSettings = Object.freeze({ weight: 0.4, minimumClientRecords: 10, clientCap: 10_000 })
+export const DEFAULT_SMOOTHING: SmoothingSettings = Object.freeze({ weight: 0.4, minimumClientPackets: 10, clientCap: 10_000 })
 
 interface Entry {
   state: SubjectState
@@ -46,17 +46,17 @@ export class Smoothing {
   update (shares: ReadonlyMap<string, Share>, onFigures: (key: string, share: Share, figures: Figures, baseline: Baseline) => void): void {
     for (const [key, share] of shares) {
       if (key === GATEWAY) {
-        onFigures(key, share, this.gateway.update(share.total, share.count), this.baselines.gateway)
+        onFigures(key, share, this.gateway.update(share), this.baselines.gateway)
         continue
       }
       const entry = this.entryOf(key)
       const gathered = entry.waiting === null ? share : mergeShares(entry.waiting, share)
-      if (gathered.count < this.settings.minimumClientRecords) {
+      if (gathered.packets < this.settings.minimumClientPackets) {
         entry.waiting = gathered
         continue
       }
       entry.waiting = null
-      onFigures(key, gathered, entry.state.update(gathered.total, gathered.count), this.baselines.client)
+      onFigures(key, gathered, entry.state.update(gathered), this.baselines.client)
     }
   }
 

@@ -4,9 +4,15 @@ import type { Peer, TrafficRecord } from '../record.js'
 
 /** A scored batch, as one subject had part in it. */
 export interface Share {
-  /** Sum of the outlier probabilities. */
+  /** Sum of the records' outlier probabilities, and how many they are. */
   total: number
   count: number
+  /**
+   * The same with each record counted once for each control packet that it carries, at least once:
+   * a flood packs many packets into one frame.
+   */
+  packetTotal: number
+  packets: number
   /** The record with the highest probability. */
   worst: TrafficRecord
   worstProbability: number
@@ -44,11 +50,14 @@ export function sharesOf (records: readonly TrafficRecord[], probabilities: Arra
 function add (shares: Map<string, Share>, key: string, record: TrafficRecord, probability: number): void {
   let share = shares.get(key)
   if (share === undefined) {
-    share = { total: 0, count: 0, worst: record, worstProbability: -1, connections: new Set() }
+    share = { total: 0, count: 0, packetTotal: 0, packets: 0, worst: record, worstProbability: -1, connections: new Set() }
     shares.set(key, share)
   }
+  const packets = Math.max(1, record.packets)
   share.total += probability
   share.count++
+  share.packetTotal += probability * packets
+  share.packets += packets
   if (probability > share.worstProbability) {
     share.worst = record
     share.worstProbability = probability
@@ -62,6 +71,8 @@ export function mergeShares (earlier: Share, later: Share): Share {
   return {
     total: earlier.total + later.total,
     count: earlier.count + later.count,
+    packetTotal: earlier.packetTotal + later.packetTotal,
+    packets: earlier.packets + later.packets,
     worst: worse.worst,
     worstProbability: worse.worstProbability,
     connections: new Set([...earlier.connections, ...later.connections])

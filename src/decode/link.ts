@@ -18,6 +18,10 @@ const ETHERTYPE_IPV6 = 0x86dd
 /** Tags of 802.1Q, 802.1ad (QinQ) and the two that vendors used before it. */
 const VLAN_ETHERTYPES: ReadonlySet<number> = new Set([0x8100, 0x88a8, 0x9100, 0x9200])
 const VLAN_TAG_LENGTH = 4
+/** Below this an ethertype is a length, and LLC follows (IEEE 802.3, clause 3.2.6). */
+const SMALLEST_ETHERTYPE = 0x0600
+/** LLC and SNAP headers in front of an ethertype (RFC 1042). */
+const SNAP = Buffer.from([0xaa, 0xaa, 3, 0, 0, 0])
 
 /** AF_INET is 2 everywhere; AF_INET6 differs between Linux, the BSDs and macOS. */
 const FAMILY_IPV4 = 2
@@ -58,6 +62,11 @@ function ofEthertype (bytes: Buffer, ethertype: number, next: number): number {
     if (bytes.length < offset + VLAN_TAG_LENGTH) return NO_IP
     type = bytes.readUInt16BE(offset + 2)
     offset += VLAN_TAG_LENGTH
+  }
+  if (type < SMALLEST_ETHERTYPE && SNAP.equals(bytes.subarray(offset, offset + SNAP.length))) {
+    offset += SNAP.length + 2
+    if (bytes.length < offset) return NO_IP
+    type = bytes.readUInt16BE(offset - 2)
   }
   if (type === ETHERTYPE_IPV4) return ofVersion(bytes, offset, 4)
   if (type === ETHERTYPE_IPV6) return ofVersion(bytes, offset, 6)

@@ -11,6 +11,14 @@ const PACKET = 2
 const SIMPLE_PACKET = 3
 const ENHANCED_PACKET = 6
 
+/**
+ * Blocks that Wireshark numbers as frames, although no network ever carried them: systemd's journal,
+ * Sysdig's events, custom blocks. They are numbered here too, as frames of no link type.
+ */
+const NUMBERED: ReadonlySet<number> = new Set([9, 0x204, 0xbad, 0x4000_0bad])
+const NO_LINK_TYPE = -1
+const NOTHING = Buffer.alloc(0)
+
 const BYTE_ORDER_MAGIC = 0x1a2b3c4d
 const BYTE_ORDER_MAGIC_SWAPPED = 0x4d3c2b1a
 /** Type, length, byte-order magic: what is needed to know the length of a section header. */
@@ -89,6 +97,7 @@ export class PcapngDecoder {
       const type = this.#typeOf(bytes, at)
       const length = this.#lengthOf(bytes, at)
       if (!isRead(type)) {
+        if (NUMBERED.has(type)) this.#deliver(NO_LINK_TYPE, 0, 0, 0, NOTHING)
         const present = Math.min(length, bytes.length - at)
         this.#skipping = length - present
         at += present

@@ -15,9 +15,12 @@ export interface RecordWriter {
 export type RecordFormat = 'csv' | 'ndjson'
 
 const NANOSECONDS_PER_MICROSECOND = 1000
-/** Decimals of a time: at least microseconds, at most the picoseconds of a mean. */
+/** Decimals of a time: of a capture in microseconds, of one in nanoseconds, of a mean. */
 const MICROSECOND_DECIMALS = 6
+const NANOSECOND_DECIMALS = 9
 const PICOSECOND_DECIMALS = 12
+
+const NAMES = FEATURES.map(column => column.name)
 
 /** A writer of `format`; with `manyFiles` each record begins with its file's name. */
 export function recordWriter (format: RecordFormat, manyFiles: boolean): RecordWriter {
@@ -25,14 +28,14 @@ export function recordWriter (format: RecordFormat, manyFiles: boolean): RecordW
 }
 
 function csvWriter (manyFiles: boolean): RecordWriter {
-  const names = ['frame', 'time', ...FEATURES.map(column => column.name)]
+  const first = manyFiles ? ['file', 'frame', 'time'] : ['frame', 'time']
   return {
-    header: `${(manyFiles ? ['file', ...names] : names).join(',')}\n`,
+    header: `${[...first, ...NAMES].join(',')}\n`,
     line (record, file) {
-      let line = manyFiles ? `${quoted(file)},` : ''
-      line += `${record.frame ?? ''},${timeText(record)}`
-      for (const { name } of FEATURES) line += `,${valueText(name, record.features)}`
-      return `${line}\n`
+      // Joined at once: a string that grows by appending is built a second time when it is written.
+      const fields = NAMES.map(name => valueText(name, record.features))
+      const start = `${record.frame ?? ''},${timeText(record)}`
+      return `${manyFiles ? `${quoted(file)},${start}` : start},${fields.join(',')}\n`
     }
   }
 }
@@ -41,10 +44,9 @@ function ndjsonWriter (manyFiles: boolean): RecordWriter {
   return {
     header: '',
     line (record, file) {
-      let line = manyFiles ? `{"file":${JSON.stringify(file)},` : '{'
-      line += `"frame":${record.frame},"time":${timeText(record)}`
-      for (const { name } of FEATURES) line += `,"${name}":${valueJson(name, record.features)}`
-      return `${line}}\n`
+      const fields = NAMES.map(name => `"${name}":${valueJson(name, record.features)}`)
+      const start = `"frame":${record.frame},"time":${timeText(record)}`
+      return `{${manyFiles ? `"file":${JSON.stringify(file)},${start}` : start},${fields.join(',')}}\n`
     }
   }
 }
@@ -71,9 +73,8 @@ function valueJson (name: keyof FeatureValues, values: FeatureValues): string {
 
 /** Six decimals where they say everything, else nine or twelve. */
 function secondsText (seconds: number): string {
-  let text = seconds.toFixed(PICOSECOND_DECIMALS)
-  for (let decimals = PICOSECOND_DECIMALS; decimals > MICROSECOND_DECIMALS && text.endsWith('000'); decimals -= 3) text = text.slice(0, -3)
-  return text
+  if (Math.round(seconds * 1e6) / 1e6 === seconds) return seconds.toFixed(MICROSECOND_DECIMALS)
+  return seconds.toFixed(Math.round(seconds * 1e9) / 1e9 === seconds ? NANOSECOND_DECIMALS : PICOSECOND_DECIMALS)
 }
 
 function hex (bytes: Uint8Array): string {

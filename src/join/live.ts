@@ -38,8 +38,10 @@ const REVIEW_INTERVAL_MS = 250
 export interface JoinCounters {
   /** Frames that carry MQTT bytes and got the broker's word on them. */
   framesJoined: number
-  /** Frames with MQTT bytes that were given up: unknown connection, or bytes that the broker never read. */
+  /** Frames with MQTT bytes that were given up: unknown connection, or the broker did not tell in time. */
   framesUnjoined: number
+  /** Frames that came when the broker had closed the connection: it never read them. */
+  framesUnread: number
   /** Frames of connections that are judged by their packets instead. */
   framesSetAside: number
   /** Packets without a frame, scored as records of their own. */
@@ -88,7 +90,7 @@ interface PendingFrame {
  */
 export class LiveJoin {
   readonly counters: JoinCounters = {
-    framesJoined: 0, framesUnjoined: 0, framesSetAside: 0, packetsAlone: 0, packetsLate: 0, packetsUnseen: 0, mismatches: 0, strays: 0
+    framesJoined: 0, framesUnjoined: 0, framesUnread: 0, framesSetAside: 0, packetsAlone: 0, packetsLate: 0, packetsUnseen: 0, mismatches: 0, strays: 0
   }
 
   private readonly connections = new Map<number, Connection>()
@@ -326,6 +328,7 @@ export class LiveJoin {
     }
     const joined = told && whole
     if (joined) this.counters.framesJoined++
+    else if (connection.closed && queue.watermark <= from) this.counters.framesUnread++
     else this.counters.framesUnjoined++
     const own = packets.length > 0 && packets.every(packet => isOwnPacket(direction, packet))
     this.record(streamFrame, joined ? packets[0] ?? null : null, packets.length, joined ? 'exact' : 'none', own)

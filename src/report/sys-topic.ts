@@ -47,9 +47,14 @@ export class SysTopic {
     this.publish(TOPICS.scores, Buffer.from(JSON.stringify(scores)))
   }
 
-  status (status: object): void {
+  /**
+   * Keeps the status for whoever subscribes.
+   *
+   * @param isNews whether those who have subscribed should hear of it now
+   */
+  status (status: object, isNews = true): void {
     this.latestStatus = Buffer.from(JSON.stringify(status))
-    this.publish(TOPICS.status, this.latestStatus)
+    if (isNews) this.publish(TOPICS.status, this.latestStatus)
   }
 
   /** Gives the status to no new subscriber any more. */

@@ -9,7 +9,7 @@ import { Smoothing, type SmoothingSettings } from '../../src/alert/smoothing.js'
 import { GATEWAY, sharesOf, type Share } from '../../src/alert/subjects.js'
 import { peer, record } from '../support/records.js'
 
-const SETTINGS: SmoothingSettings = { weight: 0.5, minimumClientRecords: 10, clientCap: 100 }
+const SETTINGS: SmoothingSettings = { weight: 0.5, minimumClientPackets: 10, clientCap: 100 }
 const QUIET = peer('quiet', 1)
 const LOUD = peer('loud', 2)
 

@@ -36,10 +36,15 @@ t.test('without a past it is the average itself', async t => {
 
 const BASELINE: Baseline = { mean: 0.1, reference: 0.2, limits: { jump: 0.25, level: 0.5, cusum: 3 } }
 
+/** A batch of records with one packet each, unless there are more. */
+function batch (total: number, count: number, packets = 1): Parameters<SubjectState['update']>[0] {
+  return { total, count, packetTotal: total * packets, packets: count * packets }
+}
+
 t.test('a subject\'s figures after a batch', async t => {
   const state = new SubjectState(BASELINE, 0.4)
   t.equal(state.movingAverage, 0.1)
-  const first = state.update(6, 10)
+  const first = state.update(batch(6, 10))
   near(t, first.average, 0.6)
   near(t, first.previous, 0.1)
   near(t, first.current, 0.4)
@@ -47,14 +52,22 @@ t.test('a subject\'s figures after a batch', async t => {
   near(t, first.values.level, 0.4)
   t.equal(first.values.cusum, 4, '6 - 10 * 0.2')
   t.same(exceeded(first, BASELINE).map(({ rule, limit }) => [rule, limit]), [['jump', 0.25], ['cusum', 3]], 'the paper\'s rule comes first')
-  const second = state.update(9, 10)
+  const second = state.update(batch(9, 10))
   near(t, second.values.level, 0.7)
   t.equal(second.values.cusum, 6, 'no higher than twice its limit, so that an attack\'s end shows')
   t.same(exceeded(second, BASELINE).map(({ rule }) => rule), ['jump', 'level', 'cusum'])
-  const third = state.update(0, 10)
+  const third = state.update(batch(0, 10))
   t.equal(third.values.cusum, 4)
   t.same(exceeded(third, BASELINE).map(({ rule, value }) => [rule, value]), [['cusum', 4]])
-  t.equal(state.update(0, 100).values.cusum, 0, 'and never below nothing')
+  t.equal(state.update(batch(0, 100)).values.cusum, 0, 'and never below nothing')
+})
+
+t.test('a flood packed into few frames counts by its packets', async t => {
+  const state = new SubjectState(BASELINE, 0.4)
+  const { average, values } = state.update(batch(0.6, 2, 40))
+  near(t, average, 0.3, 'equation 1 is about records')
+  t.equal(values.cusum, 6, '24 - 80 * 0.2, capped at twice the limit')
+  t.ok(values.cusum > BASELINE.limits.cusum, 'what two records alone would not reach')
 })
 
 t.test('a limit is exceeded only beyond it', async t => {
@@ -67,7 +80,7 @@ t.test('an attack that rises slowly or simply stays is seen by the rules that do
   const slow = new SubjectState(BASELINE, 0.4)
   const seen = new Set<string>()
   for (let average = 0.1; average < 0.9; average += 0.01) {
-    for (const { rule } of exceeded(slow.update(10 * average, 10), BASELINE)) seen.add(rule)
+    for (const { rule } of exceeded(slow.update(batch(10 * average, 10)), BASELINE)) seen.add(rule)
   }
   t.same([...seen].sort(), ['cusum', 'level'])
 })

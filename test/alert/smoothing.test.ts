@@ -33,11 +33,11 @@ const BASELINES: Baselines = { gateway: { mean: 0, reference: 0, limits: LIMITS 
 
 function share (count: number, probability: number, connection = 1): Share {
   const worst: TrafficRecord = record(0, { peer: peer('a', connection) })
-  return { total: count * probability, count, worst, worstProbability: probability, connections: new Set([connection]) }
+  return { total: count * probability, count, packetTotal: count * probability, packets: count, worst, worstProbability: probability, connections: new Set([connection]) }
 }
 
 t.test('a client\'s records are gathered until they say something', async t => {
-  const smoothing = new Smoothing(BASELINES, { weight: 0.5, minimumClientRecords: 10, clientCap: 100 })
+  const smoothing = new Smoothing(BASELINES, { weight: 0.5, minimumClientPackets: 10, clientCap: 100 })
   const seen: { key: string, share: Share, average: number, current: number }[] = []
   const update = (key: string, part: Share) => {
     smoothing.update(new Map([[key, part]]), (key, share, { average, current }) => { seen.push({ key, share, average, current }) })
@@ -60,7 +60,7 @@ t.test('a client\'s records are gathered until they say something', async t => {
 })
 
 t.test('no more clients are kept than the cap; who was silent longest goes first', async t => {
-  const smoothing = new Smoothing(BASELINES, { weight: 0.5, minimumClientRecords: 1, clientCap: 3 })
+  const smoothing = new Smoothing(BASELINES, { weight: 0.5, minimumClientPackets: 1, clientCap: 3 })
   const previous = (key: string) => {
     let result = NaN
     smoothing.update(new Map([[key, share(1, 1)]]), (_key, _share, figures) => { result = figures.previous })

@@ -85,7 +85,13 @@ t.test('the will of a client that was connected at a kill is published after the
   const will = (name: string) => ({ topic: `gone/${name}`, payload: name, qos: 1 as const, retain: true })
   await connect(t, first.url, { clientId: 'one', will: will('one') })
   const leaves = await connect(t, first.url, { clientId: 'two', will: will('two') })
+  const watcher = await connect(t, first.url, { clientId: 'watcher' })
+  await watcher.subscribeAsync('$SYS/+/disconnect/clients')
+  const gone = messages(watcher, 1)
   await leaves.endAsync()
+  await gone
+  // Stored behind the removal of the will: when it is acknowledged, the will is gone from the disk.
+  await watcher.publishAsync('after', 'x', { qos: 2, retain: true })
   await first.stop('SIGKILL')
 
   const second = await startBroker(t, folder)

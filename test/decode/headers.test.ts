@@ -20,6 +20,7 @@ t.test('every link type finds the same segment', async t => {
     ['Ethernet', 1, ethernetBytes(datagram)],
     ['802.1Q', 1, ethernetBytes(datagram, { tags: [0x8100] })],
     ['QinQ', 1, ethernetBytes(datagram, { tags: [0x88a8, 0x8100] })],
+    ['SNAP', 1, Buffer.concat([Buffer.alloc(12), Buffer.from([0, 53, 0xaa, 0xaa, 3, 0, 0, 0, 8, 0]), datagram])],
     ['Linux cooked', 113, sll],
     ['Linux cooked v2', 276, sll2],
     ['null, little endian', 0, Buffer.concat([Buffer.from([2, 0, 0, 0]), datagram])],

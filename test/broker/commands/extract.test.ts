@@ -6,6 +6,7 @@ import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { text as readText } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
+import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { extractCommand } from '../../../broker/commands/extract.js'
 import { Talk, pcapFile } from '../../decode/craft.js'
@@ -98,6 +99,18 @@ t.test('a capture cut short gives all its whole frames and then the fault', asyn
   const out = join(dir, 'out.csv')
   await t.rejects(parse(join(dir, 'cut.pcap'), join(dir, 'whole.pcap'), '--out', out), { code: 'capture-cut-short', message: /cut\.pcap.*frame 5/ })
   t.equal(readFileSync(out, 'utf8').trimEnd().split('\n').length, 1 + 5 + 6)
+})
+
+t.test('a compressed capture, whole and cut', async t => {
+  const many = new Talk().open()
+  for (let i = 0; i < 500; i++) many.send('in', publish('t', `${i * 7919 % 1000}`))
+  const packed = gzipSync(pcapFile(many.frames))
+  const dir = t.testdir({ 'whole.pcap': packed, 'cut.pcap': packed.subarray(0, packed.length >> 1) })
+  const out = join(dir, 'out.csv')
+  await parse(join(dir, 'whole.pcap'), '--out', out)
+  t.equal(readFileSync(out, 'utf8').trimEnd().split('\n').length, 504)
+  await t.rejects(parse(join(dir, 'cut.pcap'), '--out', out), { code: 'capture-cut-short', message: /cut\.pcap/ })
+  t.ok(readFileSync(out, 'utf8').split('\n').length > 100)
 })
 
 t.test('an output that cannot be', async t => {

@@ -1,0 +1,201 @@
+// The body of one MQTT control packet, field by field, as its bytes come: version, topic, payload.
+import { KeptBytes } from './kept-bytes.js'
+
+/** Control packet types that are looked into [MQTT-2.1.2]. */
+const CONNECT = 1
+const PUBLISH = 3
+const SUBSCRIBE = 8
+const UNSUBSCRIBE = 10
+
+const QOS_FLAGS = 0x06
+const VERSION_5 = 5
+/** A variable byte integer has at most 4 bytes [MQTT-1.5.5-1]. */
+const MAX_VARINT_SHIFT = 21
+
+/** What both directions of a connection share. */
+export interface MqttSession {
+  /** Protocol level of its CONNECT: 3 for MQTT 3.1, 4 for 3.1.1, 5; 0 as long as none was seen, which is read as 4. */
+  version: number
+}
+
+/** What is kept of packets. */
+export interface MqttBodyOptions {
+  /** Bytes kept of a topic. */
+  topicCapBytes: number
+  /** Bytes kept of a payload. */
+  payloadCapBytes: number
+  /** Shared by both directions of a connection. */
+  session: MqttSession
+}
+
+/** The field that is being read. */
+const Field = Object.freeze({
+  ProtocolNameLength: 0,
+  ProtocolName: 1,
+  ProtocolLevel: 2,
+  PacketId: 3,
+  PropertiesLength: 4,
+  Properties: 5,
+  TopicLength: 6,
+  Topic: 7,
+  Payload: 8,
+  /** The remainder of a packet, of which nothing more is wanted. */
+  Rest: 9
+})
+
+/** Reads one body after the other; never more than a body's length in all is to be given to it. */
+export class MqttBody {
+  /** Topic of a PUBLISH or first filter of a SUBSCRIBE or UNSUBSCRIBE, as declared; null where there is none. */
+  topicLength: number | null = null
+  /** Length of a PUBLISH's payload, 0 as long as it is not known. */
+  payloadLength = 0
+
+  readonly #session: MqttSession
+  readonly #topic: KeptBytes
+  readonly #payload: KeptBytes
+  #isPublish = false
+  #hasPacketId = false
+  #hasPayload = false
+  #field: number = Field.Rest
+  /** Bytes of the body that are to come. */
+  #left = 0
+  /** Bytes of the field that are to come. */
+  #wanted = 0
+  /** The number that the field holds, as far as it was read. */
+  #number = 0
+  #shift = 0
+
+  constructor (options: MqttBodyOptions) {
+    this.#session = options.session
+    this.#topic = new KeptBytes(options.topicCapBytes)
+    this.#payload = new KeptBytes(options.payloadCapBytes)
+  }
+
+  /** The topic's bytes as far as they were kept. */
+  get topic (): Uint8Array | null { return this.topicLength === null ? null : this.#topic.bytes }
+
+  /** The payload's bytes as far as they were kept; null where there is no payload or part of it was never seen. */
+  get payload (): Uint8Array | null { return this.#hasPayload ? this.#payload.bytes : null }
+
+  /** Begins the body of `length` bytes of a packet with this first byte. */
+  begin (header: number, length: number): void {
+    this.topicLength = null
+    this.payloadLength = 0
+    this.#hasPayload = false
+    this.#left = length
+    const type = header >> 4
+    this.#isPublish = type === PUBLISH
+    this.#hasPacketId = (header & QOS_FLAGS) !== 0
+    if (type === PUBLISH) this.#expect(Field.TopicLength, 2)
+    else if (type === CONNECT) this.#expect(Field.ProtocolNameLength, 2)
+    else if (type === SUBSCRIBE || type === UNSUBSCRIBE) this.#expect(Field.PacketId, 2)
+    else this.#expect(Field.Rest, Infinity)
+  }
+
+  /** Takes the body's next bytes, from `from` to `to` of `bytes`. */
+  read (bytes: Uint8Array, from: number, to: number): void {
+    for (let at = from; at < to;) at = this.#readField(bytes, at, to)
+  }
+
+  /** Steps over bytes of the body that nobody saw. */
+  skip (length: number): void {
+    for (let left = length; left > 0;) {
+      if (this.#isNumber()) {
+        // A length that nobody saw: only the packet's own end is still known.
+        this.#expect(Field.Rest, Infinity)
+        continue
+      }
+      if (this.#field === Field.Topic) this.#topic.skip()
+      else if (this.#field === Field.Payload) this.#payload.skip()
+      const step = Math.min(left, this.#wanted)
+      left -= step
+      this.#take(step)
+    }
+  }
+
+  /** Copies what are views of bytes that are about to change. */
+  own (): void {
+    if (this.topicLength !== null) this.#topic.own()
+    if (this.#hasPayload) this.#payload.own()
+  }
+
+  #isNumber (): boolean {
+    return this.#field === Field.TopicLength || this.#field === Field.PropertiesLength ||
+      this.#field === Field.ProtocolNameLength || this.#field === Field.ProtocolLevel
+  }
+
+  /** Reads from `at`, not beyond `to`, within one field; gives where it stopped. */
+  #readField (bytes: Uint8Array, at: number, to: number): number {
+    if (this.#isNumber()) {
+      if (this.#field === Field.PropertiesLength) this.#readVarint(bytes[at]!)
+      else this.#number = this.#number * 256 + bytes[at]!
+      this.#take(1)
+      return at + 1
+    }
+    const end = Math.min(to, at + this.#wanted)
+    if (this.#field === Field.Topic) this.#topic.add(bytes, at, end)
+    else if (this.#field === Field.Payload) this.#payload.add(bytes, at, end)
+    this.#take(end - at)
+    return end
+  }
+
+  /** One more byte is wanted as long as the highest bit says so. */
+  #readVarint (byte: number): void {
+    this.#number += (byte & 0x7f) << this.#shift
+    if ((byte & 0x80) === 0) return
+    if (this.#shift === MAX_VARINT_SHIFT) return this.#expect(Field.Rest, Infinity)
+    this.#shift += 7
+    this.#wanted++
+  }
+
+  #expect (field: number, wanted: number): void {
+    this.#field = field
+    this.#wanted = wanted
+    this.#number = 0
+    this.#shift = 0
+  }
+
+  /** `count` bytes of the field were read: goes on to the next one that wants bytes. */
+  #take (count: number): void {
+    this.#left -= count
+    this.#wanted -= count
+    while (this.#wanted === 0 && this.#field < Field.Payload) this.#next(this.#number)
+  }
+
+  #next (number: number): void {
+    switch (this.#field) {
+      case Field.ProtocolNameLength: return this.#expect(Field.ProtocolName, number)
+      case Field.ProtocolName: return this.#expect(Field.ProtocolLevel, 1)
+      case Field.ProtocolLevel:
+        this.#session.version = number
+        return this.#expect(Field.Rest, Infinity)
+      case Field.PacketId: return this.#expectProperties()
+      case Field.PropertiesLength: return this.#expect(Field.Properties, number)
+      case Field.Properties: return this.#expectAfterProperties()
+      case Field.TopicLength:
+        this.topicLength = number
+        this.#topic.begin(number)
+        return this.#expect(Field.Topic, number)
+      default: return this.#expectAfterTopic()
+    }
+  }
+
+  #expectAfterTopic (): void {
+    if (!this.#isPublish) this.#expect(Field.Rest, Infinity)
+    else if (this.#hasPacketId) this.#expect(Field.PacketId, 2)
+    else this.#expectProperties()
+  }
+
+  #expectProperties (): void {
+    if (this.#session.version === VERSION_5) this.#expect(Field.PropertiesLength, 1)
+    else this.#expectAfterProperties()
+  }
+
+  #expectAfterProperties (): void {
+    if (!this.#isPublish) return this.#expect(Field.TopicLength, 2)
+    this.#hasPayload = true
+    this.payloadLength = this.#left
+    this.#payload.begin(this.#left)
+    this.#expect(Field.Payload, this.#left)
+  }
+}
