@@ -47,13 +47,17 @@ async function stop (): Promise<void> {
   for (const timer of timers) clearInterval(timer)
   clearTimeout(draining)
   await detection.stop()
-  report()
-  port.close()
 }
 
 port.on('message', (message: ToDetection) => {
-  if (message.type === 'stop') void stop()
-  else draining ??= setTimeout(drain, DRAIN_INTERVAL_MS)
+  if (message.type === 'stop') {
+    void stop().then(() => {
+      report()
+      port.close()
+    })
+  } else {
+    draining ??= setTimeout(drain, DRAIN_INTERVAL_MS)
+  }
 })
 
 try {
@@ -64,5 +68,7 @@ try {
   if (!(error instanceof OperatorError)) throw error
   const { code, message, remedy } = error
   tell({ type: 'refused', code, message, ...remedy !== undefined && { remedy } })
+  // No report after it: why there is no detection must stay in the status.
   await stop()
+  port.close()
 }

@@ -33,7 +33,8 @@ export class PairEnd extends Duplex implements SocketAddresses {
     const resume = other?.resume_
     if (other === undefined || resume === undefined) return
     other.resume_ = undefined
-    resume()
+    // Not at once: no socket brings more while it is being read, and Aedes relies on that.
+    setImmediate(resume)
   }
 
   override _write (chunk: Buffer, _encoding: BufferEncoding, callback: () => void): void {
