@@ -1,4 +1,4 @@
-// An Aedes that hands messages on in the order in which it took them, and so loses none.
+// An Aedes that hands messages on in the order in which it took them.
 
 import { Aedes, type AedesOptions } from 'aedes'
 
@@ -17,9 +17,8 @@ interface AedesInternals {
 }
 
 /**
- * Aedes numbers a message when it takes it and emits it when the store has it, which takes longer for
- * some than for others. A subscriber that gets a later number first takes the earlier one for a
- * duplicate and drops it; and topics lose their order [MQTT-4.6.0-6]. Here a message is numbered only
+ * Aedes emits a message when the store has it, which takes longer for some than for others: a retained
+ * message is overtaken by the next one of its topic [MQTT-4.6.0-6]. Here a message begins its way only
  * when the one before it has been emitted. Nobody waits for subscribers: only for the store. What
  * waits is bounded, because Aedes reads no more from a client whose messages are not through.
  */
@@ -29,8 +28,8 @@ export class OrderedAedes extends Aedes {
   private storing: Incoming | undefined
   private isDraining = false
 
-  constructor (options: AedesOptions & { persistence: object }) {
-    super({ ...options, persistence: inOrder(options.persistence) })
+  constructor (options: AedesOptions) {
+    super(options)
     const { mq } = this as unknown as AedesInternals
     const emit = mq.emit.bind(mq)
     mq.emit = (packet, done) => {
@@ -69,25 +68,4 @@ export class OrderedAedes extends Aedes {
       }
     })
   }
-}
-
-/** What a message of QoS 2 goes through before Aedes publishes it. */
-const BEFORE_PUBLISH: ReadonlySet<PropertyKey> = new Set(['incomingGetPacket', 'incomingStorePacket'])
-
-/** The same store, answering each client in the order in which it was asked: a thread pool does not. */
-function inOrder (persistence: object): object {
-  const latest = new WeakMap<object, Promise<unknown>>()
-  return new Proxy(persistence, {
-    get (target, name) {
-      const member: unknown = Reflect.get(target, name, target)
-      if (typeof member !== 'function' || !BEFORE_PUBLISH.has(name)) return member
-      return async (client: object, ...rest: unknown[]): Promise<unknown> => {
-        const before = latest.get(client)
-        const answer = Reflect.apply(member, target, [client, ...rest]) as Promise<unknown>
-        latest.set(client, Promise.allSettled([before, answer]))
-        await before
-        return await answer
-      }
-    }
-  })
 }

@@ -4,7 +4,9 @@ import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import t from 'tap'
 import type { Aedes } from 'aedes'
-import { OrderedAedes } from '../../broker/ordered-aedes.js'
+import { pino } from 'pino'
+import { openAedes } from '../../broker/aedes.js'
+import { readSettings } from '../../broker/config/settings.js'
 import { openStore } from '../../broker/persistence.js'
 import { connectClient, endClient } from '../support/clients.js'
 
@@ -13,7 +15,6 @@ const MESSAGES = 200
 
 /** What a subscriber to everything gets of messages that need the store and messages that do not, in a burst. */
 async function burst (aedes: Aedes): Promise<Map<string, number[]>> {
-  await aedes.listen()
   const server = createServer(socket => { aedes.handle(socket) }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
@@ -42,37 +43,12 @@ async function burst (aedes: Aedes): Promise<Map<string, number[]>> {
 }
 
 t.test('every message arrives once and in order', async t => {
-  const store = await openStore(t.testdir())
-  const received = await burst(new OrderedAedes({ id: store.brokerId, persistence: store.persistence }))
+  const folder = t.testdir()
+  const store = await openStore(folder)
+  const received = await burst(await openAedes(store, readSettings({}, folder).settings, pino({ level: 'silent' })))
   const all = Array.from({ length: MESSAGES }, (_, n) => n)
   t.equal(received.size, CLIENTS)
   for (const [topic, numbers] of received) t.strictSame(numbers, all, topic)
-  await store.settle()
-  await store.close()
-})
-
-t.test('a message that cannot be stored fails alone', async t => {
-  const store = await openStore(t.testdir())
-  const failing = new Proxy(store.persistence, {
-    get (target, name) {
-      const member: unknown = Reflect.get(target, name, target)
-      if (name !== 'storeRetained') return member
-      return async (packet: { topic: string }) => {
-        if (packet.topic === 'bad') throw new Error('the disk is full')
-        await Reflect.apply(member as (packet: object) => Promise<void>, target, [packet])
-      }
-    }
-  })
-  const aedes = new OrderedAedes({ persistence: failing })
-  await aedes.listen()
-  const publish = async (topic: string): Promise<Error | undefined> => await new Promise(resolve => {
-    aedes.publish({ cmd: 'publish', topic, payload: 'x', qos: 0, retain: true, dup: false }, error => { resolve(error) })
-  })
-  const [good, bad, alsoGood] = await Promise.all([publish('good'), publish('bad'), publish('also-good')])
-  t.notOk(good)
-  t.match(bad, { message: 'the disk is full' })
-  t.notOk(alsoGood)
-  await new Promise<void>(resolve => { aedes.close(resolve) })
   await store.settle()
   await store.close()
 })
