@@ -62,7 +62,6 @@ async function run (): Promise<void> {
   const before = await news.now()
   const begun = performance.now()
   const attack = await runAttacker(broker.port)
-  if (process.env.DEBUG !== undefined) say(JSON.stringify(await news.now()))
   const alert = await Promise.race([news.clientAlert, sleep(CALM_MS)])
   if (alert !== undefined) process.stdout.write(`${alert}\n`)
   await sleep(CALM_MS)
