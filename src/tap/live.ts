@@ -43,6 +43,7 @@ export class LiveTap {
   private tcp: TcpDecoder | undefined
   private streams: TcpStreams | undefined
   private frames = 0
+  private stopped = false
 
   constructor (
     private readonly settings: LiveTapSettings,
@@ -68,11 +69,13 @@ export class LiveTap {
       const remedy = obstacle?.remedy
       this.listener.onLog(obstacle === undefined ? 'info' : 'warn', decision, { ...remedy !== undefined && { remedy } })
     }
-    if (target.kind !== 'none') this.supervise(target)
+    // Deciding takes a while, in which it may be over already.
+    if (target.kind !== 'none' && !this.stopped) this.supervise(target)
   }
 
   /** Ends the tap for good. */
   async stop (): Promise<void> {
+    this.stopped = true
     await this.supervised?.close()
   }
 

@@ -28,6 +28,12 @@ t.test('a batch is divided among the gateway and the clients that sent', async t
   t.equal(sharesOf([records[0]], [0]).get(GATEWAY)?.worst, records[0])
 })
 
+t.test('a frame that carries many packets counts as many where packets are counted', async t => {
+  const records = [{ ...record(0, { peer: A }), packets: 60 }, { ...record(0, { peer: A }), packets: 0 }, record(0, { peer: A })]
+  const share = sharesOf(records, [0.5, 0.25, 1]).get(clientKey(A))
+  t.match(share, { count: 3, total: 1.75, packets: 62, packetTotal: 31.25 })
+})
+
 const LIMITS = { jump: 1, level: 1, cusum: 100 }
 const BASELINES: Baselines = { gateway: { mean: 0, reference: 0, limits: LIMITS }, client: { mean: 0, reference: 0, limits: LIMITS } }
 

@@ -66,6 +66,19 @@ for (const version of BROKER_VERSIONS) {
       }
     })
 
+    t.test('what is no news is kept for those to come, and sent to nobody', async t => {
+      const { broker, topic } = await withTopic(t, version)
+      const client = await RawClient.connect(broker)
+      client.send(subscribe(['$SYS/#']))
+      await client.next(TYPE.suback)
+      topic.status({ seen: 1 }, false)
+      await client.settled()
+      t.same(ours(client), [])
+      const newcomer = await RawClient.connect(broker, { clientId: 'newcomer' })
+      newcomer.send(subscribe(['$SYS/#']))
+      t.equal((await newcomer.next(TYPE.publish, packet => packet.topic === TOPICS.status)).payload, '{"seen":1}')
+    })
+
     t.test('a subscription that was refused is given nothing', async t => {
       const { broker, topic } = await withTopic(t, version, {
         authorizeSubscribe: (_client, subscription, callback) => { callback(null, subscription.topic.startsWith('$SYS') ? null : subscription) }
