@@ -29,8 +29,8 @@ export class OrderedAedes extends Aedes {
   private storing: Incoming | undefined
   private isDraining = false
 
-  constructor (options: AedesOptions & { persistence: object }) {
-    super({ ...options, persistence: inOrder(options.persistence) })
+  constructor (options: AedesOptions) {
+    super(options)
     const { mq } = this as unknown as AedesInternals
     const emit = mq.emit.bind(mq)
     mq.emit = (packet, done) => {
@@ -69,25 +69,4 @@ export class OrderedAedes extends Aedes {
       }
     })
   }
-}
-
-/** What a message of QoS 2 goes through before Aedes publishes it. */
-const BEFORE_PUBLISH: ReadonlySet<PropertyKey> = new Set(['incomingGetPacket', 'incomingStorePacket'])
-
-/** The same store, answering each client in the order in which it was asked: a thread pool does not. */
-function inOrder (persistence: object): object {
-  const latest = new WeakMap<object, Promise<unknown>>()
-  return new Proxy(persistence, {
-    get (target, name) {
-      const member: unknown = Reflect.get(target, name, target)
-      if (typeof member !== 'function' || !BEFORE_PUBLISH.has(name)) return member
-      return async (client: object, ...rest: unknown[]): Promise<unknown> => {
-        const before = latest.get(client)
-        const answer = Reflect.apply(member, target, [client, ...rest]) as Promise<unknown>
-        latest.set(client, Promise.allSettled([before, answer]))
-        await before
-        return await answer
-      }
-    }
-  })
 }
