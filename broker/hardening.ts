@@ -6,6 +6,7 @@ import { deliverToReaders } from './delivery.js'
 /** The parts of a client that Aedes does not declare. */
 interface ClientInternals {
   subscriptions: object
+  duplicates: object
   _parser: { prependListener (event: 'packet', listener: (packet: ParsedPacket) => void): void }
 }
 
@@ -29,6 +30,7 @@ function hardenClient (client: Client): Client {
   deliverToReaders(client)
   const internals = client as unknown as ClientInternals
   internals.subscriptions = bare()
+  internals.duplicates = bare()
   internals._parser.prependListener('packet', packet => {
     const { cmd, subscriptions } = packet
     if (cmd === 'subscribe' && subscriptions !== undefined && subscriptions.length > 1) {

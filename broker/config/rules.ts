@@ -45,11 +45,6 @@ export function flag (fallback: boolean) {
   return v.optional(v.boolean('true or false'), fallback)
 }
 
-/** A text of a certain form. */
-export function text (fallback: string, form: RegExp, right: string) {
-  return v.optional(v.pipe(v.string(right), v.regex(form, right)), fallback)
-}
-
 /** A text of a certain form, or null for none. */
 export function optionalText (form: RegExp, right: string) {
   return v.optional(v.nullable(v.pipe(v.string(`${right}, or null`), v.regex(form, `${right}, or null`))), null)

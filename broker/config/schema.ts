@@ -2,8 +2,10 @@
 
 import { isIP } from 'node:net'
 import * as v from 'valibot'
+import { OperatorError } from '../../src/errors.js'
+import { parseTarget } from '../../src/tap/target.js'
 import {
-  duration, filePath, flag, fraction, oneOf, optionalFilePath, optionalText, size, text, wholeNumber
+  duration, filePath, flag, fraction, oneOf, optionalFilePath, optionalText, size, wholeNumber
 } from './rules.js'
 
 const HOST = 'an address of this machine, such as 127.0.0.1, ::1, 0.0.0.0 or localhost'
@@ -14,7 +16,8 @@ const host = v.optional(v.pipe(
 ), '127.0.0.1')
 
 const TAP = 'ssh://user@host[:port]/interface, local:interface, file:PATH, none or auto'
-const TAP_FORM = /^(?:none|auto|local:[^\s/]+|file:.+|ssh:\/\/[^@/:\s]+@[^@/\s]+\/[^\s/]+)$/
+
+const tapTarget = v.optional(v.pipe(v.string(TAP), v.check(isTapTarget, TAP)), 'auto')
 
 const listener = v.strictObject({
   host,
@@ -35,7 +38,7 @@ export const settingsSchema = v.strictObject({
     connectTimeout: duration('30s', '1s', '10m')
   }), {}),
   tap: v.optional(v.strictObject({
-    target: text('auto', TAP_FORM, TAP),
+    target: tapTarget,
     identity: optionalFilePath(),
     knownHosts: optionalFilePath(),
     hostKey: optionalText(/^SHA256:[A-Za-z0-9+/]{43}=?$/, 'a fingerprint as ssh-keygen -l prints it (SHA256:...)'),
@@ -85,4 +88,14 @@ export function partOf (schema: v.GenericSchema): SchemaPart {
   if ('entries' in inner) return { kind: 'map', entries: inner.entries as Record<string, v.GenericSchema> }
   if ('item' in inner) return { kind: 'list', item: inner.item as v.GenericSchema }
   return { kind: 'value', isPath: v.getMetadata(inner as v.GenericSchema).path === true, fallback: v.getDefault(schema) }
+}
+
+function isTapTarget (text: string): boolean {
+  try {
+    parseTarget(text)
+    return true
+  } catch (error) {
+    if (error instanceof OperatorError) return false
+    throw error
+  }
 }

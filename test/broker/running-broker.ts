@@ -1,6 +1,8 @@
 // The program as its users run it: a child process, with its log read as it comes.
 
 import { spawn, type ChildProcess } from 'node:child_process'
+import { existsSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 
@@ -43,8 +45,13 @@ export interface RunningBroker {
   stop: (signal?: NodeJS.Signals) => Promise<Ending>
 }
 
-/** Starts a broker on a free port; it is killed when the test ends, should it still run. */
+/**
+ * Starts a broker on a free port; it is killed when the test ends, should it still run. Where the folder
+ * holds no settings, it runs without a tap.
+ */
 export async function startBroker (test: Test, folder: string, args: readonly string[] = []): Promise<RunningBroker> {
+  const file = path.join(folder, 'artemis.yaml')
+  if (!existsSync(file)) writeFileSync(file, 'tap:\n  target: none\n')
   const all = [MAIN, '--port', '0', '--data', 'data', ...args]
   const child = spawn(process.execPath, all, { cwd: folder, stdio: ['ignore', 'inherit', 'pipe'] })
   const ending = endingOf(child)

@@ -7,10 +7,16 @@ import t from 'tap'
 import { isMap, isScalar, isSeq, LineCounter, parseDocument, type Node } from 'yaml'
 import type { GenericSchema } from 'valibot'
 import { OperatorError } from '../../../src/errors.js'
+import { DEFAULTS } from '../../../src/index.js'
 import { partOf, settingsSchema } from '../../../broker/config/schema.js'
 import { readSettings, type EffectiveSettings, type Flags } from '../../../broker/config/settings.js'
 
 const example = fileURLToPath(new URL('../../../../artemis.example.yaml', import.meta.url))
+
+/** The plug-in's defaults that can be set in the file. */
+function pick ({ tap, payloadCapBytes, detector: { kind, contamination, seed }, learn, alert, response }: typeof DEFAULTS): object {
+  return { tap, payloadCapBytes, detector: { kind, contamination, seed }, learn, alert, response }
+}
 
 /** The lines of the error that reading `yaml` ends with. */
 function mistakesOf (folder: string, flags: Flags = {}): string[] {
@@ -44,6 +50,20 @@ t.test('without a file and flags everything is a default', t => {
     response: { action: 'observe', banDuration: 600_000 }
   })
   t.same([...new Set(sources.values())], ['default'])
+  t.end()
+})
+
+t.test('the defaults are those of the plug-in', t => {
+  const { settings } = readSettings({}, t.testdir({}))
+  const { detector, learn, alert, response, tap } = settings
+  t.same({
+    tap: { target: tap.target, snapLength: tap.snapLength },
+    payloadCapBytes: detector.payloadCap,
+    detector: { kind: detector.kind, contamination: detector.contamination, seed: detector.seed },
+    learn: { seconds: learn.duration / 1000, minimumRecords: learn.minimumRecords },
+    alert: { weight: alert.weight, batchRecords: alert.batchRecords, batchMs: alert.batchDuration },
+    response: { action: response.action, banSeconds: response.banDuration / 1000 }
+  }, pick(DEFAULTS))
   t.end()
 })
 
