@@ -2,12 +2,22 @@
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
-/** Aborts at the first SIGINT, SIGTERM or SIGHUP; at the second the process ends at once with 2. */
-export function stopSignal (): AbortSignal {
+/** One Ctrl-C arrives twice under npm: from the terminal, and passed on by npm. Nobody insists so soon. */
+const SAME_SIGNAL_MS = 300
+
+/**
+ * Aborts at the first SIGINT, SIGTERM or SIGHUP; at the second the process ends at once with 2.
+ *
+ * @param now milliseconds of a steady clock
+ */
+export function stopSignal (now: () => number = () => performance.now()): AbortSignal {
   const controller = new AbortController()
+  let askedAt = 0
   const onSignal = (signal: string): void => {
-    if (controller.signal.aborted) process.exit(2)
-    controller.abort(signal)
+    if (!controller.signal.aborted) {
+      askedAt = now()
+      controller.abort(signal)
+    } else if (now() - askedAt > SAME_SIGNAL_MS) process.exit(2)
   }
   for (const signal of SIGNALS) process.on(signal, onSignal)
   return controller.signal

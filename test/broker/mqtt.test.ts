@@ -152,13 +152,20 @@ t.test('a packet above the limit costs the client its connection and nobody else
 t.test('a second signal ends a broker that is slow to stop', async t => {
   const child = spawn(process.execPath, ['--input-type=module', '-e', `
     import { stopSignal } from ${JSON.stringify(new URL('../../broker/stopping.js', import.meta.url).href)}
-    stopSignal()
+    let now = 0
+    stopSignal(() => now)
+    process.on('SIGINT', () => {
+      process.stdout.write('still here')
+      now += 300.5
+    })
     setInterval(() => {}, 1000)
     process.stdout.write('ready')
   `], { stdio: ['ignore', 'pipe', 'inherit'] })
   t.teardown(() => child.kill('SIGKILL'))
   await once(child.stdout, 'data')
   child.kill('SIGTERM')
+  child.kill('SIGINT')
+  t.match(String(await once(child.stdout, 'data')), 'still here', 'npm passes on what the terminal has sent already')
   child.kill('SIGINT')
   t.same(await once(child, 'close'), [2, null])
 })
