@@ -1,16 +1,17 @@
 // Being told to stop: the first signal asks, the second one insists.
 
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+/** What ends a command: Ctrl-C, kill, and a terminal that is closed. */
+const ENDINGS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP']
 
 /** One Ctrl-C arrives twice under npm: from the terminal, and passed on by npm. Nobody insists so soon. */
 const SAME_SIGNAL_MS = 300
 
 /**
- * Aborts at the first SIGINT, SIGTERM or SIGHUP; at the second the process ends at once with 2.
+ * Aborts at the first of the signals; at the second the process ends at once with 2.
  *
  * @param now milliseconds of a steady clock
  */
-export function stopSignal (now: () => number = () => performance.now()): AbortSignal {
+export function stopSignal (signals = ENDINGS, now: () => number = () => performance.now()): AbortSignal {
   const controller = new AbortController()
   let askedAt = 0
   const onSignal = (signal: string): void => {
@@ -19,7 +20,7 @@ export function stopSignal (now: () => number = () => performance.now()): AbortS
       controller.abort(signal)
     } else if (now() - askedAt > SAME_SIGNAL_MS) process.exit(2)
   }
-  for (const signal of SIGNALS) process.on(signal, onSignal)
+  for (const signal of signals) process.on(signal, onSignal)
   return controller.signal
 }
 

@@ -2,7 +2,7 @@
 
 import { EventEmitter } from 'node:events'
 import { Worker } from 'node:worker_threads'
-import type { DetectionThreadData, FromDetection, ToDetection } from './messages.js'
+import type { DetectionThreadData, ForBroker, FromDetection, ToDetection } from './messages.js'
 import { EntryWriter } from './observe/entries.js'
 import { allocateRing, RingWriter } from './observe/ring.js'
 import type { DetectionSettings } from './settings.js'
@@ -17,7 +17,7 @@ const LONGEST_RESTART_MS = 30_000
 const SOUND_RUN_MS = 60_000
 
 interface ThreadEvents {
-  message: [FromDetection]
+  message: [ForBroker]
   /** The thread died of an error; a new one starts after `retryMs`, and `ring` is already its ring. */
   crash: [Error, retryMs: number, ring: EntryWriter]
 }
@@ -33,7 +33,7 @@ export class DetectionThread extends EventEmitter<ThreadEvents> {
   private stopping = false
   private ring = allocateRing(RING_BYTES)
 
-  constructor (private readonly settings: DetectionSettings) {
+  constructor (private settings: DetectionSettings) {
     super()
   }
 
@@ -60,6 +60,11 @@ export class DetectionThread extends EventEmitter<ThreadEvents> {
     })
   }
 
+  /** Lets the thread guard with another model. */
+  useModel (path: string): void {
+    this.send({ type: 'model', path })
+  }
+
   /** Kills the thread as a crash would: for operators whose detection hangs, and for tests. */
   async kill (): Promise<void> {
     await this.worker?.terminate()
@@ -79,7 +84,11 @@ export class DetectionThread extends EventEmitter<ThreadEvents> {
     let failure: Error | undefined
     this.worker = worker
     this.startedAt = performance.now()
-    worker.on('message', (message: FromDetection) => { this.emit('message', message) })
+    worker.on('message', (message: FromDetection) => {
+      // A thread that starts again must not fall back on the model before.
+      if (message.type === 'model') this.settings = { ...this.settings, detector: { ...this.settings.detector, model: message.path } }
+      else this.emit('message', message)
+    })
     worker.on('error', error => { failure = error })
     worker.once('exit', code => {
       this.worker = undefined

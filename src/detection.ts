@@ -1,6 +1,7 @@
 // The detection thread's whole work: tap and ring in, alerts out. It knows no thread, so that it can run in a test.
 
 import { access } from 'node:fs/promises'
+import { catalogEntry } from '../models/index.js'
 import { Random } from '../models/random.js'
 import type { Alert } from './alert/alert.js'
 import { STEADY_CLOCK, SystemClock, type Clock } from './clock.js'
@@ -25,6 +26,8 @@ export interface DetectionOutputs {
   onAlert(alert: Alert): void
   onOffence(offender: Offender): void
   onLog(level: LogLevel, message: string, details?: object): void
+  /** The model of this file was asked for, and guards. */
+  onModel(path: string): void
   /** The status says something new that should not wait. */
   onChange(): void
 }
@@ -87,10 +90,25 @@ export class Detection {
   }
 
   private async begin (): Promise<void> {
-    const path = this.settings.detector.model
-    if (path !== undefined && await exists(path)) this.guard(await GuardModel.load(path))
-    else this.learn()
+    const { kind, model: path } = this.settings.detector
+    if (path !== undefined && await exists(path)) {
+      this.guard(await GuardModel.load(path), kind)
+    } else {
+      this.learn()
+    }
     await this.tap.start()
+  }
+
+  /** Guards with another model from now on. Where that is unsound, everything stays as it is and the log says why. */
+  async useModel (path: string): Promise<void> {
+    try {
+      this.guard(await GuardModel.load(path))
+      this.outputs.onModel(path)
+      this.outputs.onChange()
+    } catch (error) {
+      const remedy = error instanceof OperatorError ? error.remedy : undefined
+      this.outputs.onLog('error', `the model stays as it is: ${messageOf(error)}`, { ...remedy !== undefined && { remedy } })
+    }
   }
 
   /** Reads what the broker told, and lets out what is final. */
@@ -170,6 +188,10 @@ export class Detection {
 
   private learn (): void {
     const { learn, detector, batch, smoothing } = this.settings
+    if (catalogEntry(detector.kind).supervised) {
+      throw new OperatorError('detector-supervised', `${detector.kind} needs examples of attacks, and cannot learn in place`,
+        'Train it with "artemis train --labels" and name the file in detector.model, or take another detector.')
+    }
     this.state = 'learning'
     this.training = new Training(
       { learn, detector, batch, smoothing },
@@ -191,8 +213,11 @@ export class Detection {
     )
   }
 
-  private guard (model: GuardModel): void {
+  private guard (model: GuardModel, asked: string = model.detector): void {
     const { batch, smoothing, response } = this.settings
+    if (model.detector !== asked) {
+      this.outputs.onLog('warn', `the model is of ${model.detector} though ${asked} is asked for; move its file away to learn anew`)
+    }
     this.model = model
     this.training = undefined
     this.pipeline = new Pipeline(model, { batch, smoothing, response }, this.outputs)

@@ -6,7 +6,7 @@ import type { Alert } from './alert/alert.js'
 import { SystemClock } from './clock.js'
 import { DetectionThread } from './detection-thread.js'
 import { OperatorError } from './errors.js'
-import type { FromDetection } from './messages.js'
+import type { ForBroker } from './messages.js'
 import { normaliseAddress } from './observe/address.js'
 import { Observer } from './observe/observer.js'
 import { eveAlert, type EveAlert } from './report/eve.js'
@@ -94,12 +94,17 @@ export class Artemis extends EventEmitter<ArtemisEvents> {
     await this.eveLog?.close()
   }
 
+  /** Guards with the model of another file from now on; an unsound one is refused in the log, and the present one stays. */
+  useModel (path: string): void {
+    this.thread.useModel(path)
+  }
+
   /** Ends the detection thread as a crash would; it starts again by itself. */
   async restartDetection (): Promise<void> {
     await this.thread.kill()
   }
 
-  private hear (message: FromDetection): void {
+  private hear (message: ForBroker): void {
     switch (message.type) {
       case 'alert':
         this.alert(message.alert)

@@ -12,13 +12,20 @@ export interface DetectionThreadData {
   ring: RingMemory
 }
 
-/** From the broker thread. `wake`: the ring holds something. */
-export type ToDetection = { type: 'wake' } | { type: 'stop' }
+/** From the broker thread. `wake`: the ring holds something. `model`: guard with the model of this file. */
+export type ToDetection = { type: 'wake' } | { type: 'model', path: string } | { type: 'stop' }
 
-/** From the detection thread. `refused`: it cannot start, and starting it again would not help. */
+/**
+ * From the detection thread. `model`: the model of this file was asked for, and guards. `refused`: it
+ * cannot start, and starting it again would not help.
+ */
 export type FromDetection =
   | { type: 'alert', alert: Alert }
   | { type: 'offence', offender: Offender }
   | { type: 'log', level: LogLevel, message: string, details: object }
+  | { type: 'model', path: string }
   | { type: 'report', status: object, scores: object }
   | { type: 'refused', code: string, message: string, remedy?: string }
+
+/** What of it concerns the broker; the rest is between the thread and whoever runs it. */
+export type ForBroker = Exclude<FromDetection, { type: 'model' }>

@@ -24,6 +24,7 @@ const detection = new Detection(settings, ring, {
   onAlert: alert => { tell({ type: 'alert', alert }) },
   onOffence: offender => { tell({ type: 'offence', offender }) },
   onLog: (level, message, details = {}) => { tell({ type: 'log', level, message, details }) },
+  onModel: path => { tell({ type: 'model', path }) },
   onChange: report
 })
 
@@ -50,13 +51,19 @@ async function stop (): Promise<void> {
 }
 
 port.on('message', (message: ToDetection) => {
-  if (message.type === 'stop') {
-    void stop().then(() => {
-      report()
-      port.close()
-    })
-  } else {
-    draining ??= setTimeout(drain, DRAIN_INTERVAL_MS)
+  switch (message.type) {
+    case 'wake':
+      draining ??= setTimeout(drain, DRAIN_INTERVAL_MS)
+      break
+    case 'model':
+      void detection.useModel(message.path)
+      break
+    case 'stop':
+      void stop().then(() => {
+        report()
+        port.close()
+      })
+      break
   }
 })
 

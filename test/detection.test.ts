@@ -38,6 +38,7 @@ function detectionOf (options: ArtemisOptions = {}) {
       onAlert: alert => { alerts.push(alert) },
       onOffence: offender => { offences.push(offender) },
       onLog: (level, message) => { lines.push(`${level} ${message}`) },
+      onModel: () => {},
       onChange: () => {}
     },
     clock,

@@ -3,7 +3,8 @@
 import path from 'node:path'
 import { Command } from 'commander'
 import type { Logger } from 'pino'
-import { artemis, type Alert, type ArtemisOptions } from '../../src/index.js'
+import { artemis, type Alert, type Artemis, type ArtemisOptions } from '../../src/index.js'
+import { OperatorError } from '../../src/errors.js'
 import { closeAedes, openAedes, publishLeftWills } from '../aedes.js'
 import type { Settings } from '../config/schema.js'
 import { readSettings, type Flags } from '../config/settings.js'
@@ -24,13 +25,13 @@ export function brokerCommand (): Command {
       const { settings, file } = readSettings(flags)
       const log = openLog(settings.log)
       log.info({ file: file ?? 'none' }, 'Artemis starts.')
-      await runBroker(settings, log, stopSignal())
+      await runBroker(settings, flags, log, stopSignal(['SIGINT', 'SIGTERM']))
     })
   return addSettingsOptions(command)
 }
 
 /** Runs a broker from its ports to its last word; resolves when it has stopped after `stop` was aborted. */
-async function runBroker (settings: Settings, log: Logger, stop: AbortSignal): Promise<void> {
+async function runBroker (settings: Settings, flags: Flags, log: Logger, stop: AbortSignal): Promise<void> {
   // What was opened is closed in the opposite order, also where a later step fails.
   const closers: (() => unknown)[] = []
   try {
@@ -49,6 +50,9 @@ async function runBroker (settings: Settings, log: Logger, stop: AbortSignal): P
     // The detection side sees the last packets too.
     closers.push(() => ids.close(), closeClients)
     ids.on('alert', (alert, event) => log.warn({ event }, sentenceOf(alert)))
+    const onHangUp = (): void => { reload(flags, ids, log) }
+    process.on('SIGHUP', onHangUp)
+    closers.push(() => process.off('SIGHUP', onHangUp))
     await publishLeftWills(aedes, store, log)
     listeners.accept(socket => aedes.handle(socket))
     announce(settings, listeners, log)
@@ -58,6 +62,22 @@ async function runBroker (settings: Settings, log: Logger, stop: AbortSignal): P
     for (const close of closers.reverse()) await close()
   }
   log.info('Artemis has stopped.')
+}
+
+/** Reads the settings again and guards with the model that they name; where they are wrong, nothing changes. */
+function reload (flags: Flags, ids: Artemis, log: Logger): void {
+  try {
+    const { settings } = readSettings(flags)
+    log.info({ model: modelPath(settings) }, 'The settings were read again for SIGHUP: the model is loaded anew, other changes need a restart.')
+    ids.useModel(modelPath(settings))
+  } catch (error) {
+    if (!(error instanceof OperatorError)) throw error
+    log.error({ remedy: error.remedy }, `The settings stay as they were: ${error.message}`)
+  }
+}
+
+function modelPath ({ detector, data }: Settings): string {
+  return detector.model ?? path.join(data, MODEL_FILE)
 }
 
 /** An alert as a line of the log; a client may call itself anything. */
@@ -93,7 +113,7 @@ function optionsOf (settings: Settings, ports: number[], logger: Logger): Artemi
       kind: detector.kind,
       contamination: detector.contamination,
       seed: detector.seed,
-      model: detector.model ?? path.join(settings.data, MODEL_FILE)
+      model: modelPath(settings)
     },
     learn: { seconds: learn.duration / 1000, minimumRecords: learn.minimumRecords },
     alert: { weight: alert.weight, batchRecords: alert.batchRecords, batchMs: alert.batchDuration },

@@ -2,6 +2,7 @@
 
 import { isIP } from 'node:net'
 import * as v from 'valibot'
+import { DETECTOR_KINDS } from '../../models/index.js'
 import { OperatorError } from '../../src/errors.js'
 import { parseTarget } from '../../src/tap/target.js'
 import {
@@ -46,7 +47,7 @@ export const settingsSchema = v.strictObject({
     snapLength: size('86B', '66B', '64KiB')
   }), {}),
   detector: v.optional(v.strictObject({
-    kind: oneOf('iforest', ['iforest']),
+    kind: oneOf('iforest', DETECTOR_KINDS),
     contamination: fraction(0.01, 0, 0.5),
     seed: wholeNumber(1, 0, 2 ** 32 - 1),
     model: optionalFilePath(),

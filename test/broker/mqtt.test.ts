@@ -153,7 +153,7 @@ t.test('a second signal ends a broker that is slow to stop', async t => {
   const child = spawn(process.execPath, ['--input-type=module', '-e', `
     import { stopSignal } from ${JSON.stringify(new URL('../../broker/stopping.js', import.meta.url).href)}
     let now = 0
-    stopSignal(() => now)
+    stopSignal(undefined, () => now)
     process.on('SIGINT', () => {
       process.stdout.write('still here')
       now += 300.5

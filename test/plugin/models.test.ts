@@ -1,0 +1,73 @@
+// Every detector that needs no labels learns in place and guards; models are switched without a restart.
+
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { catalogEntry, DETECTOR_KINDS, type DetectorKind } from '../../models/index.js'
+import { connectClient, endClient } from '../support/clients.js'
+import { waitUntil } from '../tap/traffic.js'
+import { startWatchedBroker, type WatchedBroker } from '../support/watched-broker.js'
+
+const RECORDS = 400
+
+/** A broker without a tap that has learnt ordinary traffic with a detector, and saved its model. */
+async function learnt (t: Test, kind: DetectorKind, model: string): Promise<WatchedBroker> {
+  const broker = await startWatchedBroker({ tap: { target: 'none' }, learn: { seconds: 0, minimumRecords: RECORDS }, detector: { kind, model } })
+  t.teardown(async () => { await broker.close() })
+  const client = await connectClient({ port: broker.port }, { clientId: 'device' })
+  const busy = setInterval(() => { for (let i = 0; i < 20; i++) client.publish('room/temperature', (20 + Math.random()).toFixed(2), { qos: 1 }) }, 5)
+  await broker.until(({ state }) => state === 'guarding', `a model of ${kind}`)
+  clearInterval(busy)
+  await endClient(client)
+  await waitUntil('the model is saved', () => existsSync(model))
+  return broker
+}
+
+t.test('learning in place', async t => {
+  for (const kind of DETECTOR_KINDS.filter(kind => !catalogEntry(kind).supervised)) {
+    const broker = await learnt(t, kind, join(t.testdir(), `${kind}.json`))
+    t.match(broker.ids.status(), { state: 'guarding', model: { detector: kind, rows: { wire: 0 } } }, kind)
+    await broker.close()
+  }
+})
+
+t.test('switching while it runs', async t => {
+  const folder = t.testdir({ 'broken.json': '{"format":"artemis-model"' })
+  const [iforest, kmeans] = ['iforest', 'kmeans'].map(kind => join(folder, `${kind}.json`))
+  await (await learnt(t, 'kmeans', kmeans)).close()
+  const broker = await learnt(t, 'iforest', iforest)
+  const before = await broker.until(({ model }) => model !== undefined, 'its own model')
+  broker.ids.useModel(kmeans)
+  const after = await broker.until(({ model }) => model?.detector === 'kmeans', 'the other model')
+  t.not(after.model?.digest, before.model?.digest)
+  for (const unsound of ['broken.json', 'missing.json']) {
+    broker.ids.useModel(join(folder, unsound))
+    await broker.until(() => true, 'the next status')
+    t.match(broker.ids.status(), { state: 'guarding', model: { detector: 'kmeans' } }, `${unsound}: the present one stays`)
+  }
+  await broker.ids.restartDetection()
+  const again = await broker.until(({ thread, state }) => thread.restarts === 1 && state === 'guarding', 'the thread that started again')
+  t.equal(again.model?.detector, 'kmeans', 'a crash does not bring the old model back')
+})
+
+t.test('a detector that needs labels says so, and the broker serves', async t => {
+  const broker = await startWatchedBroker({ tap: { target: 'none' }, detector: { kind: 'random-forest' } })
+  t.teardown(async () => { await broker.close() })
+  const status = await broker.until(({ state }) => state === 'refused', 'the refusal')
+  t.match(status.failure, /random-forest needs examples/)
+  await endClient(await connectClient({ port: broker.port }))
+})
+
+t.test('a model of another detector than the one asked for guards all the same', async t => {
+  const model = join(t.testdir(), 'model.json')
+  await (await learnt(t, 'kmeans', model)).close()
+  const told: string[] = []
+  const broker = await startWatchedBroker({
+    tap: { target: 'none' },
+    detector: { kind: 'iforest', model },
+    logger: { info: () => {}, warn: (_details, message) => { told.push(message) }, error: () => {} }
+  })
+  t.teardown(async () => { await broker.close() })
+  await broker.until(({ model }) => model?.detector === 'kmeans', 'the model of the file')
+  t.match(told.join('\n'), /the model is of kmeans though iforest is asked for/)
+})
