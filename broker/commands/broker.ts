@@ -113,6 +113,7 @@ function optionsOf (settings: Settings, ports: number[], logger: Logger): Artemi
       kind: detector.kind,
       contamination: detector.contamination,
       seed: detector.seed,
+      features: detector.features,
       model: modelPath(settings)
     },
     learn: { seconds: learn.duration / 1000, minimumRecords: learn.minimumRecords },

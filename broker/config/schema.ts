@@ -4,6 +4,7 @@ import { isIP } from 'node:net'
 import * as v from 'valibot'
 import { DETECTOR_KINDS } from '../../models/index.js'
 import { OperatorError } from '../../src/errors.js'
+import { columnsOf, PRESETS } from '../../src/features/encoding.js'
 import { parseTarget } from '../../src/tap/target.js'
 import {
   duration, filePath, flag, fraction, oneOf, optionalFilePath, optionalText, size, wholeNumber
@@ -18,12 +19,16 @@ const host = v.optional(v.pipe(
 
 const TAP = 'ssh://user@host[:port]/interface, local:interface, file:PATH, none or auto'
 
-const tapTarget = v.optional(v.pipe(v.string(TAP), v.check(isTapTarget, TAP)), 'auto')
+const tapTarget = v.optional(v.pipe(v.string(TAP), v.check(isTaken(parseTarget), TAP)), 'auto')
 
 const listener = v.strictObject({
   host,
   port: wholeNumber(1883, 0, 65535)
 })
+
+const FEATURES_RIGHT = `${PRESETS.join(', ')}, or names of features parted by commas, at least one of them known without a tap`
+
+const features = v.optional(v.pipe(v.string(FEATURES_RIGHT), v.check(isTaken(text => columnsOf(text, 'broker')), FEATURES_RIGHT)), 'table1-no-identity')
 
 /** The file `artemis.yaml` as a whole; every part may be left out. */
 export const settingsSchema = v.strictObject({
@@ -50,6 +55,7 @@ export const settingsSchema = v.strictObject({
     kind: oneOf('iforest', DETECTOR_KINDS),
     contamination: fraction(0.01, 0, 0.5),
     seed: wholeNumber(1, 0, 2 ** 32 - 1),
+    features,
     model: optionalFilePath(),
     payloadCap: size('1KiB', '0B', '64KiB')
   }), {}),
@@ -91,12 +97,15 @@ export function partOf (schema: v.GenericSchema): SchemaPart {
   return { kind: 'value', isPath: v.getMetadata(inner as v.GenericSchema).path === true, fallback: v.getDefault(schema) }
 }
 
-function isTapTarget (text: string): boolean {
-  try {
-    parseTarget(text)
-    return true
-  } catch (error) {
-    if (error instanceof OperatorError) return false
-    throw error
+/** Whether a text is one that `read` takes. */
+function isTaken (read: (text: string) => unknown): (text: string) => boolean {
+  return text => {
+    try {
+      read(text)
+      return true
+    } catch (error) {
+      if (error instanceof OperatorError) return false
+      throw error
+    }
   }
 }

@@ -3,8 +3,9 @@
 import type { Clock } from '../clock.js'
 import { extractFeatures } from '../features/extractor.js'
 import type { BrokerEntry, OpenEntry, PacketEntry } from '../observe/entries.js'
-import { timeOf, type Peer, type TrafficRecord } from '../record.js'
+import { timeOf, type TrafficRecord } from '../record.js'
 import type { Direction, MqttPacket, StreamFrame, TcpStream } from '../types.js'
+import { isWhole, StreamBindings, type Connection } from './bindings.js'
 import { isOwnPacket } from './own-traffic.js'
 import { packetRecord } from './packet-record.js'
 import { PacketQueue } from './packet-queue.js'
@@ -56,25 +57,6 @@ export interface JoinCounters {
   strays: number
 }
 
-/**
- * `undecided`: accepted, its SYN not yet seen. `frames`: its frames are records. `packets`: its packets
- * are, because there is no tap, the tap cannot see inside or came too late for the SYN.
- */
-type Route = 'undecided' | 'frames' | 'packets'
-
-interface Connection {
-  readonly id: number
-  readonly openedAtMs: number
-  route: Route
-  /** Whether the stream of its frames is known. */
-  bound: boolean
-  closed: boolean
-  closedAtMs: number
-  peer: Peer
-  readonly in: PacketQueue
-  readonly out: PacketQueue
-}
-
 interface PendingFrame {
   readonly streamFrame: StreamFrame
   readonly arrivedAtMs: number
@@ -94,13 +76,9 @@ export class LiveJoin {
   }
 
   private readonly connections = new Map<number, Connection>()
-  private readonly unboundConnections = new Map<string, Connection[]>()
-  private readonly unboundStreams = new Map<string, TcpStream[]>()
-  private unboundStreamCount = 0
+  private readonly bindings: StreamBindings
   /** Streams that nobody accepted in time: their frames wait no more. */
   private readonly forsaken = new WeakSet<TcpStream>()
-  private readonly bindings = new WeakMap<TcpStream, Connection>()
-  private readonly peers = new WeakMap<TcpStream, Peer>()
   private pending: PendingFrame[] = []
   private pendingHead = 0
   private tapped = false
@@ -110,7 +88,9 @@ export class LiveJoin {
     private readonly emit: (record: TrafficRecord) => void,
     private readonly clock: Clock,
     private readonly limits: JoinLimits = DEFAULT_JOIN_LIMITS
-  ) {}
+  ) {
+    this.bindings = new StreamBindings(limits.unboundStreams)
+  }
 
   /** Frames held back now. */
   get held (): number {
@@ -126,13 +106,11 @@ export class LiveJoin {
   tapDown (): void {
     this.tapped = false
     while (this.held > 0) this.settle(this.shift().streamFrame)
-    this.unboundConnections.clear()
-    this.unboundStreams.clear()
-    this.unboundStreamCount = 0
+    this.bindings.clear()
     for (const connection of this.connections.values()) {
       this.setAside(connection)
       // A tap that comes back meets it in mid-stream.
-      if (!connection.closed) this.awaitStream(connection)
+      if (!connection.closed) this.bindings.await(connection)
     }
   }
 
@@ -167,7 +145,7 @@ export class LiveJoin {
   /** Takes a frame from the tap. */
   frame (streamFrame: StreamFrame): void {
     this.pending.push({ streamFrame, arrivedAtMs: this.clock.now() })
-    this.bindStream(streamFrame.stream)
+    this.bind(streamFrame.stream)
     if (this.held > this.limits.pendingFrames) this.giveUp(this.shift().streamFrame)
   }
 
@@ -206,17 +184,15 @@ export class LiveJoin {
       out: new PacketQueue()
     }
     this.connections.set(id, connection)
-    this.awaitStream(connection)
-    const stream = this.unboundStreams.get(tupleKey(connection.peer))?.[0]
-    if (stream !== undefined) this.bindStream(stream)
+    const stream = this.bindings.await(connection)
+    if (stream !== undefined) this.bind(stream)
   }
 
-  private awaitStream (connection: Connection): void {
-    connection.bound = false
-    const key = tupleKey(connection.peer)
-    const waiting = this.unboundConnections.get(key)
-    if (waiting === undefined) this.unboundConnections.set(key, [connection])
-    else waiting.push(connection)
+  private bind (stream: TcpStream): void {
+    const connection = this.bindings.bind(stream)
+    if (connection === undefined) return
+    if (connection.route === 'undecided') connection.route = 'frames'
+    this.reap(connection)
   }
 
   private close (connection: Connection): void {
@@ -232,7 +208,7 @@ export class LiveJoin {
     if (route === 'frames' && inbound.length + out.length > 0) return
     if (!bound && this.tapped && this.clock.now() - closedAtMs <= this.limits.holdMs) return
     this.connections.delete(connection.id)
-    this.forgetUnbound(connection)
+    this.bindings.forget(connection)
   }
 
   private packet (connection: Connection, { direction, time, packet }: PacketEntry): void {
@@ -245,54 +221,9 @@ export class LiveJoin {
     if (queue.length > this.limits.packetsPerConnection) this.setAside(connection)
   }
 
-  /**
-   * Finds the connection of a stream, once both are known: the oldest accepted one that has no stream yet.
-   * A stream without its handshake can only be one that is judged by its packets.
-   */
-  private bindStream (stream: TcpStream): void {
-    if (this.bindings.has(stream)) return
-    const key = tupleKey(stream)
-    const waiting = this.unboundConnections.get(key)
-    const connection = isWhole(stream) ? waiting?.[0] : waiting?.find(({ route }) => route === 'packets' && isMidway(stream))
-    if (connection === undefined) {
-      if (isWhole(stream)) this.rememberUnbound(key, stream)
-      return
-    }
-    this.forgetUnbound(connection)
-    this.forgetStream(key, stream)
-    const known = this.peers.get(stream)
-    if (known !== undefined) connection.peer = Object.assign(known, connection.peer)
-    this.peers.set(stream, connection.peer)
-    this.bindings.set(stream, connection)
-    connection.bound = true
-    if (connection.route === 'undecided') connection.route = 'frames'
-    this.reap(connection)
-  }
-
-  /** A stream that the broker never accepts stays without a connection: only the latest of them are kept. */
-  private rememberUnbound (key: string, stream: TcpStream): void {
-    const streams = this.unboundStreams.get(key)
-    if (streams === undefined) this.unboundStreams.set(key, [stream])
-    else if (streams.includes(stream)) return
-    else streams.push(stream)
-    this.unboundStreamCount++
-    while (this.unboundStreamCount > this.limits.unboundStreams) {
-      const [[oldest, [first]]] = this.unboundStreams
-      this.forgetStream(oldest, first)
-    }
-  }
-
-  private forgetStream (key: string, stream: TcpStream): void {
-    const streams = this.unboundStreams.get(key)
-    if (streams?.includes(stream) !== true) return
-    this.unboundStreamCount--
-    if (streams.length === 1) this.unboundStreams.delete(key)
-    else streams.splice(streams.indexOf(stream), 1)
-  }
-
   private isFinal ({ stream, direction, from, to }: StreamFrame): boolean {
     if (from === to) return true
-    const connection = this.bindings.get(stream)
+    const connection = this.bindings.of(stream)
     if (connection === undefined) return !isWhole(stream) || this.forsaken.has(stream)
     const queue = connection[direction]
     return connection.route === 'packets' || connection.closed || queue.stalled || queue.watermark >= to
@@ -300,7 +231,7 @@ export class LiveJoin {
 
   private settle (streamFrame: StreamFrame): void {
     const { stream, direction, from, to } = streamFrame
-    const connection = this.bindings.get(stream)
+    const connection = this.bindings.of(stream)
     if (connection?.route === 'packets') {
       this.counters.framesSetAside++
       return
@@ -338,7 +269,7 @@ export class LiveJoin {
   private giveUp (streamFrame: StreamFrame): void {
     const { stream, direction, to } = streamFrame
     if (!this.isFinal(streamFrame)) {
-      const connection = this.bindings.get(stream)
+      const connection = this.bindings.of(stream)
       if (connection === undefined) this.forsaken.add(stream)
       else connection[direction].stall(to)
     }
@@ -354,13 +285,6 @@ export class LiveJoin {
     ].sort((a, b) => a.timeMs - b.timeMs)
     for (const { direction, timeMs, packet } of told) this.alone(connection, direction, timeMs, packet)
     this.reap(connection)
-  }
-
-  private forgetUnbound (connection: Connection): void {
-    const key = tupleKey(connection.peer)
-    const left = this.unboundConnections.get(key)?.filter(other => other !== connection) ?? []
-    if (left.length > 0) this.unboundConnections.set(key, left)
-    else this.unboundConnections.delete(key)
   }
 
   private isBlind ({ in: inbound, out }: Connection, now: number): boolean {
@@ -382,19 +306,10 @@ export class LiveJoin {
       features: extractFeatures(streamFrame, packet),
       join,
       direction,
-      peer: this.peerOf(stream),
+      peer: this.bindings.peerOf(stream),
       packets,
       own
     })
-  }
-
-  private peerOf (stream: TcpStream): Peer {
-    let peer = this.peers.get(stream)
-    if (peer === undefined) {
-      peer = { client: stream.client, broker: stream.broker, connection: null, clientId: null, username: null }
-      this.peers.set(stream, peer)
-    }
-    return peer
   }
 
   private shift (): PendingFrame {
@@ -405,20 +320,6 @@ export class LiveJoin {
     }
     return first
   }
-}
-
-/** Whether both SYNs were seen: then the broker's system has taken the connection, and offsets count from its start. */
-function isWhole ({ synced }: TcpStream): boolean {
-  return synced.in && synced.out
-}
-
-/** Whether the tap came too late for the handshake. */
-function isMidway ({ synced }: TcpStream): boolean {
-  return !synced.in && !synced.out
-}
-
-function tupleKey ({ client, broker }: Pick<Peer, 'client' | 'broker'>): string {
-  return `${client.address} ${client.port} ${broker.address} ${broker.port}`
 }
 
 function endsInGap ({ chunks }: StreamFrame, { end }: MqttPacket): boolean {

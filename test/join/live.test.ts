@@ -296,8 +296,8 @@ t.test('a closed connection is forgotten, whether or not its frames come', async
 
 /** How many connections, accepted ones without a stream, and streams without a connection are kept. */
 function sizes (join: LiveJoin): string {
-  const { connections, unboundConnections, unboundStreams } = join as unknown as Record<string, Map<unknown, unknown>>
-  return `${connections.size} ${unboundConnections.size} ${unboundStreams.size}`
+  const { connections, bindings } = join as unknown as { connections: Map<unknown, unknown>, bindings: Record<string, Map<unknown, unknown>> }
+  return `${connections.size} ${bindings.waitingConnections.size} ${bindings.waitingStreams.size}`
 }
 
 t.test('a dropped packet leaves a hole, and the next frame is whole again', async t => {

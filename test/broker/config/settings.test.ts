@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { isMap, isScalar, isSeq, LineCounter, parseDocument, type Node } from 'yaml'
 import type { GenericSchema } from 'valibot'
+import { DETECTOR_KINDS } from '../../../models/index.js'
 import { OperatorError } from '../../../src/errors.js'
 import { DEFAULTS } from '../../../src/index.js'
 import { partOf, settingsSchema } from '../../../broker/config/schema.js'
@@ -14,8 +15,8 @@ import { readSettings, type EffectiveSettings, type Flags } from '../../../broke
 const example = fileURLToPath(new URL('../../../../artemis.example.yaml', import.meta.url))
 
 /** The plug-in's defaults that can be set in the file. */
-function pick ({ tap, payloadCapBytes, detector: { kind, contamination, seed }, learn, alert, response }: typeof DEFAULTS): object {
-  return { tap, payloadCapBytes, detector: { kind, contamination, seed }, learn, alert, response }
+function pick ({ tap, payloadCapBytes, detector, learn, alert, response }: typeof DEFAULTS): object {
+  return { tap, payloadCapBytes, detector, learn, alert, response }
 }
 
 /** The lines of the error that reading `yaml` ends with. */
@@ -59,7 +60,7 @@ t.test('the defaults are those of the plug-in', t => {
   t.same({
     tap: { target: tap.target, snapLength: tap.snapLength },
     payloadCapBytes: detector.payloadCap,
-    detector: { kind: detector.kind, contamination: detector.contamination, seed: detector.seed },
+    detector: { kind: detector.kind, contamination: detector.contamination, seed: detector.seed, features: detector.features },
     learn: { seconds: learn.duration / 1000, minimumRecords: learn.minimumRecords },
     alert: { weight: alert.weight, batchRecords: alert.batchRecords, batchMs: alert.batchDuration },
     response: { action: response.action, banSeconds: response.banDuration / 1000 }
@@ -135,7 +136,7 @@ t.test('every mistake is told at once: place, key, value, and what would be righ
     'artemis.yaml:15: tap.target: "ether0" should be ssh://user@host[:port]/interface, local:interface, file:PATH, none or auto',
     'artemis.yaml:15: tap.hostKey: "MD5:ab" should be a fingerprint as ssh-keygen -l prints it (SHA256:...), or null',
     'artemis.yaml:17: detector.contamination: 0.7 should be a number above 0 and up to 0.5',
-    'artemis.yaml:18: detector.kind: null should be one of iforest',
+    `artemis.yaml:18: detector.kind: null should be one of ${DETECTOR_KINDS.join(', ')}`,
     'artemis.yaml:20: log.level: a list should be one of trace, debug, info, warn, error, fatal, silent',
     'artemis.yaml:21: log.format: null should be one of auto, text, json',
     '--host: "a b" should be an address of this machine, such as 127.0.0.1, ::1, 0.0.0.0 or localhost',
