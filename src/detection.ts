@@ -219,6 +219,7 @@ export class Detection {
       this.outputs.onLog('warn', `the model is of ${model.detector} though ${asked} is asked for; move its file away to learn anew`)
     }
     this.model = model
+    this.training?.stop()
     this.training = undefined
     this.pipeline = new Pipeline(model, { batch, smoothing, response }, this.outputs)
     this.state = 'guarding'

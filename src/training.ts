@@ -77,10 +77,16 @@ export class Training {
     this.advance()
   }
 
+  /** Another model guards: what is being learnt is no longer wanted. */
+  stop (): void {
+    this.phase = 'over'
+  }
+
   private advance (): void {
     if (this.phase === 'collecting' && this.learning.isFitDue) {
       this.phase = 'fitting'
       this.fit().catch((error: unknown) => {
+        if (this.phase === 'over') return
         this.phase = 'over'
         this.onFailed(error instanceof Error ? error : new Error(String(error)))
       })
@@ -94,6 +100,7 @@ export class Training {
   private async fit (): Promise<void> {
     const records = this.learning.take()
     const model = await GuardModel.fit(records, this.settings.detector)
+    if (this.phase === 'over') return
     // What the model was fitted on tells what is usual, and contains the connects that later traffic may lack.
     inBatches(records, this.settings.batch, batch => { this.calibration.observe(sharesOf(batch, model.probabilities(batch))) })
     inBatches(records, this.settings.batch, batch => { this.calibration.rehearse(sharesOf(batch, model.probabilities(batch))) })

@@ -38,7 +38,7 @@ function detectionOf (options: ArtemisOptions = {}) {
       onAlert: alert => { alerts.push(alert) },
       onOffence: offender => { offences.push(offender) },
       onLog: (level, message) => { lines.push(`${level} ${message}`) },
-      onModel: () => {},
+      onModel: path => { lines.push(`model ${path}`) },
       onChange: () => {}
     },
     clock,
@@ -118,6 +118,36 @@ t.test('what it learnt outlives it, and another make of file is refused', async 
   writeFileSync(model, readFileSync(model, 'utf8').replace('"seed":1', '"seed":2'))
   const third = detectionOf(options)
   await t.rejects(third.detection.start(), { name: 'OperatorError', code: 'model-edited' })
+})
+
+t.test('a model that is asked for takes the place of what is being learnt, for good', async t => {
+  const folder = t.testdir()
+  const model = join(folder, 'model.json')
+  const teacher = detectionOf({ detector: { model }, learn: { seconds: 0, minimumRecords: 400 } })
+  await teacher.detection.start()
+  const sensor = teacher.client('sensor')
+  teacher.send(sensor, reading, 280)
+  await waitUntil('it has fitted', () => teacher.status().learning?.phase === 'calibrating')
+  teacher.send(sensor, reading, 120)
+  await waitUntil('the model is saved', () => teacher.lines.some(line => line.includes('the model is saved')))
+
+  const pupil = detectionOf({ learn: { seconds: 0, minimumRecords: 400 } })
+  await pupil.detection.start()
+  await pupil.detection.useModel(join(folder, 'no-such-file.json'))
+  t.equal(pupil.status().state, 'learning')
+  t.ok(pupil.lines.some(line => line.startsWith('error the model stays as it is')))
+  pupil.send(pupil.client('sensor'), reading, 500)
+  t.equal(pupil.status().learning?.phase, 'fitting')
+  await pupil.detection.useModel(model)
+  t.ok(pupil.lines.includes(`model ${model}`))
+  const { digest } = JSON.parse(readFileSync(model, 'utf8')) as { digest: string }
+  t.match(pupil.status(), { state: 'guarding', model: { digest } })
+  const fitted = detectionOf({ learn: { seconds: 0, minimumRecords: 400 } })
+  await fitted.detection.start()
+  fitted.send(fitted.client('sensor'), reading, 500)
+  await waitUntil('a fit that began later is over', () => fitted.status().state === 'guarding')
+  t.match(pupil.status(), { state: 'guarding', model: { digest } })
+  for (const { detection } of [teacher, pupil, fitted]) await detection.stop()
 })
 
 t.test('every record is written where that is asked for, the last before the end as well', async t => {
