@@ -26,6 +26,8 @@ export interface TrafficRecord {
   peer: Peer
   /** Control packets completed by the frame. */
   packets: number
+  /** Of these, the ones that its sender sent of its own accord, and not in answer: all but acknowledgements. */
+  initiated: number
   /** Carries only what the detection itself publishes: not scored, or alerts would raise the score. */
   own: boolean
 }

@@ -1,7 +1,7 @@
 // Learns from benign traffic where the limits of the rules lie.
 
 import type { Baselines } from './baselines.js'
-import { RULES, type Baseline, type RuleName } from './rules.js'
+import { askedRules, type Baseline, type RuleName } from './rules.js'
 import { DEFAULT_SMOOTHING, Smoothing, type SmoothingSettings } from './smoothing.js'
 import { GATEWAY, type Share } from './subjects.js'
 
@@ -46,9 +46,9 @@ export class Calibration {
   rehearse (shares: ReadonlyMap<string, Share>): void {
     this.rehearsal ??= this.startRehearsal()
     const { smoothing, highest } = this.rehearsal
-    smoothing.update(shares, (key, _share, { values }) => {
+    smoothing.update(shares, (key, _share, figures) => {
       const scope = highest[key === GATEWAY ? 'gateway' : 'client']
-      for (const rule of RULES) scope[rule] = Math.max(scope[rule], values[rule])
+      for (const rule of askedRules(figures)) scope[rule] = Math.max(scope[rule], figures.values[rule])
     })
   }
 

@@ -25,6 +25,8 @@ export interface Baseline {
 
 /** A subject's figures after a batch. */
 export interface Figures {
+  /** Records in the batch. */
+  records: number
   average: number
   /** The moving average before and after. */
   previous: number
@@ -60,6 +62,7 @@ export class SubjectState {
     const cap = 2 * this.baseline.limits.cusum
     this.sum = Math.min(cap, Math.max(0, this.sum + packetTotal - packets * this.baseline.reference))
     return {
+      records: count,
       average: total / count,
       previous: this.ewma.previous,
       current: this.ewma.current,
@@ -68,9 +71,18 @@ export class SubjectState {
   }
 }
 
+/** The mean of fewer records says little: `jump` and `level` are not asked then. The sum of `cusum` bides its time. */
+export const TELLING_RECORDS = 5
+
+/** The rules that are asked after a batch. */
+export function askedRules ({ records }: Figures): readonly RuleName[] {
+  return records < TELLING_RECORDS ? ['cusum'] : RULES
+}
+
 /** The rules that the figures exceed. */
-export function exceeded ({ values }: Figures, { limits }: Baseline): Trip[] {
-  return RULES
+export function exceeded (figures: Figures, { limits }: Baseline): Trip[] {
+  const { values } = figures
+  return askedRules(figures)
     .filter(rule => values[rule] > limits[rule])
     .map(rule => ({ rule, value: values[rule], limit: limits[rule] }))
 }

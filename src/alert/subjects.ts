@@ -8,8 +8,9 @@ export interface Share {
   total: number
   count: number
   /**
-   * The same with each record counted once for each control packet that it carries, at least once:
-   * a flood packs many packets into one frame.
+   * The same with each record counted once for each control packet that its sender initiated, at least
+   * once and at most {@link PACKET_CAP} times: a flood packs many packets into one frame, and so does a
+   * device that empties its queue after it was away.
    */
   packetTotal: number
   packets: number
@@ -31,9 +32,13 @@ export function clientKey ({ client, clientId }: Peer): string {
   return `${client.address} ${clientId ?? ''}`
 }
 
+/** Packets that a frame counts for at most. */
+export const PACKET_CAP = 4
+
 /**
- * Divides a batch among its subjects. Only what a client sent is held against it: what the broker
- * sends to a dashboard may be an attacker's payload.
+ * Divides a batch among its subjects. Only what a client sent of its own accord is held against it: what
+ * the broker sends to a dashboard may be an attacker's payload, and so the dashboard's acknowledgements
+ * are the attacker's doing; held against it, they would get it thrown out.
  *
  * @param probabilities one per record; NaN where no model could judge the record
  */
@@ -42,7 +47,7 @@ export function sharesOf (records: readonly TrafficRecord[], probabilities: Arra
   for (let i = 0; i < records.length; i++) {
     if (Number.isNaN(probabilities[i])) continue
     add(shares, GATEWAY, records[i], probabilities[i])
-    if (records[i].direction === 'in') add(shares, clientKey(records[i].peer), records[i], probabilities[i])
+    if (records[i].direction === 'in' && !isAnswer(records[i])) add(shares, clientKey(records[i].peer), records[i], probabilities[i])
   }
   return shares
 }
@@ -53,7 +58,7 @@ function add (shares: Map<string, Share>, key: string, record: TrafficRecord, pr
     share = { total: 0, count: 0, packetTotal: 0, packets: 0, worst: record, worstProbability: -1, connections: new Set() }
     shares.set(key, share)
   }
-  const packets = Math.max(1, record.packets)
+  const packets = Math.min(PACKET_CAP, Math.max(1, record.initiated))
   share.total += probability
   share.count++
   share.packetTotal += probability * packets
@@ -63,6 +68,12 @@ function add (shares: Map<string, Share>, key: string, record: TrafficRecord, pr
     share.worstProbability = probability
   }
   if (record.peer.connection !== null) share.connections.add(record.peer.connection)
+}
+
+/** Whether a record carries nothing but acknowledgements, of TCP or of MQTT, or takes its leave. */
+function isAnswer ({ packets, initiated, features }: TrafficRecord): boolean {
+  if (packets > 0) return initiated === 0
+  return features.tcp_len === 0 && features.tcp_syn_flag === 0
 }
 
 /** Puts a later share of the same subject onto an earlier one. */

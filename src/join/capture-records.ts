@@ -85,7 +85,7 @@ export class CaptureRecords {
     const frame = this.#tcp.decode(captured, ++this.#frames)
     if (frame === null) return
     const streamFrame = this.#streams.push(frame)
-    const { join, packet, completed } = this.#join.push(streamFrame)
+    const { join, packet, completed, initiated } = this.#join.push(streamFrame)
     const { stream, direction } = streamFrame
     this.#onRecord({
       frame: frame.number,
@@ -96,6 +96,7 @@ export class CaptureRecords {
       direction,
       peer: this.#peerOf(stream),
       packets: completed,
+      initiated,
       own: packet !== null && isOwnPacket(direction, packet)
     })
   }

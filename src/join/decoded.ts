@@ -2,6 +2,7 @@
 import { isBoundaryChain } from '../decode/mqtt-boundary.js'
 import { MqttWalker } from '../decode/mqtt.js'
 import type { MqttSession } from '../decode/mqtt.js'
+import { isInitiative } from './initiative.js'
 import type { Direction, JoinKind, MqttPacket, StreamChunk, StreamFrame, TcpStream } from '../types.js'
 
 /** What a frame completes. */
@@ -11,6 +12,8 @@ export interface CompletedPackets {
   packet: MqttPacket | null
   /** How many packets it completes. */
   completed: number
+  /** How many of these the sender sent of its own accord. */
+  initiated: number
 }
 
 /** What is kept of packets. */
@@ -36,8 +39,8 @@ const WHOLE_TOPIC = 65_535
 /** Payload that one record may carry into a file; MQTT itself allows 256 MB. */
 const LARGE_PAYLOAD = 16_777_216
 
-const NOTHING: CompletedPackets = Object.freeze({ join: 'none', packet: null, completed: 0 })
-const NO_PACKET: CompletedPackets = Object.freeze({ join: 'decoded', packet: null, completed: 0 })
+const NOTHING: CompletedPackets = Object.freeze({ join: 'none', packet: null, completed: 0, initiated: 0 })
+const NO_PACKET: CompletedPackets = Object.freeze({ join: 'decoded', packet: null, completed: 0, initiated: 0 })
 
 /** A TLS record of a handshake opens with its type and version (RFC 8446, section 5.1). */
 const TLS_OPENING_LENGTH = 3
@@ -69,9 +72,11 @@ export class DecodedJoin {
   readonly #conversations = new WeakMap<TcpStream, Conversation>()
   #packet: MqttPacket | null = null
   #completed = 0
+  #initiated = 0
   readonly #onPacket = (packet: MqttPacket): void => {
     this.#packet ??= packet
     this.#completed++
+    if (isInitiative(packet)) this.#initiated++
   }
 
   constructor (options: DecodedJoinOptions = {}) {
@@ -87,6 +92,7 @@ export class DecodedJoin {
     const flow = conversation[direction]
     this.#packet = null
     this.#completed = 0
+    this.#initiated = 0
     for (const chunk of chunks) {
       if (opensWithTls(flow.opening, chunk)) {
         conversation.tls = true
@@ -95,7 +101,7 @@ export class DecodedJoin {
       }
       this.#walk(flow.walker, chunk, streamFrame, conversation.session)
     }
-    return this.#completed === 0 ? NO_PACKET : { join: 'decoded', packet: this.#packet, completed: this.#completed }
+    return this.#completed === 0 ? NO_PACKET : { join: 'decoded', packet: this.#packet, completed: this.#completed, initiated: this.#initiated }
   }
 
   #conversationOf (stream: TcpStream): Conversation {

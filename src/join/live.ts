@@ -6,6 +6,7 @@ import type { BrokerEntry, OpenEntry, PacketEntry } from '../observe/entries.js'
 import { timeOf, type TrafficRecord } from '../record.js'
 import type { Direction, MqttPacket, StreamFrame, TcpStream } from '../types.js'
 import { isWhole, StreamBindings, type Connection } from './bindings.js'
+import { isInitiative } from './initiative.js'
 import { isOwnPacket } from './own-traffic.js'
 import { packetRecord } from './packet-record.js'
 import { PacketQueue } from './packet-queue.js'
@@ -237,12 +238,12 @@ export class LiveJoin {
       return
     }
     if (from === to) {
-      this.record(streamFrame, null, 0, connection === undefined ? 'none' : 'exact', false)
+      this.record(streamFrame, connection === undefined ? 'none' : 'exact', [], null)
       return
     }
     if (connection === undefined || !stream.synced[direction]) {
       this.counters.framesUnjoined++
-      this.record(streamFrame, null, 0, 'none', false)
+      this.record(streamFrame, 'none', [], null)
       return
     }
     const queue = connection[direction]
@@ -261,8 +262,7 @@ export class LiveJoin {
     if (joined) this.counters.framesJoined++
     else if (connection.closed && queue.watermark <= from) this.counters.framesUnread++
     else this.counters.framesUnjoined++
-    const own = packets.length > 0 && packets.every(packet => isOwnPacket(direction, packet))
-    this.record(streamFrame, joined ? packets[0] ?? null : null, packets.length, joined ? 'exact' : 'none', own)
+    this.record(streamFrame, joined ? 'exact' : 'none', packets, joined ? packets[0] ?? null : null)
     this.reap(connection)
   }
 
@@ -297,18 +297,23 @@ export class LiveJoin {
     this.emit(packetRecord(connection.peer, direction, timeMs, packet))
   }
 
-  private record (streamFrame: StreamFrame, packet: MqttPacket | null, packets: number, join: 'exact' | 'none', own: boolean): void {
+  /**
+   * @param packets those that the frame completes, as far as they are known
+   * @param first the one that the record shows
+   */
+  private record (streamFrame: StreamFrame, join: 'exact' | 'none', packets: readonly MqttPacket[], first: MqttPacket | null): void {
     const { frame, stream, direction } = streamFrame
     this.emit({
       frame: frame.number,
       seconds: frame.seconds,
       nanoseconds: frame.nanoseconds,
-      features: extractFeatures(streamFrame, packet),
+      features: extractFeatures(streamFrame, first),
       join,
       direction,
       peer: this.bindings.peerOf(stream),
-      packets,
-      own
+      packets: packets.length,
+      initiated: packets.filter(isInitiative).length,
+      own: packets.length > 0 && packets.every(packet => isOwnPacket(direction, packet))
     })
   }
 

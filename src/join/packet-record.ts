@@ -4,6 +4,7 @@ import { mqttFeatures } from '../features/extractor.js'
 import type { FeatureValues } from '../features/schema.js'
 import type { Peer, TrafficRecord } from '../record.js'
 import type { Direction, MqttPacket } from '../types.js'
+import { isInitiative } from './initiative.js'
 import { isOwnPacket } from './own-traffic.js'
 
 const MICROSECONDS = 1e6
@@ -46,6 +47,7 @@ export function packetRecord (peer: Peer, direction: Direction, timeMs: number, 
     direction,
     peer,
     packets: 1,
+    initiated: isInitiative(packet) ? 1 : 0,
     own: isOwnPacket(direction, packet)
   }
 }

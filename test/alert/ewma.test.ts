@@ -71,9 +71,15 @@ t.test('a flood packed into few frames counts by its packets', async t => {
 })
 
 t.test('a limit is exceeded only beyond it', async t => {
-  const at = { average: 0.5, previous: 0.25, current: 0.5, values: { jump: 0.25, level: 0.5, cusum: 3 } }
+  const at = { records: 10, average: 0.5, previous: 0.25, current: 0.5, values: { jump: 0.25, level: 0.5, cusum: 3 } }
   t.same(exceeded(at, BASELINE), [])
   t.same(exceeded({ ...at, values: { ...at.values, level: 0.5000001 } }, BASELINE), [{ rule: 'level', value: 0.5000001, limit: 0.5 }])
+})
+
+t.test('a mean of few records is not asked, a sum is', async t => {
+  const few = { records: 4, average: 0.9, previous: 0.1, current: 0.6, values: { jump: 0.5, level: 0.6, cusum: 4 } }
+  t.same(exceeded(few, BASELINE).map(({ rule }) => rule), ['cusum'])
+  t.same(exceeded({ ...few, records: 5 }, BASELINE).map(({ rule }) => rule), ['jump', 'level', 'cusum'])
 })
 
 t.test('an attack that rises slowly or simply stays is seen by the rules that do not look at differences', async t => {

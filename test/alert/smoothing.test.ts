@@ -3,7 +3,7 @@
 import t from 'tap'
 import type { Baselines } from '../../src/alert/baselines.js'
 import { Smoothing } from '../../src/alert/smoothing.js'
-import { clientKey, GATEWAY, sharesOf, type Share } from '../../src/alert/subjects.js'
+import { clientKey, GATEWAY, PACKET_CAP, sharesOf, type Share } from '../../src/alert/subjects.js'
 import type { TrafficRecord } from '../../src/record.js'
 import { peer, record } from '../support/records.js'
 
@@ -28,10 +28,19 @@ t.test('a batch is divided among the gateway and the clients that sent', async t
   t.equal(sharesOf([records[0]], [0]).get(GATEWAY)?.worst, records[0])
 })
 
-t.test('a frame that carries many packets counts as many where packets are counted', async t => {
-  const records = [{ ...record(0, { peer: A }), packets: 60 }, { ...record(0, { peer: A }), packets: 0 }, record(0, { peer: A })]
-  const share = sharesOf(records, [0.5, 0.25, 1]).get(clientKey(A))
-  t.match(share, { count: 3, total: 1.75, packets: 62, packetTotal: 31.25 })
+t.test('an answer is not held against whoever must give it, a burst only so much', async t => {
+  const wire = (values: object): TrafficRecord['features'] => ({ ...record(0).features, ...values })
+  const sent = (packets: number, initiated: number, features = record(0).features): TrafficRecord =>
+    ({ ...record(0, { peer: A, features }), packets, initiated })
+  const acknowledgements = sent(30, 0)
+  const bareAck = sent(0, 0, wire({ tcp_len: 0, tcp_syn_flag: 0 }))
+  const hidden = sent(30, 29)
+  const syn = sent(0, 0, wire({ tcp_len: 0, tcp_syn_flag: 1 }))
+  const part = sent(0, 0, wire({ tcp_len: 1_448, tcp_syn_flag: 0 }))
+  const probabilities = [0.9, 0.9, 0.5, 0.25, 0.25]
+  const shares = sharesOf([acknowledgements, bareAck, hidden, syn, part], probabilities)
+  t.match(shares.get(clientKey(A)), { count: 3, total: 1, packets: PACKET_CAP + 2, packetTotal: 0.5 * PACKET_CAP + 0.5 }, 'an acknowledgement in front hides no flood')
+  t.match(shares.get(GATEWAY), { count: 5 }, 'the gateway sees everything')
 })
 
 const LIMITS = { jump: 1, level: 1, cusum: 100 }

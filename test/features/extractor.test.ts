@@ -63,6 +63,7 @@ function recordOf (values: Partial<FeatureValues>, nanoseconds = 42_000): Traffi
     direction: 'in',
     peer: { client: { address: '10.0.0.2', port: 40_000 }, broker: { address: '10.0.0.1', port: 1883 }, connection: null, clientId: null, username: null },
     packets: 1,
+    initiated: 1,
     own: false
   }
 }

@@ -31,6 +31,7 @@ export function record (seconds: number, given: {
     direction: given.direction ?? 'in',
     peer: given.peer ?? peer('sensor'),
     packets: 1,
+    initiated: 1,
     own: given.own ?? false
   }
 }
