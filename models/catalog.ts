@@ -1,5 +1,6 @@
 // The detectors by name: a new one is a file, a line here and a line in the contract's test.
 
+import { Autoencoder, AUTOENCODER_PARAMETERS } from './autoencoder.js'
 import { Birch, BIRCH_PARAMETERS } from './birch.js'
 import { DetectorError, type DetectorJson } from './detector.js'
 import { IsolationForest, ISOLATION_FOREST_PARAMETERS } from './isolation-forest.js'
@@ -8,7 +9,9 @@ import { OneClassSvm, ONE_CLASS_SVM_PARAMETERS } from './one-class-svm.js'
 import type { OutlierDetector } from './outlier-detector.js'
 import type { DetectorOptions, Parameter } from './parameters.js'
 import { RandomForest, RANDOM_FOREST_PARAMETERS } from './random-forest.js'
+import { SoGaal, SO_GAAL_PARAMETERS } from './so-gaal.js'
 import { StateReader } from './state.js'
+import { describeTensorFlow, loadTensorFlow } from './tensorflow.js'
 
 /** One detector of the catalog. */
 export interface CatalogEntry {
@@ -16,6 +19,11 @@ export interface CatalogEntry {
   readonly supervised: boolean
   /** What may be set, by name. */
   readonly parameters: Readonly<Record<string, Parameter>>
+  /**
+   * Loads what `fit` needs beyond this package and tells in a line what it is; undefined where that is
+   * nothing. Rejects with `DetectorError('tensorflow')` where it is not installed.
+   */
+  prepare? (): Promise<string>
   /** An unfitted detector; throws `DetectorError('parameter')` for options that do not fit. */
   create (options: DetectorOptions): OutlierDetector
   /** A fitted detector from its JSON; throws `DetectorError` where it does not fit. */
@@ -23,6 +31,8 @@ export interface CatalogEntry {
 }
 
 const CATALOG = {
+  autoencoder: { ...entry(Autoencoder, AUTOENCODER_PARAMETERS), prepare: prepareTensorFlow },
+  'so-gaal': { ...entry(SoGaal, SO_GAAL_PARAMETERS), prepare: prepareTensorFlow },
   'random-forest': entry(RandomForest, RANDOM_FOREST_PARAMETERS, true),
   iforest: entry(IsolationForest, ISOLATION_FOREST_PARAMETERS),
   ocsvm: entry(OneClassSvm, ONE_CLASS_SVM_PARAMETERS),
@@ -77,4 +87,8 @@ function entry (detector: DetectorClass, parameters: Readonly<Record<string, Par
     create: (options) => new detector(options),
     load: (json) => detector.fromJSON(json)
   }
+}
+
+async function prepareTensorFlow (): Promise<string> {
+  return describeTensorFlow(await loadTensorFlow())
 }

@@ -11,7 +11,7 @@ export type ProbabilityMethod = 'linear' | 'unify'
 
 /** What a training run reports while it lasts. */
 export interface FitProgress {
-  /** Steps done so far: trees, epochs, iterations. */
+  /** Steps done so far: trees, epochs, iterations; a fraction within a long one. */
   done: number
   /** Steps in all. */
   total: number
@@ -69,7 +69,7 @@ export interface Detector {
 /** A detector used wrongly or fed what it cannot take; `code` is stable. */
 export class DetectorError extends Error {
   constructor (
-    readonly code: 'unfitted' | 'rows' | 'width' | 'not-finite' | 'labels' | 'parameter' | 'state',
+    readonly code: 'unfitted' | 'rows' | 'width' | 'not-finite' | 'labels' | 'parameter' | 'state' | 'tensorflow',
     message: string,
     options?: ErrorOptions
   ) {

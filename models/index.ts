@@ -1,5 +1,6 @@
 // What `aedes-artemis/models` offers.
 
+export { Autoencoder, type AutoencoderOptions } from './autoencoder.js'
 export { Birch, type BirchOptions } from './birch.js'
 export {
   catalogEntry, createDetector, DETECTOR_KINDS, isDetectorKind, loadDetector, type CatalogEntry, type DetectorKind
@@ -18,4 +19,5 @@ export { OutlierDetector, type Step } from './outlier-detector.js'
 export type { DetectorOptions, Parameter, ParameterTable } from './parameters.js'
 export { RandomForest, type RandomForestOptions } from './random-forest.js'
 export { anovaF, selectKBest } from './select-k-best.js'
+export { SoGaal, type SoGaalOptions } from './so-gaal.js'
 export { StandardScaler, type StandardScalerJson } from './standard-scaler.js'

@@ -2,9 +2,12 @@
 
 import t from 'tap'
 import { DETECTOR_KINDS, type DetectorKind } from '../../models/index.js'
+import { tensorflowMissing } from '../support/tensorflow.js'
 import { checkContract, type ContractTraits } from './contract.js'
 
 const TRAITS: Record<DetectorKind, ContractTraits> = {
+  autoencoder: { aucFloor: 0.97, skip: tensorflowMissing() },
+  'so-gaal': { aucFloor: 0.8, parameters: { stopEpochs: 8 }, skip: tensorflowMissing() },
   'random-forest': { aucFloor: 0.95, supervised: true, parameters: { nEstimators: 20 } },
   iforest: { aucFloor: 0.97 },
   ocsvm: { aucFloor: 0.97 },

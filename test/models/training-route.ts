@@ -1,0 +1,52 @@
+// Scores what it is given, then trains, and prints what came of it: run by tensorflow.test.ts.
+
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { catalogEntry, createDetector, DetectorError, loadDetector, rocAuc, type DetectorKind } from '../../models/index.js'
+import { toySet } from './toy-set.js'
+
+/** What becomes of one training. */
+type Outcome = { auc: number } | { code: string, message: string }
+
+/** What the program prints, as JSON. */
+export interface RouteReport {
+  /** Scores of the saved detectors. */
+  scores: number[][]
+  /** Files of TensorFlow.js in memory after scoring. */
+  loadedBeforeTraining: string[]
+  loadedAfterTraining: string[]
+  /** What the catalog says of TensorFlow.js: what is used, or what is wrong. */
+  prepared: string
+  trained: { autoencoder: Outcome, 'so-gaal': Outcome, iforest: { auc: number } }
+}
+
+async function train (kind: DetectorKind, parameters: Record<string, unknown>): Promise<Outcome> {
+  const toy = toySet()
+  const detector = createDetector(kind, parameters)
+  try {
+    await detector.fit(toy.train)
+  } catch (error) {
+    if (!(error instanceof DetectorError)) throw error
+    return { code: error.code, message: error.message }
+  }
+  return { auc: rocAuc(toy.testLabels, detector.decisionFunction(toy.test)) }
+}
+
+function loaded (): string[] {
+  return Object.keys(createRequire(import.meta.url).cache).filter((file) => file.includes('@tensorflow'))
+}
+
+const saved = JSON.parse(readFileSync(process.argv[2], 'utf8')) as { detector: unknown, rows: number[][] }[]
+const report: RouteReport = {
+  scores: saved.map(({ detector, rows }) => [...loadDetector(detector).decisionFunction(rows)]),
+  loadedBeforeTraining: loaded(),
+  prepared: await catalogEntry('autoencoder').prepare?.().catch((error: Error) => error.message) ?? '',
+  trained: {
+    autoencoder: await train('autoencoder', { epochs: 5 }),
+    'so-gaal': await train('so-gaal', { stopEpochs: 8 }),
+    iforest: await train('iforest', {}) as { auc: number }
+  },
+  // Last, as it is written: properties are computed in order.
+  loadedAfterTraining: loaded()
+}
+process.stdout.write(JSON.stringify(report))
