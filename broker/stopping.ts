@@ -31,3 +31,23 @@ export function aborted (signal: AbortSignal): Promise<void> {
     else signal.addEventListener('abort', () => resolve(), { once: true })
   })
 }
+
+/**
+ * Runs something that SIGINT, SIGTERM or SIGHUP may end; ended so, it ends without an error.
+ * The second signal ends the process at once with 2.
+ */
+export async function untilStopped (run: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  const controller = new AbortController()
+  const stop = (): void => {
+    if (controller.signal.aborted) process.exit(2)
+    controller.abort()
+  }
+  for (const signal of SIGNALS) process.on(signal, stop)
+  try {
+    await run(controller.signal)
+  } catch (error) {
+    if (!controller.signal.aborted) throw error
+  } finally {
+    for (const signal of SIGNALS) process.off(signal, stop)
+  }
+}
