@@ -128,11 +128,11 @@ class RecordReader {
         return normaliseAddress(text)
       case 'seconds':
         // A capture's clock may step back.
-        if (!/^-?\d{1,12}(\.\d{1,9})?$/.test(text)) throw this.wrong(row, column, 'seconds, such as 0.250000')
+        if (!/^-?\d{1,12}(\.\d{1,15})?$/.test(text)) throw this.wrong(row, column, 'seconds, such as 0.250000')
         return Number(text)
       case 'payload':
         if (text.length % 2 !== 0 || /[^0-9a-f]/.test(text)) throw this.wrong(row, column, 'bytes in lower-case hex')
-        return Buffer.from(text.slice(0, 2 * PAYLOAD_CAP_BYTES), 'hex')
+        return new Uint8Array(Buffer.from(text.slice(0, 2 * PAYLOAD_CAP_BYTES), 'hex'))
       default:
         return this.integer(row, column, content)
     }

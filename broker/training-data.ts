@@ -60,5 +60,5 @@ export async function readTrainingData (
 function copyOf (record: TrafficRecord): TrafficRecord {
   const { features } = record
   return features.mqtt_msg === null ? record
-    : { ...record, features: { ...features, mqtt_msg: features.mqtt_msg.slice(0, PAYLOAD_CAP_BYTES) } }
+    : { ...record, features: { ...features, mqtt_msg: new Uint8Array(features.mqtt_msg.subarray(0, PAYLOAD_CAP_BYTES)) } }
 }
