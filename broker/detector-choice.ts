@@ -35,11 +35,11 @@ const FLAGS = ['contamination', 'seed']
 /**
  * The plan that the flags ask for. Flags win over named settings, and those over the defaults.
  *
- * @throws OperatorError `train-detector`, `train-param`, `features-unknown`, `features-none`
+ * @throws OperatorError `train-detector`, `train-preset`, `train-param`, `features-unknown`, `features-none`
  */
 export function planOf (flags: DetectorFlags): TrainingPlan {
   const kind = kindOf(flags.detector)
-  const base = flags.preset === undefined ? defaultsOf(flags.detector, kind) : PAPER_SETTINGS[kind]
+  const base = flags.preset === undefined ? defaultsOf(flags.detector, kind) : paperSettingsOf(kind)
   const contaminated = flags.contaminated ?? base.contaminated
   const parameters = {
     ...base.parameters,
@@ -83,6 +83,12 @@ function defaultsOf (name: string, kind: DetectorKind): NamedSettings {
     contaminated: false,
     parameters: {}
   }
+}
+
+function paperSettingsOf (kind: DetectorKind): NamedSettings {
+  const settings = PAPER_SETTINGS[kind]
+  if (settings !== undefined) return settings
+  throw new OperatorError('train-preset', `--preset: the paper has no ${kind}`, `It has ${Object.keys(PAPER_SETTINGS).join(', ')}.`)
 }
 
 function parametersOf (kind: DetectorKind, assignments: readonly string[]): Record<string, number | string> {

@@ -86,9 +86,9 @@ function histogramPanel (names: readonly Label[], scores: readonly number[], { t
     panel.push(`<path d="M0 ${AREA.height}L${steps.join('L')}L${AREA.width} ${AREA.height}Z" fill="${colour}" fill-opacity="0.35" stroke="${colour}"/>`)
   }
   panel.push(`<path d="M${round(x(threshold))} 0V${AREA.height}" stroke="#333" stroke-dasharray="5 3"/>`)
-  const isRight = x(threshold) > AREA.width / 2
-  const lines = [...groups.map(({ words, colour }) => ({ words, colour })), { words: `threshold ${tidy(threshold)}`, colour: '#333' }]
-  return [...panel, ...legend(lines, isRight ? 14 : AREA.width - 130, 12)]
+  // Above the bars, which may be anywhere.
+  const entries = [...groups, { words: `threshold ${tidy(threshold)}`, colour: '#333' }]
+  return [...panel, ...entries.flatMap((entry, i) => legend([entry], 90 * i, -14))]
 }
 
 /** The share of the values in each bin. */

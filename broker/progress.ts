@@ -15,7 +15,7 @@ export class Progress {
 
   constructor (stream: NodeJS.WriteStream = process.stderr) {
     if (!stream.isTTY) return
-    this.bar = new SingleBar({ stream, format: FORMAT, clearOnComplete: true, hideCursor: true, etaBuffer: 50 }, Presets.shades_classic)
+    this.bar = new SingleBar({ stream, format: FORMAT, clearOnComplete: true, etaBuffer: 50 }, Presets.shades_classic)
   }
 
   /** So much of a stage is done; another name than before begins the next stage. */

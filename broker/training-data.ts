@@ -6,7 +6,7 @@ import type { TrafficRecord } from '../src/record.js'
 import type { Label, Labels } from './labels.js'
 import { readRecordFile, type RecordInput } from './record-input.js'
 
-/** Records kept, about a kilobyte each; of more, a uniform sample is kept. */
+/** Records kept, which take 1.3 GB while an isolation forest learns; of more, a uniform sample is kept. */
 export const MAX_TRAINING_RECORDS = 500_000
 
 /** What was read. */

@@ -4,7 +4,7 @@ import { constants } from 'node:fs'
 import { access, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { catalogEntry, DETECTOR_KINDS } from '../../models/index.js'
+import { catalogEntry, DETECTOR_KINDS, DetectorError, type DetectorKind } from '../../models/index.js'
 import { OperatorError } from '../../src/errors.js'
 import { PRESETS } from '../../src/features/encoding.js'
 import { DEFAULT_MQTT_PORTS } from '../../src/join/capture-records.js'
@@ -50,6 +50,8 @@ async function train (files: string[], flags: TrainFlags): Promise<void> {
       'Name a label file with --labels, or take a detector that needs none.')
   }
   await checkOutput(flags, files)
+  const prepared = await prepare(kind)
+  if (prepared !== undefined) process.stderr.write(`${prepared}\n`)
   const progress = new Progress()
   await untilStopped(async signal => {
     try {
@@ -78,6 +80,16 @@ async function train (files: string[], flags: TrainFlags): Promise<void> {
       progress.stop()
     }
   })
+}
+
+/** Loads what the training needs; a line that says what it is. */
+async function prepare (kind: DetectorKind): Promise<string | undefined> {
+  try {
+    return await catalogEntry(kind).prepare?.()
+  } catch (error) {
+    if (!(error instanceof DetectorError)) throw error
+    throw new OperatorError(`training-${error.code}`, `${kind}: ${error.message}`, 'Or take a detector that trains without it.', { cause: error })
+  }
 }
 
 /** Found out now rather than after the training. */

@@ -14,8 +14,8 @@ export type Variant = 'wire' | 'broker'
 export const PRESETS = ['table1', 'table1-no-identity', 'best24'] as const
 
 /**
- * What `best24` leaves out where there are no labels to choose by: chosen once by `SelectKBest` on a
- * capture of benign clients and an mqtt-malaria flood.
+ * What `best24` leaves out where there are no labels to choose by. `SelectKBest` ranks a column last
+ * that never changes, as these did not in any labelled capture at hand (see docs/detectors.md).
  */
 const NOT_BEST: readonly FeatureName[] = [
   'ip_mf_flag', 'ip_rb_flag', 'tcp_cwr_flag', 'tcp_ecn_flag', 'tcp_ns_flag', 'tcp_res_flag', 'tcp_urg_flag'
