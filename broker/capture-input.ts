@@ -30,25 +30,31 @@ export interface CaptureInput {
  *
  * @throws OperatorError where the file is no sound capture; what came before a fault is given out first
  */
-export async function * readCapture (file: string, { ports, signal, onBytes }: CaptureInput): AsyncGenerator<TrafficRecord[]> {
-  const input = file === STANDARD_INPUT ? process.stdin : createReadStream(file, { highWaterMark: READ_BYTES })
+export async function * readCapture (file: string, input: CaptureInput): AsyncGenerator<TrafficRecord[]> {
   try {
-    yield * readRecords(counted(addAbortSignal(signal, input), onBytes), { ports })
+    yield * readRecords(openInput(file, input), { ports: input.ports })
   } catch (error) {
     throw withFile(error, file)
   }
 }
 
-async function * counted (input: AsyncIterable<unknown>, onBytes: CaptureInput['onBytes']): AsyncGenerator<Buffer> {
-  for await (const chunk of input) {
+/** The bytes of a file or of standard input, as they come; its errors are made fit to be shown by {@link withFile}. */
+export async function * openInput (file: string, { signal, onBytes }: Omit<CaptureInput, 'ports'>): AsyncGenerator<Buffer> {
+  const input = file === STANDARD_INPUT ? process.stdin : createReadStream(file, { highWaterMark: READ_BYTES })
+  for await (const chunk of addAbortSignal(signal, input)) {
     yield chunk as Buffer
     onBytes?.((chunk as Buffer).length)
   }
 }
 
+/** How messages name an input. */
+export function nameOfInput (file: string): string {
+  return file === STANDARD_INPUT ? 'standard input' : file
+}
+
 /** The same error with the file's name before its message. */
-function withFile (error: unknown, file: string): unknown {
-  const name = file === STANDARD_INPUT ? 'standard input' : file
+export function withFile (error: unknown, file: string): unknown {
+  const name = nameOfInput(file)
   if (error instanceof OperatorError) {
     return new OperatorError(error.code, `${name}: ${error.message}`, error.remedy, { cause: error })
   }

@@ -3,6 +3,7 @@ import { createWriteStream } from 'node:fs'
 import { rename, rm, stat } from 'node:fs/promises'
 import type { Writable } from 'node:stream'
 import { OperatorError } from '../src/errors.js'
+import { STANDARD_INPUT } from './capture-input.js'
 
 /** An output in progress: write to `stream`, end it, then `commit` or `discard`. */
 export interface OutputFile {
@@ -33,6 +34,21 @@ export async function openOutputFile (path: string): Promise<OutputFile> {
     discard: async () => {
       stream.destroy()
       if (!isSpecial) await rm(written, { force: true })
+    }
+  }
+}
+
+/**
+ * Refuses to write over what is being read, under whatever name.
+ * @throws OperatorError `output-is-input`
+ */
+export async function refuseInputAsOutput (path: string, inputs: readonly string[]): Promise<void> {
+  const output = await stat(path).catch(() => null)
+  if (output === null || !output.isFile()) return
+  for (const input of inputs) {
+    const known = input === STANDARD_INPUT ? null : await stat(input).catch(() => null)
+    if (known?.ino === output.ino && known.dev === output.dev) {
+      throw new OperatorError('output-is-input', `--out ${path}: that is a file being read`, 'Name another file.')
     }
   }
 }

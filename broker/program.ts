@@ -6,8 +6,11 @@ import { OperatorError } from '../src/errors.js'
 import { brokerCommand } from './commands/broker.js'
 import { captureCommand } from './commands/capture.js'
 import { checkCommand } from './commands/check.js'
+import { evaluateCommand } from './commands/evaluate.js'
 import { extractCommand } from './commands/extract.js'
+import { modelsCommand } from './commands/models.js'
 import { replayCommand } from './commands/replay.js'
+import { trainCommand } from './commands/train.js'
 import { nearest } from './config/suggestion.js'
 import { printable } from './printable.js'
 
@@ -15,7 +18,9 @@ import { printable } from './printable.js'
 export const EXIT = { fine: 0, mistake: 1, fault: 2 } as const
 
 /** Every command; a new one is a file in commands/ and a line here. The first is the default. */
-const COMMANDS = [brokerCommand, checkCommand, captureCommand, extractCommand, replayCommand]
+const COMMANDS = [
+  brokerCommand, checkCommand, captureCommand, extractCommand, trainCommand, evaluateCommand, replayCommand, modelsCommand
+]
 
 /** Runs the command line `argv` (as `process.argv`) and returns its exit code. */
 export async function runProgram (argv: readonly string[]): Promise<number> {

@@ -11,7 +11,34 @@ const SAME_SIGNAL_MS = 300
  *
  * @param now milliseconds of a steady clock
  */
-export function stopSignal (signals = ENDINGS, now: () => number = () => performance.now()): AbortSignal {
+export function stopSignal (signals = ENDINGS, now?: () => number): AbortSignal {
+  return listen(signals, now).signal
+}
+
+/** Resolves when `signal` is aborted. */
+export function aborted (signal: AbortSignal): Promise<void> {
+  return new Promise(resolve => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}
+
+/**
+ * Runs something that a signal may end; ended so, it ends without an error. The second signal ends the
+ * process at once with 2.
+ */
+export async function untilStopped (run: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  const { signal, dispose } = listen(ENDINGS)
+  try {
+    await run(signal)
+  } catch (error) {
+    if (!signal.aborted) throw error
+  } finally {
+    dispose()
+  }
+}
+
+function listen (signals: readonly NodeJS.Signals[], now = (): number => performance.now()): { signal: AbortSignal, dispose: () => void } {
   const controller = new AbortController()
   let askedAt = 0
   const onSignal = (signal: string): void => {
@@ -21,13 +48,8 @@ export function stopSignal (signals = ENDINGS, now: () => number = () => perform
     } else if (now() - askedAt > SAME_SIGNAL_MS) process.exit(2)
   }
   for (const signal of signals) process.on(signal, onSignal)
-  return controller.signal
-}
-
-/** Resolves when `signal` is aborted. */
-export function aborted (signal: AbortSignal): Promise<void> {
-  return new Promise(resolve => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
-  })
+  return {
+    signal: controller.signal,
+    dispose: () => { for (const signal of signals) process.off(signal, onSignal) }
+  }
 }

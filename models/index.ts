@@ -11,8 +11,8 @@ export {
 export { IsolationForest, type IsolationForestOptions } from './isolation-forest.js'
 export { KMeans, type KMeansOptions } from './kmeans.js'
 export {
-  accuracy, averagePrecision, confusion, evaluate, recallAtFpr, rocAuc,
-  type Confusion, type Evaluation, type LabelFigures
+  accuracy, averagePrecision, confusion, evaluate, recallAtFpr, rocAuc, rocCurve,
+  type Confusion, type Evaluation, type LabelFigures, type RocPoint
 } from './metrics.js'
 export { OneClassSvm, type OneClassSvmOptions } from './one-class-svm.js'
 export { OutlierDetector, type Step } from './outlier-detector.js'

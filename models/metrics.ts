@@ -60,6 +60,20 @@ export function rocAuc (labels: ArrayLike<number>, scores: ArrayLike<number>): n
   return area / (last.tp * last.fp)
 }
 
+/** A point of the ROC curve. */
+export interface RocPoint {
+  falsePositiveRate: number
+  truePositiveRate: number
+}
+
+/** The ROC curve from (0, 0) to (1, 1), one point for each distinct score; NaN where there is only one class. */
+export function rocCurve (labels: ArrayLike<number>, scores: ArrayLike<number>): RocPoint[] {
+  const positives = countPositives(labels)
+  const negatives = labels.length - positives
+  return [{ tp: 0, fp: 0 }, ...operatingPoints(labels, scores)]
+    .map(({ tp, fp }) => ({ falsePositiveRate: fp / negatives, truePositiveRate: tp / positives }))
+}
+
 /** Mean precision over the steps of recall, without interpolation, as scikit-learn defines it; NaN without outliers. */
 export function averagePrecision (labels: ArrayLike<number>, scores: ArrayLike<number>): number {
   const positives = countPositives(labels)

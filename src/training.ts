@@ -102,8 +102,7 @@ export class Training {
     const model = await GuardModel.fit(records, this.settings.detector)
     if (this.phase === 'over') return
     // What the model was fitted on tells what is usual, and contains the connects that later traffic may lack.
-    inBatches(records, this.settings.batch, batch => { this.calibration.observe(sharesOf(batch, model.probabilities(batch))) })
-    inBatches(records, this.settings.batch, batch => { this.calibration.rehearse(sharesOf(batch, model.probabilities(batch))) })
+    this.calibration.learn(records, model.probabilities(records), this.settings.batch)
     this.model = model
     this.phase = 'calibrating'
     for (const record of this.waiting.splice(0)) this.batches.push(record)
@@ -118,10 +117,4 @@ export class Training {
     if (this.waiting.length < WAITING_CAP) this.waiting.push(record)
     else this.dropped++
   }
-}
-
-function inBatches (records: readonly TrafficRecord[], limits: BatchLimits, onBatch: (records: TrafficRecord[]) => void): void {
-  const batches = new Batches(limits, onBatch)
-  for (const record of records) batches.push(record)
-  batches.flush()
 }

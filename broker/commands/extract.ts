@@ -8,7 +8,7 @@ import { recordWriter } from '../../src/features/record-writer.js'
 import type { RecordFormat, RecordWriter } from '../../src/features/record-writer.js'
 import { DEFAULT_MQTT_PORTS } from '../../src/join/capture-records.js'
 import { readCapture, STANDARD_INPUT } from '../capture-input.js'
-import { openOutputFile } from '../output-file.js'
+import { openOutputFile, refuseInputAsOutput } from '../output-file.js'
 import { parsePorts } from '../port-list.js'
 
 interface ExtractOptions {
@@ -110,17 +110,6 @@ async function * captureLines (file: string, { ports, writer, signal, onBytes }:
     let lines = ''
     for (const record of records) lines += writer.line(record, file)
     if (lines !== '') yield lines
-  }
-}
-
-async function refuseInputAsOutput (path: string, inputs: readonly string[]): Promise<void> {
-  const output = await stat(path).catch(() => null)
-  if (output === null || !output.isFile()) return
-  for (const input of inputs) {
-    const known = input === STANDARD_INPUT ? null : await stat(input).catch(() => null)
-    if (known?.ino === output.ino && known.dev === output.dev) {
-      throw new OperatorError('output-is-input', `--out ${path}: that is a capture being read`, 'Name another file.')
-    }
   }
 }
 

@@ -10,7 +10,7 @@ import { GuardModel } from '../../src/scoring/guard-model.js'
 import { detectionSettings } from '../../src/settings.js'
 import { readCapture } from '../capture-input.js'
 import { parsePorts } from '../port-list.js'
-import { stopSignal } from '../stopping.js'
+import { untilStopped } from '../stopping.js'
 
 interface ReplayOptions {
   model: string
@@ -31,12 +31,9 @@ export function replayCommand (): Command {
 
 async function replay (files: string[], options: ReplayOptions): Promise<void> {
   const model = await GuardModel.load(options.model)
-  const signal = stopSignal()
-  try {
+  await untilStopped(async signal => {
     for (const file of files) await replayFile(file, model, options, signal)
-  } catch (error) {
-    if (!signal.aborted) throw error
-  }
+  })
 }
 
 async function replayFile (file: string, model: GuardModel, { speed, mqttPort: ports }: ReplayOptions, signal: AbortSignal): Promise<void> {

@@ -1,9 +1,11 @@
 // Learns from benign traffic where the limits of the rules lie.
 
+import type { TrafficRecord } from '../record.js'
 import type { Baselines } from './baselines.js'
+import { Batches, type BatchLimits } from './batches.js'
 import { askedRules, type Baseline, type RuleName } from './rules.js'
 import { DEFAULT_SMOOTHING, Smoothing, type SmoothingSettings } from './smoothing.js'
-import { GATEWAY, type Share } from './subjects.js'
+import { GATEWAY, sharesOf, type Share } from './subjects.js'
 
 /** Clients with fewer packets say nothing about what is usual for a client. */
 const TELLING_PACKETS = 20
@@ -50,6 +52,20 @@ export class Calibration {
       const scope = highest[key === GATEWAY ? 'gateway' : 'client']
       for (const rule of askedRules(figures)) scope[rule] = Math.max(scope[rule], figures.values[rule])
     })
+  }
+
+  /** Both passes over the same records, cut into batches; `probabilities` holds one for each, NaN where there is none. */
+  learn (records: readonly TrafficRecord[], probabilities: Float64Array, limits: BatchLimits): void {
+    const shares: ReadonlyMap<string, Share>[] = []
+    let start = 0
+    const batches = new Batches(limits, batch => {
+      shares.push(sharesOf(batch, probabilities.subarray(start, start + batch.length)))
+      start += batch.length
+    })
+    for (const record of records) batches.push(record)
+    batches.flush()
+    for (const share of shares) this.observe(share)
+    for (const share of shares) this.rehearse(share)
   }
 
   /** The limits, from the highest figures seen and a margin. */

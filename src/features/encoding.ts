@@ -5,13 +5,21 @@ import { DetectorError } from '../../models/index.js'
 import { StateReader } from '../../models/state.js'
 import { OperatorError } from '../errors.js'
 import { PayloadModel, type PayloadModelJson } from './payload.js'
-import { FEATURES, type FeatureName, type FeatureValues } from './schema.js'
+import { FEATURES, type FeatureColumn, type FeatureName, type FeatureValues } from './schema.js'
 
 /** Whether a record comes from a tap, or from the broker alone. */
 export type Variant = 'wire' | 'broker'
 
-/** The named choices of columns: all of Table I, or all but addresses and ports. */
-export const PRESETS = ['table1', 'table1-no-identity'] as const
+/** The named choices of columns: all of Table I, all but addresses and ports, or the best 24 of all. */
+export const PRESETS = ['table1', 'table1-no-identity', 'best24'] as const
+
+/**
+ * What `best24` leaves out where there are no labels to choose by. `SelectKBest` ranks a column last
+ * that never changes, as these did not in any labelled capture at hand (see docs/detectors.md).
+ */
+const NOT_BEST: readonly FeatureName[] = [
+  'ip_mf_flag', 'ip_rb_flag', 'tcp_cwr_flag', 'tcp_ecn_flag', 'tcp_ns_flag', 'tcp_res_flag', 'tcp_urg_flag'
+]
 
 /**
  * What stands for a field that a record does not have: on every scale below just outside what a
@@ -90,13 +98,21 @@ export function columnsOf (features: string, variant: Variant): FeatureName[] {
     throw new OperatorError('features-unknown', `there is no feature or preset ${unknown}`,
       `use ${PRESETS.join(' or ')}, or a list of ${FEATURES.map(({ name }) => name).join(', ')}`)
   }
-  const columns = FEATURES.filter(({ name, identity, wire }) =>
-    (preset === undefined ? list.includes(name) : preset === 'table1' || !identity) && (variant === 'wire' || !wire))
+  const columns = FEATURES.filter((feature) =>
+    (preset === undefined ? list.includes(feature.name) : isIn(preset, feature)) && (variant === 'wire' || !feature.wire))
   if (columns.length === 0) {
     throw new OperatorError('features-none', `of ${features}, nothing is known without a tap`,
       'name at least one MQTT feature')
   }
   return columns.map(({ name }) => name)
+}
+
+function isIn (preset: typeof PRESETS[number], { name, identity }: FeatureColumn): boolean {
+  switch (preset) {
+    case 'table1': return true
+    case 'table1-no-identity': return !identity
+    case 'best24': return !NOT_BEST.includes(name)
+  }
 }
 
 /** A fixed way from a record's features to a vector of finite numbers. */

@@ -4,7 +4,8 @@ import { timeOf, type TrafficRecord } from '../record.js'
 import type { Contribution } from '../alert/alert.js'
 import { baselinesFromJson, type Baselines } from '../alert/baselines.js'
 import { OperatorError } from '../errors.js'
-import type { DetectorKind } from '../../models/index.js'
+import type { DetectorKind, FitOptions, FitProgress } from '../../models/index.js'
+import type { Variant } from '../features/encoding.js'
 import { Expert } from './expert.js'
 import { loadModel, saveModel, type Json, type Model } from './model-file.js'
 
@@ -16,6 +17,26 @@ export interface DetectorSettings {
   seed: number
   /** A preset or a list of features parted by commas. */
   features: string
+  /** Further parameters of the detector, by name. */
+  parameters?: Readonly<Record<string, unknown>>
+}
+
+/** What may be passed to {@link GuardModel.fit} beside the records. */
+export interface GuardFitOptions {
+  /** One for each record, 1 = attack; only where the detector is supervised. */
+  labels?: ArrayLike<number>
+  onProgress?: (progress: FitProgress, variant: Variant) => void
+  signal?: AbortSignal
+  /** When the model is made; the time of the last record unless given. */
+  created?: Date
+}
+
+/** One of each for each record; NaN for a record that neither expert can judge. */
+export interface Judgement {
+  /** Higher is more abnormal; on the scale of the expert that judges. */
+  scores: Float64Array
+  /** Outlier probabilities, in [0, 1]. */
+  probabilities: Float64Array
 }
 
 /** With fewer frames than an isolation tree samples, a model of the wire would know only a moment. */
@@ -35,15 +56,26 @@ export class GuardModel {
    *
    * @throws OperatorError where the records do not serve
    */
-  static async fit (records: readonly TrafficRecord[], settings: DetectorSettings, signal?: AbortSignal): Promise<GuardModel> {
-    const { kind: detector, contamination, seed, features } = settings
-    const options = { detector, contamination, seed, features, ...signal !== undefined && { signal } }
-    const frames = records.filter(({ frame }) => frame !== null).map(({ features: values }) => values)
-    const broker = await Expert.fit(records.map(({ features: values }) => values), { ...options, variant: 'broker' })
-    const wire = frames.length < FEWEST_FRAMES ? undefined : await Expert.fit(frames, { ...options, variant: 'wire' })
-    const created = new Date(timeOf(records[records.length - 1]) * 1_000).toISOString()
-    const model: Model = { created, seed, detector, experts: { broker, ...wire !== undefined && { wire } } }
-    return new GuardModel(model, broker.training.digest, NO_LIMITS)
+  static async fit (records: readonly TrafficRecord[], settings: DetectorSettings, options: GuardFitOptions = {}): Promise<GuardModel> {
+    const { kind: detector, seed } = settings
+    const { labels, created = new Date(timeOf(records[records.length - 1]) * 1_000) } = options
+    const fitExpert = async (variant: Variant, chosen: readonly number[]): Promise<Expert> => {
+      const { signal, onProgress } = options
+      const fitOptions: FitOptions = {
+        ...signal !== undefined && { signal },
+        ...onProgress !== undefined && { onProgress: progress => { onProgress(progress, variant) } }
+      }
+      return await Expert.fit(chosen.map(i => records[i].features), {
+        ...settings, detector, variant, ...fitOptions,
+        ...labels !== undefined && { labels: Uint8Array.from(chosen, i => labels[i]) }
+      })
+    }
+    const all = [...records.keys()]
+    const frames = all.filter(i => records[i].frame !== null)
+    const broker = await fitExpert('broker', all)
+    const wire = frames.length < FEWEST_FRAMES ? undefined : await fitExpert('wire', frames)
+    const experts = { broker, ...wire !== undefined && { wire } }
+    return new GuardModel({ created: created.toISOString(), seed, detector, experts }, broker.training.digest, NO_LIMITS)
   }
 
   /**
@@ -59,9 +91,9 @@ export class GuardModel {
     return new GuardModel(model, model.digest, baselines)
   }
 
-  /** The same experts with other limits. */
-  withBaselines (baselines: Baselines): GuardModel {
-    return new GuardModel(this.model, this.digest, baselines)
+  /** The same experts with other limits, and with figures of an evaluation. */
+  withBaselines (baselines: Baselines, metrics = this.model.metrics): GuardModel {
+    return new GuardModel({ ...this.model, ...metrics !== undefined && { metrics } }, this.digest, baselines)
   }
 
   /** Writes the model, whole or not at all; returns it under the name of its file. */
@@ -91,11 +123,49 @@ export class GuardModel {
     return { wire: wire?.training.rows ?? 0, broker: broker.training.rows }
   }
 
+  /** The experts: `wire` judges frames where there is one, `broker` all else that has an MQTT packet. */
+  get experts (): Readonly<Model['experts']> {
+    return this.model.experts
+  }
+
+  /** What the model scored in its evaluation, as {@link Evaluation}; undefined where there was none. */
+  get metrics (): Json | undefined {
+    return this.model.metrics
+  }
+
+  /** Score above which a record of a tap is an outlier. */
+  get threshold (): number {
+    return (this.experts.wire ?? this.experts.broker).detector.threshold
+  }
+
   /**
    * Outlier probabilities, one per record, in [0, 1]; NaN for a record that neither expert can judge:
    * a frame without an MQTT packet, where the model was learnt without a tap.
    */
   probabilities (records: readonly TrafficRecord[]): Float64Array {
+    return this.judge(records).probabilities
+  }
+
+  /** Scores and probabilities of records. */
+  judge (records: readonly TrafficRecord[]): Judgement {
+    return this.judgeBy(records, (expert, chosen) => expert.score(chosen.map(i => records[i].features)))
+  }
+
+  /**
+   * The same for the very records that `fit` took, right after it: each scored as if the detector had
+   * not seen it, as far as the detector can.
+   */
+  judgeTraining (records: readonly TrafficRecord[]): Judgement {
+    const places = { wire: placesOf(records, ({ frame }) => frame !== null), broker: placesOf(records, isPacket) }
+    return this.judgeBy(records, (expert, chosen) => {
+      const all = expert.detector.trainingScores ?? new Float64Array(records.length).fill(NaN)
+      const scores = Float64Array.from(chosen, i => all[places[expert.variant][i]])
+      return { scores, probabilities: expert.detector.probabilities(scores) }
+    })
+  }
+
+  private judgeBy (records: readonly TrafficRecord[], judge: (expert: Expert, chosen: readonly number[]) => Judgement): Judgement {
+    const scores = new Float64Array(records.length).fill(NaN)
     const probabilities = new Float64Array(records.length).fill(NaN)
     const groups = new Map<Expert, number[]>()
     for (const [i, record] of records.entries()) {
@@ -105,11 +175,14 @@ export class GuardModel {
       if (group === undefined) groups.set(expert, [i])
       else group.push(i)
     }
-    for (const [expert, indices] of groups) {
-      const scored = expert.score(indices.map(i => records[i].features)).probabilities
-      indices.forEach((index, i) => { probabilities[index] = scored[i] })
+    for (const [expert, chosen] of groups) {
+      const judged = judge(expert, chosen)
+      chosen.forEach((index, i) => {
+        scores[index] = judged.scores[i]
+        probabilities[index] = judged.probabilities[i]
+      })
     }
-    return probabilities
+    return { scores, probabilities }
   }
 
   /** The features that made the record look most abnormal. */
@@ -117,11 +190,21 @@ export class GuardModel {
     return this.expertFor(record)?.contributions(record.features) ?? []
   }
 
-  private expertFor ({ frame, features }: TrafficRecord): Expert | undefined {
+  private expertFor (record: TrafficRecord): Expert | undefined {
     const { wire, broker } = this.model.experts
-    if (frame !== null && wire !== undefined) return wire
-    return features.mqtt_msg_type === null ? undefined : broker
+    if (record.frame !== null && wire !== undefined) return wire
+    return isPacket(record) ? broker : undefined
   }
+}
+
+function isPacket ({ features }: TrafficRecord): boolean {
+  return features.mqtt_msg_type !== null
+}
+
+/** For each record, how many before it are alike. */
+function placesOf (records: readonly TrafficRecord[], isAlike: (record: TrafficRecord) => boolean): Uint32Array {
+  let count = 0
+  return Uint32Array.from(records, record => isAlike(record) ? count++ : count)
 }
 
 const UNLIMITED = { mean: 0, reference: 0, limits: { jump: Infinity, level: Infinity, cusum: Infinity } }

@@ -138,7 +138,7 @@ export class Talk {
   #sequence = { in: 1000, out: 5000 }
   #time: number
 
-  constructor (readonly clientPort = 40_000, start = 0) {
+  constructor (readonly clientPort = 40_000, start = 0, readonly client = CLIENT) {
     this.#time = start
   }
 
@@ -154,8 +154,8 @@ export class Talk {
   segment (direction: 'in' | 'out', payload: Uint8Array, flags = ACK): Segment {
     const isIn = direction === 'in'
     return {
-      source: isIn ? CLIENT : BROKER,
-      destination: isIn ? BROKER : CLIENT,
+      source: isIn ? this.client : BROKER,
+      destination: isIn ? BROKER : this.client,
       sourcePort: isIn ? this.clientPort : 1883,
       destinationPort: isIn ? 1883 : this.clientPort,
       sequence: this.#sequence[direction],

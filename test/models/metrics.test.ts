@@ -1,7 +1,7 @@
 // The metrics against scikit-learn's, and by hand.
 
 import t from 'tap'
-import { accuracy, averagePrecision, confusion, evaluate, recallAtFpr, rocAuc } from '../../models/index.js'
+import { accuracy, averagePrecision, confusion, evaluate, recallAtFpr, rocAuc, rocCurve } from '../../models/index.js'
 import { readReference, readTable } from './reference.js'
 
 interface Reference {
@@ -53,4 +53,10 @@ t.test('an evaluation has the figures of each label against the benign rows', as
   t.same(figures.perLabel.flood, { rows: 2, rocAuc: 1, recall: 1, recallAtFpr1: 1 })
   t.same(Object.entries(figures.perLabel)[0][1], { rows: 1, rocAuc: 0.5, recall: 0, recallAtFpr1: 0 })
   t.equal((JSON.parse(JSON.stringify(evaluate([null], [1], 0))) as { rocAuc: null }).rocAuc, null)
+})
+
+t.test('the ROC curve begins and ends in its corners, with a point for each distinct score', (t) => {
+  const curve = rocCurve([0, 1, 0, 1], [0.1, 0.9, 0.5, 0.5])
+  t.same(curve.map(({ falsePositiveRate, truePositiveRate }) => [falsePositiveRate, truePositiveRate]), [[0, 0], [0, 0.5], [0.5, 1], [1, 1]])
+  t.end()
 })

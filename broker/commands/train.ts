@@ -1,0 +1,166 @@
+// artemis train: a detector learns from captures or records, and becomes a model that guards.
+
+import { constants } from 'node:fs'
+import { access, stat } from 'node:fs/promises'
+import path from 'node:path'
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { catalogEntry, DETECTOR_KINDS, DetectorError, type DetectorKind } from '../../models/index.js'
+import { OperatorError } from '../../src/errors.js'
+import { PRESETS } from '../../src/features/encoding.js'
+import { DEFAULT_MQTT_PORTS } from '../../src/join/capture-records.js'
+import { trainModel, type TrainingPlan } from '../../src/offline-training.js'
+import type { Expert } from '../../src/scoring/expert.js'
+import type { GuardModel } from '../../src/scoring/guard-model.js'
+import { NAMED_SETTINGS, parametersHelp, planOf, type DetectorFlags } from '../detector-choice.js'
+import { labelsOf, noteUnmatched, withLabelFlags, type LabelFlags } from '../label-flags.js'
+import { refuseInputAsOutput } from '../output-file.js'
+import { parsePorts } from '../port-list.js'
+import { Progress, totalBytes } from '../progress.js'
+import { untilStopped } from '../stopping.js'
+import { readTrainingData, type TrainingData } from '../training-data.js'
+
+interface TrainFlags extends DetectorFlags, LabelFlags {
+  mqttPort: number[]
+  out: string
+}
+
+/** The `train` command. */
+export function trainCommand (): Command {
+  return withLabelFlags(new Command('train')
+    .description('learn a model from captures or records')
+    .argument('<file...>', 'captures (pcap or pcapng, gzip or not) or CSVs that extract wrote, - for standard input')
+    .requiredOption('--detector <name>', `${DETECTOR_KINDS.join(', ')} or default (what the broker ships)`)
+    .requiredOption('--out <model>', 'model file to write'))
+    .addOption(new Option('--preset <name>', 'named settings of the detector; other flags win over them').choices(NAMED_SETTINGS))
+    .option('--features <preset|list>', `${PRESETS.join(', ')}, or feature names with commas between`)
+    .option('--param <name=value>', 'a parameter of the detector; may be given again', collect)
+    .option('--seed <n>', 'seed of everything random', parseSeed)
+    .option('--contamination <x>', 'share of outliers assumed in what is learnt from, in (0, 0.5]', parseShare)
+    .option('--contaminated', 'learn from attacks as well, without being told which they are')
+    .option('--mqtt-port <ports>', 'TCP ports that carry MQTT', parsePorts, [...DEFAULT_MQTT_PORTS])
+    .addHelpText('after', parametersHelp())
+    .action(train)
+}
+
+async function train (files: string[], flags: TrainFlags): Promise<void> {
+  const plan = planOf(flags)
+  const { kind } = plan.detector
+  if (catalogEntry(kind).supervised && flags.labels === undefined && flags.labelAll === undefined) {
+    throw new OperatorError('training-labels', `${kind} learns from attacks and benign records, and there are no labels`,
+      'Name a label file with --labels, or take a detector that needs none.')
+  }
+  await checkOutput(flags, files)
+  const prepared = await prepare(kind)
+  if (prepared !== undefined) process.stderr.write(`${prepared}\n`)
+  const progress = new Progress()
+  await untilStopped(async signal => {
+    try {
+      const labels = await labelsOf(flags, files)
+      const bytes = await totalBytes(files)
+      let read = 0
+      const data = await readTrainingData(files, {
+        ports: flags.mqttPort,
+        signal,
+        onBytes: count => { progress.update('Reading', read += count, bytes) },
+        onCutShort: fault => { say(progress, `${fault.message}. What is whole is used.`) }
+      }, labels, plan.detector.seed)
+      progress.stop()
+      noteUnmatched(flags, labels)
+      const begun = performance.now()
+      const model = await trainModel(data.records, data.labels, plan, {
+        signal,
+        onProgress: ({ done, total, loss }, variant) => {
+          progress.update(`Learning ${variant === 'wire' ? 'frames ' : 'packets'}`, done, total, loss === undefined ? '' : `loss ${figure(loss)}`)
+        }
+      })
+      const saved = await model.save(flags.out)
+      progress.stop()
+      process.stderr.write(await summary(saved, data, plan, flags.out, (performance.now() - begun) / 1_000))
+    } finally {
+      progress.stop()
+    }
+  })
+}
+
+/** Loads what the training needs; a line that says what it is. */
+async function prepare (kind: DetectorKind): Promise<string | undefined> {
+  try {
+    return await catalogEntry(kind).prepare?.()
+  } catch (error) {
+    if (!(error instanceof DetectorError)) throw error
+    throw new OperatorError(`training-${error.code}`, `${kind}: ${error.message}`, 'Or take a detector that trains without it.', { cause: error })
+  }
+}
+
+/** Found out now rather than after the training. */
+async function checkOutput ({ out, labels }: TrainFlags, files: readonly string[]): Promise<void> {
+  await refuseInputAsOutput(out, labels === undefined ? files : [...files, labels])
+  const isFolder = (await stat(out).catch(() => null))?.isDirectory() === true
+  const isOpen = await access(path.dirname(out), constants.W_OK).then(() => true, () => false)
+  if (isOpen && !isFolder) return
+  throw new OperatorError('model-not-writable', `--out ${out}: ${isFolder ? 'that is a folder' : 'its folder is missing or may not be written to'}`,
+    'Name a file in a folder that exists and that this user may write to.')
+}
+
+async function summary (model: GuardModel, data: TrainingData, plan: TrainingPlan, out: string, seconds: number): Promise<string> {
+  const { wire, broker } = model.experts
+  const { size } = await stat(out)
+  const lines = [
+    `${model.detector}: ${used(data, plan, (wire ?? broker).training.rows)}, in ${seconds.toFixed(1)} s`,
+    ...wire === undefined ? ['  frames   no expert: there are too few, and packets are judged alone'] : [`  frames   ${expertLine(wire)}`],
+    `  packets  ${expertLine(broker)}`,
+    ...aucLine(model),
+    ...limitsNote(data, plan),
+    `  digest   ${model.digest}`,
+    `  file     ${out}, ${size} bytes`
+  ]
+  return `${lines.join('\n')}\n`
+}
+
+function used ({ records, labels, seen }: TrainingData, plan: TrainingPlan, rows: number): string {
+  const attacks = labels?.filter(label => label !== null).length ?? 0
+  const sample = seen > records.length ? `, a sample of ${seen}` : ''
+  if (attacks === 0) return `${rows} rows${sample}`
+  return plan.contaminated || catalogEntry(plan.detector.kind).supervised
+    ? `${rows} rows, ${attacks} of them attacks${sample}`
+    : `${rows} benign rows; ${attacks} attack rows left out${sample}`
+}
+
+function expertLine ({ training, encoding, detector }: Expert): string {
+  const dropped = encoding.dropped.length === 0 ? '' : `; never changed: ${encoding.dropped.join(', ')}`
+  return `${training.rows} rows, ${encoding.columns.length} columns, threshold ${figure(detector.threshold)}${dropped}`
+}
+
+function aucLine ({ metrics }: GuardModel): string[] {
+  const auc = typeof metrics === 'object' && metrics !== null && 'rocAuc' in metrics ? metrics.rocAuc : undefined
+  return typeof auc === 'number' ? [`  ROC AUC  ${auc.toFixed(4)} on these files`] : []
+}
+
+function limitsNote ({ labels }: TrainingData, { contaminated }: TrainingPlan): string[] {
+  return contaminated && labels === undefined ? ['  limits   of the alerts are learnt from all rows, attacks included: without labels nobody knows which they are'] : []
+}
+
+function figure (value: number): string {
+  return String(Number(value.toPrecision(4)))
+}
+
+function say (progress: Progress, text: string): void {
+  progress.stop()
+  process.stderr.write(`${text}\n`)
+}
+
+function collect (value: string, earlier: string[] = []): string[] {
+  return [...earlier, value]
+}
+
+function parseSeed (text: string): number {
+  const seed = Number(text)
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(seed)) throw new InvalidArgumentError('Write a whole number from 0.')
+  return seed
+}
+
+function parseShare (text: string): number {
+  const share = Number(text)
+  if (text.trim() === '' || !(share >= 1e-6 && share <= 0.5)) throw new InvalidArgumentError('Write a share above 0 and up to 0.5, such as 0.01.')
+  return share
+}
