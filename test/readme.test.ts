@@ -3,13 +3,13 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { connectClient, endClient } from './support/clients.js'
 import { captureImpossible, waitUntil } from './tap/traffic.js'
 import { runArtemis, startBroker } from './broker/running-broker.js'
+import { freePort } from './support/free-port.js'
 
 const README = readFileSync(fileURLToPath(new URL('../../README.md', import.meta.url)), 'utf8')
 const DEFAULT_PORT = '1883'
@@ -68,12 +68,3 @@ t.test('the plug-in in ten lines', async t => {
   await waitUntil('it watches itself', () => status.includes('learning'))
   await endClient(client)
 })
-
-async function freePort (): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as AddressInfo
-  probe.close()
-  await once(probe, 'close')
-  return port
-}

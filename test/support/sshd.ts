@@ -3,11 +3,12 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { connect, createServer, type AddressInfo } from 'node:net'
+import { connect } from 'node:net'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { findProgram } from './programs.js'
+import { freePort } from './free-port.js'
 
 /** Types of host keys that a server can be given. */
 export type HostKeyType = 'ed25519' | 'ecdsa' | 'rsa'
@@ -102,15 +103,6 @@ export function makeKey (path: string, type: HostKeyType = 'ed25519', passphrase
 /** The public half of a key, as `type base64`. */
 export function publicKey (privateKeyPath: string): string {
   return readFileSync(`${privateKeyPath}.pub`, 'utf8').trim()
-}
-
-async function freePort (): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as AddressInfo
-  probe.close()
-  await once(probe, 'close')
-  return port
 }
 
 async function listens (server: ChildProcess, port: number): Promise<boolean> {
