@@ -5,6 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { trainCommand } from '../../../broker/commands/train.js'
+import { catalogEntry } from '../../../models/index.js'
 import { planOf } from '../../../broker/detector-choice.js'
 import { GuardModel } from '../../../src/scoring/guard-model.js'
 import { ATTACKER, attackedCapture, benignCapture } from '../../support/labelled-traffic.js'
@@ -54,6 +55,21 @@ t.test('CSV, several files and standard input serve as well, and the seed alone 
   t.same(first?.detector.toJSON(), second?.detector.toJSON())
   t.equal(first?.training.digest, third?.training.digest)
   t.notSame(first?.detector.toJSON().state.threshold, third?.detector.toJSON().state.threshold)
+})
+
+t.test('a network is trained with the TensorFlow that is there, which is said, or not without one', async t => {
+  const dir = t.testdir({ 'a.pcap': benign })
+  const out = join(dir, 'm.json')
+  const there = await catalogEntry('autoencoder').prepare?.().catch(() => undefined)
+  const { code, err } = await runArtemis(['train', join(dir, 'a.pcap'), '--detector', 'autoencoder', '--param', 'epochs=1', '--out', out])
+  if (there === undefined) {
+    t.match({ code, err }, { code: 1, err: /npm install @tensorflow/ })
+    t.same(readdirSync(dir), ['a.pcap'])
+  } else {
+    t.equal(code, 0, err)
+    t.ok(err.startsWith(`${there}\n`), err)
+    t.equal((await GuardModel.load(out)).detector, 'autoencoder')
+  }
 })
 
 t.test('flags win over named settings, and those over the defaults', t => {
