@@ -5,6 +5,7 @@ import { addAbortSignal } from 'node:stream'
 import { OperatorError } from '../src/errors.js'
 import { readRecords } from '../src/join/capture-records.js'
 import type { TrafficRecord } from '../src/record.js'
+import { MAX_PATH_LENGTH, printable } from './printable.js'
 
 /** Stands for standard input in place of a file. */
 export const STANDARD_INPUT = '-'
@@ -49,7 +50,7 @@ export async function * openInput (file: string, { signal, onBytes }: Omit<Captu
 
 /** How messages name an input. */
 export function nameOfInput (file: string): string {
-  return file === STANDARD_INPUT ? 'standard input' : file
+  return file === STANDARD_INPUT ? 'standard input' : printable(file, MAX_PATH_LENGTH)
 }
 
 /** The same error with the file's name before its message. */

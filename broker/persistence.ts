@@ -55,9 +55,9 @@ async function openDatabase (folder: string): Promise<Level> {
   const shown = printable(folder, MAX_PATH_LENGTH)
   try {
     // What clients say is nobody else's business.
-    await mkdir(folder, { recursive: true, mode: 0o700 })
+    await mkdir(folder, { mode: 0o700 })
   } catch (cause) {
-    throw new OperatorError('data-folder', `The data folder ${shown} cannot be made (${codeOf(cause)}).`,
+    if (codeOf(cause) !== 'EEXIST') throw new OperatorError('data-folder', `The data folder ${shown} cannot be made (${codeOf(cause)}).`,
       'Name one that this user may write to: --data DIR, or data in artemis.yaml.', { cause })
   }
   const db = new Level(path.join(folder, 'store'))

@@ -35,12 +35,31 @@ export async function runProgram (argv: readonly string[]): Promise<number> {
 
 /** Says on standard error what went wrong: the operator's mistakes in plain words, ours with their stack. */
 export function report (error: unknown): number {
+  const refusal = systemRefusal(error)
+  if (refusal !== undefined) {
+    complain(refusal)
+    return EXIT.mistake
+  }
   if (!(error instanceof OperatorError)) {
     complain(`this is a fault of Artemis, not yours.\n${error instanceof Error ? error.stack ?? error.message : String(error)}`)
     return EXIT.fault
   }
   complain(error.message + (error.remedy === undefined ? '' : `\n  ${error.remedy}`))
   return EXIT.mistake
+}
+
+const SYSTEM_REFUSALS: Readonly<Record<string, string>> = {
+  ENOSPC: 'Make room on the disk, or write elsewhere.',
+  EDQUOT: 'Make room in your quota, or write elsewhere.',
+  EROFS: 'The file system is read-only: write elsewhere.',
+  EIO: 'The disk or the terminal fails: look into the system log.'
+}
+
+/** What the system refused, and is no fault of the program. */
+function systemRefusal (error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error)) return undefined
+  const remedy = SYSTEM_REFUSALS[String(error.code)]
+  return remedy === undefined ? undefined : `${printable(error.message)}\n  ${remedy}`
 }
 
 function makeProgram (): Command {

@@ -196,21 +196,26 @@ export class Detection {
     this.training = new Training(
       { learn, detector, batch, smoothing },
       new Random(detector.seed),
-      model => { this.learnt(model) },
+      model => { void this.learnt(model) },
       error => { this.fail('the model could not be fitted', error) }
     )
     this.outputs.onLog('info', `learning what is normal: at least ${learn.seconds} s and ${learn.minimumRecords} records`)
   }
 
-  private learnt (model: GuardModel): void {
+  /** Saves first, so that alerts name the model by the digest of its file. */
+  private async learnt (model: GuardModel): Promise<void> {
     const path = this.settings.detector.model
-    this.guard(model)
+    let known = model
+    if (path !== undefined) {
+      try {
+        known = await model.save(path)
+        this.outputs.onLog('info', `the model is saved to ${path}`)
+      } catch (error) {
+        this.outputs.onLog('error', `the model is in memory only: ${messageOf(error)}`)
+      }
+    }
+    this.guard(known)
     this.outputs.onChange()
-    if (path === undefined) return
-    model.save(path).then(
-      () => { this.outputs.onLog('info', `the model is saved to ${path}`) },
-      (error: unknown) => { this.outputs.onLog('error', `the model is in memory only: ${messageOf(error)}`) }
-    )
   }
 
   private guard (model: GuardModel, asked: string = model.detector): void {

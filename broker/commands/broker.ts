@@ -1,5 +1,6 @@
 // artemis broker: runs the broker until it is told to stop.
 
+import { closeSync, openSync } from 'node:fs'
 import path from 'node:path'
 import { Command } from 'commander'
 import type { Logger } from 'pino'
@@ -16,6 +17,8 @@ import { printable } from '../printable.js'
 import { addSettingsOptions } from './settings-options.js'
 
 const MODEL_FILE = 'model.json'
+/** What clients say is nobody else's business. */
+const OWNER_ONLY = 0o600
 
 /** The `broker` command. */
 export function brokerCommand (): Command {
@@ -25,6 +28,7 @@ export function brokerCommand (): Command {
       const { settings, file } = readSettings(flags)
       const log = openLog(settings.log)
       log.info({ file: file ?? 'none' }, 'Artemis starts.')
+      checkReports(settings)
       await runBroker(settings, flags, log, stopSignal(['SIGINT', 'SIGTERM']))
     })
   return addSettingsOptions(command)
@@ -73,6 +77,19 @@ function reload (flags: Flags, ids: Artemis, log: Logger): void {
   } catch (error) {
     if (!(error instanceof OperatorError)) throw error
     log.error({ remedy: error.remedy }, `The settings stay as they were: ${error.message}`)
+  }
+}
+
+/** Files that cannot be written should stop the start, and not be found missing when they are needed. */
+function checkReports ({ report }: Settings): void {
+  for (const [key, file] of Object.entries(report)) {
+    if (file === null) continue
+    try {
+      closeSync(openSync(file, 'a', OWNER_ONLY))
+    } catch (cause) {
+      throw new OperatorError('report', `report.${key}: ${printable(String(cause instanceof Error ? cause.message : cause))}.`,
+        'Name a file in a folder that exists and that this user may write to.', { cause })
+    }
   }
 }
 

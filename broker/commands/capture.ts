@@ -1,6 +1,6 @@
 // artemis capture: writes what a tap sees to a capture file.
 
-import { open, rename, rm, type FileHandle } from 'node:fs/promises'
+import { open, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import { Command, InvalidArgumentError } from 'commander'
 import { OperatorError } from '../../src/errors.js'
 import { parsePorts } from '../port-list.js'
@@ -65,7 +65,7 @@ async function capture (tap: string, flags: CaptureFlags): Promise<void> {
     if (target.kind === 'none') {
       throw obstacle ?? new OperatorError('tap-target', 'There is nothing to capture from: the tap is "none".')
     }
-    const part = await CaptureFile.open(`${flags.out}.part`)
+    const part = await CaptureFile.open(flags.out)
     try {
       const session = await openTap(target, settings, options)
       say(`Capturing from ${formatTarget(target)} to ${flags.out}, until ${ending(flags)}.`)
@@ -126,14 +126,21 @@ function say (text: string): void {
   process.stderr.write(`${text}\n`)
 }
 
-/** A file that gets its name when it is complete. */
+/** Payloads and passwords may be among what was captured. */
+const OWNER_ONLY = 0o600
+
+/** A file that gets its name when it is complete; a device or a pipe is written to as it is. */
 class CaptureFile {
   size = 0
 
-  private constructor (readonly path: string, private readonly handle: FileHandle) {}
+  private constructor (readonly path: string, private readonly handle: FileHandle, private readonly isSpecial: boolean) {}
 
-  static async open (path: string): Promise<CaptureFile> {
-    return new CaptureFile(path, await open(path, 'w').catch(unwritable(path)))
+  static async open (name: string): Promise<CaptureFile> {
+    const existing = await stat(name).catch(() => null)
+    if (existing?.isDirectory() === true) unwritable(name)(new Error('it is a directory'))
+    const isSpecial = existing !== null && !existing.isFile()
+    const path = isSpecial ? name : `${name}.part`
+    return new CaptureFile(path, await open(path, 'w', OWNER_ONLY).catch(unwritable(path)), isSpecial)
   }
 
   async write (bytes: Buffer): Promise<void> {
@@ -142,14 +149,15 @@ class CaptureFile {
   }
 
   async finish (name: string): Promise<void> {
-    await this.handle.sync()
+    if (!this.isSpecial) await this.handle.sync()
     await this.handle.close()
-    await rename(this.path, name).catch(unwritable(name))
+    if (!this.isSpecial) await rename(this.path, name).catch(unwritable(name))
   }
 
   /** Closes the file and removes it where it is empty; tells whether it is still there. */
   async abandon (): Promise<boolean> {
     await this.handle.close()
+    if (this.isSpecial) return false
     if (this.size > 0) return true
     await rm(this.path, { force: true })
     return false

@@ -17,9 +17,9 @@ const host = v.optional(v.pipe(
   v.check(value => isIP(value) !== 0 || /^[A-Za-z0-9]([A-Za-z0-9.-]{0,252})$/.test(value), HOST)
 ), '127.0.0.1')
 
-const TAP = 'ssh://user@host[:port]/interface, local:interface, file:PATH, none or auto'
+const TAP = 'ssh://user@host[:port]/interface, local:interface, none or auto'
 
-const tapTarget = v.optional(v.pipe(v.string(TAP), v.check(isTaken(parseTarget), TAP)), 'auto')
+const tapTarget = v.optional(v.pipe(v.string(TAP), v.check(isTaken(parseLiveTarget), TAP)), 'auto')
 
 const listener = v.strictObject({
   host,
@@ -95,6 +95,11 @@ export function partOf (schema: v.GenericSchema): SchemaPart {
   if ('entries' in inner) return { kind: 'map', entries: inner.entries as Record<string, v.GenericSchema> }
   if ('item' in inner) return { kind: 'list', item: inner.item as v.GenericSchema }
   return { kind: 'value', isPath: v.getMetadata(inner as v.GenericSchema).path === true, fallback: v.getDefault(schema) }
+}
+
+/** A file is over at once: `artemis replay` is for files. */
+function parseLiveTarget (text: string): void {
+  if (parseTarget(text).kind === 'file') throw new OperatorError('tap-target', 'a running broker cannot tap a file')
 }
 
 /** Whether a text is one that `read` takes. */

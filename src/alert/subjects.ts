@@ -27,9 +27,11 @@ export const GATEWAY = 'gateway'
 /**
  * A client is an address and a client id together: many devices share an address behind a router or
  * on loopback, and an attacker may take any client id it likes, but cannot take a victim's address too.
+ * Before its CONNECT a connection stands for itself alone, lest one that never sends a CONNECT drags
+ * others from its address along.
  */
-export function clientKey ({ client, clientId }: Peer): string {
-  return `${client.address} ${clientId ?? ''}`
+export function clientKey ({ client: { address, port }, clientId }: Peer): string {
+  return clientId === null ? `${address}:${port}` : `${address} ${clientId}`
 }
 
 /** Packets that a frame counts for at most. */

@@ -5,6 +5,9 @@ import { createWriteStream, type WriteStream } from 'node:fs'
 /** Bytes that may wait for the disk; beyond them lines are lost rather than memory. */
 const WAITING_CAP_BYTES = 16 * 1_024 * 1_024
 
+/** What clients say is nobody else's business. */
+const OWNER_ONLY = 0o600
+
 /** An append-only file of lines. What cannot be written is told once, and counted. */
 export class LineLog {
   /** Lines that did not reach the file. */
@@ -15,7 +18,7 @@ export class LineLog {
    * @param onError gets the first failure
    */
   constructor (path: string, onError: (error: Error) => void) {
-    this.file = createWriteStream(path, { flags: 'a' })
+    this.file = createWriteStream(path, { flags: 'a', mode: OWNER_ONLY })
     let told = false
     this.file.on('error', error => {
       if (!told) onError(error)

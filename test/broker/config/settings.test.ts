@@ -133,7 +133,7 @@ t.test('every mistake is told at once: place, key, value, and what would be righ
     'artemis.yaml:11: response: "ban" should be a map with the keys action, banDuration',
     'artemis.yaml:13: limits.packetSize: "1TiB" should be a size from 1KiB to 256MiB with its unit (B, KiB, MiB), such as 16MiB',
     'artemis.yaml:14: port: unknown key; is listeners[].port meant?',
-    'artemis.yaml:15: tap.target: "ether0" should be ssh://user@host[:port]/interface, local:interface, file:PATH, none or auto',
+    'artemis.yaml:15: tap.target: "ether0" should be ssh://user@host[:port]/interface, local:interface, none or auto',
     'artemis.yaml:15: tap.hostKey: "MD5:ab" should be a fingerprint as ssh-keygen -l prints it (SHA256:...), or null',
     'artemis.yaml:17: detector.contamination: 0.7 should be a number above 0 and up to 0.5',
     `artemis.yaml:18: detector.kind: null should be one of ${DETECTOR_KINDS.join(', ')}`,
