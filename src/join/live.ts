@@ -4,7 +4,7 @@ import type { Clock } from '../clock.js'
 import { extractFeatures } from '../features/extractor.js'
 import type { BrokerEntry, OpenEntry, PacketEntry } from '../observe/entries.js'
 import { timeOf, type TrafficRecord } from '../record.js'
-import type { Direction, MqttPacket, StreamFrame, TcpStream } from '../types.js'
+import type { Direction, JoinKind, MqttPacket, StreamFrame, TcpStream } from '../types.js'
 import { isWhole, StreamBindings, type Connection } from './bindings.js'
 import { isOwnPacket } from './own-traffic.js'
 import { packetRecord } from './packet-record.js'
@@ -53,6 +53,8 @@ export interface JoinCounters {
   packetsUnseen: number
   /** Connections that were thought joined and turned out not to match; they are judged by their packets. */
   mismatches: number
+  /** Connections over TLS or WebSocket whose packets could not be placed in the stream; they are judged by their packets. */
+  connectionsUnplaced: number
   /** Packet entries for connections nobody announced. */
   strays: number
 }
@@ -72,7 +74,7 @@ interface PendingFrame {
  */
 export class LiveJoin {
   readonly counters: JoinCounters = {
-    framesJoined: 0, framesUnjoined: 0, framesUnread: 0, framesSetAside: 0, packetsAlone: 0, packetsLate: 0, packetsUnseen: 0, mismatches: 0, strays: 0
+    framesJoined: 0, framesUnjoined: 0, framesUnread: 0, framesSetAside: 0, packetsAlone: 0, packetsLate: 0, packetsUnseen: 0, mismatches: 0, connectionsUnplaced: 0, strays: 0
   }
 
   private readonly connections = new Map<number, Connection>()
@@ -134,7 +136,11 @@ export class LiveJoin {
         this.packet(connection, entry)
         break
       case 'mark':
-        connection[entry.direction].mark(entry.begin, entry.offset)
+        connection[entry.direction].mark(entry)
+        break
+      case 'unplaced':
+        this.counters.connectionsUnplaced++
+        this.setAside(connection)
         break
       case 'close':
         this.close(connection)
@@ -175,7 +181,8 @@ export class LiveJoin {
     const connection: Connection = {
       id,
       openedAtMs: this.clock.now(),
-      route: this.tapped && transport === 'tcp' ? 'undecided' : 'packets',
+      route: this.tapped && transport !== 'stream' ? 'undecided' : 'packets',
+      join: transport === 'tls' || transport === 'websocket' ? transport : 'exact',
       bound: false,
       closed: false,
       closedAtMs: 0,
@@ -211,13 +218,15 @@ export class LiveJoin {
     this.bindings.forget(connection)
   }
 
-  private packet (connection: Connection, { direction, time, packet }: PacketEntry): void {
+  private packet (connection: Connection, entry: PacketEntry): void {
+    const { direction, time, packet } = entry
     if (connection.route === 'packets') {
       this.alone(connection, direction, time, packet)
       return
     }
     const queue = connection[direction]
-    queue.push(packet, time, this.clock.now())
+    // Within a TLS record or a WebSocket frame all packets end at one offset, those dropped among them.
+    queue.push(entry, connection.join === 'exact' ? packet.end - packet.size : packet.end, this.clock.now())
     if (queue.length > this.limits.packetsPerConnection) this.setAside(connection)
   }
 
@@ -237,7 +246,7 @@ export class LiveJoin {
       return
     }
     if (from === to) {
-      this.record(streamFrame, null, 0, connection === undefined ? 'none' : 'exact', false)
+      this.record(streamFrame, null, 0, connection?.join ?? 'none', false)
       return
     }
     if (connection === undefined || !stream.synced[direction]) {
@@ -251,7 +260,7 @@ export class LiveJoin {
     const packets = taken.filter(packet => !endsInGap(streamFrame, packet))
     this.counters.packetsLate += late
     this.counters.packetsUnseen += taken.length - packets.length
-    if (packets.some(packet => contradicts(streamFrame, packet))) {
+    if (connection.join === 'exact' && packets.some(packet => contradicts(streamFrame, packet))) {
       this.counters.mismatches++
       for (const packet of packets) this.alone(connection, direction, timeOf(streamFrame.frame) * 1_000, packet)
       this.setAside(connection)
@@ -262,7 +271,7 @@ export class LiveJoin {
     else if (connection.closed && queue.watermark <= from) this.counters.framesUnread++
     else this.counters.framesUnjoined++
     const own = packets.length > 0 && packets.every(packet => isOwnPacket(direction, packet))
-    this.record(streamFrame, joined ? packets[0] ?? null : null, packets.length, joined ? 'exact' : 'none', own)
+    this.record(streamFrame, joined ? packets[0] ?? null : null, packets.length, joined ? connection.join : 'none', own)
     this.reap(connection)
   }
 
@@ -297,7 +306,7 @@ export class LiveJoin {
     this.emit(packetRecord(connection.peer, direction, timeMs, packet))
   }
 
-  private record (streamFrame: StreamFrame, packet: MqttPacket | null, packets: number, join: 'exact' | 'none', own: boolean): void {
+  private record (streamFrame: StreamFrame, packet: MqttPacket | null, packets: number, join: JoinKind, own: boolean): void {
     const { frame, stream, direction } = streamFrame
     this.emit({
       frame: frame.number,
