@@ -34,6 +34,9 @@ export const DEFAULT_JOIN_LIMITS: JoinLimits = Object.freeze({
 })
 
 const REVIEW_INTERVAL_MS = 250
+/** With what a TLS record begins: its type and version (RFC 8446, section 5.1). */
+const APPLICATION_DATA = [23, 3, 3]
+const ALERT = [21, 3, 3]
 
 /** What the status shows of the join. */
 export interface JoinCounters {
@@ -260,7 +263,7 @@ export class LiveJoin {
     const packets = taken.filter(packet => !endsInGap(streamFrame, packet))
     this.counters.packetsLate += late
     this.counters.packetsUnseen += taken.length - packets.length
-    if (connection.join === 'exact' && packets.some(packet => contradicts(streamFrame, packet))) {
+    if (packets.some(packet => contradicts(connection.join, streamFrame, packet))) {
       this.counters.mismatches++
       for (const packet of packets) this.alone(connection, direction, timeOf(streamFrame.frame) * 1_000, packet)
       this.setAside(connection)
@@ -336,14 +339,21 @@ function endsInGap ({ chunks }: StreamFrame, { end }: MqttPacket): boolean {
 }
 
 /**
- * Whether the frame shows another first byte where the broker says a packet begins. The join is exact
- * by construction; should a tuple ever be bound wrongly, this is what notices.
+ * Whether the frame shows something else where the broker says a packet begins, or a TLS record ends. The
+ * join is exact by construction; should a tuple ever be bound wrongly, or a record have gone by that the
+ * broker could not count, this is what notices.
  */
-function contradicts ({ chunks }: StreamFrame, { end, size, header }: MqttPacket): boolean {
-  const begin = end - size
+function contradicts (join: JoinKind, streamFrame: StreamFrame, { end, size, header }: MqttPacket): boolean {
+  if (join === 'exact') return shows(streamFrame, end - size, [header]) === false
+  if (join !== 'tls') return false
+  return shows(streamFrame, end, APPLICATION_DATA) === false && shows(streamFrame, end, ALERT) === false
+}
+
+/** Whether the bytes at an offset are these, as far as the frame has them; undefined where it has none. */
+function shows ({ chunks }: StreamFrame, offset: number, expected: readonly number[]): boolean | undefined {
   for (const { start, length, bytes } of chunks) {
-    if (begin < start || begin >= start + length || bytes === null) continue
-    return bytes[begin - start] !== header
+    if (offset < start || offset >= start + length || bytes === null) continue
+    return expected.every((byte, i) => (bytes[offset - start + i] ?? byte) === byte)
   }
-  return false
+  return undefined
 }

@@ -67,7 +67,7 @@ export class Placement {
     this.plain += plainLength
     this.raw += rawLength
     this.units.push({ plainEnd: this.plain, rawEnd: this.raw })
-    if (plainLength === 0) this.advance()
+    if (plainLength === 0 || this.waiting.length > 0) this.advance()
   }
 
   /** Nothing that ends up to this offset of the TCP stream is left to be told. */

@@ -1,11 +1,13 @@
 // The exact join inside TLS: every frame carries what tshark finds in it with the sessions' keys.
 
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { connect, type SecureVersion } from 'node:tls'
 import { MqttClient, type IClientOptions } from 'mqtt'
 import t from 'tap'
+import { connect as connectPacket, PINGREQ } from '../decode/craft-mqtt.js'
 import { endClient } from '../support/clients.js'
 import { certificate, tlsServer } from '../support/encrypted.js'
 import { keepCaptures } from '../support/keeping-tcpdump.js'
@@ -23,7 +25,7 @@ const KINDS: { version: SecureVersion, ciphers: string }[] = [
 
 interface Row {
   frame: number | null
-  tcp_dst_port: number
+  tcp_len: number | null
   mqtt_header: number | null
   mqtt_len: number | null
 }
@@ -53,6 +55,45 @@ t.test('a cipher whose records have no fixed length is not guessed at', { skip: 
   t.same(rows.filter(({ frame, mqtt_header }) => frame !== null && mqtt_header !== null), [], 'no frame carries what the broker said')
 })
 
+for (const [letter, what] of [['K', 'that asks for one in return'], ['k', 'that does not']]) {
+  t.test(`a change of keys ${what} is noticed, and nothing is joined wrongly`, { skip: missing }, async t => {
+    const directory = t.testdir()
+    writeFileSync(join(directory, 'keys'), '')
+    const recordsFile = join(directory, 'live.ndjson')
+    const broker = await startWatchedBroker({ tap: { target: 'local:lo', snapLength: 0 }, report: { records: recordsFile } },
+      tlsServer({ ...certificate(directory), minVersion: 'TLSv1.3' }, join(directory, 'keys')))
+    t.teardown(async () => { await broker.close() })
+    await broker.until(({ tap }) => tap.state === 'up', 'the tap')
+    const client = spawn(findProgram('openssl'), ['s_client', '-connect', `127.0.0.1:${broker.port}`], { stdio: ['pipe', 'ignore', 'ignore'] })
+    const connected = once(broker.aedes, 'clientReady')
+    client.stdin.write(connectPacket())
+    await connected
+    const ping = async (): Promise<void> => {
+      const heard = once(broker.aedes, 'ping')
+      client.stdin.write(PINGREQ)
+      await heard
+    }
+    await ping()
+    client.stdin.write(`${letter}\n`)
+    // A line that begins with a letter is a command only when it is read by itself.
+    await broker.until(({ tap: { frames }, records: { seen } }) => frames > seen, 'the change of keys to hold frames back')
+    for (let i = 0; i < 6; i++) await ping()
+    const { join: counts } = await broker.until(({ join }) => join.held === 0 && join.packetsAlone > 0, 'the connection to be set aside')
+    t.equal(counts.connectionsUnplaced + counts.mismatches > 0, true, JSON.stringify(counts))
+    const gone = once(client, 'exit')
+    client.kill()
+    await gone
+    await broker.close()
+    const joined = rowsOf(recordsFile).filter(({ frame, mqtt_header }) => frame !== null && mqtt_header !== null)
+    t.ok(joined.length >= 4, `${joined.length} frames were joined before`)
+    t.same(joined.filter(({ tcp_len, mqtt_len }) => tcp_len !== mqtt_len! + 2 + 22), [], 'each is as long as its packet makes it')
+  })
+}
+
+function rowsOf (file: string): Row[] {
+  return readFileSync(file, 'utf8').trimEnd().split('\n').map(line => JSON.parse(line) as Row)
+}
+
 /** Runs a broker with clients of that kind, and what came of it; again where the kernel dropped frames, as then nobody knows. */
 async function watched (directory: string, version: SecureVersion, ciphers: string) {
   for (let attempt = 1; ; attempt++) {
@@ -79,8 +120,7 @@ async function watchedOnce (directory: string, version: SecureVersion, ciphers: 
   } finally {
     await broker.close()
   }
-  const rows = readFileSync(recordsFile, 'utf8').trimEnd().split('\n').map(line => JSON.parse(line) as Row)
-  return { broker, rows, packets, status, capture, keyLog }
+  return { broker, rows: rowsOf(recordsFile), packets, status, capture, keyLog }
 }
 
 /** Packets over many records, many records in one segment, many packets in one record; and how many packets that were. */

@@ -56,8 +56,8 @@ function webSocketServer (perMessageDeflate: boolean): MakeServer {
     new WebSocketServer({ server, ...options }).on('connection', (socket, request) => {
       const stream: Duplex = createWebSocketStream(socket)
       stream.on('error', () => {})
-      const pings = setInterval(() => { socket.ping('still there?') }, 50)
-      socket.on('close', () => { clearInterval(pings) })
+      // Only at first: what comes later must not need them.
+      socket.ping('still there?')
       handle(stream, request)
     })
     return server
