@@ -2,7 +2,7 @@
 
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { TLSSocket } from 'node:tls'
+import { TLSSocket } from 'node:tls'
 import type { ByteMethods, PendingWrite, WriteCallback } from './connection.js'
 import type { Placement } from './placement.js'
 
@@ -37,6 +37,8 @@ export function recordOverhead (protocol: string | null, suite: string): number 
  * @returns whether the connection is one whose records can be counted
  */
 export function watchRecords (connection: Duplex, inbound: Placement, outbound: Placement, onTrouble: () => void): boolean {
+  // One that was destroyed on its way here has no cipher any more.
+  if (!(connection instanceof TLSSocket) || connection.destroyed) return false
   const socket = connection as TLSSocket & { _parent?: Socket }
   const overhead = recordOverhead(socket.getProtocol(), socket.getCipher().name)
   const parent = socket._parent

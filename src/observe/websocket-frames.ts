@@ -1,7 +1,7 @@
 // Watches the frames of a WebSocket connection on the socket below, where MQTT's own bytes cannot be told apart.
 
 import type { IncomingMessage } from 'node:http'
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { WebSocketWalker } from '../decode/websocket.js'
 import type { ByteMethods } from './connection.js'
@@ -16,7 +16,7 @@ import type { Placement } from './placement.js'
  */
 export function watchFrames (connection: Duplex, request: IncomingMessage, inbound: Placement, outbound: Placement, onTrouble: () => void): boolean {
   const socket = request.socket as Socket & { encrypted?: boolean }
-  if (socket.encrypted === true || socket.destroyed) return false
+  if (!(socket instanceof Socket) || socket.encrypted === true || socket.destroyed) return false
   if (connection.readableLength > 0 || connection.writableLength > 0 || socket.readableLength > 0) return false
   const read = walkInto(inbound, onTrouble)
   const write = walkInto(outbound, onTrouble)
