@@ -53,7 +53,7 @@ function detectionOf (options: ArtemisOptions = {}) {
     return {
       id: connection.id,
       send: (bytes: Uint8Array) => {
-        for (const entry of connection.pass('in', bytes)) if (entry.kind === 'packet') entries.packet(entry.connection, entry.direction, entry.time, entry.packet)
+        for (const entry of connection.pass('in', bytes)) if (entry.kind === 'packet') entries.packet(entry.connection, entry.direction, entry.time, entry.packet, entry.ordinal, entry.last)
       }
     }
   }

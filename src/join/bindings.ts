@@ -1,7 +1,7 @@
 // Which stream of the tap is which connection of the broker.
 
 import type { Peer } from '../record.js'
-import type { TcpStream } from '../types.js'
+import type { JoinKind, TcpStream } from '../types.js'
 import type { PacketQueue } from './packet-queue.js'
 
 /**
@@ -15,6 +15,8 @@ export interface Connection {
   readonly id: number
   readonly openedAtMs: number
   route: Route
+  /** How its frames are joined, as their records say. */
+  readonly join: JoinKind
   /** Whether the stream of its frames is known. */
   bound: boolean
   closed: boolean

@@ -4,7 +4,7 @@ import type { Clock } from '../clock.js'
 import { extractFeatures } from '../features/extractor.js'
 import type { BrokerEntry, OpenEntry, PacketEntry } from '../observe/entries.js'
 import { timeOf, type TrafficRecord } from '../record.js'
-import type { Direction, MqttPacket, StreamFrame, TcpStream } from '../types.js'
+import type { Direction, JoinKind, MqttPacket, StreamFrame, TcpStream } from '../types.js'
 import { isWhole, StreamBindings, type Connection } from './bindings.js'
 import { isInitiative } from './initiative.js'
 import { isOwnPacket } from './own-traffic.js'
@@ -35,6 +35,9 @@ export const DEFAULT_JOIN_LIMITS: JoinLimits = Object.freeze({
 })
 
 const REVIEW_INTERVAL_MS = 250
+/** With what a TLS record begins: its type and version (RFC 8446, section 5.1). */
+const APPLICATION_DATA = [23, 3, 3]
+const ALERT = [21, 3, 3]
 
 /** What the status shows of the join. */
 export interface JoinCounters {
@@ -54,6 +57,8 @@ export interface JoinCounters {
   packetsUnseen: number
   /** Connections that were thought joined and turned out not to match; they are judged by their packets. */
   mismatches: number
+  /** Connections over TLS or WebSocket whose packets could not be placed in the stream; they are judged by their packets. */
+  connectionsUnplaced: number
   /** Packet entries for connections nobody announced. */
   strays: number
 }
@@ -73,7 +78,7 @@ interface PendingFrame {
  */
 export class LiveJoin {
   readonly counters: JoinCounters = {
-    framesJoined: 0, framesUnjoined: 0, framesUnread: 0, framesSetAside: 0, packetsAlone: 0, packetsLate: 0, packetsUnseen: 0, mismatches: 0, strays: 0
+    framesJoined: 0, framesUnjoined: 0, framesUnread: 0, framesSetAside: 0, packetsAlone: 0, packetsLate: 0, packetsUnseen: 0, mismatches: 0, connectionsUnplaced: 0, strays: 0
   }
 
   private readonly connections = new Map<number, Connection>()
@@ -135,7 +140,11 @@ export class LiveJoin {
         this.packet(connection, entry)
         break
       case 'mark':
-        connection[entry.direction].mark(entry.begin, entry.offset)
+        connection[entry.direction].mark(entry)
+        break
+      case 'unplaced':
+        this.counters.connectionsUnplaced++
+        this.setAside(connection)
         break
       case 'close':
         this.close(connection)
@@ -176,7 +185,8 @@ export class LiveJoin {
     const connection: Connection = {
       id,
       openedAtMs: this.clock.now(),
-      route: this.tapped && transport === 'tcp' ? 'undecided' : 'packets',
+      route: this.tapped && transport !== 'stream' ? 'undecided' : 'packets',
+      join: transport === 'tls' || transport === 'websocket' ? transport : 'exact',
       bound: false,
       closed: false,
       closedAtMs: 0,
@@ -212,13 +222,15 @@ export class LiveJoin {
     this.bindings.forget(connection)
   }
 
-  private packet (connection: Connection, { direction, time, packet }: PacketEntry): void {
+  private packet (connection: Connection, entry: PacketEntry): void {
+    const { direction, time, packet } = entry
     if (connection.route === 'packets') {
       this.alone(connection, direction, time, packet)
       return
     }
     const queue = connection[direction]
-    queue.push(packet, time, this.clock.now())
+    // Within a TLS record or a WebSocket frame all packets end at one offset, those dropped among them.
+    queue.push(entry, connection.join === 'exact' ? packet.end - packet.size : packet.end, this.clock.now())
     if (queue.length > this.limits.packetsPerConnection) this.setAside(connection)
   }
 
@@ -238,7 +250,7 @@ export class LiveJoin {
       return
     }
     if (from === to) {
-      this.record(streamFrame, connection === undefined ? 'none' : 'exact', [], null)
+      this.record(streamFrame, connection?.join ?? 'none', [], null)
       return
     }
     if (connection === undefined || !stream.synced[direction]) {
@@ -252,7 +264,7 @@ export class LiveJoin {
     const packets = taken.filter(packet => !endsInGap(streamFrame, packet))
     this.counters.packetsLate += late
     this.counters.packetsUnseen += taken.length - packets.length
-    if (packets.some(packet => contradicts(streamFrame, packet))) {
+    if (packets.some(packet => contradicts(connection.join, streamFrame, packet))) {
       this.counters.mismatches++
       for (const packet of packets) this.alone(connection, direction, timeOf(streamFrame.frame) * 1_000, packet)
       this.setAside(connection)
@@ -262,7 +274,7 @@ export class LiveJoin {
     if (joined) this.counters.framesJoined++
     else if (connection.closed && queue.watermark <= from) this.counters.framesUnread++
     else this.counters.framesUnjoined++
-    this.record(streamFrame, joined ? 'exact' : 'none', packets, joined ? packets[0] ?? null : null)
+    this.record(streamFrame, joined ? connection.join : 'none', packets, joined ? packets[0] ?? null : null)
     this.reap(connection)
   }
 
@@ -301,7 +313,7 @@ export class LiveJoin {
    * @param packets those that the frame completes, as far as they are known
    * @param first the one that the record shows
    */
-  private record (streamFrame: StreamFrame, join: 'exact' | 'none', packets: readonly MqttPacket[], first: MqttPacket | null): void {
+  private record (streamFrame: StreamFrame, join: JoinKind, packets: readonly MqttPacket[], first: MqttPacket | null): void {
     const { frame, stream, direction } = streamFrame
     this.emit({
       frame: frame.number,
@@ -332,14 +344,21 @@ function endsInGap ({ chunks }: StreamFrame, { end }: MqttPacket): boolean {
 }
 
 /**
- * Whether the frame shows another first byte where the broker says a packet begins. The join is exact
- * by construction; should a tuple ever be bound wrongly, this is what notices.
+ * Whether the frame shows something else where the broker says a packet begins, or a TLS record ends. The
+ * join is exact by construction; should a tuple ever be bound wrongly, or a record have gone by that the
+ * broker could not count, this is what notices.
  */
-function contradicts ({ chunks }: StreamFrame, { end, size, header }: MqttPacket): boolean {
-  const begin = end - size
+function contradicts (join: JoinKind, streamFrame: StreamFrame, { end, size, header }: MqttPacket): boolean {
+  if (join === 'exact') return shows(streamFrame, end - size, [header]) === false
+  if (join !== 'tls') return false
+  return shows(streamFrame, end, APPLICATION_DATA) === false && shows(streamFrame, end, ALERT) === false
+}
+
+/** Whether the bytes at an offset are these, as far as the frame has them; undefined where it has none. */
+function shows ({ chunks }: StreamFrame, offset: number, expected: readonly number[]): boolean | undefined {
   for (const { start, length, bytes } of chunks) {
-    if (begin < start || begin >= start + length || bytes === null) continue
-    return bytes[begin - start] !== header
+    if (offset < start || offset >= start + length || bytes === null) continue
+    return expected.every((byte, i) => (bytes[offset - start + i] ?? byte) === byte)
   }
-  return false
+  return undefined
 }

@@ -1,5 +1,6 @@
 // The control packets of one direction that wait for the frames which carry them.
 
+import type { MarkEntry, PacketEntry } from '../observe/entries.js'
 import type { MqttPacket } from '../types.js'
 
 /** A packet and when it came. */
@@ -27,7 +28,10 @@ export class PacketQueue {
   watermark = 0
   private waiting: WaitingPacket[] = []
   private head = 0
+  /** No packet that ends up to here is missing without a hole. */
   private toldEnd = 0
+  /** The ordinal of the next packet, if none is dropped. */
+  private expected = 0
   private holes: { start: number, end: number }[] = []
   private stalledUntil = 0
 
@@ -46,16 +50,23 @@ export class PacketQueue {
     return this.length === 0 ? Infinity : this.waiting[this.head].arrivedAtMs
   }
 
-  push (packet: MqttPacket, timeMs: number, arrivedAtMs: number): void {
-    this.note(packet.end - packet.size)
-    this.toldEnd = packet.end
-    this.watermark = Math.max(this.watermark, packet.end)
-    this.waiting.push({ packet, timeMs, arrivedAtMs })
+  /**
+   * @param begin where packets that were dropped before this one may end at the latest
+   */
+  push ({ packet, time, ordinal, last }: PacketEntry, begin: number, arrivedAtMs: number): void {
+    this.note(ordinal, begin)
+    this.expected = (ordinal + 1) >>> 0
+    // Another packet may end at the same offset: all that is told is what ends before.
+    this.toldEnd = Math.max(this.toldEnd, last ? packet.end : packet.end - 1)
+    if (last) this.watermark = Math.max(this.watermark, packet.end)
+    this.waiting.push({ packet, timeMs: time, arrivedAtMs })
   }
 
-  /** Bytes up to `offset` went by in the middle of the packet that begins at `begin`. */
-  mark (begin: number, offset: number): void {
-    this.note(begin)
+  /** Bytes up to `offset` went by, and no packet that ends between `begin` and there is left to be told. */
+  mark ({ begin, offset, ordinal }: MarkEntry): void {
+    this.note(ordinal, begin)
+    this.expected = ordinal
+    this.toldEnd = Math.max(this.toldEnd, begin)
     this.watermark = Math.max(this.watermark, offset)
   }
 
@@ -88,9 +99,9 @@ export class PacketQueue {
     return all
   }
 
-  /** A packet begins here: what lies between it and the last one told was dropped on the way. */
-  private note (begin: number): void {
-    if (begin <= this.toldEnd) return
+  /** The packets between the last one told and this ordinal were dropped on the way; they end at `begin` or before. */
+  private note (ordinal: number, begin: number): void {
+    if (ordinal === this.expected) return
     const last = this.holes.at(-1)
     if (last?.end === this.toldEnd) last.end = begin
     else this.holes.push({ start: this.toldEnd, end: begin })

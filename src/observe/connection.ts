@@ -6,10 +6,10 @@ import type { Direction, MqttPacket } from '../types.js'
 
 /** What the watcher of a connection tells; called synchronously on the broker's path, so it must be quick. */
 export interface ByteListener {
-  /** A control packet was read (`in`) or written (`out`); its bytes are only valid during the call. */
-  onPacket(direction: Direction, packet: MqttPacket): void
-  /** Bytes up to `offset` went by, and the packet that begins at `begin` is still incomplete. */
-  onMark(direction: Direction, begin: number, offset: number): void
+  /** A control packet was read (`in`) or written (`out`), the direction's `ordinal`-th from 0; its bytes are only valid during the call. */
+  onPacket(direction: Direction, packet: MqttPacket, ordinal: number): void
+  /** Bytes up to `offset` went by, and the packet that begins at `begin` is still incomplete; `ordinal` counts those before it. */
+  onMark(direction: Direction, begin: number, offset: number, ordinal: number): void
 }
 
 /** How much of a packet is kept. */
@@ -18,11 +18,13 @@ export interface KeptBytes {
   payloadCapBytes: number
 }
 
-type WriteCallback = (error?: Error | null) => void
-interface PendingWrite { chunk: unknown, encoding: BufferEncoding }
+/** What a stream's `_write` calls back. */
+export type WriteCallback = (error?: Error | null) => void
+/** One of the chunks that `_writev` is given. */
+export interface PendingWrite { chunk: unknown, encoding: BufferEncoding }
 
 /** The stream methods that Node calls with every byte; they are public contract of `stream.Duplex`. */
-interface ByteMethods {
+export interface ByteMethods {
   push(chunk: unknown, encoding?: BufferEncoding): boolean
   _write?(chunk: unknown, encoding: BufferEncoding, callback: WriteCallback): void
   _writev?(chunks: PendingWrite[], callback: WriteCallback): void
@@ -67,11 +69,13 @@ export function watchConnection (connection: Duplex, kept: KeptBytes, listener: 
 class DirectionWatch {
   private readonly onPacket: (packet: MqttPacket) => void
   private begin = 0
+  private ordinal = 0
 
   constructor (private readonly direction: Direction, private readonly walker: MqttWalker, private readonly listener: ByteListener) {
     this.onPacket = packet => {
       this.begin = packet.end
-      listener.onPacket(direction, packet)
+      listener.onPacket(direction, packet, this.ordinal)
+      this.ordinal = (this.ordinal + 1) >>> 0
     }
   }
 
@@ -79,7 +83,7 @@ class DirectionWatch {
     if (chunk.length === 0) return
     this.walker.push(chunk, this.onPacket)
     // Only after every packet that ends here is told may the watermark move: it makes frames final.
-    if (!this.walker.boundary) this.listener.onMark(this.direction, this.begin, this.walker.offset)
+    if (!this.walker.boundary) this.listener.onMark(this.direction, this.begin, this.walker.offset, this.ordinal)
   }
 
   chunk (chunk: unknown, encoding?: BufferEncoding): void {

@@ -26,13 +26,17 @@ export interface IdentityEntry {
   username: string
 }
 
-/** A control packet was read or written; `packet.end` is its offset in that direction. */
+/** A control packet was read or written; `packet.end` is its offset in that direction of the TCP stream. */
 export interface PacketEntry {
   kind: 'packet'
   connection: number
   direction: Direction
   time: number
   packet: MqttPacket
+  /** How many packets of the direction came before it, modulo 2^32. */
+  ordinal: number
+  /** Whether none that follows ends at the same offset, as several in one TLS record do. */
+  last: boolean
 }
 
 /** The broker has read or written up to `offset`, in the middle of a packet. */
@@ -40,9 +44,17 @@ export interface MarkEntry {
   kind: 'mark'
   connection: number
   direction: Direction
-  /** Where that packet begins: all that end before it were told. */
+  /** Where that packet begins, or `offset` where several may end at one place: all that end up to here were told. */
   begin: number
   offset: number
+  /** How many packets of the direction were told before, modulo 2^32. */
+  ordinal: number
+}
+
+/** Where packets end in the TCP stream cannot be said any more, or never could: what carries them is not understood. */
+export interface UnplacedEntry {
+  kind: 'unplaced'
+  connection: number
 }
 
 /** The connection is closed: no byte beyond what was told will be read or written. */
@@ -53,13 +65,16 @@ export interface CloseEntry {
 }
 
 /** One entry of the ring. */
-export type BrokerEntry = OpenEntry | IdentityEntry | PacketEntry | MarkEntry | CloseEntry
+export type BrokerEntry = OpenEntry | IdentityEntry | PacketEntry | MarkEntry | UnplacedEntry | CloseEntry
 
-const KIND = { open: 1, identity: 2, packet: 3, mark: 4, close: 5 } as const
+const KIND = { open: 1, identity: 2, packet: 3, mark: 4, close: 5, unplaced: 6 } as const
 const TRANSPORTS: readonly Transport[] = ['tcp', 'tls', 'websocket', 'stream']
 const TEXT_CAP_BYTES = 256
 const NO_VALUE = 0xffffffff
 const PACKET_HEADER_BYTES = 48
+/** Flags of packets and marks. */
+const OUT = 1
+const LAST = 2
 /** A share of the ring that packets leave free: a flood may cost packets, but no connection goes untold. */
 const SPARE_SHARE = 1 / 16
 
@@ -113,14 +128,14 @@ export class EntryWriter {
     this.ring.commit()
   }
 
-  packet (connection: number, direction: Direction, time: number, packet: MqttPacket): void {
+  packet (connection: number, direction: Direction, time: number, packet: MqttPacket, ordinal: number, last: boolean): void {
     const topicBytes = packet.topic?.length ?? 0
     const payloadBytes = packet.payload?.length ?? 0
     const at = this.ring.reserve(PACKET_HEADER_BYTES + topicBytes + payloadBytes, this.spare)
     if (at < 0) return
     const { view, bytes } = this.ring
     view.setUint8(at, KIND.packet)
-    view.setUint8(at + 1, direction === 'in' ? 0 : 1)
+    view.setUint8(at + 1, (direction === 'in' ? 0 : OUT) | (last ? LAST : 0))
     view.setUint8(at + 2, packet.header)
     view.setUint8(at + 3, packet.size - packet.remainingLength)
     view.setUint32(at + 4, connection, true)
@@ -131,20 +146,31 @@ export class EntryWriter {
     view.setUint32(at + 32, packet.payload === null ? NO_VALUE : packet.payloadLength, true)
     view.setUint32(at + 36, packet.topic === null ? NO_VALUE : topicBytes, true)
     view.setUint32(at + 40, payloadBytes, true)
+    view.setUint32(at + 44, ordinal, true)
     if (packet.topic !== null) bytes.set(packet.topic, at + PACKET_HEADER_BYTES)
     if (packet.payload !== null) bytes.set(packet.payload, at + PACKET_HEADER_BYTES + topicBytes)
     this.ring.commit()
   }
 
-  mark (connection: number, direction: Direction, begin: number, offset: number): void {
-    const at = this.ring.reserve(24, this.spare)
+  mark (connection: number, direction: Direction, begin: number, offset: number, ordinal: number): void {
+    const at = this.ring.reserve(28, this.spare)
     if (at < 0) return
     const { view } = this.ring
     view.setUint8(at, KIND.mark)
-    view.setUint8(at + 1, direction === 'in' ? 0 : 1)
+    view.setUint8(at + 1, direction === 'in' ? 0 : OUT)
     view.setUint32(at + 4, connection, true)
     view.setFloat64(at + 8, begin, true)
     view.setFloat64(at + 16, offset, true)
+    view.setUint32(at + 24, ordinal, true)
+    this.ring.commit()
+  }
+
+  unplaced (connection: number): void {
+    const at = this.ring.reserve(8)
+    if (at < 0) return
+    const { view } = this.ring
+    view.setUint8(at, KIND.unplaced)
+    view.setUint32(at + 4, connection, true)
     this.ring.commit()
   }
 
@@ -167,7 +193,8 @@ export function readEntries (ring: RingReader, onEntry: (entry: BrokerEntry) => 
 function decodeEntry (bytes: Uint8Array, view: DataView, at: number): BrokerEntry {
   const kind = view.getUint8(at)
   const connection = view.getUint32(at + 4, true)
-  const direction: Direction = view.getUint8(at + 1) === 0 ? 'in' : 'out'
+  const flags = view.getUint8(at + 1)
+  const direction: Direction = (flags & OUT) === 0 ? 'in' : 'out'
   switch (kind) {
     case KIND.open: {
       const clientEnd = at + 20 + view.getUint8(at + 2)
@@ -190,9 +217,26 @@ function decodeEntry (bytes: Uint8Array, view: DataView, at: number): BrokerEntr
       }
     }
     case KIND.packet:
-      return { kind: 'packet', connection, direction, time: view.getFloat64(at + 8, true), packet: decodePacket(bytes, view, at) }
+      return {
+        kind: 'packet',
+        connection,
+        direction,
+        time: view.getFloat64(at + 8, true),
+        packet: decodePacket(bytes, view, at),
+        ordinal: view.getUint32(at + 44, true),
+        last: (flags & LAST) !== 0
+      }
     case KIND.mark:
-      return { kind: 'mark', connection, direction, begin: view.getFloat64(at + 8, true), offset: view.getFloat64(at + 16, true) }
+      return {
+        kind: 'mark',
+        connection,
+        direction,
+        begin: view.getFloat64(at + 8, true),
+        offset: view.getFloat64(at + 16, true),
+        ordinal: view.getUint32(at + 24, true)
+      }
+    case KIND.unplaced:
+      return { kind: 'unplaced', connection }
     case KIND.close:
       return { kind: 'close', connection, time: view.getFloat64(at + 8, true) }
     default:

@@ -3,9 +3,9 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../clock.js'
-import type { Direction, MqttPacket } from '../types.js'
 import { addressesOf, type ConnectionAddresses } from './address.js'
-import { watchConnection, type KeptBytes } from './connection.js'
+import { watchCarried } from './carrier.js'
+import type { KeptBytes } from './connection.js'
 import { asTold, type EntryWriter } from './entries.js'
 
 /** A connection of the broker, from accept to close. */
@@ -36,9 +36,10 @@ export class Observer {
     this.connections.set(connection.id, connection)
     this.byStream.set(stream, connection)
     this.announce(connection)
-    watchConnection(stream, this.kept, {
-      onPacket: (direction, packet) => { this.packet(connection, direction, packet) },
-      onMark: (direction, begin, offset) => { this.entries.mark(connection.id, direction, begin, offset) }
+    watchCarried(stream, request, connection.transport, this.kept, {
+      onPacket: (direction, packet, ordinal, last) => { this.entries.packet(connection.id, direction, this.clock.now(), packet, ordinal, last) },
+      onMark: (direction, begin, offset, ordinal) => { this.entries.mark(connection.id, direction, begin, offset, ordinal) },
+      onUnplaced: () => { this.entries.unplaced(connection.id) }
     })
     const forget = (): void => {
       this.connections.delete(connection.id)
@@ -83,9 +84,5 @@ export class Observer {
 
   private announce ({ id, transport, client, broker }: ObservedConnection): void {
     this.entries.open(id, this.clock.now(), transport, client, broker)
-  }
-
-  private packet (connection: ObservedConnection, direction: Direction, packet: MqttPacket): void {
-    this.entries.packet(connection.id, direction, this.clock.now(), packet)
   }
 }

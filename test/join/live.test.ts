@@ -87,7 +87,7 @@ t.test('what the tap cannot see into is judged by its packets alone', async t =>
     const test = tapped()
     const link = new Link()
     const connection = new TestConnection(1)
-    test.tell(connection.open(transport), ...connection.pass('in', HELLO))
+    test.tell(connection.open(transport), connection.unplaced(), ...connection.pass('in', HELLO))
     t.same(test.take(), ['packet in none 30 of 1'])
     test.see(...link.handshake(), link.next('in', Buffer.alloc(99, 23)), link.next('out', Buffer.alloc(99, 23)))
     t.notOk(test.take().some(record => record.startsWith('frame')), 'the frames are not records as well')
@@ -100,7 +100,7 @@ t.test('a short one of these whose frames come after its end', async t => {
   const test = tapped()
   const link = new Link()
   const connection = new TestConnection(1)
-  test.tell(connection.open('tls'), ...connection.pass('in', HELLO), connection.close())
+  test.tell(connection.open('tls'), connection.unplaced(), ...connection.pass('in', HELLO), connection.close())
   test.pass(500)
   test.see(...link.handshake(), link.next('in', Buffer.alloc(99, 23)))
   t.equal(test.join.held, 0)
@@ -406,3 +406,47 @@ t.test('caps: streams without a connection', async t => {
   }
   t.equal(sizes(test.join), '5 0 0')
 })
+
+t.test('several packets that end at one place, as in a TLS record, go to one frame, however late the last is told', async t => {
+  const { test, link, tell } = encrypted()
+  test.see(link.next('in', Buffer.alloc(100, 23)), link.next('in', Buffer.alloc(50, 23)))
+  tell(100, 0, false)
+  tell(100, 1, false)
+  t.same(test.take(), [], 'a third one may follow')
+  tell(100, 2, true)
+  t.same(test.take(), ['frame in tls 30 of 3'])
+  tell(150, 3, true)
+  t.same(test.take(), ['frame in tls 30 of 1'], 'bytes that are no MQTT contradict nothing')
+})
+
+t.test('a dropped packet among several that end at one place costs that frame, and no other', async t => {
+  for (const dropped of [0, 1, 2, 3]) {
+    const { test, link, tell, mark } = encrypted()
+    test.see(link.next('in', Buffer.alloc(60, 23)), link.next('in', Buffer.alloc(100, 23)), link.next('in', Buffer.alloc(50, 23)))
+    tell(60, 0, true)
+    t.same(test.take(), ['frame in tls 30 of 1'])
+    for (const ordinal of [1, 2, 3]) if (ordinal !== dropped) tell(160, ordinal, false)
+    mark(160, 4)
+    t.same(test.take(), [dropped === 0 ? 'frame in tls 30 of 3' : 'frame in none'])
+    tell(210, 4, true)
+    t.same(test.take(), ['frame in tls 30 of 1'])
+  }
+})
+
+/** A connection over TLS, its handshake seen, of which the broker tells by offsets of the TCP stream. */
+function encrypted () {
+  const test = tapped()
+  const link = new Link()
+  const connection = new TestConnection(1)
+  test.tell(connection.open('tls'))
+  test.see(...link.handshake())
+  test.take()
+  const [hello] = connection.pass('in', HELLO)
+  if (hello.kind !== 'packet') throw new Error('a whole packet')
+  return {
+    test,
+    link,
+    tell: (end: number, ordinal: number, last: boolean) => { test.tell({ ...hello, packet: { ...hello.packet, end }, ordinal, last }) },
+    mark: (offset: number, ordinal: number) => { test.tell({ kind: 'mark', connection: 1, direction: 'in', begin: offset, offset, ordinal }) }
+  }
+}

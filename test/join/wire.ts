@@ -75,13 +75,13 @@ export class TestConnection {
 
   constructor (readonly id: number, readonly port = 40_000, private readonly clock = new TestClock()) {
     watchConnection(this.stream, { topicCapBytes: 256, payloadCapBytes: 1_024 }, {
-      onPacket: (direction, packet) => {
+      onPacket: (direction, packet, ordinal) => {
         const { topic, payload } = packet
         // As in the ring, what is told is a copy.
         const copy = { ...packet, topic: topic && Uint8Array.from(topic), payload: payload && Uint8Array.from(payload) }
-        this.told.push({ kind: 'packet', connection: id, direction, time: this.clock.now(), packet: copy })
+        this.told.push({ kind: 'packet', connection: id, direction, time: this.clock.now(), packet: copy, ordinal, last: true })
       },
-      onMark: (direction, begin, offset) => { this.told.push({ kind: 'mark', connection: id, direction, begin, offset }) }
+      onMark: (direction, begin, offset, ordinal) => { this.told.push({ kind: 'mark', connection: id, direction, begin, offset, ordinal }) }
     })
     this.stream.resume()
   }
@@ -102,6 +102,10 @@ export class TestConnection {
     if (direction === 'in') this.stream.push(bytes)
     else this.stream.write(bytes)
     return this.told.splice(0)
+  }
+
+  unplaced (): BrokerEntry {
+    return { kind: 'unplaced', connection: this.id }
   }
 
   close (): BrokerEntry {

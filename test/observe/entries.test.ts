@@ -35,15 +35,16 @@ class Maker {
     const { random } = this
     const connection = random.integer(2 ** 32)
     const time = 1.7e12 + random.integer(1e9) / 1_000
-    switch (random.integer(5)) {
+    switch (random.integer(6)) {
       case 0: return { kind: 'open', connection, time, transport: this.of(TRANSPORTS), client: this.endpoint(), broker: this.endpoint() }
       case 1: return { kind: 'identity', connection, clientId: this.of(TEXTS), username: this.of(TEXTS) }
       case 2: {
         const begin = random.integer(2 ** 32) * 1_000
-        return { kind: 'mark', connection, direction: this.direction(), begin, offset: begin + random.integer(2 ** 28) }
+        return { kind: 'mark', connection, direction: this.direction(), begin, offset: begin + random.integer(2 ** 28), ordinal: random.integer(2 ** 32) }
       }
       case 3: return { kind: 'close', connection, time }
-      default: return { kind: 'packet', connection, direction: this.direction(), time, packet: this.packet() }
+      case 4: return { kind: 'unplaced', connection }
+      default: return { kind: 'packet', connection, direction: this.direction(), time, packet: this.packet(), ordinal: random.integer(2 ** 32), last: random.integer(2) === 0 }
     }
   }
 
@@ -85,8 +86,9 @@ function write (entries: EntryWriter, entry: BrokerEntry): void {
   switch (entry.kind) {
     case 'open': return entries.open(entry.connection, entry.time, entry.transport, entry.client, entry.broker)
     case 'identity': return entries.identity(entry.connection, entry.clientId, entry.username)
-    case 'packet': return entries.packet(entry.connection, entry.direction, entry.time, entry.packet)
-    case 'mark': return entries.mark(entry.connection, entry.direction, entry.begin, entry.offset)
+    case 'packet': return entries.packet(entry.connection, entry.direction, entry.time, entry.packet, entry.ordinal, entry.last)
+    case 'mark': return entries.mark(entry.connection, entry.direction, entry.begin, entry.offset, entry.ordinal)
+    case 'unplaced': return entries.unplaced(entry.connection)
     case 'close': return entries.close(entry.connection, entry.time)
   }
 }
@@ -102,7 +104,7 @@ t.test('entries of every kind survive the way', async t => {
     const got = read()
     if (!isDeepStrictEqual(got, [entry])) t.strictSame(got, [entry], `entry ${i}`)
   }
-  t.equal(kinds.size, 5)
+  t.equal(kinds.size, 6)
 })
 
 t.test('many at once keep their order', async t => {
@@ -116,10 +118,10 @@ t.test('many at once keep their order', async t => {
 t.test('what was read is a copy: the ring may overwrite it', async t => {
   const { entries, read } = wired(1 << 10)
   const packet: MqttPacket = { header: 0x30, remainingLength: 9, size: 11, end: 11, topicLength: 2, topic: Buffer.from('ab'), payload: Buffer.from('hello'), payloadLength: 5 }
-  entries.packet(1, 'in', 1, packet)
+  entries.packet(1, 'in', 1, packet, 0, true)
   const [first] = read()
   for (let i = 0; i < 100; i++) {
-    entries.packet(2, 'in', 1, { ...packet, topic: Buffer.from('xy'), payload: Buffer.from('XXXXX') })
+    entries.packet(2, 'in', 1, { ...packet, topic: Buffer.from('xy'), payload: Buffer.from('XXXXX') }, i, true)
     read()
   }
   t.match(first, { packet: { topic: Uint8Array.from(Buffer.from('ab')), payload: Uint8Array.from(Buffer.from('hello')) } })
@@ -140,10 +142,10 @@ t.test('a text longer than 255 bytes is cut, and cut the same way each time', as
 t.test('a flood of packets leaves room to tell of connections', async t => {
   const { entries, read } = wired(1 << 12)
   const packet: MqttPacket = { header: 0x30, remainingLength: 9, size: 11, end: 11, topicLength: null, topic: null, payload: Buffer.alloc(5), payloadLength: 5 }
-  for (let i = 0; i < 1_000; i++) entries.packet(1, 'in', i, packet)
+  for (let i = 0; i < 1_000; i++) entries.packet(1, 'in', i, packet, i, true)
   const dropped = entries.dropped
   t.ok(dropped > 900)
-  entries.mark(1, 'in', 0, 5)
+  entries.mark(1, 'in', 0, 5, 0)
   t.equal(entries.dropped, dropped + 1, 'marks are as cheap as packets')
   entries.open(2, 1, 'tcp', { address: '192.0.2.1', port: 1 }, { address: '192.0.2.2', port: 1883 })
   entries.identity(2, 'quiet', '')

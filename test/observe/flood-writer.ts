@@ -14,6 +14,6 @@ for (let i = 0; i < count; i++) {
   entries.packet(i, i % 2 === 0 ? 'in' : 'out', i, {
     header: 0x30, remainingLength: length, size: length + 2, end: i * 7, topicLength: null, topic: null,
     payload: payload.subarray(0, length), payloadLength: length
-  })
+  }, i, true)
 }
 parentPort?.postMessage('done')

@@ -1,7 +1,9 @@
 // A bare Aedes on a free port of loopback with the detection attached, as a plug-in user would have it.
 
 import { once } from 'node:events'
-import { createServer, type AddressInfo } from 'node:net'
+import { createServer, type AddressInfo, type Server } from 'node:net'
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
 import { Aedes } from 'aedes'
 import { artemis, type Artemis, type ArtemisOptions } from '../../src/index.js'
 
@@ -34,11 +36,14 @@ export interface WatchedBroker {
 /** Far beyond what any state takes on a slow machine; only a fault gets there. */
 const PATIENCE_MS = 60_000
 
+/** Makes a server that hands its connections on. */
+export type MakeServer = (handle: (stream: Duplex, request?: IncomingMessage) => void) => Server
+
 /** Starts it; `options.ports` is filled in. */
-export async function startWatchedBroker (options: ArtemisOptions): Promise<WatchedBroker> {
+export async function startWatchedBroker (options: ArtemisOptions, makeServer: MakeServer = createServer): Promise<WatchedBroker> {
   const aedes = await Aedes.createBroker()
   // Late bound, because the port must be known before the detection starts.
-  const server = createServer(socket => { aedes.handle(socket) })
+  const server = makeServer((stream, request) => { aedes.handle(stream as Parameters<typeof aedes.handle>[0], request) })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo

@@ -1,0 +1,39 @@
+// Finds what carries a connection's MQTT bytes and tells of packets by their place in the TCP stream.
+
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { watchConnection, type KeptBytes } from './connection.js'
+import type { Transport } from './entries.js'
+import { Placement, type PlacedListener } from './placement.js'
+import { watchRecords } from './tls-records.js'
+import { watchFrames } from './websocket-frames.js'
+
+/** Watches a connection, whatever carries it; where that is not understood, `onUnplaced` says so, at once or later. */
+export function watchCarried (
+  connection: Duplex, request: IncomingMessage | undefined, transport: Transport, kept: KeptBytes, listener: PlacedListener
+): void {
+  if (transport === 'tcp' || transport === 'stream') {
+    watchConnection(connection, kept, {
+      onPacket: (direction, packet, ordinal) => { listener.onPacket(direction, packet, ordinal, true) },
+      onMark: (direction, begin, offset, ordinal) => { listener.onMark(direction, begin, offset, ordinal) }
+    })
+    return
+  }
+  let stopped = false
+  const stop = (): void => {
+    if (stopped) return
+    stopped = true
+    listener.onUnplaced()
+    placements.in.stop()
+    placements.out.stop()
+  }
+  const placements = { in: new Placement('in', listener, stop), out: new Placement('out', listener, stop) }
+  watchConnection(connection, kept, {
+    onPacket: (direction, packet, ordinal) => { placements[direction].packet(packet, ordinal) },
+    onMark: (direction, _begin, offset) => { placements[direction].mark(offset) }
+  })
+  const understood = request !== undefined
+    ? watchFrames(connection, request, placements.in, placements.out, stop)
+    : watchRecords(connection, placements.in, placements.out, stop)
+  if (!understood) stop()
+}

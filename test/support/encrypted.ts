@@ -1,0 +1,28 @@
+// TLS servers for tests: a certificate of the day, and the keys for whoever may look inside.
+
+import { execFileSync } from 'node:child_process'
+import { appendFileSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { createServer, type TlsOptions } from 'node:tls'
+import { findProgram } from './programs.js'
+import type { MakeServer } from './watched-broker.js'
+
+/** A key and a self-signed certificate for localhost, made by openssl in `directory`. */
+export function certificate (directory: string): { key: Buffer, cert: Buffer } {
+  const key = join(directory, 'key.pem')
+  const cert = join(directory, 'cert.pem')
+  execFileSync(findProgram('openssl'), ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=localhost', '-keyout', key, '-out', cert], { stdio: 'ignore' })
+  return { key: readFileSync(key), cert: readFileSync(cert) }
+}
+
+/** Makes a TLS server that writes its sessions' keys to a file, as `tshark -o tls.keylog_file` reads them. */
+export function tlsServer (options: TlsOptions, keyLog: string): MakeServer {
+  return handle => {
+    const server = createServer({ noDelay: true, ...options }, socket => {
+      socket.on('error', () => {})
+      handle(socket)
+    })
+    server.on('keylog', line => { appendFileSync(keyLog, line) })
+    return server
+  }
+}
