@@ -70,6 +70,20 @@ t.test('a data folder in use, and one that cannot be', async t => {
   t.match(blocked.stderr, /cannot be made \(ENOTDIR\)/)
 })
 
+t.test('a report that cannot be written stops the start', async t => {
+  const folder = t.testdir({ 'artemis.yaml': 'report: { eve: nowhere/eve.json }\n' })
+  const { code, stderr } = await runArtemis(['--port', '0', '--data', 'data'], folder)
+  t.equal(code, 1)
+  t.match(stderr, /report\.eve: ENOENT/)
+})
+
+t.test('a broker does not start with a file for a tap', async t => {
+  const folder = t.testdir({ 'artemis.yaml': 'tap: { target: "file:x.pcap" }\n' })
+  const { code, stderr } = await runArtemis(['--port', '0', '--data', 'data'], folder)
+  t.equal(code, 1)
+  t.match(stderr, /artemis\.yaml:1: tap\.target/)
+})
+
 t.test('check prints settings that give the same when read again', async t => {
   const folder = t.testdir({ 'artemis.yaml': 'response:\n  action: ban\n' })
   const first = await runArtemis(['check', '--port', '1999'], folder)

@@ -1,6 +1,6 @@
 // Every detector that needs no labels learns in place and guards; models are switched without a restart.
 
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { catalogEntry, DETECTOR_KINDS, type DetectorKind } from '../../models/index.js'
@@ -20,6 +20,8 @@ async function learnt (t: Test, kind: DetectorKind, model: string): Promise<Watc
   clearInterval(busy)
   await endClient(client)
   await waitUntil('the model is saved', () => existsSync(model))
+  const { digest } = JSON.parse(readFileSync(model, 'utf8')) as { digest: string }
+  t.match(broker.ids.status(), { model: { digest } }, 'alerts name the model by the digest of its file')
   return broker
 }
 

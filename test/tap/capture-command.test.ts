@@ -1,7 +1,7 @@
 // artemis capture: what it writes, how it ends, and that nothing runs on after it.
 
 import { execFileSync, spawn } from 'node:child_process'
-import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
@@ -56,6 +56,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     t.equal(await ended, 0)
     const frames = framesIn(out)
     t.ok(frames >= 8, 'a handshake, data both ways and an end')
+    t.equal(statSync(out).mode & 0o777, 0o600, 'passwords may be in it')
     t.match(stderr(), new RegExp(`Captured ${frames} frames, ${readFileSync(out).length} bytes; the kernel dropped 0.`))
     t.same(readdirSync(t.testdirName), ['out.pcap'])
     t.same(tcpdumpsOn(traffic.port), [])
@@ -131,4 +132,22 @@ t.test('wrong flags', async t => {
     await t.rejects(command.parseAsync(['auto', '--out', 'unused.pcap', ...flags], { from: 'user' }),
       { code: 'commander.invalidArgument', message: flags[0] })
   }
+})
+
+t.test('a pipe is written to and stays a pipe', { skip }, async t => {
+  const pipe = join(t.testdir(), 'pipe')
+  execFileSync('mkfifo', [pipe])
+  const reader = spawn('cat', [pipe], { stdio: ['ignore', 'pipe', 'inherit'] })
+  t.teardown(() => reader.kill('SIGKILL'))
+  let bytes = 0
+  reader.stdout.on('data', (chunk: Buffer) => { bytes += chunk.length })
+  t.equal(await run(t, `local:${loopback()}`, '--out', pipe, '--duration', '200ms', '--mqtt-port', '1').ended, 0)
+  await waitUntil('the header has come through', () => bytes >= 24)
+  t.ok(statSync(pipe).isFIFO())
+})
+
+t.test('a folder is refused before anything is captured', { skip }, async t => {
+  const command = run(t, `local:${loopback()}`, '--out', t.testdir(), '--duration', '200ms')
+  t.equal(await command.ended, 1)
+  t.notMatch(command.stderr(), /Capturing from/)
 })
