@@ -9,6 +9,7 @@ import { checkCommand } from './commands/check.js'
 import { evaluateCommand } from './commands/evaluate.js'
 import { extractCommand } from './commands/extract.js'
 import { modelsCommand } from './commands/models.js'
+import { passwdCommand } from './commands/passwd.js'
 import { replayCommand } from './commands/replay.js'
 import { trainCommand } from './commands/train.js'
 import { nearest } from './config/suggestion.js'
@@ -19,7 +20,8 @@ export const EXIT = { fine: 0, mistake: 1, fault: 2 } as const
 
 /** Every command; a new one is a file in commands/ and a line here. The first is the default. */
 const COMMANDS = [
-  brokerCommand, checkCommand, captureCommand, extractCommand, trainCommand, evaluateCommand, replayCommand, modelsCommand
+  brokerCommand, checkCommand, captureCommand, extractCommand, trainCommand, evaluateCommand, replayCommand, modelsCommand,
+  passwdCommand
 ]
 
 /** Runs the command line `argv` (as `process.argv`) and returns its exit code. */
