@@ -11,7 +11,7 @@ import type { Store } from './persistence.js'
 const MAX_PENDING_SESSIONS = 10_000
 
 /** Makes the broker on a store; it has listened to nobody yet. */
-export async function openAedes (store: Store, { limits }: Settings, log: Logger): Promise<Aedes> {
+export async function openAedes (store: Store, { limits }: Settings, log: Logger): Promise<OrderedAedes> {
   const aedes = new OrderedAedes({
     id: store.brokerId,
     persistence: store.persistence,

@@ -7,7 +7,7 @@ import { CredentialFiles, type Door, type DoorSettings } from './credentials.js'
 import { isLoopback, isStillWelcome, type Arrival, type Identity } from './identity.js'
 import { LoginQueue } from './login-queue.js'
 import { isPassword } from './password-hash.js'
-import { isReserved, namesClients } from './reserved-topics.js'
+import { CONTROL_REQUEST, CONTROL_RESPONSE, isReserved, namesClients } from './reserved-topics.js'
 
 /** Return codes of a CONNACK [MQTT-3.2.2.3]; Aedes turns them into the reason codes of MQTT 5. */
 const REFUSAL = { serverUnavailable: 3, badUserNameOrPassword: 4, notAuthorized: 5 } as const
@@ -44,7 +44,13 @@ export class AccessControl {
   private readonly identities = new WeakMap<Client, Identity>()
   private readonly clients = new Set<Client>()
 
-  private constructor (private doors: ReadonlyMap<string, Door>, private readonly arrivalOf: ArrivalOf, private readonly log: Logger) {}
+  private constructor (
+    private doors: ReadonlyMap<string, Door>,
+    private readonly arrivalOf: ArrivalOf,
+    private readonly log: Logger,
+    /** Largest payload of a message, bytes. */
+    private readonly messageSize: number
+  ) {}
 
   /**
    * Reads the files.
@@ -52,8 +58,8 @@ export class AccessControl {
    * @param settings what each listener asks for, by its key
    * @throws OperatorError `password-file` or `acl-file`
    */
-  static async open (settings: ReadonlyMap<string, DoorSettings>, arrivalOf: ArrivalOf, log: Logger): Promise<AccessControl> {
-    return new AccessControl(await openDoors(settings, log), arrivalOf, log)
+  static async open (settings: ReadonlyMap<string, DoorSettings>, arrivalOf: ArrivalOf, log: Logger, messageSize = Infinity): Promise<AccessControl> {
+    return new AccessControl(await openDoors(settings, log), arrivalOf, log, messageSize)
   }
 
   /** Who a client is; undefined before it is let in. */
@@ -62,15 +68,26 @@ export class AccessControl {
   }
 
   /**
-   * Reads the files again; where one is bad, all stays as it was. Clients that would not be let in any more are
-   * disconnected; what the others may do follows the new rules at once.
+   * Reads the files again; where one is bad, all stays as it was.
    *
-   * @returns how many were disconnected
+   * @returns puts them in force: clients that would not be let in any more are disconnected, and counted; what the
+   *   others may do follows the new rules at once
    * @throws OperatorError `password-file` or `acl-file`
    */
-  async reload (settings: ReadonlyMap<string, DoorSettings>): Promise<number> {
+  async reload (settings: ReadonlyMap<string, DoorSettings>): Promise<() => number> {
+    const doors = await openDoors(settings, this.log)
+    return () => this.put(doors)
+  }
+
+  /** Whether a client may ask the broker to do something. */
+  mayControl (clientId: string): boolean {
+    for (const client of this.clients) if (client.id === clientId) return this.mayWrite(client, CONTROL_REQUEST)
+    return false
+  }
+
+  private put (doors: ReadonlyMap<string, Door>): number {
     // A listener that the settings have no more is open until the restart, under the rules it had.
-    this.doors = new Map([...this.doors, ...await openDoors(settings, this.log)])
+    this.doors = new Map([...this.doors, ...doors])
     let gone = 0
     for (const client of this.clients) {
       const identity = this.identities.get(client)
@@ -103,11 +120,13 @@ export class AccessControl {
     const { authorizePublish, authorizeForward } = aedes
     aedes.authorizePublish = (client, packet, done) => {
       // Without a client it is the broker's own, or a will that was checked when it was left.
-      if (client === null || this.mayWrite(client, packet.topic)) authorizePublish.call(aedes, client, packet, done)
+      // And whether a request to the broker itself is granted, its answer says.
+      const isAllowed = client === null || packet.topic === CONTROL_REQUEST || (this.mayWrite(client, packet.topic) && this.fits(packet))
+      if (isAllowed) authorizePublish.call(aedes, client, packet, done)
       else this.refuse(aedes, client, packet, done)
     }
     aedes.authorizeForward = (client, packet) => {
-      if (this.mayRead(client, packet)) return authorizeForward.call(aedes, client, packet)
+      if (packet.topic === CONTROL_RESPONSE || this.mayRead(client, packet)) return authorizeForward.call(aedes, client, packet)
       this.counters.unread++
       return null
     }
@@ -162,10 +181,14 @@ export class AccessControl {
     return acl.allows('read', topic, identity)
   }
 
+  private fits ({ payload }: PublishPacket): boolean {
+    return payload.length <= this.messageSize
+  }
+
   /** MQTT 5 says so in the acknowledgement; before, a message can only be acknowledged and forgotten. */
   private refuse (aedes: DroppingBroker, client: Client, packet: PublishPacket, done: (error?: Error | null) => void): void {
     this.counters.unwritten++
-    this.log.debug({ client: client.id, topic: packet.topic }, 'A message was dropped: its client may not write to the topic.')
+    this.log.debug({ client: client.id, topic: packet.topic }, 'A message was dropped: its client may not write to the topic, or it is too large.')
     if ((client as unknown as ClientInternals).version === 5) {
       done(new Error(`not authorized to publish to ${printable(packet.topic)}`))
       return

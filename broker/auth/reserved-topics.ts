@@ -7,6 +7,11 @@ const FIGURES = '$SYS/broker/'
 /** Below it, what names clients: alerts and scores, and the log where it is published. */
 const NAMING = ['$SYS/broker/artemis/', '$SYS/broker/log/']
 
+/** Where the broker is asked to do something; whether it does is decided when it answers. */
+export const CONTROL_REQUEST = '$CONTROL/artemis/v1'
+/** Where it answers, and whoever asked alone. */
+export const CONTROL_RESPONSE = '$CONTROL/artemis/v1/response'
+
 /** Whether only the broker itself publishes to a topic. */
 export function isReserved (topic: string): boolean {
   return topic.startsWith(SYS)
