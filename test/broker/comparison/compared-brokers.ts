@@ -37,6 +37,9 @@ export interface ComparedBroker {
   stop: () => Promise<void>
 }
 
+/** On a machine that is busy with other tests. */
+const START_LIMIT_MS = 60_000
+
 const HEARD: Readonly<Record<BrokerName, RegExp>> = { mosquitto: /Reloading config/g, artemis: /SIGHUP|stay as they were/g }
 const READY: Readonly<Record<BrokerName, RegExp>> = { mosquitto: /mosquitto version \S+ running/, artemis: /Artemis is ready/ }
 
@@ -59,14 +62,27 @@ export async function startCompared (test: Test, name: BrokerName, { conf, files
   const child = spawn(program, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
   const ended = once(child, 'close')
   let log = ''
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => { log += text })
+  const ready = new Promise<void>((resolve, reject) => {
+    const timer = setTimeout(() => { reject(new Error(`${name} did not start:\n${log}`)) }, START_LIMIT_MS)
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        log += text
+        if (!READY[name].test(log)) return
+        clearTimeout(timer)
+        resolve()
+      })
+    }
+    void ended.then(([code]) => {
+      clearTimeout(timer)
+      reject(new Error(`${name} ended with ${String(code)}:\n${log}`))
+    }, reject)
+  })
   const stop = async (): Promise<void> => {
     child.kill('SIGTERM')
     await ended
   }
   test.teardown(stop)
-  await waitUntil(`${name} is ready`, () => READY[name].test(log) || child.exitCode !== null)
-  if (child.exitCode !== null) throw new Error(`${name} ended with ${child.exitCode}:\n${log}`)
+  await ready
   const reload = async (): Promise<void> => {
     const count = (): number => log.match(HEARD[name])?.length ?? 0
     const before = count()

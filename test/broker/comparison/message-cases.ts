@@ -118,12 +118,11 @@ export const MESSAGE_CASES: readonly ComparedCase[] = [
     run: async ({ port }) => {
       const session = { port, clientId: 'lasting', clean: false }
       const first = await Probe.connect(session)
-      await first.subscribe('s/#', 1)
+      await first.subscribe(['s/#', MARK], 1)
       await first.end()
       const writer = await Probe.connect({ port })
       for (let i = 0; i < 20; i++) await writer.publish('s/x', String(i))
       const again = await Probe.connect(session)
-      await again.subscribe(MARK, 1)
       const got = await again.caughtUpWith(writer)
       await Promise.all([writer.end(), again.end()])
       return got

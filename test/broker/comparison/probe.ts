@@ -80,8 +80,10 @@ export class Probe {
   /** Publishes; `ok`, the reason code of a refusal (MQTT 5), or `closed`. */
   async publish (topic: string, payload: string | Buffer = 'x', options: { qos?: 0 | 1 | 2, retain?: boolean } = {}): Promise<'ok' | 'closed' | number> {
     return await new Promise(resolve => {
-      this.client.once('close', () => { resolve('closed') })
+      const onClose = (): void => { resolve('closed') }
+      this.client.once('close', onClose)
       this.client.publish(topic, payload, { qos: 1, ...options }, error => {
+        this.client.off('close', onClose)
         if (!error) resolve('ok')
         else resolve('code' in error && typeof error.code === 'number' ? error.code : 'closed')
       })
