@@ -4,7 +4,7 @@ import { isIP } from 'node:net'
 import * as v from 'valibot'
 import { DETECTOR_KINDS } from '../../models/index.js'
 import { OperatorError } from '../../src/errors.js'
-import { columnsOf, PRESETS } from '../../src/features/encoding.js'
+import { columnsOf, PRESETS } from '../../src/features/columns.js'
 import { parseTarget } from '../../src/tap/target.js'
 import {
   duration, filePath, flag, fraction, oneOf, optionalFilePath, optionalText, size, wholeNumber
