@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream'
 import type { Aedes, Client } from 'aedes'
 import { asTold } from '../observe/entries.js'
 import type { ObservedConnection, Observer } from '../observe/observer.js'
+import { AllowList } from './allow-list.js'
 import type { BanList } from './bans.js'
 import type { BrokerControl, Offender } from './response.js'
 
@@ -34,7 +35,7 @@ export class Gate implements BrokerControl {
   private readonly own: Hooks
   private readonly expelled = new WeakSet<Duplex>()
 
-  constructor (private readonly aedes: Aedes, private readonly observer: Observer, readonly bans: BanList) {
+  constructor (private readonly aedes: Aedes, private readonly observer: Observer, readonly bans: BanList, readonly allow = new AllowList()) {
     const { handle, preConnect, authenticate, authorizePublish, authorizeSubscribe } = aedes
     this.found = { handle, preConnect, authenticate, authorizePublish, authorizeSubscribe }
     this.own = {
@@ -56,6 +57,7 @@ export class Gate implements BrokerControl {
   expel (id: number): boolean {
     const connection = this.observer.get(id)
     if (connection === undefined || this.expelled.has(connection.stream)) return false
+    if (this.allow.has(connection.client.address, connection.clientId ?? null)) return false
     this.expelled.add(connection.stream)
     this.counters.expelled++
     sendAway(connection.stream)
@@ -73,7 +75,9 @@ export class Gate implements BrokerControl {
   private accept (stream: Duplex, request?: IncomingMessage): Client {
     const connection = this.observer.accept(stream, request)
     const client = this.found.handle.call(this.aedes, stream as Parameters<Hooks['handle']>[0], request)
-    if (this.bans.coversAddress(connection.client.address)) {
+    const { address } = connection.client
+    // Who is allowed by its client id has yet to say it.
+    if (this.bans.coversAddress(address) && !this.allow.hasAddress(address) && !this.allow.namesClients) {
       this.counters.refused++
       stream.destroy()
     }
@@ -83,7 +87,7 @@ export class Gate implements BrokerControl {
   private readonly preConnect: Hooks['preConnect'] = (client, packet, callback) => {
     const connection = this.connectionOf(client)
     if (connection === undefined) this.counters.unobserved++
-    else if (this.bans.coversClient(connection.client.address, asTold(packet.clientId))) {
+    else if (this.isBarred(connection.client.address, asTold(packet.clientId))) {
       this.counters.refused++
       // Without an Error Aedes would leave the socket open for ever.
       callback(new Error('banned'), false)
@@ -111,6 +115,10 @@ export class Gate implements BrokerControl {
   private readonly authorizeSubscribe: Hooks['authorizeSubscribe'] = (client, subscription, callback) => {
     if (this.isExpelled(client)) callback(new Error('the client was thrown out'))
     else this.found.authorizeSubscribe.call(this.aedes, client, subscription, callback)
+  }
+
+  private isBarred (address: string, clientId: string): boolean {
+    return this.bans.coversClient(address, clientId) && !this.allow.has(address, clientId)
   }
 
   private connectionOf (client: Client): ObservedConnection | undefined {
