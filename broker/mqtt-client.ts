@@ -1,18 +1,17 @@
-// A small MQTT client for the commands that talk to a running broker.
+// A client for the commands that talk to a running broker: MQTT.js, with errors for operators and a capped inbox.
 
-import { randomUUID } from 'node:crypto'
-import { once } from 'node:events'
-import type { Socket } from 'node:net'
-import { generate, parser, type IPublishPacket, type ISubackPacket, type Packet, type QoS } from 'mqtt-packet'
+import type { IPublishPacket, MqttClient as Connection } from 'mqtt'
 import { OperatorError } from '../src/errors.js'
-import { openMqttSocket, timedOut, type TlsFiles } from './mqtt-socket.js'
-import { parseMqttUrl } from './mqtt-url.js'
+import { parseMqttUrl, type MqttTarget } from './mqtt-url.js'
 import { printable } from './printable.js'
 
 /** A message that the broker sent. */
 export interface MqttMessage extends Pick<IPublishPacket, 'topic' | 'qos' | 'retain' | 'properties'> {
   payload: Buffer
 }
+
+/** Certificates for `mqtts://`; without a `ca` those that the system trusts. */
+export type TlsFiles = Partial<Record<'ca' | 'cert' | 'key', string | Buffer>>
 
 /** How to connect; everything but the URL has its default. */
 export interface MqttClientOptions {
@@ -29,9 +28,7 @@ export interface MqttPublishOptions extends Partial<Pick<IPublishPacket, 'retain
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000
-const KEEPALIVE_SECONDS = 30
-const MESSAGE_ID_CAP = 65_535
-/** Messages that wait for their reader before the socket is read no further. */
+/** Messages that wait for their reader before the connection is read no further. */
 const INBOX_CAP = 1_000
 
 /**
@@ -42,90 +39,107 @@ const INBOX_CAP = 1_000
  */
 export async function connectMqtt (url: string, options: MqttClientOptions = {}): Promise<MqttClient> {
   const target = parseMqttUrl(url)
-  const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS
-  const socket = await openMqttSocket(target, options.tls ?? {}, timeoutMs)
-  const client = new MqttClient(socket, target.shown, options.protocolVersion ?? 4, timeoutMs)
-  await client.login(target.username, target.password)
-  return client
+  const { host, port, isTls, username, password } = target
+  const { timeoutMs = DEFAULT_TIMEOUT_MS, protocolVersion = 4, tls } = options
+  // A broker that runs no such command should not carry the library.
+  const { default: mqtt } = await import('mqtt')
+  const connection = mqtt.connect({
+    protocol: isTls ? 'mqtts' : 'mqtt',
+    host,
+    port,
+    ...username !== undefined && { username },
+    ...password !== undefined && { password },
+    ...tls,
+    protocolVersion,
+    clean: true,
+    reconnectPeriod: 0,
+    resubscribe: false,
+    connectTimeout: timeoutMs
+  })
+  const client = new MqttClient(connection, target.shown, timeoutMs)
+  try {
+    await client.opened(target)
+    return client
+  } catch (error) {
+    connection.end(true)
+    throw error
+  }
 }
 
 /** A connection to a broker. Whoever subscribes must read: acknowledgements come the same way as messages. */
 export class MqttClient implements AsyncIterable<MqttMessage> {
   private readonly inbox: MqttMessage[] = []
-  private readonly questions = new Map<string, Question>()
-  /** QoS 2 messages that were taken and not yet released [MQTT-4.3.3-2]. */
-  private readonly unreleased = new Set<number>()
-  private readonly pings: NodeJS.Timeout
   private wake: (() => void) | undefined
-  private lastId = 0
+  private resume: (() => void) | undefined
   private failure: OperatorError | undefined
   private isClosed = false
 
   constructor (
-    private readonly socket: Socket,
+    private readonly connection: Connection,
     private readonly name: string,
-    private readonly protocolVersion: 4 | 5,
     private readonly timeoutMs: number
   ) {
-    const packets = parser({ protocolVersion })
-    packets.on('packet', packet => { this.take(packet) })
-    packets.on('error', (error: Error) => { this.fail(new OperatorError('mqtt-protocol', `${name} does not speak MQTT: ${printable(error.message)}.`, 'Check host and port.')) })
-    socket.on('data', chunk => packets.parse(chunk))
-    socket.on('error', error => { this.fail(lost(name, error.message)) })
-    socket.on('close', () => { this.fail(lost(name, 'the broker closed it')) })
-    this.pings = setInterval(() => { this.send({ cmd: 'pingreq' }) }, KEEPALIVE_SECONDS * 1_000 / 2)
-    this.pings.unref()
+    connection.handleMessage = ({ topic, payload, qos, retain, properties }, done) => {
+      this.inbox.push({ topic, payload: Buffer.from(payload), qos, retain, properties })
+      // The library reads on when it is called back.
+      if (this.inbox.length < INBOX_CAP) done()
+      else this.resume = done
+      this.wake?.()
+    }
+    connection.on('error', error => { this.lose(error.message) })
+    connection.on('disconnect', ({ reasonCode }) => { this.lose(`the broker closed it, reason ${reasonCode ?? 0}`) })
+    connection.on('close', () => { this.lose('the broker closed it') })
   }
 
-  /** Sends the CONNECT; called once, by {@link connectMqtt}. */
-  async login (username: string | undefined, password: string | undefined): Promise<void> {
-    const packet = await this.ask('connack', undefined, {
-      cmd: 'connect',
-      protocolId: 'MQTT',
-      protocolVersion: this.protocolVersion,
-      clientId: `artemis-${randomUUID().slice(0, 13)}`,
-      clean: true,
-      keepalive: KEEPALIVE_SECONDS,
-      ...username !== undefined && { username },
-      ...password !== undefined && { password: Buffer.from(password) }
+  /** Resolves with the broker's CONNACK; called once, by {@link connectMqtt}. */
+  async opened (target: MqttTarget): Promise<void> {
+    let cause: Error | undefined
+    this.connection.once('error', error => { cause = error })
+    const outcome = await new Promise<'connected' | 'closed'>(resolve => {
+      this.connection.once('connect', () => { resolve('connected') })
+      this.connection.once('close', () => { resolve('closed') })
     })
-    const code = packet.cmd === 'connack' ? packet.reasonCode ?? packet.returnCode ?? 0 : 0
-    if (code === 0) return
-    this.end()
-    throw new OperatorError('mqtt-refused', `${this.name} refuses the connection: ${REFUSALS[code] ?? `code ${code}`}.`,
-      'Check username and password: mqtt://user:password@host:port.')
+    if (outcome === 'connected') return
+    if (cause !== undefined && isRefusal(cause)) {
+      throw new OperatorError('mqtt-refused', `${this.name} refuses the connection: ${printable(cause.message)}.`,
+        'Check username and password: mqtt://user:password@host:port.', { cause })
+    }
+    if (cause === undefined) throw this.failure ?? lost(this.name, 'the broker closed it')
+    if (cause.message === 'connack timeout') throw timedOut(this.name, this.timeoutMs)
+    throw new OperatorError('mqtt-unreachable', `Nobody can be reached at ${this.name}: ${reasonOf(cause)}.`, target.isTls
+      ? 'Check host and port, and that the broker\'s certificate is one that is trusted here.'
+      : 'Check host and port, and whether the broker runs.', { cause })
   }
 
   /**
    * Subscribes to filters.
    * @throws OperatorError `mqtt-subscribe` where the broker grants one of them not
    */
-  async subscribe (filters: readonly string[], qos: QoS = 1): Promise<void> {
-    const messageId = this.nextId()
-    const answer = await this.ask('suback', messageId, { cmd: 'subscribe', messageId, subscriptions: filters.map(topic => ({ topic, qos })) })
-    const granted = (answer as ISubackPacket).granted as number[]
-    const refused = filters.filter((_, i) => granted[i] === undefined || granted[i] >= 0x80)
+  async subscribe (filters: readonly string[], qos: 0 | 1 | 2 = 1): Promise<void> {
+    this.checkOpen()
+    const granted = await this.answerTo(this.connection.subscribeAsync([...filters], { qos }).catch((error: Error) => {
+      if (this.failure !== undefined) throw this.failure
+      throw new OperatorError('mqtt-subscribe', `${this.name} does not let this user read ${filters.map(filter => printable(filter)).join(', ')}: ${printable(error.message)}.`,
+        'Take a user that the broker\'s access rules allow to.', { cause: error })
+    }))
+    const refused = granted.filter(one => one.qos >= 0x80)
     if (refused.length > 0) {
-      throw new OperatorError('mqtt-subscribe', `${this.name} does not let this user read ${refused.map(filter => printable(filter)).join(', ')}.`,
+      throw new OperatorError('mqtt-subscribe', `${this.name} does not let this user read ${refused.map(({ topic }) => printable(topic)).join(', ')}.`,
         'Take a user that the broker\'s access rules allow to.')
     }
   }
 
-  /** Publishes; under QoS 1 it resolves when the broker has acknowledged. */
+  /**
+   * Publishes; under QoS 1 it resolves when the broker has acknowledged.
+   * @throws OperatorError `mqtt-publish` where the broker refuses it (MQTT 5), `mqtt-lost`, `mqtt-timeout`
+   */
   async publish (topic: string, payload: string | Buffer, { qos = 0, retain = false, properties }: MqttPublishOptions = {}): Promise<void> {
-    const packet: IPublishPacket = { cmd: 'publish', topic, payload, qos, retain, dup: false, ...properties !== undefined && { properties } }
-    if (qos === 0) {
-      await new Promise<void>(resolve => { this.send(packet, resolve) })
+    this.checkOpen()
+    await this.answerTo(this.connection.publishAsync(topic, payload, { qos, retain, ...properties !== undefined && { properties } }).catch((error: Error) => {
       if (this.failure !== undefined) throw this.failure
-      return
-    }
-    const messageId = this.nextId()
-    const answer = await this.ask('puback', messageId, { ...packet, messageId })
-    const code = answer.cmd === 'puback' ? answer.reasonCode ?? 0 : 0
-    if (code >= 0x80) {
-      throw new OperatorError('mqtt-publish', `${this.name} does not let this user write to ${printable(topic)}.`,
-        'Take a user that the broker\'s access rules allow to.')
-    }
+      throw new OperatorError('mqtt-publish', `${this.name} does not let this user write to ${printable(topic)}: ${printable(error.message)}.`,
+        'Take a user that the broker\'s access rules allow to.', { cause: error })
+    }))
   }
 
   /**
@@ -146,7 +160,7 @@ export class MqttClient implements AsyncIterable<MqttMessage> {
       this.wake = undefined
     }
     const message = this.inbox.shift()
-    if (this.inbox.length < INBOX_CAP) this.socket.resume()
+    this.readOn()
     if (message === undefined && this.failure !== undefined) throw this.failure
     return message
   }
@@ -162,110 +176,57 @@ export class MqttClient implements AsyncIterable<MqttMessage> {
   /** Takes leave; resolves when the connection is gone. */
   async close (): Promise<void> {
     if (this.isClosed) return
-    this.send({ cmd: 'disconnect' })
-    this.end()
-    this.socket.resume()
-    if (!this.socket.closed) await once(this.socket.end(), 'close', { signal: AbortSignal.timeout(this.timeoutMs) }).catch(() => this.socket.destroy())
-  }
-
-  /** Sends a packet and waits for the one that answers it. */
-  private ask (cmd: Packet['cmd'], messageId: number | undefined, packet: Packet): Promise<Packet> {
-    return new Promise((resolve, reject) => {
-      if (this.isClosed) {
-        reject(this.failure ?? lost(this.name, 'it was closed'))
-        return
-      }
-      const key = questionKey({ cmd, messageId })
-      const timer = setTimeout(() => { this.questions.get(key)?.reject(timedOut(this.name, this.timeoutMs)) }, this.timeoutMs)
-      const settle = (): void => {
-        clearTimeout(timer)
-        this.questions.delete(key)
-      }
-      this.questions.set(key, {
-        resolve: answer => {
-          settle()
-          resolve(answer)
-        },
-        reject: error => {
-          settle()
-          reject(error)
-        }
-      })
-      this.send(packet)
-    })
-  }
-
-  private take (packet: Packet): void {
-    if (packet.cmd === 'publish') this.message(packet)
-    else if (packet.cmd === 'pubrel') this.release(packet.messageId ?? 0)
-    else if (packet.cmd === 'disconnect') this.fail(lost(this.name, `the broker closed it, reason ${packet.reasonCode ?? 0}`))
-    else this.questions.get(questionKey(packet))?.resolve(packet)
-  }
-
-  private release (messageId: number): void {
-    this.unreleased.delete(messageId)
-    this.send({ cmd: 'pubcomp', messageId })
-  }
-
-  private message ({ topic, payload, qos, retain, messageId = 0, properties }: IPublishPacket): void {
-    const isAgain = qos === 2 && this.unreleased.has(messageId)
-    if (qos === 1) this.send({ cmd: 'puback', messageId })
-    if (qos === 2) {
-      this.unreleased.add(messageId)
-      this.send({ cmd: 'pubrec', messageId })
-    }
-    if (isAgain) return
-    this.inbox.push({ topic, payload: Buffer.from(payload), qos, retain, properties })
-    if (this.inbox.length >= INBOX_CAP) this.socket.pause()
-    this.wake?.()
-  }
-
-  private send (packet: Packet, sent?: () => void): void {
-    if (this.socket.writable) this.socket.write(generate(packet, { protocolVersion: this.protocolVersion }), sent)
-    else sent?.()
-  }
-
-  private nextId (): number {
-    this.lastId = this.lastId % MESSAGE_ID_CAP + 1
-    return this.lastId
-  }
-
-  private fail (error: OperatorError): void {
-    if (this.isClosed) return
-    this.failure = error
-    this.end()
-    this.socket.destroy()
-  }
-
-  private end (): void {
     this.isClosed = true
-    clearInterval(this.pings)
-    for (const { reject } of [...this.questions.values()]) reject(this.failure ?? lost(this.name, 'it was closed'))
     this.wake?.()
+    this.readOn()
+    await this.connection.endAsync()
+  }
+
+  private readOn (): void {
+    const resume = this.resume
+    this.resume = undefined
+    resume?.()
+  }
+
+  /** What the broker answers, within the time it has. */
+  private async answerTo<T> (answer: Promise<T>): Promise<T> {
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => { reject(this.failure ?? timedOut(this.name, this.timeoutMs)) }, this.timeoutMs)
+    })
+    try {
+      return await Promise.race([answer, late])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  private checkOpen (): void {
+    if (this.isClosed) throw this.failure ?? lost(this.name, 'it was closed')
+  }
+
+  private lose (reason: string): void {
+    if (this.isClosed) return
+    this.isClosed = true
+    this.failure = lost(this.name, reason)
+    this.wake?.()
+    this.readOn()
+    this.connection.end(true)
   }
 }
 
-/** What a packet that was sent still waits for. */
-interface Question {
-  resolve: (answer: Packet) => void
-  reject: (error: Error) => void
+/** MQTT.js gives the broker's return code as a number, and the system's as a name. */
+function isRefusal (error: Error): boolean {
+  return typeof (error as { code?: unknown }).code === 'number'
 }
 
-function questionKey ({ cmd, messageId }: Pick<Packet, 'cmd' | 'messageId'>): string {
-  return `${cmd} ${messageId ?? ''}`
+/** An AggregateError, of a name with several addresses, has no message. */
+function reasonOf (error: Error): string {
+  return printable(error.message === '' ? String((error as NodeJS.ErrnoException).code) : error.message)
 }
 
-/** MQTT 3.1.1 return codes [3.2.2.3] and the reason codes of MQTT 5 that say the same. */
-const REFUSALS: Readonly<Record<number, string>> = {
-  1: 'it does not speak this version of MQTT',
-  2: 'it does not like the client id',
-  3: 'it is not available',
-  4: 'wrong username or password',
-  5: 'not authorised',
-  0x84: 'it does not speak this version of MQTT',
-  0x86: 'wrong username or password',
-  0x87: 'not authorised',
-  0x8a: 'banned'
+function timedOut (name: string, timeoutMs: number): OperatorError {
+  return new OperatorError('mqtt-timeout', `${name} did not answer within ${timeoutMs / 1_000} s.`, 'Check host and port, and whether the broker runs.')
 }
 
 function lost (name: string, reason: string): OperatorError {
