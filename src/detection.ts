@@ -10,7 +10,7 @@ import { OperatorError } from './errors.js'
 import { LiveJoin } from './join/live.js'
 import { readEntries } from './observe/entries.js'
 import type { RingReader } from './observe/ring.js'
-import { Pipeline } from './pipeline.js'
+import { Pipeline, type Standing } from './pipeline.js'
 import { timeOf, type TrafficRecord } from './record.js'
 import { RecordLog } from './report/record-log.js'
 import type { Offender } from './respond/response.js'
@@ -113,6 +113,21 @@ export class Detection {
     }
   }
 
+  /**
+   * Learns anew from now on; the present model guards until the new one takes its place.
+   * @throws OperatorError where the detector cannot learn in place
+   */
+  learnAnew (): void {
+    this.training?.stop()
+    this.learn()
+    this.outputs.onChange()
+  }
+
+  /** How clients stand, by their keys; null while there is no model. */
+  standings (keys: readonly string[]): (Standing | null)[] {
+    return keys.map(key => this.pipeline?.standingOf(key) ?? null)
+  }
+
   /** Reads what the broker told, and lets out what is final. */
   drain (): void {
     readEntries(this.ring, entry => { this.join.entry(entry) })
@@ -185,8 +200,8 @@ export class Detection {
     this.seen++
     this.latestRecord = { time: timeOf(record), arrivedAtMs: this.steady.now() }
     this.records?.write(record)
-    if (this.pipeline !== undefined) this.pipeline.push(record)
-    else this.training?.push(record)
+    this.pipeline?.push(record)
+    this.training?.push(record)
   }
 
   private learn (): void {
@@ -195,7 +210,7 @@ export class Detection {
       throw new OperatorError('detector-supervised', `${detector.kind} needs examples of attacks, and cannot learn in place`,
         'Train it with "artemis train --labels" and name the file in detector.model, or take another detector.')
     }
-    this.state = 'learning'
+    this.state = this.pipeline === undefined ? 'learning' : 'guarding'
     this.training = new Training(
       { learn, detector, batch, smoothing },
       new Random(detector.seed),
@@ -235,7 +250,8 @@ export class Detection {
   }
 
   private fail (what: string, error: unknown): void {
-    this.state = 'failed'
+    // Where it was to learn anew, the model before goes on guarding.
+    if (this.pipeline === undefined) this.state = 'failed'
     this.training = undefined
     this.failure = `${what}: ${messageOf(error)}`
     const remedy = error instanceof OperatorError ? error.remedy : undefined
