@@ -3,8 +3,9 @@
 import type { Aedes, AedesPublishPacket, Client, PublishPacket } from 'aedes'
 import type { Logger } from 'pino'
 import { printable } from '../printable.js'
+import type { Access } from './acl.js'
 import { CredentialFiles, type Door, type DoorSettings } from './credentials.js'
-import { isLoopback, isStillWelcome, type Arrival, type Identity } from './identity.js'
+import { isStillWelcome, type Arrival, type Identity } from './identity.js'
 import { LoginQueue } from './login-queue.js'
 import { isPassword } from './password-hash.js'
 import { CONTROL_REQUEST, CONTROL_RESPONSE, isReserved, namesClients } from './reserved-topics.js'
@@ -137,7 +138,7 @@ export class AccessControl {
     const door = arrival === undefined ? undefined : this.doors.get(arrival.listener)
     if (arrival === undefined || door === undefined) return REFUSAL.notAuthorized
     const identity: Identity = {
-      username, clientId: client.id, listener: arrival.listener, isProven: false, isLocal: isLoopback(arrival.address), hash: null
+      username, clientId: client.id, listener: arrival.listener, isProven: false, isLocal: arrival.isLocal, hash: null
     }
     if (door.identityAsUsername) {
       if (arrival.certificateName === null) return REFUSAL.badUserNameOrPassword
@@ -158,7 +159,7 @@ export class AccessControl {
     client.conn.once('close', () => { this.clients.delete(client) })
     // A will lies in the store until its client is gone, and may outlive the rules that it was left under.
     const internals = client as unknown as ClientInternals
-    if (internals._will != null && !this.mayWrite(client, internals._will.topic)) {
+    if (internals._will !== null && internals._will !== undefined && !this.mayWrite(client, internals._will.topic)) {
       this.counters.unwritten++
       this.log.debug({ client: client.id, topic: internals._will.topic }, 'A will was dropped: its client may not write to the topic.')
       internals._will = null
@@ -168,17 +169,19 @@ export class AccessControl {
   private mayWrite (client: Client, topic: string): boolean {
     const identity = this.identities.get(client)
     if (identity === undefined || isReserved(topic)) return false
-    const acl = this.doors.get(identity.listener)?.acl
-    if (acl == null) return !namesClients(topic) || identity.isProven || identity.isLocal
-    return acl.allows('write', topic, identity)
+    return this.mayAccess('write', topic, identity)
   }
 
   private mayRead (client: Client, { topic }: AedesPublishPacket): boolean {
     const identity = this.identities.get(client)
     if (identity === undefined) return false
-    const acl = this.doors.get(identity.listener)?.acl
-    if (acl == null) return !namesClients(topic) || identity.isProven || identity.isLocal
-    return acl.allows('read', topic, identity)
+    return this.mayAccess('read', topic, identity)
+  }
+
+  private mayAccess (access: Access, topic: string, identity: Identity): boolean {
+    const acl = this.doors.get(identity.listener)?.acl ?? null
+    if (acl !== null) return acl.allows(access, topic, identity)
+    return !namesClients(topic) || identity.isProven || identity.isLocal
   }
 
   private fits ({ payload }: PublishPacket): boolean {

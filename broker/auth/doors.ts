@@ -37,8 +37,14 @@ export function arrivalsAt (listeners: readonly ListenerSettings[]): (client: Cl
     const arrival = arrivalOf(conn)
     const listener = arrival === undefined ? undefined : keys.get(arrival.listener)
     if (arrival === undefined || listener === undefined) return undefined
-    return { listener, address: arrival.client.address, certificateName: arrival.identity }
+    const { client: { address }, identity } = arrival
+    return { listener, address, certificateName: identity, isLocal: isLoopback(address) && !speaksForOthers(arrival.listener) }
   }
+}
+
+/** Over WebSocket a web page that is open in a browser here would, and behind a proxy whoever it lets through. */
+function speaksForOthers ({ protocol, proxy }: ListenerSettings): boolean {
+  return protocol === 'websockets' || proxy.length > 0
 }
 
 function isLocalHost (host: string): boolean {

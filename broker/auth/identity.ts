@@ -9,6 +9,8 @@ export interface Arrival {
   listener: string
   /** Where it is, as far as that can be believed: what a trusted proxy announced, else the far end of its socket. */
   address: string
+  /** Whether a program of this machine speaks for itself. */
+  isLocal: boolean
   /** The name in its certificate, which was checked; null where there is none, or the listener does not ask for it. */
   certificateName: string | null
 }

@@ -45,7 +45,6 @@ export function parsePasswords (text: string): PasswordEntries {
 export function userFault (user: string): string | undefined {
   if (user === '') return 'A user needs a name.'
   if (user.includes(':')) return 'A colon parts user and password in the file: a user cannot have one.'
-  // eslint-disable-next-line no-control-regex
   if (/[\u0000-\u001f\u007f]/.test(user) || user !== user.trim()) return 'A user has no control characters, and no space at the ends.'
   if (user.startsWith('#')) return 'A line that begins with # is a comment: a user cannot.'
   if (Buffer.byteLength(user) > MAX_USER_BYTES) return `A user has at most ${MAX_USER_BYTES} bytes.`

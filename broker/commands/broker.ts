@@ -23,6 +23,7 @@ import { printable } from '../printable.js'
 import { addSettingsOptions } from './settings-options.js'
 
 const MODEL_FILE = 'model.json'
+const BAN_FILE = 'bans.json'
 /** What clients say is nobody else's business. */
 const OWNER_ONLY = 0o600
 
@@ -63,7 +64,10 @@ async function runBroker (settings: Settings, flags: Flags, log: Logger, stop: A
     }
     closers.push(closeClients)
     access.guardLogins(aedes)
-    const ids = artemis(aedes, optionsOf(settings, listeners.addresses.map(({ port }) => port), log))
+    const ids = artemis(aedes, {
+      ...optionsOf(settings, listeners.addresses.map(({ port }) => port), log),
+      control: { authorize: ({ clientId }) => clientId !== undefined && access.mayControl(clientId) }
+    })
     access.guardTopics(aedes)
     // The detection side sees the last packets too.
     closers.push(() => ids.close(), closeClients)
@@ -167,7 +171,7 @@ function optionsOf (settings: Settings, ports: number[], logger: Logger): Artemi
     },
     learn: { seconds: learn.duration / 1000, minimumRecords: learn.minimumRecords },
     alert: { weight: alert.weight, batchRecords: alert.batchRecords, batchMs: alert.batchDuration },
-    response: { action: response.action, banSeconds: response.banDuration / 1000 },
+    response: { action: response.action, banSeconds: response.banDuration / 1000, allow: response.allow, file: path.join(settings.data, BAN_FILE) },
     report: { records: report.records ?? undefined, eve: report.eve ?? undefined },
     logger
   }

@@ -1,7 +1,7 @@
 // Access rules: what mosquitto's format says, and what no client can make of it by its name.
 
 import t from 'tap'
-import { Acl, parseAcl, type Asker } from '../../../broker/auth/acl.js'
+import { parseAcl, type Acl, type Asker } from '../../../broker/auth/acl.js'
 
 function aclOf (...lines: string[]): Acl {
   const acl = parseAcl(lines.join('\n'))
