@@ -23,8 +23,7 @@ t.test('both kinds that mosquitto_passwd writes', { skip: programMissing('mosqui
   const { users, faults } = parsePasswords(readFileSync(path.join(folder, 'file'), 'utf8'))
   t.same(faults, [])
   t.same([...users.keys()], ['new', 'old'])
-  t.match(users.get('new'), { kind: 'pbkdf2', salt: { length: 12 } })
-  t.match(users.get('old'), { kind: 'sha512' })
+  t.same([users.get('new')?.kind, users.get('new')?.salt.length, users.get('old')?.kind], ['pbkdf2', 12, 'sha512'])
   for (const [user, password] of [['new', 'pässword'], ['old', 'word:with$signs']] as const) {
     const stored = users.get(user) as PasswordHash
     t.equal(await isPassword(Buffer.from(password), stored), true, user)
@@ -43,7 +42,7 @@ t.test('salts of any length, as later versions write them', async t => {
 
 t.test('a hash of ours is one that mosquitto 2.0 takes, and never the same twice', async t => {
   const [first, second] = [await hashPassword(Buffer.from('secret')), await hashPassword(Buffer.from('secret'))]
-  t.match(first, { kind: 'pbkdf2', salt: { length: 12 }, hash: { length: 64 } })
+  t.same([first.kind, first.salt.length, first.hash.length], ['pbkdf2', 12, 64])
   t.notOk(first.salt.equals(second.salt))
   t.equal(await isPassword(Buffer.from('secret'), hashOf(formatHash(first))), true)
 })
