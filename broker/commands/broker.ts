@@ -12,6 +12,7 @@ import { readSettings, type Flags } from '../config/settings.js'
 import { AccessControl } from '../auth/access-control.js'
 import { arrivalsAt, doorsOf } from '../auth/doors.js'
 import { Admission } from '../limits/admission.js'
+import { limitLogins } from '../limits/logins.js'
 import { Tally } from '../limits/tally.js'
 import { Listeners } from '../listeners/listeners.js'
 import { openLog, reopenLog } from '../log.js'
@@ -56,7 +57,7 @@ async function runBroker (settings: Settings, flags: Flags, log: Logger, stop: A
     const access = await AccessControl.open(doorsOf(settings), arrivalsAt(settings.listeners), log, limits.messageSize ?? undefined)
     const store = await openStore(settings.data)
     closers.push(() => store.close())
-    const aedes = await openAedes(store, settings, log)
+    const aedes = await openAedes(store, settings, log, tally)
     const closeClients = async (): Promise<void> => {
       listeners.close()
       await closeAedes(aedes)
@@ -64,6 +65,7 @@ async function runBroker (settings: Settings, flags: Flags, log: Logger, stop: A
     }
     closers.push(closeClients)
     access.guardLogins(aedes)
+    limitLogins(aedes, limits.loginAttempts, tally)
     const ids = artemis(aedes, {
       ...optionsOf(settings, listeners.addresses.map(({ port }) => port), log),
       control: { authorize: ({ clientId }) => clientId !== undefined && access.mayControl(clientId) }
