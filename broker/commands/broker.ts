@@ -66,15 +66,16 @@ async function runBroker (settings: Settings, flags: Flags, log: Logger, stop: A
     closers.push(closeClients)
     access.guardLogins(aedes)
     limitLogins(aedes, limits.loginAttempts, tally)
+    const ports = listeners.addresses.map(({ port }) => port)
     const ids = artemis(aedes, {
-      ...optionsOf(settings, listeners.addresses.map(({ port }) => port), log),
+      ...optionsOf(settings, ports, log),
       control: { authorize: ({ clientId }) => clientId !== undefined && access.mayControl(clientId) }
     })
     access.guardTopics(aedes)
     // The detection side sees the last packets too.
     closers.push(() => ids.close(), closeClients)
     ids.on('alert', (alert, event) => log.warn({ event }, sentenceOf(alert)))
-    const onHangUp = (): void => { void reload(flags, { ids, listeners, access, log }) }
+    const onHangUp = (): void => { void reload(flags, { ids, listeners, ports, access, log }) }
     process.on('SIGHUP', onHangUp)
     closers.push(() => process.off('SIGHUP', onHangUp))
     await publishLeftWills(aedes, store, log)
@@ -92,21 +93,23 @@ async function runBroker (settings: Settings, flags: Flags, log: Logger, stop: A
 interface Running {
   ids: Artemis
   listeners: Listeners
+  /** Where they listen in fact. */
+  ports: number[]
   access: AccessControl
   log: Logger
 }
 
 /** Reads the settings again, and the files that they name; where one of them is wrong, nothing changes. */
-async function reload (flags: Flags, { ids, listeners, access, log }: Running): Promise<void> {
+async function reload (flags: Flags, { ids, listeners, ports, access, log }: Running): Promise<void> {
   try {
     reopenLog()
     const { settings } = readSettings(flags)
     const admit = await access.reload(doorsOf(settings))
     listeners.reloadCertificates()
+    ids.use(optionsOf(settings, ports, log))
     const disconnected = admit()
     log.info({ model: modelPath(settings), disconnected },
-      'The settings were read again for SIGHUP: users, access rules, certificates and the model are new, other changes need a restart.')
-    ids.useModel(modelPath(settings))
+      'The settings were read again for SIGHUP: users, access rules, certificates and what concerns the detection are new, other changes need a restart.')
   } catch (error) {
     if (!(error instanceof OperatorError)) throw error
     log.error({ remedy: error.remedy }, `The settings stay as they were: ${error.message}`)

@@ -1,5 +1,6 @@
 // Cases of the comparison: how messages are delivered, kept and limited.
 
+import { waitUntil } from '../../support/wait-until.js'
 import type { ComparedBroker } from './compared-brokers.js'
 import type { ComparedCase } from './cases.js'
 import { MARK, Probe } from './probe.js'
@@ -123,6 +124,8 @@ export const MESSAGE_CASES: readonly ComparedCase[] = [
       const writer = await Probe.connect({ port })
       for (let i = 0; i < 20; i++) await writer.publish('s/x', String(i))
       const again = await Probe.connect(session)
+      // The mark would have to wait as well, and find no room.
+      await waitUntil('the queue is empty', () => again.received.length >= 5)
       const got = await again.caughtUpWith(writer)
       await Promise.all([writer.end(), again.end()])
       return got
@@ -163,14 +166,14 @@ export const MESSAGE_CASES: readonly ComparedCase[] = [
     name: 'max_keepalive: told to MQTT 5, and older clients are let in all the same',
     config: { conf: `max_keepalive 30\n${OPEN}` },
     run: async ({ port }) => {
-      const result: unknown[] = []
-      for (const [version, keepalive] of [[4, 60], [4, 0], [5, 60], [5, 20]] as const) {
-        const client = await Probe.connect({ port, version, keepalive })
-        result.push(client.connack.properties?.serverKeepAlive)
-        await client.end()
+      const client = await Probe.connect({ port, version: 5, keepalive: 60 })
+      await client.end()
+      return {
+        told: client.connack.properties?.serverKeepAlive,
+        older: [await Probe.connack({ port, keepalive: 20 }), await Probe.connack({ port, keepalive: 60 }), await Probe.connack({ port, keepalive: 0 })]
       }
-      return result
     },
-    expected: [undefined, undefined, 30, undefined]
+    expected: { told: 30, older: [0, 0, 0] },
+    ours: { expected: { told: 30, older: [0, 2, 2] }, why: 'they cannot be told, and would hold a dead connection for as long as they like; later versions of mosquitto 2.0 refuse them too' }
   }
 ]
