@@ -37,8 +37,9 @@ async function askTwice (terminal: ReadStream): Promise<string> {
 
 /** Reads keys one by one until the line is complete. */
 function ask (terminal: ReadStream, question: string): Promise<string> {
-  process.stderr.write(question)
+  // First, so that nothing that is typed in answer is shown.
   terminal.setRawMode(true)
+  process.stderr.write(question)
   terminal.setEncoding('utf8')
   terminal.resume()
   return new Promise((resolve, reject) => {
