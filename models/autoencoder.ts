@@ -1,6 +1,5 @@
 // The autoencoder: rows that a narrow network cannot rebuild are outliers.
 
-import type { Scalar, Tensor2D } from '@tensorflow/tfjs-core'
 import { DenseNetwork } from './dense-network.js'
 import { DetectorError, type DetectorJson } from './detector.js'
 import type { Matrix } from './matrix.js'
@@ -9,7 +8,8 @@ import { OutlierDetector, savedParameters, type Step } from './outlier-detector.
 import { DETECTOR_PARAMETERS, type DetectorOptions, type ParameterTable } from './parameters.js'
 import { Random } from './random.js'
 import type { StateReader } from './state.js'
-import { loadTensorFlow, type Tf } from './tensorflow.js'
+import type { Tensor, Tf } from './tensor-types.js'
+import { loadTensorFlow } from './tensorflow.js'
 import { gather, TrainableNetwork, uniform, type LayerPlan } from './trainable-network.js'
 
 const NETWORKS = ['pyod-2', 'pyod-1'] as const
@@ -136,7 +136,7 @@ async function train (
         loss += tf.tidy(() => {
           const rows = gather(tf, table, width, order.subarray(b * size, (b + 1) * size))
           const cost = optimizer.minimize(() => costOf(tf, network, rows, parameters), true, network.variables)
-          return (cost as Scalar).dataSync()[0]
+          return (cost as Tensor).dataSync()[0]
         })
         await step(epoch + (b + 1) / batches, epochs, loss / (b + 1))
       }
@@ -148,11 +148,11 @@ async function train (
   }
 }
 
-function costOf (tf: Tf, network: TrainableNetwork, rows: Tensor2D, { network: kind }: Required<AutoencoderOptions>): Scalar {
+function costOf (tf: Tf, network: TrainableNetwork, rows: Tensor, { network: kind }: Required<AutoencoderOptions>): Tensor {
   const outputs = network.forward(rows)
-  const error = tf.mean(tf.squaredDifference(outputs[outputs.length - 1], rows)) as Scalar
+  const error = tf.mean(tf.squaredDifference(outputs[outputs.length - 1], rows))
   if (kind === 'pyod-2') return error
-  const activity = tf.addN(outputs.map((output) => tf.sum(tf.square(output)) as Scalar))
+  const activity = tf.addN(outputs.map((output) => tf.sum(tf.square(output))))
   return tf.add(error, tf.mul(activity, ACTIVITY_PENALTY / rows.shape[0]))
 }
 

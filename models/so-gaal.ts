@@ -1,6 +1,5 @@
 // SO_GAAL: a network that tells rows from what another network makes up scores them.
 
-import type { Scalar, Tensor2D } from '@tensorflow/tfjs-core'
 import { DenseNetwork } from './dense-network.js'
 import { DetectorError, type DetectorJson } from './detector.js'
 import type { Matrix } from './matrix.js'
@@ -9,7 +8,8 @@ import { OutlierDetector, savedParameters, type Step } from './outlier-detector.
 import { DETECTOR_PARAMETERS, type DetectorOptions, type ParameterTable } from './parameters.js'
 import { Random } from './random.js'
 import type { StateReader } from './state.js'
-import { loadTensorFlow, type Tf } from './tensorflow.js'
+import type { Tensor, Tf } from './tensor-types.js'
+import { loadTensorFlow } from './tensorflow.js'
 import { gather, normal, TrainableNetwork, type Initializer } from './trainable-network.js'
 
 const SIGNS = ['discriminator', 'complement'] as const
@@ -139,10 +139,10 @@ async function train (
   ], random)
   const generatorOptimizer = tf.train.momentum(lrG, momentum)
   const discriminatorOptimizer = tf.train.momentum(lrD, momentum)
-  const generate = (noise: Tensor2D): Tensor2D => last(generator.forward(noise))
+  const generate = (noise: Tensor): Tensor => last(generator.forward(noise))
   /** Cross entropy of D's opinion that rows are real. */
-  const costOfReal = (rows: Tensor2D): Scalar => tf.mean(tf.softplus(tf.neg(last(discriminator.forward(rows)))))
-  const costOfMadeUp = (rows: Tensor2D): Scalar => tf.mean(tf.softplus(last(discriminator.forward(rows))))
+  const costOfReal = (rows: Tensor): Tensor => tf.mean(tf.softplus(tf.neg(last(discriminator.forward(rows)))))
+  const costOfMadeUp = (rows: Tensor): Tensor => tf.mean(tf.softplus(last(discriminator.forward(rows))))
 
   try {
     for (let epoch = 0; epoch < epochs; epoch++) {
@@ -151,13 +151,13 @@ async function train (
       for (let b = 0; b < batches; b++) {
         loss += tf.tidy(() => {
           const rows = gather(tf, table, width, order.subarray(b * size, (b + 1) * size))
-          const noise = tf.tensor2d(Float32Array.from({ length: rows.size }, () => random.uniform()), rows.shape)
+          const noise = tf.tensor(Float32Array.from({ length: rows.size }, () => random.uniform()), rows.shape)
           const madeUp = generate(noise)
           const cost = discriminatorOptimizer.minimize(
             () => tf.add(costOfReal(rows), costOfMadeUp(madeUp)), true, discriminator.variables)
           // One epoch more than its name says, as in PyOD.
           if (epoch <= stopEpochs) generatorOptimizer.minimize(() => costOfReal(generate(noise)), false, generator.variables)
-          return (cost as Scalar).dataSync()[0]
+          return (cost as Tensor).dataSync()[0]
         })
         await step(epoch + (b + 1) / batches, epochs, loss / (b + 1))
       }
