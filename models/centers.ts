@@ -5,13 +5,6 @@ import { squaredDistance, type Matrix } from './matrix.js'
 import { PointTable } from './point-table.js'
 import { toBase64, type StateReader } from './state.js'
 
-/** How clusters become scores, as the parameter `score` of the clustering detectors spells it. */
-export const CENTER_SCORES = ['distance', 'cluster'] as const
-
-/** The help's words for that parameter. */
-export const CENTER_SCORE_ABOUT = "'distance': to the nearest centre, for benign training data; " +
-  "'cluster': to the nearest inlier centre less that to the nearest outlier centre, for training data with outliers"
-
 /**
  * Centres, some of them of outliers. The score of a row is its distance to the nearest centre of
  * inliers; where there are centres of outliers, less its distance to the nearest of those.

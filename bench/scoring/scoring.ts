@@ -13,7 +13,7 @@ import { tasks } from './task.js'
 const TRAIN_ROWS = 50_000
 const TEST_ROWS = 8_192
 const SEED = 1
-const SECONDS = 0.5
+const SECONDS = 0.3
 const ROUNDS = 5
 
 const say = (text: string): void => { process.stderr.write(`${text}\n`) }
