@@ -1,0 +1,196 @@
+// One capture from beginning to end: network, broker, tcpdump, devices, attackers, labels.
+
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync, copyFileSync, existsSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Attack } from './attacker.js'
+import { startBroker } from './broker.js'
+import { startCapture } from './capturing.js'
+import { DEVICE_KINDS } from './devices/catalog.js'
+import { LabNetwork } from './lab-network.js'
+import { labelCapture, type LabelFigures } from './labels.js'
+import { LEDGER_HEADER } from './ledger.js'
+import { LINKS, makePlan, type Plan } from './plan.js'
+import type { FromPlayer, ToPlayer } from './player.js'
+
+/** What to capture. */
+export interface CaptureOptions {
+  /** What the files are called. */
+  name: string
+  attack: Attack | null
+  seed: number
+  durationMs: number
+  /** Where the files go. */
+  out: string
+  /** Whether the broker writes its records, too. */
+  records: boolean
+  /** Ends the capture early. */
+  signal: AbortSignal
+  /** Called now and then with the share of the time that is over. */
+  onProgress (share: number): void
+}
+
+/** What came of it. */
+export interface CaptureFigures extends LabelFigures {
+  name: string
+  seed: number
+  attackName: string | null
+  seconds: number
+  devices: number
+  newcomers: number
+  attackers: number
+  /** Messages published by devices and newcomers, and by attackers. */
+  messages: number
+  attackMessages: number
+  /** Frames that tcpdump lost. */
+  dropped: number
+  /** Wall clock of all of it, seconds. */
+  took: number
+}
+
+/** Attackers' programs need a moment to start. */
+const ATTACK_LEAD_MS = 2_000
+const PROGRESS_MS = 500
+const START_IN_MS = 300
+const STOP_MS = 8_000
+
+/** Makes one capture. Throws where a part of it fails; nothing is left behind either way. */
+export async function makeCapture ({ name, attack, seed, durationMs, out, records, signal, onProgress }: CaptureOptions): Promise<CaptureFigures> {
+  const begun = performance.now()
+  const plan = makePlan({ seed, attack, durationMs, kinds: DEVICE_KINDS })
+  const folder = mkdtempSync(join(tmpdir(), 'artemis-lab-'))
+  const file = (suffix: string): string => join(folder, `${name}.${suffix}`)
+  // What was opened is closed in the opposite order.
+  const closers: (() => unknown)[] = [() => { rmSync(folder, { recursive: true, force: true }) }]
+  try {
+    const network = await LabNetwork.open(plan)
+    closers.push(() => network.close())
+    const broker = await startBroker(network, join(folder, 'broker'), records ? file('records.ndjson') : null)
+    const brokerFailed = once(broker.process, 'exit').then(([code, by]) => { throw new Error(`the broker ended in mid-capture (${String(code ?? by)})`) })
+    // Looked at further down; it must not be unhandled before.
+    brokerFailed.catch(() => {})
+    closers.push(() => broker.stop())
+    const capturing = await startCapture(network, file('pcap'))
+    closers.push(() => capturing.stop())
+
+    const startsAt = Date.now() + START_IN_MS
+    const players = new Players(network, plan, message => { if (message.kind === 'inject') network.inject(Buffer.from(message.packet, 'base64')) })
+    closers.push(() => players.end())
+    const wait = async (untilMs: number): Promise<void> => {
+      while (Date.now() < startsAt + untilMs) {
+        signal.throwIfAborted()
+        players.check()
+        onProgress(Math.max(0, Math.min(1, (Date.now() - startsAt) / durationMs)))
+        await Promise.race([pause(Math.min(PROGRESS_MS, startsAt + untilMs - Date.now())), brokerFailed])
+      }
+    }
+    const cue = (link: typeof LINKS[number], who: string, victims: string[]): ToPlayer => ({ kind: 'start', plan, target: broker.target, link, startsAt, ledger: file(`${who}-${link}.csv`), victims })
+    for (const link of LINKS) players.start('devices', link, cue(link, 'devices', []))
+    if (attack !== null) {
+      await wait(plan.attackFromMs - ATTACK_LEAD_MS)
+      const victims = await players.clientIds()
+      for (const link of LINKS) players.start('attack', link, cue(link, 'attack', victims))
+    }
+    await wait(durationMs)
+    const dropped = await capturing.stop()
+    const messages = await players.stop()
+    await broker.stop()
+
+    const who = attack === null ? ['devices'] : ['devices', 'attack']
+    const ledgers = LINKS.flatMap(link => who.map(one => file(`${one}-${link}.csv`)))
+    const ports = [broker.target.port]
+    const figures = await labelCapture({ capture: file('pcap'), attack: attack?.name ?? null, parties: plan.parties, ledgers, ports, labels: file('labels.csv'), newcomers: file('newcomers.csv') })
+    writeFileSync(file('messages.csv'), `${LEDGER_HEADER}\n${ledgers.map(ledger => readFileSync(ledger, 'utf8')).join('')}`)
+    writeFileSync(file('parties.csv'), ['address,role,kind,link,arrive_s', ...plan.parties.map(({ address, role, kind, link, arriveMs }) => [address, role, kind, link, (arriveMs / 1_000).toFixed(1)].join(','))].join('\n') + '\n')
+    const count = (role: string): number => plan.parties.filter(party => party.role === role).length
+    const result: CaptureFigures = {
+      name, seed, attackName: attack?.name ?? null, seconds: durationMs / 1_000, devices: count('device'), newcomers: count('newcomer'), attackers: count('attacker'),
+      messages: messages.devices, attackMessages: messages.attack, dropped, ...figures, took: Math.round((performance.now() - begun) / 100) / 10
+    }
+    writeFileSync(file('json'), `${JSON.stringify(result, null, 2)}\n`)
+    mkdirSync(out, { recursive: true })
+    for (const suffix of ['pcap', 'labels.csv', 'newcomers.csv', 'messages.csv', 'parties.csv', 'json', 'records.ndjson']) {
+      if (existsSync(file(suffix))) moveFile(file(suffix), join(out, `${name}.${suffix}`))
+    }
+    return result
+  } finally {
+    for (const close of closers.reverse()) await close()
+  }
+}
+
+/** Also where the temporary folder is on another disk. */
+function moveFile (from: string, to: string): void {
+  try {
+    renameSync(from, to)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error
+    copyFileSync(from, to)
+  }
+}
+
+type Troupe = 'devices' | 'attack'
+
+/** The programs that play the parties. */
+class Players {
+  private readonly running: { troupe: Troupe, child: ChildProcess, exited: Promise<unknown> }[] = []
+  private readonly messages: Record<Troupe, number> = { devices: 0, attack: 0 }
+  private failure: Error | undefined
+  private stopping = false
+
+  constructor (private readonly network: LabNetwork, private readonly plan: Plan, private readonly onMessage: (message: FromPlayer) => void) {}
+
+  start (troupe: Troupe, link: typeof LINKS[number], cue: ToPlayer): void {
+    const script = new URL(`./${troupe}-main.js`, import.meta.url).pathname
+    const child = this.network.hostOf(link).spawn(process.execPath, [script], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    const isDone = { value: false }
+    child.on('message', (message: FromPlayer) => {
+      if (message.kind === 'done') {
+        this.messages[troupe] += message.messages
+        isDone.value = true
+      }
+      this.onMessage(message)
+    })
+    const exited = once(child, 'exit').then(([code, by]) => {
+      if (!isDone.value && !this.stopping) this.failure = new Error(`the program of the ${troupe} (${link}) of seed ${this.plan.seed} ended early: ${String(code ?? by)}`)
+    })
+    child.send(cue)
+    this.running.push({ troupe, child, exited })
+  }
+
+  /** Throws where one has ended that should not have. */
+  check (): void {
+    if (this.failure !== undefined) throw this.failure
+  }
+
+  /** The client ids of the devices that are there. */
+  async clientIds (): Promise<string[]> {
+    const asked = this.running.filter(({ troupe, child }) => troupe === 'devices' && child.connected)
+    const answers = await Promise.all(asked.map(async ({ child }) => {
+      const answer = new Promise<string[]>(resolve => {
+        child.on('message', (message: FromPlayer) => { if (message.kind === 'client-ids') resolve(message.ids) })
+      })
+      child.send({ kind: 'client-ids' } satisfies ToPlayer)
+      return await answer
+    }))
+    return answers.flat()
+  }
+
+  /** Ends all of them; resolves with the messages they published. */
+  async stop (): Promise<Record<Troupe, number>> {
+    this.check()
+    this.stopping = true
+    for (const { child } of this.running) if (child.connected) child.send({ kind: 'stop' } satisfies ToPlayer)
+    await Promise.race([Promise.all(this.running.map(async ({ exited }) => { await exited })), pause(STOP_MS, undefined, { ref: false })])
+    return this.messages
+  }
+
+  /** Ends them at once. */
+  async end (): Promise<void> {
+    this.stopping = true
+    for (const { child } of this.running) child.kill('SIGKILL')
+    await Promise.all(this.running.map(async ({ exited }) => { await exited }))
+  }
+}
