@@ -102,7 +102,7 @@ export async function makeCapture ({ name, attack, seed, durationMs, out, record
     const who = attack === null ? ['devices'] : ['devices', 'attack']
     const ledgers = LINKS.flatMap(link => who.map(one => file(`${one}-${link}.csv`)))
     const ports = [broker.target.port]
-    const figures = await labelCapture({ capture: file('pcap'), attack: attack?.name ?? null, parties: plan.parties, ledgers, ports, labels: file('labels.csv'), newcomers: file('newcomers.csv') })
+    const figures = await labelCapture({ capture: file('pcap'), attack: attack?.name ?? null, parties: plan.parties, ledgers, ports, labels: file('labels.csv'), byAddress: file('by-address.csv'), newcomers: file('newcomers.csv') })
     writeFileSync(file('messages.csv'), `${LEDGER_HEADER}\n${ledgers.map(ledger => readFileSync(ledger, 'utf8')).join('')}`)
     writeFileSync(file('parties.csv'), ['address,role,kind,link,arrive_s', ...plan.parties.map(({ address, role, kind, link, arriveMs }) => [address, role, kind, link, (arriveMs / 1_000).toFixed(1)].join(','))].join('\n') + '\n')
     const count = (role: string): number => plan.parties.filter(party => party.role === role).length
@@ -112,7 +112,7 @@ export async function makeCapture ({ name, attack, seed, durationMs, out, record
     }
     writeFileSync(file('json'), `${JSON.stringify(result, null, 2)}\n`)
     mkdirSync(out, { recursive: true })
-    for (const suffix of ['pcap', 'labels.csv', 'newcomers.csv', 'messages.csv', 'parties.csv', 'json', 'records.ndjson']) {
+    for (const suffix of ['pcap', 'labels.csv', 'by-address.csv', 'newcomers.csv', 'messages.csv', 'parties.csv', 'records.ndjson', 'json']) {
       if (existsSync(file(suffix))) moveFile(file(suffix), join(out, `${name}.${suffix}`))
     }
     return result

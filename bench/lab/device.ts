@@ -8,7 +8,7 @@ import { Chance } from './chance.js'
 import type { Home } from './home.js'
 import type { Ledger } from './ledger.js'
 import type { Party } from './plan.js'
-import type { Target } from './target.js'
+import { assertLabTarget, type Target } from './target.js'
 
 /** A kind of device. */
 export interface DeviceKind {
@@ -47,7 +47,11 @@ export class Device {
   private readonly timers = new Set<NodeJS.Timeout>()
   private stopped = false
 
-  constructor (readonly party: Party, readonly home: Home, readonly target: Target, private readonly ledger: Ledger) {
+  /**
+   * @param pace times are this many times as long: 1 as they are, less to see a life in short
+   */
+  constructor (readonly party: Party, readonly home: Home, readonly target: Target, private readonly ledger: Ledger, private readonly pace = 1) {
+    assertLabTarget(target)
     this.chance = new Chance(party.seed)
     this.name = home.nameOf(party)
   }
@@ -110,7 +114,7 @@ export class Device {
     const timer = setTimeout(() => {
       this.timers.delete(timer)
       act()
-    }, waitMs)
+    }, waitMs * this.pace)
     this.timers.add(timer)
   }
 

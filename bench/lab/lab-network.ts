@@ -1,5 +1,6 @@
 // The network of a capture: broker, wired hosts and a bad radio link around one switch.
 
+import { once } from 'node:events'
 import { Forwarder } from './forwarder.js'
 import { Network, type Host } from './network.js'
 import { LINKS, type Link, type Plan } from './plan.js'
@@ -10,6 +11,8 @@ import { findAttack } from './attacks/catalog.js'
 /** Of the broker. */
 export const BROKER_ADDRESS = `${LAB_PREFIX}0.2`
 const PREFIX_LENGTH = 16
+/** As the forwarder calls its interfaces. */
+const AIR_DEVICE = 'link0'
 /** Whoever gets what is sent to forged addresses: locally administered, nobody's. */
 const NOBODY = '02:00:00:00:aa:02'
 
@@ -44,12 +47,12 @@ export class LabNetwork {
       const devices = { wire: wired, air: AIR_DEVICE }
       const isForged = findAttack(plan.attack ?? '')?.isForged === true
       for (const link of LINKS) {
-        const addresses = plan.parties.filter(party => party.link === link && !(isForged && party.role === 'attacker')).map(({ address }) => `${address}/${PREFIX_LENGTH}`)
-        await hosts[link].address(devices[link], addresses)
+        const owned = plan.parties.filter(party => party.link === link && !(isForged && party.role === 'attacker'))
+        await ipCommands(hosts[link], owned.map(({ address }) => `address add ${address}/${PREFIX_LENGTH} dev ${devices[link]}`))
       }
-      for (const { role, address } of plan.parties) {
-        if (isForged && role === 'attacker') await broker.run('ip', ['neighbour', 'replace', address, 'lladdr', NOBODY, 'nud', 'permanent', 'dev', device])
-      }
+      // Nobody would answer for a forged address; what the broker sends there shall be on the wire all the same.
+      const forged = plan.parties.filter(({ role }) => isForged && role === 'attacker')
+      await ipCommands(broker, forged.map(({ address }) => `neighbour replace ${address} lladdr ${NOBODY} nud permanent dev ${device}`))
       return made
     } catch (error) {
       await network.close()
@@ -72,5 +75,11 @@ export class LabNetwork {
   }
 }
 
-/** As the forwarder calls its interfaces. */
-const AIR_DEVICE = 'link0'
+/** Runs many commands of `ip` at a host at once. */
+async function ipCommands (host: Host, commands: readonly string[]): Promise<void> {
+  const child = host.spawn('ip', ['-batch', '-'], { stdio: ['pipe', 'ignore', 'inherit'] })
+  const exited = once(child, 'exit')
+  child.stdin?.end(commands.map(command => `${command}\n`).join(''))
+  const [code] = await exited
+  if (code !== 0) throw new Error(`ip could not do what it was told at ${host.name}`)
+}

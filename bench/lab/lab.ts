@@ -14,7 +14,7 @@ const USAGE = `npm run lab -- --attack NAME[,NAME...] [--minutes N] [--seed S[,S
   --attack   names from --list, all, or none for benign traffic only; one capture for each
   --minutes  length of each capture, from 0.2 to 60; 1.5 unless told
   --seed     whole numbers; one capture for each; 1 unless told
-  --out      where NAME-sSEED.pcap, .labels.csv, .newcomers.csv, .messages.csv, .parties.csv and .json go; lab unless told
+  --out      where NAME-sSEED.pcap, .labels.csv, .by-address.csv, .newcomers.csv, .messages.csv, .parties.csv and .json go; lab unless told
   --records  also .records.ndjson: what the broker itself recorded (its own tap runs along)
   --list     the devices and the attacks`
 
@@ -67,8 +67,8 @@ function checkMachine (): void {
   if (missing.length > 0) throw new Mistake(`${missing.join(', ')} missing; on Debian: apt-get install iproute2 ethtool tcpdump socat`)
 }
 
-function describe ({ name, frames, attack, forwarded, newcomer, devices, newcomers, attackers, dropped, messages, attackMessages, took }: CaptureFigures): string {
-  return `${name}: ${frames} frames, ${attack} of the attack (${forwarded} of them forwarded to benign clients), ${newcomer} of newcomers; ` +
+function describe ({ name, frames, attack, forwarded, answers, newcomer, devices, newcomers, attackers, dropped, messages, attackMessages, took }: CaptureFigures): string {
+  return `${name}: ${frames} frames, ${attack} of the attack (of them ${forwarded} forwarded to benign clients and ${answers} that acknowledge these), ${newcomer} of newcomers; ` +
     `${devices} devices, ${newcomers} newcomers, ${attackers} attackers; ${messages} + ${attackMessages} messages; ${dropped} frames dropped; took ${took} s`
 }
 

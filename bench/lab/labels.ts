@@ -1,11 +1,11 @@
-// Labels by construction: a frame is an attack's by the address that it belongs to or by the messages that it carries.
+// Labels by construction: a frame is an attack's if it would not be there without the attack.
 
 import { createReadStream, createWriteStream, readFileSync } from 'node:fs'
 import { once } from 'node:events'
 import { CaptureDecoder } from '../../src/decode/capture.js'
 import { TcpDecoder } from '../../src/decode/tcp-decoder.js'
 import { TcpStreams } from '../../src/decode/tcp-streams.js'
-import { ForwardedMessages, type Provenance } from './forwarded.js'
+import { Conversation, type Provenance } from './conversation.js'
 import type { Party, Role } from './plan.js'
 import type { TcpStream } from '../../src/types.js'
 
@@ -20,8 +20,10 @@ export interface LabelInput {
   ledgers: readonly string[]
   /** Ports on which the broker speaks MQTT without encryption. */
   ports: readonly number[]
-  /** Where `frame,label` goes: the attack's name or 0. */
+  /** Where `frame,label` goes: the attack's name or 0, for all that the attack caused. */
   labels: string
+  /** The same, by address alone: only frames to and from attackers. */
+  byAddress: string
   /** The same for newcomers: `newcomer` or 0. */
   newcomers: string
 }
@@ -32,20 +34,22 @@ export interface LabelFigures {
   attack: number
   /** Of these, frames from the broker to benign clients that carry an attacker's messages. */
   forwarded: number
+  /** And frames of benign connections that do nothing but acknowledge these. */
+  answers: number
   newcomer: number
   /** Benign connections in which messages could not be followed to the end. */
   lostStreams: number
 }
 
 /** Labels a capture. */
-export async function labelCapture ({ capture, attack, parties, ledgers, ports, labels, newcomers }: LabelInput): Promise<LabelFigures> {
+export async function labelCapture ({ capture, attack, parties, ledgers, ports, labels, byAddress, newcomers }: LabelInput): Promise<LabelFigures> {
   const roles = new Map<string, Role>(parties.map(({ address, role }) => [address, role]))
   const provenance = readLedgers(ledgers)
   const owners: (Role | null)[] = []
   const watched = new Set(ports)
   const mqtt = new TcpDecoder(watched)
   const streams = new TcpStreams(watched)
-  const conversations = new Map<TcpStream, ForwardedMessages>()
+  const conversations = new Map<TcpStream, Conversation>()
   const decoder = new CaptureDecoder(captured => {
     const [source, destination] = addressesOf(captured.bytes)
     const role = roles.get(source) ?? roles.get(destination) ?? null
@@ -55,25 +59,28 @@ export async function labelCapture ({ capture, attack, parties, ledgers, ports, 
     const placed = streams.push(frame)
     if (attack === null || role === 'attacker') return
     let conversation = conversations.get(placed.stream)
-    if (conversation === undefined) conversations.set(placed.stream, conversation = new ForwardedMessages(provenance))
+    if (conversation === undefined) conversations.set(placed.stream, conversation = new Conversation(provenance))
     conversation.push(placed)
   })
   for await (const chunk of createReadStream(capture)) decoder.push(chunk as Buffer)
   decoder.end()
 
-  const forwarded = new Set<number>()
+  const caused = new Map<number, boolean>()
   let lostStreams = 0
   for (const conversation of conversations.values()) {
-    for (const frame of conversation.attackFrames()) forwarded.add(frame)
+    for (const { number, isAnswer } of conversation.attackFrames()) caused.set(number, isAnswer)
     if (conversation.lost) lostStreams++
   }
-  const attackOf = (number: number, role: Role | null): string => role === 'attacker' || forwarded.has(number) ? attack ?? '0' : '0'
-  await writeColumn(labels, owners, attackOf)
+  const isAttack = (number: number, role: Role | null): boolean => role === 'attacker' || caused.has(number)
+  await writeColumn(labels, owners, (number, role) => isAttack(number, role) ? attack ?? '0' : '0')
+  await writeColumn(byAddress, owners, (_number, role) => role === 'attacker' ? attack ?? '0' : '0')
   await writeColumn(newcomers, owners, (_number, role) => role === 'newcomer' ? 'newcomer' : '0')
+  const answers = [...caused.values()]
   return {
     frames: owners.length,
-    attack: owners.filter((role, i) => attackOf(i + 1, role) !== '0').length,
-    forwarded: forwarded.size,
+    attack: owners.filter((role, i) => isAttack(i + 1, role)).length,
+    forwarded: answers.filter(isAnswer => !isAnswer).length,
+    answers: answers.filter(isAnswer => isAnswer).length,
     newcomer: owners.filter(role => role === 'newcomer').length,
     lostStreams
   }
