@@ -4,6 +4,7 @@ import { connect as connectTcp, type Socket } from 'node:net'
 import { once, setMaxListeners } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
 import { MqttClient, type IClientOptions } from 'mqtt'
+import { MqttWalker } from '../../src/decode/mqtt.js'
 import { Chance } from './chance.js'
 import type { Home } from './home.js'
 import type { Ledger } from './ledger.js'
@@ -37,6 +38,7 @@ export interface AttackScene {
 /** Sockets that one attacker may have open at a time. */
 const MOST_SOCKETS = 1_000
 const CONNECT_MS = 5_000
+const MOST_PAYLOAD = 16_777_216
 
 /** One attacker. */
 export class Attacker {
@@ -100,8 +102,16 @@ export class Attacker {
   }
 
   /** Writes a message down; to be called before it is sent, wills included. */
-  note (clientId: string, topic: string, payload: string | Buffer): void {
+  note (clientId: string, topic: string | Buffer, payload: string | Buffer): void {
     this.scene.ledger.note({ role: 'attacker', address: this.party.address, clientId }, topic, payload)
+  }
+
+  /** Writes down every message in bytes that may be damaged: whatever of it the broker takes, it has from here. */
+  noteAll (clientId: string, bytes: Buffer): void {
+    const walker = new MqttWalker({ topicCapBytes: 65_535, payloadCapBytes: MOST_PAYLOAD, session: { version: 0 } })
+    walker.push(bytes, ({ topic, payload }) => {
+      if (topic !== null && payload !== null) this.note(clientId, Buffer.from(topic), Buffer.from(payload))
+    })
   }
 
   /** Whether the other end still takes bytes: waits where it is slow. */

@@ -10,6 +10,7 @@ import type { Attack } from './attacker.js'
 import { startBroker } from './broker.js'
 import { startCapture } from './capturing.js'
 import { DEVICE_KINDS } from './devices/catalog.js'
+import { Home } from './home.js'
 import { LabNetwork } from './lab-network.js'
 import { labelCapture, type LabelFigures } from './labels.js'
 import { LEDGER_HEADER } from './ledger.js'
@@ -56,6 +57,7 @@ const ATTACK_LEAD_MS = 2_000
 const PROGRESS_MS = 500
 const START_IN_MS = 300
 const STOP_MS = 8_000
+const NETWORK_TRIES = 3
 
 /** Makes one capture. Throws where a part of it fails; nothing is left behind either way. */
 export async function makeCapture ({ name, attack, seed, durationMs, out, records, signal, onProgress }: CaptureOptions): Promise<CaptureFigures> {
@@ -66,9 +68,9 @@ export async function makeCapture ({ name, attack, seed, durationMs, out, record
   // What was opened is closed in the opposite order.
   const closers: (() => unknown)[] = [() => { rmSync(folder, { recursive: true, force: true }) }]
   try {
-    const network = await LabNetwork.open(plan)
+    const network = await openNetwork(plan)
     closers.push(() => network.close())
-    const broker = await startBroker(network, join(folder, 'broker'), records ? file('records.ndjson') : null)
+    const broker = await startBroker(network, new Home(plan.seed, plan.parties), join(folder, 'broker'), records ? file('records.ndjson') : null)
     const brokerFailed = once(broker.process, 'exit').then(([code, by]) => { throw new Error(`the broker ended in mid-capture (${String(code ?? by)})`) })
     // Looked at further down; it must not be unhandled before.
     brokerFailed.catch(() => {})
@@ -101,8 +103,7 @@ export async function makeCapture ({ name, attack, seed, durationMs, out, record
 
     const who = attack === null ? ['devices'] : ['devices', 'attack']
     const ledgers = LINKS.flatMap(link => who.map(one => file(`${one}-${link}.csv`)))
-    const ports = [broker.target.port]
-    const figures = await labelCapture({ capture: file('pcap'), attack: attack?.name ?? null, parties: plan.parties, ledgers, ports, labels: file('labels.csv'), byAddress: file('by-address.csv'), newcomers: file('newcomers.csv') })
+    const figures = await labelCapture({ capture: file('pcap'), attack: attack?.name ?? null, parties: plan.parties, ledgers, target: broker.target, labels: file('labels.csv'), byAddress: file('by-address.csv'), newcomers: file('newcomers.csv') })
     writeFileSync(file('messages.csv'), `${LEDGER_HEADER}\n${ledgers.map(ledger => readFileSync(ledger, 'utf8')).join('')}`)
     writeFileSync(file('parties.csv'), ['address,role,kind,link,arrive_s', ...plan.parties.map(({ address, role, kind, link, arriveMs }) => [address, role, kind, link, (arriveMs / 1_000).toFixed(1)].join(','))].join('\n') + '\n')
     const count = (role: string): number => plan.parties.filter(party => party.role === role).length
@@ -118,6 +119,17 @@ export async function makeCapture ({ name, attack, seed, durationMs, out, record
     return result
   } finally {
     for (const close of closers.reverse()) await close()
+  }
+}
+
+/** The radio link needs ports that nobody else takes at the same moment: where somebody did, it is tried again. */
+async function openNetwork (plan: Plan): Promise<LabNetwork> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await LabNetwork.open(plan)
+    } catch (error) {
+      if (tries === NETWORK_TRIES) throw error
+    }
   }
 }
 

@@ -4,6 +4,7 @@ import { MqttWalker } from '../../src/decode/mqtt.js'
 import { TCP_SYN } from '../../src/decode/tcp.js'
 import type { Direction, MqttPacket, StreamFrame } from '../../src/types.js'
 import { messageDigest } from './ledger.js'
+import { WebSocketData } from './web-socket-data.js'
 
 /** For each message that an attacker published, by its digest: when it was published by whom. In order of time. */
 export type Provenance = Map<string, { time: number, isAttack: boolean }[]>
@@ -36,8 +37,12 @@ interface Side {
   base: number | null
   /** How far the other side has acknowledged. */
   acknowledged: number
-  /** Bytes since the last packet's end. */
+  /** Bytes of MQTT since the last packet's end, by their offset among those. */
   recent: { start: number, bytes: Uint8Array }[]
+  /** Takes MQTT out of WebSocket frames; null where there are none. */
+  readonly webSocket: WebSocketData | null
+  /** Where in the TCP stream the last packet ended. */
+  ended: number
 }
 
 /**
@@ -52,9 +57,12 @@ export class Conversation {
   private readonly pending = new Set<number>()
   private time = 0
 
-  constructor (private readonly provenance: Provenance) {
+  /**
+   * @param isWebSocket whether MQTT comes in WebSocket frames
+   */
+  constructor (private readonly provenance: Provenance, isWebSocket: boolean) {
     const session = { version: 0 }
-    const side = (): Side => ({ walker: new MqttWalker({ topicCapBytes: WHOLE_TOPIC, payloadCapBytes: WHOLE_PAYLOAD, session }), messages: [], answers: [], base: null, acknowledged: 0, recent: [] })
+    const side = (): Side => ({ walker: new MqttWalker({ topicCapBytes: WHOLE_TOPIC, payloadCapBytes: WHOLE_PAYLOAD, session }), messages: [], answers: [], base: null, acknowledged: 0, recent: [], webSocket: isWebSocket ? new WebSocketData() : null, ended: 0 })
     this.sides = { in: side(), out: side() }
   }
 
@@ -80,14 +88,25 @@ export class Conversation {
         side.walker.skip(length)
         continue
       }
-      side.recent.push({ start, bytes })
-      let last = 0
-      side.walker.push(bytes, packet => {
-        last = packet.end
-        this.onPacket(direction, side, packet)
-      })
-      side.recent = side.recent.filter(one => one.start + one.bytes.length > last)
+      if (side.webSocket === null) this.walk(direction, side, bytes, start)
+      else side.webSocket.push(bytes, (data, at) => { this.walk(direction, side, data, start + at) })
     }
+  }
+
+  /** Takes bytes of MQTT, of which the first is at `start` of the TCP stream. */
+  private walk (direction: Direction, side: Side, bytes: Uint8Array, start: number): void {
+    const { walker } = side
+    const offset = walker.offset
+    side.recent.push({ start: offset, bytes })
+    let last = 0
+    walker.push(bytes, packet => {
+      last = packet.end
+      // What is around a packet, such as the header of a WebSocket frame, is counted as its own.
+      const to = start + packet.end - offset
+      this.onPacket(direction, side, packet, { from: side.ended, to })
+      side.ended = to
+    })
+    side.recent = side.recent.filter(one => one.start + one.bytes.length > last)
   }
 
   /** The frames that the attack caused: with a byte of an attacker's message or, `isAnswer`, with acknowledgements of such. */
@@ -103,10 +122,9 @@ export class Conversation {
     }
   }
 
-  private onPacket (direction: Direction, side: Side, packet: MqttPacket): void {
-    const { header, end, size } = packet
+  private onPacket (direction: Direction, side: Side, packet: MqttPacket, stretch: Stretch): void {
+    const { header, end } = packet
     const type = header >> 4
-    const stretch = { from: end - size, to: end }
     if (type === TYPE.publish) {
       if (direction === 'in') return
       const isAttack = this.isAttack(packet)

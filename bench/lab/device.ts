@@ -43,6 +43,8 @@ export class Device {
   /** The ids that its clients have had. */
   readonly clientIds = new Set<string>()
   private readonly clients = new Set<MqttClient>()
+  /** The TCP connection below each client. */
+  private readonly lines = new WeakMap<MqttClient, Socket>()
   private readonly sockets = new Set<Socket>()
   private readonly timers = new Set<NodeJS.Timeout>()
   private stopped = false
@@ -58,7 +60,8 @@ export class Device {
 
   /** Opens a client that comes back when its connection is lost. */
   open ({ transport = 'tcp', gathers = this.chance.happens(0.3), ...options }: ClientOptions): MqttClient {
-    const client = new MqttClient(() => this.stream(transport, !gathers), {
+    const client: MqttClient = new MqttClient(() => this.stream(transport, !gathers, line => { this.lines.set(client, line) }), {
+      manualConnect: true,
       keepalive: this.chance.oneOf(KEEPALIVES_SECONDS),
       reconnectPeriod: RECONNECT_MS,
       reschedulePings: this.chance.happens(0.5),
@@ -70,13 +73,14 @@ export class Device {
     // A lost connection is part of a device's life.
     client.on('error', () => {})
     this.clients.add(client)
+    client.connect()
     client.once('end', () => { this.clients.delete(client) })
     return client
   }
 
   /** Writes a message down and publishes it; one of QoS 1 or 2 is kept while there is no connection. */
   publish (client: MqttClient, topic: string, payload: string | Buffer, options: IClientPublishOptions = {}): void {
-    if (this.stopped || client.disconnecting) return
+    if (this.stopped || client.disconnecting || !this.clients.has(client)) return
     if (!client.connected && (options.qos ?? 0) === 0) return
     const { address, role } = this.party
     this.ledger.note({ role, address, clientId: client.options.clientId ?? '' }, topic, payload)
@@ -120,10 +124,10 @@ export class Device {
 
   /** Loses the connection without a word, as when the power or the radio fails; by a reset or a FIN. */
   lose (client: MqttClient): void {
-    const stream = client.stream as unknown as Socket | undefined
-    if (stream === undefined || stream.destroyed) return
-    if (typeof stream.resetAndDestroy === 'function' && this.chance.happens(0.5)) stream.resetAndDestroy()
-    else stream.destroy()
+    const line = this.lines.get(client)
+    if (line === undefined || line.destroyed) return
+    if (this.chance.happens(0.5)) line.resetAndDestroy()
+    else line.destroy()
   }
 
   /** A connection of its own without MQTT. */
@@ -143,19 +147,22 @@ export class Device {
     await Promise.all([...this.clients].map(client => client.endAsync(!client.connected).catch(() => {})))
   }
 
-  private stream (transport: Transport, noDelay: boolean): MqttClient['stream'] {
+  /** @param onLine is given the TCP connection */
+  private stream (transport: Transport, noDelay: boolean, onLine: (line: Socket) => void): MqttClient['stream'] {
     const { host, port, tlsPort, webSocketPort } = this.target
-    const at = { host, localAddress: this.party.address, noDelay }
-    if (transport === 'tls' && tlsPort !== null) {
-      // A lab's certificate is nobody's: what matters is what it looks like on the wire.
-      return connectTls({ ...at, port: tlsPort, rejectUnauthorized: false, socket: connectTcp({ ...at, port: tlsPort }) })
+    const dial = (port: number): Socket => {
+      const line = connectTcp({ host, port, localAddress: this.party.address, noDelay })
+      onLine(line)
+      return line
     }
+    // A lab's certificate is nobody's: what matters is what it looks like on the wire.
+    if (transport === 'tls' && tlsPort !== null) return connectTls({ socket: dial(tlsPort), rejectUnauthorized: false })
     if (transport === 'websocket' && webSocketPort !== null) {
-      const socket = new WebSocket(`ws://${host}:${webSocketPort}/mqtt`, ['mqtt'], { localAddress: this.party.address, perMessageDeflate: false })
-      const stream = createWebSocketStream(socket)
+      const url = `ws://${host}:${webSocketPort}/mqtt`
+      const stream = createWebSocketStream(new WebSocket(url, ['mqtt'], { createConnection: () => dial(webSocketPort), perMessageDeflate: false }))
       stream.on('error', () => {})
       return stream as unknown as MqttClient['stream']
     }
-    return connectTcp({ ...at, port })
+    return dial(port)
   }
 }

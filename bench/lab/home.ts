@@ -11,6 +11,9 @@ const BASES = ['home', 'house', 'haus', 'smarthome', 'casa', 'maison', 'building
 const PEOPLE = ['anna', 'ben', 'carla', 'david', 'eva', 'felix', 'grete', 'hugo', 'ines', 'jonas', 'karin', 'lukas']
 const PHONES = ['pixel7', 'iphone', 'galaxy', 'fairphone', 'oneplus', 'tablet']
 
+/** What plugs log in as, unless told otherwise. */
+export const PLUG_USER = 'DVES_USER'
+
 /** A household. */
 export class Home {
   readonly base: string
@@ -29,6 +32,15 @@ export class Home {
     this.people = chance.shuffled(PEOPLE)
     this.latitude = chance.between(40, 60)
     this.longitude = chance.between(-5, 25)
+  }
+
+  /** Who has a password, and which: what devices log in with. */
+  get users (): { user: string, password: string }[] {
+    return [PLUG_USER, ...this.people].map(user => ({ user, password: this.password(user) }))
+  }
+
+  password (user: string): string {
+    return new Chance(seedFor(this.seed, `password of ${user}`)).text(12)
   }
 
   room (index: number): string {

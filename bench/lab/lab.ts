@@ -67,8 +67,8 @@ function checkMachine (): void {
   if (missing.length > 0) throw new Mistake(`${missing.join(', ')} missing; on Debian: apt-get install iproute2 ethtool tcpdump socat`)
 }
 
-function describe ({ name, frames, attack, forwarded, answers, newcomer, devices, newcomers, attackers, dropped, messages, attackMessages, took }: CaptureFigures): string {
-  return `${name}: ${frames} frames, ${attack} of the attack (of them ${forwarded} forwarded to benign clients and ${answers} that acknowledge these), ${newcomer} of newcomers; ` +
+function describe ({ name, frames, attack, forwarded, answers, taken, newcomer, devices, newcomers, attackers, dropped, messages, attackMessages, took }: CaptureFigures): string {
+  return `${name}: ${frames} frames, ${attack} of the attack (of them ${forwarded} forwarded to benign clients and ${answers} that acknowledge these, ${taken} of clients whose id was taken), ${newcomer} of newcomers; ` +
     `${devices} devices, ${newcomers} newcomers, ${attackers} attackers; ${messages} + ${attackMessages} messages; ${dropped} frames dropped; took ${took} s`
 }
 
@@ -106,7 +106,9 @@ async function run (): Promise<void> {
       } catch (error) {
         bar?.stop()
         if (stopping.signal.aborted) throw stopping.signal.reason
-        throw error
+        // The others can still be made.
+        say(`${name}: ${error instanceof Error ? error.stack ?? error.message : String(error)}`)
+        process.exitCode = 2
       }
     }
   }

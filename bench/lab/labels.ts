@@ -7,6 +7,8 @@ import { TcpDecoder } from '../../src/decode/tcp-decoder.js'
 import { TcpStreams } from '../../src/decode/tcp-streams.js'
 import { Conversation, type Provenance } from './conversation.js'
 import type { Party, Role } from './plan.js'
+import { Takeovers } from './takeovers.js'
+import type { Target } from './target.js'
 import type { TcpStream } from '../../src/types.js'
 
 /** What to label, and what is known of it. */
@@ -18,8 +20,8 @@ export interface LabelInput {
   parties: readonly Party[]
   /** Ledgers of the devices and of the attackers. */
   ledgers: readonly string[]
-  /** Ports on which the broker speaks MQTT without encryption. */
-  ports: readonly number[]
+  /** Where the broker listens. What it says over TLS is not looked into. */
+  target: Target
   /** Where `frame,label` goes: the attack's name or 0, for all that the attack caused. */
   labels: string
   /** The same, by address alone: only frames to and from attackers. */
@@ -36,19 +38,22 @@ export interface LabelFigures {
   forwarded: number
   /** And frames of benign connections that do nothing but acknowledge these. */
   answers: number
+  /** And frames of clients whose id an attacker took: their connection's end, and their return. */
+  taken: number
   newcomer: number
   /** Benign connections in which messages could not be followed to the end. */
   lostStreams: number
 }
 
 /** Labels a capture. */
-export async function labelCapture ({ capture, attack, parties, ledgers, ports, labels, byAddress, newcomers }: LabelInput): Promise<LabelFigures> {
+export async function labelCapture ({ capture, attack, parties, ledgers, target, labels, byAddress, newcomers }: LabelInput): Promise<LabelFigures> {
   const roles = new Map<string, Role>(parties.map(({ address, role }) => [address, role]))
   const provenance = readLedgers(ledgers)
   const owners: (Role | null)[] = []
-  const watched = new Set(ports)
+  const watched = new Set([target.port, target.webSocketPort].filter(port => port !== null))
   const mqtt = new TcpDecoder(watched)
   const streams = new TcpStreams(watched)
+  const takeovers = new Takeovers()
   const conversations = new Map<TcpStream, Conversation>()
   const decoder = new CaptureDecoder(captured => {
     const [source, destination] = addressesOf(captured.bytes)
@@ -57,30 +62,35 @@ export async function labelCapture ({ capture, attack, parties, ledgers, ports, 
     const frame = mqtt.decode(captured, owners.length)
     if (frame === null) return
     const placed = streams.push(frame)
-    if (attack === null || role === 'attacker') return
+    if (attack === null) return
+    takeovers.push(placed, role === 'attacker')
+    if (role === 'attacker') return
     let conversation = conversations.get(placed.stream)
-    if (conversation === undefined) conversations.set(placed.stream, conversation = new Conversation(provenance))
+    if (conversation === undefined) conversations.set(placed.stream, conversation = new Conversation(provenance, placed.stream.broker.port === target.webSocketPort))
     conversation.push(placed)
   })
   for await (const chunk of createReadStream(capture)) decoder.push(chunk as Buffer)
   decoder.end()
 
-  const caused = new Map<number, boolean>()
+  const caused = new Map<number, 'forwarded' | 'answer' | 'taken'>()
+  for (const frame of takeovers.attackFrames()) caused.set(frame, 'taken')
   let lostStreams = 0
   for (const conversation of conversations.values()) {
-    for (const { number, isAnswer } of conversation.attackFrames()) caused.set(number, isAnswer)
+    for (const { number, isAnswer } of conversation.attackFrames()) caused.set(number, isAnswer ? 'answer' : 'forwarded')
     if (conversation.lost) lostStreams++
   }
   const isAttack = (number: number, role: Role | null): boolean => role === 'attacker' || caused.has(number)
   await writeColumn(labels, owners, (number, role) => isAttack(number, role) ? attack ?? '0' : '0')
   await writeColumn(byAddress, owners, (_number, role) => role === 'attacker' ? attack ?? '0' : '0')
   await writeColumn(newcomers, owners, (_number, role) => role === 'newcomer' ? 'newcomer' : '0')
-  const answers = [...caused.values()]
+  const causes = [...caused.values()]
+  const count = (cause: string): number => causes.filter(one => one === cause).length
   return {
     frames: owners.length,
     attack: owners.filter((role, i) => isAttack(i + 1, role)).length,
-    forwarded: answers.filter(isAnswer => !isAnswer).length,
-    answers: answers.filter(isAnswer => isAnswer).length,
+    forwarded: count('forwarded'),
+    answers: count('answer'),
+    taken: count('taken'),
     newcomer: owners.filter(role => role === 'newcomer').length,
     lostStreams
   }

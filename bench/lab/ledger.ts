@@ -45,11 +45,12 @@ export class Ledger {
   }
 
   /** Writes a message down; to be called before it is sent. */
-  note ({ role, address, clientId }: Publisher, topic: string, payload: string | Uint8Array): void {
+  note ({ role, address, clientId }: Publisher, topic: string | Uint8Array, payload: string | Uint8Array): void {
+    const name = Buffer.from(topic)
     const bytes = Buffer.from(payload)
-    const digest = messageDigest(Buffer.from(topic), bytes)
+    const digest = messageDigest(name, bytes)
     this.messages++
-    this.file.write(`${(Date.now() / 1_000).toFixed(3)},${role},${address},${quoted(clientId)},${quoted(topic)},${bytes.length},${digest}\n`)
+    this.file.write(`${(Date.now() / 1_000).toFixed(3)},${role},${address},${quoted(clientId)},${quoted(name.toString())},${bytes.length},${digest}\n`)
   }
 
   async close (): Promise<void> {

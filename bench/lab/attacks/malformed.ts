@@ -31,8 +31,10 @@ const BROKEN: readonly ((chance: Chance) => Buffer)[] = [
 async function tryOne (attacker: Attacker, bytes: Buffer, isConnected: boolean): Promise<void> {
   const socket = await attacker.connect()
   if (socket === null) return
+  const clientId = attacker.chance.text(10)
+  attacker.noteAll(clientId, bytes)
   if (isConnected) {
-    await attacker.send(socket, connectPacket({ clientId: attacker.chance.text(10) }))
+    await attacker.send(socket, connectPacket({ clientId }))
     await attacker.pause(attacker.chance.between(5, 40))
   }
   await attacker.send(socket, bytes)

@@ -5,6 +5,7 @@ import { camera } from './cameras.js'
 import { assistant, dashboard, flow, recorder } from './flows.js'
 import { machine, plant } from './industry.js'
 import { owntracks } from './phones.js'
+import { gateway } from './radio.js'
 import { dht11, esphome, sleeper } from './sensors.js'
 import { meter, relay } from './switches.js'
 import { tasmota } from './tasmota.js'
@@ -13,7 +14,7 @@ import { zigbee } from './zigbee.js'
 
 /** The kinds, in the order of the list. */
 export const DEVICE_KINDS: readonly DeviceKind[] = [
-  dht11, esphome, sleeper, zigbee, tasmota, assistant, relay, meter, camera, owntracks, flow, recorder, dashboard, flaky, script, plant, machine, watch
+  dht11, esphome, sleeper, zigbee, tasmota, assistant, relay, meter, camera, owntracks, flow, recorder, dashboard, flaky, script, plant, machine, gateway, watch
 ]
 
 /** The kind called `name`; throws where there is none. */

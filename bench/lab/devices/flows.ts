@@ -79,7 +79,7 @@ export const dashboard: DeviceKind = {
       const client = device.open({ clientId: `${chance.oneOf(['mqttjs', 'dash', 'webui'])}_${chance.hex(8)}`, transport, keepalive: chance.oneOf([15, 30, 60]) })
       client.on('connect', () => { client.subscribe(filters, { qos }) })
       const click = (): void => {
-        if (client.disconnecting) return
+        if (client.disconnecting || client.disconnected) return
         device.publish(client, `${home.base}/${chance.oneOf(switches)}/set`, chance.oneOf(['ON', 'OFF']), { qos: chance.oneOf([0, 1, 2]) })
         device.after(chance.waiting(15 * SECOND), click)
       }

@@ -29,15 +29,15 @@ export const plant: DeviceKind = {
 /** A machine that speaks MQTT 5: properties, aliases, request and response. */
 export const machine: DeviceKind = {
   name: 'machine',
-  summary: 'MQTT 5 machines: content type, expiry, user properties, topic aliases, requests with response topic and correlation data, QoS 2',
+  summary: 'MQTT 5 machines: content type, expiry, user properties, topic aliases, requests with response topic and correlation data, QoS 2; one over TLS',
   residents: 4,
   ordinary: true,
   start (device) {
-    const { chance, home, name } = device
+    const { chance, home, name, party } = device
     const clientId = `m5-${chance.hex(8)}`
     const topic = `${home.base}/machine/${name}`
     const client = device.open({
-      clientId, protocolVersion: 5, clean: chance.happens(0.5), keepalive: 20, autoAssignTopicAlias: chance.happens(0.4),
+      clientId, protocolVersion: 5, transport: party.index === 0 ? 'tls' : 'tcp', clean: chance.happens(0.5), keepalive: 20, autoAssignTopicAlias: chance.happens(0.4),
       properties: { sessionExpiryInterval: 120, receiveMaximum: 40, topicAliasMaximum: 10 },
       will: device.will(clientId, `${topic}/state`, 'gone', { qos: 1, retain: true })
     })

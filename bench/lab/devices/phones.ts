@@ -15,9 +15,10 @@ export const owntracks: DeviceKind = {
     const { chance, home, name } = device
     const topic = `owntracks/${name}`
     const clientId = name.replace('/', '')
+    const user = name.split('/')[0]
     const trackerId = chance.hex(2)
     const client = device.open({
-      clientId, clean: false, transport: 'tls', keepalive: 60, username: name.split('/')[0], password: chance.text(12), gathers: false,
+      clientId, clean: false, transport: 'tls', keepalive: 60, username: user, password: home.password(user), gathers: false,
       will: device.will(clientId, topic, JSON.stringify({ _type: 'lwt', tst: Math.floor(Date.now() / SECOND) }), { qos: 1 })
     })
     const latitude = new Walk(chance, home.latitude - 0.05, home.latitude + 0.05, 0.0006)

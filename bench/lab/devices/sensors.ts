@@ -8,7 +8,7 @@ const SECOND = 1_000
 /** Temperature and humidity as bare numbers: the sketch that thousands of boards run. */
 export const dht11: DeviceKind = {
   name: 'dht11',
-  summary: 'temperature and humidity as plain numbers, QoS 0, every 2 to 10 s; the oldest boards speak MQTT 3.1',
+  summary: 'temperature and humidity as plain numbers, QoS 0, every 2 to 10 s; one board in five speaks MQTT 3.1',
   residents: 10,
   ordinary: true,
   start (device) {
@@ -30,13 +30,13 @@ export const dht11: DeviceKind = {
 /** An ESPHome node: discovery, retained states on a topic each, log lines. */
 export const esphome: DeviceKind = {
   name: 'esphome',
-  summary: 'ESPHome: Home Assistant discovery (retained JSON), one topic for each state, log lines in text, a retained will',
+  summary: 'ESPHome: Home Assistant discovery (retained JSON), one topic for each state, log lines in text, a retained will; one over TLS',
   residents: 6,
   ordinary: true,
   start (device) {
-    const { chance, name } = device
+    const { chance, name, party } = device
     const clientId = `${name}-${chance.hex(12)}`
-    const client = device.open({ clientId, clean: false, will: device.will(clientId, `${name}/status`, 'offline', { retain: true }) })
+    const client = device.open({ clientId, clean: false, transport: party.index === 0 ? 'tls' : 'tcp', will: device.will(clientId, `${name}/status`, 'offline', { retain: true }) })
     const sensors = [
       { id: 'temperature', unit: '°C', walk: new Walk(chance, 17, 26, 0.1), decimals: 1 },
       { id: 'humidity', unit: '%', walk: new Walk(chance, 35, 65, 0.3), decimals: 1 },
@@ -66,18 +66,18 @@ export const esphome: DeviceKind = {
 /** A sensor on a battery: wakes, says its word, and is gone. */
 export const sleeper: DeviceKind = {
   name: 'sleeper',
-  summary: 'battery sensors: connect, publish one to three messages, disconnect, sleep 12 to 45 s',
+  summary: 'battery sensors: connect, publish one to three messages, disconnect, sleep 12 to 45 s; one with a TLS handshake each time',
   residents: 6,
   ordinary: true,
   start (device) {
-    const { chance, home, name } = device
+    const { chance, home, name, party } = device
     const clientId = `sensor-${chance.hex(8)}`
     const battery = new Walk(chance, 2.6, 3.3, 0.005)
     const moisture = new Walk(chance, 20, 70, 1)
     const qos = chance.oneOf([0, 1, 1] as const)
     const isJson = chance.happens(0.5)
     device.every(chance.between(12, 45) * SECOND, () => {
-      const client = device.open({ clientId, reconnectPeriod: 0, keepalive: 15 })
+      const client = device.open({ clientId, reconnectPeriod: 0, keepalive: 15, transport: party.index === 0 ? 'tls' : 'tcp' })
       client.once('connect', () => {
         if (isJson) {
           device.publish(client, `${home.base}/${name}/soil`, JSON.stringify({ moisture: moisture.round(1), battery: battery.round(2), rssi: -chance.whole(50, 85) }), { qos, retain: true })

@@ -1,6 +1,7 @@
 // Plugs with Tasmota's firmware: telemetry in JSON, commands and their results, a last will.
 
 import type { DeviceKind } from '../device.js'
+import { PLUG_USER } from '../home.js'
 import { Walk } from './walk.js'
 
 const SECOND = 1_000
@@ -12,10 +13,10 @@ export const tasmota: DeviceKind = {
   residents: 8,
   ordinary: true,
   start (device) {
-    const { chance, name } = device
+    const { chance, home, name } = device
     const mac = chance.hex(12).toUpperCase()
     const clientId = `DVES_${mac.slice(-6)}`
-    const client = device.open({ clientId, keepalive: 30, username: 'DVES_USER', password: chance.text(8), will: device.will(clientId, `tele/${name}/LWT`, 'Offline', { qos: 1, retain: true }) })
+    const client = device.open({ clientId, keepalive: 30, username: PLUG_USER, password: home.password(PLUG_USER), will: device.will(clientId, `tele/${name}/LWT`, 'Offline', { qos: 1, retain: true }) })
     const begun = Date.now() - chance.between(1e6, 1e9)
     const power = new Walk(chance, 2, 1_800, 40)
     const volts = new Walk(chance, 224, 238, 0.6)
