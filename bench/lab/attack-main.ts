@@ -9,8 +9,9 @@ import { assertLabTarget } from './target.js'
 import { setTimeout as pause } from 'node:timers/promises'
 
 const attackers: Attacker[] = []
+const victims: string[] = []
 
-async function start ({ plan, target, link, startsAt, ledger: path, victims }: Cue): Promise<void> {
+async function start ({ plan, target, link, startsAt, ledger: path }: Cue): Promise<void> {
   assertLabTarget(target)
   const attack = findAttack(plan.attack ?? '')
   if (attack === undefined) throw new Error(`there is no attack called ${plan.attack}`)
@@ -34,7 +35,9 @@ async function start ({ plan, target, link, startsAt, ledger: path, victims }: C
 onLab(message => {
   if (message.kind === 'start') {
     void start(message).then(() => { process.disconnect() })
-  } else {
+  } else if (message.kind === 'victims') {
+    victims.push(...message.ids)
+  } else if (message.kind === 'stop') {
     for (const attacker of attackers) attacker.stop()
   }
 })

@@ -14,8 +14,9 @@ import { Home } from './home.js'
 import { LabNetwork } from './lab-network.js'
 import { labelCapture, type LabelFigures } from './labels.js'
 import { LEDGER_HEADER } from './ledger.js'
-import { LINKS, makePlan, type Plan } from './plan.js'
-import type { FromPlayer, ToPlayer } from './player.js'
+import { LINKS, makePlan, type Link, type Plan } from './plan.js'
+import { labelRecords } from './record-labels.js'
+import type { Cue, FromPlayer, ToPlayer } from './player.js'
 
 /** What to capture. */
 export interface CaptureOptions {
@@ -52,9 +53,8 @@ export interface CaptureFigures extends LabelFigures {
   took: number
 }
 
-/** Attackers' programs need a moment to start. */
-const ATTACK_LEAD_MS = 2_000
 const PROGRESS_MS = 500
+const READY_MS = 60_000
 const START_IN_MS = 300
 const STOP_MS = 8_000
 const NETWORK_TRIES = 3
@@ -78,9 +78,14 @@ export async function makeCapture ({ name, attack, seed, durationMs, out, record
     const capturing = await startCapture(network, file('pcap'))
     closers.push(() => capturing.stop())
 
-    const startsAt = Date.now() + START_IN_MS
     const players = new Players(network, plan, message => { if (message.kind === 'inject') network.inject(Buffer.from(message.packet, 'base64')) })
     closers.push(() => players.end())
+    const troupes = attack === null ? ['devices'] as const : ['devices', 'attack'] as const
+    const ledgerOf = (troupe: Troupe, link: Link): string => file(`${troupe}-${link}.csv`)
+    for (const troupe of troupes) for (const link of LINKS) players.open(troupe, link)
+    await players.ready(signal)
+    const startsAt = Date.now() + START_IN_MS
+    players.start((troupe, link) => ({ kind: 'start', plan, target: broker.target, link, startsAt, ledger: ledgerOf(troupe, link) }))
     const wait = async (untilMs: number): Promise<void> => {
       while (Date.now() < startsAt + untilMs) {
         signal.throwIfAborted()
@@ -89,21 +94,18 @@ export async function makeCapture ({ name, attack, seed, durationMs, out, record
         await Promise.race([pause(Math.min(PROGRESS_MS, startsAt + untilMs - Date.now())), brokerFailed])
       }
     }
-    const cue = (link: typeof LINKS[number], who: string, victims: string[]): ToPlayer => ({ kind: 'start', plan, target: broker.target, link, startsAt, ledger: file(`${who}-${link}.csv`), victims })
-    for (const link of LINKS) players.start('devices', link, cue(link, 'devices', []))
     if (attack !== null) {
-      await wait(plan.attackFromMs - ATTACK_LEAD_MS)
-      const victims = await players.clientIds()
-      for (const link of LINKS) players.start('attack', link, cue(link, 'attack', victims))
+      await wait(plan.attackFromMs)
+      await players.tellVictims()
     }
     await wait(durationMs)
     const dropped = await capturing.stop()
     const messages = await players.stop()
     await broker.stop()
 
-    const who = attack === null ? ['devices'] : ['devices', 'attack']
-    const ledgers = LINKS.flatMap(link => who.map(one => file(`${one}-${link}.csv`)))
+    const ledgers = LINKS.flatMap(link => troupes.map(troupe => ledgerOf(troupe, link)))
     const figures = await labelCapture({ capture: file('pcap'), attack: attack?.name ?? null, parties: plan.parties, ledgers, target: broker.target, labels: file('labels.csv'), byAddress: file('by-address.csv'), newcomers: file('newcomers.csv') })
+    if (records) await labelRecords({ capture: file('pcap'), labels: [file('labels.csv'), file('newcomers.csv')], records: file('records.ndjson'), target: broker.target, out: [file('records.labels.csv'), file('records.newcomers.csv')] })
     writeFileSync(file('messages.csv'), `${LEDGER_HEADER}\n${ledgers.map(ledger => readFileSync(ledger, 'utf8')).join('')}`)
     writeFileSync(file('parties.csv'), ['address,role,kind,link,arrive_s', ...plan.parties.map(({ address, role, kind, link, arriveMs }) => [address, role, kind, link, (arriveMs / 1_000).toFixed(1)].join(','))].join('\n') + '\n')
     const count = (role: string): number => plan.parties.filter(party => party.role === role).length
@@ -113,7 +115,7 @@ export async function makeCapture ({ name, attack, seed, durationMs, out, record
     }
     writeFileSync(file('json'), `${JSON.stringify(result, null, 2)}\n`)
     mkdirSync(out, { recursive: true })
-    for (const suffix of ['pcap', 'labels.csv', 'by-address.csv', 'newcomers.csv', 'messages.csv', 'parties.csv', 'records.ndjson', 'json']) {
+    for (const suffix of ['pcap', 'labels.csv', 'by-address.csv', 'newcomers.csv', 'messages.csv', 'parties.csv', 'records.ndjson', 'records.labels.csv', 'records.newcomers.csv', 'json']) {
       if (existsSync(file(suffix))) moveFile(file(suffix), join(out, `${name}.${suffix}`))
     }
     return result
@@ -145,31 +147,56 @@ function moveFile (from: string, to: string): void {
 
 type Troupe = 'devices' | 'attack'
 
+interface Player {
+  troupe: Troupe
+  link: Link
+  child: ChildProcess
+  ready: Promise<void>
+  exited: Promise<unknown>
+}
+
 /** The programs that play the parties. */
 class Players {
-  private readonly running: { troupe: Troupe, child: ChildProcess, exited: Promise<unknown> }[] = []
+  private readonly running: Player[] = []
   private readonly messages: Record<Troupe, number> = { devices: 0, attack: 0 }
   private failure: Error | undefined
   private stopping = false
 
   constructor (private readonly network: LabNetwork, private readonly plan: Plan, private readonly onMessage: (message: FromPlayer) => void) {}
 
-  start (troupe: Troupe, link: typeof LINKS[number], cue: ToPlayer): void {
+  open (troupe: Troupe, link: Link): void {
     const script = new URL(`./${troupe}-main.js`, import.meta.url).pathname
     const child = this.network.hostOf(link).spawn(process.execPath, [script], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
-    const isDone = { value: false }
-    child.on('message', (message: FromPlayer) => {
-      if (message.kind === 'done') {
-        this.messages[troupe] += message.messages
-        isDone.value = true
-      }
-      this.onMessage(message)
+    let isDone = false
+    const ready = new Promise<void>(resolve => {
+      child.on('message', (message: FromPlayer) => {
+        if (message.kind === 'ready') resolve()
+        if (message.kind === 'done') {
+          this.messages[troupe] += message.messages
+          isDone = true
+        }
+        this.onMessage(message)
+      })
     })
     const exited = once(child, 'exit').then(([code, by]) => {
-      if (!isDone.value && !this.stopping) this.failure = new Error(`the program of the ${troupe} (${link}) of seed ${this.plan.seed} ended early: ${String(code ?? by)}`)
+      if (!isDone && !this.stopping) this.failure = new Error(`the program of the ${troupe} (${link}) of seed ${this.plan.seed} ended early: ${String(code ?? by)}`)
     })
-    child.send(cue)
-    this.running.push({ troupe, child, exited })
+    this.running.push({ troupe, link, child, ready, exited })
+  }
+
+  /** Resolves when all of them can start at once. */
+  async ready (signal: AbortSignal): Promise<void> {
+    let isReady = false
+    void Promise.all(this.running.map(async ({ ready }) => { await ready })).then(() => { isReady = true })
+    for (const deadline = performance.now() + READY_MS; !isReady; await pause(20)) {
+      signal.throwIfAborted()
+      this.check()
+      if (performance.now() > deadline) throw new Error('the programs of devices and attackers do not start')
+    }
+  }
+
+  start (cueOf: (troupe: Troupe, link: Link) => Cue): void {
+    for (const { troupe, link, child } of this.running) say(child, cueOf(troupe, link))
   }
 
   /** Throws where one has ended that should not have. */
@@ -177,24 +204,24 @@ class Players {
     if (this.failure !== undefined) throw this.failure
   }
 
-  /** The client ids of the devices that are there. */
-  async clientIds (): Promise<string[]> {
+  /** Tells the attackers the client ids of the devices that are there. */
+  async tellVictims (): Promise<void> {
     const asked = this.running.filter(({ troupe, child }) => troupe === 'devices' && child.connected)
     const answers = await Promise.all(asked.map(async ({ child }) => {
       const answer = new Promise<string[]>(resolve => {
         child.on('message', (message: FromPlayer) => { if (message.kind === 'client-ids') resolve(message.ids) })
       })
-      child.send({ kind: 'client-ids' } satisfies ToPlayer)
+      say(child, { kind: 'client-ids' })
       return await answer
     }))
-    return answers.flat()
+    for (const { troupe, child } of this.running) if (troupe === 'attack') say(child, { kind: 'victims', ids: answers.flat() })
   }
 
   /** Ends all of them; resolves with the messages they published. */
   async stop (): Promise<Record<Troupe, number>> {
     this.check()
     this.stopping = true
-    for (const { child } of this.running) if (child.connected) child.send({ kind: 'stop' } satisfies ToPlayer)
+    for (const { child } of this.running) say(child, { kind: 'stop' })
     await Promise.race([Promise.all(this.running.map(async ({ exited }) => { await exited })), pause(STOP_MS, undefined, { ref: false })])
     return this.messages
   }
@@ -205,4 +232,8 @@ class Players {
     for (const { child } of this.running) child.kill('SIGKILL')
     await Promise.all(this.running.map(async ({ exited }) => { await exited }))
   }
+}
+
+function say (child: ChildProcess, message: ToPlayer): void {
+  if (child.connected) child.send(message)
 }

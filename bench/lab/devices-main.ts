@@ -35,5 +35,5 @@ async function stop (): Promise<void> {
 onLab(message => {
   if (message.kind === 'start') start(message)
   else if (message.kind === 'stop') void stop()
-  else tellLab({ kind: 'client-ids', ids: devices.filter(({ party }) => party.role === 'device').flatMap(({ clientIds }) => [...clientIds]) })
+  else if (message.kind === 'client-ids') tellLab({ kind: 'client-ids', ids: devices.filter(({ party }) => party.role === 'device').flatMap(({ clientIds }) => [...clientIds]) })
 })

@@ -13,15 +13,20 @@ export interface Cue {
   /** Epoch milliseconds of the capture's beginning. */
   startsAt: number
   ledger: string
-  /** Client ids of devices, for attackers. */
-  victims: string[]
 }
 
 /** What the lab says. */
-export type ToPlayer = Cue | { kind: 'stop' } | { kind: 'client-ids' }
+export type ToPlayer =
+  | Cue
+  | { kind: 'stop' }
+  /** Asks devices for theirs. */
+  | { kind: 'client-ids' }
+  /** Tells attackers whom there is to rob, as somebody who listened would know. */
+  | { kind: 'victims', ids: string[] }
 
 /** What a program says. */
 export type FromPlayer =
+  | { kind: 'ready' }
   | { kind: 'client-ids', ids: string[] }
   /** An IPv4 packet to put on the link, as base64. */
   | { kind: 'inject', packet: string }
@@ -39,4 +44,5 @@ export function onLab (listener: (message: ToPlayer) => void): void {
   process.once('disconnect', () => { process.exit(1) })
   // A Ctrl-C goes to the whole group: the lab decides when this ends.
   process.on('SIGINT', () => {})
+  tellLab({ kind: 'ready' })
 }

@@ -1,6 +1,8 @@
 // A plan of the lab: drawn from its seed alone, with newcomers beside the attackers.
 
+import { readFileSync } from 'node:fs'
 import t from 'tap'
+import { ATTACKS } from '../../bench/lab/attacks/catalog.js'
 import { DEVICE_KINDS } from '../../bench/lab/devices/catalog.js'
 import { Home } from '../../bench/lab/home.js'
 import { makePlan } from '../../bench/lab/plan.js'
@@ -35,4 +37,10 @@ t.test('without an attack there are newcomers, too', async t => {
   t.equal(attack, null)
   t.notOk(parties.some(({ role }) => role === 'attacker'))
   t.ok(parties.some(({ role, arriveMs }) => role === 'newcomer' && arriveMs > 30_000))
+})
+
+t.test('the page about the lab names every device and every attack', async t => {
+  const page = readFileSync(new URL('../../../docs/lab.md', import.meta.url), 'utf8')
+  for (const { name, residents } of DEVICE_KINDS) t.ok(page.includes(`| ${name} | ${residents} |`), name)
+  for (const { name } of ATTACKS) t.ok(page.includes(`| ${name} |`), name)
 })
