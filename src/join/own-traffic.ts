@@ -6,14 +6,14 @@ import type { Direction, MqttPacket } from '../types.js'
 export const OWN_TOPIC_PREFIX = '$SYS/broker/artemis/'
 
 const PUBLISH = 3
-const prefix = Buffer.from(OWN_TOPIC_PREFIX)
+const OWN_PREFIX = Buffer.from(OWN_TOPIC_PREFIX)
 
 /**
  * Whether the packet is an alert, status or score on its way to a subscriber. Such packets are not
  * scored: the detection would listen to itself. Only the broker can send them, since it lets nobody
  * publish under `$SYS`.
  */
-export function isOwnPacket (direction: Direction, { header, topic }: MqttPacket): boolean {
+export function isOwnPacket (direction: Direction, { header, topic }: MqttPacket, prefix: Uint8Array = OWN_PREFIX): boolean {
   return direction === 'out' && header >> 4 === PUBLISH && topic !== null &&
-    topic.length >= prefix.length && prefix.equals(topic.subarray(0, prefix.length))
+    topic.length >= prefix.length && prefix.every((byte, i) => byte === topic[i])
 }
