@@ -12,6 +12,7 @@ import { extractCommand } from './commands/extract.js'
 import { modelsCommand } from './commands/models.js'
 import { replayCommand } from './commands/replay.js'
 import { trainCommand } from './commands/train.js'
+import { watchCommand } from './commands/watch.js'
 import { nearest } from './config/suggestion.js'
 import { printable } from './printable.js'
 
@@ -20,7 +21,7 @@ export const EXIT = { fine: 0, mistake: 1, fault: 2 } as const
 
 /** Every command; a new one is a file in commands/ and a line here. The first is the default. */
 const COMMANDS = [
-  brokerCommand, checkCommand, captureCommand, extractCommand, trainCommand, evaluateCommand, replayCommand, modelsCommand,
+  brokerCommand, watchCommand, checkCommand, captureCommand, extractCommand, trainCommand, evaluateCommand, replayCommand, modelsCommand,
   clientsCommand, alertsCommand, banCommand, unbanCommand, allowCommand, learnCommand
 ]
 
