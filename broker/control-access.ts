@@ -27,7 +27,8 @@ export function controlAccess ({ listeners, auth }: Settings): AuthorizeControl 
  * Not over WebSocket: there a web page that is open in a browser here, or a proxy that stands before the
  * broker, would speak for others.
  */
-function isFromHere ({ client: { address }, transport }: Asker): boolean {
+function isFromHere ({ client, announced, transport }: Asker): boolean {
+  const { address } = announced ?? client
   const family = isIP(address)
   return transport !== 'websocket' && family !== 0 && LOOPBACK.check(address, family === 4 ? 'ipv4' : 'ipv6')
 }

@@ -8,6 +8,7 @@ import type { ObservedConnection, Observer } from '../observe/observer.js'
 import type { Standing } from '../pipeline.js'
 import type { EveAlert } from '../report/eve.js'
 import { ALLOW_CAP } from '../respond/allow-list.js'
+import { originOf } from '../record.js'
 import type { Gate } from '../respond/gate.js'
 import { addressIn, allowEntryIn, clientIdIn, secondsIn, type Command } from './request.js'
 
@@ -66,19 +67,18 @@ export const COMMANDS: Readonly<Record<string, Doing>> = {
 async function listClients ({ observer, gate, ask }: Controlled): Promise<object> {
   const all = [...observer.live()]
   const shown = all.slice(0, CLIENT_CAP)
-  const keys = shown.map(({ client, broker, id, clientId }) =>
-    clientKey({ client, broker, connection: id, clientId: clientId ?? null, username: null }))
+  const keys = shown.map(({ client, broker, announced, id, clientId }) =>
+    clientKey({ client, broker, ...announced !== undefined && { announced }, connection: id, clientId: clientId ?? null, username: null }))
   const answer = await ask({ kind: 'standings', keys })
   const standings = answer?.kind === 'standings' ? answer.standings : []
-  const clients: ClientRow[] = shown.map(({ clientId, username, client: { address, port }, transport, since, stream }, i) => ({
+  const clients: ClientRow[] = shown.map(({ clientId, username, client, announced, transport, since, stream }, i) => ({
     clientId: clientId ?? null,
     username: username === undefined || username === '' ? null : username,
-    address,
-    port,
+    ...originOf({ client, announced }),
     transport,
     protocol: PROTOCOLS[(stream as { client?: Client }).client?.version ?? 0] ?? null,
     since: Math.round(since),
-    allowed: gate.allow.has(address, clientId ?? null),
+    allowed: gate.allow.has(originOf({ client, announced }).address, clientId ?? null),
     score: standings[i] ?? null
   }))
   return { clients, more: all.length - shown.length }
@@ -89,8 +89,8 @@ function ban (command: Command, { observer, gate, banSeconds }: Controlled, aske
   const clientId = clientIdIn(command)
   const seconds = secondsIn(command, banSeconds)
   if (address === null && clientId === null) throw nobodyNamed()
-  if (clientId === null && address === asker.client.address) {
-    throw new OperatorError('control-own-address', `${asker.client.address} is the address that you ask from`,
+  if (clientId === null && address === originOf(asker).address) {
+    throw new OperatorError('control-own-address', `${address} is the address that you ask from`,
       'You would lock yourself out: ban a client id at it, or ask from elsewhere.')
   }
   if (gate.allow.has(address ?? '', clientId)) {
@@ -99,7 +99,7 @@ function ban (command: Command, { observer, gate, banSeconds }: Controlled, aske
   const made = gate.bans.add(address, clientId, seconds, 'operator')
   let thrownOut = 0
   for (const one of [...observer.live()]) {
-    const isMeant = (address === null || one.client.address === address) && (clientId === null || one.clientId === clientId)
+    const isMeant = (address === null || originOf(one).address === address) && (clientId === null || one.clientId === clientId)
     if (isMeant && gate.expel(one.id)) thrownOut++
   }
   return { ban: made, thrownOut }

@@ -14,7 +14,7 @@ export const CONTROL_TOPICS = Object.freeze({ request: `${CONTROL_TOPIC_PREFIX}v
 const RESERVED_PREFIX = '$CONTROL/'
 
 /** Who asks. */
-export type Asker = Pick<ObservedConnection, 'client' | 'broker' | 'transport' | 'clientId' | 'username'>
+export type Asker = Pick<ObservedConnection, 'client' | 'announced' | 'broker' | 'transport' | 'clientId' | 'username'>
 
 /** Whether a client may control the detection; asked after the broker's own `authorizePublish` has let its request through. */
 export type AuthorizeControl = (asker: Asker) => boolean

@@ -132,6 +132,9 @@ export class LiveJoin {
       return
     }
     switch (entry.kind) {
+      case 'announced':
+        connection.peer.announced = entry.client
+        break
       case 'identity':
         connection.peer.clientId = entry.clientId
         connection.peer.username = entry.username

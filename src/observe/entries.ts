@@ -17,6 +17,13 @@ export interface OpenEntry {
   broker: Endpoint
 }
 
+/** The connection comes through a trusted proxy, which said for whom. */
+export interface AnnouncedEntry {
+  kind: 'announced'
+  connection: number
+  client: Endpoint
+}
+
 /** A CONNECT was accepted for authentication. */
 export interface IdentityEntry {
   kind: 'identity'
@@ -65,9 +72,9 @@ export interface CloseEntry {
 }
 
 /** One entry of the ring. */
-export type BrokerEntry = OpenEntry | IdentityEntry | PacketEntry | MarkEntry | UnplacedEntry | CloseEntry
+export type BrokerEntry = OpenEntry | AnnouncedEntry | IdentityEntry | PacketEntry | MarkEntry | UnplacedEntry | CloseEntry
 
-const KIND = { open: 1, identity: 2, packet: 3, mark: 4, close: 5, unplaced: 6 } as const
+const KIND = { open: 1, identity: 2, packet: 3, mark: 4, close: 5, unplaced: 6, announced: 7 } as const
 const TRANSPORTS: readonly Transport[] = ['tcp', 'tls', 'websocket', 'stream']
 const TEXT_CAP_BYTES = 256
 const NO_VALUE = 0xffffffff
@@ -110,6 +117,19 @@ export class EntryWriter {
     view.setUint16(at + 18, broker.port, true)
     bytes.set(clientAddress, at + 20)
     bytes.set(brokerAddress, at + 20 + clientAddress.length)
+    this.ring.commit()
+  }
+
+  announced (connection: number, client: Endpoint): void {
+    const address = text(client.address)
+    const at = this.ring.reserve(12 + address.length)
+    if (at < 0) return
+    const { view, bytes } = this.ring
+    view.setUint8(at, KIND.announced)
+    view.setUint32(at + 4, connection, true)
+    view.setUint16(at + 8, client.port, true)
+    view.setUint16(at + 10, address.length, true)
+    bytes.set(address, at + 12)
     this.ring.commit()
   }
 
@@ -207,6 +227,12 @@ function decodeEntry (bytes: Uint8Array, view: DataView, at: number): BrokerEntr
         broker: { address: string(bytes, clientEnd, clientEnd + view.getUint8(at + 3)), port: view.getUint16(at + 18, true) }
       }
     }
+    case KIND.announced:
+      return {
+        kind: 'announced',
+        connection,
+        client: { address: string(bytes, at + 12, at + 12 + view.getUint16(at + 10, true)), port: view.getUint16(at + 8, true) }
+      }
     case KIND.identity: {
       const idEnd = at + 12 + view.getUint16(at + 8, true)
       return {

@@ -57,7 +57,7 @@ export class Gate implements BrokerControl {
   expel (id: number): boolean {
     const connection = this.observer.get(id)
     if (connection === undefined || this.expelled.has(connection.stream)) return false
-    if (this.allow.has(connection.client.address, connection.clientId ?? null)) return false
+    if (this.allow.has(addressOf(connection), connection.clientId ?? null)) return false
     this.expelled.add(connection.stream)
     this.counters.expelled++
     sendAway(connection.stream)
@@ -67,7 +67,7 @@ export class Gate implements BrokerControl {
   hasBystanders ({ address, clientId, connections }: Offender): boolean {
     for (const other of this.observer.live()) {
       const same = connections.includes(other.id) || this.expelled.has(other.stream) || (other.clientId ?? null) === clientId
-      if (other.client.address === address && !same) return true
+      if (addressOf(other) === address && !same) return true
     }
     return false
   }
@@ -75,7 +75,7 @@ export class Gate implements BrokerControl {
   private accept (stream: Duplex, request?: IncomingMessage): Client {
     const connection = this.observer.accept(stream, request)
     const client = this.found.handle.call(this.aedes, stream as Parameters<Hooks['handle']>[0], request)
-    const { address } = connection.client
+    const address = addressOf(connection)
     // Who is allowed by its client id has yet to say it.
     if (this.bans.coversAddress(address) && !this.allow.hasAddress(address) && !this.allow.namesClients) {
       this.counters.refused++
@@ -87,7 +87,7 @@ export class Gate implements BrokerControl {
   private readonly preConnect: Hooks['preConnect'] = (client, packet, callback) => {
     const connection = this.connectionOf(client)
     if (connection === undefined) this.counters.unobserved++
-    else if (this.isBarred(connection.client.address, asTold(packet.clientId))) {
+    else if (this.isBarred(addressOf(connection), asTold(packet.clientId))) {
       this.counters.refused++
       // Without an Error Aedes would leave the socket open for ever.
       callback(new Error('banned'), false)
@@ -128,6 +128,11 @@ export class Gate implements BrokerControl {
   private isExpelled (client: Client): boolean {
     return this.expelled.has(client.conn)
   }
+}
+
+/** Where a client is, also behind a trusted proxy. */
+function addressOf ({ announced, client }: ObservedConnection): string {
+  return (announced ?? client).address
 }
 
 /** MQTT 5 clients are told why; whoever does not read is cut off all the same. */

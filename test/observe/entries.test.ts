@@ -35,7 +35,7 @@ class Maker {
     const { random } = this
     const connection = random.integer(2 ** 32)
     const time = 1.7e12 + random.integer(1e9) / 1_000
-    switch (random.integer(6)) {
+    switch (random.integer(7)) {
       case 0: return { kind: 'open', connection, time, transport: this.of(TRANSPORTS), client: this.endpoint(), broker: this.endpoint() }
       case 1: return { kind: 'identity', connection, clientId: this.of(TEXTS), username: this.of(TEXTS) }
       case 2: {
@@ -44,6 +44,7 @@ class Maker {
       }
       case 3: return { kind: 'close', connection, time }
       case 4: return { kind: 'unplaced', connection }
+      case 5: return { kind: 'announced', connection, client: this.endpoint() }
       default: return { kind: 'packet', connection, direction: this.direction(), time, packet: this.packet(), ordinal: random.integer(2 ** 32), last: random.integer(2) === 0 }
     }
   }
@@ -85,6 +86,7 @@ class Maker {
 function write (entries: EntryWriter, entry: BrokerEntry): void {
   switch (entry.kind) {
     case 'open': return entries.open(entry.connection, entry.time, entry.transport, entry.client, entry.broker)
+    case 'announced': return entries.announced(entry.connection, entry.client)
     case 'identity': return entries.identity(entry.connection, entry.clientId, entry.username)
     case 'packet': return entries.packet(entry.connection, entry.direction, entry.time, entry.packet, entry.ordinal, entry.last)
     case 'mark': return entries.mark(entry.connection, entry.direction, entry.begin, entry.offset, entry.ordinal)
@@ -104,7 +106,7 @@ t.test('entries of every kind survive the way', async t => {
     const got = read()
     if (!isDeepStrictEqual(got, [entry])) t.strictSame(got, [entry], `entry ${i}`)
   }
-  t.equal(kinds.size, 6)
+  t.equal(kinds.size, 7)
 })
 
 t.test('many at once keep their order', async t => {
