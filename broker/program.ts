@@ -7,6 +7,7 @@ import { brokerCommand } from './commands/broker.js'
 import { captureCommand } from './commands/capture.js'
 import { alertsCommand, allowCommand, banCommand, clientsCommand, learnCommand, unbanCommand } from './commands/control.js'
 import { checkCommand } from './commands/check.js'
+import { doctorCommand } from './commands/doctor.js'
 import { evaluateCommand } from './commands/evaluate.js'
 import { extractCommand } from './commands/extract.js'
 import { modelsCommand } from './commands/models.js'
@@ -20,7 +21,7 @@ export const EXIT = { fine: 0, mistake: 1, fault: 2 } as const
 
 /** Every command; a new one is a file in commands/ and a line here. The first is the default. */
 const COMMANDS = [
-  brokerCommand, checkCommand, captureCommand, extractCommand, trainCommand, evaluateCommand, replayCommand, modelsCommand,
+  brokerCommand, checkCommand, doctorCommand, captureCommand, extractCommand, trainCommand, evaluateCommand, replayCommand, modelsCommand,
   clientsCommand, alertsCommand, banCommand, unbanCommand, allowCommand, learnCommand
 ]
 
