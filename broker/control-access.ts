@@ -27,8 +27,11 @@ export function controlAccess ({ listeners, auth }: Settings): AuthorizeControl 
  * Not over WebSocket: there a web page that is open in a browser here, or a proxy that stands before the
  * broker, would speak for others.
  */
-function isFromHere ({ client, announced, transport }: Asker): boolean {
-  const { address } = announced ?? client
+function isFromHere ({ client, announced = client, transport }: Asker): boolean {
+  return transport !== 'websocket' && isLoopback(client.address) && isLoopback(announced.address)
+}
+
+function isLoopback (address: string): boolean {
   const family = isIP(address)
-  return transport !== 'websocket' && family !== 0 && LOOPBACK.check(address, family === 4 ? 'ipv4' : 'ipv6')
+  return family !== 0 && LOOPBACK.check(address, family === 4 ? 'ipv4' : 'ipv6')
 }

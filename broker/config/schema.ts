@@ -3,7 +3,7 @@
 import * as v from 'valibot'
 import { DETECTOR_KINDS } from '../../models/index.js'
 import { OperatorError } from '../../src/errors.js'
-import { columnsOf, PRESETS } from '../../src/features/encoding.js'
+import { columnsOf, PRESETS } from '../../src/features/columns.js'
 import { ALLOW_FORM, isAllowEntry } from '../../src/respond/allow-list.js'
 import { parseTarget } from '../../src/tap/target.js'
 import { limitsSchema } from './limits-schema.js'

@@ -6,9 +6,9 @@ import { OperatorError } from '../errors.js'
 import type { Answer, Question } from '../messages.js'
 import type { ObservedConnection, Observer } from '../observe/observer.js'
 import type { Standing } from '../pipeline.js'
+import { originOf } from '../record.js'
 import type { EveAlert } from '../report/eve.js'
 import { ALLOW_CAP } from '../respond/allow-list.js'
-import { originOf } from '../record.js'
 import type { Gate } from '../respond/gate.js'
 import { addressIn, allowEntryIn, clientIdIn, secondsIn, type Command } from './request.js'
 
@@ -67,20 +67,25 @@ export const COMMANDS: Readonly<Record<string, Doing>> = {
 async function listClients ({ observer, gate, ask }: Controlled): Promise<object> {
   const all = [...observer.live()]
   const shown = all.slice(0, CLIENT_CAP)
-  const keys = shown.map(({ client, broker, announced, id, clientId }) =>
-    clientKey({ client, broker, ...announced !== undefined && { announced }, connection: id, clientId: clientId ?? null, username: null }))
+  const keys = shown.map(({ client, announced, broker, id, clientId }) =>
+    clientKey({ client, announced, broker, connection: id, clientId: clientId ?? null, username: null }))
   const answer = await ask({ kind: 'standings', keys })
   const standings = answer?.kind === 'standings' ? answer.standings : []
-  const clients: ClientRow[] = shown.map(({ clientId, username, client, announced, transport, since, stream }, i) => ({
-    clientId: clientId ?? null,
-    username: username === undefined || username === '' ? null : username,
-    ...originOf({ client, announced }),
-    transport,
-    protocol: PROTOCOLS[(stream as { client?: Client }).client?.version ?? 0] ?? null,
-    since: Math.round(since),
-    allowed: gate.allow.has(originOf({ client, announced }).address, clientId ?? null),
-    score: standings[i] ?? null
-  }))
+  const clients = shown.map((one, i): ClientRow => {
+    const { address, port } = originOf(one)
+    const { clientId = null, username = '' } = one
+    return {
+      clientId,
+      username: username === '' ? null : username,
+      address,
+      port,
+      transport: one.transport,
+      protocol: PROTOCOLS[(one.stream as { client?: Client }).client?.version ?? 0] ?? null,
+      since: Math.round(one.since),
+      allowed: gate.allow.has(address, clientId),
+      score: standings[i] ?? null
+    }
+  })
   return { clients, more: all.length - shown.length }
 }
 
@@ -90,7 +95,7 @@ function ban (command: Command, { observer, gate, banSeconds }: Controlled, aske
   const seconds = secondsIn(command, banSeconds)
   if (address === null && clientId === null) throw nobodyNamed()
   if (clientId === null && address === originOf(asker).address) {
-    throw new OperatorError('control-own-address', `${address} is the address that you ask from`,
+    throw new OperatorError('control-own-address', `${originOf(asker).address} is the address that you ask from`,
       'You would lock yourself out: ban a client id at it, or ask from elsewhere.')
   }
   if (gate.allow.has(address ?? '', clientId)) {

@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream'
 import type { Aedes, Client } from 'aedes'
 import { asTold } from '../observe/entries.js'
 import type { ObservedConnection, Observer } from '../observe/observer.js'
+import { originOf } from '../record.js'
 import { AllowList } from './allow-list.js'
 import type { BanList } from './bans.js'
 import type { BrokerControl, Offender } from './response.js'
@@ -57,7 +58,7 @@ export class Gate implements BrokerControl {
   expel (id: number): boolean {
     const connection = this.observer.get(id)
     if (connection === undefined || this.expelled.has(connection.stream)) return false
-    if (this.allow.has(addressOf(connection), connection.clientId ?? null)) return false
+    if (this.allow.has(originOf(connection).address, connection.clientId ?? null)) return false
     this.expelled.add(connection.stream)
     this.counters.expelled++
     sendAway(connection.stream)
@@ -67,7 +68,7 @@ export class Gate implements BrokerControl {
   hasBystanders ({ address, clientId, connections }: Offender): boolean {
     for (const other of this.observer.live()) {
       const same = connections.includes(other.id) || this.expelled.has(other.stream) || (other.clientId ?? null) === clientId
-      if (addressOf(other) === address && !same) return true
+      if (originOf(other).address === address && !same) return true
     }
     return false
   }
@@ -75,7 +76,7 @@ export class Gate implements BrokerControl {
   private accept (stream: Duplex, request?: IncomingMessage): Client {
     const connection = this.observer.accept(stream, request)
     const client = this.found.handle.call(this.aedes, stream as Parameters<Hooks['handle']>[0], request)
-    const address = addressOf(connection)
+    const address = originOf(connection).address
     // Who is allowed by its client id has yet to say it.
     if (this.bans.coversAddress(address) && !this.allow.hasAddress(address) && !this.allow.namesClients) {
       this.counters.refused++
@@ -87,7 +88,7 @@ export class Gate implements BrokerControl {
   private readonly preConnect: Hooks['preConnect'] = (client, packet, callback) => {
     const connection = this.connectionOf(client)
     if (connection === undefined) this.counters.unobserved++
-    else if (this.isBarred(addressOf(connection), asTold(packet.clientId))) {
+    else if (this.isBarred(originOf(connection).address, asTold(packet.clientId))) {
       this.counters.refused++
       // Without an Error Aedes would leave the socket open for ever.
       callback(new Error('banned'), false)
@@ -128,11 +129,6 @@ export class Gate implements BrokerControl {
   private isExpelled (client: Client): boolean {
     return this.expelled.has(client.conn)
   }
-}
-
-/** Where a client is, also behind a trusted proxy. */
-function addressOf ({ announced, client }: ObservedConnection): string {
-  return (announced ?? client).address
 }
 
 /** MQTT 5 clients are told why; whoever does not read is cut off all the same. */
