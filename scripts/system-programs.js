@@ -15,6 +15,7 @@ export const SYSTEM_PROGRAMS = [
   { program: 'ip', package: 'iproute2', purpose: 'network namespaces and interfaces' },
   { program: 'ethtool', package: 'ethtool', purpose: 'interfaces whose frames keep to the MTU' },
   { program: 'socat', package: 'socat', purpose: 'a link that loses, doubles and reorders packets' },
+  { program: 'systemd-analyze', package: 'systemd', purpose: 'checks the unit of the service' },
   { program: 'tshark', package: 'tshark', purpose: 'an independent decoder to agree with' }
 ]
 
