@@ -3,6 +3,7 @@ import { EventEmitter } from 'node:events'
 import { parse } from 'pcap-parser'
 import type { GlobalHeader, PacketHeader } from 'pcap-parser'
 import type { CapturedFrame } from '../types.js'
+import { NANOSECONDS } from './frame-times.js'
 import { MAX_CAPTURED_LENGTH, corruptCapture, cutShort, notACapture } from './capture-errors.js'
 
 const FILE_HEADER_LENGTH = 24
@@ -106,10 +107,12 @@ export class PcapDecoder {
     if (record === null) return
     this.#consumed += RECORD_HEADER_LENGTH + data.length
     this.#frames++
-    const fraction = record.timestampMicroseconds
+    const fraction = this.#nanosecond ? record.timestampMicroseconds : record.timestampMicroseconds * 1000
+    // A fraction of a second and more is nonsense, but a time all the same.
+    const carry = fraction < NANOSECONDS ? 0 : Math.floor(fraction / NANOSECONDS)
     this.#onFrame({
-      seconds: record.timestampSeconds,
-      nanoseconds: this.#nanosecond ? fraction : fraction * 1000,
+      seconds: record.timestampSeconds + carry,
+      nanoseconds: fraction - carry * NANOSECONDS,
       linkType: this.#linkType,
       wireLength: record.originalLength,
       bytes: data.length > record.originalLength ? data.subarray(0, record.originalLength) : data

@@ -1,0 +1,45 @@
+// What a fuzz target is, and how it says that a property does not hold.
+import type { Random } from '../../models/random.js'
+
+/** One thing to be fuzzed. */
+export interface FuzzTarget {
+  readonly name: string
+  /** What holds for every input, in a few words. */
+  readonly properties: string
+  /** Share of all inputs that it gets. */
+  readonly weight: number
+  /** Files whose blocks count for its coverage, such as `decode/pcap.js`. */
+  readonly covers: readonly string[]
+  /** A new input, well formed or nearly so. */
+  generate(random: Random): Uint8Array
+  /** Throws where a property does not hold, and lets through whatever the code under test throws. */
+  run(input: Uint8Array): void | Promise<void>
+}
+
+/** A property that does not hold. */
+export class Violation extends Error {
+  override readonly name = 'Violation'
+}
+
+/** Throws a {@link Violation} unless `holds`. */
+export function check (holds: boolean, property: string): asserts holds {
+  if (!holds) throw new Violation(property)
+}
+
+/** Whether two lists of bytes are the same; null is the same as null only. */
+export function sameBytes (a: Uint8Array | null, b: Uint8Array | null): boolean {
+  if (a === null || b === null) return a === b
+  if (a.length !== b.length) return false
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
+  return true
+}
+
+/** Cuts bytes into copies of up to `most` bytes each, as many different lengths as fit; 1 gives single bytes. */
+export function * portions (bytes: Uint8Array, most: number): Generator<Buffer> {
+  for (let at = 0, i = 1; at < bytes.length; i++) {
+    const end = Math.min(bytes.length, at + 1 + i * 7 % most)
+    // Each in memory of its own: views that outlive their portion show as differences.
+    yield Buffer.from(bytes.subarray(at, end))
+    at = end
+  }
+}
