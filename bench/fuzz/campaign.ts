@@ -15,6 +15,8 @@ export interface CampaignOptions {
   coverage: BlockCoverage
   /** Inputs that failed once; they open the corpus. */
   kept: readonly Uint8Array[]
+  /** How long a generation of inputs may take, milliseconds. */
+  hangMs?: number
 }
 
 /** A property that does not hold, or an error, and the shortest input known that shows it. */
@@ -33,9 +35,8 @@ export interface CampaignResult {
   seconds: number
   /** Inputs that reached new code. */
   corpus: number
-  /** Blocks of the code under test that ran, of those known. */
-  covered: number
-  known: number
+  /** Share of the code under test that ran, in [0, 1]. */
+  reached: number
   /** Heap in use after a collection: at a tenth of the inputs, and the most later, MB. */
   heapEarlyMB: number
   heapLaterMB: number
@@ -45,6 +46,7 @@ export interface CampaignResult {
 }
 
 const GENERATION = 1_000
+const HANG_MS = 20_000
 /** An input may take this long, and a little longer for each of its bytes. */
 const SLOW_MS = 20
 const SLOW_MS_PER_BYTE = 0.01
@@ -64,12 +66,14 @@ class Campaign {
   readonly #random: Random
   readonly #corpus: Uint8Array[]
   readonly #findings = new Map<string, Finding>()
+  readonly #hangMs: number
   #bytes = 0
   #slowestMs = 0
 
   constructor (private readonly target: FuzzTarget, private readonly options: CampaignOptions) {
     this.#random = new Random(options.seed)
     this.#corpus = [...options.kept]
+    this.#hangMs = options.hangMs ?? HANG_MS
   }
 
   async run (): Promise<CampaignResult> {
@@ -89,8 +93,9 @@ class Campaign {
       if (done >= inputs * (heapMB.length + 1) / HEAP_SAMPLES) heapMB.push(heapInUse())
     }
     const { user, system } = process.cpuUsage(began)
+    const { reached, all } = coverage.of(target.covers)
     return {
-      inputs: done, bytes: this.#bytes, seconds: (user + system) / 1e6, corpus: this.#corpus.length, ...coverage.of(target.covers),
+      inputs: done, bytes: this.#bytes, seconds: (user + system) / 1e6, corpus: this.#corpus.length, reached: reached / Math.max(1, all),
       heapEarlyMB: heapMB[0] ?? 0, heapLaterMB: Math.max(0, ...heapMB.slice(1)), slowestMs: this.#slowestMs, findings: await this.#shortest()
     }
   }
@@ -115,7 +120,7 @@ class Campaign {
             if (running !== undefined) return running
             at++
           }
-        })
+        }, this.#hangMs)
       } catch (error) {
         this.#note(describe(error), inputs[at])
       }
@@ -162,7 +167,7 @@ class Campaign {
     const { target, options: { coverage } } = this
     const half = inputs.length >> 1
     coverage.ran(target.covers)
-    for (const input of inputs.slice(0, half)) await this.#fault(input)
+    for (const input of inputs.slice(0, half)) await this.#again(input)
     const ran = coverage.ran(target.covers)
     const first = new Set([...wanted].filter(block => ran.has(block)))
     const second = new Set([...wanted].filter(block => !ran.has(block)))
@@ -170,9 +175,19 @@ class Campaign {
     if (second.size > 0) await this.#keep(inputs.slice(half), second)
   }
 
+  /** Runs an input that is known to end. */
+  async #again (input: Uint8Array): Promise<void> {
+    try {
+      const running = this.target.run(input)
+      if (running !== undefined) await running
+    } catch {
+      // It was noted the first time.
+    }
+  }
+
   async #fault (input: Uint8Array): Promise<string | null> {
     try {
-      await guarded(() => this.target.run(input))
+      await guarded(() => this.target.run(input), this.#hangMs)
       return null
     } catch (error) {
       return describe(error)

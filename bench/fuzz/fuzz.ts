@@ -9,6 +9,7 @@ import { BlockCoverage } from './coverage.js'
 import type { FuzzTarget } from './target.js'
 
 const USAGE = 'npm run bench:fuzz -- [--inputs N] [--seed S] [--target NAME]... [--findings DIRECTORY] [--missed]\n'
+const COMPILED = fileURLToPath(new URL('../../', import.meta.url))
 /** Inputs that once showed a fault, a folder for each target. */
 const KEPT = fileURLToPath(new URL('../../../test/fuzz/', import.meta.url))
 
@@ -47,23 +48,33 @@ async function main (): Promise<void> {
     total.findings += result.findings.length
     console.log(rowOf(target, result))
     tell(target.name, result, values.findings)
-    if (values.missed) for (const block of coverage.missed(target.covers)) console.log(`  never ran: ${block}`)
+    if (values.missed) tellMissed(coverage, target)
   }
   coverage.stop()
   console.log(`\n${total.inputs} inputs, ${Math.round(total.seconds)} s of processor time, ${total.findings} findings`)
   if (total.findings > 0) process.exitCode = 1
 }
 
-const HEADER = '| target | inputs | MB | s | corpus | blocks reached | heap, MB | slowest, ms | findings | what holds for every input |\n' +
+const HEADER = '| target | inputs | MB | s | corpus | code reached | heap, MB | slowest, ms | findings | what holds for every input |\n' +
   '|---|---:|---:|---:|---:|---:|---:|---:|---:|---|'
 
 function rowOf ({ name, properties }: FuzzTarget, result: CampaignResult): string {
-  const { inputs, bytes, seconds, corpus, covered, known, heapEarlyMB, heapLaterMB, slowestMs, findings } = result
+  const { inputs, bytes, seconds, corpus, reached, heapEarlyMB, heapLaterMB, slowestMs, findings } = result
   const cells = [
-    name, inputs, (bytes / 1e6).toFixed(1), seconds.toFixed(1), corpus, `${covered} of ${known}`,
+    name, inputs, (bytes / 1e6).toFixed(1), seconds.toFixed(1), corpus, `${(100 * reached).toFixed(1)} %`,
     `${heapEarlyMB.toFixed(1)} to ${heapLaterMB.toFixed(1)}`, slowestMs.toFixed(1), findings.length, properties
   ]
   return `| ${cells.join(' | ')} |`
+}
+
+/** Shows the code that no input reached. */
+function tellMissed (coverage: BlockCoverage, { covers }: FuzzTarget): void {
+  for (const file of covers) {
+    const text = readFileSync(path.join(COMPILED, file), 'utf8')
+    for (const [start, end] of coverage.missed(file)) {
+      console.log(`  never ran: ${file}:${text.slice(0, start).split('\n').length}: ${text.slice(start, end).trim().split('\n')[0]}`)
+    }
+  }
 }
 
 /** Says what was found, and keeps the input where a folder was named. */

@@ -1,5 +1,5 @@
 // What a fuzz target is, and how it says that a property does not hold.
-import type { Random } from '../../models/random.js'
+import { Random } from '../../models/random.js'
 
 /** One thing to be fuzzed. */
 export interface FuzzTarget {
@@ -28,10 +28,18 @@ export function check (holds: boolean, property: string): asserts holds {
 
 /** Whether two lists of bytes are the same; null is the same as null only. */
 export function sameBytes (a: Uint8Array | null, b: Uint8Array | null): boolean {
-  if (a === null || b === null) return a === b
-  if (a.length !== b.length) return false
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
-  return true
+  return a === null || b === null ? a === b : a.length === b.length && Buffer.compare(a, b) === 0
+}
+
+const CONTENT_PERIOD = 65_536
+const content = new Uint8Array(2 * CONTENT_PERIOD)
+const random = new Random(1)
+for (let i = 0; i < CONTENT_PERIOD; i++) content[i] = content[i + CONTENT_PERIOD] = random.integer(256)
+
+/** What a sender sends from a place on, up to 65,536 bytes: whoever sends them again sends the same. */
+export function contentFrom (place: number, length: number): Uint8Array {
+  const from = place % CONTENT_PERIOD
+  return content.subarray(from, from + length)
 }
 
 /** Cuts bytes into copies of up to `most` bytes each, as many different lengths as fit; 1 gives single bytes. */

@@ -73,6 +73,8 @@ class Scene {
   readonly join: LiveJoin
   private readonly streams = new TcpStreams(PORTS, STREAM_LIMITS)
   private now = 0
+  /** The ring is full: what the broker tells is lost. */
+  deaf = false
   frames = 0
   packetsTold = 0
 
@@ -81,6 +83,7 @@ class Scene {
   }
 
   tell (entry: BrokerEntry): void {
+    if (this.deaf && (entry.kind === 'packet' || entry.kind === 'mark')) return
     if (entry.kind === 'packet') this.packetsTold++
     this.join.entry(entry)
   }
@@ -100,7 +103,7 @@ class Scene {
 /** Bytes that follow a step's kind: a length and so many. */
 function step (random: Random): Buffer {
   const bytes = anyPackets(random, 4, 1 + random.integer(2)).subarray(0, 200)
-  const kind = [0, 0, 0, 0, 1, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11][random.integer(17)]
+  const kind = [0, 0, 0, 0, 1, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13][random.integer(19)]
   return Buffer.concat([Buffer.from([kind | random.integer(2) << 4 | random.integer(4) << 5, random.integer(256), bytes.length]), bytes])
 }
 
@@ -111,7 +114,7 @@ function step (random: Random): Buffer {
 export const joinTarget: FuzzTarget = {
   name: 'join',
   properties: 'each frame is at most one record, each packet counted at most once; a record shows the packet of its own bytes; caps hold',
-  weight: 2,
+  weight: 1,
   covers: ['src/join/live.js', 'src/join/packet-queue.js', 'src/join/bindings.js'],
   generate: random => Buffer.concat([Buffer.from([random.integer(6)]), ...Array.from({ length: 2 + random.integer(16) }, () => step(random))]),
   run (input) {
@@ -177,6 +180,12 @@ export const joinTarget: FuzzTarget = {
           case 10:
             if ((bend & 1) === 0) scene.join.tapDown()
             else scene.join.tapUp()
+            break
+          case 11:
+            scene.deaf = !scene.deaf
+            break
+          case 12:
+            scene.tell({ kind: 'identity', connection: connection.id, clientId: `c${bend}`, username: '' })
             break
           default:
             scene.pass(bend * 30)

@@ -124,7 +124,7 @@ function checkTaken (taken: readonly MqttPacket[], told: readonly MqttPacket[]):
 export const placementTarget: FuzzTarget = {
   name: 'placement',
   properties: 'offsets only go forward, each packet is told once and after no later one; what waits is capped',
-  weight: 1,
+  weight: 5,
   covers: ['src/observe/placement.js'],
   generate: random => Uint8Array.from({ length: random.integer(200) }, () => random.integer(random.integer(2) === 0 ? 256 : 24)),
   run (input) {

@@ -76,7 +76,7 @@ function checkPackets ({ packets, walker }: Walk, bytes: Uint8Array, cap: number
 export const mqttTarget: FuzzTarget = {
   name: 'mqtt',
   properties: 'packets follow each other, hold the right bytes and no more than the caps; the same in single bytes and two halves; gaps do no harm',
-  weight: 4,
+  weight: 8,
   covers: ['src/decode/mqtt.js', 'src/decode/mqtt-body.js', 'src/decode/kept-bytes.js', 'src/decode/mqtt-boundary.js'],
   generate (random) {
     const how = random.integer(16)
@@ -135,7 +135,7 @@ function frames (parts: Iterable<Uint8Array>): { found: number[], malformed: boo
 export const webSocketTarget: FuzzTarget = {
   name: 'websocket',
   properties: 'frames lie within the bytes, data within frames; the same in single bytes and odd portions',
-  weight: 2,
+  weight: 12,
   covers: ['src/decode/websocket.js'],
   generate: random => Buffer.concat(Array.from({ length: random.integer(6) }, () => anyWebSocketFrame(random))),
   run (input) {

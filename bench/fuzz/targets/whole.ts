@@ -53,7 +53,7 @@ function lines (parts: Iterable<Buffer>, format: 'csv' | 'ndjson'): string[] {
 export const extractTarget: FuzzTarget = {
   name: 'extract',
   properties: 'every record is a line of 33 fields, CSV and JSON say the same; the same in portions and when done twice',
-  weight: 1,
+  weight: 0.3,
   covers: [
     'src/join/capture-records.js', 'src/features/extractor.js', 'src/features/record-writer.js', 'src/decode/tcp-decoder.js',
     'src/decode/tcp-streams.js', 'src/decode/reassembly.js', 'src/join/decoded.js', 'src/decode/mqtt.js', 'src/decode/mqtt-body.js'
@@ -105,7 +105,7 @@ const endless = new Endless()
 export const endlessTarget: FuzzTarget = {
   name: 'endless',
   properties: 'one decoder for all inputs keeps no more than its caps, and the heap stays flat',
-  weight: 1,
+  weight: 5,
   covers: ['src/decode/tcp-streams.js', 'src/decode/fragments.js', 'src/decode/reassembly.js', 'src/join/decoded.js'],
   generate: anyCapture,
   run (input) {
