@@ -4,6 +4,7 @@ import { access } from 'node:fs/promises'
 import { catalogEntry } from '../models/index.js'
 import { Random } from '../models/random.js'
 import type { Alert } from './alert/alert.js'
+import { columnsOf, needsContext } from './features/columns.js'
 import { STEADY_CLOCK, SystemClock, type Clock } from './clock.js'
 import { OperatorError } from './errors.js'
 import { LiveJoin } from './join/live.js'
@@ -75,7 +76,8 @@ export class Detection {
       onLog: outputs.onLog
     })
     if (settings.records !== undefined) {
-      this.records = new RecordLog(settings.records, error => { outputs.onLog('error', `records are not written: ${error.message}`) })
+      this.records = new RecordLog(settings.records, error => { outputs.onLog('error', `records are not written: ${error.message}`) },
+        needsContext(columnsOf(settings.detector.features, 'broker')) ? 'full' : 'table1')
     }
   }
 
@@ -159,6 +161,7 @@ export class Detection {
       },
       tap: this.tap.status(),
       join: { ...this.join.counters, held: this.join.held },
+      context: this.join.contextCounters,
       records: {
         seen: this.seen,
         ...pipeline?.counters,

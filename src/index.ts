@@ -20,6 +20,7 @@ import { DEFAULTS, detectionSettings, type ArtemisOptions } from './settings.js'
 
 export { OperatorError } from './errors.js'
 export { FEATURES, type FeatureColumn, type FeatureName, type FeatureValues } from './features/schema.js'
+export { announce, type Announcement } from './observe/announced.js'
 export { TOPICS } from './report/sys-topic.js'
 export { DEFAULTS, type ArtemisOptions } from './settings.js'
 export type { Alert } from './alert/alert.js'

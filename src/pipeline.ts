@@ -5,7 +5,7 @@ import { Batches, type BatchLimits } from './alert/batches.js'
 import { exceeded, type Baseline, type Figures } from './alert/rules.js'
 import { Smoothing, type SmoothingSettings } from './alert/smoothing.js'
 import { GATEWAY, sharesOf, type Share } from './alert/subjects.js'
-import { timeOf, type TrafficRecord } from './record.js'
+import { originOf, timeOf, type TrafficRecord } from './record.js'
 import type { ResponseName } from './respond/catalog.js'
 import type { Offender } from './respond/response.js'
 import type { GuardModel } from './scoring/guard-model.js'
@@ -104,7 +104,7 @@ export class Pipeline {
     const alert = this.alerts.exceed(key, time, () => ({
       time,
       subject: isClient
-        ? { scope: 'client', clientId: peer.clientId, username: peer.username, address: peer.client.address, port: peer.client.port, broker: peer.broker }
+        ? { scope: 'client', clientId: peer.clientId, username: peer.username, ...originOf(peer), broker: peer.broker }
         : { scope: 'gateway', clientId: null, username: null, address: null, port: null, broker: peer.broker },
       ...trip,
       score: share.worstProbability,
@@ -118,7 +118,7 @@ export class Pipeline {
       response: isClient ? this.settings.response : 'observe'
     }))
     if (alert !== undefined) this.outputs.onAlert(alert)
-    if (isClient) this.outputs.onOffence?.({ address: peer.client.address, clientId: peer.clientId, connections: [...share.connections] })
+    if (isClient) this.outputs.onOffence?.({ address: originOf(peer).address, clientId: peer.clientId, connections: [...share.connections] })
   }
 
   private clear (time: number): void {

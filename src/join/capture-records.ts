@@ -3,6 +3,7 @@ import { CaptureDecoder } from '../decode/capture.js'
 import { gunzipped } from '../decode/gunzip.js'
 import { TcpDecoder } from '../decode/tcp-decoder.js'
 import { TcpStreams } from '../decode/tcp-streams.js'
+import { ContextTracker } from '../features/context.js'
 import { extractFeatures } from '../features/extractor.js'
 import type { Peer, TrafficRecord } from '../record.js'
 import type { CapturedFrame, TcpStream } from '../types.js'
@@ -50,6 +51,7 @@ export class CaptureRecords {
   readonly #streams: TcpStreams
   readonly #join: DecodedJoin
   readonly #onRecord: (record: TrafficRecord) => void
+  readonly #context = new ContextTracker()
   readonly #peers = new WeakMap<TcpStream, Peer>()
   #frames = 0
 
@@ -67,8 +69,8 @@ export class CaptureRecords {
   get frames (): number { return this.#frames }
 
   /** What was lost or given up on the way. */
-  get counters (): TcpDecoder['counters'] & TcpStreams['counters'] & DecodedJoin['counters'] {
-    return { ...this.#tcp.counters, ...this.#streams.counters, ...this.#join.counters }
+  get counters (): TcpDecoder['counters'] & TcpStreams['counters'] & DecodedJoin['counters'] & ContextTracker['counters'] {
+    return { ...this.#tcp.counters, ...this.#streams.counters, ...this.#join.counters, ...this.#context.counters }
   }
 
   /** Takes the next bytes of the capture. */
@@ -85,19 +87,21 @@ export class CaptureRecords {
     const frame = this.#tcp.decode(captured, ++this.#frames)
     if (frame === null) return
     const streamFrame = this.#streams.push(frame)
-    const { join, packet, completed, initiated } = this.#join.push(streamFrame)
+    const { join, packet, packets, completed, initiated } = this.#join.push(streamFrame)
     const { stream, direction } = streamFrame
+    const own = packets.length > 0 && packets.every(each => isOwnPacket(direction, each))
     this.#onRecord({
       frame: frame.number,
       seconds: frame.seconds,
       nanoseconds: frame.nanoseconds,
-      features: extractFeatures(streamFrame, packet),
+      features: own ? extractFeatures(streamFrame, packet)
+        : { ...extractFeatures(streamFrame, packet), context: this.#context.frame(streamFrame, join, packets) },
       join,
       direction,
       peer: this.#peerOf(stream),
       packets: completed,
       initiated,
-      own: packet !== null && isOwnPacket(direction, packet)
+      own
     })
   }
 

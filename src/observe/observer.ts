@@ -82,7 +82,8 @@ export class Observer {
     }
   }
 
-  private announce ({ id, transport, client, broker }: ObservedConnection): void {
+  private announce ({ id, transport, client, broker, announced }: ObservedConnection): void {
     this.entries.open(id, this.clock.now(), transport, client, broker)
+    if (announced !== undefined) this.entries.announced(id, announced)
   }
 }

@@ -65,7 +65,7 @@ export class Gate implements BrokerControl {
   hasBystanders ({ address, clientId, connections }: Offender): boolean {
     for (const other of this.observer.live()) {
       const same = connections.includes(other.id) || this.expelled.has(other.stream) || (other.clientId ?? null) === clientId
-      if (other.client.address === address && !same) return true
+      if (addressOf(other) === address && !same) return true
     }
     return false
   }
@@ -73,7 +73,7 @@ export class Gate implements BrokerControl {
   private accept (stream: Duplex, request?: IncomingMessage): Client {
     const connection = this.observer.accept(stream, request)
     const client = this.found.handle.call(this.aedes, stream as Parameters<Hooks['handle']>[0], request)
-    if (this.bans.coversAddress(connection.client.address)) {
+    if (this.bans.coversAddress(addressOf(connection))) {
       this.counters.refused++
       stream.destroy()
     }
@@ -83,7 +83,7 @@ export class Gate implements BrokerControl {
   private readonly preConnect: Hooks['preConnect'] = (client, packet, callback) => {
     const connection = this.connectionOf(client)
     if (connection === undefined) this.counters.unobserved++
-    else if (this.bans.coversClient(connection.client.address, asTold(packet.clientId))) {
+    else if (this.bans.coversClient(addressOf(connection), asTold(packet.clientId))) {
       this.counters.refused++
       // Without an Error Aedes would leave the socket open for ever.
       callback(new Error('banned'), false)
@@ -120,6 +120,11 @@ export class Gate implements BrokerControl {
   private isExpelled (client: Client): boolean {
     return this.expelled.has(client.conn)
   }
+}
+
+/** Where a client is, also behind a trusted proxy. */
+function addressOf ({ announced, client }: ObservedConnection): string {
+  return (announced ?? client).address
 }
 
 /** MQTT 5 clients are told why; whoever does not read is cut off all the same. */
