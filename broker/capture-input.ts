@@ -21,6 +21,8 @@ const UNREADABLE: Readonly<Record<string, string>> = {
 /** How to read. */
 export interface CaptureInput {
   ports: readonly number[]
+  /** Whether records carry the context columns; true unless said otherwise. */
+  context?: boolean
   signal: AbortSignal
   /** Bytes read, for the progress. */
   onBytes?: (count: number) => void
@@ -33,7 +35,7 @@ export interface CaptureInput {
  */
 export async function * readCapture (file: string, input: CaptureInput): AsyncGenerator<TrafficRecord[]> {
   try {
-    yield * readRecords(openInput(file, input), { ports: input.ports })
+    yield * readRecords(openInput(file, input), { ports: input.ports, ...input.context !== undefined && { context: input.context } })
   } catch (error) {
     throw withFile(error, file)
   }

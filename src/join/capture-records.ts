@@ -5,6 +5,7 @@ import { TcpDecoder } from '../decode/tcp-decoder.js'
 import { TcpStreams } from '../decode/tcp-streams.js'
 import { ContextTracker } from '../features/context.js'
 import { extractFeatures } from '../features/extractor.js'
+import type { RecordFeatures } from '../features/schema.js'
 import type { Peer, TrafficRecord } from '../record.js'
 import type { CapturedFrame, TcpStream } from '../types.js'
 import { DecodedJoin } from './decoded.js'
@@ -18,6 +19,8 @@ export const DEFAULT_MQTT_PORTS: readonly number[] = Object.freeze([1883, 8883])
 export interface CaptureRecordsOptions extends DecodedJoinOptions {
   /** TCP ports that carry MQTT. */
   ports?: Iterable<number>
+  /** Whether connections are followed for the context columns, which takes its time; true unless said otherwise. */
+  context?: boolean
 }
 
 /**
@@ -51,17 +54,18 @@ export class CaptureRecords {
   readonly #streams: TcpStreams
   readonly #join: DecodedJoin
   readonly #onRecord: (record: TrafficRecord) => void
-  readonly #context = new ContextTracker()
+  readonly #context: ContextTracker | null
   readonly #peers = new WeakMap<TcpStream, Peer>()
   #frames = 0
 
   constructor (onRecord: (record: TrafficRecord) => void, options: CaptureRecordsOptions = {}) {
-    const { ports = DEFAULT_MQTT_PORTS, ...joinOptions } = options
+    const { ports = DEFAULT_MQTT_PORTS, context = true, ...joinOptions } = options
     this.#onRecord = onRecord
     const watched = new Set(ports)
     this.#tcp = new TcpDecoder(watched)
     this.#streams = new TcpStreams(watched)
     this.#join = new DecodedJoin(joinOptions)
+    this.#context = context ? new ContextTracker() : null
     this.#decoder = new CaptureDecoder(frame => this.#onFrame(frame))
   }
 
@@ -69,8 +73,8 @@ export class CaptureRecords {
   get frames (): number { return this.#frames }
 
   /** What was lost or given up on the way. */
-  get counters (): TcpDecoder['counters'] & TcpStreams['counters'] & DecodedJoin['counters'] & ContextTracker['counters'] {
-    return { ...this.#tcp.counters, ...this.#streams.counters, ...this.#join.counters, ...this.#context.counters }
+  get counters (): TcpDecoder['counters'] & TcpStreams['counters'] & DecodedJoin['counters'] & Partial<ContextTracker['counters']> {
+    return { ...this.#tcp.counters, ...this.#streams.counters, ...this.#join.counters, ...this.#context?.counters }
   }
 
   /** Takes the next bytes of the capture. */
@@ -89,13 +93,14 @@ export class CaptureRecords {
     const streamFrame = this.#streams.push(frame)
     const { join, packet, packets, completed, initiated } = this.#join.push(streamFrame)
     const { stream, direction } = streamFrame
+    const features: RecordFeatures = extractFeatures(streamFrame, packet)
     const own = packets.length > 0 && packets.every(each => isOwnPacket(direction, each))
+    if (this.#context !== null && !own) features.context = this.#context.frame(streamFrame, join, packets)
     this.#onRecord({
       frame: frame.number,
       seconds: frame.seconds,
       nanoseconds: frame.nanoseconds,
-      features: own ? extractFeatures(streamFrame, packet)
-        : { ...extractFeatures(streamFrame, packet), context: this.#context.frame(streamFrame, join, packets) },
+      features,
       join,
       direction,
       peer: this.#peerOf(stream),
