@@ -5,7 +5,8 @@ import { OperatorError } from '../../src/errors.js'
 import { recordWriter } from '../../src/features/record-writer.js'
 import type { RecordColumns, RecordFormat, RecordWriter } from '../../src/features/record-writer.js'
 import { DEFAULT_MQTT_PORTS } from '../../src/join/capture-records.js'
-import { readCapture } from '../capture-input.js'
+import type { TrafficRecord } from '../../src/record.js'
+import { scanCapture } from '../capture-input.js'
 import { openOutputFile, refuseInputAsOutput } from '../output-file.js'
 import { parsePorts } from '../port-list.js'
 import { Progress, totalBytes } from '../progress.js'
@@ -118,8 +119,9 @@ async function * extractLines (files: readonly string[], extraction: Extraction)
 }
 
 async function * captureLines (file: string, { ports, context, writer, signal, onBytes, beforeLines }: Extraction): AsyncGenerator<Uint8Array> {
-  for await (const records of readCapture(file, { ports, context, signal, onBytes })) {
-    for (const record of records) writer.write(record, file)
+  const write = (record: TrafficRecord): void => { writer.write(record, file) }
+  for await (const count of scanCapture(file, { ports, context, signal, onBytes }, write)) {
+    if (count === 0) continue
     beforeLines()
     yield writer.take()
   }

@@ -37,6 +37,9 @@ interface Side {
   initial: number | null
 }
 
+/** Places for connections that are found again at once; a power of two. */
+const LATEST = 4_096
+
 const NOTHING: readonly StreamChunk[] = Object.freeze([])
 
 interface Connection extends FrameTime {
@@ -66,6 +69,8 @@ export class TcpStreams {
   /** The same, by slot: a map that is emptied from its front takes longer with every one that went. */
   readonly #slots: Connection[] = []
   #hand = 0
+  /** Connections of the latest frames, found without their key. */
+  readonly #latest: (Connection | undefined)[] = new Array(LATEST).fill(undefined)
   readonly #deltas = new DeltaWindow()
   readonly #room: HeldRoom = { bytes: 0 }
 
@@ -104,6 +109,16 @@ export class TcpStreams {
   }
 
   #connectionOf (frame: TcpFrame): Connection {
+    const place = placeOf(frame)
+    const latest = this.#latest[place]
+    if (latest !== undefined && this.#slots[latest.slot] === latest && isBetween(frame, latest.stream) && !opensAnother(latest, frame)) {
+      latest.recent = true
+      return latest
+    }
+    return this.#latest[place] = this.#findOrOpen(frame)
+  }
+
+  #findOrOpen (frame: TcpFrame): Connection {
     const brokerSent = this.#isBrokerSource(frame)
     const key = brokerSent ? tupleOf(frame.ip.destination, frame.tcp.destinationPort, frame.ip.source, frame.tcp.sourcePort)
       : tupleOf(frame.ip.source, frame.tcp.sourcePort, frame.ip.destination, frame.tcp.destinationPort)
@@ -178,6 +193,23 @@ export class TcpStreams {
 
 function tupleOf (clientAddress: string, clientPort: number, brokerAddress: string, brokerPort: number): string {
   return `${clientAddress} ${clientPort} ${brokerAddress} ${brokerPort}`
+}
+
+/** The same for both directions. */
+function placeOf ({ ip: { source, destination }, tcp: { sourcePort, destinationPort } }: TcpFrame): number {
+  return ((sourcePort ^ destinationPort) + endOf(source) + endOf(destination)) & (LATEST - 1)
+}
+
+/** The last two characters of an address, where those of one network differ. */
+function endOf (address: string): number {
+  return address.charCodeAt(address.length - 1) * 41 + address.charCodeAt(address.length - 2) * 11 + address.charCodeAt(address.length - 3)
+}
+
+function isBetween (frame: TcpFrame, { client, broker }: TcpStream): boolean {
+  const { ip: { source, destination }, tcp: { sourcePort, destinationPort } } = frame
+  return sourcePort === client.port
+    ? destinationPort === broker.port && source === client.address && destination === broker.address
+    : sourcePort === broker.port && destinationPort === client.port && source === broker.address && destination === client.address
 }
 
 function isFrom (frame: TcpFrame, endpoint: Endpoint): boolean {
