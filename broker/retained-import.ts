@@ -4,10 +4,8 @@ import { connectMqtt, type MqttClient, type MqttClientOptions, type MqttMessage 
 
 /** A broker that sends nothing for so long has sent what it keeps. */
 const QUIET_MS = 1_000
-/** From so many on mosquitto may have left some out: it queues 1,000 messages for a client by default. */
-const DOUBTFUL = 900
-/** Levels of topics that are asked for one by one. */
-const MAX_DEPTH = 6
+/** mosquitto sends no more retained messages than it may have under way and in the queue: 20 and 1,000, if it is not told that more may be. */
+const RECEIVE_MAXIMUM = 65_535
 
 /** Figures that mosquitto, and this broker, publish. */
 const FIGURES = { retained: '$SYS/broker/retained messages/count', sessions: '$SYS/broker/clients/disconnected' }
@@ -32,23 +30,17 @@ export async function readKept (url: string, options: MqttClientOptions, onProgr
   const messages = new Map<string, MqttMessage>()
   const own = await retained(url, options, '$SYS/#', () => {})
   const total = countOf(own, FIGURES.retained) - own.size
-  const read = async (filter: string, depth: number): Promise<void> => {
-    const found = await retained(url, options, filter, message => {
-      messages.set(message.topic, message)
-      onProgress(messages.size, total)
-    })
-    if (found.size < DOUBTFUL || depth >= MAX_DEPTH) return
-    const prefixes = new Set([...found.keys()].filter(topic => topic.split('/').length > depth).map(topic => topic.split('/').slice(0, depth + 1).join('/')))
-    for (const prefix of prefixes) await read(`${prefix}/#`, depth + 1)
-  }
-  await read('#', 0)
+  await retained(url, options, '#', message => {
+    messages.set(message.topic, message)
+    onProgress(messages.size, total)
+  })
   const sessions = own.get(FIGURES.sessions)
   return { messages, missing: Math.max(0, total - messages.size), sessions: sessions === undefined ? undefined : countOf(own, FIGURES.sessions) }
 }
 
 /** The retained messages of a filter, on a connection of their own: a second subscription would mix with the first. */
 async function retained (url: string, options: MqttClientOptions, filter: string, onMessage: (message: MqttMessage) => void): Promise<Map<string, MqttMessage>> {
-  const client = await connectMqtt(url, options)
+  const client = await connectMqtt(url, { ...options, protocolVersion: 5, receiveMaximum: RECEIVE_MAXIMUM })
   const found = new Map<string, MqttMessage>()
   try {
     const subscribed = client.subscribe([filter], 2)

@@ -11,6 +11,7 @@ import type { Settings } from '../config/schema.js'
 import { readSettings, type Flags } from '../config/settings.js'
 import { AccessControl } from '../auth/access-control.js'
 import { arrivalsAt, doorsOf } from '../auth/doors.js'
+import { BAN_FILE, MODEL_FILE } from '../data-files.js'
 import { Admission } from '../limits/admission.js'
 import { limitLogins } from '../limits/logins.js'
 import { Tally } from '../limits/tally.js'
@@ -23,8 +24,6 @@ import { aborted, stopSignal } from '../stopping.js'
 import { printable } from '../printable.js'
 import { addSettingsOptions } from './settings-options.js'
 
-const MODEL_FILE = 'model.json'
-const BAN_FILE = 'bans.json'
 /** What clients say is nobody else's business. */
 const OWNER_ONLY = 0o600
 

@@ -48,7 +48,7 @@ async function run (url: string, flags: ImportFlags): Promise<void> {
   try {
     const address = flags.user === undefined ? url : withUser(url, flags.user, await askPassword(`Password of ${printable(flags.user)}: `))
     const tls = { ca: read(flags.ca), cert: read(flags.cert), key: read(flags.key) }
-    const { messages, missing, sessions } = await readKept(address, { protocolVersion: 5, tls }, (done, total) => {
+    const { messages, missing, sessions } = await readKept(address, { tls }, (done, total) => {
       progress.update('Reading', done, Math.max(done, total))
     })
     let written = 0
