@@ -1,6 +1,6 @@
 // The record: one captured frame, or one control packet where there is no tap, with what is known of its sender.
 
-import type { FeatureValues } from './features/schema.js'
+import type { RecordFeatures } from './features/schema.js'
 import type { Direction, Endpoint, JoinKind } from './types.js'
 
 /** A connection as alerts name it. One object per connection, shared by its records; the identity comes with the CONNECT. */
@@ -16,7 +16,7 @@ export interface Peer {
 }
 
 /** Who a connection's client is: the one that a proxy announced, else whoever connected. */
-export function originOf ({ announced, client }: Peer): Endpoint {
+export function originOf ({ announced, client }: Pick<Peer, 'announced' | 'client'>): Endpoint {
   return announced ?? client
 }
 
@@ -27,7 +27,7 @@ export interface TrafficRecord {
   /** Epoch time: whole seconds and nanoseconds within. */
   seconds: number
   nanoseconds: number
-  features: FeatureValues
+  features: RecordFeatures
   join: JoinKind
   direction: Direction
   peer: Peer

@@ -9,6 +9,8 @@ import { OperatorError } from '../../src/errors.js'
 import { closeAedes, openAedes, publishLeftWills } from '../aedes.js'
 import type { Settings } from '../config/schema.js'
 import { readSettings, type Flags } from '../config/settings.js'
+import { controlAccess } from '../control-access.js'
+import { BAN_FILE, MODEL_FILE } from '../data-files.js'
 import { Admission } from '../limits/admission.js'
 import { limitLogins } from '../limits/logins.js'
 import { Tally } from '../limits/tally.js'
@@ -19,7 +21,6 @@ import { aborted, stopSignal } from '../stopping.js'
 import { printable } from '../printable.js'
 import { addSettingsOptions } from './settings-options.js'
 
-const MODEL_FILE = 'model.json'
 /** What clients say is nobody else's business. */
 const OWNER_ONLY = 0o600
 
@@ -143,7 +144,8 @@ function optionsOf (settings: Settings, ports: number[], logger: Logger): Artemi
     },
     learn: { seconds: learn.duration / 1000, minimumRecords: learn.minimumRecords },
     alert: { weight: alert.weight, batchRecords: alert.batchRecords, batchMs: alert.batchDuration },
-    response: { action: response.action, banSeconds: response.banDuration / 1000 },
+    response: { action: response.action, banSeconds: response.banDuration / 1000, allow: response.allow, file: path.join(settings.data, BAN_FILE) },
+    control: { authorize: controlAccess(settings) },
     report: { records: report.records ?? undefined, eve: report.eve ?? undefined },
     logger
   }

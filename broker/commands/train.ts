@@ -6,7 +6,7 @@ import path from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { catalogEntry, DETECTOR_KINDS, DetectorError, type DetectorKind } from '../../models/index.js'
 import { OperatorError } from '../../src/errors.js'
-import { PRESETS } from '../../src/features/encoding.js'
+import { PRESETS } from '../../src/features/columns.js'
 import { DEFAULT_MQTT_PORTS } from '../../src/join/capture-records.js'
 import { trainModel, type TrainingPlan } from '../../src/offline-training.js'
 import type { Expert } from '../../src/scoring/expert.js'
@@ -70,7 +70,9 @@ async function train (files: string[], flags: TrainFlags): Promise<void> {
       const model = await trainModel(data.records, data.labels, plan, {
         signal,
         onProgress: ({ done, total, loss }, variant) => {
-          progress.update(`Learning ${variant === 'wire' ? 'frames ' : 'packets'}`, done, total, loss === undefined ? '' : `loss ${figure(loss)}`)
+          // Those that have a loss count in epochs.
+          const detail = loss === undefined ? '' : `epoch ${Math.ceil(done)} of ${total}, loss ${figure(loss)}`
+          progress.update(`Learning ${variant === 'wire' ? 'frames ' : 'packets'}`, done, total, detail)
         }
       })
       const saved = await model.save(flags.out)

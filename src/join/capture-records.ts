@@ -3,12 +3,10 @@ import { CaptureDecoder } from '../decode/capture.js'
 import { gunzipped } from '../decode/gunzip.js'
 import { TcpDecoder } from '../decode/tcp-decoder.js'
 import { TcpStreams } from '../decode/tcp-streams.js'
-import { extractFeatures } from '../features/extractor.js'
-import type { Peer, TrafficRecord } from '../record.js'
-import type { CapturedFrame, TcpStream } from '../types.js'
-import { DecodedJoin } from './decoded.js'
+import type { TrafficRecord } from '../record.js'
+import type { CapturedFrame } from '../types.js'
+import { DecodedRecords } from './decoded-records.js'
 import type { DecodedJoinOptions } from './decoded.js'
-import { isOwnPacket } from './own-traffic.js'
 
 /** Ports that are watched unless told otherwise: MQTT and MQTT over TLS (IANA). */
 export const DEFAULT_MQTT_PORTS: readonly number[] = Object.freeze([1883, 8883])
@@ -17,6 +15,8 @@ export const DEFAULT_MQTT_PORTS: readonly number[] = Object.freeze([1883, 8883])
 export interface CaptureRecordsOptions extends DecodedJoinOptions {
   /** TCP ports that carry MQTT. */
   ports?: Iterable<number>
+  /** Whether connections are followed for the context columns, which takes its time; true unless said otherwise. */
+  context?: boolean
 }
 
 /**
@@ -48,9 +48,8 @@ export class CaptureRecords {
   readonly #decoder: CaptureDecoder
   readonly #tcp: TcpDecoder
   readonly #streams: TcpStreams
-  readonly #join: DecodedJoin
+  readonly #records: DecodedRecords
   readonly #onRecord: (record: TrafficRecord) => void
-  readonly #peers = new WeakMap<TcpStream, Peer>()
   #frames = 0
 
   constructor (onRecord: (record: TrafficRecord) => void, options: CaptureRecordsOptions = {}) {
@@ -59,7 +58,7 @@ export class CaptureRecords {
     const watched = new Set(ports)
     this.#tcp = new TcpDecoder(watched)
     this.#streams = new TcpStreams(watched)
-    this.#join = new DecodedJoin(joinOptions)
+    this.#records = new DecodedRecords(joinOptions)
     this.#decoder = new CaptureDecoder(frame => this.#onFrame(frame))
   }
 
@@ -67,8 +66,8 @@ export class CaptureRecords {
   get frames (): number { return this.#frames }
 
   /** What was lost or given up on the way. */
-  get counters (): TcpDecoder['counters'] & TcpStreams['counters'] & DecodedJoin['counters'] {
-    return { ...this.#tcp.counters, ...this.#streams.counters, ...this.#join.counters }
+  get counters (): TcpDecoder['counters'] & TcpStreams['counters'] & DecodedRecords['counters'] & DecodedRecords['contextCounters'] {
+    return { ...this.#tcp.counters, ...this.#streams.counters, ...this.#records.counters, ...this.#records.contextCounters }
   }
 
   /** Takes the next bytes of the capture. */
@@ -84,29 +83,6 @@ export class CaptureRecords {
   #onFrame (captured: CapturedFrame): void {
     const frame = this.#tcp.decode(captured, ++this.#frames)
     if (frame === null) return
-    const streamFrame = this.#streams.push(frame)
-    const { join, packet, completed, initiated } = this.#join.push(streamFrame)
-    const { stream, direction } = streamFrame
-    this.#onRecord({
-      frame: frame.number,
-      seconds: frame.seconds,
-      nanoseconds: frame.nanoseconds,
-      features: extractFeatures(streamFrame, packet),
-      join,
-      direction,
-      peer: this.#peerOf(stream),
-      packets: completed,
-      initiated,
-      own: packet !== null && isOwnPacket(direction, packet)
-    })
-  }
-
-  #peerOf (stream: TcpStream): Peer {
-    let peer = this.#peers.get(stream)
-    if (peer === undefined) {
-      peer = { client: stream.client, broker: stream.broker, connection: null, clientId: null, username: null }
-      this.#peers.set(stream, peer)
-    }
-    return peer
+    this.#onRecord(this.#records.record(this.#streams.push(frame)))
   }
 }
