@@ -167,7 +167,7 @@ t.test('messages of QoS 2 that are never released', async t => {
   const modern = await connect(t, broker.url, { protocolVersion: 5, manualConnect: false })
   const disconnect = new Promise<IDisconnectPacket>(resolve => { modern.on('packetreceive', one => { if (one.cmd === 'disconnect') resolve(one) }) })
   const properties = Buffer.from([0])
-  for (let id = 1; id < 8; id++) modern.stream.write(packet(0x34, Buffer.concat([text('t'), Buffer.from([0, id]), properties, Buffer.from('x')])))
+  for (let id = 1; id < 12; id++) modern.stream.write(packet(0x34, Buffer.concat([text('t'), Buffer.from([0, id]), properties, Buffer.from('x')])))
   t.equal((await disconnect).reasonCode, 0x93)
   const classic = net.connect(broker.port, '127.0.0.1')
   t.teardown(() => classic.destroy())
@@ -178,7 +178,9 @@ t.test('messages of QoS 2 that are never released', async t => {
   await logged(broker, '"limit":"inflightMessages","address":"127.0.0.1"')
   // Whoever releases them may send as many as it likes.
   const good = await connect(t, broker.url, { protocolVersion: 5 })
-  await Promise.all(Array.from({ length: 50 }, async (_, i) => { await good.publishAsync('t', String(i), { qos: 2 }) }))
+  for (let round = 0; round < 5; round++) {
+    await Promise.all(Array.from({ length: 9 }, async (_, i) => { await good.publishAsync('t', String(i), { qos: 2 }) }))
+  }
 })
 
 t.test('one that is not allowed is not read at all', async t => {
