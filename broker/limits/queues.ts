@@ -10,7 +10,6 @@ import { wasRefused } from './topics.js'
 export interface QueueLimits {
   queuedMessages: number | null
   queuedBytes: number | null
-  inflightMessages: number | null
 }
 
 /** A message in a queue, as the persistence numbers it. */
@@ -69,7 +68,8 @@ export class Queues {
         return cleared
       },
       incomingStorePacket: async (client, packet) => {
-        this.take(client, (packet as Numbered).messageId ?? 0)
+        const refusal = this.take(client, (packet as Numbered).messageId ?? 0)
+        if (refusal !== undefined) throw await refusal
         return await methods.incomingStorePacket(client, packet)
       },
       incomingDelPacket: (client, packet) => {
@@ -185,20 +185,20 @@ export class Queues {
     if (queue.sizes.size === 0) this.queues.delete(clientId)
   }
 
-  /** A message of QoS 2 is on its way in; throws where too many are. */
-  private take (client: Client, messageId: number): void {
-    const { inflightMessages, queuedMessages } = this.limits
-    const version5 = (client as unknown as { version: number }).version === 5
-    // MQTT 5 was told how many may be; before, what may wait is the measure.
-    const limit = (version5 ? inflightMessages : queuedMessages) ?? Infinity
+  /** A message of QoS 2 is on its way in; an error where too many are, when the client has been told. */
+  private take (client: Client, messageId: number): Promise<Error> | undefined {
+    // MQTT 5 was told a smaller number, which widespread clients do not heed: that they hurt nobody is what matters.
+    const limit = this.limits.queuedMessages ?? Infinity
     const unreleased = this.unreleased.get(client.id) ?? new Set()
     this.unreleased.set(client.id, unreleased)
     if (!unreleased.has(messageId) && unreleased.size >= limit) {
       this.tally.hit('inflightMessages', arrivalOf(client.conn)?.client.address ?? '', { client: client.id })
-      if (version5) (client as unknown as { disconnect (options: object): void }).disconnect({ reasonCode: RECEIVE_MAXIMUM_EXCEEDED })
-      throw new Error(`more than ${limit} messages of QoS 2 on their way`)
+      const { disconnect } = client as unknown as { disconnect (options: object, done: () => void): void }
+      const error = new Error(`more than ${limit} messages of QoS 2 on their way`)
+      return new Promise(resolve => { disconnect.call(client, { reasonCode: RECEIVE_MAXIMUM_EXCEEDED }, () => { resolve(error) }) })
     }
     unreleased.add(messageId)
+    return undefined
   }
 }
 
