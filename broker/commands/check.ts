@@ -2,7 +2,7 @@
 
 import { Command } from 'commander'
 import { Document, isScalar } from 'yaml'
-import type { Note } from '../mosquitto/translation.js'
+import type { Note } from '../mosquitto/note.js'
 import { MAX_PATH_LENGTH, printable } from '../printable.js'
 import { readSettings, type EffectiveSettings, type Flags } from '../config/settings.js'
 import { addSettingsOptions } from './settings-options.js'

@@ -22,6 +22,8 @@ export interface Draft {
   settings: PlacedSettings
   /** Under per_listener_settings. */
   security: PlacedSettings
+  /** A folder of certificates, which is not read. */
+  authorities: Statement | null
   /** What it cannot be opened with. */
   closedBy: Statement | null
 }
@@ -39,7 +41,7 @@ const LOOPBACK = { ipv4: '127.0.0.1', ipv6: '::1' }
 
 /** A listener with nothing said about it. */
 export function newDraft (place: string, port: number, host: string | null): Draft {
-  return { place, port, host, socketDomain: null, interfaceName: null, settings: new Map(), security: new Map(), closedBy: null }
+  return { place, port, host, socketDomain: null, interfaceName: null, settings: new Map(), security: new Map(), authorities: null, closedBy: null }
 }
 
 /** The addresses that a listener takes. */

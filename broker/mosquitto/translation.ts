@@ -3,21 +3,12 @@
 import path from 'node:path'
 import { shown, type Mistake } from '../config/mistake.js'
 import { nameOf } from '../config/place.js'
-import type { Directive, Standing } from './catalog.js'
-import { DEFAULT_PORT, hostsOf, loopbackHosts, newDraft, type Draft, type Machine, type Placed, type PlacedSettings } from './drafts.js'
+import type { Directive } from './catalog.js'
+import { DEFAULT_PORT, newDraft, type Draft, type Machine, type Placed, type PlacedSettings } from './drafts.js'
+import type { Note } from './note.js'
+import { Opening } from './opening.js'
 import { readStatements, type Statement } from './reader.js'
 import { leastSevere, LOG_DESTINATIONS, logLevelOf, VALUES } from './values.js'
-
-/** What is to be said of a directive: it does not do here what it does in mosquitto. */
-export interface Note {
-  /** `FILE:LINE` */
-  place: string
-  /** The directive. */
-  name: string
-  standing: Exclude<Standing, 'followed' | 'refused'>
-  /** What happens instead. */
-  text: string
-}
 
 /** What a mosquitto.conf says, in the terms of artemis.yaml. */
 export interface Translation {
@@ -84,16 +75,18 @@ class Translator {
     const values: Record<string, unknown> = { persistence: false }
     const places = new Map([['persistence', `${this.name} (mosquitto's default)`]])
     for (const [key, placed] of this.general) put(values, places, key, placed)
-    if (!this.perListener) for (const [key, placed] of this.securityOf(this.security)) put(values, places, `auth.${key}`, placed)
+    const { notes } = this
+    const opening = new Opening(this.machine, { file: this.name, isLocal: this.isLocal, perListener: this.perListener }, notes)
+    if (!this.perListener) for (const [key, placed] of opening.securityOf(this.security)) put(values, places, `auth.${key}`, placed)
     const listeners = [...this.listeners, ...this.opensDefault || this.listeners.length === 0 ? [this.defaultListener] : []]
-    const open = this.isLocal ? this.localListeners() : listeners.flatMap(draft => this.opened(draft))
+    const open = this.isLocal ? opening.local(this.defaultListener) : listeners.flatMap(draft => opening.open(draft))
     values.listeners = open.map(() => ({}))
     for (const [index, { place, settings }] of open.entries()) {
       places.set(`listeners[${index}]`, place)
       for (const [key, placed] of settings) put(values, places, `listeners[${index}].${key}`, placed)
     }
-    if (open.length === 0) this.mistakes.push({ place: this.name, key: '', problem: `no listener is left to open.${this.notes.map(({ place, name, text }) => `\n    ${place}: ${name}: ${text}`).join('')}` })
-    return { values, places, notes: this.notes, mistakes: [...mistakes, ...this.mistakes] }
+    if (open.length === 0) this.mistakes.push({ place: this.name, key: '', problem: `no listener is left to open.${notes.map(({ place, name, text }) => `\n    ${place}: ${name}: ${text}`).join('')}` })
+    return { values, places, notes, mistakes: [...mistakes, ...this.mistakes] }
   }
 
   /** Directives whose value is more than a setting. Tells whether this was one. */
@@ -113,6 +106,9 @@ class Translator {
         listener.interfaceName = value
         if (this.machine.addressesOf(value).length === 0) this.mistake(statement, `${shown(value)} is no network interface with an address`)
         return true
+      case 'capath':
+        listener.authorities = statement
+        return false
       case 'socket_domain':
         if (value !== 'ipv4' && value !== 'ipv6') this.mistake(statement, `${shown(value)} should be ipv4 or ipv6`)
         else listener.socketDomain = value
@@ -236,48 +232,6 @@ class Translator {
     const known = this.general.get('log.level')?.value as string | undefined
     if (known === 'silent') return
     this.general.set('log.level', { value: known === undefined ? level : leastSevere(known, level), place: statement.place })
-  }
-
-  /** Without a listener mosquitto serves this machine alone, with none of a listener's own settings. */
-  private localListeners (): { place: string, settings: PlacedSettings }[] {
-    const { settings, place } = this.defaultListener
-    for (const [key, { place }] of settings) {
-      this.notes.push({ place, name: key, standing: 'not followed', text: 'There is no listener above it: the broker serves this machine alone, without it.' })
-    }
-    const security = this.perListener ? this.securityOf(this.defaultListener.security) : new Map<string, Placed>()
-    return loopbackHosts(this.machine).map(host => ({
-      place,
-      settings: new Map([['host', { value: host, place }], ['port', { value: DEFAULT_PORT, place }], ...security])
-    }))
-  }
-
-  private opened (draft: Draft): { place: string, settings: PlacedSettings }[] {
-    const { place, port, settings, closedBy } = draft
-    const needsAuthority = settings.get('tls.requireClientCertificate')?.value === true && !settings.has('tls.ca')
-    const hasFolder = this.once.has(`${place} capath`)
-    if (closedBy !== null || (needsAuthority && hasFolder)) {
-      this.notes.push({ place, name: 'listener', standing: 'not followed', text: `Port ${port} is not opened, because of ${closedBy?.name ?? 'capath'} at ${closedBy?.place ?? this.once.get(`${place} capath`) ?? place}.` })
-      return []
-    }
-    const isEncrypted = settings.has('tls.cert') || settings.has('tls.key')
-    const own = [...settings].filter(([key]) => isEncrypted || !key.startsWith('tls.'))
-    for (const [key, { place }] of settings) {
-      if (key.startsWith('tls.') && !isEncrypted) this.notes.push({ place, name: key, standing: 'not followed', text: 'Without certfile and keyfile the listener is not encrypted, here as in mosquitto.' })
-    }
-    const security = this.perListener ? this.securityOf(draft.security) : []
-    return hostsOf(draft, this.machine).map(host => ({
-      place,
-      settings: new Map([['host', { value: host, place }], ['port', { value: port, place }], ...own, ...security])
-    }))
-  }
-
-  /** Who may come in: with what mosquitto takes for granted. */
-  private securityOf (given: PlacedSettings): PlacedSettings {
-    const plugin = given.get('plugin')
-    const settings = new Map([...given].filter(([key]) => key !== 'plugin'))
-    if (plugin !== undefined) settings.set('allowAnonymous', { value: false, place: plugin.place })
-    else if (!settings.has('allowAnonymous')) settings.set('allowAnonymous', { value: this.isLocal, place: `${this.name} (mosquitto's default)` })
-    return settings
   }
 
   private noteOn ({ directive: { standing, here, usual }, name, value, place }: Statement): void {
