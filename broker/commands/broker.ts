@@ -12,6 +12,7 @@ import { readSettings, type Flags } from '../config/settings.js'
 import { controlAccess } from '../control-access.js'
 import { BAN_FILE, MODEL_FILE } from '../data-files.js'
 import { Admission } from '../limits/admission.js'
+import { limitLogins } from '../limits/logins.js'
 import { Tally } from '../limits/tally.js'
 import { Listeners } from '../listeners/listeners.js'
 import { openLog } from '../log.js'
@@ -49,13 +50,14 @@ async function runBroker (settings: Settings, flags: Flags, log: Logger, stop: A
     closers.push(() => listeners.destroy())
     const store = await openStore(settings.data)
     closers.push(() => store.close())
-    const aedes = await openAedes(store, settings, log)
+    const aedes = await openAedes(store, settings, log, tally)
     const closeClients = async (): Promise<void> => {
       listeners.close()
       await closeAedes(aedes)
       await store.settle()
     }
     closers.push(closeClients)
+    limitLogins(aedes, limits.loginAttempts, tally)
     const ids = artemis(aedes, optionsOf(settings, listeners.addresses.map(({ port }) => port), log))
     // The detection side sees the last packets too.
     closers.push(() => ids.close(), closeClients)
