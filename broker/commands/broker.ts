@@ -10,6 +10,7 @@ import { closeAedes, openAedes, publishLeftWills } from '../aedes.js'
 import type { Settings } from '../config/schema.js'
 import { readSettings, type Flags } from '../config/settings.js'
 import { controlAccess } from '../control-access.js'
+import { BAN_FILE, MODEL_FILE } from '../data-files.js'
 import { Admission } from '../limits/admission.js'
 import { Tally } from '../limits/tally.js'
 import { Listeners } from '../listeners/listeners.js'
@@ -19,8 +20,6 @@ import { aborted, stopSignal } from '../stopping.js'
 import { printable } from '../printable.js'
 import { addSettingsOptions } from './settings-options.js'
 
-const MODEL_FILE = 'model.json'
-const BAN_FILE = 'bans.json'
 /** What clients say is nobody else's business. */
 const OWNER_ONLY = 0o600
 
