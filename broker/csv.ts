@@ -10,9 +10,9 @@ export interface CsvRow {
 }
 
 /** Characters of the longest row: a payload of 16 MiB in hex, the most that `extract` writes, and its fields. */
-const MAX_ROW_LENGTH = 33_554_432 + 65_536
+export const MAX_ROW_LENGTH = 33_554_432 + 65_536
 /** Fields that are told apart; a row with more has this many. */
-const MAX_FIELDS = 64
+const MAX_FIELDS = 160
 
 /** A mistake in a CSV file, as `FILE:LINE: problem`. */
 export function csvMistake (file: string, line: number, problem: string, remedy: string): OperatorError {

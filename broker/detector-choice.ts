@@ -4,7 +4,7 @@ import {
   catalogEntry, createDetector, DETECTOR_KINDS, DetectorError, isDetectorKind, type DetectorKind, type Parameter
 } from '../models/index.js'
 import { OperatorError } from '../src/errors.js'
-import { columnsOf } from '../src/features/encoding.js'
+import { columnsOf } from '../src/features/columns.js'
 import type { TrainingPlan } from '../src/offline-training.js'
 import { PAPER_SETTINGS, type NamedSettings } from '../src/scoring/paper.js'
 import { DEFAULTS, detectionSettings } from '../src/settings.js'

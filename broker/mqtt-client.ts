@@ -1,5 +1,6 @@
 // A client for the commands that talk to a running broker: MQTT.js, with errors for operators and a capped inbox.
 
+import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { IPublishPacket, MqttClient as Connection } from 'mqtt'
 import { OperatorError } from '../src/errors.js'
@@ -54,6 +55,7 @@ export async function connectMqtt (url: string, options: MqttClientOptions = {})
     ...password !== undefined && { password },
     ...tls,
     protocolVersion,
+    clientId: `artemis-${randomUUID().slice(0, 13)}`,
     clean: true,
     reconnectPeriod: 0,
     resubscribe: false,

@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander'
 import { OperatorError } from '../src/errors.js'
 import { brokerCommand } from './commands/broker.js'
 import { captureCommand } from './commands/capture.js'
+import { alertsCommand, allowCommand, banCommand, clientsCommand, learnCommand, unbanCommand } from './commands/control.js'
 import { checkCommand } from './commands/check.js'
 import { evaluateCommand } from './commands/evaluate.js'
 import { extractCommand } from './commands/extract.js'
@@ -20,7 +21,8 @@ export const EXIT = { fine: 0, mistake: 1, fault: 2 } as const
 
 /** Every command; a new one is a file in commands/ and a line here. The first is the default. */
 const COMMANDS = [
-  brokerCommand, watchCommand, checkCommand, captureCommand, extractCommand, trainCommand, evaluateCommand, replayCommand, modelsCommand
+  brokerCommand, watchCommand, checkCommand, captureCommand, extractCommand, trainCommand, evaluateCommand, replayCommand, modelsCommand,
+  clientsCommand, alertsCommand, banCommand, unbanCommand, allowCommand, learnCommand
 ]
 
 /** Runs the command line `argv` (as `process.argv`) and returns its exit code. */

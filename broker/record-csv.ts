@@ -1,7 +1,10 @@
 // Records from the CSV that `extract` writes, every field held to what it may be.
 
 import { isIP } from 'node:net'
+import type { RecordContext } from '../src/features/context.js'
+import { SAMPLES_PER_RECORD } from '../src/features/payload-sample.js'
 import { PAYLOAD_CAP_BYTES } from '../src/features/payload.js'
+import { FULL_NAMES } from '../src/features/record-writer.js'
 import { FEATURES, type FeatureName, type FeatureValues } from '../src/features/schema.js'
 import { isInitiative } from '../src/join/initiative.js'
 import { normaliseAddress } from '../src/observe/address.js'
@@ -9,9 +12,14 @@ import type { Peer, TrafficRecord } from '../src/record.js'
 import type { OperatorError } from '../src/errors.js'
 import { printable } from './printable.js'
 import { csvMistake, readCsv, type CsvRow } from './csv.js'
+import { readNdjsonRows } from './record-ndjson.js'
 
 const HEADER = ['frame', 'time', ...FEATURES.map(({ name }) => name)]
+const FULL_HEADER = [...HEADER, ...FULL_NAMES]
 const PUBLISH = 3
+/** Places of the context columns that count a frame's packets by type, and of that which counts answers. */
+const PACKET_COUNTS = ['connect', 'connack', 'publish', 'acks', 'subscribe', 'suback', 'ping', 'disconnect'].map(what => FULL_NAMES.indexOf(`frame_${what}`))
+const ACKS = FULL_NAMES.indexOf('frame_acks')
 const NANOSECOND_DIGITS = 9
 /** 2^32 - 1: what a length may be at most. */
 const MAX_LENGTH = 4_294_967_295
@@ -71,11 +79,24 @@ export const RECORD_CSV_OPENINGS: readonly string[] = ['frame,', 'file,']
 export async function * readRecordCsv (
   bytes: AsyncIterable<Uint8Array>, file: string, ports: readonly number[]
 ): AsyncGenerator<TrafficRecord[]> {
+  yield * readRows(readCsv(bytes, file), file, ports, false)
+}
+
+/** The same for NDJSON, as `extract` and the record log write it; records without a tap among them. */
+export async function * readRecordNdjson (
+  bytes: AsyncIterable<Uint8Array>, file: string, ports: readonly number[]
+): AsyncGenerator<TrafficRecord[]> {
+  yield * readRows(readNdjsonRows(bytes, file), file, ports, true)
+}
+
+async function * readRows (
+  source: AsyncIterable<CsvRow[]>, file: string, ports: readonly number[], hasPackets: boolean
+): AsyncGenerator<TrafficRecord[]> {
   let reader: RecordReader | undefined
-  for await (const rows of readCsv(bytes, file)) {
+  for await (const rows of source) {
     const records: TrafficRecord[] = []
     for (const row of rows) {
-      if (reader === undefined) reader = new RecordReader(file, row, new Set(ports))
+      if (reader === undefined) reader = new RecordReader(file, row, new Set(ports), hasPackets)
       else records.push(reader.record(row))
     }
     if (records.length > 0) yield records
@@ -85,38 +106,43 @@ export async function * readRecordCsv (
 class RecordReader {
   /** Number of columns before `frame`. */
   private readonly offset: number
+  /** The names of the columns from `frame` on: Table I, or all. */
+  private readonly header: readonly string[]
   private readonly peers = new Map<string, Peer>()
 
-  constructor (private readonly file: string, header: CsvRow, private readonly ports: ReadonlySet<number>) {
+  /** @param hasPackets whether a record may have no frame, as one of a packet without a tap */
+  constructor (private readonly file: string, header: CsvRow, private readonly ports: ReadonlySet<number>, private readonly hasPackets: boolean) {
     this.offset = header.fields[0] === 'file' ? 1 : 0
     const names = header.fields.slice(this.offset)
-    const wrong = HEADER.findIndex((name, i) => names[i] !== name)
-    if (wrong !== -1 || names.length > HEADER.length) {
+    this.header = names.length > HEADER.length ? FULL_HEADER : HEADER
+    const wrong = this.header.findIndex((name, i) => names[i] !== name)
+    if (wrong !== -1 || names.length > this.header.length) {
       throw csvMistake(file, header.line, wrong === -1 ? 'there are more columns than "artemis extract" writes'
-        : `column ${wrong + 1 + this.offset} is ${quote(names[wrong])} where it must be ${HEADER[wrong]}`,
+        : `column ${wrong + 1 + this.offset} is ${quote(names[wrong])} where it must be ${this.header[wrong]}`,
       'Name a capture, or a CSV that this version\'s "artemis extract" wrote, header included.')
     }
   }
 
   record (row: CsvRow): TrafficRecord {
-    const wanted = HEADER.length + this.offset
+    const wanted = this.header.length + this.offset
     if (row.fields.length !== wanted) {
       throw csvMistake(this.file, row.line, `there are ${row.fields.length} fields where there must be ${wanted}`,
         'Extract the capture again: the file is damaged or was cut off.')
     }
-    const frame = this.integer(row, 0, Number.MAX_SAFE_INTEGER)
+    const frame = this.hasPackets && row.fields[this.offset] === '' ? null : this.integer(row, 0, Number.MAX_SAFE_INTEGER)
     const [seconds, nanoseconds] = this.time(row)
     const features = Object.fromEntries(FEATURES.map(({ name }, j) => [name, this.value(row, name, j + 2)])) as unknown as FeatureValues
     // An empty payload and none are written alike.
     if (features.mqtt_msg_type === PUBLISH) features.mqtt_msg ??= new Uint8Array(0)
     const header = features.mqtt_header
     const isPacket = header !== null
+    const context = this.header === HEADER ? undefined : this.context(row)
     return {
-      frame, seconds, nanoseconds, features,
+      frame, seconds, nanoseconds,
+      features: context === undefined ? features : { ...features, context },
       join: isPacket ? 'decoded' : 'none',
       ...this.ends(row, features),
-      packets: Number(isPacket),
-      initiated: Number(isPacket && isInitiative({ header })),
+      ...context === undefined ? { packets: Number(isPacket), initiated: Number(isPacket && isInitiative({ header })) } : packetCounts(context),
       own: false
     }
   }
@@ -138,6 +164,27 @@ class RecordReader {
         return new Uint8Array(Buffer.from(text.slice(0, 2 * PAYLOAD_CAP_BYTES), 'hex'))
       default:
         return this.integer(row, column, content)
+    }
+  }
+
+  /** What `extract --features full` adds. */
+  private context (row: CsvRow): RecordContext {
+    const last = FULL_HEADER.length - 1
+    const values = Float64Array.from({ length: FULL_NAMES.length - 1 }, (_, i) => {
+      const text = row.fields[HEADER.length + i + this.offset]
+      if (text === '') return NaN
+      if (!/^-?\d{1,30}(\.\d{1,30})?(e[+-]\d{1,3})?$/.test(text)) throw this.wrong(row, HEADER.length + i, 'a number')
+      return Number(text)
+    })
+    const text = row.fields[last + this.offset]
+    if (text === '') return { values, payloads: null }
+    return {
+      values,
+      payloads: text.split(';', SAMPLES_PER_RECORD).map(sample => {
+        const match = /^(\d{1,10})\.(\d{1,10})\.((?:[0-9a-f]{2})*)$/.exec(sample)
+        if (match === null) throw this.wrong(row, last, 'payloads, each as topic.parent.hex')
+        return { topic: Number(match[1]) >>> 0, parent: Number(match[2]) >>> 0, payload: new Uint8Array(Buffer.from(match[3].slice(0, 2 * PAYLOAD_CAP_BYTES), 'hex')) }
+      })
     }
   }
 
@@ -183,9 +230,15 @@ class RecordReader {
   }
 
   private wrong (row: CsvRow, column: number, right: string): OperatorError {
-    return csvMistake(this.file, row.line, `${HEADER[column]} is ${quote(row.fields[column + this.offset])} where it must be ${right}`,
+    return csvMistake(this.file, row.line, `${FULL_HEADER[column]} is ${quote(row.fields[column + this.offset])} where it must be ${right}`,
       'Extract the capture again, or correct the line.')
   }
+}
+
+/** How many packets a frame completes, and how many of them its sender initiated. */
+function packetCounts ({ values }: RecordContext): Pick<TrafficRecord, 'packets' | 'initiated'> {
+  const packets = PACKET_COUNTS.reduce((sum, i) => sum + values[i], 0)
+  return { packets, initiated: packets - values[ACKS] }
 }
 
 function quote (text: string | undefined): string {

@@ -1,11 +1,12 @@
-// Records as `train` and `evaluate` read them: from captures, and from the CSV that `extract` wrote.
+// Records as `train` and `evaluate` read them: from captures, and from the CSV or NDJSON that `extract` wrote.
 
 import { gunzipped } from '../src/decode/gunzip.js'
 import { OperatorError } from '../src/errors.js'
 import { readRecords } from '../src/join/capture-records.js'
 import type { TrafficRecord } from '../src/record.js'
 import { nameOfInput, openInput, withFile, type CaptureInput } from './capture-input.js'
-import { RECORD_CSV_OPENINGS, readRecordCsv } from './record-csv.js'
+import { RECORD_CSV_OPENINGS, readRecordCsv, readRecordNdjson } from './record-csv.js'
+import { RECORD_NDJSON_OPENINGS } from './record-ndjson.js'
 
 /** How to read. */
 export interface RecordInput extends CaptureInput {
@@ -13,7 +14,7 @@ export interface RecordInput extends CaptureInput {
   onCutShort?: (fault: OperatorError) => void
 }
 
-const OPENING_BYTES = Math.max(...RECORD_CSV_OPENINGS.map(text => text.length))
+const OPENING_BYTES = Math.max(...[...RECORD_CSV_OPENINGS, ...RECORD_NDJSON_OPENINGS].map(text => text.length))
 
 /**
  * Reads the records of a file, some at a time; what the file is, its first bytes tell. Records may
@@ -25,7 +26,9 @@ export async function * readRecordFile (file: string, input: RecordInput): Async
   const name = nameOfInput(file)
   try {
     const { head, bytes } = await peek(gunzipped(openInput(file, input)))
-    if (RECORD_CSV_OPENINGS.some(text => head.toString('latin1').startsWith(text))) yield * readRecordCsv(bytes, name, input.ports)
+    const opensWith = (texts: readonly string[]): boolean => texts.some(text => head.toString('latin1').startsWith(text))
+    if (opensWith(RECORD_CSV_OPENINGS)) yield * readRecordCsv(bytes, name, input.ports)
+    else if (opensWith(RECORD_NDJSON_OPENINGS)) yield * readRecordNdjson(bytes, name, input.ports)
     else yield * readRecords(bytes, { ports: input.ports })
   } catch (error) {
     if (!(error instanceof OperatorError)) throw withFile(error, file)

@@ -59,6 +59,16 @@ export async function readTrainingData (
 /** The record with a payload of its own, as far as models look. */
 function copyOf (record: TrafficRecord): TrafficRecord {
   const { features } = record
-  return features.mqtt_msg === null ? record
-    : { ...record, features: { ...features, mqtt_msg: new Uint8Array(features.mqtt_msg.subarray(0, PAYLOAD_CAP_BYTES)) } }
+  const { mqtt_msg: message, context } = features
+  if (message === null && (context?.payloads ?? null) === null) return record
+  return {
+    ...record,
+    features: {
+      ...features,
+      mqtt_msg: message === null ? null : new Uint8Array(message.subarray(0, PAYLOAD_CAP_BYTES)),
+      ...context !== undefined && {
+        context: { ...context, payloads: context.payloads?.map(sample => ({ ...sample, payload: new Uint8Array(sample.payload) })) ?? null }
+      }
+    }
+  }
 }

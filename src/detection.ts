@@ -4,6 +4,7 @@ import { access } from 'node:fs/promises'
 import { catalogEntry } from '../models/index.js'
 import { Random } from '../models/random.js'
 import type { Alert } from './alert/alert.js'
+import { columnsOf, needsContext } from './features/columns.js'
 import { AwakeClock, STEADY_CLOCK, SystemClock, type Clock } from './clock.js'
 import { OperatorError } from './errors.js'
 import { LiveJoin } from './join/live.js'
@@ -13,7 +14,7 @@ import { JoinNotices } from './join/notices.js'
 import { WatchedJoin } from './join/watched.js'
 import { readEntries, type BrokerEntry } from './observe/entries.js'
 import type { RingReader } from './observe/ring.js'
-import { Pipeline } from './pipeline.js'
+import { Pipeline, type Standing } from './pipeline.js'
 import { timeOf, type TrafficRecord } from './record.js'
 import { RecordLog } from './report/record-log.js'
 import type { Offender } from './respond/response.js'
@@ -44,6 +45,8 @@ export type DetectionState = 'starting' | 'learning' | 'guarding' | 'failed'
 interface TrafficJoin {
   readonly counters: object
   readonly held: number
+  /** What the context forgot for want of room. */
+  readonly contextCounters?: object
   frame(frame: StreamFrame): void
   entry?(entry: BrokerEntry): void
   release?(): void
@@ -96,7 +99,8 @@ export class Detection {
       onLog: outputs.onLog
     })
     if (settings.records !== undefined) {
-      this.records = new RecordLog(settings.records, error => { outputs.onLog('error', `records are not written: ${error.message}`) })
+      this.records = new RecordLog(settings.records, error => { outputs.onLog('error', `records are not written: ${error.message}`) },
+        needsContext(columnsOf(settings.detector.features, 'broker')) ? 'full' : 'table1')
     }
   }
 
@@ -130,6 +134,21 @@ export class Detection {
       const remedy = error instanceof OperatorError ? error.remedy : undefined
       this.outputs.onLog('error', `the model stays as it is: ${messageOf(error)}`, { ...remedy !== undefined && { remedy } })
     }
+  }
+
+  /**
+   * Learns anew from now on; the present model guards until the new one takes its place.
+   * @throws OperatorError where the detector cannot learn in place
+   */
+  learnAnew (): void {
+    this.training?.stop()
+    this.learn()
+    this.outputs.onChange()
+  }
+
+  /** How clients stand, by their keys; null while there is no model. */
+  standings (keys: readonly string[]): (Standing | null)[] {
+    return keys.map(key => this.pipeline?.standingOf(key) ?? null)
   }
 
   /** Reads what the broker told, and lets out what is final. */
@@ -180,6 +199,7 @@ export class Detection {
       },
       tap: this.tap.status(),
       join: { ...this.join.counters, held: this.join.held },
+      context: this.join.contextCounters,
       records: {
         seen: this.seen,
         ...pipeline?.counters,
@@ -210,8 +230,8 @@ export class Detection {
     this.seen++
     this.latestRecord = { time: timeOf(record), arrivedAtMs: this.steady.now() }
     this.records?.write(record)
-    if (this.pipeline !== undefined) this.pipeline.push(record)
-    else this.training?.push(record)
+    this.pipeline?.push(record)
+    this.training?.push(record)
   }
 
   private learn (): void {
@@ -220,7 +240,7 @@ export class Detection {
       throw new OperatorError('detector-supervised', `${detector.kind} needs examples of attacks, and cannot learn in place`,
         'Train it with "artemis train --labels" and name the file in detector.model, or take another detector.')
     }
-    this.state = 'learning'
+    this.state = this.pipeline === undefined ? 'learning' : 'guarding'
     this.training = new Training(
       { learn, detector, batch, smoothing },
       new Random(detector.seed),
@@ -260,7 +280,8 @@ export class Detection {
   }
 
   private fail (what: string, error: unknown): void {
-    this.state = 'failed'
+    // Where it was to learn anew, the model before goes on guarding.
+    if (this.pipeline === undefined) this.state = 'failed'
     this.training = undefined
     this.failure = `${what}: ${messageOf(error)}`
     const remedy = error instanceof OperatorError ? error.remedy : undefined

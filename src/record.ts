@@ -1,6 +1,6 @@
 // The record: one captured frame, or one control packet where there is no tap, with what is known of its sender.
 
-import type { FeatureValues } from './features/schema.js'
+import type { RecordFeatures } from './features/schema.js'
 import type { Direction, Endpoint, JoinKind } from './types.js'
 
 /** A connection as alerts name it. One object per connection, shared by its records; the identity comes with the CONNECT. */
@@ -11,6 +11,13 @@ export interface Peer {
   connection: number | null
   clientId: string | null
   username: string | null
+  /** Whom a trusted proxy announced; then `client` is the proxy. */
+  announced?: Endpoint
+}
+
+/** Who a connection's client is: the one that a proxy announced, else whoever connected. */
+export function originOf ({ announced, client }: Pick<Peer, 'announced' | 'client'>): Endpoint {
+  return announced ?? client
 }
 
 /** What is scored. */
@@ -20,7 +27,7 @@ export interface TrafficRecord {
   /** Epoch time: whole seconds and nanoseconds within. */
   seconds: number
   nanoseconds: number
-  features: FeatureValues
+  features: RecordFeatures
   join: JoinKind
   direction: Direction
   peer: Peer

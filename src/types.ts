@@ -38,6 +38,10 @@ export interface MqttPacket {
   payload: Uint8Array | null
   /** Full length of that payload, bytes. */
   payloadLength: number
+  /** What the bodies of CONNECT, CONNACK and SUBSCRIBE say, packed by `decode/mqtt-facts.ts`; 32 bits. */
+  facts: number
+  /** Hash of a CONNECT's client id, 32 bits; 0 for other types and for an empty client id. */
+  clientHash: number
 }
 
 /** Numbers of a tap's life that the status shows. */

@@ -5,7 +5,7 @@ import { SingleBar, Presets } from 'cli-progress'
 import { Command, Option } from 'commander'
 import { OperatorError } from '../../src/errors.js'
 import { recordWriter } from '../../src/features/record-writer.js'
-import type { RecordFormat, RecordWriter } from '../../src/features/record-writer.js'
+import type { RecordColumns, RecordFormat, RecordWriter } from '../../src/features/record-writer.js'
 import { DEFAULT_MQTT_PORTS } from '../../src/join/capture-records.js'
 import { readCapture, STANDARD_INPUT } from '../capture-input.js'
 import { openOutputFile, refuseInputAsOutput } from '../output-file.js'
@@ -13,6 +13,7 @@ import { parsePorts } from '../port-list.js'
 
 interface ExtractOptions {
   format: RecordFormat
+  features: RecordColumns
   out?: string
   mqttPort: number[]
 }
@@ -38,6 +39,7 @@ export function extractCommand (): Command {
     .description('write the 31 features of every MQTT frame in captures')
     .argument('<file...>', 'captures (pcap or pcapng, gzip or not), - for standard input')
     .addOption(new Option('--format <format>', 'form of the output').choices(['csv', 'ndjson']).default('csv'))
+    .addOption(new Option('--features <columns>', 'table1: the 31; full: context and payloads too, which every preset can be learnt from').choices(['table1', 'full']).default('table1'))
     .option('--out <file>', 'file to write in place of standard output')
     .option('--mqtt-port <ports>', 'TCP ports that carry MQTT', parsePorts, [...DEFAULT_MQTT_PORTS])
     .action(extract)
@@ -49,7 +51,7 @@ async function extract (files: string[], options: ExtractOptions): Promise<void>
   const extraction: Extraction = {
     signal: abort.signal,
     ports: options.mqttPort,
-    writer: recordWriter(options.format, files.length > 1),
+    writer: recordWriter(options.format, files.length > 1, options.features),
     onBytes: count => bar?.increment(count),
     cutShort: []
   }

@@ -1,14 +1,23 @@
 // The body of one MQTT control packet, field by field, as its bytes come: version, topic, payload.
 import { KeptBytes } from './kept-bytes.js'
+import { connackFacts, connectFacts, malformedFacts, subscribeFacts } from './mqtt-facts.js'
 
 /** Control packet types that are looked into [MQTT-2.1.2]. */
 const CONNECT = 1
+const CONNACK = 2
 const PUBLISH = 3
 const SUBSCRIBE = 8
 const UNSUBSCRIBE = 10
 
 const QOS_FLAGS = 0x06
 const VERSION_5 = 5
+/** Lengths of the protocol names `MQTT` and `MQIsdp`. */
+const NAME_LENGTH = 4
+const OLD_NAME_LENGTH = 6
+const WILL_FLAG = 0x04
+const HASH = 0x23
+const PLUS = 0x2b
+const DOLLAR = 0x24
 /** A variable byte integer has at most 4 bytes [MQTT-1.5.5-1]. */
 const MAX_VARINT_SHIFT = 21
 
@@ -33,15 +42,31 @@ const Field = Object.freeze({
   ProtocolNameLength: 0,
   ProtocolName: 1,
   ProtocolLevel: 2,
-  PacketId: 3,
-  PropertiesLength: 4,
-  Properties: 5,
-  TopicLength: 6,
-  Topic: 7,
-  Payload: 8,
+  ConnectFlags: 3,
+  KeepAlive: 4,
+  ClientIdLength: 5,
+  ClientId: 6,
+  /** The two bytes of a CONNACK. */
+  Acknowledgement: 7,
+  PacketId: 8,
+  PropertiesLength: 9,
+  Properties: 10,
+  TopicLength: 11,
+  Topic: 12,
+  /** Options of a subscription, and the filters after the first. */
+  Options: 13,
+  FilterLength: 14,
+  Filter: 15,
+  Payload: 16,
   /** The remainder of a packet, of which nothing more is wanted. */
-  Rest: 9
+  Rest: 17
 })
+
+/** Fields whose bytes are a number. */
+const NUMBERS = Uint8Array.from({ length: Field.Rest + 1 }, (_, field) => Number([
+  Field.ProtocolNameLength, Field.ProtocolLevel, Field.ConnectFlags, Field.KeepAlive, Field.ClientIdLength, Field.Acknowledgement,
+  Field.PropertiesLength, Field.TopicLength, Field.FilterLength
+].some((number) => number === field)))
 
 /** Reads one body after the other; never more than a body's length in all is to be given to it. */
 export class MqttBody {
@@ -49,11 +74,21 @@ export class MqttBody {
   topicLength: number | null = null
   /** Length of a PUBLISH's payload, 0 as long as it is not known. */
   payloadLength = 0
+  /** Hash of a CONNECT's client id (FNV-1a, RFC 9923); 0 where there is none. */
+  clientHash = 0
 
   readonly #session: MqttSession
   readonly #topic: KeptBytes
   readonly #payload: KeptBytes
-  #isPublish = false
+  #type = 0
+  #facts = 0
+  #holed = false
+  #protocolNameLength = 0
+  #filters = 0
+  #wildcards = 0
+  #widest = 0
+  #isWildcard = false
+  #isFilterBegun = false
   #hasPacketId = false
   #hasPayload = false
   #field: number = Field.Rest
@@ -77,18 +112,32 @@ export class MqttBody {
   /** The payload's bytes as far as they were kept; null where there is no payload or part of it was never seen. */
   get payload (): Uint8Array | null { return this.#hasPayload ? this.#payload.bytes : null }
 
+  /** What the body says, packed as in `mqtt-facts.ts`; complete once all of it was read. */
+  get facts (): number {
+    const facts = this.#type === SUBSCRIBE
+      ? subscribeFacts({ filters: this.#filters, wildcards: this.#wildcards, widest: this.#widest })
+      : this.#facts
+    const isWhole = this.#type === PUBLISH ? this.#hasPayload : this.#field === Field.Rest
+    return isWhole || this.#holed ? facts : malformedFacts(facts)
+  }
+
   /** Begins the body of `length` bytes of a packet with this first byte. */
   begin (header: number, length: number): void {
     this.topicLength = null
     this.payloadLength = 0
     this.#hasPayload = false
+    this.clientHash = 0
     this.#left = length
+    this.#facts = 0
+    this.#holed = false
+    this.#filters = this.#wildcards = this.#widest = 0
     const type = header >> 4
-    this.#isPublish = type === PUBLISH
+    this.#type = type
     this.#hasPacketId = (header & QOS_FLAGS) !== 0
     if (type === PUBLISH) this.#expect(Field.TopicLength, 2)
     else if (type === CONNECT) this.#expect(Field.ProtocolNameLength, 2)
     else if (type === SUBSCRIBE || type === UNSUBSCRIBE) this.#expect(Field.PacketId, 2)
+    else if (type === CONNACK) this.#expect(Field.Acknowledgement, 2)
     else this.#expect(Field.Rest, Infinity)
   }
 
@@ -99,6 +148,7 @@ export class MqttBody {
 
   /** Steps over bytes of the body that nobody saw. */
   skip (length: number): void {
+    if (length > 0) this.#holed = true
     for (let left = length; left > 0;) {
       if (this.#isNumber()) {
         // A length that nobody saw: only the packet's own end is still known.
@@ -120,8 +170,7 @@ export class MqttBody {
   }
 
   #isNumber (): boolean {
-    return this.#field === Field.TopicLength || this.#field === Field.PropertiesLength ||
-      this.#field === Field.ProtocolNameLength || this.#field === Field.ProtocolLevel
+    return NUMBERS[this.#field] === 1
   }
 
   /** Reads from `at`, not beyond `to`, within one field; gives where it stopped. */
@@ -133,10 +182,31 @@ export class MqttBody {
       return at + 1
     }
     const end = Math.min(to, at + this.#wanted)
-    if (this.#field === Field.Topic) this.#topic.add(bytes, at, end)
-    else if (this.#field === Field.Payload) this.#payload.add(bytes, at, end)
+    if (this.#field === Field.Payload) this.#payload.add(bytes, at, end)
+    else if (this.#field === Field.Topic) this.#topic.add(bytes, at, end)
+    if (this.#type === SUBSCRIBE && (this.#field === Field.Topic || this.#field === Field.Filter)) this.#readFilter(bytes, at, end)
+    else if (this.#field === Field.ClientId) this.#readClientId(bytes, at, end)
     this.#take(end - at)
     return end
+  }
+
+  #readClientId (bytes: Uint8Array, at: number, end: number): void {
+    let hash = this.clientHash === 0 ? 0x811c9dc5 : this.clientHash
+    for (let i = at; i < end; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193)
+    this.clientHash = hash >>> 0
+  }
+
+  #readFilter (bytes: Uint8Array, at: number, end: number): void {
+    for (let i = at; i < end; i++) {
+      const byte = bytes[i]!
+      const isWildcard = byte === HASH || byte === PLUS
+      if (isWildcard && !this.#isWildcard) {
+        this.#wildcards++
+        this.#isWildcard = true
+      }
+      if (!this.#isFilterBegun && (isWildcard || byte === DOLLAR)) this.#widest++
+      this.#isFilterBegun = true
+    }
   }
 
   /** One more byte is wanted as long as the highest bit says so. */
@@ -164,10 +234,18 @@ export class MqttBody {
 
   #next (number: number): void {
     switch (this.#field) {
-      case Field.ProtocolNameLength: return this.#expect(Field.ProtocolName, number)
+      case Field.ProtocolNameLength:
+        this.#protocolNameLength = number
+        return this.#expect(Field.ProtocolName, number)
       case Field.ProtocolName: return this.#expect(Field.ProtocolLevel, 1)
-      case Field.ProtocolLevel:
-        this.#session.version = number
+      case Field.ProtocolLevel: return this.#takeLevel(number)
+      case Field.ConnectFlags:
+        this.#facts = number
+        return this.#expect(Field.KeepAlive, 2)
+      case Field.KeepAlive: return this.#takeKeepAlive(number)
+      case Field.ClientIdLength: return this.#expect(Field.ClientId, number)
+      case Field.Acknowledgement:
+        this.#facts = connackFacts(number & 0xff)
         return this.#expect(Field.Rest, Infinity)
       case Field.PacketId: return this.#expectProperties()
       case Field.PropertiesLength: return this.#expect(Field.Properties, number)
@@ -175,13 +253,43 @@ export class MqttBody {
       case Field.TopicLength:
         this.topicLength = number
         this.#topic.begin(number)
-        return this.#expect(Field.Topic, number)
-      default: return this.#expectAfterTopic()
+        return this.#expectFilter(Field.Topic, number)
+      case Field.FilterLength: return this.#expectFilter(Field.Filter, number)
+      case Field.Options:
+        return this.#left > 0 ? this.#expect(Field.FilterLength, 2) : this.#expect(Field.Rest, Infinity)
+      case Field.Topic:
+      case Field.Filter: return this.#expectAfterTopic()
+      default: return this.#expect(Field.Rest, Infinity)
     }
   }
 
+  #takeLevel (level: number): void {
+    this.#session.version = level
+    // Bridges set the highest bit.
+    const version = level & 0x7f
+    const isKnown = this.#protocolNameLength === OLD_NAME_LENGTH ? version === 3 : this.#protocolNameLength === NAME_LENGTH && (version === 4 || version === VERSION_5)
+    if (isKnown) return this.#expect(Field.ConnectFlags, 1)
+    // What follows in another protocol nobody knows; the packet counts as one that ends too early.
+    this.#facts = malformedFacts(0)
+    this.#expect(Field.Rest, Infinity)
+  }
+
+  #takeKeepAlive (keepAlive: number): void {
+    this.#facts = connectFacts({ keepAlive, will: (this.#facts & WILL_FLAG) !== 0 })
+    if (this.#session.version === VERSION_5) this.#expect(Field.PropertiesLength, 1)
+    else this.#expect(Field.ClientIdLength, 2)
+  }
+
+  #expectFilter (field: number, length: number): void {
+    this.#filters++
+    this.#isWildcard = false
+    this.#isFilterBegun = false
+    this.#expect(field, length)
+  }
+
   #expectAfterTopic (): void {
-    if (!this.#isPublish) this.#expect(Field.Rest, Infinity)
+    if (this.#type === SUBSCRIBE) this.#expect(Field.Options, 1)
+    else if (this.#type !== PUBLISH) this.#expect(Field.Rest, Infinity)
     else if (this.#hasPacketId) this.#expect(Field.PacketId, 2)
     else this.#expectProperties()
   }
@@ -192,7 +300,8 @@ export class MqttBody {
   }
 
   #expectAfterProperties (): void {
-    if (!this.#isPublish) return this.#expect(Field.TopicLength, 2)
+    if (this.#type === CONNECT) return this.#expect(Field.ClientIdLength, 2)
+    if (this.#type !== PUBLISH) return this.#expect(Field.TopicLength, 2)
     this.#hasPayload = true
     this.payloadLength = this.#left
     this.#payload.begin(this.#left)

@@ -131,7 +131,9 @@ export class MqttWalker {
       topicLength: this.#body.topicLength,
       topic: this.#body.topic,
       payload: this.#body.payload,
-      payloadLength: this.#body.payloadLength
+      payloadLength: this.#body.payloadLength,
+      facts: this.#body.facts,
+      clientHash: this.#body.clientHash
     })
   }
 }

@@ -4,22 +4,11 @@ import { isIPv4 } from 'node:net'
 import { DetectorError } from '../../models/index.js'
 import { StateReader } from '../../models/state.js'
 import { OperatorError } from '../errors.js'
-import { PayloadModel, type PayloadModelJson } from './payload.js'
-import { FEATURES, type FeatureColumn, type FeatureName, type FeatureValues } from './schema.js'
-
-/** Whether a record comes from a tap, or from the broker alone. */
-export type Variant = 'wire' | 'broker'
-
-/** The named choices of columns: all of Table I, all but addresses and ports, or the best 24 of all. */
-export const PRESETS = ['table1', 'table1-no-identity', 'best24'] as const
-
-/**
- * What `best24` leaves out where there are no labels to choose by. `SelectKBest` ranks a column last
- * that never changes, as these did not in any labelled capture at hand (see docs/detectors.md).
- */
-const NOT_BEST: readonly FeatureName[] = [
-  'ip_mf_flag', 'ip_rb_flag', 'tcp_cwr_flag', 'tcp_ecn_flag', 'tcp_ns_flag', 'tcp_res_flag', 'tcp_urg_flag'
-]
+import { LEARNT_COLUMNS, type ColumnName } from './columns.js'
+import { CONTEXT_COLUMNS } from './context-columns.js'
+import { PayloadNorms, type PayloadNormsJson, type PayloadStandings } from './payload-norms.js'
+import type { PayloadSample } from './payload-sample.js'
+import { FEATURES, type FeatureName, type RecordFeatures } from './schema.js'
 
 /**
  * What stands for a field that a record does not have: on every scale below just outside what a
@@ -82,47 +71,19 @@ export interface EncodingJson {
   columns: string[]
   /** Columns asked for that never changed in training. */
   dropped: string[]
-  payload: PayloadModelJson | null
+  payload: PayloadNormsJson | null
 }
 
-/**
- * The columns that a preset, or a list of feature names parted by commas, stands for.
- * @param variant `broker` leaves out what only a tap can know
- * @throws OperatorError `features-unknown` for a name that is neither
- */
-export function columnsOf (features: string, variant: Variant): FeatureName[] {
-  const list = features.split(',').map((name) => name.trim())
-  const preset = PRESETS.find((name) => name === features)
-  const unknown = preset === undefined ? list.find((name) => !FEATURES.some((feature) => feature.name === name)) : undefined
-  if (unknown !== undefined) {
-    throw new OperatorError('features-unknown', `there is no feature or preset ${unknown}`,
-      `use ${PRESETS.join(' or ')}, or a list of ${FEATURES.map(({ name }) => name).join(', ')}`)
-  }
-  const columns = FEATURES.filter((feature) =>
-    (preset === undefined ? list.includes(feature.name) : isIn(preset, feature)) && (variant === 'wire' || !feature.wire))
-  if (columns.length === 0) {
-    throw new OperatorError('features-none', `of ${features}, nothing is known without a tap`,
-      'name at least one MQTT feature')
-  }
-  return columns.map(({ name }) => name)
-}
-
-function isIn (preset: typeof PRESETS[number], { name, identity }: FeatureColumn): boolean {
-  switch (preset) {
-    case 'table1': return true
-    case 'table1-no-identity': return !identity
-    case 'best24': return !NOT_BEST.includes(name)
-  }
-}
+const CONTEXT_INDEX: ReadonlyMap<ColumnName, number> = new Map(CONTEXT_COLUMNS.map(({ name }, index) => [name, index]))
 
 /** A fixed way from a record's features to a vector of finite numbers. */
 export class Encoding {
   private constructor (
     /** Names of the vector's columns, in its order. */
-    readonly columns: readonly FeatureName[],
+    readonly columns: readonly ColumnName[],
     /** Columns asked for that never changed in training: they could only mislead. */
-    readonly dropped: readonly FeatureName[],
-    readonly payload: PayloadModel | undefined
+    readonly dropped: readonly ColumnName[],
+    readonly payload: PayloadNorms | undefined
   ) {}
 
   /**
@@ -130,14 +91,18 @@ export class Encoding {
    * @param options.columns see {@link columnsOf}
    * @throws OperatorError `training-data` where no column changes
    */
-  static fit (records: Iterable<FeatureValues>, { columns }: { columns: readonly FeatureName[] }): Encoding {
-    const payload = columns.includes('mqtt_msg') ? new PayloadModel() : undefined
-    const plain = columns.filter((name) => name !== 'mqtt_msg')
+  static fit (records: Iterable<RecordFeatures>, { columns }: { columns: readonly ColumnName[] }): Encoding {
+    const norms = columns.some(isPayloadColumn) ? new PayloadNorms() : undefined
+    const samples: PayloadSample[] = []
+    const plain = columns.filter((name) => !isPayloadColumn(name))
     const first = new Float64Array(plain.length)
-    const changes = new Set<FeatureName>()
+    const changes = new Set<ColumnName>()
     let rows = 0
     for (const values of records) {
-      if (values.mqtt_msg !== null) payload?.learn(values.mqtt_msg)
+      for (const sample of norms === undefined ? [] : samplesOf(values)) {
+        norms?.learnBytes(sample)
+        samples.push(sample)
+      }
       plain.forEach((name, j) => {
         const value = encodeColumn(name, values)
         if (rows === 0) first[j] = value
@@ -145,13 +110,17 @@ export class Encoding {
       })
       rows++
     }
-    if (payload !== undefined && payload.bytesLearnt > 0) changes.add('mqtt_msg')
+    const knowsPayloads = norms !== undefined && norms.model.bytesLearnt > 0
+    if (knowsPayloads) {
+      for (const sample of samples) norms.learnTopic(sample)
+      for (const name of columns.filter(isPayloadColumn)) changes.add(name)
+    }
     const kept = columns.filter((name) => changes.has(name))
     if (kept.length === 0) {
       throw new OperatorError('training-data', `none of the ${columns.length} columns changes within the ${rows} training records`,
         'train on more traffic')
     }
-    return new Encoding(kept, columns.filter((name) => !changes.has(name)), changes.has('mqtt_msg') ? payload : undefined)
+    return new Encoding(kept, columns.filter((name) => !changes.has(name)), knowsPayloads ? norms : undefined)
   }
 
   /**
@@ -165,28 +134,27 @@ export class Encoding {
       throw new OperatorError('model-features', 'the model was made for another list of features', 'train it again with this version')
     }
     const columns = reader.strings('columns').map((text) => {
-      const feature = FEATURES.find(({ name }) => text === label(name))
-      if (feature === undefined) {
+      const name = NAMES_BY_LABEL.get(text)
+      if (name === undefined) {
         throw new OperatorError('model-features', `the model has a column ${text} that this version does not know`, 'train it again with this version')
       }
-      return feature.name
+      return name
     })
     if (columns.length === 0 || new Set(columns).size < columns.length) {
       throw new DetectorError('state', 'encoding.columns is empty or names a column twice')
     }
-    const dropped = reader.strings('dropped')
-    const payload = columns.includes('mqtt_msg') ? PayloadModel.fromJSON(reader.raw('payload')) : undefined
-    return new Encoding(columns, FEATURES.map(({ name }) => name).filter((name) => dropped.includes(name)), payload)
+    const payload = columns.some(isPayloadColumn) ? PayloadNorms.fromJSON(reader.raw('payload')) : undefined
+    return new Encoding(columns, reader.strings('dropped'), payload)
   }
 
   /** The record as numbers, one for each of `columns`. */
-  encode (values: FeatureValues): Float64Array {
-    return this.#encode(values, (payload) => this.payload?.score(payload) ?? MISSING)
+  encode (values: RecordFeatures): Float64Array {
+    return this.#encode(values, false)
   }
 
   /** The same for a record of the training data, with its payload scored as if it had not been learnt. */
-  encodeHeldOut (values: FeatureValues): Float64Array {
-    return this.#encode(values, (payload) => this.payload?.scoreHeldOut(payload) ?? MISSING)
+  encodeHeldOut (values: RecordFeatures): Float64Array {
+    return this.#encode(values, true)
   }
 
   toJSON (): EncodingJson {
@@ -198,26 +166,74 @@ export class Encoding {
     }
   }
 
-  #encode (values: FeatureValues, scorePayload: (payload: Uint8Array) => number): Float64Array {
+  #encode (values: RecordFeatures, heldOut: boolean): Float64Array {
     const row = new Float64Array(this.columns.length)
+    let standings: PayloadStandings | undefined
     for (let j = 0; j < row.length; j++) {
       const name = this.columns[j]
-      if (name !== 'mqtt_msg') row[j] = encodeColumn(name, values)
-      else row[j] = values.mqtt_msg === null ? this.payload?.neutral ?? MISSING : scorePayload(values.mqtt_msg)
+      if (!isPayloadColumn(name) || this.payload === undefined) {
+        row[j] = encodeColumn(name, values)
+      } else if (name === MESSAGE) {
+        const { mqtt_msg: payload } = values
+        row[j] = payload === null ? this.payload.model.neutral : heldOut ? this.payload.model.scoreHeldOut(payload) : this.payload.model.score(payload)
+      } else {
+        standings ??= this.#standings(values, heldOut)
+        row[j] = standings[name as keyof PayloadStandings]
+      }
     }
     return row
   }
+
+  #standings (values: RecordFeatures, heldOut: boolean): PayloadStandings {
+    const { payload } = this
+    const samples = samplesOf(values)
+    if (payload === undefined || samples.length === 0) return { payload_likelihood: payload?.model.neutral ?? 0, payload_surprise: 0, payload_length_surprise: 0 }
+    return payload.standings(samples, heldOut)
+  }
 }
 
-function label (name: FeatureName): string {
-  return `${name}:${CODINGS[name]}`
+const MESSAGE = 'mqtt_msg'
+
+/** The labels that `toJSON` writes for the columns that there are. */
+const NAMES_BY_LABEL: ReadonlyMap<string, ColumnName> = new Map(
+  [...FEATURES, ...CONTEXT_COLUMNS, ...LEARNT_COLUMNS.map((name) => ({ name }))].map(({ name }) => [label(name), name]))
+
+/** Whether a column needs to know payloads. */
+function isPayloadColumn (name: ColumnName): boolean {
+  return name === MESSAGE || (LEARNT_COLUMNS as readonly string[]).includes(name)
 }
 
-function encodeColumn (name: FeatureName, values: FeatureValues): number {
-  const value = values[name]
+/** The payloads of a record; where only the first is known, on no topic. */
+function samplesOf ({ context, mqtt_msg: payload }: RecordFeatures): readonly PayloadSample[] {
+  if (context !== undefined) return context.payloads ?? []
+  return payload === null ? [] : [{ topic: 0, parent: 0, payload }]
+}
+
+function label (name: ColumnName): string {
+  const context = CONTEXT_INDEX.get(name)
+  if (context !== undefined) return `${name}:${CONTEXT_COLUMNS[context].coding}`
+  return `${name}:${CODINGS[name as FeatureName] ?? 'learnt'}`
+}
+
+/** The value of a column as the record has it; null where it has none, or where only a model knows it. */
+export function columnValue (name: ColumnName, values: RecordFeatures): number | string | Uint8Array | null {
+  const index = CONTEXT_INDEX.get(name)
+  if (index === undefined) return values[name as FeatureName] ?? null
+  const value = values.context?.values[index]
+  return value === undefined || Number.isNaN(value) ? null : value
+}
+
+function encodeColumn (name: ColumnName, values: RecordFeatures): number {
+  const index = CONTEXT_INDEX.get(name)
+  if (index !== undefined) {
+    const value = values.context?.values[index] ?? NaN
+    if (!Number.isFinite(value)) return MISSING
+    return CONTEXT_COLUMNS[index].coding === 'log' ? Math.log1p(Math.max(0, value)) : value
+  }
+  const value = values[name as FeatureName]
   if (typeof value === 'string') return addressNumber(value)
   if (typeof value !== 'number' || !Number.isFinite(value)) return MISSING
-  switch (CODINGS[name]) {
+  switch (CODINGS[name as FeatureName]) {
     // A capture's clock may step back.
     case 'log-ms': return Math.log1p(Math.max(0, value) * 1000)
     case 'log': return Math.log1p(Math.max(0, value))

@@ -1,5 +1,7 @@
 // Records as lines of text: CSV and NDJSON, the two forms that `extract` writes.
 import type { TrafficRecord } from '../record.js'
+import { CONTEXT_COLUMNS } from './context-columns.js'
+import type { RecordContext } from './context.js'
 import { FEATURES } from './schema.js'
 import type { FeatureValues } from './schema.js'
 
@@ -22,33 +24,58 @@ const PICOSECOND_DECIMALS = 12
 
 const NAMES = FEATURES.map(column => column.name)
 
+/** What a record may be written with: Table I, or that and context and payloads, which every preset can be learnt from. */
+export type RecordColumns = 'table1' | 'full'
+
+/** Names of what `full` adds: the context columns, and the payloads as `topic.parent.hex`, parted by semicolons. */
+export const FULL_NAMES: readonly string[] = Object.freeze([...CONTEXT_COLUMNS.map(({ name }) => name), 'payloads'])
+
 /** A writer of `format`; with `manyFiles` each record begins with its file's name. */
-export function recordWriter (format: RecordFormat, manyFiles: boolean): RecordWriter {
-  return format === 'csv' ? csvWriter(manyFiles) : ndjsonWriter(manyFiles)
+export function recordWriter (format: RecordFormat, manyFiles: boolean, columns: RecordColumns = 'table1'): RecordWriter {
+  const isFull = columns === 'full'
+  return format === 'csv' ? csvWriter(manyFiles, isFull) : ndjsonWriter(manyFiles, isFull)
 }
 
-function csvWriter (manyFiles: boolean): RecordWriter {
+function csvWriter (manyFiles: boolean, isFull: boolean): RecordWriter {
   const first = manyFiles ? ['file', 'frame', 'time'] : ['frame', 'time']
   return {
-    header: `${[...first, ...NAMES].join(',')}\n`,
+    header: `${[...first, ...NAMES, ...isFull ? FULL_NAMES : []].join(',')}\n`,
     line (record, file) {
       // Joined at once: a string that grows by appending is built a second time when it is written.
       const fields = NAMES.map(name => valueText(name, record.features))
+      if (isFull) fields.push(...contextTexts(record.features.context), payloadsText(record.features.context))
       const start = `${record.frame ?? ''},${timeText(record)}`
       return `${manyFiles ? `${quoted(file)},${start}` : start},${fields.join(',')}\n`
     }
   }
 }
 
-function ndjsonWriter (manyFiles: boolean): RecordWriter {
+function ndjsonWriter (manyFiles: boolean, isFull: boolean): RecordWriter {
   return {
     header: '',
     line (record, file) {
       const fields = NAMES.map(name => `"${name}":${valueJson(name, record.features)}`)
+      if (isFull) {
+        contextTexts(record.features.context).forEach((text, i) => { fields.push(`"${FULL_NAMES[i]}":${text === '' ? 'null' : text}`) })
+        const payloads = payloadsText(record.features.context)
+        fields.push(`"payloads":${payloads === '' ? 'null' : `"${payloads}"`}`)
+      }
       const start = `"frame":${record.frame},"time":${timeText(record)}`
       return `{${manyFiles ? `"file":${JSON.stringify(file)},${start}` : start},${fields.join(',')}}\n`
     }
   }
+}
+
+/** As many digits as bring the number back; empty where there is none. */
+function contextTexts (context: RecordContext | undefined): string[] {
+  return CONTEXT_COLUMNS.map((_, i) => {
+    const value = context?.values[i] ?? NaN
+    return Number.isNaN(value) ? '' : String(value)
+  })
+}
+
+function payloadsText (context: RecordContext | undefined): string {
+  return context?.payloads?.map(({ topic, parent, payload }) => `${topic}.${parent}.${hex(payload)}`).join(';') ?? ''
 }
 
 /** Epoch seconds with microseconds; what is finer is cut off. */

@@ -1,5 +1,7 @@
 // The one ordered list of the 31 features of the paper's Table I.
 
+import type { RecordContext } from './context.js'
+
 /** Layer a feature is read from. `frame` is the paper's "-". */
 export type Layer = 'frame' | 'ip' | 'tcp' | 'mqtt'
 
@@ -49,6 +51,12 @@ export interface FeatureValues {
   mqtt_topic_len: number | null
   mqtt_msg_type: number | null
   mqtt_qos_lvl: number | null
+}
+
+/** The values of one record, with what is known of it beyond Table I. */
+export interface RecordFeatures extends FeatureValues {
+  /** Context and payload columns; undefined where nobody followed the connections. */
+  context?: RecordContext
 }
 
 /** Name of a feature, as Table I spells it. */

@@ -1,8 +1,9 @@
 // Which of the 31 columns tell attacks from benign records best.
 
 import { selectKBest, type Rows } from '../../models/index.js'
-import { columnsOf, Encoding } from './encoding.js'
-import type { FeatureName, FeatureValues } from './schema.js'
+import { columnsOf, type ColumnName } from './columns.js'
+import { Encoding } from './encoding.js'
+import type { FeatureValues } from './schema.js'
 
 /** How many columns the paper keeps for its one-class SVM. */
 export const BEST_COUNT = 24
@@ -14,7 +15,7 @@ export const BEST_COUNT = 24
  * @throws DetectorError `labels` where they are not
  * @throws OperatorError `training-data` where no column changes
  */
-export function bestFeatures (records: readonly FeatureValues[], labels: ArrayLike<number>): FeatureName[] {
+export function bestFeatures (records: readonly FeatureValues[], labels: ArrayLike<number>): ColumnName[] {
   const encoding = Encoding.fit(records, { columns: columnsOf('table1', 'wire') })
   const rows: Rows = records.map((values) => encoding.encodeHeldOut(values))
   const best = selectKBest(rows, labels, Math.min(BEST_COUNT, encoding.columns.length))

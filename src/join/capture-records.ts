@@ -6,7 +6,7 @@ import { TcpStreams } from '../decode/tcp-streams.js'
 import type { TrafficRecord } from '../record.js'
 import type { CapturedFrame } from '../types.js'
 import { DecodedRecords } from './decoded-records.js'
-import type { DecodedJoinCounters, DecodedJoinOptions } from './decoded.js'
+import type { DecodedJoinOptions } from './decoded.js'
 
 /** Ports that are watched unless told otherwise: MQTT and MQTT over TLS (IANA). */
 export const DEFAULT_MQTT_PORTS: readonly number[] = Object.freeze([1883, 8883])
@@ -64,7 +64,7 @@ export class CaptureRecords {
   get frames (): number { return this.#frames }
 
   /** What was lost or given up on the way. */
-  get counters (): TcpDecoder['counters'] & TcpStreams['counters'] & DecodedJoinCounters {
+  get counters (): TcpDecoder['counters'] & TcpStreams['counters'] & DecodedRecords['counters'] {
     return { ...this.#tcp.counters, ...this.#streams.counters, ...this.#records.counters }
   }
 

@@ -1,17 +1,18 @@
 // Records from placed frames alone: what is known of a connection is what its bytes say.
 
 import { connectIdentity } from '../decode/mqtt-connect.js'
+import { ContextTracker } from '../features/context.js'
 import { extractFeatures } from '../features/extractor.js'
 import type { Peer, TrafficRecord } from '../record.js'
 import type { MqttPacket, StreamFrame, TcpStream } from '../types.js'
 import { DecodedJoin, type DecodedJoinCounters, type DecodedJoinOptions } from './decoded.js'
-import { isOwnPacket, OWN_TOPIC_PREFIX } from './own-traffic.js'
+import { isOwnPacket } from './own-traffic.js'
 
 const CONNECT = 1
 
 /** How to decode, and what to leave out of the judgement. */
 export interface DecodedRecordsOptions extends DecodedJoinOptions {
-  /** Prefix of the topics on which the detection publishes. */
+  /** Prefix of the topics on which the detection publishes; those of a broker of ours where left out. */
   ownPrefix?: string
   /** Whether a connection is the detection's own. */
   isOwn?(peer: Peer): boolean
@@ -21,36 +22,39 @@ export interface DecodedRecordsOptions extends DecodedJoinOptions {
 export class DecodedRecords {
   private readonly join: DecodedJoin
   private readonly peers = new WeakMap<TcpStream, Peer>()
-  private readonly ownPrefix: Uint8Array
+  private readonly context = new ContextTracker()
+  private readonly ownPrefixes: readonly Uint8Array[] | undefined
   private readonly isOwn: (peer: Peer) => boolean
 
-  constructor ({ ownPrefix = OWN_TOPIC_PREFIX, isOwn = () => false, ...options }: DecodedRecordsOptions = {}) {
+  constructor ({ ownPrefix, isOwn = () => false, ...options }: DecodedRecordsOptions = {}) {
     this.join = new DecodedJoin(options)
-    this.ownPrefix = Buffer.from(ownPrefix)
+    this.ownPrefixes = ownPrefix === undefined ? undefined : [Buffer.from(ownPrefix)]
     this.isOwn = isOwn
   }
 
-  get counters (): DecodedJoinCounters {
-    return this.join.counters
+  get counters (): DecodedJoinCounters & ContextTracker['counters'] {
+    return { ...this.join.counters, ...this.context.counters }
   }
 
   /** The record of the next frame; its payload may be a view of the frame's bytes. */
   record (streamFrame: StreamFrame): TrafficRecord {
-    const { join, packet, completed, initiated } = this.join.push(streamFrame)
+    const { join, packet, packets, completed, initiated } = this.join.push(streamFrame)
     const { stream, direction, frame } = streamFrame
     const peer = this.peerOf(stream)
     if (packet !== null && packet.header >> 4 === CONNECT) identify(peer, streamFrame, packet)
+    const own = (packets.length > 0 && packets.every(each => isOwnPacket(direction, each, this.ownPrefixes))) || this.isOwn(peer)
+    const features = extractFeatures(streamFrame, packet)
     return {
       frame: frame.number,
       seconds: frame.seconds,
       nanoseconds: frame.nanoseconds,
-      features: extractFeatures(streamFrame, packet),
+      features: own ? features : { ...features, context: this.context.frame(streamFrame, join, packets) },
       join,
       direction,
       peer,
       packets: completed,
       initiated,
-      own: (packet !== null && isOwnPacket(direction, packet, this.ownPrefix)) || this.isOwn(peer)
+      own
     }
   }
 

@@ -10,6 +10,8 @@ export interface CompletedPackets {
   join: JoinKind
   /** The first packet completed in the frame; null where it completes none. */
   packet: MqttPacket | null
+  /** All of them, in order. */
+  packets: readonly MqttPacket[]
   /** How many packets it completes. */
   completed: number
   /** How many of these the sender sent of its own accord. */
@@ -39,8 +41,8 @@ const WHOLE_TOPIC = 65_535
 /** Payload that one record may carry into a file; MQTT itself allows 256 MB. */
 const LARGE_PAYLOAD = 16_777_216
 
-const NOTHING: CompletedPackets = Object.freeze({ join: 'none', packet: null, completed: 0, initiated: 0 })
-const NO_PACKET: CompletedPackets = Object.freeze({ join: 'decoded', packet: null, completed: 0, initiated: 0 })
+const NOTHING: CompletedPackets = Object.freeze({ join: 'none', packet: null, packets: [], completed: 0, initiated: 0 })
+const NO_PACKET: CompletedPackets = Object.freeze({ join: 'decoded', packet: null, packets: [], completed: 0, initiated: 0 })
 
 /** A TLS record of a handshake opens with its type and version (RFC 8446, section 5.1). */
 const TLS_OPENING_LENGTH = 3
@@ -70,12 +72,10 @@ export class DecodedJoin {
   readonly #options: Required<DecodedJoinOptions>
   /** Lives as long as the streams themselves, which their owner caps. */
   readonly #conversations = new WeakMap<TcpStream, Conversation>()
-  #packet: MqttPacket | null = null
-  #completed = 0
+  #packets: MqttPacket[] = []
   #initiated = 0
   readonly #onPacket = (packet: MqttPacket): void => {
-    this.#packet ??= packet
-    this.#completed++
+    this.#packets.push(packet)
     if (isInitiative(packet)) this.#initiated++
   }
 
@@ -90,8 +90,7 @@ export class DecodedJoin {
     if (conversation.tls) return NOTHING
     if (chunks.length === 0) return NO_PACKET
     const flow = conversation[direction]
-    this.#packet = null
-    this.#completed = 0
+    this.#packets = []
     this.#initiated = 0
     for (const chunk of chunks) {
       if (opensWithTls(flow.opening, chunk)) {
@@ -101,7 +100,8 @@ export class DecodedJoin {
       }
       this.#walk(flow.walker, chunk, streamFrame, conversation.session)
     }
-    return this.#completed === 0 ? NO_PACKET : { join: 'decoded', packet: this.#packet, completed: this.#completed, initiated: this.#initiated }
+    const packets = this.#packets
+    return packets.length === 0 ? NO_PACKET : { join: 'decoded', packet: packets[0], packets, completed: packets.length, initiated: this.#initiated }
   }
 
   #conversationOf (stream: TcpStream): Conversation {

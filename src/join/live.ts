@@ -1,6 +1,7 @@
 // The exact join: frames from the tap with control packets from the broker, by tuple and byte offset.
 
 import type { Clock } from '../clock.js'
+import { ContextTracker } from '../features/context.js'
 import { extractFeatures } from '../features/extractor.js'
 import type { BrokerEntry, MarkEntry, OpenEntry, PacketEntry, UnplacedReason } from '../observe/entries.js'
 import { timeOf, type TrafficRecord } from '../record.js'
@@ -38,6 +39,7 @@ export interface JoinOutputs {
 export class LiveJoin {
   readonly counters = noJoinCounts()
 
+  private readonly context = new ContextTracker()
   private readonly connections = new Map<number, Connection>()
   private readonly bindings: StreamBindings
   /** Streams that nobody accepted in time: their frames wait no more. */
@@ -58,6 +60,11 @@ export class LiveJoin {
   /** Frames held back now. */
   get held (): number {
     return this.pending.length
+  }
+
+  /** What the context forgot for want of room. */
+  get contextCounters (): ContextTracker['counters'] {
+    return this.context.counters
   }
 
   /** Frames will come from now on, stamped by a clock that agrees with the broker's so exactly. */
@@ -90,6 +97,9 @@ export class LiveJoin {
       return
     }
     switch (entry.kind) {
+      case 'announced':
+        connection.peer.announced = entry.client
+        break
       case 'identity':
         connection.peer.clientId = entry.clientId
         connection.peer.username = entry.username
@@ -347,7 +357,7 @@ export class LiveJoin {
 
   private alone (connection: Connection, direction: Direction, timeMs: number, packet: MqttPacket): void {
     this.counters.packetsAlone++
-    this.outputs.onRecord(packetRecord(connection.peer, direction, timeMs, packet))
+    this.outputs.onRecord(packetRecord(connection, connection.peer, direction, timeMs, packet, this.context))
   }
 
   /**
@@ -356,17 +366,20 @@ export class LiveJoin {
    */
   private record (streamFrame: StreamFrame, join: JoinKind, packets: readonly MqttPacket[], first: MqttPacket | null): void {
     const { frame, stream, direction } = streamFrame
+    const own = packets.length > 0 && packets.every(packet => isOwnPacket(direction, packet))
+    const features = extractFeatures(streamFrame, first)
     this.outputs.onRecord({
       frame: frame.number,
       seconds: frame.seconds,
       nanoseconds: frame.nanoseconds,
-      features: extractFeatures(streamFrame, first),
+      // Of packets that are not all known the context learns nothing, as the record shows none.
+      features: own ? features : { ...features, context: this.context.frame(streamFrame, join, first === null ? [] : packets) },
       join,
       direction,
       peer: this.bindings.peerOf(stream),
       packets: packets.length,
       initiated: packets.filter(isInitiative).length,
-      own: packets.length > 0 && packets.every(packet => isOwnPacket(direction, packet))
+      own
     })
   }
 }

@@ -1,6 +1,7 @@
 // The record where there is no tap: a control packet as the broker saw it, the wire's columns empty.
 
 import { mqttFeatures } from '../features/extractor.js'
+import type { ContextTracker } from '../features/context.js'
 import type { FeatureValues } from '../features/schema.js'
 import type { Peer, TrafficRecord } from '../record.js'
 import type { Direction, MqttPacket } from '../types.js'
@@ -33,22 +34,29 @@ const NO_WIRE = Object.freeze({
 })
 
 /**
+ * @param connection stands for the connection, to whoever follows connections
  * @param timeMs when the broker saw the packet, epoch milliseconds
  */
-export function packetRecord (peer: Peer, direction: Direction, timeMs: number, packet: MqttPacket): TrafficRecord {
+export function packetRecord (
+  connection: object, peer: Peer, direction: Direction, timeMs: number, packet: MqttPacket, context: ContextTracker
+): TrafficRecord {
   const microseconds = Math.round(timeMs * 1_000)
   const seconds = Math.floor(microseconds / MICROSECONDS)
+  const nanoseconds = (microseconds - seconds * MICROSECONDS) * 1_000
+  const own = isOwnPacket(direction, packet)
+  const features = packetFeatures(peer, direction, packet)
   return {
     frame: null,
     seconds,
-    nanoseconds: (microseconds - seconds * MICROSECONDS) * 1_000,
-    features: packetFeatures(peer, direction, packet),
+    nanoseconds,
+    features: own ? features
+      : { ...features, context: context.push({ connection, client: peer.client, seconds, nanoseconds, direction, packets: [packet], frame: null }) },
     join: 'none',
     direction,
     peer,
     packets: 1,
     initiated: isInitiative(packet) ? 1 : 0,
-    own: isOwnPacket(direction, packet)
+    own
   }
 }
 

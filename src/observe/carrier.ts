@@ -2,6 +2,7 @@
 
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { announcementOf } from './announced.js'
 import { watchConnection, type KeptBytes } from './connection.js'
 import type { Transport, UnplacedReason } from './entries.js'
 import { Placement, type PlacedListener } from './placement.js'
@@ -13,10 +14,13 @@ export function watchCarried (
   connection: Duplex, request: IncomingMessage | undefined, transport: Transport, kept: KeptBytes, listener: PlacedListener
 ): void {
   if (transport === 'tcp' || transport === 'stream') {
+    const headerBytes = announcementOf(connection)?.headerBytes ?? 0
     watchConnection(connection, kept, {
       onPacket: (direction, packet, ordinal) => { listener.onPacket(direction, packet, ordinal, true) },
       onMark: (direction, begin, offset, ordinal) => { listener.onMark(direction, begin, offset, ordinal) }
-    })
+    }, headerBytes)
+    // Frames that carry the header alone are final.
+    if (headerBytes > 0) listener.onMark('in', headerBytes, headerBytes, 0)
     return
   }
   let stopped = false

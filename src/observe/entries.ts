@@ -17,6 +17,13 @@ export interface OpenEntry {
   broker: Endpoint
 }
 
+/** The connection comes through a trusted proxy, which said for whom. */
+export interface AnnouncedEntry {
+  kind: 'announced'
+  connection: number
+  client: Endpoint
+}
+
 /** A CONNECT was accepted for authentication. */
 export interface IdentityEntry {
   kind: 'identity'
@@ -77,13 +84,13 @@ export interface CloseEntry {
 }
 
 /** One entry of the ring. */
-export type BrokerEntry = OpenEntry | IdentityEntry | PacketEntry | MarkEntry | UnplacedEntry | CloseEntry
+export type BrokerEntry = OpenEntry | AnnouncedEntry | IdentityEntry | PacketEntry | MarkEntry | UnplacedEntry | CloseEntry
 
-const KIND = { open: 1, identity: 2, packet: 3, mark: 4, close: 5, unplaced: 6 } as const
+const KIND = { open: 1, identity: 2, packet: 3, mark: 4, close: 5, unplaced: 6, announced: 7 } as const
 const TRANSPORTS: readonly Transport[] = ['tcp', 'tls', 'websocket', 'stream']
 const TEXT_CAP_BYTES = 256
 const NO_VALUE = 0xffffffff
-const PACKET_HEADER_BYTES = 48
+const PACKET_HEADER_BYTES = 56
 /** Flags of packets and marks. */
 const OUT = 1
 const LAST = 2
@@ -125,6 +132,19 @@ export class EntryWriter {
     this.ring.commit()
   }
 
+  announced (connection: number, client: Endpoint): void {
+    const address = text(client.address)
+    const at = this.ring.reserve(12 + address.length)
+    if (at < 0) return
+    const { view, bytes } = this.ring
+    view.setUint8(at, KIND.announced)
+    view.setUint32(at + 4, connection, true)
+    view.setUint16(at + 8, client.port, true)
+    view.setUint16(at + 10, address.length, true)
+    bytes.set(address, at + 12)
+    this.ring.commit()
+  }
+
   identity (connection: number, clientId: string, username: string): void {
     const id = text(clientId)
     const user = text(username)
@@ -159,6 +179,8 @@ export class EntryWriter {
     view.setUint32(at + 36, packet.topic === null ? NO_VALUE : topicBytes, true)
     view.setUint32(at + 40, payloadBytes, true)
     view.setUint32(at + 44, ordinal, true)
+    view.setUint32(at + 48, packet.facts, true)
+    view.setUint32(at + 52, packet.clientHash, true)
     if (packet.topic !== null) bytes.set(packet.topic, at + PACKET_HEADER_BYTES)
     if (packet.payload !== null) bytes.set(packet.payload, at + PACKET_HEADER_BYTES + topicBytes)
     this.ring.commit()
@@ -221,6 +243,12 @@ function decodeEntry (bytes: Uint8Array, view: DataView, at: number): BrokerEntr
         broker: { address: string(bytes, clientEnd, clientEnd + view.getUint8(at + 3)), port: view.getUint16(at + 18, true) }
       }
     }
+    case KIND.announced:
+      return {
+        kind: 'announced',
+        connection,
+        client: { address: string(bytes, at + 12, at + 12 + view.getUint16(at + 10, true)), port: view.getUint16(at + 8, true) }
+      }
     case KIND.identity: {
       const idEnd = at + 12 + view.getUint16(at + 8, true)
       return {
@@ -273,7 +301,9 @@ function decodePacket (bytes: Uint8Array, view: DataView, at: number): MqttPacke
     topicLength: topicLength === NO_VALUE ? null : topicLength,
     topic: topicBytes === NO_VALUE ? null : bytes.slice(at + PACKET_HEADER_BYTES, topicEnd),
     payload: payloadLength === NO_VALUE ? null : bytes.slice(topicEnd, topicEnd + view.getUint32(at + 40, true)),
-    payloadLength: payloadLength === NO_VALUE ? 0 : payloadLength
+    payloadLength: payloadLength === NO_VALUE ? 0 : payloadLength,
+    facts: view.getUint32(at + 48, true),
+    clientHash: view.getUint32(at + 52, true)
   }
 }
 

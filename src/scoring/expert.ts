@@ -8,8 +8,9 @@ import {
 import { StateReader, toBase64 } from '../../models/state.js'
 import { percentile } from '../../models/statistics.js'
 import { OperatorError } from '../errors.js'
-import { columnsOf, Encoding, type EncodingJson, type Variant } from '../features/encoding.js'
-import type { FeatureName, FeatureValues } from '../features/schema.js'
+import { columnsOf, LEARNT_COLUMNS, type ColumnName, type Variant } from '../features/columns.js'
+import { columnValue, Encoding, type EncodingJson } from '../features/encoding.js'
+import type { RecordFeatures } from '../features/schema.js'
 
 /**
  * Standard deviations beyond which a column says no more: a flag seen once in training would else
@@ -47,7 +48,7 @@ export interface Training {
 
 /** One feature's share in a score. */
 export interface Contribution {
-  feature: FeatureName
+  feature: ColumnName
   /** The record's value; for a payload its mean log-likelihood per byte, never the payload. */
   value: number | string | null
   /** How far the score falls when the feature takes its training median. */
@@ -80,7 +81,7 @@ export class Expert {
    * Learns from records. Payloads are encoded as if the model had not seen them (see `payload.ts`).
    * @throws OperatorError for parameters, labels or data that do not serve
    */
-  static async fit (records: readonly FeatureValues[], options: ExpertOptions): Promise<Expert> {
+  static async fit (records: readonly RecordFeatures[], options: ExpertOptions): Promise<Expert> {
     const started = performance.now()
     const { variant, labels, signal } = options
     if (labels !== undefined && labels.length !== records.length) {
@@ -126,7 +127,7 @@ export class Expert {
   }
 
   /** Scores (higher is more abnormal) and linear probabilities in [0, 1], one for each record. */
-  score (records: readonly FeatureValues[]): { scores: Float64Array, probabilities: Float64Array } {
+  score (records: readonly RecordFeatures[]): { scores: Float64Array, probabilities: Float64Array } {
     const scores = this.detector.decisionFunction(records.map((values) => this.scaler.transform(this.encoding.encode(values))))
     return { scores, probabilities: this.detector.probabilities(scores) }
   }
@@ -135,14 +136,16 @@ export class Expert {
    * The features, three at most, that raise the record's score most, the first the most: each is
    * set to its training median alone, and counts by how far the score falls.
    */
-  contributions (values: FeatureValues): Contribution[] {
+  contributions (values: RecordFeatures): Contribution[] {
     const row = this.encoding.encode(values)
     const replaced = this.encoding.columns.map((_, j) => this.scaler.transform(row.with(j, this.medians[j])))
     const [score, ...others] = this.detector.decisionFunction([this.scaler.transform(row), ...replaced])
     return this.encoding.columns
       .map((feature, j): Contribution => {
-        const value = values[feature]
-        return { feature, value: value instanceof Uint8Array ? row[j] : value, contribution: score - others[j] }
+        const value = columnValue(feature, values)
+        // A payload's likelihood, never the payload.
+        const isLearnt = value instanceof Uint8Array || LEARNT_COLUMNS.some((name) => name === feature)
+        return { feature, value: isLearnt ? row[j] : value, contribution: score - others[j] }
       })
       .filter(({ contribution }) => contribution > 0)
       .sort((a, b) => b.contribution - a.contribution)

@@ -5,7 +5,7 @@ import type { Contribution } from '../alert/alert.js'
 import { baselinesFromJson, type Baselines } from '../alert/baselines.js'
 import { OperatorError } from '../errors.js'
 import type { DetectorKind, FitOptions, FitProgress } from '../../models/index.js'
-import type { Variant } from '../features/encoding.js'
+import type { Variant } from '../features/columns.js'
 import { Expert } from './expert.js'
 import { loadModel, saveModel, type Json, type Model } from './model-file.js'
 

@@ -29,9 +29,11 @@ async function parse (...chunks: Uint8Array[]): Promise<TrafficRecord[]> {
   return all
 }
 
-/** A record that outlives what was read, without what a CSV cannot say. */
+/** A record that outlives what was read, without what a CSV of Table I cannot say. */
 function copyOf (record: TrafficRecord): TrafficRecord {
-  const { features, peer } = record
+  const { peer } = record
+  const features = { ...record.features }
+  delete features.context
   return { ...record, packets: Math.min(1, record.packets), join: features.mqtt_msg_type === null ? 'none' : 'decoded', peer, features: { ...features, mqtt_msg: features.mqtt_msg === null ? null : new Uint8Array(features.mqtt_msg) } }
 }
 
@@ -53,6 +55,23 @@ t.test('a CSV gives the records of its capture', async t => {
   t.same(rounded(await parse(Buffer.from((await csvOf(t, true)).csv))), rounded(records), 'with a column for the file, whatever its name')
   const [{ peer }] = records
   t.ok(records.filter(record => record.peer === peer).length > 1, 'a connection has one peer')
+})
+
+t.test('a full CSV and NDJSON give the records of their capture, contexts and payloads included', async t => {
+  const file = join(t.testdir({ 'a.pcap': capture }), 'a.pcap')
+  const data = async (path: string): Promise<unknown[]> => (await readTrainingData([path], input, undefined, 1)).records.map(
+    ({ frame, features, packets, initiated, direction }) => ({ frame, packets, initiated, direction, context: features.context, message: features.mqtt_msg }))
+  const expected = await data(file)
+  const { records } = await readTrainingData([file], input, undefined, 1)
+  t.ok(records.some(({ features }) => (features.context?.payloads?.length ?? 0) > 0), 'payloads among them')
+  for (const format of ['csv', 'ndjson'] as const) {
+    const writer = recordWriter(format, false, 'full')
+    const path = join(t.testdir({ [`a.${format}`]: writer.header + records.map(record => writer.line(record, '')).join('') }), `a.${format}`)
+    t.same(await data(path), expected, format)
+  }
+  const writer = recordWriter('ndjson', false, 'full')
+  const [packet] = await read(join(t.testdir({ 'b.ndjson': writer.line({ ...records[0], frame: null }, '') }), 'b.ndjson'))
+  t.equal(packet.frame, null, 'a packet without a tap')
 })
 
 t.test('a CSV comes in portions of any size', async t => {
@@ -99,7 +118,7 @@ t.test('a mistake is named by file, line and column', async t => {
     [`${header}\n${first},\n`, /2: there are 34 fields where there must be 33/],
     [`${header}\n${first}\n\n`, /3: there are 1 fields/],
     [header.replace('ttl', 'TTL') + '\n', /1: column 10 is "TTL" where it must be ttl/],
-    [`${header},more\n`, /1: there are more columns/],
+    [`${header},more\n`, /1: column 34 is "more" where it must be frame_up/],
     ['frame,\n', /1: column 2 is empty/]
   ]
   for (const [text, message] of mistakes) {

@@ -1,7 +1,8 @@
 // The encoding: which columns, on which scale, and what is refused.
 
 import t from 'tap'
-import { columnsOf, Encoding, MISSING } from '../../src/features/encoding.js'
+import { columnsOf } from '../../src/features/columns.js'
+import { Encoding, MISSING } from '../../src/features/encoding.js'
 import { FEATURES, type FeatureName, type FeatureValues } from '../../src/features/schema.js'
 import { telemetry, values } from './feature-values.js'
 
@@ -66,7 +67,7 @@ t.test('the payload is its likelihood; without one, the training mean', async (t
   const records = telemetry(100, 1)
   const encoding = Encoding.fit(records, { columns: ['mqtt_msg'] })
   const [none] = encoding.encode(values())
-  t.equal(none, encoding.payload?.neutral)
+  t.equal(none, encoding.payload?.model.neutral)
   t.equal(encoding.encode(values({ mqtt_msg: new Uint8Array() }))[0], none)
   const [usual] = encoding.encode(records[0])
   const [strange] = encoding.encode(values({ mqtt_msg: Buffer.from('\u0000\u0001\u0002\u0003strange\u0004') }))

@@ -1,10 +1,10 @@
-// A live run's records equal those extracted from a capture of the same run, in all 31 columns.
+// A live run's records equal those extracted from a capture of the same run, in all columns, those of context among them.
 
 import { chmodSync, createReadStream, readFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import t from 'tap'
 import { FEATURES } from '../../src/features/schema.js'
-import { recordWriter } from '../../src/features/record-writer.js'
+import { FULL_NAMES, recordWriter } from '../../src/features/record-writer.js'
 import { CaptureRecords } from '../../src/join/capture-records.js'
 import { connectClient, endClient } from '../support/clients.js'
 import { findProgram, programMissing } from '../support/programs.js'
@@ -33,6 +33,7 @@ t.test('live records equal extracted records', { skip: programMissing('tcpdump')
   const broker = await startWatchedBroker({
     tap: { target: 'local:lo', snapLength: 0 },
     payloadCapBytes: PAYLOAD_CAP_BYTES,
+    detector: { features: 'behaviour' },
     report: { records: recordsFile }
   })
   t.teardown(async () => { await broker.close() })
@@ -46,7 +47,7 @@ t.test('live records equal extracted records', { skip: programMissing('tcpdump')
   const live = rowsOf(readFileSync(recordsFile, 'utf8'))
   const extracted = await extract(join(directory, 'kept.pcap'), broker.port)
   t.equal(live.length, extracted.length, 'as many records')
-  const columns = ['frame', 'time', ...FEATURES.map(({ name }) => name)]
+  const columns = ['frame', 'time', ...FEATURES.map(({ name }) => name), ...FULL_NAMES]
   const differences = extracted.flatMap((row, i) => columns
     .filter(column => row[column] !== live[i]?.[column])
     .map(column => `frame ${String(row.frame)} ${column}: ${String(row[column])} extracted, ${String(live[i]?.[column])} live`))
@@ -89,7 +90,7 @@ async function trafficOfAllKinds (port: number): Promise<void> {
 }
 
 async function extract (path: string, port: number): Promise<Row[]> {
-  const writer = recordWriter('ndjson', false)
+  const writer = recordWriter('ndjson', false, 'full')
   let text = ''
   const records = new CaptureRecords(record => { text += writer.line(record, '') }, { ports: [port], payloadCapBytes: PAYLOAD_CAP_BYTES })
   for await (const chunk of createReadStream(path)) records.push(chunk as Buffer)

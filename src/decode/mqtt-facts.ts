@@ -1,0 +1,92 @@
+// What the features need to know of the bodies of control packets, packed into one number.
+
+import type { MqttPacket } from '../types.js'
+
+const CONNECT = 1
+const CONNACK = 2
+const PUBLISH = 3
+const SUBSCRIBE = 8
+const HASH = 0x23
+const PLUS = 0x2b
+/** A field counts up to here. */
+const BYTE = 0xff
+
+/** The body ends within one of its fields, or a CONNECT names no protocol of MQTT. */
+const MALFORMED = 1
+const WILL = 2
+const KEEP_ALIVE_SHIFT = 8
+const CODE_SHIFT = 8
+const FILTERS_SHIFT = 8
+const WILDCARDS_SHIFT = 16
+const WIDEST_SHIFT = 24
+
+/** What a CONNECT says of its session. */
+export interface ConnectFacts {
+  /** Seconds; 0 is none [MQTT-3.1.2.10]. */
+  keepAlive: number
+  will: boolean
+}
+
+/** What the filters of a SUBSCRIBE reach; each a count of up to 255. */
+export interface SubscribeFacts {
+  filters: number
+  /** With `#` or `+` anywhere. */
+  wildcards: number
+  /** That begin with a wildcard, or with `$`: everything, or what the broker says of itself. */
+  widest: number
+}
+
+/** Packs; `malformed` may be added to any. */
+export function connectFacts ({ keepAlive, will }: ConnectFacts): number {
+  return (keepAlive << KEEP_ALIVE_SHIFT) | (will ? WILL : 0)
+}
+
+/** @param code return code of MQTT 3 or reason code of MQTT 5, a byte */
+export function connackFacts (code: number): number {
+  return code << CODE_SHIFT
+}
+
+export function subscribeFacts ({ filters, wildcards, widest }: SubscribeFacts): number {
+  return ((Math.min(filters, BYTE) << FILTERS_SHIFT) | (Math.min(wildcards, BYTE) << WILDCARDS_SHIFT) | (Math.min(widest, BYTE) << WIDEST_SHIFT)) >>> 0
+}
+
+export function malformedFacts (facts: number): number {
+  return (facts | MALFORMED) >>> 0
+}
+
+/**
+ * Whether the body of a packet ended within one of its fields, its first byte may not be [MQTT-2.2.2-2],
+ * or a PUBLISH names a topic with a wildcard or a null character [MQTT-3.3.2-2, MQTT-1.5.4-2].
+ */
+export function isMalformed ({ header, facts, topic }: Pick<MqttPacket, 'header' | 'facts' | 'topic'>): boolean {
+  if ((facts & MALFORMED) !== 0 || !isHeaderPossible(header)) return true
+  return header >> 4 === PUBLISH && topic !== null && topic.some((byte) => byte === HASH || byte === PLUS || byte === 0)
+}
+
+/** Reads a CONNECT; null for other packets. */
+export function readConnect ({ header, facts }: Pick<MqttPacket, 'header' | 'facts'>): ConnectFacts | null {
+  return header >> 4 === CONNECT ? { keepAlive: (facts >>> KEEP_ALIVE_SHIFT) & 0xffff, will: (facts & WILL) !== 0 } : null
+}
+
+/** Whether a CONNACK refuses. */
+export function isRefusal ({ header, facts }: Pick<MqttPacket, 'header' | 'facts'>): boolean {
+  return header >> 4 === CONNACK && ((facts >>> CODE_SHIFT) & BYTE) !== 0
+}
+
+/** Reads a SUBSCRIBE; null for other packets. */
+export function readSubscribe ({ header, facts }: Pick<MqttPacket, 'header' | 'facts'>): SubscribeFacts | null {
+  if (header >> 4 !== SUBSCRIBE) return null
+  return { filters: (facts >>> FILTERS_SHIFT) & BYTE, wildcards: (facts >>> WILDCARDS_SHIFT) & BYTE, widest: (facts >>> WIDEST_SHIFT) & BYTE }
+}
+
+/** Flags that each type must have, MQTT 3.1.1 table 2.2; PUBLISH apart. */
+const FLAGS: readonly number[] = [-1, 0, 0, -1, 0, 0, 2, 0, 2, 0, 2, 0, 0, 0, 0, 0]
+const QOS_3 = 6
+const DUP_FLAG = 8
+
+/** Whether type and flags of a fixed header may be; MQTT 3.1 sets DUP on more types than PUBLISH. */
+function isHeaderPossible (header: number): boolean {
+  const type = header >> 4
+  if (type === PUBLISH) return (header & QOS_3) !== QOS_3
+  return FLAGS[type] === (header & 0x0f & ~DUP_FLAG)
+}

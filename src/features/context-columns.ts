@@ -1,0 +1,159 @@
+// The one ordered list of the context and payload columns: name, meaning and how each is read.
+
+import { isRefusal, readSubscribe } from '../decode/mqtt-facts.js'
+import type { MqttPacket } from '../types.js'
+import type { AddressState, ConnectionState } from './context-state.js'
+import { WINDOWS, type Window } from './damped.js'
+import type { PayloadFigures } from './payload-sample.js'
+import { Count, isStrange, type Sight } from './tally.js'
+
+/** What a column is about. */
+export type ContextScope = 'frame' | 'payload' | 'connection' | 'address' | 'client'
+
+/** What columns are read from: the record itself, and all that is remembered, the record included. */
+export interface View extends Sight {
+  connection: ConnectionState
+  address: AddressState
+  payload: PayloadFigures | null
+}
+
+/** One context column. */
+export interface ContextColumn {
+  readonly name: string
+  readonly scope: ContextScope
+  /** Seconds after which an event counts 1/e; null where nothing fades. */
+  readonly window: number | null
+  /** Needs a tap. */
+  readonly wire: boolean
+  /** How it becomes a number: `log` is ln(1 + value). */
+  readonly coding: 'value' | 'log'
+  /** What it says, with its unit. */
+  readonly about: string
+  /** Its value; NaN where the record has none. */
+  readonly read: (view: View) => number
+}
+
+type Traits = Partial<Pick<ContextColumn, 'wire' | 'coding'>>
+
+const TAPPED: Traits = { wire: true }
+
+function column (scope: ContextScope, name: string, about: string, read: (view: View) => number, traits: Traits = {}, window: number | null = null): ContextColumn {
+  return Object.freeze({ name, scope, window, wire: false, coding: 'log', about, read, ...traits })
+}
+
+/** A damped count of the connection or the address. */
+function count (scope: 'connection' | 'address', what: string, number: number, window: Window, about: string, traits: Traits = {}): ContextColumn {
+  const seconds = WINDOWS[window]
+  return column(scope, `${scope === 'connection' ? 'conn' : 'addr'}_${what}_${seconds}s`, about,
+    (view) => Math.max(0, view[scope].counts.get(number, window)), traits, seconds)
+}
+
+/** One count over another, over a window; 0 where the other is 0. */
+function ratio (scope: 'connection' | 'address', what: string, top: number, bottoms: readonly number[], window: Window, about: string, traits: Traits = {}): ContextColumn {
+  const seconds = WINDOWS[window]
+  return column(scope, `${scope === 'connection' ? 'conn' : 'addr'}_${what}_${seconds}s`, about, (view) => {
+    const { counts } = view[scope]
+    let bottom = 0
+    for (const number of bottoms) bottom += counts.get(number, window)
+    return bottom < 1e-9 ? 0 : Math.max(0, counts.get(top, window) / bottom)
+  }, traits, seconds)
+}
+
+/** How many packets of the frame are of some types. */
+function types (what: string, about: string, ...wanted: number[]): ContextColumn {
+  const mask = wanted.reduce((bits, type) => bits | (1 << type), 0)
+  return column('frame', `frame_${what}`, about, ({ packets }) => countOf(packets, ({ header }) => (mask & (1 << (header >> 4))) !== 0))
+}
+
+function countOf (packets: readonly MqttPacket[], is: (packet: MqttPacket) => boolean): number {
+  let found = 0
+  for (const packet of packets) if (is(packet)) found++
+  return found
+}
+
+function payload (what: keyof PayloadFigures, about: string, traits: Traits = { coding: 'value' }): ContextColumn {
+  return column('payload', `payload_${what}`, about, ({ payload }) => payload === null ? NaN : payload[what], traits)
+}
+
+const [S1, S10, S60] = [0, 1, 2] as const
+
+/** The columns, in the order of every file this program writes. */
+export const CONTEXT_COLUMNS: readonly ContextColumn[] = Object.freeze([
+  column('frame', 'frame_up', '1 from client to broker, 0 back', ({ direction }) => Number(direction === 'in'), { coding: 'value' }),
+  column('frame', 'frame_packets', 'MQTT packets completed in the frame', ({ packets }) => packets.length, TAPPED),
+  column('frame', 'frame_incomplete', '1 where the frame carries bytes and completes no packet', ({ frame, packets }) => Number(frame !== null && frame.length > 0 && packets.length === 0), { wire: true, coding: 'value' }),
+  types('connect', 'CONNECT packets of the frame', 1),
+  types('connack', 'CONNACK packets of the frame', 2),
+  types('publish', 'PUBLISH packets of the frame', 3),
+  types('acks', 'PUBACK, PUBREC, PUBREL and PUBCOMP packets of the frame', 4, 5, 6, 7),
+  types('subscribe', 'SUBSCRIBE and UNSUBSCRIBE packets of the frame', 8, 10),
+  types('suback', 'SUBACK and UNSUBACK packets of the frame', 9, 11),
+  types('ping', 'PINGREQ and PINGRESP packets of the frame', 12, 13),
+  types('disconnect', 'DISCONNECT and AUTH packets of the frame', 14, 15),
+  column('frame', 'frame_refused', 'CONNACK packets of the frame that refuse', ({ packets }) => countOf(packets, isRefusal)),
+  column('frame', 'frame_malformed', 'packets of the frame from the client that are not as they must be', ({ direction, packets }) => direction === 'in' ? countOf(packets, isStrange) : 0),
+  column('frame', 'frame_retained', 'PUBLISH packets of the frame with the retain flag', ({ packets }) => countOf(packets, ({ header }) => header >> 4 === 3 && (header & 1) === 1)),
+  column('frame', 'frame_wide_filters', 'filters of the frame with wildcards or $, those that begin so counted twice',
+    ({ packets }) => packets.reduce((sum, packet) => {
+      const facts = readSubscribe(packet)
+      return facts === null ? sum : sum + facts.wildcards + facts.widest
+    }, 0)),
+
+  payload('longest', 'length of the longest payload of the frame, bytes', { coding: 'log' }),
+  payload('entropy', 'highest entropy of a payload of the frame, bits per byte'),
+  payload('digits', 'share of digits in all payload bytes of the frame'),
+  payload('letters', 'share of ASCII letters'),
+  payload('punctuation', 'share of other printable characters'),
+  payload('binary', 'share of all other bytes'),
+
+  count('connection', 'frames_up', Count.FramesUp, S1, 'frames from the client', TAPPED),
+  count('connection', 'frames_up', Count.FramesUp, S10, 'frames from the client', TAPPED),
+  count('connection', 'bytes_up', Count.BytesUp, S10, 'bytes from the client', {}),
+  count('connection', 'bytes_down', Count.BytesDown, S10, 'bytes to the client', {}),
+  count('connection', 'packets_up', Count.PacketsUp, S10, 'MQTT packets from the client'),
+  count('connection', 'packets_up', Count.PacketsUp, S60, 'MQTT packets from the client'),
+  count('connection', 'packets_down', Count.PacketsDown, S10, 'MQTT packets to the client'),
+  count('connection', 'publishes_up', Count.PublishesUp, S10, 'PUBLISH packets from the client'),
+  ratio('connection', 'up_share', Count.BytesUp, [Count.BytesUp, Count.BytesDown], S60, 'share of the bytes that the client sent', { coding: 'value' }),
+  ratio('connection', 'length_up', Count.BytesUp, [Count.FramesUp], S60, 'mean bytes of a frame from the client', TAPPED),
+  ratio('connection', 'packets_per_frame', Count.PacketsUp, [Count.FramesUp], S60, 'MQTT packets of a frame from the client', TAPPED),
+  ratio('connection', 'fragments_share', Count.Fragments, [Count.FramesUp, Count.FramesDown], S60, 'share of frames with bytes that complete no packet', { wire: true, coding: 'value' }),
+  ratio('connection', 'payload_mean', Count.PayloadBytes, [Count.PublishesUp], S60, 'mean payload of a PUBLISH from the client, bytes'),
+  ratio('connection', 'retained_share', Count.Retained, [Count.PublishesUp], S60, 'share of its PUBLISH packets with the retain flag', { coding: 'value' }),
+  count('connection', 'subscribes', Count.Subscribes, S60, 'SUBSCRIBE packets'),
+  column('connection', 'conn_topics', 'different topics that the client published to in the last one to two minutes, up to 1,420', ({ connection, time }) => connection.topics.count(time)),
+  column('connection', 'conn_wide_filters', 'filters with wildcards or $ so far, those that begin so counted twice', ({ connection }) => connection.wideFilters),
+  column('connection', 'conn_filters', 'filters so far', ({ connection }) => connection.filters),
+  column('connection', 'conn_malformed', 'packets so far that are not as or when they must be', ({ connection }) => connection.malformed),
+  column('connection', 'conn_keep_alive', 'keep alive of the CONNECT, seconds; missing before it', ({ connection }) => connection.keepAlive ?? NaN),
+  column('connection', 'conn_will', '1 where the CONNECT carries a will', ({ connection }) => Number(connection.will), { coding: 'value' }),
+  column('connection', 'conn_idle', 'time since the client\'s last complete packet, as a share of its keep alive (of 60 s where it has none)', ({ connection, time }) => connection.idle(time)),
+  column('connection', 'conn_no_connect', 'seconds since the connection was first seen, while there is no CONNECT', ({ connection, time }) => connection.waitedForConnect(time)),
+  column('connection', 'conn_waiting_bytes', 'bytes from the client after its last complete packet', ({ connection }) => connection.waitingBytes, TAPPED),
+  column('connection', 'conn_releases_due', 'PUBLISH packets of QoS 2 from the client without PUBREL', ({ connection }) => connection.releasesDue),
+  column('connection', 'conn_acks_due', 'PUBLISH packets of QoS 1 and 2 to the client that it did not acknowledge', ({ connection }) => connection.acksDue),
+
+  count('address', 'frames_up', Count.FramesUp, S1, 'frames from the address', TAPPED),
+  count('address', 'frames_up', Count.FramesUp, S10, 'frames from the address', TAPPED),
+  count('address', 'bytes_up', Count.BytesUp, S10, 'bytes from the address'),
+  count('address', 'bytes_down', Count.BytesDown, S10, 'bytes to the address'),
+  count('address', 'packets_up', Count.PacketsUp, S60, 'MQTT packets from the address'),
+  count('address', 'publishes_up', Count.PublishesUp, S60, 'PUBLISH packets from the address'),
+  ratio('address', 'up_share', Count.BytesUp, [Count.BytesUp, Count.BytesDown], S60, 'share of the bytes that the address sent', { coding: 'value' }),
+  ratio('address', 'length_up', Count.BytesUp, [Count.FramesUp], S60, 'mean bytes of a frame from the address', TAPPED),
+  count('address', 'opened', Count.Opened, S10, 'connections opened (SYN)', TAPPED),
+  count('address', 'opened', Count.Opened, S60, 'connections opened (SYN)', TAPPED),
+  column('address', 'addr_open', 'connections open now', ({ address }) => Math.max(0, address.open), TAPPED),
+  count('address', 'half_open', Count.HalfOpen, S60, 'handshakes that the client did not complete', TAPPED),
+  count('address', 'connects', Count.Connects, S60, 'CONNECT packets'),
+  count('address', 'refusals', Count.Refusals, S60, 'CONNACK packets that refuse'),
+  count('address', 'closed_by_broker', Count.ClosedByBroker, S60, 'connections that the broker ended first', TAPPED),
+  count('address', 'resets', Count.Resets, S60, 'RST segments, both ways', TAPPED),
+  count('address', 'malformed', Count.Malformed, S60, 'packets that are not as they must be'),
+  count('address', 'subscribes', Count.Subscribes, S60, 'SUBSCRIBE packets'),
+  count('address', 'wide_filters', Count.WideFilters, S60, 'filters with wildcards or $'),
+  column('address', 'addr_topics', 'different topics published to in the last one to two minutes, up to 1,420', ({ address, time }) => address.topics.count(time)),
+
+  column('client', 'client_connects_60s', 'CONNECT packets with this client id', ({ connection }) => connection.client?.counts.get(0, S60) ?? NaN, {}, 60),
+  column('client', 'client_moves_60s', 'of these, from another address than the one before', ({ connection }) => connection.client?.counts.get(1, S60) ?? NaN, {}, 60)
+])

@@ -1,0 +1,164 @@
+// What is remembered of connections, addresses and client ids, from which the context columns are read.
+
+import { readConnect, readSubscribe } from '../decode/mqtt-facts.js'
+import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from '../decode/tcp.js'
+import type { Direction, MqttPacket } from '../types.js'
+import { DampedCounts, DistinctSketch } from './damped.js'
+import { Count, COUNTS, isStrange, type FrameSight, type Sight, type Tally } from './tally.js'
+
+const PUBLISH = 3
+const PUBACK = 4
+const PUBREC = 5
+const PUBREL = 6
+const DISCONNECT = 14
+const QOS_2 = 2
+/** A connection without a keep alive is held to this one, seconds. */
+const USUAL_KEEP_ALIVE = 60
+
+/** What connections and addresses have in common. */
+export class TrafficState {
+  recent = true
+  readonly counts = new DampedCounts(COUNTS)
+  readonly topics = new DistinctSketch()
+
+  /** Takes a tallied record in. */
+  count ({ amounts, topics }: Tally, time: number): void {
+    this.counts.fade(time)
+    for (let i = 0; i < COUNTS; i++) if (amounts[i] !== 0) this.counts.add(i, amounts[i])
+    for (const hash of topics) this.topics.add(hash, time)
+  }
+}
+
+/** A source address. */
+export class AddressState extends TrafficState {
+  /** Connections that were seen to open and not to end. */
+  open = 0
+}
+
+/** A client id, whoever uses it. */
+export class ClientState {
+  recent = true
+  /** CONNECTs, and those among them that came from another address than the one before. */
+  readonly counts = new DampedCounts(2)
+  #address = ''
+
+  connect (address: string, time: number): void {
+    this.counts.fade(time)
+    this.counts.add(0, 1)
+    if (this.#address !== '' && this.#address !== address) this.counts.add(1, 1)
+    this.#address = address
+  }
+}
+
+/** A connection. */
+export class ConnectionState extends TrafficState {
+  /** Its client id's, once a CONNECT told it. */
+  client: ClientState | null = null
+  /** Seconds; null before a CONNECT. */
+  keepAlive: number | null = null
+  will = false
+  /** Filters that reach widely, in all. */
+  wideFilters = 0
+  filters = 0
+  /** Packets that are not as they must be, in all. */
+  malformed = 0
+  /** PUBLISH packets with QoS 2 from the client that no PUBREL followed. */
+  releasesDue = 0
+  /** PUBLISH packets with QoS 1 and 2 to the client that it did not acknowledge. */
+  acksDue = 0
+  /** Bytes that came after the last complete packet, up. */
+  waitingBytes = 0
+  /** Since when nothing complete came from the client; epoch seconds. */
+  lastPacket: number
+  readonly #opened: number
+  #end = 0
+  #isOpen = false
+  #isEstablished = false
+  #isClosing = false
+
+  constructor (readonly address: AddressState, readonly source: string, time: number) {
+    super()
+    this.#opened = time
+    this.lastPacket = time
+  }
+
+  /** Seconds without a CONNECT since the connection was first seen; 0 once it came. */
+  waitedForConnect (time: number): number {
+    return this.keepAlive === null ? Math.max(0, time - this.#opened) : 0
+  }
+
+  /** Seconds since the client's last complete packet, as a share of its keep alive, or of a minute where it has none. */
+  idle (time: number): number {
+    const seconds = Math.max(0, time - this.lastPacket)
+    return seconds / (this.keepAlive === null || this.keepAlive === 0 ? USUAL_KEEP_ALIVE : this.keepAlive)
+  }
+
+  see (sight: Sight, clientOf: (hash: number) => ClientState): void {
+    const { time, direction, packets, frame } = sight
+    if (frame !== null) this.#seeFrame(frame, direction)
+    for (const packet of packets) {
+      if (direction === 'in') this.#seeUp(packet, time, clientOf)
+      else if (packet.header >> 4 === PUBLISH && qosOf(packet) > 0) this.acksDue++
+    }
+    if (direction === 'in' && packets.length > 0) {
+      this.lastPacket = time
+      this.#end = packets[packets.length - 1].end
+    }
+    if (direction === 'in' && frame !== null && frame.to !== null) this.waitingBytes = Math.max(0, frame.to - this.#end)
+    this.client?.counts.fade(time)
+  }
+
+  /** Forgotten: it no longer counts as open. */
+  forget (): void {
+    if (this.#isOpen) this.address.open--
+    this.#isOpen = false
+  }
+
+  #seeFrame ({ flags }: FrameSight, direction: Direction): void {
+    const up = direction === 'in'
+    const { counts } = this.address
+    if (up && (flags & (TCP_SYN | TCP_ACK)) === TCP_SYN && !this.#isOpen && !this.#isClosing) {
+      this.#isOpen = true
+      this.address.open++
+      counts.add(Count.Opened, 1)
+      counts.add(Count.HalfOpen, 1)
+    } else if (up && (flags & TCP_ACK) !== 0 && this.#isOpen && !this.#isEstablished) {
+      this.#isEstablished = true
+      counts.add(Count.HalfOpen, -1)
+    }
+    if ((flags & (TCP_FIN | TCP_RST)) === 0 || this.#isClosing) return
+    this.#isClosing = true
+    if (!up) counts.add(Count.ClosedByBroker, 1)
+    this.forget()
+  }
+
+  #seeUp (packet: MqttPacket, time: number, clientOf: (hash: number) => ClientState): void {
+    const type = packet.header >> 4
+    if (isStrange(packet)) this.malformed++
+    if (type === PUBLISH && qosOf(packet) === QOS_2) this.releasesDue++
+    else if (type === PUBREL) this.releasesDue = Math.max(0, this.releasesDue - 1)
+    else if (type === PUBACK || type === PUBREC) this.acksDue = Math.max(0, this.acksDue - 1)
+    const connect = readConnect(packet)
+    if (connect !== null) {
+      // A second CONNECT is a protocol violation [MQTT-3.1.0-2].
+      if (this.keepAlive !== null) this.malformed++
+      this.keepAlive = connect.keepAlive
+      this.will = connect.will
+      if (packet.clientHash !== 0) {
+        this.client = clientOf(packet.clientHash)
+        this.client.connect(this.source, time)
+      }
+    } else if (this.keepAlive === null && this.#isOpen && type !== DISCONNECT) {
+      // Nor may anything come before the first [MQTT-3.1.0-1].
+      this.malformed++
+    }
+    const subscribe = readSubscribe(packet)
+    if (subscribe === null) return
+    this.filters += subscribe.filters
+    this.wideFilters += subscribe.wildcards + subscribe.widest
+  }
+}
+
+function qosOf ({ header }: MqttPacket): number {
+  return (header >> 1) & 3
+}

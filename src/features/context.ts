@@ -1,0 +1,95 @@
+// The context of a record: what its connection, its address and its client id did lately.
+
+import { timeOf } from '../record.js'
+import type { Direction, Endpoint, JoinKind, MqttPacket, StreamFrame } from '../types.js'
+import { BoundedStates } from './bounded-states.js'
+import { CONTEXT_COLUMNS, type View } from './context-columns.js'
+import { AddressState, ClientState, ConnectionState } from './context-state.js'
+import { payloadFigures, payloadSamples, publishesOf, type PayloadSample } from './payload-sample.js'
+import { Tally, type FrameSight } from './tally.js'
+
+/** How much is remembered; each overflow is counted. */
+export interface ContextLimits {
+  connections: number
+  addresses: number
+  clients: number
+}
+
+/** About 40 MB where an attacker fills all of them. */
+export const CONTEXT_LIMITS: ContextLimits = Object.freeze({ connections: 8_192, addresses: 4_096, clients: 16_384 })
+
+/** What is known of a record beyond its 31 features. */
+export interface RecordContext {
+  /** One value for each of {@link CONTEXT_COLUMNS}; NaN is missing. */
+  values: Float64Array
+  /** Application payloads; views of the packets' bytes. */
+  payloads: readonly PayloadSample[] | null
+}
+
+/** A record before it is one. */
+export interface ContextInput {
+  /** Stands for the connection; the same object for all its records. */
+  connection: object
+  client: Endpoint
+  seconds: number
+  nanoseconds: number
+  direction: Direction
+  /** All packets that the record completes. */
+  packets: readonly MqttPacket[]
+  /** null where there is no tap. */
+  frame: FrameSight | null
+}
+
+/** Follows connections, addresses and client ids through the records of one source, in their order, by packet time only. */
+export class ContextTracker {
+  readonly #connections: BoundedStates<object, ConnectionState>
+  readonly #addresses: BoundedStates<string, AddressState>
+  readonly #clients: BoundedStates<number, ClientState>
+  readonly #tally = new Tally()
+  #input: { address: string, time: number } = { address: '', time: 0 }
+
+  constructor (limits: ContextLimits = CONTEXT_LIMITS) {
+    this.#addresses = new BoundedStates(limits.addresses, () => new AddressState())
+    this.#clients = new BoundedStates(limits.clients, () => new ClientState())
+    this.#connections = new BoundedStates(limits.connections,
+      () => new ConnectionState(this.#addresses.of(this.#input.address), this.#input.address, this.#input.time),
+      (state) => { state.forget() })
+  }
+
+  /** What was forgotten for want of room. */
+  get counters (): { connectionsForgotten: number, addressesForgotten: number, clientsForgotten: number } {
+    return {
+      connectionsForgotten: this.#connections.evicted, addressesForgotten: this.#addresses.evicted, clientsForgotten: this.#clients.evicted
+    }
+  }
+
+  /** Takes the next frame in, with all packets that it completes. */
+  frame ({ frame: { tcp, payloadLength, seconds, nanoseconds }, stream, direction, to }: StreamFrame, join: JoinKind, packets: readonly MqttPacket[]): RecordContext {
+    return this.push({
+      connection: stream, client: stream.client, seconds, nanoseconds, direction, packets,
+      frame: { length: payloadLength, flags: tcp.flags, to: join === 'none' ? null : to }
+    })
+  }
+
+  /** Takes the next record in, and gives its context. */
+  push (input: ContextInput): RecordContext {
+    const { client, direction, packets, frame } = input
+    const time = timeOf(input)
+    this.#input = { address: client.address, time }
+    const sight = { time, direction, packets, frame }
+    const connection = this.#connections.of(input.connection)
+    // The same object as long as it is kept: a connection outlives its address's state only when that was forgotten.
+    const { address } = connection
+    this.#addresses.of(client.address)
+    this.#tally.take(sight)
+    address.count(this.#tally, time)
+    connection.count(this.#tally, time)
+    connection.see(sight, (hash) => this.#clients.of(hash))
+    const publishes = publishesOf(packets)
+    const view: View = { ...sight, connection, address, payload: payloadFigures(publishes) }
+    return {
+      values: Float64Array.from(CONTEXT_COLUMNS, ({ read }) => read(view)),
+      payloads: payloadSamples(publishes)
+    }
+  }
+}

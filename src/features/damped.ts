@@ -1,0 +1,93 @@
+// Counts that fade with packet time, so that what they hold is what happened lately.
+
+/** Windows of the fading, seconds: after one of them a count is down to 1/e. */
+export const WINDOWS = [1, 10, 60] as const
+
+/** Number of a window in {@link WINDOWS}. */
+export type Window = 0 | 1 | 2
+
+/**
+ * A fixed set of counts, each over all windows (after AfterImage of Kitsune, Mirsky et al. 2018).
+ * An event of age t counts exp(-t / window).
+ */
+export class DampedCounts {
+  readonly #values: Float64Array
+  #time = -Infinity
+
+  /** @param size how many counts */
+  constructor (size: number) {
+    this.#values = new Float64Array(size * WINDOWS.length)
+  }
+
+  /** Lets the counts fade until `time`, epoch seconds. A clock that steps back lets nothing fade. */
+  fade (time: number): void {
+    const elapsed = time - this.#time
+    if (elapsed === 0) return
+    this.#time = time
+    if (!(elapsed > 0)) return
+    const values = this.#values
+    for (let w = 0; w < WINDOWS.length; w++) {
+      const factor = Math.exp(-elapsed / WINDOWS[w])
+      for (let i = w; i < values.length; i += WINDOWS.length) values[i] *= factor
+    }
+  }
+
+  /** Adds to a count, in all windows. */
+  add (count: number, amount: number): void {
+    const values = this.#values
+    for (let i = count * WINDOWS.length, w = 0; w < WINDOWS.length; w++) values[i + w] += amount
+  }
+
+  get (count: number, window: Window): number {
+    return this.#values[count * WINDOWS.length + window]
+  }
+}
+
+const SKETCH_WORDS = 8
+const SKETCH_BITS = SKETCH_WORDS * 32
+/** How long a generation of the sketch lasts, seconds. */
+const GENERATION_SECONDS = 60
+
+/**
+ * About how many different things came in the last one to two minutes: two bitmaps in turn, read by
+ * linear counting (Whang et al. 1990). Never more than {@link DistinctSketch.most}.
+ */
+export class DistinctSketch {
+  /** What a full sketch says. */
+  static readonly most = SKETCH_BITS * Math.log(SKETCH_BITS)
+  #current = new Uint32Array(SKETCH_WORDS)
+  #previous = new Uint32Array(SKETCH_WORDS)
+  #since = -Infinity
+
+  /** @param hash of the thing, 32 bits */
+  add (hash: number, time: number): void {
+    this.#turn(time)
+    // The low bits of FNV-1a alone are uneven.
+    const bit = (hash ^ (hash >>> 15)) & (SKETCH_BITS - 1)
+    this.#current[bit >> 5] |= 1 << (bit & 31)
+  }
+
+  /** The estimate at a time. */
+  count (time: number): number {
+    this.#turn(time)
+    let set = 0
+    for (let i = 0; i < SKETCH_WORDS; i++) set += bitsIn(this.#current[i] | this.#previous[i])
+    return set === SKETCH_BITS ? DistinctSketch.most : -SKETCH_BITS * Math.log(1 - set / SKETCH_BITS)
+  }
+
+  #turn (time: number): void {
+    const age = Math.abs(time - this.#since)
+    if (age < GENERATION_SECONDS) return
+    const oldest = this.#previous
+    this.#previous = this.#current
+    this.#current = oldest.fill(0)
+    if (age >= 2 * GENERATION_SECONDS) this.#previous.fill(0)
+    this.#since = time
+  }
+}
+
+function bitsIn (word: number): number {
+  let bits = word - ((word >>> 1) & 0x55555555)
+  bits = (bits & 0x33333333) + ((bits >>> 2) & 0x33333333)
+  return Math.imul((bits + (bits >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24
+}

@@ -1,0 +1,138 @@
+// What payloads are like on each topic: how likely their bytes are, and how long they are.
+
+import { DetectorError } from '../../models/index.js'
+import { StateReader, toBase64 } from '../../models/state.js'
+import type { PayloadSample } from './payload-sample.js'
+import { PayloadModel, type PayloadModelJson } from './payload.js'
+
+/** Topics, and topics without their last level, whose payloads are known apart; of further ones only the mean of all is known. */
+export const TOPICS_CAP = 4_096
+
+/** With fewer payloads a topic is judged by its parent, and that by all payloads. */
+const TELLING_PAYLOADS = 5
+
+/** Standard deviations below which a difference says nothing: of a mean log-likelihood per byte, and of ln(1 + length). */
+const LEAST_DEVIATION = 0.25
+const LEAST_LENGTH_DEVIATION = 0.1
+
+/** How usual the payloads of a record are: of the least usual one. */
+export interface PayloadStandings {
+  /** Mean log-likelihood per byte under all training payloads, at most 0. */
+  payload_likelihood: number
+  /** How far that lies below what is usual on its topic, in standard deviations; at least 0. */
+  payload_surprise: number
+  /** How far ln(1 + length) lies from what is usual on its topic, in standard deviations; at least 0. */
+  payload_length_surprise: number
+}
+
+/** What `PayloadNorms.toJSON` gives. */
+export interface PayloadNormsJson {
+  model: PayloadModelJson
+  /** Hashes of topics and parents; the norm of all payloads first, under 0. Uint32 as base64. */
+  topics: string
+  /** Count, mean and sum of squared deviations of the log-likelihood, and those of ln(1 + length), for each; Float64 as base64. */
+  norms: string
+}
+
+/** Mean and spread of a figure (Welford 1962). */
+class Norm {
+  constructor (public count = 0, public mean = 0, public squares = 0) {}
+
+  add (value: number): void {
+    const delta = value - this.mean
+    this.mean += delta / ++this.count
+    this.squares += delta * (value - this.mean)
+  }
+
+  /** Standard deviations of a value above the mean. */
+  above (value: number, least: number): number {
+    return (value - this.mean) / Math.max(least, Math.sqrt(this.squares / Math.max(1, this.count)))
+  }
+}
+
+class TopicNorm {
+  constructor (readonly likelihood = new Norm(), readonly length = new Norm()) {}
+}
+
+const ALL = 0
+
+/** Learns in two passes: the bytes of all payloads, then how each topic's payloads stand among them. */
+export class PayloadNorms {
+  /** Topics not learnt for want of room. */
+  dropped = 0
+  readonly #topics = new Map<number, TopicNorm>([[ALL, new TopicNorm()]])
+
+  constructor (readonly model = new PayloadModel()) {}
+
+  /** @throws DetectorError `state` where `toJSON` did not give it */
+  static fromJSON (json: unknown): PayloadNorms {
+    const reader = new StateReader(json, 'payload')
+    const norms = new PayloadNorms(PayloadModel.fromJSON(reader.raw('model')))
+    const topics = reader.array('topics', Uint32Array)
+    const figures = reader.array('norms', Float64Array, topics.length * 6)
+    if (topics[0] !== ALL || topics.length > TOPICS_CAP + 1) throw new DetectorError('state', 'payload.topics is no list of topics')
+    topics.forEach((topic, i) => {
+      const [count, mean, squares, lengths, lengthMean, lengthSquares] = figures.subarray(6 * i)
+      norms.#topics.set(topic, new TopicNorm(new Norm(count, mean, squares), new Norm(lengths, lengthMean, lengthSquares)))
+    })
+    return norms
+  }
+
+  /** First pass. */
+  learnBytes ({ payload }: PayloadSample): void {
+    this.model.learn(payload)
+  }
+
+  /** Second pass, over the same payloads. */
+  learnTopic ({ topic, parent, payload }: PayloadSample): void {
+    const likelihood = this.model.scoreHeldOut(payload)
+    const length = Math.log1p(payload.length)
+    for (const hash of new Set([ALL, parent, topic])) {
+      const norm = this.#normToLearn(hash)
+      norm?.likelihood.add(likelihood)
+      norm?.length.add(length)
+    }
+  }
+
+  /** @param heldOut whether the payloads were learnt, and are to be judged as if they had not been */
+  standings (samples: readonly PayloadSample[], heldOut: boolean): PayloadStandings {
+    const worst: PayloadStandings = { payload_likelihood: 0, payload_surprise: 0, payload_length_surprise: 0 }
+    for (const { topic, parent, payload } of samples) {
+      const likelihood = heldOut ? this.model.scoreHeldOut(payload) : this.model.score(payload)
+      const norm = this.#normOf(topic, parent)
+      worst.payload_likelihood = Math.min(worst.payload_likelihood, likelihood)
+      worst.payload_surprise = Math.max(worst.payload_surprise, -norm.likelihood.above(likelihood, LEAST_DEVIATION))
+      worst.payload_length_surprise = Math.max(worst.payload_length_surprise, Math.abs(norm.length.above(Math.log1p(payload.length), LEAST_LENGTH_DEVIATION)))
+    }
+    return worst
+  }
+
+  toJSON (): PayloadNormsJson {
+    return {
+      model: this.model.toJSON(),
+      topics: toBase64(Uint32Array.from(this.#topics.keys())),
+      norms: toBase64(Float64Array.from([...this.#topics.values()].flatMap(({ likelihood, length }) =>
+        [likelihood.count, likelihood.mean, likelihood.squares, length.count, length.mean, length.squares])))
+    }
+  }
+
+  #normToLearn (hash: number): TopicNorm | undefined {
+    const known = this.#topics.get(hash)
+    if (known !== undefined) return known
+    if (this.#topics.size > TOPICS_CAP) {
+      this.dropped++
+      return undefined
+    }
+    const norm = new TopicNorm()
+    this.#topics.set(hash, norm)
+    return norm
+  }
+
+  #normOf (topic: number, parent: number): TopicNorm {
+    for (const hash of [topic, parent]) {
+      const norm = this.#topics.get(hash)
+      if (norm !== undefined && norm.likelihood.count >= TELLING_PAYLOADS) return norm
+    }
+    return this.#topics.get(ALL) as TopicNorm
+  }
+}

@@ -1,0 +1,112 @@
+// What a record keeps of the application payloads in it: some of them whole, and figures over all.
+
+import type { MqttPacket } from '../types.js'
+import { hashBytes } from './hash.js'
+import { PAYLOAD_CAP_BYTES } from './payload.js'
+
+/** Payloads kept of one record: with more PUBLISH packets in a frame, as many spread evenly over it. */
+export const SAMPLES_PER_RECORD = 8
+
+/** Bytes of a topic that count. */
+const TOPIC_CAP_BYTES = 256
+
+const PUBLISH = 3
+const SLASH = 0x2f
+
+/** A payload and where it was sent to. */
+export interface PayloadSample {
+  /** Hash of the topic, 32 bits. */
+  topic: number
+  /** Hash of the topic without its last level; 0 where it has one only. */
+  parent: number
+  /** At most {@link PAYLOAD_CAP_BYTES}. */
+  payload: Uint8Array
+}
+
+/** Figures over all payloads of a record. */
+export interface PayloadFigures {
+  /** The longest one, bytes. */
+  longest: number
+  /** The highest entropy of one, bits per byte. */
+  entropy: number
+  /** Shares of all bytes, in [0, 1]: decimal digits, ASCII letters, other printable characters, all else. */
+  digits: number
+  letters: number
+  punctuation: number
+  binary: number
+}
+
+const DIGIT = 0
+const LETTER = 1
+const PUNCTUATION = 2
+const BINARY = 3
+const CLASSES = Uint8Array.from({ length: 256 }, (_, byte) => {
+  const text = String.fromCharCode(byte)
+  if (/[0-9]/.test(text)) return DIGIT
+  if (/[A-Za-z]/.test(text)) return LETTER
+  return /[ -~\t\r\n]/.test(text) ? PUNCTUATION : BINARY
+})
+
+/** Hash of a topic as far as it counts; 0 where it is not known. */
+export function topicHash (topic: Uint8Array | null): number {
+  return topic === null ? 0 : hashBytes(topic, Math.min(topic.length, TOPIC_CAP_BYTES))
+}
+
+/** The PUBLISH packets among packets. */
+export function publishesOf (packets: readonly MqttPacket[]): readonly MqttPacket[] {
+  return packets.filter(({ header, payload }) => header >> 4 === PUBLISH && payload !== null)
+}
+
+/** Payloads to keep; null where there is none. */
+export function payloadSamples (publishes: readonly MqttPacket[]): PayloadSample[] | null {
+  if (publishes.length === 0) return null
+  const step = Math.ceil(publishes.length / SAMPLES_PER_RECORD)
+  const samples: PayloadSample[] = []
+  for (let i = 0; i < publishes.length; i += step) {
+    const { topic, payload } = publishes[i]
+    samples.push({ topic: topicHash(topic), parent: parentHash(topic), payload: (payload as Uint8Array).subarray(0, PAYLOAD_CAP_BYTES) })
+  }
+  return samples
+}
+
+function parentHash (topic: Uint8Array | null): number {
+  const end = topic?.lastIndexOf(SLASH) ?? -1
+  return topic === null || end < 1 ? 0 : hashBytes(topic, Math.min(end, TOPIC_CAP_BYTES))
+}
+
+const counts = new Uint32Array(256)
+const classes = new Float64Array(4)
+
+/** Figures over payloads, each as far as {@link PAYLOAD_CAP_BYTES}; null where there is none. */
+export function payloadFigures (publishes: readonly MqttPacket[]): PayloadFigures | null {
+  if (publishes.length === 0) return null
+  classes.fill(0)
+  let longest = 0
+  let entropy = 0
+  for (const { payload, payloadLength } of publishes) {
+    const bytes = payload as Uint8Array
+    const length = Math.min(bytes.length, PAYLOAD_CAP_BYTES)
+    counts.fill(0)
+    for (let i = 0; i < length; i++) {
+      counts[bytes[i]]++
+      classes[CLASSES[bytes[i]]]++
+    }
+    longest = Math.max(longest, payloadLength)
+    entropy = Math.max(entropy, entropyOf(length))
+  }
+  const total = Math.max(1, classes[DIGIT] + classes[LETTER] + classes[PUNCTUATION] + classes[BINARY])
+  return {
+    longest, entropy,
+    digits: classes[DIGIT] / total, letters: classes[LETTER] / total, punctuation: classes[PUNCTUATION] / total, binary: classes[BINARY] / total
+  }
+}
+
+/** Of the bytes in `counts`. */
+function entropyOf (total: number): number {
+  let sum = 0
+  for (let byte = 0; byte < counts.length; byte++) {
+    const count = counts[byte]
+    if (count > 0) sum -= count * Math.log2(count / total)
+  }
+  return total === 0 ? 0 : sum / total
+}

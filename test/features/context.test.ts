@@ -1,0 +1,163 @@
+// The context: each column tells what it says it tells, whoever is idle stays cheap, and nobody makes it grow.
+
+import t from 'tap'
+import { MqttWalker } from '../../src/decode/mqtt.js'
+import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from '../../src/decode/tcp.js'
+import { CONTEXT_COLUMNS } from '../../src/features/context-columns.js'
+import { ContextTracker, type RecordContext } from '../../src/features/context.js'
+import type { Direction, MqttPacket } from '../../src/types.js'
+import { connect, packet, publish, subscribe, text } from '../decode/craft-mqtt.js'
+
+const T0 = 1_700_000_000
+
+/** A connection as the tracker meets it. */
+class Client {
+  private readonly key = {}
+  private readonly session = { version: 4 }
+  private readonly walkers = {
+    in: new MqttWalker({ session: this.session, topicCapBytes: 256, payloadCapBytes: 1_024 }),
+    out: new MqttWalker({ session: this.session, topicCapBytes: 256, payloadCapBytes: 1_024 })
+  }
+
+  constructor (private readonly tracker: ContextTracker, private readonly address = '192.0.2.1', private readonly tapped = true) {}
+
+  at (seconds: number, direction: Direction, bytes: Uint8Array = new Uint8Array(0), flags = TCP_ACK): (name: string) => number {
+    const packets: MqttPacket[] = []
+    this.walkers[direction].push(bytes, each => packets.push(each))
+    const { values } = this.tracker.push({
+      connection: this.key, client: { address: this.address, port: 1 }, direction, packets,
+      seconds: T0 + Math.floor(seconds), nanoseconds: Math.round((seconds % 1) * 1e9),
+      frame: this.tapped ? { length: bytes.length, flags, to: this.walkers[direction].offset } : null
+    })
+    return name => values[CONTEXT_COLUMNS.findIndex(column => column.name === name)]
+  }
+}
+
+const near = (value: number, wanted: number): boolean => Math.abs(value - wanted) < 1e-6 * Math.max(1, Math.abs(wanted))
+
+t.test('names are unique, and each says what it is', async t => {
+  t.equal(new Set(CONTEXT_COLUMNS.map(({ name }) => name)).size, CONTEXT_COLUMNS.length)
+  t.ok(CONTEXT_COLUMNS.every(({ about }) => about.length > 10))
+})
+
+t.test('counts fade by packet time', async t => {
+  const client = new Client(new ContextTracker())
+  client.at(0, 'in')
+  t.ok(near(client.at(0, 'in')('addr_frames_up_10s'), 2))
+  t.ok(near(client.at(10, 'in')('addr_frames_up_10s'), 1 + 2 / Math.E))
+  t.ok(near(client.at(5, 'in')('addr_frames_up_10s'), 2 + 2 / Math.E), 'a clock that steps back lets nothing fade')
+  t.ok(client.at(1_000, 'in')('addr_frames_up_10s') < 1.001)
+})
+
+t.test('all packets of a frame count, and all their payloads', async t => {
+  const client = new Client(new ContextTracker())
+  client.at(0, 'in', connect())
+  const read = client.at(1, 'in', Buffer.concat([...['a', 'b', 'c'].map(topic => publish(topic, 'x')), publish('d', Buffer.from([0, 200, 3, 77]), { qos: 1 })]))
+  t.equal(read('frame_publish'), 4)
+  t.equal(read('payload_longest'), 4)
+  t.equal(read('payload_binary'), 3 / 7)
+  t.ok(near(read('payload_entropy'), 2))
+  t.ok(Math.round(read('conn_topics')) === 4)
+  t.ok(Number.isNaN(client.at(1, 'in')('payload_longest')), 'a frame without payload has none of its columns')
+})
+
+t.test('handshakes that nobody completes, and connections that are open', async t => {
+  const tracker = new ContextTracker()
+  const last = Array.from({ length: 5 }, (_, i) => new Client(tracker).at(i / 1_000, 'in', undefined, TCP_SYN)).at(-1)
+  t.ok(near(last?.('addr_open') ?? 0, 5))
+  t.ok((last?.('addr_half_open_60s') ?? 0) > 4.9)
+  const whole = new Client(tracker, '192.0.2.2')
+  whole.at(0, 'in', undefined, TCP_SYN)
+  whole.at(0, 'out', undefined, TCP_SYN | TCP_ACK)
+  t.equal(whole.at(0, 'in')('addr_half_open_60s'), 0)
+  t.equal(whole.at(0, 'out', undefined, TCP_FIN | TCP_ACK)('addr_closed_by_broker_60s'), 1)
+  t.equal(whole.at(0, 'in', undefined, TCP_RST)('addr_open'), 0, 'ended once, and not twice')
+})
+
+t.test('a client that waits, and one that sends its packet byte by byte', async t => {
+  const client = new Client(new ContextTracker())
+  client.at(0, 'in', undefined, TCP_SYN)
+  t.equal(client.at(7, 'in')('conn_no_connect'), 7)
+  t.equal(client.at(8, 'in', connect().subarray(0, 5))('conn_waiting_bytes'), 5)
+  const read = client.at(9, 'in', connect().subarray(5))
+  t.equal(read('conn_waiting_bytes'), 0)
+  t.equal(read('conn_no_connect'), 0)
+  t.equal(read('conn_keep_alive'), 60)
+  t.equal(client.at(39, 'out')('conn_idle'), 0.5)
+})
+
+t.test('refusals, filters that reach widely, QoS 2 that is never released', async t => {
+  const client = new Client(new ContextTracker())
+  client.at(0, 'in', connect())
+  t.equal(client.at(0, 'out', packet(0x20, Buffer.from([0, 5])))('addr_refusals_60s'), 1)
+  t.equal(client.at(0, 'in', subscribe(['#', 'a/+/b', '$SYS/#', 'plain']))('conn_wide_filters'), 5, '# and $SYS/# begin widely, too')
+  client.at(0, 'in', publish('a', 'x', { qos: 2 }))
+  t.equal(client.at(0, 'in', publish('a', 'x', { qos: 2 }))('conn_releases_due'), 2)
+  t.equal(client.at(0, 'in', packet(0x62, Buffer.from([0, 9])))('conn_releases_due'), 1)
+  t.equal(client.at(0, 'out', publish('a', 'x', { qos: 1 }))('conn_acks_due'), 1)
+})
+
+t.test('what is malformed, and what comes when it may not', async t => {
+  const client = new Client(new ContextTracker())
+  client.at(0, 'in', undefined, TCP_SYN)
+  t.equal(client.at(0, 'in', publish('early', 'x'))('conn_malformed'), 1, 'before any CONNECT')
+  client.at(0, 'in', connect())
+  for (const [bytes, why] of [
+    [connect(), 'a second CONNECT'],
+    [packet(0x20, Buffer.from([0, 0])), 'a CONNACK from a client'],
+    [packet(0x36, Buffer.concat([text('a'), Buffer.from([0, 1])])), 'QoS 3'],
+    [packet(0x80, Buffer.from([0, 1])), 'SUBSCRIBE with wrong flags'],
+    [packet(0x30, Buffer.from([0, 9, 0x61])), 'a topic longer than its packet'],
+    [publish('a/#', 'x'), 'a wildcard in a topic'],
+    [packet(0x10, text('HTTP')), 'another protocol']
+  ] as const) {
+    const before = client.at(0, 'in')('conn_malformed')
+    t.equal(client.at(0, 'in', bytes)('conn_malformed'), before + (why === 'another protocol' ? 2 : 1), why)
+  }
+})
+
+t.test('a client id that moves from address to address', async t => {
+  const tracker = new ContextTracker()
+  const [one, other] = [new Client(tracker), new Client(tracker, '192.0.2.9')]
+  t.ok(Number.isNaN(one.at(0, 'in')('client_connects_60s')))
+  t.equal(one.at(0, 'in', connect())('client_moves_60s'), 0)
+  const read = other.at(0, 'in', connect())
+  t.equal(read('client_connects_60s'), 2)
+  t.equal(read('client_moves_60s'), 1)
+  t.equal(one.at(0, 'in')('client_moves_60s'), 1, 'whom it was taken from sees it, too')
+})
+
+t.test('without a tap the columns that exist say the same', async t => {
+  const bytes = [connect(), publish('a/b', '21.5'), subscribe(['#']), publish('a/c', '{"t":1}', { qos: 2 })]
+  const [tapped, alone] = [true, false].map(isTapped => {
+    const client = new Client(new ContextTracker(), '192.0.2.1', isTapped)
+    return bytes.map((each, i) => client.at(i, 'in', each)).at(-1) as (name: string) => number
+  })
+  for (const { name, wire } of CONTEXT_COLUMNS) if (!wire) t.same(alone(name), tapped(name), name)
+})
+
+t.test('memory is bounded, and what is forgotten is counted', async t => {
+  const limits = { connections: 20, addresses: 10, clients: 5 }
+  const tracker = new ContextTracker(limits)
+  const steady = new Client(tracker, '192.0.2.200')
+  for (let i = 0; i < 1_000; i++) {
+    new Client(tracker, `198.51.100.${i % 250}`).at(i, 'in', connect(4, `client-${i}`), TCP_SYN)
+    steady.at(i, 'in', publish('t', '1'))
+  }
+  const { connectionsForgotten, addressesForgotten, clientsForgotten } = tracker.counters
+  t.ok(connectionsForgotten >= 980 && addressesForgotten >= 900 && clientsForgotten >= 990)
+  t.ok(steady.at(1_000, 'in')('conn_packets_up_60s') > 50, 'whoever is heard of again and again is kept')
+})
+
+t.test('payloads that are kept are spread over the frame', async t => {
+  const tracker = new ContextTracker()
+  const packets: MqttPacket[] = []
+  new MqttWalker({ session: { version: 4 }, topicCapBytes: 256, payloadCapBytes: 1_024 })
+    .push(Buffer.concat(Array.from({ length: 40 }, (_, i) => publish(`t/${i}`, String(i)))), each => packets.push(each))
+  const { payloads }: RecordContext = tracker.push({
+    connection: {}, client: { address: '192.0.2.1', port: 1 }, direction: 'in', packets, seconds: T0, nanoseconds: 0, frame: null
+  })
+  t.same(payloads?.map(({ payload }) => Buffer.from(payload).toString()), ['0', '5', '10', '15', '20', '25', '30', '35'])
+  t.equal(new Set(payloads?.map(({ topic }) => topic)).size, 8)
+  t.equal(new Set(payloads?.map(({ parent }) => parent)).size, 1)
+})
