@@ -11,6 +11,8 @@ import type { DetectionSettings } from './settings.js'
 const LONGEST_STOP_MS = 10_000
 const SHORTEST_RESTART_MS = 250
 const LONGEST_RESTART_MS = 30_000
+/** Room for new objects; left alone, it grows to 48 MB and is never given back. Records live for a batch or for long. */
+const YOUNG_GENERATION_MB = 6
 /** An answer takes milliseconds, unless the thread is fitting a model. */
 const LONGEST_ANSWER_MS = 3_000
 /** A thread that ran for so long was sound: the next one is started at once again. */
@@ -99,7 +101,7 @@ export class DetectionThread extends EventEmitter<ThreadEvents> {
 
   private run (): void {
     const workerData: DetectionThreadData = { settings: this.settings, ring: this.ring }
-    const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData })
+    const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData, resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB } })
     let failure: Error | undefined
     this.worker = worker
     this.startedAt = performance.now()
