@@ -4,6 +4,7 @@ import type { Aedes, PublishPacket } from 'aedes'
 import type { Logger } from 'pino'
 import type { Settings } from './config/schema.js'
 import { harden } from './hardening.js'
+import { holdWrites } from './held-writes.js'
 import { OrderedAedes } from './ordered-aedes.js'
 import type { Store } from './persistence.js'
 
@@ -22,6 +23,7 @@ export async function openAedes (store: Store, { limits }: Settings, log: Logger
     concurrency: 0
   })
   harden(aedes)
+  holdWrites(aedes)
   // An event that Aedes emits and does not declare: a store that fails.
   const emitter: NodeJS.EventEmitter = aedes
   emitter.on('error', (error: Error) => log.error({ err: error }, 'The broker could not finish an operation.'))
