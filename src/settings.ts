@@ -3,7 +3,9 @@
 import type { DetectorKind } from '../models/index.js'
 import type { BatchLimits } from './alert/batches.js'
 import { DEFAULT_SMOOTHING, type SmoothingSettings } from './alert/smoothing.js'
+import type { AuthorizeControl } from './control/control.js'
 import type { LearnSettings } from './learning.js'
+import type { AllowEntry } from './respond/allow-list.js'
 import type { ResponseName } from './respond/catalog.js'
 import type { TapSettings } from './tap/catalog.js'
 
@@ -68,6 +70,15 @@ export interface ArtemisOptions {
   response?: {
     action?: ResponseName
     banSeconds?: number
+    /** Who is never thrown out and never banned: addresses, networks such as `192.0.2.0/24`, `client:ID`. */
+    allow?: readonly AllowEntry[]
+    /** File that keeps bans, and what is allowed while running, over a restart. */
+    file?: string
+  }
+  /** Control over MQTT; nobody has it without this. */
+  control?: {
+    /** Whether a client may; asked after the broker's own `authorizePublish` has let its request through. */
+    authorize: AuthorizeControl
   }
   report?: {
     /** File that every record is appended to, as NDJSON. */

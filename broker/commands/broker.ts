@@ -9,6 +9,7 @@ import { OperatorError } from '../../src/errors.js'
 import { closeAedes, openAedes, publishLeftWills } from '../aedes.js'
 import type { Settings } from '../config/schema.js'
 import { readSettings, type Flags } from '../config/settings.js'
+import { controlAccess } from '../control-access.js'
 import { Admission } from '../limits/admission.js'
 import { Tally } from '../limits/tally.js'
 import { Listeners } from '../listeners/listeners.js'
@@ -19,6 +20,7 @@ import { printable } from '../printable.js'
 import { addSettingsOptions } from './settings-options.js'
 
 const MODEL_FILE = 'model.json'
+const BAN_FILE = 'bans.json'
 /** What clients say is nobody else's business. */
 const OWNER_ONLY = 0o600
 
@@ -141,7 +143,8 @@ function optionsOf (settings: Settings, ports: number[], logger: Logger): Artemi
     },
     learn: { seconds: learn.duration / 1000, minimumRecords: learn.minimumRecords },
     alert: { weight: alert.weight, batchRecords: alert.batchRecords, batchMs: alert.batchDuration },
-    response: { action: response.action, banSeconds: response.banDuration / 1000 },
+    response: { action: response.action, banSeconds: response.banDuration / 1000, allow: response.allow, file: path.join(settings.data, BAN_FILE) },
+    control: { authorize: controlAccess(settings) },
     report: { records: report.records ?? undefined, eve: report.eve ?? undefined },
     logger
   }

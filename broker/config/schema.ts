@@ -4,11 +4,12 @@ import * as v from 'valibot'
 import { DETECTOR_KINDS } from '../../models/index.js'
 import { OperatorError } from '../../src/errors.js'
 import { columnsOf, PRESETS } from '../../src/features/columns.js'
+import { ALLOW_FORM, isAllowEntry } from '../../src/respond/allow-list.js'
 import { parseTarget } from '../../src/tap/target.js'
 import { limitsSchema } from './limits-schema.js'
 import { authSchema, listenerSchema } from './listener-schema.js'
 import {
-  duration, filePath, flag, fraction, oneOf, optionalFilePath, optionalText, size, wholeNumber
+  duration, filePath, flag, fraction, listOf, oneOf, optionalFilePath, optionalText, size, wholeNumber
 } from './rules.js'
 
 const TAP = 'ssh://user@host[:port]/interface, local:interface, none or auto'
@@ -59,7 +60,8 @@ export const settingsSchema = v.strictObject({
   }), {}),
   response: v.optional(v.strictObject({
     action: oneOf('observe', ['observe', 'disconnect', 'ban']),
-    banDuration: duration('10m', '1s', '30d')
+    banDuration: duration('10m', '1s', '30d'),
+    allow: listOf(ALLOW_FORM, isAllowEntry)
   }), {}),
   report: v.optional(v.strictObject({
     records: optionalFilePath(),

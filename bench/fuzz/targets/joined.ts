@@ -39,7 +39,7 @@ class TrueConnection {
         const { topic, payload } = packet
         tell({ kind: 'packet', connection: id, direction, time: 0, ordinal, last: true, packet: { ...packet, topic: topic && Uint8Array.from(topic), payload: payload && Uint8Array.from(payload) } })
       },
-      onMark: (direction, begin, offset, ordinal) => { tell({ kind: 'mark', connection: id, direction, begin, offset, ordinal }) }
+      onMark: (direction, begin, offset, ordinal) => { tell({ kind: 'mark', connection: id, direction, time: 0, begin, offset, ordinal }) }
     })
   }
 
@@ -79,7 +79,7 @@ class Scene {
   packetsTold = 0
 
   constructor () {
-    this.join = new LiveJoin(record => { this.records.push(record) }, { now: () => this.now }, LIMITS)
+    this.join = new LiveJoin({ onRecord: record => { this.records.push(record) } }, { now: () => this.now }, LIMITS)
   }
 
   tell (entry: BrokerEntry): void {
@@ -115,7 +115,7 @@ export const joinTarget: FuzzTarget = {
   name: 'join',
   properties: 'each frame is at most one record, each packet counted at most once; a record shows the packet of its own bytes; caps hold',
   weight: 1,
-  covers: ['src/join/live.js', 'src/join/packet-queue.js', 'src/join/bindings.js'],
+  covers: ['src/join/live.js', 'src/join/packet-queue.js', 'src/join/bindings.js', 'src/join/midstream.js', 'src/join/held-frames.js', 'src/join/frame-check.js'],
   generate: random => Buffer.concat([Buffer.from([random.integer(6)]), ...Array.from({ length: 2 + random.integer(16) }, () => step(random))]),
   run (input) {
     const script = new Script(input)
@@ -175,7 +175,7 @@ export const joinTarget: FuzzTarget = {
             see({ ...connection.segment(direction, at, bytes, ACK, ++number), payload: bytes.subarray(0, bend) })
             break
           case 9:
-            scene.tell({ kind: (bend & 1) === 0 ? 'close' : 'unplaced', connection: connection.id, time: 0 })
+            scene.tell((bend & 1) === 0 ? { kind: 'close', connection: connection.id, time: 0 } : { kind: 'unplaced', connection: connection.id, reason: 'carrier' })
             break
           case 10:
             if ((bend & 1) === 0) scene.join.tapDown()

@@ -69,7 +69,7 @@ export const observerTarget: FuzzTarget = {
         check(begin <= offset && ordinal === told[direction].packets.length, 'a mark stands before what it marks')
         check(offset > (told[direction].marks.at(-1) ?? -1), 'a watermark goes back')
         told[direction].marks.push(offset)
-        entries.mark(1, direction, begin, offset, ordinal)
+        entries.mark(1, direction, 0, begin, offset, ordinal)
         written++
       }
     })
