@@ -99,12 +99,12 @@ export class LineBytes {
     // Beyond 32 bits division is slow.
     while (rest > 0xffff_ffff) {
       const next = Math.floor(rest / 10)
-      this.#bytes[--at] = ZERO + rest - next * 10
+      this.#bytes[--at] = ZERO + (rest - next * 10)
       rest = next
     }
     for (let left = rest >>> 0; at > this.#length;) {
       const next = (left / 10) >>> 0
-      this.#bytes[--at] = ZERO + left - next * 10
+      this.#bytes[--at] = ZERO + (left - next * 10)
       left = next
     }
     return end
