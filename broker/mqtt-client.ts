@@ -1,8 +1,11 @@
 // A client for the commands that talk to a running broker: MQTT.js, with errors for operators and a capped inbox.
 
 import { randomUUID } from 'node:crypto'
+import type { Socket } from 'node:net'
 import type { IPublishPacket, MqttClient as Connection } from 'mqtt'
 import { OperatorError } from '../src/errors.js'
+import { normaliseAddress } from '../src/observe/address.js'
+import type { Endpoint } from '../src/types.js'
 import { parseMqttUrl, type MqttTarget } from './mqtt-url.js'
 import { printable } from './printable.js'
 
@@ -173,6 +176,12 @@ export class MqttClient implements AsyncIterable<MqttMessage> {
       const message = await this.next(this.timeoutMs)
       if (message !== undefined) yield message
     }
+  }
+
+  /** Our end of the connection, as the broker sees it unless addresses are translated on the way. */
+  get localEnd (): Endpoint | undefined {
+    const { localAddress, localPort } = this.connection.stream as Partial<Socket>
+    return localAddress === undefined || localPort === undefined ? undefined : { address: normaliseAddress(localAddress), port: localPort }
   }
 
   /** Takes leave; resolves when the connection is gone. */

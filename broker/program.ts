@@ -14,6 +14,7 @@ import { modelsCommand } from './commands/models.js'
 import { replayCommand } from './commands/replay.js'
 import { serviceCommand } from './commands/service.js'
 import { trainCommand } from './commands/train.js'
+import { watchCommand } from './commands/watch.js'
 import { nearest } from './config/suggestion.js'
 import { printable } from './printable.js'
 
@@ -22,8 +23,23 @@ export const EXIT = { fine: 0, mistake: 1, fault: 2 } as const
 
 /** Every command; a new one is a file in commands/ and a line here. The first is the default. */
 const COMMANDS = [
-  brokerCommand, checkCommand, doctorCommand, captureCommand, extractCommand, trainCommand, evaluateCommand, replayCommand, modelsCommand,
-  serviceCommand, clientsCommand, alertsCommand, banCommand, unbanCommand, allowCommand, learnCommand
+  brokerCommand,
+  watchCommand,
+  checkCommand,
+  doctorCommand,
+  captureCommand,
+  extractCommand,
+  trainCommand,
+  evaluateCommand,
+  replayCommand,
+  modelsCommand,
+  clientsCommand,
+  alertsCommand,
+  banCommand,
+  unbanCommand,
+  allowCommand,
+  learnCommand,
+  serviceCommand
 ]
 
 /** Runs the command line `argv` (as `process.argv`) and returns its exit code. */

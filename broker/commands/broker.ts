@@ -12,6 +12,7 @@ import { readSettings, type Flags } from '../config/settings.js'
 import { controlAccess } from '../control-access.js'
 import { BAN_FILE, MODEL_FILE } from '../data-files.js'
 import { Admission } from '../limits/admission.js'
+import { limitLogins } from '../limits/logins.js'
 import { Tally } from '../limits/tally.js'
 import { Listeners } from '../listeners/listeners.js'
 import { openLog } from '../log.js'
@@ -49,13 +50,14 @@ async function runBroker (settings: Settings, flags: Flags, log: Logger, stop: A
     closers.push(() => listeners.destroy())
     const store = await openStore(settings.data)
     closers.push(() => store.close())
-    const aedes = await openAedes(store, settings, log)
+    const aedes = await openAedes(store, settings, log, tally)
     const closeClients = async (): Promise<void> => {
       listeners.close()
       await closeAedes(aedes)
       await store.settle()
     }
     closers.push(closeClients)
+    limitLogins(aedes, limits.loginAttempts, tally)
     const ids = artemis(aedes, optionsOf(settings, listeners.addresses.map(({ port }) => port), log))
     // The detection side sees the last packets too.
     closers.push(() => ids.close(), closeClients)
@@ -121,7 +123,7 @@ function announce (settings: Settings, listeners: Listeners, log: Logger): void 
 
 /** The settings as the plug-in takes them. */
 function optionsOf (settings: Settings, ports: number[], logger: Logger): ArtemisOptions {
-  const { tap, detector, learn, alert, response, report } = settings
+  const { tap, detector, learn, alert, response, report, caps: { holdTime, ring, ...caps } } = settings
   return {
     tap: {
       target: tap.target,
@@ -144,6 +146,8 @@ function optionsOf (settings: Settings, ports: number[], logger: Logger): Artemi
     alert: { weight: alert.weight, batchRecords: alert.batchRecords, batchMs: alert.batchDuration },
     response: { action: response.action, banSeconds: response.banDuration / 1000, allow: response.allow, file: path.join(settings.data, BAN_FILE) },
     control: { authorize: controlAccess(settings) },
+    // A ring's length is a power of two.
+    caps: { ...caps, holdMs: holdTime, ringBytes: 2 ** Math.floor(Math.log2(ring)) },
     report: { records: report.records ?? undefined, eve: report.eve ?? undefined },
     logger
   }

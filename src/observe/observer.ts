@@ -40,8 +40,8 @@ export class Observer {
     this.announce(connection)
     watchCarried(stream, request, connection.transport, this.kept, {
       onPacket: (direction, packet, ordinal, last) => { this.entries.packet(connection.id, direction, this.clock.now(), packet, ordinal, last) },
-      onMark: (direction, begin, offset, ordinal) => { this.entries.mark(connection.id, direction, begin, offset, ordinal) },
-      onUnplaced: () => { this.entries.unplaced(connection.id) }
+      onMark: (direction, begin, offset, ordinal) => { this.entries.mark(connection.id, direction, this.clock.now(), begin, offset, ordinal) },
+      onUnplaced: reason => { this.entries.unplaced(connection.id, reason) }
     })
     const forget = (): void => {
       this.connections.delete(connection.id)

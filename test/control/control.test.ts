@@ -185,6 +185,7 @@ for (const version of BROKER_VERSIONS) {
     t.test('clients, alerts and learning tell how things stand', async t => {
       const it = await selfWatching(t, version, { control, response: { action: 'disconnect', allow: ['192.0.2.99'] } })
       const operator = await operatorOf(it)
+      await it.until('it learns', ({ state }) => state === 'learning')
       t.match(await ask(operator, { command: 'clients' }, { command: 'learn' }), [
         { data: { clients: [{ clientId: 'operator', address: OPERATOR, port: 50_000, transport: 'tcp', protocol: '3.1.1', username: null, score: null }] } },
         { data: { anew: false, status: { state: 'learning' } } }
