@@ -4,15 +4,15 @@ import { EventEmitter } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import type { Answer, DetectionThreadData, ForBroker, FromDetection, Question, ToDetection } from './messages.js'
 import { EntryWriter } from './observe/entries.js'
-import { allocateRing, RingWriter } from './observe/ring.js'
+import { allocateRing, RingWriter, type RingMemory } from './observe/ring.js'
 import type { DetectionSettings } from './settings.js'
 
-/** Room for about 30,000 packets without payload, or 3,500 with a kilobyte each. */
-const RING_BYTES = 4 * 1_024 * 1_024
 /** A tap over a slow network takes its time to end; beyond this the thread hangs. */
 const LONGEST_STOP_MS = 10_000
 const SHORTEST_RESTART_MS = 250
 const LONGEST_RESTART_MS = 30_000
+/** Room for new objects; left alone, it grows to 48 MB and is never given back. Records live for a batch or for long. */
+const YOUNG_GENERATION_MB = 6
 /** An answer takes milliseconds, unless the thread is fitting a model. */
 const LONGEST_ANSWER_MS = 3_000
 /** A thread that ran for so long was sound: the next one is started at once again. */
@@ -35,10 +35,11 @@ export class DetectionThread extends EventEmitter<ThreadEvents> {
   private stopping = false
   private asked = 0
   private readonly waiting = new Map<number, (answer?: Answer) => void>()
-  private ring = allocateRing(RING_BYTES)
+  private ring: RingMemory
 
   constructor (private settings: DetectionSettings) {
     super()
+    this.ring = allocateRing(settings.caps.ringBytes)
   }
 
   /** Starts the thread; the entries of the returned writer reach it. */
@@ -99,7 +100,7 @@ export class DetectionThread extends EventEmitter<ThreadEvents> {
     const deadline = setTimeout(() => { void worker.terminate() }, LONGEST_STOP_MS).unref()
     worker.once('exit', () => { clearTimeout(deadline) })
     this.send({ type: 'stop' })
-    this.ring = allocateRing(RING_BYTES)
+    this.ring = allocateRing(settings.caps.ringBytes)
     const entries = this.newEntries()
     this.run()
     return entries
@@ -120,7 +121,7 @@ export class DetectionThread extends EventEmitter<ThreadEvents> {
 
   private run (): void {
     const workerData: DetectionThreadData = { settings: this.settings, ring: this.ring }
-    const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData })
+    const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData, resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB } })
     let failure: Error | undefined
     this.worker = worker
     this.startedAt = performance.now()
@@ -145,7 +146,7 @@ export class DetectionThread extends EventEmitter<ThreadEvents> {
     if (performance.now() - this.startedAt > SOUND_RUN_MS) this.failures = 0
     const retryMs = Math.min(LONGEST_RESTART_MS, SHORTEST_RESTART_MS * 2 ** this.failures++)
     this.restarts++
-    this.ring = allocateRing(RING_BYTES)
+    this.ring = allocateRing(this.settings.caps.ringBytes)
     this.emit('crash', error, retryMs, this.newEntries())
     this.restarting = setTimeout(() => { this.run() }, retryMs)
   }

@@ -154,7 +154,7 @@ function announce (settings: Settings, listeners: Listeners, log: Logger): void 
 
 /** The settings as the plug-in takes them. */
 function optionsOf (settings: Settings, ports: number[], logger: Logger): ArtemisOptions {
-  const { tap, detector, learn, alert, response, report } = settings
+  const { tap, detector, learn, alert, response, report, caps: { holdTime, ring, ...caps } } = settings
   return {
     tap: {
       target: tap.target,
@@ -176,6 +176,8 @@ function optionsOf (settings: Settings, ports: number[], logger: Logger): Artemi
     learn: { seconds: learn.duration / 1000, minimumRecords: learn.minimumRecords },
     alert: { weight: alert.weight, batchRecords: alert.batchRecords, batchMs: alert.batchDuration },
     response: { action: response.action, banSeconds: response.banDuration / 1000, allow: response.allow, file: path.join(settings.data, BAN_FILE) },
+    // A ring's length is a power of two.
+    caps: { ...caps, holdMs: holdTime, ringBytes: 2 ** Math.floor(Math.log2(ring)) },
     report: { records: report.records ?? undefined, eve: report.eve ?? undefined },
     logger
   }

@@ -66,6 +66,18 @@ export const settingsSchema = v.strictObject({
     banDuration: duration('10m', '1s', '30d'),
     allow: listOf(ALLOW_FORM, isAllowEntry)
   }), {}),
+  caps: v.optional(v.strictObject({
+    streams: wholeNumber(65_536, 16, 10_000_000),
+    earlyBytes: size('1MiB', '1KiB', '1024MiB'),
+    earlyBytesInAll: size('32MiB', '64KiB', '1024MiB'),
+    earlySegments: wholeNumber(1_024, 1, 1_000_000),
+    fragmentedDatagrams: wholeNumber(256, 1, 65_536),
+    heldFrames: wholeNumber(20_000, 1, 10_000_000),
+    holdTime: duration('1s', '10ms', '1m'),
+    waitingPackets: wholeNumber(10_000, 1, 10_000_000),
+    unclaimedStreams: wholeNumber(4_096, 1, 1_000_000),
+    ring: size('4MiB', '64KiB', '1024MiB')
+  }), {}),
   report: v.optional(v.strictObject({
     records: optionalFilePath(),
     eve: optionalFilePath()
