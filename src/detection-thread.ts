@@ -86,6 +86,26 @@ export class DetectionThread extends EventEmitter<ThreadEvents> {
     this.send({ type: 'model', path })
   }
 
+  /**
+   * Goes on in a new thread with other settings; the present one finishes what it has.
+   *
+   * @returns what reaches the new thread; undefined where there is none, because nothing has changed
+   */
+  use (settings: DetectionSettings): EntryWriter | undefined {
+    if (JSON.stringify(settings) === JSON.stringify(this.settings)) return undefined
+    this.settings = settings
+    const { worker } = this
+    // One that is about to start again starts with these.
+    if (worker === undefined || this.stopping) return undefined
+    const deadline = setTimeout(() => { void worker.terminate() }, LONGEST_STOP_MS).unref()
+    worker.once('exit', () => { clearTimeout(deadline) })
+    this.send({ type: 'stop' })
+    this.ring = allocateRing(settings.caps.ringBytes)
+    const entries = this.newEntries()
+    this.run()
+    return entries
+  }
+
   /** Kills the thread as a crash would: for operators whose detection hangs, and for tests. */
   async kill (): Promise<void> {
     await this.worker?.terminate()
@@ -107,12 +127,14 @@ export class DetectionThread extends EventEmitter<ThreadEvents> {
     this.startedAt = performance.now()
     worker.on('message', (message: FromDetection) => {
       // A thread that starts again must not fall back on the model before.
-      if (message.type === 'model') this.settings = { ...this.settings, detector: { ...this.settings.detector, model: message.path } }
+      if (message.type === 'model' && this.worker === worker) this.settings = { ...this.settings, detector: { ...this.settings.detector, model: message.path } }
       else if (message.type === 'answer') this.waiting.get(message.number)?.(message.answer)
-      else this.emit('message', message)
+      else if (message.type !== 'model') this.emit('message', message)
     })
     worker.on('error', error => { failure = error })
     worker.once('exit', code => {
+      // Another one has taken its place.
+      if (this.worker !== worker) return
       this.worker = undefined
       for (const settle of [...this.waiting.values()]) settle()
       if (code !== 0 || failure !== undefined) this.crashed(failure ?? new Error(`the detection thread ended with code ${code}`))

@@ -22,15 +22,18 @@ const features = v.optional(v.pipe(v.string(FEATURES_RIGHT), v.check(isTaken(tex
 
 /** The file `artemis.yaml` as a whole; every part may be left out. */
 export const settingsSchema = v.strictObject({
+  mosquitto: optionalFilePath(),
   listeners: v.optional(
     v.pipe(v.array(listenerSchema, 'a list of listeners'), v.minLength(1, 'a list of at least one listener')), [{}]),
   auth: v.optional(authSchema, {}),
   data: filePath('artemis-data'),
   persistence: flag(true),
-  sysInterval: duration('10s', '0s', '1h'),
+  sysInterval: duration('10s', '0s', '1d'),
+  pidFile: optionalFilePath(),
   log: v.optional(v.strictObject({
     level: oneOf('info', ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
-    format: oneOf('auto', ['auto', 'text', 'json'])
+    format: oneOf('auto', ['auto', 'text', 'json']),
+    file: optionalFilePath()
   }), {}),
   limits: v.optional(limitsSchema, {}),
   tap: v.optional(v.strictObject({
