@@ -54,7 +54,8 @@ class Client {
 
   /** One message: mostly short, sometimes many at once, rarely a very long one. */
   publish (): void {
-    const kind = random.integer(2_000)
+    // Each of the rare ones once at least, however short the run.
+    const kind = published === 0 ? 1 : random.integer(2_000)
     if (kind < 2) {
       this.send(Buffer.concat(Array.from({ length: BURST }, (_, i) => kind === 0 ? this.message(i % 20, 0) : TINY)))
       published += BURST
