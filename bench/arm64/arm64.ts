@@ -1,7 +1,7 @@
 // npm run bench:arm64: starts, stores, taps, learns and scores on arm64, under qemu's user emulation; slow.
 
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import os from 'node:os'
@@ -16,8 +16,8 @@ const repository = fileURLToPath(new URL('../../../', import.meta.url))
 const MAIN = path.join(repository, 'dist/broker/main.js')
 const CAPTURE = path.join(repository, 'test/captures/mosquitto-311.pcap')
 const QEMU = 'qemu-aarch64-static'
-const START_LIMIT_MS = 180_000
-const STEP_LIMIT_MS = 240_000
+const START_LIMIT_MS = 400_000
+const STEP_LIMIT_MS = 400_000
 
 const { values } = parseArgs({
   options: {
@@ -51,19 +51,10 @@ function check (holds: boolean, what: string): void {
   if (!holds) throw new Error(what)
 }
 
-/** arm64's tcpdump first in the search path, as the broker on such a machine would find it. */
-function armTcpdump (): string {
-  const bin = path.join(work, 'bin')
-  mkdirSync(bin)
-  writeFileSync(path.join(bin, 'tcpdump'), `#!/bin/sh\nexec ${QEMU} -L ${root} ${root}/usr/bin/tcpdump "$@"\n`)
-  chmodSync(path.join(bin, 'tcpdump'), 0o755)
-  return bin
-}
-
-async function startBroker (port: number, searchPath: string): Promise<{ child: ChildProcess, seconds: number, stop: () => Promise<void> }> {
+async function startBroker (port: number): Promise<{ child: ChildProcess, seconds: number, stop: () => Promise<void> }> {
   const [program, ...before] = node
   const began = performance.now()
-  const child = spawn(program, [...before, MAIN, 'broker', '--port', String(port), '--data', 'data'], { cwd: work, stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, PATH: searchPath } })
+  const child = spawn(program, [...before, MAIN, 'broker', '--port', String(port), '--data', 'data'], { cwd: work, stdio: ['ignore', 'ignore', 'pipe'] })
   const ended = once(child, 'exit')
   let log = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => { log += text })
@@ -140,8 +131,7 @@ async function live (): Promise<void> {
   writeFileSync(path.join(work, 'artemis.yaml'), 'tap: { target: "local:lo" }\nlearn: { duration: 20s, minimumRecords: 400 }\n')
   const port = await freePort()
   const url = `mqtt://127.0.0.1:${port}`
-  const tcpdump = armTcpdump()
-  const first = await startBroker(port, `${tcpdump}${path.delimiter}${process.env.PATH ?? ''}`)
+  const first = await startBroker(port)
   done('start', `ready after ${first.seconds.toFixed(1)} s of emulation`)
   const client = await mqtt.connectAsync(url, { clientId: 'sensor' })
   await client.publishAsync('home/kept', 'on', { qos: 1, retain: true })
@@ -150,7 +140,7 @@ async function live (): Promise<void> {
   const guarding = await until(client, 'it guards', ({ state }) => state === 'guarding')
   clearInterval(timer)
   check(guarding.tap.frames > 100, 'the tap saw nothing')
-  done('tap', `${up.tap.target} by arm64's tcpdump: ${guarding.tap.frames} frames; ${JSON.stringify(guarding.join)}`)
+  done('tap', `${up.tap.target} by this machine's own tcpdump: ${guarding.tap.frames} frames; ${JSON.stringify(guarding.join)}`)
   done('learn', `guards with model ${guarding.model?.digest.slice(0, 12)}`)
   const attacker = await mqtt.connectAsync(url, { clientId: 'attacker' })
   for (let i = 0; i < 3_000; i++) attacker.publish(`x/${i}/${'y'.repeat(80)}`, Buffer.alloc(900, i), { qos: 1 })
@@ -159,7 +149,7 @@ async function live (): Promise<void> {
   done('score', `a flood of 3,000 messages raised ${alerted.alerts.raised} alert(s)`)
   await client.endAsync(true)
   await first.stop()
-  const second = await startBroker(port, process.env.PATH ?? '')
+  const second = await startBroker(port)
   const reader = await mqtt.connectAsync(url)
   const kept = new Promise<string>(resolve => { reader.on('message', (topic, payload) => { if (topic === 'home/kept') resolve(payload.toString()) }) })
   await reader.subscribeAsync('home/kept')
@@ -183,9 +173,10 @@ try {
 const qemu = execFileSync(QEMU, ['--version'], { encoding: 'utf8' }).split('\n')[0]
 writeFileSync(values.out, `# On arm64
 
-${new Date().toISOString().slice(0, 10)}: Debian's Node ${version} and tcpdump, run by ${qemu}, on a kernel of ${os.arch()} (${os.release()}). \`npm run bench:arm64\`.
+${new Date().toISOString().slice(0, 10)}: Debian's Node ${version}, run by ${qemu}, on a kernel of ${os.arch()} (${os.release()}). \`npm run bench:arm64\`.
 Emulation tells whether it works, not how fast it is on a Raspberry Pi. Of the dependencies only classic-level is native, and it
-brings a binary for linux-arm64; ssh2's native part is optional, and was not there.
+brings a binary for linux-arm64; ssh2's native part is optional, and was not there. tcpdump is this machine's own: arm64's asks for
+SIOCETHTOOL, which qemu does not emulate ("Function not implemented"). What it captures is decoded, joined and scored on arm64.
 
 | what | outcome |
 |---|---|

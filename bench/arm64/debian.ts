@@ -1,4 +1,4 @@
-// Debian's arm64 Node and tcpdump, unpacked into a folder: enough for qemu to run them in.
+// Debian's arm64 Node, unpacked into a folder: enough for qemu to run it in.
 
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -6,7 +6,7 @@ import path from 'node:path'
 
 /** The first Debian release whose Node is new enough (20). */
 const RELEASE = 'trixie'
-const PACKAGES = ['nodejs', 'tcpdump']
+const PACKAGES = ['nodejs']
 
 /** Downloads and unpacks, unless the folder holds them already; apt's own state stays as it is. */
 export function unpackDebian (folder: string): string {

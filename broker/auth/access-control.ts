@@ -81,9 +81,8 @@ export class AccessControl {
   }
 
   /** Whether a client may ask the broker to do something. */
-  mayControl (clientId: string): boolean {
-    for (const client of this.clients) if (client.id === clientId) return this.mayWrite(client, CONTROL_REQUEST)
-    return false
+  mayControl (client: Client): boolean {
+    return this.mayWrite(client, CONTROL_REQUEST)
   }
 
   private put (doors: ReadonlyMap<string, Door>): number {

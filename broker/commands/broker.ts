@@ -68,7 +68,7 @@ async function runBroker (settings: Settings, flags: Flags, log: Logger, stop: A
     const ports = listeners.addresses.map(({ port }) => port)
     const ids = artemis(aedes, {
       ...optionsOf(settings, ports, log),
-      control: { authorize: ({ clientId }) => clientId !== undefined && access.mayControl(clientId) }
+      control: { authorize: (_asker, client) => access.mayControl(client) }
     })
     access.guardTopics(aedes)
     // The detection side sees the last packets too.
