@@ -24,6 +24,10 @@ export interface Store {
   persistence: Persistence
   /** Id for the broker of this run: sorts after those of all runs before. */
   brokerId: string
+  /** Retained messages. */
+  readonly retained: { readonly size: number, readonly bytes: number }
+  /** The client id of every subscription of a session that lasts: each as often as it has subscriptions. */
+  subscribers(): AsyncIterable<string>
   /** All messages that wait for clients, those of earlier runs. */
   queued(): AsyncIterable<QueuedMessage>
   /** Removes what waits for a client. */
@@ -56,6 +60,8 @@ export async function openStore (folder: string): Promise<Store> {
   return {
     persistence: ordered,
     brokerId: await nextBrokerId(db),
+    retained,
+    subscribers: () => subscribers(db),
     queued: () => queuedMessages(db, level),
     dropQueue: clientId => dropQueue(db, clientId),
     settle: () => settle(SETTLE_LIMIT_MS),
@@ -90,6 +96,11 @@ async function openDatabase (folder: string): Promise<Level> {
     throw new OperatorError('data-folder', `The data folder ${shown} cannot be used: ${printable(String(cause ?? error))}`,
       'Check that this user may write to it and that the disk has room.', { cause })
   }
+}
+
+async function * subscribers (db: Level): AsyncGenerator<string> {
+  const prefix = 'subscriptions:'
+  for await (const key of db.keys(rangeOf(prefix))) yield decodeURIComponent(key.slice(prefix.length, key.indexOf(':', prefix.length)))
 }
 
 // As aedes-persistence-level names its keys: prefix, client id, then what numbers the message.

@@ -13,10 +13,12 @@ import { controlAccess } from '../control-access.js'
 import { BAN_FILE, MODEL_FILE } from '../data-files.js'
 import { Admission } from '../limits/admission.js'
 import { limitLogins } from '../limits/logins.js'
+import { Queues } from '../limits/queues.js'
 import { Tally } from '../limits/tally.js'
 import { Listeners } from '../listeners/listeners.js'
 import { openLog } from '../log.js'
 import { openStore } from '../persistence.js'
+import { openSysTree } from '../sys/open.js'
 import { aborted, stopSignal } from '../stopping.js'
 import { printable } from '../printable.js'
 import { addSettingsOptions } from './settings-options.js'
@@ -50,7 +52,8 @@ async function runBroker (settings: Settings, flags: Flags, log: Logger, stop: A
     closers.push(() => listeners.destroy())
     const store = await openStore(settings.data)
     closers.push(() => store.close())
-    const aedes = await openAedes(store, settings, log, tally)
+    const queues = await Queues.open(store, limits, tally)
+    const aedes = await openAedes(store, settings, log, tally, queues)
     const closeClients = async (): Promise<void> => {
       listeners.close()
       await closeAedes(aedes)
@@ -65,6 +68,11 @@ async function runBroker (settings: Settings, flags: Flags, log: Logger, stop: A
     const onHangUp = (): void => { reload(flags, ids, listeners, log) }
     process.on('SIGHUP', onHangUp)
     closers.push(() => process.off('SIGHUP', onHangUp))
+    if (settings.sysInterval > 0) {
+      const sys = await openSysTree({ aedes, store, tally, queued: () => queues.waiting })
+      sys.start(settings.sysInterval)
+      closers.push(() => sys.stop())
+    }
     await publishLeftWills(aedes, store, log)
     listeners.accept((stream, request) => aedes.handle(stream, request))
     announce(settings, listeners, log)
