@@ -27,6 +27,7 @@ export class OrderedAedes extends Aedes {
   /** The message that is being stored. */
   private storing: Incoming | undefined
   private isDraining = false
+  private readonly dropped = new WeakSet<object>()
 
   constructor (options: AedesOptions) {
     super(options)
@@ -39,7 +40,17 @@ export class OrderedAedes extends Aedes {
     }
   }
 
+  /** Takes a message that is about to be published for read: its sender gets its acknowledgement, and nobody the message. */
+  drop (packet: object): void {
+    this.dropped.add(packet)
+  }
+
   override publish (packet: Incoming['packet'], client: object | null | Done, done: Done = () => {}): void {
+    if (this.dropped.delete(packet)) {
+      const answer = typeof client === 'function' ? client as Done : done
+      answer()
+      return
+    }
     this.waiting.push(typeof client === 'function' ? { packet, client: null, done: client as Done } : { packet, client, done })
     this.drain()
   }

@@ -10,7 +10,9 @@ import { checkCommand } from './commands/check.js'
 import { doctorCommand } from './commands/doctor.js'
 import { evaluateCommand } from './commands/evaluate.js'
 import { extractCommand } from './commands/extract.js'
+import { importCommand } from './commands/import.js'
 import { modelsCommand } from './commands/models.js'
+import { passwdCommand } from './commands/passwd.js'
 import { replayCommand } from './commands/replay.js'
 import { serviceCommand } from './commands/service.js'
 import { trainCommand } from './commands/train.js'
@@ -39,7 +41,9 @@ const COMMANDS = [
   unbanCommand,
   allowCommand,
   learnCommand,
-  serviceCommand
+  serviceCommand,
+  passwdCommand,
+  importCommand
 ]
 
 /** Runs the command line `argv` (as `process.argv`) and returns its exit code. */

@@ -25,7 +25,25 @@ export interface CaptureRecordsOptions extends DecodedJoinOptions {
  */
 export async function * readRecords (source: AsyncIterable<Buffer>, options: CaptureRecordsOptions = {}): AsyncGenerator<TrafficRecord[]> {
   let records: TrafficRecord[] = []
-  const capture = new CaptureRecords(record => { records.push(record) }, options)
+  for await (const count of eachRecord(source, options, record => { records.push(record) })) {
+    if (count === 0) continue
+    yield records
+    records = []
+  }
+}
+
+/**
+ * The same without gathering them: `onRecord` gets each record, which need not outlive the call. Yields
+ * after each portion how many there were.
+ */
+export async function * eachRecord (
+  source: AsyncIterable<Buffer>, options: CaptureRecordsOptions, onRecord: (record: TrafficRecord) => void
+): AsyncGenerator<number> {
+  let count = 0
+  const capture = new CaptureRecords(record => {
+    count++
+    onRecord(record)
+  }, options)
   for await (const chunk of gunzipped(source)) {
     let fault: unknown
     try {
@@ -33,8 +51,8 @@ export async function * readRecords (source: AsyncIterable<Buffer>, options: Cap
     } catch (error) {
       fault = error
     }
-    if (records.length > 0) yield records
-    records = []
+    yield count
+    count = 0
     if (fault !== undefined) throw fault
   }
   capture.end()
@@ -53,7 +71,7 @@ export class CaptureRecords {
   #frames = 0
 
   constructor (onRecord: (record: TrafficRecord) => void, options: CaptureRecordsOptions = {}) {
-    const { ports = DEFAULT_MQTT_PORTS, ...joinOptions } = options
+    const { ports = DEFAULT_MQTT_PORTS, context = true, ...joinOptions } = options
     this.#onRecord = onRecord
     const watched = new Set(ports)
     this.#tcp = new TcpDecoder(watched)
