@@ -56,7 +56,7 @@ async function runBroker (settings: Settings, flags: Flags, log: Logger, stop: A
     closers.push(() => listeners.destroy())
     closers.push(await writePidFile(settings.pidFile))
     const access = await AccessControl.open(doorsOf(settings), arrivalsAt(settings.listeners), log, limits.messageSize ?? undefined)
-    const store = await openStore(settings.data)
+    const store = await openStore(settings.data, settings.persistence)
     closers.push(() => store.close())
     const queues = await Queues.open(store, limits, tally)
     const aedes = await openAedes(store, settings, log, tally, queues)
