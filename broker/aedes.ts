@@ -17,8 +17,10 @@ import type { Store } from './persistence.js'
 const MAX_PENDING_SESSIONS = 10_000
 
 /** Makes the broker on a store; it has listened to nobody yet. */
-export async function openAedes (store: Store, { limits }: Settings, log: Logger, tally = new Tally(log)): Promise<OrderedAedes> {
-  const queues = await Queues.open(store, limits, tally)
+export async function openAedes (
+  store: Store, { limits }: Settings, log: Logger, tally = new Tally(log), opened?: Queues
+): Promise<OrderedAedes> {
+  const queues = opened ?? await Queues.open(store, limits, tally)
   const aedes = new OrderedAedes({
     id: store.brokerId,
     persistence: queues.persistence,

@@ -7,6 +7,7 @@ import levelPersistence from 'aedes-persistence-level'
 import { Level } from 'level'
 import { OperatorError } from '../src/errors.js'
 import { inOrder } from './in-order.js'
+import { MemoryDatabase } from './memory-database.js'
 import { MAX_PATH_LENGTH, printable } from './printable.js'
 import { RetainedMessages } from './retained.js'
 
@@ -24,6 +25,10 @@ export interface Store {
   persistence: Persistence
   /** Id for the broker of this run: sorts after those of all runs before. */
   brokerId: string
+  /** Retained messages. */
+  readonly retained: { readonly size: number, readonly bytes: number }
+  /** The client id of every subscription of a session that lasts: each as often as it has subscriptions. */
+  subscribers(): AsyncIterable<string>
   /** All messages that wait for clients, those of earlier runs. */
   queued(): AsyncIterable<QueuedMessage>
   /** Removes what waits for a client. */
@@ -40,10 +45,11 @@ const SETTLE_LIMIT_MS = 5000
 
 /**
  * Opens the store in a data folder, which is made if it is not there.
+ * @param isPersistent false keeps all of it in memory: it is lost with a restart
  * @throws OperatorError `data-folder`, `data-in-use` or `data-damaged`.
  */
-export async function openStore (folder: string): Promise<Store> {
-  const db = await openDatabase(folder)
+export async function openStore (folder: string, isPersistent = true): Promise<Store> {
+  const db = await openDatabase(folder, isPersistent)
   const level = levelPersistence(db)
   const retained = new RetainedMessages(level)
   await retained.load()
@@ -56,6 +62,8 @@ export async function openStore (folder: string): Promise<Store> {
   return {
     persistence: ordered,
     brokerId: await nextBrokerId(db),
+    retained,
+    subscribers: () => subscribers(db),
     queued: () => queuedMessages(db, level),
     dropQueue: clientId => dropQueue(db, clientId),
     settle: () => settle(SETTLE_LIMIT_MS),
@@ -63,7 +71,7 @@ export async function openStore (folder: string): Promise<Store> {
   }
 }
 
-async function openDatabase (folder: string): Promise<Level> {
+async function openDatabase (folder: string, isPersistent: boolean): Promise<Level> {
   const shown = printable(folder, MAX_PATH_LENGTH)
   try {
     // What clients say is nobody else's business.
@@ -72,6 +80,8 @@ async function openDatabase (folder: string): Promise<Level> {
     if (codeOf(cause) !== 'EEXIST') throw new OperatorError('data-folder', `The data folder ${shown} cannot be made (${codeOf(cause)}).`,
       'Name one that this user may write to: --data DIR, or data in artemis.yaml.', { cause })
   }
+  // What is learnt is written to the folder all the same.
+  if (!isPersistent) return new MemoryDatabase() as unknown as Level
   const db = new Level(path.join(folder, 'store'))
   try {
     await db.open()
@@ -90,6 +100,11 @@ async function openDatabase (folder: string): Promise<Level> {
     throw new OperatorError('data-folder', `The data folder ${shown} cannot be used: ${printable(String(cause ?? error))}`,
       'Check that this user may write to it and that the disk has room.', { cause })
   }
+}
+
+async function * subscribers (db: Level): AsyncGenerator<string> {
+  const prefix = 'subscriptions:'
+  for await (const key of db.keys(rangeOf(prefix))) yield decodeURIComponent(key.slice(prefix.length, key.indexOf(':', prefix.length)))
 }
 
 // As aedes-persistence-level names its keys: prefix, client id, then what numbers the message.

@@ -14,6 +14,7 @@ import { arrivalsAt, doorsOf } from '../auth/doors.js'
 import { BAN_FILE, MODEL_FILE } from '../data-files.js'
 import { Admission } from '../limits/admission.js'
 import { limitLogins } from '../limits/logins.js'
+import { Queues } from '../limits/queues.js'
 import { Tally } from '../limits/tally.js'
 import { Listeners } from '../listeners/listeners.js'
 import { openLog, reopenLog } from '../log.js'
@@ -21,6 +22,7 @@ import type { Note } from '../mosquitto/note.js'
 import { openStore } from '../persistence.js'
 import { writePidFile } from '../pid-file.js'
 import { aborted, stopSignal } from '../stopping.js'
+import { openSysTree } from '../sys/open.js'
 import { printable } from '../printable.js'
 import { addSettingsOptions } from './settings-options.js'
 
@@ -54,9 +56,10 @@ async function runBroker (settings: Settings, flags: Flags, log: Logger, stop: A
     closers.push(() => listeners.destroy())
     closers.push(await writePidFile(settings.pidFile))
     const access = await AccessControl.open(doorsOf(settings), arrivalsAt(settings.listeners), log, limits.messageSize ?? undefined)
-    const store = await openStore(settings.data)
+    const store = await openStore(settings.data, settings.persistence)
     closers.push(() => store.close())
-    const aedes = await openAedes(store, settings, log, tally)
+    const queues = await Queues.open(store, limits, tally)
+    const aedes = await openAedes(store, settings, log, tally, queues)
     const closeClients = async (): Promise<void> => {
       listeners.close()
       await closeAedes(aedes)
@@ -77,6 +80,11 @@ async function runBroker (settings: Settings, flags: Flags, log: Logger, stop: A
     const onHangUp = (): void => { void reload(flags, { ids, listeners, ports, access, log }) }
     process.on('SIGHUP', onHangUp)
     closers.push(() => process.off('SIGHUP', onHangUp))
+    if (settings.sysInterval > 0) {
+      const sys = await openSysTree({ aedes, store, tally, queued: () => queues.waiting })
+      sys.start(settings.sysInterval)
+      closers.push(() => sys.stop())
+    }
     await publishLeftWills(aedes, store, log)
     listeners.accept((stream, request) => aedes.handle(stream, request))
     announce(settings, listeners, log)

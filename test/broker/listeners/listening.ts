@@ -17,6 +17,8 @@ export async function startListening (test: Test, folder: string, listeners: rea
     'listeners:',
     ...listeners.flatMap(lines => ['port: 0', ...lines].map((line, i) => `${i === 0 ? '  - ' : '    '}${line}`)),
     ...more.some(line => line.startsWith('tap:')) ? [] : ['tap: { target: none }'],
+    // Listeners beyond loopback let nobody in unasked.
+    ...more.some(line => line.startsWith('auth:')) ? [] : ['auth: { allowAnonymous: true }'],
     ...more
   ].join('\n') + '\n')
   const broker = await startBroker(test, folder)
