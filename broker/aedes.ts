@@ -4,6 +4,7 @@ import type { Aedes, Client, PublishPacket } from 'aedes'
 import type { Logger } from 'pino'
 import type { Settings } from './config/schema.js'
 import { harden } from './hardening.js'
+import { holdWrites } from './held-writes.js'
 import { limitClients } from './limits/clients.js'
 import { Queues } from './limits/queues.js'
 import { Tally } from './limits/tally.js'
@@ -38,6 +39,7 @@ export async function openAedes (store: Store, { limits }: Settings, log: Logger
   limitClients(aedes, limits, tally)
   limitTopics(aedes, limits, tally)
   keepQueues(aedes, queues)
+  holdWrites(aedes)
   // An event that Aedes emits and does not declare: a store that fails.
   const emitter: NodeJS.EventEmitter = aedes
   emitter.on('error', (error: Error) => log.error({ err: error }, 'The broker could not finish an operation.'))

@@ -1,6 +1,7 @@
-// An Aedes that hands messages on in the order in which it took them.
+// An Aedes that hands messages on in the order in which it took them, and acknowledges what is stored.
 
 import { Aedes, type AedesOptions } from 'aedes'
+import { heldFor } from './held-writes.js'
 
 type Done = (error?: Error) => void
 
@@ -9,6 +10,12 @@ interface Incoming {
   packet: Parameters<Aedes['publish']>[0]
   client: object | null
   done: Done
+}
+
+/** As a client sent it; a message of the broker itself has no identifier. */
+interface PacketFromClient {
+  qos: number
+  messageId?: number
 }
 
 /** The parts of Aedes that it does not declare. */
@@ -34,6 +41,7 @@ export class OrderedAedes extends Aedes {
     const { mq } = this as unknown as AedesInternals
     const emit = mq.emit.bind(mq)
     mq.emit = (packet, done) => {
+      this.acknowledge()
       this.storing = undefined
       emit(packet, done)
       this.drain()
@@ -51,8 +59,18 @@ export class OrderedAedes extends Aedes {
       answer()
       return
     }
-    this.waiting.push(typeof client === 'function' ? { packet, client: null, done: client as Done } : { packet, client, done })
+    const incoming = typeof client === 'function' ? { packet, client: null, done: client as Done } : { packet, client, done }
+    const { qos, messageId } = incoming.packet as PacketFromClient
+    if (qos === 2 && messageId !== undefined) heldFor(incoming.client)?.await(messageId)
+    this.waiting.push(incoming)
     this.drain()
+  }
+
+  /** Aedes emits what the store has. */
+  private acknowledge (): void {
+    if (this.storing === undefined) return
+    const { qos, messageId } = this.storing.packet as PacketFromClient
+    if (qos === 1 && messageId !== undefined) heldFor(this.storing.client)?.stored(messageId)
   }
 
   /** One after the other; a loop, because most messages need no store and are emitted at once. */

@@ -4,7 +4,7 @@ import { createReadStream, createWriteStream } from 'node:fs'
 import { CaptureDecoder } from '../../src/decode/capture.js'
 import { gunzipped } from '../../src/decode/gunzip.js'
 import { findIp } from '../../src/decode/link.js'
-import { decodeTcp } from '../../src/decode/tcp.js'
+import { decodeTcp } from '../../test/decode/craft.js'
 import type { CapturedFrame } from '../../src/types.js'
 
 /** Copies that run side by side, so that their frames alternate. */
