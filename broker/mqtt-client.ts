@@ -1,7 +1,11 @@
 // A client for the commands that talk to a running broker: MQTT.js, with errors for operators and a capped inbox.
 
+import { randomUUID } from 'node:crypto'
+import type { Socket } from 'node:net'
 import type { IPublishPacket, MqttClient as Connection } from 'mqtt'
 import { OperatorError } from '../src/errors.js'
+import { normaliseAddress } from '../src/observe/address.js'
+import type { Endpoint } from '../src/types.js'
 import { parseMqttUrl, type MqttTarget } from './mqtt-url.js'
 import { printable } from './printable.js'
 
@@ -19,6 +23,8 @@ export interface MqttClientOptions {
   timeoutMs?: number
   /** 4 is MQTT 3.1.1. */
   protocolVersion?: 4 | 5
+  /** Messages of QoS 1 and 2 that may be on their way here at a time, MQTT 5; without it the broker's own limit counts. */
+  receiveMaximum?: number
   tls?: TlsFiles
 }
 
@@ -40,7 +46,7 @@ const INBOX_CAP = 1_000
 export async function connectMqtt (url: string, options: MqttClientOptions = {}): Promise<MqttClient> {
   const target = parseMqttUrl(url)
   const { host, port, isTls, username, password } = target
-  const { timeoutMs = DEFAULT_TIMEOUT_MS, protocolVersion = 4, tls } = options
+  const { timeoutMs = DEFAULT_TIMEOUT_MS, protocolVersion = 4, receiveMaximum, tls } = options
   // A broker that runs no such command should not carry the library.
   const { default: mqtt } = await import('mqtt')
   const connection = mqtt.connect({
@@ -51,6 +57,8 @@ export async function connectMqtt (url: string, options: MqttClientOptions = {})
     ...password !== undefined && { password },
     ...tls,
     protocolVersion,
+    ...receiveMaximum !== undefined && { properties: { receiveMaximum } },
+    clientId: `artemis-${randomUUID().slice(0, 13)}`,
     clean: true,
     reconnectPeriod: 0,
     resubscribe: false,
@@ -171,6 +179,12 @@ export class MqttClient implements AsyncIterable<MqttMessage> {
       const message = await this.next(this.timeoutMs)
       if (message !== undefined) yield message
     }
+  }
+
+  /** Our end of the connection, as the broker sees it unless addresses are translated on the way. */
+  get localEnd (): Endpoint | undefined {
+    const { localAddress, localPort } = this.connection.stream as Partial<Socket>
+    return localAddress === undefined || localPort === undefined ? undefined : { address: normaliseAddress(localAddress), port: localPort }
   }
 
   /** Takes leave; resolves when the connection is gone. */

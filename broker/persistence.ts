@@ -13,11 +13,21 @@ import { RetainedMessages } from './retained.js'
 /** Wills, retained messages and queues, as Aedes takes them. */
 export type Persistence = levelPersistence.LevelPersistence
 
+/** A message that waits for a client. */
+export interface QueuedMessage {
+  clientId: string
+  packet: AedesPublishPacket
+}
+
 /** An open store. */
 export interface Store {
   persistence: Persistence
   /** Id for the broker of this run: sorts after those of all runs before. */
   brokerId: string
+  /** All messages that wait for clients, those of earlier runs. */
+  queued(): AsyncIterable<QueuedMessage>
+  /** Removes what waits for a client. */
+  dropQueue(clientId: string): Promise<void>
   /** Resolves when nothing has been read or written for a while, at the latest after five seconds. */
   settle(): Promise<void>
   close(): Promise<void>
@@ -46,6 +56,8 @@ export async function openStore (folder: string): Promise<Store> {
   return {
     persistence: ordered,
     brokerId: await nextBrokerId(db),
+    queued: () => queuedMessages(db, level),
+    dropQueue: clientId => dropQueue(db, clientId),
     settle: () => settle(SETTLE_LIMIT_MS),
     close: () => db.close()
   }
@@ -78,6 +90,28 @@ async function openDatabase (folder: string): Promise<Level> {
     throw new OperatorError('data-folder', `The data folder ${shown} cannot be used: ${printable(String(cause ?? error))}`,
       'Check that this user may write to it and that the disk has room.', { cause })
   }
+}
+
+// As aedes-persistence-level names its keys: prefix, client id, then what numbers the message.
+const QUEUE_PREFIXES = ['outgoing:', 'outgoing-id:']
+
+async function * queuedMessages (db: Level, persistence: Persistence): AsyncGenerator<QueuedMessage> {
+  const [prefix] = QUEUE_PREFIXES
+  const clients = new Set<string>()
+  for await (const key of db.keys(rangeOf(prefix))) clients.add(key.slice(prefix.length, key.indexOf(':', prefix.length)))
+  for (const id of clients) {
+    const clientId = decodeURIComponent(id)
+    for await (const packet of persistence.outgoingStream({ id: clientId })) yield { clientId, packet }
+  }
+}
+
+async function dropQueue (db: Level, clientId: string): Promise<void> {
+  for (const prefix of QUEUE_PREFIXES) await db.clear(rangeOf(`${prefix}${encodeURIComponent(clientId)}:`))
+}
+
+/** All keys that begin so; the prefix ends with a colon, whose next character is a semicolon. */
+function rangeOf (prefix: string): { gte: string, lt: string } {
+  return { gte: prefix, lt: `${prefix.slice(0, -1)};` }
 }
 
 /**

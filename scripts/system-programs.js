@@ -16,6 +16,7 @@ export const SYSTEM_PROGRAMS = [
   { program: 'script', package: 'bsdutils', purpose: 'a terminal for progress bars and Ctrl-C' },
   { program: 'ethtool', package: 'ethtool', purpose: 'interfaces whose frames keep to the MTU' },
   { program: 'socat', package: 'socat', purpose: 'a link that loses, doubles and reorders packets' },
+  { program: 'systemd-analyze', package: 'systemd', purpose: 'checks the unit of the service' },
   { program: 'tshark', package: 'tshark', purpose: 'an independent decoder to agree with' }
 ]
 

@@ -19,6 +19,14 @@ export interface PipelineSettings {
   response: ResponseName
 }
 
+/** How a client stands. */
+export interface Standing {
+  /** The moving average of its outlier probability; null where it has not sent enough to have one. */
+  movAvg: number | null
+  /** Whether an alert about it is open. */
+  alert: boolean
+}
+
 /** What the pipeline tells. */
 export interface PipelineOutputs {
   onAlert(alert: Alert): void
@@ -63,6 +71,11 @@ export class Pipeline {
     return this.smoothing.forgotten
   }
 
+  /** How a client stands, by its key. */
+  standingOf (key: string): Standing {
+    return { movAvg: this.smoothing.averageOf(key) ?? null, alert: this.alerts.isOpen(key) }
+  }
+
   push (record: TrafficRecord): void {
     if (record.own) this.counters.own++
     else this.batches.push(record)
@@ -101,6 +114,8 @@ export class Pipeline {
     if (trip === undefined) return
     const { peer } = share.worst
     const isClient = key !== GATEWAY
+    // First what is done about it: the alert is to say whether it had an effect.
+    if (isClient) this.outputs.onOffence?.({ address: originOf(peer).address, clientId: peer.clientId, connections: [...share.connections] })
     const alert = this.alerts.exceed(key, time, () => ({
       time,
       subject: isClient
@@ -118,7 +133,6 @@ export class Pipeline {
       response: isClient ? this.settings.response : 'observe'
     }))
     if (alert !== undefined) this.outputs.onAlert(alert)
-    if (isClient) this.outputs.onOffence?.({ address: originOf(peer).address, clientId: peer.clientId, connections: [...share.connections] })
   }
 
   private clear (time: number): void {

@@ -16,7 +16,7 @@ export interface Peer {
 }
 
 /** Who a connection's client is: the one that a proxy announced, else whoever connected. */
-export function originOf ({ announced, client }: Peer): Endpoint {
+export function originOf ({ announced, client }: Pick<Peer, 'announced' | 'client'>): Endpoint {
   return announced ?? client
 }
 

@@ -3,7 +3,10 @@
 import type { DetectorKind } from '../models/index.js'
 import type { BatchLimits } from './alert/batches.js'
 import { DEFAULT_SMOOTHING, type SmoothingSettings } from './alert/smoothing.js'
+import { DEFAULT_CAPS, type DetectionCaps } from './caps.js'
+import type { AuthorizeControl } from './control/control.js'
 import type { LearnSettings } from './learning.js'
+import type { AllowEntry } from './respond/allow-list.js'
 import type { ResponseName } from './respond/catalog.js'
 import type { TapSettings } from './tap/catalog.js'
 
@@ -37,6 +40,7 @@ export interface DetectionSettings {
   batch: BatchLimits
   smoothing: SmoothingSettings
   response: ResponseName
+  caps: DetectionCaps
   /** File that every record is appended to, as NDJSON. */
   records?: string
 }
@@ -68,7 +72,18 @@ export interface ArtemisOptions {
   response?: {
     action?: ResponseName
     banSeconds?: number
+    /** Who is never thrown out and never banned: addresses, networks such as `192.0.2.0/24`, `client:ID`. */
+    allow?: readonly AllowEntry[]
+    /** File that keeps bans, and what is allowed while running, over a restart. */
+    file?: string
   }
+  /** Control over MQTT; nobody has it without this. */
+  control?: {
+    /** Whether a client may; asked after the broker's own `authorizePublish` has let its request through. */
+    authorize: AuthorizeControl
+  }
+  /** How much may be kept in memory; a ring's bytes must be a power of two. */
+  caps?: Partial<DetectionCaps>
   report?: {
     /** File that every record is appended to, as NDJSON. */
     records?: string
@@ -101,6 +116,7 @@ export function detectionSettings (options: ArtemisOptions): DetectionSettings {
     batch: { records: alert.batchRecords, milliseconds: alert.batchMs },
     smoothing: { ...DEFAULT_SMOOTHING, weight: alert.weight },
     response: options.response?.action ?? DEFAULTS.response.action,
+    caps: { ...DEFAULT_CAPS, ...options.caps },
     ...options.report?.records !== undefined && { records: options.report.records }
   }
 }

@@ -9,16 +9,21 @@ import { OperatorError } from '../../src/errors.js'
 import { closeAedes, openAedes, publishLeftWills } from '../aedes.js'
 import type { Settings } from '../config/schema.js'
 import { readSettings, type Flags } from '../config/settings.js'
+import { AccessControl } from '../auth/access-control.js'
+import { arrivalsAt, doorsOf } from '../auth/doors.js'
+import { BAN_FILE, MODEL_FILE } from '../data-files.js'
 import { Admission } from '../limits/admission.js'
+import { limitLogins } from '../limits/logins.js'
 import { Tally } from '../limits/tally.js'
 import { Listeners } from '../listeners/listeners.js'
-import { openLog } from '../log.js'
+import { openLog, reopenLog } from '../log.js'
+import type { Note } from '../mosquitto/translation.js'
 import { openStore } from '../persistence.js'
+import { writePidFile } from '../pid-file.js'
 import { aborted, stopSignal } from '../stopping.js'
 import { printable } from '../printable.js'
 import { addSettingsOptions } from './settings-options.js'
 
-const MODEL_FILE = 'model.json'
 /** What clients say is nobody else's business. */
 const OWNER_ONLY = 0o600
 
@@ -27,9 +32,10 @@ export function brokerCommand (): Command {
   const command = new Command('broker')
     .description('run the broker (the default command)')
     .action(async (flags: Flags) => {
-      const { settings, file } = readSettings(flags)
+      const { settings, file, notes } = readSettings(flags)
       const log = openLog(settings.log)
-      log.info({ file: file ?? 'none' }, 'Artemis starts.')
+      log.info({ file: file ?? 'none', mosquitto: settings.mosquitto ?? 'none' }, 'Artemis starts.')
+      for (const note of notes) tell(note, log)
       checkReports(settings)
       await runBroker(settings, flags, log, stopSignal(['SIGINT', 'SIGTERM']))
     })
@@ -46,20 +52,29 @@ async function runBroker (settings: Settings, flags: Flags, log: Logger, stop: A
     const admission = new Admission(limits, tally)
     const listeners = await Listeners.open(settings.listeners, { ...limits, admission, tally, log })
     closers.push(() => listeners.destroy())
+    closers.push(await writePidFile(settings.pidFile))
+    const access = await AccessControl.open(doorsOf(settings), arrivalsAt(settings.listeners), log, limits.messageSize ?? undefined)
     const store = await openStore(settings.data)
     closers.push(() => store.close())
-    const aedes = await openAedes(store, settings, log)
+    const aedes = await openAedes(store, settings, log, tally)
     const closeClients = async (): Promise<void> => {
       listeners.close()
       await closeAedes(aedes)
       await store.settle()
     }
     closers.push(closeClients)
-    const ids = artemis(aedes, optionsOf(settings, listeners.addresses.map(({ port }) => port), log))
+    access.guardLogins(aedes)
+    limitLogins(aedes, limits.loginAttempts, tally)
+    const ports = listeners.addresses.map(({ port }) => port)
+    const ids = artemis(aedes, {
+      ...optionsOf(settings, ports, log),
+      control: { authorize: ({ clientId }) => clientId !== undefined && access.mayControl(clientId) }
+    })
+    access.guardTopics(aedes)
     // The detection side sees the last packets too.
     closers.push(() => ids.close(), closeClients)
     ids.on('alert', (alert, event) => log.warn({ event }, sentenceOf(alert)))
-    const onHangUp = (): void => { reload(flags, ids, listeners, log) }
+    const onHangUp = (): void => { void reload(flags, { ids, listeners, ports, access, log }) }
     process.on('SIGHUP', onHangUp)
     closers.push(() => process.off('SIGHUP', onHangUp))
     await publishLeftWills(aedes, store, log)
@@ -73,17 +88,36 @@ async function runBroker (settings: Settings, flags: Flags, log: Logger, stop: A
   log.info('Artemis has stopped.')
 }
 
-/** Reads the settings again and guards with the model that they name; where they are wrong, nothing changes. */
-function reload (flags: Flags, ids: Artemis, listeners: Listeners, log: Logger): void {
+/** What a reload reaches. */
+interface Running {
+  ids: Artemis
+  listeners: Listeners
+  /** Where they listen in fact. */
+  ports: number[]
+  access: AccessControl
+  log: Logger
+}
+
+/** Reads the settings again, and the files that they name; where one of them is wrong, nothing changes. */
+async function reload (flags: Flags, { ids, listeners, ports, access, log }: Running): Promise<void> {
   try {
+    reopenLog()
     const { settings } = readSettings(flags)
+    const admit = await access.reload(doorsOf(settings))
     listeners.reloadCertificates()
-    log.info({ model: modelPath(settings) }, 'The settings were read again for SIGHUP: the model and the certificates are loaded anew, other changes need a restart.')
-    ids.useModel(modelPath(settings))
+    ids.use(optionsOf(settings, ports, log))
+    const disconnected = admit()
+    log.info({ model: modelPath(settings), disconnected },
+      'The settings were read again for SIGHUP: users, access rules, certificates and what concerns the detection are new, other changes need a restart.')
   } catch (error) {
     if (!(error instanceof OperatorError)) throw error
     log.error({ remedy: error.remedy }, `The settings stay as they were: ${error.message}`)
   }
+}
+
+/** What in a mosquitto.conf does not do here what it does there. */
+function tell ({ place, name, standing, text }: Note, log: Logger): void {
+  log[standing === 'not needed' ? 'info' : 'warn']({ place }, `${printable(name)}: ${standing}. ${text}`)
 }
 
 /** Files that cannot be written should stop the start, and not be found missing when they are needed. */
@@ -120,7 +154,7 @@ function announce (settings: Settings, listeners: Listeners, log: Logger): void 
 
 /** The settings as the plug-in takes them. */
 function optionsOf (settings: Settings, ports: number[], logger: Logger): ArtemisOptions {
-  const { tap, detector, learn, alert, response, report } = settings
+  const { tap, detector, learn, alert, response, report, caps: { holdTime, ring, ...caps } } = settings
   return {
     tap: {
       target: tap.target,
@@ -141,7 +175,9 @@ function optionsOf (settings: Settings, ports: number[], logger: Logger): Artemi
     },
     learn: { seconds: learn.duration / 1000, minimumRecords: learn.minimumRecords },
     alert: { weight: alert.weight, batchRecords: alert.batchRecords, batchMs: alert.batchDuration },
-    response: { action: response.action, banSeconds: response.banDuration / 1000 },
+    response: { action: response.action, banSeconds: response.banDuration / 1000, allow: response.allow, file: path.join(settings.data, BAN_FILE) },
+    // A ring's length is a power of two.
+    caps: { ...caps, holdMs: holdTime, ringBytes: 2 ** Math.floor(Math.log2(ring)) },
     report: { records: report.records ?? undefined, eve: report.eve ?? undefined },
     logger
   }

@@ -51,6 +51,8 @@ export interface MarkEntry {
   kind: 'mark'
   connection: number
   direction: Direction
+  /** Epoch milliseconds. */
+  time: number
   /** Where that packet begins, or `offset` where several may end at one place: all that end up to here were told. */
   begin: number
   offset: number
@@ -58,10 +60,20 @@ export interface MarkEntry {
   ordinal: number
 }
 
+/**
+ * Why packets cannot be placed in the TCP stream. `cipher`: TLS records of no fixed length. `tls-websocket`:
+ * WebSocket within TLS. `carrier`: another kind of stream, or bytes went by before it was watched. `records`:
+ * a TLS record went by uncounted, as with a change of keys. `frames`: a WebSocket frame that is not
+ * understood, such as a compressed one. `backlog`: too much waited to be placed.
+ */
+export type UnplacedReason = typeof UNPLACED_REASONS[number]
+export const UNPLACED_REASONS = ['cipher', 'tls-websocket', 'carrier', 'records', 'frames', 'backlog'] as const
+
 /** Where packets end in the TCP stream cannot be said any more, or never could: what carries them is not understood. */
 export interface UnplacedEntry {
   kind: 'unplaced'
   connection: number
+  reason: UnplacedReason
 }
 
 /** The connection is closed: no byte beyond what was told will be read or written. */
@@ -174,8 +186,8 @@ export class EntryWriter {
     this.ring.commit()
   }
 
-  mark (connection: number, direction: Direction, begin: number, offset: number, ordinal: number): void {
-    const at = this.ring.reserve(28, this.spare)
+  mark (connection: number, direction: Direction, time: number, begin: number, offset: number, ordinal: number): void {
+    const at = this.ring.reserve(36, this.spare)
     if (at < 0) return
     const { view } = this.ring
     view.setUint8(at, KIND.mark)
@@ -184,14 +196,16 @@ export class EntryWriter {
     view.setFloat64(at + 8, begin, true)
     view.setFloat64(at + 16, offset, true)
     view.setUint32(at + 24, ordinal, true)
+    view.setFloat64(at + 28, time, true)
     this.ring.commit()
   }
 
-  unplaced (connection: number): void {
+  unplaced (connection: number, reason: UnplacedReason): void {
     const at = this.ring.reserve(8)
     if (at < 0) return
     const { view } = this.ring
     view.setUint8(at, KIND.unplaced)
+    view.setUint8(at + 1, UNPLACED_REASONS.indexOf(reason))
     view.setUint32(at + 4, connection, true)
     this.ring.commit()
   }
@@ -259,12 +273,13 @@ function decodeEntry (bytes: Uint8Array, view: DataView, at: number): BrokerEntr
         kind: 'mark',
         connection,
         direction,
+        time: view.getFloat64(at + 28, true),
         begin: view.getFloat64(at + 8, true),
         offset: view.getFloat64(at + 16, true),
         ordinal: view.getUint32(at + 24, true)
       }
     case KIND.unplaced:
-      return { kind: 'unplaced', connection }
+      return { kind: 'unplaced', connection, reason: UNPLACED_REASONS[flags] }
     case KIND.close:
       return { kind: 'close', connection, time: view.getFloat64(at + 8, true) }
     default:

@@ -1,8 +1,9 @@
 // The tap of a running broker: from supervised bytes to frames placed in their streams.
 
 import { CaptureDecoder } from '../decode/capture.js'
+import type { FragmentLimits } from '../decode/fragments.js'
 import { TcpDecoder } from '../decode/tcp-decoder.js'
-import { TcpStreams } from '../decode/tcp-streams.js'
+import { TcpStreams, type TcpStreamLimits } from '../decode/tcp-streams.js'
 import { OperatorError } from '../errors.js'
 import type { StreamFrame, TapSummary } from '../types.js'
 import { openTap, resolveTarget, type TapSettings } from './catalog.js'
@@ -14,11 +15,14 @@ export interface LiveTapSettings extends TapSettings {
   target: string
   /** 0 captures whole frames; with anything else payload bytes are discarded on arrival. */
   snapLength: number
+  /** What the decoders may keep. */
+  limits?: { streams: TcpStreamLimits, fragments: Partial<FragmentLimits> }
 }
 
 /** What the tap tells. */
 export interface LiveTapListener {
-  onUp(): void
+  /** @param sameClock whether frames are stamped by the clock of this machine */
+  onUp(sameClock: boolean): void
   onFrame(frame: StreamFrame): void
   /** The frames of one chunk are told. */
   onChunk(): void
@@ -97,16 +101,16 @@ export class LiveTap {
     this.state = 'down'
     const open = async (options: Parameters<typeof openTap>[2]): ReturnType<typeof openTap> => await openTap(target, this.settings, options)
     this.supervised = superviseTap(open, { ports: this.ports, snapLength: this.settings.snapLength }, {
-      onUp: () => { this.up() },
+      onUp: () => { this.up(target) },
       onBytes: chunk => { this.bytes(chunk) },
       onDown: (reason, retryMs, summary) => { this.down(reason, retryMs, summary) }
     })
   }
 
-  private up (): void {
+  private up (target: CaptureTarget): void {
     const ports = new Set(this.ports)
-    const tcp = new TcpDecoder(ports)
-    const streams = new TcpStreams(ports)
+    const tcp = new TcpDecoder(ports, this.settings.limits?.fragments)
+    const streams = new TcpStreams(ports, this.settings.limits?.streams)
     let number = 0
     this.tcp = tcp
     this.streams = streams
@@ -122,7 +126,7 @@ export class LiveTap {
     this.reason = undefined
     this.sessions++
     this.listener.onLog('info', `tap ${this.target} is up`)
-    this.listener.onUp()
+    this.listener.onUp(target.kind === 'local')
   }
 
   private bytes (chunk: Buffer): void {

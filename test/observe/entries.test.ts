@@ -3,7 +3,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import t from 'tap'
 import { Random } from '../../models/random.js'
-import { EntryWriter, readEntries, type BrokerEntry } from '../../src/observe/entries.js'
+import { EntryWriter, readEntries, UNPLACED_REASONS, type BrokerEntry } from '../../src/observe/entries.js'
 import { allocateRing, RingReader, RingWriter } from '../../src/observe/ring.js'
 import type { Direction, MqttPacket } from '../../src/types.js'
 
@@ -40,10 +40,10 @@ class Maker {
       case 1: return { kind: 'identity', connection, clientId: this.of(TEXTS), username: this.of(TEXTS) }
       case 2: {
         const begin = random.integer(2 ** 32) * 1_000
-        return { kind: 'mark', connection, direction: this.direction(), begin, offset: begin + random.integer(2 ** 28), ordinal: random.integer(2 ** 32) }
+        return { kind: 'mark', connection, direction: this.direction(), time, begin, offset: begin + random.integer(2 ** 28), ordinal: random.integer(2 ** 32) }
       }
       case 3: return { kind: 'close', connection, time }
-      case 4: return { kind: 'unplaced', connection }
+      case 4: return { kind: 'unplaced', connection, reason: this.of(UNPLACED_REASONS) }
       case 5: return { kind: 'announced', connection, client: this.endpoint() }
       default: return { kind: 'packet', connection, direction: this.direction(), time, packet: this.packet(), ordinal: random.integer(2 ** 32), last: random.integer(2) === 0 }
     }
@@ -91,8 +91,8 @@ function write (entries: EntryWriter, entry: BrokerEntry): void {
     case 'announced': return entries.announced(entry.connection, entry.client)
     case 'identity': return entries.identity(entry.connection, entry.clientId, entry.username)
     case 'packet': return entries.packet(entry.connection, entry.direction, entry.time, entry.packet, entry.ordinal, entry.last)
-    case 'mark': return entries.mark(entry.connection, entry.direction, entry.begin, entry.offset, entry.ordinal)
-    case 'unplaced': return entries.unplaced(entry.connection)
+    case 'mark': return entries.mark(entry.connection, entry.direction, entry.time, entry.begin, entry.offset, entry.ordinal)
+    case 'unplaced': return entries.unplaced(entry.connection, entry.reason)
     case 'close': return entries.close(entry.connection, entry.time)
   }
 }
@@ -149,7 +149,7 @@ t.test('a flood of packets leaves room to tell of connections', async t => {
   for (let i = 0; i < 1_000; i++) entries.packet(1, 'in', i, packet, i, true)
   const dropped = entries.dropped
   t.ok(dropped > 900)
-  for (let i = 0; i < 3; i++) entries.mark(1, 'in', 0, 5, 0)
+  for (let i = 0; i < 3; i++) entries.mark(1, 'in', 0, 0, 5, 0)
   const without = entries.dropped
   t.ok(without > dropped, 'marks are as cheap as packets, but smaller')
   entries.open(2, 1, 'tcp', { address: '192.0.2.1', port: 1 }, { address: '192.0.2.2', port: 1883 })

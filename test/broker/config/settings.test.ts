@@ -49,7 +49,7 @@ t.test('without a file and flags everything is a default', t => {
     tap: { target: 'auto' },
     learn: { duration: 600_000, minimumRecords: 2000 },
     alert: { weight: 0.4, batchRecords: 100, batchDuration: 200 },
-    response: { action: 'observe', banDuration: 600_000 }
+    response: { action: 'observe', banDuration: 600_000, allow: [] }
   })
   t.same([...new Set(sources.values())], ['default'])
   t.end()
@@ -131,7 +131,7 @@ t.test('every mistake is told at once: place, key, value, and what would be righ
     'artemis.yaml:8: learn.duration: 600 should be a duration from 0s to 30d with its unit (ms, s, m, h, d), such as 10m',
     'artemis.yaml:9: learn.duration: given twice, first on line 8; keep one',
     'artemis.yaml:10: learn.minimumRecords: 1.5 should be a whole number from 1 to 10000000',
-    'artemis.yaml:11: response: "ban" should be a map with the keys action, banDuration',
+    'artemis.yaml:11: response: "ban" should be a map with the keys action, banDuration, allow',
     'artemis.yaml:13: limits.packetSize: "1TiB" should be a size from 20B to 256MiB with its unit (B, KiB, MiB), such as 16MiB',
     'artemis.yaml:14: port: unknown key; is listeners[].port meant?',
     'artemis.yaml:15: tap.target: "ether0" should be ssh://user@host[:port]/interface, local:interface, none or auto',

@@ -3,6 +3,7 @@
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import type { Test } from 'tap'
+import { waitUntil } from '../../support/wait-until.js'
 import { startBroker, type RunningBroker } from '../running-broker.js'
 
 /** A broker and the ports of its listeners, in the order of its settings. */
@@ -21,4 +22,9 @@ export async function startListening (test: Test, folder: string, listeners: rea
   const broker = await startBroker(test, folder)
   const ports = [...broker.log().matchAll(/"port":(\d+),"msg":"Listening/g)].map(match => Number(match[1]))
   return { ...broker, ports }
+}
+
+/** Resolves when the log holds a text. */
+export async function logged ({ log }: Pick<RunningBroker, 'log'>, text: string): Promise<void> {
+  await waitUntil(`${text} in the log`, () => log().includes(text))
 }
