@@ -36,10 +36,10 @@ export async function openAedes (store: Store, { limits }: Settings, log: Logger
     onUnread: client => { tally.hit('unread', arrivalOf(client.conn)?.client.address ?? '', { client: client.id }) },
     wasDropped: (client, packet) => queues.wasDropped(client.id, packet)
   })
-  holdWrites(aedes)
   limitClients(aedes, limits, tally)
   limitTopics(aedes, limits, tally)
   keepQueues(aedes, queues)
+  holdWrites(aedes)
   // An event that Aedes emits and does not declare: a store that fails.
   const emitter: NodeJS.EventEmitter = aedes
   emitter.on('error', (error: Error) => log.error({ err: error }, 'The broker could not finish an operation.'))

@@ -2,9 +2,8 @@
 import t from 'tap'
 import { TcpStreams } from '../../src/decode/tcp-streams.js'
 import type { TcpStreamLimits } from '../../src/decode/tcp-streams.js'
-import { decodeTcp } from '../../src/decode/tcp.js'
 import type { StreamFrame, TcpFrame } from '../../src/types.js'
-import { ACK, BROKER, CLIENT, FIN, PORTS, RST, SYN, captured, frameOf, tcpFrame } from './craft.js'
+import { ACK, BROKER, CLIENT, FIN, PORTS, RST, SYN, captured, decodeTcp, frameOf, tcpFrame } from './craft.js'
 import type { Segment } from './craft.js'
 
 const none = new Uint8Array(0)

@@ -95,7 +95,7 @@ t.test('limits, files and the log', t => {
     limits: { packetSize: '2000B', messageSize: '1000B', keepalive: '100s', inflightMessages: null, queuedMessages: 50, queuedBytes: '4096B' },
     sysInterval: '0s', persistence: true, data: '/var/lib/mosquitto/artemis', pidFile: '/run/m.pid', log: { file: '/var/log/m.log', level: 'warn' }
   })
-  t.same(notes.map(({ name }) => name), ['message_size_limit'])
+  t.same(notes.map(({ name }) => name), ['message_size_limit', 'max_keepalive'])
   t.equal(read(t, 'listener 1\n').values.persistence, false, 'as in mosquitto, not unless told')
   t.match(read(t, 'log_dest none\nlog_type all\n').values, { log: { level: 'silent' } })
   t.match(read(t, 'log_type information\nlog_type debug\n').values, { log: { level: 'debug' } })
