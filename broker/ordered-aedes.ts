@@ -41,7 +41,8 @@ export class OrderedAedes extends Aedes {
     const { mq } = this as unknown as AedesInternals
     const emit = mq.emit.bind(mq)
     mq.emit = (packet, done) => {
-      this.acknowledge()
+      // Aedes emits what the store has.
+      if (this.storing !== undefined) acknowledge(this.storing)
       this.storing = undefined
       emit(packet, done)
       this.drain()
@@ -54,23 +55,16 @@ export class OrderedAedes extends Aedes {
   }
 
   override publish (packet: Incoming['packet'], client: object | null | Done, done: Done = () => {}): void {
+    const incoming = typeof client === 'function' ? { packet, client: null, done: client as Done } : { packet, client, done }
     if (this.dropped.delete(packet)) {
-      const answer = typeof client === 'function' ? client as Done : done
-      answer()
+      acknowledge(incoming)
+      incoming.done()
       return
     }
-    const incoming = typeof client === 'function' ? { packet, client: null, done: client as Done } : { packet, client, done }
-    const { qos, messageId } = incoming.packet as PacketFromClient
+    const { qos, messageId } = packet as PacketFromClient
     if (qos === 2 && messageId !== undefined) heldFor(incoming.client)?.await(messageId)
     this.waiting.push(incoming)
     this.drain()
-  }
-
-  /** Aedes emits what the store has. */
-  private acknowledge (): void {
-    if (this.storing === undefined) return
-    const { qos, messageId } = this.storing.packet as PacketFromClient
-    if (qos === 1 && messageId !== undefined) heldFor(this.storing.client)?.stored(messageId)
   }
 
   /** One after the other; a loop, because most messages need no store and are emitted at once. */
@@ -97,4 +91,10 @@ export class OrderedAedes extends Aedes {
       }
     })
   }
+}
+
+/** Lets the PUBACK of a message go out, where it was held back. */
+function acknowledge ({ packet, client }: Incoming): void {
+  const { qos, messageId } = packet as PacketFromClient
+  if (qos === 1 && messageId !== undefined) heldFor(client)?.stored(messageId)
 }
