@@ -56,6 +56,8 @@ async function startBroker (port: number): Promise<{ child: ChildProcess, second
   const began = performance.now()
   const child = spawn(program, [...before, MAIN, 'broker', '--port', String(port), '--data', 'data'], { cwd: work, stdio: ['ignore', 'ignore', 'pipe'] })
   const ended = once(child, 'exit')
+  // A run that fails leaves none behind.
+  process.once('exit', () => { child.kill('SIGKILL') })
   let log = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => { log += text })
   while (!log.includes('Artemis is ready')) {

@@ -65,6 +65,8 @@ export async function start (kind: BrokerKind, port: number, folder = mkdtempSyn
   const began = performance.now()
   const child = spawn(program, args, { cwd: folder, stdio: ['ignore', log, log] })
   const ended = once(child, 'exit')
+  // A run that fails leaves none behind.
+  process.once('exit', () => { child.kill('SIGKILL') })
   while (!await answers(port)) {
     if (child.exitCode !== null || performance.now() - began > START_LIMIT_MS) throw new Error(`${kind.name} did not start; its log is in ${folder}`)
     await pause(2)
