@@ -142,14 +142,15 @@ export class Device {
     return socket
   }
 
-  /** Ends everything: connections that are there as the library does it, and at once those that will not. */
+  /** Ends everything: the capture is over, so nobody sees how. */
   async stop (): Promise<void> {
     this.stopped = true
     for (const timer of this.timers) clearTimeout(timer)
     for (const socket of this.sockets) socket.destroy()
     await Promise.all([...this.clients].map(async client => {
-      // The library may wait for an acknowledgement that a lost connection will not bring.
-      const ended = client.endAsync(!client.connected).catch(() => {})
+      // Neither coming back nor waiting for an acknowledgement that a lost connection will not bring.
+      client.options.reconnectPeriod = 0
+      const ended = client.endAsync(true).catch(() => {})
       await Promise.race([ended, pause(END_MS)])
       this.lines.get(client)?.destroy()
     }))
