@@ -1,6 +1,7 @@
 // A device: one address, a client library as real ones use it, timers, and a source of chance of its own.
 
 import { connect as connectTcp, type Socket } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
 import { connect as connectTls } from 'node:tls'
 import { createWebSocketStream, WebSocket } from 'ws'
 import { MqttClient, type IClientOptions, type IClientPublishOptions } from 'mqtt'
@@ -34,6 +35,8 @@ export interface ClientOptions extends IClientOptions {
 }
 
 const RECONNECT_MS = 2_000
+/** So long may a client take to end. */
+const END_MS = 1_000
 const KEEPALIVES_SECONDS = [10, 15, 15, 20, 30, 30, 60]
 
 /** One machine of the household. */
@@ -139,12 +142,18 @@ export class Device {
     return socket
   }
 
-  /** Ends everything; connections that are there are ended as the library does it. */
+  /** Ends everything: the capture is over, so nobody sees how. */
   async stop (): Promise<void> {
     this.stopped = true
     for (const timer of this.timers) clearTimeout(timer)
     for (const socket of this.sockets) socket.destroy()
-    await Promise.all([...this.clients].map(client => client.endAsync(!client.connected).catch(() => {})))
+    await Promise.all([...this.clients].map(async client => {
+      // Neither coming back nor waiting for an acknowledgement that a lost connection will not bring.
+      client.options.reconnectPeriod = 0
+      const ended = client.endAsync(true).catch(() => {})
+      await Promise.race([ended, pause(END_MS)])
+      this.lines.get(client)?.destroy()
+    }))
   }
 
   /** @param onLine is given the TCP connection */
