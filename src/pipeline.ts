@@ -9,6 +9,7 @@ import { timeOf, type TrafficRecord } from './record.js'
 import type { ResponseName } from './respond/catalog.js'
 import type { Offender } from './respond/response.js'
 import type { GuardModel } from './scoring/guard-model.js'
+import { SurpriseMemory } from './scoring/surprise-memory.js'
 
 /** How the pipeline behaves. */
 export interface PipelineSettings {
@@ -42,6 +43,7 @@ export class Pipeline {
   readonly alerts: AlertBook
   private readonly batches: Batches
   private readonly smoothing: Smoothing
+  private readonly memory = new SurpriseMemory()
 
   constructor (
     private readonly model: GuardModel,
@@ -84,7 +86,7 @@ export class Pipeline {
   }
 
   private judge (records: TrafficRecord[]): void {
-    const probabilities = this.model.probabilities(records)
+    const probabilities = this.model.probabilities(records, this.memory)
     for (const probability of probabilities) {
       if (Number.isNaN(probability)) this.counters.unscored++
       else this.counters.scored++

@@ -27,8 +27,8 @@ const NAMES = FEATURES.map(column => column.name)
 /** What a record may be written with: Table I, or that and context and payloads, which every preset can be learnt from. */
 export type RecordColumns = 'table1' | 'full'
 
-/** Names of what `full` adds: the context columns, and the payloads as `topic.parent.hex`, parted by semicolons. */
-export const FULL_NAMES: readonly string[] = Object.freeze([...CONTEXT_COLUMNS.map(({ name }) => name), 'payloads'])
+/** Names of what `full` adds: the context columns, the payloads as `topic.parent.length.hex`, the record's number, and those of the records that it answers; lists are parted by semicolons. */
+export const FULL_NAMES: readonly string[] = Object.freeze([...CONTEXT_COLUMNS.map(({ name }) => name), 'payloads', 'record', 'references'])
 
 /** A writer of `format`; with `manyFiles` each record begins with its file's name. */
 export function recordWriter (format: RecordFormat, manyFiles: boolean, columns: RecordColumns = 'table1'): RecordWriter {
@@ -43,7 +43,7 @@ function csvWriter (manyFiles: boolean, isFull: boolean): RecordWriter {
     line (record, file) {
       // Joined at once: a string that grows by appending is built a second time when it is written.
       const fields = NAMES.map(name => valueText(name, record.features))
-      if (isFull) fields.push(...contextTexts(record.features.context), payloadsText(record.features.context))
+      if (isFull) fields.push(...contextTexts(record.features.context), ...listTexts(record.features.context))
       const start = `${record.frame ?? ''},${timeText(record)}`
       return `${manyFiles ? `${quoted(file)},${start}` : start},${fields.join(',')}\n`
     }
@@ -57,8 +57,8 @@ function ndjsonWriter (manyFiles: boolean, isFull: boolean): RecordWriter {
       const fields = NAMES.map(name => `"${name}":${valueJson(name, record.features)}`)
       if (isFull) {
         contextTexts(record.features.context).forEach((text, i) => { fields.push(`"${FULL_NAMES[i]}":${text === '' ? 'null' : text}`) })
-        const payloads = payloadsText(record.features.context)
-        fields.push(`"payloads":${payloads === '' ? 'null' : `"${payloads}"`}`)
+        const [payloads, number, references] = listTexts(record.features.context)
+        fields.push(`"payloads":${payloads === '' ? 'null' : `"${payloads}"`}`, `"record":${number === '' ? 'null' : number}`, `"references":"${references}"`)
       }
       const start = `"frame":${record.frame},"time":${timeText(record)}`
       return `{${manyFiles ? `"file":${JSON.stringify(file)},${start}` : start},${fields.join(',')}}\n`
@@ -74,8 +74,11 @@ function contextTexts (context: RecordContext | undefined): string[] {
   })
 }
 
-function payloadsText (context: RecordContext | undefined): string {
-  return context?.payloads?.map(({ topic, parent, payload }) => `${topic}.${parent}.${hex(payload)}`).join(';') ?? ''
+/** Payloads, number and references. */
+function listTexts (context: RecordContext | undefined): [payloads: string, record: string, references: string] {
+  if (context === undefined) return ['', '', '']
+  const payloads = context.payloads?.map(({ topic, parent, length, payload }) => `${topic}.${parent}.${length}.${hex(payload)}`).join(';') ?? ''
+  return [payloads, String(context.record), context.references.join(';')]
 }
 
 /** Epoch seconds with microseconds; what is finer is cut off. */
