@@ -3,7 +3,7 @@
 import { createReadStream } from 'node:fs'
 import { addAbortSignal } from 'node:stream'
 import { OperatorError } from '../src/errors.js'
-import { readRecords } from '../src/join/capture-records.js'
+import { eachRecord } from '../src/join/capture-records.js'
 import type { TrafficRecord } from '../src/record.js'
 import { MAX_PATH_LENGTH, printable } from './printable.js'
 
@@ -21,21 +21,39 @@ const UNREADABLE: Readonly<Record<string, string>> = {
 /** How to read. */
 export interface CaptureInput {
   ports: readonly number[]
+  /** Whether records carry the context columns; true unless said otherwise. */
+  context?: boolean
   signal: AbortSignal
   /** Bytes read, for the progress. */
   onBytes?: (count: number) => void
 }
 
 /**
- * Reads the records of a capture, some at a time. They may be views of what was read: keep copies.
+ * Reads a capture; `onRecord` gets each record, and may keep it no longer than the call lasts. Yields after
+ * each portion how many there were.
  *
  * @throws OperatorError where the file is no sound capture; what came before a fault is given out first
  */
-export async function * readCapture (file: string, input: CaptureInput): AsyncGenerator<TrafficRecord[]> {
+export async function * scanCapture (file: string, input: CaptureInput, onRecord: (record: TrafficRecord) => void): AsyncGenerator<number> {
+  const { ports, context } = input
   try {
-    yield * readRecords(openInput(file, input), { ports: input.ports })
+    yield * eachRecord(openInput(file, input), { ports, ...context !== undefined && { context } }, onRecord)
   } catch (error) {
     throw withFile(error, file)
+  }
+}
+
+/**
+ * The records of a capture, some at a time. They may be views of what was read: keep copies.
+ *
+ * @throws OperatorError as {@link scanCapture} does
+ */
+export async function * readCapture (file: string, input: CaptureInput): AsyncGenerator<TrafficRecord[]> {
+  let records: TrafficRecord[] = []
+  for await (const count of scanCapture(file, input, record => { records.push(record) })) {
+    if (count === 0) continue
+    yield records
+    records = []
   }
 }
 

@@ -2,6 +2,7 @@
 
 import type { Aedes, Client, Subscription } from 'aedes'
 import { deliverToReaders } from './delivery.js'
+import { arrivalOf } from './listeners/arrival.js'
 
 /** The parts of a client that Aedes does not declare. */
 interface ClientInternals {
@@ -33,6 +34,7 @@ function hardenClient (client: Client): Client {
   internals.duplicates = bare()
   internals._parser.prependListener('packet', packet => {
     const { cmd, subscriptions } = packet
+    if (cmd === 'connect') arrivalOf(client.conn)?.settle()
     if (cmd === 'subscribe' && subscriptions !== undefined && subscriptions.length > 1) {
       packet.subscriptions = inTheirOrder(subscriptions)
     }

@@ -5,12 +5,16 @@ import { Command, CommanderError } from 'commander'
 import { OperatorError } from '../src/errors.js'
 import { brokerCommand } from './commands/broker.js'
 import { captureCommand } from './commands/capture.js'
+import { alertsCommand, allowCommand, banCommand, clientsCommand, learnCommand, unbanCommand } from './commands/control.js'
 import { checkCommand } from './commands/check.js'
+import { doctorCommand } from './commands/doctor.js'
 import { evaluateCommand } from './commands/evaluate.js'
 import { extractCommand } from './commands/extract.js'
 import { modelsCommand } from './commands/models.js'
 import { replayCommand } from './commands/replay.js'
+import { serviceCommand } from './commands/service.js'
 import { trainCommand } from './commands/train.js'
+import { watchCommand } from './commands/watch.js'
 import { nearest } from './config/suggestion.js'
 import { printable } from './printable.js'
 
@@ -19,7 +23,23 @@ export const EXIT = { fine: 0, mistake: 1, fault: 2 } as const
 
 /** Every command; a new one is a file in commands/ and a line here. The first is the default. */
 const COMMANDS = [
-  brokerCommand, checkCommand, captureCommand, extractCommand, trainCommand, evaluateCommand, replayCommand, modelsCommand
+  brokerCommand,
+  watchCommand,
+  checkCommand,
+  doctorCommand,
+  captureCommand,
+  extractCommand,
+  trainCommand,
+  evaluateCommand,
+  replayCommand,
+  modelsCommand,
+  clientsCommand,
+  alertsCommand,
+  banCommand,
+  unbanCommand,
+  allowCommand,
+  learnCommand,
+  serviceCommand
 ]
 
 /** Runs the command line `argv` (as `process.argv`) and returns its exit code. */

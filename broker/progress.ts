@@ -1,6 +1,7 @@
 // A progress bar with stages on standard error; nothing at all where that is no terminal.
 
 import { stat } from 'node:fs/promises'
+import { clearLine, cursorTo } from 'node:readline'
 import { Presets, SingleBar } from 'cli-progress'
 import { STANDARD_INPUT } from './capture-input.js'
 
@@ -13,7 +14,7 @@ export class Progress {
   private readonly bar: SingleBar | undefined
   private stage = ''
 
-  constructor (stream: NodeJS.WriteStream = process.stderr) {
+  constructor (private readonly stream: NodeJS.WriteStream = process.stderr) {
     if (!stream.isTTY) return
     this.bar = new SingleBar({ stream, format: FORMAT, clearOnComplete: true, etaBuffer: 50 }, Presets.shades_classic)
   }
@@ -27,6 +28,13 @@ export class Progress {
       this.bar.start(STEPS, 0, { stage, detail: '' })
     }
     this.bar.update(Math.min(STEPS, STEPS * done / total), { stage, detail: detail === '' ? '' : ` | ${detail}` })
+  }
+
+  /** Takes the bar off its line until the next update, so that something else can be written there. */
+  hide (): void {
+    if (this.bar === undefined || this.stage === '') return
+    cursorTo(this.stream, 0)
+    clearLine(this.stream, 0)
   }
 
   /** Takes the bar away. */

@@ -1,15 +1,12 @@
 // The autoencoder: rows that a narrow network cannot rebuild are outliers.
 
-import type { Scalar, Tensor2D } from '@tensorflow/tfjs-core'
-import { DenseNetwork } from './dense-network.js'
-import { DetectorError, type DetectorJson } from './detector.js'
-import type { Matrix } from './matrix.js'
-import { NetworkInput } from './network-input.js'
-import { OutlierDetector, savedParameters, type Step } from './outlier-detector.js'
+import type { DenseNetwork } from './dense-network.js'
+import type { DetectorJson } from './detector.js'
+import { NetworkDetector } from './network-detector.js'
+import { savedParameters, type Step } from './outlier-detector.js'
 import { DETECTOR_PARAMETERS, type DetectorOptions, type ParameterTable } from './parameters.js'
 import { Random } from './random.js'
-import type { StateReader } from './state.js'
-import { loadTensorFlow, type Tf } from './tensorflow.js'
+import type { Tensor, Tf } from './tensor-types.js'
 import { gather, TrainableNetwork, uniform, type LayerPlan } from './trainable-network.js'
 
 const NETWORKS = ['pyod-2', 'pyod-1'] as const
@@ -59,11 +56,8 @@ const ACTIVITY_PENALTY = 0.1
  * they get. The score is the Euclidean norm of what is missing, in standard deviations. PyOD's weight
  * decay of 1e-5 is left out: it moves no figure and would cost a third of the training time.
  */
-export class Autoencoder extends OutlierDetector<Required<AutoencoderOptions>> {
+export class Autoencoder extends NetworkDetector<Required<AutoencoderOptions>> {
   readonly kind = 'autoencoder'
-  #input: NetworkInput | undefined
-  #network: DenseNetwork | undefined
-  #row = new Float32Array(0)
 
   constructor (options: AutoencoderOptions = {}) {
     super(AUTOENCODER_PARAMETERS, options)
@@ -74,46 +68,25 @@ export class Autoencoder extends OutlierDetector<Required<AutoencoderOptions>> {
     return new Autoencoder(savedParameters(json, 'autoencoder')).restore(json.state)
   }
 
-  protected async fitScores (data: Matrix, _labels: Uint8Array | undefined, step: Step): Promise<Float64Array> {
-    const { epochs } = this.parameters
-    const { tf } = await loadTensorFlow()
-    const input = NetworkInput.fit(data)
-    this.#use(input, await train(tf, input.table(data), input.width, this.parameters, step))
-    return this.scoreInTurns(data, () => step(epochs, epochs))
+  protected get passes (): number {
+    return this.parameters.epochs
   }
 
-  protected score (data: Matrix): Float64Array {
-    const input = this.#input as NetworkInput
-    const network = this.#network as DenseNetwork
-    const row = this.#row
-    const scores = new Float64Array(data.rows)
-    for (let i = 0; i < data.rows; i++) {
-      input.write(data, i, row)
-      const rebuilt = network.forward(row)
-      let squares = 0
-      for (let k = 0; k < row.length; k++) squares += (row[k] - rebuilt[k]) ** 2
-      scores[i] = Math.sqrt(squares)
+  protected train (tf: Tf, table: Float32Array, width: number, step: Step): Promise<DenseNetwork> {
+    return train(tf, table, width, this.parameters, step)
+  }
+
+  protected outputsFor (width: number): number {
+    return width
+  }
+
+  protected scoreOf (row: Float32Array, rebuilt: Float32Array): number {
+    let squares = 0
+    for (let k = 0; k < row.length; k++) {
+      const difference = row[k] - rebuilt[k]
+      squares += difference * difference
     }
-    return scores
-  }
-
-  protected state (): Record<string, unknown> {
-    return { input: this.#input?.state(), network: this.#network?.state() }
-  }
-
-  protected restoreState (reader: StateReader, width: number): void {
-    const input = NetworkInput.restore(reader.object('input'), width)
-    const network = DenseNetwork.restore(reader.object('network'))
-    if (network.inputs !== input.width || network.outputs !== input.width) {
-      throw new DetectorError('state', `a network from ${network.inputs} to ${network.outputs} units for ${input.width} columns`)
-    }
-    this.#use(input, network)
-  }
-
-  #use (input: NetworkInput, network: DenseNetwork): void {
-    this.#input = input
-    this.#network = network
-    this.#row = new Float32Array(input.width)
+    return Math.sqrt(squares)
   }
 }
 
@@ -136,7 +109,7 @@ async function train (
         loss += tf.tidy(() => {
           const rows = gather(tf, table, width, order.subarray(b * size, (b + 1) * size))
           const cost = optimizer.minimize(() => costOf(tf, network, rows, parameters), true, network.variables)
-          return (cost as Scalar).dataSync()[0]
+          return (cost as Tensor).dataSync()[0]
         })
         await step(epoch + (b + 1) / batches, epochs, loss / (b + 1))
       }
@@ -148,11 +121,11 @@ async function train (
   }
 }
 
-function costOf (tf: Tf, network: TrainableNetwork, rows: Tensor2D, { network: kind }: Required<AutoencoderOptions>): Scalar {
+function costOf (tf: Tf, network: TrainableNetwork, rows: Tensor, { network: kind }: Required<AutoencoderOptions>): Tensor {
   const outputs = network.forward(rows)
-  const error = tf.mean(tf.squaredDifference(outputs[outputs.length - 1], rows)) as Scalar
+  const error = tf.mean(tf.squaredDifference(outputs[outputs.length - 1], rows))
   if (kind === 'pyod-2') return error
-  const activity = tf.addN(outputs.map((output) => tf.sum(tf.square(output)) as Scalar))
+  const activity = tf.addN(outputs.map((output) => tf.sum(tf.square(output))))
   return tf.add(error, tf.mul(activity, ACTIVITY_PENALTY / rows.shape[0]))
 }
 

@@ -1,36 +1,31 @@
 // BIRCH: rows far from every subcluster of the training rows, or in the smaller group, are outliers.
 
-import { Centers, CENTER_SCORE_ABOUT, CENTER_SCORES } from './centers.js'
+import { CenterDetector, CENTER_PARAMETERS, type CenterOptions } from './center-detector.js'
+import { Centers } from './centers.js'
 import { CfTree, type Subcluster } from './cf-tree.js'
 import type { DetectorJson } from './detector.js'
 import type { Matrix } from './matrix.js'
-import { OutlierDetector, savedParameters, type Step } from './outlier-detector.js'
-import { DETECTOR_PARAMETERS, type DetectorOptions, type ParameterTable } from './parameters.js'
+import { savedParameters, type Step } from './outlier-detector.js'
+import type { ParameterTable } from './parameters.js'
 import type { StateReader } from './state.js'
 import { wardHalves } from './ward.js'
 
 /** Parameters of {@link Birch}; scikit-learn's names, the paper's threshold. */
-export interface BirchOptions extends DetectorOptions {
+export interface BirchOptions extends CenterOptions {
   /** Largest radius of a subcluster; 0.2 unless given. Grows where `maxSubclusters` asks for it. */
   threshold?: number
   /** Entries of a tree node at most; 50 unless given. */
   branchingFactor?: number
   /** Subclusters at most; 1,000 unless given. A score costs time in proportion. */
   maxSubclusters?: number
-  /**
-   * `distance`: to the nearest subcluster, for benign training data; `cluster`: of two groups of
-   * subclusters the one with fewer rows holds the outliers. `distance` unless given.
-   */
-  score?: typeof CENTER_SCORES[number]
 }
 
 /** The parameters' ranges and defaults. */
 export const BIRCH_PARAMETERS: ParameterTable<BirchOptions> = {
-  ...DETECTOR_PARAMETERS,
+  ...CENTER_PARAMETERS,
   threshold: { about: 'largest radius of a subcluster, to begin with', default: 0.2, min: 1e-6, max: 1e6 },
   branchingFactor: { about: 'entries of a tree node at most', default: 50, min: 2, max: 1000, integer: true },
-  maxSubclusters: { about: 'subclusters at most', default: 1000, min: 2, max: 5000, integer: true },
-  score: { about: CENTER_SCORE_ABOUT, default: 'distance', choices: CENTER_SCORES }
+  maxSubclusters: { about: 'subclusters at most', default: 1000, min: 2, max: 5000, integer: true }
 }
 
 /** How much the threshold grows each time that the tree has grown too large. */
@@ -47,9 +42,8 @@ const TURN_ROWS = 500
  * The scores are those of {@link Centers}. A training row scores as if it had not been there, for the
  * distance of a row to a subcluster of its own would be 0, and every new row an outlier.
  */
-export class Birch extends OutlierDetector<Required<BirchOptions>> {
+export class Birch extends CenterDetector<Required<BirchOptions>> {
   readonly kind = 'birch'
-  #centers: Centers | undefined
   #radius = 0
 
   constructor (options: BirchOptions = {}) {
@@ -59,11 +53,6 @@ export class Birch extends OutlierDetector<Required<BirchOptions>> {
   /** The detector that `toJSON` saved; throws `DetectorError` where it is not one. */
   static fromJSON (json: DetectorJson): Birch {
     return new Birch(savedParameters(json, 'birch')).restore(json.state)
-  }
-
-  /** The subclusters' centres; undefined before `fit`. */
-  get centers (): Centers | undefined {
-    return this.#centers
   }
 
   /** The threshold that the tree ended with. */
@@ -81,29 +70,26 @@ export class Birch extends OutlierDetector<Required<BirchOptions>> {
       while (tree.size > maxSubclusters) tree = rebuilt(tree)
     }
     const subclusters = [...tree.subclusters()]
-    const centers = new Float64Array(subclusters.length * width)
-    subclusters.forEach(({ center }, c) => { centers.set(center, c * width) })
+    const points = new Float64Array(subclusters.length * width)
+    subclusters.forEach(({ center }, c) => { points.set(center, c * width) })
     const outlier = score === 'cluster' && subclusters.length > 1 ? smallerHalf(subclusters) : new Uint8Array(subclusters.length)
-    this.#centers = new Centers(subclusters.length, width, centers, outlier)
+    const centers = new Centers(subclusters.length, width, points, outlier)
+    this.useCenters(centers)
     this.#radius = tree.threshold
     const scores = score === 'cluster'
       ? await this.scoreInTurns(data, () => step(rows, rows))
-      : await scoresWithoutSelf(data, this.#centers, subclusters, () => step(rows, rows))
+      : await scoresWithoutSelf(data, centers, subclusters, () => step(rows, rows))
     await step(rows, rows)
     return scores
   }
 
-  protected score (data: Matrix): Float64Array {
-    return (this.#centers as Centers).scores(data)
+  protected override state (): Record<string, unknown> {
+    return { radius: this.#radius, ...super.state() }
   }
 
-  protected state (): Record<string, unknown> {
-    return { radius: this.#radius, ...(this.#centers as Centers).state() }
-  }
-
-  protected restoreState (reader: StateReader, width: number): void {
+  protected override restoreState (reader: StateReader, width: number): void {
     this.#radius = reader.number('radius', 0)
-    this.#centers = Centers.restore(reader, width)
+    super.restoreState(reader, width)
   }
 }
 

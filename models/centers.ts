@@ -2,20 +2,16 @@
 
 import { DetectorError } from './detector.js'
 import { squaredDistance, type Matrix } from './matrix.js'
+import { PointTable } from './point-table.js'
 import { toBase64, type StateReader } from './state.js'
-
-/** How clusters become scores, as the parameter `score` of the clustering detectors spells it. */
-export const CENTER_SCORES = ['distance', 'cluster'] as const
-
-/** The help's words for that parameter. */
-export const CENTER_SCORE_ABOUT = "'distance': to the nearest centre, for benign training data; " +
-  "'cluster': to the nearest inlier centre less that to the nearest outlier centre, for training data with outliers"
 
 /**
  * Centres, some of them of outliers. The score of a row is its distance to the nearest centre of
  * inliers; where there are centres of outliers, less its distance to the nearest of those.
  */
 export class Centers {
+  #table: PointTable | undefined
+
   constructor (
     readonly count: number,
     readonly width: number,
@@ -47,17 +43,26 @@ export class Centers {
     return center === -1 ? { center: 0, squared: 0 } : { center, squared }
   }
 
+  /** The score of each row. */
   scores ({ rows, data }: Matrix): Float64Array {
     const { count, width, outlier } = this
     const anyOutlier = outlier.includes(1)
-    return Float64Array.from({ length: rows }, (_, i) => {
-      const nearest = [Infinity, Infinity]
+    const scores = new Float64Array(rows)
+    // Not before it is needed: centres that are still on their way score nothing.
+    this.#table ??= new PointTable(this.data, width)
+    for (let i = 0; i < rows; i++) {
+      const distances = this.#table.squaredDistances(data, i * width)
+      let inlier = Infinity
+      let outlying = Infinity
       for (let c = 0; c < count; c++) {
-        const distance = squaredDistance(data, i * width, this.data, c * width, width)
-        if (distance < nearest[outlier[c]]) nearest[outlier[c]] = distance
+        const distance = distances[c]
+        if (outlier[c] === 0) {
+          if (distance < inlier) inlier = distance
+        } else if (distance < outlying) outlying = distance
       }
-      return Math.sqrt(nearest[0]) - (anyOutlier ? Math.sqrt(nearest[1]) : 0)
-    })
+      scores[i] = Math.sqrt(inlier) - (anyOutlier ? Math.sqrt(outlying) : 0)
+    }
+    return scores
   }
 
   state (): Record<string, string> {

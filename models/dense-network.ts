@@ -1,6 +1,8 @@
 // A trained network of dense layers as plain numbers: what scores where no tensor library is loaded.
 
 import { DetectorError } from './detector.js'
+import { KernelMemory } from './kernel-memory.js'
+import { compiled, NARROW_PANEL, WIDE_PANEL } from './kernels.js'
 import { toBase64, type StateReader } from './state.js'
 
 /** The functions that a layer may put on its sums. */
@@ -18,17 +20,15 @@ export interface DenseLayer {
   readonly activation: Activation
 }
 
-/** Units computed together: their sums stay in registers. */
-const PANEL = 4
-
-interface PackedLayer {
+/** A layer as the kernels take it; addresses in the network's memory. */
+interface PlacedLayer {
+  readonly kernel: 'wide' | 'wideRelu' | 'narrow' | 'narrowRelu'
+  readonly weights: number
+  readonly bias: number
   readonly inputs: number
   readonly panels: number
-  /** Panel by panel; in a panel the {@link PANEL} weights of each input side by side, 0 past the last unit. */
-  readonly kernel: Float32Array
-  readonly bias: Float32Array
   readonly activation: Activation
-  /** Room for the outputs of a row, whole panels. */
+  /** The outputs of a row, whole panels. */
   readonly output: Float32Array
 }
 
@@ -38,13 +38,17 @@ export class DenseNetwork {
   readonly inputs: number
   /** Units of the last layer. */
   readonly outputs: number
-  readonly #packed: readonly PackedLayer[]
+  readonly #memory: KernelMemory
+  readonly #input: Float32Array
+  readonly #placed: readonly PlacedLayer[]
 
   /** @param layers at least one; the inputs of each are the units of the one before */
   constructor (readonly layers: readonly DenseLayer[]) {
     this.inputs = inputsOf(layers[0])
     this.outputs = layers[layers.length - 1].bias.length
-    this.#packed = layers.map(pack)
+    this.#memory = new KernelMemory([4 * this.inputs, ...layers.flatMap(sizesOf)], compiled)
+    this.#input = this.#memory.floats(this.inputs)
+    this.#placed = layers.map(layer => place(this.#memory, layer))
   }
 
   /** The network that `state` gave; throws `DetectorError` `state` where it is none. */
@@ -66,12 +70,14 @@ export class DenseNetwork {
     }))
   }
 
-  /** The outputs for one row of `inputs` numbers; overwritten by the next call. */
+  /** The outputs for one row of `inputs` numbers, and maybe some more; overwritten by the next call. */
   forward (row: Float32Array): Float32Array {
-    let values = row
-    for (const layer of this.#packed) {
-      multiply(layer, values)
-      values = layer.output
+    this.#input.set(row)
+    let values = this.#input
+    for (const { kernel, weights, bias, inputs, panels, activation, output } of this.#placed) {
+      this.#memory.kernels[kernel](weights, bias, values.byteOffset, output.byteOffset, inputs, panels)
+      if (activation === 'sigmoid') for (let u = 0; u < output.length; u++) output[u] = sigmoid(output[u])
+      values = output
     }
     return values
   }
@@ -87,52 +93,45 @@ export class DenseNetwork {
   }
 }
 
-function multiply ({ inputs, panels, kernel, bias, activation, output }: PackedLayer, row: Float32Array): void {
-  let w = 0
-  for (let u = 0; u < PANEL * panels; u += PANEL) {
-    let sum0 = bias[u]
-    let sum1 = bias[u + 1]
-    let sum2 = bias[u + 2]
-    let sum3 = bias[u + 3]
-    for (let i = 0; i < inputs; i++) {
-      const value = row[i]
-      sum0 += value * kernel[w]
-      sum1 += value * kernel[w + 1]
-      sum2 += value * kernel[w + 2]
-      sum3 += value * kernel[w + 3]
-      w += PANEL
-    }
-    output[u] = sum0
-    output[u + 1] = sum1
-    output[u + 2] = sum2
-    output[u + 3] = sum3
-  }
-  if (activation === 'linear') return
-  for (let u = 0; u < output.length; u++) {
-    if (activation === 'sigmoid') output[u] = sigmoid(output[u])
-    else if (output[u] < 0) output[u] = 0
-  }
-}
-
 /** The logistic function. */
 function sigmoid (value: number): number {
   return 1 / (1 + Math.exp(-value))
 }
 
-function pack (layer: DenseLayer): PackedLayer {
+/** Few units are computed four at a time: most of a wide panel would be for nothing. */
+function panelOf ({ bias }: DenseLayer): number {
+  return bias.length <= NARROW_PANEL ? NARROW_PANEL : WIDE_PANEL
+}
+
+/** Bytes of the blocks that `place` takes. */
+function sizesOf (layer: DenseLayer): number[] {
+  const units = Math.ceil(layer.bias.length / panelOf(layer)) * panelOf(layer)
+  return [4 * inputsOf(layer) * units, 4 * units, 4 * units]
+}
+
+function place (memory: KernelMemory, layer: DenseLayer): PlacedLayer {
   const inputs = inputsOf(layer)
   const units = layer.bias.length
-  const panels = Math.ceil(units / PANEL)
-  const kernel = new Float32Array(inputs * panels * PANEL)
-  const bias = new Float32Array(panels * PANEL)
+  const panel = panelOf(layer)
+  const panels = Math.ceil(units / panel)
+  const weights = memory.floats(inputs * panels * panel)
+  const bias = memory.floats(panels * panel)
   bias.set(layer.bias)
   for (let i = 0; i < inputs; i++) {
     for (let u = 0; u < units; u++) {
-      const panel = Math.floor(u / PANEL)
-      kernel[(panel * inputs + i) * PANEL + u % PANEL] = layer.kernel[i * units + u]
+      weights[(Math.floor(u / panel) * inputs + i) * panel + u % panel] = layer.kernel[i * units + u]
     }
   }
-  return { inputs, panels, kernel, bias, activation: layer.activation, output: new Float32Array(panels * PANEL) }
+  const width = panel === NARROW_PANEL ? 'narrow' : 'wide'
+  return {
+    kernel: layer.activation === 'relu' ? `${width}Relu` : width,
+    weights: weights.byteOffset,
+    bias: bias.byteOffset,
+    inputs,
+    panels,
+    activation: layer.activation,
+    output: memory.floats(panels * panel)
+  }
 }
 
 function inputsOf ({ kernel, bias }: DenseLayer): number {

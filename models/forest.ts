@@ -1,10 +1,12 @@
 // Binary trees in flat arrays: what isolation forest and random forest score with.
 
 import { DetectorError } from './detector.js'
+import { KernelMemory } from './kernel-memory.js'
+import { compiled, NODE_BYTES, TREE_GROUP } from './kernels.js'
 import type { Matrix } from './matrix.js'
 import { toBase64, type StateReader } from './state.js'
 
-/** Rows that go down one tree before the next tree's turn: tree and rows then stay in the fast cache. */
+/** Rows that go down some trees before the next trees' turn: trees and rows then stay in the fast cache. */
 const BLOCK_ROWS = 64
 
 /** The most columns that a node's column number can name. */
@@ -38,8 +40,20 @@ export class Tree {
   }
 }
 
+/** Where a forest stands in memory, and room for a block of rows. */
+interface PlacedForest {
+  memory: KernelMemory
+  /** Address of the list of roots. */
+  roots: number
+  groups: number
+  block: Float64Array
+  sums: Float64Array
+}
+
 /** A fixed set of trees; a row's sum is the sum of the values of the leaves it falls into. */
 export class Forest {
+  #placed: PlacedForest | undefined
+
   private constructor (
     /** First node of each tree, and last the number of nodes. */
     private readonly roots: Uint32Array,
@@ -94,22 +108,37 @@ export class Forest {
 
   /** The sum over all trees for each row; trees in their order, so that a row's sum is the same in any batch. */
   sums ({ rows, width, data }: Matrix): Float64Array {
-    const { roots, right, column, value } = this
+    const { memory, roots, groups, block, sums: blockSums } = this.#placed ??= this.#place(width)
     const sums = new Float64Array(rows)
     for (let start = 0; start < rows; start += BLOCK_ROWS) {
-      const end = Math.min(rows, start + BLOCK_ROWS)
-      for (let t = 0; t < roots.length - 1; t++) {
-        for (let i = start; i < end; i++) {
-          const base = i * width
-          let node = roots[t]
-          for (let next = right[node]; next !== 0; next = right[node]) {
-            node = data[base + column[node]] <= value[node] ? node + 1 : next
-          }
-          sums[i] += value[node]
-        }
-      }
+      const count = Math.min(BLOCK_ROWS, rows - start)
+      block.set(data.subarray(start * width, (start + count) * width))
+      blockSums.fill(0, 0, count)
+      const row = block.byteOffset
+      memory.kernels.walk(roots, groups, row, row + count * 8 * width, 8 * width, blockSums.byteOffset)
+      for (let i = 0; i < count; i++) sums[start + i] = blockSums[i]
     }
     return sums
+  }
+
+  /** The trees as the kernel takes them; those that fill up the last group are a leaf of 0. */
+  #place (width: number): PlacedForest {
+    const { right, column, value } = this
+    const nodes = value.length
+    const groups = Math.ceil(this.trees / TREE_GROUP)
+    const memory = new KernelMemory([NODE_BYTES * (nodes + 1), 4 * TREE_GROUP * groups, 8 * width * BLOCK_ROWS, 8 * BLOCK_ROWS],
+      // A tree alone is walked once, in training: not worth a memory of its own.
+      this.trees < TREE_GROUP ? undefined : compiled)
+    const doubles = memory.doubles(NODE_BYTES / 8 * (nodes + 1))
+    const integers = new Int32Array(doubles.buffer, doubles.byteOffset, 2 * doubles.length)
+    for (let node = 0; node < nodes; node++) {
+      doubles[2 * node] = value[node]
+      integers[4 * node + 2] = 8 * column[node]
+      integers[4 * node + 3] = right[node] === 0 ? 0 : NODE_BYTES * (right[node] - node - 1)
+    }
+    const roots = memory.integers(TREE_GROUP * groups)
+    roots.forEach((_, t) => { roots[t] = doubles.byteOffset + NODE_BYTES * (t < this.trees ? this.roots[t] : nodes) })
+    return { memory, roots: roots.byteOffset, groups, block: memory.doubles(width * BLOCK_ROWS), sums: memory.doubles(BLOCK_ROWS) }
   }
 
   /** The arrays in base64. */

@@ -1,36 +1,30 @@
 // K-means: rows far from every cluster, or in the smallest one, are outliers.
 
-import { Centers, CENTER_SCORE_ABOUT, CENTER_SCORES } from './centers.js'
+import { CenterDetector, CENTER_PARAMETERS, type CenterOptions } from './center-detector.js'
 import type { DetectorJson } from './detector.js'
 import { iterateLloyd, seedCenters, type Partition } from './lloyd.js'
 import type { Matrix } from './matrix.js'
-import { OutlierDetector, savedParameters, type Step } from './outlier-detector.js'
-import { DETECTOR_PARAMETERS, type DetectorOptions, type ParameterTable } from './parameters.js'
+import { savedParameters, type Step } from './outlier-detector.js'
+import type { ParameterTable } from './parameters.js'
 import { Random } from './random.js'
 import type { StateReader } from './state.js'
 
 /** Parameters of {@link KMeans}; scikit-learn's names. */
-export interface KMeansOptions extends DetectorOptions {
+export interface KMeansOptions extends CenterOptions {
   /** Number of clusters; 2 unless given. */
   nClusters?: number
   /** Runs from different starts, of which the tightest counts; 10 unless given. */
   nInit?: number
   /** Iterations of a run at most; 300 unless given. */
   maxIter?: number
-  /**
-   * `distance`: to the nearest centre, for benign training data; `cluster`: the smallest cluster
-   * holds the outliers. `distance` unless given.
-   */
-  score?: typeof CENTER_SCORES[number]
 }
 
 /** The parameters' ranges and defaults. */
 export const KMEANS_PARAMETERS: ParameterTable<KMeansOptions> = {
-  ...DETECTOR_PARAMETERS,
+  ...CENTER_PARAMETERS,
   nClusters: { about: 'number of clusters', default: 2, min: 1, max: 1000, integer: true },
   nInit: { about: 'runs from different starts', default: 10, min: 1, max: 1000, integer: true },
-  maxIter: { about: 'iterations of a run at most', default: 300, min: 1, max: 1e6, integer: true },
-  score: { about: CENTER_SCORE_ABOUT, default: 'distance', choices: CENTER_SCORES }
+  maxIter: { about: 'iterations of a run at most', default: 300, min: 1, max: 1e6, integer: true }
 }
 
 /**
@@ -38,9 +32,8 @@ export const KMEANS_PARAMETERS: ParameterTable<KMeansOptions> = {
  * of {@link Centers}, and with `score` = `cluster` the smallest cluster is that of the outliers, as in
  * a training set that an attack is part of.
  */
-export class KMeans extends OutlierDetector<Required<KMeansOptions>> {
+export class KMeans extends CenterDetector<Required<KMeansOptions>> {
   readonly kind = 'kmeans'
-  #centers: Centers | undefined
   #inertia = 0
 
   constructor (options: KMeansOptions = {}) {
@@ -50,11 +43,6 @@ export class KMeans extends OutlierDetector<Required<KMeansOptions>> {
   /** The detector that `toJSON` saved; throws `DetectorError` where it is not one. */
   static fromJSON (json: DetectorJson): KMeans {
     return new KMeans(savedParameters(json, 'kmeans')).restore(json.state)
-  }
-
-  /** The centres; undefined before `fit`. */
-  get centers (): Centers | undefined {
-    return this.#centers
   }
 
   /** Sum of the training rows' squared distances to their centres. */
@@ -73,22 +61,18 @@ export class KMeans extends OutlierDetector<Required<KMeansOptions>> {
     }
     const { centers, assignment, inertia } = best as Partition
     if (score === 'cluster' && count > 1) centers.outlier[smallest(assignment, count)] = 1
-    this.#centers = centers
+    this.useCenters(centers)
     this.#inertia = inertia
     return this.scoreInTurns(data, () => step(nInit, nInit))
   }
 
-  protected score (data: Matrix): Float64Array {
-    return (this.#centers as Centers).scores(data)
+  protected override state (): Record<string, unknown> {
+    return { inertia: this.#inertia, ...super.state() }
   }
 
-  protected state (): Record<string, unknown> {
-    return { inertia: this.#inertia, ...(this.#centers as Centers).state() }
-  }
-
-  protected restoreState (reader: StateReader, width: number): void {
+  protected override restoreState (reader: StateReader, width: number): void {
     this.#inertia = reader.number('inertia', 0)
-    this.#centers = Centers.restore(reader, width)
+    super.restoreState(reader, width)
   }
 }
 

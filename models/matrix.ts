@@ -2,20 +2,23 @@
 
 import { DetectorError, type Rows } from './detector.js'
 
-/** A table of finite numbers: column j of row i is `data[i * width + j]`. */
+/** A table of finite numbers: column j of row i is `data[i * width + j]`; `data` may be longer. */
 export interface Matrix {
   readonly rows: number
   readonly width: number
   readonly data: Float64Array
 }
 
+const NO_ROOM = new Float64Array(0)
+
 /**
  * Copies rows into a matrix.
  * @param width the number of columns wanted; without it, that of the first row
+ * @param room where to put them, if they fit: a large array costs more to make than to fill
  * @throws DetectorError `width` where a row is shorter or longer, `not-finite` for NaN and infinity
  */
-export function toMatrix (rows: Rows, width = rows.length > 0 ? rows[0].length : 0): Matrix {
-  const data = new Float64Array(rows.length * width)
+export function toMatrix (rows: Rows, width = rows.length > 0 ? rows[0].length : 0, room: Float64Array = NO_ROOM): Matrix {
+  const data = room.length >= rows.length * width ? room : new Float64Array(rows.length * width)
   for (let i = 0; i < rows.length; i++) {
     const row = rows[i]
     if (row.length !== width) {

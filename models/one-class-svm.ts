@@ -1,11 +1,13 @@
 // One-class support vector machine: rows outside the region that holds most of the training rows are outliers.
 
 import type { DetectorJson } from './detector.js'
-import { squaredDistance, type Matrix } from './matrix.js'
+import { gaussian } from './gaussian.js'
+import type { Matrix } from './matrix.js'
 import { OutlierDetector, savedParameters, type Step } from './outlier-detector.js'
 import { DETECTOR_PARAMETERS, type DetectorOptions, type ParameterTable } from './parameters.js'
+import { PointTable } from './point-table.js'
 import { Random } from './random.js'
-import { gaussian, solveOneClass } from './smo.js'
+import { solveOneClass } from './smo.js'
 import { toBase64, type StateReader } from './state.js'
 import { moments } from './statistics.js'
 
@@ -42,6 +44,8 @@ export class OneClassSvm extends OutlierDetector<Required<OneClassSvmOptions>> {
   /** Support vectors, flat, and the weight of each. */
   #vectors = new Float64Array()
   #alpha = new Float64Array()
+  /** The support vectors once more, laid out for scoring. */
+  #table: PointTable | undefined
   #rho = 0
   #gamma = 0
 
@@ -73,6 +77,7 @@ export class OneClassSvm extends OutlierDetector<Required<OneClassSvmOptions>> {
     const support = [...alpha.keys()].filter((i) => alpha[i] > 0)
     this.#alpha = Float64Array.from(support, (i) => alpha[i])
     this.#vectors = new Float64Array(support.length * width)
+    this.#table = undefined
     support.forEach((i, v) => { this.#vectors.set(sample.data.subarray(i * width, (i + 1) * width), v * width) })
     this.#rho = rho
     const scores = await this.scoreInTurns(data, () => step(done, 1))
@@ -81,14 +86,15 @@ export class OneClassSvm extends OutlierDetector<Required<OneClassSvmOptions>> {
   }
 
   protected score ({ rows, width, data }: Matrix): Float64Array {
-    const vectors = this.#vectors
     const alpha = this.#alpha
     const gamma = this.#gamma
-    const scores = new Float64Array(rows).fill(this.#rho)
+    const table = this.#table ??= new PointTable(this.#vectors, width)
+    const scores = new Float64Array(rows)
     for (let i = 0; i < rows; i++) {
-      for (let v = 0; v < alpha.length; v++) {
-        scores[i] -= alpha[v] * gaussian(gamma, squaredDistance(data, i * width, vectors, v * width, width))
-      }
+      const distances = table.squaredDistances(data, i * width)
+      let score = this.#rho
+      for (let v = 0; v < alpha.length; v++) score -= alpha[v] * gaussian(gamma, distances[v])
+      scores[i] = score
     }
     return scores
   }

@@ -17,6 +17,9 @@ const TURN_MS = 20
 /** Rows scored between two looks at the clock. */
 const TURN_ROWS = 1000
 
+/** Rows for which room is kept between two calls. */
+const KEPT_ROWS = 1024
+
 interface Fitted {
   width: number
   threshold: number
@@ -33,6 +36,8 @@ export abstract class OutlierDetector<T extends Required<DetectorOptions> = Requ
   readonly parameters: Readonly<T>
   #fitted: Fitted | undefined
   #trainingScores: Float64Array | undefined
+  /** The rows of the last call, whose place the next ones take. */
+  #room: Float64Array = new Float64Array(0)
 
   /** @throws DetectorError `parameter` for an unknown name or a value out of range */
   constructor (table: ParameterTable<T>, given: Partial<T>) {
@@ -85,7 +90,10 @@ export abstract class OutlierDetector<T extends Required<DetectorOptions> = Requ
   }
 
   decisionFunction (rows: Rows): Float64Array {
-    return this.score(toMatrix(rows, this.#needFitted().width))
+    const { width } = this.#needFitted()
+    const table = toMatrix(rows, width, this.#room)
+    if (rows.length <= KEPT_ROWS) this.#room = table.data
+    return this.score(table)
   }
 
   predict (rows: Rows): Uint8Array {

@@ -1,5 +1,6 @@
 // The quadratic programme of the one-class support vector machine, solved two variables at a time.
 
+import { gaussian } from './gaussian.js'
 import { squaredDistance, type Matrix } from './matrix.js'
 
 /** Bytes of kernel rows that are kept while solving. */
@@ -15,11 +16,6 @@ const FLAT = 1e-12
 export interface Solution {
   alpha: Float64Array
   rho: number
-}
-
-/** The Gaussian kernel of two rows with the squared distance given. */
-export function gaussian (gamma: number, squared: number): number {
-  return Math.exp(-gamma * squared)
 }
 
 /**

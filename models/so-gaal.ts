@@ -1,15 +1,12 @@
 // SO_GAAL: a network that tells rows from what another network makes up scores them.
 
-import type { Scalar, Tensor2D } from '@tensorflow/tfjs-core'
-import { DenseNetwork } from './dense-network.js'
-import { DetectorError, type DetectorJson } from './detector.js'
-import type { Matrix } from './matrix.js'
-import { NetworkInput } from './network-input.js'
-import { OutlierDetector, savedParameters, type Step } from './outlier-detector.js'
+import type { DenseNetwork } from './dense-network.js'
+import type { DetectorJson } from './detector.js'
+import { NetworkDetector } from './network-detector.js'
+import { savedParameters, type Step } from './outlier-detector.js'
 import { DETECTOR_PARAMETERS, type DetectorOptions, type ParameterTable } from './parameters.js'
 import { Random } from './random.js'
-import type { StateReader } from './state.js'
-import { loadTensorFlow, type Tf } from './tensorflow.js'
+import type { Tensor, Tf } from './tensor-types.js'
 import { gather, normal, TrainableNetwork, type Initializer } from './trainable-network.js'
 
 const SIGNS = ['discriminator', 'complement'] as const
@@ -64,11 +61,8 @@ const FEWEST_ROWS = 32
  * The score is the logit of D(x), its last sum before the logistic function: the order is the same, but
  * D is so sure of most rows that their values, and the probabilities with them, would all be next to 1.
  */
-export class SoGaal extends OutlierDetector<Required<SoGaalOptions>> {
+export class SoGaal extends NetworkDetector<Required<SoGaalOptions>> {
   readonly kind = 'so-gaal'
-  #input: NetworkInput | undefined
-  #discriminator: DenseNetwork | undefined
-  #row = new Float32Array(0)
 
   constructor (options: SoGaalOptions = {}) {
     super(SO_GAAL_PARAMETERS, options)
@@ -79,55 +73,38 @@ export class SoGaal extends OutlierDetector<Required<SoGaalOptions>> {
     return new SoGaal(savedParameters(json, 'so-gaal')).restore(json.state)
   }
 
-  protected async fitScores (data: Matrix, _labels: Uint8Array | undefined, step: Step): Promise<Float64Array> {
-    const { tf } = await loadTensorFlow()
-    const input = NetworkInput.fit(data)
-    this.#use(input, await train(tf, input.table(data), input.width, this.parameters, step))
-    const epochs = 3 * this.parameters.stopEpochs
-    return this.scoreInTurns(data, () => step(epochs, epochs))
+  protected get passes (): number {
+    return epochsOf(this.parameters)
   }
 
-  protected score (data: Matrix): Float64Array {
-    const input = this.#input as NetworkInput
-    const discriminator = this.#discriminator as DenseNetwork
-    const direction = this.parameters.sign === 'discriminator' ? 1 : -1
-    const scores = new Float64Array(data.rows)
-    for (let i = 0; i < data.rows; i++) {
-      input.write(data, i, this.#row)
-      scores[i] = direction * discriminator.forward(this.#row)[0]
-    }
-    return scores
+  protected train (tf: Tf, table: Float32Array, width: number, step: Step): Promise<DenseNetwork> {
+    return train(tf, table, width, this.parameters, step)
   }
 
-  protected state (): Record<string, unknown> {
-    return { input: this.#input?.state(), discriminator: this.#discriminator?.state() }
+  protected outputsFor (): number {
+    return 1
   }
 
-  protected restoreState (reader: StateReader, width: number): void {
-    const input = NetworkInput.restore(reader.object('input'), width)
-    const discriminator = DenseNetwork.restore(reader.object('discriminator'))
-    if (discriminator.inputs !== input.width || discriminator.outputs !== 1) {
-      throw new DetectorError('state', `a network from ${discriminator.inputs} to ${discriminator.outputs} units for ${input.width} columns`)
-    }
-    this.#use(input, discriminator)
+  protected scoreOf (_row: Float32Array, opinion: Float32Array): number {
+    return this.parameters.sign === 'discriminator' ? opinion[0] : -opinion[0]
   }
+}
 
-  #use (input: NetworkInput, discriminator: DenseNetwork): void {
-    this.#input = input
-    this.#discriminator = discriminator
-    this.#row = new Float32Array(input.width)
-  }
+/** The discriminator alone goes on for twice as many as with the generator. */
+function epochsOf ({ stopEpochs }: Required<SoGaalOptions>): number {
+  return 3 * stopEpochs
 }
 
 /** The discriminator, up to its last sum. */
 async function train (
-  tf: Tf, table: Float32Array, width: number, { seed, stopEpochs, lrD, lrG, momentum }: Required<SoGaalOptions>, step: Step
+  tf: Tf, table: Float32Array, width: number, parameters: Required<SoGaalOptions>, step: Step
 ): Promise<DenseNetwork> {
+  const { seed, stopEpochs, lrD, lrG, momentum } = parameters
   const random = new Random(seed)
   const order = Uint32Array.from({ length: table.length / width }, (_, i) => i)
   const size = Math.min(BATCH_ROWS, Math.max(FEWEST_ROWS, Math.ceil(order.length / EPOCH_STEPS)))
   const batches = Math.ceil(order.length / size)
-  const epochs = 3 * stopEpochs
+  const epochs = epochsOf(parameters)
 
   const generator = new TrainableNetwork(tf, width, [
     { units: width, activation: 'relu', kernel: identity },
@@ -139,10 +116,10 @@ async function train (
   ], random)
   const generatorOptimizer = tf.train.momentum(lrG, momentum)
   const discriminatorOptimizer = tf.train.momentum(lrD, momentum)
-  const generate = (noise: Tensor2D): Tensor2D => last(generator.forward(noise))
+  const generate = (noise: Tensor): Tensor => last(generator.forward(noise))
   /** Cross entropy of D's opinion that rows are real. */
-  const costOfReal = (rows: Tensor2D): Scalar => tf.mean(tf.softplus(tf.neg(last(discriminator.forward(rows)))))
-  const costOfMadeUp = (rows: Tensor2D): Scalar => tf.mean(tf.softplus(last(discriminator.forward(rows))))
+  const costOfReal = (rows: Tensor): Tensor => tf.mean(tf.softplus(tf.neg(last(discriminator.forward(rows)))))
+  const costOfMadeUp = (rows: Tensor): Tensor => tf.mean(tf.softplus(last(discriminator.forward(rows))))
 
   try {
     for (let epoch = 0; epoch < epochs; epoch++) {
@@ -151,13 +128,13 @@ async function train (
       for (let b = 0; b < batches; b++) {
         loss += tf.tidy(() => {
           const rows = gather(tf, table, width, order.subarray(b * size, (b + 1) * size))
-          const noise = tf.tensor2d(Float32Array.from({ length: rows.size }, () => random.uniform()), rows.shape)
+          const noise = tf.tensor(Float32Array.from({ length: rows.size }, () => random.uniform()), rows.shape)
           const madeUp = generate(noise)
           const cost = discriminatorOptimizer.minimize(
             () => tf.add(costOfReal(rows), costOfMadeUp(madeUp)), true, discriminator.variables)
           // One epoch more than its name says, as in PyOD.
           if (epoch <= stopEpochs) generatorOptimizer.minimize(() => costOfReal(generate(noise)), false, generator.variables)
-          return (cost as Scalar).dataSync()[0]
+          return (cost as Tensor).dataSync()[0]
         })
         await step(epoch + (b + 1) / batches, epochs, loss / (b + 1))
       }

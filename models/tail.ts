@@ -8,6 +8,9 @@ const STEP = 0.05
 const TAIL_SHARE = 0.01
 /** Scores above that share at least, however few there are in all. */
 const LEAST_TAIL = 10
+/** Mean excess at least: in units of the score, and as a share of the range of all training scores. */
+const LEAST_EXCESS = 0.005
+const LEAST_EXCESS_SHARE = 0.02
 const LN10 = Math.log(10)
 
 /** What `Tail.toJSON` gives. */
@@ -43,9 +46,9 @@ export class Tail {
       sum += score - last
       count++
     }
-    // Where nothing exceeds, the spread of all must do.
-    const spread = (last - sorted[0]) / Math.max(1, sorted.length)
-    return new Tail(knots, Math.max(count === 0 ? spread : sum / count, 1e-9))
+    // Training rows that are all alike must not make the next one, a hair's breadth off, a wonder.
+    const least = Math.max(LEAST_EXCESS, LEAST_EXCESS_SHARE * (sorted[sorted.length - 1] - sorted[0]))
+    return new Tail(knots, Math.max(count === 0 ? 0 : sum / count, least))
   }
 
   /** @throws DetectorError `state` where `toJSON` did not give it */
@@ -62,7 +65,7 @@ export class Tail {
   surprise (score: number): number {
     const { knots, excess } = this
     const last = knots.length - 1
-    if (score > knots[last]) return last * STEP + (score - knots[last]) / (excess * LN10)
+    if (score > knots[last]) return knots.indexOf(knots[last]) * STEP + (score - knots[last]) / (excess * LN10)
     let low = 0
     let high = last
     // The first knot that is not below the score: of equal scores all are as high.

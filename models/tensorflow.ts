@@ -1,11 +1,8 @@
 // Loads TensorFlow.js, which only training needs: the native build where it is installed, else WebAssembly.
 
 import util from 'node:util'
-import type * as TensorFlowCore from '@tensorflow/tfjs-core'
 import { DetectorError } from './detector.js'
-
-/** TensorFlow.js without its layers: tensors, gradients, optimisers. */
-export type Tf = typeof TensorFlowCore
+import type { Tf } from './tensor-types.js'
 
 /** A loaded TensorFlow.js, and what computes for it. */
 export interface TensorFlow {
@@ -15,8 +12,11 @@ export interface TensorFlow {
   readonly nativeFault?: string
 }
 
-// In a variable: the compiler shall not ask for a package that need not be there.
+// As plain strings: the compiler shall not ask for packages that need not be there.
 const NATIVE: string = '@tensorflow/tfjs-node'
+const CORE: string = '@tensorflow/tfjs-core'
+const LAYERS: string = '@tensorflow/tfjs-layers'
+const WASM: string = '@tensorflow/tfjs-backend-wasm'
 
 const INSTALL = 'npm install @tensorflow/tfjs-core @tensorflow/tfjs-layers @tensorflow/tfjs-backend-cpu @tensorflow/tfjs-backend-wasm'
 
@@ -53,10 +53,10 @@ async function loadNative (): Promise<Tf | string | undefined> {
 
 async function loadWasm (): Promise<Tf> {
   try {
-    const tf = await import('@tensorflow/tfjs-core')
+    const tf = await import(CORE) as Tf
     // For the gradients, which it registers with the core.
-    await import('@tensorflow/tfjs-layers')
-    await import('@tensorflow/tfjs-backend-wasm')
+    await import(LAYERS)
+    await import(WASM)
     if (!await tf.setBackend('wasm')) throw new DetectorError('tensorflow', 'the WebAssembly backend of TensorFlow.js does not start')
     return tf
   } catch (error) {

@@ -1,9 +1,8 @@
 // A network of dense layers while TensorFlow.js trains it.
 
-import type { Tensor, Tensor1D, Tensor2D, Variable } from '@tensorflow/tfjs-core'
 import { DenseNetwork, type Activation, type DenseLayer } from './dense-network.js'
 import type { Random } from './random.js'
-import type { Tf } from './tensorflow.js'
+import type { Tensor, Tf, Variable } from './tensor-types.js'
 
 /** How weights begin: `count` numbers for a layer of so many inputs and units. */
 export type Initializer = (count: number, inputs: number, units: number) => Float32Array
@@ -64,17 +63,17 @@ export class TrainableNetwork {
   }
 
   /** The outputs of every layer, before dropout, for a batch of rows; learns the batch's statistics. */
-  forward (batch: Tensor2D): Tensor2D[] {
+  forward (batch: Tensor): Tensor[] {
     const tf = this.#tf
-    const outputs: Tensor2D[] = []
+    const outputs: Tensor[] = []
     let values = batch
     for (const layer of this.layers) {
       const { activation, dropout = 0 } = layer.plan
-      const sums = this.#product(values, layer.kernel) as Tensor2D
+      const sums = this.#product(values, layer.kernel)
       const shifted = layer.normalization === undefined ? tf.add(sums, layer.bias as Variable) : this.#normalize(sums, layer.normalization)
       const output = activation === 'linear' ? shifted : tf[activation](shifted)
-      outputs.push(output as Tensor2D)
-      values = dropout > 0 ? tf.mul(output, this.#mask(output.shape as [number, number], dropout)) : output as Tensor2D
+      outputs.push(output)
+      values = dropout > 0 ? tf.mul(output, this.#mask(output.shape, dropout)) : output
     }
     return outputs
   }
@@ -89,29 +88,29 @@ export class TrainableNetwork {
     this.#tf.dispose(this.variables)
   }
 
-  #normalize (sums: Tensor2D, { gamma, beta, mean, variance }: Normalization): Tensor2D {
+  #normalize (sums: Tensor, { gamma, beta, mean, variance }: Normalization): Tensor {
     const tf = this.#tf
     const rows = sums.shape[0]
     const batch = tf.moments(sums, 0)
     follow(mean, batch.mean.dataSync(), 1)
     // The unbiased estimate for later, the biased one for now, as in PyTorch.
     follow(variance, batch.variance.dataSync(), rows > 1 ? rows / (rows - 1) : 1)
-    return tf.batchNorm(sums, batch.mean as Tensor1D, batch.variance as Tensor1D, beta as Tensor1D, gamma as Tensor1D, EPSILON)
+    return tf.batchNorm(sums, batch.mean, batch.variance, beta, gamma, EPSILON)
   }
 
-  #mask (shape: [number, number], dropout: number): Tensor2D {
+  #mask (shape: number[], dropout: number): Tensor {
     const limit = dropout * 2 ** 32
     const mask = new Float32Array(shape[0] * shape[1])
     for (let i = 0; i < mask.length; i++) mask[i] = this.#random.uint32() < limit ? 0 : 1 / (1 - dropout)
-    return this.#tf.tensor2d(mask, shape)
+    return this.#tf.tensor(mask, shape)
   }
 }
 
 /** Rows of a table of `width` columns, named by their indices, as a tensor. */
-export function gather (tf: Tf, table: Float32Array, width: number, indices: Uint32Array): Tensor2D {
+export function gather (tf: Tf, table: Float32Array, width: number, indices: Uint32Array): Tensor {
   const values = new Float32Array(indices.length * width)
   for (let k = 0; k < indices.length; k++) values.set(table.subarray(indices[k] * width, (indices[k] + 1) * width), k * width)
-  return tf.tensor2d(values, [indices.length, width])
+  return tf.tensor(values, [indices.length, width])
 }
 
 /** Uniform in [-bound, bound). */
@@ -146,12 +145,10 @@ function createLayer (tf: Tf, inputs: number, plan: LayerPlan): TrainableLayer {
 /** Matrix product whose gradient transposes first: the WebAssembly backend multiplies transposed operands ten times slower. */
 function product (tf: Tf): (a: Tensor, b: Tensor) => Tensor {
   return tf.customGrad((a, b, save) => {
-    const [left, right] = [a as Tensor, b as Tensor]
-    ;(save as (tensors: Tensor[]) => void)([left, right])
+    save([a, b])
     return {
-      value: tf.matMul(left, right),
-      gradFunc: (gradient: Tensor, [savedLeft, savedRight]: Tensor[]) =>
-        [tf.matMul(gradient, tf.transpose(savedRight)), tf.matMul(tf.transpose(savedLeft), gradient)]
+      value: tf.matMul(a, b),
+      gradFunc: (gradient, [left, right]) => [tf.matMul(gradient, tf.transpose(right)), tf.matMul(tf.transpose(left), gradient)]
     }
   })
 }

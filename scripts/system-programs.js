@@ -13,6 +13,10 @@ export const SYSTEM_PROGRAMS = [
   { program: 'mosquitto_pub', package: 'mosquitto-clients', purpose: 'a client that is not ours' },
   { program: 'mosquitto_sub', package: 'mosquitto-clients', purpose: 'a client that is not ours' },
   { program: 'ip', package: 'iproute2', purpose: 'network namespaces and interfaces' },
+  { program: 'script', package: 'bsdutils', purpose: 'a terminal for progress bars and Ctrl-C' },
+  { program: 'ethtool', package: 'ethtool', purpose: 'interfaces whose frames keep to the MTU' },
+  { program: 'socat', package: 'socat', purpose: 'a link that loses, doubles and reorders packets' },
+  { program: 'systemd-analyze', package: 'systemd', purpose: 'checks the unit of the service' },
   { program: 'tshark', package: 'tshark', purpose: 'an independent decoder to agree with' }
 ]
 

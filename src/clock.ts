@@ -36,3 +36,25 @@ export class SystemClock implements Clock {
     return edge - performance.now()
   }
 }
+
+/**
+ * A clock for patience: it stands still while the thread does. After a stall, what was to be waited for
+ * may lie unread in a pipe, and it would be wrong to give it up at the first look.
+ */
+export class AwakeClock implements Clock {
+  /** Somewhat longer than the longest time between two looks of a thread that is awake. */
+  private static readonly LONGEST_STEP_MS = 150
+  private elapsed = 0
+  private latest: number
+
+  constructor (private readonly clock: Clock) {
+    this.latest = clock.now()
+  }
+
+  now (): number {
+    const now = this.clock.now()
+    this.elapsed += Math.min(now - this.latest, AwakeClock.LONGEST_STEP_MS)
+    this.latest = now
+    return this.elapsed
+  }
+}

@@ -2,7 +2,7 @@
 
 import { EventEmitter } from 'node:events'
 import { Worker } from 'node:worker_threads'
-import type { DetectionThreadData, ForBroker, FromDetection, ToDetection } from './messages.js'
+import type { Answer, DetectionThreadData, ForBroker, FromDetection, Question, ToDetection } from './messages.js'
 import { EntryWriter } from './observe/entries.js'
 import { allocateRing, RingWriter } from './observe/ring.js'
 import type { DetectionSettings } from './settings.js'
@@ -13,6 +13,8 @@ const RING_BYTES = 4 * 1_024 * 1_024
 const LONGEST_STOP_MS = 10_000
 const SHORTEST_RESTART_MS = 250
 const LONGEST_RESTART_MS = 30_000
+/** An answer takes milliseconds, unless the thread is fitting a model. */
+const LONGEST_ANSWER_MS = 3_000
 /** A thread that ran for so long was sound: the next one is started at once again. */
 const SOUND_RUN_MS = 60_000
 
@@ -31,6 +33,8 @@ export class DetectionThread extends EventEmitter<ThreadEvents> {
   private failures = 0
   private startedAt = 0
   private stopping = false
+  private asked = 0
+  private readonly waiting = new Map<number, (answer?: Answer) => void>()
   private ring = allocateRing(RING_BYTES)
 
   constructor (private settings: DetectionSettings) {
@@ -57,6 +61,22 @@ export class DetectionThread extends EventEmitter<ThreadEvents> {
         resolve()
       })
       this.send({ type: 'stop' })
+    })
+  }
+
+  /** Asks the thread; undefined where it does not answer in time, or does not run. */
+  async ask (question: Question): Promise<Answer | undefined> {
+    const number = ++this.asked
+    return await new Promise(resolve => {
+      const settle = (answer?: Answer): void => {
+        clearTimeout(deadline)
+        this.waiting.delete(number)
+        resolve(answer)
+      }
+      const deadline = setTimeout(settle, LONGEST_ANSWER_MS)
+      this.waiting.set(number, settle)
+      if (this.worker === undefined) settle()
+      else this.send({ type: 'ask', number, question })
     })
   }
 
@@ -87,11 +107,13 @@ export class DetectionThread extends EventEmitter<ThreadEvents> {
     worker.on('message', (message: FromDetection) => {
       // A thread that starts again must not fall back on the model before.
       if (message.type === 'model') this.settings = { ...this.settings, detector: { ...this.settings.detector, model: message.path } }
+      else if (message.type === 'answer') this.waiting.get(message.number)?.(message.answer)
       else this.emit('message', message)
     })
     worker.on('error', error => { failure = error })
     worker.once('exit', code => {
       this.worker = undefined
+      for (const settle of [...this.waiting.values()]) settle()
       if (code !== 0 || failure !== undefined) this.crashed(failure ?? new Error(`the detection thread ended with code ${code}`))
     })
   }

@@ -5,12 +5,16 @@ import { catalogEntry } from '../models/index.js'
 import { Random } from '../models/random.js'
 import type { Alert } from './alert/alert.js'
 import { columnsOf, needsContext } from './features/columns.js'
-import { STEADY_CLOCK, SystemClock, type Clock } from './clock.js'
+import { AwakeClock, STEADY_CLOCK, SystemClock, type Clock } from './clock.js'
 import { OperatorError } from './errors.js'
 import { LiveJoin } from './join/live.js'
-import { readEntries } from './observe/entries.js'
+import type { DecodedRecordsOptions } from './join/decoded-records.js'
+import { CLOCKS_OF_THEIR_OWN, SAME_CLOCK, type MidstreamTiming } from './join/midstream.js'
+import { JoinNotices } from './join/notices.js'
+import { WatchedJoin } from './join/watched.js'
+import { readEntries, type BrokerEntry } from './observe/entries.js'
 import type { RingReader } from './observe/ring.js'
-import { Pipeline } from './pipeline.js'
+import { Pipeline, type Standing } from './pipeline.js'
 import { timeOf, type TrafficRecord } from './record.js'
 import { RecordLog } from './report/record-log.js'
 import type { Offender } from './respond/response.js'
@@ -18,6 +22,7 @@ import { GuardModel } from './scoring/guard-model.js'
 import type { DetectionSettings } from './settings.js'
 import { LiveTap } from './tap/live.js'
 import { Training } from './training.js'
+import type { StreamFrame } from './types.js'
 
 /** Levels of the log lines that the detection hands to the broker's log. */
 export type LogLevel = 'info' | 'warn' | 'error'
@@ -36,6 +41,18 @@ export interface DetectionOutputs {
 /** What the detection does now. */
 export type DetectionState = 'starting' | 'learning' | 'guarding' | 'failed'
 
+/** Where frames become records. */
+interface TrafficJoin {
+  readonly counters: object
+  readonly contextCounters: object
+  readonly held: number
+  frame(frame: StreamFrame): void
+  entry?(entry: BrokerEntry): void
+  release?(): void
+  tapUp?(timing: MidstreamTiming): void
+  tapDown?(): void
+}
+
 /** A tick may end a batch only when the records of its time have surely come through the join. */
 const SETTLING_SECONDS = 0.3
 
@@ -43,7 +60,7 @@ const SETTLING_SECONDS = 0.3
 export class Detection {
   private state: DetectionState = 'starting'
   private failure: string | undefined
-  private readonly join: LiveJoin
+  private readonly join: TrafficJoin
   private readonly tap: LiveTap
   private readonly records: RecordLog | undefined
   private training: Training | undefined
@@ -53,24 +70,29 @@ export class Detection {
   private starting: Promise<void> | undefined
   private latestRecord = { time: 0, arrivedAtMs: 0 }
 
+  /**
+   * @param ring what the broker tells; null where the broker is not ours, and the tap is all there is
+   * @param watched how its traffic is decoded then
+   */
   constructor (
     private readonly settings: DetectionSettings,
-    private readonly ring: RingReader,
+    private readonly ring: RingReader | null,
     private readonly outputs: DetectionOutputs,
     private readonly clock: Clock = new SystemClock(),
-    private readonly steady: Clock = STEADY_CLOCK
+    private readonly steady: Clock = STEADY_CLOCK,
+    private readonly watched: DecodedRecordsOptions = {}
   ) {
-    this.join = new LiveJoin(record => { this.take(record) }, steady)
+    this.join = this.makeJoin()
     this.tap = new LiveTap(settings.tap, settings.ports, {
-      onUp: () => {
-        this.join.tapUp()
+      onUp: sameClock => {
+        this.join.tapUp?.(sameClock ? SAME_CLOCK : CLOCKS_OF_THEIR_OWN)
         outputs.onChange()
       },
       onFrame: frame => { this.join.frame(frame) },
       onChunk: () => { this.drain() },
       onDown: () => {
         this.drain()
-        this.join.tapDown()
+        this.join.tapDown?.()
         outputs.onChange()
       },
       onLog: outputs.onLog
@@ -113,10 +135,25 @@ export class Detection {
     }
   }
 
+  /**
+   * Learns anew from now on; the present model guards until the new one takes its place.
+   * @throws OperatorError where the detector cannot learn in place
+   */
+  learnAnew (): void {
+    this.training?.stop()
+    this.learn()
+    this.outputs.onChange()
+  }
+
+  /** How clients stand, by their keys; null while there is no model. */
+  standings (keys: readonly string[]): (Standing | null)[] {
+    return keys.map(key => this.pipeline?.standingOf(key) ?? null)
+  }
+
   /** Reads what the broker told, and lets out what is final. */
   drain (): void {
-    readEntries(this.ring, entry => { this.join.entry(entry) })
-    this.join.release()
+    if (this.ring !== null) readEntries(this.ring, entry => { this.join.entry?.(entry) })
+    this.join.release?.()
   }
 
   /** To be called every tenth of a second or so. */
@@ -135,7 +172,7 @@ export class Detection {
     await this.starting?.catch(() => {})
     await this.tap.stop()
     this.drain()
-    this.join.tapDown()
+    this.join.tapDown?.()
     this.pipeline?.flush()
     await this.records?.close()
   }
@@ -168,7 +205,7 @@ export class Detection {
         ...this.records !== undefined && { unwritten: this.records.lost }
       },
       alerts: { raised: pipeline?.alerts.raised ?? 0, open: pipeline?.alerts.openCount ?? 0, suppressed: pipeline?.alerts.suppressed ?? 0, clientsForgotten: pipeline?.clientsForgotten ?? 0 },
-      ring: { dropped: this.ring.dropped }
+      ...this.ring !== null && { ring: { dropped: this.ring.dropped } }
     }
   }
 
@@ -181,12 +218,19 @@ export class Detection {
     }
   }
 
+  private makeJoin (): TrafficJoin {
+    const onRecord = (record: TrafficRecord): void => { this.take(record) }
+    if (this.ring === null) return new WatchedJoin(onRecord, this.watched)
+    const notices = new JoinNotices((message, details) => { this.outputs.onLog('warn', message, details) }, this.steady)
+    return new LiveJoin({ onRecord, onUnjoined: (reason, connection) => { notices.add(reason, connection) } }, new AwakeClock(this.steady))
+  }
+
   private take (record: TrafficRecord): void {
     this.seen++
     this.latestRecord = { time: timeOf(record), arrivedAtMs: this.steady.now() }
     this.records?.write(record)
-    if (this.pipeline !== undefined) this.pipeline.push(record)
-    else this.training?.push(record)
+    this.pipeline?.push(record)
+    this.training?.push(record)
   }
 
   private learn (): void {
@@ -195,7 +239,7 @@ export class Detection {
       throw new OperatorError('detector-supervised', `${detector.kind} needs examples of attacks, and cannot learn in place`,
         'Train it with "artemis train --labels" and name the file in detector.model, or take another detector.')
     }
-    this.state = 'learning'
+    this.state = this.pipeline === undefined ? 'learning' : 'guarding'
     this.training = new Training(
       { learn, detector, batch, smoothing },
       new Random(detector.seed),
@@ -235,7 +279,8 @@ export class Detection {
   }
 
   private fail (what: string, error: unknown): void {
-    this.state = 'failed'
+    // Where it was to learn anew, the model before goes on guarding.
+    if (this.pipeline === undefined) this.state = 'failed'
     this.training = undefined
     this.failure = `${what}: ${messageOf(error)}`
     const remedy = error instanceof OperatorError ? error.remedy : undefined

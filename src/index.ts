@@ -3,36 +3,48 @@
 import { EventEmitter } from 'node:events'
 import type { Aedes } from 'aedes'
 import type { Alert } from './alert/alert.js'
-import { SystemClock } from './clock.js'
+import { STEADY_CLOCK, SystemClock } from './clock.js'
+import type { Controlled } from './control/commands.js'
+import { Control } from './control/control.js'
 import { DetectionThread } from './detection-thread.js'
 import { OperatorError } from './errors.js'
 import type { ForBroker } from './messages.js'
 import { normaliseAddress } from './observe/address.js'
 import { Observer } from './observe/observer.js'
-import { eveAlert, type EveAlert } from './report/eve.js'
+import { eveAlert, eveBan, type EveAlert } from './report/eve.js'
 import { EveLog } from './report/eve-log.js'
+import { RecentAlerts } from './report/recent-alerts.js'
 import { SysTopic } from './report/sys-topic.js'
-import { BanList } from './respond/bans.js'
+import { ALLOW_FORM, AllowList, isAllowEntry } from './respond/allow-list.js'
+import { BanFile } from './respond/ban-file.js'
+import { BanList, type Ban, type BanEnding } from './respond/bans.js'
 import { RESPONSES } from './respond/catalog.js'
 import { Gate } from './respond/gate.js'
 import type { Offender } from './respond/response.js'
 import { DEFAULTS, detectionSettings, type ArtemisOptions } from './settings.js'
 
+export { CONTROL_TOPICS, type Asker, type AuthorizeControl } from './control/control.js'
 export { OperatorError } from './errors.js'
 export { FEATURES, type FeatureColumn, type FeatureName, type FeatureValues } from './features/schema.js'
+export { announce, type Announcement } from './observe/announced.js'
 export { TOPICS } from './report/sys-topic.js'
 export { DEFAULTS, type ArtemisOptions } from './settings.js'
 export type { Alert } from './alert/alert.js'
 export type { EveAlert } from './report/eve.js'
+export type { Ban } from './respond/bans.js'
 
 const TOPIC_CAP_BYTES = 256
 /** While guarding, the status is published when it says something new, and at least so often. */
 const STATUS_INTERVAL_MS = 10_000
+/** How late the end of a ban is told at most. */
+const BAN_CHECK_INTERVAL_MS = 1_000
 
 /** What {@link Artemis} emits. */
 export interface ArtemisEvents {
   /** An alert was raised, continues or is cleared; and the same as it is published. */
   alert: [Alert, EveAlert]
+  /** A ban began, or ended for a reason; and the same as it is published. */
+  ban: [Ban, BanEnding | undefined, EveAlert]
   /** The status, every second. */
   status: [object]
 }
@@ -46,12 +58,18 @@ export class Artemis extends EventEmitter<ArtemisEvents> {
   private readonly eveLog: EveLog | undefined
   private readonly responseName: keyof typeof RESPONSES
   private readonly banSeconds: number
+  private readonly clock = new SystemClock()
+  private readonly recent = new RecentAlerts()
+  private readonly control: Control | undefined
+  private readonly banFile: BanFile | undefined
+  private readonly banCheck: NodeJS.Timeout
+  /** Whom the latest offence was about, and whether anything was done about it. */
+  private latestOffence = { key: '', isAllowed: false, isBlocked: false }
   private detectionStatus: object = { state: 'starting' }
   private published = { digest: '', atMs: -Infinity }
 
   constructor (aedes: Aedes, private readonly options: ArtemisOptions) {
     super()
-    const clock = new SystemClock()
     this.responseName = options.response?.action ?? DEFAULTS.response.action
     this.banSeconds = options.response?.banSeconds ?? DEFAULTS.response.banSeconds
     this.thread = new DetectionThread(detectionSettings(options))
@@ -63,19 +81,35 @@ export class Artemis extends EventEmitter<ArtemisEvents> {
       this.publishStatus()
     })
     const payloadCapBytes = options.payloadCapBytes ?? DEFAULTS.payloadCapBytes
-    this.observer = new Observer(this.thread.start(), { topicCapBytes: TOPIC_CAP_BYTES, payloadCapBytes }, clock)
-    this.gate = new Gate(aedes, this.observer, new BanList(clock))
+    this.observer = new Observer(this.thread.start(), { topicCapBytes: TOPIC_CAP_BYTES, payloadCapBytes }, this.clock)
+    const bans = new BanList(this.clock, undefined, STEADY_CLOCK)
+    this.gate = new Gate(aedes, this.observer, bans, new AllowList(options.response?.allow))
+    const { control } = options
+    if (control !== undefined) {
+      this.control = new Control(aedes, this.observer, this.controlled(), control.authorize, error => { this.log('error', `a control request failed: ${error.message}`, { stack: error.stack }) })
+    }
     this.topic = new SysTopic(aedes, error => { this.log('warn', `the detection could not publish: ${error.message}`) })
     const eve = options.report?.eve
     if (eve !== undefined) this.eveLog = new EveLog(eve, error => { this.log('error', `alerts are not written to ${eve}: ${error.message}`) })
+    bans.on('begin', ban => { this.banChanged(ban) })
+    bans.on('end', (ban, ending) => { this.banChanged(ban, ending) })
+    const file = options.response?.file
+    if (file !== undefined) {
+      const banFile = new BanFile(file, bans, this.gate.allow, error => { this.log('error', `bans and the allow-list in ${file}: ${error.message}`) })
+      this.banFile = banFile
+      banFile.load()
+      bans.on('change', () => { banFile.touch() })
+    }
+    this.banCheck = setInterval(() => { bans.expire() }, BAN_CHECK_INTERVAL_MS).unref()
   }
 
   /** What the detection is doing: the object that is published as the status. */
   status (): object {
-    const { counters, bans } = this.gate
+    const { counters, bans, allow } = this.gate
     return {
       ...this.detectionStatus,
-      response: { action: this.responseName, ...counters, bans: bans.list().length },
+      response: { action: this.responseName, ...counters, bans: bans.list().length, allowed: allow.list().length },
+      ...this.control !== undefined && { control: { ...this.control.counters } },
       thread: { restarts: this.thread.restarts },
       ...this.eveLog !== undefined && { eve: { lost: this.eveLog.lost } }
     }
@@ -88,8 +122,11 @@ export class Artemis extends EventEmitter<ArtemisEvents> {
 
   /** Ends the detection: the tap is closed, what is left is judged, the hooks are given back. */
   async close (): Promise<void> {
+    clearInterval(this.banCheck)
     await this.thread.stop()
+    this.control?.remove()
     this.gate.remove()
+    await this.banFile?.close()
     this.topic.close()
     await this.eveLog?.close()
   }
@@ -130,19 +167,53 @@ export class Artemis extends EventEmitter<ArtemisEvents> {
     }
   }
 
-  private alert (alert: Alert): void {
-    const event = eveAlert(alert)
-    this.topic.alert(event)
-    this.eveLog?.write(event)
+  private alert (told: Alert): void {
+    const { key, isAllowed, isBlocked } = this.latestOffence
+    // Told just before, where something was to be done; but at its end an alert stands for itself.
+    const isAnswered = told.state !== 'cleared' && told.subject.scope === 'client' && key === offenceKey(told.subject)
+    const alert: Alert = isAnswered && isAllowed ? { ...told, response: 'observe' } : told
+    const event = eveAlert(alert, isAnswered && isBlocked)
+    this.recent.take(alert.id, alert.state, event)
+    this.publishEvent(event)
     this.emit('alert', alert, event)
   }
 
+  private banChanged (ban: Ban, ending?: BanEnding): void {
+    const event = eveBan(ban, this.clock.now(), ending)
+    this.publishEvent(event)
+    const { address, clientId, until } = ban
+    this.log('info', ending === undefined ? 'A ban began.' : `A ban ended: ${ending}.`, { address, clientId, until: new Date(until).toISOString() })
+    this.emit('ban', ban, ending, event)
+  }
+
+  private publishEvent (event: EveAlert): void {
+    this.topic.alert(event)
+    this.eveLog?.write(event)
+  }
+
   private respond (offender: Offender): void {
-    const thrownOut = RESPONSES[this.responseName].apply(offender, this.gate, { banSeconds: this.banSeconds })
+    const { address, clientId } = offender
+    const isAllowed = this.gate.allow.has(address, clientId)
+    const bansBefore = this.gate.bans.list().length
+    const thrownOut = isAllowed ? 0 : RESPONSES[this.responseName].apply(offender, this.gate, { banSeconds: this.banSeconds })
+    const isBlocked = thrownOut > 0 || this.gate.bans.list().length > bansBefore
+    this.latestOffence = { key: offenceKey(offender), isAllowed, isBlocked }
     if (thrownOut === 0) return
     this.log('warn', `${this.responseName}: ${offender.address} was thrown out`, {
       address: offender.address, clientId: offender.clientId, connections: thrownOut
     })
+  }
+
+  private controlled (): Controlled {
+    return {
+      observer: this.observer,
+      gate: this.gate,
+      banSeconds: this.banSeconds,
+      alerts: () => this.recent.list(),
+      status: () => this.status(),
+      ask: question => this.thread.ask(question),
+      allowChanged: () => { this.banFile?.touch() }
+    }
   }
 
   private publishStatus (): void {
@@ -159,6 +230,10 @@ export class Artemis extends EventEmitter<ArtemisEvents> {
   private log (level: 'info' | 'warn' | 'error', message: string, details: object = {}): void {
     this.options.logger?.[level](details, message)
   }
+}
+
+function offenceKey ({ address, clientId }: { address: string | null, clientId: string | null }): string {
+  return JSON.stringify([address, clientId])
 }
 
 /** What of the status is worth a message of its own: everything but the figures that only count. */
@@ -180,6 +255,8 @@ export function artemis (aedes: Aedes, options: ArtemisOptions = {}): Artemis {
   if (action !== undefined && !Object.hasOwn(RESPONSES, action)) {
     throw new OperatorError('option', `response.action is "${String(action)}"`, `Choose one of ${Object.keys(RESPONSES).join(', ')}.`)
   }
+  const wrongEntry = response?.allow?.find(entry => !isAllowEntry(entry))
+  if (wrongEntry !== undefined) throw new OperatorError('option', `response.allow holds "${wrongEntry}"`, `Write ${ALLOW_FORM}.`)
   const weight = alert?.weight
   if (weight !== undefined && !(weight >= 0 && weight < 1)) {
     throw new OperatorError('option', `alert.weight is ${weight}`, 'W0 of equation 1 lies between 0 and 1: 0.4 is the paper\'s.')

@@ -3,6 +3,7 @@
 import type { Alert } from './alert/alert.js'
 import type { LogLevel } from './detection.js'
 import type { RingMemory } from './observe/ring.js'
+import type { Standing } from './pipeline.js'
 import type { Offender } from './respond/response.js'
 import type { DetectionSettings } from './settings.js'
 
@@ -12,8 +13,17 @@ export interface DetectionThreadData {
   ring: RingMemory
 }
 
-/** From the broker thread. `wake`: the ring holds something. `model`: guard with the model of this file. */
-export type ToDetection = { type: 'wake' } | { type: 'model', path: string } | { type: 'stop' }
+/** What the broker thread asks. `standings`: how these clients stand, by their keys. `learn`: learn anew. */
+export type Question = { kind: 'standings', keys: string[] } | { kind: 'learn' }
+
+/** What it is answered; `refused` where the operator has to mend something first. */
+export type Answer = { kind: 'standings', standings: (Standing | null)[] } | { kind: 'learn' } | { kind: 'refused', message: string, remedy?: string }
+
+/**
+ * From the broker thread. `wake`: the ring holds something. `model`: guard with the model of this file.
+ * `ask`: answer under this number.
+ */
+export type ToDetection = { type: 'wake' } | { type: 'model', path: string } | { type: 'ask', number: number, question: Question } | { type: 'stop' }
 
 /**
  * From the detection thread. `model`: the model of this file was asked for, and guards. `refused`: it
@@ -24,8 +34,9 @@ export type FromDetection =
   | { type: 'offence', offender: Offender }
   | { type: 'log', level: LogLevel, message: string, details: object }
   | { type: 'model', path: string }
+  | { type: 'answer', number: number, answer: Answer }
   | { type: 'report', status: object, scores: object }
   | { type: 'refused', code: string, message: string, remedy?: string }
 
 /** What of it concerns the broker; the rest is between the thread and whoever runs it. */
-export type ForBroker = Exclude<FromDetection, { type: 'model' }>
+export type ForBroker = Exclude<FromDetection, { type: 'model' | 'answer' }>

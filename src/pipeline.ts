@@ -5,7 +5,7 @@ import { Batches, type BatchLimits } from './alert/batches.js'
 import { exceeded, type Baseline, type Figures } from './alert/rules.js'
 import { Smoothing, type SmoothingSettings } from './alert/smoothing.js'
 import { GATEWAY, sharesOf, type Share } from './alert/subjects.js'
-import { timeOf, type TrafficRecord } from './record.js'
+import { originOf, timeOf, type TrafficRecord } from './record.js'
 import type { ResponseName } from './respond/catalog.js'
 import type { Offender } from './respond/response.js'
 import type { GuardModel } from './scoring/guard-model.js'
@@ -18,6 +18,14 @@ export interface PipelineSettings {
   life?: AlertLifeSettings
   /** What to do about a client that exceeds a rule. */
   response: ResponseName
+}
+
+/** How a client stands. */
+export interface Standing {
+  /** The moving average of its outlier probability; null where it has not sent enough to have one. */
+  movAvg: number | null
+  /** Whether an alert about it is open. */
+  alert: boolean
 }
 
 /** What the pipeline tells. */
@@ -65,6 +73,11 @@ export class Pipeline {
     return this.smoothing.forgotten
   }
 
+  /** How a client stands, by its key. */
+  standingOf (key: string): Standing {
+    return { movAvg: this.smoothing.averageOf(key) ?? null, alert: this.alerts.isOpen(key) }
+  }
+
   push (record: TrafficRecord): void {
     if (record.own) this.counters.own++
     else this.batches.push(record)
@@ -103,10 +116,12 @@ export class Pipeline {
     if (trip === undefined) return
     const { peer } = share.worst
     const isClient = key !== GATEWAY
+    // First what is done about it: the alert is to say whether it had an effect.
+    if (isClient) this.outputs.onOffence?.({ address: originOf(peer).address, clientId: peer.clientId, connections: [...share.connections] })
     const alert = this.alerts.exceed(key, time, () => ({
       time,
       subject: isClient
-        ? { scope: 'client', clientId: peer.clientId, username: peer.username, address: peer.client.address, port: peer.client.port, broker: peer.broker }
+        ? { scope: 'client', clientId: peer.clientId, username: peer.username, ...originOf(peer), broker: peer.broker }
         : { scope: 'gateway', clientId: null, username: null, address: null, port: null, broker: peer.broker },
       ...trip,
       score: share.worstProbability,
@@ -120,7 +135,6 @@ export class Pipeline {
       response: isClient ? this.settings.response : 'observe'
     }))
     if (alert !== undefined) this.outputs.onAlert(alert)
-    if (isClient) this.outputs.onOffence?.({ address: peer.client.address, clientId: peer.clientId, connections: [...share.connections] })
   }
 
   private clear (time: number): void {

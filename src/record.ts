@@ -11,6 +11,13 @@ export interface Peer {
   connection: number | null
   clientId: string | null
   username: string | null
+  /** Whom a trusted proxy announced; then `client` is the proxy. */
+  announced?: Endpoint
+}
+
+/** Who a connection's client is: the one that a proxy announced, else whoever connected. */
+export function originOf ({ announced, client }: Pick<Peer, 'announced' | 'client'>): Endpoint {
+  return announced ?? client
 }
 
 /** What is scored. */

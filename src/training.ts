@@ -103,8 +103,9 @@ export class Training {
     const records = this.learning.take()
     const model = await GuardModel.fit(records, this.settings.detector)
     if (this.phase === 'over') return
-    // What the model was fitted on tells what is usual, and contains the connects that later traffic may lack.
-    this.calibration.learn(records, model.probabilities(records), this.settings.batch)
+    // What the model was fitted on tells what is usual, and contains the connects that later traffic may lack;
+    // judged as if it had not been learnt from, or the limits would be lower than new traffic deserves.
+    this.calibration.learn(records, model.judgeTraining(records).probabilities, this.settings.batch)
     this.model = model
     this.phase = 'calibrating'
     for (const record of this.waiting.splice(0)) this.batches.push(record)

@@ -3,7 +3,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { Detection } from './detection.js'
 import { OperatorError } from './errors.js'
-import type { DetectionThreadData, FromDetection, ToDetection } from './messages.js'
+import type { Answer, DetectionThreadData, FromDetection, Question, ToDetection } from './messages.js'
 import { RingReader } from './observe/ring.js'
 
 /** Between two looks at the ring while something comes in: many packets cost one wake-up. */
@@ -44,6 +44,18 @@ function drain (): void {
 
 const timers = [setInterval(() => { detection.tick() }, TICK_INTERVAL_MS), setInterval(report, REPORT_INTERVAL_MS)]
 
+function answer (question: Question): Answer {
+  if (question.kind === 'standings') return { kind: 'standings', standings: detection.standings(question.keys) }
+  try {
+    detection.learnAnew()
+    return { kind: 'learn' }
+  } catch (error) {
+    if (!(error instanceof OperatorError)) throw error
+    const { message, remedy } = error
+    return { kind: 'refused', message, ...remedy !== undefined && { remedy } }
+  }
+}
+
 async function stop (): Promise<void> {
   for (const timer of timers) clearInterval(timer)
   clearTimeout(draining)
@@ -57,6 +69,9 @@ port.on('message', (message: ToDetection) => {
       break
     case 'model':
       void detection.useModel(message.path)
+      break
+    case 'ask':
+      tell({ type: 'answer', number: message.number, answer: answer(message.question) })
       break
     case 'stop':
       void stop().then(() => {

@@ -5,7 +5,7 @@ import { Random } from '../models/random.js'
 import { DEFAULT_SMOOTHING } from '../src/alert/smoothing.js'
 import { KEPT_RECORDS, Learning } from '../src/learning.js'
 import type { TrafficRecord } from '../src/record.js'
-import type { GuardModel } from '../src/scoring/guard-model.js'
+import { GuardModel } from '../src/scoring/guard-model.js'
 import { Training, type TrainingSettings } from '../src/training.js'
 import { telemetry } from './features/feature-values.js'
 import { peer, record, START } from './support/records.js'
@@ -126,6 +126,24 @@ t.test('collects, fits, calibrates, and hands over once', async t => {
     t.ok(limits.jump > 0.02 && limits.level > mean && limits.cusum >= 3 && Number.isFinite(limits.cusum))
   }
   t.ok(model.knowsWire, 'there were frames enough')
+})
+
+t.test('what the model was fitted on is judged as if it had not been', async t => {
+  const detector = { ...SETTINGS.detector, kind: 'birch', parameters: { threshold: 0.01 } } as const
+  const { training, learnt } = trainingOf({ ...SETTINGS, detector })
+  const records = benign(400, 1)
+  const fitted: TrafficRecord[] = []
+  for (const one of records) {
+    if (training.phase === 'collecting') fitted.push(one)
+    training.push(one)
+  }
+  training.tick(START + 10)
+  await waitUntil('it is over', () => learnt.length === 1)
+  const model = await GuardModel.fit(fitted, detector)
+  const mean = (probabilities: Float64Array): number => probabilities.reduce((sum, one) => sum + one, 0) / probabilities.length
+  const [honest, flattered] = [mean(model.judgeTraining(fitted).probabilities), mean(model.probabilities(fitted))]
+  t.ok(honest > flattered + 0.05, `${honest} as if new, ${flattered} as known`)
+  t.ok(Math.abs(learnt[0].baselines.gateway.mean - honest) < 1e-9)
 })
 
 t.test('all that came while fitting is calibrated with', async t => {

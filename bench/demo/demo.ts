@@ -1,4 +1,4 @@
-// npm run demo: a broker taps itself through a real sshd, learns a home, and throws out a flooder.
+// npm run demo [-- --detector NAME]: a broker taps itself through a real sshd, learns a home, and throws out a flooder.
 
 import { fork, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -7,8 +7,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
 import { Presets, SingleBar } from 'cli-progress'
 import { connectAsync, type MqttClient } from 'mqtt'
+import { catalogEntry, DETECTOR_KINDS, isDetectorKind } from '../../models/index.js'
 import { TOPICS } from '../../src/index.js'
 import { findProgram } from '../../test/support/programs.js'
 import { startSshd, type Sshd } from '../../test/support/sshd.js'
@@ -35,6 +37,10 @@ interface RunningBroker {
   port: number
 }
 
+/** Detectors that learn in place. */
+const DETECTORS = DETECTOR_KINDS.filter(kind => !catalogEntry(kind).supervised)
+const { detector } = parseArgs({ options: { detector: { type: 'string', default: 'kmeans' } } }).values
+
 const say = (text: string): void => { process.stderr.write(`${text}\n`) }
 const folder = mkdtempSync(join(tmpdir(), 'artemis-demo-'))
 const cleanUp: (() => unknown)[] = [() => { rmSync(folder, { recursive: true, force: true }) }]
@@ -42,6 +48,7 @@ const tooLong = setTimeout(() => { void end(2, `the demo took longer than ${LONG
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => { void end(2, 'interrupted') })
 
 async function run (): Promise<void> {
+  if (!isDetectorKind(detector) || !DETECTORS.includes(detector)) throw new Error(`--detector ${detector}: there are ${DETECTORS.join(', ')}`)
   const missing = ['tcpdump', 'sshd', 'ssh-keygen'].filter(program => findProgram(program) === program)
   if (missing.length > 0) throw new Error(`${missing.join(', ')} missing; on Debian: apt-get install tcpdump openssh-server openssh-client`)
   const sshd = await startSshd(folder)
@@ -52,7 +59,7 @@ async function run (): Promise<void> {
   const news = new News(monitor)
   await news.subscribe()
   const tapped = await news.until(({ tap }) => tap.state === 'up')
-  say(`The broker listens on 127.0.0.1:${broker.port} and taps itself through ${tapped.tap.target}.`)
+  say(`The broker listens on 127.0.0.1:${broker.port} and taps itself through ${tapped.tap.target}; ${detector} learns.`)
 
   const home = new Home(broker.port)
   await home.start()
@@ -95,6 +102,7 @@ async function startBroker (sshd: Sshd): Promise<RunningBroker> {
     `  target: ssh://${sshd.user}@${sshd.host}:${sshd.port}/lo`,
     `  identity: ${sshd.identityFile}`,
     `  knownHosts: ${sshd.knownHostsFile}`,
+    `detector: { kind: ${detector} }`,
     `learn: { duration: ${LEARN_SECONDS}s, minimumRecords: ${LEARN_RECORDS} }`,
     'response: { action: ban, banDuration: 1m }',
     ''

@@ -5,15 +5,14 @@ import { DEFAULT_MQTT_PORTS } from '../../src/join/capture-records.js'
 import { compareWithTshark } from './compare.js'
 import type { ComparisonResult } from './compare.js'
 import { EXCEPTIONS } from './exceptions.js'
-import { measureSpeed } from './speed.js'
 import { tsharkVersion } from './tshark.js'
 
-const USAGE = 'npm run bench:parity -- [--mqtt-port 1883,8883] [--show N] [--speed] FILE...\n'
+const USAGE = 'npm run bench:parity -- [--mqtt-port 1883,8883] [--show N] FILE...\n'
 
 async function main (): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { 'mqtt-port': { type: 'string' }, show: { type: 'string', default: '0' }, speed: { type: 'boolean', default: false } }
+    options: { 'mqtt-port': { type: 'string' }, show: { type: 'string', default: '0' } }
   })
   const version = tsharkVersion()
   if (version === null || positionals.length === 0) {
@@ -30,11 +29,6 @@ async function main (): Promise<void> {
     results.push(result)
   }
   printTable(results)
-  if (values.speed) {
-    const largest = results.reduce((best, result) => result.frames > best.frames ? result : best)
-    const { framesPerSecond, bytesPerSecond } = await measureSpeed(largest.file, ports)
-    console.log(`\nSpeed on ${basename(largest.file)}: ${Math.round(framesPerSecond)} frames/s, ${(bytesPerSecond / 1e6).toFixed(1)} MB/s of capture (capture to CSV text, per second of processor time, garbage collector included).`)
-  }
   if (results.some(result => result.differences.size > 0)) process.exitCode = 1
 }
 

@@ -2,6 +2,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
+import { FIELDS } from './fields.js'
 
 /** What tshark says of one frame: the first value of each field in the first layer of its kind. */
 export interface ReferenceFrame {
@@ -29,13 +30,23 @@ export function tsharkVersion (): string | null {
   return status === 0 ? stdout.split('\n')[0]! : null
 }
 
+/** What makes tshark read as the contract of the features says. */
+function settings (ports: readonly number[]): string[] {
+  const decodeAs = ports.filter(port => port !== SECURE_MQTT).flatMap(port => ['-d', `tcp.port==${port},mqtt`])
+  return ['-n', '-o', 'tcp.check_checksum:FALSE', '-o', 'tcp.reassemble_out_of_order:TRUE', ...decodeAs]
+}
+
+/** The arguments by which tshark writes the same columns as `extract`, as far as they are fields of its own. */
+export function tsharkColumns (file: string, ports: readonly number[]): string[] {
+  const fields = ['frame.number', 'frame.time_epoch', 'ip.src', 'ip.dst', 'ip.len', 'ip.ttl', ...Object.values(FIELDS), 'tcp.flags.ae']
+  return [...settings(ports), '-T', 'fields', '-E', 'occurrence=f', '-E', 'separator=,', ...fields.flatMap(field => ['-e', field]), '-r', file]
+}
+
 /** The TCP frames of a capture as tshark sees them. */
 export async function * referenceFrames (file: string, ports: readonly number[]): AsyncGenerator<ReferenceFrame> {
-  const decodeAs = ports.filter(port => port !== SECURE_MQTT).flatMap(port => ['-d', `tcp.port==${port},mqtt`])
   const filter = ports.map(port => `tcp.port==${port}`).join(' or ')
   const tshark = spawn('tshark', [
-    '-n', '-o', 'tcp.check_checksum:FALSE', '-o', 'tcp.reassemble_out_of_order:TRUE', ...decodeAs,
-    '-T', 'pdml', '-J', [...LAYERS].join(' '), '-Y', filter, '-r', file
+    ...settings(ports), '-T', 'pdml', '-J', [...LAYERS].join(' '), '-Y', filter, '-r', file
   ], { stdio: ['ignore', 'pipe', 'pipe'] })
   let complaints = ''
   tshark.stderr.on('data', chunk => { complaints += String(chunk) })

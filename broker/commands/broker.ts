@@ -9,14 +9,17 @@ import { OperatorError } from '../../src/errors.js'
 import { closeAedes, openAedes, publishLeftWills } from '../aedes.js'
 import type { Settings } from '../config/schema.js'
 import { readSettings, type Flags } from '../config/settings.js'
-import { Listeners } from '../listeners.js'
+import { controlAccess } from '../control-access.js'
+import { BAN_FILE, MODEL_FILE } from '../data-files.js'
+import { Admission } from '../limits/admission.js'
+import { Tally } from '../limits/tally.js'
+import { Listeners } from '../listeners/listeners.js'
 import { openLog } from '../log.js'
 import { openStore } from '../persistence.js'
 import { aborted, stopSignal } from '../stopping.js'
 import { printable } from '../printable.js'
 import { addSettingsOptions } from './settings-options.js'
 
-const MODEL_FILE = 'model.json'
 /** What clients say is nobody else's business. */
 const OWNER_ONLY = 0o600
 
@@ -39,7 +42,10 @@ async function runBroker (settings: Settings, flags: Flags, log: Logger, stop: A
   // What was opened is closed in the opposite order, also where a later step fails.
   const closers: (() => unknown)[] = []
   try {
-    const listeners = await Listeners.open(settings.listeners, log)
+    const { limits } = settings
+    const tally = new Tally(log)
+    const admission = new Admission(limits, tally)
+    const listeners = await Listeners.open(settings.listeners, { ...limits, admission, tally, log })
     closers.push(() => listeners.destroy())
     const store = await openStore(settings.data)
     closers.push(() => store.close())
@@ -54,11 +60,11 @@ async function runBroker (settings: Settings, flags: Flags, log: Logger, stop: A
     // The detection side sees the last packets too.
     closers.push(() => ids.close(), closeClients)
     ids.on('alert', (alert, event) => log.warn({ event }, sentenceOf(alert)))
-    const onHangUp = (): void => { reload(flags, ids, log) }
+    const onHangUp = (): void => { reload(flags, ids, listeners, log) }
     process.on('SIGHUP', onHangUp)
     closers.push(() => process.off('SIGHUP', onHangUp))
     await publishLeftWills(aedes, store, log)
-    listeners.accept(socket => aedes.handle(socket))
+    listeners.accept((stream, request) => aedes.handle(stream, request))
     announce(settings, listeners, log)
     await aborted(stop)
     log.info({ reason: stop.reason as unknown }, 'Artemis stops.')
@@ -69,10 +75,11 @@ async function runBroker (settings: Settings, flags: Flags, log: Logger, stop: A
 }
 
 /** Reads the settings again and guards with the model that they name; where they are wrong, nothing changes. */
-function reload (flags: Flags, ids: Artemis, log: Logger): void {
+function reload (flags: Flags, ids: Artemis, listeners: Listeners, log: Logger): void {
   try {
     const { settings } = readSettings(flags)
-    log.info({ model: modelPath(settings) }, 'The settings were read again for SIGHUP: the model is loaded anew, other changes need a restart.')
+    listeners.reloadCertificates()
+    log.info({ model: modelPath(settings) }, 'The settings were read again for SIGHUP: the model and the certificates are loaded anew, other changes need a restart.')
     ids.useModel(modelPath(settings))
   } catch (error) {
     if (!(error instanceof OperatorError)) throw error
@@ -104,9 +111,9 @@ function sentenceOf ({ state, rule, subject: { scope, address, clientId }, respo
 }
 
 function announce (settings: Settings, listeners: Listeners, log: Logger): void {
-  for (const { address, port, family } of listeners.addresses) {
+  for (const { address, port, family, scheme } of listeners.addresses) {
     const host = family === 'IPv6' ? `[${address}]` : address
-    log.info({ address, port }, `Listening for MQTT on mqtt://${host}:${port}.`)
+    log.info({ address, port }, `Listening for MQTT on ${scheme}://${host}:${port}.`)
   }
   log.info({ folder: settings.data }, 'Data folder.')
   log.info(`Artemis is ready; Ctrl-C or kill ${process.pid} stops it.`)
@@ -135,7 +142,8 @@ function optionsOf (settings: Settings, ports: number[], logger: Logger): Artemi
     },
     learn: { seconds: learn.duration / 1000, minimumRecords: learn.minimumRecords },
     alert: { weight: alert.weight, batchRecords: alert.batchRecords, batchMs: alert.batchDuration },
-    response: { action: response.action, banSeconds: response.banDuration / 1000 },
+    response: { action: response.action, banSeconds: response.banDuration / 1000, allow: response.allow, file: path.join(settings.data, BAN_FILE) },
+    control: { authorize: controlAccess(settings) },
     report: { records: report.records ?? undefined, eve: report.eve ?? undefined },
     logger
   }

@@ -1,15 +1,15 @@
 // artemis extract: the 31 features of captures, as CSV or NDJSON.
-import { stat } from 'node:fs/promises'
 import { finished, pipeline } from 'node:stream/promises'
-import { SingleBar, Presets } from 'cli-progress'
 import { Command, Option } from 'commander'
 import { OperatorError } from '../../src/errors.js'
 import { recordWriter } from '../../src/features/record-writer.js'
 import type { RecordColumns, RecordFormat, RecordWriter } from '../../src/features/record-writer.js'
 import { DEFAULT_MQTT_PORTS } from '../../src/join/capture-records.js'
-import { readCapture, STANDARD_INPUT } from '../capture-input.js'
+import type { TrafficRecord } from '../../src/record.js'
+import { scanCapture } from '../capture-input.js'
 import { openOutputFile, refuseInputAsOutput } from '../output-file.js'
 import { parsePorts } from '../port-list.js'
+import { Progress, totalBytes } from '../progress.js'
 
 interface ExtractOptions {
   format: RecordFormat
@@ -21,11 +21,14 @@ interface ExtractOptions {
 /** What reading several captures shares. */
 interface Extraction {
   ports: readonly number[]
+  context: boolean
   writer: RecordWriter
   /** Ends the reading, also of an input that is silent. */
   signal: AbortSignal
   /** Bytes read, for the progress. */
   onBytes: (count: number) => void
+  /** Called when lines are about to be written. */
+  beforeLines: () => void
   /** Captures that ended in mid-record: what was whole is written, the fault is reported at the end. */
   cutShort: OperatorError[]
 }
@@ -46,26 +49,34 @@ export function extractCommand (): Command {
 }
 
 async function extract (files: string[], options: ExtractOptions): Promise<void> {
-  const bar = await progressBar(files, options.out !== undefined)
+  const progress = new Progress()
+  const total = await totalBytes(files)
+  let done = 0
   const abort = new AbortController()
   const extraction: Extraction = {
     signal: abort.signal,
     ports: options.mqttPort,
+    context: options.features === 'full',
     writer: recordWriter(options.format, files.length > 1, options.features),
-    onBytes: count => bar?.increment(count),
+    onBytes: count => {
+      done += count
+      if (total >= PROGRESS_FROM_BYTES) progress.update('extract', done, total)
+    },
+    // On one and the same terminal, lines take the bar's place.
+    beforeLines: () => { if (process.stdout.isTTY && options.out === undefined) progress.hide() },
     cutShort: []
   }
   const stop = (): void => abort.abort()
   process.once('SIGINT', stop).once('SIGTERM', stop)
   try {
-    const lines = (): AsyncGenerator<string> => extractLines(files, extraction)
+    const lines = (): AsyncGenerator<string | Uint8Array> => extractLines(files, extraction)
     if (options.out === undefined) await toStandardOutput(lines, abort.signal)
     else await toFile(options.out, files, lines, abort.signal)
   } catch (error) {
     if (!abort.signal.aborted) throw error
   } finally {
     process.off('SIGINT', stop).off('SIGTERM', stop)
-    bar?.stop()
+    progress.stop()
   }
   const [first, ...others] = extraction.cutShort
   if (first === undefined) return
@@ -73,7 +84,7 @@ async function extract (files: string[], options: ExtractOptions): Promise<void>
     : new OperatorError(first.code, extraction.cutShort.map(error => error.message).join('\n'), first.remedy)
 }
 
-async function toStandardOutput (lines: () => AsyncGenerator<string>, signal: AbortSignal): Promise<void> {
+async function toStandardOutput (lines: () => AsyncGenerator<string | Uint8Array>, signal: AbortSignal): Promise<void> {
   try {
     await pipeline(lines, process.stdout, { signal, end: false })
   } catch (error) {
@@ -82,7 +93,7 @@ async function toStandardOutput (lines: () => AsyncGenerator<string>, signal: Ab
   }
 }
 
-async function toFile (path: string, inputs: readonly string[], lines: () => AsyncGenerator<string>, signal: AbortSignal): Promise<void> {
+async function toFile (path: string, inputs: readonly string[], lines: () => AsyncGenerator<string | Uint8Array>, signal: AbortSignal): Promise<void> {
   await refuseInputAsOutput(path, inputs)
   const output = await openOutputFile(path)
   try {
@@ -95,7 +106,7 @@ async function toFile (path: string, inputs: readonly string[], lines: () => Asy
   }
 }
 
-async function * extractLines (files: readonly string[], extraction: Extraction): AsyncGenerator<string> {
+async function * extractLines (files: readonly string[], extraction: Extraction): AsyncGenerator<string | Uint8Array> {
   if (extraction.writer.header !== '') yield extraction.writer.header
   for (const file of files) {
     try {
@@ -107,24 +118,13 @@ async function * extractLines (files: readonly string[], extraction: Extraction)
   }
 }
 
-async function * captureLines (file: string, { ports, writer, signal, onBytes }: Extraction): AsyncGenerator<string> {
-  for await (const records of readCapture(file, { ports, signal, onBytes })) {
-    let lines = ''
-    for (const record of records) lines += writer.line(record, file)
-    if (lines !== '') yield lines
+async function * captureLines (file: string, { ports, context, writer, signal, onBytes, beforeLines }: Extraction): AsyncGenerator<Uint8Array> {
+  const write = (record: TrafficRecord): void => { writer.write(record, file) }
+  for await (const count of scanCapture(file, { ports, context, signal, onBytes }, write)) {
+    if (count === 0) continue
+    beforeLines()
+    yield writer.take()
   }
-}
-
-async function progressBar (files: readonly string[], toFileOnly: boolean): Promise<SingleBar | null> {
-  if (!process.stderr.isTTY || (process.stdout.isTTY && !toFileOnly)) return null
-  let total = 0
-  for (const file of files) {
-    if (file !== STANDARD_INPUT) total += (await stat(file).catch(() => null))?.size ?? 0
-  }
-  if (total < PROGRESS_FROM_BYTES) return null
-  const bar = new SingleBar({ stream: process.stderr, clearOnComplete: true, format: '{bar} {percentage} % | {eta_formatted}' }, Presets.shades_classic)
-  bar.start(total, 0)
-  return bar
 }
 
 function codeOf (error: unknown): string | undefined {

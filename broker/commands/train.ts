@@ -70,7 +70,9 @@ async function train (files: string[], flags: TrainFlags): Promise<void> {
       const model = await trainModel(data.records, data.labels, plan, {
         signal,
         onProgress: ({ done, total, loss }, variant) => {
-          progress.update(`Learning ${variant === 'wire' ? 'frames ' : 'packets'}`, done, total, loss === undefined ? '' : `loss ${figure(loss)}`)
+          // Those that have a loss count in epochs.
+          const detail = loss === undefined ? '' : `epoch ${Math.ceil(done)} of ${total}, loss ${figure(loss)}`
+          progress.update(`Learning ${variant === 'wire' ? 'frames ' : 'packets'}`, done, total, detail)
         }
       })
       const saved = await model.save(flags.out)

@@ -11,6 +11,12 @@ export function wholeNumber (fallback: number, min: number, max: number) {
   return v.optional(v.pipe(v.number(right), v.integer(right), v.minValue(min, right), v.maxValue(max, right)), fallback)
 }
 
+/** A whole number, or null for no limit. */
+export function optionalWholeNumber (fallback: number | null, min: number, max: number) {
+  const right = `a whole number from ${min} to ${max}, or null`
+  return v.optional(v.nullable(v.pipe(v.number(right), v.integer(right), v.minValue(min, right), v.maxValue(max, right))), fallback)
+}
+
 /** A number above `above`, and below or at `max`. */
 export function fraction (fallback: number, above: number, max: number) {
   const right = `a number above ${above} and up to ${max}`
@@ -26,6 +32,15 @@ export function duration (fallback: string, min: string, max: string) {
   ), fallback)
 }
 
+/** A duration with its unit, or null for none; milliseconds when read. */
+export function optionalDuration (fallback: string | null, min: string, max: string) {
+  const right = `a duration from ${min} to ${max} with its unit (ms, s, m, h, d), or null`
+  return v.optional(v.nullable(v.pipe(
+    v.string(right), v.transform(parseDuration),
+    v.number(right), v.minValue(parseDuration(min), right), v.maxValue(parseDuration(max), right)
+  )), fallback)
+}
+
 /** A size with its unit; bytes when read. */
 export function size (fallback: string, min: string, max: string) {
   const right = `a size from ${min} to ${max} with its unit (B, KiB, MiB), such as ${fallback}`
@@ -33,6 +48,15 @@ export function size (fallback: string, min: string, max: string) {
     v.string(right), v.transform(parseSize),
     v.number(right), v.minValue(parseSize(min), right), v.maxValue(parseSize(max), right)
   ), fallback)
+}
+
+/** A size with its unit, or null for no limit; bytes when read. */
+export function optionalSize (fallback: string | null, min: string, max: string) {
+  const right = `a size from ${min} to ${max} with its unit (B, KiB, MiB), or null`
+  return v.optional(v.nullable(v.pipe(
+    v.string(right), v.transform(parseSize),
+    v.number(right), v.minValue(parseSize(min), right), v.maxValue(parseSize(max), right)
+  )), fallback)
 }
 
 /** One of a few words. */
@@ -43,6 +67,16 @@ export function oneOf<const Words extends readonly string[]> (fallback: Words[nu
 /** Yes or no. */
 export function flag (fallback: boolean) {
   return v.optional(v.boolean('true or false'), fallback)
+}
+
+/** Yes, no, or null for what the setting's comment says. */
+export function optionalFlag () {
+  return v.optional(v.nullable(v.boolean('true, false or null')), null)
+}
+
+/** A list of texts of a certain form; none by default. */
+export function listOf (right: string, isRight: (text: string) => boolean) {
+  return v.optional(v.array(v.pipe(v.string(right), v.check(isRight, right)), 'a list'), [])
 }
 
 /** A text of a certain form, or null for none. */
@@ -58,6 +92,11 @@ const PATH_FORM = /^[^\u0000]+$/
 /** A path; in a file it counts from the file's own folder. */
 export function filePath (fallback: string) {
   return v.optional(v.pipe(v.string(PATH), v.regex(PATH_FORM, PATH), v.metadata({ path: true })), fallback)
+}
+
+/** A path that has no default. */
+export function neededFilePath () {
+  return v.pipe(v.string(PATH), v.regex(PATH_FORM, PATH), v.metadata({ path: true }))
 }
 
 /** A path, or null for none. */

@@ -1,48 +1,38 @@
 // Every setting of the broker: its name, its default, and what it may be.
 
-import { isIP } from 'node:net'
 import * as v from 'valibot'
 import { DETECTOR_KINDS } from '../../models/index.js'
 import { OperatorError } from '../../src/errors.js'
 import { columnsOf, PRESETS } from '../../src/features/columns.js'
+import { ALLOW_FORM, isAllowEntry } from '../../src/respond/allow-list.js'
 import { parseTarget } from '../../src/tap/target.js'
+import { limitsSchema } from './limits-schema.js'
+import { authSchema, listenerSchema } from './listener-schema.js'
 import {
-  duration, filePath, flag, fraction, oneOf, optionalFilePath, optionalText, size, wholeNumber
+  duration, filePath, flag, fraction, listOf, oneOf, optionalFilePath, optionalText, size, wholeNumber
 } from './rules.js'
-
-const HOST = 'an address of this machine, such as 127.0.0.1, ::1, 0.0.0.0 or localhost'
-
-const host = v.optional(v.pipe(
-  v.string(HOST),
-  v.check(value => isIP(value) !== 0 || /^[A-Za-z0-9]([A-Za-z0-9.-]{0,252})$/.test(value), HOST)
-), '127.0.0.1')
 
 const TAP = 'ssh://user@host[:port]/interface, local:interface, none or auto'
 
 const tapTarget = v.optional(v.pipe(v.string(TAP), v.check(isTaken(parseLiveTarget), TAP)), 'auto')
 
-const listener = v.strictObject({
-  host,
-  port: wholeNumber(1883, 0, 65535)
-})
-
 const FEATURES_RIGHT = `${PRESETS.join(', ')}, or names of features parted by commas, at least one of them known without a tap`
 
-const features = v.optional(v.pipe(v.string(FEATURES_RIGHT), v.check(isTaken(text => columnsOf(text, 'broker')), FEATURES_RIGHT)), 'table1-no-identity')
+const features = v.optional(v.pipe(v.string(FEATURES_RIGHT), v.check(isTaken(text => columnsOf(text, 'broker')), FEATURES_RIGHT)), 'behaviour')
 
 /** The file `artemis.yaml` as a whole; every part may be left out. */
 export const settingsSchema = v.strictObject({
   listeners: v.optional(
-    v.pipe(v.array(listener, 'a list of listeners'), v.minLength(1, 'a list of at least one listener')), [{}]),
+    v.pipe(v.array(listenerSchema, 'a list of listeners'), v.minLength(1, 'a list of at least one listener')), [{}]),
+  auth: v.optional(authSchema, {}),
   data: filePath('artemis-data'),
+  persistence: flag(true),
+  sysInterval: duration('10s', '0s', '1h'),
   log: v.optional(v.strictObject({
     level: oneOf('info', ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
     format: oneOf('auto', ['auto', 'text', 'json'])
   }), {}),
-  limits: v.optional(v.strictObject({
-    packetSize: size('16MiB', '1KiB', '256MiB'),
-    connectTimeout: duration('30s', '1s', '10m')
-  }), {}),
+  limits: v.optional(limitsSchema, {}),
   tap: v.optional(v.strictObject({
     target: tapTarget,
     identity: optionalFilePath(),
@@ -52,7 +42,7 @@ export const settingsSchema = v.strictObject({
     snapLength: size('86B', '66B', '64KiB')
   }), {}),
   detector: v.optional(v.strictObject({
-    kind: oneOf('iforest', DETECTOR_KINDS),
+    kind: oneOf('kmeans', DETECTOR_KINDS),
     contamination: fraction(0.01, 0, 0.5),
     seed: wholeNumber(1, 0, 2 ** 32 - 1),
     features,
@@ -70,7 +60,8 @@ export const settingsSchema = v.strictObject({
   }), {}),
   response: v.optional(v.strictObject({
     action: oneOf('observe', ['observe', 'disconnect', 'ban']),
-    banDuration: duration('10m', '1s', '30d')
+    banDuration: duration('10m', '1s', '30d'),
+    allow: listOf(ALLOW_FORM, isAllowEntry)
   }), {}),
   report: v.optional(v.strictObject({
     records: optionalFilePath(),
@@ -81,9 +72,9 @@ export const settingsSchema = v.strictObject({
 /** Every setting, read: durations in milliseconds, sizes in bytes, paths absolute. */
 export type Settings = v.InferOutput<typeof settingsSchema>
 
-/** A part of the schema, taken apart for walking over it. */
+/** A part of the schema, taken apart for walking over it. A map that is optional may be null as a whole. */
 export type SchemaPart =
-  | { kind: 'map', entries: Readonly<Record<string, v.GenericSchema>> }
+  | { kind: 'map', entries: Readonly<Record<string, v.GenericSchema>>, isOptional: boolean }
   | { kind: 'list', item: v.GenericSchema }
   | { kind: 'value', isPath: boolean, fallback: unknown }
 
@@ -92,7 +83,9 @@ export function partOf (schema: v.GenericSchema): SchemaPart {
   // A default and "or null" are wrappers around the rule itself.
   let inner: object = schema
   while ('wrapped' in inner) inner = inner.wrapped as object
-  if ('entries' in inner) return { kind: 'map', entries: inner.entries as Record<string, v.GenericSchema> }
+  if ('entries' in inner) {
+    return { kind: 'map', entries: inner.entries as Record<string, v.GenericSchema>, isOptional: v.getDefault(schema) === null }
+  }
   if ('item' in inner) return { kind: 'list', item: inner.item as v.GenericSchema }
   return { kind: 'value', isPath: v.getMetadata(inner as v.GenericSchema).path === true, fallback: v.getDefault(schema) }
 }

@@ -47,7 +47,9 @@ export function readSettings (flags: Flags, folder: string = process.cwd()): Eff
   const written = layers.merge(settingsSchema, contents.values, '') as Record<string, unknown>
   const mistakes = [...contents.mistakes, ...layers.mistakes]
   if (mistakes.length > 0) throw configError(mistakes)
-  return { settings: v.parse(settingsSchema, written), file, written, sources: layers.sources }
+  const { success, output, issues } = v.safeParse(settingsSchema, written)
+  if (!success) throw configError(issues.map(issue => layers.mistakeOf(issue)))
+  return { settings: output, file, written, sources: layers.sources }
 }
 
 class Layers {
@@ -64,21 +66,45 @@ class Layers {
   merge (schema: v.GenericSchema, given: unknown, key: string): unknown {
     const part = partOf(schema)
     if (part.kind === 'map') {
+      if (part.isOptional && (given === undefined || given === null)) return this.whole(key, null)
       const values = (given ?? {}) as Record<string, unknown>
       return Object.fromEntries(Object.entries(part.entries).map(([name, inner]) =>
         [name, this.merge(inner, values[name], key === '' ? name : `${key}.${name}`)]))
     }
     if (part.kind === 'list') {
       const items = (given ?? v.getDefault(schema)) as unknown[]
+      if (items.length === 0) return this.whole(key, items)
       return items.map((item, index) => this.merge(part.item, item, `${key}[${index}]`))
     }
     const fromFlag = this.flagFor(schema, key)
     const fromFile = this.contents.lines.get(key)
     const value = fromFlag?.value ?? (fromFile === undefined ? part.fallback : given)
     const isFromFile = fromFlag === undefined && fromFile !== undefined && this.file !== undefined
-    this.sources.set(key, fromFlag?.name ?? (isFromFile ? `${nameOf(this.file ?? '', this.folder)}:${fromFile}` : 'default'))
+    this.sources.set(key, fromFlag?.name ?? this.placeOf(key) ?? 'default')
     if (!part.isPath || typeof value !== 'string') return value
     return absolute(value, isFromFile ? path.dirname(this.file ?? '') : this.folder)
+  }
+
+  /** A map or a list that has nothing in it. */
+  private whole (key: string, value: unknown): unknown {
+    this.sources.set(key, this.placeOf(key) ?? 'default')
+    return value
+  }
+
+  /** A mistake that only shows when all is put together: what is missing, and what does not go with another. */
+  mistakeOf ({ path, message }: v.BaseIssue<unknown>): Mistake {
+    const value = path?.at(-1)?.value
+    const key = (path ?? []).reduce((text, { key }) =>
+      typeof key === 'number' ? `${text}[${key}]` : text === '' ? String(key) : `${text}.${String(key)}`, '')
+    let from = key
+    while (from !== '' && this.placeOf(from) === undefined) from = from.replace(/(^|\.)[^.[\]]+$|\[\d+\]$/, '')
+    return { place: this.placeOf(from) ?? 'settings', key, problem: `${value === undefined ? 'missing, it' : shown(value)} should be ${message}` }
+  }
+
+  /** `FILE:LINE` of a setting, where the file has it. */
+  placeOf (key: string): string | undefined {
+    const line = this.contents.lines.get(key)
+    return line === undefined || this.file === undefined ? undefined : `${nameOf(this.file, this.folder)}:${line}`
   }
 
   private flagFor (schema: v.GenericSchema, key: string): { name: string, value: unknown } | undefined {

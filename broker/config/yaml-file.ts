@@ -51,8 +51,14 @@ class Reader {
     const part = partOf(schema)
     if (part.kind === 'value') return this.readValue(schema, node, key, offset)
     // A heading with nothing below it, all commented out, says nothing.
-    if (node === null || node === undefined || (isScalar(node) && node.value === null)) return undefined
-    if (part.kind === 'map' && isMap(node)) return this.readMap(part.entries, node, key)
+    if (node === null || node === undefined || (isScalar(node) && node.value === null)) {
+      if (part.kind === 'map' && part.isOptional) this.lines.set(key, this.lineAt(offset))
+      return undefined
+    }
+    if (part.kind === 'map' && isMap(node)) {
+      this.lines.set(key, this.lineAt(offset))
+      return this.readMap(part.entries, node, key)
+    }
     if (part.kind === 'list' && isSeq(node)) {
       const items = node.items.map((item, index) => this.readPart(part.item, item, `${key}[${index}]`, startOf(item) ?? offset) ?? {})
       return this.checked(schema, items, key, offset)

@@ -31,7 +31,8 @@ function fitsMachine (entry) {
 
 /**
  * Compares by content, not by time: a fresh checkout makes an old lock file look new. A missing
- * optional package counts once only, since it may be one that this machine cannot have.
+ * optional package counts once only, since it may be one that this machine cannot have. Where none is
+ * there, somebody left them out: `npm ci --omit=optional`.
  */
 export function isInstalled (root) {
   const wantedText = read(path.join(root, 'package-lock.json'))
@@ -40,12 +41,17 @@ export function isInstalled (root) {
   const wanted = JSON.parse(wantedText).packages
   const present = JSON.parse(presentText).packages
   let optionalDiffers = false
+  let hasOptional = false
   for (const [place, entry] of Object.entries(wanted)) {
-    if (place === '' || present[place]?.version === entry.version) continue
+    if (place === '') continue
+    if (present[place]?.version === entry.version) {
+      if (entry.optional === true) hasOptional = true
+      continue
+    }
     if (entry.optional !== true && entry.devOptional !== true) return false
     if (fitsMachine(entry)) optionalDiffers = true
   }
-  return !optionalDiffers || read(path.join(root, STAMP)) === digest(wantedText)
+  return !optionalDiffers || !hasOptional || read(path.join(root, STAMP)) === digest(wantedText)
 }
 
 /** Whether node_modules is a link to somebody else's install, where nothing may be written. */

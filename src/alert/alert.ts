@@ -87,6 +87,11 @@ export class AlertBook {
     return this.open.size
   }
 
+  /** Whether an alert of this subject is open. */
+  isOpen (key: string): boolean {
+    return this.open.has(key)
+  }
+
   /**
    * A subject exceeds a rule.
    *

@@ -50,6 +50,9 @@ export class SubjectState {
     this.ewma = new Ewma(weight, baseline.mean)
   }
 
+  /** Whether a batch was ever taken. */
+  hasFigures = false
+
   /** The moving average now. */
   get movingAverage (): number {
     return this.ewma.current
@@ -57,6 +60,7 @@ export class SubjectState {
 
   /** Takes the subject's share of one batch: at least one record. */
   update ({ total, count, packetTotal, packets }: Omit<Share, 'worst' | 'worstProbability' | 'connections'>): Figures {
+    this.hasFigures = true
     const jump = this.ewma.update(total / count)
     // Capped, so that a long attack does not keep its alert alive for as long again.
     const cap = 2 * this.baseline.limits.cusum

@@ -38,6 +38,12 @@ export class Smoothing {
     return this.gateway.movingAverage
   }
 
+  /** The moving average of a client by its key; undefined where it has not sent enough to have one. */
+  averageOf (key: string): number | undefined {
+    const entry = this.clients.get(key)
+    return entry?.state.hasFigures === true ? entry.state.movingAverage : undefined
+  }
+
   /**
    * Takes a batch.
    *

@@ -1,6 +1,6 @@
 // Who a record is held against: the gateway as a whole, and the client that sent it.
 
-import type { Peer, TrafficRecord } from '../record.js'
+import { originOf, type Peer, type TrafficRecord } from '../record.js'
 
 /** A scored batch, as one subject had part in it. */
 export interface Share {
@@ -30,7 +30,9 @@ export const GATEWAY = 'gateway'
  * Before its CONNECT a connection stands for itself alone, lest one that never sends a CONNECT drags
  * others from its address along.
  */
-export function clientKey ({ client: { address, port }, clientId }: Peer): string {
+export function clientKey (peer: Peer): string {
+  const { clientId } = peer
+  const { address, port } = originOf(peer)
   return clientId === null ? `${address}:${port}` : `${address} ${clientId}`
 }
 

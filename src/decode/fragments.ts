@@ -9,11 +9,13 @@ export interface FragmentLimits {
   datagrams: number
   /** Pieces of one datagram. */
   pieces: number
+  /** Bytes of all pieces that wait; the oldest datagram makes room. */
+  heldBytes: number
   /** Seconds, by packet time, for which a datagram may stay unfinished (RFC 8200, section 4.5). */
   ageSeconds: number
 }
 
-export const FRAGMENT_LIMITS: FragmentLimits = Object.freeze({ datagrams: 256, pieces: 256, ageSeconds: 60 })
+export const FRAGMENT_LIMITS: FragmentLimits = Object.freeze({ datagrams: 256, pieces: 256, heldBytes: 8_388_608, ageSeconds: 60 })
 
 /** What is counted, because nothing is lost in silence. */
 export interface FragmentCounters {
@@ -21,7 +23,7 @@ export interface FragmentCounters {
   fragments: number
   /** Datagrams completed. */
   reassembled: number
-  /** Datagrams given up: too old, too many, in too many pieces, or longer than a datagram can be. */
+  /** Datagrams given up: too old, too many, in too many pieces, longer than a datagram can be, or with two ends. */
   fragmentsDropped: number
 }
 
@@ -42,6 +44,8 @@ interface Piece {
 
 interface Unfinished extends FrameTime {
   pieces: Piece[]
+  /** Of all pieces. */
+  bytes: number
   /** Known from the last fragment. */
   length: number | null
 }
@@ -56,9 +60,17 @@ export class FragmentAssembly {
   /** The oldest first. */
   readonly #unfinished = new Map<string, Unfinished>()
 
+  #heldBytes = 0
+
   constructor (limits: Partial<FragmentLimits> = {}) {
     this.#limits = { ...FRAGMENT_LIMITS, ...limits }
   }
+
+  /** Datagrams that wait for more of their fragments. */
+  get waiting (): number { return this.#unfinished.size }
+
+  /** Bytes of their fragments. */
+  get heldBytes (): number { return this.#heldBytes }
 
   /**
    * Takes a fragment of `length` bytes, of which `bytes` were captured; gives the datagram that it
@@ -68,14 +80,20 @@ export class FragmentAssembly {
     this.counters.fragments++
     const entry = this.#entryOf(key, time)
     const end = offset + length
-    if (!more) entry.length = end
-    if (end > MAX_DATAGRAM || entry.pieces.length >= this.#limits.pieces) {
-      this.#drop(key)
+    if (end > MAX_DATAGRAM || entry.pieces.length >= this.#limits.pieces || contradicts(entry, end, more)) {
+      this.#drop(key, entry)
       return null
     }
-    insert(entry.pieces, { start: offset, end, bytes: Uint8Array.from(bytes.subarray(0, length)) })
-    if (entry.length === null || coveredUpTo(entry.pieces) < entry.length) return null
-    this.#unfinished.delete(key)
+    if (!more) entry.length = end
+    const piece = { start: offset, end, bytes: Uint8Array.from(bytes.subarray(0, length)) }
+    insert(entry.pieces, piece)
+    entry.bytes += piece.bytes.length
+    this.#heldBytes += piece.bytes.length
+    if (entry.length === null || coveredUpTo(entry.pieces) < entry.length) {
+      this.#makeRoom()
+      return null
+    }
+    this.#forget(key, entry)
     this.counters.reassembled++
     return { bytes: join(entry.pieces, entry.length), length: entry.length }
   }
@@ -83,17 +101,37 @@ export class FragmentAssembly {
   #entryOf (key: string, time: FrameTime): Unfinished {
     const known = this.#unfinished.get(key)
     if (known !== undefined && secondsBetween(known, time) <= this.#limits.ageSeconds) return known
-    if (known !== undefined) this.#drop(key)
-    if (this.#unfinished.size >= this.#limits.datagrams) this.#drop(this.#unfinished.keys().next().value!)
-    const entry: Unfinished = { pieces: [], length: null, seconds: time.seconds, nanoseconds: time.nanoseconds }
+    if (known !== undefined) this.#drop(key, known)
+    if (this.#unfinished.size >= this.#limits.datagrams) this.#dropOldest()
+    const entry: Unfinished = { pieces: [], bytes: 0, length: null, seconds: time.seconds, nanoseconds: time.nanoseconds }
     this.#unfinished.set(key, entry)
     return entry
   }
 
-  #drop (key: string): void {
-    this.#unfinished.delete(key)
+  #makeRoom (): void {
+    while (this.#heldBytes > this.#limits.heldBytes) this.#dropOldest()
+  }
+
+  #dropOldest (): void {
+    const [[key, entry]] = this.#unfinished
+    this.#drop(key, entry)
+  }
+
+  #drop (key: string, entry: Unfinished): void {
+    this.#forget(key, entry)
     this.counters.fragmentsDropped++
   }
+
+  #forget (key: string, entry: Unfinished): void {
+    this.#unfinished.delete(key)
+    this.#heldBytes -= entry.bytes
+  }
+}
+
+/** Whether a fragment lies beyond the end that another one gave the datagram. */
+function contradicts ({ length, pieces }: Unfinished, end: number, more: boolean): boolean {
+  if (length !== null) return end > length || (!more && end < length)
+  return !more && pieces.some(piece => piece.end > end)
 }
 
 function insert (pieces: Piece[], piece: Piece): void {

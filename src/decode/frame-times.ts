@@ -6,7 +6,8 @@ export interface FrameTime {
   nanoseconds: number
 }
 
-const NANOSECONDS = 1_000_000_000
+/** Nanoseconds in a second. */
+export const NANOSECONDS = 1_000_000_000
 /** A twentieth of a nanosecond is a whole number of these. */
 const PICOSECONDS = 1_000_000_000_000
 /** How many records `l20_avg` looks back. */

@@ -1,9 +1,8 @@
 // Classic pcap files, micro- and nanosecond, as they arrive: bytes in, frames out.
-import { EventEmitter } from 'node:events'
-import { parse } from 'pcap-parser'
-import type { GlobalHeader, PacketHeader } from 'pcap-parser'
 import type { CapturedFrame } from '../types.js'
+import { NANOSECONDS } from './frame-times.js'
 import { MAX_CAPTURED_LENGTH, corruptCapture, cutShort, notACapture } from './capture-errors.js'
+import { PendingBytes } from './pending-bytes.js'
 
 const FILE_HEADER_LENGTH = 24
 const RECORD_HEADER_LENGTH = 16
@@ -20,12 +19,6 @@ export function isPcapMagic (magic: number): boolean {
   return magic === MICRO_BIG || magic === MICRO_LITTLE || magic === NANO_BIG || magic === NANO_LITTLE
 }
 
-/** The part of a readable stream that pcap-parser touches, fed synchronously. */
-class Feed extends EventEmitter {
-  pause (): void { /* nothing flows that could be paused */ }
-  resume (): void { /* bytes come when they are pushed */ }
-}
-
 /**
  * Decodes a classic pcap file of either byte order and either resolution. `onFrame` is called from
  * within `push`; a frame's bytes are a view of the pushed ones. Throws an `OperatorError`
@@ -33,86 +26,84 @@ class Feed extends EventEmitter {
  * the decoder is not to be used again.
  */
 export class PcapDecoder {
-  readonly #feed = new Feed()
   readonly #onFrame: (frame: CapturedFrame) => void
-  #head: Buffer | null = null
+  readonly #pending = new PendingBytes()
+  /** Bytes needed before anything can be done. */
+  #needed = FILE_HEADER_LENGTH
   #started = false
+  #little = false
   #nanosecond = false
   #linkType = 0
-  #record: PacketHeader | null = null
-  #received = 0
+  /** Bytes of the file before those that wait. */
   #consumed = 0
   #frames = 0
 
   constructor (onFrame: (frame: CapturedFrame) => void) {
     this.#onFrame = onFrame
-    const parser = parse(this.#feed)
-    parser.on('globalHeader', header => this.#onFileHeader(header))
-    parser.on('packetHeader', header => this.#onRecordHeader(header))
-    parser.on('packetData', data => this.#onRecordData(data))
-    parser.on('error', error => { throw notACapture(error.message) })
   }
 
   /** Takes the next bytes of the file. */
   push (chunk: Buffer): void {
-    this.#received += chunk.length
-    if (this.#started) {
-      this.#feed.emit('data', chunk)
-      return
-    }
-    this.#head = this.#head === null ? chunk : Buffer.concat([this.#head, chunk])
-    if (this.#head.length < FILE_HEADER_LENGTH) return
-    const head = this.#head
-    this.#head = null
-    this.#started = true
-    // pcap-parser knows microseconds only: the header is copied with the magic it understands.
-    this.#feed.emit('data', this.#asMicrosecond(head))
-    this.#feed.emit('data', head.subarray(FILE_HEADER_LENGTH))
+    const bytes = this.#pending.add(chunk, this.#needed)
+    if (bytes === null) return
+    const used = this.#walk(bytes)
+    this.#consumed += used
+    this.#pending.keep(bytes.subarray(used))
   }
 
   /** The file is over. */
   end (): void {
-    const left = this.#received - this.#consumed
-    if (left > 0) throw cutShort(this.#frames, left)
+    if (this.#pending.length > 0) throw cutShort(this.#frames, this.#pending.length)
   }
 
-  #asMicrosecond (head: Buffer): Buffer {
-    const magic = head.readUInt32BE(0)
-    const little = magic === MICRO_LITTLE || magic === NANO_LITTLE
-    const major = little ? head.readUInt16LE(4) : head.readUInt16BE(4)
-    if (!isPcapMagic(magic)) throw notACapture(`it opens with ${head.toString('hex', 0, 4)}`)
-    if (major !== 2) throw notACapture(`it says pcap version ${major}, and only version 2 is known`)
-    this.#nanosecond = magic === NANO_BIG || magic === NANO_LITTLE
-    const copy = Buffer.from(head.subarray(0, FILE_HEADER_LENGTH))
-    copy.writeUInt32BE(little ? MICRO_LITTLE : MICRO_BIG, 0)
-    return copy
-  }
-
-  #onFileHeader (header: GlobalHeader): void {
-    this.#linkType = header.linkLayerType & LINK_TYPE_MASK
-    this.#consumed += FILE_HEADER_LENGTH
-  }
-
-  #onRecordHeader (header: PacketHeader): void {
-    if (header.capturedLength > MAX_CAPTURED_LENGTH) {
-      throw corruptCapture(`the record after frame ${this.#frames} says it holds ${header.capturedLength} bytes, ` +
-        `more than any frame can (${MAX_CAPTURED_LENGTH})`, this.#consumed)
+  /** Reads whole records; gives how many bytes it used. */
+  #walk (bytes: Buffer): number {
+    let at = this.#started ? 0 : this.#readFileHeader(bytes)
+    for (;;) {
+      this.#needed = RECORD_HEADER_LENGTH
+      if (bytes.length - at < RECORD_HEADER_LENGTH) return at
+      const captured = this.#uint32(bytes, at + 8)
+      if (captured > MAX_CAPTURED_LENGTH) {
+        throw corruptCapture(`the record after frame ${this.#frames} says it holds ${captured} bytes, ` +
+          `more than any frame can (${MAX_CAPTURED_LENGTH})`, this.#consumed + at)
+      }
+      this.#needed = RECORD_HEADER_LENGTH + captured
+      if (bytes.length - at < this.#needed) return at
+      this.#deliver(bytes, at, captured)
+      at += this.#needed
     }
-    this.#record = header
   }
 
-  #onRecordData (data: Buffer): void {
-    const record = this.#record
-    if (record === null) return
-    this.#consumed += RECORD_HEADER_LENGTH + data.length
+  #readFileHeader (bytes: Buffer): number {
+    const magic = bytes.readUInt32BE(0)
+    if (!isPcapMagic(magic)) throw notACapture(`it opens with ${bytes.toString('hex', 0, 4)}`)
+    this.#little = magic === MICRO_LITTLE || magic === NANO_LITTLE
+    this.#nanosecond = magic === NANO_BIG || magic === NANO_LITTLE
+    const major = this.#little ? bytes.readUInt16LE(4) : bytes.readUInt16BE(4)
+    if (major !== 2) throw notACapture(`it says pcap version ${major}, and only version 2 is known`)
+    this.#linkType = this.#uint32(bytes, 20) & LINK_TYPE_MASK
+    this.#started = true
+    return FILE_HEADER_LENGTH
+  }
+
+  #deliver (bytes: Buffer, at: number, captured: number): void {
+    const seconds = this.#uint32(bytes, at)
+    const wireLength = this.#uint32(bytes, at + 12)
+    const fraction = this.#nanosecond ? this.#uint32(bytes, at + 4) : this.#uint32(bytes, at + 4) * 1000
+    // A fraction of a second and more is nonsense, but a time all the same.
+    const carry = fraction < NANOSECONDS ? 0 : Math.floor(fraction / NANOSECONDS)
+    const start = at + RECORD_HEADER_LENGTH
     this.#frames++
-    const fraction = record.timestampMicroseconds
     this.#onFrame({
-      seconds: record.timestampSeconds,
-      nanoseconds: this.#nanosecond ? fraction : fraction * 1000,
+      seconds: seconds + carry,
+      nanoseconds: fraction - carry * NANOSECONDS,
       linkType: this.#linkType,
-      wireLength: record.originalLength,
-      bytes: data.length > record.originalLength ? data.subarray(0, record.originalLength) : data
+      wireLength,
+      bytes: bytes.subarray(start, start + Math.min(captured, wireLength))
     })
+  }
+
+  #uint32 (bytes: Buffer, at: number): number {
+    return this.#little ? bytes.readUInt32LE(at) : bytes.readUInt32BE(at)
   }
 }

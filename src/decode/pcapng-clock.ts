@@ -5,6 +5,8 @@ import type { FrameTime } from './frame-times.js'
 const DEFAULT_RESOLUTION = 6
 const POWER_OF_TWO = 0x80
 const NANOSECONDS = 1_000_000_000n
+/** Later than any capture, and short enough for every reader of what is written: in the year 33,658. */
+const LATEST_SECONDS = 999_999_999_999n
 /** Below this a count of ticks is exact in a double. */
 const EXACT_HIGH = 0x20_0000
 const MICROSECOND_TICKS = 1_000_000
@@ -25,7 +27,7 @@ export class FrameClock {
     this.#isPlain = resolution === DEFAULT_RESOLUTION && offset === 0n
   }
 
-  /** The time of a tick given as its high and low 32 bits. */
+  /** The time of a tick given as its high and low 32 bits; times that cannot be are brought to the nearest that can. */
   timeOf (high: number, low: number): FrameTime {
     if (this.#isPlain && high < EXACT_HIGH) {
       const ticks = high * 0x1_0000_0000 + low
@@ -33,8 +35,10 @@ export class FrameClock {
       return { seconds, nanoseconds: (ticks - seconds * MICROSECOND_TICKS) * 1000 }
     }
     const ticks = BigInt(high) << 32n | BigInt(low)
-    const seconds = ticks / this.#ticks
-    const nanoseconds = (ticks - seconds * this.#ticks) * NANOSECONDS / this.#ticks
-    return { seconds: Number(seconds + this.#offset), nanoseconds: Number(nanoseconds) }
+    const whole = ticks / this.#ticks
+    const nanoseconds = (ticks - whole * this.#ticks) * NANOSECONDS / this.#ticks
+    const seconds = whole + this.#offset
+    if (seconds < 0n) return { seconds: 0, nanoseconds: 0 }
+    return { seconds: Number(seconds < LATEST_SECONDS ? seconds : LATEST_SECONDS), nanoseconds: Number(nanoseconds) }
   }
 }

@@ -2,6 +2,7 @@
 import type { CapturedFrame } from '../types.js'
 import { MAX_CAPTURED_LENGTH, corruptCapture, cutShort, notACapture } from './capture-errors.js'
 import type { FrameClock } from './pcapng-clock.js'
+import { PendingBytes } from './pending-bytes.js'
 import { PcapngReader } from './pcapng-reader.js'
 
 const SECTION_HEADER = 0x0a0d0d0a
@@ -51,8 +52,7 @@ export class PcapngDecoder {
   readonly #onFrame: (frame: CapturedFrame) => void
   #reader = new PcapngReader(true)
   #interfaces: Interface[] = []
-  #parts: Buffer[] = []
-  #held = 0
+  readonly #pending = new PendingBytes()
   /** Bytes needed before anything can be done. */
   #needed = PREFIX_LENGTH
   /** Bytes of an unknown block that are still to be stepped over. */
@@ -72,19 +72,15 @@ export class PcapngDecoder {
     const skipped = Math.min(this.#skipping, chunk.length)
     this.#skipping -= skipped
     if (skipped === chunk.length) return
-    this.#parts.push(skipped === 0 ? chunk : chunk.subarray(skipped))
-    this.#held += chunk.length - skipped
-    if (this.#held < this.#needed) return
-    const bytes = this.#parts.length === 1 ? this.#parts[0]! : Buffer.concat(this.#parts)
+    const bytes = this.#pending.add(skipped === 0 ? chunk : chunk.subarray(skipped), this.#needed)
+    if (bytes === null) return
     const used = this.#walk(bytes)
-    const rest = bytes.subarray(used)
-    this.#parts = rest.length > 0 ? [rest] : []
-    this.#held = rest.length
+    this.#pending.keep(bytes.subarray(used))
   }
 
   /** The file is over. */
   end (): void {
-    if (this.#held > 0 || this.#skipping > 0) throw cutShort(this.#frames, this.#received - this.#block)
+    if (this.#pending.length > 0 || this.#skipping > 0) throw cutShort(this.#frames, this.#received - this.#block)
   }
 
   /** Reads whole blocks; gives how many bytes it used. */

@@ -9,13 +9,24 @@ interface HeldSegment {
   bytes: Uint8Array
 }
 
-/** What a direction may hold back. */
+/** What may be held back. */
 export interface ReassemblyLimits {
   /** Bytes of early segments, each direction. */
   heldBytes: number
   /** Early segments, each direction. */
   heldSegments: number
+  /** Bytes of memory for early segments, all directions together. */
+  heldBytesTotal: number
 }
+
+/** What all directions of all streams hold back together. */
+export interface HeldRoom {
+  /** Bytes of memory: those of the segments and what each takes beside. */
+  bytes: number
+}
+
+/** Memory that a held segment takes beside its bytes, bytes: many empty ones must not be free. */
+export const HELD_SEGMENT_BYTES = 200
 
 /** What is counted, because nothing is lost in silence. */
 export interface ReassemblyCounters {
@@ -39,6 +50,7 @@ const NOTHING: readonly StreamChunk[] = Object.freeze([])
 export class Reassembly {
   readonly #limits: ReassemblyLimits
   readonly #counters: ReassemblyCounters
+  readonly #room: HeldRoom
   #held: HeldSegment[] = []
   #heldBytes = 0
   /** Sequence number of offset 0. */
@@ -46,9 +58,23 @@ export class Reassembly {
   #next = 0
   #acknowledged = 0
 
-  constructor (limits: ReassemblyLimits, counters: ReassemblyCounters) {
+  /** `room` is shared by all that `heldBytesTotal` is for. */
+  constructor (limits: ReassemblyLimits, counters: ReassemblyCounters, room: HeldRoom) {
     this.#limits = limits
     this.#counters = counters
+    this.#room = room
+  }
+
+  /** Bytes that wait. */
+  get heldBytes (): number { return this.#heldBytes }
+
+  /** Segments that wait. */
+  get heldSegments (): number { return this.#held.length }
+
+  /** Forgets what waits: the stream is over. */
+  release (): void {
+    for (const segment of this.#held) this.#drop(segment)
+    this.#held = []
   }
 
   /** The contiguous pointer: the offset of the first byte that has not been delivered. */
@@ -115,6 +141,13 @@ export class Reassembly {
     // A view would keep the whole chunk of the capture alive for as long as the segment waits.
     this.#held.splice(at, 0, { start, end, bytes: bytes.slice() })
     this.#heldBytes += bytes.length
+    this.#room.bytes += bytes.length + HELD_SEGMENT_BYTES
+  }
+
+  /** No longer counts a segment among those that wait. */
+  #drop ({ bytes }: HeldSegment): void {
+    this.#heldBytes -= bytes.length
+    this.#room.bytes -= bytes.length + HELD_SEGMENT_BYTES
   }
 
   #drain (): readonly StreamChunk[] {
@@ -123,7 +156,7 @@ export class Reassembly {
     for (let first = this.#held[0]; first !== undefined; first = this.#held[taken]) {
       if (first.start > this.#next && !this.#giveUp(first.start, taken, chunks)) break
       if (first.end > this.#next) this.#deliver(chunks, first.start, first.end, first.bytes)
-      this.#heldBytes -= first.bytes.length
+      this.#drop(first)
       taken++
     }
     if (taken > 0) this.#held.splice(0, taken)
@@ -133,7 +166,8 @@ export class Reassembly {
   /** Declares the gap up to `end` lost if it will never be filled, or if too much waits for it. */
   #giveUp (end: number, taken: number, chunks: StreamChunk[]): boolean {
     const lost = this.#acknowledged >= end
-    const forced = this.#heldBytes > this.#limits.heldBytes || this.#held.length - taken > this.#limits.heldSegments
+    const { heldBytes, heldSegments, heldBytesTotal } = this.#limits
+    const forced = this.#heldBytes > heldBytes || this.#held.length - taken > heldSegments || this.#room.bytes > heldBytesTotal
     if (!lost && !forced) return false
     if (lost) this.#counters.gapsLost++
     else this.#counters.gapsForced++

@@ -23,6 +23,9 @@ export class TcpDecoder {
 
   get counters (): FragmentCounters { return this.#fragments.counters }
 
+  /** Bytes of fragments that wait for the rest of their datagrams. */
+  get heldBytes (): number { return this.#fragments.heldBytes }
+
   /** The TCP frame, or null: another protocol or port, or a fragment that completes nothing. */
   decode (frame: CapturedFrame, number: number): TcpFrame | null {
     const { bytes } = frame

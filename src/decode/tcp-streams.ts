@@ -1,7 +1,7 @@
 // TCP connections as the tap sees them: places every segment in its stream.
 import type { Direction, Endpoint, StreamChunk, StreamFrame, TcpFrame, TcpStream } from '../types.js'
 import { Reassembly } from './reassembly.js'
-import type { ReassemblyCounters, ReassemblyLimits } from './reassembly.js'
+import type { HeldRoom, ReassemblyCounters, ReassemblyLimits } from './reassembly.js'
 import { DeltaWindow, secondsBetween } from './frame-times.js'
 import type { FrameTime } from './frame-times.js'
 import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from './tcp.js'
@@ -16,7 +16,8 @@ export interface TcpStreamLimits extends ReassemblyLimits {
 export const TCP_STREAM_LIMITS: TcpStreamLimits = Object.freeze({
   streams: 65_536,
   heldBytes: 1_048_576,
-  heldSegments: 1_024
+  heldSegments: 1_024,
+  heldBytesTotal: 134_217_728
 })
 
 /** What is counted, because nothing is lost in silence. */
@@ -36,9 +37,15 @@ interface Side {
   initial: number | null
 }
 
+/** Places for connections that are found again at once; a power of two. */
+const LATEST = 4_096
+
 const NOTHING: readonly StreamChunk[] = Object.freeze([])
 
 interface Connection extends FrameTime {
+  readonly key: string
+  /** Its place among those that may have to make room. */
+  readonly slot: number
   readonly stream: TcpStream
   readonly in: Side
   readonly out: Side
@@ -59,12 +66,24 @@ export class TcpStreams {
   readonly #ports: ReadonlySet<number>
   readonly #limits: TcpStreamLimits
   readonly #connections = new Map<string, Connection>()
+  /** The same, by slot: a map that is emptied from its front takes longer with every one that went. */
+  readonly #slots: Connection[] = []
+  #hand = 0
+  /** Connections of the latest frames, found without their key. */
+  readonly #latest: (Connection | undefined)[] = new Array(LATEST).fill(undefined)
   readonly #deltas = new DeltaWindow()
+  readonly #room: HeldRoom = { bytes: 0 }
 
   constructor (ports: ReadonlySet<number>, limits: Partial<TcpStreamLimits> = {}) {
     this.#ports = ports
     this.#limits = { ...TCP_STREAM_LIMITS, ...limits }
   }
+
+  /** Connections remembered now. */
+  get open (): number { return this.#connections.size }
+
+  /** Memory of segments that wait for those before them, bytes. */
+  get heldBytes (): number { return this.#room.bytes }
 
   /** Places the next frame of the capture. */
   push (frame: TcpFrame): StreamFrame {
@@ -90,6 +109,16 @@ export class TcpStreams {
   }
 
   #connectionOf (frame: TcpFrame): Connection {
+    const place = placeOf(frame)
+    const latest = this.#latest[place]
+    if (latest !== undefined && this.#slots[latest.slot] === latest && isBetween(frame, latest.stream) && !opensAnother(latest, frame)) {
+      latest.recent = true
+      return latest
+    }
+    return this.#latest[place] = this.#findOrOpen(frame)
+  }
+
+  #findOrOpen (frame: TcpFrame): Connection {
     const brokerSent = this.#isBrokerSource(frame)
     const key = brokerSent ? tupleOf(frame.ip.destination, frame.tcp.destinationPort, frame.ip.source, frame.tcp.sourcePort)
       : tupleOf(frame.ip.source, frame.tcp.sourcePort, frame.ip.destination, frame.tcp.destinationPort)
@@ -98,10 +127,11 @@ export class TcpStreams {
       known.recent = true
       return known
     }
-    if (known !== undefined) this.#connections.delete(key)
-    else if (this.#connections.size >= this.#limits.streams) this.#evict()
-    const connection = this.#open(frame, this.#isBrokerOpening(frame, brokerSent))
+    const slot = known?.slot ?? this.#freeSlot()
+    if (known !== undefined) this.#forget(known)
+    const connection = this.#open(frame, key, slot, this.#isBrokerOpening(frame, brokerSent))
     this.#connections.set(key, connection)
+    this.#slots[slot] = connection
     return connection
   }
 
@@ -120,7 +150,7 @@ export class TcpStreams {
     return (flags & TCP_ACK) !== 0
   }
 
-  #open (frame: TcpFrame, brokerSent: boolean): Connection {
+  #open (frame: TcpFrame, key: string, slot: number, brokerSent: boolean): Connection {
     const source: Endpoint = { address: frame.ip.source, port: frame.tcp.sourcePort }
     const destination: Endpoint = { address: frame.ip.destination, port: frame.tcp.destinationPort }
     const stream: TcpStream = {
@@ -131,29 +161,55 @@ export class TcpStreams {
       ended: { in: false, out: false }
     }
     const { seconds, nanoseconds } = frame
-    return { stream, in: this.#side(), out: this.#side(), recent: true, seconds, nanoseconds }
+    return { key, slot, stream, in: this.#side(), out: this.#side(), recent: true, seconds, nanoseconds }
   }
 
   #side (): Side {
-    return { reassembly: new Reassembly(this.#limits, this.counters), initial: null }
+    return { reassembly: new Reassembly(this.#limits, this.counters, this.#room), initial: null }
   }
 
-  /** Makes room: drops the first connection that was silent since it was last passed over. */
-  #evict (): void {
-    for (const [key, connection] of this.#connections) {
-      this.#connections.delete(key)
+  /** Where all are taken, the one of the first connection that was silent since it was last passed over. */
+  #freeSlot (): number {
+    if (this.#slots.length < this.#limits.streams) return this.#slots.length
+    for (;;) {
+      const slot = this.#hand
+      this.#hand = (slot + 1) % this.#slots.length
+      const connection = this.#slots[slot]!
       if (!connection.recent) {
+        this.#forget(connection)
         this.counters.streamsEvicted++
-        return
+        return slot
       }
       connection.recent = false
-      this.#connections.set(key, connection)
     }
+  }
+
+  #forget ({ key, in: inbound, out }: Connection): void {
+    inbound.reassembly.release()
+    out.reassembly.release()
+    this.#connections.delete(key)
   }
 }
 
 function tupleOf (clientAddress: string, clientPort: number, brokerAddress: string, brokerPort: number): string {
   return `${clientAddress} ${clientPort} ${brokerAddress} ${brokerPort}`
+}
+
+/** The same for both directions. */
+function placeOf ({ ip: { source, destination }, tcp: { sourcePort, destinationPort } }: TcpFrame): number {
+  return ((sourcePort ^ destinationPort) + endOf(source) + endOf(destination)) & (LATEST - 1)
+}
+
+/** The last two characters of an address, where those of one network differ. */
+function endOf (address: string): number {
+  return address.charCodeAt(address.length - 1) * 41 + address.charCodeAt(address.length - 2) * 11 + address.charCodeAt(address.length - 3)
+}
+
+function isBetween (frame: TcpFrame, { client, broker }: TcpStream): boolean {
+  const { ip: { source, destination }, tcp: { sourcePort, destinationPort } } = frame
+  return sourcePort === client.port
+    ? destinationPort === broker.port && source === client.address && destination === broker.address
+    : sourcePort === broker.port && destinationPort === client.port && source === broker.address && destination === client.address
 }
 
 function isFrom (frame: TcpFrame, endpoint: Endpoint): boolean {

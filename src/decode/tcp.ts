@@ -17,6 +17,7 @@ export const TCP_CWR = 0x080
 export const TCP_NS = 0x100
 
 const TCP_HEADER_LENGTH = 20
+const NO_BYTES = new Uint8Array(0)
 
 /**
  * Decodes a frame that carries TCP from or to one of `ports`; null for every other frame, for
@@ -52,7 +53,7 @@ export function decodeSegment (
     tcp: tcpFields(bytes, at),
     payloadLength,
     // Bytes after the IP length are padding, also where they were captured.
-    payload: bytes.subarray(payloadStart, payloadStart + payloadLength)
+    payload: payloadLength === 0 ? NO_BYTES : bytes.subarray(payloadStart, payloadStart + payloadLength)
   }
 }
 

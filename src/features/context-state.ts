@@ -85,9 +85,9 @@ export class ConnectionState extends TrafficState {
     this.lastPacket = time
   }
 
-  /** Seconds without a CONNECT since the connection was first seen; 0 once it came. */
+  /** Seconds without any complete packet since the connection was first seen; 0 once one came: a connection met in mid-stream does not age. */
   waitedForConnect (time: number): number {
-    return this.keepAlive === null ? Math.max(0, time - this.#opened) : 0
+    return this.#end.in === 0 ? Math.max(0, time - this.#opened) : 0
   }
 
   /** Seconds since the client's last complete packet, as a share of its keep alive, or of a minute where it has none. */

@@ -1,7 +1,8 @@
 // Which stream of the tap is which connection of the broker.
 
 import type { Peer } from '../record.js'
-import type { JoinKind, TcpStream } from '../types.js'
+import type { Direction, JoinKind, TcpStream } from '../types.js'
+import type { Midstream } from './midstream.js'
 import type { PacketQueue } from './packet-queue.js'
 
 /**
@@ -9,6 +10,17 @@ import type { PacketQueue } from './packet-queue.js'
  * are, because there is no tap, the tap cannot see inside or came too late for the SYN.
  */
 export type Route = 'undecided' | 'frames' | 'packets'
+
+/** A direction of a connection that is older than the tap. */
+export interface Midway {
+  readonly midstream: Midstream
+  /** By how much the broker's offsets exceed the tap's, once that is known: from then on its frames are joined. */
+  shift: number | undefined
+  /** How far the tap has seen it, by its own count. */
+  seen: number
+  /** The broker's offset up to which packets and frames went by unjoined. */
+  joinedFrom: number
+}
 
 /** A connection as the broker tells of it. */
 export interface Connection {
@@ -19,28 +31,50 @@ export interface Connection {
   readonly join: JoinKind
   /** Whether the stream of its frames is known. */
   bound: boolean
+  /** Whether the broker's offsets are those of the TCP stream. */
+  placed: boolean
+  /** Where it is found in mid-stream, or may yet be. */
+  midway: Record<Direction, Midway> | undefined
   closed: boolean
   closedAtMs: number
+  /** When its tuple was seen to open another stream; a connection that outlives this was bound to the wrong one. */
+  supersededAtMs: number
   peer: Peer
   readonly in: PacketQueue
   readonly out: PacketQueue
 }
 
+const NOBODY: readonly Connection[] = Object.freeze([])
+
+interface WaitingStream {
+  readonly stream: TcpStream
+  readonly sinceMs: number
+}
+
 /**
  * Binds streams to connections by their tuple, in order: the oldest connection that was accepted to the
  * oldest stream whose handshake was seen. Either may come first, as the tap may lag behind the broker.
+ *
+ * Not every stream becomes a connection: a TLS handshake may fail, a listener may refuse. Where a tuple is
+ * used again, its streams therefore wait until as many connections were told, and one that has ended
+ * until its connection has.
  */
 export class StreamBindings {
+  /** Streams forgotten for want of room. */
+  forgotten = 0
   private readonly waitingConnections = new Map<string, Connection[]>()
-  private readonly waitingStreams = new Map<string, TcpStream[]>()
+  private readonly waitingStreams = new Map<string, WaitingStream[]>()
   private waitingStreamCount = 0
   private readonly connections = new WeakMap<TcpStream, Connection>()
   private readonly peers = new WeakMap<TcpStream, Peer>()
+  /** The connection that was bound last on each tuple, as long as it is open. */
+  private readonly bound = new Map<string, Connection>()
 
   /**
    * @param streamCap streams that may wait for the broker to accept them; the oldest goes first
+   * @param patienceMs how long a stream waits before it gives way to a newer one of its tuple
    */
-  constructor (private readonly streamCap: number) {}
+  constructor (private readonly streamCap: number, private readonly patienceMs: number) {}
 
   /** The connection of a stream, where both are known. */
   of (stream: TcpStream): Connection | undefined {
@@ -57,43 +91,33 @@ export class StreamBindings {
     return peer
   }
 
-  /**
-   * A connection waits for its stream.
-   *
-   * @returns a stream that may be it
-   */
-  await (connection: Connection): TcpStream | undefined {
+  /** A connection waits for its stream. */
+  await (connection: Connection): void {
     connection.bound = false
     const key = tupleKey(connection.peer)
     const waiting = this.waitingConnections.get(key)
     if (waiting === undefined) this.waitingConnections.set(key, [connection])
     else waiting.push(connection)
-    return this.waitingStreams.get(key)?.[0]
   }
 
-  /**
-   * Finds the connection of a stream that has none: the oldest one that waits. A stream whose handshake
-   * was not seen can only be one that is judged by its packets.
-   *
-   * @returns the connection, where it was bound just now
-   */
-  bind (stream: TcpStream): Connection | undefined {
-    if (this.connections.has(stream)) return undefined
+  /** Binds what waits on the connection's tuple, as far as it can be told apart; returns the connections bound. */
+  bindWaiting ({ peer }: Connection, nowMs: number): readonly Connection[] {
+    return this.bindTuple(tupleKey(peer), nowMs)
+  }
+
+  /** Finds the connection of a stream that has none; returns the connections that were bound just now. */
+  bind (stream: TcpStream, nowMs: number): readonly Connection[] {
+    if (this.connections.has(stream)) return NOBODY
     const key = tupleKey(stream)
-    const waiting = this.waitingConnections.get(key)
-    const connection = isWhole(stream) ? waiting?.[0] : waiting?.find(({ route }) => route === 'packets' && isMidway(stream))
-    if (connection === undefined) {
-      if (isWhole(stream)) this.remember(key, stream)
-      return undefined
+    if (isWhole(stream)) {
+      this.remember(key, stream, nowMs)
+      return this.bindTuple(key, nowMs)
     }
-    this.forget(connection)
-    this.forgetStream(key, stream)
-    const known = this.peers.get(stream)
-    if (known !== undefined) connection.peer = Object.assign(known, connection.peer)
-    this.peers.set(stream, connection.peer)
-    this.connections.set(stream, connection)
-    connection.bound = true
-    return connection
+    // A stream whose handshake was not seen can only be one that is judged by its packets.
+    const connection = isMidway(stream) ? this.waitingConnections.get(key)?.find(({ route }) => route === 'packets') : undefined
+    if (connection === undefined) return NOBODY
+    this.tie(key, stream, connection)
+    return [connection]
   }
 
   /** The connection waits no longer. */
@@ -104,32 +128,79 @@ export class StreamBindings {
     else this.waitingConnections.delete(key)
   }
 
+  /** The connection is closed: another stream of its tuple is nothing strange. */
+  release (connection: Connection): void {
+    const key = tupleKey(connection.peer)
+    if (this.bound.get(key) === connection) this.bound.delete(key)
+  }
+
   /** Nobody waits any longer; what is bound stays so. */
   clear (): void {
     this.waitingConnections.clear()
     this.waitingStreams.clear()
     this.waitingStreamCount = 0
+    this.bound.clear()
+  }
+
+  private bindTuple (key: string, nowMs: number): readonly Connection[] {
+    const bound: Connection[] = []
+    for (let stream = this.choose(key, nowMs); stream !== undefined; stream = this.choose(key, nowMs)) {
+      const [connection] = this.waitingConnections.get(key) as Connection[]
+      this.tie(key, stream, connection)
+      bound.push(connection)
+    }
+    return bound
+  }
+
+  /** The stream that surely is the oldest waiting connection of its tuple. */
+  private choose (key: string, nowMs: number): TcpStream | undefined {
+    const connections = this.waitingConnections.get(key)
+    const streams = this.waitingStreams.get(key)
+    if (connections === undefined || streams === undefined) return undefined
+    while (streams.length > connections.length && nowMs - streams[0].sinceMs > this.patienceMs) this.forgetStream(key, streams[0].stream)
+    const [{ stream }] = streams
+    const [connection] = connections
+    // Whose packets are its records anyway loses nothing by a mistake.
+    if (connection.route === 'packets') return stream
+    if (streams.length > connections.length) return undefined
+    const isOver = stream.ended.in || stream.ended.out
+    return isOver && !connection.closed && connections.length === 1 ? undefined : stream
+  }
+
+  private tie (key: string, stream: TcpStream, connection: Connection): void {
+    this.forget(connection)
+    this.forgetStream(key, stream)
+    const known = this.peers.get(stream)
+    if (known !== undefined) connection.peer = Object.assign(known, connection.peer)
+    this.peers.set(stream, connection.peer)
+    this.connections.set(stream, connection)
+    connection.bound = true
+    if (!connection.closed) this.bound.set(key, connection)
   }
 
   /** A stream that the broker never accepts stays without a connection: only the latest of them are kept. */
-  private remember (key: string, stream: TcpStream): void {
+  private remember (key: string, stream: TcpStream, sinceMs: number): void {
     const streams = this.waitingStreams.get(key)
-    if (streams === undefined) this.waitingStreams.set(key, [stream])
-    else if (streams.includes(stream)) return
-    else streams.push(stream)
+    if (streams?.some(waiting => waiting.stream === stream) === true) return
+    const before = this.bound.get(key)
+    if (before !== undefined) before.supersededAtMs = Math.min(before.supersededAtMs, sinceMs)
+    if (streams === undefined) this.waitingStreams.set(key, [{ stream, sinceMs }])
+    else streams.push({ stream, sinceMs })
     this.waitingStreamCount++
     while (this.waitingStreamCount > this.streamCap) {
       const [[oldest, [first]]] = this.waitingStreams
-      this.forgetStream(oldest, first)
+      this.forgetStream(oldest, first.stream)
+      this.forgotten++
     }
   }
 
   private forgetStream (key: string, stream: TcpStream): void {
     const streams = this.waitingStreams.get(key)
-    if (streams?.includes(stream) !== true) return
+    const at = streams?.findIndex(waiting => waiting.stream === stream) ?? -1
+    if (streams === undefined || at < 0) return
     this.waitingStreamCount--
     if (streams.length === 1) this.waitingStreams.delete(key)
-    else streams.splice(streams.indexOf(stream), 1)
+    else streams.splice(at, 1)
   }
 }
 
@@ -139,7 +210,7 @@ export function isWhole ({ synced }: TcpStream): boolean {
 }
 
 /** Whether the tap came too late for the handshake. */
-function isMidway ({ synced }: TcpStream): boolean {
+export function isMidway ({ synced }: TcpStream): boolean {
   return !synced.in && !synced.out
 }
 

@@ -3,13 +3,10 @@ import { CaptureDecoder } from '../decode/capture.js'
 import { gunzipped } from '../decode/gunzip.js'
 import { TcpDecoder } from '../decode/tcp-decoder.js'
 import { TcpStreams } from '../decode/tcp-streams.js'
-import { ContextTracker } from '../features/context.js'
-import { extractFeatures } from '../features/extractor.js'
-import type { Peer, TrafficRecord } from '../record.js'
-import type { CapturedFrame, TcpStream } from '../types.js'
-import { DecodedJoin } from './decoded.js'
+import type { TrafficRecord } from '../record.js'
+import type { CapturedFrame } from '../types.js'
+import { DecodedRecords } from './decoded-records.js'
 import type { DecodedJoinOptions } from './decoded.js'
-import { isOwnPacket } from './own-traffic.js'
 
 /** Ports that are watched unless told otherwise: MQTT and MQTT over TLS (IANA). */
 export const DEFAULT_MQTT_PORTS: readonly number[] = Object.freeze([1883, 8883])
@@ -18,6 +15,8 @@ export const DEFAULT_MQTT_PORTS: readonly number[] = Object.freeze([1883, 8883])
 export interface CaptureRecordsOptions extends DecodedJoinOptions {
   /** TCP ports that carry MQTT. */
   ports?: Iterable<number>
+  /** Whether connections are followed for the context columns, which takes its time; true unless said otherwise. */
+  context?: boolean
 }
 
 /**
@@ -26,7 +25,25 @@ export interface CaptureRecordsOptions extends DecodedJoinOptions {
  */
 export async function * readRecords (source: AsyncIterable<Buffer>, options: CaptureRecordsOptions = {}): AsyncGenerator<TrafficRecord[]> {
   let records: TrafficRecord[] = []
-  const capture = new CaptureRecords(record => { records.push(record) }, options)
+  for await (const count of eachRecord(source, options, record => { records.push(record) })) {
+    if (count === 0) continue
+    yield records
+    records = []
+  }
+}
+
+/**
+ * The same without gathering them: `onRecord` gets each record, which need not outlive the call. Yields
+ * after each portion how many there were.
+ */
+export async function * eachRecord (
+  source: AsyncIterable<Buffer>, options: CaptureRecordsOptions, onRecord: (record: TrafficRecord) => void
+): AsyncGenerator<number> {
+  let count = 0
+  const capture = new CaptureRecords(record => {
+    count++
+    onRecord(record)
+  }, options)
   for await (const chunk of gunzipped(source)) {
     let fault: unknown
     try {
@@ -34,8 +51,8 @@ export async function * readRecords (source: AsyncIterable<Buffer>, options: Cap
     } catch (error) {
       fault = error
     }
-    if (records.length > 0) yield records
-    records = []
+    yield count
+    count = 0
     if (fault !== undefined) throw fault
   }
   capture.end()
@@ -49,19 +66,17 @@ export class CaptureRecords {
   readonly #decoder: CaptureDecoder
   readonly #tcp: TcpDecoder
   readonly #streams: TcpStreams
-  readonly #join: DecodedJoin
+  readonly #records: DecodedRecords
   readonly #onRecord: (record: TrafficRecord) => void
-  readonly #context = new ContextTracker()
-  readonly #peers = new WeakMap<TcpStream, Peer>()
   #frames = 0
 
   constructor (onRecord: (record: TrafficRecord) => void, options: CaptureRecordsOptions = {}) {
-    const { ports = DEFAULT_MQTT_PORTS, ...joinOptions } = options
+    const { ports = DEFAULT_MQTT_PORTS, context = true, ...joinOptions } = options
     this.#onRecord = onRecord
     const watched = new Set(ports)
     this.#tcp = new TcpDecoder(watched)
     this.#streams = new TcpStreams(watched)
-    this.#join = new DecodedJoin(joinOptions)
+    this.#records = new DecodedRecords(joinOptions)
     this.#decoder = new CaptureDecoder(frame => this.#onFrame(frame))
   }
 
@@ -69,8 +84,8 @@ export class CaptureRecords {
   get frames (): number { return this.#frames }
 
   /** What was lost or given up on the way. */
-  get counters (): TcpDecoder['counters'] & TcpStreams['counters'] & DecodedJoin['counters'] & ContextTracker['counters'] {
-    return { ...this.#tcp.counters, ...this.#streams.counters, ...this.#join.counters, ...this.#context.counters }
+  get counters (): TcpDecoder['counters'] & TcpStreams['counters'] & DecodedRecords['counters'] & DecodedRecords['contextCounters'] {
+    return { ...this.#tcp.counters, ...this.#streams.counters, ...this.#records.counters, ...this.#records.contextCounters }
   }
 
   /** Takes the next bytes of the capture. */
@@ -86,31 +101,6 @@ export class CaptureRecords {
   #onFrame (captured: CapturedFrame): void {
     const frame = this.#tcp.decode(captured, ++this.#frames)
     if (frame === null) return
-    const streamFrame = this.#streams.push(frame)
-    const { join, packet, packets, completed, initiated } = this.#join.push(streamFrame)
-    const { stream, direction } = streamFrame
-    const own = packets.length > 0 && packets.every(each => isOwnPacket(direction, each))
-    this.#onRecord({
-      frame: frame.number,
-      seconds: frame.seconds,
-      nanoseconds: frame.nanoseconds,
-      features: own ? extractFeatures(streamFrame, packet)
-        : { ...extractFeatures(streamFrame, packet), context: this.#context.frame(streamFrame, join, packets) },
-      join,
-      direction,
-      peer: this.#peerOf(stream),
-      packets: completed,
-      initiated,
-      own
-    })
-  }
-
-  #peerOf (stream: TcpStream): Peer {
-    let peer = this.#peers.get(stream)
-    if (peer === undefined) {
-      peer = { client: stream.client, broker: stream.broker, connection: null, clientId: null, username: null }
-      this.#peers.set(stream, peer)
-    }
-    return peer
+    this.#onRecord(this.#records.record(this.#streams.push(frame)))
   }
 }

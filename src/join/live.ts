@@ -3,70 +3,29 @@
 import type { Clock } from '../clock.js'
 import { ContextTracker } from '../features/context.js'
 import { extractFeatures } from '../features/extractor.js'
-import type { BrokerEntry, OpenEntry, PacketEntry } from '../observe/entries.js'
+import type { BrokerEntry, MarkEntry, OpenEntry, PacketEntry, UnplacedReason } from '../observe/entries.js'
 import { timeOf, type TrafficRecord } from '../record.js'
 import type { Direction, JoinKind, MqttPacket, StreamFrame, TcpStream } from '../types.js'
-import { isWhole, StreamBindings, type Connection } from './bindings.js'
+import { isMidway, isWhole, StreamBindings, type Connection, type Midway } from './bindings.js'
+import { contradicts, endsInGap } from './frame-check.js'
+import { HeldFrames } from './held-frames.js'
 import { isInitiative } from './initiative.js'
+import { DEFAULT_JOIN_LIMITS, noJoinCounts, type JoinLimits } from './limits.js'
+import { Midstream, SAME_CLOCK, type MidstreamTiming } from './midstream.js'
 import { isOwnPacket } from './own-traffic.js'
 import { packetRecord } from './packet-record.js'
 import { PacketQueue } from './packet-queue.js'
 
-/** Bounds of what the join holds back; each overflow is counted. */
-export interface JoinLimits {
-  /** How long a frame waits for the broker to read it, and an accepted connection for its frames, ms. */
-  holdMs: number
-  /** How long a packet waits for its frame before its connection is given up as unseen by the tap, ms. */
-  blindMs: number
-  /** Frames held back in all. */
-  pendingFrames: number
-  /** Packets waiting for their frames, per connection. */
-  packetsPerConnection: number
-  /** Streams seen by the tap for which the broker has accepted no connection yet. */
-  unboundStreams: number
-}
-
-/** Defaults that hold a busy broker's jitter and bound what an attacker can make us keep. */
-export const DEFAULT_JOIN_LIMITS: JoinLimits = Object.freeze({
-  holdMs: 1_000,
-  blindMs: 5_000,
-  pendingFrames: 20_000,
-  packetsPerConnection: 10_000,
-  unboundStreams: 4_096
-})
-
 const REVIEW_INTERVAL_MS = 250
-/** With what a TLS record begins: its type and version (RFC 8446, section 5.1). */
-const APPLICATION_DATA = [23, 3, 3]
-const ALERT = [21, 3, 3]
 
-/** What the status shows of the join. */
-export interface JoinCounters {
-  /** Frames that carry MQTT bytes and got the broker's word on them. */
-  framesJoined: number
-  /** Frames with MQTT bytes that were given up: unknown connection, or the broker did not tell in time. */
-  framesUnjoined: number
-  /** Frames that came when the broker had closed the connection: it never read them. */
-  framesUnread: number
-  /** Frames of connections that are judged by their packets instead. */
-  framesSetAside: number
-  /** Packets without a frame, scored as records of their own. */
-  packetsAlone: number
-  /** Packets whose frame had been given up before they came. */
-  packetsLate: number
-  /** Packets whose last byte the tap missed: they belong to a frame that was never captured. */
-  packetsUnseen: number
-  /** Connections that were thought joined and turned out not to match; they are judged by their packets. */
-  mismatches: number
-  /** Connections over TLS or WebSocket whose packets could not be placed in the stream; they are judged by their packets. */
-  connectionsUnplaced: number
-  /** Packet entries for connections nobody announced. */
-  strays: number
-}
+/** Why the frames of a connection carry nothing that the broker said. `unseen`: the tap does not see them. */
+export type UnjoinedReason = UnplacedReason | 'unseen' | 'mismatch'
 
-interface PendingFrame {
-  readonly streamFrame: StreamFrame
-  readonly arrivedAtMs: number
+/** What comes out of the join. */
+export interface JoinOutputs {
+  onRecord(record: TrafficRecord): void
+  /** A connection is judged by its packets from now on, although there is a tap. */
+  onUnjoined?(reason: UnjoinedReason, connection: Connection): void
 }
 
 /**
@@ -78,31 +37,29 @@ interface PendingFrame {
  * stream holds nothing back until the broker has caught up.
  */
 export class LiveJoin {
-  readonly counters: JoinCounters = {
-    framesJoined: 0, framesUnjoined: 0, framesUnread: 0, framesSetAside: 0, packetsAlone: 0, packetsLate: 0, packetsUnseen: 0, mismatches: 0, connectionsUnplaced: 0, strays: 0
-  }
+  readonly counters = noJoinCounts()
 
   private readonly context = new ContextTracker()
   private readonly connections = new Map<number, Connection>()
   private readonly bindings: StreamBindings
   /** Streams that nobody accepted in time: their frames wait no more. */
   private readonly forsaken = new WeakSet<TcpStream>()
-  private pending: PendingFrame[] = []
-  private pendingHead = 0
+  private readonly pending = new HeldFrames()
+  private timing = SAME_CLOCK
   private tapped = false
   private reviewedAtMs = 0
 
   constructor (
-    private readonly emit: (record: TrafficRecord) => void,
+    private readonly outputs: JoinOutputs,
     private readonly clock: Clock,
     private readonly limits: JoinLimits = DEFAULT_JOIN_LIMITS
   ) {
-    this.bindings = new StreamBindings(limits.unboundStreams)
+    this.bindings = new StreamBindings(limits.unboundStreams, limits.holdMs)
   }
 
   /** Frames held back now. */
   get held (): number {
-    return this.pending.length - this.pendingHead
+    return this.pending.length
   }
 
   /** What the context forgot for want of room. */
@@ -110,15 +67,16 @@ export class LiveJoin {
     return this.context.counters
   }
 
-  /** Frames will come from now on. */
-  tapUp (): void {
+  /** Frames will come from now on, stamped by a clock that agrees with the broker's so exactly. */
+  tapUp (timing: MidstreamTiming = SAME_CLOCK): void {
     this.tapped = true
+    this.timing = timing
   }
 
   /** No frames will come: what is held is settled, and packets are records from here on. */
   tapDown (): void {
     this.tapped = false
-    while (this.held > 0) this.settle(this.shift().streamFrame)
+    while (this.held > 0) this.settle(this.pending.shift())
     this.bindings.clear()
     for (const connection of this.connections.values()) {
       this.setAside(connection)
@@ -139,6 +97,9 @@ export class LiveJoin {
       return
     }
     switch (entry.kind) {
+      case 'announced':
+        connection.peer.announced = entry.client
+        break
       case 'identity':
         connection.peer.clientId = entry.clientId
         connection.peer.username = entry.username
@@ -147,11 +108,12 @@ export class LiveJoin {
         this.packet(connection, entry)
         break
       case 'mark':
-        connection[entry.direction].mark(entry)
+        this.mark(connection, entry)
         break
       case 'unplaced':
         this.counters.connectionsUnplaced++
-        this.setAside(connection)
+        connection.placed = false
+        this.giveUpJoin(connection, entry.reason)
         break
       case 'close':
         this.close(connection)
@@ -161,18 +123,22 @@ export class LiveJoin {
 
   /** Takes a frame from the tap. */
   frame (streamFrame: StreamFrame): void {
-    this.pending.push({ streamFrame, arrivedAtMs: this.clock.now() })
-    this.bind(streamFrame.stream)
-    if (this.held > this.limits.pendingFrames) this.giveUp(this.shift().streamFrame)
+    const { stream, direction, frame, from, to } = streamFrame
+    this.pending.push(streamFrame, this.clock.now())
+    this.bind(stream)
+    if (to > from) this.find(this.bindings.of(stream), direction, midstream => { midstream.see(timeOf(frame) * 1_000, to) }, to)
+    if (this.held > this.limits.pendingFrames) {
+      this.counters.framesOverflowed++
+      this.giveUp(this.pending.shift())
+    }
   }
 
   /** Lets out every record that is final, and settles what has waited too long. Call after each batch of input. */
   release (): void {
     const now = this.clock.now()
-    while (this.held > 0) {
-      const { streamFrame, arrivedAtMs } = this.pending[this.pendingHead]
-      if (this.isFinal(streamFrame)) this.settle(this.shift().streamFrame)
-      else if (now - arrivedAtMs > this.limits.holdMs) this.giveUp(this.shift().streamFrame)
+    for (let first = this.pending.first; first !== undefined; first = this.pending.first) {
+      if (this.isFinal(first.streamFrame)) this.settle(this.pending.shift())
+      else if (now - first.arrivedAtMs > this.limits.holdMs) this.giveUp(this.pending.shift())
       else break
     }
     if (now - this.reviewedAtMs >= REVIEW_INTERVAL_MS) this.review(now)
@@ -181,10 +147,20 @@ export class LiveJoin {
   /** Connections that the tap does not see after all are judged by their packets. */
   private review (now: number): void {
     this.reviewedAtMs = now
+    this.counters.streamsForgotten = this.bindings.forgotten
     for (const connection of this.connections.values()) {
-      const unseen = connection.route === 'undecided' && now - connection.openedAtMs > this.limits.holdMs
-      if (unseen || (connection.route === 'frames' && this.isBlind(connection, now))) this.setAside(connection)
-      else this.reap(connection)
+      if (connection.route === 'undecided' && now - connection.openedAtMs > this.limits.holdMs) {
+        this.counters.connectionsUnseen++
+        this.giveUpJoin(connection, 'unseen')
+        this.bound(this.bindings.bindWaiting(connection, now))
+      } else if (!connection.closed && now - connection.supersededAtMs > this.limits.holdMs) {
+        // Its tuple opened another stream, and yet it is open: it never was the stream that it was bound to.
+        this.mismatch(connection)
+      } else if (this.isBlind(connection, now)) {
+        this.giveUpJoin(connection, 'unseen')
+      } else {
+        this.reap(connection)
+      }
     }
   }
 
@@ -195,50 +171,92 @@ export class LiveJoin {
       route: this.tapped && transport !== 'stream' ? 'undecided' : 'packets',
       join: transport === 'tls' || transport === 'websocket' ? transport : 'exact',
       bound: false,
+      placed: transport !== 'stream',
+      midway: undefined,
       closed: false,
       closedAtMs: 0,
+      supersededAtMs: Infinity,
       peer: { client, broker, connection: id, clientId: null, username: null },
       in: new PacketQueue(),
       out: new PacketQueue()
     }
     this.connections.set(id, connection)
-    const stream = this.bindings.await(connection)
-    if (stream !== undefined) this.bind(stream)
+    this.bindings.await(connection)
+    this.bound(this.bindings.bindWaiting(connection, this.clock.now()))
   }
 
   private bind (stream: TcpStream): void {
-    const connection = this.bindings.bind(stream)
-    if (connection === undefined) return
-    if (connection.route === 'undecided') connection.route = 'frames'
-    this.reap(connection)
+    this.bound(this.bindings.bind(stream, this.clock.now()))
+    const connection = this.bindings.of(stream)
+    if (connection === undefined || connection.midway !== undefined || !isMidway(stream) || !connection.placed || connection.closed) return
+    const midway = (): Midway => ({ midstream: new Midstream(this.timing), shift: undefined, seen: 0, joinedFrom: 0 })
+    connection.midway = { in: midway(), out: midway() }
+  }
+
+  private bound (connections: readonly Connection[]): void {
+    for (const connection of connections) {
+      if (connection.route === 'undecided') connection.route = 'frames'
+      this.reap(connection)
+    }
   }
 
   private close (connection: Connection): void {
     connection.closed = true
     connection.closedAtMs = this.clock.now()
+    this.bindings.release(connection)
+    if (!connection.bound) this.bound(this.bindings.bindWaiting(connection, this.clock.now()))
     this.reap(connection)
   }
 
   /** Forgets a closed connection once no frame of it can make a difference: the tap may lag behind the broker. */
   private reap (connection: Connection): void {
     const { closed, closedAtMs, route, bound, in: inbound, out } = connection
-    if (!closed || route === 'undecided') return
-    if (route === 'frames' && inbound.length + out.length > 0) return
+    if (!closed || route === 'undecided' || inbound.length + out.length > 0) return
     if (!bound && this.tapped && this.clock.now() - closedAtMs <= this.limits.holdMs) return
     this.connections.delete(connection.id)
     this.bindings.forget(connection)
   }
 
   private packet (connection: Connection, entry: PacketEntry): void {
-    const { direction, time, packet } = entry
-    if (connection.route === 'packets') {
+    const { direction, time, packet, last } = entry
+    const queue = connection[direction]
+    if (!joinsFrames(connection, direction) || packet.end <= joinedFrom(connection, direction)) {
+      const whole = queue.pass(entry)
       this.alone(connection, direction, time, packet)
+      this.find(connection, direction, midstream => {
+        if (!whole) midstream.restart()
+        if (last) midstream.tell(time, packet.end)
+      })
       return
     }
-    const queue = connection[direction]
     // Within a TLS record or a WebSocket frame all packets end at one offset, those dropped among them.
     queue.push(entry, connection.join === 'exact' ? packet.end - packet.size : packet.end, this.clock.now())
-    if (queue.length > this.limits.packetsPerConnection) this.setAside(connection)
+    if (queue.length <= this.limits.packetsPerConnection) return
+    this.counters.connectionsOverflowed++
+    this.giveUpJoin(connection, 'unseen')
+  }
+
+  private mark (connection: Connection, entry: MarkEntry): void {
+    connection[entry.direction].mark(entry)
+    this.find(connection, entry.direction, midstream => { midstream.tell(entry.time, entry.offset) })
+  }
+
+  /**
+   * Lets what a connection older than the tap is looked for by take one more thing in.
+   *
+   * @param seen what the tap has seen of the direction, by its own count
+   */
+  private find (connection: Connection | undefined, direction: Direction, take: (midstream: Midstream) => void, seen = 0): void {
+    const midway = connection?.midway?.[direction]
+    if (connection === undefined || midway === undefined || midway.shift !== undefined) return
+    take(midway.midstream)
+    midway.seen = Math.max(midway.seen, seen)
+    const { shift } = midway.midstream
+    if (shift === undefined) return
+    midway.shift = shift
+    // What either side has told already went by unjoined.
+    midway.joinedFrom = Math.max(connection[direction].watermark, midway.seen + shift)
+    this.counters.midstreamFound++
   }
 
   private isFinal ({ stream, direction, from, to }: StreamFrame): boolean {
@@ -246,35 +264,48 @@ export class LiveJoin {
     const connection = this.bindings.of(stream)
     if (connection === undefined) return !isWhole(stream) || this.forsaken.has(stream)
     const queue = connection[direction]
-    return connection.route === 'packets' || connection.closed || queue.stalled || queue.watermark >= to
+    return !joinsFrames(connection, direction) || connection.closed || queue.stalled || queue.watermark >= to + shiftOf(connection, direction)
   }
 
   private settle (streamFrame: StreamFrame): void {
-    const { stream, direction, from, to } = streamFrame
+    const { stream, direction } = streamFrame
     const connection = this.bindings.of(stream)
-    if (connection?.route === 'packets') {
+    if (connection !== undefined && !joinsFrames(connection, direction)) {
       this.counters.framesSetAside++
       return
     }
-    if (from === to) {
+    if (streamFrame.from === streamFrame.to) {
       this.record(streamFrame, connection?.join ?? 'none', [], null)
       return
     }
-    if (connection === undefined || !stream.synced[direction]) {
+    if (connection === undefined) {
       this.counters.framesUnjoined++
       this.record(streamFrame, 'none', [], null)
       return
     }
+    this.join(streamFrame, connection)
+  }
+
+  private join (streamFrame: StreamFrame, connection: Connection): void {
+    const { direction } = streamFrame
+    const shift = shiftOf(connection, direction)
+    const [from, to] = [streamFrame.from + shift, streamFrame.to + shift]
     const queue = connection[direction]
     const told = queue.watermark >= to
     const { packets: taken, late, whole } = queue.take(from, to)
-    const packets = taken.filter(packet => !endsInGap(streamFrame, packet))
+    const packets = taken.filter(packet => !endsInGap(streamFrame, packet, shift))
     this.counters.packetsLate += late
     this.counters.packetsUnseen += taken.length - packets.length
-    if (packets.some(packet => contradicts(connection.join, streamFrame, packet))) {
-      this.counters.mismatches++
-      for (const packet of packets) this.alone(connection, direction, timeOf(streamFrame.frame) * 1_000, packet)
-      this.setAside(connection)
+    const frameMs = timeOf(streamFrame.frame) * 1_000
+    if (from < joinedFrom(connection, direction)) {
+      // It was on its way when the connection was found in mid-stream: some of its packets are records already.
+      this.counters.framesSetAside++
+      for (const packet of packets) this.alone(connection, direction, frameMs, packet)
+      return
+    }
+    if (packets.some(packet => contradicts(connection.join, streamFrame, packet, shift))) {
+      for (const packet of packets) this.alone(connection, direction, frameMs, packet)
+      this.mismatch(connection)
       return
     }
     const joined = told && whole
@@ -290,14 +321,27 @@ export class LiveJoin {
     if (!this.isFinal(streamFrame)) {
       const connection = this.bindings.of(stream)
       if (connection === undefined) this.forsaken.add(stream)
-      else connection[direction].stall(to)
+      else connection[direction].stall(to + shiftOf(connection, direction))
     }
     this.settle(streamFrame)
+  }
+
+  private mismatch (connection: Connection): void {
+    this.counters.mismatches++
+    connection.placed = false
+    connection.supersededAtMs = Infinity
+    this.giveUpJoin(connection, 'mismatch')
+  }
+
+  private giveUpJoin (connection: Connection, reason: UnjoinedReason): void {
+    this.outputs.onUnjoined?.(reason, connection)
+    this.setAside(connection)
   }
 
   /** From here on the connection's packets are its records, those already told among them. */
   private setAside (connection: Connection): void {
     connection.route = 'packets'
+    connection.midway = undefined
     const told = [
       ...connection.in.drain().map(waiting => ({ direction: 'in' as const, ...waiting })),
       ...connection.out.drain().map(waiting => ({ direction: 'out' as const, ...waiting }))
@@ -313,7 +357,7 @@ export class LiveJoin {
 
   private alone (connection: Connection, direction: Direction, timeMs: number, packet: MqttPacket): void {
     this.counters.packetsAlone++
-    this.emit(packetRecord(connection, connection.peer, direction, timeMs, packet, this.context))
+    this.outputs.onRecord(packetRecord(connection, connection.peer, direction, timeMs, packet, this.context))
   }
 
   /**
@@ -324,7 +368,7 @@ export class LiveJoin {
     const { frame, stream, direction } = streamFrame
     const own = packets.length > 0 && packets.every(packet => isOwnPacket(direction, packet))
     const features = extractFeatures(streamFrame, first)
-    this.emit({
+    this.outputs.onRecord({
       frame: frame.number,
       seconds: frame.seconds,
       nanoseconds: frame.nanoseconds,
@@ -338,37 +382,18 @@ export class LiveJoin {
       own
     })
   }
-
-  private shift (): PendingFrame {
-    const first = this.pending[this.pendingHead++]
-    if (this.pendingHead > 1_024 && this.pendingHead * 2 > this.pending.length) {
-      this.pending = this.pending.slice(this.pendingHead)
-      this.pendingHead = 0
-    }
-    return first
-  }
 }
 
-function endsInGap ({ chunks }: StreamFrame, { end }: MqttPacket): boolean {
-  return chunks.some(({ start, length, lost }) => lost === true && end > start && end <= start + length)
+/** Whether the direction's frames are its records, and its packets wait for them. */
+function joinsFrames ({ route, midway }: Connection, direction: Direction): boolean {
+  return route !== 'packets' || midway?.[direction].shift !== undefined
 }
 
-/**
- * Whether the frame shows something else where the broker says a packet begins, or a TLS record ends. The
- * join is exact by construction; should a tuple ever be bound wrongly, or a record have gone by that the
- * broker could not count, this is what notices.
- */
-function contradicts (join: JoinKind, streamFrame: StreamFrame, { end, size, header }: MqttPacket): boolean {
-  if (join === 'exact') return shows(streamFrame, end - size, [header]) === false
-  if (join !== 'tls') return false
-  return shows(streamFrame, end, APPLICATION_DATA) === false && shows(streamFrame, end, ALERT) === false
+/** By how much the broker's offsets exceed the tap's. */
+function shiftOf ({ midway }: Connection, direction: Direction): number {
+  return midway?.[direction].shift ?? 0
 }
 
-/** Whether the bytes at an offset are these, as far as the frame has them; undefined where it has none. */
-function shows ({ chunks }: StreamFrame, offset: number, expected: readonly number[]): boolean | undefined {
-  for (const { start, length, bytes } of chunks) {
-    if (offset < start || offset >= start + length || bytes === null) continue
-    return expected.every((byte, i) => (bytes[offset - start + i] ?? byte) === byte)
-  }
-  return undefined
+function joinedFrom ({ midway }: Connection, direction: Direction): number {
+  return midway?.[direction].joinedFrom ?? 0
 }

@@ -62,6 +62,20 @@ export class PacketQueue {
     this.waiting.push({ packet, timeMs: time, arrivedAtMs })
   }
 
+  /**
+   * Takes note of a packet that does not wait for a frame.
+   *
+   * @returns whether none was dropped before it
+   */
+  pass ({ packet, ordinal, last }: PacketEntry): boolean {
+    const whole = ordinal === this.expected
+    this.expected = (ordinal + 1) >>> 0
+    this.toldEnd = Math.max(this.toldEnd, last ? packet.end : packet.end - 1)
+    if (last) this.watermark = Math.max(this.watermark, packet.end)
+    this.holes = []
+    return whole
+  }
+
   /** Bytes up to `offset` went by, and no packet that ends between `begin` and there is left to be told. */
   mark ({ begin, offset, ordinal }: MarkEntry): void {
     this.note(ordinal, begin)

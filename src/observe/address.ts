@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream'
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Endpoint } from '../types.js'
+import { announcementOf } from './announced.js'
 import type { Transport } from './entries.js'
 
 const IPV4_MAPPED = /^::ffff:(\d{1,3}(?:\.\d{1,3}){3})$/i
@@ -18,6 +19,8 @@ export interface ConnectionAddresses {
   transport: Transport
   client: Endpoint
   broker: Endpoint
+  /** Whom a trusted proxy announced in place of itself; then `client` is the proxy. */
+  announced?: Endpoint
 }
 
 /**
@@ -27,10 +30,12 @@ export interface ConnectionAddresses {
  */
 export function addressesOf (connection: Duplex, request?: IncomingMessage): ConnectionAddresses {
   const socket = (request?.socket ?? connection) as Partial<Socket> & { encrypted?: boolean }
+  const announced = announcementOf(connection)?.client
   return {
     transport: transportOf(socket, request),
     client: endpoint(socket.remoteAddress, socket.remotePort),
-    broker: endpoint(socket.localAddress, socket.localPort)
+    broker: endpoint(socket.localAddress, socket.localPort),
+    ...announced !== undefined && { announced: endpoint(announced.address, announced.port) }
   }
 }
 

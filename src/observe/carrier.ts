@@ -2,8 +2,9 @@
 
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { announcementOf } from './announced.js'
 import { watchConnection, type KeptBytes } from './connection.js'
-import type { Transport } from './entries.js'
+import type { Transport, UnplacedReason } from './entries.js'
 import { Placement, type PlacedListener } from './placement.js'
 import { watchRecords } from './tls-records.js'
 import { watchFrames } from './websocket-frames.js'
@@ -13,27 +14,31 @@ export function watchCarried (
   connection: Duplex, request: IncomingMessage | undefined, transport: Transport, kept: KeptBytes, listener: PlacedListener
 ): void {
   if (transport === 'tcp' || transport === 'stream') {
+    const headerBytes = announcementOf(connection)?.headerBytes ?? 0
     watchConnection(connection, kept, {
       onPacket: (direction, packet, ordinal) => { listener.onPacket(direction, packet, ordinal, true) },
       onMark: (direction, begin, offset, ordinal) => { listener.onMark(direction, begin, offset, ordinal) }
-    })
+    }, headerBytes)
+    // Frames that carry the header alone are final.
+    if (headerBytes > 0) listener.onMark('in', headerBytes, headerBytes, 0)
     return
   }
   let stopped = false
-  const stop = (): void => {
+  const stop = (reason: UnplacedReason): void => {
     if (stopped) return
     stopped = true
-    listener.onUnplaced()
+    listener.onUnplaced(reason)
     placements.in.stop()
     placements.out.stop()
   }
-  const placements = { in: new Placement('in', listener, stop), out: new Placement('out', listener, stop) }
+  const onBacklog = (): void => { stop('backlog') }
+  const placements = { in: new Placement('in', listener, onBacklog), out: new Placement('out', listener, onBacklog) }
   watchConnection(connection, kept, {
     onPacket: (direction, packet, ordinal) => { placements[direction].packet(packet, ordinal) },
     onMark: (direction, _begin, offset) => { placements[direction].mark(offset) }
   })
-  const understood = request !== undefined
-    ? watchFrames(connection, request, placements.in, placements.out, stop)
-    : watchRecords(connection, placements.in, placements.out, stop)
-  if (!understood) stop()
+  const obstacle = request !== undefined
+    ? watchFrames(connection, request, placements.in, placements.out, () => { stop('frames') })
+    : watchRecords(connection, placements.in, placements.out, () => { stop('records') })
+  if (obstacle !== undefined) stop(obstacle)
 }

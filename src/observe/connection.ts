@@ -36,10 +36,15 @@ export interface ByteMethods {
  *
  * Bytes are counted before they are passed on, so that whoever hears of a packet afterwards finds
  * it already told.
+ *
+ * @param headerBytes how many bytes a proxy sent before those of MQTT: offsets count them
  */
-export function watchConnection (connection: Duplex, kept: KeptBytes, listener: ByteListener): void {
+export function watchConnection (connection: Duplex, kept: KeptBytes, listener: ByteListener, headerBytes = 0): void {
   const session = { version: 4 }
-  const inbound = new DirectionWatch('in', new MqttWalker({ ...kept, session }), listener)
+  const walker = new MqttWalker({ ...kept, session })
+  walker.skip(headerBytes)
+  walker.resync()
+  const inbound = new DirectionWatch('in', walker, listener)
   const outbound = new DirectionWatch('out', new MqttWalker({ ...kept, session }), listener)
   const methods = connection as unknown as ByteMethods
 

@@ -17,6 +17,13 @@ export interface OpenEntry {
   broker: Endpoint
 }
 
+/** The connection comes through a trusted proxy, which said for whom. */
+export interface AnnouncedEntry {
+  kind: 'announced'
+  connection: number
+  client: Endpoint
+}
+
 /** A CONNECT was accepted for authentication. */
 export interface IdentityEntry {
   kind: 'identity'
@@ -44,6 +51,8 @@ export interface MarkEntry {
   kind: 'mark'
   connection: number
   direction: Direction
+  /** Epoch milliseconds. */
+  time: number
   /** Where that packet begins, or `offset` where several may end at one place: all that end up to here were told. */
   begin: number
   offset: number
@@ -51,10 +60,20 @@ export interface MarkEntry {
   ordinal: number
 }
 
+/**
+ * Why packets cannot be placed in the TCP stream. `cipher`: TLS records of no fixed length. `tls-websocket`:
+ * WebSocket within TLS. `carrier`: another kind of stream, or bytes went by before it was watched. `records`:
+ * a TLS record went by uncounted, as with a change of keys. `frames`: a WebSocket frame that is not
+ * understood, such as a compressed one. `backlog`: too much waited to be placed.
+ */
+export type UnplacedReason = typeof UNPLACED_REASONS[number]
+export const UNPLACED_REASONS = ['cipher', 'tls-websocket', 'carrier', 'records', 'frames', 'backlog'] as const
+
 /** Where packets end in the TCP stream cannot be said any more, or never could: what carries them is not understood. */
 export interface UnplacedEntry {
   kind: 'unplaced'
   connection: number
+  reason: UnplacedReason
 }
 
 /** The connection is closed: no byte beyond what was told will be read or written. */
@@ -65,9 +84,9 @@ export interface CloseEntry {
 }
 
 /** One entry of the ring. */
-export type BrokerEntry = OpenEntry | IdentityEntry | PacketEntry | MarkEntry | UnplacedEntry | CloseEntry
+export type BrokerEntry = OpenEntry | AnnouncedEntry | IdentityEntry | PacketEntry | MarkEntry | UnplacedEntry | CloseEntry
 
-const KIND = { open: 1, identity: 2, packet: 3, mark: 4, close: 5, unplaced: 6 } as const
+const KIND = { open: 1, identity: 2, packet: 3, mark: 4, close: 5, unplaced: 6, announced: 7 } as const
 const TRANSPORTS: readonly Transport[] = ['tcp', 'tls', 'websocket', 'stream']
 const TEXT_CAP_BYTES = 256
 const NO_VALUE = 0xffffffff
@@ -113,6 +132,19 @@ export class EntryWriter {
     this.ring.commit()
   }
 
+  announced (connection: number, client: Endpoint): void {
+    const address = text(client.address)
+    const at = this.ring.reserve(12 + address.length)
+    if (at < 0) return
+    const { view, bytes } = this.ring
+    view.setUint8(at, KIND.announced)
+    view.setUint32(at + 4, connection, true)
+    view.setUint16(at + 8, client.port, true)
+    view.setUint16(at + 10, address.length, true)
+    bytes.set(address, at + 12)
+    this.ring.commit()
+  }
+
   identity (connection: number, clientId: string, username: string): void {
     const id = text(clientId)
     const user = text(username)
@@ -154,8 +186,8 @@ export class EntryWriter {
     this.ring.commit()
   }
 
-  mark (connection: number, direction: Direction, begin: number, offset: number, ordinal: number): void {
-    const at = this.ring.reserve(28, this.spare)
+  mark (connection: number, direction: Direction, time: number, begin: number, offset: number, ordinal: number): void {
+    const at = this.ring.reserve(36, this.spare)
     if (at < 0) return
     const { view } = this.ring
     view.setUint8(at, KIND.mark)
@@ -164,14 +196,16 @@ export class EntryWriter {
     view.setFloat64(at + 8, begin, true)
     view.setFloat64(at + 16, offset, true)
     view.setUint32(at + 24, ordinal, true)
+    view.setFloat64(at + 28, time, true)
     this.ring.commit()
   }
 
-  unplaced (connection: number): void {
+  unplaced (connection: number, reason: UnplacedReason): void {
     const at = this.ring.reserve(8)
     if (at < 0) return
     const { view } = this.ring
     view.setUint8(at, KIND.unplaced)
+    view.setUint8(at + 1, UNPLACED_REASONS.indexOf(reason))
     view.setUint32(at + 4, connection, true)
     this.ring.commit()
   }
@@ -209,6 +243,12 @@ function decodeEntry (bytes: Uint8Array, view: DataView, at: number): BrokerEntr
         broker: { address: string(bytes, clientEnd, clientEnd + view.getUint8(at + 3)), port: view.getUint16(at + 18, true) }
       }
     }
+    case KIND.announced:
+      return {
+        kind: 'announced',
+        connection,
+        client: { address: string(bytes, at + 12, at + 12 + view.getUint16(at + 10, true)), port: view.getUint16(at + 8, true) }
+      }
     case KIND.identity: {
       const idEnd = at + 12 + view.getUint16(at + 8, true)
       return {
@@ -233,12 +273,13 @@ function decodeEntry (bytes: Uint8Array, view: DataView, at: number): BrokerEntr
         kind: 'mark',
         connection,
         direction,
+        time: view.getFloat64(at + 28, true),
         begin: view.getFloat64(at + 8, true),
         offset: view.getFloat64(at + 16, true),
         ordinal: view.getUint32(at + 24, true)
       }
     case KIND.unplaced:
-      return { kind: 'unplaced', connection }
+      return { kind: 'unplaced', connection, reason: UNPLACED_REASONS[flags] }
     case KIND.close:
       return { kind: 'close', connection, time: view.getFloat64(at + 8, true) }
     default:

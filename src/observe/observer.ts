@@ -13,6 +13,8 @@ export interface ObservedConnection extends ConnectionAddresses {
   /** The number by which both threads call it. */
   readonly id: number
   readonly stream: Duplex
+  /** When it was accepted, epoch milliseconds. */
+  readonly since: number
   /** From its CONNECT, as it is told to the detection; undefined before. */
   clientId?: string
   username?: string
@@ -32,14 +34,14 @@ export class Observer {
 
   /** Begins to watch; call before the broker reads the first byte. */
   accept (stream: Duplex, request?: IncomingMessage): ObservedConnection {
-    const connection: ObservedConnection = { id: ++this.lastId, stream, ...addressesOf(stream, request) }
+    const connection: ObservedConnection = { id: ++this.lastId, stream, since: this.clock.now(), ...addressesOf(stream, request) }
     this.connections.set(connection.id, connection)
     this.byStream.set(stream, connection)
     this.announce(connection)
     watchCarried(stream, request, connection.transport, this.kept, {
       onPacket: (direction, packet, ordinal, last) => { this.entries.packet(connection.id, direction, this.clock.now(), packet, ordinal, last) },
-      onMark: (direction, begin, offset, ordinal) => { this.entries.mark(connection.id, direction, begin, offset, ordinal) },
-      onUnplaced: () => { this.entries.unplaced(connection.id) }
+      onMark: (direction, begin, offset, ordinal) => { this.entries.mark(connection.id, direction, this.clock.now(), begin, offset, ordinal) },
+      onUnplaced: reason => { this.entries.unplaced(connection.id, reason) }
     })
     const forget = (): void => {
       this.connections.delete(connection.id)
@@ -82,7 +84,8 @@ export class Observer {
     }
   }
 
-  private announce ({ id, transport, client, broker }: ObservedConnection): void {
+  private announce ({ id, transport, client, broker, announced }: ObservedConnection): void {
     this.entries.open(id, this.clock.now(), transport, client, broker)
+    if (announced !== undefined) this.entries.announced(id, announced)
   }
 }

@@ -1,6 +1,7 @@
 // Places the packets of one direction in its TCP stream where they travel inside TLS records or WebSocket frames.
 
 import type { Direction, MqttPacket } from '../types.js'
+import type { UnplacedReason } from './entries.js'
 
 /** Packets that may wait to be placed; more mean that what carries them is not understood. */
 const WAITING_CAP = 1_000
@@ -11,7 +12,7 @@ export interface PlacedListener {
   onPacket(direction: Direction, packet: MqttPacket, ordinal: number, last: boolean): void
   onMark(direction: Direction, begin: number, offset: number, ordinal: number): void
   /** From here on offsets mean nothing. */
-  onUnplaced(): void
+  onUnplaced(reason: UnplacedReason): void
 }
 
 /** A TLS record or WebSocket frame: where it ends among the bytes of MQTT, and in the stream after the handshake. */

@@ -17,6 +17,10 @@ const OVERHEAD_CHACHA20 = 21
 const TLS_1_3_SUITES = new Set(['TLS_AES_128_GCM_SHA256', 'TLS_AES_256_GCM_SHA384', 'TLS_CHACHA20_POLY1305_SHA256'])
 /** Reads in a row that leave the same bytes over: no coincidence but a record that was not seen. */
 const SAME_EXCESS = 3
+/** The least that a segment holds where the sender had more (RFC 9293, section 3.7.1): a shorter read ends where a write ended. */
+const SHORTEST_FULL_SEGMENT = 536
+/** The rest of a record that was cut by a segment's end follows at once; after this long there is none. */
+const REST_FOLLOWS_MS = 300
 
 /** The bytes by which a record is longer than what it carries; undefined where that is not fixed, as with CBC. */
 export function recordOverhead (protocol: string | null, suite: string): number | undefined {
@@ -34,25 +38,28 @@ export function recordOverhead (protocol: string | null, suite: string): number 
  * records: what was not counted, such as a KeyUpdate, shows as a difference.
  *
  * @param onTrouble called when the records and the socket's counters do not agree
- * @returns whether the connection is one whose records can be counted
+ * @returns why the connection is none whose records can be counted
  */
-export function watchRecords (connection: Duplex, inbound: Placement, outbound: Placement, onTrouble: () => void): boolean {
+export function watchRecords (
+  connection: Duplex, inbound: Placement, outbound: Placement, onTrouble: () => void
+): 'cipher' | 'carrier' | undefined {
   // One that was destroyed on its way here has no cipher any more.
-  if (!(connection instanceof TLSSocket) || connection.destroyed) return false
+  if (!(connection instanceof TLSSocket) || connection.destroyed) return 'carrier'
   const socket = connection as TLSSocket & { _parent?: Socket }
   const overhead = recordOverhead(socket.getProtocol(), socket.getCipher().name)
   const parent = socket._parent
+  if (overhead === undefined) return 'cipher'
   // A socket of a kind of its own may count something else.
-  if (overhead === undefined || parent === undefined || Object.getPrototypeOf(parent) !== Socket.prototype) return false
-  if (socket.bytesRead > 0 || socket.bytesWritten > 0 || socket.readableLength > 0 || socket.writableLength > 0) return false
+  if (parent === undefined || Object.getPrototypeOf(parent) !== Socket.prototype) return 'carrier'
+  if (socket.bytesRead > 0 || socket.bytesWritten > 0 || socket.readableLength > 0 || socket.writableLength > 0) return 'carrier'
   countInbound(socket, parent, overhead, inbound, onTrouble)
   countOutbound(socket, parent, overhead, outbound, onTrouble)
-  return true
+  return undefined
 }
 
 /** OpenSSL hands out what it decrypts record by record, so each push is one. */
 function countInbound (socket: TLSSocket, parent: Socket, overhead: number, inbound: Placement, onTrouble: () => void): void {
-  const records = new InboundRecords(inbound, onTrouble)
+  const records = new InboundRecords(inbound, parent.bytesRead, onTrouble)
   const methods = socket as unknown as ByteMethods
   const push = methods.push
   methods.push = function (chunk, encoding) {
@@ -77,8 +84,14 @@ class InboundRecords {
   private before = 0
   private excess = 0
   private sameExcess = 0
+  /** Reads that brought records. */
+  private reads = 0
+  private waiting: NodeJS.Timeout | undefined
 
-  constructor (private readonly inbound: Placement, private readonly onTrouble: () => void) {}
+  /**
+   * @param handshakeRead bytes read when the handshake was done; records may be among them
+   */
+  constructor (private readonly inbound: Placement, private readonly handshakeRead: number, private readonly onTrouble: () => void) {}
 
   add (length: number, overhead: number, bytesRead: number): void {
     const { inbound } = this
@@ -101,23 +114,31 @@ class InboundRecords {
     this.excess = excess
     this.before = this.latest
     this.latest = bytesRead
+    this.reads++
     if (excess >= overhead && this.sameExcess >= SAME_EXCESS) this.onTrouble()
   }
 
   /** No further record will come: what is known of the handshake must do. */
   settle (): void {
+    clearTimeout(this.waiting)
     if (this.calibrated || this.inbound.length === 0) return
     this.calibrated = true
     this.inbound.start(this.least)
   }
 
-  /** When all records of the read are through. One that ends in mid-packet may end in mid-record, too. */
+  /**
+   * When all records of the read are through. One that ends in mid-packet may end in mid-record, too; so
+   * may the first if it is long or came with the handshake, until another read or silence says that it did not.
+   */
   private calibrate (): void {
     if (this.calibrating) return
     this.calibrating = true
     setImmediate(() => {
       this.calibrating = false
-      if (this.inbound.boundary) this.settle()
+      if (!this.inbound.boundary) return
+      const alone = this.latest - this.handshakeRead
+      if (this.reads > 1 || (alone > 0 && alone < SHORTEST_FULL_SEGMENT)) this.settle()
+      else this.waiting ??= setTimeout(() => { this.settle() }, REST_FOLLOWS_MS).unref()
     })
   }
 }

@@ -12,12 +12,15 @@ import type { Placement } from './placement.js'
  * byte of MQTT.
  *
  * @param onTrouble called when a frame is not understood, such as a compressed one
- * @returns whether the connection is one whose frames can be seen: not within TLS, and from the first
+ * @returns why the connection is none whose frames can be seen: they are within TLS, or some have gone by
  */
-export function watchFrames (connection: Duplex, request: IncomingMessage, inbound: Placement, outbound: Placement, onTrouble: () => void): boolean {
+export function watchFrames (
+  connection: Duplex, request: IncomingMessage, inbound: Placement, outbound: Placement, onTrouble: () => void
+): 'tls-websocket' | 'carrier' | undefined {
   const socket = request.socket as Socket & { encrypted?: boolean }
-  if (!(socket instanceof Socket) || socket.encrypted === true || socket.destroyed) return false
-  if (connection.readableLength > 0 || connection.writableLength > 0 || socket.readableLength > 0) return false
+  if (socket.encrypted === true) return 'tls-websocket'
+  if (!(socket instanceof Socket) || socket.destroyed) return 'carrier'
+  if (connection.readableLength > 0 || connection.writableLength > 0 || socket.readableLength > 0) return 'carrier'
   const read = walkInto(inbound, onTrouble)
   const write = walkInto(outbound, onTrouble)
   for (const [placement, offset] of [[inbound, socket.bytesRead], [outbound, socket.bytesWritten]] as const) {
@@ -38,7 +41,7 @@ export function watchFrames (connection: Duplex, request: IncomingMessage, inbou
     else if (typeof chunk === 'string') write(Buffer.from(chunk, typeof rest[0] === 'string' ? rest[0] as BufferEncoding : 'utf8'))
     return send.call(this, chunk, ...rest)
   }
-  return true
+  return undefined
 }
 
 function walkInto (placement: Placement, onTrouble: () => void): (bytes: Uint8Array) => void {

@@ -2,6 +2,7 @@
 
 import type { Alert } from '../alert/alert.js'
 import type { RuleName } from '../alert/rules.js'
+import type { Ban, BanEnding } from '../respond/bans.js'
 
 const SIGNATURE: Record<RuleName, { id: number, text: string }> = {
   jump: { id: 1, text: 'outlier probability rose faster than on benign traffic' },
@@ -15,10 +16,36 @@ const SEVERITY = { client: 1, gateway: 2 }
 export type EveAlert = Record<string, unknown>
 
 /**
+ * Somebody is banned, or no longer: as an event of its own type, since no rule of an alert stands behind it.
+ *
+ * @param time epoch milliseconds
+ * @param ending why it ended; undefined where it begins
+ */
+export function eveBan ({ address, clientId, since, until, by }: Ban, time: number, ending?: BanEnding): EveAlert {
+  return {
+    timestamp: eveTime(time / 1_000),
+    event_type: 'ban',
+    ...(address === null ? {} : { src_ip: address }),
+    proto: 'TCP',
+    app_proto: 'mqtt',
+    artemis: {
+      state: ending === undefined ? 'begun' : 'ended',
+      ...(ending === undefined ? {} : { reason: ending }),
+      client_id: clientId,
+      by,
+      since: eveTime(since / 1_000),
+      until: eveTime(until / 1_000)
+    }
+  }
+}
+
+/**
  * An alert as an EVE event. `src_*` is the client, `dest_*` the broker; an alert of the gateway as a
  * whole names no client. The paper's figures stand under `artemis`.
+ *
+ * @param isBlocked whether, on its account, somebody was thrown out or kept out just now
  */
-export function eveAlert (alert: Alert): EveAlert {
+export function eveAlert (alert: Alert, isBlocked = false): EveAlert {
   const { subject } = alert
   const signature = SIGNATURE[alert.rule]
   return {
@@ -29,7 +56,7 @@ export function eveAlert (alert: Alert): EveAlert {
     proto: 'TCP',
     app_proto: 'mqtt',
     alert: {
-      action: alert.response === 'observe' ? 'allowed' : 'blocked',
+      action: isBlocked ? 'blocked' : 'allowed',
       gid: 1,
       signature_id: signature.id + (subject.scope === 'gateway' ? GATEWAY_OFFSET : 0),
       rev: 1,

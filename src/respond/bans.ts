@@ -1,41 +1,94 @@
 // Who may not connect, and until when.
 
+import { EventEmitter } from 'node:events'
 import type { Clock } from '../clock.js'
 
-/** A ban of an address, or of one client id at an address. */
+/** A ban of an address, of one client id at an address, or of a client id wherever it comes from. */
 export interface Ban {
-  address: string
+  /** null: wherever it comes from; only an operator bans so. */
+  address: string | null
   /** null: whoever comes from the address. */
   clientId: string | null
   /** Epoch milliseconds. */
+  since: number
   until: number
+  /** Whose doing it is. */
+  by: BannedBy
+}
+
+/** An alert's response, or an operator's command. */
+export type BannedBy = 'alert' | 'operator'
+
+/** Why a ban ended; `displaced`: there were too many. */
+export type BanEnding = 'expired' | 'lifted' | 'displaced'
+
+/** What a {@link BanList} tells. */
+export interface BanEvents {
+  /** A ban that was not there before. */
+  begin: [Ban]
+  end: [Ban, BanEnding]
+  /** The list is no longer what it was: one began, was prolonged, or ended. */
+  change: []
 }
 
 const BAN_CAP = 10_000
 
-/** The bans in force. In memory only: a restart of the broker lifts them. Every ban expires. */
-export class BanList {
-  private readonly bans = new Map<string, Ban>()
+interface Entry {
+  ban: Ban
+  /** By the steady clock: a ban ends on time, whatever happens to the system's clock. */
+  endsAt: number
+}
 
-  constructor (private readonly clock: Clock, private readonly cap = BAN_CAP) {}
+/** The bans in force. Every ban expires. */
+export class BanList extends EventEmitter<BanEvents> {
+  private readonly entries = new Map<string, Entry>()
+
+  /**
+   * @param clock epoch milliseconds, for what is shown and kept
+   * @param steady for how long a ban has yet to last
+   */
+  constructor (private readonly clock: Clock, private readonly cap = BAN_CAP, private readonly steady: Clock = clock) {
+    super()
+  }
 
   /**
    * Bans, or prolongs a ban.
    *
+   * @param address null bans the client id wherever it comes from
    * @param clientId null bans everybody at the address
    */
-  add (address: string, clientId: string | null, seconds: number): Ban {
-    const ban = { address, clientId, until: this.clock.now() + seconds * 1_000 }
+  add (address: string | null, clientId: string | null, seconds: number, by: BannedBy = 'alert'): Ban {
+    const now = this.clock.now()
     const key = keyOf(address, clientId)
-    this.bans.delete(key)
-    if (this.bans.size >= this.cap) this.makeRoom()
-    this.bans.set(key, ban)
+    const known = this.entries.get(key)
+    const endsAt = this.steady.now() + seconds * 1_000
+    // An alert does not shorten what an operator said.
+    if (known !== undefined && by === 'alert' && known.endsAt >= endsAt) return known.ban
+    const ban = { address, clientId, since: known?.ban.since ?? now, until: now + seconds * 1_000, by }
+    this.entries.delete(key)
+    if (this.entries.size >= this.cap) this.makeRoom()
+    this.entries.set(key, { ban, endsAt })
+    if (known === undefined) this.emit('begin', ban)
+    this.emit('change')
     return ban
   }
 
+  /** Takes over bans of an earlier run, each for what is left of it; told as ended where nothing is. */
+  restore (bans: readonly Ban[]): void {
+    const now = this.clock.now()
+    for (const ban of bans) {
+      // A machine without a clock of its own may believe that it is long ago.
+      const left = Math.min(ban.until - now, ban.until - ban.since)
+      if (left <= 0) this.emit('end', ban, 'expired')
+      else if (this.entries.size < this.cap) {
+        this.entries.set(keyOf(ban.address, ban.clientId), { ban: { ...ban, until: now + left }, endsAt: this.steady.now() + left })
+      }
+    }
+  }
+
   /** Lifts a ban; tells whether there was one. */
-  lift (address: string, clientId: string | null): boolean {
-    return this.bans.delete(keyOf(address, clientId))
+  lift (address: string | null, clientId: string | null): boolean {
+    return this.remove(keyOf(address, clientId), 'lifted')
   }
 
   /** Whether nobody at this address may connect. */
@@ -45,35 +98,46 @@ export class BanList {
 
   /** Whether this client id at this address may not connect. */
   coversClient (address: string, clientId: string): boolean {
-    return this.coversAddress(address) || this.isInForce(keyOf(address, clientId))
+    return this.coversAddress(address) || this.isInForce(keyOf(address, clientId)) || this.isInForce(keyOf(null, clientId))
   }
 
   /** The bans in force. */
   list (): Ban[] {
-    this.forgetExpired()
-    return [...this.bans.values()]
+    this.expire()
+    return Array.from(this.entries.values(), ({ ban }) => ban)
+  }
+
+  /** Ends what is over; to be called now and then, so that an end is told when it comes. */
+  expire (): void {
+    const now = this.steady.now()
+    for (const [key, { endsAt }] of this.entries) if (endsAt <= now) this.remove(key, 'expired')
   }
 
   private isInForce (key: string): boolean {
-    const ban = this.bans.get(key)
-    if (ban === undefined) return false
-    if (ban.until > this.clock.now()) return true
-    this.bans.delete(key)
+    const entry = this.entries.get(key)
+    if (entry === undefined) return false
+    if (entry.endsAt > this.steady.now()) return true
+    this.remove(key, 'expired')
     return false
   }
 
-  private makeRoom (): void {
-    this.forgetExpired()
-    const [oldest] = this.bans.keys()
-    if (this.bans.size >= this.cap) this.bans.delete(oldest)
+  private remove (key: string, ending: BanEnding): boolean {
+    const entry = this.entries.get(key)
+    if (entry === undefined) return false
+    this.entries.delete(key)
+    this.emit('end', entry.ban, ending)
+    this.emit('change')
+    return true
   }
 
-  private forgetExpired (): void {
-    const now = this.clock.now()
-    for (const [key, { until }] of this.bans) if (until <= now) this.bans.delete(key)
+  private makeRoom (): void {
+    this.expire()
+    const [oldest] = this.entries.keys()
+    if (this.entries.size >= this.cap) this.remove(oldest, 'displaced')
   }
 }
 
-function keyOf (address: string, clientId: string | null): string {
-  return clientId === null ? address : `${address} ${clientId}`
+/** No address holds a space. */
+function keyOf (address: string | null, clientId: string | null): string {
+  return clientId === null ? String(address) : `${address ?? ''} ${clientId}`
 }

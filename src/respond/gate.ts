@@ -5,6 +5,8 @@ import type { Duplex } from 'node:stream'
 import type { Aedes, Client } from 'aedes'
 import { asTold } from '../observe/entries.js'
 import type { ObservedConnection, Observer } from '../observe/observer.js'
+import { originOf } from '../record.js'
+import { AllowList } from './allow-list.js'
 import type { BanList } from './bans.js'
 import type { BrokerControl, Offender } from './response.js'
 
@@ -34,7 +36,7 @@ export class Gate implements BrokerControl {
   private readonly own: Hooks
   private readonly expelled = new WeakSet<Duplex>()
 
-  constructor (private readonly aedes: Aedes, private readonly observer: Observer, readonly bans: BanList) {
+  constructor (private readonly aedes: Aedes, private readonly observer: Observer, readonly bans: BanList, readonly allow = new AllowList()) {
     const { handle, preConnect, authenticate, authorizePublish, authorizeSubscribe } = aedes
     this.found = { handle, preConnect, authenticate, authorizePublish, authorizeSubscribe }
     this.own = {
@@ -56,6 +58,7 @@ export class Gate implements BrokerControl {
   expel (id: number): boolean {
     const connection = this.observer.get(id)
     if (connection === undefined || this.expelled.has(connection.stream)) return false
+    if (this.allow.has(originOf(connection).address, connection.clientId ?? null)) return false
     this.expelled.add(connection.stream)
     this.counters.expelled++
     sendAway(connection.stream)
@@ -65,7 +68,7 @@ export class Gate implements BrokerControl {
   hasBystanders ({ address, clientId, connections }: Offender): boolean {
     for (const other of this.observer.live()) {
       const same = connections.includes(other.id) || this.expelled.has(other.stream) || (other.clientId ?? null) === clientId
-      if (other.client.address === address && !same) return true
+      if (originOf(other).address === address && !same) return true
     }
     return false
   }
@@ -73,7 +76,9 @@ export class Gate implements BrokerControl {
   private accept (stream: Duplex, request?: IncomingMessage): Client {
     const connection = this.observer.accept(stream, request)
     const client = this.found.handle.call(this.aedes, stream as Parameters<Hooks['handle']>[0], request)
-    if (this.bans.coversAddress(connection.client.address)) {
+    const address = originOf(connection).address
+    // Who is allowed by its client id has yet to say it.
+    if (this.bans.coversAddress(address) && !this.allow.hasAddress(address) && !this.allow.namesClients) {
       this.counters.refused++
       stream.destroy()
     }
@@ -83,7 +88,7 @@ export class Gate implements BrokerControl {
   private readonly preConnect: Hooks['preConnect'] = (client, packet, callback) => {
     const connection = this.connectionOf(client)
     if (connection === undefined) this.counters.unobserved++
-    else if (this.bans.coversClient(connection.client.address, asTold(packet.clientId))) {
+    else if (this.isBarred(originOf(connection).address, asTold(packet.clientId))) {
       this.counters.refused++
       // Without an Error Aedes would leave the socket open for ever.
       callback(new Error('banned'), false)
@@ -111,6 +116,10 @@ export class Gate implements BrokerControl {
   private readonly authorizeSubscribe: Hooks['authorizeSubscribe'] = (client, subscription, callback) => {
     if (this.isExpelled(client)) callback(new Error('the client was thrown out'))
     else this.found.authorizeSubscribe.call(this.aedes, client, subscription, callback)
+  }
+
+  private isBarred (address: string, clientId: string): boolean {
+    return this.bans.coversClient(address, clientId) && !this.allow.has(address, clientId)
   }
 
   private connectionOf (client: Client): ObservedConnection | undefined {

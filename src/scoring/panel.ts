@@ -65,8 +65,7 @@ export async function fitExperts (all: readonly RecordFeatures[], frames: readon
   const messageColumns = columns.filter(isMessageColumn)
   const samples = carrying.flatMap((i) => all[i].context?.payloads ?? [])
   if (messageColumns.length > 0 && samples.length >= FEWEST_RECORDS) {
-    const { onProgress: _, ...messagePlan } = plan
-    experts.messages = await Expert.fitMessages(samples, messageColumns, { ...messagePlan, calibrated: true })
+    experts.messages = await Expert.fitMessages(samples, messageColumns, { ...rest, calibrated: true })
   }
   return experts
 }

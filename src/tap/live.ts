@@ -18,7 +18,8 @@ export interface LiveTapSettings extends TapSettings {
 
 /** What the tap tells. */
 export interface LiveTapListener {
-  onUp(): void
+  /** @param sameClock whether frames are stamped by the clock of this machine */
+  onUp(sameClock: boolean): void
   onFrame(frame: StreamFrame): void
   /** The frames of one chunk are told. */
   onChunk(): void
@@ -97,13 +98,13 @@ export class LiveTap {
     this.state = 'down'
     const open = async (options: Parameters<typeof openTap>[2]): ReturnType<typeof openTap> => await openTap(target, this.settings, options)
     this.supervised = superviseTap(open, { ports: this.ports, snapLength: this.settings.snapLength }, {
-      onUp: () => { this.up() },
+      onUp: () => { this.up(target) },
       onBytes: chunk => { this.bytes(chunk) },
       onDown: (reason, retryMs, summary) => { this.down(reason, retryMs, summary) }
     })
   }
 
-  private up (): void {
+  private up (target: CaptureTarget): void {
     const ports = new Set(this.ports)
     const tcp = new TcpDecoder(ports)
     const streams = new TcpStreams(ports)
@@ -122,7 +123,7 @@ export class LiveTap {
     this.reason = undefined
     this.sessions++
     this.listener.onLog('info', `tap ${this.target} is up`)
-    this.listener.onUp()
+    this.listener.onUp(target.kind === 'local')
   }
 
   private bytes (chunk: Buffer): void {

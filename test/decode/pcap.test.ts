@@ -103,3 +103,9 @@ t.test('a file cut at any byte delivers its whole frames and says so', async t =
     else if (!(error instanceof OperatorError) || error.code !== 'capture-cut-short') t.match(error, { code: 'capture-cut-short' }, `cut at ${length}`)
   }
 })
+
+t.test('a fraction of more than a second counts on', async t => {
+  const file = pcapFile([captured(Buffer.from('x'), { time: 10 })])
+  file.writeUInt32LE(0xffff_ffff, 28)
+  t.match(decode(file), [{ seconds: 10 + 4294, nanoseconds: 967_295_000 }])
+})

@@ -155,3 +155,13 @@ t.test('no bytes make it throw anything else', async t => {
     if (error !== null && !/^capture-/.test(String((error as { code?: string }).code))) t.error(error, file.toString('hex'))
   }
 })
+
+t.test('a time that cannot be becomes the nearest that can', async t => {
+  const at = (offset: bigint): CapturedFrame | undefined => {
+    const file = pcapngFile([{ linkType: 1, resolution: 6, offset }], [{ interface: 0, frame: { ...frame, seconds: Number(offset) + 5 } }])
+    return decode(file)[0]
+  }
+  t.match(at(-1_000n), { seconds: 0, nanoseconds: 0 })
+  t.match(at(1_000n), { seconds: 1_005 })
+  t.match(at(2n ** 62n), { seconds: 999_999_999_999 })
+})

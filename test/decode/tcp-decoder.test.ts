@@ -87,3 +87,31 @@ t.test('what waits is capped in number, pieces, length and age', async t => {
   t.equal(long.decode(far, 1), null)
   t.equal(long.counters.fragmentsDropped, 1, 'no datagram is longer than 65,535 bytes')
 })
+
+t.test('a datagram with two ends is given up, and what comes after it begins anew', async t => {
+  const raw = (from: number, length: number, more: boolean): CapturedFrame =>
+    captured(ethernetBytes(ipv4Bytes(segment.subarray(from, from + length), { fragmentWord: (more ? 0x2000 : 0) | from / 8 })))
+  const orders = [
+    [raw(16, 8, true), raw(24, 8, true), raw(8, 8, false)],
+    [raw(0, 8, true), raw(80, 80, false), raw(160, 8, true)],
+    [raw(80, 80, false), raw(80, 40, false)]
+  ]
+  for (const order of orders) {
+    const decoder = new TcpDecoder(PORTS)
+    for (const frame of order) t.equal(decoder.decode(frame, 1), null)
+    t.match(decoder.counters, { reassembled: 0, fragmentsDropped: 1 })
+    t.match(pieces.map(frame => decoder.decode(frame, 1)?.payloadLength), [undefined, undefined, 200])
+  }
+})
+
+t.test('the bytes of all fragments together are capped', async t => {
+  const decoder = new TcpDecoder(PORTS, { heldBytes: 200 })
+  decoder.decode(fragment(0, 80, { id: 1 }), 1)
+  decoder.decode(fragment(0, 80, { id: 2 }), 2)
+  t.equal(decoder.heldBytes, 160)
+  decoder.decode(fragment(0, 80, { id: 3 }), 3)
+  t.equal(decoder.heldBytes, 160, 'the oldest made room')
+  t.equal(decoder.counters.fragmentsDropped, 1)
+  decoder.decode(fragment(80, segment.length, { id: 3 }), 4)
+  t.equal(decoder.heldBytes, 80, 'what is put together waits no more')
+})

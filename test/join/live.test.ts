@@ -1,7 +1,8 @@
 // The exact join where life is not smooth: late taps, lost words, reused ports, connections that nobody reads.
 
 import t from 'tap'
-import { DEFAULT_JOIN_LIMITS, type LiveJoin } from '../../src/join/live.js'
+import { DEFAULT_JOIN_LIMITS } from '../../src/join/limits.js'
+import type { LiveJoin } from '../../src/join/live.js'
 import { publish, connect, CONNACK, PINGREQ, subscribe } from '../decode/craft-mqtt.js'
 import { SYN } from '../decode/craft.js'
 import { Link, TestConnection, TestJoin, TestTap } from './wire.js'
@@ -447,6 +448,6 @@ function encrypted () {
     test,
     link,
     tell: (end: number, ordinal: number, last: boolean) => { test.tell({ ...hello, packet: { ...hello.packet, end }, ordinal, last }) },
-    mark: (offset: number, ordinal: number) => { test.tell({ kind: 'mark', connection: 1, direction: 'in', begin: offset, offset, ordinal }) }
+    mark: (offset: number, ordinal: number) => { test.tell({ kind: 'mark', connection: 1, direction: 'in', time: 0, begin: offset, offset, ordinal }) }
   }
 }

@@ -2,7 +2,8 @@
 
 import { Duplex } from 'node:stream'
 import { TcpStreams } from '../../src/decode/tcp-streams.js'
-import { LiveJoin, type JoinLimits } from '../../src/join/live.js'
+import type { JoinLimits } from '../../src/join/limits.js'
+import { LiveJoin } from '../../src/join/live.js'
 import { watchConnection } from '../../src/observe/connection.js'
 import type { BrokerEntry, MarkEntry, PacketEntry, Transport } from '../../src/observe/entries.js'
 import type { TrafficRecord } from '../../src/record.js'
@@ -81,7 +82,7 @@ export class TestConnection {
         const copy = { ...packet, topic: topic && Uint8Array.from(topic), payload: payload && Uint8Array.from(payload) }
         this.told.push({ kind: 'packet', connection: id, direction, time: this.clock.now(), packet: copy, ordinal, last: true })
       },
-      onMark: (direction, begin, offset, ordinal) => { this.told.push({ kind: 'mark', connection: id, direction, begin, offset, ordinal }) }
+      onMark: (direction, begin, offset, ordinal) => { this.told.push({ kind: 'mark', connection: id, direction, time: this.clock.now(), begin, offset, ordinal }) }
     })
     this.stream.resume()
   }
@@ -105,7 +106,7 @@ export class TestConnection {
   }
 
   unplaced (): BrokerEntry {
-    return { kind: 'unplaced', connection: this.id }
+    return { kind: 'unplaced', connection: this.id, reason: 'carrier' }
   }
 
   close (): BrokerEntry {
@@ -121,7 +122,7 @@ export class TestJoin {
   tap = new TestTap()
 
   constructor (limits?: JoinLimits) {
-    this.join = new LiveJoin(record => { this.records.push(record) }, this.clock, limits)
+    this.join = new LiveJoin({ onRecord: record => { this.records.push(record) } }, this.clock, limits)
   }
 
   tell (...entries: BrokerEntry[]): void {

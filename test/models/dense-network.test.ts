@@ -4,9 +4,17 @@ import t from 'tap'
 import { DenseNetwork } from '../../models/dense-network.js'
 import { Random } from '../../models/random.js'
 import { StateReader } from '../../models/state.js'
+import type { Tensor } from '../../models/tensor-types.js'
 import { EPSILON, gather, normal, TrainableNetwork, uniform, type TrainableLayer } from '../../models/trainable-network.js'
 import { tensorflow, tensorflowMissing } from '../support/tensorflow.js'
 import { largestDifference } from './reference.js'
+
+/** What is used of the layers of TensorFlow.js; named in a string, so that the compiler needs no package. */
+interface Layers {
+  sequential (): { add (layer: object): void, setWeights (weights: Tensor[]): void, predict (rows: Tensor): Tensor }
+  layers: Record<'dense' | 'batchNormalization' | 'activation', (settings: object) => object>
+}
+const LAYERS: string = '@tensorflow/tfjs-layers'
 
 t.test('layers by hand', async (t) => {
   const network = new DenseNetwork([
@@ -50,7 +58,7 @@ t.test('a network that is not whole is refused', async (t) => {
 t.test('it equals TensorFlow.js, normalisation included', { skip: tensorflowMissing() }, async (t) => {
   if (tensorflow === undefined) throw new Error('skipped')
   const { tf } = tensorflow
-  const layers = await import('@tensorflow/tfjs-layers')
+  const layers = await import(LAYERS) as Layers
   const random = new Random(5)
   const kernel = uniform(random, (inputs) => Math.sqrt(6 / inputs))
   const bias = normal(random, () => 0.5)
@@ -64,8 +72,8 @@ t.test('it equals TensorFlow.js, normalisation included', { skip: tensorflowMiss
   const rows = gather(tf, table, 27, Uint32Array.from({ length: count }, (_, i) => i))
   // Moves the running statistics away from 0 and 1, and gamma and beta as training would.
   for (let i = 0; i < 5; i++) tf.tidy(() => { trainable.forward(rows) })
-  trainable.layers[0].normalization?.gamma.assign(tf.tensor1d(normal(random, () => 1)(64, 0, 64)))
-  trainable.layers[0].normalization?.beta.assign(tf.tensor1d(normal(random, () => 1)(64, 0, 64)))
+  trainable.layers[0].normalization?.gamma.assign(tf.tensor(normal(random, () => 1)(64, 0, 64), [64]))
+  trainable.layers[0].normalization?.beta.assign(tf.tensor(normal(random, () => 1)(64, 0, 64), [64]))
 
   const model = layers.sequential()
   for (const [l, layer] of trainable.layers.entries()) {
@@ -75,7 +83,7 @@ t.test('it equals TensorFlow.js, normalisation included', { skip: tensorflowMiss
     model.add(layers.layers.activation({ activation }))
   }
   model.setWeights([...trainable.layers.flatMap(trainedOf), ...trainable.layers.flatMap(statisticsOf)])
-  const theirs = (model.predict(rows) as typeof rows).dataSync()
+  const theirs = model.predict(rows).dataSync()
 
   const network = trainable.freeze()
   const ours = Float64Array.from({ length: count * 27 })
@@ -89,6 +97,6 @@ t.test('it equals TensorFlow.js, normalisation included', { skip: tensorflowMiss
   }
 
   function statisticsOf ({ normalization }: TrainableLayer) {
-    return normalization === undefined ? [] : [normalization.mean, normalization.variance].map((values) => tf.tensor1d(Float32Array.from(values)))
+    return normalization === undefined ? [] : [normalization.mean, normalization.variance].map((values) => tf.tensor(Float32Array.from(values), [values.length]))
   }
 })

@@ -20,7 +20,7 @@ function told (transport: Transport, request?: IncomingMessage): string[] {
   watchCarried(stream, request, transport, { topicCapBytes: 9, payloadCapBytes: 9 }, {
     onPacket: (direction, { end }, ordinal, last) => { told.push(`${direction} ${ordinal} ends at ${end}${last ? '' : ', more'}`) },
     onMark: () => { told.push('mark') },
-    onUnplaced: () => { told.push('unplaced') }
+    onUnplaced: reason => { told.push(`unplaced: ${reason}`) }
   })
   stream.push(PINGREQ)
   stream.write(PINGREQ)
@@ -31,9 +31,9 @@ t.test('what is no TLS socket, no socket at all, or TLS below WebSocket', async 
   const over = (socket: object): IncomingMessage => ({ socket }) as IncomingMessage
   const packets = ['in 0 ends at 2', 'out 0 ends at 2']
   t.same(told('tcp'), packets)
-  t.same(told('tls'), ['unplaced', ...packets])
-  t.same(told('websocket', over({})), ['unplaced', ...packets])
-  t.same(told('websocket', over(Object.assign(new Socket(), { encrypted: true }))), ['unplaced', ...packets])
+  t.same(told('tls'), ['unplaced: carrier', ...packets])
+  t.same(told('websocket', over({})), ['unplaced: carrier', ...packets])
+  t.same(told('websocket', over(Object.assign(new Socket(), { encrypted: true }))), ['unplaced: tls-websocket', ...packets])
 })
 
 t.test('by how much a record is longer than what it carries', async t => {

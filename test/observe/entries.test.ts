@@ -3,7 +3,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import t from 'tap'
 import { Random } from '../../models/random.js'
-import { EntryWriter, readEntries, type BrokerEntry } from '../../src/observe/entries.js'
+import { EntryWriter, readEntries, UNPLACED_REASONS, type BrokerEntry } from '../../src/observe/entries.js'
 import { allocateRing, RingReader, RingWriter } from '../../src/observe/ring.js'
 import type { Direction, MqttPacket } from '../../src/types.js'
 
@@ -35,15 +35,16 @@ class Maker {
     const { random } = this
     const connection = random.integer(2 ** 32)
     const time = 1.7e12 + random.integer(1e9) / 1_000
-    switch (random.integer(6)) {
+    switch (random.integer(7)) {
       case 0: return { kind: 'open', connection, time, transport: this.of(TRANSPORTS), client: this.endpoint(), broker: this.endpoint() }
       case 1: return { kind: 'identity', connection, clientId: this.of(TEXTS), username: this.of(TEXTS) }
       case 2: {
         const begin = random.integer(2 ** 32) * 1_000
-        return { kind: 'mark', connection, direction: this.direction(), begin, offset: begin + random.integer(2 ** 28), ordinal: random.integer(2 ** 32) }
+        return { kind: 'mark', connection, direction: this.direction(), time, begin, offset: begin + random.integer(2 ** 28), ordinal: random.integer(2 ** 32) }
       }
       case 3: return { kind: 'close', connection, time }
-      case 4: return { kind: 'unplaced', connection }
+      case 4: return { kind: 'unplaced', connection, reason: this.of(UNPLACED_REASONS) }
+      case 5: return { kind: 'announced', connection, client: this.endpoint() }
       default: return { kind: 'packet', connection, direction: this.direction(), time, packet: this.packet(), ordinal: random.integer(2 ** 32), last: random.integer(2) === 0 }
     }
   }
@@ -87,10 +88,11 @@ class Maker {
 function write (entries: EntryWriter, entry: BrokerEntry): void {
   switch (entry.kind) {
     case 'open': return entries.open(entry.connection, entry.time, entry.transport, entry.client, entry.broker)
+    case 'announced': return entries.announced(entry.connection, entry.client)
     case 'identity': return entries.identity(entry.connection, entry.clientId, entry.username)
     case 'packet': return entries.packet(entry.connection, entry.direction, entry.time, entry.packet, entry.ordinal, entry.last)
-    case 'mark': return entries.mark(entry.connection, entry.direction, entry.begin, entry.offset, entry.ordinal)
-    case 'unplaced': return entries.unplaced(entry.connection)
+    case 'mark': return entries.mark(entry.connection, entry.direction, entry.time, entry.begin, entry.offset, entry.ordinal)
+    case 'unplaced': return entries.unplaced(entry.connection, entry.reason)
     case 'close': return entries.close(entry.connection, entry.time)
   }
 }
@@ -106,7 +108,7 @@ t.test('entries of every kind survive the way', async t => {
     const got = read()
     if (!isDeepStrictEqual(got, [entry])) t.strictSame(got, [entry], `entry ${i}`)
   }
-  t.equal(kinds.size, 6)
+  t.equal(kinds.size, 7)
 })
 
 t.test('many at once keep their order', async t => {
@@ -147,7 +149,7 @@ t.test('a flood of packets leaves room to tell of connections', async t => {
   for (let i = 0; i < 1_000; i++) entries.packet(1, 'in', i, packet, i, true)
   const dropped = entries.dropped
   t.ok(dropped > 900)
-  for (let i = 0; i < 3; i++) entries.mark(1, 'in', 0, 5, 0)
+  for (let i = 0; i < 3; i++) entries.mark(1, 'in', 0, 0, 5, 0)
   const without = entries.dropped
   t.ok(without > dropped, 'marks are as cheap as packets, but smaller')
   entries.open(2, 1, 'tcp', { address: '192.0.2.1', port: 1 }, { address: '192.0.2.2', port: 1883 })

@@ -49,7 +49,7 @@ for (const version of BROKER_VERSIONS) {
       await waitUntil('the alert', () => alerts.some(({ subject }) => subject.clientId === 'drill'))
       const [alert] = alerts.filter(({ subject }) => subject.clientId === 'drill')
       t.match(alert, { state: 'raised', subject: { clientId: 'drill', username: 'mallory', address: ROUTER, port: 50_099 }, response: 'ban' })
-      const published = await watcher.next(TYPE.publish, ({ topic, payload }) => topic === TOPICS.alerts && payload.includes('drill'))
+      const published = await watcher.next(TYPE.publish, ({ topic, payload }) => topic === TOPICS.alerts && payload.includes('"event_type":"alert"') && payload.includes('drill'))
       t.match(JSON.parse(published.payload), { event_type: 'alert', src_ip: ROUTER, alert: { action: 'blocked' }, artemis: { client_id: 'drill', id: alert.id } })
       t.notOk(published.retain)
 
@@ -70,9 +70,10 @@ for (const version of BROKER_VERSIONS) {
       const forgiven = await RawClient.connect(broker, { clientId: 'drill' }, from(ROUTER, 50_102))
       await forgiven.settled()
       await ids.close()
-      const lines = readFileSync(eve, 'utf8').trimEnd().split('\n').map(line => JSON.parse(line) as { artemis: { client_id: string } })
+      const lines = readFileSync(eve, 'utf8').trimEnd().split('\n').map(line => JSON.parse(line) as { event_type: string, artemis: { client_id: string } })
       t.ok(lines.some(({ artemis }) => artemis.client_id === 'drill'))
-      t.equal(lines.length, alerts.length)
+      t.equal(lines.filter(({ event_type }) => event_type === 'alert').length, alerts.length)
+      t.match(lines.filter(({ event_type }) => event_type === 'ban'), [{ artemis: { client_id: 'drill', state: 'begun', by: 'alert' } }])
     })
 
     t.test('whoever only watches throws nobody out, and its own messages are told from the others', async t => {

@@ -2,7 +2,7 @@
 
 import t from 'tap'
 import type { Alert } from '../../src/alert/alert.js'
-import { eveAlert } from '../../src/report/eve.js'
+import { eveAlert, eveBan } from '../../src/report/eve.js'
 
 const CLIENT: Alert = {
   id: 7,
@@ -30,7 +30,7 @@ const CLIENT: Alert = {
 }
 
 t.test('an alert about a client', async t => {
-  t.strictSame(JSON.parse(JSON.stringify(eveAlert(CLIENT))), {
+  t.strictSame(JSON.parse(JSON.stringify(eveAlert(CLIENT, true))), {
     timestamp: '2023-11-14T22:13:20.123457+0000',
     event_type: 'alert',
     src_ip: '192.0.2.7',
@@ -104,4 +104,23 @@ t.test('the time has the form that Suricata writes, whatever its fraction', asyn
     [0, '1970-01-01T00:00:00.000000+0000'], [1_700_000_000, '2023-11-14T22:13:20.000000+0000'],
     [1_700_000_000.000001, '2023-11-14T22:13:20.000001+0000'], [1_709_164_799.99999976, '2024-02-28T23:59:59.999999+0000']
   ] as const) t.equal(eveAlert({ ...CLIENT, time }).timestamp, text)
+})
+
+t.test('nothing is said to be blocked where nothing was', async t => {
+  for (const state of ['raised', 'continuing', 'cleared'] as const) t.match(eveAlert({ ...CLIENT, state }), { alert: { action: 'allowed' }, artemis: { response: 'ban' } })
+})
+
+t.test('a ban and its end', async t => {
+  const ban = { address: '192.0.2.7', clientId: null, since: 1_700_000_000_000, until: 1_700_000_600_000, by: 'alert' as const }
+  t.strictSame(JSON.parse(JSON.stringify(eveBan(ban, ban.since))), {
+    timestamp: '2023-11-14T22:13:20.000000+0000',
+    event_type: 'ban',
+    src_ip: '192.0.2.7',
+    proto: 'TCP',
+    app_proto: 'mqtt',
+    artemis: { state: 'begun', client_id: null, by: 'alert', since: '2023-11-14T22:13:20.000000+0000', until: '2023-11-14T22:23:20.000000+0000' }
+  })
+  const end = eveBan({ ...ban, address: null, clientId: 'pest' }, ban.until, 'expired')
+  t.match(end, { timestamp: '2023-11-14T22:23:20.000000+0000', artemis: { state: 'ended', reason: 'expired', client_id: 'pest' } })
+  t.notOk('src_ip' in end)
 })

@@ -17,12 +17,16 @@ t.test('whom a ban covers', async t => {
   t.notOk(bans.coversClient('192.0.2.3', 'attacker'))
   t.notOk(bans.coversClient('192.0.2.2', 'attacker '))
   t.ok(bans.coversClient('2001:db8::1', 'x'))
+  bans.add(null, 'pest', 60, 'operator')
+  t.ok(bans.coversClient('203.0.113.9', 'pest'))
+  t.notOk(bans.coversClient('203.0.113.9', 'guest'))
+  t.notOk(bans.coversAddress('203.0.113.9'))
 })
 
 t.test('it ends to the millisecond, and can be prolonged and lifted', async t => {
   const clock = new TestClock()
   const bans = new BanList(clock)
-  t.same(bans.add('192.0.2.1', null, 10), { address: '192.0.2.1', clientId: null, until: clock.time + 10_000 })
+  t.same(bans.add('192.0.2.1', null, 10), { address: '192.0.2.1', clientId: null, since: clock.time, until: clock.time + 10_000, by: 'alert' })
   clock.advance(9_999)
   t.ok(bans.coversAddress('192.0.2.1'))
   bans.add('192.0.2.1', null, 10)
@@ -52,4 +56,58 @@ t.test('it holds no more than its cap: those that ended go first, then the oldes
   bans.add('old', null, 100)
   bans.add('newest', null, 100)
   t.same(bans.list().map(({ address }) => address), ['newer', 'old', 'newest'], 'prolonged is as good as new')
+})
+
+t.test('every begin and every end is told once, with the reason', async t => {
+  const clock = new TestClock()
+  const bans = new BanList(clock, 2)
+  const told: string[] = []
+  bans.on('begin', ({ address }) => { told.push(`${address} begins`) })
+  bans.on('end', ({ address }, ending) => { told.push(`${address} ${ending}`) })
+  bans.add('a', null, 1)
+  bans.add('a', null, 2)
+  bans.add('b', null, 9)
+  clock.advance(2_000)
+  bans.expire()
+  bans.expire()
+  bans.add('c', null, 9)
+  bans.add('d', null, 9)
+  bans.lift('d', null)
+  t.same(told, ['a begins', 'b begins', 'a expired', 'c begins', 'b displaced', 'd begins', 'd lifted'])
+})
+
+t.test('an alert prolongs a ban and does not shorten what an operator said', async t => {
+  const clock = new TestClock()
+  const bans = new BanList(clock)
+  bans.add('192.0.2.1', null, 3_600, 'operator')
+  t.match(bans.add('192.0.2.1', null, 60), { by: 'operator', until: clock.time + 3_600_000 })
+  t.match(bans.add('192.0.2.1', null, 5, 'operator'), { until: clock.time + 5_000 }, 'an operator may')
+})
+
+t.test('it ends on time though the system clock is set back', async t => {
+  const clock = new TestClock()
+  const steady = new TestClock(0)
+  const bans = new BanList(clock, undefined, steady)
+  bans.add('192.0.2.1', null, 60)
+  clock.time -= 365 * 86_400_000
+  steady.advance(60_000)
+  t.notOk(bans.coversAddress('192.0.2.1'))
+})
+
+t.test('what an earlier run left lasts for what is left of it, and no longer than it was meant to', async t => {
+  const clock = new TestClock()
+  const bans = new BanList(clock)
+  const ended: unknown[] = []
+  bans.on('end', ({ address }, ending) => ended.push([address, ending]))
+  const now = clock.time
+  bans.restore([
+    { address: 'over', clientId: null, since: now - 9_000, until: now - 1, by: 'alert' },
+    { address: 'half', clientId: null, since: now - 5_000, until: now + 5_000, by: 'alert' },
+    { address: 'of the future', clientId: null, since: now + 1e12, until: now + 1e12 + 7_000, by: 'operator' }
+  ])
+  t.same(ended, [['over', 'expired']])
+  clock.advance(5_000)
+  t.same(bans.list().map(({ address }) => address), ['of the future'])
+  clock.advance(2_000)
+  t.same(bans.list(), [])
 })

@@ -98,3 +98,19 @@ t.test('a checkout that makes the lock file look new installs nothing', async t 
   const { code, stderr } = await setup(folder)
   t.same({ code, stderr }, { code: 0, stderr: '' })
 })
+
+t.test('packages that are optional may all have been left out, but not some of them', async t => {
+  const { isInstalled } = await import(new URL('../../../scripts/setup/dependencies.js', import.meta.url).href) as { isInstalled (root: string): boolean }
+  const lock = (...names: string[]): string => JSON.stringify({
+    packages: Object.fromEntries(['', ...names].map(name => [name, { version: '1.0.0', ...name.startsWith('tensor') && { optional: true } }]))
+  })
+  const installed = (...names: string[]): boolean => isInstalled(t.testdir({
+    'package-lock.json': lock('broker', 'tensors', 'tensor-backend'),
+    node_modules: { '.package-lock.json': lock(...names) }
+  }))
+  t.ok(installed('broker', 'tensors', 'tensor-backend'))
+  t.ok(installed('broker'), 'npm ci --omit=optional')
+  t.notOk(installed('broker', 'tensors'), 'one that is new or did not load')
+  t.notOk(installed('tensors', 'tensor-backend'))
+  t.notOk(installed())
+})

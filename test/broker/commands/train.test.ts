@@ -1,8 +1,10 @@
 // artemis train: files and flags in, a model that guards out, and what it says when something is wrong.
 
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { trainCommand } from '../../../broker/commands/train.js'
 import { catalogEntry } from '../../../models/index.js'
@@ -10,6 +12,8 @@ import { planOf } from '../../../broker/detector-choice.js'
 import { GuardModel } from '../../../src/scoring/guard-model.js'
 import { ATTACKER, attackedCapture, benignCapture } from '../../support/labelled-traffic.js'
 import { runArtemis, startArtemis } from '../../support/artemis.js'
+import { findProgram, programMissing } from '../../support/programs.js'
+import { tensorflowMissing } from '../../support/tensorflow.js'
 
 const benign = benignCapture()
 const attacked = attackedCapture()
@@ -70,6 +74,38 @@ t.test('a network is trained with the TensorFlow that is there, which is said, o
     t.ok(err.startsWith(`${there}\n`), err)
     t.equal((await GuardModel.load(out)).detector, 'autoencoder')
   }
+})
+
+/** Trains on a terminal of its own; `typing` is given what was shown so far, and says what to type. */
+async function trainOnTerminal (args: readonly string[], typing: (shown: string) => string): Promise<string> {
+  const command = [process.execPath, fileURLToPath(new URL('../../../broker/main.js', import.meta.url)), 'train', ...args]
+  const child = spawn(findProgram('script'), ['--quiet', '--return', '--flush', '--command', command.map(word => `'${word}'`).join(' '), '/dev/null'])
+  let shown = ''
+  child.stdout.on('data', (chunk: Buffer) => {
+    shown += chunk.toString()
+    child.stdin.write(typing(shown))
+  })
+  const [code] = await once(child, 'close') as [number]
+  t.equal(code, 0, shown)
+  return shown
+}
+
+t.test('on a terminal it shows epoch, loss and time left, and Ctrl-C leaves no file', { skip: programMissing('script') || tensorflowMissing() }, async t => {
+  const dir = t.testdir({ 'a.pcap': benign })
+  const flags = [join(dir, 'a.pcap'), '--detector', 'autoencoder', '--out', join(dir, 'm.json')]
+  const shown = await trainOnTerminal([...flags, '--param', 'epochs=3'], () => '')
+  t.match(shown, /Learning frames .*\d+ % \| \S+ left \| epoch 2 of 3, loss \d\.\d+/)
+  t.same(readdirSync(dir), ['a.pcap', 'm.json'])
+
+  rmSync(join(dir, 'm.json'))
+  let asked = false
+  const cut = await trainOnTerminal([...flags, '--param', 'epochs=10000'], shown => {
+    if (asked || !/epoch \d+ of 10000/.test(shown)) return ''
+    asked = true
+    return '\u0003'
+  })
+  t.notMatch(cut, /digest/, 'no summary of what was not finished')
+  t.same(readdirSync(dir), ['a.pcap'])
 })
 
 t.test('flags win over named settings, and those over the defaults', t => {

@@ -33,7 +33,8 @@ function mistakesOf (folder: string, flags: Flags = {}): string[] {
 function keysOf (schema: GenericSchema, key: string): string[] {
   const part = partOf(schema)
   if (part.kind === 'value') return [key]
-  if (part.kind === 'list') return keysOf(part.item, `${key}[0]`)
+  if (part.kind === 'list') return partOf(part.item).kind === 'value' ? [key] : keysOf(part.item, `${key}[0]`)
+  if (part.isOptional) return [key]
   return Object.entries(part.entries).flatMap(([name, inner]) => keysOf(inner, key === '' ? name : `${key}.${name}`))
 }
 
@@ -48,7 +49,7 @@ t.test('without a file and flags everything is a default', t => {
     tap: { target: 'auto' },
     learn: { duration: 600_000, minimumRecords: 2000 },
     alert: { weight: 0.4, batchRecords: 100, batchDuration: 200 },
-    response: { action: 'observe', banDuration: 600_000 }
+    response: { action: 'observe', banDuration: 600_000, allow: [] }
   })
   t.same([...new Set(sources.values())], ['default'])
   t.end()
@@ -74,7 +75,7 @@ t.test('flags win over the file, the file over defaults, and each source is know
   })
   const { settings, sources, file } = readSettings({ port: '1999', data: 'elsewhere' }, folder)
   t.equal(file, path.join(folder, 'artemis.yaml'))
-  t.same(settings.listeners, [{ host: '0.0.0.0', port: 1999 }, { host: '127.0.0.1', port: 1885 }])
+  t.match(settings.listeners, [{ host: '0.0.0.0', port: 1999 }, { host: '127.0.0.1', port: 1885 }])
   t.equal(settings.response.banDuration, 5_400_000)
   t.equal(settings.data, path.join(folder, 'elsewhere'))
   const source = (key: string) => sources.get(key)
@@ -130,8 +131,8 @@ t.test('every mistake is told at once: place, key, value, and what would be righ
     'artemis.yaml:8: learn.duration: 600 should be a duration from 0s to 30d with its unit (ms, s, m, h, d), such as 10m',
     'artemis.yaml:9: learn.duration: given twice, first on line 8; keep one',
     'artemis.yaml:10: learn.minimumRecords: 1.5 should be a whole number from 1 to 10000000',
-    'artemis.yaml:11: response: "ban" should be a map with the keys action, banDuration',
-    'artemis.yaml:13: limits.packetSize: "1TiB" should be a size from 1KiB to 256MiB with its unit (B, KiB, MiB), such as 16MiB',
+    'artemis.yaml:11: response: "ban" should be a map with the keys action, banDuration, allow',
+    'artemis.yaml:13: limits.packetSize: "1TiB" should be a size from 20B to 256MiB with its unit (B, KiB, MiB), such as 16MiB',
     'artemis.yaml:14: port: unknown key; is listeners[].port meant?',
     'artemis.yaml:15: tap.target: "ether0" should be ssh://user@host[:port]/interface, local:interface, none or auto',
     'artemis.yaml:15: tap.hostKey: "MD5:ab" should be a fingerprint as ssh-keygen -l prints it (SHA256:...), or null',
@@ -141,6 +142,53 @@ t.test('every mistake is told at once: place, key, value, and what would be righ
     'artemis.yaml:21: log.format: null should be one of auto, text, json',
     '--host: "a b" should be an address of this machine, such as 127.0.0.1, ::1, 0.0.0.0 or localhost',
     '--port: "http" should be a whole number from 0 to 65535'
+  ])
+  t.end()
+})
+
+t.test('a listener in full', t => {
+  const folder = t.testdir({
+    'artemis.yaml': [
+      'listeners:',
+      '  - host: "::"',
+      '    protocol: websockets',
+      '    path: /mqtt',
+      '    tls:',
+      '      cert: pem/cert.pem',
+      '      key: /etc/key.pem',
+      '    proxy: [ 10.0.0.0/8, "2001:db8::7" ]',
+      '    origins: [ "https://panel.example", "http://192.0.2.7:8123" ]',
+      '    allowAnonymous: false',
+      'limits: { connections: null, loginAttempts: { window: 1m } }'
+    ].join('\n')
+  })
+  const { settings: { listeners: [listener], limits }, sources } = readSettings({}, folder)
+  t.same(listener, {
+    host: '::', port: 1883, protocol: 'websockets', path: '/mqtt', maxConnections: null,
+    tls: { cert: path.join(folder, 'pem/cert.pem'), key: '/etc/key.pem', ca: null, requireClientCertificate: false, identityAsUsername: false },
+    proxy: ['10.0.0.0/8', '2001:db8::7'], origins: ['https://panel.example', 'http://192.0.2.7:8123'],
+    allowAnonymous: false, passwordFile: null, aclFile: null
+  })
+  t.match(limits, { connections: null, connectionsPerAddress: 200, loginAttempts: { perAddress: 20, window: 60_000 } })
+  t.equal(sources.get('listeners[0].tls.cert'), 'artemis.yaml:6')
+  t.equal(sources.get('listeners[0].tls.ca'), 'default')
+  t.equal(sources.get('listeners[0].proxy[1]'), 'artemis.yaml:8')
+  t.end()
+})
+
+t.test('what is missing, or does not go together, is told as well', t => {
+  const of = (...lines: string[]): string[] => mistakesOf(t.testdir({ 'artemis.yaml': ['listeners:', '  - port: 1', ...lines.map(line => `    ${line}`)].join('\n') }))
+  t.same(of('tls: { cert: a }'), ['artemis.yaml:3: listeners[0].tls.key: missing, it should be a path'])
+  t.same(of('tls:', '  cert: a', '  key: b', '  requireClientCertificate: true'),
+    ['artemis.yaml:3: listeners[0].tls.ca: null should be a path, where client certificates are required: they are checked against it'])
+  t.same(of('tls:', '  cert: a', '  key: b', '  identityAsUsername: true'),
+    ['artemis.yaml:3: listeners[0].tls.requireClientCertificate: false should be true, where the identity of a client certificate is the username'])
+  t.same(of('tls: null'), [])
+  t.match(of('tls: a'), [/^artemis\.yaml:3: listeners\[0\]\.tls: "a" should be a map with the keys cert, key, ca/])
+  t.match(of('proxy: [ 10.0.0.0/33 ]', 'origins: [ panel.example ]', 'path: mqtt'), [
+    /^artemis\.yaml:3: listeners\[0\]\.proxy\[0\]: "10\.0\.0\.0\/33" should be an address or a network/,
+    /^artemis\.yaml:4: listeners\[0\]\.origins\[0\]: "panel\.example" should be an origin/,
+    /^artemis\.yaml:5: listeners\[0\]\.path: "mqtt" should be a path that begins with \//
   ])
   t.end()
 })

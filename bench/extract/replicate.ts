@@ -1,0 +1,95 @@
+// A large capture out of a small one: its connections again and again, from other clients and later.
+import { once } from 'node:events'
+import { createReadStream, createWriteStream } from 'node:fs'
+import { CaptureDecoder } from '../../src/decode/capture.js'
+import { gunzipped } from '../../src/decode/gunzip.js'
+import { decodeTcp } from '../../src/decode/tcp.js'
+import type { CapturedFrame } from '../../src/types.js'
+
+/** Copies that run side by side, so that their frames alternate. */
+const SIDE_BY_SIDE = 50
+/** Between the copies, microseconds. */
+const STAGGER = 37
+const ETHERNET = 1
+const FILE_HEADER_BYTES = 24
+const RECORD_HEADER_BYTES = 16
+const IP_SOURCE = 14 + 12
+const IP_DESTINATION = 14 + 16
+const CLIENTS = 0x0a00_0000
+const BROKER = 0xc0a8_0001
+const MICROSECONDS = 1_000_000
+
+interface BaseFrame {
+  bytes: Buffer
+  isFromClient: boolean
+  /** Since the first frame, microseconds. */
+  time: number
+}
+
+/** The frames of captures of Ethernet and IPv4, one file after the other. */
+async function baseFrames (files: readonly string[], ports: ReadonlySet<number>): Promise<BaseFrame[]> {
+  const base: BaseFrame[] = []
+  let end = 0
+  for (const file of files) {
+    const start = end
+    let first: number | undefined
+    const decoder = new CaptureDecoder((frame: CapturedFrame) => {
+      const tcp = decodeTcp(frame, 1, ports)
+      if (frame.linkType !== ETHERNET || tcp === null) return
+      const time = frame.seconds * MICROSECONDS + Math.floor(frame.nanoseconds / 1000)
+      first ??= time
+      end = start + time - first + STAGGER
+      base.push({ bytes: Buffer.from(frame.bytes), isFromClient: ports.has(tcp.tcp.destinationPort), time: end })
+    })
+    for await (const chunk of gunzipped(createReadStream(file))) decoder.push(chunk)
+    decoder.end()
+  }
+  return base
+}
+
+/**
+ * Writes a pcap of `count` frames. Each copy of the base has clients at an address of its own; their
+ * ports, sequence numbers and bytes are those of the base.
+ */
+export async function replicate (files: readonly string[], ports: ReadonlySet<number>, count: number, path: string): Promise<void> {
+  const base = await baseFrames(files, ports)
+  const output = createWriteStream(path)
+  output.write(fileHeader())
+  const length = base[base.length - 1].time + SIDE_BY_SIDE * STAGGER
+  let written = 0
+  let time = 0
+  for (let group = 0; written < count; group++) {
+    for (const frame of base) {
+      const parts: Buffer[] = []
+      for (let copy = 0; copy < SIDE_BY_SIDE && written < count; copy++, written++) {
+        time = Math.max(time, group * length + frame.time + copy * STAGGER)
+        parts.push(recordOf(frame, CLIENTS + group * SIDE_BY_SIDE + copy, time))
+      }
+      if (!output.write(Buffer.concat(parts))) await once(output, 'drain')
+    }
+  }
+  output.end()
+  await once(output, 'close')
+}
+
+function fileHeader (): Buffer {
+  const header = Buffer.alloc(FILE_HEADER_BYTES)
+  header.writeUInt32LE(0xa1b2c3d4, 0)
+  header.writeUInt16LE(2, 4)
+  header.writeUInt16LE(4, 6)
+  header.writeUInt32LE(262_144, 16)
+  header.writeUInt32LE(ETHERNET, 20)
+  return header
+}
+
+function recordOf ({ bytes, isFromClient }: BaseFrame, client: number, time: number): Buffer {
+  const record = Buffer.allocUnsafe(RECORD_HEADER_BYTES + bytes.length)
+  record.writeUInt32LE(1_700_000_000 + Math.floor(time / MICROSECONDS), 0)
+  record.writeUInt32LE(time % MICROSECONDS, 4)
+  record.writeUInt32LE(bytes.length, 8)
+  record.writeUInt32LE(bytes.length, 12)
+  bytes.copy(record, RECORD_HEADER_BYTES)
+  record.writeUInt32BE(isFromClient ? client : BROKER, RECORD_HEADER_BYTES + IP_SOURCE)
+  record.writeUInt32BE(isFromClient ? BROKER : client, RECORD_HEADER_BYTES + IP_DESTINATION)
+  return record
+}

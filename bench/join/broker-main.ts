@@ -1,0 +1,53 @@
+// The broker under measurement, a process of its own: an Aedes that watches itself, told what to be in one JSON argument.
+
+import { appendFileSync, readFileSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { Aedes } from 'aedes'
+import { artemis } from '../../src/index.js'
+import { listener, type Carrier } from './carriers.js'
+
+/** What the broker is told; it answers each line on standard input with its status, and ends with the input. */
+export interface BrokerOrder {
+  carrier: Carrier
+  port: number
+  /** `local:DEVICE` or the like. */
+  tap: string
+  snapLength: number
+  records: string
+  /** Files of the TLS listener, and where its keys are logged. */
+  tls?: { key: string, cert: string, keyLog: string }
+}
+
+const { carrier, port, tap, snapLength, records, tls } = JSON.parse(process.argv[2]) as BrokerOrder
+
+const aedes = await Aedes.createBroker()
+const identity = tls === undefined ? undefined : {
+  key: readFileSync(tls.key, 'utf8'), cert: readFileSync(tls.cert, 'utf8'), onKeys: (line: Buffer) => { appendFileSync(tls.keyLog, line) }
+}
+const server = listener(carrier, identity, (stream, request) => {
+  stream.on('error', () => {})
+  aedes.handle(stream as Parameters<typeof aedes.handle>[0], request)
+})
+aedes.on('clientError', () => {})
+aedes.on('connectionError', () => {})
+const ids = artemis(aedes, {
+  tap: { target: tap, snapLength },
+  ports: [port],
+  report: { records },
+  logger: { info: () => {}, warn: log, error: log }
+})
+function log (details: object, message: string): void {
+  process.stderr.write(`broker: ${message} ${JSON.stringify(details)}\n`)
+}
+server.listen(port, '::')
+await once(server, 'listening')
+const say = (word: object): void => { process.stdout.write(`${JSON.stringify(word)}\n`) }
+say({ port: (server.address() as AddressInfo).port })
+const input = createInterface({ input: process.stdin })
+input.on('line', () => { say(ids.status()) })
+await once(input, 'close')
+await ids.close()
+say(ids.status())
+process.exit()

@@ -1,0 +1,184 @@
+// One measurement of the join: a broker and a load in namespaces, a tap on headers, a full capture beside it.
+
+import { execFileSync, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { setTimeout as pause } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { Forwarder } from '../lab/forwarder.js'
+import type { ImpairmentCounters, ImpairmentOptions } from '../lab/impairment.js'
+import { Network, type Host } from '../lab/network.js'
+import type { BrokerOrder } from './broker-main.js'
+import type { Carrier } from './carriers.js'
+import { compareRecords, type Comparison } from './compare.js'
+import type { LoadOrder } from './load-main.js'
+import { decodedRows, tsharkRows } from './reference.js'
+
+/** What to measure. */
+export interface RunOptions {
+  carrier: Carrier
+  /** Both ways; a cable where left out. */
+  link?: ImpairmentOptions
+  /** Kill the tap in the middle, so that the next one meets every connection in mid-stream. */
+  interrupt: boolean
+  ipv6?: boolean
+  snapLength: number
+  rate: number
+  seconds: number
+  publishers: number
+  subscribers: number
+  seed: number
+  /** An empty directory for captures, keys and records. */
+  directory: string
+}
+
+/** What came of it. */
+export interface RunResult extends Comparison {
+  load: { published: number, received: number, seconds: number }
+  /** The plug-in's own counters. */
+  join: Record<string, number>
+  tap: { frames: number, sessions: number, droppedByKernel?: number }
+  ringDropped: number
+  /** What the full capture's own tcpdump lost. */
+  captureDropped: number
+  captureBytes: number
+  forwarded?: Record<'a' | 'b', ImpairmentCounters>
+}
+
+const PORT = 1883
+const DEVICE = 'link0'
+const ADDRESSES = { v4: { clients: '10.77.0.1', broker: '10.77.0.2', prefix: 24 }, v6: { clients: 'fd77::1', broker: 'fd77::2', prefix: 64 } }
+
+/** Runs broker, load and capture, and compares. Needs root, socat, tcpdump, tshark and openssl. */
+export async function runJoin (options: RunOptions): Promise<RunResult> {
+  const { directory, carrier, seconds } = options
+  const network = new Network()
+  let forwarder: Forwarder | undefined
+  try {
+    const clients = await network.addHost('clients')
+    const host = await network.addHost('broker')
+    const addresses = options.ipv6 === true ? ADDRESSES.v6 : ADDRESSES.v4
+    const device = await laid(network, clients, host, addresses, options)
+    forwarder = device.forwarder
+    const capture = join(directory, 'full.pcap')
+    const full = host.spawn('tcpdump', ['-i', device.name, '-n', '-s', '0', '-B', '131072', '-U', '-w', capture, `tcp port ${PORT}`], { stdio: ['ignore', 'ignore', 'pipe'] })
+    let said = ''
+    full.stderr?.on('data', (chunk: Buffer) => { said += chunk.toString() })
+    const tls = carrier.startsWith('tls') ? identity(directory) : undefined
+    const records = join(directory, 'records.ndjson')
+    const broker = new Broker(start(host, 'broker-main.js', {
+      carrier, port: PORT, tap: `local:${device.name}`, snapLength: options.snapLength, records, ...tls !== undefined && { tls }
+    } satisfies BrokerOrder))
+    await broker.line()
+    await broker.until(({ tap }) => tap.state === 'up')
+    const load = start(clients, 'load-main.js', {
+      carrier, host: addresses.broker, port: PORT, rate: options.rate, seconds,
+      publishers: options.publishers, subscribers: options.subscribers, seed: options.seed
+    } satisfies LoadOrder)
+    const loadLines = lines(load)
+    await loadLines.next()
+    if (options.interrupt) {
+      await pause(seconds * 500)
+      killTap(host, full)
+    }
+    const last = await loadLines.next()
+    if (last.done === true) throw new Error('the load ended early')
+    const figures = JSON.parse(last.value) as RunResult['load']
+    const status = await broker.until(({ join: { held }, records: { seen } }, before) => held === 0 && seen === before?.records.seen)
+    await broker.end()
+    full.kill('SIGINT')
+    if (full.exitCode === null) await once(full, 'exit')
+    const reference = carrier === 'websocket' ? await decodedRows(capture, PORT, true) : await tsharkRows('tshark', capture, PORT, tls?.keyLog)
+    const result = await compareRecords(records, reference)
+    return {
+      ...result,
+      load: figures,
+      join: status.join,
+      tap: status.tap,
+      ringDropped: status.ring.dropped,
+      captureDropped: Number(/(\d+) packets? dropped by kernel/.exec(said)?.[1] ?? NaN),
+      captureBytes: statSync(capture).size,
+      ...forwarder !== undefined && { forwarded: { a: forwarder.counters('a'), b: forwarder.counters('b') } }
+    }
+  } finally {
+    await forwarder?.close()
+    await network.close()
+  }
+}
+
+async function laid (
+  network: Network, clients: Host, host: Host, { clients: near, broker: far, prefix }: typeof ADDRESSES.v4, { link, seed }: RunOptions
+): Promise<{ name: string, forwarder?: Forwarder }> {
+  const [a, b] = [`${near}/${prefix}`, `${far}/${prefix}`]
+  if (link === undefined) return { name: await network.connect(host, clients, [b], [a]) }
+  const forwarder = await Forwarder.open({ a: { host: clients, addresses: [a] }, b: { host, addresses: [b] }, toA: link, toB: link, seed, device: DEVICE })
+  return { name: DEVICE, forwarder }
+}
+
+function start (host: Host, main: string, order: object): ChildProcess {
+  return host.spawn(process.execPath, [fileURLToPath(new URL(main, import.meta.url)), JSON.stringify(order)], { stdio: ['pipe', 'pipe', 'inherit'] })
+}
+
+function lines (child: ChildProcess): AsyncIterator<string> {
+  return createInterface({ input: child.stdout as NodeJS.ReadableStream })[Symbol.asyncIterator]()
+}
+
+function identity (directory: string): NonNullable<BrokerOrder['tls']> {
+  const files = { key: join(directory, 'key.pem'), cert: join(directory, 'cert.pem'), keyLog: join(directory, 'keys') }
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=localhost', '-keyout', files.key, '-out', files.cert], { stdio: 'ignore' })
+  writeFileSync(files.keyLog, '')
+  return files
+}
+
+/** Ends the plug-in's tcpdump as a fault would; it is opened again by itself. */
+function killTap (host: Host, spared: ChildProcess): void {
+  for (const pid of execFileSync('ip', ['netns', 'pids', host.namespace], { encoding: 'utf8' }).split('\n').filter(pid => pid !== '')) {
+    const name = `/proc/${pid}/comm`
+    if (Number(pid) !== spared.pid && existsSync(name) && readFileSync(name, 'utf8').trim() === 'tcpdump') process.kill(Number(pid), 'SIGKILL')
+  }
+}
+
+interface BrokerStatus {
+  tap: RunResult['tap'] & { state: string }
+  join: Record<string, number> & { held: number }
+  records: { seen: number }
+  ring: { dropped: number }
+}
+
+const ASK_INTERVAL_MS = 500
+const PATIENCE_MS = 60_000
+
+/** The broker's process, asked line by line. */
+class Broker {
+  private readonly lines: AsyncIterator<string>
+
+  constructor (private readonly child: ChildProcess) {
+    this.lines = lines(child)
+  }
+
+  async line (): Promise<unknown> {
+    const { value, done } = await this.lines.next()
+    if (done === true) throw new Error('the broker has ended')
+    return JSON.parse(value as string)
+  }
+
+  async until (satisfies: (status: BrokerStatus, before: BrokerStatus | undefined) => boolean): Promise<BrokerStatus> {
+    const deadline = performance.now() + PATIENCE_MS
+    for (let before: BrokerStatus | undefined; ;) {
+      this.child.stdin?.write('status\n')
+      const status = await this.line() as BrokerStatus
+      if (status.join !== undefined && satisfies(status, before)) return status
+      if (performance.now() > deadline) throw new Error(`the broker does not come to rest: ${JSON.stringify(status)}`)
+      before = status
+      // The status is told once a second.
+      await pause(ASK_INTERVAL_MS * 3)
+    }
+  }
+
+  async end (): Promise<void> {
+    this.child.stdin?.end()
+    if (this.child.exitCode === null) await once(this.child, 'exit')
+  }
+}

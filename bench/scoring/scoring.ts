@@ -1,0 +1,54 @@
+// npm run bench:scoring: how fast the seven detectors score and train, beside their originals in Python.
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpus, loadavg, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { compare, median, type Result } from './comparison.js'
+import { Originals } from './originals.js'
+import { makeRows } from './rows.js'
+import { speedTable, trainingTable } from './tables.js'
+import { tasks } from './task.js'
+
+const TRAIN_ROWS = 50_000
+const TEST_ROWS = 8_192
+const SEED = 1
+const SECONDS = 0.3
+const ROUNDS = 5
+
+const say = (text: string): void => { process.stderr.write(`${text}\n`) }
+const load = (): string => loadavg().map(value => value.toFixed(2)).join(', ')
+
+async function main (): Promise<void> {
+  const { values } = parseArgs({ options: { only: { type: 'string' }, json: { type: 'string' } } })
+  const { train, test } = makeRows(TRAIN_ROWS, TEST_ROWS, SEED)
+  const chosen = tasks(TRAIN_ROWS).filter(({ kind }) => values.only === undefined || values.only.split(',').includes(kind))
+  const folder = mkdtempSync(join(tmpdir(), 'artemis-scoring-'))
+  const loadBefore = load()
+  let originals: Originals | undefined
+  const results: Result[] = []
+  try {
+    originals = await Originals.start(folder, train, test)
+    for (const task of chosen) {
+      say(task.name)
+      results.push(await compare(task, train, test, { seconds: SECONDS, rounds: ROUNDS }, originals))
+    }
+  } finally {
+    originals?.stop()
+    rmSync(folder, { recursive: true, force: true })
+  }
+  const machine = {
+    date: new Date().toISOString().slice(0, 10),
+    processor: `${cpus().length} x ${cpus()[0].model}`,
+    load: `${loadBefore} before, ${load()} after`,
+    versions: `Node ${process.version.slice(1)}, ${originals.versions}`
+  }
+  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ machine, results }, undefined, 1)}\n`)
+  console.log(Object.values(machine).join('; '))
+  console.log(`\n${speedTable(results)}\n\n${trainingTable(results)}`)
+  for (const { task, worker } of results) {
+    if (worker.length > 0) console.log(`\n${task.name} in a worker thread, batch 1,024: ${Math.round(median(worker)).toLocaleString('en')} rows a second.`)
+  }
+}
+
+await main()

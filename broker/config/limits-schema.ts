@@ -1,0 +1,25 @@
+// The settings that bound what a client may ask of the broker; defaults fit for a Raspberry Pi.
+
+import * as v from 'valibot'
+import { duration, optionalDuration, optionalSize, optionalWholeNumber, size } from './rules.js'
+
+/** Limits; null is none. Every one is described in docs/limits.md. */
+export const limitsSchema = v.strictObject({
+  packetSize: size('16MiB', '20B', '256MiB'),
+  connectTimeout: duration('30s', '1s', '10m'),
+  connections: optionalWholeNumber(1000, 1, 1_000_000),
+  connectionsPerAddress: optionalWholeNumber(200, 1, 1_000_000),
+  messagesPerSecond: optionalWholeNumber(1000, 1, 10_000_000),
+  bytesPerSecond: optionalSize('4MiB', '1KiB', '1024MiB'),
+  queuedMessages: optionalWholeNumber(1000, 1, 10_000_000),
+  queuedBytes: optionalSize('16MiB', '1KiB', '1024MiB'),
+  inflightMessages: optionalWholeNumber(20, 1, 65_535),
+  subscriptionsPerClient: optionalWholeNumber(10_000, 1, 1_000_000),
+  topicsPerClient: optionalWholeNumber(10_000, 1, 1_000_000),
+  keepalive: optionalDuration(null, '10s', '65535s'),
+  loginAttempts: v.optional(v.strictObject({
+    perAddress: optionalWholeNumber(20, 1, 1_000_000),
+    perUser: optionalWholeNumber(100, 1, 1_000_000),
+    window: duration('5m', '1s', '1d')
+  }), {})
+})

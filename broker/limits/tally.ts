@@ -1,0 +1,74 @@
+// Counts who went beyond which limit, and says so in the log, but not for each of a thousand times.
+
+import type { Logger } from 'pino'
+import { printable } from '../printable.js'
+import { LIMITS, type LimitName } from './catalog.js'
+
+/** Time between two entries about the same limit and address, ms. */
+const SAME_ENTRY_MS = 10_000
+/** Failed logins are counted by those who ban on the log: each within this time gets its own entry. */
+const LOGIN_ENTRY_MS = 1_000
+/** Entries a second in all: a thousand addresses must not fill the disk either. */
+const MAX_ENTRIES_PER_SECOND = 20
+/** Pairs of limit and address that are remembered; the longest quiet goes first. */
+const MAX_REMEMBERED = 10_000
+
+interface Remembered {
+  loggedAtMs: number
+  /** Times since then. */
+  unsaid: number
+}
+
+/** The counters of all limits. */
+export class Tally {
+  readonly counters: Record<LimitName, number>
+  private readonly remembered = new Map<string, Remembered>()
+  private second = -1
+  private entries = 0
+
+  /**
+   * @param now milliseconds of a steady clock
+   */
+  constructor (private readonly log: Logger, private readonly now: () => number = () => performance.now()) {
+    this.counters = Object.fromEntries(Object.keys(LIMITS).map(name => [name, 0])) as Record<LimitName, number>
+  }
+
+  /**
+   * Somebody went beyond a limit.
+   *
+   * @param address of the client, the announced one where it came through a trusted proxy
+   * @param who client id or username, as far as known
+   */
+  hit (name: LimitName, address: string, who: { client?: string | null, username?: string | null } = {}): void {
+    this.counters[name]++
+    const now = this.now()
+    const key = `${name} ${address}`
+    const before = this.remembered.get(key)
+    if (before !== undefined && now - before.loggedAtMs < (name === 'login' ? LOGIN_ENTRY_MS : SAME_ENTRY_MS)) {
+      before.unsaid++
+      return
+    }
+    if (!this.mayLog(now)) return
+    this.remembered.delete(key)
+    if (this.remembered.size >= MAX_REMEMBERED) this.remembered.delete(this.remembered.keys().next().value ?? '')
+    this.remembered.set(key, { loggedAtMs: now, unsaid: 0 })
+    const { client, username } = who
+    // What clients call themselves stands after the sentence, where nobody's filter takes it for an address.
+    this.log.warn({
+      limit: name,
+      address,
+      ...before !== undefined && before.unsaid > 0 && { more: before.unsaid },
+      ...client && { client: printable(client) },
+      ...username && { username: printable(username) }
+    }, `Limit ${name}: ${address || 'no address'} ${LIMITS[name]}.`)
+  }
+
+  private mayLog (now: number): boolean {
+    const second = Math.floor(now / 1_000)
+    if (second !== this.second) {
+      this.second = second
+      this.entries = 0
+    }
+    return ++this.entries <= MAX_ENTRIES_PER_SECOND
+  }
+}

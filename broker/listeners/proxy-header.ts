@@ -1,0 +1,53 @@
+// Takes the PROXY header off a connection before anybody else reads from it.
+
+import { BlockList, isIPv6, type Socket } from 'node:net'
+import { normaliseAddress } from '../../src/observe/address.js'
+import { parseProxyHeader, type ProxyHeader } from './proxy-protocol.js'
+
+/** A header that was read, and the client's own bytes that came along with it. */
+export interface ReadHeader {
+  header: Extract<ProxyHeader, { state: 'complete' }>
+  rest: Buffer
+}
+
+/** The proxies of a listener, from its setting `proxy`. */
+export function trustedProxies (networks: readonly string[]): BlockList {
+  const list = new BlockList()
+  for (const network of networks) {
+    const [address, prefix] = network.split('/')
+    const family = isIPv6(address) ? 'ipv6' : 'ipv4'
+    if (prefix === undefined) list.addAddress(address, family)
+    else list.addSubnet(address, Number(prefix), family)
+  }
+  return list
+}
+
+/** Whether an address is one of the proxies. */
+export function isTrusted (proxies: BlockList, address: string): boolean {
+  const plain = normaliseAddress(address)
+  return proxies.check(plain, isIPv6(plain) ? 'ipv6' : 'ipv4')
+}
+
+/**
+ * Reads the header from a paused socket that nobody has read from; `onDone` gets it, or undefined where
+ * there is none. How long that may take is the caller's to bound.
+ */
+export function readProxyHeader (socket: Socket, onDone: (read: ReadHeader | undefined) => void): void {
+  let bytes: Buffer = Buffer.alloc(0)
+  const finish = (read: ReadHeader | undefined): void => {
+    socket.off('readable', onReadable)
+    socket.off('end', onEnd)
+    onDone(read)
+  }
+  const onEnd = (): void => { finish(undefined) }
+  const onReadable = (): void => {
+    const chunk = socket.read() as Buffer | null
+    if (chunk === null) return
+    bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk])
+    const header = parseProxyHeader(bytes)
+    if (header.state === 'incomplete') return
+    finish(header.state === 'complete' ? { header, rest: bytes.subarray(header.length) } : undefined)
+  }
+  socket.on('readable', onReadable)
+  socket.on('end', onEnd)
+}

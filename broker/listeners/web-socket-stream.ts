@@ -1,0 +1,72 @@
+// The bytes of a WebSocket as a stream: what is written together is sent as one frame.
+
+import { Duplex } from 'node:stream'
+import type { RawData, WebSocket } from 'ws'
+
+type Done = (error?: Error | null) => void
+
+/** Time that the other side has to answer a close, ms. */
+const CLOSE_LIMIT_MS = 1_000
+/** Unsent bytes beyond which pings stay unanswered: whoever does not read would make them pile up. */
+const MAX_UNSENT_BYTES = 65_536
+/** Normal closure, and unsupported data (RFC 6455, section 7.4.1). */
+const NORMAL = 1_000
+const UNSUPPORTED = 1_003
+
+/** The stream of one WebSocket, which must be open. */
+export class WebSocketStream extends Duplex {
+  constructor (private readonly socket: WebSocket) {
+    super({ highWaterMark: 65_536 })
+    socket.on('message', this.onMessage)
+    socket.on('ping', this.onPing)
+    socket.on('error', error => { this.destroy(error) })
+    socket.on('close', () => {
+      if (!this.readableEnded && !this.destroyed) this.push(null)
+      this.destroy()
+    })
+  }
+
+  override _read (): void {
+    this.socket.resume()
+  }
+
+  override _write (chunk: Buffer, _encoding: BufferEncoding, done: Done): void {
+    this.socket.send(chunk, done)
+  }
+
+  override _writev (chunks: { chunk: Buffer }[], done: Done): void {
+    this.socket.send(Buffer.concat(chunks.map(({ chunk }) => chunk)), done)
+  }
+
+  override _final (done: Done): void {
+    this.socket.close(NORMAL)
+    done()
+  }
+
+  override _destroy (error: Error | null, done: Done): void {
+    const { socket } = this
+    socket.off('message', this.onMessage)
+    if (socket.readyState === socket.OPEN && error === null) {
+      socket.close(NORMAL)
+      socket.resume()
+    }
+    if (error !== null) socket.terminate()
+    else if (socket.readyState !== socket.CLOSED) {
+      const limit = setTimeout(() => { socket.terminate() }, CLOSE_LIMIT_MS)
+      socket.once('close', () => { clearTimeout(limit) })
+    }
+    done(error)
+  }
+
+  private readonly onMessage = (data: RawData, isBinary: boolean): void => {
+    // [MQTT-6.0.0-1]
+    if (!isBinary) {
+      this.socket.close(UNSUPPORTED)
+      this.destroy()
+    } else if (!this.push(data)) this.socket.pause()
+  }
+
+  private readonly onPing = (data: Buffer): void => {
+    if (this.socket.bufferedAmount < MAX_UNSENT_BYTES) this.socket.pong(data)
+  }
+}

@@ -1,0 +1,38 @@
+// Points that rows are compared with again and again, laid out for that.
+
+import { KernelMemory } from './kernel-memory.js'
+import { compiled, POINT_PANEL } from './kernels.js'
+
+/** A fixed set of points, and the squared Euclidean distances of one row after another to all of them. */
+export class PointTable {
+  readonly #memory: KernelMemory
+  readonly #points: Float64Array
+  readonly #row: Float64Array
+  readonly #output: Float64Array
+  readonly #panels: number
+
+  /**
+   * @param points coordinate j of point p at `p * width + j`
+   */
+  constructor (points: Float64Array, readonly width: number) {
+    const count = points.length / width
+    this.#panels = Math.ceil(count / POINT_PANEL)
+    const room = this.#panels * POINT_PANEL
+    this.#memory = new KernelMemory([8 * width * room, 8 * width, 8 * room], compiled)
+    this.#points = this.#memory.doubles(width * room)
+    this.#row = this.#memory.doubles(width)
+    this.#output = this.#memory.doubles(room)
+    for (let p = 0; p < count; p++) {
+      for (let j = 0; j < width; j++) {
+        this.#points[(Math.floor(p / POINT_PANEL) * width + j) * POINT_PANEL + p % POINT_PANEL] = points[p * width + j]
+      }
+    }
+  }
+
+  /** Squared distances of the row that begins at `base`, one for each point, and maybe some more; overwritten by the next call. */
+  squaredDistances (data: Float64Array, base: number): Float64Array {
+    for (let j = 0; j < this.width; j++) this.#row[j] = data[base + j]
+    this.#memory.kernels.distances(this.#points.byteOffset, this.#row.byteOffset, this.#output.byteOffset, this.width, this.#panels)
+    return this.#output
+  }
+}

@@ -1,0 +1,19 @@
+// The part of WebAssembly that is used; the compiler has its types only together with those of browsers.
+
+declare namespace WebAssembly {
+  class Module {
+    constructor (bytes: Uint8Array<ArrayBuffer>)
+  }
+
+  class Memory {
+    constructor (pages: { initial: number, maximum: number })
+    readonly buffer: ArrayBuffer
+  }
+
+  class Instance {
+    constructor (module: Module, imports: { host: { memory: Memory } })
+    readonly exports: object
+  }
+
+  function validate (bytes: Uint8Array<ArrayBuffer>): boolean
+}

@@ -1,0 +1,95 @@
+// Keeps the bans and the allow-list over a restart: one small file, whole or not at all.
+
+import { readFileSync } from 'node:fs'
+import { open, rename } from 'node:fs/promises'
+import type { AllowList } from './allow-list.js'
+import { isAllowEntry } from './allow-list.js'
+import type { Ban, BanList } from './bans.js'
+
+/** Between two writes, so that an attack from many addresses does not wear out an SD card. */
+const WRITE_INTERVAL_MS = 1_000
+/** Far more than the caps of both lists amount to. */
+const MAX_FILE_LENGTH = 16 * 2 ** 20
+const OWNER_ONLY = 0o600
+
+interface Contents {
+  bans: Ban[]
+  allow: string[]
+}
+
+/** The file. Reads it once, and writes it whenever something has changed. */
+export class BanFile {
+  private due: NodeJS.Timeout | undefined
+  private writing: Promise<void> = Promise.resolve()
+
+  /**
+   * @param onError gets what reading or writing failed with
+   */
+  constructor (
+    private readonly path: string,
+    private readonly bans: BanList,
+    private readonly allow: AllowList,
+    private readonly onError: (error: Error) => void
+  ) {}
+
+  /** Takes over what an earlier run left; a file that is damaged is told, and then as good as none. */
+  load (): void {
+    try {
+      const { bans, allow } = parse(readFileSync(this.path, 'utf8'))
+      for (const entry of allow) this.allow.add(entry)
+      this.bans.restore(bans)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') this.onError(error as Error)
+    }
+  }
+
+  /** Something has changed: it is written soon. */
+  touch (): void {
+    this.due ??= setTimeout(() => { this.write() }, WRITE_INTERVAL_MS).unref()
+  }
+
+  /** Writes what is still unwritten; resolves when it is on the disk. */
+  async close (): Promise<void> {
+    if (this.due !== undefined) this.write()
+    await this.writing
+  }
+
+  private write (): void {
+    clearTimeout(this.due)
+    this.due = undefined
+    this.writing = this.writing.then(async () => {
+      const contents: Contents = { bans: this.bans.list(), allow: this.allow.list().filter(({ from }) => from === 'command').map(({ entry }) => entry) }
+      await replaceFile(this.path, JSON.stringify(contents))
+    }).catch((error: Error) => { this.onError(error) })
+  }
+}
+
+async function replaceFile (path: string, text: string): Promise<void> {
+  const beside = `${path}.new`
+  const file = await open(beside, 'w', OWNER_ONLY)
+  try {
+    await file.writeFile(text)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await rename(beside, path)
+}
+
+function parse (text: string): Contents {
+  if (text.length > MAX_FILE_LENGTH) throw new Error('it is too large')
+  const { bans, allow } = JSON.parse(text) as Partial<Record<keyof Contents, unknown>>
+  if (!Array.isArray(bans) || !Array.isArray(allow) || !bans.every(isBan) || !allow.every(isText)) throw new Error('it does not hold bans and an allow-list')
+  return { bans, allow: allow.filter(isAllowEntry) }
+}
+
+function isText (value: unknown): value is string {
+  return typeof value === 'string'
+}
+
+function isBan (value: unknown): value is Ban {
+  if (typeof value !== 'object' || value === null) return false
+  const { address, clientId, since, until, by } = value as Partial<Record<keyof Ban, unknown>>
+  const isSomebody = [address, clientId].every(part => part === null || isText(part)) && (isText(address) || isText(clientId))
+  return isSomebody && Number.isFinite(since) && Number.isFinite(until) && (by === 'alert' || by === 'operator')
+}

@@ -1,0 +1,102 @@
+// The control commands, as an operator types them, against a running broker.
+
+import { execFile } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { promisify } from 'node:util'
+import t from 'tap'
+import { controlAccess } from '../../broker/control-access.js'
+import { readSettings } from '../../broker/config/settings.js'
+import { findProgram, programMissing } from '../support/programs.js'
+import { connect, heard } from './mqtt-client.js'
+import { runArtemis, startBroker } from './running-broker.js'
+
+const run = promisify(execFile)
+
+t.test('clients, ban, unban, allow, learn and alerts', async t => {
+  const folder = t.testdir({})
+  const broker = await startBroker(t, folder)
+  const port = String(broker.port)
+  const artemis = async (...args: string[]): Promise<string> => {
+    const { code, stdout, stderr } = await runArtemis([...args, '--port', port], folder)
+    t.same({ code, stderr }, { code: 0, stderr: '' }, args.join(' '))
+    return stdout
+  }
+  const lamp = await connect(t, broker.url, { clientId: 'lamp', protocolVersion: 5 })
+  t.match(await artemis('clients'), /^client +address +user +for +protocol +score +state\nlamp +127\.0\.0\.1:\d+ +- +\d+ s +MQTT 5, tcp +-/)
+  const { clients } = JSON.parse(await artemis('clients', '--format', 'json')) as { clients: object[] }
+  t.match(clients, [{ clientId: 'lamp', address: '127.0.0.1', protocol: '5' }, { clientId: /^artemis/ }])
+
+  const closed = heard(lamp, 'close')
+  t.match(await artemis('ban', '--client', 'lamp', '--for', '1h'), /any +lamp +operator +1 h 0 m\n1 connection was closed/)
+  await closed
+  t.match(await artemis('ban'), /lamp +operator +(1 h 0 m|59 m)/)
+  const byUrl = await runArtemis(['ban', '192.0.2.9', '--url', broker.url], folder)
+  t.match(byUrl.stdout, /192\.0\.2\.9 +any/)
+  t.match(await artemis('allow', '10.0.0.0/8'), /10\.0\.0\.0\/8 +command/)
+  t.match(await artemis('learn'), /Learning: \d %.*\nThere is no model yet/)
+  t.match(await artemis('alerts'), /no alerts/)
+  t.match(await broker.stop(), { code: 0 })
+
+  const again = await startBroker(t, folder)
+  const inForce = await runArtemis(['ban', '--url', again.url], folder)
+  t.match(inForce.stdout, /any +lamp[\s\S]*192\.0\.2\.9/, 'bans outlast a restart')
+  t.match((await runArtemis(['allow', '--url', again.url], folder)).stdout, /10\.0\.0\.0\/8/)
+  t.match((await runArtemis(['unban', '--client', 'lamp', '--url', again.url], folder)).stdout, /1 ban was taken back/)
+  await connect(t, again.url, { clientId: 'lamp' })
+})
+
+t.test('mistakes are said, and what is not this broker as well', async t => {
+  const folder = t.testdir({})
+  const broker = await startBroker(t, folder)
+  for (const [args, message] of [
+    [['ban', '127.0.0.1', '--url', broker.url], /lock yourself out/],
+    [['ban', 'kitchen', '--url', broker.url], /IP address/],
+    [['ban', '192.0.2.1', '--for', '40d', '--url', broker.url], /Every ban ends/],
+    [['ban', '192.0.2.1', '--for', 'long', '--url', broker.url], /duration/],
+    [['unban', '--url', broker.url], /Nobody is named/],
+    [['allow', '10.0.0.1', '--client', 'x', '--url', broker.url], /not both/],
+    [['clients', '--url', 'mqtt://127.0.0.1:1'], /Nobody can be reached/],
+    [['clients', '--url', 'nowhere'], /no address of a broker/]
+  ] as const) {
+    const { code, stdout, stderr } = await runArtemis(args, folder)
+    t.same({ code, stdout }, { code: 1, stdout: '' }, args.join(' '))
+    t.match(stderr, message)
+  }
+})
+
+t.test('mosquitto\'s own tools can ask, and nobody hears the answer', { skip: programMissing('mosquitto_pub') }, async t => {
+  const broker = await startBroker(t, t.testdir({}))
+  const spy = await connect(t, broker.url)
+  const overheard: string[] = []
+  spy.on('message', topic => overheard.push(topic))
+  await spy.subscribeAsync(['$CONTROL/#', '#'])
+  const { stdout } = await run(findProgram('mosquitto_rr'), ['-p', String(broker.port), '-t', '$CONTROL/artemis/v1', '-e', '$CONTROL/artemis/v1/response',
+    '-m', '{"commands":[{"command":"bans","correlationData":"1"}]}', '-W', '10'])
+  t.same(JSON.parse(stdout), { responses: [{ command: 'bans', correlationData: '1', data: { bans: [] } }] })
+  const last = heard(spy, 'message')
+  await spy.publishAsync('end', '')
+  await last
+  t.same(overheard, ['end'])
+})
+
+t.test('who may ask: access rules, users with a checked password, this machine; no anonymous client from elsewhere', async t => {
+  const folder = t.testdir({})
+  const access = (yaml: string): ReturnType<typeof controlAccess> => {
+    writeFileSync(path.join(folder, 'artemis.yaml'), yaml)
+    return controlAccess(readSettings({}, folder).settings)
+  }
+  const asker = (address: string, username = '', transport: 'tcp' | 'websocket' = 'tcp', port = 1883): Parameters<ReturnType<typeof controlAccess>>[0] =>
+    ({ client: { address, port: 50_000 }, broker: { address: '192.0.2.1', port }, transport, clientId: 'x', username })
+  const open = access('listeners: [{ host: 0.0.0.0 }]\n')
+  t.ok(open(asker('127.0.0.1')))
+  t.ok(open(asker('127.8.9.1')))
+  t.ok(open(asker('::1')))
+  for (const one of [asker('192.0.2.7'), asker('192.0.2.7', 'ann'), asker('127.0.0.1', '', 'websocket'), asker(''), asker('::ffff:192.0.2.7')]) t.notOk(open(one), JSON.stringify(one))
+  const users = access('listeners: [{ host: 0.0.0.0 }, { host: 0.0.0.0, port: 1884, passwordFile: users }]\nauth: { passwordFile: null }\n')
+  t.notOk(users(asker('192.0.2.7', 'ann')), 'nobody checked the password')
+  t.ok(users(asker('192.0.2.7', 'ann', 'tcp', 1884)))
+  t.notOk(users(asker('192.0.2.7', '', 'tcp', 1884)), 'anonymous where users may be')
+  const rules = access('listeners: [{ host: 0.0.0.0 }]\nauth: { aclFile: rules }\n')
+  t.ok(rules(asker('192.0.2.7')), 'the rules have let it through')
+})

@@ -1,0 +1,56 @@
+// What every detector promises as part of a model: its file comes back or is refused, and what never moved in training says nothing.
+
+import { createHash } from 'node:crypto'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { catalogEntry, DETECTOR_KINDS } from '../../models/index.js'
+import { Expert } from '../../src/scoring/expert.js'
+import { loadModel, saveModel } from '../../src/scoring/model-file.js'
+import { flood, telemetry } from '../features/feature-values.js'
+import { tensorflowMissing } from '../support/tensorflow.js'
+
+const SHORT: Readonly<Record<string, Record<string, number>>> = { autoencoder: { epochs: 2 }, 'so-gaal': { stopEpochs: 1 }, 'random-forest': { nEstimators: 5 } }
+
+const records = [...telemetry(120, 1), ...flood(40, 2)]
+const labels = Uint8Array.from(records, (_, i) => Number(i >= 120))
+
+/** Changes the text of a model file and gives it a digest that fits. */
+function forge (text: string, from: string, to: string): string {
+  const content = JSON.parse(text.replace(from, to)) as Record<string, unknown>
+  Reflect.deleteProperty(content, 'digest')
+  return JSON.stringify({ ...content, digest: createHash('sha256').update(JSON.stringify(content)).digest('hex') })
+}
+
+for (const kind of DETECTOR_KINDS) {
+  const { supervised, prepare } = catalogEntry(kind)
+  t.test(kind, { skip: prepare !== undefined && tensorflowMissing() }, async t => {
+    const fit = (variant: 'wire' | 'broker') => Expert.fit(records, {
+      variant, detector: kind, seed: 3, parameters: SHORT[kind] ?? {}, ...supervised && { labels }
+    })
+    const [wire, broker] = [await fit('wire'), await fit('broker')]
+    const path = join(t.testdir(), 'model.json')
+    await saveModel(path, { created: '2024-05-01T12:00:00.000Z', seed: 3, detector: kind, experts: { wire, broker } })
+    const loaded = await loadModel(path)
+    t.equal(loaded.detector, kind)
+    t.same(loaded.experts.wire?.score(records), wire.score(records), 'the file scores as it did')
+    t.match(loaded.experts.wire?.training, { rows: records.length, digest: wire.training.digest })
+
+    const still = records.find(({ ttl }) => ttl === 64)
+    if (still === undefined) throw new Error('no record')
+    t.ok(wire.encoding.dropped.includes('ttl'))
+    t.same(wire.score([{ ...still, ttl: 255 }]), wire.score([still]), 'a column constant in training says nothing when it moves')
+
+    const text = readFileSync(path, 'utf8')
+    const refusals: [string, string][] = [
+      [forge(text, '"mqtt_qos_lvl"', '"mqtt_colour"'), 'model-features'],
+      [forge(text, '"schema":1', '"schema":9'), 'model-schema'],
+      [text.slice(0, -100), 'model-damaged'],
+      [text.replace('"seed":3', '"seed":4'), 'model-edited']
+    ]
+    for (const [content, code] of refusals) {
+      writeFileSync(path, content)
+      await t.rejects(loadModel(path), { name: 'OperatorError', code, remedy: /\w/ })
+    }
+  })
+}

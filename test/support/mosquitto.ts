@@ -1,0 +1,55 @@
+// A real mosquitto on a free port of loopback: a broker that is not ours.
+
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { findProgram } from './programs.js'
+import { freePort } from './free-port.js'
+
+/** A running mosquitto. */
+export interface Mosquitto {
+  port: number
+  url: string
+  stop(): Promise<void>
+}
+
+const START_TIMEOUT_MS = 10_000
+const ATTEMPTS = 3
+
+/** Starts one that lets everybody in and keeps nothing. */
+export async function startMosquitto (directory: string): Promise<Mosquitto> {
+  for (let attempt = 1; ; attempt++) {
+    const port = await freePort()
+    const file = join(directory, 'mosquitto.conf')
+    writeFileSync(file, `listener ${port} 127.0.0.1\nallow_anonymous true\npersistence false\nset_tcp_nodelay true\n`)
+    const child = spawn(findProgram('mosquitto'), ['-c', file], { stdio: 'ignore' })
+    const deadline = performance.now() + START_TIMEOUT_MS
+    while (child.exitCode === null && performance.now() < deadline) {
+      if (await answers(port)) {
+        return {
+          port,
+          url: `mqtt://127.0.0.1:${port}`,
+          async stop () {
+            if (child.exitCode !== null) return
+            child.kill()
+            await once(child, 'exit')
+          }
+        }
+      }
+      await pause(10)
+    }
+    child.kill('SIGKILL')
+    // Another process may have taken the port.
+    if (attempt === ATTEMPTS) throw new Error('mosquitto does not start')
+  }
+}
+
+async function answers (port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1')
+  const connected = await new Promise<boolean>(resolve => { socket.once('connect', () => { resolve(true) }).once('error', () => { resolve(false) }) })
+  socket.destroy()
+  return connected
+}
