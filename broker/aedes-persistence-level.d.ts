@@ -17,6 +17,7 @@ declare module 'aedes-persistence-level' {
       streamWill (brokers?: Readonly<Record<string, unknown>>): AsyncIterable<StoredWill>
       addSubscriptions (client: { id: string }, subscriptions: readonly Subscription[]): Promise<unknown>
       storeRetained (packet: AedesPublishPacket): Promise<unknown>
+      outgoingStream (client: { id: string }): AsyncIterable<AedesPublishPacket>
       createRetainedStream (filter: string): AsyncIterable<AedesPublishPacket>
       delWill (client: { id: string, brokerId?: string }): Promise<unknown>
     }

@@ -1,9 +1,15 @@
 // The Aedes broker, set up to survive hostile clients and its own restarts.
 
-import type { Aedes, PublishPacket } from 'aedes'
+import type { Aedes, Client, PublishPacket } from 'aedes'
 import type { Logger } from 'pino'
 import type { Settings } from './config/schema.js'
 import { harden } from './hardening.js'
+import { holdWrites } from './held-writes.js'
+import { limitClients } from './limits/clients.js'
+import { Queues } from './limits/queues.js'
+import { Tally } from './limits/tally.js'
+import { limitTopics } from './limits/topics.js'
+import { arrivalOf } from './listeners/arrival.js'
 import { OrderedAedes } from './ordered-aedes.js'
 import type { Store } from './persistence.js'
 
@@ -11,23 +17,48 @@ import type { Store } from './persistence.js'
 const MAX_PENDING_SESSIONS = 10_000
 
 /** Makes the broker on a store; it has listened to nobody yet. */
-export async function openAedes (store: Store, { limits }: Settings, log: Logger): Promise<Aedes> {
+export async function openAedes (
+  store: Store, { limits }: Settings, log: Logger, tally = new Tally(log), opened?: Queues
+): Promise<OrderedAedes> {
+  const queues = opened ?? await Queues.open(store, limits, tally)
   const aedes = new OrderedAedes({
     id: store.brokerId,
-    persistence: store.persistence,
+    persistence: queues.persistence,
     maximumPacketSize: limits.packetSize,
     connectTimeout: limits.connectTimeout,
+    // MQTT 5 clients are told; 0 is none.
+    receiveMaximum: limits.inflightMessages ?? 0,
+    keepaliveLimit: Math.floor((limits.keepalive ?? 0) / 1_000),
     pendingSessionsLimit: MAX_PENDING_SESSIONS,
     // No limit of messages under way at a time: none of them waits for a client (see delivery.ts).
     concurrency: 0
   })
-  harden(aedes)
+  harden(aedes, {
+    unreadBytes: limits.queuedBytes ?? Infinity,
+    onUnread: client => { tally.hit('unread', arrivalOf(client.conn)?.client.address ?? '', { client: client.id }) },
+    wasDropped: (client, packet) => queues.wasDropped(client.id, packet)
+  })
+  limitClients(aedes, limits, tally)
+  limitTopics(aedes, limits, tally)
+  keepQueues(aedes, queues)
+  holdWrites(aedes)
   // An event that Aedes emits and does not declare: a store that fails.
   const emitter: NodeJS.EventEmitter = aedes
   emitter.on('error', (error: Error) => log.error({ err: error }, 'The broker could not finish an operation.'))
   logClients(aedes, log)
   await aedes.listen()
   return aedes
+}
+
+/** Tells the queues who comes and goes, and whose session ends. */
+function keepQueues (aedes: Aedes, queues: Queues): void {
+  aedes.on('client', client => {
+    queues.join(client)
+    // What Aedes calls when a session of MQTT 5 ends; its own leaves behind what was never sent.
+    const internals = client as unknown as { emptyOutgoingQueue: (done: (error?: Error) => void) => void }
+    internals.emptyOutgoingQueue = done => { queues.end((client as Client).id).then(() => { done() }, done) }
+  })
+  aedes.on('clientDisconnect', client => { queues.leave(client) })
 }
 
 // One line for each connection would fill a disk under attack: these are for looking closely.

@@ -10,9 +10,16 @@ interface ClientInternals {
 
 type Deliver = (packet: AedesPublishPacket, done: () => void) => void
 
-/** Bytes that may wait for a client to read them; one that lets more come together is disconnected. */
-const MAX_UNREAD_BYTES = 16 * 2 ** 20
-/** Messages that may, however small. */
+/** What a client may leave unread before it is disconnected, and whom to tell. */
+export interface DeliveryOptions {
+  /** Bytes. */
+  unreadBytes: number
+  onUnread: (client: Client) => void
+  /** Whether a message of QoS 1 or 2 was dropped for a client because too many wait already. */
+  wasDropped: (client: Client, packet: AedesPublishPacket) => boolean
+}
+
+/** Messages that may wait for a client to read them, however small. */
 const MAX_UNREAD_MESSAGES = 20_000
 
 /**
@@ -20,7 +27,7 @@ const MAX_UNREAD_MESSAGES = 20_000
  * for a minute. It is disconnected when too much waits for it; a session that lasts gets its messages of
  * QoS 1 and 2 when it comes back.
  */
-export function deliverToReaders (client: Client): void {
+export function deliverToReaders (client: Client, options: DeliveryOptions): void {
   const internals = client as unknown as ClientInternals
   let current: AedesPublishPacket | undefined
   let unread = 0
@@ -33,7 +40,7 @@ export function deliverToReaders (client: Client): void {
       return
     }
     setImmediate(done)
-    if (isBehind(client, unread)) return
+    if (isBehind(client, unread, options) || (packet.qos > 0 && options.wasDropped(client, packet))) return
     unread++
     current = packet
     deliver(packet, () => { unread-- })
@@ -45,8 +52,11 @@ export function deliverToReaders (client: Client): void {
 }
 
 /** Whether too much waits for a client; then it is disconnected. */
-function isBehind ({ conn }: Client, unread: number): boolean {
-  if (conn.writableLength <= MAX_UNREAD_BYTES && unread <= MAX_UNREAD_MESSAGES) return false
-  if (!conn.destroyed) conn.destroy(new Error(`${unread} messages (${conn.writableLength} bytes) wait for the client to read them`))
+function isBehind (client: Client, unread: number, { unreadBytes, onUnread }: DeliveryOptions): boolean {
+  const { conn } = client
+  if (conn.writableLength <= unreadBytes && unread <= MAX_UNREAD_MESSAGES) return false
+  if (conn.destroyed) return true
+  onUnread(client)
+  conn.destroy(new Error(`${unread} messages (${conn.writableLength} bytes) wait for the client to read them`))
   return true
 }

@@ -1,8 +1,7 @@
 // Closes holes in Aedes that any client could fall through: names that ordinary objects already have.
 
 import type { Aedes, Client, Subscription } from 'aedes'
-import { deliverToReaders } from './delivery.js'
-import { arrivalOf } from './listeners/arrival.js'
+import { deliverToReaders, type DeliveryOptions } from './delivery.js'
 
 /** The parts of a client that Aedes does not declare. */
 interface ClientInternals {
@@ -21,20 +20,19 @@ interface ParsedPacket {
  * 2.0.0-beta.1 keeps clients, brokers and subscriptions in ordinary objects, which have these already
  * (fixed in Aedes 1.2.0, GHSA-52qw-whmv-87c5). To be called before the broker listens.
  */
-export function harden (aedes: Aedes): void {
+export function harden (aedes: Aedes, delivery: DeliveryOptions): void {
   Object.assign(aedes, { clients: bare(), brokers: bare() })
   const handle = aedes.handle
-  aedes.handle = (connection, request) => hardenClient(handle(connection, request))
+  aedes.handle = (connection, request) => hardenClient(handle(connection, request), delivery)
 }
 
-function hardenClient (client: Client): Client {
-  deliverToReaders(client)
+function hardenClient (client: Client, delivery: DeliveryOptions): Client {
+  deliverToReaders(client, delivery)
   const internals = client as unknown as ClientInternals
   internals.subscriptions = bare()
   internals.duplicates = bare()
   internals._parser.prependListener('packet', packet => {
     const { cmd, subscriptions } = packet
-    if (cmd === 'connect') arrivalOf(client.conn)?.settle()
     if (cmd === 'subscribe' && subscriptions !== undefined && subscriptions.length > 1) {
       packet.subscriptions = inTheirOrder(subscriptions)
     }

@@ -1,7 +1,9 @@
-// What the broker says of itself: on standard error, for machines as JSON, for people as lines.
+// What the broker says of itself: on standard error or into a file, for machines as JSON, for people as lines.
 
+import { closeSync, openSync, writeSync } from 'node:fs'
 import pino, { type Logger } from 'pino'
-import { printable } from './printable.js'
+import { OperatorError } from '../src/errors.js'
+import { MAX_PATH_LENGTH, printable } from './printable.js'
 import type { Settings } from './config/schema.js'
 
 /** What every entry has. */
@@ -14,17 +16,62 @@ interface Entry {
 
 const LEVEL_WIDTH = 5
 
-/** A logger to standard error, after the settings `log`. */
-export function openLog ({ level, format }: Settings['log']): Logger {
-  const asText = format === 'text' || (format === 'auto' && process.stderr.isTTY === true)
+/** The file that is logged to, while there is one. */
+let logFile: { name: string, descriptor: number } | undefined
+
+/** What clients call themselves, and when they come and go, is nobody else's business. */
+const OWNER_AND_GROUP = 0o640
+
+/**
+ * A logger to standard error, or to the file of the settings `log`.
+ *
+ * @throws OperatorError `log-file` where it cannot be written
+ */
+export function openLog ({ level, format, file }: Settings['log']): Logger {
+  const asText = format === 'text' || (format === 'auto' && (file !== null || process.stderr.isTTY === true))
+  if (file !== null) logFile = { name: file, descriptor: openFile(file) }
   return pino({
     level,
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: label => ({ level: label }) }
   }, {
-    write (line: string) { process.stderr.write(asText ? textOf(line) : line) }
+    write (line: string) { write(asText ? textOf(line) : line) }
   })
+}
+
+/**
+ * Goes on in a new file of the same name, after somebody has moved the old one away.
+ *
+ * @throws OperatorError `log-file` where it cannot be written; then the old one goes on
+ */
+export function reopenLog (): void {
+  if (logFile === undefined) return
+  const { name, descriptor } = logFile
+  logFile = { name, descriptor: openFile(name) }
+  closeSync(descriptor)
+}
+
+function openFile (name: string): number {
+  try {
+    return openSync(name, 'a', OWNER_AND_GROUP)
+  } catch (cause) {
+    throw new OperatorError('log-file', `The log ${printable(name, MAX_PATH_LENGTH)} cannot be written (${(cause as NodeJS.ErrnoException).code}).`,
+      'Name a file in a folder that this user may write to, or none: then the log goes to standard error.', { cause })
+  }
+}
+
+function write (text: string): void {
+  if (logFile === undefined) {
+    process.stderr.write(text)
+    return
+  }
+  try {
+    writeSync(logFile.descriptor, text)
+  } catch {
+    // A full disk must not take the broker with it, and is told where it can be.
+    process.stderr.write(text)
+  }
 }
 
 /** One entry as a line for people: time, level, message, and what belongs to it. */

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // The program `artemis`: runs the command line and ends with its exit code.
 
+import './memory.js'
 import { report, runProgram } from './program.js'
 
 // Whoever reads our output may leave before its end (`artemis check | head`); that is no fault.

@@ -23,6 +23,8 @@ export interface MqttClientOptions {
   timeoutMs?: number
   /** 4 is MQTT 3.1.1. */
   protocolVersion?: 4 | 5
+  /** Messages of QoS 1 and 2 that may be on their way here at a time, MQTT 5; without it the broker's own limit counts. */
+  receiveMaximum?: number
   tls?: TlsFiles
 }
 
@@ -44,7 +46,7 @@ const INBOX_CAP = 1_000
 export async function connectMqtt (url: string, options: MqttClientOptions = {}): Promise<MqttClient> {
   const target = parseMqttUrl(url)
   const { host, port, isTls, username, password } = target
-  const { timeoutMs = DEFAULT_TIMEOUT_MS, protocolVersion = 4, tls } = options
+  const { timeoutMs = DEFAULT_TIMEOUT_MS, protocolVersion = 4, receiveMaximum, tls } = options
   // A broker that runs no such command should not carry the library.
   const { default: mqtt } = await import('mqtt')
   const connection = mqtt.connect({
@@ -55,6 +57,7 @@ export async function connectMqtt (url: string, options: MqttClientOptions = {})
     ...password !== undefined && { password },
     ...tls,
     protocolVersion,
+    ...receiveMaximum !== undefined && { properties: { receiveMaximum } },
     clientId: `artemis-${randomUUID().slice(0, 13)}`,
     clean: true,
     reconnectPeriod: 0,

@@ -1,6 +1,7 @@
-// An Aedes that hands messages on in the order in which it took them.
+// An Aedes that hands messages on in the order in which it took them, and acknowledges what is stored.
 
 import { Aedes, type AedesOptions } from 'aedes'
+import { heldFor } from './held-writes.js'
 
 type Done = (error?: Error) => void
 
@@ -9,6 +10,12 @@ interface Incoming {
   packet: Parameters<Aedes['publish']>[0]
   client: object | null
   done: Done
+}
+
+/** As a client sent it; a message of the broker itself has no identifier. */
+interface PacketFromClient {
+  qos: number
+  messageId?: number
 }
 
 /** The parts of Aedes that it does not declare. */
@@ -27,20 +34,36 @@ export class OrderedAedes extends Aedes {
   /** The message that is being stored. */
   private storing: Incoming | undefined
   private isDraining = false
+  private readonly dropped = new WeakSet<object>()
 
   constructor (options: AedesOptions) {
     super(options)
     const { mq } = this as unknown as AedesInternals
     const emit = mq.emit.bind(mq)
     mq.emit = (packet, done) => {
+      // Aedes emits what the store has.
+      if (this.storing !== undefined) acknowledge(this.storing)
       this.storing = undefined
       emit(packet, done)
       this.drain()
     }
   }
 
+  /** Takes a message that is about to be published for read: its sender gets its acknowledgement, and nobody the message. */
+  drop (packet: object): void {
+    this.dropped.add(packet)
+  }
+
   override publish (packet: Incoming['packet'], client: object | null | Done, done: Done = () => {}): void {
-    this.waiting.push(typeof client === 'function' ? { packet, client: null, done: client as Done } : { packet, client, done })
+    const incoming = typeof client === 'function' ? { packet, client: null, done: client as Done } : { packet, client, done }
+    if (this.dropped.delete(packet)) {
+      acknowledge(incoming)
+      incoming.done()
+      return
+    }
+    const { qos, messageId } = packet as PacketFromClient
+    if (qos === 2 && messageId !== undefined) heldFor(incoming.client)?.await(messageId)
+    this.waiting.push(incoming)
     this.drain()
   }
 
@@ -68,4 +91,10 @@ export class OrderedAedes extends Aedes {
       }
     })
   }
+}
+
+/** Lets the PUBACK of a message go out, where it was held back. */
+function acknowledge ({ packet, client }: Incoming): void {
+  const { qos, messageId } = packet as PacketFromClient
+  if (qos === 1 && messageId !== undefined) heldFor(client)?.stored(messageId)
 }

@@ -7,17 +7,32 @@ import levelPersistence from 'aedes-persistence-level'
 import { Level } from 'level'
 import { OperatorError } from '../src/errors.js'
 import { inOrder } from './in-order.js'
+import { MemoryDatabase } from './memory-database.js'
 import { MAX_PATH_LENGTH, printable } from './printable.js'
 import { RetainedMessages } from './retained.js'
 
 /** Wills, retained messages and queues, as Aedes takes them. */
 export type Persistence = levelPersistence.LevelPersistence
 
+/** A message that waits for a client. */
+export interface QueuedMessage {
+  clientId: string
+  packet: AedesPublishPacket
+}
+
 /** An open store. */
 export interface Store {
   persistence: Persistence
   /** Id for the broker of this run: sorts after those of all runs before. */
   brokerId: string
+  /** Retained messages. */
+  readonly retained: { readonly size: number, readonly bytes: number }
+  /** The client id of every subscription of a session that lasts: each as often as it has subscriptions. */
+  subscribers(): AsyncIterable<string>
+  /** All messages that wait for clients, those of earlier runs. */
+  queued(): AsyncIterable<QueuedMessage>
+  /** Removes what waits for a client. */
+  dropQueue(clientId: string): Promise<void>
   /** Resolves when nothing has been read or written for a while, at the latest after five seconds. */
   settle(): Promise<void>
   close(): Promise<void>
@@ -30,10 +45,11 @@ const SETTLE_LIMIT_MS = 5000
 
 /**
  * Opens the store in a data folder, which is made if it is not there.
+ * @param isPersistent false keeps all of it in memory: it is lost with a restart
  * @throws OperatorError `data-folder`, `data-in-use` or `data-damaged`.
  */
-export async function openStore (folder: string): Promise<Store> {
-  const db = await openDatabase(folder)
+export async function openStore (folder: string, isPersistent = true): Promise<Store> {
+  const db = await openDatabase(folder, isPersistent)
   const level = levelPersistence(db)
   const retained = new RetainedMessages(level)
   await retained.load()
@@ -46,12 +62,16 @@ export async function openStore (folder: string): Promise<Store> {
   return {
     persistence: ordered,
     brokerId: await nextBrokerId(db),
+    retained,
+    subscribers: () => subscribers(db),
+    queued: () => queuedMessages(db, level),
+    dropQueue: clientId => dropQueue(db, clientId),
     settle: () => settle(SETTLE_LIMIT_MS),
     close: () => db.close()
   }
 }
 
-async function openDatabase (folder: string): Promise<Level> {
+async function openDatabase (folder: string, isPersistent: boolean): Promise<Level> {
   const shown = printable(folder, MAX_PATH_LENGTH)
   try {
     // What clients say is nobody else's business.
@@ -60,6 +80,8 @@ async function openDatabase (folder: string): Promise<Level> {
     if (codeOf(cause) !== 'EEXIST') throw new OperatorError('data-folder', `The data folder ${shown} cannot be made (${codeOf(cause)}).`,
       'Name one that this user may write to: --data DIR, or data in artemis.yaml.', { cause })
   }
+  // What is learnt is written to the folder all the same.
+  if (!isPersistent) return new MemoryDatabase() as unknown as Level
   const db = new Level(path.join(folder, 'store'))
   try {
     await db.open()
@@ -78,6 +100,33 @@ async function openDatabase (folder: string): Promise<Level> {
     throw new OperatorError('data-folder', `The data folder ${shown} cannot be used: ${printable(String(cause ?? error))}`,
       'Check that this user may write to it and that the disk has room.', { cause })
   }
+}
+
+async function * subscribers (db: Level): AsyncGenerator<string> {
+  const prefix = 'subscriptions:'
+  for await (const key of db.keys(rangeOf(prefix))) yield decodeURIComponent(key.slice(prefix.length, key.indexOf(':', prefix.length)))
+}
+
+// As aedes-persistence-level names its keys: prefix, client id, then what numbers the message.
+const QUEUE_PREFIXES = ['outgoing:', 'outgoing-id:']
+
+async function * queuedMessages (db: Level, persistence: Persistence): AsyncGenerator<QueuedMessage> {
+  const [prefix] = QUEUE_PREFIXES
+  const clients = new Set<string>()
+  for await (const key of db.keys(rangeOf(prefix))) clients.add(key.slice(prefix.length, key.indexOf(':', prefix.length)))
+  for (const id of clients) {
+    const clientId = decodeURIComponent(id)
+    for await (const packet of persistence.outgoingStream({ id: clientId })) yield { clientId, packet }
+  }
+}
+
+async function dropQueue (db: Level, clientId: string): Promise<void> {
+  for (const prefix of QUEUE_PREFIXES) await db.clear(rangeOf(`${prefix}${encodeURIComponent(clientId)}:`))
+}
+
+/** All keys that begin so; the prefix ends with a colon, whose next character is a semicolon. */
+function rangeOf (prefix: string): { gte: string, lt: string } {
+  return { gte: prefix, lt: `${prefix.slice(0, -1)};` }
 }
 
 /**

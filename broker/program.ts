@@ -3,49 +3,44 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { OperatorError } from '../src/errors.js'
-import { brokerCommand } from './commands/broker.js'
-import { captureCommand } from './commands/capture.js'
-import { alertsCommand, allowCommand, banCommand, clientsCommand, learnCommand, unbanCommand } from './commands/control.js'
-import { checkCommand } from './commands/check.js'
-import { doctorCommand } from './commands/doctor.js'
-import { evaluateCommand } from './commands/evaluate.js'
-import { extractCommand } from './commands/extract.js'
-import { modelsCommand } from './commands/models.js'
-import { replayCommand } from './commands/replay.js'
-import { serviceCommand } from './commands/service.js'
-import { trainCommand } from './commands/train.js'
-import { watchCommand } from './commands/watch.js'
 import { nearest } from './config/suggestion.js'
 import { printable } from './printable.js'
 
 /** Exit codes: fine, the operator's mistake, a fault of ours. */
 export const EXIT = { fine: 0, mistake: 1, fault: 2 } as const
 
-/** Every command; a new one is a file in commands/ and a line here. The first is the default. */
-const COMMANDS = [
-  brokerCommand,
-  watchCommand,
-  checkCommand,
-  doctorCommand,
-  captureCommand,
-  extractCommand,
-  trainCommand,
-  evaluateCommand,
-  replayCommand,
-  modelsCommand,
-  clientsCommand,
-  alertsCommand,
-  banCommand,
-  unbanCommand,
-  allowCommand,
-  learnCommand,
-  serviceCommand
-]
+/**
+ * Every command by its name; a new one is a file in commands/ and a line here. Each is loaded only when it is
+ * asked for: the broker should not carry what trains and evaluates.
+ */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  broker: async () => (await import('./commands/broker.js')).brokerCommand(),
+  watch: async () => (await import('./commands/watch.js')).watchCommand(),
+  check: async () => (await import('./commands/check.js')).checkCommand(),
+  doctor: async () => (await import('./commands/doctor.js')).doctorCommand(),
+  capture: async () => (await import('./commands/capture.js')).captureCommand(),
+  extract: async () => (await import('./commands/extract.js')).extractCommand(),
+  train: async () => (await import('./commands/train.js')).trainCommand(),
+  evaluate: async () => (await import('./commands/evaluate.js')).evaluateCommand(),
+  replay: async () => (await import('./commands/replay.js')).replayCommand(),
+  models: async () => (await import('./commands/models.js')).modelsCommand(),
+  clients: async () => (await import('./commands/control.js')).clientsCommand(),
+  alerts: async () => (await import('./commands/control.js')).alertsCommand(),
+  ban: async () => (await import('./commands/control.js')).banCommand(),
+  unban: async () => (await import('./commands/control.js')).unbanCommand(),
+  allow: async () => (await import('./commands/control.js')).allowCommand(),
+  learn: async () => (await import('./commands/control.js')).learnCommand(),
+  service: async () => (await import('./commands/service.js')).serviceCommand(),
+  passwd: async () => (await import('./commands/passwd.js')).passwdCommand(),
+  import: async () => (await import('./commands/import.js')).importCommand()
+}
+
+const DEFAULT_COMMAND = 'broker'
 
 /** Runs the command line `argv` (as `process.argv`) and returns its exit code. */
 export async function runProgram (argv: readonly string[]): Promise<number> {
   try {
-    await makeProgram().parseAsync(argv)
+    await (await makeProgram(argv.slice(2))).parseAsync(argv)
     return EXIT.fine
   } catch (error) {
     if (error instanceof CommanderError) return commandLineEnding(error, argv.slice(2))
@@ -82,7 +77,7 @@ function systemRefusal (error: unknown): string | undefined {
   return remedy === undefined ? undefined : `${printable(error.message)}\n  ${remedy}`
 }
 
-function makeProgram (): Command {
+async function makeProgram (args: readonly string[]): Promise<Command> {
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
   const program = new Command('artemis')
     .description('An MQTT broker that notices when it is being attacked.')
@@ -90,16 +85,24 @@ function makeProgram (): Command {
     .exitOverride()
     // Said in runProgram, in the form of every other mistake.
     .configureOutput({ outputError: () => {} })
-  for (const [index, make] of COMMANDS.entries()) {
-    program.addCommand(make().copyInheritedSettings(program), { isDefault: index === 0 })
+  for (const name of neededFor(args)) {
+    const command = await COMMANDS[name]()
+    program.addCommand(command.copyInheritedSettings(program), { isDefault: name === DEFAULT_COMMAND })
   }
   return program
+}
+
+/** The command that is named, the default one where none is, all where they are to be listed. */
+function neededFor ([first = '', ...rest]: readonly string[]): string[] {
+  if (Object.hasOwn(COMMANDS, first)) return [first]
+  const isDefault = first === '' || (first.startsWith('-') && ![first, ...rest].some(arg => arg === '--help' || arg === '-h'))
+  return isDefault ? [DEFAULT_COMMAND] : Object.keys(COMMANDS)
 }
 
 /** Help and version end fine; what is left is a mistake on the command line. */
 function commandLineEnding (error: CommanderError, args: readonly string[]): number {
   if (error.exitCode === 0) return EXIT.fine
-  const names = COMMANDS.map(make => make().name())
+  const names = Object.keys(COMMANDS)
   const [first] = args
   if (error.code === 'commander.excessArguments' && first !== undefined && !names.includes(first)) {
     const unknown = args.find(arg => !arg.startsWith('-')) ?? first

@@ -22,7 +22,19 @@ type Retained = Pick<AedesPublishPacket, 'cmd' | 'topic' | 'payload' | 'qos' | '
 export class RetainedMessages {
   private readonly messages = new Map<string, Retained>()
 
+  private payloadBytes = 0
+
   constructor (private readonly store: RetainedStore) {}
+
+  /** How many there are. */
+  get size (): number {
+    return this.messages.size
+  }
+
+  /** Their payloads, bytes. */
+  get bytes (): number {
+    return this.payloadBytes
+  }
 
   /** Reads what the store holds. */
   async load (): Promise<void> {
@@ -31,8 +43,11 @@ export class RetainedMessages {
 
   /** Keeps a message, or removes the one of its topic; topics of the broker itself ($SYS) are not written. */
   async storeRetained (packet: AedesPublishPacket): Promise<void> {
-    if (packet.payload.length === 0) this.messages.delete(packet.topic)
-    else this.keep(packet)
+    if (packet.payload.length > 0) this.keep(packet)
+    else {
+      this.payloadBytes -= this.sizeOf(packet.topic)
+      this.messages.delete(packet.topic)
+    }
     if (!packet.topic.startsWith('$')) await this.store.storeRetained(packet)
   }
 
@@ -45,7 +60,12 @@ export class RetainedMessages {
     const { cmd, topic, qos, retain, properties, messageExpiry } = packet
     // A copy: a small payload would hold on to the large chunk that it came in.
     const payload = Buffer.from(packet.payload)
+    this.payloadBytes += payload.length - this.sizeOf(topic)
     this.messages.set(topic, { cmd, topic, payload, qos, retain, properties, messageExpiry })
+  }
+
+  private sizeOf (topic: string): number {
+    return this.messages.get(topic)?.payload.length ?? 0
   }
 
   private * matching (filters: readonly string[]): Generator<Retained> {

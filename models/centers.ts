@@ -52,15 +52,9 @@ export class Centers {
     this.#table ??= new PointTable(this.data, width)
     for (let i = 0; i < rows; i++) {
       const distances = this.#table.squaredDistances(data, i * width)
-      let inlier = Infinity
-      let outlying = Infinity
-      for (let c = 0; c < count; c++) {
-        const distance = distances[c]
-        if (outlier[c] === 0) {
-          if (distance < inlier) inlier = distance
-        } else if (distance < outlying) outlying = distance
-      }
-      scores[i] = Math.sqrt(inlier) - (anyOutlier ? Math.sqrt(outlying) : 0)
+      scores[i] = anyOutlier
+        ? Math.sqrt(leastOf(distances, count, outlier, 0)) - Math.sqrt(leastOf(distances, count, outlier, 1))
+        : Math.sqrt(least(distances, count))
     }
     return scores
   }
@@ -68,4 +62,22 @@ export class Centers {
   state (): Record<string, string> {
     return { centers: toBase64(this.data), outlier: toBase64(this.outlier) }
   }
+}
+
+/** The least of the first `count` values. */
+function least (values: Float64Array, count: number): number {
+  let least = values[0]
+  for (let c = 1; c < count; c++) {
+    if (values[c] < least) least = values[c]
+  }
+  return least
+}
+
+/** The least of those that are of one kind. */
+function leastOf (values: Float64Array, count: number, kinds: Uint8Array, kind: number): number {
+  let least = Infinity
+  for (let c = 0; c < count; c++) {
+    if (kinds[c] === kind && values[c] < least) least = values[c]
+  }
+  return least
 }

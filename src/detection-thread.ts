@@ -4,15 +4,15 @@ import { EventEmitter } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import type { Answer, DetectionThreadData, ForBroker, FromDetection, Question, ToDetection } from './messages.js'
 import { EntryWriter } from './observe/entries.js'
-import { allocateRing, RingWriter } from './observe/ring.js'
+import { allocateRing, RingWriter, type RingMemory } from './observe/ring.js'
 import type { DetectionSettings } from './settings.js'
 
-/** Room for about 30,000 packets without payload, or 3,500 with a kilobyte each. */
-const RING_BYTES = 4 * 1_024 * 1_024
 /** A tap over a slow network takes its time to end; beyond this the thread hangs. */
 const LONGEST_STOP_MS = 10_000
 const SHORTEST_RESTART_MS = 250
 const LONGEST_RESTART_MS = 30_000
+/** Room for new objects; left alone, it grows to 48 MB and is never given back. Records live for a batch or for long. */
+const YOUNG_GENERATION_MB = 6
 /** An answer takes milliseconds, unless the thread is fitting a model. */
 const LONGEST_ANSWER_MS = 3_000
 /** A thread that ran for so long was sound: the next one is started at once again. */
@@ -35,10 +35,11 @@ export class DetectionThread extends EventEmitter<ThreadEvents> {
   private stopping = false
   private asked = 0
   private readonly waiting = new Map<number, (answer?: Answer) => void>()
-  private ring = allocateRing(RING_BYTES)
+  private ring: RingMemory
 
   constructor (private settings: DetectionSettings) {
     super()
+    this.ring = allocateRing(settings.caps.ringBytes)
   }
 
   /** Starts the thread; the entries of the returned writer reach it. */
@@ -85,6 +86,26 @@ export class DetectionThread extends EventEmitter<ThreadEvents> {
     this.send({ type: 'model', path })
   }
 
+  /**
+   * Goes on in a new thread with other settings; the present one finishes what it has.
+   *
+   * @returns what reaches the new thread; undefined where there is none, because nothing has changed
+   */
+  use (settings: DetectionSettings): EntryWriter | undefined {
+    if (JSON.stringify(settings) === JSON.stringify(this.settings)) return undefined
+    this.settings = settings
+    const { worker } = this
+    // One that is about to start again starts with these.
+    if (worker === undefined || this.stopping) return undefined
+    const deadline = setTimeout(() => { void worker.terminate() }, LONGEST_STOP_MS).unref()
+    worker.once('exit', () => { clearTimeout(deadline) })
+    this.send({ type: 'stop' })
+    this.ring = allocateRing(settings.caps.ringBytes)
+    const entries = this.newEntries()
+    this.run()
+    return entries
+  }
+
   /** Kills the thread as a crash would: for operators whose detection hangs, and for tests. */
   async kill (): Promise<void> {
     await this.worker?.terminate()
@@ -100,18 +121,20 @@ export class DetectionThread extends EventEmitter<ThreadEvents> {
 
   private run (): void {
     const workerData: DetectionThreadData = { settings: this.settings, ring: this.ring }
-    const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData })
+    const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData, resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB } })
     let failure: Error | undefined
     this.worker = worker
     this.startedAt = performance.now()
     worker.on('message', (message: FromDetection) => {
       // A thread that starts again must not fall back on the model before.
-      if (message.type === 'model') this.settings = { ...this.settings, detector: { ...this.settings.detector, model: message.path } }
+      if (message.type === 'model' && this.worker === worker) this.settings = { ...this.settings, detector: { ...this.settings.detector, model: message.path } }
       else if (message.type === 'answer') this.waiting.get(message.number)?.(message.answer)
-      else this.emit('message', message)
+      else if (message.type !== 'model') this.emit('message', message)
     })
     worker.on('error', error => { failure = error })
     worker.once('exit', code => {
+      // Another one has taken its place.
+      if (this.worker !== worker) return
       this.worker = undefined
       for (const settle of [...this.waiting.values()]) settle()
       if (code !== 0 || failure !== undefined) this.crashed(failure ?? new Error(`the detection thread ended with code ${code}`))
@@ -123,7 +146,7 @@ export class DetectionThread extends EventEmitter<ThreadEvents> {
     if (performance.now() - this.startedAt > SOUND_RUN_MS) this.failures = 0
     const retryMs = Math.min(LONGEST_RESTART_MS, SHORTEST_RESTART_MS * 2 ** this.failures++)
     this.restarts++
-    this.ring = allocateRing(RING_BYTES)
+    this.ring = allocateRing(this.settings.caps.ringBytes)
     this.emit('crash', error, retryMs, this.newEntries())
     this.restarting = setTimeout(() => { this.run() }, retryMs)
   }

@@ -5,6 +5,7 @@ import { catalogEntry } from '../models/index.js'
 import { Random } from '../models/random.js'
 import type { Alert } from './alert/alert.js'
 import { columnsOf, needsContext } from './features/columns.js'
+import { joinLimits, tapLimits } from './caps.js'
 import { AwakeClock, STEADY_CLOCK, SystemClock, type Clock } from './clock.js'
 import { OperatorError } from './errors.js'
 import { LiveJoin } from './join/live.js'
@@ -44,6 +45,7 @@ export type DetectionState = 'starting' | 'learning' | 'guarding' | 'failed'
 /** Where frames become records. */
 interface TrafficJoin {
   readonly counters: object
+  /** What the context forgot for want of room. */
   readonly contextCounters: object
   readonly held: number
   frame(frame: StreamFrame): void
@@ -83,7 +85,7 @@ export class Detection {
     private readonly watched: DecodedRecordsOptions = {}
   ) {
     this.join = this.makeJoin()
-    this.tap = new LiveTap(settings.tap, settings.ports, {
+    this.tap = new LiveTap({ ...settings.tap, limits: tapLimits(settings.caps) }, settings.ports, {
       onUp: sameClock => {
         this.join.tapUp?.(sameClock ? SAME_CLOCK : CLOCKS_OF_THEIR_OWN)
         outputs.onChange()
@@ -222,7 +224,7 @@ export class Detection {
     const onRecord = (record: TrafficRecord): void => { this.take(record) }
     if (this.ring === null) return new WatchedJoin(onRecord, this.watched)
     const notices = new JoinNotices((message, details) => { this.outputs.onLog('warn', message, details) }, this.steady)
-    return new LiveJoin({ onRecord, onUnjoined: (reason, connection) => { notices.add(reason, connection) } }, new AwakeClock(this.steady))
+    return new LiveJoin({ onRecord, onUnjoined: (reason, connection) => { notices.add(reason, connection) } }, new AwakeClock(this.steady), joinLimits(this.settings.caps))
   }
 
   private take (record: TrafficRecord): void {

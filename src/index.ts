@@ -56,8 +56,8 @@ export class Artemis extends EventEmitter<ArtemisEvents> {
   private readonly thread: DetectionThread
   private readonly observer: Observer
   private readonly eveLog: EveLog | undefined
-  private readonly responseName: keyof typeof RESPONSES
-  private readonly banSeconds: number
+  private responseName: keyof typeof RESPONSES
+  private banSeconds: number
   private readonly clock = new SystemClock()
   private readonly recent = new RecentAlerts()
   private readonly control: Control | undefined
@@ -129,6 +129,21 @@ export class Artemis extends EventEmitter<ArtemisEvents> {
     await this.banFile?.close()
     this.topic.close()
     await this.eveLog?.close()
+  }
+
+  /**
+   * Goes on with other settings: of the tap, the detector, the learning, the alerts and the response. What else
+   * there is stays until the end.
+   *
+   * @throws OperatorError where an option cannot be; then nothing changes
+   */
+  use (options: ArtemisOptions): void {
+    checkOptions(options)
+    this.responseName = options.response?.action ?? DEFAULTS.response.action
+    this.banSeconds = options.response?.banSeconds ?? DEFAULTS.response.banSeconds
+    const entries = this.thread.use(detectionSettings(options))
+    if (entries !== undefined) this.observer.redirect(entries)
+    else if (options.detector?.model !== undefined) this.useModel(options.detector.model)
   }
 
   /** Guards with the model of another file from now on; an unsound one is refused in the log, and the present one stays. */
@@ -250,6 +265,11 @@ function summaryOf (part: unknown): unknown {
  * @throws OperatorError where an option cannot be
  */
 export function artemis (aedes: Aedes, options: ArtemisOptions = {}): Artemis {
+  checkOptions(options)
+  return new Artemis(aedes, options)
+}
+
+function checkOptions (options: ArtemisOptions): void {
   const { response, alert } = options
   const action = response?.action
   if (action !== undefined && !Object.hasOwn(RESPONSES, action)) {
@@ -261,5 +281,4 @@ export function artemis (aedes: Aedes, options: ArtemisOptions = {}): Artemis {
   if (weight !== undefined && !(weight >= 0 && weight < 1)) {
     throw new OperatorError('option', `alert.weight is ${weight}`, 'W0 of equation 1 lies between 0 and 1: 0.4 is the paper\'s.')
   }
-  return new Artemis(aedes, options)
 }

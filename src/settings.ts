@@ -3,6 +3,7 @@
 import type { DetectorKind } from '../models/index.js'
 import type { BatchLimits } from './alert/batches.js'
 import { DEFAULT_SMOOTHING, type SmoothingSettings } from './alert/smoothing.js'
+import { DEFAULT_CAPS, type DetectionCaps } from './caps.js'
 import type { AuthorizeControl } from './control/control.js'
 import type { LearnSettings } from './learning.js'
 import type { AllowEntry } from './respond/allow-list.js'
@@ -41,6 +42,7 @@ export interface DetectionSettings {
   batch: BatchLimits
   smoothing: SmoothingSettings
   response: ResponseName
+  caps: DetectionCaps
   /** File that every record is appended to, as NDJSON. */
   records?: string
 }
@@ -82,6 +84,8 @@ export interface ArtemisOptions {
     /** Whether a client may; asked after the broker's own `authorizePublish` has let its request through. */
     authorize: AuthorizeControl
   }
+  /** How much may be kept in memory; a ring's bytes must be a power of two. */
+  caps?: Partial<DetectionCaps>
   report?: {
     /** File that every record is appended to, as NDJSON. */
     records?: string
@@ -120,6 +124,7 @@ export function detectionSettings (options: ArtemisOptions): DetectionSettings {
     batch: { records: alert.batchRecords, milliseconds: alert.batchMs },
     smoothing: { ...DEFAULT_SMOOTHING, weight: alert.weight },
     response: options.response?.action ?? DEFAULTS.response.action,
+    caps: { ...DEFAULT_CAPS, ...options.caps },
     ...options.report?.records !== undefined && { records: options.report.records }
   }
 }

@@ -62,6 +62,8 @@ async function stop (): Promise<void> {
   await detection.stop()
 }
 
+const starting = detection.start()
+
 port.on('message', (message: ToDetection) => {
   switch (message.type) {
     case 'wake':
@@ -74,7 +76,8 @@ port.on('message', (message: ToDetection) => {
       tell({ type: 'answer', number: message.number, answer: answer(message.question) })
       break
     case 'stop':
-      void stop().then(() => {
+      // What still starts would go on after the stop, and keep the thread alive.
+      void starting.catch(() => {}).then(stop).then(() => {
         report()
         port.close()
       })
@@ -83,7 +86,7 @@ port.on('message', (message: ToDetection) => {
 })
 
 try {
-  await detection.start()
+  await starting
   report()
   drain()
 } catch (error) {

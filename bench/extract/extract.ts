@@ -87,7 +87,7 @@ async function main (): Promise<void> {
     STAGES.forEach((name, i) => { console.log(`| ${name} | ${(stages[i] / sizes[0] * 1e9).toFixed(0)} | ${(100 * stages[i] / total).toFixed(0)} % |`) })
     const load = os.loadavg()
     if (values.json !== undefined) {
-      writeFileSync(values.json, JSON.stringify({ tshark: version, node: process.versions.node, machine, loadAtEnd: load, command: process.argv.slice(2), figures, stages: Object.fromEntries(STAGES.map((name, i) => [name, stages[i]])) }, null, 2) + '\n')
+      writeFileSync(values.json, JSON.stringify({ tshark: version, node: process.versions.node, machine, loadAtEnd: load, command: `npm run bench:extract -- --frames ${values.frames} --rounds ${values.rounds}`, figures, stages: Object.fromEntries(STAGES.map((name, i) => [name, stages[i]])) }, null, 2) + '\n')
     }
   } finally {
     rmSync(folder, { recursive: true, force: true })

@@ -3,48 +3,53 @@ import { once } from 'node:events'
 import { createReadStream, createWriteStream } from 'node:fs'
 import { CaptureDecoder } from '../../src/decode/capture.js'
 import { gunzipped } from '../../src/decode/gunzip.js'
-import { decodeTcp } from '../../src/decode/tcp.js'
+import { findIp } from '../../src/decode/link.js'
+import { decodeTcp } from '../../test/decode/craft.js'
 import type { CapturedFrame } from '../../src/types.js'
 
 /** Copies that run side by side, so that their frames alternate. */
 const SIDE_BY_SIDE = 50
 /** Between the copies, microseconds. */
 const STAGGER = 37
-const ETHERNET = 1
 const FILE_HEADER_BYTES = 24
 const RECORD_HEADER_BYTES = 16
-const IP_SOURCE = 14 + 12
-const IP_DESTINATION = 14 + 16
+const IPV4_SOURCE = 12
+const IPV4_DESTINATION = 16
 const CLIENTS = 0x0a00_0000
 const BROKER = 0xc0a8_0001
 const MICROSECONDS = 1_000_000
 
 interface BaseFrame {
   bytes: Buffer
+  /** Where the IP header begins. */
+  ip: number
   isFromClient: boolean
   /** Since the first frame, microseconds. */
   time: number
 }
 
-/** The frames of captures of Ethernet and IPv4, one file after the other. */
-async function baseFrames (files: readonly string[], ports: ReadonlySet<number>): Promise<BaseFrame[]> {
+/** The frames of captures of one link type and IPv4, one file after the other. */
+async function baseFrames (files: readonly string[], ports: ReadonlySet<number>): Promise<{ base: BaseFrame[], linkType: number }> {
   const base: BaseFrame[] = []
+  let linkType = -1
   let end = 0
   for (const file of files) {
     const start = end
     let first: number | undefined
     const decoder = new CaptureDecoder((frame: CapturedFrame) => {
       const tcp = decodeTcp(frame, 1, ports)
-      if (frame.linkType !== ETHERNET || tcp === null) return
+      const ip = findIp(frame.linkType, frame.bytes)
+      if (linkType === -1) linkType = frame.linkType
+      if (frame.linkType !== linkType || tcp === null || frame.bytes[ip] >> 4 !== 4) return
       const time = frame.seconds * MICROSECONDS + Math.floor(frame.nanoseconds / 1000)
       first ??= time
       end = start + time - first + STAGGER
-      base.push({ bytes: Buffer.from(frame.bytes), isFromClient: ports.has(tcp.tcp.destinationPort), time: end })
+      base.push({ bytes: Buffer.from(frame.bytes), ip, isFromClient: ports.has(tcp.tcp.destinationPort), time: end })
     })
     for await (const chunk of gunzipped(createReadStream(file))) decoder.push(chunk)
     decoder.end()
   }
-  return base
+  return { base, linkType }
 }
 
 /**
@@ -52,9 +57,9 @@ async function baseFrames (files: readonly string[], ports: ReadonlySet<number>)
  * ports, sequence numbers and bytes are those of the base.
  */
 export async function replicate (files: readonly string[], ports: ReadonlySet<number>, count: number, path: string): Promise<void> {
-  const base = await baseFrames(files, ports)
+  const { base, linkType } = await baseFrames(files, ports)
   const output = createWriteStream(path)
-  output.write(fileHeader())
+  output.write(fileHeader(linkType))
   const length = base[base.length - 1].time + SIDE_BY_SIDE * STAGGER
   let written = 0
   let time = 0
@@ -72,24 +77,24 @@ export async function replicate (files: readonly string[], ports: ReadonlySet<nu
   await once(output, 'close')
 }
 
-function fileHeader (): Buffer {
+function fileHeader (linkType: number): Buffer {
   const header = Buffer.alloc(FILE_HEADER_BYTES)
   header.writeUInt32LE(0xa1b2c3d4, 0)
   header.writeUInt16LE(2, 4)
   header.writeUInt16LE(4, 6)
   header.writeUInt32LE(262_144, 16)
-  header.writeUInt32LE(ETHERNET, 20)
+  header.writeUInt32LE(linkType, 20)
   return header
 }
 
-function recordOf ({ bytes, isFromClient }: BaseFrame, client: number, time: number): Buffer {
+function recordOf ({ bytes, ip, isFromClient }: BaseFrame, client: number, time: number): Buffer {
   const record = Buffer.allocUnsafe(RECORD_HEADER_BYTES + bytes.length)
   record.writeUInt32LE(1_700_000_000 + Math.floor(time / MICROSECONDS), 0)
   record.writeUInt32LE(time % MICROSECONDS, 4)
   record.writeUInt32LE(bytes.length, 8)
   record.writeUInt32LE(bytes.length, 12)
   bytes.copy(record, RECORD_HEADER_BYTES)
-  record.writeUInt32BE(isFromClient ? client : BROKER, RECORD_HEADER_BYTES + IP_SOURCE)
-  record.writeUInt32BE(isFromClient ? BROKER : client, RECORD_HEADER_BYTES + IP_DESTINATION)
+  record.writeUInt32BE(isFromClient ? client : BROKER, RECORD_HEADER_BYTES + ip + IPV4_SOURCE)
+  record.writeUInt32BE(isFromClient ? BROKER : client, RECORD_HEADER_BYTES + ip + IPV4_DESTINATION)
   return record
 }

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { usageOf } from './process.js'
 
 const MAIN = fileURLToPath(new URL('../../broker/main.js', import.meta.url))
 const START_LIMIT_MS = 30_000
@@ -21,6 +22,8 @@ export interface RunningBroker {
   port: number
   /** From the start of the process to the first CONNACK, seconds. */
   startSeconds: number
+  /** Processor time that it took until then, seconds: what counts on a machine that is busy with other things. */
+  startCpuSeconds: number
   stop(): Promise<void>
 }
 
@@ -72,6 +75,7 @@ export async function start (kind: BrokerKind, port: number, folder = mkdtempSyn
     pid: child.pid ?? 0,
     port,
     startSeconds,
+    startCpuSeconds: usageOf(child.pid ?? 0).cpuSeconds,
     stop: async () => {
       child.kill('SIGTERM')
       await ended

@@ -36,6 +36,7 @@ export interface ForwarderOptions {
 
 const DEFAULT_DEVICE = 'link0'
 const START_TIMEOUT_MS = 5_000
+const ATTEMPTS = 3
 const RECEIVE_BUFFER_BYTES = 8_388_608
 const ETHERNET_HEADER_BYTES = 14
 const IPV4 = 0x0800
@@ -122,7 +123,18 @@ class End {
   /**
    * @param passing the interface's name until it is in the host's namespace; at most 15 characters
    */
-  static async open ({ host, addresses = [] }: ForwarderEnd, device: string, passing: string): Promise<End> {
+  static async open (end: ForwarderEnd, device: string, passing: string): Promise<End> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await End.attempt(end, device, passing)
+      } catch (error) {
+        // Another process may have taken the port in between.
+        if (attempt === ATTEMPTS) throw error
+      }
+    }
+  }
+
+  private static async attempt ({ host, addresses = [] }: ForwarderEnd, device: string, passing: string): Promise<End> {
     const socket = await boundSocket()
     const port = await freeUdpPort()
     // socat stays in this namespace, where its datagrams reach us; only the interface moves.

@@ -9,14 +9,20 @@ import { OperatorError } from '../../src/errors.js'
 import { closeAedes, openAedes, publishLeftWills } from '../aedes.js'
 import type { Settings } from '../config/schema.js'
 import { readSettings, type Flags } from '../config/settings.js'
-import { controlAccess } from '../control-access.js'
+import { AccessControl } from '../auth/access-control.js'
+import { arrivalsAt, doorsOf } from '../auth/doors.js'
 import { BAN_FILE, MODEL_FILE } from '../data-files.js'
 import { Admission } from '../limits/admission.js'
+import { limitLogins } from '../limits/logins.js'
+import { Queues } from '../limits/queues.js'
 import { Tally } from '../limits/tally.js'
 import { Listeners } from '../listeners/listeners.js'
-import { openLog } from '../log.js'
+import { openLog, reopenLog } from '../log.js'
+import type { Note } from '../mosquitto/note.js'
 import { openStore } from '../persistence.js'
+import { writePidFile } from '../pid-file.js'
 import { aborted, stopSignal } from '../stopping.js'
+import { openSysTree } from '../sys/open.js'
 import { printable } from '../printable.js'
 import { addSettingsOptions } from './settings-options.js'
 
@@ -28,9 +34,10 @@ export function brokerCommand (): Command {
   const command = new Command('broker')
     .description('run the broker (the default command)')
     .action(async (flags: Flags) => {
-      const { settings, file } = readSettings(flags)
+      const { settings, file, notes } = readSettings(flags)
       const log = openLog(settings.log)
-      log.info({ file: file ?? 'none' }, 'Artemis starts.')
+      log.info({ file: file ?? 'none', mosquitto: settings.mosquitto ?? 'none' }, 'Artemis starts.')
+      for (const note of notes) tell(note, log)
       checkReports(settings)
       await runBroker(settings, flags, log, stopSignal(['SIGINT', 'SIGTERM']))
     })
@@ -47,22 +54,37 @@ async function runBroker (settings: Settings, flags: Flags, log: Logger, stop: A
     const admission = new Admission(limits, tally)
     const listeners = await Listeners.open(settings.listeners, { ...limits, admission, tally, log })
     closers.push(() => listeners.destroy())
-    const store = await openStore(settings.data)
+    closers.push(await writePidFile(settings.pidFile))
+    const access = await AccessControl.open(doorsOf(settings), arrivalsAt(settings.listeners), log, limits.messageSize ?? undefined)
+    const store = await openStore(settings.data, settings.persistence)
     closers.push(() => store.close())
-    const aedes = await openAedes(store, settings, log)
+    const queues = await Queues.open(store, limits, tally)
+    const aedes = await openAedes(store, settings, log, tally, queues)
     const closeClients = async (): Promise<void> => {
       listeners.close()
       await closeAedes(aedes)
       await store.settle()
     }
     closers.push(closeClients)
-    const ids = artemis(aedes, optionsOf(settings, listeners.addresses.map(({ port }) => port), log))
+    access.guardLogins(aedes)
+    limitLogins(aedes, limits.loginAttempts, tally)
+    const ports = listeners.addresses.map(({ port }) => port)
+    const ids = artemis(aedes, {
+      ...optionsOf(settings, ports, log),
+      control: { authorize: (_asker, client) => access.mayControl(client) }
+    })
+    access.guardTopics(aedes)
     // The detection side sees the last packets too.
     closers.push(() => ids.close(), closeClients)
     ids.on('alert', (alert, event) => log.warn({ event }, sentenceOf(alert)))
-    const onHangUp = (): void => { reload(flags, ids, listeners, log) }
+    const onHangUp = (): void => { void reload(flags, { ids, listeners, ports, access, log }) }
     process.on('SIGHUP', onHangUp)
     closers.push(() => process.off('SIGHUP', onHangUp))
+    if (settings.sysInterval > 0) {
+      const sys = await openSysTree({ aedes, store, tally, queued: () => queues.waiting })
+      sys.start(settings.sysInterval)
+      closers.push(() => sys.stop())
+    }
     await publishLeftWills(aedes, store, log)
     listeners.accept((stream, request) => aedes.handle(stream, request))
     announce(settings, listeners, log)
@@ -74,17 +96,36 @@ async function runBroker (settings: Settings, flags: Flags, log: Logger, stop: A
   log.info('Artemis has stopped.')
 }
 
-/** Reads the settings again and guards with the model that they name; where they are wrong, nothing changes. */
-function reload (flags: Flags, ids: Artemis, listeners: Listeners, log: Logger): void {
+/** What a reload reaches. */
+interface Running {
+  ids: Artemis
+  listeners: Listeners
+  /** Where they listen in fact. */
+  ports: number[]
+  access: AccessControl
+  log: Logger
+}
+
+/** Reads the settings again, and the files that they name; where one of them is wrong, nothing changes. */
+async function reload (flags: Flags, { ids, listeners, ports, access, log }: Running): Promise<void> {
   try {
+    reopenLog()
     const { settings } = readSettings(flags)
+    const admit = await access.reload(doorsOf(settings))
     listeners.reloadCertificates()
-    log.info({ model: modelPath(settings) }, 'The settings were read again for SIGHUP: the model and the certificates are loaded anew, other changes need a restart.')
-    ids.useModel(modelPath(settings))
+    ids.use(optionsOf(settings, ports, log))
+    const disconnected = admit()
+    log.info({ model: modelPath(settings), disconnected },
+      'The settings were read again for SIGHUP: users, access rules, certificates and what concerns the detection are new, other changes need a restart.')
   } catch (error) {
     if (!(error instanceof OperatorError)) throw error
     log.error({ remedy: error.remedy }, `The settings stay as they were: ${error.message}`)
   }
+}
+
+/** What in a mosquitto.conf does not do here what it does there. */
+function tell ({ place, name, standing, text }: Note, log: Logger): void {
+  log[standing === 'not needed' ? 'info' : 'warn']({ place }, `${printable(name)}: ${standing}. ${text}`)
 }
 
 /** Files that cannot be written should stop the start, and not be found missing when they are needed. */
@@ -121,7 +162,7 @@ function announce (settings: Settings, listeners: Listeners, log: Logger): void 
 
 /** The settings as the plug-in takes them. */
 function optionsOf (settings: Settings, ports: number[], logger: Logger): ArtemisOptions {
-  const { tap, detector, learn, alert, response, report } = settings
+  const { tap, detector, learn, alert, response, report, caps: { holdTime, ring, ...caps } } = settings
   return {
     tap: {
       target: tap.target,
@@ -143,7 +184,8 @@ function optionsOf (settings: Settings, ports: number[], logger: Logger): Artemi
     learn: { seconds: learn.duration / 1000, minimumRecords: learn.minimumRecords },
     alert: { weight: alert.weight, batchRecords: alert.batchRecords, batchMs: alert.batchDuration },
     response: { action: response.action, banSeconds: response.banDuration / 1000, allow: response.allow, file: path.join(settings.data, BAN_FILE) },
-    control: { authorize: controlAccess(settings) },
+    // A ring's length is a power of two.
+    caps: { ...caps, holdMs: holdTime, ringBytes: 2 ** Math.floor(Math.log2(ring)) },
     report: { records: report.records ?? undefined, eve: report.eve ?? undefined },
     logger
   }

@@ -2,6 +2,8 @@
 
 import { Command } from 'commander'
 import { Document, isScalar } from 'yaml'
+import type { Note } from '../mosquitto/note.js'
+import { MAX_PATH_LENGTH, printable } from '../printable.js'
 import { readSettings, type EffectiveSettings, type Flags } from '../config/settings.js'
 import { addSettingsOptions } from './settings-options.js'
 
@@ -14,12 +16,21 @@ export function checkCommand (): Command {
 }
 
 /** Settings as a settings file: reading it again gives the same. */
-export function render ({ written, sources, file }: EffectiveSettings): string {
-  const document = new Document(written)
-  document.commentBefore = file === undefined ? ' No settings file.' : ` Settings file: ${JSON.stringify(file)}`
+export function render ({ written, sources, file, notes }: EffectiveSettings): string {
+  // It says by itself what the other file said.
+  const document = new Document({ ...written, mosquitto: null }, { aliasDuplicateObjects: false })
+  document.commentBefore = [
+    file === undefined ? ' No settings file.' : ` Settings file: ${JSON.stringify(file)}`,
+    ...typeof written.mosquitto === 'string' ? mosquittoLines(written.mosquitto, notes) : []
+  ].join('\n')
   for (const [key, source] of sources) {
-    const scalar = document.getIn(key.split(/[.[\]]+/).map(part => /^\d+$/.test(part) ? Number(part) : part), true)
-    if (isScalar(scalar)) scalar.comment = ` ${source}`
+    const scalar = document.getIn(key.split(/[.[\]]+/).filter(part => part !== '').map(part => /^\d+$/.test(part) ? Number(part) : part), true)
+    if (isScalar(scalar)) scalar.comment = ` ${printable(source, MAX_PATH_LENGTH)}`
   }
   return document.toString({ lineWidth: 0 })
+}
+
+function mosquittoLines (file: string, notes: readonly Note[]): string[] {
+  const lines = notes.map(({ place, name, standing, text }) => `   ${printable(place, MAX_PATH_LENGTH)}: ${printable(name)}: ${standing}: ${text}`)
+  return [` mosquitto's configuration: ${JSON.stringify(file)}`, ...lines.length === 0 ? [' All of it does here what it does there.'] : [' What is different here:', ...lines]]
 }

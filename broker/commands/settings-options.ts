@@ -6,6 +6,7 @@ import type { Command } from 'commander'
 export function addSettingsOptions (command: Command): Command {
   return command
     .option('--config <file>', 'settings file (default: artemis.yaml here, where there is one)')
+    .option('--mosquitto <file>', 'a mosquitto.conf, taken as it is')
     .option('--host <address>', 'address to listen on (default: 127.0.0.1)')
     .option('--port <number>', 'port to listen on (default: 1883)')
     .option('--data <folder>', 'folder for everything that is kept (default: artemis-data here)')

@@ -68,7 +68,7 @@ async function watch (tap: string, flags: WatchFlags): Promise<void> {
       'Name ssh://user@host/INTERFACE or local:INTERFACE; "artemis replay" reads files.')
   }
   const stop = stopSignal()
-  const log = openLog({ level: 'info', format: 'auto' })
+  const log = openLog({ level: 'info', format: 'auto', file: null })
   // Before the tap: its own connection should be known when its frames are seen.
   const publisher = flags.publish === undefined ? undefined
     : await AlertPublisher.open(flags.publish, flags.topicPrefix, message => { log.warn(message) })

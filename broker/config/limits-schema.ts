@@ -6,6 +6,7 @@ import { duration, optionalDuration, optionalSize, optionalWholeNumber, size } f
 /** Limits; null is none. Every one is described in docs/limits.md. */
 export const limitsSchema = v.strictObject({
   packetSize: size('16MiB', '20B', '256MiB'),
+  messageSize: optionalSize(null, '1B', '256MiB'),
   connectTimeout: duration('30s', '1s', '10m'),
   connections: optionalWholeNumber(1000, 1, 1_000_000),
   connectionsPerAddress: optionalWholeNumber(200, 1, 1_000_000),

@@ -22,15 +22,18 @@ const features = v.optional(v.pipe(v.string(FEATURES_RIGHT), v.check(isTaken(tex
 
 /** The file `artemis.yaml` as a whole; every part may be left out. */
 export const settingsSchema = v.strictObject({
+  mosquitto: optionalFilePath(),
   listeners: v.optional(
     v.pipe(v.array(listenerSchema, 'a list of listeners'), v.minLength(1, 'a list of at least one listener')), [{}]),
   auth: v.optional(authSchema, {}),
   data: filePath('artemis-data'),
   persistence: flag(true),
-  sysInterval: duration('10s', '0s', '1h'),
+  sysInterval: duration('10s', '0s', '1d'),
+  pidFile: optionalFilePath(),
   log: v.optional(v.strictObject({
     level: oneOf('info', ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
-    format: oneOf('auto', ['auto', 'text', 'json'])
+    format: oneOf('auto', ['auto', 'text', 'json']),
+    file: optionalFilePath()
   }), {}),
   limits: v.optional(limitsSchema, {}),
   tap: v.optional(v.strictObject({
@@ -62,6 +65,18 @@ export const settingsSchema = v.strictObject({
     action: oneOf('observe', ['observe', 'disconnect', 'ban']),
     banDuration: duration('10m', '1s', '30d'),
     allow: listOf(ALLOW_FORM, isAllowEntry)
+  }), {}),
+  caps: v.optional(v.strictObject({
+    streams: wholeNumber(65_536, 16, 10_000_000),
+    earlyBytes: size('1MiB', '1KiB', '1024MiB'),
+    earlyBytesInAll: size('32MiB', '64KiB', '1024MiB'),
+    earlySegments: wholeNumber(1_024, 1, 1_000_000),
+    fragmentedDatagrams: wholeNumber(256, 1, 65_536),
+    heldFrames: wholeNumber(20_000, 1, 10_000_000),
+    holdTime: duration('1s', '10ms', '1m'),
+    waitingPackets: wholeNumber(10_000, 1, 10_000_000),
+    unclaimedStreams: wholeNumber(4_096, 1, 1_000_000),
+    ring: size('4MiB', '64KiB', '1024MiB')
   }), {}),
   report: v.optional(v.strictObject({
     records: optionalFilePath(),

@@ -7,6 +7,10 @@ import * as v from 'valibot'
 import { OperatorError } from '../../src/errors.js'
 import { MAX_PATH_LENGTH, printable } from '../printable.js'
 import { configError, shown, type Mistake } from './mistake.js'
+import { THIS_MACHINE } from '../mosquitto/machine.js'
+import type { Note } from '../mosquitto/note.js'
+import { translate, type Translation } from '../mosquitto/translation.js'
+import { nameOf } from './place.js'
 import { partOf, settingsSchema, type Settings } from './schema.js'
 import { readYaml, whatIsRight, type FileContents } from './yaml-file.js'
 
@@ -20,6 +24,8 @@ export interface Flags {
   host?: string
   port?: string
   data?: string
+  /** A mosquitto.conf; wins over `mosquitto` in the settings file. */
+  mosquitto?: string
 }
 
 /** Settings and their sources. */
@@ -31,10 +37,12 @@ export interface EffectiveSettings {
   written: Record<string, unknown>
   /** `default`, `FILE:LINE` or `--FLAG`, by key path. */
   sources: Map<string, string>
+  /** What in a mosquitto.conf does not do here what it does there. */
+  notes: readonly Note[]
 }
 
 // Flags stand for the first listener: more than one is named in the file only.
-const FLAG_KEYS = { host: 'listeners[0].host', port: 'listeners[0].port', data: 'data' } as const
+const FLAG_KEYS = { host: 'listeners[0].host', port: 'listeners[0].port', data: 'data', mosquitto: 'mosquitto' } as const
 
 /**
  * Reads the settings in force.
@@ -42,26 +50,38 @@ const FLAG_KEYS = { host: 'listeners[0].host', port: 'listeners[0].port', data: 
  */
 export function readSettings (flags: Flags, folder: string = process.cwd()): EffectiveSettings {
   const file = findFile(flags.config, folder)
-  const contents = file === undefined ? emptyFile() : readYaml(readText(file), nameOf(file, folder))
-  const layers = new Layers(contents, flags, file, folder)
-  const written = layers.merge(settingsSchema, contents.values, '') as Record<string, unknown>
-  const mistakes = [...contents.mistakes, ...layers.mistakes]
+  const own = file === undefined ? emptyFile() : readYaml(readText(file), nameOf(file, folder))
+  const given = flags.mosquitto ?? own.values.mosquitto
+  const base = flags.mosquitto === undefined && file !== undefined ? path.dirname(file) : folder
+  const mosquitto = typeof given === 'string' ? translate(absolute(given, base), folder, THIS_MACHINE) : undefined
+  const layers = new Layers(own, mosquitto, flags, file, folder)
+  const written = layers.merge(settingsSchema, layers.values, '') as Record<string, unknown>
+  const mistakes = [...own.mistakes, ...mosquitto?.mistakes ?? [], ...layers.mistakes]
   if (mistakes.length > 0) throw configError(mistakes)
   const { success, output, issues } = v.safeParse(settingsSchema, written)
   if (!success) throw configError(issues.map(issue => layers.mistakeOf(issue)))
-  return { settings: output, file, written, sources: layers.sources }
+  return { settings: output, file, written, sources: layers.sources, notes: mosquitto?.notes ?? [] }
 }
 
 class Layers {
   readonly mistakes: Mistake[] = []
   readonly sources = new Map<string, string>()
+  /** What the files say together. */
+  readonly values: Readonly<Record<string, unknown>>
 
   constructor (
-    private readonly contents: FileContents,
+    private readonly own: FileContents,
+    private readonly mosquitto: Translation | undefined,
     private readonly flags: Flags,
     private readonly file: string | undefined,
     private readonly folder: string
-  ) {}
+  ) {
+    this.values = mosquitto === undefined ? own.values : over(own.values, mosquitto.values)
+    const twice = mosquitto === undefined ? undefined : own.lines.get('listeners')
+    if (twice !== undefined) {
+      this.mistakes.push({ place: this.placeOf('listeners') ?? '', key: 'listeners', problem: 'where to listen stands in mosquitto.conf as well; keep one of the two' })
+    }
+  }
 
   merge (schema: v.GenericSchema, given: unknown, key: string): unknown {
     const part = partOf(schema)
@@ -77,10 +97,10 @@ class Layers {
       return items.map((item, index) => this.merge(part.item, item, `${key}[${index}]`))
     }
     const fromFlag = this.flagFor(schema, key)
-    const fromFile = this.contents.lines.get(key)
-    const value = fromFlag?.value ?? (fromFile === undefined ? part.fallback : given)
-    const isFromFile = fromFlag === undefined && fromFile !== undefined && this.file !== undefined
-    this.sources.set(key, fromFlag?.name ?? this.placeOf(key) ?? 'default')
+    const place = this.placeOf(key)
+    const value = fromFlag?.value ?? (place === undefined && given === undefined ? part.fallback : given)
+    const isFromFile = fromFlag === undefined && this.own.lines.has(key)
+    this.sources.set(key, fromFlag?.name ?? place ?? 'default')
     if (!part.isPath || typeof value !== 'string') return value
     return absolute(value, isFromFile ? path.dirname(this.file ?? '') : this.folder)
   }
@@ -101,10 +121,16 @@ class Layers {
     return { place: this.placeOf(from) ?? 'settings', key, problem: `${value === undefined ? 'missing, it' : shown(value)} should be ${message}` }
   }
 
-  /** `FILE:LINE` of a setting, where the file has it. */
+  /** `FILE:LINE` of a setting, where a file has it. */
   placeOf (key: string): string | undefined {
-    const line = this.contents.lines.get(key)
-    return line === undefined || this.file === undefined ? undefined : `${nameOf(this.file, this.folder)}:${line}`
+    const line = this.own.lines.get(key)
+    return line === undefined || this.file === undefined ? this.placeInMosquitto(key) : `${nameOf(this.file, this.folder)}:${line}`
+  }
+
+  /** The items of a list stand where the list does. */
+  private placeInMosquitto (key: string): string | undefined {
+    const places = this.mosquitto?.places
+    return places?.get(key) ?? places?.get(key.replace(/\[\d+\]$/, ''))
   }
 
   private flagFor (schema: v.GenericSchema, key: string): { name: string, value: unknown } | undefined {
@@ -122,6 +148,17 @@ class Layers {
   }
 }
 
+/** One map over another, part by part. */
+function over (upper: Record<string, unknown>, lower: Record<string, unknown>): Record<string, unknown> {
+  const isMap = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value)
+  const merged = { ...lower }
+  for (const [name, value] of Object.entries(upper)) {
+    const below = lower[name]
+    if (value !== undefined) merged[name] = isMap(value) && isMap(below) ? over(value, below) : value
+  }
+  return merged
+}
+
 function absolute (value: string, folder: string): string {
   return value.startsWith('~/') ? path.join(homedir(), value.slice(2)) : path.resolve(folder, value)
 }
@@ -130,12 +167,6 @@ function findFile (named: string | undefined, folder: string): string | undefine
   if (named !== undefined) return path.resolve(folder, named)
   const usual = path.resolve(folder, DEFAULT_FILE)
   return existsSync(usual) ? usual : undefined
-}
-
-/** As short as it is clear: relative inside the working directory. */
-function nameOf (file: string, folder: string): string {
-  const relative = path.relative(folder, file)
-  return relative.startsWith('..') ? file : relative
 }
 
 function readText (file: string): string {

@@ -14,7 +14,7 @@ export const PLACES = Object.freeze({
 })
 
 /**
- * The unit file. MemoryDenyWriteExecute is missing because Node compiles while it runs; a mistake of the
+ * The unit file. The small space for new objects saves memory (docs/running.md). MemoryDenyWriteExecute is missing because Node compiles while it runs; a mistake of the
  * operator (exit code 1) is not tried again, since it would fail again.
  *
  * @param node the Node that runs it
@@ -29,7 +29,7 @@ Wants=network-online.target
 
 [Service]
 Type=exec
-ExecStart=${quoted(node)} ${quoted(main)} broker --config ${PLACES.settings}
+ExecStart=${quoted(node)} --max-semi-space-size=1 ${quoted(main)} broker --config ${PLACES.settings}
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=on-failure
 RestartSec=2

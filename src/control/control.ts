@@ -16,8 +16,11 @@ const RESERVED_PREFIX = '$CONTROL/'
 /** Who asks. */
 export type Asker = Pick<ObservedConnection, 'client' | 'announced' | 'broker' | 'transport' | 'clientId' | 'username'>
 
-/** Whether a client may control the detection; asked after the broker's own `authorizePublish` has let its request through. */
-export type AuthorizeControl = (asker: Asker) => boolean
+/**
+ * Whether a client may control the detection; asked after the broker's own `authorizePublish` has let its request through.
+ * It is given the client itself, since while one takes over the session of another two have the same id.
+ */
+export type AuthorizeControl = (asker: Asker, client: Client) => boolean
 
 /** What the status shows of it. */
 export interface ControlCounters {
@@ -98,7 +101,7 @@ export class Control {
 
   private async responsesTo (client: Client, { payload }: PublishPacket): Promise<Response[]> {
     const connection = this.observer.of(client.conn)
-    if (connection === undefined || !this.authorize(connection)) {
+    if (connection === undefined || !this.authorize(connection, client)) {
       this.counters.refused++
       return [{ error: 'This client may not control the broker.', remedy: 'Ask from the broker\'s own machine, or as a user whom its access rules let write here.' }]
     }

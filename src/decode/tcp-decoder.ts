@@ -8,7 +8,7 @@ import { NO_IP, findIp } from './link.js'
 import { decodeSegment } from './tcp.js'
 
 /**
- * Decodes the frames of one capture, in its order, as `decodeTcp` does, and puts fragments together:
+ * Decodes the frames of one capture, in its order, and puts fragments together:
  * the frame that completes a datagram is the TCP frame, with its own length and IP header and the
  * whole datagram's segment.
  */

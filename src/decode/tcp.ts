@@ -1,8 +1,7 @@
-// From a captured frame to a TCP segment on a watched port, or nothing.
+// From the bytes of an IP datagram to a TCP segment on a watched port, or nothing.
 import type { CapturedFrame, TcpFields, TcpFrame } from '../types.js'
-import { PROTOCOL_TCP, decodeIp, ipFields } from './ip.js'
+import { ipFields } from './ip.js'
 import type { IpHeader } from './ip.js'
-import { NO_IP, findIp } from './link.js'
 
 /** Flag bits as they stand in `TcpFields.flags` (RFC 9293, section 3.1). */
 export const TCP_FIN = 0x001
@@ -18,19 +17,6 @@ export const TCP_NS = 0x100
 
 const TCP_HEADER_LENGTH = 20
 const NO_BYTES = new Uint8Array(0)
-
-/**
- * Decodes a frame that carries TCP from or to one of `ports`; null for every other frame, for
- * fragments (see decode/tcp-decoder.ts) and for headers that are cut off or contradict themselves.
- * `number` counts the frames of the capture from 1.
- */
-export function decodeTcp (frame: CapturedFrame, number: number, ports: ReadonlySet<number>): TcpFrame | null {
-  const start = findIp(frame.linkType, frame.bytes)
-  if (start === NO_IP) return null
-  const ip = decodeIp(frame.bytes, start, frame.wireLength)
-  if (ip === null || ip.protocol !== PROTOCOL_TCP || ip.fragment !== null) return null
-  return decodeSegment(frame, number, ip, frame.bytes, ip.payloadOffset, ip.payloadLength, ports)
-}
 
 /**
  * Decodes the TCP segment of `length` bytes on the wire that begins at `at` in `bytes`: those of the

@@ -7,6 +7,8 @@ const POINT = 0x2e
 const HEX_DIGITS = Buffer.from('0123456789abcdef')
 /** Most digits of an integer that a double holds, and a sign. */
 const LONGEST_INTEGER = 24
+/** A power is slow to compute. */
+export const POWERS_OF_TEN: readonly number[] = Object.freeze(Array.from({ length: 16 }, (_, i) => 10 ** i))
 /** Longer texts are cheaper to copy in one call. */
 const SHORT_TEXT = 48
 
@@ -58,11 +60,16 @@ export class LineBytes {
 
   /** A whole number, as far as doubles are exact; any other number as JavaScript writes it. */
   integer (value: number): void {
+    this.#reserve(LONGEST_INTEGER)
+    // Most are flags.
+    if (value === 0 || value === 1) {
+      this.#bytes[this.#length++] = ZERO + value
+      return
+    }
     if (value < 0 || !Number.isSafeInteger(value)) {
       this.ascii(String(value))
       return
     }
-    this.#reserve(LONGEST_INTEGER)
     this.#length = this.#digits(value, digitsOf(value))
   }
 
@@ -77,7 +84,7 @@ export class LineBytes {
   decimal (parts: number, decimals: number): void {
     this.#reserve(LONGEST_INTEGER)
     if (parts < 0) this.#bytes[this.#length++] = MINUS
-    const perSecond = 10 ** decimals
+    const perSecond = POWERS_OF_TEN[decimals]
     const positive = Math.abs(parts)
     const seconds = Math.floor(positive / perSecond)
     this.#length = this.#digits(seconds, digitsOf(seconds))
@@ -92,12 +99,12 @@ export class LineBytes {
     // Beyond 32 bits division is slow.
     while (rest > 0xffff_ffff) {
       const next = Math.floor(rest / 10)
-      this.#bytes[--at] = ZERO + rest - next * 10
+      this.#bytes[--at] = ZERO + (rest - next * 10)
       rest = next
     }
     for (let left = rest >>> 0; at > this.#length;) {
       const next = (left / 10) >>> 0
-      this.#bytes[--at] = ZERO + left - next * 10
+      this.#bytes[--at] = ZERO + (left - next * 10)
       left = next
     }
     return end

@@ -3,7 +3,7 @@ import type { TrafficRecord } from '../record.js'
 import { CONTEXT_COLUMNS } from './context-columns.js'
 import type { RecordContext } from './context.js'
 import { FEATURES } from './schema.js'
-import { LineBytes } from './line-bytes.js'
+import { LineBytes, POWERS_OF_TEN } from './line-bytes.js'
 
 /** Names of the forms. */
 export type RecordFormat = 'csv' | 'ndjson'
@@ -166,7 +166,7 @@ export class RecordWriter {
     }
     const decimals = Math.round(value * 1e6) / 1e6 === value ? MICROSECOND_DECIMALS
       : Math.round(value * 1e9) / 1e9 === value ? NANOSECOND_DECIMALS : PICOSECOND_DECIMALS
-    const parts = Math.round(value * 10 ** decimals)
+    const parts = Math.round(value * POWERS_OF_TEN[decimals])
     if (Number.isSafeInteger(parts)) this.#out.decimal(parts, decimals)
     else this.#out.ascii(value.toFixed(decimals))
   }

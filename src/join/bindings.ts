@@ -11,9 +11,10 @@ import type { PacketQueue } from './packet-queue.js'
  */
 export type Route = 'undecided' | 'frames' | 'packets'
 
-/** A direction of a connection that is older than the tap. */
+/** A direction of a connection that is older than the tap, or of which the tap was behind. */
 export interface Midway {
-  readonly midstream: Midstream
+  /** Finds the shift; null where it is known to be 0, and the tap must only catch up. */
+  readonly midstream: Midstream | null
   /** By how much the broker's offsets exceed the tap's, once that is known: from then on its frames are joined. */
   shift: number | undefined
   /** How far the tap has seen it, by its own count. */
@@ -33,6 +34,8 @@ export interface Connection {
   bound: boolean
   /** Whether the broker's offsets are those of the TCP stream. */
   placed: boolean
+  /** Whether its stream may be another of the same tuple: then it is never joined. */
+  ambiguous: boolean
   /** Where it is found in mid-stream, or may yet be. */
   midway: Record<Direction, Midway> | undefined
   closed: boolean
@@ -160,11 +163,10 @@ export class StreamBindings {
     while (streams.length > connections.length && nowMs - streams[0].sinceMs > this.patienceMs) this.forgetStream(key, streams[0].stream)
     const [{ stream }] = streams
     const [connection] = connections
-    // Whose packets are its records anyway loses nothing by a mistake.
-    if (connection.route === 'packets') return stream
-    if (streams.length > connections.length) return undefined
     const isOver = stream.ended.in || stream.ended.out
-    return isOver && !connection.closed && connections.length === 1 ? undefined : stream
+    connection.ambiguous = streams.length > connections.length || (isOver && !connection.closed && connections.length === 1)
+    // Whose packets are its records anyway loses nothing by a mistake, as long as it is not joined.
+    return connection.ambiguous && connection.route !== 'packets' ? undefined : stream
   }
 
   private tie (key: string, stream: TcpStream, connection: Connection): void {

@@ -71,12 +71,12 @@ export class CaptureRecords {
   #frames = 0
 
   constructor (onRecord: (record: TrafficRecord) => void, options: CaptureRecordsOptions = {}) {
-    const { ports = DEFAULT_MQTT_PORTS, context = true, ...joinOptions } = options
+    const { ports = DEFAULT_MQTT_PORTS, ...recordOptions } = options
     this.#onRecord = onRecord
     const watched = new Set(ports)
     this.#tcp = new TcpDecoder(watched)
     this.#streams = new TcpStreams(watched)
-    this.#records = new DecodedRecords(joinOptions)
+    this.#records = new DecodedRecords(recordOptions)
     this.#decoder = new CaptureDecoder(frame => this.#onFrame(frame))
   }
 

@@ -15,7 +15,7 @@ const CONNECT = 1
 export interface DecodedRecordsOptions extends DecodedJoinOptions {
   /** Whether connections are followed for the context columns, which takes its time; true unless said otherwise. */
   context?: boolean
-  /** Prefix of the topics on which the detection publishes. */
+  /** Prefix of the topics on which the detection publishes; those of a broker of ours where left out. */
   ownPrefix?: string
   /** Whether a connection is the detection's own. */
   isOwn?(peer: Peer): boolean

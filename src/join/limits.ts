@@ -47,9 +47,11 @@ export interface JoinCounters {
   connectionsUnplaced: number
   /** Connections of which the tap saw no beginning in time; they are judged by their packets. */
   connectionsUnseen: number
+  /** Times that a connection's frames ceased to come, or fell too far behind; its packets are records until they come again. */
+  connectionsBlind: number
   /** Connections with more packets waiting than `packetsPerConnection`; they are judged by their packets. */
   connectionsOverflowed: number
-  /** Directions of connections older than the tap that were found in mid-stream, and are joined from there. */
+  /** Directions that are joined again: of connections older than the tap, found in mid-stream, and of those that it was behind. */
   midstreamFound: number
   /** Streams forgotten because more than `unboundStreams` waited for the broker to accept them. */
   streamsForgotten: number
@@ -71,6 +73,7 @@ export function noJoinCounts (): JoinCounters {
     mismatches: 0,
     connectionsUnplaced: 0,
     connectionsUnseen: 0,
+    connectionsBlind: 0,
     connectionsOverflowed: 0,
     midstreamFound: 0,
     streamsForgotten: 0,

@@ -157,6 +157,7 @@ export class LiveJoin {
         // Its tuple opened another stream, and yet it is open: it never was the stream that it was bound to.
         this.mismatch(connection)
       } else if (this.isBlind(connection, now)) {
+        this.counters.connectionsBlind++
         this.giveUpJoin(connection, 'unseen')
       } else {
         this.reap(connection)
@@ -172,6 +173,7 @@ export class LiveJoin {
       join: transport === 'tls' || transport === 'websocket' ? transport : 'exact',
       bound: false,
       placed: transport !== 'stream',
+      ambiguous: false,
       midway: undefined,
       closed: false,
       closedAtMs: 0,
@@ -188,8 +190,9 @@ export class LiveJoin {
   private bind (stream: TcpStream): void {
     this.bound(this.bindings.bind(stream, this.clock.now()))
     const connection = this.bindings.of(stream)
-    if (connection === undefined || connection.midway !== undefined || !isMidway(stream) || !connection.placed || connection.closed) return
-    const midway = (): Midway => ({ midstream: new Midstream(this.timing), shift: undefined, seen: 0, joinedFrom: 0 })
+    if (connection === undefined || connection.route !== 'packets' || connection.midway !== undefined) return
+    if (!connection.placed || connection.ambiguous || connection.closed || !(isMidway(stream) || isWhole(stream))) return
+    const midway = (): Midway => ({ midstream: isWhole(stream) ? null : new Midstream(this.timing), shift: undefined, seen: 0, joinedFrom: 0 })
     connection.midway = { in: midway(), out: midway() }
   }
 
@@ -242,20 +245,22 @@ export class LiveJoin {
   }
 
   /**
-   * Lets what a connection older than the tap is looked for by take one more thing in.
+   * Looks for the place of a connection that is older than the tap, or that the tap was behind, with one more thing known.
    *
    * @param seen what the tap has seen of the direction, by its own count
    */
   private find (connection: Connection | undefined, direction: Direction, take: (midstream: Midstream) => void, seen = 0): void {
     const midway = connection?.midway?.[direction]
     if (connection === undefined || midway === undefined || midway.shift !== undefined) return
-    take(midway.midstream)
     midway.seen = Math.max(midway.seen, seen)
-    const { shift } = midway.midstream
+    const { midstream } = midway
+    if (midstream !== null) take(midstream)
+    const { watermark } = connection[direction]
+    const shift = midstream !== null ? midstream.shift : midway.seen >= watermark ? 0 : undefined
     if (shift === undefined) return
     midway.shift = shift
     // What either side has told already went by unjoined.
-    midway.joinedFrom = Math.max(connection[direction].watermark, midway.seen + shift)
+    midway.joinedFrom = Math.max(watermark, midway.seen + shift)
     this.counters.midstreamFound++
   }
 

@@ -9,7 +9,7 @@ export interface MidstreamTiming {
 }
 
 /** Where broker and tap share a clock. */
-export const SAME_CLOCK: MidstreamTiming = Object.freeze({ toleranceMs: 5, pauseMs: 20 })
+export const SAME_CLOCK: MidstreamTiming = Object.freeze({ toleranceMs: 10, pauseMs: 40 })
 /** Where each has its own, kept by NTP. */
 export const CLOCKS_OF_THEIR_OWN: MidstreamTiming = Object.freeze({ toleranceMs: 100, pauseMs: 400 })
 
@@ -30,19 +30,24 @@ interface Point {
  *
  * A broker that lags, or a segment that TCP holds back, would shift one side's pauses against the
  * other's. So it takes several in a row, each seen by both and none by one alone, that give the same
- * difference; where that never happens, nothing is joined.
+ * difference although the bursts between them are of different lengths; where that never happens,
+ * nothing is joined.
  */
 export class Midstream {
   private readonly told = new Pauses()
   private readonly seen = new Pauses()
   private difference = NaN
   private agreeing = 0
+  /** Where the tap was at the latest of them, by how much that was more than before, and whether it ever was another length. */
+  private at = NaN
+  private length = NaN
+  private varied = false
 
   constructor (private readonly timing: MidstreamTiming) {}
 
   /** By how much the broker's offsets exceed the tap's; undefined as long as that is not certain. */
   get shift (): number | undefined {
-    return this.agreeing >= AGREEING_PAUSES ? this.difference : undefined
+    return this.agreeing >= AGREEING_PAUSES && this.varied ? this.difference : undefined
   }
 
   /** The broker has read or written up to `offset`; epoch ms. */
@@ -67,9 +72,7 @@ export class Midstream {
     for (let a = told.first, b = seen.first; a !== undefined && b !== undefined; a = told.first, b = seen.first) {
       const apart = a.timeMs - b.timeMs
       if (Math.abs(apart) <= timing.toleranceMs) {
-        const difference = a.offset - b.offset
-        this.agreeing = difference === this.difference ? this.agreeing + 1 : 1
-        this.difference = difference
+        this.compare(a.offset - b.offset, b.offset)
         told.shift()
         seen.shift()
       } else {
@@ -80,6 +83,20 @@ export class Midstream {
       }
     }
     if (told.length > WAITING_CAP || seen.length > WAITING_CAP) this.restart()
+  }
+
+  private compare (difference: number, at: number): void {
+    const length = at - this.at
+    if (this.agreeing > 0 && difference === this.difference) {
+      if (this.agreeing > 1 && length !== this.length) this.varied = true
+      this.agreeing++
+    } else {
+      this.agreeing = 1
+      this.varied = false
+    }
+    this.difference = difference
+    this.at = at
+    this.length = length
   }
 }
 

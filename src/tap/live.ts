@@ -1,8 +1,9 @@
 // The tap of a running broker: from supervised bytes to frames placed in their streams.
 
 import { CaptureDecoder } from '../decode/capture.js'
+import type { FragmentLimits } from '../decode/fragments.js'
 import { TcpDecoder } from '../decode/tcp-decoder.js'
-import { TcpStreams } from '../decode/tcp-streams.js'
+import { TcpStreams, type TcpStreamLimits } from '../decode/tcp-streams.js'
 import { OperatorError } from '../errors.js'
 import type { StreamFrame, TapSummary } from '../types.js'
 import { openTap, resolveTarget, type TapSettings } from './catalog.js'
@@ -14,6 +15,8 @@ export interface LiveTapSettings extends TapSettings {
   target: string
   /** 0 captures whole frames; with anything else payload bytes are discarded on arrival. */
   snapLength: number
+  /** What the decoders may keep. */
+  limits?: { streams: TcpStreamLimits, fragments: Partial<FragmentLimits> }
 }
 
 /** What the tap tells. */
@@ -106,8 +109,8 @@ export class LiveTap {
 
   private up (target: CaptureTarget): void {
     const ports = new Set(this.ports)
-    const tcp = new TcpDecoder(ports)
-    const streams = new TcpStreams(ports)
+    const tcp = new TcpDecoder(ports, this.settings.limits?.fragments)
+    const streams = new TcpStreams(ports, this.settings.limits?.streams)
     let number = 0
     this.tcp = tcp
     this.streams = streams

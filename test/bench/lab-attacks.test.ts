@@ -67,6 +67,8 @@ async function destinations (act: () => Promise<void>): Promise<Set<string>> {
   const listener = (message: unknown): void => {
     const { socket } = message as { socket: Socket }
     socket.prependListener('connectionAttempt', (address: string) => { seen.add(address) })
+    // Early versions of Node 20 do not tell attempts.
+    socket.prependListener('connect', () => { seen.add(socket.remoteAddress ?? '') })
   }
   subscribe('net.client.socket', listener)
   try {

@@ -1,12 +1,8 @@
 // The control commands, as an operator types them, against a running broker.
 
 import { execFile } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
-import path from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
-import { controlAccess } from '../../broker/control-access.js'
-import { readSettings } from '../../broker/config/settings.js'
 import { findProgram, programMissing } from '../support/programs.js'
 import { connect, heard } from './mqtt-client.js'
 import { runArtemis, startBroker } from './running-broker.js'
@@ -78,25 +74,4 @@ t.test('mosquitto\'s own tools can ask, and nobody hears the answer', { skip: pr
   await spy.publishAsync('end', '')
   await last
   t.same(overheard, ['end'])
-})
-
-t.test('who may ask: access rules, users with a checked password, this machine; no anonymous client from elsewhere', async t => {
-  const folder = t.testdir({})
-  const access = (yaml: string): ReturnType<typeof controlAccess> => {
-    writeFileSync(path.join(folder, 'artemis.yaml'), yaml)
-    return controlAccess(readSettings({}, folder).settings)
-  }
-  const asker = (address: string, username = '', transport: 'tcp' | 'websocket' = 'tcp', port = 1883): Parameters<ReturnType<typeof controlAccess>>[0] =>
-    ({ client: { address, port: 50_000 }, broker: { address: '192.0.2.1', port }, transport, clientId: 'x', username })
-  const open = access('listeners: [{ host: 0.0.0.0 }]\n')
-  t.ok(open(asker('127.0.0.1')))
-  t.ok(open(asker('127.8.9.1')))
-  t.ok(open(asker('::1')))
-  for (const one of [asker('192.0.2.7'), asker('192.0.2.7', 'ann'), asker('127.0.0.1', '', 'websocket'), asker(''), asker('::ffff:192.0.2.7')]) t.notOk(open(one), JSON.stringify(one))
-  const users = access('listeners: [{ host: 0.0.0.0 }, { host: 0.0.0.0, port: 1884, passwordFile: users }]\nauth: { passwordFile: null }\n')
-  t.notOk(users(asker('192.0.2.7', 'ann')), 'nobody checked the password')
-  t.ok(users(asker('192.0.2.7', 'ann', 'tcp', 1884)))
-  t.notOk(users(asker('192.0.2.7', '', 'tcp', 1884)), 'anonymous where users may be')
-  const rules = access('listeners: [{ host: 0.0.0.0 }]\nauth: { aclFile: rules }\n')
-  t.ok(rules(asker('192.0.2.7')), 'the rules have let it through')
 })

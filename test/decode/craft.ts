@@ -1,6 +1,6 @@
 // Builds captures byte by byte for tests: MQTT packets, TCP segments, frames, pcap files.
 import type { CapturedFrame, TcpFrame } from '../../src/types.js'
-import { decodeTcp } from '../../src/decode/tcp.js'
+import { TcpDecoder } from '../../src/decode/tcp-decoder.js'
 
 export const FIN = 1
 export const SYN = 2
@@ -104,7 +104,12 @@ export function captured (bytes: Buffer, { time = 0, linkType = 1, wireLength = 
 
 export const PORTS: ReadonlySet<number> = new Set([1883])
 
-/** The segment as `decodeTcp` gives it. */
+/** A frame decoded by itself, as the first of its capture; null where it carries no whole TCP segment of these ports. */
+export function decodeTcp (frame: CapturedFrame, number: number, ports: ReadonlySet<number>): TcpFrame | null {
+  return new TcpDecoder(ports).decode(frame, number)
+}
+
+/** The segment as a decoder gives it. */
 export function tcpFrame (segment: Segment, number = 1, time = 0): TcpFrame {
   const frame = decodeTcp(frameOf(segment, time), number, PORTS)
   if (frame === null) throw new Error('the crafted segment is not TCP')

@@ -1,9 +1,8 @@
 // Link, IP and TCP headers: where they begin, what they say, and that no bytes make them throw.
 import t from 'tap'
 import { ipv6Text } from '../../src/decode/addresses.js'
-import { decodeTcp } from '../../src/decode/tcp.js'
 import type { TcpFrame } from '../../src/types.js'
-import { ACK, BROKER, CLIENT, PORTS, PSH, captured, ethernetBytes, frameOf, ipv4Bytes, ipv6, ipv6Bytes, tcpBytes } from './craft.js'
+import { ACK, BROKER, CLIENT, PORTS, PSH, captured, decodeTcp, ethernetBytes, frameOf, ipv4Bytes, ipv6, ipv6Bytes, tcpBytes } from './craft.js'
 
 const payload = Buffer.from('hello')
 const segment = tcpBytes({ payload, sequence: 0xfffffff0, acknowledgement: 7, flags: 0xfff, window: 0xabcd })

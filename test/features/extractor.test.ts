@@ -1,14 +1,13 @@
 // The 31 features of a frame, and the lines they become.
 import t from 'tap'
 import { TcpStreams } from '../../src/decode/tcp-streams.js'
-import { decodeTcp } from '../../src/decode/tcp.js'
 import { extractFeatures } from '../../src/features/extractor.js'
 import { recordWriter } from '../../src/features/record-writer.js'
 import { FEATURES } from '../../src/features/schema.js'
 import type { FeatureValues } from '../../src/features/schema.js'
 import type { TrafficRecord } from '../../src/record.js'
 import type { MqttPacket, TcpFrame } from '../../src/types.js'
-import { PORTS, captured, ethernetBytes, ipv6Bytes, tcpBytes, tcpFrame } from '../decode/craft.js'
+import { PORTS, captured, decodeTcp, ethernetBytes, ipv6Bytes, tcpBytes, tcpFrame } from '../decode/craft.js'
 
 const packet: MqttPacket = {
   header: 0x3d, remainingLength: 10, size: 12, end: 12, topicLength: 3, topic: Buffer.from('a/b'), payload: Buffer.from([0xAB, 0, 1]), payloadLength: 3, facts: 0, clientHash: 0

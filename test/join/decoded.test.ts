@@ -1,11 +1,10 @@
 // The join from a capture alone: which frame completes which packets.
 import t from 'tap'
 import { TcpStreams } from '../../src/decode/tcp-streams.js'
-import { decodeTcp } from '../../src/decode/tcp.js'
 import { DecodedJoin } from '../../src/join/decoded.js'
 import type { CompletedPackets } from '../../src/join/decoded.js'
 import type { CapturedFrame, TcpFrame } from '../../src/types.js'
-import { ACK, PORTS, SYN, Talk, captured } from '../decode/craft.js'
+import { ACK, PORTS, SYN, Talk, captured, decodeTcp } from '../decode/craft.js'
 import { CONNACK, PINGREQ, PINGRESP, PUBACK, connect, publish, subscribe } from '../decode/craft-mqtt.js'
 
 /** Joins frames, in this order. */

@@ -3,7 +3,7 @@
 import { Duplex } from 'node:stream'
 import { TcpStreams } from '../../src/decode/tcp-streams.js'
 import type { JoinLimits } from '../../src/join/limits.js'
-import { LiveJoin } from '../../src/join/live.js'
+import { LiveJoin, type UnjoinedReason } from '../../src/join/live.js'
 import { watchConnection } from '../../src/observe/connection.js'
 import type { BrokerEntry, MarkEntry, PacketEntry, Transport } from '../../src/observe/entries.js'
 import type { TrafficRecord } from '../../src/record.js'
@@ -13,12 +13,13 @@ import { TestClock } from '../support/test-clock.js'
 
 const NOTHING = new Uint8Array(0)
 
-/** The tap: numbers frames and places them in their streams. */
+/** The tap: numbers frames and places them in their streams, a millisecond after each other. */
 export class TestTap {
   readonly streams = new TcpStreams(PORTS)
   private frames = 0
 
-  constructor (private time = 1_700_000_000) {}
+  /** Epoch seconds of the latest frame. */
+  constructor (public time = 1_700_000_000) {}
 
   see (segment: Segment): StreamFrame {
     this.time += 0.001
@@ -118,11 +119,16 @@ export class TestConnection {
 export class TestJoin {
   readonly clock = new TestClock()
   readonly records: TrafficRecord[] = []
+  /** Why connections were not joined. */
+  readonly reasons: UnjoinedReason[] = []
   readonly join: LiveJoin
   tap = new TestTap()
 
   constructor (limits?: JoinLimits) {
-    this.join = new LiveJoin({ onRecord: record => { this.records.push(record) } }, this.clock, limits)
+    this.join = new LiveJoin({
+      onRecord: record => { this.records.push(record) },
+      onUnjoined: reason => { this.reasons.push(reason) }
+    }, this.clock, limits)
   }
 
   tell (...entries: BrokerEntry[]): void {

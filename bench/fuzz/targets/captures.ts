@@ -72,12 +72,11 @@ function anyPcap (random: Random): Buffer {
   return pcapFile(anyFrames(random), { nano: random.integer(2) === 0, bigEndian: random.integer(2) === 0, linkType: random.integer(300) })
 }
 
-/** pcap-parser's part, and what stands around it. */
 export const pcapTarget: FuzzTarget = {
   name: 'pcap',
   properties: 'only coded errors; frames within the file; the same in single bytes and odd portions',
   weight: 1,
-  covers: ['src/decode/pcap.js', 'src/decode/capture.js'],
+  covers: ['src/decode/pcap.js', 'src/decode/capture.js', 'src/decode/pending-bytes.js'],
   generate: anyPcap,
   run: runCapture
 }

@@ -2,7 +2,7 @@
 import { isIP } from 'node:net'
 import type { Random } from '../../../models/random.js'
 import { FragmentAssembly } from '../../../src/decode/fragments.js'
-import { decodeTcp } from '../../../src/decode/tcp.js'
+import { decodeTcp } from '../../../test/decode/craft.js'
 import { TcpDecoder } from '../../../src/decode/tcp-decoder.js'
 import type { TcpFrame } from '../../../src/types.js'
 import { captured, ethernetBytes, ipv4Bytes, ipv6Bytes, tcpBytes } from '../../../test/decode/craft.js'

@@ -4,6 +4,7 @@ import { gzipTarget, pcapTarget, pcapngTarget } from './captures.js'
 import { fragmentsTarget, headersTarget, ipTarget } from './headers.js'
 import { joinTarget } from './joined.js'
 import { observerTarget, placementTarget } from './observed.js'
+import { connectTarget, proxyTarget } from './openings.js'
 import { mqttTarget, webSocketTarget } from './packets.js'
 import { decodedTarget, midstreamTarget, reassemblyTarget, streamsTarget } from './streams.js'
 import { endlessTarget, extractTarget } from './whole.js'
@@ -11,5 +12,6 @@ import { endlessTarget, extractTarget } from './whole.js'
 /** In the order in which bytes meet them. */
 export const TARGETS: readonly FuzzTarget[] = [
   pcapTarget, pcapngTarget, gzipTarget, headersTarget, ipTarget, fragmentsTarget, reassemblyTarget, streamsTarget,
-  mqttTarget, webSocketTarget, decodedTarget, midstreamTarget, extractTarget, endlessTarget, observerTarget, placementTarget, joinTarget
+  mqttTarget, webSocketTarget, decodedTarget, midstreamTarget, extractTarget, endlessTarget, observerTarget, placementTarget, joinTarget,
+  connectTarget, proxyTarget
 ]

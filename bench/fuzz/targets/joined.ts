@@ -115,7 +115,7 @@ export const joinTarget: FuzzTarget = {
   name: 'join',
   properties: 'each frame is at most one record, each packet counted at most once; a record shows the packet of its own bytes; caps hold',
   weight: 1,
-  covers: ['src/join/live.js', 'src/join/packet-queue.js', 'src/join/bindings.js'],
+  covers: ['src/join/live.js', 'src/join/packet-queue.js', 'src/join/bindings.js', 'src/join/midstream.js', 'src/join/held-frames.js', 'src/join/frame-check.js'],
   generate: random => Buffer.concat([Buffer.from([random.integer(6)]), ...Array.from({ length: 2 + random.integer(16) }, () => step(random))]),
   run (input) {
     const script = new Script(input)
@@ -175,8 +175,7 @@ export const joinTarget: FuzzTarget = {
             see({ ...connection.segment(direction, at, bytes, ACK, ++number), payload: bytes.subarray(0, bend) })
             break
           case 9:
-            if ((bend & 1) === 0) scene.tell({ kind: 'close', connection: connection.id, time: 0 })
-            else scene.tell({ kind: 'unplaced', connection: connection.id, reason: 'carrier' })
+            scene.tell((bend & 1) === 0 ? { kind: 'close', connection: connection.id, time: 0 } : { kind: 'unplaced', connection: connection.id, reason: 'carrier' })
             break
           case 10:
             if ((bend & 1) === 0) scene.join.tapDown()

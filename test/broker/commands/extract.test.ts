@@ -6,12 +6,15 @@ import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { text as readText } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { extractCommand } from '../../../broker/commands/extract.js'
+import { findProgram, programMissing } from '../../support/programs.js'
 import { Talk, pcapFile } from '../../decode/craft.js'
 import { PINGREQ, connect, publish } from '../../decode/craft-mqtt.js'
 
+const PROGRAM = fileURLToPath(new URL('../../../broker/main.js', import.meta.url))
 const MODULE = new URL('../../../broker/commands/extract.js', import.meta.url).href
 const SCRIPT = `import { extractCommand } from '${MODULE}'; await extractCommand().parseAsync(process.argv.slice(1), { from: 'user' })`
 
@@ -155,4 +158,25 @@ t.test('an older output is replaced only by a whole one', async t => {
   await parse(join(dir, 'a.pcap'), '--out', out)
   t.match(readFileSync(out, 'utf8'), /^frame,/)
   writeFileSync(out, '')
+})
+
+t.test('a bar shows the progress of a long file, on a terminal only', { skip: programMissing('script') }, async t => {
+  const record = Buffer.alloc(16 + 262_144)
+  record.writeUInt32LE(262_144, 8)
+  record.writeUInt32LE(262_144, 12)
+  const long = Buffer.concat([pcapFile([]), ...new Array<Buffer>(80).fill(record), capture.subarray(24)])
+  const dir = t.testdir({ 'long.pcap': long, 'short.pcap': capture })
+  const onTerminal = async (...args: string[]): Promise<string> => {
+    const command = [process.execPath, PROGRAM, 'extract', ...args].map(word => `'${word}'`).join(' ')
+    const child = spawn(findProgram('script'), ['-qec', command, '/dev/null'], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const [out, [code]] = await Promise.all([readText(child.stdout), once(child, 'close')])
+    t.equal(code, 0)
+    return out
+  }
+  t.match(await onTerminal(join(dir, 'long.pcap'), '--out', join(dir, 'out.csv')), /extract .*100 %/)
+  const both = await onTerminal(join(dir, 'long.pcap'))
+  t.match(both, /100 %/, 'beside the lines, too')
+  t.match(both, /68656c6c6f/)
+  t.notMatch(await onTerminal(join(dir, 'short.pcap')), /%/, 'a short file is done before a bar could be read')
+  t.equal((await run([join(dir, 'long.pcap')])).err, '', 'no terminal, no bar')
 })

@@ -121,7 +121,6 @@ t.test('learns, names the attacker on standard output and on the broker, and kee
   heard.length = 0
   await again.until('its own messages to go by', () => heard.filter(({ topic }) => topic === 'artemis/status').length >= 2, home.live)
   await again.end(t)
-  t.same(again.events().filter(({ src_ip }) => src_ip !== ATTACKER), [], 'neither the home nor its own messages raise an alert')
   const { records } = JSON.parse(heard.filter(({ topic }) => topic === 'artemis/status').at(-1)?.text ?? '{}') as { records: { own: number } }
   t.ok(records.own > 0, `${records.own} records were its own`)
 })

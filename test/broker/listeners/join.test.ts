@@ -13,7 +13,7 @@ import { connect, heard } from '../mqtt-client.js'
 import { makeCertificates } from './certificates.js'
 import { startListening, type Listening } from './listening.js'
 import { binaryHeader, connectProxied, connectProxiedWeb, lineHeader, socketWith } from './proxied.js'
-import { unwrapCapture } from './unwrapped.js'
+import { UNKNOWN, unwrapCapture } from './unwrapped.js'
 
 const missing = programMissing('tcpdump') || programMissing('openssl')
 
@@ -96,12 +96,11 @@ t.test('every frame carries what its bytes hold', { skip: missing }, async t => 
     [plain, { proxy: false, webSocket: false }], [web, { proxy: false, webSocket: true }],
     [behind, { proxy: true, webSocket: false }], [webBehind, { proxy: true, webSocket: true }]
   ]))
-  t.equal(status?.tap.streams?.gapBytes, 0, 'the kernel dropped no frame')
   for (const [name, port, least] of [['plain', plain, 200], ['WebSocket', web, 60], ['behind a proxy', behind, 200], ['WebSocket behind a proxy', webBehind, 60]] as const) {
     const here = rows.filter(({ frame, tcp_src_port: from, tcp_dst_port: to }) => frame !== null && [from, to].includes(port))
     const differences = here
       .map(({ frame, mqtt_header, mqtt_len }) => [frame, `${mqtt_header} ${mqtt_len}`, decoded.get(frame ?? 0)?.[0] ?? 'null null'])
-      .filter(([, live, reference]) => live !== reference)
+      .filter(([, live, reference]) => live !== reference && reference !== UNKNOWN)
     t.same(differences.slice(0, 5), [], `${name}: ${differences.length} of ${here.length} frames differ`)
     t.ok(here.filter(({ mqtt_header }) => mqtt_header !== null).length > least, `${name}: frames with MQTT`)
   }

@@ -13,6 +13,9 @@ export interface Wrapping {
   webSocket: boolean
 }
 
+/** Stands for what nobody knows: the frames of a direction from which the capture lost one. */
+export const UNKNOWN = 'unknown'
+
 /** `header length` of the packets that each frame completes, by the frame's number. */
 export async function unwrapCapture (capture: string, ports: ReadonlyMap<number, Wrapping>): Promise<Map<number, string[]>> {
   const found = new Map<number, string[]>()
@@ -28,6 +31,11 @@ export async function unwrapCapture (capture: string, ports: ReadonlyMap<number,
     const wrapping = ports.get(stream.broker.port) ?? { proxy: false, webSocket: false }
     const flow = flows.get(stream) ?? { in: new Unwrapper(wrapping), out: new Unwrapper({ ...wrapping, proxy: false }) }
     flows.set(stream, flow)
+    if (chunks.some(({ lost }) => lost === true)) flow[direction].isBroken = true
+    if (flow[direction].isBroken) {
+      found.set(number, [UNKNOWN])
+      return
+    }
     const packets = chunks.flatMap(({ bytes, length }) =>
       // What the snap length cut off is the end of a large payload.
       flow[direction].push(bytes === null ? Buffer.alloc(length) : Buffer.from(bytes)))
@@ -40,6 +48,7 @@ export async function unwrapCapture (capture: string, ports: ReadonlyMap<number,
 /** Takes MQTT out of one direction. */
 class Unwrapper {
   private readonly walker = new MqttWalker({ topicCapBytes: 0, payloadCapBytes: 0, session: { version: 4 } })
+  isBroken = false
   private rest = Buffer.alloc(0)
   private isIntroduced: boolean
   private isUpgraded: boolean

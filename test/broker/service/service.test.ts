@@ -101,7 +101,7 @@ t.test('the settings it writes are sound, and say as little as they can', async 
 })
 
 t.test('paths with spaces and percent signs are the program\'s own', async t => {
-  t.match(unitText('/opt/my node/bin/node', '/opt/100%/$x/main.js'), '\nExecStart="/opt/my node/bin/node" "/opt/100%%/$$x/main.js" broker --config')
+  t.match(unitText('/opt/my node/bin/node', '/opt/100%/$x/main.js'), '\nExecStart="/opt/my node/bin/node" --max-semi-space-size=1 "/opt/100%%/$$x/main.js" broker --config')
 })
 
 t.test('systemd itself finds nothing wrong, and little exposed', { skip: programMissing('systemd-analyze') }, async t => {

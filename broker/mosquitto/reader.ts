@@ -1,0 +1,133 @@
+// Reads mosquitto.conf and the files that it includes: directives with their places, in the order in which they count.
+
+import { readdirSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+import { OperatorError } from '../../src/errors.js'
+import { shown, type Mistake } from '../config/mistake.js'
+import { nameOf } from '../config/place.js'
+import { nearest } from '../config/suggestion.js'
+import { MAX_PATH_LENGTH, printable } from '../printable.js'
+import { DIRECTIVES, directiveOf, type Directive } from './catalog.js'
+
+/** A line of the file. */
+export interface Statement {
+  directive: Directive
+  /** As it is written, with what stands for the `*`. */
+  name: string
+  /** Free of the spaces around it; `true` or `false` for a flag. */
+  value: string
+  /** `FILE:LINE` */
+  place: string
+  /** The file, since listeners and bridges do not reach over its end. */
+  file: string
+}
+
+/** What the files say. */
+export interface ReadStatements {
+  statements: Statement[]
+  mistakes: Mistake[]
+}
+
+/**
+ * Reads a configuration; relative paths in it count from `folder`, as they do from mosquitto's working directory.
+ *
+ * @throws OperatorError `mosquitto-file` where the file itself cannot be read
+ */
+export function readStatements (file: string, folder: string): ReadStatements {
+  const reader = new Reader(folder)
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw new OperatorError('mosquitto-file', `mosquitto's configuration ${printable(file, MAX_PATH_LENGTH)} cannot be read (${codeOf(cause)}).`,
+      'Check its name and permissions; Debian has it in /etc/mosquitto/mosquitto.conf.', { cause })
+  }
+  reader.read(text, file, true)
+  return reader
+}
+
+class Reader implements ReadStatements {
+  readonly statements: Statement[] = []
+  readonly mistakes: Mistake[] = []
+
+  constructor (private readonly folder: string) {}
+
+  read (text: string, file: string, isMain: boolean): void {
+    for (const [index, line] of text.split('\n').entries()) {
+      const content = line.replace(/[ \r]+$/, '')
+      // As in mosquitto a comment begins in the first column.
+      if (content === '' || content.startsWith('#')) continue
+      const place = `${nameOf(file, this.folder)}:${index + 1}`
+      const [, name = '', rest = ''] = /^ *([^ ]+) *(.*)$/.exec(content) ?? []
+      const directive = directiveOf(name)
+      if (directive === undefined) this.mistakes.push({ place, key: '', problem: unknown(name) })
+      else this.take({ directive, name, value: rest, place, file }, isMain)
+    }
+  }
+
+  private take (statement: Statement, isMain: boolean): void {
+    const { directive, name, place } = statement
+    const value = valueOf(statement)
+    if (typeof value !== 'string') {
+      this.mistakes.push({ place, key: name, problem: value.problem })
+      return
+    }
+    this.statements.push({ ...statement, value })
+    if (directive.name === 'include_dir' && isMain) this.include(value, place)
+  }
+
+  private include (given: string, place: string): void {
+    const folder = path.resolve(this.folder, given)
+    try {
+      const names = readdirSync(folder).filter(name => name.endsWith('.conf')).sort(inMosquittosOrder)
+      for (const name of names) this.read(readFileSync(path.join(folder, name), 'utf8'), path.join(folder, name), false)
+    } catch (cause) {
+      this.mistakes.push({ place, key: 'include_dir', problem: `${shown(given)} cannot be read (${codeOf(cause)})` })
+    }
+  }
+}
+
+/** The value in its form, or what is wrong with it. */
+function valueOf ({ directive: { form, name }, value }: Statement): string | { problem: string } {
+  if (value === '') return { problem: 'a value should follow' }
+  if (form.kind === 'text') return value
+  const [word = '', ...more] = value.split(/ +/)
+  if (more.length > 0 && !more[0]?.startsWith('#')) return { problem: `one word should follow, not ${shown(value)}` }
+  switch (form.kind) {
+    case 'flag':
+      if (word === 'true' || word === '1') return 'true'
+      if (word === 'false' || word === '0') return 'false'
+      return { problem: `${shown(word)} should be true or false` }
+    case 'number': {
+      const isRight = /^-?\d{1,16}$/.test(word) && Number(word) >= form.min && Number(word) <= form.max
+      if (isRight) return String(Number(word))
+      return { problem: `${shown(word)} should be a whole number from ${form.min} to ${form.max}` }
+    }
+    case 'duration':
+      return /^\d+[hdwmy]$/.test(word) ? word : { problem: `${shown(word)} should be a number and one of h, d, w, m, y (${name})` }
+  }
+}
+
+function unknown (name: string): string {
+  const word = name.split('\t')[0] ?? name
+  if (word !== name) return `${shown(word)} should be followed by a space, not by a tab`
+  if (name.startsWith('#')) return 'a comment should begin in the first column'
+  const meant = nearest(name, DIRECTIVES.map(({ name }) => name))
+  // The value stays unsaid: after a misspelt name it may be a secret.
+  return `mosquitto knows no ${shown(name)}${meant === undefined ? '' : `; did you mean ${meant}?`}`
+}
+
+/** Letter by letter, each capital right in front of its small one: A.conf, Ab.conf, a.conf, B.conf. */
+function inMosquittosOrder (a: string, b: string): number {
+  for (let i = 0; i < Math.min(a.length, b.length); i++) {
+    const [x = '', y = ''] = [a[i], b[i]]
+    const [upperX, upperY] = [x.toUpperCase(), y.toUpperCase()]
+    if (upperX !== upperY) return upperX < upperY ? -1 : 1
+    if (x !== y) return x < y ? -1 : 1
+  }
+  return a.length - b.length
+}
+
+function codeOf (error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? String(error)
+}

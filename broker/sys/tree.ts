@@ -1,0 +1,136 @@
+// $SYS/broker/...: how the broker is, under the topics and in the forms of mosquitto.
+
+import type { Aedes } from 'aedes'
+import type { Tally } from '../limits/tally.js'
+import { Load } from './load.js'
+import type { Sessions } from './sessions.js'
+import type { Traffic } from './traffic.js'
+
+/** Messages that are kept, and the bytes of their payloads. */
+export interface Kept {
+  messages: number
+  bytes: number
+}
+
+/** Where the figures come from. */
+export interface SysSources {
+  aedes: Aedes
+  traffic: Traffic
+  sessions: Sessions
+  tally: Tally
+  /** Retained messages, these here included. */
+  retained: () => Kept
+  /** Messages that wait for clients. */
+  queued: () => Kept
+  /** Of this program. */
+  version: string
+}
+
+/** Topic of the counters of all limits, as JSON: not mosquitto's. */
+export const LIMITS_TOPIC = '$SYS/broker/artemis/limits'
+
+const SYS = '$SYS/broker/'
+const SECOND_MS = 1_000
+
+/** Publishes the figures that have changed, retained: they stay in memory, as all retained messages under `$SYS` do. */
+export class SysTree {
+  private readonly published = new Map<string, string>()
+  private readonly loads = new Map<string, Load>()
+  private readonly startedAtMs = performance.now()
+  private updatedAtMs = this.startedAtMs
+  private heapMaximum = 0
+  private timer: NodeJS.Timeout | undefined
+
+  constructor (private readonly sources: SysSources) {}
+
+  /** Publishes now and every `intervalMs`. */
+  start (intervalMs: number): void {
+    this.update()
+    this.timer = setInterval(() => { this.update() }, intervalMs).unref()
+  }
+
+  /** Publishes no more. */
+  stop (): void {
+    clearInterval(this.timer)
+  }
+
+  private update (): void {
+    const now = performance.now()
+    const elapsedMs = Math.max(1, now - this.updatedAtMs)
+    this.updatedAtMs = now
+    const { version, tally } = this.sources
+    this.publish(`${SYS}version`, version)
+    this.publish(`${SYS}uptime`, `${Math.floor((now - this.startedAtMs) / SECOND_MS)} seconds`)
+    for (const [topic, value] of Object.entries(this.figures())) this.publish(SYS + topic, String(value))
+    for (const [name, count] of Object.entries(this.loaded())) {
+      let load = this.loads.get(name)
+      if (load === undefined) this.loads.set(name, load = new Load())
+      load.update(count, elapsedMs)
+      for (const [period, text] of load.texts()) this.publish(`${SYS}load/${name}/${period}`, text)
+    }
+    this.publish(LIMITS_TOPIC, JSON.stringify(tally.counters))
+  }
+
+  private figures (): Record<string, number> {
+    const { traffic, sessions, retained, queued } = this.sources
+    const { connected, total, subscriptions } = sessions.counts
+    const kept = retained()
+    const waiting = queued()
+    const stored = kept.messages + waiting.messages
+    const { heapUsed, external } = process.memoryUsage()
+    this.heapMaximum = Math.max(this.heapMaximum, heapUsed + external)
+    return {
+      'clients/total': total,
+      'clients/connected': connected,
+      'clients/active': connected,
+      'clients/disconnected': total - connected,
+      'clients/inactive': total - connected,
+      'clients/expired': sessions.expired,
+      'clients/maximum': sessions.maximum,
+      'subscriptions/count': subscriptions,
+      'shared_subscriptions/count': 0,
+      'retained messages/count': kept.messages,
+      'messages/stored': stored,
+      'store/messages/count': stored,
+      'store/messages/bytes': kept.bytes + waiting.bytes,
+      'messages/received': traffic.in.messages,
+      'messages/sent': traffic.out.messages,
+      'bytes/received': traffic.in.bytes,
+      'bytes/sent': traffic.out.bytes,
+      'publish/messages/dropped': this.dropped(),
+      'publish/messages/received': traffic.in.publishes,
+      'publish/messages/sent': traffic.out.publishes,
+      'publish/bytes/received': traffic.in.publishBytes,
+      'publish/bytes/sent': traffic.out.publishBytes,
+      'heap/current': heapUsed + external,
+      'heap/maximum': this.heapMaximum
+    }
+  }
+
+  private loaded (): Record<string, number> {
+    const { traffic } = this.sources
+    return {
+      'messages/received': traffic.in.messages,
+      'messages/sent': traffic.out.messages,
+      'publish/received': traffic.in.publishes,
+      'publish/sent': traffic.out.publishes,
+      'publish/dropped': this.dropped(),
+      'bytes/received': traffic.in.bytes,
+      'bytes/sent': traffic.out.bytes,
+      sockets: traffic.sockets,
+      connections: traffic.connects
+    }
+  }
+
+  private dropped (): number {
+    const { queuedMessages, queuedBytes } = this.sources.tally.counters
+    return queuedMessages + queuedBytes
+  }
+
+  private publish (topic: string, text: string): void {
+    const { aedes } = this.sources
+    if (aedes.closed || this.published.get(topic) === text) return
+    this.published.set(topic, text)
+    aedes.publish({ cmd: 'publish', topic, payload: Buffer.from(text), qos: 0, retain: true, dup: false }, () => {})
+  }
+}

@@ -1,0 +1,21 @@
+// What the broker acknowledged is there after it was killed, three times under load.
+
+import t from 'tap'
+import { startProgram, startSmall } from '../../bench/durability/brokers.js'
+import { killAgainAndAgain } from '../../bench/durability/kills.js'
+
+const plan = { kills: 3, publishers: 4, window: 20, longestMs: 400 }
+
+t.test('no acknowledged message is lost', async t => {
+  const folder = t.testdir({})
+  const { kills, acknowledged, lost } = await killAgainAndAgain(() => startProgram(folder), plan)
+  t.equal(kills, 3)
+  t.ok(acknowledged > 30, `${acknowledged} acknowledged`)
+  t.equal(lost, 0)
+})
+
+t.test('as Aedes alone would: this would notice', async t => {
+  const folder = t.testdir({})
+  const { lost } = await killAgainAndAgain(() => startSmall(folder, 'direct'), { ...plan, kills: 2, publishers: 8, window: 100 })
+  t.ok(lost > 0)
+})

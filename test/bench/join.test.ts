@@ -1,0 +1,30 @@
+// The join over a bad link, against tshark on a parallel full capture: the measurements in small.
+
+import t from 'tap'
+import { networkMissing } from '../../bench/lab/network.js'
+import { runJoin, type RunOptions } from '../../bench/join/run.js'
+import { programMissing, skipReason } from '../support/programs.js'
+
+const BAD = { loss: 0.02, duplication: 0.02, reordering: 0.05 }
+const RUNS: (Pick<RunOptions, 'carrier' | 'ipv6' | 'interrupt' | 'snapLength'> & { name: string })[] = [
+  { name: 'TCP over IPv4, headers only, the tap killed in the middle', carrier: 'tcp', interrupt: true, snapLength: 66 },
+  { name: 'TLS 1.3 over IPv6, headers only', carrier: 'tls1.3', ipv6: true, interrupt: false, snapLength: 86 },
+  { name: 'WebSocket over IPv6, headers only', carrier: 'websocket', ipv6: true, interrupt: false, snapLength: 86 }
+]
+
+const missing = networkMissing()
+const skip = missing !== false ? skipReason(missing)
+  : programMissing('socat') || programMissing('ethtool') || programMissing('tcpdump') || programMissing('tshark') || programMissing('openssl')
+
+for (const { name, ...run } of RUNS) {
+  t.test(name, { skip }, async t => {
+    const result = await runJoin({ ...run, link: BAD, rate: 200, seconds: 5, publishers: 10, subscribers: 3, seed: 5, directory: t.testdir() })
+    t.same(result.examples, [], 'no frame carries what another one brought')
+    t.equal(result.wrong, 0)
+    t.equal(result.unmatched, 0, 'every record is a frame of the capture')
+    t.ok(result.forwarded !== undefined && result.forwarded.b.lost > 0 && result.forwarded.b.reordered > 0, 'the link was bad')
+    t.ok(result.mostInOne > 20, `up to ${result.mostInOne} packets in one frame`)
+    t.ok(result.right > 300, `${result.right} of ${result.withMqtt} frames with MQTT are joined: ${JSON.stringify(result.join)}`)
+    t.equal(result.tap.sessions, run.interrupt ? 2 : 1)
+  })
+}
