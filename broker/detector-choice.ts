@@ -7,12 +7,14 @@ import { OperatorError } from '../src/errors.js'
 import { columnsOf } from '../src/features/columns.js'
 import type { TrainingPlan } from '../src/offline-training.js'
 import { PAPER_SETTINGS, type NamedSettings } from '../src/scoring/paper.js'
-import { DEFAULTS, detectionSettings } from '../src/settings.js'
+import { DEFAULTS, detectionSettings, SHIPPED_PARAMETERS } from '../src/settings.js'
 import { nearest } from './config/suggestion.js'
 import { printable } from './printable.js'
 
 /** Stands for what the broker ships. */
 const SHIPPED = 'default'
+/** Columns of every other detector. */
+const TABLE_1 = 'table1-no-identity'
 
 /** Named settings, as `--preset` takes them. */
 export const NAMED_SETTINGS = ['paper'] as const
@@ -78,10 +80,10 @@ function kindOf (name: string): DetectorKind {
 function defaultsOf (name: string, kind: DetectorKind): NamedSettings {
   const { contamination, features } = DEFAULTS.detector
   return {
-    features,
+    features: name === SHIPPED ? features : TABLE_1,
     contamination: name === SHIPPED ? contamination : Number(catalogEntry(kind).parameters.contamination.default),
     contaminated: false,
-    parameters: {}
+    parameters: name === SHIPPED ? { ...SHIPPED_PARAMETERS } : {}
   }
 }
 

@@ -1,6 +1,7 @@
 // Records from the CSV that `extract` writes, every field held to what it may be.
 
 import { isIP } from 'node:net'
+import { REFERENCES_PER_RECORD } from '../src/features/answers.js'
 import type { RecordContext } from '../src/features/context.js'
 import { SAMPLES_PER_RECORD } from '../src/features/payload-sample.js'
 import { PAYLOAD_CAP_BYTES } from '../src/features/payload.js'
@@ -17,6 +18,8 @@ import { readNdjsonRows } from './record-ndjson.js'
 const HEADER = ['frame', 'time', ...FEATURES.map(({ name }) => name)]
 const FULL_HEADER = [...HEADER, ...FULL_NAMES]
 const PUBLISH = 3
+/** Columns of the context that are no numbers: payloads, record, references. */
+const LISTS = 3
 /** Places of the context columns that count a frame's packets by type, and of that which counts answers. */
 const PACKET_COUNTS = ['connect', 'connack', 'publish', 'acks', 'subscribe', 'suback', 'ping', 'disconnect'].map(what => FULL_NAMES.indexOf(`frame_${what}`))
 const ACKS = FULL_NAMES.indexOf('frame_acks')
@@ -169,21 +172,27 @@ class RecordReader {
 
   /** What `extract --features full` adds. */
   private context (row: CsvRow): RecordContext {
-    const last = FULL_HEADER.length - 1
-    const values = Float64Array.from({ length: FULL_NAMES.length - 1 }, (_, i) => {
+    const last = FULL_HEADER.length - LISTS
+    const values = Float64Array.from({ length: FULL_NAMES.length - LISTS }, (_, i) => {
       const text = row.fields[HEADER.length + i + this.offset]
       if (text === '') return NaN
       if (!/^-?\d{1,30}(\.\d{1,30})?(e[+-]\d{1,3})?$/.test(text)) throw this.wrong(row, HEADER.length + i, 'a number')
       return Number(text)
     })
     const text = row.fields[last + this.offset]
-    if (text === '') return { values, payloads: null }
+    const references = row.fields[last + 2 + this.offset]
+    if (!/^(\d{1,15}(;\d{1,15})*)?$/.test(references)) throw this.wrong(row, last + 2, 'numbers of records')
+    const links = {
+      record: this.integer(row, last + 1, Number.MAX_SAFE_INTEGER),
+      references: references === '' ? [] : references.split(';', REFERENCES_PER_RECORD).map(Number)
+    }
+    if (text === '') return { values, payloads: null, ...links }
     return {
-      values,
+      values, ...links,
       payloads: text.split(';', SAMPLES_PER_RECORD).map(sample => {
-        const match = /^(\d{1,10})\.(\d{1,10})\.((?:[0-9a-f]{2})*)$/.exec(sample)
-        if (match === null) throw this.wrong(row, last, 'payloads, each as topic.parent.hex')
-        return { topic: Number(match[1]) >>> 0, parent: Number(match[2]) >>> 0, payload: new Uint8Array(Buffer.from(match[3].slice(0, 2 * PAYLOAD_CAP_BYTES), 'hex')) }
+        const match = /^(\d{1,10})\.(\d{1,10})\.(\d{1,10})\.((?:[0-9a-f]{2})*)$/.exec(sample)
+        if (match === null) throw this.wrong(row, last, 'payloads, each as topic.parent.length.hex')
+        return { topic: Number(match[1]) >>> 0, parent: Number(match[2]) >>> 0, length: Number(match[3]), payload: new Uint8Array(Buffer.from(match[4].slice(0, 2 * PAYLOAD_CAP_BYTES), 'hex')) }
       })
     }
   }

@@ -10,6 +10,7 @@ import { bestFeatures } from './features/selection.js'
 import type { TrafficRecord } from './record.js'
 import { GuardModel, type DetectorSettings } from './scoring/guard-model.js'
 import type { Json } from './scoring/model-file.js'
+import { SurpriseMemory } from './scoring/surprise-memory.js'
 
 /** What to learn, and how. */
 export interface TrainingPlan {
@@ -97,9 +98,10 @@ function checkRecords (
 async function scoreOthers (
   model: GuardModel, records: readonly TrafficRecord[], others: readonly number[], scores: Float64Array, signal: AbortSignal | undefined
 ): Promise<void> {
+  const memory = new SurpriseMemory()
   for (let start = 0; start < others.length; start += TURN_RECORDS) {
     const chosen = others.slice(start, start + TURN_RECORDS)
-    model.judge(chosen.map(i => records[i])).scores.forEach((score, k) => { scores[chosen[k]] = score })
+    model.judge(chosen.map(i => records[i]), memory).scores.forEach((score, k) => { scores[chosen[k]] = score })
     await new Promise(resolve => setImmediate(resolve))
     signal?.throwIfAborted()
   }

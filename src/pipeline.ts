@@ -9,6 +9,7 @@ import { originOf, timeOf, type TrafficRecord } from './record.js'
 import type { ResponseName } from './respond/catalog.js'
 import type { Offender } from './respond/response.js'
 import type { GuardModel } from './scoring/guard-model.js'
+import { SurpriseMemory } from './scoring/surprise-memory.js'
 
 /** How the pipeline behaves. */
 export interface PipelineSettings {
@@ -50,6 +51,7 @@ export class Pipeline {
   readonly alerts: AlertBook
   private readonly batches: Batches
   private readonly smoothing: Smoothing
+  private readonly memory = new SurpriseMemory()
 
   constructor (
     private readonly model: GuardModel,
@@ -97,7 +99,7 @@ export class Pipeline {
   }
 
   private judge (records: TrafficRecord[]): void {
-    const probabilities = this.model.probabilities(records)
+    const probabilities = this.model.probabilities(records, this.memory)
     for (const probability of probabilities) {
       if (Number.isNaN(probability)) this.counters.unscored++
       else this.counters.scored++

@@ -26,6 +26,8 @@ export interface DetectorChoice {
   seed: number
   /** A preset or a list of features parted by commas. */
   features: string
+  /** Further parameters of the detector, by name; those that are shipped unless given. */
+  parameters?: Readonly<Record<string, unknown>>
   /** Model file: loaded where it exists, else written after the learning. Without one the model lives in memory. */
   model?: string
 }
@@ -99,11 +101,17 @@ export const DEFAULTS = Object.freeze({
   tap: { target: 'auto', snapLength: 86 },
   ports: [1883, 8883],
   payloadCapBytes: 1_024,
-  detector: { kind: 'iforest', contamination: 0.01, seed: 1, features: 'table1-no-identity' },
+  detector: { kind: 'kmeans', contamination: 0.01, seed: 1, features: 'behaviour' },
   learn: { seconds: 600, minimumRecords: 2_000 },
   alert: { weight: DEFAULT_SMOOTHING.weight, batchRecords: 100, batchMs: 200 },
   response: { action: 'observe', banSeconds: 600 }
 } as const)
+
+/**
+ * Parameters that the detector of {@link DEFAULTS} is shipped with: as many centres as tell a home's
+ * devices apart, at a cost per record that a Raspberry Pi bears (see docs/detectors.md).
+ */
+export const SHIPPED_PARAMETERS = Object.freeze({ nClusters: 100, nInit: 1, maxIter: 20 })
 
 /** The options completed by the defaults, as the detection thread takes them. */
 export function detectionSettings (options: ArtemisOptions): DetectionSettings {
@@ -111,7 +119,7 @@ export function detectionSettings (options: ArtemisOptions): DetectionSettings {
   return {
     tap: { ...DEFAULTS.tap, ...options.tap },
     ports: options.ports ?? DEFAULTS.ports,
-    detector: { ...DEFAULTS.detector, ...options.detector },
+    detector: { ...(options.detector?.kind ?? DEFAULTS.detector.kind) === DEFAULTS.detector.kind && { parameters: SHIPPED_PARAMETERS }, ...DEFAULTS.detector, ...options.detector },
     learn: { ...DEFAULTS.learn, ...options.learn },
     batch: { records: alert.batchRecords, milliseconds: alert.batchMs },
     smoothing: { ...DEFAULT_SMOOTHING, weight: alert.weight },

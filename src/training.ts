@@ -8,6 +8,7 @@ import { sharesOf } from './alert/subjects.js'
 import { Learning, type LearnSettings } from './learning.js'
 import type { TrafficRecord } from './record.js'
 import { GuardModel, type DetectorSettings } from './scoring/guard-model.js'
+import { SurpriseMemory } from './scoring/surprise-memory.js'
 
 /** Records that may wait while the model is being fitted. */
 const WAITING_CAP = 50_000
@@ -32,6 +33,7 @@ export class Training {
   private readonly calibration: Calibration
   private readonly batches: Batches
   private readonly waiting: TrafficRecord[] = []
+  private readonly memory = new SurpriseMemory()
   private model: GuardModel | undefined
 
   /**
@@ -111,7 +113,7 @@ export class Training {
   }
 
   private calibrate (records: TrafficRecord[]): void {
-    if (this.model !== undefined) this.calibration.rehearse(sharesOf(records, this.model.probabilities(records)))
+    if (this.model !== undefined) this.calibration.rehearse(sharesOf(records, this.model.probabilities(records, this.memory)))
   }
 
   private wait (record: TrafficRecord): void {

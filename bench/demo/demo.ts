@@ -39,7 +39,7 @@ interface RunningBroker {
 
 /** Detectors that learn in place. */
 const DETECTORS = DETECTOR_KINDS.filter(kind => !catalogEntry(kind).supervised)
-const { detector } = parseArgs({ options: { detector: { type: 'string', default: 'iforest' } } }).values
+const { detector } = parseArgs({ options: { detector: { type: 'string', default: 'kmeans' } } }).values
 
 const say = (text: string): void => { process.stderr.write(`${text}\n`) }
 const folder = mkdtempSync(join(tmpdir(), 'artemis-demo-'))

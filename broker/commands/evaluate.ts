@@ -5,6 +5,7 @@ import { evaluate as figuresOf } from '../../models/index.js'
 import { OperatorError } from '../../src/errors.js'
 import { DEFAULT_MQTT_PORTS } from '../../src/join/capture-records.js'
 import { GuardModel } from '../../src/scoring/guard-model.js'
+import { SurpriseMemory } from '../../src/scoring/surprise-memory.js'
 import { evaluationPlot } from '../evaluation-plot.js'
 import { evaluationTable } from '../evaluation-table.js'
 import { labelsOf, noteUnmatched, withLabelFlags, type LabelFlags } from '../label-flags.js'
@@ -74,9 +75,10 @@ async function evaluate (files: string[], flags: EvaluateFlags): Promise<void> {
 async function judge (files: readonly string[], model: GuardModel, labels: Labels | undefined, input: RecordInput): Promise<Judged> {
   const judged: Judged = { names: [], scores: [], unjudged: 0 }
   for (const file of files) {
+    const memory = new SurpriseMemory()
     for await (const records of readRecordFile(file, input)) {
       const names = records.map(record => labels?.of(record) ?? null)
-      const { scores } = model.judge(records)
+      const { scores } = model.judge(records, memory)
       records.forEach(({ own }, i) => {
         // The detection's own messages are not scored live either.
         if (own) return

@@ -18,7 +18,7 @@ const tapTarget = v.optional(v.pipe(v.string(TAP), v.check(isTaken(parseLiveTarg
 
 const FEATURES_RIGHT = `${PRESETS.join(', ')}, or names of features parted by commas, at least one of them known without a tap`
 
-const features = v.optional(v.pipe(v.string(FEATURES_RIGHT), v.check(isTaken(text => columnsOf(text, 'broker')), FEATURES_RIGHT)), 'table1-no-identity')
+const features = v.optional(v.pipe(v.string(FEATURES_RIGHT), v.check(isTaken(text => columnsOf(text, 'broker')), FEATURES_RIGHT)), 'behaviour')
 
 /** The file `artemis.yaml` as a whole; every part may be left out. */
 export const settingsSchema = v.strictObject({
@@ -45,7 +45,7 @@ export const settingsSchema = v.strictObject({
     snapLength: size('86B', '66B', '64KiB')
   }), {}),
   detector: v.optional(v.strictObject({
-    kind: oneOf('iforest', DETECTOR_KINDS),
+    kind: oneOf('kmeans', DETECTOR_KINDS),
     contamination: fraction(0.01, 0, 0.5),
     seed: wholeNumber(1, 0, 2 ** 32 - 1),
     features,

@@ -1,6 +1,6 @@
 // The body of one MQTT control packet, field by field, as its bytes come: version, topic, payload.
 import { KeptBytes } from './kept-bytes.js'
-import { connackFacts, connectFacts, malformedFacts, subscribeFacts } from './mqtt-facts.js'
+import { connackFacts, connectFacts, malformedFacts, packetIdFacts, subscribeFacts } from './mqtt-facts.js'
 
 /** Control packet types that are looked into [MQTT-2.1.2]. */
 const CONNECT = 1
@@ -65,7 +65,7 @@ const Field = Object.freeze({
 /** Fields whose bytes are a number. */
 const NUMBERS = Uint8Array.from({ length: Field.Rest + 1 }, (_, field) => Number([
   Field.ProtocolNameLength, Field.ProtocolLevel, Field.ConnectFlags, Field.KeepAlive, Field.ClientIdLength, Field.Acknowledgement,
-  Field.PropertiesLength, Field.TopicLength, Field.FilterLength
+  Field.PacketId, Field.PropertiesLength, Field.TopicLength, Field.FilterLength
 ].some((number) => number === field)))
 
 /** Reads one body after the other; never more than a body's length in all is to be given to it. */
@@ -138,6 +138,7 @@ export class MqttBody {
     else if (type === CONNECT) this.#expect(Field.ProtocolNameLength, 2)
     else if (type === SUBSCRIBE || type === UNSUBSCRIBE) this.#expect(Field.PacketId, 2)
     else if (type === CONNACK) this.#expect(Field.Acknowledgement, 2)
+    else if (type > PUBLISH && type < SUBSCRIBE) this.#expect(Field.PacketId, 2)
     else this.#expect(Field.Rest, Infinity)
   }
 
@@ -247,7 +248,9 @@ export class MqttBody {
       case Field.Acknowledgement:
         this.#facts = connackFacts(number & 0xff)
         return this.#expect(Field.Rest, Infinity)
-      case Field.PacketId: return this.#expectProperties()
+      case Field.PacketId:
+        this.#facts = packetIdFacts(number)
+        return this.#type > PUBLISH && this.#type < SUBSCRIBE ? this.#expect(Field.Rest, Infinity) : this.#expectProperties()
       case Field.PropertiesLength: return this.#expect(Field.Properties, number)
       case Field.Properties: return this.#expectAfterProperties()
       case Field.TopicLength:

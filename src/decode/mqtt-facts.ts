@@ -5,6 +5,7 @@ import type { MqttPacket } from '../types.js'
 const CONNECT = 1
 const CONNACK = 2
 const PUBLISH = 3
+const PUBCOMP = 7
 const SUBSCRIBE = 8
 const HASH = 0x23
 const PLUS = 0x2b
@@ -16,6 +17,7 @@ const MALFORMED = 1
 const WILL = 2
 const KEEP_ALIVE_SHIFT = 8
 const CODE_SHIFT = 8
+const PACKET_ID_SHIFT = 8
 const FILTERS_SHIFT = 8
 const WILDCARDS_SHIFT = 16
 const WIDEST_SHIFT = 24
@@ -46,6 +48,10 @@ export function connackFacts (code: number): number {
   return code << CODE_SHIFT
 }
 
+export function packetIdFacts (id: number): number {
+  return id << PACKET_ID_SHIFT
+}
+
 export function subscribeFacts ({ filters, wildcards, widest }: SubscribeFacts): number {
   return ((Math.min(filters, BYTE) << FILTERS_SHIFT) | (Math.min(wildcards, BYTE) << WILDCARDS_SHIFT) | (Math.min(widest, BYTE) << WIDEST_SHIFT)) >>> 0
 }
@@ -66,6 +72,12 @@ export function isMalformed ({ header, facts, topic }: Pick<MqttPacket, 'header'
 /** Reads a CONNECT; null for other packets. */
 export function readConnect ({ header, facts }: Pick<MqttPacket, 'header' | 'facts'>): ConnectFacts | null {
   return header >> 4 === CONNECT ? { keepAlive: (facts >>> KEEP_ALIVE_SHIFT) & 0xffff, will: (facts & WILL) !== 0 } : null
+}
+
+/** Packet identifier of a PUBLISH, PUBACK, PUBREC, PUBREL or PUBCOMP; 0 where there is none. */
+export function readPacketId ({ header, facts }: Pick<MqttPacket, 'header' | 'facts'>): number {
+  const type = header >> 4
+  return type >= PUBLISH && type <= PUBCOMP ? (facts >>> PACKET_ID_SHIFT) & 0xffff : 0
 }
 
 /** Whether a CONNACK refuses. */

@@ -2,6 +2,7 @@
 
 import { OperatorError } from '../errors.js'
 import { CONTEXT_COLUMNS } from './context-columns.js'
+import { MESSAGE_COLUMNS } from './message-encoding.js'
 import { FEATURES, type FeatureName } from './schema.js'
 
 /** Whether a record comes from a tap, or from the broker alone. */
@@ -16,9 +17,6 @@ export type Preset = typeof PRESETS[number]
 /** Name of a column: a feature of Table I, or one of context and payload. */
 export type ColumnName = string
 
-/** How usual a payload is by what the model learnt of payloads; not values of the record, but of record and model. */
-export const LEARNT_COLUMNS = ['payload_likelihood', 'payload_surprise', 'payload_length_surprise'] as const
-
 /** A column as presets choose it. */
 interface Choice {
   readonly name: ColumnName
@@ -28,11 +26,11 @@ interface Choice {
   readonly identity: boolean
 }
 
-/** All columns: Table I, then context and payload, then what only a model knows. */
+/** All columns: Table I, then context, then those of messages. */
 export const COLUMNS: readonly Choice[] = Object.freeze([
   ...FEATURES.map(({ name, wire, identity }): Choice => ({ name, wire, identity, group: 'table1' })),
-  ...CONTEXT_COLUMNS.map(({ name, wire, scope }): Choice => ({ name, wire, identity: false, group: scope === 'payload' ? 'payload' : 'context' })),
-  ...LEARNT_COLUMNS.map((name): Choice => ({ name, wire: false, identity: false, group: 'payload' }))
+  ...CONTEXT_COLUMNS.map(({ name, wire }): Choice => ({ name, wire, identity: false, group: 'context' })),
+  ...MESSAGE_COLUMNS.map(({ name }): Choice => ({ name, wire: false, identity: false, group: 'payload' }))
 ])
 
 /**
@@ -72,6 +70,11 @@ export function columnsOf (features: string, variant: Variant): ColumnName[] {
       'name at least one MQTT feature')
   }
   return columns.map(({ name }) => name)
+}
+
+/** Whether a column is one of messages, and not of records. */
+export function isMessageColumn (name: ColumnName): boolean {
+  return MESSAGE_COLUMNS.some((column) => column.name === name)
 }
 
 /** Whether any of the columns is more than Table I knows. */

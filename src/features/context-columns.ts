@@ -1,20 +1,18 @@
-// The one ordered list of the context and payload columns: name, meaning and how each is read.
+// The one ordered list of the context columns: name, meaning and how each is read.
 
 import { isRefusal, readSubscribe } from '../decode/mqtt-facts.js'
 import type { MqttPacket } from '../types.js'
 import type { AddressState, ConnectionState } from './context-state.js'
 import { WINDOWS, type Window } from './damped.js'
-import type { PayloadFigures } from './payload-sample.js'
 import { Count, isStrange, type Sight } from './tally.js'
 
 /** What a column is about. */
-export type ContextScope = 'frame' | 'payload' | 'connection' | 'address' | 'client'
+export type ContextScope = 'frame' | 'connection' | 'address' | 'client'
 
 /** What columns are read from: the record itself, and all that is remembered, the record included. */
 export interface View extends Sight {
   connection: ConnectionState
   address: AddressState
-  payload: PayloadFigures | null
 }
 
 /** One context column. */
@@ -71,10 +69,6 @@ function countOf (packets: readonly MqttPacket[], is: (packet: MqttPacket) => bo
   return found
 }
 
-function payload (what: keyof PayloadFigures, about: string, traits: Traits = { coding: 'value' }): ContextColumn {
-  return column('payload', `payload_${what}`, about, ({ payload }) => payload === null ? NaN : payload[what], traits)
-}
-
 const [S1, S10, S60] = [0, 1, 2] as const
 
 /** The columns, in the order of every file this program writes. */
@@ -99,27 +93,17 @@ export const CONTEXT_COLUMNS: readonly ContextColumn[] = Object.freeze([
       return facts === null ? sum : sum + facts.wildcards + facts.widest
     }, 0)),
 
-  payload('longest', 'length of the longest payload of the frame, bytes', { coding: 'log' }),
-  payload('entropy', 'highest entropy of a payload of the frame, bits per byte'),
-  payload('digits', 'share of digits in all payload bytes of the frame'),
-  payload('letters', 'share of ASCII letters'),
-  payload('punctuation', 'share of other printable characters'),
-  payload('binary', 'share of all other bytes'),
-
-  count('connection', 'frames_up', Count.FramesUp, S1, 'frames from the client', TAPPED),
-  count('connection', 'frames_up', Count.FramesUp, S10, 'frames from the client', TAPPED),
-  count('connection', 'bytes_up', Count.BytesUp, S10, 'bytes from the client', {}),
-  count('connection', 'bytes_down', Count.BytesDown, S10, 'bytes to the client', {}),
-  count('connection', 'packets_up', Count.PacketsUp, S10, 'MQTT packets from the client'),
-  count('connection', 'packets_up', Count.PacketsUp, S60, 'MQTT packets from the client'),
-  count('connection', 'packets_down', Count.PacketsDown, S10, 'MQTT packets to the client'),
-  count('connection', 'publishes_up', Count.PublishesUp, S10, 'PUBLISH packets from the client'),
-  ratio('connection', 'up_share', Count.BytesUp, [Count.BytesUp, Count.BytesDown], S60, 'share of the bytes that the client sent', { coding: 'value' }),
-  ratio('connection', 'length_up', Count.BytesUp, [Count.FramesUp], S60, 'mean bytes of a frame from the client', TAPPED),
-  ratio('connection', 'packets_per_frame', Count.PacketsUp, [Count.FramesUp], S60, 'MQTT packets of a frame from the client', TAPPED),
-  ratio('connection', 'fragments_share', Count.Fragments, [Count.FramesUp, Count.FramesDown], S60, 'share of frames with bytes that complete no packet', { wire: true, coding: 'value' }),
-  ratio('connection', 'payload_mean', Count.PayloadBytes, [Count.PublishesUp], S60, 'mean payload of a PUBLISH from the client, bytes'),
-  ratio('connection', 'retained_share', Count.Retained, [Count.PublishesUp], S60, 'share of its PUBLISH packets with the retain flag', { coding: 'value' }),
+  count('connection', 'frames', Count.Frames, S1, 'frames that the client sent of its own accord', TAPPED),
+  count('connection', 'frames', Count.Frames, S10, 'frames that the client sent of its own accord', TAPPED),
+  count('connection', 'bytes', Count.Bytes, S10, 'bytes of these frames; without a tap, of the packets'),
+  count('connection', 'packets', Count.Packets, S10, 'MQTT packets that the client sent of its own accord'),
+  count('connection', 'packets', Count.Packets, S60, 'MQTT packets that the client sent of its own accord'),
+  count('connection', 'publishes', Count.Publishes, S10, 'PUBLISH packets from the client'),
+  ratio('connection', 'length', Count.Bytes, [Count.Frames], S60, 'mean bytes of a frame of its own accord', TAPPED),
+  ratio('connection', 'packets_per_frame', Count.Packets, [Count.Frames], S60, 'MQTT packets of a frame of its own accord', TAPPED),
+  ratio('connection', 'fragments_share', Count.Fragments, [Count.Frames], S60, 'share of these frames that complete no packet', { wire: true, coding: 'value' }),
+  ratio('connection', 'payload_mean', Count.PayloadBytes, [Count.Publishes], S60, 'mean payload of a PUBLISH from the client, bytes'),
+  ratio('connection', 'retained_share', Count.Retained, [Count.Publishes], S60, 'share of its PUBLISH packets with the retain flag', { coding: 'value' }),
   count('connection', 'subscribes', Count.Subscribes, S60, 'SUBSCRIBE packets'),
   column('connection', 'conn_topics', 'different topics that the client published to in the last one to two minutes, up to 1,420', ({ connection, time }) => connection.topics.count(time)),
   column('connection', 'conn_wide_filters', 'filters with wildcards or $ so far, those that begin so counted twice', ({ connection }) => connection.wideFilters),
@@ -128,32 +112,30 @@ export const CONTEXT_COLUMNS: readonly ContextColumn[] = Object.freeze([
   column('connection', 'conn_keep_alive', 'keep alive of the CONNECT, seconds; missing before it', ({ connection }) => connection.keepAlive ?? NaN),
   column('connection', 'conn_will', '1 where the CONNECT carries a will', ({ connection }) => Number(connection.will), { coding: 'value' }),
   column('connection', 'conn_idle', 'time since the client\'s last complete packet, as a share of its keep alive (of 60 s where it has none)', ({ connection, time }) => connection.idle(time)),
-  column('connection', 'conn_no_connect', 'seconds since the connection was first seen, while there is no CONNECT', ({ connection, time }) => connection.waitedForConnect(time)),
-  column('connection', 'conn_waiting_bytes', 'bytes from the client after its last complete packet', ({ connection }) => connection.waitingBytes, TAPPED),
+  column('connection', 'conn_no_connect', 'seconds since the connection was first seen, while no complete packet came from the client', ({ connection, time }) => connection.waitedForConnect(time)),
+  column('connection', 'conn_waiting_bytes', 'bytes of the frame\'s direction after its last complete packet', ({ connection, direction }) => connection.waitingBytes[direction], TAPPED),
   column('connection', 'conn_releases_due', 'PUBLISH packets of QoS 2 from the client without PUBREL', ({ connection }) => connection.releasesDue),
   column('connection', 'conn_acks_due', 'PUBLISH packets of QoS 1 and 2 to the client that it did not acknowledge', ({ connection }) => connection.acksDue),
 
-  count('address', 'frames_up', Count.FramesUp, S1, 'frames from the address', TAPPED),
-  count('address', 'frames_up', Count.FramesUp, S10, 'frames from the address', TAPPED),
-  count('address', 'bytes_up', Count.BytesUp, S10, 'bytes from the address'),
-  count('address', 'bytes_down', Count.BytesDown, S10, 'bytes to the address'),
-  count('address', 'packets_up', Count.PacketsUp, S60, 'MQTT packets from the address'),
-  count('address', 'publishes_up', Count.PublishesUp, S60, 'PUBLISH packets from the address'),
-  ratio('address', 'up_share', Count.BytesUp, [Count.BytesUp, Count.BytesDown], S60, 'share of the bytes that the address sent', { coding: 'value' }),
-  ratio('address', 'length_up', Count.BytesUp, [Count.FramesUp], S60, 'mean bytes of a frame from the address', TAPPED),
+  count('address', 'frames', Count.Frames, S1, 'frames that came from the address of its own accord', TAPPED),
+  count('address', 'frames', Count.Frames, S10, 'frames that came from the address of its own accord', TAPPED),
+  count('address', 'bytes', Count.Bytes, S10, 'bytes of these frames; without a tap, of the packets'),
+  count('address', 'packets', Count.Packets, S60, 'MQTT packets of its own accord'),
+  count('address', 'publishes', Count.Publishes, S60, 'PUBLISH packets from the address'),
+  ratio('address', 'length', Count.Bytes, [Count.Frames], S60, 'mean bytes of a frame of its own accord', TAPPED),
   count('address', 'opened', Count.Opened, S10, 'connections opened (SYN)', TAPPED),
   count('address', 'opened', Count.Opened, S60, 'connections opened (SYN)', TAPPED),
   column('address', 'addr_open', 'connections open now', ({ address }) => Math.max(0, address.open), TAPPED),
   count('address', 'half_open', Count.HalfOpen, S60, 'handshakes that the client did not complete', TAPPED),
   count('address', 'connects', Count.Connects, S60, 'CONNECT packets'),
   count('address', 'refusals', Count.Refusals, S60, 'CONNACK packets that refuse'),
-  count('address', 'closed_by_broker', Count.ClosedByBroker, S60, 'connections that the broker ended first', TAPPED),
-  count('address', 'resets', Count.Resets, S60, 'RST segments, both ways', TAPPED),
+  count('address', 'closed_by_broker', Count.ClosedByBroker, S10, 'connections that the broker ended first', TAPPED),
+  count('address', 'resets', Count.Resets, S10, 'RST segments, both ways', TAPPED),
   count('address', 'malformed', Count.Malformed, S60, 'packets that are not as they must be'),
   count('address', 'subscribes', Count.Subscribes, S60, 'SUBSCRIBE packets'),
   count('address', 'wide_filters', Count.WideFilters, S60, 'filters with wildcards or $'),
   column('address', 'addr_topics', 'different topics published to in the last one to two minutes, up to 1,420', ({ address, time }) => address.topics.count(time)),
 
-  column('client', 'client_connects_60s', 'CONNECT packets with this client id', ({ connection }) => connection.client?.counts.get(0, S60) ?? NaN, {}, 60),
-  column('client', 'client_moves_60s', 'of these, from another address than the one before', ({ connection }) => connection.client?.counts.get(1, S60) ?? NaN, {}, 60)
+  column('client', 'client_connects_10s', 'CONNECT packets with this client id', ({ connection }) => connection.client?.counts.get(0, S10) ?? NaN, {}, 10),
+  column('client', 'client_moves_1s', 'of these, from another address than the one before', ({ connection }) => connection.client?.counts.get(1, S1) ?? NaN, {}, 1)
 ])

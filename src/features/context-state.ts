@@ -3,6 +3,7 @@
 import { readConnect, readSubscribe } from '../decode/mqtt-facts.js'
 import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from '../decode/tcp.js'
 import type { Direction, MqttPacket } from '../types.js'
+import { Answers, type AnswerRoom } from './answers.js'
 import { DampedCounts, DistinctSketch } from './damped.js'
 import { Count, COUNTS, isStrange, type FrameSight, type Sight, type Tally } from './tally.js'
 
@@ -52,6 +53,7 @@ export class ClientState {
 
 /** A connection. */
 export class ConnectionState extends TrafficState {
+  readonly answers: Answers
   /** Its client id's, once a CONNECT told it. */
   client: ClientState | null = null
   /** Seconds; null before a CONNECT. */
@@ -66,25 +68,26 @@ export class ConnectionState extends TrafficState {
   releasesDue = 0
   /** PUBLISH packets with QoS 1 and 2 to the client that it did not acknowledge. */
   acksDue = 0
-  /** Bytes that came after the last complete packet, up. */
-  waitingBytes = 0
+  /** Bytes that came after the last complete packet of each direction. */
+  readonly waitingBytes: Record<Direction, number> = { in: 0, out: 0 }
   /** Since when nothing complete came from the client; epoch seconds. */
   lastPacket: number
   readonly #opened: number
-  #end = 0
+  readonly #end: Record<Direction, number> = { in: 0, out: 0 }
   #isOpen = false
   #isEstablished = false
   #isClosing = false
 
-  constructor (readonly address: AddressState, readonly source: string, time: number) {
+  constructor (readonly address: AddressState, readonly source: string, time: number, room: AnswerRoom) {
     super()
+    this.answers = new Answers(room)
     this.#opened = time
     this.lastPacket = time
   }
 
-  /** Seconds without a CONNECT since the connection was first seen; 0 once it came. */
+  /** Seconds without any complete packet since the connection was first seen; 0 once one came: a connection met in mid-stream does not age. */
   waitedForConnect (time: number): number {
-    return this.keepAlive === null ? Math.max(0, time - this.#opened) : 0
+    return this.#end.in === 0 ? Math.max(0, time - this.#opened) : 0
   }
 
   /** Seconds since the client's last complete packet, as a share of its keep alive, or of a minute where it has none. */
@@ -100,11 +103,11 @@ export class ConnectionState extends TrafficState {
       if (direction === 'in') this.#seeUp(packet, time, clientOf)
       else if (packet.header >> 4 === PUBLISH && qosOf(packet) > 0) this.acksDue++
     }
-    if (direction === 'in' && packets.length > 0) {
-      this.lastPacket = time
-      this.#end = packets[packets.length - 1].end
+    if (packets.length > 0) {
+      if (direction === 'in') this.lastPacket = time
+      this.#end[direction] = packets[packets.length - 1].end
     }
-    if (direction === 'in' && frame !== null && frame.to !== null) this.waitingBytes = Math.max(0, frame.to - this.#end)
+    if (frame !== null && frame.to !== null) this.waitingBytes[direction] = Math.max(0, frame.to - this.#end[direction])
     this.client?.counts.fade(time)
   }
 

@@ -2,10 +2,11 @@
 
 import { timeOf } from '../record.js'
 import type { Direction, Endpoint, JoinKind, MqttPacket, StreamFrame } from '../types.js'
+import { AnswerRoom } from './answers.js'
 import { BoundedStates } from './bounded-states.js'
 import { CONTEXT_COLUMNS, type View } from './context-columns.js'
 import { AddressState, ClientState, ConnectionState } from './context-state.js'
-import { payloadFigures, payloadSamples, publishesOf, type PayloadSample } from './payload-sample.js'
+import { payloadSamples, publishesOf, type PayloadSample } from './payload-sample.js'
 import { Tally, type FrameSight } from './tally.js'
 
 /** How much is remembered; each overflow is counted. */
@@ -24,6 +25,10 @@ export interface RecordContext {
   values: Float64Array
   /** Application payloads; views of the packets' bytes. */
   payloads: readonly PayloadSample[] | null
+  /** Number of the record in its source, from 0. */
+  record: number
+  /** Numbers of earlier records that this one only answers: it is judged with them. */
+  references: readonly number[]
 }
 
 /** A record before it is one. */
@@ -46,20 +51,26 @@ export class ContextTracker {
   readonly #addresses: BoundedStates<string, AddressState>
   readonly #clients: BoundedStates<number, ClientState>
   readonly #tally = new Tally()
+  readonly #room = new AnswerRoom()
+  #records = 0
   #input: { address: string, time: number } = { address: '', time: 0 }
 
   constructor (limits: ContextLimits = CONTEXT_LIMITS) {
     this.#addresses = new BoundedStates(limits.addresses, () => new AddressState())
     this.#clients = new BoundedStates(limits.clients, () => new ClientState())
     this.#connections = new BoundedStates(limits.connections,
-      () => new ConnectionState(this.#addresses.of(this.#input.address), this.#input.address, this.#input.time),
-      (state) => { state.forget() })
+      () => new ConnectionState(this.#addresses.of(this.#input.address), this.#input.address, this.#input.time, this.#room),
+      (state) => {
+        state.forget()
+        state.answers.clear()
+      })
   }
 
   /** What was forgotten for want of room. */
-  get counters (): { connectionsForgotten: number, addressesForgotten: number, clientsForgotten: number } {
+  get counters (): { connectionsForgotten: number, addressesForgotten: number, clientsForgotten: number, answersForgotten: number } {
     return {
-      connectionsForgotten: this.#connections.evicted, addressesForgotten: this.#addresses.evicted, clientsForgotten: this.#clients.evicted
+      connectionsForgotten: this.#connections.evicted, addressesForgotten: this.#addresses.evicted, clientsForgotten: this.#clients.evicted,
+      answersForgotten: this.#room.refused
     }
   }
 
@@ -67,7 +78,7 @@ export class ContextTracker {
   frame ({ frame: { tcp, payloadLength, seconds, nanoseconds }, stream, direction, to }: StreamFrame, join: JoinKind, packets: readonly MqttPacket[]): RecordContext {
     return this.push({
       connection: stream, client: stream.client, seconds, nanoseconds, direction, packets,
-      frame: { length: payloadLength, flags: tcp.flags, to: join === 'none' ? null : to }
+      frame: { length: payloadLength, flags: tcp.flags, sequence: tcp.sequence, acknowledgement: tcp.acknowledgement, to: join === 'none' ? null : to }
     })
   }
 
@@ -75,6 +86,7 @@ export class ContextTracker {
   push (input: ContextInput): RecordContext {
     const { client, direction, packets, frame } = input
     const time = timeOf(input)
+    const record = this.#records++
     this.#input = { address: client.address, time }
     const sight = { time, direction, packets, frame }
     const connection = this.#connections.of(input.connection)
@@ -86,10 +98,12 @@ export class ContextTracker {
     connection.count(this.#tally, time)
     connection.see(sight, (hash) => this.#clients.of(hash))
     const publishes = publishesOf(packets)
-    const view: View = { ...sight, connection, address, payload: payloadFigures(publishes) }
+    const view: View = { ...sight, connection, address }
     return {
       values: Float64Array.from(CONTEXT_COLUMNS, ({ read }) => read(view)),
-      payloads: payloadSamples(publishes)
+      payloads: payloadSamples(publishes),
+      record,
+      references: connection.answers.see(sight, record)
     }
   }
 }

@@ -4,10 +4,9 @@ import { isIPv4 } from 'node:net'
 import { DetectorError } from '../../models/index.js'
 import { StateReader } from '../../models/state.js'
 import { OperatorError } from '../errors.js'
-import { LEARNT_COLUMNS, type ColumnName } from './columns.js'
+import type { ColumnName } from './columns.js'
 import { CONTEXT_COLUMNS } from './context-columns.js'
-import { PayloadNorms, type PayloadNormsJson, type PayloadStandings } from './payload-norms.js'
-import type { PayloadSample } from './payload-sample.js'
+import { PayloadModel, type PayloadModelJson } from './payload.js'
 import { FEATURES, type FeatureName, type RecordFeatures } from './schema.js'
 
 /**
@@ -71,7 +70,7 @@ export interface EncodingJson {
   columns: string[]
   /** Columns asked for that never changed in training. */
   dropped: string[]
-  payload: PayloadNormsJson | null
+  payload: PayloadModelJson | null
 }
 
 const CONTEXT_INDEX: ReadonlyMap<ColumnName, number> = new Map(CONTEXT_COLUMNS.map(({ name }, index) => [name, index]))
@@ -83,7 +82,7 @@ export class Encoding {
     readonly columns: readonly ColumnName[],
     /** Columns asked for that never changed in training: they could only mislead. */
     readonly dropped: readonly ColumnName[],
-    readonly payload: PayloadNorms | undefined
+    readonly payload: PayloadModel | undefined
   ) {}
 
   /**
@@ -92,17 +91,13 @@ export class Encoding {
    * @throws OperatorError `training-data` where no column changes
    */
   static fit (records: Iterable<RecordFeatures>, { columns }: { columns: readonly ColumnName[] }): Encoding {
-    const norms = columns.some(isPayloadColumn) ? new PayloadNorms() : undefined
-    const samples: PayloadSample[] = []
-    const plain = columns.filter((name) => !isPayloadColumn(name))
+    const payload = columns.includes(MESSAGE) ? new PayloadModel() : undefined
+    const plain = columns.filter((name) => name !== MESSAGE)
     const first = new Float64Array(plain.length)
     const changes = new Set<ColumnName>()
     let rows = 0
     for (const values of records) {
-      for (const sample of norms === undefined ? [] : samplesOf(values)) {
-        norms?.learnBytes(sample)
-        samples.push(sample)
-      }
+      if (values.mqtt_msg !== null) payload?.learn(values.mqtt_msg)
       plain.forEach((name, j) => {
         const value = encodeColumn(name, values)
         if (rows === 0) first[j] = value
@@ -110,17 +105,13 @@ export class Encoding {
       })
       rows++
     }
-    const knowsPayloads = norms !== undefined && norms.model.bytesLearnt > 0
-    if (knowsPayloads) {
-      for (const sample of samples) norms.learnTopic(sample)
-      for (const name of columns.filter(isPayloadColumn)) changes.add(name)
-    }
+    if (payload !== undefined && payload.bytesLearnt > 0) changes.add(MESSAGE)
     const kept = columns.filter((name) => changes.has(name))
     if (kept.length === 0) {
       throw new OperatorError('training-data', `none of the ${columns.length} columns changes within the ${rows} training records`,
         'train on more traffic')
     }
-    return new Encoding(kept, columns.filter((name) => !changes.has(name)), knowsPayloads ? norms : undefined)
+    return new Encoding(kept, columns.filter((name) => !changes.has(name)), changes.has(MESSAGE) ? payload : undefined)
   }
 
   /**
@@ -143,18 +134,24 @@ export class Encoding {
     if (columns.length === 0 || new Set(columns).size < columns.length) {
       throw new DetectorError('state', 'encoding.columns is empty or names a column twice')
     }
-    const payload = columns.some(isPayloadColumn) ? PayloadNorms.fromJSON(reader.raw('payload')) : undefined
+    const payload = columns.includes(MESSAGE) ? PayloadModel.fromJSON(reader.raw('payload')) : undefined
     return new Encoding(columns, reader.strings('dropped'), payload)
   }
 
   /** The record as numbers, one for each of `columns`. */
   encode (values: RecordFeatures): Float64Array {
-    return this.#encode(values, false)
+    return this.#encode(values, (payload) => this.payload?.score(payload) ?? MISSING)
   }
 
   /** The same for a record of the training data, with its payload scored as if it had not been learnt. */
   encodeHeldOut (values: RecordFeatures): Float64Array {
-    return this.#encode(values, true)
+    return this.#encode(values, (payload) => this.payload?.scoreHeldOut(payload) ?? MISSING)
+  }
+
+  /** What an explanation shows of a column: the record's value; for a payload its number, never the payload. */
+  shown (values: RecordFeatures, column: number, row: Float64Array): number | string | null {
+    const value = columnValue(this.columns[column], values)
+    return value instanceof Uint8Array ? row[column] : value
   }
 
   toJSON (): EncodingJson {
@@ -166,29 +163,14 @@ export class Encoding {
     }
   }
 
-  #encode (values: RecordFeatures, heldOut: boolean): Float64Array {
+  #encode (values: RecordFeatures, scorePayload: (payload: Uint8Array) => number): Float64Array {
     const row = new Float64Array(this.columns.length)
-    let standings: PayloadStandings | undefined
     for (let j = 0; j < row.length; j++) {
       const name = this.columns[j]
-      if (!isPayloadColumn(name) || this.payload === undefined) {
-        row[j] = encodeColumn(name, values)
-      } else if (name === MESSAGE) {
-        const { mqtt_msg: payload } = values
-        row[j] = payload === null ? this.payload.model.neutral : heldOut ? this.payload.model.scoreHeldOut(payload) : this.payload.model.score(payload)
-      } else {
-        standings ??= this.#standings(values, heldOut)
-        row[j] = standings[name as keyof PayloadStandings]
-      }
+      if (name !== MESSAGE) row[j] = encodeColumn(name, values)
+      else row[j] = values.mqtt_msg === null ? this.payload?.neutral ?? MISSING : scorePayload(values.mqtt_msg)
     }
     return row
-  }
-
-  #standings (values: RecordFeatures, heldOut: boolean): PayloadStandings {
-    const { payload } = this
-    const samples = samplesOf(values)
-    if (payload === undefined || samples.length === 0) return { payload_likelihood: payload?.model.neutral ?? 0, payload_surprise: 0, payload_length_surprise: 0 }
-    return payload.standings(samples, heldOut)
   }
 }
 
@@ -196,27 +178,16 @@ const MESSAGE = 'mqtt_msg'
 
 /** The labels that `toJSON` writes for the columns that there are. */
 const NAMES_BY_LABEL: ReadonlyMap<string, ColumnName> = new Map(
-  [...FEATURES, ...CONTEXT_COLUMNS, ...LEARNT_COLUMNS.map((name) => ({ name }))].map(({ name }) => [label(name), name]))
-
-/** Whether a column needs to know payloads. */
-function isPayloadColumn (name: ColumnName): boolean {
-  return name === MESSAGE || (LEARNT_COLUMNS as readonly string[]).includes(name)
-}
-
-/** The payloads of a record; where only the first is known, on no topic. */
-function samplesOf ({ context, mqtt_msg: payload }: RecordFeatures): readonly PayloadSample[] {
-  if (context !== undefined) return context.payloads ?? []
-  return payload === null ? [] : [{ topic: 0, parent: 0, payload }]
-}
+  [...FEATURES, ...CONTEXT_COLUMNS].map(({ name }) => [label(name), name]))
 
 function label (name: ColumnName): string {
   const context = CONTEXT_INDEX.get(name)
   if (context !== undefined) return `${name}:${CONTEXT_COLUMNS[context].coding}`
-  return `${name}:${CODINGS[name as FeatureName] ?? 'learnt'}`
+  return `${name}:${CODINGS[name as FeatureName]}`
 }
 
-/** The value of a column as the record has it; null where it has none, or where only a model knows it. */
-export function columnValue (name: ColumnName, values: RecordFeatures): number | string | Uint8Array | null {
+/** The value of a column as the record has it; null where it has none. */
+function columnValue (name: ColumnName, values: RecordFeatures): number | string | Uint8Array | null {
   const index = CONTEXT_INDEX.get(name)
   if (index === undefined) return values[name as FeatureName] ?? null
   const value = values.context?.values[index]

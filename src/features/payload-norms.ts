@@ -15,14 +15,14 @@ const TELLING_PAYLOADS = 5
 const LEAST_DEVIATION = 0.25
 const LEAST_LENGTH_DEVIATION = 0.1
 
-/** How usual the payloads of a record are: of the least usual one. */
+/** How usual a payload is. */
 export interface PayloadStandings {
   /** Mean log-likelihood per byte under all training payloads, at most 0. */
-  payload_likelihood: number
+  likelihood: number
   /** How far that lies below what is usual on its topic, in standard deviations; at least 0. */
-  payload_surprise: number
+  surprise: number
   /** How far ln(1 + length) lies from what is usual on its topic, in standard deviations; at least 0. */
-  payload_length_surprise: number
+  lengthSurprise: number
 }
 
 /** What `PayloadNorms.toJSON` gives. */
@@ -84,9 +84,9 @@ export class PayloadNorms {
   }
 
   /** Second pass, over the same payloads. */
-  learnTopic ({ topic, parent, payload }: PayloadSample): void {
+  learnTopic ({ topic, parent, length: bytes, payload }: PayloadSample): void {
     const likelihood = this.model.scoreHeldOut(payload)
-    const length = Math.log1p(payload.length)
+    const length = Math.log1p(bytes)
     for (const hash of new Set([ALL, parent, topic])) {
       const norm = this.#normToLearn(hash)
       norm?.likelihood.add(likelihood)
@@ -94,17 +94,15 @@ export class PayloadNorms {
     }
   }
 
-  /** @param heldOut whether the payloads were learnt, and are to be judged as if they had not been */
-  standings (samples: readonly PayloadSample[], heldOut: boolean): PayloadStandings {
-    const worst: PayloadStandings = { payload_likelihood: 0, payload_surprise: 0, payload_length_surprise: 0 }
-    for (const { topic, parent, payload } of samples) {
-      const likelihood = heldOut ? this.model.scoreHeldOut(payload) : this.model.score(payload)
-      const norm = this.#normOf(topic, parent)
-      worst.payload_likelihood = Math.min(worst.payload_likelihood, likelihood)
-      worst.payload_surprise = Math.max(worst.payload_surprise, -norm.likelihood.above(likelihood, LEAST_DEVIATION))
-      worst.payload_length_surprise = Math.max(worst.payload_length_surprise, Math.abs(norm.length.above(Math.log1p(payload.length), LEAST_LENGTH_DEVIATION)))
+  /** @param heldOut whether the payload was learnt, and is to be judged as if it had not been */
+  standings ({ topic, parent, length, payload }: PayloadSample, heldOut: boolean): PayloadStandings {
+    const likelihood = heldOut ? this.model.scoreHeldOut(payload) : this.model.score(payload)
+    const norm = this.#normOf(topic, parent)
+    return {
+      likelihood,
+      surprise: Math.max(0, -norm.likelihood.above(likelihood, LEAST_DEVIATION)),
+      lengthSurprise: Math.abs(norm.length.above(Math.log1p(length), LEAST_LENGTH_DEVIATION))
     }
-    return worst
   }
 
   toJSON (): PayloadNormsJson {

@@ -1,4 +1,4 @@
-// What a record keeps of the application payloads in it: some of them whole, and figures over all.
+// What a record keeps of the application payloads in it: some of them as far as models look.
 
 import type { MqttPacket } from '../types.js'
 import { hashBytes } from './hash.js'
@@ -19,17 +19,17 @@ export interface PayloadSample {
   topic: number
   /** Hash of the topic without its last level; 0 where it has one only. */
   parent: number
+  /** Full length, bytes. */
+  length: number
   /** At most {@link PAYLOAD_CAP_BYTES}. */
   payload: Uint8Array
 }
 
-/** Figures over all payloads of a record. */
+/** Figures of a payload, as far as it was kept. */
 export interface PayloadFigures {
-  /** The longest one, bytes. */
-  longest: number
-  /** The highest entropy of one, bits per byte. */
+  /** Bits per byte. */
   entropy: number
-  /** Shares of all bytes, in [0, 1]: decimal digits, ASCII letters, other printable characters, all else. */
+  /** Shares of its bytes, in [0, 1]: decimal digits, ASCII letters, other printable characters, all else. */
   digits: number
   letters: number
   punctuation: number
@@ -63,8 +63,8 @@ export function payloadSamples (publishes: readonly MqttPacket[]): PayloadSample
   const step = Math.ceil(publishes.length / SAMPLES_PER_RECORD)
   const samples: PayloadSample[] = []
   for (let i = 0; i < publishes.length; i += step) {
-    const { topic, payload } = publishes[i]
-    samples.push({ topic: topicHash(topic), parent: parentHash(topic), payload: (payload as Uint8Array).subarray(0, PAYLOAD_CAP_BYTES) })
+    const { topic, payload, payloadLength: length } = publishes[i]
+    samples.push({ topic: topicHash(topic), parent: parentHash(topic), length, payload: (payload as Uint8Array).subarray(0, PAYLOAD_CAP_BYTES) })
   }
   return samples
 }
@@ -77,26 +77,18 @@ function parentHash (topic: Uint8Array | null): number {
 const counts = new Uint32Array(256)
 const classes = new Float64Array(4)
 
-/** Figures over payloads, each as far as {@link PAYLOAD_CAP_BYTES}; null where there is none. */
-export function payloadFigures (publishes: readonly MqttPacket[]): PayloadFigures | null {
-  if (publishes.length === 0) return null
+/** Figures of a payload. */
+export function payloadFigures (payload: Uint8Array): PayloadFigures {
+  counts.fill(0)
   classes.fill(0)
-  let longest = 0
-  let entropy = 0
-  for (const { payload, payloadLength } of publishes) {
-    const bytes = payload as Uint8Array
-    const length = Math.min(bytes.length, PAYLOAD_CAP_BYTES)
-    counts.fill(0)
-    for (let i = 0; i < length; i++) {
-      counts[bytes[i]]++
-      classes[CLASSES[bytes[i]]]++
-    }
-    longest = Math.max(longest, payloadLength)
-    entropy = Math.max(entropy, entropyOf(length))
+  const length = Math.min(payload.length, PAYLOAD_CAP_BYTES)
+  for (let i = 0; i < length; i++) {
+    counts[payload[i]]++
+    classes[CLASSES[payload[i]]]++
   }
-  const total = Math.max(1, classes[DIGIT] + classes[LETTER] + classes[PUNCTUATION] + classes[BINARY])
+  const total = Math.max(1, length)
   return {
-    longest, entropy,
+    entropy: entropyOf(length),
     digits: classes[DIGIT] / total, letters: classes[LETTER] / total, punctuation: classes[PUNCTUATION] / total, binary: classes[BINARY] / total
   }
 }
@@ -104,9 +96,6 @@ export function payloadFigures (publishes: readonly MqttPacket[]): PayloadFigure
 /** Of the bytes in `counts`. */
 function entropyOf (total: number): number {
   let sum = 0
-  for (let byte = 0; byte < counts.length; byte++) {
-    const count = counts[byte]
-    if (count > 0) sum -= count * Math.log2(count / total)
-  }
+  for (const count of counts) if (count > 0) sum -= count * Math.log2(count / total)
   return total === 0 ? 0 : sum / total
 }

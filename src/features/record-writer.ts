@@ -11,8 +11,8 @@ export type RecordFormat = 'csv' | 'ndjson'
 /** What a record may be written with: Table I, or that and context and payloads, which every preset can be learnt from. */
 export type RecordColumns = 'table1' | 'full'
 
-/** Names of what `full` adds: the context columns, and the payloads as `topic.parent.hex`, parted by semicolons. */
-export const FULL_NAMES: readonly string[] = Object.freeze([...CONTEXT_COLUMNS.map(({ name }) => name), 'payloads'])
+/** Names of what `full` adds: the context columns, the payloads as `topic.parent.length.hex`, the record's number, and those of the records that it answers; lists are parted by semicolons. */
+export const FULL_NAMES: readonly string[] = Object.freeze([...CONTEXT_COLUMNS.map(({ name }) => name), 'payloads', 'record', 'references'])
 
 const NAMES: readonly string[] = [...FEATURES.map(({ name }) => name), ...FULL_NAMES]
 const FIRST_FULL = FEATURES.length
@@ -124,7 +124,9 @@ export class RecordWriter {
   #full (context: RecordContext | undefined): void {
     // As many digits as bring the number back.
     CONTEXT_COLUMNS.forEach((_, i) => { this.#number(FIRST_FULL + i, numberOf(context?.values[i])) })
-    this.#text(NAMES.length - 1, payloadsText(context))
+    this.#text(NAMES.length - 3, payloadsText(context))
+    this.#number(NAMES.length - 2, context?.record ?? null)
+    this.#text(NAMES.length - 1, referencesText(context))
   }
 
   #number (column: number, value: number | null): void {
@@ -181,7 +183,12 @@ function numberOf (value = NaN): number | null {
 /** null where there are none. */
 function payloadsText (context: RecordContext | undefined): string | null {
   const payloads = context?.payloads ?? []
-  return payloads.length === 0 ? null : payloads.map(({ topic, parent, payload }) => `${topic}.${parent}.${Buffer.from(payload).toString('hex')}`).join(';')
+  return payloads.length === 0 ? null : payloads.map(({ topic, parent, length, payload }) => `${topic}.${parent}.${length}.${Buffer.from(payload).toString('hex')}`).join(';')
+}
+
+/** null where there are none. */
+function referencesText (context: RecordContext | undefined): string | null {
+  return context === undefined || context.references.length === 0 ? null : context.references.join(';')
 }
 
 /** A CSV field (RFC 4180, section 2), quoted only where it must be. */

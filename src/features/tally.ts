@@ -1,37 +1,38 @@
 // What one record adds to the counts of its connection and its address, tallied once for both.
 
 import { isMalformed, isRefusal, readConnect, readSubscribe } from '../decode/mqtt-facts.js'
-import { TCP_RST } from '../decode/tcp.js'
+import { TCP_RST, TCP_SYN } from '../decode/tcp.js'
 import type { Direction, MqttPacket } from '../types.js'
+import { isInitiative } from '../join/initiative.js'
 import { topicHash } from './payload-sample.js'
 
-/** Counts of connections and addresses; up is from client to broker. */
+/**
+ * Counts of connections and addresses, of what the client does of its own accord. What it gets, and what
+ * it must answer, is another's doing: counted, somebody's flood would colour everybody who subscribed.
+ */
 export const Count = Object.freeze({
-  FramesUp: 0,
-  FramesDown: 1,
-  BytesUp: 2,
-  BytesDown: 3,
-  PacketsUp: 4,
-  PacketsDown: 5,
-  PublishesUp: 6,
-  Subscribes: 7,
-  Connects: 8,
-  Refusals: 9,
-  WideFilters: 10,
-  Malformed: 11,
-  Retained: 12,
-  PayloadBytes: 13,
+  Frames: 0,
+  Bytes: 1,
+  Packets: 2,
+  Publishes: 3,
+  Subscribes: 4,
+  Connects: 5,
+  Refusals: 6,
+  WideFilters: 7,
+  Malformed: 8,
+  Retained: 9,
+  PayloadBytes: 10,
   /** Frames that carry bytes and complete no packet. */
-  Fragments: 14,
-  Resets: 15,
+  Fragments: 11,
+  Resets: 12,
   /** Of addresses only, counted when the connection changes. */
-  Opened: 16,
-  HalfOpen: 17,
-  ClosedByBroker: 18
+  Opened: 13,
+  HalfOpen: 14,
+  ClosedByBroker: 15
 })
 
 /** How many counts there are. */
-export const COUNTS = 19
+export const COUNTS = 16
 
 const PUBLISH = 3
 const RETAIN = 1
@@ -40,8 +41,10 @@ const RETAIN = 1
 export interface FrameSight {
   /** Segment payload, bytes. */
   length: number
-  /** TCP flags. */
+  /** TCP flags, sequence number and acknowledgement number. */
   flags: number
+  sequence: number
+  acknowledgement: number
   /** Offset up to which the direction's stream is contiguous; null where its packets cannot be read. */
   to: number | null
 }
@@ -64,6 +67,18 @@ export function isStrange (packet: MqttPacket): boolean {
   return isMalformed(packet) || (BROKER_ONLY & (1 << (packet.header >> 4))) !== 0
 }
 
+function countInitiated (packets: readonly MqttPacket[]): number {
+  let initiated = 0
+  for (const packet of packets) if (isInitiative(packet)) initiated++
+  return initiated
+}
+
+/** Whether a frame from a client is more than an answer: it opens a connection, or carries a packet or part of one of its own. */
+function isInitiated ({ packets, frame }: Sight): boolean {
+  if (packets.length > 0) return packets.some(isInitiative)
+  return frame !== null && (frame.length > 0 || (frame.flags & TCP_SYN) !== 0)
+}
+
 /** The amounts of one record. */
 export class Tally {
   readonly amounts = new Float64Array(COUNTS)
@@ -71,22 +86,26 @@ export class Tally {
   readonly topics: number[] = []
 
   /** Tallies a record, in place of the one before. */
-  take ({ direction, packets, frame }: Sight): void {
+  take (sight: Sight): void {
+    const { direction, packets, frame } = sight
     const { amounts } = this
-    const up = direction === 'in'
     amounts.fill(0)
     this.topics.length = 0
-    if (frame !== null) {
-      amounts[up ? Count.FramesUp : Count.FramesDown] = 1
-      amounts[up ? Count.BytesUp : Count.BytesDown] = frame.length
-      if (frame.length > 0 && packets.length === 0) amounts[Count.Fragments] = 1
-      if ((frame.flags & TCP_RST) !== 0) amounts[Count.Resets] = 1
+    if (frame !== null && (frame.flags & TCP_RST) !== 0) amounts[Count.Resets] = 1
+    if (direction === 'out') {
+      for (const packet of packets) if (isRefusal(packet)) amounts[Count.Refusals]++
+      return
     }
-    amounts[up ? Count.PacketsUp : Count.PacketsDown] = packets.length
+    const initiated = countInitiated(packets)
+    if (frame !== null && isInitiated(sight)) {
+      amounts[Count.Frames] = 1
+      amounts[Count.Bytes] = frame.length
+      if (packets.length === 0 && frame.length > 0) amounts[Count.Fragments] = 1
+    }
+    amounts[Count.Packets] = initiated
     for (const packet of packets) {
-      if (frame === null) amounts[up ? Count.BytesUp : Count.BytesDown] += packet.size
-      if (up) this.#takeUp(packet)
-      else if (isRefusal(packet)) amounts[Count.Refusals]++
+      if (frame === null && isInitiative(packet)) amounts[Count.Bytes] += packet.size
+      this.#takeUp(packet)
     }
   }
 
@@ -94,7 +113,7 @@ export class Tally {
     const { amounts } = this
     if (isStrange(packet)) amounts[Count.Malformed]++
     if (packet.header >> 4 === PUBLISH) {
-      amounts[Count.PublishesUp]++
+      amounts[Count.Publishes]++
       amounts[Count.PayloadBytes] += packet.payloadLength
       if ((packet.header & RETAIN) !== 0) amounts[Count.Retained]++
       if (packet.topic !== null) this.topics.push(topicHash(packet.topic))

@@ -1,15 +1,17 @@
-// An encoding, a scaler and a detector that belong together: records in, scores out.
+// An encoding, a scaler and a detector that belong together: records or messages in, scores out.
 
 import { createHash } from 'node:crypto'
 import {
-  createDetector, DetectorError, loadDetector, StandardScaler,
-  type DetectorJson, type DetectorKind, type FitOptions, type OutlierDetector, type StandardScalerJson
+  createDetector, DetectorError, loadDetector, StandardScaler, Tail,
+  type DetectorJson, type DetectorKind, type FitOptions, type OutlierDetector, type StandardScalerJson, type TailJson
 } from '../../models/index.js'
 import { StateReader, toBase64 } from '../../models/state.js'
 import { percentile } from '../../models/statistics.js'
 import { OperatorError } from '../errors.js'
-import { columnsOf, LEARNT_COLUMNS, type ColumnName, type Variant } from '../features/columns.js'
-import { columnValue, Encoding, type EncodingJson } from '../features/encoding.js'
+import { columnsOf, type ColumnName, type Variant } from '../features/columns.js'
+import { Encoding, type EncodingJson } from '../features/encoding.js'
+import { MessageEncoding, type MessageEncodingJson } from '../features/message-encoding.js'
+import type { PayloadSample } from '../features/payload-sample.js'
 import type { RecordFeatures } from '../features/schema.js'
 
 /**
@@ -21,18 +23,27 @@ const LIMIT = 10
 /** Features named in an explanation. */
 const EXPLAINED = 3
 
-/** What to learn, and how. */
-export interface ExpertOptions extends FitOptions {
-  /** A preset or a list of features parted by commas; `table1-no-identity` unless given. */
-  features?: string
-  /** `broker`: only what is known without a tap, learnt from the records that have an MQTT packet. */
-  variant: Variant
+/** Surprise that is as certain as can be: once in a million. */
+const CERTAIN = 6
+
+/** How to learn, whatever it is. */
+export interface DetectorPlan extends FitOptions {
   detector: DetectorKind
   /** Further parameters of the detector, by name. */
   parameters?: Readonly<Record<string, unknown>>
   /** Share of outliers assumed among the records, in (0, 0.5]. */
   contamination?: number
   seed?: number
+  /** Scores are given as surprise (see `Tail`), which is one scale for all experts. */
+  calibrated?: boolean
+}
+
+/** What to learn, and how. */
+export interface ExpertOptions extends DetectorPlan {
+  /** A preset or a list of features parted by commas; `table1-no-identity` unless given. */
+  features?: string
+  /** `broker`: only what is known without a tap, learnt from the records that have an MQTT packet. */
+  variant: Variant
   /** One for each record, 1 = outlier; only where the detector is supervised. */
   labels?: ArrayLike<number>
 }
@@ -55,26 +66,48 @@ export interface Contribution {
   contribution: number
 }
 
+/** Scores, higher is more abnormal, and probabilities in [0, 1]; one of each for each item. */
+export interface Scored {
+  scores: Float64Array
+  probabilities: Float64Array
+}
+
 /** What `Expert.toJSON` gives. */
 export interface ExpertJson {
   variant: Variant
-  encoding: EncodingJson
+  encoding: EncodingJson | MessageEncodingJson
   scaler: StandardScalerJson
   /** Median of each column in training, before scaling; Float64 as base64. */
   medians: string
   detector: DetectorJson
   training: Training
+  tail?: TailJson
 }
 
-/** Scores records of one kind: those of a tap, or those of the broker alone. */
-export class Expert {
+/** From items to vectors: {@link Encoding} of records, {@link MessageEncoding} of payloads. */
+export interface ItemEncoding<T> {
+  readonly columns: readonly ColumnName[]
+  readonly dropped: readonly ColumnName[]
+  encode (item: T): Float64Array
+  encodeHeldOut (item: T): Float64Array
+  shown (item: T, column: number, row: Float64Array): number | string | null
+  toJSON (): EncodingJson | MessageEncodingJson
+}
+
+/** An expert on application payloads. */
+export type MessageExpert = Expert<PayloadSample>
+
+/** Scores items of one kind: frames of a tap, packets of the broker alone, or payloads. */
+export class Expert<T = RecordFeatures> {
   private constructor (
+    /** Payloads are the same with and without a tap; their expert is of `broker`. */
     readonly variant: Variant,
-    readonly encoding: Encoding,
+    readonly encoding: ItemEncoding<T>,
     readonly scaler: StandardScaler,
     readonly medians: Float64Array,
     readonly detector: OutlierDetector,
-    readonly training: Readonly<Training>
+    readonly training: Readonly<Training>,
+    readonly tail: Tail | undefined
   ) {}
 
   /**
@@ -82,8 +115,7 @@ export class Expert {
    * @throws OperatorError for parameters, labels or data that do not serve
    */
   static async fit (records: readonly RecordFeatures[], options: ExpertOptions): Promise<Expert> {
-    const started = performance.now()
-    const { variant, labels, signal } = options
+    const { variant, labels } = options
     if (labels !== undefined && labels.length !== records.length) {
       throw new OperatorError('training-labels', `there are ${labels.length} labels for ${records.length} records`)
     }
@@ -92,26 +124,53 @@ export class Expert {
     const used = chosen.map((i) => records[i])
     const usedLabels = labels === undefined ? undefined : Uint8Array.from(chosen, (i) => labels[i])
     const encoding = Encoding.fit(used, { columns: columnsOf(options.features ?? 'table1-no-identity', variant) })
-    const rows = await mapInTurns(used, (values) => encoding.encodeHeldOut(values), signal)
-    const scaler = StandardScaler.fit(rows, { limit: LIMIT })
-    const detector = await fitDetector(await mapInTurns(rows, (row) => scaler.transform(row), signal), usedLabels, options)
-    return new Expert(variant, encoding, scaler, columnMedians(rows), detector, {
-      rows: rows.length,
-      digest: digestRows(rows, usedLabels),
-      seconds: (performance.now() - started) / 1000
-    })
+    return await Expert.learn(used, usedLabels, encoding, variant, options)
   }
 
   /**
-   * The expert that `toJSON` saved.
+   * Learns from payloads.
+   * @param columns which of the columns of messages
+   * @throws OperatorError for parameters or data that do not serve
+   */
+  static async fitMessages (samples: readonly PayloadSample[], columns: readonly ColumnName[], plan: DetectorPlan): Promise<MessageExpert> {
+    return await Expert.learn(samples, undefined, MessageEncoding.fit(samples, columns), 'broker', plan)
+  }
+
+  private static async learn<T> (
+    items: readonly T[], labels: Uint8Array | undefined, encoding: ItemEncoding<T>, variant: Variant, plan: DetectorPlan
+  ): Promise<Expert<T>> {
+    const started = performance.now()
+    const { signal } = plan
+    const rows = await mapInTurns(items, (item) => encoding.encodeHeldOut(item), signal)
+    const scaler = StandardScaler.fit(rows, { limit: LIMIT })
+    const detector = await fitDetector(await mapInTurns(rows, (row) => scaler.transform(row), signal), labels, plan)
+    const tail = plan.calibrated === true ? Tail.fit(detector.trainingScores ?? []) : undefined
+    return new Expert<T>(variant, encoding, scaler, columnMedians(rows), detector, {
+      rows: rows.length,
+      digest: digestRows(rows, labels),
+      seconds: (performance.now() - started) / 1000
+    }, tail)
+  }
+
+  /**
+   * The expert on records that `toJSON` saved.
    * @throws OperatorError `model-features` where it was made for other features
    * @throws DetectorError `state` or `parameter` where it is no expert
    */
   static fromJSON (json: unknown): Expert {
+    return Expert.restore(json, (encoding) => Encoding.fromJSON(encoding))
+  }
+
+  /** The same for an expert on payloads. */
+  static messagesFromJSON (json: unknown): MessageExpert {
+    return Expert.restore(json, (encoding) => MessageEncoding.fromJSON(encoding))
+  }
+
+  private static restore<T> (json: unknown, readEncoding: (json: unknown) => ItemEncoding<T>): Expert<T> {
     const reader = new StateReader(json, 'expert')
     const variant = reader.string('variant')
     if (variant !== 'wire' && variant !== 'broker') throw new DetectorError('state', 'expert.variant is neither wire nor broker')
-    const encoding = Encoding.fromJSON(reader.raw('encoding'))
+    const encoding = readEncoding(reader.raw('encoding'))
     const scaler = StandardScaler.fromJSON(reader.raw('scaler'))
     const detector = loadDetector(reader.raw('detector'))
     const width = encoding.columns.length
@@ -119,34 +178,34 @@ export class Expert {
       throw new DetectorError('state', `expert: encoding, scaler and detector have ${width}, ${scaler.mean.length} and ${detector.width} columns`)
     }
     const training = reader.object('training')
-    return new Expert(variant, encoding, scaler, reader.array('medians', Float64Array, width), detector, {
+    const tail = reader.raw('tail')
+    return new Expert<T>(variant, encoding, scaler, reader.array('medians', Float64Array, width), detector, {
       rows: training.integer('rows', 1, Number.MAX_SAFE_INTEGER),
       digest: training.string('digest'),
       seconds: training.number('seconds', 0)
-    })
+    }, tail === undefined ? undefined : Tail.fromJSON(tail))
   }
 
-  /** Scores (higher is more abnormal) and linear probabilities in [0, 1], one for each record. */
-  score (records: readonly RecordFeatures[]): { scores: Float64Array, probabilities: Float64Array } {
-    const scores = this.detector.decisionFunction(records.map((values) => this.scaler.transform(this.encoding.encode(values))))
-    return { scores, probabilities: this.detector.probabilities(scores) }
+  /** @param heldOut whether the items are those of the training, and are to be judged as if they had not been, as far as payloads go */
+  score (items: readonly T[], heldOut = false): Scored {
+    const rows = items.map((item) => this.scaler.transform(heldOut ? this.encoding.encodeHeldOut(item) : this.encoding.encode(item)))
+    const scores = this.detector.decisionFunction(rows)
+    const { tail } = this
+    if (tail === undefined) return { scores, probabilities: this.detector.probabilities(scores) }
+    const surprises = scores.map((score) => tail.surprise(score))
+    return { scores: surprises, probabilities: surprises.map(probabilityOf) }
   }
 
   /**
-   * The features, three at most, that raise the record's score most, the first the most: each is
+   * The features, three at most, that raise the item's score most, the first the most: each is
    * set to its training median alone, and counts by how far the score falls.
    */
-  contributions (values: RecordFeatures): Contribution[] {
-    const row = this.encoding.encode(values)
+  contributions (item: T): Contribution[] {
+    const row = this.encoding.encode(item)
     const replaced = this.encoding.columns.map((_, j) => this.scaler.transform(row.with(j, this.medians[j])))
     const [score, ...others] = this.detector.decisionFunction([this.scaler.transform(row), ...replaced])
     return this.encoding.columns
-      .map((feature, j): Contribution => {
-        const value = columnValue(feature, values)
-        // A payload's likelihood, never the payload.
-        const isLearnt = value instanceof Uint8Array || LEARNT_COLUMNS.some((name) => name === feature)
-        return { feature, value: isLearnt ? row[j] : value, contribution: score - others[j] }
-      })
+      .map((feature, j): Contribution => ({ feature, value: this.encoding.shown(item, j, row), contribution: score - others[j] }))
       .filter(({ contribution }) => contribution > 0)
       .sort((a, b) => b.contribution - a.contribution)
       .slice(0, EXPLAINED)
@@ -159,9 +218,15 @@ export class Expert {
       scaler: this.scaler.toJSON(),
       medians: toBase64(this.medians),
       detector: this.detector.toJSON(),
-      training: { ...this.training }
+      training: { ...this.training },
+      ...this.tail !== undefined && { tail: this.tail.toJSON() }
     }
   }
+}
+
+/** What a surprise counts in a mean, in [0, 1]. */
+export function probabilityOf (surprise: number): number {
+  return Math.min(1, surprise / CERTAIN)
 }
 
 /** Maps records a thousand at a time, so that a thread that learns still does its other work. */
@@ -175,7 +240,7 @@ async function mapInTurns<T, U> (items: readonly T[], map: (item: T) => U, signa
   return mapped
 }
 
-async function fitDetector (rows: Float64Array[], labels: Uint8Array | undefined, options: ExpertOptions): Promise<OutlierDetector> {
+async function fitDetector (rows: Float64Array[], labels: Uint8Array | undefined, options: DetectorPlan): Promise<OutlierDetector> {
   const { detector: kind, parameters, contamination, seed } = options
   try {
     const detector = createDetector(kind, {

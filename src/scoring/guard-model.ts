@@ -4,10 +4,13 @@ import { timeOf, type TrafficRecord } from '../record.js'
 import type { Contribution } from '../alert/alert.js'
 import { baselinesFromJson, type Baselines } from '../alert/baselines.js'
 import { OperatorError } from '../errors.js'
-import type { DetectorKind, FitOptions, FitProgress } from '../../models/index.js'
+import type { DetectorKind, FitProgress } from '../../models/index.js'
+import { percentile } from '../../models/statistics.js'
 import type { Variant } from '../features/columns.js'
-import { Expert } from './expert.js'
+import { probabilityOf, type Expert } from './expert.js'
 import { loadModel, saveModel, type Json, type Model } from './model-file.js'
+import { expertFor, fitExperts, withMessages, worstMessage } from './panel.js'
+import { SurpriseMemory } from './surprise-memory.js'
 
 /** What to learn, and how. */
 export interface DetectorSettings {
@@ -42,7 +45,7 @@ export interface Judgement {
 /** With fewer frames than an isolation tree samples, a model of the wire would know only a moment. */
 const FEWEST_FRAMES = 256
 
-/** Judges records: frames by all columns, packets without a tap by what the broker alone knows. */
+/** Judges records: frames by all columns, packets without a tap by what the broker alone knows; see `panel.ts`. */
 export class GuardModel {
   private constructor (
     private readonly model: Model,
@@ -52,30 +55,22 @@ export class GuardModel {
   ) {}
 
   /**
-   * Fits both experts on the same records. Without enough frames there is only the one that needs no tap.
+   * Fits all experts on the same records. Without enough frames there are only those that need no tap.
    *
    * @throws OperatorError where the records do not serve
    */
   static async fit (records: readonly TrafficRecord[], settings: DetectorSettings, options: GuardFitOptions = {}): Promise<GuardModel> {
-    const { kind: detector, seed } = settings
-    const { labels, created = new Date(timeOf(records[records.length - 1]) * 1_000) } = options
-    const fitExpert = async (variant: Variant, chosen: readonly number[]): Promise<Expert> => {
-      const { signal, onProgress } = options
-      const fitOptions: FitOptions = {
-        ...signal !== undefined && { signal },
-        ...onProgress !== undefined && { onProgress: progress => { onProgress(progress, variant) } }
-      }
-      return await Expert.fit(chosen.map(i => records[i].features), {
-        ...settings, detector, variant, ...fitOptions,
-        ...labels !== undefined && { labels: Uint8Array.from(chosen, i => labels[i]) }
-      })
-    }
-    const all = [...records.keys()]
-    const frames = all.filter(i => records[i].frame !== null)
-    const broker = await fitExpert('broker', all)
-    const wire = frames.length < FEWEST_FRAMES ? undefined : await fitExpert('wire', frames)
-    const experts = { broker, ...wire !== undefined && { wire } }
-    return new GuardModel({ created: created.toISOString(), seed, detector, experts }, broker.training.digest, NO_LIMITS)
+    const { kind: detector, seed, contamination } = settings
+    const { created = new Date(timeOf(records[records.length - 1]) * 1_000), ...watched } = options
+    const frames = [...records.keys()].filter(i => records[i].frame !== null)
+    const experts = await fitExperts(records.map(({ features }) => features), frames.length < FEWEST_FRAMES ? [] : frames, {
+      ...settings, detector, ...watched
+    })
+    const model = new GuardModel({ created: created.toISOString(), seed, detector, experts }, experts.broker.training.digest, NO_LIMITS)
+    if (experts.broker.tail === undefined) return model
+    const scores = model.judge(records, new SurpriseMemory(), true).scores.filter(score => !Number.isNaN(score))
+    const threshold = percentile(scores, 100 * (1 - contamination))
+    return new GuardModel({ ...model.model, threshold }, model.digest, NO_LIMITS)
   }
 
   /**
@@ -135,20 +130,35 @@ export class GuardModel {
 
   /** Score above which a record of a tap is an outlier. */
   get threshold (): number {
-    return (this.experts.wire ?? this.experts.broker).detector.threshold
+    return this.model.threshold ?? (this.experts.wire ?? this.experts.broker).detector.threshold
   }
 
   /**
-   * Outlier probabilities, one per record, in [0, 1]; NaN for a record that neither expert can judge:
+   * Outlier probabilities, one per record, in [0, 1]; NaN for a record that no expert can judge:
    * a frame without an MQTT packet, where the model was learnt without a tap.
    */
-  probabilities (records: readonly TrafficRecord[]): Float64Array {
-    return this.judge(records).probabilities
+  probabilities (records: readonly TrafficRecord[], memory?: SurpriseMemory): Float64Array {
+    return this.judge(records, memory).probabilities
   }
 
-  /** Scores and probabilities of records. */
-  judge (records: readonly TrafficRecord[]): Judgement {
-    return this.judgeBy(records, (expert, chosen) => expert.score(chosen.map(i => records[i].features)))
+  /**
+   * Scores and probabilities of records.
+   *
+   * @param memory of the source that the records come from, one after the other; where answers are judged with what they answer
+   * @param heldOut whether these are the training records
+   */
+  judge (records: readonly TrafficRecord[], memory = new SurpriseMemory(), heldOut = false): Judgement {
+    const judged = this.judgeBy(records, (expert, chosen) => expert.score(chosen.map(i => records[i].features), heldOut))
+    const { experts } = this.model
+    if (experts.broker.tail === undefined) return judged
+    const { scores } = judged
+    if (experts.messages !== undefined) withMessages(experts.messages, records.map(({ features }) => features), scores, heldOut)
+    records.forEach(({ features: { context } }, i) => {
+      if (context === undefined || Number.isNaN(scores[i])) return
+      scores[i] = memory.withAnswered(scores[i], context.references)
+      memory.set(context.record, scores[i])
+    })
+    return { scores, probabilities: scores.map(probabilityOf) }
   }
 
   /**
@@ -156,10 +166,12 @@ export class GuardModel {
    * not seen it, as far as the detector can.
    */
   judgeTraining (records: readonly TrafficRecord[]): Judgement {
+    const { wire, broker } = this.model.experts
+    if (broker.tail !== undefined) return this.judge(records, new SurpriseMemory(), true)
     const places = { wire: placesOf(records, ({ frame }) => frame !== null), broker: placesOf(records, isPacket) }
     return this.judgeBy(records, (expert, chosen) => {
       const all = expert.detector.trainingScores ?? new Float64Array(records.length).fill(NaN)
-      const scores = Float64Array.from(chosen, i => all[places[expert.variant][i]])
+      const scores = Float64Array.from(chosen, i => all[places[expert === wire ? 'wire' : 'broker'][i]])
       return { scores, probabilities: expert.detector.probabilities(scores) }
     })
   }
@@ -185,15 +197,17 @@ export class GuardModel {
     return { scores, probabilities }
   }
 
-  /** The features that made the record look most abnormal. */
-  contributions (record: TrafficRecord): Contribution[] {
-    return this.expertFor(record)?.contributions(record.features) ?? []
+  /** The features that made the record look most abnormal: of the expert that found it most so. */
+  contributions ({ features, frame }: TrafficRecord): Contribution[] {
+    const { experts } = this.model
+    const expert = expertFor(experts, features, frame !== null)
+    const message = experts.messages === undefined ? undefined : worstMessage(experts.messages, features)
+    if (message !== undefined && message.score > (expert?.score([features]).scores[0] ?? 0)) return experts.messages?.contributions(message.sample) ?? []
+    return expert?.contributions(features) ?? []
   }
 
-  private expertFor (record: TrafficRecord): Expert | undefined {
-    const { wire, broker } = this.model.experts
-    if (record.frame !== null && wire !== undefined) return wire
-    return isPacket(record) ? broker : undefined
+  private expertFor ({ features, frame }: TrafficRecord): Expert | undefined {
+    return expertFor(this.model.experts, features, frame !== null)
   }
 }
 

@@ -7,6 +7,7 @@ import { DetectorError, isDetectorKind, type DetectorKind } from '../../models/i
 import { StateReader } from '../../models/state.js'
 import { OperatorError } from '../errors.js'
 import { Expert } from './expert.js'
+import type { Experts } from './panel.js'
 
 const FORMAT = 'artemis-model'
 const SCHEMA = 1
@@ -23,12 +24,9 @@ export interface Model {
   created: string
   seed: number
   detector: DetectorKind
-  experts: {
-    /** Scores the records of a tap. */
-    wire?: Expert
-    /** Scores whenever there is no tap. */
-    broker: Expert
-  }
+  experts: Experts
+  /** Score above which a record is an outlier; undefined where that of the detector holds. */
+  threshold?: number
   /** What the alert stage learnt; the model does not look into it. */
   alert?: Json
   /** What the model scored in its evaluation. */
@@ -46,9 +44,9 @@ export interface LoadedModel extends Model {
  * @throws OperatorError `model-not-writable` where the system refuses
  */
 export async function saveModel (path: string, model: Model): Promise<string> {
-  const { created, seed, detector, experts, alert, metrics } = model
+  const { created, seed, detector, experts, threshold, alert, metrics } = model
   // Through JSON and back: what is hashed is then what a reader of the file sees.
-  const content = JSON.parse(JSON.stringify({ format: FORMAT, schema: SCHEMA, created, seed, detector, experts, alert, metrics })) as object
+  const content = JSON.parse(JSON.stringify({ format: FORMAT, schema: SCHEMA, created, seed, detector, experts, threshold, alert, metrics })) as object
   const digest = digestContent(content)
   const temporary = join(dirname(path), `.${basename(path)}.${randomUUID()}.tmp`)
   try {
@@ -103,17 +101,30 @@ function readModel (reader: StateReader): Model {
     experts: { broker: Expert.fromJSON(experts.raw('broker')) }
   }
   if (experts.raw('wire') !== undefined) model.experts.wire = Expert.fromJSON(experts.raw('wire'))
-  for (const variant of ['wire', 'broker'] as const) {
-    const expert = model.experts[variant]
-    if (expert !== undefined && (expert.variant !== variant || expert.detector.kind !== detector)) {
-      throw new DetectorError('state', `experts.${variant} is a ${expert.detector.kind} for ${expert.variant} records`)
-    }
+  checkExperts(model.experts, detector)
+  if (experts.raw('carriers') !== undefined) {
+    const carriers = experts.object('carriers')
+    model.experts.carriers = { broker: Expert.fromJSON(carriers.raw('broker')) }
+    if (carriers.raw('wire') !== undefined) model.experts.carriers.wire = Expert.fromJSON(carriers.raw('wire'))
+    checkExperts(model.experts.carriers, detector)
+    if ((model.experts.carriers.wire === undefined) !== (model.experts.wire === undefined)) throw new DetectorError('state', 'experts.carriers do not match the others')
   }
+  if (experts.raw('messages') !== undefined) model.experts.messages = Expert.messagesFromJSON(experts.raw('messages'))
+  if (reader.raw('threshold') !== undefined) model.threshold = reader.number('threshold')
   const alert = reader.raw('alert')
   const metrics = reader.raw('metrics')
   if (alert !== undefined) model.alert = alert as Json
   if (metrics !== undefined) model.metrics = metrics as Json
   return model
+}
+
+function checkExperts (experts: Pick<Experts, 'wire' | 'broker'>, detector: DetectorKind): void {
+  for (const variant of ['wire', 'broker'] as const) {
+    const expert = experts[variant]
+    if (expert !== undefined && (expert.variant !== variant || expert.detector.kind !== detector)) {
+      throw new DetectorError('state', `experts.${variant} is a ${expert.detector.kind} for ${expert.variant} records`)
+    }
+  }
 }
 
 async function readText (path: string): Promise<string> {

@@ -32,6 +32,7 @@ async function parse (...chunks: Uint8Array[]): Promise<TrafficRecord[]> {
 /** A record that outlives what was read, without what a CSV of Table I cannot say. */
 function copyOf (record: TrafficRecord): TrafficRecord {
   const { peer } = record
+  peer.clientId = peer.username = null
   const features = { ...record.features }
   delete features.context
   return { ...record, packets: Math.min(1, record.packets), join: features.mqtt_msg_type === null ? 'none' : 'decoded', peer, features: { ...features, mqtt_msg: features.mqtt_msg === null ? null : new Uint8Array(features.mqtt_msg) } }

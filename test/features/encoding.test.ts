@@ -67,7 +67,7 @@ t.test('the payload is its likelihood; without one, the training mean', async (t
   const records = telemetry(100, 1)
   const encoding = Encoding.fit(records, { columns: ['mqtt_msg'] })
   const [none] = encoding.encode(values())
-  t.equal(none, encoding.payload?.model.neutral)
+  t.equal(none, encoding.payload?.neutral)
   t.equal(encoding.encode(values({ mqtt_msg: new Uint8Array() }))[0], none)
   const [usual] = encoding.encode(records[0])
   const [strange] = encoding.encode(values({ mqtt_msg: Buffer.from('\u0000\u0001\u0002\u0003strange\u0004') }))

@@ -8,7 +8,7 @@ import type { PayloadSample } from '../../src/features/payload-sample.js'
 
 const hash = (topic: string): number => hashBytes(Buffer.from(topic))
 const sample = (topic: string, payload: string | Uint8Array): PayloadSample =>
-  ({ topic: hash(topic), parent: hash(topic.split('/').slice(0, -1).join('/')), payload: Buffer.from(payload) })
+  ({ topic: hash(topic), parent: hash(topic.split('/').slice(0, -1).join('/')), length: payload.length, payload: Buffer.from(payload) })
 
 const random = new Random(1)
 const usual = Array.from({ length: 400 }, (_, i) => [
@@ -27,28 +27,20 @@ function learnt (): PayloadNorms {
 const norms = learnt()
 
 t.test('usual payloads are no surprise where they are usual, short rare words included', async t => {
-  for (const each of [usual[0], usual[2], sample('home/lamp/state', 'ON')]) t.ok(norms.standings([each], false).payload_surprise < 3)
-  t.ok(norms.standings([sample('home/lamp/brightness', 'ON')], false).payload_surprise < 3, 'on a topic nobody knows')
+  for (const each of [usual[0], usual[2], sample('home/lamp/state', 'ON')]) t.ok(norms.standings(each, false).surprise < 3)
+  t.ok(norms.standings(sample('home/lamp/brightness', 'ON'), false).surprise < 3, 'on a topic nobody knows')
 })
 
 t.test('the same words elsewhere, and other bytes anywhere, are', async t => {
-  t.ok(norms.standings([sample('home/room1/climate', 'OFF')], false).payload_length_surprise > 5)
-  t.ok(norms.standings([sample('home/room1/climate', random.integer(9) + 'f3a09b77c1d2e5f6'.repeat(3))], false).payload_surprise > 3)
+  t.ok(norms.standings(sample('home/room1/climate', 'OFF'), false).lengthSurprise > 5)
+  t.ok(norms.standings(sample('home/room1/climate', random.integer(9) + 'f3a09b77c1d2e5f6'.repeat(3)), false).surprise > 3)
   const binary = Uint8Array.from({ length: 40 }, () => random.integer(256))
-  t.ok(norms.standings([sample('somewhere/else', binary)], false).payload_likelihood < norms.model.neutral - 2)
-})
-
-t.test('the worst payload of a record counts', async t => {
-  const [good, bad] = [usual[0], sample('home/room0/climate', 'zzzzzzzzzzzzzzzzzzzz')]
-  t.same(norms.standings([good, bad, good], false), {
-    ...norms.standings([bad], false),
-    payload_length_surprise: Math.max(...[good, bad].map(each => norms.standings([each], false).payload_length_surprise))
-  })
+  t.ok(norms.standings(sample('somewhere/else', binary), false).likelihood < norms.model.neutral - 2)
 })
 
 t.test('JSON brings them back', async t => {
   const loaded = PayloadNorms.fromJSON(JSON.parse(JSON.stringify(norms)))
-  for (const each of usual.slice(0, 9)) t.same(loaded.standings([each], false), norms.standings([each], false))
+  for (const each of usual.slice(0, 9)) t.same(loaded.standings(each, false), norms.standings(each, false))
   t.throws(() => PayloadNorms.fromJSON({ ...norms.toJSON(), topics: '' }), { code: 'state' })
 })
 
