@@ -34,6 +34,8 @@ export interface MqttPublishOptions extends Partial<Pick<IPublishPacket, 'retain
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000
+/** Time for the broker to acknowledge what is still unacknowledged when the client takes leave. */
+const GOODBYE_MS = 2_000
 /** Messages that wait for their reader before the connection is read no further. */
 const INBOX_CAP = 1_000
 
@@ -193,7 +195,11 @@ export class MqttClient implements AsyncIterable<MqttMessage> {
     this.isClosed = true
     this.wake?.()
     this.readOn()
-    await this.connection.endAsync()
+    // The library takes leave when all is acknowledged, which a broker may never do.
+    const impatience = setTimeout(() => { this.connection.stream.destroy() }, GOODBYE_MS)
+    const closed = new Promise<void>(resolve => { this.connection.once('close', () => { resolve() }) })
+    await Promise.race([this.connection.endAsync(), closed])
+    clearTimeout(impatience)
   }
 
   private readOn (): void {

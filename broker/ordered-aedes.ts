@@ -35,6 +35,8 @@ export class OrderedAedes extends Aedes {
   private storing: Incoming | undefined
   private isDraining = false
   private readonly dropped = new WeakSet<object>()
+  /** Messages that came as far as here. */
+  private readonly taken = new WeakSet<object>()
 
   constructor (options: AedesOptions) {
     super(options)
@@ -54,7 +56,21 @@ export class OrderedAedes extends Aedes {
     this.dropped.add(packet)
   }
 
+  /**
+   * Acknowledges also what somebody who stands in `publish` keeps for himself, as the detection does with
+   * requests to it. To be called when all of them stand there; they must pass on what they do not keep
+   * before they return.
+   */
+  acknowledgeKept (): void {
+    const publish = this.publish.bind(this) as (packet: Incoming['packet'], client: object | null | Done, done?: Done) => void
+    this.publish = (packet: Incoming['packet'], client: object | null | Done, done?: Done) => {
+      publish(packet, client, done)
+      if (!this.taken.has(packet) && typeof client !== 'function') acknowledge({ packet, client })
+    }
+  }
+
   override publish (packet: Incoming['packet'], client: object | null | Done, done: Done = () => {}): void {
+    this.taken.add(packet)
     const incoming = typeof client === 'function' ? { packet, client: null, done: client as Done } : { packet, client, done }
     if (this.dropped.delete(packet)) {
       acknowledge(incoming)
@@ -94,7 +110,7 @@ export class OrderedAedes extends Aedes {
 }
 
 /** Lets the PUBACK of a message go out, where it was held back. */
-function acknowledge ({ packet, client }: Incoming): void {
+function acknowledge ({ packet, client }: Pick<Incoming, 'packet' | 'client'>): void {
   const { qos, messageId } = packet as PacketFromClient
   if (qos === 1 && messageId !== undefined) heldFor(client)?.stored(messageId)
 }

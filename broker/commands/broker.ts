@@ -74,6 +74,7 @@ async function runBroker (settings: Settings, flags: Flags, log: Logger, stop: A
       control: { authorize: (_asker, client) => access.mayControl(client) }
     })
     access.guardTopics(aedes)
+    aedes.acknowledgeKept()
     // The detection side sees the last packets too.
     closers.push(() => ids.close(), closeClients)
     ids.on('alert', (alert, event) => log.warn({ event }, sentenceOf(alert)))
