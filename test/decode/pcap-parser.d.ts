@@ -1,0 +1,13 @@
+// Types of pcap-parser, which has none: what the tests use.
+
+declare module 'pcap-parser' {
+  import type { EventEmitter } from 'node:events'
+  import type { Readable } from 'node:stream'
+
+  export interface PcapPacket {
+    header: { timestampSeconds: number, timestampMicroseconds: number, capturedLength: number, originalLength: number }
+    data: Buffer
+  }
+
+  export function parse (source: Readable | string): EventEmitter<{ packet: [PcapPacket], end: [], error: [Error] }>
+}
