@@ -34,5 +34,5 @@ t.test('a row without end is refused before it fills the memory', async t => {
   async function * endless (): AsyncGenerator<Uint8Array> { for (;;) yield Buffer.alloc(2 ** 20, 'x') }
   await t.rejects(readCsv(endless(), 'f.csv').next(), { code: 'csv', message: /longer than/ })
   const [{ fields }] = await rows(Buffer.from(`${','.repeat(1e6)}\n`))
-  t.ok(fields.length <= 64, 'a million fields are not told apart')
+  t.ok(fields.length <= 256, 'a million fields are not told apart')
 })
