@@ -1,6 +1,6 @@
 // artemis watch: the detection beside a broker that is not ours, from nothing but a tap.
 
-import { Command, InvalidArgumentError } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import type { Alert } from '../../src/alert/alert.js'
 import { Detection } from '../../src/detection.js'
 import { OperatorError } from '../../src/errors.js'
@@ -49,7 +49,7 @@ export function watchCommand (): Command {
     .description('watch a broker that is not ours by a tap; print alerts as EVE JSON lines')
     .argument('<tap>', 'ssh://user@host[:port]/interface, local:interface or auto')
     .option('--model <file>', 'the model that judges; where the file does not exist, it is learnt first and written there')
-    .option('--learn <time>', 'without a model: learn what is normal for at least so long', duration, DEFAULTS.learn.seconds * 1_000)
+    .addOption(new Option('--learn <time>', 'without a model: learn what is normal for at least so long').argParser(duration).default(DEFAULTS.learn.seconds * 1_000, `${DEFAULTS.learn.seconds / 60}m`))
     .option('--learn-records <n>', 'and from at least so many records', count, DEFAULTS.learn.minimumRecords)
     .option('--publish <url>', 'also publish alerts and status to this broker: mqtt://[user:password@]host[:port]')
     .option('--topic-prefix <topic>', 'publish under this topic; most brokers let no client write under $SYS', topicPrefix, DEFAULT_TOPIC_PREFIX)
