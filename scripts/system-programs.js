@@ -19,7 +19,8 @@ export const SYSTEM_PROGRAMS = [
   { program: 'ethtool', package: 'ethtool', purpose: 'interfaces whose frames keep to the MTU' },
   { program: 'socat', package: 'socat', purpose: 'a link that loses, doubles and reorders packets' },
   { program: 'systemd-analyze', package: 'systemd', purpose: 'checks the unit of the service' },
-  { program: 'tshark', package: 'tshark', purpose: 'an independent decoder to agree with' }
+  { program: 'tshark', package: 'tshark', purpose: 'an independent decoder to agree with' },
+  { program: 'chromium', package: 'chromium', purpose: 'a web page as a client' }
 ]
 
 // Daemons live in sbin, which is not on the search path of an ordinary user.

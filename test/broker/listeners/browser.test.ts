@@ -1,0 +1,64 @@
+// A web page in a real browser, as dashboards are: MQTT.js over WebSocket, from this machine and from a foreign site.
+
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t, { type Test } from 'tap'
+import { findProgram, programMissing } from '../../support/programs.js'
+import { startListening } from './listening.js'
+
+const LIBRARY = readFileSync(path.resolve(path.dirname(fileURLToPath(import.meta.resolve('mqtt'))), '../dist/mqtt.min.js'))
+const LIMIT_MS = 60_000
+
+/** Publishes to itself, and says what came: the message, or what went wrong. */
+const page = (url: string): string => `<!doctype html><script src="/mqtt.js"></script><script>
+  const tell = text => fetch('/result', { method: 'POST', body: text })
+  const client = mqtt.connect(${JSON.stringify(url)}, { reconnectPeriod: 0, connectTimeout: 5000 })
+  client.on('connect', () => { client.subscribe('page', { qos: 1 }, () => { client.publish('page', 'from a browser', { qos: 1 }) }) })
+  client.on('message', (topic, payload) => { tell(payload.toString()) })
+  client.on('error', () => { tell('refused') })
+  client.on('close', () => { tell('refused') })
+</script>`
+
+/** Opens the page in a browser of its own and gives what it says. */
+async function browse (test: Test, folder: string, host: string, url: string): Promise<string> {
+  let settle: (text: string) => void = () => {}
+  const result = new Promise<string>(resolve => { settle = resolve })
+  const server = createServer((request, response) => {
+    if (request.url === '/mqtt.js') response.end(LIBRARY)
+    else if (request.url === '/result') request.setEncoding('utf8').once('data', (text: string) => { settle(text) }).once('end', () => { response.end() })
+    else response.setHeader('content-type', 'text/html').end(page(url))
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const browser = spawn(findProgram('chromium'), [
+    '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+    '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage', `--user-data-dir=${folder}`,
+    '--host-resolver-rules=MAP foreign.example 127.0.0.1', `http://${host}:${port}/`
+  ], { stdio: 'ignore', detached: true })
+  const ended = once(browser, 'exit')
+  const close = async (): Promise<void> => {
+    // A browser is many processes: all of them go.
+    if (browser.exitCode === null && browser.signalCode === null) process.kill(-(browser.pid as number), 'SIGKILL')
+    await ended
+    server.closeAllConnections()
+    server.close()
+  }
+  test.teardown(close)
+  const deadline = setTimeout(() => { settle('nothing') }, LIMIT_MS)
+  const said = await result
+  clearTimeout(deadline)
+  return said
+}
+
+t.test('a page of this machine gets through, a page of another site does not', { skip: programMissing('chromium') }, async t => {
+  const folder = t.testdir({ here: {}, there: {} })
+  const { ports: [port] } = await startListening(t, folder, [['protocol: websockets']])
+  const url = `ws://127.0.0.1:${port}`
+  t.equal(await browse(t, path.join(folder, 'here'), '127.0.0.1', url), 'from a browser')
+  t.equal(await browse(t, path.join(folder, 'there'), 'foreign.example', url), 'refused')
+})
