@@ -11,6 +11,12 @@ import { isInterfaceName } from './target.js'
 const HEADERS_BUFFER_KIB = 4_096
 const WHOLE_FRAMES_BUFFER_KIB = 65_536
 
+/**
+ * Snap length of whole frames: an IP packet is at most 65,535 bytes long. tcpdump's own is four times that,
+ * which leaves a quarter of the slots.
+ */
+const WHOLE_FRAME = 65_600
+
 /** Up to this snap length a capture counts as one of headers, bytes. */
 const HEADERS_SNAP_LENGTH = 256
 
@@ -52,11 +58,12 @@ export function captureScript (place: Place, options: TapOptions): string {
     throw new OperatorError('tap-snap-length', `${options.snapLength} is not a snap length.`,
       'Give a whole number of bytes, or 0 for whole frames.')
   }
-  const headersOnly = options.snapLength > 0 && options.snapLength <= HEADERS_SNAP_LENGTH
+  const snapLength = options.snapLength === 0 ? WHOLE_FRAME : options.snapLength
+  const headersOnly = snapLength <= HEADERS_SNAP_LENGTH
   const bufferKib = headersOnly ? HEADERS_BUFFER_KIB : WHOLE_FRAMES_BUFFER_KIB
   const tcpdump = [
     place.sudo ? 'sudo -n tcpdump' : 'tcpdump',
-    `-i "${place.interface}" -U -n -w - -s ${options.snapLength} --immediate-mode -B ${bufferKib}`,
+    `-i "${place.interface}" -U -n -w - -s ${snapLength} --immediate-mode -B ${bufferKib}`,
     `"${captureFilter(options.ports)}"`
   ].join(' ')
   // A process of root takes no signal from a user; without a rule for kill it ends at the next frame, by SIGPIPE.

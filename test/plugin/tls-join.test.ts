@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { connect, type SecureVersion } from 'node:tls'
+import { setTimeout as pause } from 'node:timers/promises'
 import { MqttClient, type IClientOptions } from 'mqtt'
 import t from 'tap'
 import { connect as connectPacket, PINGREQ } from '../decode/craft-mqtt.js'
@@ -14,6 +15,7 @@ import { keepCaptures } from '../support/keeping-tcpdump.js'
 import { findProgram, programMissing } from '../support/programs.js'
 import { startWatchedBroker, type Status, type WatchedBroker } from '../support/watched-broker.js'
 
+const PACE_MS = 25
 const missing = programMissing('tcpdump') || programMissing('openssl') || programMissing('tshark')
 
 const KINDS: { version: SecureVersion, ciphers: string }[] = [
@@ -139,6 +141,8 @@ async function traffic (broker: WatchedBroker): Promise<number> {
   await subscriber.subscribeAsync('#')
   const clients = await Promise.all([4, 5, 4, 5].map(async (version, i) => await client({ clientId: `client ${i}`, protocolVersion: version as 4 | 5 })))
   for (let round = 0; round < 30; round++) {
+    // Whole frames leave the kernel's buffer few slots: no more bursts than the tap can read meanwhile.
+    await pause(PACE_MS)
     await Promise.all(clients.flatMap((one, i) => Array.from({ length: 8 }, async (_, n) => {
       if (round === 10 && n === 0) one.stream.cork()
       const length = (round * 31 + n * 7) % 400 + (round === n && i === n % 4 ? 70_000 : 0)
