@@ -10,6 +10,7 @@ import { TcpDecoder } from '../../src/decode/tcp-decoder.js'
 import { TcpStreams } from '../../src/decode/tcp-streams.js'
 import { timeOf } from '../../src/record.js'
 import type { Direction, TcpStream } from '../../src/types.js'
+import { WebSocketPayloads } from '../../test/support/websocket-payloads.js'
 
 /** A TCP frame of the capture. */
 export interface ReferenceRow {
@@ -70,7 +71,7 @@ export async function decodedRows (capture: string, port: number, webSocket: boo
     const frame = tcp.decode(captured, ++number)
     if (frame === null) return
     const { stream, direction, chunks } = streams.push(frame)
-    const flow = flows.get(stream) ?? { in: new Unwrapper(!webSocket), out: new Unwrapper(!webSocket) }
+    const flow = flows.get(stream) ?? { in: new Unwrapper(webSocket), out: new Unwrapper(webSocket) }
     flows.set(stream, flow)
     rows.push({
       frame: number,
@@ -86,48 +87,20 @@ export async function decodedRows (capture: string, port: number, webSocket: boo
   return rows
 }
 
-/** Takes MQTT out of one direction: HTTP up to the empty line, then whole frames of RFC 6455, section 5.2. */
+/** Takes MQTT out of one direction. */
 class Unwrapper {
   private readonly walker = new MqttWalker({ topicCapBytes: 0, payloadCapBytes: 0, session: { version: 4 } })
-  private rest = Buffer.alloc(0)
-  private upgraded = false
+  private readonly payloads: WebSocketPayloads | undefined
 
-  constructor (private readonly bare: boolean) {}
+  constructor (inWebSocket: boolean) {
+    if (inWebSocket) this.payloads = new WebSocketPayloads()
+  }
 
   push (bytes: Uint8Array): string[] {
     const packets: string[] = []
-    const walk = (mqtt: Uint8Array): void => {
-      this.walker.push(mqtt, ({ header, remainingLength }) => { packets.push(`${header} ${remainingLength}`) })
+    for (const payload of this.payloads?.push(bytes) ?? [bytes]) {
+      this.walker.push(payload, ({ header, remainingLength }) => { packets.push(`${header} ${remainingLength}`) })
     }
-    if (this.bare) {
-      walk(bytes)
-      return packets
-    }
-    this.rest = Buffer.concat([this.rest, bytes])
-    if (!this.upgraded) {
-      const end = this.rest.indexOf('\r\n\r\n')
-      if (end < 0) return []
-      this.upgraded = true
-      this.rest = this.rest.subarray(end + 4)
-    }
-    for (let payload = this.frame(); payload !== null; payload = this.frame()) walk(payload)
     return packets
-  }
-
-  private frame (): Buffer | null {
-    const { rest } = this
-    if (rest.length < 2) return null
-    const short = rest[1] & 0x7f
-    const lengthBytes = short === 127 ? 8 : short === 126 ? 2 : 0
-    const maskBytes = rest[1] > 127 ? 4 : 0
-    const start = 2 + lengthBytes + maskBytes
-    if (rest.length < start) return null
-    const length = lengthBytes === 0 ? short : rest.readUIntBE(lengthBytes === 8 ? 4 : 2, lengthBytes === 8 ? 6 : 2)
-    if (rest.length < start + length) return null
-    const payload = Buffer.from(rest.subarray(start, start + length))
-    const mask = rest.subarray(start - maskBytes, start)
-    if (maskBytes > 0) for (let i = 0; i < length; i++) payload[i] ^= mask[i % 4]
-    this.rest = rest.subarray(start + length)
-    return (rest[0] & 0x0f) > 2 ? Buffer.alloc(0) : payload
   }
 }

@@ -78,7 +78,7 @@ export class ConnectionState extends TrafficState {
   #isEstablished = false
   #isClosing = false
 
-  constructor (readonly address: AddressState, readonly source: string, time: number, room: AnswerRoom) {
+  constructor (public address: AddressState, public source: string, time: number, room: AnswerRoom) {
     super()
     this.answers = new Answers(room)
     this.#opened = time
@@ -109,6 +109,16 @@ export class ConnectionState extends TrafficState {
     }
     if (frame !== null && frame.to !== null) this.waitingBytes[direction] = Math.max(0, frame.to - this.#end[direction])
     this.client?.counts.fade(time)
+  }
+
+  /** A proxy has announced from where its client comes. */
+  moveTo (address: AddressState, source: string): void {
+    if (this.#isOpen) {
+      this.address.open--
+      address.open++
+    }
+    this.address = address
+    this.source = source
   }
 
   /** Forgotten: it no longer counts as open. */

@@ -74,10 +74,15 @@ export class ContextTracker {
     }
   }
 
-  /** Takes the next frame in, with all packets that it completes. */
-  frame ({ frame: { tcp, payloadLength, seconds, nanoseconds }, stream, direction, to }: StreamFrame, join: JoinKind, packets: readonly MqttPacket[]): RecordContext {
+  /**
+   * Takes the next frame in, with all packets that it completes.
+   * @param client from where it comes: behind a proxy that is known to the broker alone
+   */
+  frame (
+    { frame: { tcp, payloadLength, seconds, nanoseconds }, stream, direction, to }: StreamFrame, join: JoinKind, packets: readonly MqttPacket[], client = stream.client
+  ): RecordContext {
     return this.push({
-      connection: stream, client: stream.client, seconds, nanoseconds, direction, packets,
+      connection: stream, client, seconds, nanoseconds, direction, packets,
       frame: { length: payloadLength, flags: tcp.flags, sequence: tcp.sequence, acknowledgement: tcp.acknowledgement, to: join === 'none' ? null : to }
     })
   }
@@ -90,6 +95,7 @@ export class ContextTracker {
     this.#input = { address: client.address, time }
     const sight = { time, direction, packets, frame }
     const connection = this.#connections.of(input.connection)
+    if (connection.source !== client.address) connection.moveTo(this.#addresses.of(client.address), client.address)
     // The same object as long as it is kept: a connection outlives its address's state only when that was forgotten.
     const { address } = connection
     this.#addresses.of(client.address)

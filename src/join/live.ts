@@ -4,7 +4,7 @@ import type { Clock } from '../clock.js'
 import { ContextTracker } from '../features/context.js'
 import { extractFeatures } from '../features/extractor.js'
 import type { BrokerEntry, MarkEntry, OpenEntry, PacketEntry, UnplacedReason } from '../observe/entries.js'
-import { timeOf, type TrafficRecord } from '../record.js'
+import { originOf, timeOf, type TrafficRecord } from '../record.js'
 import type { Direction, JoinKind, MqttPacket, StreamFrame, TcpStream } from '../types.js'
 import { isMidway, isWhole, StreamBindings, type Connection, type Midway } from './bindings.js'
 import { contradicts, endsInGap } from './frame-check.js'
@@ -371,6 +371,7 @@ export class LiveJoin {
    */
   private record (streamFrame: StreamFrame, join: JoinKind, packets: readonly MqttPacket[], first: MqttPacket | null): void {
     const { frame, stream, direction } = streamFrame
+    const peer = this.bindings.peerOf(stream)
     const own = packets.length > 0 && packets.every(packet => isOwnPacket(direction, packet))
     const features = extractFeatures(streamFrame, first)
     this.outputs.onRecord({
@@ -378,10 +379,10 @@ export class LiveJoin {
       seconds: frame.seconds,
       nanoseconds: frame.nanoseconds,
       // Of packets that are not all known the context learns nothing, as the record shows none.
-      features: own ? features : { ...features, context: this.context.frame(streamFrame, join, first === null ? [] : packets) },
+      features: own ? features : { ...features, context: this.context.frame(streamFrame, join, first === null ? [] : packets, originOf(peer)) },
       join,
       direction,
-      peer: this.bindings.peerOf(stream),
+      peer,
       packets: packets.length,
       initiated: packets.filter(isInitiative).length,
       own

@@ -3,7 +3,7 @@
 import { mqttFeatures } from '../features/extractor.js'
 import type { ContextTracker } from '../features/context.js'
 import type { FeatureValues } from '../features/schema.js'
-import type { Peer, TrafficRecord } from '../record.js'
+import { originOf, type Peer, type TrafficRecord } from '../record.js'
 import type { Direction, MqttPacket } from '../types.js'
 import { isInitiative } from './initiative.js'
 import { isOwnPacket } from './own-traffic.js'
@@ -50,7 +50,7 @@ export function packetRecord (
     seconds,
     nanoseconds,
     features: own ? features
-      : { ...features, context: context.push({ connection, client: peer.client, seconds, nanoseconds, direction, packets: [packet], frame: null }) },
+      : { ...features, context: context.push({ connection, client: originOf(peer), seconds, nanoseconds, direction, packets: [packet], frame: null }) },
     join: 'none',
     direction,
     peer,

@@ -170,3 +170,21 @@ t.test('payloads that are kept are spread over the frame', async t => {
   t.equal(new Set(payloads?.map(({ topic }) => topic)).size, 8)
   t.equal(new Set(payloads?.map(({ parent }) => parent)).size, 1)
 })
+
+t.test('a client that a proxy announces counts for its own address, its open connection with it', async t => {
+  const tracker = new ContextTracker()
+  const record = (address: string, key: object, flags: number) => {
+    const { values } = tracker.push({
+      connection: key, client: { address, port: 1 }, direction: 'in', packets: [], seconds: T0, nanoseconds: 0,
+      frame: { length: 0, flags, sequence: 0, acknowledgement: 0, to: 0 }
+    })
+    return (name: string): number => values[CONTEXT_COLUMNS.findIndex(column => column.name === name)]
+  }
+  const [flood, quiet] = [{}, {}]
+  record('198.51.100.1', flood, TCP_SYN)
+  record('198.51.100.1', quiet, TCP_SYN)
+  for (let i = 0; i < 100; i++) record('192.0.2.66', flood, TCP_ACK)
+  const seen = record('192.0.2.7', quiet, TCP_ACK)
+  t.equal(seen('addr_open'), 1)
+  t.ok(seen('addr_frames_10s') < 3, 'the flood behind the same proxy is not its doing')
+})

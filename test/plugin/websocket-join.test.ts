@@ -17,6 +17,7 @@ import { endClient } from '../support/clients.js'
 import { keepCaptures } from '../support/keeping-tcpdump.js'
 import { programMissing } from '../support/programs.js'
 import { startWatchedBroker, type MakeServer, type Status } from '../support/watched-broker.js'
+import { WebSocketPayloads } from '../support/websocket-payloads.js'
 
 const PACE_MS = 25
 const missing = programMissing('tcpdump')
@@ -134,41 +135,16 @@ async function decode (capture: string, port: number): Promise<Map<number, strin
   return found
 }
 
-/** Takes MQTT out of one direction: HTTP up to the empty line, then whole frames of RFC 6455, section 5.2. */
+/** Takes MQTT out of one direction. */
 class Unwrapper {
   private readonly walker = new MqttWalker({ topicCapBytes: 0, payloadCapBytes: 0, session: { version: 4 } })
-  private rest = Buffer.alloc(0)
-  private upgraded = false
+  private readonly payloads = new WebSocketPayloads()
 
   push (bytes: Buffer): string[] {
-    this.rest = Buffer.concat([this.rest, bytes])
-    if (!this.upgraded) {
-      const end = this.rest.indexOf('\r\n\r\n')
-      if (end < 0) return []
-      this.upgraded = true
-      this.rest = this.rest.subarray(end + 4)
-    }
     const packets: string[] = []
-    for (let payload = this.frame(); payload !== null; payload = this.frame()) {
+    for (const payload of this.payloads.push(bytes)) {
       this.walker.push(payload, ({ header, remainingLength }) => { packets.push(`${header} ${remainingLength}`) })
     }
     return packets
-  }
-
-  private frame (): Buffer | null {
-    const { rest } = this
-    if (rest.length < 2) return null
-    const short = rest[1] & 0x7f
-    const lengthBytes = short === 127 ? 8 : short === 126 ? 2 : 0
-    const maskBytes = rest[1] > 127 ? 4 : 0
-    const start = 2 + lengthBytes + maskBytes
-    if (rest.length < start) return null
-    const length = lengthBytes === 0 ? short : rest.readUIntBE(lengthBytes === 8 ? 4 : 2, lengthBytes === 8 ? 6 : 2)
-    if (rest.length < start + length) return null
-    const payload = Buffer.from(rest.subarray(start, start + length))
-    const mask = rest.subarray(start - maskBytes, start)
-    if (maskBytes > 0) for (let i = 0; i < length; i++) payload[i] ^= mask[i % 4]
-    this.rest = rest.subarray(start + length)
-    return (rest[0] & 0x0f) > 2 ? Buffer.alloc(0) : payload
   }
 }

@@ -6,6 +6,7 @@ import { MqttWalker } from '../../../src/decode/mqtt.js'
 import { TcpDecoder } from '../../../src/decode/tcp-decoder.js'
 import { TcpStreams } from '../../../src/decode/tcp-streams.js'
 import type { TcpStream } from '../../../src/types.js'
+import { WebSocketPayloads } from '../../support/websocket-payloads.js'
 
 /** What stands around MQTT in a stream, outermost first. */
 export interface Wrapping {
@@ -48,60 +49,39 @@ export async function unwrapCapture (capture: string, ports: ReadonlyMap<number,
 /** Takes MQTT out of one direction. */
 class Unwrapper {
   private readonly walker = new MqttWalker({ topicCapBytes: 0, payloadCapBytes: 0, session: { version: 4 } })
+  private readonly payloads: WebSocketPayloads | undefined
   isBroken = false
-  private rest = Buffer.alloc(0)
+  private header = Buffer.alloc(0)
   private isIntroduced: boolean
-  private isUpgraded: boolean
 
-  constructor (private readonly wrapping: Wrapping) {
-    this.isIntroduced = !wrapping.proxy
-    this.isUpgraded = !wrapping.webSocket
+  constructor ({ proxy, webSocket }: Wrapping) {
+    this.isIntroduced = !proxy
+    if (webSocket) this.payloads = new WebSocketPayloads()
   }
 
   push (bytes: Buffer): string[] {
-    this.rest = Buffer.concat([this.rest, bytes])
-    this.isIntroduced ||= this.cut(proxyHeaderLength(this.rest))
-    if (this.isIntroduced) this.isUpgraded ||= this.cut(this.rest.indexOf('\r\n\r\n') + 4, 4)
-    if (!this.isIntroduced || !this.isUpgraded) return []
+    const introduced = this.introduced(bytes)
     const packets: string[] = []
-    const walk = (payload: Buffer): void => {
+    for (const payload of this.payloads?.push(introduced) ?? [introduced]) {
       this.walker.push(payload, ({ header, remainingLength }) => { packets.push(`${header} ${remainingLength}`) })
-    }
-    if (this.wrapping.webSocket) for (let payload = this.frame(); payload !== null; payload = this.frame()) walk(payload)
-    else {
-      walk(this.rest)
-      this.rest = Buffer.alloc(0)
     }
     return packets
   }
 
-  /** Cuts a beginning off, where it is there. */
-  private cut (length: number, least = 1): boolean {
-    if (length < least || this.rest.length < length) return false
-    this.rest = this.rest.subarray(length)
-    return true
-  }
-
-  /** The payload of the next whole frame (RFC 6455, section 5.2). */
-  private frame (): Buffer | null {
-    const { rest } = this
-    if (rest.length < 2) return null
-    const short = rest[1] & 0x7f
-    const lengthBytes = short === 127 ? 8 : short === 126 ? 2 : 0
-    const maskBytes = rest[1] > 127 ? 4 : 0
-    const start = 2 + lengthBytes + maskBytes
-    if (rest.length < start) return null
-    const length = lengthBytes === 0 ? short : rest.readUIntBE(lengthBytes === 8 ? 4 : 2, lengthBytes === 8 ? 6 : 2)
-    if (rest.length < start + length) return null
-    const payload = Buffer.from(rest.subarray(start, start + length))
-    const mask = rest.subarray(start - maskBytes, start)
-    if (maskBytes > 0) for (let i = 0; i < length; i++) payload[i] ^= mask[i % 4]
-    this.rest = rest.subarray(start + length)
-    return (rest[0] & 0x0f) > 2 ? Buffer.alloc(0) : payload
+  /** What of the bytes comes after the proxy's header. */
+  private introduced (bytes: Buffer): Buffer {
+    if (this.isIntroduced) return bytes
+    this.header = Buffer.concat([this.header, bytes])
+    const length = proxyHeaderLength(this.header)
+    if (length === 0 || this.header.length < length) return Buffer.alloc(0)
+    this.isIntroduced = true
+    return this.header.subarray(length)
   }
 }
 
+/** 0 where it is not told yet. */
 function proxyHeaderLength (bytes: Buffer): number {
-  if (bytes[0] === 0x50) return bytes.indexOf('\r\n') + 2
-  return bytes.length < 16 ? 0 : 16 + bytes.readUInt16BE(14)
+  if (bytes[0] !== 0x50) return bytes.length < 16 ? 0 : 16 + bytes.readUInt16BE(14)
+  const end = bytes.indexOf('\r\n')
+  return end < 0 ? 0 : end + 2
 }
