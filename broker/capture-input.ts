@@ -35,9 +35,11 @@ export interface CaptureInput {
  * @throws OperatorError where the file is no sound capture; what came before a fault is given out first
  */
 export async function * scanCapture (file: string, input: CaptureInput, onRecord: (record: TrafficRecord) => void): AsyncGenerator<number> {
-  const { ports, context } = input
+  const { ports, context = true } = input
+  // Table I holds a topic's length alone.
+  const topics = context ? {} : { topicCapBytes: 0 }
   try {
-    yield * eachRecord(openInput(file, input), { ports, ...context !== undefined && { context } }, onRecord)
+    yield * eachRecord(openInput(file, input), { ports, context, ...topics }, onRecord)
   } catch (error) {
     throw withFile(error, file)
   }

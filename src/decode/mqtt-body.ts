@@ -27,14 +27,14 @@ export interface MqttSession {
   version: number
 }
 
+const UNKNOWN: MqttSession = { version: 0 }
+
 /** What is kept of packets. */
 export interface MqttBodyOptions {
   /** Bytes kept of a topic. */
   topicCapBytes: number
   /** Bytes kept of a payload. */
   payloadCapBytes: number
-  /** Shared by both directions of a connection. */
-  session: MqttSession
 }
 
 /** The field that is being read. */
@@ -77,7 +77,7 @@ export class MqttBody {
   /** Hash of a CONNECT's client id (FNV-1a, RFC 9923); 0 where there is none. */
   clientHash = 0
 
-  readonly #session: MqttSession
+  #session: MqttSession = UNKNOWN
   readonly #topic: KeptBytes
   readonly #payload: KeptBytes
   #type = 0
@@ -101,7 +101,6 @@ export class MqttBody {
   #shift = 0
 
   constructor (options: MqttBodyOptions) {
-    this.#session = options.session
     this.#topic = new KeptBytes(options.topicCapBytes)
     this.#payload = new KeptBytes(options.payloadCapBytes)
   }
@@ -121,8 +120,9 @@ export class MqttBody {
     return isWhole || this.#holed ? facts : malformedFacts(facts)
   }
 
-  /** Begins the body of `length` bytes of a packet with this first byte. */
-  begin (header: number, length: number): void {
+  /** Begins the body of `length` bytes of a packet with this first byte; a CONNECT tells the session its version. */
+  begin (header: number, length: number, session: MqttSession): void {
+    this.#session = session
     this.topicLength = null
     this.payloadLength = 0
     this.#hasPayload = false
@@ -168,6 +168,12 @@ export class MqttBody {
   own (): void {
     if (this.topicLength !== null) this.#topic.own()
     if (this.#hasPayload) this.#payload.own()
+  }
+
+  /** Lets go of the bytes of topic and payload. */
+  release (): void {
+    this.#topic.release()
+    this.#payload.release()
   }
 
   #isNumber (): boolean {
