@@ -6,7 +6,7 @@ import type { JoinLimits } from './join/limits.js'
 
 /** The caps; each names the counter that shows what it cost. */
 export interface DetectionCaps {
-  /** TCP connections that the tap follows (`tap.streams.streamsEvicted`). */
+  /** Open TCP connections that the tap follows (`tap.streams.streamsEvicted`). */
   streams: number
   /** Bytes of segments that came too early, each direction of each (`tap.streams.gapsForced`). */
   earlyBytes: number

@@ -7,6 +7,7 @@ import type { FrameTime } from './frame-times.js'
 import { SecondChance } from './second-chance.js'
 import type { Kept } from './second-chance.js'
 import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from './tcp.js'
+import { PLACES, isBetween, isFrom, placeOf, tupleOf } from './tuples.js'
 
 /** What `TcpStreams` may remember. */
 export interface TcpStreamLimits extends ReassemblyLimits {
@@ -34,9 +35,6 @@ export interface TcpStreamCounters extends ReassemblyCounters {
   /** Open connections forgotten to make room for newer ones. */
   streamsEvicted: number
 }
-
-/** Places for connections that are found again at once; a power of two. */
-const LATEST = 4_096
 
 const NOTHING: readonly StreamChunk[] = Object.freeze([])
 
@@ -66,7 +64,7 @@ export class TcpStreams {
   /** So that what is captured late still finds its stream. */
   readonly #closed: SecondChance<Connection>
   /** Connections of the latest frames, found without their key. */
-  readonly #latest: (Connection | undefined)[] = new Array(LATEST).fill(undefined)
+  readonly #latest: (Connection | undefined)[] = new Array(PLACES).fill(undefined)
   readonly #deltas = new DeltaWindow()
   readonly #room: HeldRoom = { bytes: 0 }
 
@@ -204,31 +202,6 @@ export class TcpStreams {
     this.#latest[placeOf(client.address, client.port, broker.address, broker.port)] = undefined
     this.#connections.delete(key)
   }
-}
-
-function tupleOf (clientAddress: string, clientPort: number, brokerAddress: string, brokerPort: number): string {
-  return `${clientAddress} ${clientPort} ${brokerAddress} ${brokerPort}`
-}
-
-/** The same for both directions. */
-function placeOf (source: string, sourcePort: number, destination: string, destinationPort: number): number {
-  return ((sourcePort ^ destinationPort) + endOf(source) + endOf(destination)) & (LATEST - 1)
-}
-
-/** The last two characters of an address, where those of one network differ. */
-function endOf (address: string): number {
-  return address.charCodeAt(address.length - 1) * 41 + address.charCodeAt(address.length - 2) * 11 + address.charCodeAt(address.length - 3)
-}
-
-function isBetween (frame: TcpFrame, { client, broker }: TcpStream): boolean {
-  const { ip: { source, destination }, tcp: { sourcePort, destinationPort } } = frame
-  return sourcePort === client.port
-    ? destinationPort === broker.port && source === client.address && destination === broker.address
-    : sourcePort === broker.port && destinationPort === client.port && source === broker.address && destination === client.address
-}
-
-function isFrom (frame: TcpFrame, endpoint: Endpoint): boolean {
-  return frame.tcp.sourcePort === endpoint.port && frame.ip.source === endpoint.address
 }
 
 /** A SYN of a client with another initial sequence number than before: the tuple is used again. */

@@ -118,7 +118,7 @@ export const streamsTarget: FuzzTarget = {
   name: 'streams',
   properties: 'pointers only go forward, chunks fill them exactly, tuples keep their stream; caps hold',
   weight: 4,
-  covers: ['src/decode/tcp-streams.js', 'src/decode/second-chance.js', 'src/decode/reassembly.js', 'src/decode/frame-times.js'],
+  covers: ['src/decode/tcp-streams.js', 'src/decode/tuples.js', 'src/decode/second-chance.js', 'src/decode/reassembly.js', 'src/decode/frame-times.js'],
   generate: random => Uint8Array.from({ length: 12 + random.integer(300) }, () => random.integer(random.integer(2) === 0 ? 256 : 20)),
   run (input) {
     const script = new Script(input)
@@ -184,7 +184,7 @@ export const decodedTarget: FuzzTarget = {
   name: 'decoded',
   properties: 'the same packets however the stream is cut, in order or not; none out of TLS',
   weight: 1,
-  covers: ['src/join/decoded.js', 'src/decode/mqtt.js', 'src/decode/mqtt-body.js'],
+  covers: ['src/join/decoded.js', 'src/decode/mqtt.js', 'src/decode/mqtt-body.js', 'src/decode/mqtt-filters.js'],
   generate: random => Buffer.concat([Buffer.from([random.integer(256)]), random.integer(8) === 0 ? Buffer.from([0x16, 3, random.integer(6), 0, 9]) : Buffer.alloc(0), anyStream(random, random.integer(2) === 0)]),
   run (input) {
     if (input.length < 2) return
