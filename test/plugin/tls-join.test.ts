@@ -67,6 +67,7 @@ for (const [letter, what] of [['K', 'that asks for one in return'], ['k', 'that 
     t.teardown(async () => { await broker.close() })
     await broker.until(({ tap }) => tap.state === 'up', 'the tap')
     const client = spawn(findProgram('openssl'), ['s_client', '-connect', `127.0.0.1:${broker.port}`], { stdio: ['pipe', 'ignore', 'ignore'] })
+    client.stdin.on('error', () => {})
     const connected = once(broker.aedes, 'clientReady')
     client.stdin.write(connectPacket())
     await connected
