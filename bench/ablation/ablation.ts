@@ -46,7 +46,7 @@ const rows = CHOICES.map(([name]) => [name])
 for (const name of names) {
   process.stderr.write(`judging ${name}\n`)
   const judged = await judgeLab(captures, `${name}-s${seed}`, models)
-  judged.forEach(({ attack, scores }, m) => { rows[m].push(`${rocAuc(attack, scores).toFixed(4)} / ${recallAtFpr(attack, scores, 0.01).toFixed(3)}`) })
+  judged.models.forEach(({ scores }, m) => { rows[m].push(`${rocAuc(judged.attack, scores).toFixed(4)} / ${recallAtFpr(judged.attack, scores, 0.01).toFixed(3)}`) })
 }
 const text = [
   '# What each group of columns adds', '',

@@ -1,0 +1,129 @@
+// The default beside the other detectors: same records, same columns, same captures.
+
+import { join } from 'node:path'
+import { catalogEntry, DETECTOR_KINDS, DetectorError, type DetectorKind } from '../../models/index.js'
+import { OperatorError } from '../../src/errors.js'
+import type { TrafficRecord } from '../../src/record.js'
+import type { GuardModel } from '../../src/scoring/guard-model.js'
+import { DEFAULTS } from '../../src/settings.js'
+import { evenly, frameTable, judgeLab, recordsOf } from './captures.js'
+import { attackFigures, distance, wantedOf, type Figures } from './figures.js'
+import { keptCapture } from './lab-captures.js'
+import { aucText, shareText, table } from './report.js'
+import { runLine, type Run } from './run.js'
+import { fitModel, parametersOf, TRAINING_RECORDS } from './training.js'
+
+/** One detector's figures. */
+export interface DetectorFigures {
+  detector: DetectorKind
+  parameters: Readonly<Record<string, number>>
+  /** Seconds of learning. */
+  seconds: number
+  /** Processor time of judging a frame, without reading it, microseconds. */
+  microseconds: number
+  attacks: (Figures & { attack: string })[]
+}
+
+/** What came of the comparison. */
+export interface Comparison {
+  run: Run
+  detectors: DetectorFigures[]
+  leftOut: { detector: DetectorKind, reason: string }[]
+}
+
+/** Captures of attacks that a supervised detector may learn from: another household than the one that is judged. */
+const LABELLED_SEED = 1
+
+/**
+ * The detectors of a list, or of `all`.
+ * @throws OperatorError for a name that is none
+ */
+export function detectorsOf (list: string): DetectorKind[] {
+  const names = list === 'all' ? [...DETECTOR_KINDS] : list.split(',')
+  return names.map(name => {
+    const kind = DETECTOR_KINDS.find(kind => kind === name)
+    if (kind === undefined) throw new OperatorError('bench-detector', `there is no detector "${name}"; there are ${DETECTOR_KINDS.join(', ')}`)
+    return kind
+  })
+}
+
+/** Trains each detector and judges the captures with all of them. */
+export async function compareDetectors (
+  kinds: readonly DetectorKind[], benign: readonly TrafficRecord[], folder: string, attacks: readonly string[], seed: number, say: (text: string) => void
+): Promise<Omit<Comparison, 'run'>> {
+  const leftOut: Comparison['leftOut'] = []
+  const detectors: DetectorFigures[] = []
+  const models: GuardModel[] = []
+  for (const detector of kinds) {
+    say(`${detector} learns`)
+    const begun = performance.now()
+    const fitted = await fitOrReason(detector, benign, folder, attacks)
+    if (typeof fitted === 'string') {
+      say(`${detector} is left out: ${fitted}`)
+      leftOut.push({ detector, reason: fitted })
+      continue
+    }
+    models.push(fitted)
+    detectors.push({ detector, parameters: parametersOf(detector), seconds: (performance.now() - begun) / 1_000, microseconds: 0, attacks: [] })
+  }
+  let frames = 0
+  for (const attack of attacks) {
+    say(`judging ${attack}`)
+    const { models: judged, ...labels } = await judgeLab(folder, `${attack}-s${seed}`, models)
+    frames += labels.attack.length
+    judged.forEach(({ scores, seconds }, m) => {
+      const { frames, auc, recall } = attackFigures(attack, labels, scores)
+      detectors[m].attacks.push({ attack, frames, auc, recall })
+      detectors[m].microseconds += seconds * 1e6
+    })
+  }
+  for (const each of detectors) each.microseconds /= frames
+  return { detectors, leftOut }
+}
+
+async function fitOrReason (kind: DetectorKind, benign: readonly TrafficRecord[], folder: string, attacks: readonly string[]): Promise<GuardModel | string> {
+  const { prepare, supervised } = catalogEntry(kind)
+  try {
+    await prepare?.()
+  } catch (error) {
+    if (error instanceof DetectorError) return error.message
+    throw error
+  }
+  if (!supervised) return await fitModel(benign, { kind })
+  const names: string[] = []
+  for (const attack of attacks) if (await keptCapture(folder, `${attack}-s${LABELLED_SEED}`) !== undefined) names.push(`${attack}-s${LABELLED_SEED}`)
+  if (names.length === 0) return `it learns from labelled attacks, and the folder holds none of seed ${LABELLED_SEED} (npm run lab -- --attack all --seed ${LABELLED_SEED} --out DIR)`
+  // Half of what it learns from is of these captures, benign frames included.
+  const records = [...evenly(benign, TRAINING_RECORDS / 2)]
+  const labels = records.map(() => 0)
+  for (const name of names) {
+    const table = await frameTable(join(folder, `${name}.labels.csv`))
+    for (const record of evenly(await recordsOf([join(folder, `${name}.pcap`)]), Math.floor(TRAINING_RECORDS / 2 / names.length))) {
+      records.push(record)
+      labels.push(Number((table.get(record.frame ?? 0) ?? '0') !== '0'))
+    }
+  }
+  return await fitModel(records, { kind, labels })
+}
+
+/** The comparison as a page. */
+export function comparisonReport ({ run, detectors, leftOut }: Comparison, captures: readonly string[], taken: number): string {
+  const attacks = detectors[0]?.attacks.map(({ attack }) => attack) ?? []
+  const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length
+  return [
+    '# The default beside the other detectors', '',
+    `Preset \`${DEFAULTS.detector.features}\`, each trained on the same ${taken} frames of ${captures.join(', ')}; a supervised one on as many of these and of labelled attacks on`,
+    'yet another household. What is not named below is the detector\'s own default. Judged on the captures of `detection.md`.', '',
+    `${runLine(run)} in all.`, '',
+    ...table(['detector', 'targets reached', 'mean AUC', 'lowest AUC', 'mean recall at 1 % FPR', 'lowest recall', 'learning, s', 'judging, µs a frame'], detectors.map(({ detector, parameters, seconds, microseconds, attacks: figures }) => [
+      `${detector}${detector === DEFAULTS.detector.kind ? ' (default)' : ''}${Object.keys(parameters).length === 0 ? '' : ` ${JSON.stringify(parameters)}`}`,
+      `${figures.filter(each => distance(each, wantedOf(each.attack)) === 'reached').length} of ${figures.length}`,
+      aucText(mean(figures.map(({ auc }) => auc))), aucText(Math.min(...figures.map(({ auc }) => auc))),
+      shareText(mean(figures.map(({ recall }) => recall))), shareText(Math.min(...figures.map(({ recall }) => recall))),
+      seconds.toFixed(1), microseconds.toFixed(1)
+    ])), '',
+    ...leftOut.flatMap(({ detector, reason }) => [`${detector} is left out: ${reason}.`, '']),
+    'ROC AUC / recall at 1 % false positives:', '',
+    ...table(['attack', ...detectors.map(({ detector }) => detector)], attacks.map((attack, i) => [attack, ...detectors.map(({ attacks: figures }) => `${aucText(figures[i].auc)} / ${shareText(figures[i].recall)}`)])), ''
+  ].join('\n')
+}
