@@ -7,7 +7,7 @@ import type { BrokerEntry, MarkEntry, OpenEntry, PacketEntry, UnplacedReason } f
 import { originOf, timeOf, type TrafficRecord } from '../record.js'
 import type { Direction, JoinKind, MqttPacket, StreamFrame, TcpStream } from '../types.js'
 import { isMidway, isWhole, StreamBindings, type Connection, type Midway } from './bindings.js'
-import { contradicts, endsInGap } from './frame-check.js'
+import { contradicts, endsElsewhere } from './frame-check.js'
 import { HeldFrames } from './held-frames.js'
 import { isInitiative } from './initiative.js'
 import { DEFAULT_JOIN_LIMITS, noJoinCounts, type JoinLimits } from './limits.js'
@@ -298,10 +298,12 @@ export class LiveJoin {
     const queue = connection[direction]
     const told = queue.watermark >= to
     const { packets: taken, late, whole } = queue.take(from, to)
-    const packets = taken.filter(packet => !endsInGap(streamFrame, packet, shift))
-    this.counters.packetsLate += late
-    this.counters.packetsUnseen += taken.length - packets.length
+    const unseen = taken.filter(packet => endsElsewhere(streamFrame, packet, shift))
+    const packets = unseen.length === 0 ? taken : taken.filter(packet => !unseen.includes(packet))
+    this.counters.packetsLate += late.length
+    this.counters.packetsUnseen += unseen.length
     const frameMs = timeOf(streamFrame.frame) * 1_000
+    for (const packet of [...late, ...unseen]) this.alone(connection, direction, frameMs, packet)
     if (from < joinedFrom(connection, direction)) {
       // It was on its way when the connection was found in mid-stream: some of its packets are records already.
       this.counters.framesSetAside++
