@@ -81,15 +81,19 @@ export async function compareDetectors (
   return { detectors, leftOut }
 }
 
+/** A model, or why there is none. */
 async function fitOrReason (kind: DetectorKind, benign: readonly TrafficRecord[], folder: string, attacks: readonly string[]): Promise<GuardModel | string> {
   const { prepare, supervised } = catalogEntry(kind)
   try {
     await prepare?.()
+    return supervised ? await fitLabelled(kind, benign, folder, attacks) : await fitModel(benign, { kind })
   } catch (error) {
-    if (error instanceof DetectorError) return error.message
+    if (error instanceof DetectorError || error instanceof OperatorError) return error.message
     throw error
   }
-  if (!supervised) return await fitModel(benign, { kind })
+}
+
+async function fitLabelled (kind: DetectorKind, benign: readonly TrafficRecord[], folder: string, attacks: readonly string[]): Promise<GuardModel | string> {
   const names: string[] = []
   for (const attack of attacks) if (await keptCapture(folder, `${attack}-s${LABELLED_SEED}`) !== undefined) names.push(`${attack}-s${LABELLED_SEED}`)
   if (names.length === 0) return `it learns from labelled attacks, and the folder holds none of seed ${LABELLED_SEED} (npm run lab -- --attack all --seed ${LABELLED_SEED} --out DIR)`

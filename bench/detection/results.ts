@@ -19,7 +19,8 @@ export interface DetectionResults {
     detector: string
     features: string
     parameters: Readonly<Record<string, number>>
-    digest: string
+    /** SHA-256 of the rows that its expert on packets was learnt from. */
+    trainingDigest: string
     /** Benign captures learnt from, records there and records taken. */
     captures: string[]
     records: number
