@@ -27,7 +27,7 @@ const USAGE = `npm run bench:detection -- [--captures DIR] [--attacks NAME[,NAME
   --train      seeds of the benign captures to learn from; 3,4,5 unless told
   --seed       of the captures to test on; 2 unless told
   --make-only  makes the captures and ends
-  --detectors  also compares the default with these, or with all, in detectors.md and detectors.json beside the report
+  --detectors  also compares these, such as kmeans,ocsvm:nu=0.1, or all, in detectors.md and detectors.json beside the report
   --refresh    also makes models/trained and the captures and floors of test/bench/detection.test.ts anew
   --mqttset    a folder of MQTTset's captures (benign*, and one file for each attack)
   --dad        a folder of DAD's days (*_mon.pcap, ..., *_labels.csv)

@@ -11,12 +11,17 @@ import { attackFigures, distance, wantedOf, type Figures } from './figures.js'
 import { keptCapture } from './lab-captures.js'
 import { aucText, shareText, table } from './report.js'
 import { runLine, type Run } from './run.js'
-import { fitModel, parametersOf, TRAINING_RECORDS } from './training.js'
+import { fitModel, parametersOf, TRAINING_RECORDS, type TrainingChoice } from './training.js'
+
+/** A detector and what it is told. */
+export interface DetectorChoice {
+  detector: DetectorKind
+  /** Those that differ from its defaults. */
+  parameters: Readonly<Record<string, number | string>>
+}
 
 /** One detector's figures. */
-export interface DetectorFigures {
-  detector: DetectorKind
-  parameters: Readonly<Record<string, number>>
+export interface DetectorFigures extends DetectorChoice {
   /** Seconds of learning. */
   seconds: number
   /** Processor time of judging a frame, without reading it, microseconds. */
@@ -35,36 +40,42 @@ export interface Comparison {
 const LABELLED_SEED = 1
 
 /**
- * The detectors of a list, or of `all`.
+ * The detectors of a list such as `kmeans,ocsvm:nu=0.1:maxSamples=500`, or of `all`.
  * @throws OperatorError for a name that is none
  */
-export function detectorsOf (list: string): DetectorKind[] {
+export function detectorsOf (list: string): DetectorChoice[] {
   const names = list === 'all' ? [...DETECTOR_KINDS] : list.split(',')
   return names.map(name => {
-    const kind = DETECTOR_KINDS.find(kind => kind === name)
-    if (kind === undefined) throw new OperatorError('bench-detector', `there is no detector "${name}"; there are ${DETECTOR_KINDS.join(', ')}`)
-    return kind
+    const [kind, ...assignments] = name.split(':')
+    const detector = DETECTOR_KINDS.find(known => known === kind)
+    if (detector === undefined) throw new OperatorError('bench-detector', `there is no detector "${kind}"; there are ${DETECTOR_KINDS.join(', ')}`)
+    const given = assignments.map(assignment => {
+      const [parameter, value] = assignment.split('=')
+      return [parameter, Number.isNaN(Number(value)) ? value : Number(value)] as const
+    })
+    return { detector, parameters: { ...parametersOf(detector), ...Object.fromEntries(given) } }
   })
 }
 
 /** Trains each detector and judges the captures with all of them. */
 export async function compareDetectors (
-  kinds: readonly DetectorKind[], benign: readonly TrafficRecord[], folder: string, attacks: readonly string[], seed: number, say: (text: string) => void
+  chosen: readonly DetectorChoice[], benign: readonly TrafficRecord[], folder: string, attacks: readonly string[], seed: number, say: (text: string) => void
 ): Promise<Omit<Comparison, 'run'>> {
   const leftOut: Comparison['leftOut'] = []
   const detectors: DetectorFigures[] = []
   const models: GuardModel[] = []
-  for (const detector of kinds) {
-    say(`${detector} learns`)
+  for (const choice of chosen) {
+    const { detector } = choice
+    say(`${nameOf(choice)} learns`)
     const begun = performance.now()
-    const fitted = await fitOrReason(detector, benign, folder, attacks)
+    const fitted = await fitOrReason(choice, benign, folder, attacks)
     if (typeof fitted === 'string') {
       say(`${detector} is left out: ${fitted}`)
       leftOut.push({ detector, reason: fitted })
       continue
     }
     models.push(fitted)
-    detectors.push({ detector, parameters: parametersOf(detector), seconds: (performance.now() - begun) / 1_000, microseconds: 0, attacks: [] })
+    detectors.push({ ...choice, seconds: (performance.now() - begun) / 1_000, microseconds: 0, attacks: [] })
   }
   let frames = 0
   for (const attack of attacks) {
@@ -81,19 +92,30 @@ export async function compareDetectors (
   return { detectors, leftOut }
 }
 
+function trainingOf ({ detector, parameters }: DetectorChoice): TrainingChoice {
+  return { kind: detector, parameters }
+}
+
+/** As a table names it. */
+function nameOf ({ detector, parameters }: DetectorChoice): string {
+  const given = Object.entries(parameters)
+  const isDefault = detector === DEFAULTS.detector.kind && JSON.stringify(parameters) === JSON.stringify(parametersOf(detector))
+  return isDefault ? `${detector} (default)` : [detector, ...given.map(([name, value]) => `${name}=${value}`)].join(' ')
+}
+
 /** A model, or why there is none. */
-async function fitOrReason (kind: DetectorKind, benign: readonly TrafficRecord[], folder: string, attacks: readonly string[]): Promise<GuardModel | string> {
-  const { prepare, supervised } = catalogEntry(kind)
+async function fitOrReason (choice: DetectorChoice, benign: readonly TrafficRecord[], folder: string, attacks: readonly string[]): Promise<GuardModel | string> {
+  const { prepare, supervised } = catalogEntry(choice.detector)
   try {
     await prepare?.()
-    return supervised ? await fitLabelled(kind, benign, folder, attacks) : await fitModel(benign, { kind })
+    return supervised ? await fitLabelled(choice, benign, folder, attacks) : await fitModel(benign, trainingOf(choice))
   } catch (error) {
     if (error instanceof DetectorError || error instanceof OperatorError) return error.message
     throw error
   }
 }
 
-async function fitLabelled (kind: DetectorKind, benign: readonly TrafficRecord[], folder: string, attacks: readonly string[]): Promise<GuardModel | string> {
+async function fitLabelled (choice: DetectorChoice, benign: readonly TrafficRecord[], folder: string, attacks: readonly string[]): Promise<GuardModel | string> {
   const names: string[] = []
   for (const attack of attacks) if (await keptCapture(folder, `${attack}-s${LABELLED_SEED}`) !== undefined) names.push(`${attack}-s${LABELLED_SEED}`)
   if (names.length === 0) return `it learns from labelled attacks, and the folder holds none of seed ${LABELLED_SEED} (npm run lab -- --attack all --seed ${LABELLED_SEED} --out DIR)`
@@ -107,7 +129,7 @@ async function fitLabelled (kind: DetectorKind, benign: readonly TrafficRecord[]
       labels.push(Number((table.get(record.frame ?? 0) ?? '0') !== '0'))
     }
   }
-  return await fitModel(records, { kind, labels })
+  return await fitModel(records, { ...trainingOf(choice), labels })
 }
 
 /** The comparison as a page. */
@@ -117,10 +139,10 @@ export function comparisonReport ({ run, detectors, leftOut }: Comparison, captu
   return [
     '# The default beside the other detectors', '',
     `Preset \`${DEFAULTS.detector.features}\`, each trained on the same ${taken} frames of ${captures.join(', ')}; a supervised one on as many of these and of labelled attacks on`,
-    'yet another household. What is not named below is the detector\'s own default. Judged on the captures of `detection.md`.', '',
+    'yet another household. Parameters that are not named are the detector\'s own, or those that the default is shipped with. Judged on the captures of `detection.md`.', '',
     `${runLine(run)} in all.`, '',
-    ...table(['detector', 'targets reached', 'mean AUC', 'lowest AUC', 'mean recall at 1 % FPR', 'lowest recall', 'learning, s', 'judging, µs a frame'], detectors.map(({ detector, parameters, seconds, microseconds, attacks: figures }) => [
-      `${detector}${detector === DEFAULTS.detector.kind ? ' (default)' : ''}${Object.keys(parameters).length === 0 ? '' : ` ${JSON.stringify(parameters)}`}`,
+    ...table(['detector', 'targets reached', 'mean AUC', 'lowest AUC', 'mean recall at 1 % FPR', 'lowest recall', 'learning, s', 'judging, µs a frame'], detectors.map(({ seconds, microseconds, attacks: figures, ...choice }) => [
+      nameOf(choice),
       `${figures.filter(each => distance(each, wantedOf(each.attack)) === 'reached').length} of ${figures.length}`,
       aucText(mean(figures.map(({ auc }) => auc))), aucText(Math.min(...figures.map(({ auc }) => auc))),
       shareText(mean(figures.map(({ recall }) => recall))), shareText(Math.min(...figures.map(({ recall }) => recall))),
@@ -128,6 +150,6 @@ export function comparisonReport ({ run, detectors, leftOut }: Comparison, captu
     ])), '',
     ...leftOut.flatMap(({ detector, reason }) => [`${detector} is left out: ${reason}.`, '']),
     'ROC AUC / recall at 1 % false positives:', '',
-    ...table(['attack', ...detectors.map(({ detector }) => detector)], attacks.map((attack, i) => [attack, ...detectors.map(({ attacks: figures }) => `${aucText(figures[i].auc)} / ${shareText(figures[i].recall)}`)])), ''
+    ...table(['attack', ...detectors.map(nameOf)], attacks.map((attack, i) => [attack, ...detectors.map(({ attacks: figures }) => `${aucText(figures[i].auc)} / ${shareText(figures[i].recall)}`)])), ''
   ].join('\n')
 }

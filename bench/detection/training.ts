@@ -13,6 +13,8 @@ export const TRAINING_RECORDS = 40_000
 /** What may differ from the default. */
 export interface TrainingChoice {
   kind?: DetectorKind
+  /** Of the detector; those of {@link parametersOf} unless given. */
+  parameters?: Readonly<Record<string, number | string>>
   /** A preset or a list of features parted by commas. */
   features?: string
   /** At most so many records. */
@@ -28,9 +30,9 @@ export function parametersOf (kind: DetectorKind): Readonly<Record<string, numbe
 
 /** Fits a model on some of the records. */
 export async function fitModel (records: readonly TrafficRecord[], choice: TrainingChoice = {}): Promise<GuardModel> {
-  const { kind = DEFAULTS.detector.kind, features = DEFAULTS.detector.features, records: most = TRAINING_RECORDS, labels } = choice
+  const { kind = DEFAULTS.detector.kind, parameters = parametersOf(kind), features = DEFAULTS.detector.features, records: most = TRAINING_RECORDS, labels } = choice
   const { contamination, seed } = DEFAULTS.detector
-  return await GuardModel.fit(evenly(records, most), { kind, contamination, seed, features, parameters: parametersOf(kind) }, {
+  return await GuardModel.fit(evenly(records, most), { kind, contamination, seed, features, parameters }, {
     ...labels !== undefined && { labels: evenly(labels, most) }
   })
 }
