@@ -149,6 +149,8 @@ export interface StreamChunk {
   bytes: Uint8Array | null
   /** A gap: the segments that held these bytes were never captured. */
   lost?: true
+  /** Bytes of an earlier frame, which waited for a gap that is given up only now. */
+  overdue?: true
 }
 
 /** A TCP connection as the tap sees it. */

@@ -44,6 +44,7 @@ const MAX_WINDOW = 0x4000_0000
 const NOTHING: readonly StreamChunk[] = Object.freeze([])
 /** Stands for an empty list that nobody adds to, so that most directions need none of their own. */
 const NONE: HeldSegment[] = []
+const OVERDUE = Object.freeze({ overdue: true as const })
 
 /**
  * Puts the segments of one direction in order. Offsets count bytes since the first one of the
@@ -123,7 +124,7 @@ export class Reassembly {
       }
       this.#hold(start, end, bytes)
     }
-    return this.#held.length > 0 ? this.#drain() : NOTHING
+    return this.#held.length > 0 ? this.#drain(start, end) : NOTHING
   }
 
   #offsetOf (sequence: number): number {
@@ -133,12 +134,12 @@ export class Reassembly {
   }
 
   /** Appends the part of a segment that lies behind the pointer and moves the pointer to its end. */
-  #deliver (chunks: StreamChunk[], start: number, end: number, bytes: Uint8Array): void {
+  #deliver (chunks: StreamChunk[], start: number, end: number, bytes: Uint8Array, wait?: Pick<StreamChunk, 'overdue'>): void {
     const from = this.#next
     const captured = Math.min(end, start + bytes.length)
-    if (captured > from) chunks.push({ start: from, length: captured - from, bytes: from === start ? bytes : bytes.subarray(from - start) })
+    if (captured > from) chunks.push({ start: from, length: captured - from, bytes: from === start ? bytes : bytes.subarray(from - start), ...wait })
     const missing = Math.max(from, captured)
-    if (end > missing) chunks.push({ start: missing, length: end - missing, bytes: null })
+    if (end > missing) chunks.push({ start: missing, length: end - missing, bytes: null, ...wait })
     this.#next = end
   }
 
@@ -161,12 +162,15 @@ export class Reassembly {
     this.#room.bytes -= bytes.length + HELD_SEGMENT_BYTES
   }
 
-  #drain (): readonly StreamChunk[] {
+  /** Delivers what waits no longer, the segment from `start` to `end` being the one that just came. */
+  #drain (start: number, end: number): readonly StreamChunk[] {
     const chunks: StreamChunk[] = []
+    const { gapBytes } = this.#counters
     let taken = 0
     for (let first = this.#held[0]; first !== undefined; first = this.#held[taken]) {
       if (first.start > this.#next && !this.#giveUp(first.start, taken, chunks)) break
-      if (first.end > this.#next) this.#deliver(chunks, first.start, first.end, first.bytes)
+      const isNew = this.#counters.gapBytes === gapBytes || (first.start === start && first.end === end)
+      if (first.end > this.#next) this.#deliver(chunks, first.start, first.end, first.bytes, isNew ? undefined : OVERDUE)
       this.#drop(first)
       taken++
     }

@@ -3,7 +3,8 @@ import { isBoundaryChain } from '../decode/mqtt-boundary.js'
 import { MqttWalker } from '../decode/mqtt.js'
 import type { MqttBody, MqttSession, MqttWalkerOptions } from '../decode/mqtt.js'
 import { isInitiative } from './initiative.js'
-import type { JoinKind, MqttPacket, StreamChunk, StreamFrame, TcpStream } from '../types.js'
+import type { Sign } from './own-traffic.js'
+import type { Direction, JoinKind, MqttPacket, StreamChunk, StreamFrame, TcpStream } from '../types.js'
 
 /** What a frame completes. */
 export interface CompletedPackets {
@@ -118,6 +119,11 @@ export class DecodedJoin {
     this.#packets = null
     this.#initiated = 0
     return { join: 'decoded', packet: packets[0]!, packets, completed: packets.length, initiated }
+  }
+
+  /** The packet of which a direction's latest frame carries a part, as far as it is known; null where it ended between packets. */
+  begun (stream: TcpStream, direction: Direction): Sign | null {
+    return this.#conversations.get(stream)?.[direction]?.walker.inProgress ?? null
   }
 
   #open (stream: TcpStream): Conversation {

@@ -7,13 +7,14 @@ const APPLICATION_DATA = [23, 3, 3]
 const ALERT = [21, 3, 3]
 
 /**
- * Whether the packet's last byte was never captured, so that another frame than this one brought it.
+ * Whether another frame than this one brought the packet's last byte: one that was never captured, or one
+ * that came before a gap was given up.
  *
  * @param shift by how much the packet's offsets exceed the frame's
  */
-export function endsInGap ({ chunks }: StreamFrame, { end }: MqttPacket, shift: number): boolean {
+export function endsElsewhere ({ chunks }: StreamFrame, { end }: MqttPacket, shift: number): boolean {
   const at = end - shift
-  return chunks.some(({ start, length, lost }) => lost === true && at > start && at <= start + length)
+  return chunks.some(({ start, length, lost, overdue }) => (lost === true || overdue === true) && at > start && at <= start + length)
 }
 
 /**

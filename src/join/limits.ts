@@ -37,9 +37,9 @@ export interface JoinCounters {
   framesSetAside: number
   /** Packets without a frame, scored as records of their own. */
   packetsAlone: number
-  /** Packets whose frame had been given up before they came. */
+  /** Packets whose frame had been given up before they came; records of their own. */
   packetsLate: number
-  /** Packets whose last byte the tap missed: they belong to a frame that was never captured. */
+  /** Packets whose frame was never captured, or could not be placed before a gap was given up; records of their own. */
   packetsUnseen: number
   /** Connections that were thought joined and turned out not to match; they are judged by their packets. */
   mismatches: number

@@ -7,12 +7,12 @@ import type { BrokerEntry, MarkEntry, OpenEntry, PacketEntry, UnplacedReason } f
 import { originOf, timeOf, type TrafficRecord } from '../record.js'
 import type { Direction, JoinKind, MqttPacket, StreamFrame, TcpStream } from '../types.js'
 import { isMidway, isWhole, StreamBindings, type Connection, type Midway } from './bindings.js'
-import { contradicts, endsInGap } from './frame-check.js'
+import { contradicts, endsElsewhere } from './frame-check.js'
 import { HeldFrames } from './held-frames.js'
 import { isInitiative } from './initiative.js'
 import { DEFAULT_JOIN_LIMITS, noJoinCounts, type JoinLimits } from './limits.js'
 import { Midstream, SAME_CLOCK, type MidstreamTiming } from './midstream.js'
-import { isOwnPacket } from './own-traffic.js'
+import { OwnFrames } from './own-traffic.js'
 import { packetRecord } from './packet-record.js'
 import { PacketQueue } from './packet-queue.js'
 
@@ -45,6 +45,7 @@ export class LiveJoin {
   /** Streams that nobody accepted in time: their frames wait no more. */
   private readonly forsaken = new WeakSet<TcpStream>()
   private readonly pending = new HeldFrames()
+  private readonly own = new OwnFrames()
   private timing = SAME_CLOCK
   private tapped = false
   private reviewedAtMs = 0
@@ -298,10 +299,12 @@ export class LiveJoin {
     const queue = connection[direction]
     const told = queue.watermark >= to
     const { packets: taken, late, whole } = queue.take(from, to)
-    const packets = taken.filter(packet => !endsInGap(streamFrame, packet, shift))
-    this.counters.packetsLate += late
-    this.counters.packetsUnseen += taken.length - packets.length
+    const unseen = taken.filter(packet => endsElsewhere(streamFrame, packet, shift))
+    const packets = unseen.length === 0 ? taken : taken.filter(packet => !unseen.includes(packet))
+    this.counters.packetsLate += late.length
+    this.counters.packetsUnseen += unseen.length
     const frameMs = timeOf(streamFrame.frame) * 1_000
+    for (const packet of [...late, ...unseen]) this.alone(connection, direction, frameMs, packet)
     if (from < joinedFrom(connection, direction)) {
       // It was on its way when the connection was found in mid-stream: some of its packets are records already.
       this.counters.framesSetAside++
@@ -317,7 +320,9 @@ export class LiveJoin {
     if (joined) this.counters.framesJoined++
     else if (connection.closed && queue.watermark <= from) this.counters.framesUnread++
     else this.counters.framesUnjoined++
-    this.record(streamFrame, joined ? connection.join : 'none', packets, joined ? packets[0] ?? null : null)
+    // What follows the last packet is a part of the next one, which is told where it was written at once.
+    const begun = joined && taken.at(-1)?.end !== to ? queue.first : null
+    this.record(streamFrame, joined ? connection.join : 'none', packets, joined ? packets[0] ?? null : null, begun)
     this.reap(connection)
   }
 
@@ -368,11 +373,12 @@ export class LiveJoin {
   /**
    * @param packets those that the frame completes, as far as they are known
    * @param first the one that the record shows
+   * @param begun the one of which it carries a part beyond these, where that is known
    */
-  private record (streamFrame: StreamFrame, join: JoinKind, packets: readonly MqttPacket[], first: MqttPacket | null): void {
+  private record (streamFrame: StreamFrame, join: JoinKind, packets: readonly MqttPacket[], first: MqttPacket | null, begun: MqttPacket | null = null): void {
     const { frame, stream, direction } = streamFrame
     const peer = this.bindings.peerOf(stream)
-    const own = packets.length > 0 && packets.every(packet => isOwnPacket(direction, packet))
+    const own = this.own.has(streamFrame, packets, begun)
     const features = extractFeatures(streamFrame, first)
     this.outputs.onRecord({
       frame: frame.number,

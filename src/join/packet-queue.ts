@@ -17,7 +17,7 @@ export interface TakenPackets {
   /** The packets that end in (from, to], in order. */
   packets: MqttPacket[]
   /** Packets that end at or before `from`: their frame was given up earlier. */
-  late: number
+  late: MqttPacket[]
   /** Whether every packet of the stretch was told: an entry that was dropped leaves a hole. */
   whole: boolean
 }
@@ -43,6 +43,11 @@ export class PacketQueue {
   /** Whether frames need not wait: the broker is behind bytes that were given up. */
   get stalled (): boolean {
     return this.watermark < this.stalledUntil
+  }
+
+  /** The first packet that waits. */
+  get first (): MqttPacket | null {
+    return this.length === 0 ? null : this.waiting[this.head].packet
   }
 
   /** When the oldest waiting packet came; infinity where none waits. */
@@ -92,11 +97,11 @@ export class PacketQueue {
   /** Removes the packets up to `to`. */
   take (from: number, to: number): TakenPackets {
     const packets: MqttPacket[] = []
-    let late = 0
+    const late: MqttPacket[] = []
     while (this.length > 0 && this.waiting[this.head].packet.end <= to) {
       const { packet } = this.waiting[this.head++]
       if (packet.end > from) packets.push(packet)
-      else late++
+      else late.push(packet)
     }
     this.compact()
     const whole = !this.holes.some(hole => hole.start < to && hole.end > from)
