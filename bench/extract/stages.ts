@@ -28,7 +28,7 @@ export async function measureStages (file: string, ports: ReadonlySet<number>): 
 async function cpuSecondsOf (file: string, ports: ReadonlySet<number>, last: number): Promise<number> {
   const tcp = new TcpDecoder(ports)
   const streams = new TcpStreams(ports)
-  const join = new DecodedJoin()
+  const join = new DecodedJoin({ topicCapBytes: 0 })
   const writer = recordWriter('csv', false)
   let frames = 0
   const decoder = new CaptureDecoder((captured: CapturedFrame) => {
