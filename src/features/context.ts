@@ -104,9 +104,11 @@ export class ContextTracker {
     connection.count(this.#tally, time)
     connection.see(sight, (hash) => this.#clients.of(hash))
     const publishes = publishesOf(packets)
-    const view: View = { ...sight, connection, address }
+    const view: View = { time, direction, packets, frame, connection, address }
+    const values = new Float64Array(CONTEXT_COLUMNS.length)
+    for (let i = 0; i < values.length; i++) values[i] = CONTEXT_COLUMNS[i].read(view)
     return {
-      values: Float64Array.from(CONTEXT_COLUMNS, ({ read }) => read(view)),
+      values,
       payloads: payloadSamples(publishes),
       record,
       references: connection.answers.see(sight, record)
