@@ -42,6 +42,16 @@ export interface MqttPacket {
   facts: number
   /** Hash of a CONNECT's client id, 32 bits; 0 for other types and for an empty client id. */
   clientHash: number
+  /** Hash of a CONNECT's will, see `decode/message-hash.ts`; 0 where there is none, and for other types. */
+  willHash: number
+}
+
+/** What is known of a PUBLISH whose payload is still under way. */
+export interface MessageOutline {
+  /** The topic's bytes as far as they were kept. */
+  topic: Uint8Array
+  /** Full length of the payload, bytes. */
+  payloadLength: number
 }
 
 /** Numbers of a tap's life that the status shows. */

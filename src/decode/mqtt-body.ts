@@ -1,5 +1,7 @@
 // The body of one MQTT control packet, field by field, as its bytes come: version, topic, payload.
+import type { MessageOutline } from '../types.js'
 import { KeptBytes } from './kept-bytes.js'
+import { MessageHash } from './message-hash.js'
 import { connackFacts, connectFacts, malformedFacts, packetIdFacts, subscribeFacts } from './mqtt-facts.js'
 
 /** Control packet types that are looked into [MQTT-2.1.2]. */
@@ -46,25 +48,32 @@ const Field = Object.freeze({
   KeepAlive: 4,
   ClientIdLength: 5,
   ClientId: 6,
+  WillPropertiesLength: 7,
+  WillProperties: 8,
+  WillTopicLength: 9,
+  WillTopic: 10,
+  WillPayloadLength: 11,
+  WillPayload: 12,
   /** The two bytes of a CONNACK. */
-  Acknowledgement: 7,
-  PacketId: 8,
-  PropertiesLength: 9,
-  Properties: 10,
-  TopicLength: 11,
-  Topic: 12,
+  Acknowledgement: 13,
+  PacketId: 14,
+  PropertiesLength: 15,
+  Properties: 16,
+  TopicLength: 17,
+  Topic: 18,
   /** Options of a subscription, and the filters after the first. */
-  Options: 13,
-  FilterLength: 14,
-  Filter: 15,
-  Payload: 16,
+  Options: 19,
+  FilterLength: 20,
+  Filter: 21,
+  Payload: 22,
   /** The remainder of a packet, of which nothing more is wanted. */
-  Rest: 17
+  Rest: 23
 })
 
 /** Fields whose bytes are a number. */
 const NUMBERS = Uint8Array.from({ length: Field.Rest + 1 }, (_, field) => Number([
-  Field.ProtocolNameLength, Field.ProtocolLevel, Field.ConnectFlags, Field.KeepAlive, Field.ClientIdLength, Field.Acknowledgement,
+  Field.ProtocolNameLength, Field.ProtocolLevel, Field.ConnectFlags, Field.KeepAlive, Field.ClientIdLength,
+  Field.WillPropertiesLength, Field.WillTopicLength, Field.WillPayloadLength, Field.Acknowledgement,
   Field.PacketId, Field.PropertiesLength, Field.TopicLength, Field.FilterLength
 ].some((number) => number === field)))
 
@@ -76,10 +85,14 @@ export class MqttBody {
   payloadLength = 0
   /** Hash of a CONNECT's client id (FNV-1a, RFC 9923); 0 where there is none. */
   clientHash = 0
+  /** Hash of a CONNECT's will; 0 where there is none. */
+  willHash = 0
 
   readonly #session: MqttSession
   readonly #topic: KeptBytes
   readonly #payload: KeptBytes
+  readonly #will = new MessageHash()
+  #hasWill = false
   #type = 0
   #facts = 0
   #holed = false
@@ -121,12 +134,19 @@ export class MqttBody {
     return isWhole || this.#holed ? facts : malformedFacts(facts)
   }
 
+  /** The message whose payload is under way; null as long as its length is not known, and for other types. */
+  get outline (): MessageOutline | null {
+    const topic = this.#hasPayload ? this.topic : null
+    return topic === null ? null : { topic, payloadLength: this.payloadLength }
+  }
+
   /** Begins the body of `length` bytes of a packet with this first byte. */
   begin (header: number, length: number): void {
     this.topicLength = null
     this.payloadLength = 0
     this.#hasPayload = false
     this.clientHash = 0
+    this.willHash = 0
     this.#left = length
     this.#facts = 0
     this.#holed = false
@@ -177,7 +197,7 @@ export class MqttBody {
   /** Reads from `at`, not beyond `to`, within one field; gives where it stopped. */
   #readField (bytes: Uint8Array, at: number, to: number): number {
     if (this.#isNumber()) {
-      if (this.#field === Field.PropertiesLength) this.#readVarint(bytes[at]!)
+      if (this.#field === Field.PropertiesLength || this.#field === Field.WillPropertiesLength) this.#readVarint(bytes[at]!)
       else this.#number = this.#number * 256 + bytes[at]!
       this.#take(1)
       return at + 1
@@ -187,6 +207,7 @@ export class MqttBody {
     else if (this.#field === Field.Topic) this.#topic.add(bytes, at, end)
     if (this.#type === SUBSCRIBE && (this.#field === Field.Topic || this.#field === Field.Filter)) this.#readFilter(bytes, at, end)
     else if (this.#field === Field.ClientId) this.#readClientId(bytes, at, end)
+    else if (this.#field === Field.WillTopic || this.#field === Field.WillPayload) this.#will.add(bytes, at, end)
     this.#take(end - at)
     return end
   }
@@ -245,6 +266,19 @@ export class MqttBody {
         return this.#expect(Field.KeepAlive, 2)
       case Field.KeepAlive: return this.#takeKeepAlive(number)
       case Field.ClientIdLength: return this.#expect(Field.ClientId, number)
+      case Field.ClientId: return this.#expectWill()
+      case Field.WillPropertiesLength: return this.#expect(Field.WillProperties, number)
+      case Field.WillProperties: return this.#expect(Field.WillTopicLength, 2)
+      case Field.WillTopicLength:
+        this.#will.begin()
+        return this.#expect(Field.WillTopic, number)
+      case Field.WillTopic: return this.#expect(Field.WillPayloadLength, 2)
+      case Field.WillPayloadLength:
+        this.#will.payload(number)
+        return this.#expect(Field.WillPayload, number)
+      case Field.WillPayload:
+        if (!this.#holed) this.willHash = this.#will.value
+        return this.#expect(Field.Rest, Infinity)
       case Field.Acknowledgement:
         this.#facts = connackFacts(number & 0xff)
         return this.#expect(Field.Rest, Infinity)
@@ -278,9 +312,16 @@ export class MqttBody {
   }
 
   #takeKeepAlive (keepAlive: number): void {
-    this.#facts = connectFacts({ keepAlive, will: (this.#facts & WILL_FLAG) !== 0 })
+    this.#hasWill = (this.#facts & WILL_FLAG) !== 0
+    this.#facts = connectFacts({ keepAlive, will: this.#hasWill })
     if (this.#session.version === VERSION_5) this.#expect(Field.PropertiesLength, 1)
     else this.#expect(Field.ClientIdLength, 2)
+  }
+
+  #expectWill (): void {
+    if (!this.#hasWill) this.#expect(Field.Rest, Infinity)
+    else if (this.#session.version === VERSION_5) this.#expect(Field.WillPropertiesLength, 1)
+    else this.#expect(Field.WillTopicLength, 2)
   }
 
   #expectFilter (field: number, length: number): void {

@@ -1,5 +1,5 @@
 // MQTT control packets out of one direction of a stream: incremental, total, one pass, nothing copied that is not kept.
-import type { MqttPacket } from '../types.js'
+import type { MessageOutline, MqttPacket } from '../types.js'
 import { MqttBody } from './mqtt-body.js'
 import type { MqttBodyOptions } from './mqtt-body.js'
 
@@ -57,6 +57,11 @@ export class MqttWalker {
   /** Size of the packet in progress, fixed header included, as soon as it is declared; else 0. */
   get declared (): number {
     return this.#stage === Stage.Body ? this.#size + this.#remainingLength : 0
+  }
+
+  /** The PUBLISH in progress, as soon as all but its payload is there. */
+  get outline (): MessageOutline | null {
+    return this.#stage === Stage.Body ? this.#body.outline : null
   }
 
   /** Declares that the next byte pushed begins a packet. */
@@ -133,7 +138,8 @@ export class MqttWalker {
       payload: this.#body.payload,
       payloadLength: this.#body.payloadLength,
       facts: this.#body.facts,
-      clientHash: this.#body.clientHash
+      clientHash: this.#body.clientHash,
+      willHash: this.#body.willHash
     })
   }
 }

@@ -3,10 +3,8 @@
 import { readPacketId } from '../decode/mqtt-facts.js'
 import { TCP_ACK, TCP_FIN, TCP_SYN } from '../decode/tcp.js'
 import type { Direction } from '../types.js'
+import { spread } from './references.js'
 import type { Sight } from './tally.js'
-
-/** Records that one record refers to at most. */
-export const REFERENCES_PER_RECORD = 8
 
 /** Frames of a direction that wait for their acknowledgement, and messages that wait for theirs; older ones are forgotten. */
 const WAITING_FRAMES = 256
@@ -54,7 +52,7 @@ class Side {
   /** Record of each unfinished PUBLISH by packet identifier. */
   readonly messages = new Map<number, number>()
   /** What the latest record that completed packets answers. */
-  answered: number[] = []
+  answered: readonly number[] = []
 }
 
 /** What a connection remembers of records that may be answered. */
@@ -74,11 +72,11 @@ export class Answers {
 
   /**
    * Takes a record in.
-   * @returns the records that it only answers, at most {@link REFERENCES_PER_RECORD}: where
+   * @returns the records that it only answers, see `references.ts` for how many: where
    * all its packets are acknowledgements, those whose messages they acknowledge; without packets, those
    * whose bytes it is the first to acknowledge; none where it says something new
    */
-  see ({ direction, packets, frame }: Sight, record: number): number[] {
+  see ({ direction, packets, frame }: Sight, record: number): readonly number[] {
     const own = this.#sides[direction]
     const other = this.#sides[direction === 'in' ? 'out' : 'in']
     const acknowledged = frame === null ? [] : this.#acknowledge(other, frame.flags, frame.acknowledgement)
@@ -139,10 +137,4 @@ export class Answers {
 
 function known (record: number | undefined): number[] {
   return record === undefined ? [] : [record]
-}
-
-/** At most as many as may be, evenly. */
-function spread (references: readonly number[]): number[] {
-  const step = Math.ceil(references.length / REFERENCES_PER_RECORD)
-  return step <= 1 ? [...references] : references.filter((_, i) => i % step === 0)
 }

@@ -35,6 +35,11 @@ type Traits = Partial<Pick<ContextColumn, 'wire' | 'coding'>>
 
 const TAPPED: Traits = { wire: true }
 
+/** The context column of a name; undefined where there is none. */
+export function contextColumn (name: string): ContextColumn | undefined {
+  return BY_NAME.get(name)
+}
+
 function column (scope: ContextScope, name: string, about: string, read: (view: View) => number, traits: Traits = {}, window: number | null = null): ContextColumn {
   return Object.freeze({ name, scope, window, wire: false, coding: 'log', about, read, ...traits })
 }
@@ -139,3 +144,5 @@ export const CONTEXT_COLUMNS: readonly ContextColumn[] = Object.freeze([
   column('client', 'client_connects_10s', 'CONNECT packets with this client id', ({ connection }) => connection.client?.counts.get(0, S10) ?? NaN, {}, 10),
   column('client', 'client_moves_1s', 'of these, from another address than the one before', ({ connection }) => connection.client?.counts.get(1, S1) ?? NaN, {}, 1)
 ])
+
+const BY_NAME: ReadonlyMap<string, ContextColumn> = new Map(CONTEXT_COLUMNS.map((column) => [column.name, column]))

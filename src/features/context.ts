@@ -1,11 +1,12 @@
 // The context of a record: what its connection, its address and its client id did lately.
 
 import { timeOf } from '../record.js'
-import type { Direction, Endpoint, JoinKind, MqttPacket, StreamFrame } from '../types.js'
+import type { Direction, Endpoint, JoinKind, MessageOutline, MqttPacket, StreamFrame } from '../types.js'
 import { AnswerRoom } from './answers.js'
 import { BoundedStates } from './bounded-states.js'
 import { CONTEXT_COLUMNS, type View } from './context-columns.js'
 import { AddressState, ClientState, ConnectionState } from './context-state.js'
+import { Origins } from './origins.js'
 import { payloadSamples, publishesOf, type PayloadSample } from './payload-sample.js'
 import { Tally, type FrameSight } from './tally.js'
 
@@ -29,6 +30,8 @@ export interface RecordContext {
   record: number
   /** Numbers of earlier records that this one only answers: it is judged with them. */
   references: readonly number[]
+  /** Numbers of earlier records with which what this one passes on to a client was published: it is judged with them. */
+  origins: readonly number[]
 }
 
 /** A record before it is one. */
@@ -41,8 +44,17 @@ export interface ContextInput {
   direction: Direction
   /** All packets that the record completes. */
   packets: readonly MqttPacket[]
+  /** Where it completes none: the message of which it carries a part. */
+  underway?: MessageOutline | null
   /** null where there is no tap. */
   frame: FrameSight | null
+}
+
+/** What the join says of a frame. */
+export interface FrameContent extends Pick<ContextInput, 'packets' | 'underway'> {
+  join: JoinKind
+  /** From where its client comes: behind a proxy that is known to the broker alone. */
+  client?: Endpoint
 }
 
 /** Follows connections, addresses and client ids through the records of one source, in their order, by packet time only. */
@@ -52,6 +64,7 @@ export class ContextTracker {
   readonly #clients: BoundedStates<number, ClientState>
   readonly #tally = new Tally()
   readonly #room = new AnswerRoom()
+  readonly #origins = new Origins()
   #records = 0
   #input: { address: string, time: number } = { address: '', time: 0 }
 
@@ -67,33 +80,30 @@ export class ContextTracker {
   }
 
   /** What was forgotten for want of room. */
-  get counters (): { connectionsForgotten: number, addressesForgotten: number, clientsForgotten: number, answersForgotten: number } {
+  get counters (): { connectionsForgotten: number, addressesForgotten: number, clientsForgotten: number, answersForgotten: number, originsForgotten: number } {
     return {
       connectionsForgotten: this.#connections.evicted, addressesForgotten: this.#addresses.evicted, clientsForgotten: this.#clients.evicted,
-      answersForgotten: this.#room.refused
+      answersForgotten: this.#room.refused, originsForgotten: this.#origins.forgotten
     }
   }
 
-  /**
-   * Takes the next frame in, with all packets that it completes.
-   * @param client from where it comes: behind a proxy that is known to the broker alone
-   */
+  /** Takes the next frame in, with all packets that it completes. */
   frame (
-    { frame: { tcp, payloadLength, seconds, nanoseconds }, stream, direction, to }: StreamFrame, join: JoinKind, packets: readonly MqttPacket[], client = stream.client
+    { frame: { tcp, payloadLength, seconds, nanoseconds }, stream, direction, to }: StreamFrame, { join, packets, underway, client = stream.client }: FrameContent
   ): RecordContext {
     return this.push({
-      connection: stream, client, seconds, nanoseconds, direction, packets,
+      connection: stream, client, seconds, nanoseconds, direction, packets, underway,
       frame: { length: payloadLength, flags: tcp.flags, sequence: tcp.sequence, acknowledgement: tcp.acknowledgement, to: join === 'none' ? null : to }
     })
   }
 
   /** Takes the next record in, and gives its context. */
   push (input: ContextInput): RecordContext {
-    const { client, direction, packets, frame } = input
+    const { client, direction, packets, underway = null, frame } = input
     const time = timeOf(input)
     const record = this.#records++
     this.#input = { address: client.address, time }
-    const sight = { time, direction, packets, frame }
+    const sight = { time, direction, packets, underway, frame }
     const connection = this.#connections.of(input.connection)
     if (connection.source !== client.address) connection.moveTo(this.#addresses.of(client.address), client.address)
     // The same object as long as it is kept: a connection outlives its address's state only when that was forgotten.
@@ -104,14 +114,15 @@ export class ContextTracker {
     connection.count(this.#tally, time)
     connection.see(sight, (hash) => this.#clients.of(hash))
     const publishes = publishesOf(packets)
-    const view: View = { time, direction, packets, frame, connection, address }
+    const view: View = { time, direction, packets, underway, frame, connection, address }
     const values = new Float64Array(CONTEXT_COLUMNS.length)
     for (let i = 0; i < values.length; i++) values[i] = CONTEXT_COLUMNS[i].read(view)
     return {
       values,
       payloads: payloadSamples(publishes),
       record,
-      references: connection.answers.see(sight, record)
+      references: connection.answers.see(sight, record),
+      origins: this.#origins.see(sight, record)
     }
   }
 }

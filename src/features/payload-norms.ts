@@ -2,7 +2,7 @@
 
 import { DetectorError } from '../../models/index.js'
 import { StateReader, toBase64 } from '../../models/state.js'
-import type { PayloadSample } from './payload-sample.js'
+import { NO_TOPIC, type PayloadSample } from './payload-sample.js'
 import { PayloadModel, type PayloadModelJson } from './payload.js'
 
 /** Topics, and topics without their last level, whose payloads are known apart; of further ones only the mean of all is known. */
@@ -54,7 +54,8 @@ class TopicNorm {
   constructor (readonly likelihood = new Norm(), readonly length = new Norm()) {}
 }
 
-const ALL = 0
+/** The norm of all payloads: what holds for a topic that is not known. */
+const ALL = NO_TOPIC
 
 /** Learns in two passes: the bytes of all payloads, then how each topic's payloads stand among them. */
 export class PayloadNorms {

@@ -12,7 +12,7 @@ export type RecordFormat = 'csv' | 'ndjson'
 export type RecordColumns = 'table1' | 'full'
 
 /** Names of what `full` adds: the context columns, the payloads as `topic.parent.length.hex`, the record's number, and those of the records that it answers; lists are parted by semicolons. */
-export const FULL_NAMES: readonly string[] = Object.freeze([...CONTEXT_COLUMNS.map(({ name }) => name), 'payloads', 'record', 'references'])
+export const FULL_NAMES: readonly string[] = Object.freeze([...CONTEXT_COLUMNS.map(({ name }) => name), 'payloads', 'record', 'references', 'origins'])
 
 const NAMES: readonly string[] = [...FEATURES.map(({ name }) => name), ...FULL_NAMES]
 const FIRST_FULL = FEATURES.length
@@ -124,9 +124,10 @@ export class RecordWriter {
   #full (context: RecordContext | undefined): void {
     // As many digits as bring the number back.
     CONTEXT_COLUMNS.forEach((_, i) => { this.#number(FIRST_FULL + i, numberOf(context?.values[i])) })
-    this.#text(NAMES.length - 3, payloadsText(context))
-    this.#number(NAMES.length - 2, context?.record ?? null)
-    this.#text(NAMES.length - 1, referencesText(context))
+    this.#text(NAMES.length - 4, payloadsText(context))
+    this.#number(NAMES.length - 3, context?.record ?? null)
+    this.#text(NAMES.length - 2, listText(context?.references))
+    this.#text(NAMES.length - 1, listText(context?.origins))
   }
 
   #number (column: number, value: number | null): void {
@@ -187,8 +188,8 @@ function payloadsText (context: RecordContext | undefined): string | null {
 }
 
 /** null where there are none. */
-function referencesText (context: RecordContext | undefined): string | null {
-  return context === undefined || context.references.length === 0 ? null : context.references.join(';')
+function listText (records: readonly number[] = []): string | null {
+  return records.length === 0 ? null : records.join(';')
 }
 
 /** A CSV field (RFC 4180, section 2), quoted only where it must be. */

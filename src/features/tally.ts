@@ -2,7 +2,7 @@
 
 import { isMalformed, isRefusal, readConnect, readSubscribe } from '../decode/mqtt-facts.js'
 import { TCP_RST, TCP_SYN } from '../decode/tcp.js'
-import type { Direction, MqttPacket } from '../types.js'
+import type { Direction, MessageOutline, MqttPacket } from '../types.js'
 import { isInitiative } from '../join/initiative.js'
 import { topicHash } from './payload-sample.js'
 
@@ -55,6 +55,8 @@ export interface Sight {
   time: number
   direction: Direction
   packets: readonly MqttPacket[]
+  /** The message that the record carries a part of, and no packet; null where there is none or it is not known. */
+  underway: MessageOutline | null
   /** null where there is no tap. */
   frame: FrameSight | null
 }

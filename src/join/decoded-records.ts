@@ -47,13 +47,13 @@ export class DecodedRecords {
 
   /** The record of the next frame; its payload may be a view of the frame's bytes. */
   record (streamFrame: StreamFrame): TrafficRecord {
-    const { join, packet, packets, completed, initiated } = this.join.push(streamFrame)
+    const { join, packet, packets, underway, completed, initiated } = this.join.push(streamFrame)
     const { stream, direction, frame } = streamFrame
     const peer = this.peerOf(stream)
     if (packet !== null && packet.header >> 4 === CONNECT) identify(peer, streamFrame, packet)
     const own = this.isOwn(peer) || (packets.length > 0 && packets.every(each => isOwnPacket(direction, each, this.ownPrefixes)))
     const features: RecordFeatures = extractFeatures(streamFrame, packet)
-    if (this.context !== null && !own) features.context = this.context.frame(streamFrame, join, packets)
+    if (this.context !== null && !own) features.context = this.context.frame(streamFrame, { join, packets, underway })
     return {
       frame: frame.number,
       seconds: frame.seconds,

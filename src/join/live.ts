@@ -5,7 +5,7 @@ import { ContextTracker } from '../features/context.js'
 import { extractFeatures } from '../features/extractor.js'
 import type { BrokerEntry, MarkEntry, OpenEntry, PacketEntry, UnplacedReason } from '../observe/entries.js'
 import { originOf, timeOf, type TrafficRecord } from '../record.js'
-import type { Direction, JoinKind, MqttPacket, StreamFrame, TcpStream } from '../types.js'
+import type { Direction, JoinKind, MessageOutline, MqttPacket, StreamFrame, TcpStream } from '../types.js'
 import { isMidway, isWhole, StreamBindings, type Connection, type Midway } from './bindings.js'
 import { contradicts, endsElsewhere } from './frame-check.js'
 import { HeldFrames } from './held-frames.js'
@@ -319,7 +319,8 @@ export class LiveJoin {
     if (joined) this.counters.framesJoined++
     else if (connection.closed && queue.watermark <= from) this.counters.framesUnread++
     else this.counters.framesUnjoined++
-    this.record(streamFrame, joined ? connection.join : 'none', packets, joined ? packets[0] ?? null : null)
+    const underway = joined && taken.length === 0 ? queue.outlineAfter(to) : null
+    this.record(streamFrame, joined ? connection.join : 'none', packets, joined ? packets[0] ?? null : null, underway)
     this.reap(connection)
   }
 
@@ -370,8 +371,11 @@ export class LiveJoin {
   /**
    * @param packets those that the frame completes, as far as they are known
    * @param first the one that the record shows
+   * @param underway where it completes none: the message that goes on after it
    */
-  private record (streamFrame: StreamFrame, join: JoinKind, packets: readonly MqttPacket[], first: MqttPacket | null): void {
+  private record (
+    streamFrame: StreamFrame, join: JoinKind, packets: readonly MqttPacket[], first: MqttPacket | null, underway: MessageOutline | null = null
+  ): void {
     const { frame, stream, direction } = streamFrame
     const peer = this.bindings.peerOf(stream)
     const own = packets.length > 0 && packets.every(packet => isOwnPacket(direction, packet))
@@ -381,7 +385,8 @@ export class LiveJoin {
       seconds: frame.seconds,
       nanoseconds: frame.nanoseconds,
       // Of packets that are not all known the context learns nothing, as the record shows none.
-      features: own ? features : { ...features, context: this.context.frame(streamFrame, join, first === null ? [] : packets, originOf(peer)) },
+      features: own ? features
+        : { ...features, context: this.context.frame(streamFrame, { join, packets: first === null ? [] : packets, underway, client: originOf(peer) }) },
       join,
       direction,
       peer,

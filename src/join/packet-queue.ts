@@ -1,7 +1,9 @@
 // The control packets of one direction that wait for the frames which carry them.
 
 import type { MarkEntry, PacketEntry } from '../observe/entries.js'
-import type { MqttPacket } from '../types.js'
+import type { MessageOutline, MqttPacket } from '../types.js'
+
+const PUBLISH = 3
 
 /** A packet and when it came. */
 export interface WaitingPacket {
@@ -102,6 +104,14 @@ export class PacketQueue {
     const whole = !this.holes.some(hole => hole.start < to && hole.end > from)
     if (this.holes.length > 0) this.holes = this.holes.filter(hole => hole.end > to)
     return { packets, late, whole }
+  }
+
+  /** The PUBLISH that goes on after `offset`, up to which all was taken; null where another packet does, or none that was told. */
+  outlineAfter (offset: number): MessageOutline | null {
+    if (this.length === 0) return null
+    const { header, topic, payload, payloadLength, end, size } = this.waiting[this.head].packet
+    // Within a TLS record or a WebSocket frame a packet's offsets are those of what carries it.
+    return header >> 4 !== PUBLISH || topic === null || payload === null || end - size >= offset ? null : { topic, payloadLength }
   }
 
   /** Removes and returns everything that waits. */
