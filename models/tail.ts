@@ -27,7 +27,7 @@ export interface TailJson {
  * Gumbel case of Pickands 1975), so that surprise grows without end and ranks what was never seen.
  */
 export class Tail {
-  private constructor (private readonly knots: Float64Array, private readonly excess: number) {}
+  private constructor (private readonly knots: Float64Array, private readonly excess: number, private readonly shape = 0) {}
 
   /** @param scores of training rows, at least one, finite, in any order */
   static fit (scores: ArrayLike<number>): Tail {
@@ -39,16 +39,18 @@ export class Tail {
       return sorted[sorted.length - Math.max(1, Math.min(sorted.length, rank))]
     })
     const last = knots[steps]
-    let sum = 0
-    let count = 0
-    for (const score of sorted) {
-      if (score <= last) continue
-      sum += score - last
-      count++
-    }
-    // Training rows that are all alike must not make the next one, a hair's breadth off, a wonder.
+    const ys = [...sorted].filter(v => v > last).map(v => v - last)
+    const n = ys.length
+    let a0 = 0, a1 = 0
+    ys.forEach((y, i) => { a0 += y / n; a1 += (1 - (i + 1 - 0.35) / n) * y / n })
     const least = Math.max(LEAST_EXCESS, LEAST_EXCESS_SHARE * (sorted[sorted.length - 1] - sorted[0]))
-    return new Tail(knots, Math.max(count === 0 ? 0 : sum / count, least))
+    let shape = n < 10 ? 0 : 2 - a0 / (a0 - 2 * a1)
+    let scale = n < 10 ? a0 : 2 * a0 * a1 / (a0 - 2 * a1)
+    const cap = Number(process.env.XI ?? 1)
+    if (!(shape > 0)) { shape = 0; scale = a0 }
+    if (shape > cap) { shape = cap; scale = a0 * (1 - Math.min(cap, 0.9)) }
+    if (process.env.TAILS) console.error('tail', n, 'xi', shape.toFixed(3), 'scale', scale.toFixed(3), 'mean', a0.toFixed(3), 'least', least.toFixed(3))
+    return new Tail(knots, Math.max(scale, least), shape)
   }
 
   /** @throws DetectorError `state` where `toJSON` did not give it */
@@ -65,7 +67,7 @@ export class Tail {
   surprise (score: number): number {
     const { knots, excess } = this
     const last = knots.length - 1
-    if (score > knots[last]) return knots.indexOf(knots[last]) * STEP + (score - knots[last]) / (excess * LN10)
+    if (score > knots[last]) { const y = (score - knots[last]) / excess; return knots.indexOf(knots[last]) * STEP + (this.shape < 1e-6 ? y : Math.log1p(this.shape * y) / this.shape) / LN10 }
     let low = 0
     let high = last
     // The first knot that is not below the score: of equal scores all are as high.

@@ -76,13 +76,14 @@ export class Answers {
    * all its packets are acknowledgements, those whose messages they acknowledge; without packets, those
    * whose bytes it is the first to acknowledge; none where it says something new
    */
-  see ({ direction, packets, frame }: Sight, record: number): readonly number[] {
+  see ({ direction, packets, underway, frame }: Sight, record: number): readonly number[] {
     const own = this.#sides[direction]
     const other = this.#sides[direction === 'in' ? 'out' : 'in']
     const acknowledged = frame === null ? [] : this.#acknowledge(other, frame.flags, frame.acknowledgement)
     if (frame !== null) this.#remember(own, frame, record)
-    // What a part of a packet belongs to is not known before the packet is complete; amid answers it is most likely one.
-    if (packets.length === 0) return frame !== null && frame.length > 0 ? own.answered : spread(acknowledged)
+    // A part of something that is no message is, amid answers, most likely of one.
+    if (packets.length === 0 && frame !== null && frame.length > 0) return underway === null ? own.answered : []
+    if (packets.length === 0) return spread(acknowledged)
     const references: number[] = []
     let isAnswer = true
     for (const packet of packets) {

@@ -141,8 +141,8 @@ export const CONTEXT_COLUMNS: readonly ContextColumn[] = Object.freeze([
   count('address', 'wide_filters', Count.WideFilters, S60, 'filters with wildcards or $'),
   column('address', 'addr_topics', 'different topics published to in the last one to two minutes, up to 1,420', ({ address, time }) => address.topics.count(time)),
 
-  column('client', 'client_connects_10s', 'CONNECT packets with this client id', ({ connection }) => connection.client?.counts.get(0, S10) ?? NaN, {}, 10),
-  column('client', 'client_moves_1s', 'of these, from another address than the one before', ({ connection }) => connection.client?.counts.get(1, S1) ?? NaN, {}, 1)
+  column('client', 'client_connects_10s', 'CONNECT packets with this client id', ({ connection }) => connection.client?.counts.get(0, S10) ?? 0, {}, 10),
+  column('client', 'client_moves_1s', 'of these, from another address than the one before', ({ connection }) => connection.client?.counts.get(1, S1) ?? 0, {}, 1)
 ])
 
 const BY_NAME: ReadonlyMap<string, ContextColumn> = new Map(CONTEXT_COLUMNS.map((column) => [column.name, column]))

@@ -15,6 +15,9 @@ const TELLING_PAYLOADS = 5
 const LEAST_DEVIATION = 0.25
 const LEAST_LENGTH_DEVIATION = 0.1
 
+/** With so many payloads a topic's deviations count as twice as wide. */
+const FEW = 10
+
 /** How usual a payload is. */
 export interface PayloadStandings {
   /** Mean log-likelihood per byte under all training payloads, at most 0. */
@@ -44,9 +47,9 @@ class Norm {
     this.squares += delta * (value - this.mean)
   }
 
-  /** Standard deviations of a value above the mean. */
+  /** Standard deviations of a value above the mean; wider ones where few values say how wide they are. */
   above (value: number, least: number): number {
-    return (value - this.mean) / Math.max(least, Math.sqrt(this.squares / Math.max(1, this.count)))
+    return (value - this.mean) / (Math.max(least, Math.sqrt(this.squares / Math.max(1, this.count))) * (1 + FEW / Math.max(1, this.count)))
   }
 }
 

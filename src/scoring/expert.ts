@@ -88,6 +88,8 @@ export interface ExpertJson {
 export interface ItemEncoding<T> {
   readonly columns: readonly ColumnName[]
   readonly dropped: readonly ColumnName[]
+  /** For each column, the deviation below which a difference says nothing; 0 where only the data can tell. */
+  readonly leastDeviations: Float64Array
   encode (item: T): Float64Array
   encodeHeldOut (item: T): Float64Array
   shown (item: T, column: number, row: Float64Array): number | string | null
@@ -144,7 +146,7 @@ export class Expert<T = RecordFeatures> {
     const started = performance.now()
     const { signal } = plan
     const rows = await mapInTurns(items, (item) => encoding.encodeHeldOut(item), signal)
-    const scaler = StandardScaler.fit(rows, { limit: LIMIT })
+    const scaler = StandardScaler.fit(rows, { limit: LIMIT, least: encoding.leastDeviations })
     const detector = await fitDetector(await mapInTurns(rows, (row) => scaler.transform(row), signal), labels, plan)
     const tail = plan.calibrated === true ? Tail.fit(detector.trainingScores ?? []) : undefined
     return new Expert<T>(variant, encoding, scaler, columnMedians(rows), detector, {
