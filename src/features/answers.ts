@@ -55,6 +55,14 @@ class Side {
   answered: readonly number[] = []
 }
 
+/** What a record answers: both are empty where it says something new. */
+export interface AnswerReferences {
+  /** Where all its packets are acknowledgements: the records whose messages they acknowledge. */
+  answered: readonly number[]
+  /** Where it carries nothing: the records whose bytes it is the first to acknowledge. */
+  acknowledged: readonly number[]
+}
+
 /** What a connection remembers of records that may be answered. */
 export class Answers {
   readonly #sides: Record<Direction, Side> = { in: new Side(), out: new Side() }
@@ -71,19 +79,16 @@ export class Answers {
   }
 
   /**
-   * Takes a record in.
-   * @returns the records that it only answers, see `references.ts` for how many: where
-   * all its packets are acknowledgements, those whose messages they acknowledge; without packets, those
-   * whose bytes it is the first to acknowledge; none where it says something new
+   * Takes a record in, and says what it answers; see `references.ts` for how many.
    */
-  see ({ direction, packets, underway, frame }: Sight, record: number): readonly number[] {
+  see ({ direction, packets, underway, frame }: Sight, record: number): AnswerReferences {
     const own = this.#sides[direction]
     const other = this.#sides[direction === 'in' ? 'out' : 'in']
     const acknowledged = frame === null ? [] : this.#acknowledge(other, frame.flags, frame.acknowledgement)
     if (frame !== null) this.#remember(own, frame, record)
     // A part of something that is no message is, amid answers, most likely of one.
-    if (packets.length === 0 && frame !== null && frame.length > 0) return underway === null ? own.answered : []
-    if (packets.length === 0) return spread(acknowledged)
+    if (packets.length === 0 && frame !== null && frame.length > 0) return { answered: underway === null ? own.answered : [], acknowledged: [] }
+    if (packets.length === 0) return { answered: [], acknowledged: spread(acknowledged) }
     const references: number[] = []
     let isAnswer = true
     for (const packet of packets) {
@@ -102,7 +107,7 @@ export class Answers {
       }
     }
     own.answered = isAnswer ? spread(references) : []
-    return own.answered
+    return { answered: own.answered, acknowledged: [] }
   }
 
   #keep ({ messages }: Side, id: number, record: number): void {

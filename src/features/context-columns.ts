@@ -134,7 +134,7 @@ export const CONTEXT_COLUMNS: readonly ContextColumn[] = Object.freeze([
   count('address', 'half_open', Count.HalfOpen, S60, 'handshakes that the client did not complete', TAPPED),
   count('address', 'connects', Count.Connects, S60, 'CONNECT packets'),
   count('address', 'refusals', Count.Refusals, S60, 'CONNACK packets that refuse'),
-  count('address', 'closed_by_broker', Count.ClosedByBroker, S10, 'connections that the broker ended first', TAPPED),
+  count('address', 'closed_by_broker', Count.ClosedByBroker, S1, 'connections that the broker ended first', TAPPED),
   count('address', 'resets', Count.Resets, S10, 'RST segments, both ways', TAPPED),
   count('address', 'malformed', Count.Malformed, S60, 'packets that are not as they must be'),
   count('address', 'subscribes', Count.Subscribes, S60, 'SUBSCRIBE packets'),

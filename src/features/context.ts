@@ -28,9 +28,12 @@ export interface RecordContext {
   payloads: readonly PayloadSample[] | null
   /** Number of the record in its source, from 0. */
   record: number
-  /** Numbers of earlier records that this one only answers: it is judged with them. */
+  /** Numbers of earlier records whose messages this one acknowledges, and nothing else: at least as strange as all of them. */
   references: readonly number[]
-  /** Numbers of earlier records with which what this one passes on to a client was published: it is judged with them. */
+  /**
+   * Numbers of earlier records whose message this one passes on to a client, or whose bytes it acknowledges
+   * without a packet of its own: at least as strange as any of them.
+   */
   origins: readonly number[]
 }
 
@@ -115,14 +118,15 @@ export class ContextTracker {
     connection.see(sight, (hash) => this.#clients.of(hash))
     const publishes = publishesOf(packets)
     const view: View = { time, direction, packets, underway, frame, connection, address }
+    const { answered, acknowledged } = connection.answers.see(sight, record)
     const values = new Float64Array(CONTEXT_COLUMNS.length)
     for (let i = 0; i < values.length; i++) values[i] = CONTEXT_COLUMNS[i].read(view)
     return {
       values,
       payloads: payloadSamples(publishes),
       record,
-      references: connection.answers.see(sight, record),
-      origins: this.#origins.see(sight, record)
+      references: answered,
+      origins: acknowledged.length > 0 ? acknowledged : this.#origins.see(sight, record)
     }
   }
 }

@@ -23,8 +23,8 @@ export class SurpriseMemory {
   }
 
   /**
-   * A record's surprise: the highest of its own, that of the least surprising record that it only answers,
-   * and that of the most surprising one whose message it passes on.
+   * A record's surprise: the highest of its own, that of the least surprising of its references, and that of
+   * the most surprising of its origins.
    */
   withReferences (own: number, { references, origins }: Pick<RecordContext, 'references' | 'origins'>): number {
     let least = Infinity
