@@ -31,8 +31,8 @@ export interface RecordContext {
   /** Numbers of earlier records whose messages this one acknowledges, and nothing else: at least as strange as all of them. */
   references: readonly number[]
   /**
-   * Numbers of earlier records whose message this one passes on to a client, or whose bytes it acknowledges
-   * without a packet of its own: at least as strange as any of them.
+   * Numbers of earlier records whose message this one passes on to a client, whose bytes it acknowledges
+   * without a packet of its own, or which it repeats: at least as strange as any of them.
    */
   origins: readonly number[]
 }
@@ -118,7 +118,7 @@ export class ContextTracker {
     connection.see(sight, (hash) => this.#clients.of(hash))
     const publishes = publishesOf(packets)
     const view: View = { time, direction, packets, underway, frame, connection, address }
-    const { answered, acknowledged } = connection.answers.see(sight, record)
+    const { answered, earlier } = connection.answers.see(sight, record, direction === 'out' ? this.#origins.of : unknown)
     const values = new Float64Array(CONTEXT_COLUMNS.length)
     for (let i = 0; i < values.length; i++) values[i] = CONTEXT_COLUMNS[i].read(view)
     return {
@@ -126,7 +126,9 @@ export class ContextTracker {
       payloads: payloadSamples(publishes),
       record,
       references: answered,
-      origins: acknowledged.length > 0 ? acknowledged : this.#origins.see(sight, record)
+      origins: earlier.length > 0 ? earlier : this.#origins.see(sight, record)
     }
   }
 }
+
+function unknown (): undefined {}

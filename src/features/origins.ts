@@ -20,6 +20,9 @@ export class Origins {
   /** The same by topic and length alone: a part of a message shows no more. */
   readonly #outlines = new Map<number, number>()
 
+  /** The record that a message came with; undefined where it is no message, or not known. */
+  readonly of = (packet: MqttPacket): number | undefined => isPublish(packet) ? this.#messages.get(hashOf(packet)) : undefined
+
   /**
    * Takes a record in.
    * @returns the records that published what it carries to a client, wills by the record of their CONNECT;
@@ -32,7 +35,7 @@ export class Origins {
     }
     const origins: number[] = []
     if (packets.length === 0 && underway !== null) note(origins, this.#outlines.get(outlineHash(underway)))
-    for (const packet of packets) if (isPublish(packet)) note(origins, this.#messages.get(hashOf(packet)))
+    for (const packet of packets) note(origins, this.of(packet))
     return spread(origins)
   }
 

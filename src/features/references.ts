@@ -1,7 +1,7 @@
 // The numbers of earlier records that a record is judged with.
 
 /** Records that one record refers to at most, of each kind. */
-export const REFERENCES_PER_RECORD = 8
+export const REFERENCES_PER_RECORD = 64
 
 /** At most as many as may be, evenly. */
 export function spread (references: readonly number[]): readonly number[] {
