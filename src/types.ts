@@ -46,12 +46,14 @@ export interface MqttPacket {
   willHash: number
 }
 
-/** What is known of a PUBLISH whose payload is still under way. */
-export interface MessageOutline {
-  /** The topic's bytes as far as they were kept. */
-  topic: Uint8Array
-  /** Full length of the payload, bytes. */
-  payloadLength: number
+/** A control packet of which only a part has come. */
+export interface PacketBegun {
+  /** First byte of the fixed header. */
+  header: number
+  /** As in {@link MqttPacket}; null as long as it is not known. */
+  topic: Uint8Array | null
+  /** Full length of a PUBLISH's payload, bytes; null as long as it is not known, and for other types. */
+  payloadLength: number | null
 }
 
 /** Numbers of a tap's life that the status shows. */

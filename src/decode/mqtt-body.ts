@@ -1,5 +1,4 @@
 // The body of one MQTT control packet, field by field, as its bytes come: version, topic, payload.
-import type { MessageOutline } from '../types.js'
 import { KeptBytes } from './kept-bytes.js'
 import { MessageHash } from './message-hash.js'
 import { connackFacts, connectFacts, malformedFacts, packetIdFacts, subscribeFacts } from './mqtt-facts.js'
@@ -132,12 +131,6 @@ export class MqttBody {
       : this.#facts
     const isWhole = this.#type === PUBLISH ? this.#hasPayload : this.#field === Field.Rest
     return isWhole || this.#holed ? facts : malformedFacts(facts)
-  }
-
-  /** The message whose payload is under way; null as long as its length is not known, and for other types. */
-  get outline (): MessageOutline | null {
-    const topic = this.#hasPayload ? this.topic : null
-    return topic === null ? null : { topic, payloadLength: this.payloadLength }
   }
 
   /** Begins the body of `length` bytes of a packet with this first byte. */

@@ -1,5 +1,5 @@
 // MQTT control packets out of one direction of a stream: incremental, total, one pass, nothing copied that is not kept.
-import type { MessageOutline, MqttPacket } from '../types.js'
+import type { MqttPacket, PacketBegun } from '../types.js'
 import { MqttBody } from './mqtt-body.js'
 import type { MqttBodyOptions } from './mqtt-body.js'
 
@@ -59,9 +59,9 @@ export class MqttWalker {
     return this.#stage === Stage.Body ? this.#size + this.#remainingLength : 0
   }
 
-  /** The PUBLISH in progress, as soon as all but its payload is there. */
-  get outline (): MessageOutline | null {
-    return this.#stage === Stage.Body ? this.#body.outline : null
+  /** The packet in progress, as far as it has come; null where none is. */
+  get inProgress (): PacketBegun | null {
+    return this.#stage === Stage.Body ? { header: this.#header, topic: this.#body.topic, payloadLength: this.#body.payload === null ? null : this.#body.payloadLength } : null
   }
 
   /** Declares that the next byte pushed begins a packet. */

@@ -3,6 +3,7 @@
 import { readPacketId } from '../decode/mqtt-facts.js'
 import { TCP_ACK, TCP_FIN, TCP_SYN } from '../decode/tcp.js'
 import type { Direction, MqttPacket } from '../types.js'
+import { hasOutline } from './origins.js'
 import { spread } from './references.js'
 import type { FrameSight, Sight } from './tally.js'
 
@@ -82,7 +83,7 @@ export class Answers {
    * Takes a record in, and says what it answers; see `references.ts` for how many.
    * @param originOf the record that published a message which is passed on: beside it others may lie in the same frame
    */
-  see ({ direction, packets, underway, frame }: Sight, record: number, originOf: (packet: MqttPacket) => number | undefined): AnswerReferences {
+  see ({ direction, packets, begun, frame }: Sight, record: number, originOf: (packet: MqttPacket) => number | undefined): AnswerReferences {
     const own = this.#sides[direction]
     const other = this.#sides[direction === 'in' ? 'out' : 'in']
     const acknowledged = frame === null ? [] : this.#acknowledge(other, frame.flags, frame.acknowledgement)
@@ -91,7 +92,7 @@ export class Answers {
     if (frame !== null) this.#remember(own, frame, record)
     if (repeated !== undefined) return { answered: [], earlier: [repeated.record] }
     // A part of something that is no message is, amid answers, most likely of one.
-    if (isPart) return { answered: underway === null ? own.answered : [], earlier: [] }
+    if (isPart) return { answered: begun !== null && hasOutline(begun) ? [] : own.answered, earlier: [] }
     if (packets.length === 0) return { answered: [], earlier: spread(acknowledged) }
     const references: number[] = []
     let isAnswer = true

@@ -1,7 +1,7 @@
 // The context of a record: what its connection, its address and its client id did lately.
 
 import { timeOf } from '../record.js'
-import type { Direction, Endpoint, JoinKind, MessageOutline, MqttPacket, StreamFrame } from '../types.js'
+import type { Direction, Endpoint, JoinKind, MqttPacket, PacketBegun, StreamFrame } from '../types.js'
 import { AnswerRoom } from './answers.js'
 import { BoundedStates } from './bounded-states.js'
 import { CONTEXT_COLUMNS, type View } from './context-columns.js'
@@ -47,14 +47,14 @@ export interface ContextInput {
   direction: Direction
   /** All packets that the record completes. */
   packets: readonly MqttPacket[]
-  /** Where it completes none: the message of which it carries a part. */
-  underway?: MessageOutline | null
+  /** The packet of which it carries a part beyond these. */
+  begun?: PacketBegun | null
   /** null where there is no tap. */
   frame: FrameSight | null
 }
 
 /** What the join says of a frame. */
-export interface FrameContent extends Pick<ContextInput, 'packets' | 'underway'> {
+export interface FrameContent extends Pick<ContextInput, 'packets' | 'begun'> {
   join: JoinKind
   /** From where its client comes: behind a proxy that is known to the broker alone. */
   client?: Endpoint
@@ -92,21 +92,21 @@ export class ContextTracker {
 
   /** Takes the next frame in, with all packets that it completes. */
   frame (
-    { frame: { tcp, payloadLength, seconds, nanoseconds }, stream, direction, to }: StreamFrame, { join, packets, underway, client = stream.client }: FrameContent
+    { frame: { tcp, payloadLength, seconds, nanoseconds }, stream, direction, to }: StreamFrame, { join, packets, begun, client = stream.client }: FrameContent
   ): RecordContext {
     return this.push({
-      connection: stream, client, seconds, nanoseconds, direction, packets, underway,
+      connection: stream, client, seconds, nanoseconds, direction, packets, begun,
       frame: { length: payloadLength, flags: tcp.flags, sequence: tcp.sequence, acknowledgement: tcp.acknowledgement, to: join === 'none' ? null : to }
     })
   }
 
   /** Takes the next record in, and gives its context. */
   push (input: ContextInput): RecordContext {
-    const { client, direction, packets, underway = null, frame } = input
+    const { client, direction, packets, begun = null, frame } = input
     const time = timeOf(input)
     const record = this.#records++
     this.#input = { address: client.address, time }
-    const sight = { time, direction, packets, underway, frame }
+    const sight = { time, direction, packets, begun, frame }
     const connection = this.#connections.of(input.connection)
     if (connection.source !== client.address) connection.moveTo(this.#addresses.of(client.address), client.address)
     // The same object as long as it is kept: a connection outlives its address's state only when that was forgotten.
@@ -117,7 +117,7 @@ export class ContextTracker {
     connection.count(this.#tally, time)
     connection.see(sight, (hash) => this.#clients.of(hash))
     const publishes = publishesOf(packets)
-    const view: View = { time, direction, packets, underway, frame, connection, address }
+    const view: View = { time, direction, packets, begun, frame, connection, address }
     const { answered, earlier } = connection.answers.see(sight, record, direction === 'out' ? this.#origins.of : unknown)
     const values = new Float64Array(CONTEXT_COLUMNS.length)
     for (let i = 0; i < values.length; i++) values[i] = CONTEXT_COLUMNS[i].read(view)

@@ -1,7 +1,7 @@
 // Which records published what another passes on: a message is known again by its topic and payload.
 
 import { messageHash } from '../decode/message-hash.js'
-import type { MessageOutline, MqttPacket } from '../types.js'
+import type { MqttPacket, PacketBegun } from '../types.js'
 import { spread } from './references.js'
 import type { Sight } from './tally.js'
 
@@ -28,13 +28,13 @@ export class Origins {
    * @returns the records that published what it carries to a client, wills by the record of their CONNECT;
    * see `references.ts` for how many
    */
-  see ({ direction, packets, underway }: Sight, record: number): readonly number[] {
+  see ({ direction, packets, begun }: Sight, record: number): readonly number[] {
     if (direction === 'in') {
       for (const packet of packets) this.#remember(packet, record)
       return NONE
     }
     const origins: number[] = []
-    if (packets.length === 0 && underway !== null) note(origins, this.#outlines.get(outlineHash(underway)))
+    if (packets.length === 0 && begun !== null && hasOutline(begun)) note(origins, this.#outlines.get(outlineHash(begun)))
     for (const packet of packets) note(origins, this.of(packet))
     return spread(origins)
   }
@@ -57,7 +57,13 @@ export class Origins {
   }
 }
 
-type Publish = MqttPacket & MessageOutline & { payload: Uint8Array }
+type Outline = PacketBegun & { topic: Uint8Array, payloadLength: number }
+type Publish = MqttPacket & { topic: Uint8Array, payload: Uint8Array }
+
+/** Whether it is a message of which all is known but its payload. */
+export function hasOutline (packet: PacketBegun): packet is Outline {
+  return packet.header >> 4 === PUBLISH && packet.topic !== null && packet.payloadLength !== null
+}
 
 function isPublish (packet: MqttPacket): packet is Publish {
   return packet.header >> 4 === PUBLISH && packet.topic !== null && packet.payload !== null
@@ -67,7 +73,7 @@ function hashOf ({ topic, payload, payloadLength }: Publish): number {
   return messageHash(topic, payload, payloadLength)
 }
 
-function outlineHash ({ topic, payloadLength }: MessageOutline): number {
+function outlineHash ({ topic, payloadLength }: Pick<Outline, 'topic' | 'payloadLength'>): number {
   return messageHash(topic, NO_PAYLOAD, payloadLength)
 }
 

@@ -3,7 +3,7 @@ import { isBoundaryChain } from '../decode/mqtt-boundary.js'
 import { MqttWalker } from '../decode/mqtt.js'
 import type { MqttSession } from '../decode/mqtt.js'
 import { isInitiative } from './initiative.js'
-import type { Direction, JoinKind, MessageOutline, MqttPacket, StreamChunk, StreamFrame, TcpStream } from '../types.js'
+import type { Direction, JoinKind, MqttPacket, PacketBegun, StreamChunk, StreamFrame, TcpStream } from '../types.js'
 
 /** What a frame completes. */
 export interface CompletedPackets {
@@ -12,8 +12,8 @@ export interface CompletedPackets {
   packet: MqttPacket | null
   /** All of them, in order. */
   packets: readonly MqttPacket[]
-  /** Where it completes none: the PUBLISH that goes on after it. */
-  underway: MessageOutline | null
+  /** The packet of which it carries a part beyond these; null where it ends between packets, or brings nothing. */
+  begun: PacketBegun | null
   /** How many packets it completes. */
   completed: number
   /** How many of these the sender sent of its own accord. */
@@ -43,8 +43,8 @@ const WHOLE_TOPIC = 65_535
 /** Payload that one record may carry into a file; MQTT itself allows 256 MB. */
 const LARGE_PAYLOAD = 16_777_216
 
-const NOTHING: CompletedPackets = Object.freeze({ join: 'none', packet: null, packets: [], underway: null, completed: 0, initiated: 0 })
-const NO_PACKET: CompletedPackets = Object.freeze({ join: 'decoded', packet: null, packets: [], underway: null, completed: 0, initiated: 0 })
+const NOTHING: CompletedPackets = Object.freeze({ join: 'none', packet: null, packets: [], begun: null, completed: 0, initiated: 0 })
+const NO_PACKET: CompletedPackets = Object.freeze({ join: 'decoded', packet: null, packets: [], begun: null, completed: 0, initiated: 0 })
 
 /** A TLS record of a handshake opens with its type and version (RFC 8446, section 5.1). */
 const TLS_OPENING_LENGTH = 3
@@ -103,8 +103,7 @@ export class DecodedJoin {
       this.#walk(flow.walker, chunk, streamFrame, conversation.session)
     }
     const packets = this.#packets
-    if (packets.length === 0) return { ...NO_PACKET, underway: flow.walker.outline }
-    return { join: 'decoded', packet: packets[0], packets, underway: null, completed: packets.length, initiated: this.#initiated }
+    return { join: 'decoded', packet: packets[0] ?? null, packets, begun: flow.walker.inProgress, completed: packets.length, initiated: this.#initiated }
   }
 
   #conversationOf (stream: TcpStream): Conversation {

@@ -5,14 +5,14 @@ import { ContextTracker } from '../features/context.js'
 import { extractFeatures } from '../features/extractor.js'
 import type { BrokerEntry, MarkEntry, OpenEntry, PacketEntry, UnplacedReason } from '../observe/entries.js'
 import { originOf, timeOf, type TrafficRecord } from '../record.js'
-import type { Direction, JoinKind, MessageOutline, MqttPacket, StreamFrame, TcpStream } from '../types.js'
+import type { Direction, JoinKind, MqttPacket, PacketBegun, StreamFrame, TcpStream } from '../types.js'
 import { isMidway, isWhole, StreamBindings, type Connection, type Midway } from './bindings.js'
 import { contradicts, endsElsewhere } from './frame-check.js'
 import { HeldFrames } from './held-frames.js'
 import { isInitiative } from './initiative.js'
 import { DEFAULT_JOIN_LIMITS, noJoinCounts, type JoinLimits } from './limits.js'
 import { Midstream, SAME_CLOCK, type MidstreamTiming } from './midstream.js'
-import { isOwnPacket } from './own-traffic.js'
+import { OwnFrames } from './own-traffic.js'
 import { packetRecord } from './packet-record.js'
 import { PacketQueue } from './packet-queue.js'
 
@@ -45,6 +45,7 @@ export class LiveJoin {
   /** Streams that nobody accepted in time: their frames wait no more. */
   private readonly forsaken = new WeakSet<TcpStream>()
   private readonly pending = new HeldFrames()
+  private readonly own = new OwnFrames()
   private timing = SAME_CLOCK
   private tapped = false
   private reviewedAtMs = 0
@@ -319,8 +320,9 @@ export class LiveJoin {
     if (joined) this.counters.framesJoined++
     else if (connection.closed && queue.watermark <= from) this.counters.framesUnread++
     else this.counters.framesUnjoined++
-    const underway = joined && taken.length === 0 ? queue.outlineAfter(to) : null
-    this.record(streamFrame, joined ? connection.join : 'none', packets, joined ? packets[0] ?? null : null, underway)
+    // What follows the last packet is a part of the next one, which is told where it was written at once.
+    const begun = joined && taken.at(-1)?.end !== to ? begunOf(queue.first) : null
+    this.record(streamFrame, joined ? connection.join : 'none', packets, joined ? packets[0] ?? null : null, begun)
     this.reap(connection)
   }
 
@@ -371,14 +373,12 @@ export class LiveJoin {
   /**
    * @param packets those that the frame completes, as far as they are known
    * @param first the one that the record shows
-   * @param underway where it completes none: the message that goes on after it
+   * @param begun the one of which it carries a part beyond these, where that is known
    */
-  private record (
-    streamFrame: StreamFrame, join: JoinKind, packets: readonly MqttPacket[], first: MqttPacket | null, underway: MessageOutline | null = null
-  ): void {
+  private record (streamFrame: StreamFrame, join: JoinKind, packets: readonly MqttPacket[], first: MqttPacket | null, begun: PacketBegun | null = null): void {
     const { frame, stream, direction } = streamFrame
     const peer = this.bindings.peerOf(stream)
-    const own = packets.length > 0 && packets.every(packet => isOwnPacket(direction, packet))
+    const own = this.own.has(streamFrame, packets, begun)
     const features = extractFeatures(streamFrame, first)
     this.outputs.onRecord({
       frame: frame.number,
@@ -386,7 +386,7 @@ export class LiveJoin {
       nanoseconds: frame.nanoseconds,
       // Of packets that are not all known the context learns nothing, as the record shows none.
       features: own ? features
-        : { ...features, context: this.context.frame(streamFrame, { join, packets: first === null ? [] : packets, underway, client: originOf(peer) }) },
+        : { ...features, context: this.context.frame(streamFrame, { join, packets: first === null ? [] : packets, begun, client: originOf(peer) }) },
       join,
       direction,
       peer,
@@ -409,4 +409,9 @@ function shiftOf ({ midway }: Connection, direction: Direction): number {
 
 function joinedFrom ({ midway }: Connection, direction: Direction): number {
   return midway?.[direction].joinedFrom ?? 0
+}
+
+/** What a frame that carries only a part of a packet shows of it. */
+function begunOf (packet: MqttPacket | null): PacketBegun | null {
+  return packet === null ? null : { header: packet.header, topic: packet.topic, payloadLength: packet.payload === null ? null : packet.payloadLength }
 }

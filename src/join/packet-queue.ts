@@ -1,9 +1,7 @@
 // The control packets of one direction that wait for the frames which carry them.
 
 import type { MarkEntry, PacketEntry } from '../observe/entries.js'
-import type { MessageOutline, MqttPacket } from '../types.js'
-
-const PUBLISH = 3
+import type { MqttPacket } from '../types.js'
 
 /** A packet and when it came. */
 export interface WaitingPacket {
@@ -45,6 +43,11 @@ export class PacketQueue {
   /** Whether frames need not wait: the broker is behind bytes that were given up. */
   get stalled (): boolean {
     return this.watermark < this.stalledUntil
+  }
+
+  /** The first packet that waits. */
+  get first (): MqttPacket | null {
+    return this.length === 0 ? null : this.waiting[this.head].packet
   }
 
   /** When the oldest waiting packet came; infinity where none waits. */
@@ -104,14 +107,6 @@ export class PacketQueue {
     const whole = !this.holes.some(hole => hole.start < to && hole.end > from)
     if (this.holes.length > 0) this.holes = this.holes.filter(hole => hole.end > to)
     return { packets, late, whole }
-  }
-
-  /** The PUBLISH that goes on after `offset`, up to which all was taken; null where another packet does, or none that was told. */
-  outlineAfter (offset: number): MessageOutline | null {
-    if (this.length === 0) return null
-    const { header, topic, payload, payloadLength, end, size } = this.waiting[this.head].packet
-    // Within a TLS record or a WebSocket frame a packet's offsets are those of what carries it.
-    return header >> 4 !== PUBLISH || topic === null || payload === null || end - size >= offset ? null : { topic, payloadLength }
   }
 
   /** Removes and returns everything that waits. */
