@@ -1,6 +1,7 @@
 // Captures as commands read them: from a file or standard input, records out, faults named after the file.
 
-import { createReadStream } from 'node:fs'
+import { createReadStream, fstatSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { addAbortSignal } from 'node:stream'
 import { OperatorError } from '../src/errors.js'
 import { eachRecord } from '../src/join/capture-records.js'
@@ -24,6 +25,8 @@ export interface CaptureInput {
   /** Whether records carry the context columns; true unless said otherwise. */
   context?: boolean
   signal: AbortSignal
+  /** Ends the input as if it ended there. */
+  ended?: AbortSignal
   /** Bytes read, for the progress. */
   onBytes?: (count: number) => void
 }
@@ -35,9 +38,11 @@ export interface CaptureInput {
  * @throws OperatorError where the file is no sound capture; what came before a fault is given out first
  */
 export async function * scanCapture (file: string, input: CaptureInput, onRecord: (record: TrafficRecord) => void): AsyncGenerator<number> {
-  const { ports, context } = input
+  const { ports, context = true } = input
+  // Table I holds a topic's length alone.
+  const topics = context ? {} : { topicCapBytes: 0 }
   try {
-    yield * eachRecord(openInput(file, input), { ports, ...context !== undefined && { context } }, onRecord)
+    yield * eachRecord(openInput(file, input), { ports, context, ...topics }, onRecord)
   } catch (error) {
     throw withFile(error, file)
   }
@@ -58,12 +63,26 @@ export async function * readCapture (file: string, input: CaptureInput): AsyncGe
 }
 
 /** The bytes of a file or of standard input, as they come; its errors are made fit to be shown by {@link withFile}. */
-export async function * openInput (file: string, { signal, onBytes }: Omit<CaptureInput, 'ports'>): AsyncGenerator<Buffer> {
+export async function * openInput (file: string, { signal, ended, onBytes }: Omit<CaptureInput, 'ports'>): AsyncGenerator<Buffer> {
   const input = file === STANDARD_INPUT ? process.stdin : createReadStream(file, { highWaterMark: READ_BYTES })
-  for await (const chunk of addAbortSignal(signal, input)) {
-    yield chunk as Buffer
-    onBytes?.((chunk as Buffer).length)
+  const end = (): void => { input.destroy() }
+  ended?.addEventListener('abort', end, { once: true })
+  try {
+    for await (const chunk of addAbortSignal(signal, input)) {
+      yield chunk as Buffer
+      onBytes?.((chunk as Buffer).length)
+    }
+  } catch (error) {
+    if (ended?.aborted !== true) throw error
+  } finally {
+    ended?.removeEventListener('abort', end)
   }
+}
+
+/** Whether an input is made while it is read: a pipe, a terminal, and no file. */
+export async function isLive (file: string): Promise<boolean> {
+  const stats = file === STANDARD_INPUT ? fstatSync(process.stdin.fd) : await stat(file).catch(() => undefined)
+  return stats !== undefined && !stats.isFile()
 }
 
 /** How messages name an input. */

@@ -6,7 +6,7 @@ import type { JoinLimits } from './join/limits.js'
 
 /** The caps; each names the counter that shows what it cost. */
 export interface DetectionCaps {
-  /** TCP connections that the tap follows (`tap.streams.streamsEvicted`). */
+  /** Open TCP connections that the tap follows (`tap.streams.streamsEvicted`). */
   streams: number
   /** Bytes of segments that came too early, each direction of each (`tap.streams.gapsForced`). */
   earlyBytes: number
@@ -16,6 +16,8 @@ export interface DetectionCaps {
   earlySegments: number
   /** IP datagrams in fragments (`tap.fragments.fragmentsDropped`). */
   fragmentedDatagrams: number
+  /** Bytes of their fragments (`tap.fragments.fragmentsDropped`). */
+  fragmentBytes: number
   /** Frames that wait for the broker (`join.framesOverflowed`). */
   heldFrames: number
   /** How long each waits at most, ms (`join.framesUnjoined`). */
@@ -35,6 +37,7 @@ export const DEFAULT_CAPS: Readonly<DetectionCaps> = Object.freeze({
   earlyBytesInAll: 33_554_432,
   earlySegments: 1_024,
   fragmentedDatagrams: 256,
+  fragmentBytes: 8_388_608,
   heldFrames: 20_000,
   holdMs: 1_000,
   waitingPackets: 10_000,
@@ -51,6 +54,9 @@ export function joinLimits ({ holdMs, heldFrames, waitingPackets, unclaimedStrea
 }
 
 /** The caps as the decoders of a tap take them. */
-export function tapLimits ({ streams, earlyBytes, earlyBytesInAll, earlySegments, fragmentedDatagrams }: DetectionCaps): { streams: TcpStreamLimits, fragments: Partial<FragmentLimits> } {
-  return { streams: { streams, heldBytes: earlyBytes, heldSegments: earlySegments, heldBytesTotal: earlyBytesInAll }, fragments: { datagrams: fragmentedDatagrams } }
+export function tapLimits ({ streams, earlyBytes, earlyBytesInAll, earlySegments, fragmentedDatagrams, fragmentBytes }: DetectionCaps): { streams: Partial<TcpStreamLimits>, fragments: Partial<FragmentLimits> } {
+  return {
+    streams: { streams, heldBytes: earlyBytes, heldSegments: earlySegments, heldBytesTotal: earlyBytesInAll },
+    fragments: { datagrams: fragmentedDatagrams, heldBytes: fragmentBytes }
+  }
 }

@@ -6,7 +6,8 @@ import { recordWriter } from '../../src/features/record-writer.js'
 import type { RecordColumns, RecordFormat, RecordWriter } from '../../src/features/record-writer.js'
 import { DEFAULT_MQTT_PORTS } from '../../src/join/capture-records.js'
 import type { TrafficRecord } from '../../src/record.js'
-import { scanCapture } from '../capture-input.js'
+import { isLive, scanCapture } from '../capture-input.js'
+import { Interruption } from '../interruption.js'
 import { openOutputFile, refuseInputAsOutput } from '../output-file.js'
 import { parsePorts } from '../port-list.js'
 import { Progress, totalBytes } from '../progress.js'
@@ -24,7 +25,7 @@ interface Extraction {
   context: boolean
   writer: RecordWriter
   /** Ends the reading, also of an input that is silent. */
-  signal: AbortSignal
+  interruption: Interruption
   /** Bytes read, for the progress. */
   onBytes: (count: number) => void
   /** Called when lines are about to be written. */
@@ -35,6 +36,9 @@ interface Extraction {
 
 /** Shorter inputs are done before a bar could be read. */
 const PROGRESS_FROM_BYTES = 16_777_216
+
+/** How a capture ends that is ended anywhere. */
+const ENDS_EARLY: ReadonlySet<string> = new Set(['capture-cut-short', 'capture-empty'])
 
 /** The `extract` command. */
 export function extractCommand (): Command {
@@ -52,9 +56,9 @@ async function extract (files: string[], options: ExtractOptions): Promise<void>
   const progress = new Progress()
   const total = await totalBytes(files)
   let done = 0
-  const abort = new AbortController()
+  const interruption = new Interruption()
   const extraction: Extraction = {
-    signal: abort.signal,
+    interruption,
     ports: options.mqttPort,
     context: options.features === 'full',
     writer: recordWriter(options.format, files.length > 1, options.features),
@@ -66,16 +70,14 @@ async function extract (files: string[], options: ExtractOptions): Promise<void>
     beforeLines: () => { if (process.stdout.isTTY && options.out === undefined) progress.hide() },
     cutShort: []
   }
-  const stop = (): void => abort.abort()
-  process.once('SIGINT', stop).once('SIGTERM', stop)
   try {
     const lines = (): AsyncGenerator<string | Uint8Array> => extractLines(files, extraction)
-    if (options.out === undefined) await toStandardOutput(lines, abort.signal)
-    else await toFile(options.out, files, lines, abort.signal)
+    if (options.out === undefined) await toStandardOutput(lines, interruption.abandoned)
+    else await toFile(options.out, files, lines, interruption.abandoned)
   } catch (error) {
-    if (!abort.signal.aborted) throw error
+    if (!interruption.abandoned.aborted) throw error
   } finally {
-    process.off('SIGINT', stop).off('SIGTERM', stop)
+    interruption.dispose()
     progress.stop()
   }
   const [first, ...others] = extraction.cutShort
@@ -107,20 +109,27 @@ async function toFile (path: string, inputs: readonly string[], lines: () => Asy
 }
 
 async function * extractLines (files: readonly string[], extraction: Extraction): AsyncGenerator<string | Uint8Array> {
-  if (extraction.writer.header !== '') yield extraction.writer.header
+  const { writer, interruption, cutShort } = extraction
+  if (writer.header !== '') yield writer.header
   for (const file of files) {
+    interruption.reading(await isLive(file))
     try {
       yield * captureLines(file, extraction)
     } catch (error) {
-      if (!(error instanceof OperatorError) || error.code !== 'capture-cut-short') throw error
-      extraction.cutShort.push(error)
+      if (!(error instanceof OperatorError)) throw error
+      // Where the user ended it, it may end.
+      if (interruption.isEnding && ENDS_EARLY.has(error.code)) return
+      if (error.code !== 'capture-cut-short') throw error
+      cutShort.push(error)
     }
+    if (interruption.isEnding) return
   }
 }
 
-async function * captureLines (file: string, { ports, context, writer, signal, onBytes, beforeLines }: Extraction): AsyncGenerator<Uint8Array> {
+async function * captureLines (file: string, { ports, context, writer, interruption, onBytes, beforeLines }: Extraction): AsyncGenerator<Uint8Array> {
   const write = (record: TrafficRecord): void => { writer.write(record, file) }
-  for await (const count of scanCapture(file, { ports, context, signal, onBytes }, write)) {
+  const input = { ports, context, signal: interruption.abandoned, ended: interruption.ended, onBytes }
+  for await (const count of scanCapture(file, input, write)) {
     if (count === 0) continue
     beforeLines()
     yield writer.take()

@@ -72,6 +72,7 @@ export const settingsSchema = v.strictObject({
     earlyBytesInAll: size('32MiB', '64KiB', '1024MiB'),
     earlySegments: wholeNumber(1_024, 1, 1_000_000),
     fragmentedDatagrams: wholeNumber(256, 1, 65_536),
+    fragmentBytes: size('8MiB', '64KiB', '1024MiB'),
     heldFrames: wholeNumber(20_000, 1, 10_000_000),
     holdTime: duration('1s', '10ms', '1m'),
     waitingPackets: wholeNumber(10_000, 1, 10_000_000),

@@ -1,6 +1,7 @@
 // IPv4 and IPv6 headers: the fields the features need, and where the next layer begins.
 import type { IpFields } from '../types.js'
 import { ipv4Text, ipv6Text } from './addresses.js'
+import { uint16, uint32 } from './network-order.js'
 
 export const PROTOCOL_TCP = 6
 
@@ -55,10 +56,10 @@ function decodeIpv4 (bytes: Buffer, start: number, wireLength: number): IpHeader
   if (bytes.length < start + IPV4_HEADER_LENGTH) return null
   const headerLength = (bytes[start]! & 0x0f) * 4
   // 0 in the length field: segmentation is left to the network card, the frame's own length counts.
-  const totalLength = bytes.readUInt16BE(start + 2) || wireLength - start
+  const totalLength = uint16(bytes, start + 2) || wireLength - start
   const present = Math.min(totalLength, wireLength - start)
   if (headerLength < IPV4_HEADER_LENGTH || present < headerLength) return null
-  const fragmentWord = bytes.readUInt16BE(start + 6)
+  const fragmentWord = uint16(bytes, start + 6)
   const more = (fragmentWord & 0x2000) !== 0
   const offset = (fragmentWord & 0x1fff) * 8
   return {
@@ -68,13 +69,13 @@ function decodeIpv4 (bytes: Buffer, start: number, wireLength: number): IpHeader
     payloadOffset: start + headerLength,
     payloadLength: present - headerLength,
     totalLength,
-    fragment: more || offset > 0 ? { id: bytes.readUInt16BE(start + 4), offset, more } : null
+    fragment: more || offset > 0 ? { id: uint16(bytes, start + 4), offset, more } : null
   }
 }
 
 function decodeIpv6 (bytes: Buffer, start: number, wireLength: number): IpHeader | null {
   if (bytes.length < start + IPV6_HEADER_LENGTH) return null
-  const declared = bytes.readUInt16BE(start + 4)
+  const declared = uint16(bytes, start + 4)
   const totalLength = declared === 0 ? wireLength - start : declared + IPV6_HEADER_LENGTH
   const end = Math.min(start + totalLength, wireLength)
   let protocol = bytes[start + 6]!
@@ -84,10 +85,10 @@ function decodeIpv6 (bytes: Buffer, start: number, wireLength: number): IpHeader
     if (bytes.length < offset + 8) return null
     const next = bytes[offset]!
     if (protocol === EXTENSION_FRAGMENT) {
-      const word = bytes.readUInt16BE(offset + 2)
+      const word = uint16(bytes, offset + 2)
       // A fragment header with neither offset nor successors is a whole datagram (RFC 6946).
       if ((word & 0xfff9) !== 0) {
-        fragment = { id: bytes.readUInt32BE(offset + 4), offset: word & 0xfff8, more: (word & 1) !== 0 }
+        fragment = { id: uint32(bytes, offset + 4), offset: word & 0xfff8, more: (word & 1) !== 0 }
       }
     }
     offset += extensionLength(protocol, bytes[offset + 1]!)

@@ -41,6 +41,13 @@ export class KeptBytes {
     this.#kept += count
   }
 
+  /** Lets go of what was kept: a view holds on to all of the bytes around it. */
+  release (): void {
+    this.#bytes = EMPTY
+    this.#kept = 0
+    this.#owned = false
+  }
+
   /** Makes a copy where there is only a view: the bytes behind it are about to change. */
   own (): void {
     if (this.#owned || this.#kept === 0) return

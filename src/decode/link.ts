@@ -1,4 +1,5 @@
 // The link layer: where the IP header of a frame begins.
+import { uint16, uint32 } from './network-order.js'
 
 /** LINKTYPE_ numbers that are understood (tcpdump.org/linktypes.html). */
 const LINK_NULL = 0
@@ -38,7 +39,7 @@ export function findIp (linkType: number, bytes: Buffer): number {
   switch (linkType) {
     case LINK_ETHERNET: return afterEthertype(bytes, 12)
     case LINK_LINUX_SLL: return afterEthertype(bytes, 14)
-    case LINK_LINUX_SLL2: return bytes.length < 20 ? NO_IP : ofEthertype(bytes, bytes.readUInt16BE(0), 20)
+    case LINK_LINUX_SLL2: return bytes.length < 20 ? NO_IP : ofEthertype(bytes, uint16(bytes, 0), 20)
     case LINK_NULL:
     case LINK_LOOP: return afterFamily(bytes)
     case LINK_RAW:
@@ -52,7 +53,7 @@ export function findIp (linkType: number, bytes: Buffer): number {
 
 /** `at`: where the ethertype stands; the next layer follows it. */
 function afterEthertype (bytes: Buffer, at: number): number {
-  return bytes.length < at + 2 ? NO_IP : ofEthertype(bytes, bytes.readUInt16BE(at), at + 2)
+  return bytes.length < at + 2 ? NO_IP : ofEthertype(bytes, uint16(bytes, at), at + 2)
 }
 
 function ofEthertype (bytes: Buffer, ethertype: number, next: number): number {
@@ -60,13 +61,13 @@ function ofEthertype (bytes: Buffer, ethertype: number, next: number): number {
   let offset = next
   while (VLAN_ETHERTYPES.has(type)) {
     if (bytes.length < offset + VLAN_TAG_LENGTH) return NO_IP
-    type = bytes.readUInt16BE(offset + 2)
+    type = uint16(bytes, offset + 2)
     offset += VLAN_TAG_LENGTH
   }
   if (type < SMALLEST_ETHERTYPE && SNAP.equals(bytes.subarray(offset, offset + SNAP.length))) {
     offset += SNAP.length + 2
     if (bytes.length < offset) return NO_IP
-    type = bytes.readUInt16BE(offset - 2)
+    type = uint16(bytes, offset - 2)
   }
   if (type === ETHERTYPE_IPV4) return ofVersion(bytes, offset, 4)
   if (type === ETHERTYPE_IPV6) return ofVersion(bytes, offset, 6)
@@ -76,7 +77,7 @@ function ofEthertype (bytes: Buffer, ethertype: number, next: number): number {
 /** LINKTYPE_NULL is in the byte order of the capturing machine, LINKTYPE_LOOP in network order: try both. */
 function afterFamily (bytes: Buffer): number {
   if (bytes.length < 4) return NO_IP
-  const big = bytes.readUInt32BE(0)
+  const big = uint32(bytes, 0)
   const family = big > 0xffff ? bytes.readUInt32LE(0) : big
   if (family === FAMILY_IPV4) return ofVersion(bytes, 4, 4)
   if (FAMILIES_IPV6.has(family)) return ofVersion(bytes, 4, 6)

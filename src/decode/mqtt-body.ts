@@ -1,7 +1,9 @@
 // The body of one MQTT control packet, field by field, as its bytes come: version, topic, payload.
 import { KeptBytes } from './kept-bytes.js'
 import { MessageHash } from './message-hash.js'
-import { connackFacts, connectFacts, malformedFacts, packetIdFacts, subscribeFacts } from './mqtt-facts.js'
+import { connackFacts, connectFacts, malformedFacts, packetIdFacts } from './mqtt-facts.js'
+import { Field, isNumber } from './mqtt-fields.js'
+import { FilterCounts } from './mqtt-filters.js'
 
 /** Control packet types that are looked into [MQTT-2.1.2]. */
 const CONNECT = 1
@@ -16,9 +18,6 @@ const VERSION_5 = 5
 const NAME_LENGTH = 4
 const OLD_NAME_LENGTH = 6
 const WILL_FLAG = 0x04
-const HASH = 0x23
-const PLUS = 0x2b
-const DOLLAR = 0x24
 /** A variable byte integer has at most 4 bytes [MQTT-1.5.5-1]. */
 const MAX_VARINT_SHIFT = 21
 
@@ -28,53 +27,15 @@ export interface MqttSession {
   version: number
 }
 
+const UNKNOWN: MqttSession = { version: 0 }
+
 /** What is kept of packets. */
 export interface MqttBodyOptions {
   /** Bytes kept of a topic. */
   topicCapBytes: number
   /** Bytes kept of a payload. */
   payloadCapBytes: number
-  /** Shared by both directions of a connection. */
-  session: MqttSession
 }
-
-/** The field that is being read. */
-const Field = Object.freeze({
-  ProtocolNameLength: 0,
-  ProtocolName: 1,
-  ProtocolLevel: 2,
-  ConnectFlags: 3,
-  KeepAlive: 4,
-  ClientIdLength: 5,
-  ClientId: 6,
-  WillPropertiesLength: 7,
-  WillProperties: 8,
-  WillTopicLength: 9,
-  WillTopic: 10,
-  WillPayloadLength: 11,
-  WillPayload: 12,
-  /** The two bytes of a CONNACK. */
-  Acknowledgement: 13,
-  PacketId: 14,
-  PropertiesLength: 15,
-  Properties: 16,
-  TopicLength: 17,
-  Topic: 18,
-  /** Options of a subscription, and the filters after the first. */
-  Options: 19,
-  FilterLength: 20,
-  Filter: 21,
-  Payload: 22,
-  /** The remainder of a packet, of which nothing more is wanted. */
-  Rest: 23
-})
-
-/** Fields whose bytes are a number. */
-const NUMBERS = Uint8Array.from({ length: Field.Rest + 1 }, (_, field) => Number([
-  Field.ProtocolNameLength, Field.ProtocolLevel, Field.ConnectFlags, Field.KeepAlive, Field.ClientIdLength,
-  Field.WillPropertiesLength, Field.WillTopicLength, Field.WillPayloadLength, Field.Acknowledgement,
-  Field.PacketId, Field.PropertiesLength, Field.TopicLength, Field.FilterLength
-].some((number) => number === field)))
 
 /** Reads one body after the other; never more than a body's length in all is to be given to it. */
 export class MqttBody {
@@ -87,7 +48,7 @@ export class MqttBody {
   /** Hash of a CONNECT's will; 0 where there is none. */
   willHash = 0
 
-  readonly #session: MqttSession
+  #session: MqttSession = UNKNOWN
   readonly #topic: KeptBytes
   readonly #payload: KeptBytes
   readonly #will = new MessageHash()
@@ -96,11 +57,7 @@ export class MqttBody {
   #facts = 0
   #holed = false
   #protocolNameLength = 0
-  #filters = 0
-  #wildcards = 0
-  #widest = 0
-  #isWildcard = false
-  #isFilterBegun = false
+  readonly #filters = new FilterCounts()
   #hasPacketId = false
   #hasPayload = false
   #field: number = Field.Rest
@@ -113,7 +70,6 @@ export class MqttBody {
   #shift = 0
 
   constructor (options: MqttBodyOptions) {
-    this.#session = options.session
     this.#topic = new KeptBytes(options.topicCapBytes)
     this.#payload = new KeptBytes(options.payloadCapBytes)
   }
@@ -126,15 +82,14 @@ export class MqttBody {
 
   /** What the body says, packed as in `mqtt-facts.ts`; complete once all of it was read. */
   get facts (): number {
-    const facts = this.#type === SUBSCRIBE
-      ? subscribeFacts({ filters: this.#filters, wildcards: this.#wildcards, widest: this.#widest })
-      : this.#facts
+    const facts = this.#type === SUBSCRIBE ? this.#filters.facts : this.#facts
     const isWhole = this.#type === PUBLISH ? this.#hasPayload : this.#field === Field.Rest
     return isWhole || this.#holed ? facts : malformedFacts(facts)
   }
 
-  /** Begins the body of `length` bytes of a packet with this first byte. */
-  begin (header: number, length: number): void {
+  /** Begins the body of `length` bytes of a packet with this first byte; a CONNECT tells the session its version. */
+  begin (header: number, length: number, session: MqttSession): void {
+    this.#session = session
     this.topicLength = null
     this.payloadLength = 0
     this.#hasPayload = false
@@ -143,7 +98,7 @@ export class MqttBody {
     this.#left = length
     this.#facts = 0
     this.#holed = false
-    this.#filters = this.#wildcards = this.#widest = 0
+    this.#filters.clear()
     const type = header >> 4
     this.#type = type
     this.#hasPacketId = (header & QOS_FLAGS) !== 0
@@ -164,7 +119,7 @@ export class MqttBody {
   skip (length: number): void {
     if (length > 0) this.#holed = true
     for (let left = length; left > 0;) {
-      if (this.#isNumber()) {
+      if (isNumber(this.#field)) {
         // A length that nobody saw: only the packet's own end is still known.
         this.#expect(Field.Rest, Infinity)
         continue
@@ -183,13 +138,15 @@ export class MqttBody {
     if (this.#hasPayload) this.#payload.own()
   }
 
-  #isNumber (): boolean {
-    return NUMBERS[this.#field] === 1
+  /** Lets go of the bytes of topic and payload. */
+  release (): void {
+    this.#topic.release()
+    this.#payload.release()
   }
 
   /** Reads from `at`, not beyond `to`, within one field; gives where it stopped. */
   #readField (bytes: Uint8Array, at: number, to: number): number {
-    if (this.#isNumber()) {
+    if (isNumber(this.#field)) {
       if (this.#field === Field.PropertiesLength || this.#field === Field.WillPropertiesLength) this.#readVarint(bytes[at]!)
       else this.#number = this.#number * 256 + bytes[at]!
       this.#take(1)
@@ -198,7 +155,7 @@ export class MqttBody {
     const end = Math.min(to, at + this.#wanted)
     if (this.#field === Field.Payload) this.#payload.add(bytes, at, end)
     else if (this.#field === Field.Topic) this.#topic.add(bytes, at, end)
-    if (this.#type === SUBSCRIBE && (this.#field === Field.Topic || this.#field === Field.Filter)) this.#readFilter(bytes, at, end)
+    if (this.#type === SUBSCRIBE && (this.#field === Field.Topic || this.#field === Field.Filter)) this.#filters.read(bytes, at, end)
     else if (this.#field === Field.ClientId) this.#readClientId(bytes, at, end)
     else if (this.#field === Field.WillTopic || this.#field === Field.WillPayload) this.#will.add(bytes, at, end)
     this.#take(end - at)
@@ -209,19 +166,6 @@ export class MqttBody {
     let hash = this.clientHash === 0 ? 0x811c9dc5 : this.clientHash
     for (let i = at; i < end; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193)
     this.clientHash = hash >>> 0
-  }
-
-  #readFilter (bytes: Uint8Array, at: number, end: number): void {
-    for (let i = at; i < end; i++) {
-      const byte = bytes[i]!
-      const isWildcard = byte === HASH || byte === PLUS
-      if (isWildcard && !this.#isWildcard) {
-        this.#wildcards++
-        this.#isWildcard = true
-      }
-      if (!this.#isFilterBegun && (isWildcard || byte === DOLLAR)) this.#widest++
-      this.#isFilterBegun = true
-    }
   }
 
   /** One more byte is wanted as long as the highest bit says so. */
@@ -318,9 +262,7 @@ export class MqttBody {
   }
 
   #expectFilter (field: number, length: number): void {
-    this.#filters++
-    this.#isWildcard = false
-    this.#isFilterBegun = false
+    this.#filters.begin()
     this.#expect(field, length)
   }
 

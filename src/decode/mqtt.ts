@@ -1,12 +1,17 @@
 // MQTT control packets out of one direction of a stream: incremental, total, one pass, nothing copied that is not kept.
 import type { MqttPacket, PacketBegun } from '../types.js'
 import { MqttBody } from './mqtt-body.js'
-import type { MqttBodyOptions } from './mqtt-body.js'
+import type { MqttBodyOptions, MqttSession } from './mqtt-body.js'
 
-export type { MqttSession } from './mqtt-body.js'
+export type { MqttBody, MqttSession } from './mqtt-body.js'
 
-/** What a walker keeps of packets; `session` is shared by the two walkers of a connection. */
-export type MqttWalkerOptions = MqttBodyOptions
+/** What a walker keeps of packets. */
+export interface MqttWalkerOptions extends MqttBodyOptions {
+  /** Shared by the two walkers of a connection. */
+  session: MqttSession
+  /** Bodies that no walker is using now, for all that share this list and the caps: few have a packet in progress. */
+  spare?: MqttBody[]
+}
 
 /** A remaining length has at most 4 bytes [MQTT-1.5.5-1]. */
 const MAX_LENGTH_SHIFT = 21
@@ -28,7 +33,9 @@ const Stage = Object.freeze({
  * may be views of the pushed bytes: use or copy them before these change.
  */
 export class MqttWalker {
-  readonly #body: MqttBody
+  readonly #options: MqttWalkerOptions
+  /** That of the packet in progress; null where there is none, or was none yet. */
+  #body: MqttBody | null = null
   #stage: number = Stage.Header
   #offset = 0
   #header = 0
@@ -39,7 +46,7 @@ export class MqttWalker {
   #end = 0
 
   constructor (options: MqttWalkerOptions) {
-    this.#body = new MqttBody(options)
+    this.#options = options
   }
 
   /** Bytes of the stream seen or skipped so far. */
@@ -61,7 +68,8 @@ export class MqttWalker {
 
   /** The packet in progress, as far as it has come; null where none is. */
   get inProgress (): PacketBegun | null {
-    return this.#stage === Stage.Body ? { header: this.#header, topic: this.#body.topic, payloadLength: this.#body.payload === null ? null : this.#body.payloadLength } : null
+    const body = this.#stage === Stage.Body ? this.#body : null
+    return body === null ? null : { header: this.#header, topic: body.topic, payloadLength: body.payload === null ? null : body.payloadLength }
   }
 
   /** Declares that the next byte pushed begins a packet. */
@@ -85,13 +93,13 @@ export class MqttWalker {
         this.#readRemainingLength(bytes[at++]!, start + at)
       } else {
         const stop = Math.min(length, this.#end - start)
-        this.#body.read(bytes, at, stop)
+        this.#body!.read(bytes, at, stop)
         at = stop
       }
       if (this.#stage === Stage.Body && start + at === this.#end) this.#finish(onPacket)
     }
     this.#offset = start + length
-    if (this.#stage === Stage.Body) this.#body.own()
+    if (this.#stage === Stage.Body) this.#body!.own()
   }
 
   /**
@@ -101,7 +109,7 @@ export class MqttWalker {
   skip (length: number, onPacket?: (packet: MqttPacket) => void): void {
     const target = this.#offset + length
     if (length > 0 && this.#stage === Stage.Body) {
-      this.#body.skip(Math.min(length, this.#end - this.#offset))
+      this.#body!.skip(Math.min(length, this.#end - this.#offset))
       if (target >= this.#end) this.#finish(onPacket)
       if (target > this.#end) this.#stage = Stage.Lost
     } else if (length > 0 && this.#stage < Stage.Lost) {
@@ -117,7 +125,8 @@ export class MqttWalker {
     if ((byte & 0x80) === 0) {
       this.#end = next + this.#remainingLength
       this.#stage = Stage.Body
-      this.#body.begin(this.#header, this.#remainingLength)
+      this.#body ??= this.#options.spare?.pop() ?? new MqttBody(this.#options)
+      this.#body.begin(this.#header, this.#remainingLength, this.#options.session)
     } else if (this.#shift === MAX_LENGTH_SHIFT) {
       this.#stage = Stage.Malformed
     } else {
@@ -126,6 +135,7 @@ export class MqttWalker {
   }
 
   #finish (onPacket?: (packet: MqttPacket) => void): void {
+    const body = this.#body!
     this.#stage = Stage.Header
     this.#offset = this.#end
     onPacket?.({
@@ -133,13 +143,17 @@ export class MqttWalker {
       remainingLength: this.#remainingLength,
       size: this.#size + this.#remainingLength,
       end: this.#end,
-      topicLength: this.#body.topicLength,
-      topic: this.#body.topic,
-      payload: this.#body.payload,
-      payloadLength: this.#body.payloadLength,
-      facts: this.#body.facts,
-      clientHash: this.#body.clientHash,
-      willHash: this.#body.willHash
+      topicLength: body.topicLength,
+      topic: body.topic,
+      payload: body.payload,
+      payloadLength: body.payloadLength,
+      facts: body.facts,
+      clientHash: body.clientHash,
+      willHash: body.willHash
     })
+    body.release()
+    if (this.#options.spare === undefined) return
+    this.#options.spare.push(body)
+    this.#body = null
   }
 }

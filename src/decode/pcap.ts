@@ -2,6 +2,7 @@
 import type { CapturedFrame } from '../types.js'
 import { NANOSECONDS } from './frame-times.js'
 import { MAX_CAPTURED_LENGTH, corruptCapture, cutShort, notACapture } from './capture-errors.js'
+import { uint32 } from './network-order.js'
 import { PendingBytes } from './pending-bytes.js'
 
 const FILE_HEADER_LENGTH = 24
@@ -104,6 +105,12 @@ export class PcapDecoder {
   }
 
   #uint32 (bytes: Buffer, at: number): number {
-    return this.#little ? bytes.readUInt32LE(at) : bytes.readUInt32BE(at)
+    const value = uint32(bytes, at)
+    return this.#little ? swapped(value) : value
   }
+}
+
+/** The four bytes the other way round. */
+function swapped (value: number): number {
+  return ((value << 24) | ((value & 0xff00) << 8) | ((value >>> 8) & 0xff00) | (value >>> 24)) >>> 0
 }

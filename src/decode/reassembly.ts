@@ -43,16 +43,21 @@ const MAX_WINDOW = 0x4000_0000
 
 const NOTHING: readonly StreamChunk[] = Object.freeze([])
 const OVERDUE = Object.freeze({ overdue: true as const })
+/** Stands for an empty list that nobody adds to, so that most directions need none of their own. */
+const NONE: HeldSegment[] = []
 
 /**
  * Puts the segments of one direction in order. Offsets count bytes since the first one of the
  * direction and grow beyond 4 GiB; they are exact up to 2^53.
  */
 export class Reassembly {
+  /** Sequence number of its SYN, as far as one can tell; null before anything tells. Whoever follows the headers sets it. */
+  initial: number | null = null
+
   readonly #limits: ReassemblyLimits
   readonly #counters: ReassemblyCounters
   readonly #room: HeldRoom
-  #held: HeldSegment[] = []
+  #held: HeldSegment[] = NONE
   #heldBytes = 0
   /** Sequence number of offset 0. */
   #base: number | null = null
@@ -75,7 +80,7 @@ export class Reassembly {
   /** Forgets what waits: the stream is over. */
   release (): void {
     for (const segment of this.#held) this.#drop(segment)
-    this.#held = []
+    this.#held = NONE
   }
 
   /** The contiguous pointer: the offset of the first byte that has not been delivered. */
@@ -108,6 +113,11 @@ export class Reassembly {
     const end = start + length
     if (length > 0 && end > this.#next) {
       if (start <= this.#next && this.#held.length === 0) {
+        // As good as always: all of it, and all of it new.
+        if (start === this.#next && bytes.length === length) {
+          this.#next = end
+          return [{ start, length, bytes }]
+        }
         const chunks: StreamChunk[] = []
         this.#deliver(chunks, start, end, bytes)
         return chunks
@@ -139,6 +149,7 @@ export class Reassembly {
     // A retransmission of what waits already; the one that captured more is kept by being first in line.
     const before = this.#held[at - 1]
     if (before !== undefined && before.end >= end && before.bytes.length >= before.end - before.start) return
+    if (this.#held === NONE) this.#held = []
     // A view would keep the whole chunk of the capture alive for as long as the segment waits.
     this.#held.splice(at, 0, { start, end, bytes: bytes.slice() })
     this.#heldBytes += bytes.length

@@ -4,17 +4,23 @@ import { Reassembly } from './reassembly.js'
 import type { HeldRoom, ReassemblyCounters, ReassemblyLimits } from './reassembly.js'
 import { DeltaWindow, secondsBetween } from './frame-times.js'
 import type { FrameTime } from './frame-times.js'
+import { SecondChance } from './second-chance.js'
+import type { Kept } from './second-chance.js'
 import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from './tcp.js'
+import { PLACES, isBetween, isFrom, placeOf, tupleOf } from './tuples.js'
 
 /** What `TcpStreams` may remember. */
 export interface TcpStreamLimits extends ReassemblyLimits {
-  /** Connections; the one that was silent longest makes room. */
+  /** Open connections; one that was silent lately makes room. */
   streams: number
+  /** Closed ones, for what is captured late; one that was silent lately makes room. */
+  closedStreams: number
 }
 
 /** Enough for any link that one broker serves; small enough for a Raspberry Pi under a SYN flood. */
 export const TCP_STREAM_LIMITS: TcpStreamLimits = Object.freeze({
   streams: 65_536,
+  closedStreams: 4_096,
   heldBytes: 1_048_576,
   heldSegments: 1_024,
   heldBytesTotal: 134_217_728
@@ -26,31 +32,19 @@ export interface TcpStreamCounters extends ReassemblyCounters {
   frames: number
   /** Connections seen. */
   streams: number
-  /** Connections forgotten to make room for newer ones. */
+  /** Open connections forgotten to make room for newer ones. */
   streamsEvicted: number
 }
 
-/** One direction of a connection. */
-interface Side {
-  readonly reassembly: Reassembly
-  /** Sequence number of its SYN, as far as one can tell; null before anything tells. */
-  initial: number | null
-}
-
-/** Places for connections that are found again at once; a power of two. */
-const LATEST = 4_096
-
 const NOTHING: readonly StreamChunk[] = Object.freeze([])
 
-interface Connection extends FrameTime {
+interface Connection extends FrameTime, Kept {
   readonly key: string
-  /** Its place among those that may have to make room. */
-  readonly slot: number
   readonly stream: TcpStream
-  readonly in: Side
-  readonly out: Side
-  /** Whether a frame came since room was last needed. */
-  recent: boolean
+  readonly in: Reassembly
+  readonly out: Reassembly
+  /** Whether a RST or both FINs were seen. */
+  closed: boolean
 }
 
 /**
@@ -66,21 +60,26 @@ export class TcpStreams {
   readonly #ports: ReadonlySet<number>
   readonly #limits: TcpStreamLimits
   readonly #connections = new Map<string, Connection>()
-  /** The same, by slot: a map that is emptied from its front takes longer with every one that went. */
-  readonly #slots: Connection[] = []
-  #hand = 0
+  readonly #open: SecondChance<Connection>
+  /** So that what is captured late still finds its stream. */
+  readonly #closed: SecondChance<Connection>
   /** Connections of the latest frames, found without their key. */
-  readonly #latest: (Connection | undefined)[] = new Array(LATEST).fill(undefined)
+  readonly #latest: (Connection | undefined)[] = new Array(PLACES).fill(undefined)
   readonly #deltas = new DeltaWindow()
   readonly #room: HeldRoom = { bytes: 0 }
 
   constructor (ports: ReadonlySet<number>, limits: Partial<TcpStreamLimits> = {}) {
     this.#ports = ports
     this.#limits = { ...TCP_STREAM_LIMITS, ...limits }
+    this.#open = new SecondChance(this.#limits.streams)
+    this.#closed = new SecondChance(this.#limits.closedStreams)
   }
 
-  /** Connections remembered now. */
-  get open (): number { return this.#connections.size }
+  /** Open connections remembered now. */
+  get open (): number { return this.#open.size }
+
+  /** Closed ones. */
+  get closed (): number { return this.#closed.size }
 
   /** Memory of segments that wait for those before them, bytes. */
   get heldBytes (): number { return this.#room.bytes }
@@ -92,7 +91,7 @@ export class TcpStreams {
     const connection = this.#connectionOf(frame)
     const { stream } = connection
     const direction = isFrom(frame, stream.client) ? 'in' : 'out'
-    const { reassembly } = connection[direction]
+    const reassembly = connection[direction]
 
     const delta = secondsBetween(connection, frame)
     connection.seconds = frame.seconds
@@ -105,13 +104,19 @@ export class TcpStreams {
     const first = (flags & TCP_SYN) === 0 ? sequence : (sequence + 1) >>> 0
     // What a RST carries is a reason for people, not part of the stream (RFC 9293, section 3.5.2).
     const chunks = (flags & TCP_RST) === 0 ? reassembly.push(first, frame.payloadLength, frame.payload) : NOTHING
-    return { frame, stream, direction, delta, l20Average, from, to: reassembly.next, chunks }
+    const to = reassembly.next
+    if (connection.closed) {
+      // Whoever sent the RST, somebody goes on.
+      if (to > from && !isOver(stream, flags)) this.#reopen(connection)
+    } else if (isOver(stream, flags)) this.#close(connection)
+    return { frame, stream, direction, delta, l20Average, from, to, chunks }
   }
 
   #connectionOf (frame: TcpFrame): Connection {
-    const place = placeOf(frame)
+    const { ip: { source, destination }, tcp: { sourcePort, destinationPort } } = frame
+    const place = placeOf(source, sourcePort, destination, destinationPort)
     const latest = this.#latest[place]
-    if (latest !== undefined && this.#slots[latest.slot] === latest && isBetween(frame, latest.stream) && !opensAnother(latest, frame)) {
+    if (latest !== undefined && isBetween(frame, latest.stream) && !opensAnother(latest, frame)) {
       latest.recent = true
       return latest
     }
@@ -127,12 +132,35 @@ export class TcpStreams {
       known.recent = true
       return known
     }
-    const slot = known?.slot ?? this.#freeSlot()
-    if (known !== undefined) this.#forget(known)
-    const connection = this.#open(frame, key, slot, this.#isBrokerOpening(frame, brokerSent))
+    if (known !== undefined) {
+      (known.closed ? this.#closed : this.#open).remove(known)
+      this.#forget(known)
+    }
+    const connection = this.#connection(frame, key, this.#isBrokerOpening(frame, brokerSent))
     this.#connections.set(key, connection)
-    this.#slots[slot] = connection
+    this.#keep(connection)
     return connection
+  }
+
+  /** Keeps it among the open ones. */
+  #keep (connection: Connection): void {
+    const evicted = this.#open.add(connection)
+    if (evicted === undefined) return
+    this.#forget(evicted)
+    this.counters.streamsEvicted++
+  }
+
+  #close (connection: Connection): void {
+    connection.closed = true
+    this.#open.remove(connection)
+    const forgotten = this.#closed.add(connection)
+    if (forgotten !== undefined) this.#forget(forgotten)
+  }
+
+  #reopen (connection: Connection): void {
+    connection.closed = false
+    this.#closed.remove(connection)
+    this.#keep(connection)
   }
 
   /** Whether the source is on the broker's side, by the ports alone, so that both directions agree. */
@@ -150,7 +178,7 @@ export class TcpStreams {
     return (flags & TCP_ACK) !== 0
   }
 
-  #open (frame: TcpFrame, key: string, slot: number, brokerSent: boolean): Connection {
+  #connection (frame: TcpFrame, key: string, brokerSent: boolean): Connection {
     const source: Endpoint = { address: frame.ip.source, port: frame.tcp.sourcePort }
     const destination: Endpoint = { address: frame.ip.destination, port: frame.tcp.destinationPort }
     const stream: TcpStream = {
@@ -161,59 +189,19 @@ export class TcpStreams {
       ended: { in: false, out: false }
     }
     const { seconds, nanoseconds } = frame
-    return { key, slot, stream, in: this.#side(), out: this.#side(), recent: true, seconds, nanoseconds }
+    return { key, stream, in: this.#direction(), out: this.#direction(), closed: false, recent: true, slot: 0, seconds, nanoseconds }
   }
 
-  #side (): Side {
-    return { reassembly: new Reassembly(this.#limits, this.counters, this.#room), initial: null }
+  #direction (): Reassembly {
+    return new Reassembly(this.#limits, this.counters, this.#room)
   }
 
-  /** Where all are taken, the one of the first connection that was silent since it was last passed over. */
-  #freeSlot (): number {
-    if (this.#slots.length < this.#limits.streams) return this.#slots.length
-    for (;;) {
-      const slot = this.#hand
-      this.#hand = (slot + 1) % this.#slots.length
-      const connection = this.#slots[slot]!
-      if (!connection.recent) {
-        this.#forget(connection)
-        this.counters.streamsEvicted++
-        return slot
-      }
-      connection.recent = false
-    }
-  }
-
-  #forget ({ key, in: inbound, out }: Connection): void {
-    inbound.reassembly.release()
-    out.reassembly.release()
+  #forget ({ key, stream: { client, broker }, in: inbound, out }: Connection): void {
+    inbound.release()
+    out.release()
+    this.#latest[placeOf(client.address, client.port, broker.address, broker.port)] = undefined
     this.#connections.delete(key)
   }
-}
-
-function tupleOf (clientAddress: string, clientPort: number, brokerAddress: string, brokerPort: number): string {
-  return `${clientAddress} ${clientPort} ${brokerAddress} ${brokerPort}`
-}
-
-/** The same for both directions. */
-function placeOf ({ ip: { source, destination }, tcp: { sourcePort, destinationPort } }: TcpFrame): number {
-  return ((sourcePort ^ destinationPort) + endOf(source) + endOf(destination)) & (LATEST - 1)
-}
-
-/** The last two characters of an address, where those of one network differ. */
-function endOf (address: string): number {
-  return address.charCodeAt(address.length - 1) * 41 + address.charCodeAt(address.length - 2) * 11 + address.charCodeAt(address.length - 3)
-}
-
-function isBetween (frame: TcpFrame, { client, broker }: TcpStream): boolean {
-  const { ip: { source, destination }, tcp: { sourcePort, destinationPort } } = frame
-  return sourcePort === client.port
-    ? destinationPort === broker.port && source === client.address && destination === broker.address
-    : sourcePort === broker.port && destinationPort === client.port && source === broker.address && destination === client.address
-}
-
-function isFrom (frame: TcpFrame, endpoint: Endpoint): boolean {
-  return frame.tcp.sourcePort === endpoint.port && frame.ip.source === endpoint.address
 }
 
 /** A SYN of a client with another initial sequence number than before: the tuple is used again. */
@@ -221,6 +209,11 @@ function opensAnother (connection: Connection, frame: TcpFrame): boolean {
   if ((frame.tcp.flags & (TCP_SYN | TCP_ACK)) !== TCP_SYN) return false
   const { initial } = isFrom(frame, connection.stream.client) ? connection.in : connection.out
   return initial !== null && initial !== frame.tcp.sequence
+}
+
+/** Whether, with this frame's flags, nothing new is to come. */
+function isOver ({ ended }: TcpStream, flags: number): boolean {
+  return (flags & TCP_RST) !== 0 || (ended.in && ended.out)
 }
 
 /** Takes what a header says about both directions. */
@@ -233,17 +226,17 @@ function follow (connection: Connection, direction: Direction, frame: TcpFrame):
   const isSyn = (flags & TCP_SYN) !== 0
   if (isSyn) {
     side.initial = sequence
-    side.reassembly.place(sequence + 1)
+    side.place(sequence + 1)
     synced[direction] = true
   }
   side.initial ??= (sequence - 1) >>> 0
   if ((flags & (TCP_FIN | TCP_RST)) !== 0) ended[direction] = true
   if ((flags & TCP_ACK) === 0) return
   other.initial ??= (acknowledgement - 1) >>> 0
-  if (isSyn && !other.reassembly.placed) {
+  if (isSyn && !other.placed) {
     // The SYN that this one answers was missed, but not its number.
-    other.reassembly.place(acknowledgement)
+    other.place(acknowledgement)
     synced[opposite] = true
   }
-  other.reassembly.acknowledge(acknowledgement)
+  other.acknowledge(acknowledgement)
 }

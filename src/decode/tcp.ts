@@ -2,6 +2,7 @@
 import type { CapturedFrame, TcpFields, TcpFrame } from '../types.js'
 import { ipFields } from './ip.js'
 import type { IpHeader } from './ip.js'
+import { uint16, uint32 } from './network-order.js'
 
 /** Flag bits as they stand in `TcpFields.flags` (RFC 9293, section 3.1). */
 export const TCP_FIN = 0x001
@@ -46,7 +47,7 @@ export function decodeSegment (
 /** Whether the TCP header at `at` names a watched port. */
 function isWatched (bytes: Buffer, at: number, ports: ReadonlySet<number>): boolean {
   return bytes.length >= at + TCP_HEADER_LENGTH &&
-    (ports.has(bytes.readUInt16BE(at)) || ports.has(bytes.readUInt16BE(at + 2)))
+    (ports.has(uint16(bytes, at)) || ports.has(uint16(bytes, at + 2)))
 }
 
 /** Header length of the segment of `length` bytes at `at`; 0 where its data offset contradicts that length. */
@@ -58,11 +59,11 @@ function segmentHeaderLength (bytes: Buffer, at: number, length: number): number
 /** The columns that come from the TCP header at `at`; at least 20 bytes are there. */
 function tcpFields (bytes: Buffer, at: number): TcpFields {
   return {
-    sourcePort: bytes.readUInt16BE(at),
-    destinationPort: bytes.readUInt16BE(at + 2),
-    sequence: bytes.readUInt32BE(at + 4),
-    acknowledgement: bytes.readUInt32BE(at + 8),
-    flags: bytes.readUInt16BE(at + 12) & 0x0fff,
-    window: bytes.readUInt16BE(at + 14)
+    sourcePort: uint16(bytes, at),
+    destinationPort: uint16(bytes, at + 2),
+    sequence: uint32(bytes, at + 4),
+    acknowledgement: uint32(bytes, at + 8),
+    flags: uint16(bytes, at + 12) & 0x0fff,
+    window: uint16(bytes, at + 14)
   }
 }

@@ -5,122 +5,124 @@ const ZERO = 0x30
 const MINUS = 0x2d
 const POINT = 0x2e
 const HEX_DIGITS = Buffer.from('0123456789abcdef')
-/** Most digits of an integer that a double holds, and a sign. */
-const LONGEST_INTEGER = 24
-/** A power is slow to compute. */
-export const POWERS_OF_TEN: readonly number[] = Object.freeze(Array.from({ length: 16 }, (_, i) => 10 ** i))
 /** Longer texts are cheaper to copy in one call. */
 const SHORT_TEXT = 48
+/** A power is slow to compute. */
+const POWERS_OF_TEN: readonly number[] = Object.freeze(Array.from({ length: 16 }, (_, i) => 10 ** i))
+/** Decimals of a time: of a capture in microseconds, of one in nanoseconds, of a mean. */
+const MICROSECONDS = 6
+const NANOSECONDS = 9
+const PICOSECONDS = 12
+/** Digits that fit 32 bits whatever they are: beyond, division is slow. */
+const QUICK_DIGITS = 9
+/** Characters of the longest number that {@link writeNumber} and {@link writeSeconds} write. */
+export const LONGEST_NUMBER = 40
 
-/** Gathers text until it is taken. All text is ASCII but that of {@link utf8}. */
+/** Gathers bytes until they are taken. They are written by the functions below, into room that was made before. */
 export class LineBytes {
   #bytes = Buffer.allocUnsafe(FIRST_BYTES)
-  #length = 0
+  /** Where the next byte goes; whoever writes moves it. */
+  length = 0
+
+  /** Makes room for so many more; what is given is to be written into until the next call. */
+  reserve (count: number): Buffer {
+    const needed = this.length + count
+    if (needed > this.#bytes.length) {
+      const grown = Buffer.allocUnsafe(Math.max(needed, 2 * this.#bytes.length))
+      this.#bytes.copy(grown, 0, 0, this.length)
+      this.#bytes = grown
+    }
+    return this.#bytes
+  }
 
   /** What was gathered since the last call; its memory is the caller's. */
   take (): Buffer {
-    const taken = this.#bytes.subarray(0, this.#length)
-    this.#bytes = Buffer.allocUnsafe(Math.max(FIRST_BYTES, this.#length))
-    this.#length = 0
+    const taken = this.#bytes.subarray(0, this.length)
+    this.#bytes = Buffer.allocUnsafe(Math.max(FIRST_BYTES, this.length))
+    this.length = 0
     return taken
-  }
-
-  /** Text that was turned into bytes before. */
-  bytes (text: Uint8Array): void {
-    const { length } = text
-    this.#reserve(length)
-    const at = this.#length
-    for (let i = 0; i < length; i++) this.#bytes[at + i] = text[i]
-    this.#length = at + length
-  }
-
-  ascii (text: string): void {
-    const { length } = text
-    this.#reserve(length)
-    const at = this.#length
-    if (length > SHORT_TEXT) this.#bytes.write(text, at, 'latin1')
-    else for (let i = 0; i < length; i++) this.#bytes[at + i] = text.charCodeAt(i)
-    this.#length = at + length
-  }
-
-  utf8 (text: string): void {
-    this.#reserve(text.length * 3)
-    this.#length += this.#bytes.write(text, this.#length)
-  }
-
-  hex (bytes: Uint8Array): void {
-    const { length } = bytes
-    this.#reserve(length * 2)
-    for (let i = 0, at = this.#length; i < length; i++) {
-      this.#bytes[at++] = HEX_DIGITS[bytes[i] >> 4]
-      this.#bytes[at++] = HEX_DIGITS[bytes[i] & 15]
-    }
-    this.#length += length * 2
-  }
-
-  /** A whole number, as far as doubles are exact; any other number as JavaScript writes it. */
-  integer (value: number): void {
-    this.#reserve(LONGEST_INTEGER)
-    // Most are flags.
-    if (value === 0 || value === 1) {
-      this.#bytes[this.#length++] = ZERO + value
-      return
-    }
-    if (value < 0 || !Number.isSafeInteger(value)) {
-      this.ascii(String(value))
-      return
-    }
-    this.#length = this.#digits(value, digitsOf(value))
-  }
-
-  /** A point and so many digits. */
-  fraction (parts: number, decimals: number): void {
-    this.#reserve(LONGEST_INTEGER)
-    this.#bytes[this.#length++] = POINT
-    this.#length = this.#digits(parts, decimals)
-  }
-
-  /** A number of seconds, given in whole parts of which 10^`decimals` are a second. */
-  decimal (parts: number, decimals: number): void {
-    this.#reserve(LONGEST_INTEGER)
-    if (parts < 0) this.#bytes[this.#length++] = MINUS
-    const perSecond = POWERS_OF_TEN[decimals]
-    const positive = Math.abs(parts)
-    const seconds = Math.floor(positive / perSecond)
-    this.#length = this.#digits(seconds, digitsOf(seconds))
-    this.fraction(positive - seconds * perSecond, decimals)
-  }
-
-  /** Writes so many digits, zeros in front; gives where they end. Room is there. */
-  #digits (value: number, count: number): number {
-    const end = this.#length + count
-    let rest = value
-    let at = end
-    // Beyond 32 bits division is slow.
-    while (rest > 0xffff_ffff) {
-      const next = Math.floor(rest / 10)
-      this.#bytes[--at] = ZERO + (rest - next * 10)
-      rest = next
-    }
-    for (let left = rest >>> 0; at > this.#length;) {
-      const next = (left / 10) >>> 0
-      this.#bytes[--at] = ZERO + (left - next * 10)
-      left = next
-    }
-    return end
-  }
-
-  #reserve (count: number): void {
-    const needed = this.#length + count
-    if (needed <= this.#bytes.length) return
-    const grown = Buffer.allocUnsafe(Math.max(needed, 2 * this.#bytes.length))
-    this.#bytes.copy(grown, 0, 0, this.#length)
-    this.#bytes = grown
   }
 }
 
-function digitsOf (value: number): number {
+// Each of these writes from `at` on, where there is room, and gives where it ends.
+
+/** Text that was turned into bytes before. */
+export function writeBytes (bytes: Buffer, at: number, text: Uint8Array): number {
+  const { length } = text
+  for (let i = 0; i < length; i++) bytes[at + i] = text[i]!
+  return at + length
+}
+
+export function writeAscii (bytes: Buffer, at: number, text: string): number {
+  const { length } = text
+  if (length > SHORT_TEXT) bytes.write(text, at, 'latin1')
+  else for (let i = 0; i < length; i++) bytes[at + i] = text.charCodeAt(i)
+  return at + length
+}
+
+export function writeHex (bytes: Buffer, at: number, value: Uint8Array): number {
+  let end = at
+  for (let i = 0; i < value.length; i++) {
+    const byte = value[i]!
+    bytes[end++] = HEX_DIGITS[byte >> 4]!
+    bytes[end++] = HEX_DIGITS[byte & 15]!
+  }
+  return end
+}
+
+/** A whole number, as far as doubles are exact; any other number as JavaScript writes it. */
+export function writeNumber (bytes: Buffer, at: number, value: number): number {
+  // Most are flags.
+  if (value === 0 || value === 1) {
+    bytes[at] = ZERO + value
+    return at + 1
+  }
+  if (value < 0 || !Number.isSafeInteger(value)) return writeAscii(bytes, at, String(value))
+  return writeInteger(bytes, at, value)
+}
+
+/** A number of seconds: with six decimals where they say everything, else with nine or twelve. */
+export function writeSeconds (bytes: Buffer, at: number, value: number): number {
+  const decimals = Math.round(value * 1e6) / 1e6 === value ? MICROSECONDS
+    : Math.round(value * 1e9) / 1e9 === value ? NANOSECONDS : PICOSECONDS
+  const perSecond = POWERS_OF_TEN[decimals]!
+  const parts = Math.round(Math.abs(value) * perSecond)
+  if (!Number.isSafeInteger(parts)) return writeAscii(bytes, at, value.toFixed(decimals))
+  let end = at
+  if (value < 0) bytes[end++] = MINUS
+  const seconds = Math.floor(parts / perSecond)
+  return writeFraction(bytes, writeInteger(bytes, end, seconds), parts - seconds * perSecond, decimals)
+}
+
+/** Epoch seconds with microseconds; what is finer is cut off. */
+export function writeTime (bytes: Buffer, at: number, seconds: number, nanoseconds: number): number {
+  return writeFraction(bytes, writeInteger(bytes, at, seconds), Math.floor(nanoseconds / 1000), MICROSECONDS)
+}
+
+/** A point and so many digits. */
+function writeFraction (bytes: Buffer, at: number, parts: number, decimals: number): number {
+  bytes[at] = POINT
+  return writeDigits(bytes, at + 1, parts, decimals)
+}
+
+function writeInteger (bytes: Buffer, at: number, value: number): number {
   let count = 1
   for (let limit = 10; limit <= value; limit *= 10) count++
-  return count
+  return writeDigits(bytes, at, value, count)
+}
+
+/** So many digits, zeros in front. */
+function writeDigits (bytes: Buffer, at: number, value: number, count: number): number {
+  if (value > 0xffff_ffff) {
+    const power = POWERS_OF_TEN[QUICK_DIGITS]!
+    const high = Math.floor(value / power)
+    return writeDigits(bytes, writeDigits(bytes, at, high, count - QUICK_DIGITS), value - high * power, QUICK_DIGITS)
+  }
+  const end = at + count
+  for (let left = value >>> 0, to = end; to > at;) {
+    const next = (left / 10) >>> 0
+    bytes[--to] = ZERO + (left - next * 10)
+    left = next
+  }
+  return end
 }

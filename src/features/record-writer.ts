@@ -3,7 +3,7 @@ import type { TrafficRecord } from '../record.js'
 import { CONTEXT_COLUMNS } from './context-columns.js'
 import type { RecordContext } from './context.js'
 import { FEATURES } from './schema.js'
-import { LineBytes, POWERS_OF_TEN } from './line-bytes.js'
+import { LONGEST_NUMBER, LineBytes, writeAscii, writeBytes, writeHex, writeNumber, writeSeconds, writeTime } from './line-bytes.js'
 
 /** Names of the forms. */
 export type RecordFormat = 'csv' | 'ndjson'
@@ -17,32 +17,31 @@ export const FULL_NAMES: readonly string[] = Object.freeze([...CONTEXT_COLUMNS.m
 const NAMES: readonly string[] = [...FEATURES.map(({ name }) => name), ...FULL_NAMES]
 const FIRST_FULL = FEATURES.length
 
-const NANOSECONDS_PER_MICROSECOND = 1000
-/** Decimals of a time: of a capture in microseconds, of one in nanoseconds, of a mean. */
-const MICROSECOND_DECIMALS = 6
-const NANOSECOND_DECIMALS = 9
-const PICOSECOND_DECIMALS = 12
-
 /** What stands around the values of a line. */
 interface Form {
   start: Uint8Array
   beforeFrame: Uint8Array
   beforeTime: Uint8Array
-  /** Before the value of each column. */
+  /** Before the number of each column, before its text, and in place of both. */
   before: readonly Uint8Array[]
-  quote: Uint8Array
-  nothing: Uint8Array
+  beforeText: readonly Uint8Array[]
+  nothing: readonly Uint8Array[]
+  afterText: Uint8Array
+  noFrame: Uint8Array
   end: Uint8Array
+  /** The name of a file, where there are several. */
+  file: (name: string) => Uint8Array
+  /** Bytes of a line at most, without its name, texts and payload. */
+  longest: number
 }
 
-const CSV: Form = {
-  start: ascii(''), beforeFrame: ascii(''), beforeTime: ascii(','), before: NAMES.map(() => ascii(',')),
-  quote: ascii(''), nothing: ascii(''), end: ascii('\n')
-}
-const NDJSON: Form = {
-  start: ascii('{'), beforeFrame: ascii('"frame":'), beforeTime: ascii(',"time":'), before: NAMES.map(name => ascii(`,"${name}":`)),
-  quote: ascii('"'), nothing: ascii('null'), end: ascii('}\n')
-}
+const NO_NAME = new Uint8Array(0)
+
+const CSV = form({ start: '', keys: { frame: '', time: ',' }, keyOf: () => ',', quote: '', nothing: '', end: '\n', file: name => `${quoted(name)},` })
+const NDJSON = form({
+  start: '{', keys: { frame: '"frame":', time: ',"time":' }, keyOf: name => `,"${name}":`, quote: '"', nothing: 'null', end: '}\n',
+  file: name => `"file":${JSON.stringify(name)},`
+})
 
 /** A writer of `format`; with `manyFiles` each record begins with its file's name. */
 export function recordWriter (format: RecordFormat, manyFiles: boolean, columns: RecordColumns = 'table1'): RecordWriter {
@@ -56,7 +55,7 @@ export class RecordWriter {
   readonly #form: Form
   readonly #out = new LineBytes()
 
-  constructor (private readonly format: RecordFormat, private readonly manyFiles: boolean, private readonly isFull: boolean) {
+  constructor (format: RecordFormat, private readonly manyFiles: boolean, private readonly isFull: boolean) {
     this.#form = format === 'csv' ? CSV : NDJSON
     const names = [...manyFiles ? ['file'] : [], 'frame', 'time', ...isFull ? NAMES : NAMES.slice(0, FIRST_FULL)]
     this.header = format === 'csv' ? `${names.join(',')}\n` : ''
@@ -74,102 +73,116 @@ export class RecordWriter {
   }
 
   /** Adds a record; `file` is written only where the writer was made for several files. */
-  write ({ frame, seconds, nanoseconds, features }: TrafficRecord, file: string): void {
+  write ({ frame, seconds: whole, nanoseconds, features }: TrafficRecord, file: string): void {
     const out = this.#out
     const form = this.#form
-    out.bytes(form.start)
-    if (this.manyFiles) out.utf8(this.format === 'csv' ? `${quoted(file)},` : `"file":${JSON.stringify(file)},`)
-    out.bytes(form.beforeFrame)
-    if (frame !== null) out.integer(frame)
-    else out.bytes(form.nothing)
-    out.bytes(form.beforeTime)
-    // Epoch seconds with microseconds; what is finer is cut off.
-    out.integer(seconds)
-    out.fraction(Math.floor(nanoseconds / NANOSECONDS_PER_MICROSECOND), MICROSECOND_DECIMALS)
-    this.#number(0, features.packet_length)
-    this.#text(1, features.src_ip)
-    this.#text(2, features.dst_ip)
-    this.#number(3, features.ip_len)
-    this.#number(4, features.ip_df_flag)
-    this.#number(5, features.ip_mf_flag)
-    this.#number(6, features.ip_rb_flag)
-    this.#number(7, features.ttl)
-    this.#number(8, features.tcp_w_size)
-    this.#number(9, features.tcp_len)
-    this.#number(10, features.tcp_pdu_size)
-    this.#number(11, features.tcp_ack_flag)
-    this.#number(12, features.tcp_cwr_flag)
-    this.#number(13, features.tcp_ecn_flag)
-    this.#number(14, features.tcp_fin_flag)
-    this.#number(15, features.tcp_ns_flag)
-    this.#number(16, features.tcp_push_flag)
-    this.#number(17, features.tcp_res_flag)
-    this.#number(18, features.tcp_reset_flag)
-    this.#number(19, features.tcp_syn_flag)
-    this.#number(20, features.tcp_urg_flag)
-    this.#number(21, features.tcp_src_port)
-    this.#number(22, features.tcp_dst_port)
-    this.#seconds(23, features.tcp_delta)
-    this.#seconds(24, features.l20_avg)
-    this.#number(25, features.mqtt_header)
-    this.#hex(26, features.mqtt_msg)
-    this.#number(27, features.mqtt_len)
-    this.#number(28, features.mqtt_topic_len)
-    this.#number(29, features.mqtt_msg_type)
-    this.#number(30, features.mqtt_qos_lvl)
-    if (this.isFull) this.#full(features.context)
-    out.bytes(form.end)
+    const name = this.manyFiles ? form.file(file) : NO_NAME
+    const bytes = out.reserve(name.length + form.longest + lengthOf(features.src_ip) + lengthOf(features.dst_ip) + 2 * lengthOf(features.mqtt_msg))
+    let at = writeBytes(bytes, out.length, form.start)
+    at = writeBytes(bytes, at, name)
+    at = frame === null ? writeBytes(bytes, at, form.noFrame) : writeNumber(bytes, writeBytes(bytes, at, form.beforeFrame), frame)
+    at = writeTime(bytes, writeBytes(bytes, at, form.beforeTime), whole, nanoseconds)
+    at = number(bytes, at, form, 0, features.packet_length)
+    at = text(bytes, at, form, 1, features.src_ip)
+    at = text(bytes, at, form, 2, features.dst_ip)
+    at = number(bytes, at, form, 3, features.ip_len)
+    at = number(bytes, at, form, 4, features.ip_df_flag)
+    at = number(bytes, at, form, 5, features.ip_mf_flag)
+    at = number(bytes, at, form, 6, features.ip_rb_flag)
+    at = number(bytes, at, form, 7, features.ttl)
+    at = number(bytes, at, form, 8, features.tcp_w_size)
+    at = number(bytes, at, form, 9, features.tcp_len)
+    at = number(bytes, at, form, 10, features.tcp_pdu_size)
+    at = number(bytes, at, form, 11, features.tcp_ack_flag)
+    at = number(bytes, at, form, 12, features.tcp_cwr_flag)
+    at = number(bytes, at, form, 13, features.tcp_ecn_flag)
+    at = number(bytes, at, form, 14, features.tcp_fin_flag)
+    at = number(bytes, at, form, 15, features.tcp_ns_flag)
+    at = number(bytes, at, form, 16, features.tcp_push_flag)
+    at = number(bytes, at, form, 17, features.tcp_res_flag)
+    at = number(bytes, at, form, 18, features.tcp_reset_flag)
+    at = number(bytes, at, form, 19, features.tcp_syn_flag)
+    at = number(bytes, at, form, 20, features.tcp_urg_flag)
+    at = number(bytes, at, form, 21, features.tcp_src_port)
+    at = number(bytes, at, form, 22, features.tcp_dst_port)
+    at = seconds(bytes, at, form, 23, features.tcp_delta)
+    at = seconds(bytes, at, form, 24, features.l20_avg)
+    at = number(bytes, at, form, 25, features.mqtt_header)
+    at = hex(bytes, at, form, 26, features.mqtt_msg)
+    at = number(bytes, at, form, 27, features.mqtt_len)
+    at = number(bytes, at, form, 28, features.mqtt_topic_len)
+    at = number(bytes, at, form, 29, features.mqtt_msg_type)
+    at = number(bytes, at, form, 30, features.mqtt_qos_lvl)
+    out.length = this.isFull ? at : writeBytes(bytes, at, form.end)
+    if (this.isFull) this.#writeRest(features.context)
   }
 
-  #full (context: RecordContext | undefined): void {
+  /** What `full` adds, and the end of the line. */
+  #writeRest (context: RecordContext | undefined): void {
+    const form = this.#form
+    const payloads = payloadsText(context)
+    const references = listText(context?.references)
+    const origins = listText(context?.origins)
+    const bytes = this.#out.reserve(form.longest + lengthOf(payloads) + lengthOf(references) + lengthOf(origins))
+    let at = this.#out.length
     // As many digits as bring the number back.
-    CONTEXT_COLUMNS.forEach((_, i) => { this.#number(FIRST_FULL + i, numberOf(context?.values[i])) })
-    this.#text(NAMES.length - 4, payloadsText(context))
-    this.#number(NAMES.length - 3, context?.record ?? null)
-    this.#text(NAMES.length - 2, listText(context?.references))
-    this.#text(NAMES.length - 1, listText(context?.origins))
+    CONTEXT_COLUMNS.forEach((_, i) => { at = number(bytes, at, form, FIRST_FULL + i, numberOf(context?.values[i])) })
+    at = text(bytes, at, form, NAMES.length - 4, payloads)
+    at = number(bytes, at, form, NAMES.length - 3, context?.record ?? null)
+    at = text(bytes, at, form, NAMES.length - 2, references)
+    at = text(bytes, at, form, NAMES.length - 1, origins)
+    this.#out.length = writeBytes(bytes, at, form.end)
   }
+}
 
-  #number (column: number, value: number | null): void {
-    this.#out.bytes(this.#form.before[column])
-    if (value === null) this.#out.bytes(this.#form.nothing)
-    else this.#out.integer(value)
-  }
+// The value of a column and what stands before it, from `at` on; gives where it ends.
 
-  #text (column: number, value: string | null): void {
-    this.#out.bytes(this.#form.before[column])
-    if (value === null) {
-      this.#out.bytes(this.#form.nothing)
-      return
-    }
-    this.#out.bytes(this.#form.quote)
-    this.#out.ascii(value)
-    this.#out.bytes(this.#form.quote)
-  }
+function number (bytes: Buffer, at: number, form: Form, column: number, value: number | null): number {
+  return value === null ? writeBytes(bytes, at, form.nothing[column]!) : writeNumber(bytes, writeBytes(bytes, at, form.before[column]!), value)
+}
 
-  #hex (column: number, value: Uint8Array | null): void {
-    this.#out.bytes(this.#form.before[column])
-    if (value === null) {
-      this.#out.bytes(this.#form.nothing)
-      return
-    }
-    this.#out.bytes(this.#form.quote)
-    this.#out.hex(value)
-    this.#out.bytes(this.#form.quote)
-  }
+function seconds (bytes: Buffer, at: number, form: Form, column: number, value: number | null): number {
+  return value === null ? writeBytes(bytes, at, form.nothing[column]!) : writeSeconds(bytes, writeBytes(bytes, at, form.before[column]!), value)
+}
 
-  /** Six decimals where they say everything, else nine or twelve. */
-  #seconds (column: number, value: number | null): void {
-    this.#out.bytes(this.#form.before[column])
-    if (value === null) {
-      this.#out.bytes(this.#form.nothing)
-      return
-    }
-    const decimals = Math.round(value * 1e6) / 1e6 === value ? MICROSECOND_DECIMALS
-      : Math.round(value * 1e9) / 1e9 === value ? NANOSECOND_DECIMALS : PICOSECOND_DECIMALS
-    const parts = Math.round(value * POWERS_OF_TEN[decimals])
-    if (Number.isSafeInteger(parts)) this.#out.decimal(parts, decimals)
-    else this.#out.ascii(value.toFixed(decimals))
+function text (bytes: Buffer, at: number, form: Form, column: number, value: string | null): number {
+  if (value === null) return writeBytes(bytes, at, form.nothing[column]!)
+  return writeBytes(bytes, writeAscii(bytes, writeBytes(bytes, at, form.beforeText[column]!), value), form.afterText)
+}
+
+function hex (bytes: Buffer, at: number, form: Form, column: number, value: Uint8Array | null): number {
+  if (value === null) return writeBytes(bytes, at, form.nothing[column]!)
+  return writeBytes(bytes, writeHex(bytes, writeBytes(bytes, at, form.beforeText[column]!), value), form.afterText)
+}
+
+function lengthOf (value: string | Uint8Array | null): number {
+  return value === null ? 0 : value.length
+}
+
+interface FormTexts {
+  start: string
+  keys: { frame: string, time: string }
+  keyOf: (name: string) => string
+  quote: string
+  nothing: string
+  end: string
+  file: (name: string) => string
+}
+
+function form ({ start, keys, keyOf, quote, nothing, end, file }: FormTexts): Form {
+  const before = NAMES.map(keyOf)
+  return {
+    start: ascii(start),
+    beforeFrame: ascii(keys.frame),
+    beforeTime: ascii(keys.time),
+    before: before.map(ascii),
+    beforeText: before.map(key => ascii(key + quote)),
+    nothing: before.map(key => ascii(key + nothing)),
+    afterText: ascii(quote),
+    noFrame: ascii(keys.frame + nothing),
+    end: ascii(end),
+    file: name => Buffer.from(file(name)),
+    longest: [start, keys.frame, keys.time, ...before, end].join('').length + (NAMES.length + 2) * (LONGEST_NUMBER + 2 * quote.length)
   }
 }
 

@@ -1,9 +1,9 @@
 // The join from a capture alone: MQTT packets decoded from the bytes that the tap saw.
 import { isBoundaryChain } from '../decode/mqtt-boundary.js'
 import { MqttWalker } from '../decode/mqtt.js'
-import type { MqttSession } from '../decode/mqtt.js'
+import type { MqttBody, MqttSession, MqttWalkerOptions } from '../decode/mqtt.js'
 import { isInitiative } from './initiative.js'
-import type { Direction, JoinKind, MqttPacket, PacketBegun, StreamChunk, StreamFrame, TcpStream } from '../types.js'
+import type { JoinKind, MqttPacket, PacketBegun, StreamChunk, StreamFrame, TcpStream } from '../types.js'
 
 /** What a frame completes. */
 export interface CompletedPackets {
@@ -48,19 +48,23 @@ const NO_PACKET: CompletedPackets = Object.freeze({ join: 'decoded', packet: nul
 
 /** A TLS record of a handshake opens with its type and version (RFC 8446, section 5.1). */
 const TLS_OPENING_LENGTH = 3
+const NOT_TLS = -1
 const TLS_HANDSHAKE = 0x16
 const TLS_MAJOR = 3
 const TLS_LAST_MINOR = 4
 
 interface Flow {
   readonly walker: MqttWalker
-  /** The first bytes of the direction, as many as tell TLS. */
-  readonly opening: number[]
+  /** How many of its first bytes are those of a TLS record; {@link NOT_TLS} as soon as one is not. */
+  tlsBytes: number
 }
 
-interface Conversation extends Record<Direction, Flow> {
-  readonly session: MqttSession
+interface Conversation {
+  readonly options: MqttWalkerOptions
   tls: boolean
+  /** As long as a direction carries nothing there is none. */
+  in: Flow | null
+  out: Flow | null
 }
 
 /**
@@ -74,10 +78,13 @@ export class DecodedJoin {
   readonly #options: Required<DecodedJoinOptions>
   /** Lives as long as the streams themselves, which their owner caps. */
   readonly #conversations = new WeakMap<TcpStream, Conversation>()
-  #packets: MqttPacket[] = []
+  readonly #spare: MqttBody[] = []
+  /** Those of the frame in hand; most frames complete one or none. */
+  #packets: MqttPacket[] | null = null
   #initiated = 0
   readonly #onPacket = (packet: MqttPacket): void => {
-    this.#packets.push(packet)
+    if (this.#packets === null) this.#packets = [packet]
+    else this.#packets.push(packet)
     if (isInitiative(packet)) this.#initiated++
   }
 
@@ -88,36 +95,39 @@ export class DecodedJoin {
   /** What the next frame of the capture completes. The packet's topic and payload may be views of the frame's bytes. */
   push (streamFrame: StreamFrame): CompletedPackets {
     const { stream, direction, chunks } = streamFrame
-    const conversation = this.#conversationOf(stream)
-    if (conversation.tls) return NOTHING
+    const known = this.#conversations.get(stream)
+    if (known?.tls === true) return NOTHING
     if (chunks.length === 0) return NO_PACKET
-    const flow = conversation[direction]
-    this.#packets = []
-    this.#initiated = 0
+    const conversation = known ?? this.#open(stream)
+    const flow = conversation[direction] ??= flowOf(conversation.options)
     for (const chunk of chunks) {
-      if (opensWithTls(flow.opening, chunk)) {
+      if (flow.tlsBytes !== NOT_TLS && opensWithTls(flow, chunk)) {
         conversation.tls = true
         this.counters.tlsStreams++
+        this.#take(null)
         return NOTHING
       }
-      this.#walk(flow.walker, chunk, streamFrame, conversation.session)
+      this.#walk(flow.walker, chunk, streamFrame, conversation.options.session)
     }
+    return this.#take(flow.walker.inProgress)
+  }
+
+  /** What was completed since the last call. */
+  #take (begun: PacketBegun | null): CompletedPackets {
     const packets = this.#packets
-    return { join: 'decoded', packet: packets[0] ?? null, packets, begun: flow.walker.inProgress, completed: packets.length, initiated: this.#initiated }
+    if (packets === null) return begun === null ? NO_PACKET : { ...NO_PACKET, begun }
+    const initiated = this.#initiated
+    this.#packets = null
+    this.#initiated = 0
+    return { join: 'decoded', packet: packets[0]!, packets, begun, completed: packets.length, initiated }
   }
 
-  #conversationOf (stream: TcpStream): Conversation {
-    let conversation = this.#conversations.get(stream)
-    if (conversation === undefined) {
-      const session = { version: 0 }
-      conversation = { session, tls: false, in: this.#flow(session), out: this.#flow(session) }
-      this.#conversations.set(stream, conversation)
-    }
+  #open (stream: TcpStream): Conversation {
+    const { topicCapBytes, payloadCapBytes } = this.#options
+    const options = { topicCapBytes, payloadCapBytes, session: { version: 0 }, spare: this.#spare }
+    const conversation: Conversation = { options, tls: false, in: null, out: null }
+    this.#conversations.set(stream, conversation)
     return conversation
-  }
-
-  #flow (session: MqttSession): Flow {
-    return { walker: new MqttWalker({ ...this.#options, session }), opening: [] }
   }
 
   #walk (walker: MqttWalker, chunk: StreamChunk, { stream, direction }: StreamFrame, session: MqttSession): void {
@@ -136,9 +146,17 @@ export class DecodedJoin {
   }
 }
 
-/** Collects the first bytes of a direction and says whether they open a TLS record. */
-function opensWithTls (opening: number[], chunk: StreamChunk): boolean {
-  for (let i = 0; i < chunk.length && opening.length < TLS_OPENING_LENGTH; i++) opening.push(chunk.bytes?.[i] ?? 0)
-  const [type, major, minor] = opening
-  return type === TLS_HANDSHAKE && major === TLS_MAJOR && minor !== undefined && minor <= TLS_LAST_MINOR
+function flowOf (options: MqttWalkerOptions): Flow {
+  return { walker: new MqttWalker(options), tlsBytes: 0 }
+}
+
+/** Looks at the first bytes of a direction and says whether they open a TLS record. */
+function opensWithTls (flow: Flow, { bytes, length }: StreamChunk): boolean {
+  for (let i = 0; i < length; i++) {
+    const byte = bytes?.[i] ?? 0
+    const fits = flow.tlsBytes === 0 ? byte === TLS_HANDSHAKE : flow.tlsBytes === 1 ? byte === TLS_MAJOR : byte <= TLS_LAST_MINOR
+    flow.tlsBytes = fits ? flow.tlsBytes + 1 : NOT_TLS
+    if (!fits || flow.tlsBytes === TLS_OPENING_LENGTH) return fits
+  }
+  return false
 }

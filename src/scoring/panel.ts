@@ -1,7 +1,7 @@
 // Several experts that judge the same records together, each by what one aspect of them says.
 
 import { createHash } from 'node:crypto'
-import { catalogEntry, DetectorError, type DetectorKind } from '../../models/index.js'
+import { catalogEntry, DetectorError, type DetectorKind, type OutlierDetector } from '../../models/index.js'
 import { contextColumn } from '../features/context-columns.js'
 import { needsContext, type ColumnName, type Variant } from '../features/columns.js'
 import type { RecordFeatures } from '../features/schema.js'
@@ -69,6 +69,17 @@ export class Panel {
   /** Names of the columns that the experts look at, each once. */
   get columns (): ColumnName[] {
     return [...new Set(this.experts.flatMap(({ encoding }) => encoding.columns))]
+  }
+
+  /** Names of the columns asked for that no expert looks at, because they never changed in training. */
+  get dropped (): ColumnName[] {
+    const columns = this.columns
+    return [...new Set(this.experts.flatMap(({ encoding }) => encoding.dropped))].filter((name) => !columns.includes(name))
+  }
+
+  /** What all its experts are. */
+  get detector (): OutlierDetector {
+    return this.experts[0].detector
   }
 
   /** Names the training data: SHA-256, in hex. */

@@ -16,7 +16,7 @@ export interface LiveTapSettings extends TapSettings {
   /** 0 captures whole frames; with anything else payload bytes are discarded on arrival. */
   snapLength: number
   /** What the decoders may keep. */
-  limits?: { streams: TcpStreamLimits, fragments: Partial<FragmentLimits> }
+  limits?: { streams: Partial<TcpStreamLimits>, fragments: Partial<FragmentLimits> }
 }
 
 /** What the tap tells. */

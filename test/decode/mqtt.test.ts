@@ -1,6 +1,10 @@
 // The walker: every packet of every version, in any portions, whatever the bytes.
+import { setImmediate } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import t from 'tap'
 import { MqttWalker } from '../../src/decode/mqtt.js'
+import type { MqttBody } from '../../src/decode/mqtt.js'
 import { isBoundaryChain } from '../../src/decode/mqtt-boundary.js'
 import type { MqttPacket } from '../../src/types.js'
 import { CONNACK, PINGREQ, PUBACK, connect, packet, publish, subscribe, text } from './craft-mqtt.js'
@@ -130,6 +134,37 @@ t.test('memory follows the bytes that come, not the length that is announced', a
   walk(walker, Buffer.from([0x30, 0xff, 0xff, 0xff, 0x7f, 0, 1, 97]), Buffer.alloc(1000))
   t.equal(walker.declared, 268_435_455 + 5)
   t.ok(process.memoryUsage().arrayBuffers - before < 1_000_000)
+})
+
+t.test('a walker does not hold on to bytes of packets that are over', async t => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const walkers = [walkerOf(4), walkerOf(4, { topicCapBytes: 3, payloadCapBytes: 10 })]
+  const portions = walkers.map(walker => {
+    const portion = Buffer.from(new Uint8Array(publish('a/b', Buffer.alloc(9_000, 'x'))))
+    walker.push(portion, () => {})
+    return new WeakRef(portion.buffer)
+  })
+  // What was looked at lives on until the turn of the loop is over.
+  const bound = Date.now() + 10_000
+  while (portions.some(portion => portion.deref() !== undefined) && Date.now() < bound) {
+    await setImmediate()
+    collect()
+  }
+  t.same(portions.map(portion => portion.deref()), [undefined, undefined])
+  t.ok(walkers.every(({ boundary }) => boundary))
+})
+
+t.test('walkers that share their bodies do not mix their packets up', async t => {
+  const spare: MqttBody[] = []
+  const walkers = [1, 2, 3].map(() => new MqttWalker({ topicCapBytes: 100, payloadCapBytes: 100, session: { version: 4 }, spare }))
+  const streams = walkers.map((_, i) => Buffer.concat([publish(`topic/${i}`, `payload ${i}`), subscribe([`f/${i}`]), publish('second', `${i}${i}`)]))
+  const packets: object[][] = walkers.map(() => [])
+  for (let at = 0; at < streams[0]!.length; at++) {
+    walkers.forEach((walker, i) => { packets[i]!.push(...walk(walker, streams[i]!.subarray(at, at + 1))) })
+  }
+  t.match(packets, walkers.map((_, i) => [{ topic: `topic/${i}`, payload: `payload ${i}` }, { topic: `f/${i}` }, { topic: 'second', payload: `${i}${i}` }]))
+  t.equal(spare.length, 3, 'as many as had a packet in progress at a time')
 })
 
 t.test('what is declared is known as soon as the fixed header is whole', async t => {

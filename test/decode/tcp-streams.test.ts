@@ -266,6 +266,76 @@ t.test('a flood of new connections costs the same for each, however many went be
   t.equal(streams.counters.streamsEvicted, 50_000)
 })
 
+/** Whole short connections of clients whose ports count up, and what is left of them. */
+class Clients {
+  readonly streams: TcpStreams
+  #number = 0
+
+  constructor (limits: Partial<TcpStreamLimits> = {}) {
+    this.streams = new TcpStreams(PORTS, limits)
+  }
+
+  in (sourcePort: number, segment: Segment): StreamFrame {
+    return this.streams.push(tcpFrame({ sourcePort, ...segment }, ++this.#number, this.#number))
+  }
+
+  out (destinationPort: number, segment: Segment): StreamFrame {
+    return this.in(1883, { source: BROKER, destination: CLIENT, destinationPort, ...segment })
+  }
+
+  /** Opens, says something, closes from both sides; gives the stream. */
+  visit (port: number, initial = 100): StreamFrame['stream'] {
+    this.in(port, { sequence: initial, flags: SYN })
+    this.out(port, { sequence: 500, acknowledgement: initial + 1, flags: SYN | ACK })
+    this.in(port, { sequence: initial + 1, acknowledgement: 501, payload: Buffer.from('abc') })
+    this.in(port, { sequence: initial + 4, acknowledgement: 501, flags: FIN | ACK })
+    this.out(port, { sequence: 501, acknowledgement: initial + 5, flags: FIN | ACK })
+    return this.in(port, { sequence: initial + 5, acknowledgement: 502 }).stream
+  }
+}
+
+t.test('closed connections are kept in a small number, however many there were', async t => {
+  const clients = new Clients({ closedStreams: 50 })
+  for (let port = 2_000; port < 12_000; port++) clients.visit(port)
+  t.equal(clients.streams.open, 0)
+  t.equal(clients.streams.closed, 50)
+  for (let port = 12_000; port < 12_200; port++) {
+    clients.in(port, { sequence: 100, flags: SYN })
+    clients.out(port, { sequence: 0, acknowledgement: 101, flags: RST | ACK })
+  }
+  t.equal(clients.streams.open, 0, 'refused ones as well')
+  t.equal(clients.streams.closed, 50)
+  t.match(clients.streams.counters, { streams: 10_200, streamsEvicted: 0 })
+})
+
+t.test('what comes late to a closed connection still belongs to it', async t => {
+  const clients = new Clients({ closedStreams: 50 })
+  const first = clients.visit(2_000)
+  for (let port = 3_000; port < 3_040; port++) clients.visit(port)
+  const again = clients.in(2_000, { sequence: 101, acknowledgement: 501, payload: Buffer.from('abc') })
+  t.equal(again.stream, first)
+  t.match(again, { from: 3, to: 3, chunks: [], delta: 241 }, 'bytes that came again are not delivered again')
+  t.equal(clients.in(2_000, { sequence: 104, acknowledgement: 501, flags: FIN | ACK }).stream, first)
+  t.equal(clients.in(2_000, { sequence: 100, flags: SYN }).stream, first, 'the SYN that opened it, again')
+  const reused = clients.in(2_000, { sequence: 9_000, flags: SYN })
+  t.match(reused, { delta: 0, stream: { id: 41, ended: { in: false, out: false } } }, 'a new number opens another')
+  t.match(clients.in(2_000, { sequence: 9_001, payload: Buffer.from('xy') }), { from: 0, to: 2, stream: { id: 41 } })
+  t.equal(clients.streams.open, 1)
+})
+
+t.test('a connection that goes on after a RST is not forgotten, whoever forged it', async t => {
+  const clients = new Clients({ closedStreams: 10 })
+  const { stream } = clients.in(2_000, { sequence: 100, flags: SYN })
+  clients.in(2_000, { sequence: 77, flags: RST })
+  for (let i = 0; i < 200; i++) {
+    clients.visit(3_000 + i)
+    const frame = clients.in(2_000, { sequence: 101 + i, payload: Buffer.from('x') })
+    if (frame.stream !== stream || frame.to !== i + 1) return t.fail(`frame ${i}`)
+  }
+  t.equal(clients.streams.open, 1)
+  t.equal(clients.streams.closed, 10)
+})
+
 t.test('what waits in all streams together is capped, and given back', async t => {
   const streams = new TcpStreams(PORTS, { streams: 3, heldBytesTotal: 1_000 })
   const early = (sourcePort: number): StreamFrame => {

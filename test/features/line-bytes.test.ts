@@ -2,55 +2,67 @@
 
 import t from 'tap'
 import { Random } from '../../models/random.js'
-import { LineBytes } from '../../src/features/line-bytes.js'
+import { LONGEST_NUMBER, LineBytes, writeAscii, writeBytes, writeHex, writeNumber, writeSeconds, writeTime } from '../../src/features/line-bytes.js'
 
-function written (write: (out: LineBytes) => void): string {
-  const out = new LineBytes()
-  write(out)
-  return out.take().toString()
+/** Writes after some text that must stay; nothing is written behind the end that is given. */
+function written (write: (bytes: Buffer, at: number) => number): string {
+  const bytes = Buffer.alloc(400, '~')
+  const end = write(bytes, 3)
+  t.notMatch(bytes.toString('latin1', end), /[^~]/)
+  t.equal(bytes.toString('latin1', 0, 3), '~~~')
+  return bytes.toString('latin1', 3, end)
 }
 
 t.test('whole numbers of any size, and others as JavaScript writes them', async t => {
   const random = new Random(1)
-  const values = [0, 1, 9, 10, 99, 100, 65_535, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 10 ** 10, 2 ** 53 - 1, -1, 0.25, 2 ** 60, -0]
+  const values = [0, 1, 9, 10, 99, 100, 65_535, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 10 ** 10, 2 ** 53 - 1, -1, 0.25, 2 ** 60, -0, -Number.MAX_VALUE, 5e-324]
   for (let i = 0; i < 2_000; i++) values.push(Math.floor(random.uniform() * 10 ** random.integer(16)))
   for (const value of values) {
-    const text = written(out => { out.integer(value) })
-    if (text !== String(value)) t.equal(text, String(value))
+    const text = written((bytes, at) => writeNumber(bytes, at, value))
+    if (text !== String(value) || text.length > LONGEST_NUMBER) t.equal(text, String(value))
   }
 })
 
-t.test('seconds with as many decimals as are asked for', async t => {
+t.test('seconds with as many decimals as say everything', async t => {
   const random = new Random(2)
   for (let i = 0; i < 2_000; i++) {
     const decimals = [6, 9, 12][i % 3]
     const parts = Math.floor(random.uniform() * 10 ** random.integer(15)) * (random.integer(4) === 0 ? -1 : 1)
-    const digits = String(Math.abs(parts)).padStart(decimals + 1, '0')
-    const expected = `${parts < 0 ? '-' : ''}${digits.slice(0, -decimals)}.${digits.slice(-decimals)}`
-    const text = written(out => { out.decimal(parts, decimals) })
-    if (text !== expected) t.equal(text, expected)
+    const value = parts / 10 ** decimals
+    const shortest = [6, 9, 12].find(count => Number(value.toFixed(count)) === value) ?? 12
+    const text = written((bytes, at) => writeSeconds(bytes, at, value))
+    if (text !== value.toFixed(shortest)) t.equal(text, value.toFixed(shortest), `${parts} of ${decimals} decimals`)
   }
-  t.equal(written(out => { out.fraction(42, 6) }), '.000042')
+  for (const value of [0, 1e20, -1e20, 1e300]) {
+    const text = written((bytes, at) => writeSeconds(bytes, at, value))
+    t.equal(Number(text), value)
+    t.ok(text.length <= LONGEST_NUMBER)
+  }
 })
 
-t.test('texts and bytes, also beyond the room there was', async t => {
-  const long = 'a'.repeat(100_000)
-  const all = written(out => {
-    out.ascii(long)
-    out.ascii('short')
-    out.utf8('\u00e9\u20ac')
-    out.hex(Uint8Array.of(0, 15, 255))
-    out.bytes(Buffer.from('{}'))
-  })
-  t.equal(all, `${long}short\u00e9\u20ac000fff{}`)
+t.test('times, cut to microseconds', async t => {
+  t.equal(written((bytes, at) => writeTime(bytes, at, 7, 42_999)), '7.000042')
+  t.equal(written((bytes, at) => writeTime(bytes, at, 1_700_000_000, 999_999_999)), '1700000000.999999')
+  t.equal(written((bytes, at) => writeTime(bytes, at, 999_999_999_999, 0)), '999999999999.000000')
 })
 
-t.test('what was taken is not written over', async t => {
+t.test('texts and bytes', async t => {
+  const long = 'a'.repeat(300)
+  t.equal(written((bytes, at) => writeAscii(bytes, at, long)), long)
+  t.equal(written((bytes, at) => writeAscii(bytes, at, 'short')), 'short')
+  t.equal(written((bytes, at) => writeHex(bytes, at, Uint8Array.of(0, 15, 255))), '000fff')
+  t.equal(written((bytes, at) => writeBytes(bytes, at, Buffer.from('{}'))), '{}')
+})
+
+t.test('room grows and keeps what was written; what was taken is not written over', async t => {
   const out = new LineBytes()
-  out.ascii('first')
+  const add = (text: string): void => { out.length = writeAscii(out.reserve(text.length), out.length, text) }
+  const long = 'b'.repeat(100_000)
+  add('first')
+  add(long)
   const first = out.take()
-  out.ascii('second')
+  add('second')
   t.equal(out.take().toString(), 'second')
-  t.equal(first.toString(), 'first')
+  t.equal(first.toString(), `first${long}`)
   t.equal(out.take().length, 0)
 })

@@ -77,7 +77,7 @@ export const mqttTarget: FuzzTarget = {
   name: 'mqtt',
   properties: 'packets follow each other, hold the right bytes and no more than the caps; the same in single bytes and two halves; gaps do no harm',
   weight: 8,
-  covers: ['src/decode/mqtt.js', 'src/decode/mqtt-body.js', 'src/decode/kept-bytes.js', 'src/decode/mqtt-boundary.js'],
+  covers: ['src/decode/mqtt.js', 'src/decode/mqtt-body.js', 'src/decode/mqtt-filters.js', 'src/decode/kept-bytes.js', 'src/decode/mqtt-boundary.js'],
   generate (random) {
     const how = random.integer(16)
     return Buffer.concat([Buffer.from([how]), anyPackets(random, VERSIONS[how & 3], random.integer(6))])

@@ -97,7 +97,7 @@ function anySegment (script: Script, number: number, ends: Map<string, number>, 
   }
 }
 
-const STREAM_LIMITS = { streams: 6, heldBytes: HELD_BYTES, heldSegments: HELD_SEGMENTS, heldBytesTotal: TOTAL_BYTES }
+const STREAM_LIMITS = { streams: 6, closedStreams: 3, heldBytes: HELD_BYTES, heldSegments: HELD_SEGMENTS, heldBytesTotal: TOTAL_BYTES }
 
 /** Follows where each direction of each stream stands. */
 class Followed {
@@ -118,7 +118,7 @@ export const streamsTarget: FuzzTarget = {
   name: 'streams',
   properties: 'pointers only go forward, chunks fill them exactly, tuples keep their stream; caps hold',
   weight: 4,
-  covers: ['src/decode/tcp-streams.js', 'src/decode/reassembly.js', 'src/decode/frame-times.js'],
+  covers: ['src/decode/tcp-streams.js', 'src/decode/tuples.js', 'src/decode/second-chance.js', 'src/decode/reassembly.js', 'src/decode/frame-times.js'],
   generate: random => Uint8Array.from({ length: 12 + random.integer(300) }, () => random.integer(random.integer(2) === 0 ? 256 : 20)),
   run (input) {
     const script = new Script(input)
@@ -132,7 +132,7 @@ export const streamsTarget: FuzzTarget = {
       const sender = direction === 'in' ? stream.client : stream.broker
       check(sender.port === frame.tcp.sourcePort && sender.address === frame.ip.source, 'a frame is taken for the other side\'s')
       check(Number.isFinite(placed.delta) && Number.isFinite(placed.l20Average), 'a time difference is no number')
-      check(streams.open <= STREAM_LIMITS.streams, 'more streams are kept than may')
+      check(streams.open <= STREAM_LIMITS.streams && streams.closed <= STREAM_LIMITS.closedStreams, 'more streams are kept than may')
       check(streams.heldBytes <= TOTAL_BYTES, 'more bytes wait than may')
     }
     const { counters } = streams
@@ -184,7 +184,7 @@ export const decodedTarget: FuzzTarget = {
   name: 'decoded',
   properties: 'the same packets however the stream is cut, in order or not; none out of TLS',
   weight: 1,
-  covers: ['src/join/decoded.js', 'src/decode/mqtt.js', 'src/decode/mqtt-body.js'],
+  covers: ['src/join/decoded.js', 'src/decode/mqtt.js', 'src/decode/mqtt-body.js', 'src/decode/mqtt-filters.js'],
   generate: random => Buffer.concat([Buffer.from([random.integer(256)]), random.integer(8) === 0 ? Buffer.from([0x16, 3, random.integer(6), 0, 9]) : Buffer.alloc(0), anyStream(random, random.integer(2) === 0)]),
   run (input) {
     if (input.length < 2) return

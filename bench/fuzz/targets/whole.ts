@@ -56,7 +56,7 @@ export const extractTarget: FuzzTarget = {
   weight: 0.3,
   covers: [
     'src/join/capture-records.js', 'src/features/extractor.js', 'src/features/record-writer.js', 'src/decode/tcp-decoder.js',
-    'src/decode/tcp-streams.js', 'src/decode/reassembly.js', 'src/join/decoded.js', 'src/decode/mqtt.js', 'src/decode/mqtt-body.js'
+    'src/decode/tcp-streams.js', 'src/decode/reassembly.js', 'src/join/decoded.js', 'src/decode/mqtt.js', 'src/decode/mqtt-body.js', 'src/decode/mqtt-filters.js'
   ],
   generate: anyCapture,
   run (input) {
@@ -106,7 +106,7 @@ export const endlessTarget: FuzzTarget = {
   name: 'endless',
   properties: 'one decoder for all inputs keeps no more than its caps, and the heap stays flat',
   weight: 5,
-  covers: ['src/decode/tcp-streams.js', 'src/decode/fragments.js', 'src/decode/reassembly.js', 'src/join/decoded.js'],
+  covers: ['src/decode/tcp-streams.js', 'src/decode/tuples.js', 'src/decode/fragments.js', 'src/decode/reassembly.js', 'src/join/decoded.js'],
   generate: anyCapture,
   run (input) {
     // The frames of the input, as far as its record headers say where they are.

@@ -2,13 +2,14 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { readFileSync, readdirSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { text as readText } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { extractCommand } from '../../../broker/commands/extract.js'
+import { Interruption } from '../../../broker/interruption.js'
 import { findProgram, programMissing } from '../../support/programs.js'
 import { waitUntil } from '../../support/wait-until.js'
 import { Talk, pcapFile } from '../../decode/craft.js'
@@ -140,16 +141,49 @@ t.test('a reader that has seen enough is no fault', async t => {
   t.equal(await err, '')
 })
 
-t.test('an interrupt removes the unfinished output and ends with 0', async t => {
-  const dir = t.testdir({})
-  const child = start('-', '--out', join(dir, 'out.csv'))
-  child.stdin!.write(capture)
-  await waitUntil('the output is begun', () => readdirSync(dir).length > 0)
-  t.match(readdirSync(dir), [/^out\.csv\.part-/])
+t.test('an interrupt while a file is read leaves nothing behind, and ends with 0', async t => {
+  const dir = t.testdir({ 'long.pcap': pcapFile([]) })
+  // Zeros are empty frames, and a hole in a file takes no room: nobody reads to its end.
+  truncateSync(join(dir, 'long.pcap'), 2 ** 36)
+  const child = start(join(dir, 'long.pcap'), '--out', join(dir, 'out.csv'))
+  await waitUntil('an output begun', () => readdirSync(dir).length > 1)
+  t.match(readdirSync(dir), ['long.pcap', /^out\.csv\.part-/])
   child.kill('SIGINT')
   const [code] = await once(child, 'close')
   t.equal(code, 0)
-  t.same(readdirSync(dir), [])
+  t.same(readdirSync(dir), ['long.pcap'])
+})
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  t.test(`${signal} ends a live input: what came so far is a whole file`, async t => {
+    const dir = t.testdir({ 'other.pcap': capture })
+    const child = start('-', join(dir, 'other.pcap'), '--out', join(dir, 'out.csv'))
+    // The last frame is cut: the end may come anywhere.
+    child.stdin!.write(capture.subarray(0, -3))
+    await waitUntil('the frames written', () => readdirSync(dir).some(name => name.includes('.part-') && readFileSync(join(dir, name), 'utf8').split('\n').length > 6))
+    child.kill(signal)
+    const [err, [code]] = await Promise.all([readText(child.stderr!), once(child, 'close')])
+    t.equal(code, 0)
+    t.equal(err, '')
+    t.same(readdirSync(dir), ['other.pcap', 'out.csv'])
+    const lines = readFileSync(join(dir, 'out.csv'), 'utf8').split('\n')
+    t.equal(lines.length, 1 + 5 + 1, 'and nothing of the input after it')
+    t.match(lines[5], /^-,5,.*,48,68656c6c6f,8,1,3,0$/)
+    t.equal(lines[6], '')
+  })
+}
+
+t.test('a live input may have its last words after the signal', async t => {
+  const interruption = new Interruption(1)
+  t.teardown(() => { interruption.dispose() })
+  interruption.reading(true)
+  interruption.interrupt()
+  t.ok(interruption.isEnding)
+  t.notOk(interruption.ended.aborted || interruption.abandoned.aborted, 'whoever feeds it has the same signal to obey')
+  await waitUntil('an end even so', () => interruption.ended.aborted)
+  t.notOk(interruption.abandoned.aborted)
+  interruption.interrupt()
+  t.ok(interruption.abandoned.aborted, 'one who insists gets out')
 })
 
 t.test('an older output is replaced only by a whole one', async t => {
