@@ -66,7 +66,7 @@ export async function saveModel (path: string, model: Model): Promise<string> {
 /**
  * Reads a model.
  * @throws OperatorError `model-not-readable`, `model-damaged` (no JSON, cut off, or not what a model
- * holds), `model-format`, `model-schema` (of a newer version), `model-edited`, `model-features`
+ * holds), `model-format`, `model-schema` (of another version), `model-edited`, `model-features`
  */
 export async function loadModel (path: string): Promise<LoadedModel> {
   const content = parse(path, await readText(path))
@@ -79,6 +79,9 @@ export async function loadModel (path: string): Promise<LoadedModel> {
     if (schema > SCHEMA) {
       throw new OperatorError('model-schema', `${path} has schema ${schema}, and this version reads up to ${SCHEMA}`,
         'update, or train the model with this version')
+    }
+    if (schema < SCHEMA) {
+      throw new OperatorError('model-schema', `${path} has schema ${schema}, which this version no longer reads`, 'train the model again with this version')
     }
     const digest = checkDigest(path, content, reader.string('digest'))
     return { ...readModel(reader), digest }

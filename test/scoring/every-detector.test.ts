@@ -45,7 +45,7 @@ for (const kind of DETECTOR_KINDS) {
     const text = readFileSync(path, 'utf8')
     const refusals: [string, string][] = [
       [forge(text, '"mqtt_qos_lvl"', '"mqtt_colour"'), 'model-features'],
-      [forge(text, '"schema":1', '"schema":9'), 'model-schema'],
+      [forge(text, '"schema":2', '"schema":9'), 'model-schema'],
       [text.slice(0, -100), 'model-damaged'],
       [text.replace('"seed":3', '"seed":4'), 'model-edited']
     ]

@@ -86,11 +86,12 @@ t.test('what is no model is refused with the reason', async (t) => {
     ['{"format":"artemis-model"}', 'model-damaged'],
     [text.slice(0, text.length / 2), 'model-damaged'],
     [text.replace('artemis-model', 'artemis-muddle'), 'model-format'],
-    [text.replace('"schema":1', '"schema":2'), 'model-schema'],
+    [text.replace('"schema":2', '"schema":3'), 'model-schema'],
+    [text.replace('"schema":2', '"schema":1'), 'model-schema'],
     [text.replace('"threshold":0.25', '"threshold":0.99'), 'model-edited'],
     [text.replace('"alert":', '"extra":1,"alert":'), 'model-edited'],
     [text.replace('"digest"', '"__proto__":{"polluted":1},"digest"'), 'model-edited'],
-    [`{"format":"artemis-model","schema":1,"digest":"","x":${'['.repeat(1e5)}${']'.repeat(1e5)}}`, 'model-damaged']
+    [`{"format":"artemis-model","schema":2,"digest":"","x":${'['.repeat(1e5)}${']'.repeat(1e5)}}`, 'model-damaged']
   ]
   for (const [content, code] of cases) {
     const path = join(folder, 'bad.json')
