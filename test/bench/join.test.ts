@@ -8,7 +8,8 @@ import { programMissing, skipReason } from '../support/programs.js'
 const BAD = { loss: 0.02, duplication: 0.02, reordering: 0.05 }
 const RUNS: (Pick<RunOptions, 'carrier' | 'ipv6' | 'interrupt' | 'snapLength'> & { name: string })[] = [
   { name: 'TCP over IPv4, headers only, the tap killed in the middle', carrier: 'tcp', interrupt: true, snapLength: 66 },
-  { name: 'TLS 1.3 over IPv6, headers only', carrier: 'tls1.3', ipv6: true, interrupt: false, snapLength: 86 }
+  { name: 'TLS 1.3 over IPv6, headers only', carrier: 'tls1.3', ipv6: true, interrupt: false, snapLength: 86 },
+  { name: 'WebSocket over IPv4, headers only', carrier: 'websocket', interrupt: false, snapLength: 66 }
 ]
 
 const missing = networkMissing()
