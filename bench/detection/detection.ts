@@ -1,165 +1,133 @@
-// npm run bench:detection: how well the shipped detector tells the lab's attacks from benign traffic of another seed.
+// npm run bench:detection: how well the shipped detector tells the lab's attacks from benign traffic of another household.
 
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { cpus, tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { recallAtFpr, rocAuc } from '../../models/index.js'
-import { GuardModel } from '../../src/scoring/guard-model.js'
-import { DEFAULTS, SHIPPED_PARAMETERS } from '../../src/settings.js'
-import { evenly, exists, frameTable, judgeFile, judgeLab, recordsOf } from './captures.js'
+import { OperatorError } from '../../src/errors.js'
+import type { GuardModel } from '../../src/scoring/guard-model.js'
+import { DEFAULTS } from '../../src/settings.js'
+import { ATTACKS } from '../lab/attacks/catalog.js'
+import { judgeLab, recordsOf } from './captures.js'
+import { attackFigures, type AttackFigures } from './figures.js'
+import { refreshFixtures } from './fixtures.js'
+import { attackCaptures, benignCaptures, CAPTURES_FOLDER, provideCaptures } from './lab-captures.js'
+import { compareDetectors, comparisonReport, detectorsOf } from './detectors.js'
+import { dadFigures, mqttsetFigures } from './public-captures.js'
+import { attackRow, report } from './report.js'
+import { readResults, writeResults, type DetectionResults, type PublicResults } from './results.js'
+import { describeRun } from './run.js'
+import { saveTrainedModel } from './trained-model.js'
+import { fitModel, parametersOf, TRAINING_RECORDS, withLimits } from './training.js'
 
-const USAGE = `npm run bench:detection -- [--captures DIR] [--train NAME[,NAME...]] [--seed N] [--mqttset DIR] [--dad DIR] [--out FILE]
+const USAGE = `npm run bench:detection -- [--captures DIR] [--attacks NAME[,NAME...]] [--train S[,S...]] [--seed S] [--make-only] [--detectors NAME[,NAME...]] [--refresh] [--mqttset DIR] [--dad DIR] [--out FILE]
 
-  --captures  captures that "npm run lab" wrote; without it the lab makes them first, which takes about 45 minutes
-  --train     benign captures to learn from; benign-s3 unless told
-  --seed      of the captures to test on; 2 unless told
-  --mqttset   a folder of MQTTset's captures (benign*, and one file for each attack)
-  --dad       a folder of DAD's days (*_mon.pcap, ..., *_labels.csv)
-  --out       bench/results/detection.md unless told`
+  --captures   where captures of the lab are kept; those that are missing are made, which takes about 45 minutes for all; ${CAPTURES_FOLDER} unless told
+  --attacks    all unless told
+  --train      seeds of the benign captures to learn from; 3,4,5 unless told
+  --seed       of the captures to test on; 2 unless told
+  --make-only  makes the captures and ends
+  --detectors  also compares these, such as kmeans,ocsvm:nu=0.1, or all, in detectors.md and detectors.json beside the report
+  --refresh    also makes models/trained and the captures and floors of test/bench/detection.test.ts anew
+  --mqttset    a folder of MQTTset's captures (benign*, and one file for each attack)
+  --dad        a folder of DAD's days (*_mon.pcap, ..., *_labels.csv)
+  --out        the report; the figures go beside it as JSON; bench/results/detection.md unless told`
 
-/** The attacks of the lab, and the AUC and recall at 1 % false positives that are wanted of each. */
-const ATTACKS = [
-  'malaria', 'malaria-json', 'malaria-40', 'brute-force', 'connection-flood', 'slowite', 'slowtt', 'malformed', 'fuzz', 'topic-scan', 'wildcard-bomb',
-  'retained', 'takeover', 'will-abuse', 'large-payloads', 'qos2-exhaustion', 'exfiltration', 'syn-flood', 'port-scan'
-]
-const WANTED_FLOOD_AUC = 0.999
-const WANTED_AUC = 0.99
-const WANTED_RECALL = 0.95
-/** Training records at most. */
-const TRAINING_RECORDS = 40_000
-const BENIGN_SHARE = 0.7
-
-const { values: options } = parseArgs({
-  options: {
-    captures: { type: 'string' }, train: { type: 'string', default: 'benign-s3' }, seed: { type: 'string', default: '2' },
-    mqttset: { type: 'string' }, dad: { type: 'string' }, out: { type: 'string', default: 'bench/results/detection.md' }, help: { type: 'boolean', default: false }
-  }
-})
-
-const say = (text: string): void => { process.stderr.write(`${text}\n`) }
+const ROOT = new URL('../../../', import.meta.url)
+const EVERY_ATTACK = ATTACKS.map(({ name }) => name).join()
 const begun = performance.now()
-
-async function fit (records: Awaited<ReturnType<typeof recordsOf>>): Promise<GuardModel> {
-  const { contamination, seed, features } = DEFAULTS.detector
-  return await GuardModel.fit(evenly(records, TRAINING_RECORDS), { kind: DEFAULTS.detector.kind, contamination, seed, features, parameters: SHIPPED_PARAMETERS })
-}
-
-function figure (value: number): string {
-  return Number.isNaN(value) ? '-' : value.toFixed(4)
-}
-
-/** What is missing to what is wanted. */
-function distance (auc: number, wanted: number, recall: number, wantedRecall: number): string {
-  const missing = [
-    ...auc < wanted ? [`AUC ${(wanted - auc).toFixed(4)}`] : [],
-    ...recall < wantedRecall ? [`recall ${(wantedRecall - recall).toFixed(3)}`] : []
-  ]
-  return missing.length === 0 ? 'reached' : `short by ${missing.join(', ')}`
-}
-
-async function lab (folder: string): Promise<string[]> {
-  const model = await fit(await recordsOf(options.train.split(',').map(name => join(folder, `${name}.pcap`))))
-  const lines = [
-    '| attack | frames | ROC AUC | recall at 1 % FPR | AUC against newcomers | target |', '|---|---|---|---|---|---|'
-  ]
-  for (const name of ATTACKS) {
-    const capture = `${name}-s${options.seed}`
-    if (!await exists(join(folder, `${capture}.json`))) {
-      say(`${capture}: not there`)
-      continue
-    }
-    const [{ scores, attack, newcomer }] = await judgeLab(folder, capture, [model])
-    const auc = rocAuc(attack, scores)
-    const recall = recallAtFpr(attack, scores, 0.01)
-    const among = [...scores.keys()].filter(i => attack[i] === 1 || newcomer[i] === 1)
-    const isFlood = name.startsWith('malaria')
-    lines.push(`| ${name} | ${attack.filter(each => each === 1).length} of ${attack.length} | ${figure(auc)} | ${recall.toFixed(3)} | ` +
-      `${figure(rocAuc(among.map(i => attack[i]), among.map(i => scores[i])))} | ${distance(auc, isFlood ? WANTED_FLOOD_AUC : WANTED_AUC, recall, isFlood ? 0 : WANTED_RECALL)} |`)
-    say(lines[lines.length - 1])
-  }
-  return ['## The lab', '', `Trained on ${options.train} (${model.rows.wire} frames without payload, the others apart), tested on captures of seed ${options.seed}.`, '', ...lines, '']
-}
-
-async function mqttset (folder: string): Promise<string[]> {
-  const file = async (name: string): Promise<string> => {
-    for (const ending of ['.pcap', '.pcapng']) if (await exists(join(folder, `${name}-train${ending}`))) return join(folder, `${name}-train${ending}`)
-    throw new Error(`${folder} has no ${name}-train.pcap`)
-  }
-  const benign = await file('benign-5mb')
-  const records = await recordsOf([benign])
-  const cut = Math.floor(records.length * BENIGN_SHARE)
-  const model = await fit(records.slice(0, cut))
-  const normal: number[] = []
-  let seen = 0
-  await judgeFile(benign, [model], (_record, [score]) => { if (seen++ >= cut) normal.push(score) })
-  const lines = ['| attack | frames | ROC AUC | recall at 1 % FPR | target |', '|---|---|---|---|---|']
-  for (const name of ['bruteforce', 'flood', 'malariados', 'malformed', 'slowite']) {
-    const abnormal: number[] = []
-    await judgeFile(await file(name), [model], (_record, [score]) => { abnormal.push(score) })
-    const labels = [...normal.map(() => 0), ...abnormal.map(() => 1)]
-    const auc = rocAuc(labels, [...normal, ...abnormal])
-    lines.push(`| ${name} | ${abnormal.length} of ${labels.length} | ${figure(auc)} | ${recallAtFpr(labels, [...normal, ...abnormal], 0.01).toFixed(3)} | ${distance(auc, WANTED_AUC, 1, 0)} |`)
-    say(lines[lines.length - 1])
-  }
-  return ['## MQTTset', '', 'Trained on the first 70 % of the benign capture, tested on its rest and each attack.', '', ...lines, '']
-}
-
-async function dad (folder: string): Promise<string[]> {
-  const days = { monday: ['1910210000', 'mon'], wednesday: ['1910230000', 'wed'], thursday: ['1910240000', 'thu'] } as const
-  const path = ([date, day]: readonly [string, string]): string => join(folder, `capture_${date}_${day}.pcap`)
-  const model = await fit(await recordsOf([path(days.monday)]))
-  const lines = ['| day | attack frames | ROC AUC | recall at 1 % FPR |', '|---|---|---|---|']
-  for (const day of ['wednesday', 'thursday'] as const) {
-    const labels = await frameTable(join(folder, `capture_${days[day][0]}_labels.csv`), ';')
-    const attack: number[] = []
-    const scores: number[] = []
-    await judgeFile(path(days[day]), [model], ({ frame }, [score]) => {
-      attack.push(Number(labels.get(frame ?? 0) !== '0'))
-      scores.push(score)
-    })
-    lines.push(`| ${day} | ${attack.filter(each => each === 1).length} of ${attack.length} | ${figure(rocAuc(attack, scores))} | ${recallAtFpr(attack, scores, 0.01).toFixed(3)} |`)
-    say(lines[lines.length - 1])
-  }
-  return ['## DAD', '', 'Trained on Monday, without addresses and ports.', '', ...lines, '']
-}
-
-async function makeCaptures (): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'artemis-detection-'))
-  const runs = [['--attack', 'none', '--minutes', '5', '--seed', '3'], ['--attack', ATTACKS.join(), '--minutes', '1.5', '--seed', options.seed]]
-  for (const run of runs) {
-    const child = spawn(process.execPath, [new URL('../lab/lab.js', import.meta.url).pathname, ...run, '--out', folder], { stdio: ['ignore', 'inherit', 'inherit'] })
-    const [code] = await once(child, 'exit') as [number | null]
-    if (code !== 0) throw new Error(`the lab ended with ${String(code)}`)
-  }
-  return folder
-}
+const say = (text: string): void => { process.stderr.write(`${text}\n`) }
 
 async function run (): Promise<void> {
-  const made = options.captures === undefined ? await makeCaptures() : undefined
-  const folder = options.captures ?? made ?? ''
-  try {
-    const parts = await lab(folder)
-    if (options.mqttset !== undefined) parts.push(...await mqttset(options.mqttset))
-    if (options.dad !== undefined) parts.push(...await dad(options.dad))
-    const { kind, features } = DEFAULTS.detector
-    const text = [
-      '# Detection', '',
-      `Figures per frame of what the broker ships: detector \`${kind}\` with ${JSON.stringify(SHIPPED_PARAMETERS)}, preset \`${features}\` (no addresses, ports,`,
-      'window, ttl, header lengths or times between frames), learnt from benign traffic only. Labels: a frame is of the attack where it',
-      'would not be there without it (see docs/lab.md); by address alone the broker\'s forwarding of an attack would count as benign.',
-      'What falls short, and what was tried, stands in docs/features.md.', '',
-      `\`npm run bench:detection\`, ${new Date().toISOString().slice(0, 10)}, Node ${process.versions.node}, ${cpus()[0]?.model ?? 'unknown'}, ${Math.round((performance.now() - begun) / 1_000)} s without the making of the captures.`, '',
-      ...parts
-    ].join('\n')
-    await writeFile(options.out, text)
-    process.stdout.write(text)
-  } finally {
-    if (made !== undefined) await rm(made, { recursive: true, force: true })
+  const { values: options } = parseArgs({
+    options: {
+      captures: { type: 'string', default: CAPTURES_FOLDER }, attacks: { type: 'string', default: EVERY_ATTACK },
+      train: { type: 'string', default: '3,4,5' }, seed: { type: 'string', default: '2' }, 'make-only': { type: 'boolean', default: false }, detectors: { type: 'string' }, refresh: { type: 'boolean', default: false },
+      mqttset: { type: 'string' }, dad: { type: 'string' }, out: { type: 'string', default: 'bench/results/detection.md' }, help: { type: 'boolean', default: false }
+    }
+  })
+  if (options.help) {
+    say(USAGE)
+    return
   }
+  if (options.refresh && options.attacks !== EVERY_ATTACK) throw new OperatorError('bench-refresh', 'the card of the trained model tells the figures of all attacks: --refresh goes without --attacks')
+  const folder = options.captures
+  const kinds = options.detectors === undefined ? [] : detectorsOf(options.detectors)
+  const names = options.attacks.split(',')
+  const trainSeeds = options.train.split(',').map(seedOf)
+  const benign = benignCaptures(trainSeeds)
+  const seed = seedOf(options.seed)
+  const captures = await provideCaptures(folder, [...benign, ...attackCaptures(names, seed)])
+  if (options['make-only']) return
+  const judgingBegun = performance.now()
+  const records = await recordsOf(benign.map(({ name }) => join(folder, `${name}.pcap`)))
+  const fitBegun = performance.now()
+  const fitted = await fitModel(records)
+  const seconds = (performance.now() - fitBegun) / 1_000
+  const model = withLimits(fitted, records)
+  const attacks = await judgeAttacks(folder, names, seed, model)
+
+  const json = options.out.replace(/(\.md)?$/, '.json')
+  const earlier = await readResults(json)
+  const mqttset = await publicResults(options.mqttset, mqttsetFigures, earlier?.mqttset)
+  const dad = await publicResults(options.dad, dadFigures, earlier?.dad)
+  const { kind, features } = DEFAULTS.detector
+  const results: DetectionResults = {
+    run: describeRun('bench:detection', judgingBegun),
+    model: {
+      detector: kind, features, parameters: parametersOf(kind), trainingDigest: model.digest,
+      captures: benign.map(({ name }) => name), records: records.length, taken: Math.min(records.length, TRAINING_RECORDS), seconds
+    },
+    captures, attacks, ...mqttset !== undefined && { mqttset }, ...dad !== undefined && { dad }
+  }
+  await mkdir(dirname(options.out), { recursive: true })
+  await writeResults(json, results)
+  const text = report(results)
+  await writeFile(options.out, text)
+  process.stdout.write(text)
+  if (options.refresh) {
+    const trained = await saveTrainedModel(fileURLToPath(new URL('models/trained/', ROOT)), model, results)
+    await refreshFixtures(folder, fileURLToPath(new URL('test/fixtures/lab/', ROOT)), { trainSeed: trainSeeds[0], seed }, trained, say)
+  }
+  if (kinds.length > 0) {
+    const comparisonBegun = performance.now()
+    const compared = await compareDetectors(kinds, records, folder, names, seed, say)
+    const comparison = { run: describeRun('bench:detection', comparisonBegun), ...compared }
+    const place = join(dirname(options.out), 'detectors')
+    await writeResults(`${place}.json`, comparison)
+    await writeFile(`${place}.md`, comparisonReport(comparison, results.model.captures, results.model.taken))
+  }
+  say(`${((performance.now() - begun) / 60_000).toFixed(1)} minutes in all`)
 }
 
-if (options.help) process.stdout.write(`${USAGE}\n`)
-else await run()
+async function judgeAttacks (folder: string, names: readonly string[], seed: number, model: GuardModel): Promise<AttackFigures[]> {
+  const all: AttackFigures[] = []
+  for (const name of names) {
+    const { models: [{ scores }], ...labels } = await judgeLab(folder, `${name}-s${seed}`, [model])
+    const figures = attackFigures(name, labels, scores)
+    say(attackRow(figures).join(' | '))
+    all.push(figures)
+  }
+  return all
+}
+
+/** What this run does not judge stands as it was, with its own date. */
+async function publicResults (path: string | undefined, figuresOf: typeof mqttsetFigures, before: PublicResults | undefined): Promise<PublicResults | undefined> {
+  if (path === undefined) return before
+  const publicBegun = performance.now()
+  const figures = await figuresOf(path, ({ name, auc, recall }) => { say(`${name} | ${auc.toFixed(4)} | ${recall.toFixed(3)}`) })
+  return { run: describeRun('bench:detection', publicBegun), figures }
+}
+
+function seedOf (text: string): number {
+  const seed = Number(text)
+  if (!/^\d+$/.test(text) || seed >= 2 ** 32) throw new OperatorError('bench-seed', `a seed is a whole number, not "${text}"`)
+  return seed
+}
+
+try {
+  await run()
+} catch (error) {
+  say(error instanceof OperatorError ? error.message : error instanceof Error ? error.stack ?? error.message : String(error))
+  process.exitCode = 1
+}

@@ -51,6 +51,8 @@ export interface CaptureFigures extends LabelFigures {
   dropped: number
   /** Wall clock of all of it, seconds. */
   took: number
+  /** When it was finished, ISO 8601. */
+  made: string
 }
 
 const PROGRESS_MS = 500
@@ -111,7 +113,7 @@ export async function makeCapture ({ name, attack, seed, durationMs, out, record
     const count = (role: string): number => plan.parties.filter(party => party.role === role).length
     const result: CaptureFigures = {
       name, seed, attackName: attack?.name ?? null, seconds: durationMs / 1_000, devices: count('device'), newcomers: count('newcomer'), attackers: count('attacker'),
-      messages: messages.devices, attackMessages: messages.attack, dropped, ...figures, took: Math.round((performance.now() - begun) / 100) / 10
+      messages: messages.devices, attackMessages: messages.attack, dropped, ...figures, took: Math.round((performance.now() - begun) / 100) / 10, made: new Date().toISOString()
     }
     writeFileSync(file('json'), `${JSON.stringify(result, null, 2)}\n`)
     mkdirSync(out, { recursive: true })

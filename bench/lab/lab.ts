@@ -2,12 +2,11 @@
 
 import { parseArgs } from 'node:util'
 import { Presets, SingleBar } from 'cli-progress'
-import { findProgram } from '../../test/support/programs.js'
 import type { Attack } from './attacker.js'
 import { ATTACKS, findAttack } from './attacks/catalog.js'
 import { makeCapture, type CaptureFigures } from './capture.js'
 import { DEVICE_KINDS } from './devices/catalog.js'
-import { networkMissing } from './network.js'
+import { labMissing } from './requirements.js'
 
 const USAGE = `npm run lab -- --attack NAME[,NAME...] [--minutes N] [--seed S[,S...]] [--out DIR] [--records]
 
@@ -20,7 +19,6 @@ const USAGE = `npm run lab -- --attack NAME[,NAME...] [--minutes N] [--seed S[,S
 
 const LONGEST_MINUTES = 60
 const SHORTEST_MINUTES = 0.2
-const NEEDED = ['ip', 'ethtool', 'tcpdump', 'socat']
 
 class Mistake extends Error {}
 
@@ -61,10 +59,8 @@ function seedsOf (text: string): number[] {
 }
 
 function checkMachine (): void {
-  const obstacle = networkMissing()
+  const obstacle = labMissing()
   if (obstacle !== false) throw new Mistake(obstacle)
-  const missing = NEEDED.filter(program => findProgram(program) === program)
-  if (missing.length > 0) throw new Mistake(`${missing.join(', ')} missing; on Debian: apt-get install iproute2 ethtool tcpdump socat`)
 }
 
 function describe ({ name, frames, attack, forwarded, answers, taken, newcomer, devices, newcomers, attackers, dropped, messages, attackMessages, took }: CaptureFigures): string {

@@ -1,6 +1,6 @@
 // A plan of the lab: drawn from its seed alone, with newcomers beside the attackers.
 
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import t from 'tap'
 import { ATTACKS } from '../../bench/lab/attacks/catalog.js'
 import { DEVICE_KINDS } from '../../bench/lab/devices/catalog.js'
@@ -43,4 +43,8 @@ t.test('the page about the lab names every device and every attack', async t => 
   const page = readFileSync(new URL('../../../docs/lab.md', import.meta.url), 'utf8')
   for (const { name, residents } of DEVICE_KINDS) t.ok(page.includes(`| ${name} | ${residents} |`), name)
   for (const { name } of ATTACKS) t.ok(page.includes(`| ${name} |`), name)
+})
+
+t.test('every attack has a file of its own', async t => {
+  for (const { name } of ATTACKS) t.ok(existsSync(new URL(`../../../bench/lab/attacks/${name}.ts`, import.meta.url)), name)
 })

@@ -1,18 +1,32 @@
 // Every attack, one line each.
 
 import type { Attack } from '../attacker.js'
-import { connectionFlood, slowIte, slowTt } from './connections.js'
-import { portScan, synFlood } from './handshakes.js'
-import { exfiltration, takeover } from './identities.js'
-import { bruteForce } from './logins.js'
-import { fuzz, malformed } from './malformed.js'
-import { malaria, malariaJson, malariaSlow } from './malaria.js'
-import { largePayloads, qos2, retained, wills } from './messages.js'
-import { topicScan, wildcardBomb } from './topics.js'
+import { bruteForce } from './brute-force.js'
+import { connectionFlood } from './connection-flood.js'
+import { exfiltration } from './exfiltration.js'
+import { fuzz } from './fuzz.js'
+import { largePayloads } from './large-payloads.js'
+import { malaria } from './malaria.js'
+import { malaria40 } from './malaria-40.js'
+import { malariaJson } from './malaria-json.js'
+import { malformed } from './malformed.js'
+import { portScan } from './port-scan.js'
+import { qos2Exhaustion } from './qos2-exhaustion.js'
+import { retained } from './retained.js'
+import { slowIte } from './slowite.js'
+import { slowTt } from './slowtt.js'
+import { synFlood } from './syn-flood.js'
+import { takeover } from './takeover.js'
+import { topicScan } from './topic-scan.js'
+import { wildcardBomb } from './wildcard-bomb.js'
+import { willAbuse } from './will-abuse.js'
 
 /** The attacks, in the order of the list. */
 export const ATTACKS: readonly Attack[] = [
-  malaria, malariaJson, malariaSlow, bruteForce, connectionFlood, slowIte, slowTt, malformed, fuzz, topicScan, wildcardBomb, retained, takeover, wills, largePayloads, qos2, exfiltration, synFlood, portScan
+  malaria, malariaJson, malaria40, bruteForce, connectionFlood,
+  slowIte, slowTt, malformed, fuzz, topicScan,
+  wildcardBomb, retained, takeover, willAbuse, largePayloads,
+  qos2Exhaustion, exfiltration, synFlood, portScan
 ]
 
 /** The attack called `name`, or undefined. */

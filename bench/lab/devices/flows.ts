@@ -53,7 +53,7 @@ export const assistant: DeviceKind = {
 /** A recorder, in the manner of Telegraf: everything into a database. */
 export const recorder: DeviceKind = {
   name: 'recorder',
-  summary: 'a recorder: subscribes to # at QoS 1 and writes everything down elsewhere',
+  summary: 'a recorder: subscribes to # at QoS 0 or 1 and writes everything down elsewhere',
   residents: 1,
   ordinary: false,
   start (device) {
@@ -66,7 +66,7 @@ export const recorder: DeviceKind = {
 /** A dashboard in a browser or an app: wildcards, a click now and then, the page loaded anew. */
 export const dashboard: DeviceKind = {
   name: 'dashboard',
-  summary: 'dashboards: wildcard filters at QoS 0 to 2, a command now and then, reloads; over WebSocket where there is a listener',
+  summary: 'dashboards: wildcard filters at QoS 0 to 2, a command now and then, reloads; every other one over WebSocket',
   residents: 4,
   ordinary: true,
   start (device) {

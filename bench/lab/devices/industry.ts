@@ -9,7 +9,7 @@ const SECOND = 1_000
 /** An edge node of a small plant: binary metrics, birth and death certificates. */
 export const plant: DeviceKind = {
   name: 'plant',
-  summary: 'a plant\'s edge nodes: binary metrics in the manner of Sparkplug B, birth and death certificates, commands at QoS 1',
+  summary: 'a plant\'s edge nodes: binary metrics in the manner of Sparkplug B, birth and death certificates, subscriptions to commands at QoS 1',
   residents: 3,
   ordinary: true,
   start (device) {

@@ -1,32 +1,13 @@
-// Taking what belongs to others: their client ids, and their data.
+// Taking what belongs to others: their data.
 
 import type { Attack } from '../attacker.js'
-import { connectPacket } from '../packets.js'
-
-/** Client ids taken again and again. */
-export const takeover: Attack = {
-  name: 'takeover',
-  summary: 'client-id takeover storm: 3 to 4 addresses connect with the ids of devices, 3 to 8 a second each, which throws these out',
-  attackers: [3, 4],
-  async run (attacker) {
-    const { chance, scene: { victims } } = attacker
-    const perSecond = chance.between(3, 8)
-    for (let taken = 0; taken < 400 && !attacker.over && victims.length > 0; taken++) {
-      const socket = await attacker.connect()
-      if (socket === null) return
-      await attacker.send(socket, connectPacket({ clientId: chance.oneOf(victims), keepalive: 30, clean: chance.happens(0.7) }))
-      void attacker.pause(chance.between(200, 2_000)).then(() => socket.end())
-      await attacker.pause(1_000 / perSecond)
-    }
-  }
-}
 
 const HOST_NAMES = ['web01', 'db-prod', 'nas', 'laptop-hr', 'dc01']
 
 /** Data carried out in small pieces. */
 export const exfiltration: Attack = {
   name: 'exfiltration',
-  summary: 'low-and-slow exfiltration: 3 to 5 addresses listen to everything, and carry data out as base64 or hex pieces of 30 to 120 bytes in topics that look like telemetry, one every 1 to 4 s',
+  summary: 'low-and-slow exfiltration: 3 to 5 addresses, some of which listen to everything, carry data out as base64 or hex pieces of 28 to 160 characters in topics that look like telemetry, one every 1 to 4 s',
   attackers: [3, 5],
   async run (attacker) {
     const { chance, scene: { home }, party } = attacker

@@ -1,27 +1,7 @@
-// Below MQTT: SYNs without end, and knocking on every door.
+// Below MQTT: knocking on every door.
 
 import type { Attack } from '../attacker.js'
 import { tcpPacket, TCP_FLAGS } from '../raw-tcp.js'
-
-const MOST_SYNS = 1_500
-
-/** Half-open connections. */
-export const synFlood: Attack = {
-  name: 'syn-flood',
-  summary: 'SYN flood: 4 to 8 forged addresses that nobody has, bare SYNs as hping3 makes them, 20 to 50 a second each, the answers lost',
-  attackers: [4, 8],
-  isForged: true,
-  async run (attacker) {
-    const { chance, party, target, scene } = attacker
-    const perSecond = chance.between(20, 50)
-    let port = chance.whole(1_024, 60_000)
-    for (let sent = 0; sent < MOST_SYNS && !attacker.over; sent++) {
-      port = port === 65_535 ? 1_024 : port + 1
-      scene.inject(tcpPacket({ source: party.address, destination: target.host, sourcePort: port, destinationPort: target.port, sequence: chance.whole(0, 0xffffffff), flags: TCP_FLAGS.syn, window: 512, identification: chance.whole(0, 65_535) }))
-      await attacker.pause(1_000 / perSecond * chance.between(0.7, 1.3))
-    }
-  }
-}
 
 const COMMON_PORTS = [21, 22, 23, 25, 53, 80, 110, 143, 443, 445, 502, 1880, 3306, 5432, 5672, 8080, 8123, 8443, 9001, 15672]
 const PROBES = [Buffer.from('\r\n\r\n'), Buffer.from('GET / HTTP/1.0\r\n\r\n'), Buffer.from('HELP\r\n'), Buffer.from([0x16, 3, 1, 0, 5, 1, 0, 0, 1, 3])]
@@ -29,7 +9,7 @@ const PROBES = [Buffer.from('\r\n\r\n'), Buffer.from('GET / HTTP/1.0\r\n\r\n'), 
 /** Knocking. */
 export const portScan: Attack = {
   name: 'port-scan',
-  summary: 'port scan: 3 to 5 addresses, half-open as nmap -sS, whole as -sT, with FIN, no or all flags, and with probes for the service (-sV), over common ports and again and again the broker\'s own',
+  summary: 'port scan: 3 to 5 addresses, half-open as nmap -sS, whole as -sT, with FIN, no flag or FIN, PSH and URG, and with probes for the service (-sV), over common ports and again and again the broker\'s own',
   attackers: [3, 5],
   async run (attacker) {
     const { chance, party, target, scene } = attacker

@@ -1,0 +1,82 @@
+// Small captures out of large ones: a few parties with all that they send and get, from the beginning on.
+
+import { createReadStream } from 'node:fs'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import { CaptureDecoder } from '../../src/decode/capture.js'
+import { TcpDecoder } from '../../src/decode/tcp-decoder.js'
+import type { CapturedFrame } from '../../src/types.js'
+import { pcapFile } from '../../test/decode/craft.js'
+import { frameTable, PORTS } from './captures.js'
+
+/** How much to keep of a capture. */
+export interface CutOptions {
+  /** Devices and newcomers of each kind. */
+  perKind: number
+  attackers: number
+  /** The cut ends where it has so many frames, or so many of the attack. */
+  mostFrames: number
+  mostAttackFrames: number
+}
+
+/** What was kept. */
+export interface CutFigures {
+  frames: number
+  attack: number
+  /** Of the compressed capture. */
+  bytes: number
+}
+
+/** Kinds whose traffic is large and says little that others do not say. */
+const TOO_LARGE = ['camera', 'recorder']
+
+interface PartyRow { address: string, role: string, kind: string }
+
+/**
+ * Cuts `NAME.pcap` and `NAME.labels.csv` of a folder into `NAME.pcap.gz` and `NAME.labels.csv` of
+ * another, which has rows for the attack's frames only. Whoever is kept is kept with every frame up to the
+ * cut's end, so that what is known of connections, addresses and client ids is as it was.
+ */
+export async function cutCapture (from: string, name: string, to: string, options: CutOptions): Promise<CutFigures> {
+  const chosen = choose(await readParties(join(from, `${name}.parties.csv`)), options)
+  const labels = await frameTable(join(from, `${name}.labels.csv`))
+  const tcp = new TcpDecoder(new Set(PORTS))
+  const kept: CapturedFrame[] = []
+  const attacks: string[] = []
+  let number = 0
+  const isOver = (): boolean => kept.length >= options.mostFrames || attacks.length >= options.mostAttackFrames
+  const decoder = new CaptureDecoder(captured => {
+    const frame = tcp.decode(captured, ++number)
+    if (frame === null || isOver() || !(chosen.has(frame.ip.source) || chosen.has(frame.ip.destination))) return
+    // The bytes are a view of what is read next.
+    kept.push({ ...captured, bytes: Buffer.from(captured.bytes) })
+    const label = labels.get(number) ?? '0'
+    if (label !== '0') attacks.push(`${kept.length},${label}`)
+  })
+  for await (const chunk of createReadStream(join(from, `${name}.pcap`))) decoder.push(chunk as Buffer)
+  decoder.end()
+  const compressed = gzipSync(pcapFile(kept), { level: 9 })
+  await writeFile(join(to, `${name}.pcap.gz`), compressed)
+  await writeFile(join(to, `${name}.labels.csv`), `${['frame,label', ...attacks].join('\n')}\n`)
+  return { frames: kept.length, attack: attacks.length, bytes: compressed.length }
+}
+
+async function readParties (path: string): Promise<PartyRow[]> {
+  const lines = (await readFile(path, 'utf8')).trim().split('\n').slice(1)
+  return lines.map(line => {
+    const [address, role, kind] = line.split(',')
+    return { address, role, kind }
+  })
+}
+
+function choose (parties: readonly PartyRow[], { perKind, attackers }: CutOptions): Set<string> {
+  const counts = new Map<string, number>()
+  return new Set(parties.filter(({ role, kind }) => {
+    if (role !== 'attacker' && TOO_LARGE.includes(kind)) return false
+    const key = `${role} ${kind}`
+    const count = (counts.get(key) ?? 0) + 1
+    counts.set(key, count)
+    return count <= (role === 'attacker' ? attackers : perKind)
+  }).map(({ address }) => address))
+}
