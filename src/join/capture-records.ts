@@ -15,7 +15,7 @@ export const DEFAULT_MQTT_PORTS: readonly number[] = Object.freeze([1883, 8883])
 export interface CaptureRecordsOptions extends DecodedJoinOptions {
   /** TCP ports that carry MQTT. */
   ports?: Iterable<number>
-  /** Whether connections are followed for the context columns, which takes its time; true unless said otherwise. */
+  /** Whether connections are followed for the context columns and the detection's own messages told, which takes its time; true unless said otherwise. */
   context?: boolean
 }
 

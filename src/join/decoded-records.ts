@@ -13,7 +13,7 @@ const CONNECT = 1
 
 /** How to decode, and what to leave out of the judgement. */
 export interface DecodedRecordsOptions extends DecodedJoinOptions {
-  /** Whether connections are followed for the context columns, which takes its time; true unless said otherwise. */
+  /** Whether connections are followed for the context columns and the detection's own messages told, which takes its time; true unless said otherwise. */
   context?: boolean
   /** Prefix of the topics on which the detection publishes; those of a broker of ours where left out. */
   ownPrefix?: string
@@ -26,13 +26,13 @@ export class DecodedRecords {
   private readonly join: DecodedJoin
   private readonly peers = new WeakMap<TcpStream, Peer>()
   private readonly context: ContextTracker | null
-  private readonly own: OwnFrames
+  private readonly own: OwnFrames | null
   private readonly isOwn: (peer: Peer) => boolean
 
   constructor ({ context = true, ownPrefix, isOwn = () => false, ...options }: DecodedRecordsOptions = {}) {
     this.join = new DecodedJoin(options)
     this.context = context ? new ContextTracker() : null
-    this.own = new OwnFrames(ownPrefix === undefined ? undefined : [Buffer.from(ownPrefix)])
+    this.own = context ? new OwnFrames(ownPrefix === undefined ? undefined : [Buffer.from(ownPrefix)]) : null
     this.isOwn = isOwn
   }
 
@@ -51,7 +51,7 @@ export class DecodedRecords {
     const { stream, direction, frame } = streamFrame
     const peer = this.peerOf(stream)
     if (packet !== null && packet.header >> 4 === CONNECT) identify(peer, streamFrame, packet)
-    const own = this.isOwn(peer) || this.own.has(streamFrame, packets, begun)
+    const own = this.isOwn(peer) || (this.own !== null && this.own.has(streamFrame, packets, begun))
     const features: RecordFeatures = extractFeatures(streamFrame, packet)
     if (this.context !== null && !own) features.context = this.context.frame(streamFrame, { join, packets, begun })
     return {
