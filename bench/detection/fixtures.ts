@@ -31,7 +31,7 @@ export interface Floors {
 
 /** More devices for a shorter time tell a household better than few for long. */
 const BENIGN: CutOptions = { perKind: 2, attackers: 0, mostFrames: 10_000, mostAttackFrames: Infinity }
-const ATTACK: CutOptions = { perKind: 1, attackers: 2, mostFrames: Infinity, mostAttackFrames: 1_500 }
+const ATTACK: CutOptions = { perKind: 1, attackers: 2, mostFrames: Infinity, mostAttackFrames: 1_200 }
 /** A flood's frames are large, and soon many. */
 const FLOOD: CutOptions = { perKind: 2, attackers: 1, mostFrames: Infinity, mostAttackFrames: 250 }
 const ATTACKS: Readonly<Record<string, CutOptions>> = { malaria: FLOOD, 'port-scan': ATTACK, retained: ATTACK, slowite: ATTACK, takeover: ATTACK }
