@@ -15,6 +15,8 @@ const LONGEST_RESTART_MS = 30_000
 const YOUNG_GENERATION_MB = 6
 /** An answer takes milliseconds, unless the thread is fitting a model. */
 const LONGEST_ANSWER_MS = 3_000
+/** What only the thread of the moment may tell. */
+const OF_THE_PRESENT: ReadonlySet<FromDetection['type']> = new Set(['model', 'report', 'refused'])
 /** A thread that ran for so long was sound: the next one is started at once again. */
 const SOUND_RUN_MS = 60_000
 
@@ -33,6 +35,8 @@ export class DetectionThread extends EventEmitter<ThreadEvents> {
   private failures = 0
   private startedAt = 0
   private stopping = false
+  /** Threads that were told to stop, until they have. */
+  private readonly dismissed = new Map<Worker, Promise<void>>()
   private asked = 0
   private readonly waiting = new Map<number, (answer?: Answer) => void>()
   private ring: RingMemory
@@ -53,16 +57,8 @@ export class DetectionThread extends EventEmitter<ThreadEvents> {
   async stop (): Promise<void> {
     this.stopping = true
     clearTimeout(this.restarting)
-    const { worker } = this
-    if (worker === undefined) return
-    await new Promise<void>(resolve => {
-      const deadline = setTimeout(() => { void worker.terminate() }, LONGEST_STOP_MS)
-      worker.once('exit', () => {
-        clearTimeout(deadline)
-        resolve()
-      })
-      this.send({ type: 'stop' })
-    })
+    if (this.worker !== undefined) this.dismiss(this.worker)
+    await Promise.all(this.dismissed.values())
   }
 
   /** Asks the thread; undefined where it does not answer in time, or does not run. */
@@ -89,17 +85,15 @@ export class DetectionThread extends EventEmitter<ThreadEvents> {
   /**
    * Goes on in a new thread with other settings; the present one finishes what it has.
    *
-   * @returns what reaches the new thread; undefined where there is none, because nothing has changed
+   * @returns what reaches the new thread; undefined where there is none, because nothing has changed, or not yet
    */
   use (settings: DetectionSettings): EntryWriter | undefined {
-    if (JSON.stringify(settings) === JSON.stringify(this.settings)) return undefined
-    this.settings = settings
     const { worker } = this
-    // One that is about to start again starts with these.
-    if (worker === undefined || this.stopping) return undefined
-    const deadline = setTimeout(() => { void worker.terminate() }, LONGEST_STOP_MS).unref()
-    worker.once('exit', () => { clearTimeout(deadline) })
-    this.send({ type: 'stop' })
+    const isNew = JSON.stringify(settings) !== JSON.stringify(this.settings)
+    this.settings = settings
+    // One that is about to start again starts with these; one that refused to start may have been waiting for them.
+    if (this.stopping || this.restarting !== undefined || (worker !== undefined && !isNew)) return undefined
+    if (worker !== undefined) this.dismiss(worker)
     this.ring = allocateRing(settings.caps.ringBytes)
     const entries = this.newEntries()
     this.run()
@@ -109,6 +103,20 @@ export class DetectionThread extends EventEmitter<ThreadEvents> {
   /** Kills the thread as a crash would: for operators whose detection hangs, and for tests. */
   async kill (): Promise<void> {
     await this.worker?.terminate()
+  }
+
+  /** Lets a thread finish what it has. */
+  private dismiss (worker: Worker): void {
+    if (this.dismissed.has(worker)) return
+    const deadline = setTimeout(() => { void worker.terminate() }, LONGEST_STOP_MS)
+    this.dismissed.set(worker, new Promise(resolve => {
+      worker.once('exit', () => {
+        clearTimeout(deadline)
+        this.dismissed.delete(worker)
+        resolve()
+      })
+    }))
+    worker.postMessage({ type: 'stop' } satisfies ToDetection)
   }
 
   private newEntries (): EntryWriter {
@@ -126,10 +134,15 @@ export class DetectionThread extends EventEmitter<ThreadEvents> {
     this.worker = worker
     this.startedAt = performance.now()
     worker.on('message', (message: FromDetection) => {
+      if (message.type === 'answer') {
+        this.waiting.get(message.number)?.(message.answer)
+        return
+      }
+      // What one that was replaced has still to judge counts; how it stands does not.
+      if (this.worker !== worker && OF_THE_PRESENT.has(message.type)) return
       // A thread that starts again must not fall back on the model before.
-      if (message.type === 'model' && this.worker === worker) this.settings = { ...this.settings, detector: { ...this.settings.detector, model: message.path } }
-      else if (message.type === 'answer') this.waiting.get(message.number)?.(message.answer)
-      else if (message.type !== 'model') this.emit('message', message)
+      if (message.type === 'model') this.settings = { ...this.settings, detector: { ...this.settings.detector, model: message.path } }
+      else this.emit('message', message)
     })
     worker.on('error', error => { failure = error })
     worker.once('exit', code => {
@@ -148,6 +161,9 @@ export class DetectionThread extends EventEmitter<ThreadEvents> {
     this.restarts++
     this.ring = allocateRing(this.settings.caps.ringBytes)
     this.emit('crash', error, retryMs, this.newEntries())
-    this.restarting = setTimeout(() => { this.run() }, retryMs)
+    this.restarting = setTimeout(() => {
+      this.restarting = undefined
+      this.run()
+    }, retryMs)
   }
 }

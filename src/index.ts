@@ -142,6 +142,8 @@ export class Artemis extends EventEmitter<ArtemisEvents> {
     this.responseName = options.response?.action ?? DEFAULTS.response.action
     this.banSeconds = options.response?.banSeconds ?? DEFAULTS.response.banSeconds
     const entries = this.thread.use(detectionSettings(options))
+    // Whoever changed the settings wants to see them in force, also where nothing else is new.
+    this.published.digest = ''
     if (entries !== undefined) this.observer.redirect(entries)
     else if (options.detector?.model !== undefined) this.useModel(options.detector.model)
   }

@@ -21,6 +21,7 @@ import { openLog, reopenLog } from '../log.js'
 import type { Note } from '../mosquitto/note.js'
 import { openStore } from '../persistence.js'
 import { writePidFile } from '../pid-file.js'
+import { ReloadSignal } from '../reload-signal.js'
 import { aborted, stopSignal } from '../stopping.js'
 import { openSysTree } from '../sys/open.js'
 import { printable } from '../printable.js'
@@ -34,18 +35,26 @@ export function brokerCommand (): Command {
   const command = new Command('broker')
     .description('run the broker (the default command)')
     .action(async (flags: Flags) => {
+      // Before anybody can know that we run: it would end the process.
+      const hangUps = new ReloadSignal()
       const { settings, file, notes } = readSettings(flags)
       const log = openLog(settings.log)
       log.info({ file: file ?? 'none', mosquitto: settings.mosquitto ?? 'none' }, 'Artemis starts.')
       for (const note of notes) tell(note, log)
       checkReports(settings)
-      await runBroker(settings, flags, log, stopSignal(['SIGINT', 'SIGTERM']))
+      await runBroker(settings, flags, log, { stop: stopSignal(['SIGINT', 'SIGTERM']), hangUps })
     })
   return addSettingsOptions(command)
 }
 
+/** What a running broker is told by signals. */
+interface Signals {
+  stop: AbortSignal
+  hangUps: ReloadSignal
+}
+
 /** Runs a broker from its ports to its last word; resolves when it has stopped after `stop` was aborted. */
-async function runBroker (settings: Settings, flags: Flags, log: Logger, stop: AbortSignal): Promise<void> {
+async function runBroker (settings: Settings, flags: Flags, log: Logger, { stop, hangUps }: Signals): Promise<void> {
   // What was opened is closed in the opposite order, also where a later step fails.
   const closers: (() => unknown)[] = []
   try {
@@ -78,9 +87,8 @@ async function runBroker (settings: Settings, flags: Flags, log: Logger, stop: A
     // The detection side sees the last packets too.
     closers.push(() => ids.close(), closeClients)
     ids.on('alert', (alert, event) => log.warn({ event }, sentenceOf(alert)))
-    const onHangUp = (): void => { void reload(flags, { ids, listeners, ports, access, log }) }
-    process.on('SIGHUP', onHangUp)
-    closers.push(() => process.off('SIGHUP', onHangUp))
+    hangUps.answer(async () => { await reload(flags, { ids, listeners, ports, access, log }) })
+    closers.push(() => hangUps.close())
     if (settings.sysInterval > 0) {
       const sys = await openSysTree({ aedes, store, tally, queued: () => queues.waiting })
       sys.start(settings.sysInterval)

@@ -59,6 +59,11 @@ export class MqttWalker {
     return this.#stage === Stage.Body ? this.#size + this.#remainingLength : 0
   }
 
+  /** First byte and topic of the packet in progress, as far as they have come; null where none is. */
+  get inProgress (): Pick<MqttPacket, 'header' | 'topic'> | null {
+    return this.#stage === Stage.Body ? { header: this.#header, topic: this.#body.topic } : null
+  }
+
   /** Declares that the next byte pushed begins a packet. */
   resync (): void {
     this.#stage = Stage.Header

@@ -7,7 +7,7 @@ import type { RecordFeatures } from '../features/schema.js'
 import type { Peer, TrafficRecord } from '../record.js'
 import type { MqttPacket, StreamFrame, TcpStream } from '../types.js'
 import { DecodedJoin, type DecodedJoinCounters, type DecodedJoinOptions } from './decoded.js'
-import { isOwnPacket } from './own-traffic.js'
+import { OwnFrames } from './own-traffic.js'
 
 const CONNECT = 1
 
@@ -26,13 +26,13 @@ export class DecodedRecords {
   private readonly join: DecodedJoin
   private readonly peers = new WeakMap<TcpStream, Peer>()
   private readonly context: ContextTracker | null
-  private readonly ownPrefixes: readonly Uint8Array[] | undefined
+  private readonly own: OwnFrames
   private readonly isOwn: (peer: Peer) => boolean
 
   constructor ({ context = true, ownPrefix, isOwn = () => false, ...options }: DecodedRecordsOptions = {}) {
     this.join = new DecodedJoin(options)
     this.context = context ? new ContextTracker() : null
-    this.ownPrefixes = ownPrefix === undefined ? undefined : [Buffer.from(ownPrefix)]
+    this.own = new OwnFrames(ownPrefix === undefined ? undefined : [Buffer.from(ownPrefix)])
     this.isOwn = isOwn
   }
 
@@ -51,7 +51,7 @@ export class DecodedRecords {
     const { stream, direction, frame } = streamFrame
     const peer = this.peerOf(stream)
     if (packet !== null && packet.header >> 4 === CONNECT) identify(peer, streamFrame, packet)
-    const own = this.isOwn(peer) || (packets.length > 0 && packets.every(each => isOwnPacket(direction, each, this.ownPrefixes)))
+    const own = this.isOwn(peer) || this.own.has(streamFrame, packets, direction === 'out' ? this.join.begun(stream, direction) : null)
     const features: RecordFeatures = extractFeatures(streamFrame, packet)
     if (this.context !== null && !own) features.context = this.context.frame(streamFrame, join, packets)
     return {

@@ -3,6 +3,7 @@ import { isBoundaryChain } from '../decode/mqtt-boundary.js'
 import { MqttWalker } from '../decode/mqtt.js'
 import type { MqttSession } from '../decode/mqtt.js'
 import { isInitiative } from './initiative.js'
+import type { Sign } from './own-traffic.js'
 import type { Direction, JoinKind, MqttPacket, StreamChunk, StreamFrame, TcpStream } from '../types.js'
 
 /** What a frame completes. */
@@ -102,6 +103,11 @@ export class DecodedJoin {
     }
     const packets = this.#packets
     return packets.length === 0 ? NO_PACKET : { join: 'decoded', packet: packets[0], packets, completed: packets.length, initiated: this.#initiated }
+  }
+
+  /** The packet of which a direction's latest frame carries a part, as far as it is known; null where it ended between packets. */
+  begun (stream: TcpStream, direction: Direction): Sign | null {
+    return this.#conversations.get(stream)?.[direction].walker.inProgress ?? null
   }
 
   #conversationOf (stream: TcpStream): Conversation {

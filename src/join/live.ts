@@ -12,7 +12,7 @@ import { HeldFrames } from './held-frames.js'
 import { isInitiative } from './initiative.js'
 import { DEFAULT_JOIN_LIMITS, noJoinCounts, type JoinLimits } from './limits.js'
 import { Midstream, SAME_CLOCK, type MidstreamTiming } from './midstream.js'
-import { isOwnPacket } from './own-traffic.js'
+import { OwnFrames } from './own-traffic.js'
 import { packetRecord } from './packet-record.js'
 import { PacketQueue } from './packet-queue.js'
 
@@ -45,6 +45,7 @@ export class LiveJoin {
   /** Streams that nobody accepted in time: their frames wait no more. */
   private readonly forsaken = new WeakSet<TcpStream>()
   private readonly pending = new HeldFrames()
+  private readonly own = new OwnFrames()
   private timing = SAME_CLOCK
   private tapped = false
   private reviewedAtMs = 0
@@ -319,7 +320,9 @@ export class LiveJoin {
     if (joined) this.counters.framesJoined++
     else if (connection.closed && queue.watermark <= from) this.counters.framesUnread++
     else this.counters.framesUnjoined++
-    this.record(streamFrame, joined ? connection.join : 'none', packets, joined ? packets[0] ?? null : null)
+    // What follows the last packet is a part of the next one, which is told where it was written at once.
+    const begun = joined && taken.at(-1)?.end !== to ? queue.first : null
+    this.record(streamFrame, joined ? connection.join : 'none', packets, joined ? packets[0] ?? null : null, begun)
     this.reap(connection)
   }
 
@@ -370,11 +373,12 @@ export class LiveJoin {
   /**
    * @param packets those that the frame completes, as far as they are known
    * @param first the one that the record shows
+   * @param begun the one of which it carries a part beyond these, where that is known
    */
-  private record (streamFrame: StreamFrame, join: JoinKind, packets: readonly MqttPacket[], first: MqttPacket | null): void {
+  private record (streamFrame: StreamFrame, join: JoinKind, packets: readonly MqttPacket[], first: MqttPacket | null, begun: MqttPacket | null = null): void {
     const { frame, stream, direction } = streamFrame
     const peer = this.bindings.peerOf(stream)
-    const own = packets.length > 0 && packets.every(packet => isOwnPacket(direction, packet))
+    const own = this.own.has(streamFrame, packets, begun)
     const features = extractFeatures(streamFrame, first)
     this.outputs.onRecord({
       frame: frame.number,

@@ -45,6 +45,11 @@ export class PacketQueue {
     return this.watermark < this.stalledUntil
   }
 
+  /** The first packet that waits. */
+  get first (): MqttPacket | null {
+    return this.length === 0 ? null : this.waiting[this.head].packet
+  }
+
   /** When the oldest waiting packet came; infinity where none waits. */
   get oldestArrivalMs (): number {
     return this.length === 0 ? Infinity : this.waiting[this.head].arrivedAtMs

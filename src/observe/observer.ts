@@ -38,12 +38,15 @@ export class Observer {
     this.connections.set(connection.id, connection)
     this.byStream.set(stream, connection)
     this.announce(connection)
+    // A WebSocket may bring bytes after its stream was closed: nobody reads them.
+    let isOpen = true
     watchCarried(stream, request, connection.transport, this.kept, {
-      onPacket: (direction, packet, ordinal, last) => { this.entries.packet(connection.id, direction, this.clock.now(), packet, ordinal, last) },
-      onMark: (direction, begin, offset, ordinal) => { this.entries.mark(connection.id, direction, this.clock.now(), begin, offset, ordinal) },
-      onUnplaced: reason => { this.entries.unplaced(connection.id, reason) }
+      onPacket: (direction, packet, ordinal, last) => { if (isOpen) this.entries.packet(connection.id, direction, this.clock.now(), packet, ordinal, last) },
+      onMark: (direction, begin, offset, ordinal) => { if (isOpen) this.entries.mark(connection.id, direction, this.clock.now(), begin, offset, ordinal) },
+      onUnplaced: reason => { if (isOpen) this.entries.unplaced(connection.id, reason) }
     })
     const forget = (): void => {
+      isOpen = false
       this.connections.delete(connection.id)
       this.entries.close(connection.id, this.clock.now())
     }

@@ -15,7 +15,7 @@ import { waitUntil } from '../support/wait-until.js'
 import { startBroker } from './running-broker.js'
 
 const run = promisify(execFile)
-const LIMIT_MS = 10_000
+const LIMIT_MS = 60_000
 
 /** A mosquitto with these lines as its file, ready when it says so; as root it must not drop what lets it read the test's key. */
 async function startMosquitto (t: Test, folder: string, lines: readonly string[]): Promise<void> {

@@ -1,12 +1,14 @@
 // SIGHUP and the detection: it goes on with the new settings, and clients notice nothing.
 
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import t from 'tap'
 import { TOPICS } from '../../src/index.js'
 import { waitUntil } from '../support/wait-until.js'
 import { connect } from './mqtt-client.js'
-import { startBroker } from './running-broker.js'
+import { MAIN, startBroker } from './running-broker.js'
 
 /** What the test looks at. */
 interface Status {
@@ -38,4 +40,19 @@ t.test('the detection takes its settings anew, without a crash and without losin
   broker.child.kill('SIGHUP')
   await waitUntil('the mistake is told', () => broker.log().includes('stay as they were'))
   t.match(await broker.stop(), { code: 0, stderr: /artemis\.yaml:1: learn\.minimumRecords/ })
+})
+
+t.test('one that comes while the broker starts waits until it has started', async t => {
+  const folder = t.testdir({ 'artemis.yaml': 'tap: { target: none }\n' })
+  const child = spawn(process.execPath, [MAIN, '--port', '0', '--data', 'data'], { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] })
+  const exit = once(child, 'exit')
+  t.teardown(() => child.kill('SIGKILL'))
+  let log = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => { log += text })
+  await once(child.stderr, 'data')
+  t.notMatch(log, 'Artemis is ready')
+  child.kill('SIGHUP')
+  await waitUntil('the settings are read again', () => child.exitCode !== null || child.signalCode !== null || log.includes('read again for SIGHUP'))
+  child.kill('SIGTERM')
+  t.same(await exit, [0, null], log)
 })

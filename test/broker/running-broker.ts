@@ -9,8 +9,8 @@ import type { Test } from 'tap'
 /** The compiled program. */
 export const MAIN = fileURLToPath(new URL('../../broker/main.js', import.meta.url))
 
-const START_LIMIT_MS = 30_000
-const RUN_LIMIT_MS = 60_000
+const START_LIMIT_MS = 60_000
+const RUN_LIMIT_MS = 120_000
 
 /** How a process ended. */
 export interface Ending { code: number | null, signal: NodeJS.Signals | null, stdout: string, stderr: string }

@@ -8,7 +8,7 @@ import { FULL_NAMES, recordWriter } from '../../src/features/record-writer.js'
 import { CaptureRecords } from '../../src/join/capture-records.js'
 import { connectClient, endClient } from '../support/clients.js'
 import { findProgram, programMissing } from '../support/programs.js'
-import { startWatchedBroker } from '../support/watched-broker.js'
+import { PATIENT_CAPS, startWatchedBroker } from '../support/watched-broker.js'
 
 const PAYLOAD_CAP_BYTES = 1_024
 
@@ -33,6 +33,7 @@ t.test('live records equal extracted records', { skip: programMissing('tcpdump')
   const broker = await startWatchedBroker({
     tap: { target: 'local:lo', snapLength: 0 },
     payloadCapBytes: PAYLOAD_CAP_BYTES,
+    caps: PATIENT_CAPS,
     detector: { features: 'behaviour' },
     report: { records: recordsFile }
   })

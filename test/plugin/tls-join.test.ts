@@ -13,7 +13,7 @@ import { endClient } from '../support/clients.js'
 import { certificate, tlsServer } from '../support/encrypted.js'
 import { keepCaptures } from '../support/keeping-tcpdump.js'
 import { findProgram, programMissing } from '../support/programs.js'
-import { startWatchedBroker, type Status, type WatchedBroker } from '../support/watched-broker.js'
+import { PATIENT_CAPS, startWatchedBroker, type Status, type WatchedBroker } from '../support/watched-broker.js'
 
 const PACE_MS = 25
 const missing = programMissing('tcpdump') || programMissing('openssl') || programMissing('tshark')
@@ -67,6 +67,7 @@ for (const [letter, what] of [['K', 'that asks for one in return'], ['k', 'that 
     t.teardown(async () => { await broker.close() })
     await broker.until(({ tap }) => tap.state === 'up', 'the tap')
     const client = spawn(findProgram('openssl'), ['s_client', '-connect', `127.0.0.1:${broker.port}`], { stdio: ['pipe', 'ignore', 'ignore'] })
+    client.stdin.on('error', () => {})
     const connected = once(broker.aedes, 'clientReady')
     client.stdin.write(connectPacket())
     await connected
@@ -111,7 +112,7 @@ async function watchedOnce (directory: string, version: SecureVersion, ciphers: 
   const recordsFile = join(directory, 'live.ndjson')
   rmSync(recordsFile, { force: true })
   const options = { ...certificate(directory), minVersion: version, maxVersion: version, ciphers }
-  const broker = await startWatchedBroker({ tap: { target: 'local:lo', snapLength: 0 }, report: { records: recordsFile } }, tlsServer(options, keyLog))
+  const broker = await startWatchedBroker({ tap: { target: 'local:lo', snapLength: 0 }, caps: PATIENT_CAPS, report: { records: recordsFile } }, tlsServer(options, keyLog))
   let status: Status
   let packets = 0
   try {

@@ -16,7 +16,7 @@ import type { Direction, TcpStream } from '../../src/types.js'
 import { endClient } from '../support/clients.js'
 import { keepCaptures } from '../support/keeping-tcpdump.js'
 import { programMissing } from '../support/programs.js'
-import { startWatchedBroker, type MakeServer, type Status } from '../support/watched-broker.js'
+import { PATIENT_CAPS, startWatchedBroker, type MakeServer, type Status } from '../support/watched-broker.js'
 import { WebSocketPayloads } from '../support/websocket-payloads.js'
 
 const PACE_MS = 25
@@ -78,7 +78,7 @@ async function watched (directory: string, deflate: boolean) {
 async function watchedOnce (directory: string, deflate: boolean, recordsName: string) {
   const capture = keepCaptures(directory)
   const recordsFile = join(directory, recordsName)
-  const broker = await startWatchedBroker({ tap: { target: 'local:lo', snapLength: 0 }, report: { records: recordsFile } }, webSocketServer(deflate))
+  const broker = await startWatchedBroker({ tap: { target: 'local:lo', snapLength: 0 }, caps: PATIENT_CAPS, report: { records: recordsFile } }, webSocketServer(deflate))
   const { port } = broker
   let status: Status
   try {

@@ -16,7 +16,7 @@ export interface Mosquitto {
   stop(): Promise<void>
 }
 
-const START_TIMEOUT_MS = 10_000
+const START_TIMEOUT_MS = 30_000
 const ATTEMPTS = 3
 
 /** Starts one that lets everybody in and keeps nothing. */

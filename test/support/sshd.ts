@@ -37,7 +37,7 @@ export interface Sshd {
   stop(): Promise<void>
 }
 
-const START_TIMEOUT_MS = 10_000
+const START_TIMEOUT_MS = 30_000
 const ATTEMPTS = 5
 
 /** Starts an sshd that keeps everything in `directory`. */

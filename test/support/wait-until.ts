@@ -2,9 +2,10 @@
 
 import { setTimeout as pause } from 'node:timers/promises'
 
-const TIMEOUT_MS = 10_000
+/** Far beyond what any condition takes on a machine that does much else; only a fault gets there. */
+const TIMEOUT_MS = 60_000
 
-/** Resolves when `condition` holds; rejects when it does not within ten seconds. */
+/** Resolves when `condition` holds; rejects when it does not within a minute. */
 export async function waitUntil (what: string, condition: () => boolean): Promise<void> {
   const deadline = performance.now() + TIMEOUT_MS
   while (!condition()) {

@@ -36,6 +36,9 @@ export interface WatchedBroker {
 /** Far beyond what any state takes on a slow machine; only a fault gets there. */
 const PATIENCE_MS = 60_000
 
+/** For tests that ask for every frame: a machine that does much else gives the broker no time to read for a second or more. */
+export const PATIENT_CAPS = { holdMs: 30_000 }
+
 /** Makes a server that hands its connections on. */
 export type MakeServer = (handle: (stream: Duplex, request?: IncomingMessage) => void) => Server
 

@@ -81,10 +81,11 @@ async function trainOnTerminal (args: readonly string[], typing: (shown: string)
   const command = [process.execPath, fileURLToPath(new URL('../../../broker/main.js', import.meta.url)), 'train', ...args]
   const child = spawn(findProgram('script'), ['--quiet', '--return', '--flush', '--command', command.map(word => `'${word}'`).join(' '), '/dev/null'])
   let shown = ''
+  // What was shown last may be read when nobody takes what is typed any more.
+  child.stdin.on('error', () => {})
   child.stdout.on('data', (chunk: Buffer) => {
     shown += chunk.toString()
     const typed = typing(shown)
-    // What was shown last may be read when nobody takes what is typed any more.
     if (typed !== '') child.stdin.write(typed)
   })
   const [code] = await once(child, 'close') as [number]

@@ -125,7 +125,8 @@ t.test('a slow CONNECT, TLS or WebSocket handshake is waited for no longer than 
   const dripping = setInterval(() => { if (at < bytes.length) drip.write(bytes.subarray(at, ++at)) }, 50)
   t.teardown(() => { clearInterval(dripping) })
   await Promise.all([...slow, drip].map(closed))
-  t.ok(performance.now() - start < 8_000)
+  // Node itself would wait a minute for what it expects of HTTP, two for TLS, and for MQTT for ever.
+  t.ok(performance.now() - start < 30_000)
   await logged(broker, '"limit":"connectTimeout","address":"127.0.0.1"')
   await serves(t, plain)
 })
