@@ -78,7 +78,7 @@ export async function refreshFixtures (captures: string, folder: string, { train
   for (const by of ['trained', 'learnt'] as const) {
     for (const [name, now] of Object.entries(figures[by])) {
       const then = before?.[by][name]
-      say(`${by} ${name}: AUC ${now.auc.toFixed(4)}, recall ${now.recall.toFixed(3)}${then === undefined ? '' : ` (before: ${then.auc.toFixed(4)}, ${then.recall.toFixed(3)}${now.auc < then.auc ? ', FELL' : ''})`}`)
+      say(`${by} ${name}: AUC ${now.auc.toFixed(4)}, recall ${now.recall.toFixed(3)}${then === undefined ? '' : ` (before: ${then.auc.toFixed(4)}, ${then.recall.toFixed(3)}${now.auc < then.auc - 0.001 ? ', FELL' : ''})`}`)
     }
   }
   const rounded = JSON.stringify({ made: new Date().toISOString().slice(0, 10), benign, ...figures }, (_name, value: unknown) => typeof value === 'number' ? Number(value.toFixed(4)) : value, 2)
