@@ -1,7 +1,7 @@
 // Records from the CSV that `extract` writes, every field held to what it may be.
 
 import { isIP } from 'node:net'
-import { REFERENCES_PER_RECORD } from '../src/features/answers.js'
+import { REFERENCES_PER_RECORD } from '../src/features/references.js'
 import type { RecordContext } from '../src/features/context.js'
 import { SAMPLES_PER_RECORD } from '../src/features/payload-sample.js'
 import { PAYLOAD_CAP_BYTES } from '../src/features/payload.js'
@@ -18,8 +18,8 @@ import { readNdjsonRows } from './record-ndjson.js'
 const HEADER = ['frame', 'time', ...FEATURES.map(({ name }) => name)]
 const FULL_HEADER = [...HEADER, ...FULL_NAMES]
 const PUBLISH = 3
-/** Columns of the context that are no numbers: payloads, record, references. */
-const LISTS = 3
+/** Columns of the context that are no numbers: payloads, record, references, origins. */
+const LISTS = 4
 /** Places of the context columns that count a frame's packets by type, and of that which counts answers. */
 const PACKET_COUNTS = ['connect', 'connack', 'publish', 'acks', 'subscribe', 'suback', 'ping', 'disconnect'].map(what => FULL_NAMES.indexOf(`frame_${what}`))
 const ACKS = FULL_NAMES.indexOf('frame_acks')
@@ -180,11 +180,10 @@ class RecordReader {
       return Number(text)
     })
     const text = row.fields[last + this.offset]
-    const references = row.fields[last + 2 + this.offset]
-    if (!/^(\d{1,15}(;\d{1,15})*)?$/.test(references)) throw this.wrong(row, last + 2, 'numbers of records')
     const links = {
       record: this.integer(row, last + 1, Number.MAX_SAFE_INTEGER),
-      references: references === '' ? [] : references.split(';', REFERENCES_PER_RECORD).map(Number)
+      references: this.records(row, last + 2),
+      origins: this.records(row, last + 3)
     }
     if (text === '') return { values, payloads: null, ...links }
     return {
@@ -195,6 +194,12 @@ class RecordReader {
         return { topic: Number(match[1]) >>> 0, parent: Number(match[2]) >>> 0, length: Number(match[3]), payload: new Uint8Array(Buffer.from(match[4].slice(0, 2 * PAYLOAD_CAP_BYTES), 'hex')) }
       })
     }
+  }
+
+  private records (row: CsvRow, column: number): number[] {
+    const text = row.fields[column + this.offset]
+    if (!/^(\d{1,15}(;\d{1,15})*)?$/.test(text)) throw this.wrong(row, column, 'numbers of records')
+    return text === '' ? [] : text.split(';', REFERENCES_PER_RECORD).map(Number)
   }
 
   private integer (row: CsvRow, column: number, largest: number): number {

@@ -15,12 +15,13 @@ export interface StandardScalerJson {
 /**
  * scikit-learn's `StandardScaler` (population standard deviation; a constant column keeps scale 1),
  * with an optional limit: a column that hardly moved in training cannot send a later row to infinity.
+ * And with optional least deviations, for columns of which is known what a step worth noting is.
  */
 export class StandardScaler {
   private constructor (
     /** Mean of each column in training. */
     readonly mean: Float64Array,
-    /** Standard deviation of each column in training; 1 where it was constant. */
+    /** Standard deviation of each column in training, or the least one; 1 where it was constant and has none. */
     readonly scale: Float64Array,
     /** Results are clipped to [-limit, limit]. */
     readonly limit: number
@@ -28,9 +29,10 @@ export class StandardScaler {
 
   /**
    * Learns means and deviations.
+   * @param options.least a deviation for each column below which its own is not taken; 0 for none
    * @throws DetectorError `rows` for no rows, `width` or `not-finite` for rows that do not fit
    */
-  static fit (rows: Rows, { limit = Infinity }: { limit?: number } = {}): StandardScaler {
+  static fit (rows: Rows, { limit = Infinity, least }: { limit?: number, least?: ArrayLike<number> } = {}): StandardScaler {
     if (rows.length === 0) throw new DetectorError('rows', 'there is nothing to learn from')
     const { width, data } = toMatrix(rows)
     const count = rows.length
@@ -41,7 +43,8 @@ export class StandardScaler {
     for (let j = 0; j < width; j++) {
       // What rounding alone can make of a constant column, as scikit-learn bounds it.
       const noise = count * Number.EPSILON * scale[j] + (count * mean[j] * Number.EPSILON) ** 2
-      scale[j] = scale[j] > noise ? Math.sqrt(scale[j]) : 1
+      const floor = least?.[j] ?? 0
+      scale[j] = scale[j] > noise ? Math.max(floor, Math.sqrt(scale[j])) : floor === 0 ? 1 : floor
     }
     return new StandardScaler(mean, scale, limit)
   }

@@ -8,26 +8,31 @@ const STEP = 0.05
 const TAIL_SHARE = 0.01
 /** Scores above that share at least, however few there are in all. */
 const LEAST_TAIL = 10
-/** Mean excess at least: in units of the score, and as a share of the range of all training scores. */
+/** Scale at least: in units of the score, and as a share of the range of all training scores. */
 const LEAST_EXCESS = 0.005
 const LEAST_EXCESS_SHARE = 0.02
+/** With fewer excesses their shape is not to be told; with a greater shape they would have no mean. */
+const TELLING_EXCESSES = 50
+const MOST_SHAPE = 0.9
 const LN10 = Math.log(10)
 
 /** What `Tail.toJSON` gives. */
 export interface TailJson {
   /** Training score that a share of 10^(-0.05 k) of all reaches, k from 0; Float64 as base64. */
   knots: string
-  /** Mean excess of the training scores over the last knot. */
-  excess: number
+  /** Scale and shape of the generalised Pareto distribution of the training scores' excess over the last knot. */
+  scale: number
+  shape: number
 }
 
 /**
  * Turns scores into surprise: -log10 of the share of training scores that are as high. Beyond the
- * highest hundredth, where training scores are few, their excess is taken for exponential (the
- * Gumbel case of Pickands 1975), so that surprise grows without end and ranks what was never seen.
+ * highest hundredth, where training scores are few, their excess is taken for one of the generalised Pareto
+ * distributions (Pickands 1975), so that surprise grows without end and ranks what was never seen. Its shape,
+ * 0 or above, says how far benign scores themselves reach: what is far out for one detector is not for another.
  */
 export class Tail {
-  private constructor (private readonly knots: Float64Array, private readonly excess: number) {}
+  private constructor (private readonly knots: Float64Array, private readonly scale: number, private readonly shape: number) {}
 
   /** @param scores of training rows, at least one, finite, in any order */
   static fit (scores: ArrayLike<number>): Tail {
@@ -38,17 +43,11 @@ export class Tail {
       const rank = Math.round(10 ** (-k * STEP) * sorted.length)
       return sorted[sorted.length - Math.max(1, Math.min(sorted.length, rank))]
     })
-    const last = knots[steps]
-    let sum = 0
-    let count = 0
-    for (const score of sorted) {
-      if (score <= last) continue
-      sum += score - last
-      count++
-    }
     // Training rows that are all alike must not make the next one, a hair's breadth off, a wonder.
     const least = Math.max(LEAST_EXCESS, LEAST_EXCESS_SHARE * (sorted[sorted.length - 1] - sorted[0]))
-    return new Tail(knots, Math.max(count === 0 ? 0 : sum / count, least))
+    const last = knots[steps]
+    const { scale, shape } = fitExcesses(sorted.filter((score) => score > last).map((score) => score - last))
+    return new Tail(knots, Math.max(scale, least), shape)
   }
 
   /** @throws DetectorError `state` where `toJSON` did not give it */
@@ -58,14 +57,17 @@ export class Tail {
     if (knots.length === 0 || knots.some((knot, k) => !Number.isFinite(knot) || (k > 0 && knot < knots[k - 1]))) {
       throw new DetectorError('state', 'tail.knots do not ascend')
     }
-    return new Tail(knots, reader.number('excess', Number.MIN_VALUE))
+    return new Tail(knots, reader.number('scale', Number.MIN_VALUE), reader.number('shape', 0, MOST_SHAPE))
   }
 
   /** Surprise of a score, at least 0: 2 is one in a hundred. */
   surprise (score: number): number {
-    const { knots, excess } = this
+    const { knots, scale, shape } = this
     const last = knots.length - 1
-    if (score > knots[last]) return knots.indexOf(knots[last]) * STEP + (score - knots[last]) / (excess * LN10)
+    if (score > knots[last]) {
+      const excess = (score - knots[last]) / scale
+      return knots.indexOf(knots[last]) * STEP + (shape === 0 ? excess : Math.log1p(shape * excess) / shape) / LN10
+    }
     let low = 0
     let high = last
     // The first knot that is not below the score: of equal scores all are as high.
@@ -80,6 +82,19 @@ export class Tail {
   }
 
   toJSON (): TailJson {
-    return { knots: toBase64(this.knots), excess: this.excess }
+    return { knots: toBase64(this.knots), scale: this.scale, shape: this.shape }
   }
+}
+
+/** By probability-weighted moments (Hosking and Wallis 1987); of excesses in ascending order. */
+function fitExcesses (excesses: Float64Array): { scale: number, shape: number } {
+  const count = excesses.length
+  let mean = 0
+  let weighted = 0
+  excesses.forEach((excess, i) => {
+    mean += excess / count
+    weighted += (1 - (i + 0.65) / count) * excess / count
+  })
+  const shape = count < TELLING_EXCESSES ? 0 : Math.min(MOST_SHAPE, Math.max(0, 2 - mean / (mean - 2 * weighted)))
+  return { scale: mean * (1 - shape), shape }
 }

@@ -18,6 +18,7 @@ export const SYSTEM_PROGRAMS = [
   { program: 'script', package: 'bsdutils', purpose: 'a terminal for progress bars and Ctrl-C' },
   { program: 'ethtool', package: 'ethtool', purpose: 'interfaces whose frames keep to the MTU' },
   { program: 'socat', package: 'socat', purpose: 'a link that loses, doubles and reorders packets' },
+  { program: 'nft', package: 'nftables', purpose: 'addresses that are translated between tap and broker' },
   { program: 'systemd-analyze', package: 'systemd', purpose: 'checks the unit of the service' },
   { program: 'tshark', package: 'tshark', purpose: 'an independent decoder to agree with' },
   { program: 'chromium', package: 'chromium', purpose: 'a web page as a client' }

@@ -42,6 +42,18 @@ export interface MqttPacket {
   facts: number
   /** Hash of a CONNECT's client id, 32 bits; 0 for other types and for an empty client id. */
   clientHash: number
+  /** Hash of a CONNECT's will, see `decode/message-hash.ts`; 0 where there is none, and for other types. */
+  willHash: number
+}
+
+/** A control packet of which only a part has come. */
+export interface PacketBegun {
+  /** First byte of the fixed header. */
+  header: number
+  /** As in {@link MqttPacket}; null as long as it is not known. */
+  topic: Uint8Array | null
+  /** Full length of a PUBLISH's payload, bytes; null as long as it is not known, and for other types. */
+  payloadLength: number | null
 }
 
 /** Numbers of a tap's life that the status shows. */

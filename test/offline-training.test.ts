@@ -73,13 +73,13 @@ t.test('the training judgement belongs to its records', async t => {
 t.test('best24 is chosen by labels, or stands as it was chosen', async t => {
   const chosen = await trainModel(records, labels, plan('iforest', { features: 'best24' }))
   const best = bestFeatures(records.map(({ features }) => features), labels.map(label => Number(label !== null)))
-  const { columns = [], dropped = [] } = chosen.experts.wire?.encoding ?? {}
+  const { columns = [], dropped = [] } = chosen.experts.wire ?? {}
   t.same([...columns, ...dropped].sort(), [...best].sort())
   t.ok(best.length <= 24 && best.includes('mqtt_msg') && best.includes('tcp_len'))
   t.equal(columnsOf('best24', 'wire').length, 24)
   const stored = await trainModel(records, undefined, plan('iforest', { features: 'best24' }))
-  const encoding = stored.experts.wire?.encoding
-  t.equal(Number(encoding?.columns.length) + Number(encoding?.dropped.length), 24)
+  const { wire } = stored.experts
+  t.equal(Number(wire?.columns.length) + Number(wire?.dropped.length), 24)
 })
 
 t.test('what does not serve is refused with the reason', async t => {

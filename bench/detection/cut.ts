@@ -35,7 +35,7 @@ interface PartyRow { address: string, role: string, kind: string }
 
 /**
  * Cuts `NAME.pcap` and `NAME.labels.csv` of a folder into `NAME.pcap.gz` and `NAME.labels.csv` of
- * another, which has rows for the attack's frames only. Whoever is kept is kept with every frame up to the
+ * another, which has rows for the attack's frames only, and is missing where there are none. Whoever is kept is kept with every frame up to the
  * cut's end, so that what is known of connections, addresses and client ids is as it was.
  */
 export async function cutCapture (from: string, name: string, to: string, options: CutOptions): Promise<CutFigures> {
@@ -58,7 +58,7 @@ export async function cutCapture (from: string, name: string, to: string, option
   decoder.end()
   const compressed = gzipSync(pcapFile(kept), { level: 9 })
   await writeFile(join(to, `${name}.pcap.gz`), compressed)
-  await writeFile(join(to, `${name}.labels.csv`), `${['frame,label', ...attacks].join('\n')}\n`)
+  if (attacks.length > 0) await writeFile(join(to, `${name}.labels.csv`), `${['frame,label', ...attacks].join('\n')}\n`)
   return { frames: kept.length, attack: attacks.length, bytes: compressed.length }
 }
 

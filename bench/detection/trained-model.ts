@@ -2,7 +2,9 @@
 
 import { mkdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Expert } from '../../src/scoring/expert.js'
 import type { GuardModel } from '../../src/scoring/guard-model.js'
+import type { Panel } from '../../src/scoring/panel.js'
 import { DEFAULTS } from '../../src/settings.js'
 import { attackRow, table } from './report.js'
 import type { DetectionResults } from './results.js'
@@ -20,10 +22,18 @@ export async function saveTrainedModel (folder: string, model: GuardModel, resul
   return saved
 }
 
+/** The experts of a panel, in their order. */
+function panelRows (what: string, panel: Panel | undefined): (readonly [string, Expert])[] {
+  const aspects = ['the record itself', 'its connection and client id', 'its address']
+  return (panel?.experts ?? []).map((expert, i, { length }) => [length === aspects.length ? `${what}: ${aspects[i]}` : what, expert] as const)
+}
+
 function card (saved: GuardModel, { model, run, captures, attacks }: DetectionResults, bytes: number): string {
   const { experts, baselines } = saved
   const benign = captures.filter(({ name }) => model.captures.includes(name))
-  const expertRows = [['frames without application payload', experts.wire], ['frames with one', experts.carriers?.wire], ['packets without application payload, where there is no tap', experts.broker], ['packets with one, where there is no tap', experts.carriers?.broker], ['payloads', experts.messages]] as const
+  const expertRows = [
+    ...panelRows('frames', experts.wire), ...panelRows('packets, where there is no tap', experts.broker), ...experts.messages === undefined ? [] : [['payloads', experts.messages] as const]
+  ]
   const limit = (value: number): string => value.toPrecision(3)
   return [
     `# ${TRAINED_MODEL}`, '',
@@ -36,7 +46,7 @@ function card (saved: GuardModel, { model, run, captures, attacks }: DetectionRe
     ...table(['capture', 'made', 'seconds', 'frames', 'devices'], benign.map(({ name, made, seconds, frames, devices }) => [name, made.slice(0, 10), String(seconds), String(frames), String(devices)])), '',
     '## Settings', '',
     `Detector \`${model.detector}\` with ${JSON.stringify(model.parameters)}, contamination ${DEFAULTS.detector.contamination}, seed ${DEFAULTS.detector.seed}, preset \`${model.features}\` (docs/features.md).`, '',
-    ...table(['expert', 'rows', 'columns', 'SHA-256 of its rows'], expertRows.flatMap(([what, expert]) => expert === undefined ? [] : [[what, String(expert.training.rows), String(expert.encoding.columns.length), `\`${expert.training.digest.slice(0, 16)}\``]])), '',
+    ...table(['expert', 'rows', 'columns', 'SHA-256 of its rows'], expertRows.map(([what, { training, encoding }]) => [what, String(training.rows), String(encoding.columns.length), `\`${training.digest.slice(0, 16)}\``])), '',
     `Limits of the alerts: gateway jump ${limit(baselines.gateway.limits.jump)}, level ${limit(baselines.gateway.limits.level)}, CUSUM ${limit(baselines.gateway.limits.cusum)}; client jump ${limit(baselines.client.limits.jump)}, level ${limit(baselines.client.limits.level)}, CUSUM ${limit(baselines.client.limits.cusum)}.`, '',
     '## Figures', '',
     'Per frame, on attacks on a household that it has not seen; labels by message. More in bench/results/detection.md.', '',

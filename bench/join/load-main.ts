@@ -27,6 +27,8 @@ const TICK_MS = 5
 const BURST = 300
 /** The shortest message there is, which nobody has subscribed to. */
 const TINY = mqttPacket.generate({ cmd: 'publish', topic: 't', payload: '', qos: 0, retain: false, dup: false })
+/** Time for the far end to take leave, too. */
+const GOODBYE_MS = 5_000
 /** A message over many segments. */
 const LARGE_BYTES = 40_000
 let published = 0
@@ -42,7 +44,7 @@ class Client {
 
   static async connect (name: string): Promise<Client> {
     const client = new Client(name)
-    await client.hello()
+    await client.reach()
     return client
   }
 
@@ -69,7 +71,7 @@ class Client {
   async reconnect (): Promise<void> {
     await this.end()
     this.stream = this.open()
-    await this.hello()
+    await this.reach()
   }
 
   async end (): Promise<void> {
@@ -77,8 +79,10 @@ class Client {
     const { stream } = this
     stream.end()
     stream.resume()
-    // A reset is an end, too.
+    // A reset is an end, too, and may be lost on the way.
+    const impatience = setTimeout(() => { stream.destroy() }, GOODBYE_MS)
     if (!stream.closed) await new Promise(resolve => { stream.once('close', resolve) })
+    clearTimeout(impatience)
   }
 
   private open (): Duplex {
@@ -94,13 +98,24 @@ class Client {
     })
     stream.on('data', (chunk: Buffer) => { parser.parse(chunk) })
     stream.on('error', () => {})
+    // A WebSocket whose far end has gone closes by itself no more: its stream waits for a close handshake with nobody.
+    stream.on('end', () => { stream.destroy() })
     return stream
   }
 
-  private async hello (): Promise<void> {
-    const answered = once(this.stream, 'connack')
+  /** Connects, as often as it takes: a bad link may end an attempt. */
+  private async reach (): Promise<void> {
+    while (!await this.hello()) this.stream = this.open()
+  }
+
+  private async hello (): Promise<boolean> {
+    const { stream } = this
+    const answered = new Promise<boolean>(resolve => {
+      stream.once('connack', () => { resolve(true) })
+      stream.once('close', () => { resolve(false) })
+    })
     this.send(mqttPacket.generate({ cmd: 'connect', protocolId: 'MQTT', protocolVersion: 4, clientId: this.name, clean: true, keepalive: 0 }))
-    await answered
+    return await answered
   }
 
   private send (bytes: Buffer): void {

@@ -4,9 +4,9 @@ import { readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { Command } from 'commander'
 import { OperatorError } from '../../src/errors.js'
-import { columnsOf, PRESETS } from '../../src/features/columns.js'
-import type { Expert } from '../../src/scoring/expert.js'
+import { columnsOf, isMessageColumn, PRESETS, type Variant } from '../../src/features/columns.js'
 import { loadModel, type LoadedModel } from '../../src/scoring/model-file.js'
+import type { Panel } from '../../src/scoring/panel.js'
 import { readSettings } from '../config/settings.js'
 import { MAX_PATH_LENGTH, printable } from '../printable.js'
 import { textTable } from '../text-table.js'
@@ -66,9 +66,9 @@ async function rowOf (file: string): Promise<string[]> {
   return [
     printable(file, MAX_PATH_LENGTH),
     model.detector,
-    featuresOf(wire ?? broker),
-    String(wire?.training.rows ?? '-'),
-    String(broker.training.rows),
+    featuresOf(wire ?? broker, wire === undefined ? 'broker' : 'wire'),
+    String(wire?.rows ?? '-'),
+    String(broker.rows),
     aucOf(model),
     printable(model.created),
     model.digest.slice(0, DIGEST_LENGTH),
@@ -77,10 +77,10 @@ async function rowOf (file: string): Promise<string[]> {
 }
 
 /** The preset's name, where the columns are those of one. */
-function featuresOf ({ variant, encoding: { columns, dropped } }: Expert): string {
+function featuresOf ({ columns, dropped }: Panel, variant: Variant): string {
   const names = new Set([...columns, ...dropped])
   const preset = PRESETS.find(name => {
-    const wanted = columnsOf(name, variant)
+    const wanted = columnsOf(name, variant).filter(column => !isMessageColumn(column))
     return wanted.length === names.size && wanted.every(feature => names.has(feature))
   })
   return preset ?? `${names.size} of its own`

@@ -9,7 +9,7 @@ import { OperatorError } from '../../src/errors.js'
 import { PRESETS } from '../../src/features/columns.js'
 import { DEFAULT_MQTT_PORTS } from '../../src/join/capture-records.js'
 import { trainModel, type TrainingPlan } from '../../src/offline-training.js'
-import type { Expert } from '../../src/scoring/expert.js'
+import type { Panel } from '../../src/scoring/panel.js'
 import type { GuardModel } from '../../src/scoring/guard-model.js'
 import { NAMED_SETTINGS, parametersHelp, planOf, type DetectorFlags } from '../detector-choice.js'
 import { labelsOf, noteUnmatched, withLabelFlags, type LabelFlags } from '../label-flags.js'
@@ -108,7 +108,7 @@ async function summary (model: GuardModel, data: TrainingData, plan: TrainingPla
   const { wire, broker } = model.experts
   const { size } = await stat(out)
   const lines = [
-    `${model.detector}: ${used(data, plan, (wire ?? broker).training.rows)}, in ${seconds.toFixed(1)} s`,
+    `${model.detector}: ${used(data, plan, (wire ?? broker).rows)}, in ${seconds.toFixed(1)} s`,
     ...wire === undefined ? ['  frames   no expert: there are too few, and packets are judged alone'] : [`  frames   ${expertLine(wire)}`],
     `  packets  ${expertLine(broker)}`,
     ...aucLine(model),
@@ -128,9 +128,9 @@ function used ({ records, labels, seen }: TrainingData, plan: TrainingPlan, rows
     : `${rows} benign rows; ${attacks} attack rows left out${sample}`
 }
 
-function expertLine ({ training, encoding, detector }: Expert): string {
-  const dropped = encoding.dropped.length === 0 ? '' : `; never changed: ${encoding.dropped.join(', ')}`
-  return `${training.rows} rows, ${encoding.columns.length} columns, threshold ${figure(detector.threshold)}${dropped}`
+function expertLine ({ rows, columns, dropped, experts }: Panel): string {
+  const unused = dropped.length === 0 ? '' : `; never changed: ${dropped.join(', ')}`
+  return `${rows} rows, ${columns.length} columns, threshold ${experts.map(({ detector }) => figure(detector.threshold)).join(' ')}${unused}`
 }
 
 function aucLine ({ metrics }: GuardModel): string[] {

@@ -1,5 +1,6 @@
 // The body of one MQTT control packet, field by field, as its bytes come: version, topic, payload.
 import { KeptBytes } from './kept-bytes.js'
+import { MessageHash } from './message-hash.js'
 import { connackFacts, connectFacts, malformedFacts, packetIdFacts } from './mqtt-facts.js'
 import { Field, isNumber } from './mqtt-fields.js'
 import { FilterCounts } from './mqtt-filters.js'
@@ -44,10 +45,14 @@ export class MqttBody {
   payloadLength = 0
   /** Hash of a CONNECT's client id (FNV-1a, RFC 9923); 0 where there is none. */
   clientHash = 0
+  /** Hash of a CONNECT's will; 0 where there is none. */
+  willHash = 0
 
   #session: MqttSession = UNKNOWN
   readonly #topic: KeptBytes
   readonly #payload: KeptBytes
+  readonly #will = new MessageHash()
+  #hasWill = false
   #type = 0
   #facts = 0
   #holed = false
@@ -89,6 +94,7 @@ export class MqttBody {
     this.payloadLength = 0
     this.#hasPayload = false
     this.clientHash = 0
+    this.willHash = 0
     this.#left = length
     this.#facts = 0
     this.#holed = false
@@ -141,7 +147,7 @@ export class MqttBody {
   /** Reads from `at`, not beyond `to`, within one field; gives where it stopped. */
   #readField (bytes: Uint8Array, at: number, to: number): number {
     if (isNumber(this.#field)) {
-      if (this.#field === Field.PropertiesLength) this.#readVarint(bytes[at]!)
+      if (this.#field === Field.PropertiesLength || this.#field === Field.WillPropertiesLength) this.#readVarint(bytes[at]!)
       else this.#number = this.#number * 256 + bytes[at]!
       this.#take(1)
       return at + 1
@@ -151,6 +157,7 @@ export class MqttBody {
     else if (this.#field === Field.Topic) this.#topic.add(bytes, at, end)
     if (this.#type === SUBSCRIBE && (this.#field === Field.Topic || this.#field === Field.Filter)) this.#filters.read(bytes, at, end)
     else if (this.#field === Field.ClientId) this.#readClientId(bytes, at, end)
+    else if (this.#field === Field.WillTopic || this.#field === Field.WillPayload) this.#will.add(bytes, at, end)
     this.#take(end - at)
     return end
   }
@@ -196,6 +203,19 @@ export class MqttBody {
         return this.#expect(Field.KeepAlive, 2)
       case Field.KeepAlive: return this.#takeKeepAlive(number)
       case Field.ClientIdLength: return this.#expect(Field.ClientId, number)
+      case Field.ClientId: return this.#expectWill()
+      case Field.WillPropertiesLength: return this.#expect(Field.WillProperties, number)
+      case Field.WillProperties: return this.#expect(Field.WillTopicLength, 2)
+      case Field.WillTopicLength:
+        this.#will.begin()
+        return this.#expect(Field.WillTopic, number)
+      case Field.WillTopic: return this.#expect(Field.WillPayloadLength, 2)
+      case Field.WillPayloadLength:
+        this.#will.payload(number)
+        return this.#expect(Field.WillPayload, number)
+      case Field.WillPayload:
+        if (!this.#holed) this.willHash = this.#will.value
+        return this.#expect(Field.Rest, Infinity)
       case Field.Acknowledgement:
         this.#facts = connackFacts(number & 0xff)
         return this.#expect(Field.Rest, Infinity)
@@ -229,9 +249,16 @@ export class MqttBody {
   }
 
   #takeKeepAlive (keepAlive: number): void {
-    this.#facts = connectFacts({ keepAlive, will: (this.#facts & WILL_FLAG) !== 0 })
+    this.#hasWill = (this.#facts & WILL_FLAG) !== 0
+    this.#facts = connectFacts({ keepAlive, will: this.#hasWill })
     if (this.#session.version === VERSION_5) this.#expect(Field.PropertiesLength, 1)
     else this.#expect(Field.ClientIdLength, 2)
+  }
+
+  #expectWill (): void {
+    if (!this.#hasWill) this.#expect(Field.Rest, Infinity)
+    else if (this.#session.version === VERSION_5) this.#expect(Field.WillPropertiesLength, 1)
+    else this.#expect(Field.WillTopicLength, 2)
   }
 
   #expectFilter (field: number, length: number): void {

@@ -9,24 +9,31 @@ export const Field = Object.freeze({
   KeepAlive: 4,
   ClientIdLength: 5,
   ClientId: 6,
+  WillPropertiesLength: 7,
+  WillProperties: 8,
+  WillTopicLength: 9,
+  WillTopic: 10,
+  WillPayloadLength: 11,
+  WillPayload: 12,
   /** The two bytes of a CONNACK. */
-  Acknowledgement: 7,
-  PacketId: 8,
-  PropertiesLength: 9,
-  Properties: 10,
-  TopicLength: 11,
-  Topic: 12,
+  Acknowledgement: 13,
+  PacketId: 14,
+  PropertiesLength: 15,
+  Properties: 16,
+  TopicLength: 17,
+  Topic: 18,
   /** Options of a subscription, and the filters after the first. */
-  Options: 13,
-  FilterLength: 14,
-  Filter: 15,
-  Payload: 16,
+  Options: 19,
+  FilterLength: 20,
+  Filter: 21,
+  Payload: 22,
   /** The remainder of a packet, of which nothing more is wanted. */
-  Rest: 17
+  Rest: 23
 })
 
 const NUMBERS = Uint8Array.from({ length: Field.Rest + 1 }, (_, field) => Number([
-  Field.ProtocolNameLength, Field.ProtocolLevel, Field.ConnectFlags, Field.KeepAlive, Field.ClientIdLength, Field.Acknowledgement,
+  Field.ProtocolNameLength, Field.ProtocolLevel, Field.ConnectFlags, Field.KeepAlive, Field.ClientIdLength,
+  Field.WillPropertiesLength, Field.WillTopicLength, Field.WillPayloadLength, Field.Acknowledgement,
   Field.PacketId, Field.PropertiesLength, Field.TopicLength, Field.FilterLength
 ].some((number) => number === field)))
 

@@ -1,5 +1,5 @@
 // MQTT control packets out of one direction of a stream: incremental, total, one pass, nothing copied that is not kept.
-import type { MqttPacket } from '../types.js'
+import type { MqttPacket, PacketBegun } from '../types.js'
 import { MqttBody } from './mqtt-body.js'
 import type { MqttBodyOptions, MqttSession } from './mqtt-body.js'
 
@@ -66,9 +66,10 @@ export class MqttWalker {
     return this.#stage === Stage.Body ? this.#size + this.#remainingLength : 0
   }
 
-  /** First byte and topic of the packet in progress, as far as they have come; null where none is. */
-  get inProgress (): Pick<MqttPacket, 'header' | 'topic'> | null {
-    return this.#stage === Stage.Body ? { header: this.#header, topic: this.#body!.topic } : null
+  /** The packet in progress, as far as it has come; null where none is. */
+  get inProgress (): PacketBegun | null {
+    const body = this.#stage === Stage.Body ? this.#body : null
+    return body === null ? null : { header: this.#header, topic: body.topic, payloadLength: body.payload === null ? null : body.payloadLength }
   }
 
   /** Declares that the next byte pushed begins a packet. */
@@ -147,7 +148,8 @@ export class MqttWalker {
       payload: body.payload,
       payloadLength: body.payloadLength,
       facts: body.facts,
-      clientHash: body.clientHash
+      clientHash: body.clientHash,
+      willHash: body.willHash
     })
     body.release()
     if (this.#options.spare === undefined) return

@@ -42,9 +42,9 @@ export interface ReassemblyCounters {
 const MAX_WINDOW = 0x4000_0000
 
 const NOTHING: readonly StreamChunk[] = Object.freeze([])
+const OVERDUE = Object.freeze({ overdue: true as const })
 /** Stands for an empty list that nobody adds to, so that most directions need none of their own. */
 const NONE: HeldSegment[] = []
-const OVERDUE = Object.freeze({ overdue: true as const })
 
 /**
  * Puts the segments of one direction in order. Offsets count bytes since the first one of the

@@ -2,11 +2,10 @@
 
 import { readPacketId } from '../decode/mqtt-facts.js'
 import { TCP_ACK, TCP_FIN, TCP_SYN } from '../decode/tcp.js'
-import type { Direction } from '../types.js'
-import type { Sight } from './tally.js'
-
-/** Records that one record refers to at most. */
-export const REFERENCES_PER_RECORD = 8
+import type { Direction, MqttPacket } from '../types.js'
+import { hasOutline } from './origins.js'
+import { spread } from './references.js'
+import type { FrameSight, Sight } from './tally.js'
 
 /** Frames of a direction that wait for their acknowledgement, and messages that wait for theirs; older ones are forgotten. */
 const WAITING_FRAMES = 256
@@ -54,7 +53,15 @@ class Side {
   /** Record of each unfinished PUBLISH by packet identifier. */
   readonly messages = new Map<number, number>()
   /** What the latest record that completed packets answers. */
-  answered: number[] = []
+  answered: readonly number[] = []
+}
+
+/** What a record answers or repeats: both are empty where it says something new. */
+export interface AnswerReferences {
+  /** Where all its packets are acknowledgements: the records whose messages they acknowledge. */
+  answered: readonly number[]
+  /** Where it carries nothing: the records whose bytes it is the first to acknowledge. Where it is sent again: the one before. */
+  earlier: readonly number[]
 }
 
 /** What a connection remembers of records that may be answered. */
@@ -73,25 +80,27 @@ export class Answers {
   }
 
   /**
-   * Takes a record in.
-   * @returns the records that it only answers, at most {@link REFERENCES_PER_RECORD}: where
-   * all its packets are acknowledgements, those whose messages they acknowledge; without packets, those
-   * whose bytes it is the first to acknowledge; none where it says something new
+   * Takes a record in, and says what it answers; see `references.ts` for how many.
+   * @param originOf the record that published a message which is passed on: beside it others may lie in the same frame
    */
-  see ({ direction, packets, frame }: Sight, record: number): number[] {
+  see ({ direction, packets, begun, frame }: Sight, record: number, originOf: (packet: MqttPacket) => number | undefined): AnswerReferences {
     const own = this.#sides[direction]
     const other = this.#sides[direction === 'in' ? 'out' : 'in']
     const acknowledged = frame === null ? [] : this.#acknowledge(other, frame.flags, frame.acknowledgement)
+    const isPart = packets.length === 0 && frame !== null && frame.length > 0
+    const repeated = isPart ? own.frames.find(({ end }) => end === endOf(frame)) : undefined
     if (frame !== null) this.#remember(own, frame, record)
-    // What a part of a packet belongs to is not known before the packet is complete; amid answers it is most likely one.
-    if (packets.length === 0) return frame !== null && frame.length > 0 ? own.answered : spread(acknowledged)
+    if (repeated !== undefined) return { answered: [], earlier: [repeated.record] }
+    // A part of something that is no message is, amid answers, most likely of one.
+    if (isPart) return { answered: begun !== null && hasOutline(begun) ? [] : own.answered, earlier: [] }
+    if (packets.length === 0) return { answered: [], earlier: spread(acknowledged) }
     const references: number[] = []
     let isAnswer = true
     for (const packet of packets) {
       const type = packet.header >> 4
       const id = readPacketId(packet)
       if (type === PUBLISH) {
-        if (id !== 0) this.#keep(own, id, record)
+        if (id !== 0) this.#keep(own, id, originOf(packet) ?? record)
         isAnswer = false
       } else if (type === PUBREL) {
         references.push(...known(own.messages.get(id)))
@@ -103,7 +112,7 @@ export class Answers {
       }
     }
     own.answered = isAnswer ? spread(references) : []
-    return own.answered
+    return { answered: own.answered, earlier: [] }
   }
 
   #keep ({ messages }: Side, id: number, record: number): void {
@@ -126,23 +135,22 @@ export class Answers {
     return side.frames.splice(0, covered).map(({ record }) => record)
   }
 
-  #remember (side: Side, { sequence, length, flags }: NonNullable<Sight['frame']>, record: number): void {
-    const extra = (flags & (TCP_SYN | TCP_FIN)) === 0 ? 0 : 1
-    if (length + extra === 0) return
+  #remember (side: Side, frame: FrameSight, record: number): void {
+    const end = endOf(frame)
+    if (end === frame.sequence) return
     if (side.frames.length >= WAITING_FRAMES) {
       side.frames.shift()
       this.room.give(1)
     }
-    if (this.room.take()) side.frames.push({ end: (sequence + length + extra) >>> 0, record })
+    if (this.room.take()) side.frames.push({ end, record })
   }
+}
+
+/** Sequence number after a frame's last byte; SYN and FIN count as one (RFC 9293, section 3.4). */
+function endOf ({ sequence, length, flags }: FrameSight): number {
+  return (sequence + length + ((flags & (TCP_SYN | TCP_FIN)) === 0 ? 0 : 1)) >>> 0
 }
 
 function known (record: number | undefined): number[] {
   return record === undefined ? [] : [record]
-}
-
-/** At most as many as may be, evenly. */
-function spread (references: readonly number[]): number[] {
-  const step = Math.ceil(references.length / REFERENCES_PER_RECORD)
-  return step <= 1 ? [...references] : references.filter((_, i) => i % step === 0)
 }

@@ -35,6 +35,11 @@ type Traits = Partial<Pick<ContextColumn, 'wire' | 'coding'>>
 
 const TAPPED: Traits = { wire: true }
 
+/** The context column of a name; undefined where there is none. */
+export function contextColumn (name: string): ContextColumn | undefined {
+  return BY_NAME.get(name)
+}
+
 function column (scope: ContextScope, name: string, about: string, read: (view: View) => number, traits: Traits = {}, window: number | null = null): ContextColumn {
   return Object.freeze({ name, scope, window, wire: false, coding: 'log', about, read, ...traits })
 }
@@ -129,13 +134,15 @@ export const CONTEXT_COLUMNS: readonly ContextColumn[] = Object.freeze([
   count('address', 'half_open', Count.HalfOpen, S60, 'handshakes that the client did not complete', TAPPED),
   count('address', 'connects', Count.Connects, S60, 'CONNECT packets'),
   count('address', 'refusals', Count.Refusals, S60, 'CONNACK packets that refuse'),
-  count('address', 'closed_by_broker', Count.ClosedByBroker, S10, 'connections that the broker ended first', TAPPED),
+  count('address', 'closed_by_broker', Count.ClosedByBroker, S1, 'connections that the broker ended first', TAPPED),
   count('address', 'resets', Count.Resets, S10, 'RST segments, both ways', TAPPED),
   count('address', 'malformed', Count.Malformed, S60, 'packets that are not as they must be'),
   count('address', 'subscribes', Count.Subscribes, S60, 'SUBSCRIBE packets'),
   count('address', 'wide_filters', Count.WideFilters, S60, 'filters with wildcards or $'),
   column('address', 'addr_topics', 'different topics published to in the last one to two minutes, up to 1,420', ({ address, time }) => address.topics.count(time)),
 
-  column('client', 'client_connects_10s', 'CONNECT packets with this client id', ({ connection }) => connection.client?.counts.get(0, S10) ?? NaN, {}, 10),
-  column('client', 'client_moves_1s', 'of these, from another address than the one before', ({ connection }) => connection.client?.counts.get(1, S1) ?? NaN, {}, 1)
+  column('client', 'client_connects_10s', 'CONNECT packets with this client id', ({ connection }) => connection.client?.counts.get(0, S10) ?? 0, {}, 10),
+  column('client', 'client_moves_1s', 'of these, from another address than the one before', ({ connection }) => connection.client?.counts.get(1, S1) ?? 0, {}, 1)
 ])
+
+const BY_NAME: ReadonlyMap<string, ContextColumn> = new Map(CONTEXT_COLUMNS.map((column) => [column.name, column]))

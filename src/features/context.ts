@@ -1,11 +1,12 @@
 // The context of a record: what its connection, its address and its client id did lately.
 
 import { timeOf } from '../record.js'
-import type { Direction, Endpoint, JoinKind, MqttPacket, StreamFrame } from '../types.js'
+import type { Direction, Endpoint, JoinKind, MqttPacket, PacketBegun, StreamFrame } from '../types.js'
 import { AnswerRoom } from './answers.js'
 import { BoundedStates } from './bounded-states.js'
 import { CONTEXT_COLUMNS, type View } from './context-columns.js'
 import { AddressState, ClientState, ConnectionState } from './context-state.js'
+import { Origins } from './origins.js'
 import { payloadSamples, publishesOf, type PayloadSample } from './payload-sample.js'
 import { Tally, type FrameSight } from './tally.js'
 
@@ -27,8 +28,13 @@ export interface RecordContext {
   payloads: readonly PayloadSample[] | null
   /** Number of the record in its source, from 0. */
   record: number
-  /** Numbers of earlier records that this one only answers: it is judged with them. */
+  /** Numbers of earlier records whose messages this one acknowledges, and nothing else: at least as strange as all of them. */
   references: readonly number[]
+  /**
+   * Numbers of earlier records whose message this one passes on to a client, whose bytes it acknowledges
+   * without a packet of its own, or which it repeats: at least as strange as any of them.
+   */
+  origins: readonly number[]
 }
 
 /** A record before it is one. */
@@ -41,8 +47,17 @@ export interface ContextInput {
   direction: Direction
   /** All packets that the record completes. */
   packets: readonly MqttPacket[]
+  /** The packet of which it carries a part beyond these. */
+  begun?: PacketBegun | null
   /** null where there is no tap. */
   frame: FrameSight | null
+}
+
+/** What the join says of a frame. */
+export interface FrameContent extends Pick<ContextInput, 'packets' | 'begun'> {
+  join: JoinKind
+  /** From where its client comes: behind a proxy that is known to the broker alone. */
+  client?: Endpoint
 }
 
 /** Follows connections, addresses and client ids through the records of one source, in their order, by packet time only. */
@@ -52,6 +67,7 @@ export class ContextTracker {
   readonly #clients: BoundedStates<number, ClientState>
   readonly #tally = new Tally()
   readonly #room = new AnswerRoom()
+  readonly #origins = new Origins()
   #records = 0
   #input: { address: string, time: number } = { address: '', time: 0 }
 
@@ -67,33 +83,30 @@ export class ContextTracker {
   }
 
   /** What was forgotten for want of room. */
-  get counters (): { connectionsForgotten: number, addressesForgotten: number, clientsForgotten: number, answersForgotten: number } {
+  get counters (): { connectionsForgotten: number, addressesForgotten: number, clientsForgotten: number, answersForgotten: number, originsForgotten: number } {
     return {
       connectionsForgotten: this.#connections.evicted, addressesForgotten: this.#addresses.evicted, clientsForgotten: this.#clients.evicted,
-      answersForgotten: this.#room.refused
+      answersForgotten: this.#room.refused, originsForgotten: this.#origins.forgotten
     }
   }
 
-  /**
-   * Takes the next frame in, with all packets that it completes.
-   * @param client from where it comes: behind a proxy that is known to the broker alone
-   */
+  /** Takes the next frame in, with all packets that it completes. */
   frame (
-    { frame: { tcp, payloadLength, seconds, nanoseconds }, stream, direction, to }: StreamFrame, join: JoinKind, packets: readonly MqttPacket[], client = stream.client
+    { frame: { tcp, payloadLength, seconds, nanoseconds }, stream, direction, to }: StreamFrame, { join, packets, begun, client = stream.client }: FrameContent
   ): RecordContext {
     return this.push({
-      connection: stream, client, seconds, nanoseconds, direction, packets,
+      connection: stream, client, seconds, nanoseconds, direction, packets, begun,
       frame: { length: payloadLength, flags: tcp.flags, sequence: tcp.sequence, acknowledgement: tcp.acknowledgement, to: join === 'none' ? null : to }
     })
   }
 
   /** Takes the next record in, and gives its context. */
   push (input: ContextInput): RecordContext {
-    const { client, direction, packets, frame } = input
+    const { client, direction, packets, begun = null, frame } = input
     const time = timeOf(input)
     const record = this.#records++
     this.#input = { address: client.address, time }
-    const sight = { time, direction, packets, frame }
+    const sight = { time, direction, packets, begun, frame }
     const connection = this.#connections.of(input.connection)
     if (connection.source !== client.address) connection.moveTo(this.#addresses.of(client.address), client.address)
     // The same object as long as it is kept: a connection outlives its address's state only when that was forgotten.
@@ -104,12 +117,18 @@ export class ContextTracker {
     connection.count(this.#tally, time)
     connection.see(sight, (hash) => this.#clients.of(hash))
     const publishes = publishesOf(packets)
-    const view: View = { ...sight, connection, address }
+    const view: View = { time, direction, packets, begun, frame, connection, address }
+    const { answered, earlier } = connection.answers.see(sight, record, direction === 'out' ? this.#origins.of : unknown)
+    const values = new Float64Array(CONTEXT_COLUMNS.length)
+    for (let i = 0; i < values.length; i++) values[i] = CONTEXT_COLUMNS[i].read(view)
     return {
-      values: Float64Array.from(CONTEXT_COLUMNS, ({ read }) => read(view)),
+      values,
       payloads: payloadSamples(publishes),
       record,
-      references: connection.answers.see(sight, record)
+      references: answered,
+      origins: earlier.length > 0 ? earlier : this.#origins.see(sight, record)
     }
   }
 }
+
+function unknown (): undefined {}

@@ -73,20 +73,31 @@ export interface EncodingJson {
   payload: PayloadModelJson | null
 }
 
+/**
+ * Least deviation of a context column, in ln(1 + count) or a share: a first event where none is usual
+ * then lies seven deviations off.
+ */
+const CONTEXT_DEVIATION = 0.1
+
 const CONTEXT_INDEX: ReadonlyMap<ColumnName, number> = new Map(CONTEXT_COLUMNS.map(({ name }, index) => [name, index]))
 
 /** A fixed way from a record's features to a vector of finite numbers. */
 export class Encoding {
+  readonly leastDeviations: Float64Array
+
   private constructor (
     /** Names of the vector's columns, in its order. */
     readonly columns: readonly ColumnName[],
-    /** Columns asked for that never changed in training: they could only mislead. */
+    /** Columns of Table I asked for that never changed in training: they could only mislead. */
     readonly dropped: readonly ColumnName[],
     readonly payload: PayloadModel | undefined
-  ) {}
+  ) {
+    this.leastDeviations = Float64Array.from(columns, (name) => CONTEXT_INDEX.has(name) ? CONTEXT_DEVIATION : 0)
+  }
 
   /**
-   * Learns which columns change, and what payloads look like; reads `records` once.
+   * Learns which columns change, and what payloads look like; reads `records` once. Columns of context stay
+   * where they never changed: that nothing was ever refused, say, is what makes the first refusal tell.
    * @param options.columns see {@link columnsOf}
    * @throws OperatorError `training-data` where no column changes
    */
@@ -106,12 +117,12 @@ export class Encoding {
       rows++
     }
     if (payload !== undefined && payload.bytesLearnt > 0) changes.add(MESSAGE)
-    const kept = columns.filter((name) => changes.has(name))
-    if (kept.length === 0) {
+    const kept = columns.filter((name) => changes.has(name) || CONTEXT_INDEX.has(name))
+    if (changes.size === 0) {
       throw new OperatorError('training-data', `none of the ${columns.length} columns changes within the ${rows} training records`,
         'train on more traffic')
     }
-    return new Encoding(kept, columns.filter((name) => !changes.has(name)), changes.has(MESSAGE) ? payload : undefined)
+    return new Encoding(kept, columns.filter((name) => !kept.includes(name)), changes.has(MESSAGE) ? payload : undefined)
   }
 
   /**

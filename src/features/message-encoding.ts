@@ -41,6 +41,7 @@ export interface MessageEncodingJson {
 export class MessageEncoding {
   /** Columns that never changed; none are left out. */
   readonly dropped: readonly string[] = []
+  readonly leastDeviations: Float64Array
   readonly #columns: readonly MessageColumn[]
 
   private constructor (
@@ -49,6 +50,7 @@ export class MessageEncoding {
     readonly norms: PayloadNorms
   ) {
     this.#columns = MESSAGE_COLUMNS.filter(({ name }) => columns.includes(name))
+    this.leastDeviations = new Float64Array(this.#columns.length)
   }
 
   /** @throws OperatorError `training-data` without samples */

@@ -2,7 +2,7 @@
 
 import { DetectorError } from '../../models/index.js'
 import { StateReader, toBase64 } from '../../models/state.js'
-import type { PayloadSample } from './payload-sample.js'
+import { NO_TOPIC, type PayloadSample } from './payload-sample.js'
 import { PayloadModel, type PayloadModelJson } from './payload.js'
 
 /** Topics, and topics without their last level, whose payloads are known apart; of further ones only the mean of all is known. */
@@ -14,6 +14,9 @@ const TELLING_PAYLOADS = 5
 /** Standard deviations below which a difference says nothing: of a mean log-likelihood per byte, and of ln(1 + length). */
 const LEAST_DEVIATION = 0.25
 const LEAST_LENGTH_DEVIATION = 0.1
+
+/** With so many payloads a topic's deviations count as twice as wide. */
+const FEW = 10
 
 /** How usual a payload is. */
 export interface PayloadStandings {
@@ -44,9 +47,9 @@ class Norm {
     this.squares += delta * (value - this.mean)
   }
 
-  /** Standard deviations of a value above the mean. */
+  /** Standard deviations of a value above the mean; wider ones where few values say how wide they are. */
   above (value: number, least: number): number {
-    return (value - this.mean) / Math.max(least, Math.sqrt(this.squares / Math.max(1, this.count)))
+    return (value - this.mean) / (Math.max(least, Math.sqrt(this.squares / Math.max(1, this.count))) * (1 + FEW / Math.max(1, this.count)))
   }
 }
 
@@ -54,7 +57,8 @@ class TopicNorm {
   constructor (readonly likelihood = new Norm(), readonly length = new Norm()) {}
 }
 
-const ALL = 0
+/** The norm of all payloads: what holds for a topic that is not known. */
+const ALL = NO_TOPIC
 
 /** Learns in two passes: the bytes of all payloads, then how each topic's payloads stand among them. */
 export class PayloadNorms {

@@ -10,6 +10,9 @@ export const SAMPLES_PER_RECORD = 8
 /** Bytes of a topic that count. */
 const TOPIC_CAP_BYTES = 256
 
+/** Stands for a topic that is not known. */
+export const NO_TOPIC = 0
+
 const PUBLISH = 3
 const SLASH = 0x2f
 
@@ -17,7 +20,7 @@ const SLASH = 0x2f
 export interface PayloadSample {
   /** Hash of the topic, 32 bits. */
   topic: number
-  /** Hash of the topic without its last level; 0 where it has one only. */
+  /** Hash of the topic without its last level; {@link NO_TOPIC} where it has one only. */
   parent: number
   /** Full length, bytes. */
   length: number
@@ -47,9 +50,9 @@ const CLASSES = Uint8Array.from({ length: 256 }, (_, byte) => {
   return /[ -~\t\r\n]/.test(text) ? PUNCTUATION : BINARY
 })
 
-/** Hash of a topic as far as it counts; 0 where it is not known. */
+/** Hash of a topic as far as it counts. */
 export function topicHash (topic: Uint8Array | null): number {
-  return topic === null ? 0 : hashBytes(topic, Math.min(topic.length, TOPIC_CAP_BYTES))
+  return topic === null ? NO_TOPIC : hashBytes(topic, Math.min(topic.length, TOPIC_CAP_BYTES))
 }
 
 /** The PUBLISH packets among packets. */
@@ -71,7 +74,7 @@ export function payloadSamples (publishes: readonly MqttPacket[]): PayloadSample
 
 function parentHash (topic: Uint8Array | null): number {
   const end = topic?.lastIndexOf(SLASH) ?? -1
-  return topic === null || end < 1 ? 0 : hashBytes(topic, Math.min(end, TOPIC_CAP_BYTES))
+  return topic === null || end < 1 ? NO_TOPIC : hashBytes(topic, Math.min(end, TOPIC_CAP_BYTES))
 }
 
 const counts = new Uint32Array(256)

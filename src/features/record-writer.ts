@@ -12,7 +12,7 @@ export type RecordFormat = 'csv' | 'ndjson'
 export type RecordColumns = 'table1' | 'full'
 
 /** Names of what `full` adds: the context columns, the payloads as `topic.parent.length.hex`, the record's number, and those of the records that it answers; lists are parted by semicolons. */
-export const FULL_NAMES: readonly string[] = Object.freeze([...CONTEXT_COLUMNS.map(({ name }) => name), 'payloads', 'record', 'references'])
+export const FULL_NAMES: readonly string[] = Object.freeze([...CONTEXT_COLUMNS.map(({ name }) => name), 'payloads', 'record', 'references', 'origins'])
 
 const NAMES: readonly string[] = [...FEATURES.map(({ name }) => name), ...FULL_NAMES]
 const FIRST_FULL = FEATURES.length
@@ -121,14 +121,16 @@ export class RecordWriter {
   #writeRest (context: RecordContext | undefined): void {
     const form = this.#form
     const payloads = payloadsText(context)
-    const references = referencesText(context)
-    const bytes = this.#out.reserve(form.longest + lengthOf(payloads) + lengthOf(references))
+    const references = listText(context?.references)
+    const origins = listText(context?.origins)
+    const bytes = this.#out.reserve(form.longest + lengthOf(payloads) + lengthOf(references) + lengthOf(origins))
     let at = this.#out.length
     // As many digits as bring the number back.
     CONTEXT_COLUMNS.forEach((_, i) => { at = number(bytes, at, form, FIRST_FULL + i, numberOf(context?.values[i])) })
-    at = text(bytes, at, form, NAMES.length - 3, payloads)
-    at = number(bytes, at, form, NAMES.length - 2, context?.record ?? null)
-    at = text(bytes, at, form, NAMES.length - 1, references)
+    at = text(bytes, at, form, NAMES.length - 4, payloads)
+    at = number(bytes, at, form, NAMES.length - 3, context?.record ?? null)
+    at = text(bytes, at, form, NAMES.length - 2, references)
+    at = text(bytes, at, form, NAMES.length - 1, origins)
     this.#out.length = writeBytes(bytes, at, form.end)
   }
 }
@@ -199,8 +201,8 @@ function payloadsText (context: RecordContext | undefined): string | null {
 }
 
 /** null where there are none. */
-function referencesText (context: RecordContext | undefined): string | null {
-  return context === undefined || context.references.length === 0 ? null : context.references.join(';')
+function listText (records: readonly number[] = []): string | null {
+  return records.length === 0 ? null : records.join(';')
 }
 
 /** A CSV field (RFC 4180, section 2), quoted only where it must be. */

@@ -2,7 +2,7 @@
 
 import { isMalformed, isRefusal, readConnect, readSubscribe } from '../decode/mqtt-facts.js'
 import { TCP_RST, TCP_SYN } from '../decode/tcp.js'
-import type { Direction, MqttPacket } from '../types.js'
+import type { Direction, MqttPacket, PacketBegun } from '../types.js'
 import { isInitiative } from '../join/initiative.js'
 import { topicHash } from './payload-sample.js'
 
@@ -55,6 +55,8 @@ export interface Sight {
   time: number
   direction: Direction
   packets: readonly MqttPacket[]
+  /** The packet of which it carries a part beyond these; null where there is none or it is not known. */
+  begun: PacketBegun | null
   /** null where there is no tap. */
   frame: FrameSight | null
 }

@@ -47,14 +47,13 @@ export class DecodedRecords {
 
   /** The record of the next frame; its payload may be a view of the frame's bytes. */
   record (streamFrame: StreamFrame): TrafficRecord {
-    const { join, packet, packets, completed, initiated } = this.join.push(streamFrame)
+    const { join, packet, packets, begun, completed, initiated } = this.join.push(streamFrame)
     const { stream, direction, frame } = streamFrame
     const peer = this.peerOf(stream)
     if (packet !== null && packet.header >> 4 === CONNECT) identify(peer, streamFrame, packet)
-    const own = this.isOwn(peer) ||
-      (this.own !== null && this.own.has(streamFrame, packets, direction === 'out' ? this.join.begun(stream, direction) : null))
+    const own = this.isOwn(peer) || (this.own !== null && this.own.has(streamFrame, packets, begun))
     const features: RecordFeatures = extractFeatures(streamFrame, packet)
-    if (this.context !== null && !own) features.context = this.context.frame(streamFrame, join, packets)
+    if (this.context !== null && !own) features.context = this.context.frame(streamFrame, { join, packets, begun })
     return {
       frame: frame.number,
       seconds: frame.seconds,

@@ -3,8 +3,7 @@ import { isBoundaryChain } from '../decode/mqtt-boundary.js'
 import { MqttWalker } from '../decode/mqtt.js'
 import type { MqttBody, MqttSession, MqttWalkerOptions } from '../decode/mqtt.js'
 import { isInitiative } from './initiative.js'
-import type { Sign } from './own-traffic.js'
-import type { Direction, JoinKind, MqttPacket, StreamChunk, StreamFrame, TcpStream } from '../types.js'
+import type { JoinKind, MqttPacket, PacketBegun, StreamChunk, StreamFrame, TcpStream } from '../types.js'
 
 /** What a frame completes. */
 export interface CompletedPackets {
@@ -13,6 +12,8 @@ export interface CompletedPackets {
   packet: MqttPacket | null
   /** All of them, in order. */
   packets: readonly MqttPacket[]
+  /** The packet of which it carries a part beyond these; null where it ends between packets, or brings nothing. */
+  begun: PacketBegun | null
   /** How many packets it completes. */
   completed: number
   /** How many of these the sender sent of its own accord. */
@@ -42,8 +43,8 @@ const WHOLE_TOPIC = 65_535
 /** Payload that one record may carry into a file; MQTT itself allows 256 MB. */
 const LARGE_PAYLOAD = 16_777_216
 
-const NOTHING: CompletedPackets = Object.freeze({ join: 'none', packet: null, packets: [], completed: 0, initiated: 0 })
-const NO_PACKET: CompletedPackets = Object.freeze({ join: 'decoded', packet: null, packets: [], completed: 0, initiated: 0 })
+const NOTHING: CompletedPackets = Object.freeze({ join: 'none', packet: null, packets: [], begun: null, completed: 0, initiated: 0 })
+const NO_PACKET: CompletedPackets = Object.freeze({ join: 'decoded', packet: null, packets: [], begun: null, completed: 0, initiated: 0 })
 
 /** A TLS record of a handshake opens with its type and version (RFC 8446, section 5.1). */
 const TLS_OPENING_LENGTH = 3
@@ -103,27 +104,22 @@ export class DecodedJoin {
       if (flow.tlsBytes !== NOT_TLS && opensWithTls(flow, chunk)) {
         conversation.tls = true
         this.counters.tlsStreams++
-        this.#take()
+        this.#take(null)
         return NOTHING
       }
       this.#walk(flow.walker, chunk, streamFrame, conversation.options.session)
     }
-    return this.#take()
+    return this.#take(flow.walker.inProgress)
   }
 
   /** What was completed since the last call. */
-  #take (): CompletedPackets {
+  #take (begun: PacketBegun | null): CompletedPackets {
     const packets = this.#packets
-    if (packets === null) return NO_PACKET
+    if (packets === null) return begun === null ? NO_PACKET : { ...NO_PACKET, begun }
     const initiated = this.#initiated
     this.#packets = null
     this.#initiated = 0
-    return { join: 'decoded', packet: packets[0]!, packets, completed: packets.length, initiated }
-  }
-
-  /** The packet of which a direction's latest frame carries a part, as far as it is known; null where it ended between packets. */
-  begun (stream: TcpStream, direction: Direction): Sign | null {
-    return this.#conversations.get(stream)?.[direction]?.walker.inProgress ?? null
+    return { join: 'decoded', packet: packets[0]!, packets, begun, completed: packets.length, initiated }
   }
 
   #open (stream: TcpStream): Conversation {

@@ -5,7 +5,7 @@ import { ContextTracker } from '../features/context.js'
 import { extractFeatures } from '../features/extractor.js'
 import type { BrokerEntry, MarkEntry, OpenEntry, PacketEntry, UnplacedReason } from '../observe/entries.js'
 import { originOf, timeOf, type TrafficRecord } from '../record.js'
-import type { Direction, JoinKind, MqttPacket, StreamFrame, TcpStream } from '../types.js'
+import type { Direction, JoinKind, MqttPacket, PacketBegun, StreamFrame, TcpStream } from '../types.js'
 import { isMidway, isWhole, StreamBindings, type Connection, type Midway } from './bindings.js'
 import { contradicts, endsElsewhere } from './frame-check.js'
 import { HeldFrames } from './held-frames.js'
@@ -321,7 +321,7 @@ export class LiveJoin {
     else if (connection.closed && queue.watermark <= from) this.counters.framesUnread++
     else this.counters.framesUnjoined++
     // What follows the last packet is a part of the next one, which is told where it was written at once.
-    const begun = joined && taken.at(-1)?.end !== to ? queue.first : null
+    const begun = joined && taken.at(-1)?.end !== to ? begunOf(queue.first) : null
     this.record(streamFrame, joined ? connection.join : 'none', packets, joined ? packets[0] ?? null : null, begun)
     this.reap(connection)
   }
@@ -375,7 +375,7 @@ export class LiveJoin {
    * @param first the one that the record shows
    * @param begun the one of which it carries a part beyond these, where that is known
    */
-  private record (streamFrame: StreamFrame, join: JoinKind, packets: readonly MqttPacket[], first: MqttPacket | null, begun: MqttPacket | null = null): void {
+  private record (streamFrame: StreamFrame, join: JoinKind, packets: readonly MqttPacket[], first: MqttPacket | null, begun: PacketBegun | null = null): void {
     const { frame, stream, direction } = streamFrame
     const peer = this.bindings.peerOf(stream)
     const own = this.own.has(streamFrame, packets, begun)
@@ -385,7 +385,8 @@ export class LiveJoin {
       seconds: frame.seconds,
       nanoseconds: frame.nanoseconds,
       // Of packets that are not all known the context learns nothing, as the record shows none.
-      features: own ? features : { ...features, context: this.context.frame(streamFrame, join, first === null ? [] : packets, originOf(peer)) },
+      features: own ? features
+        : { ...features, context: this.context.frame(streamFrame, { join, packets: first === null ? [] : packets, begun, client: originOf(peer) }) },
       join,
       direction,
       peer,
@@ -408,4 +409,9 @@ function shiftOf ({ midway }: Connection, direction: Direction): number {
 
 function joinedFrom ({ midway }: Connection, direction: Direction): number {
   return midway?.[direction].joinedFrom ?? 0
+}
+
+/** What a frame that carries only a part of a packet shows of it. */
+function begunOf (packet: MqttPacket | null): PacketBegun | null {
+  return packet === null ? null : { header: packet.header, topic: packet.topic, payloadLength: packet.payload === null ? null : packet.payloadLength }
 }

@@ -12,7 +12,7 @@ const PUBLISH = 3
 const OWN_PREFIXES: readonly Uint8Array[] = [OWN_TOPIC_PREFIX, CONTROL_TOPIC_PREFIX].map(prefix => Buffer.from(prefix))
 
 /** What of a packet says whose it is. */
-export type Sign = Pick<MqttPacket, 'header' | 'topic'>
+type Sign = Pick<MqttPacket, 'header' | 'topic'>
 
 /**
  * Whether the packet is an alert, status, score or answer on its way to a client. Such packets are not

@@ -90,7 +90,7 @@ const KIND = { open: 1, identity: 2, packet: 3, mark: 4, close: 5, unplaced: 6, 
 const TRANSPORTS: readonly Transport[] = ['tcp', 'tls', 'websocket', 'stream']
 const TEXT_CAP_BYTES = 256
 const NO_VALUE = 0xffffffff
-const PACKET_HEADER_BYTES = 56
+const PACKET_HEADER_BYTES = 60
 /** Flags of packets and marks. */
 const OUT = 1
 const LAST = 2
@@ -181,6 +181,7 @@ export class EntryWriter {
     view.setUint32(at + 44, ordinal, true)
     view.setUint32(at + 48, packet.facts, true)
     view.setUint32(at + 52, packet.clientHash, true)
+    view.setUint32(at + 56, packet.willHash, true)
     if (packet.topic !== null) bytes.set(packet.topic, at + PACKET_HEADER_BYTES)
     if (packet.payload !== null) bytes.set(packet.payload, at + PACKET_HEADER_BYTES + topicBytes)
     this.ring.commit()
@@ -303,7 +304,8 @@ function decodePacket (bytes: Uint8Array, view: DataView, at: number): MqttPacke
     payload: payloadLength === NO_VALUE ? null : bytes.slice(topicEnd, topicEnd + view.getUint32(at + 40, true)),
     payloadLength: payloadLength === NO_VALUE ? 0 : payloadLength,
     facts: view.getUint32(at + 48, true),
-    clientHash: view.getUint32(at + 52, true)
+    clientHash: view.getUint32(at + 52, true),
+    willHash: view.getUint32(at + 56, true)
   }
 }
 

@@ -17,8 +17,6 @@ const OVERHEAD_CHACHA20 = 21
 const TLS_1_3_SUITES = new Set(['TLS_AES_128_GCM_SHA256', 'TLS_AES_256_GCM_SHA384', 'TLS_CHACHA20_POLY1305_SHA256'])
 /** Reads in a row that leave the same bytes over: no coincidence but a record that was not seen. */
 const SAME_EXCESS = 3
-/** The least that a segment holds where the sender had more (RFC 9293, section 3.7.1): a shorter read ends where a write ended. */
-const SHORTEST_FULL_SEGMENT = 536
 /** The rest of a record that was cut by a segment's end follows at once; after this long there is none. */
 const REST_FOLLOWS_MS = 300
 
@@ -84,8 +82,8 @@ class InboundRecords {
   private before = 0
   private excess = 0
   private sameExcess = 0
-  /** Reads that brought records. */
-  private reads = 0
+  /** The least that was found when a read was looked at last. */
+  private looked = Infinity
   private waiting: NodeJS.Timeout | undefined
 
   /**
@@ -114,7 +112,6 @@ class InboundRecords {
     this.excess = excess
     this.before = this.latest
     this.latest = bytesRead
-    this.reads++
     if (excess >= overhead && this.sameExcess >= SAME_EXCESS) this.onTrouble()
   }
 
@@ -123,21 +120,26 @@ class InboundRecords {
     clearTimeout(this.waiting)
     if (this.calibrated || this.inbound.length === 0) return
     this.calibrated = true
+    this.least = Math.min(this.least, this.handshakeRead)
     this.inbound.start(this.least)
   }
 
   /**
-   * When all records of the read are through. One that ends in mid-packet may end in mid-record, too; so
-   * may the first if it is long or came with the handshake, until another read or silence says that it did not.
+   * When all records of the read are through. One that ends in mid-packet may end in mid-record, too, and
+   * so may any other where the sender, or somebody on the way, writes in pieces. The handshake is surely no
+   * longer than what was read at its end: where it seems longer, the read ended within a record; where it
+   * seems as long, nothing came with it. Where it seems shorter, records came with it, and a second read or
+   * silence must confirm that the first did not end within one.
    */
   private calibrate (): void {
     if (this.calibrating) return
     this.calibrating = true
     setImmediate(() => {
       this.calibrating = false
-      if (!this.inbound.boundary) return
-      const alone = this.latest - this.handshakeRead
-      if (this.reads > 1 || (alone > 0 && alone < SHORTEST_FULL_SEGMENT)) this.settle()
+      if (this.calibrated || !this.inbound.boundary || this.least > this.handshakeRead) return
+      const confirms = this.latest - this.inbound.length === this.looked
+      this.looked = this.least
+      if (this.least === this.handshakeRead || confirms) this.settle()
       else this.waiting ??= setTimeout(() => { this.settle() }, REST_FOLLOWS_MS).unref()
     })
   }

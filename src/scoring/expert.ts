@@ -11,7 +11,7 @@ import { OperatorError } from '../errors.js'
 import { columnsOf, type ColumnName, type Variant } from '../features/columns.js'
 import { Encoding, type EncodingJson } from '../features/encoding.js'
 import { MessageEncoding, type MessageEncodingJson } from '../features/message-encoding.js'
-import type { PayloadSample } from '../features/payload-sample.js'
+import { NO_TOPIC, type PayloadSample } from '../features/payload-sample.js'
 import type { RecordFeatures } from '../features/schema.js'
 
 /**
@@ -88,6 +88,8 @@ export interface ExpertJson {
 export interface ItemEncoding<T> {
   readonly columns: readonly ColumnName[]
   readonly dropped: readonly ColumnName[]
+  /** For each column, the deviation below which a difference says nothing; 0 where only the data can tell. */
+  readonly leastDeviations: Float64Array
   encode (item: T): Float64Array
   encodeHeldOut (item: T): Float64Array
   shown (item: T, column: number, row: Float64Array): number | string | null
@@ -128,12 +130,14 @@ export class Expert<T = RecordFeatures> {
   }
 
   /**
-   * Learns from payloads.
+   * Learns from payloads: each as what it is, and once more as if its topic were new. Somebody will
+   * come with topics that nobody has seen, and that alone must not make what he says strange.
    * @param columns which of the columns of messages
    * @throws OperatorError for parameters or data that do not serve
    */
   static async fitMessages (samples: readonly PayloadSample[], columns: readonly ColumnName[], plan: DetectorPlan): Promise<MessageExpert> {
-    return await Expert.learn(samples, undefined, MessageEncoding.fit(samples, columns), 'broker', plan)
+    const newcomers = samples.map((sample) => ({ ...sample, topic: NO_TOPIC, parent: NO_TOPIC }))
+    return await Expert.learn([...samples, ...newcomers], undefined, MessageEncoding.fit(samples, columns), 'broker', plan)
   }
 
   private static async learn<T> (
@@ -142,7 +146,7 @@ export class Expert<T = RecordFeatures> {
     const started = performance.now()
     const { signal } = plan
     const rows = await mapInTurns(items, (item) => encoding.encodeHeldOut(item), signal)
-    const scaler = StandardScaler.fit(rows, { limit: LIMIT })
+    const scaler = StandardScaler.fit(rows, { limit: LIMIT, least: encoding.leastDeviations })
     const detector = await fitDetector(await mapInTurns(rows, (row) => scaler.transform(row), signal), labels, plan)
     const tail = plan.calibrated === true ? Tail.fit(detector.trainingScores ?? []) : undefined
     return new Expert<T>(variant, encoding, scaler, columnMedians(rows), detector, {

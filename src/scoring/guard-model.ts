@@ -1,4 +1,4 @@
-// A model that can guard: an expert for frames, one for packets without a tap, and the limits of the alerts.
+// A model that can guard: experts on frames, on packets without a tap and on payloads, and the limits of the alerts.
 
 import { timeOf, type TrafficRecord } from '../record.js'
 import type { Contribution } from '../alert/alert.js'
@@ -7,9 +7,10 @@ import { OperatorError } from '../errors.js'
 import type { DetectorKind, FitProgress } from '../../models/index.js'
 import { percentile } from '../../models/statistics.js'
 import type { Variant } from '../features/columns.js'
-import { probabilityOf, type Expert } from './expert.js'
+import { probabilityOf } from './expert.js'
 import { loadModel, saveModel, type Json, type Model } from './model-file.js'
-import { expertFor, fitExperts, withMessages, worstMessage } from './panel.js'
+import { fitExperts, panelFor, withMessages, worstMessage } from './experts.js'
+import type { Panel } from './panel.js'
 import { SurpriseMemory } from './surprise-memory.js'
 
 /** What to learn, and how. */
@@ -45,7 +46,7 @@ export interface Judgement {
 /** With fewer frames than an isolation tree samples, a model of the wire would know only a moment. */
 const FEWEST_FRAMES = 256
 
-/** Judges records: frames by all columns, packets without a tap by what the broker alone knows; see `panel.ts`. */
+/** Judges records: frames by all columns, packets without a tap by what the broker alone knows; see `experts.ts`. */
 export class GuardModel {
   private constructor (
     private readonly model: Model,
@@ -66,8 +67,8 @@ export class GuardModel {
     const experts = await fitExperts(records.map(({ features }) => features), frames.length < FEWEST_FRAMES ? [] : frames, {
       ...settings, detector, ...watched
     })
-    const model = new GuardModel({ created: created.toISOString(), seed, detector, experts }, experts.broker.training.digest, NO_LIMITS)
-    if (experts.broker.tail === undefined) return model
+    const model = new GuardModel({ created: created.toISOString(), seed, detector, experts }, experts.broker.digest, NO_LIMITS)
+    if (!experts.broker.isCalibrated) return model
     const scores = model.judge(records, new SurpriseMemory(), true).scores.filter(score => !Number.isNaN(score))
     const threshold = percentile(scores, 100 * (1 - contamination))
     return new GuardModel({ ...model.model, threshold }, model.digest, NO_LIMITS)
@@ -115,7 +116,7 @@ export class GuardModel {
   /** Rows each expert was trained on. */
   get rows (): { wire: number, broker: number } {
     const { wire, broker } = this.model.experts
-    return { wire: wire?.training.rows ?? 0, broker: broker.training.rows }
+    return { wire: wire?.rows ?? 0, broker: broker.rows }
   }
 
   /** The experts: `wire` judges frames where there is one, `broker` all else that has an MQTT packet. */
@@ -130,7 +131,7 @@ export class GuardModel {
 
   /** Score above which a record of a tap is an outlier. */
   get threshold (): number {
-    return this.model.threshold ?? (this.experts.wire ?? this.experts.broker).detector.threshold
+    return this.model.threshold ?? (this.experts.wire ?? this.experts.broker).experts[0].detector.threshold
   }
 
   /**
@@ -148,14 +149,14 @@ export class GuardModel {
    * @param heldOut whether these are the training records
    */
   judge (records: readonly TrafficRecord[], memory = new SurpriseMemory(), heldOut = false): Judgement {
-    const judged = this.judgeBy(records, (expert, chosen) => expert.score(chosen.map(i => records[i].features), heldOut))
+    const judged = this.judgeBy(records, (panel, chosen) => panel.score(chosen.map(i => records[i].features), heldOut))
     const { experts } = this.model
-    if (experts.broker.tail === undefined) return judged
+    if (!experts.broker.isCalibrated) return judged
     const { scores } = judged
     if (experts.messages !== undefined) withMessages(experts.messages, records.map(({ features }) => features), scores, heldOut)
     records.forEach(({ features: { context } }, i) => {
       if (context === undefined || Number.isNaN(scores[i])) return
-      scores[i] = memory.withAnswered(scores[i], context.references)
+      scores[i] = memory.withReferences(scores[i], context)
       memory.set(context.record, scores[i])
     })
     return { scores, probabilities: scores.map(probabilityOf) }
@@ -167,28 +168,29 @@ export class GuardModel {
    */
   judgeTraining (records: readonly TrafficRecord[]): Judgement {
     const { wire, broker } = this.model.experts
-    if (broker.tail !== undefined) return this.judge(records, new SurpriseMemory(), true)
+    if (broker.isCalibrated) return this.judge(records, new SurpriseMemory(), true)
     const places = { wire: placesOf(records, ({ frame }) => frame !== null), broker: placesOf(records, isPacket) }
-    return this.judgeBy(records, (expert, chosen) => {
-      const all = expert.detector.trainingScores ?? new Float64Array(records.length).fill(NaN)
-      const scores = Float64Array.from(chosen, i => all[places[expert === wire ? 'wire' : 'broker'][i]])
-      return { scores, probabilities: expert.detector.probabilities(scores) }
+    return this.judgeBy(records, (panel, chosen) => {
+      const [{ detector }] = panel.experts
+      const all = detector.trainingScores ?? new Float64Array(records.length).fill(NaN)
+      const scores = Float64Array.from(chosen, i => all[places[panel === wire ? 'wire' : 'broker'][i]])
+      return { scores, probabilities: detector.probabilities(scores) }
     })
   }
 
-  private judgeBy (records: readonly TrafficRecord[], judge: (expert: Expert, chosen: readonly number[]) => Judgement): Judgement {
+  private judgeBy (records: readonly TrafficRecord[], judge: (panel: Panel, chosen: readonly number[]) => Judgement): Judgement {
     const scores = new Float64Array(records.length).fill(NaN)
     const probabilities = new Float64Array(records.length).fill(NaN)
-    const groups = new Map<Expert, number[]>()
-    for (const [i, record] of records.entries()) {
-      const expert = this.expertFor(record)
-      if (expert === undefined) continue
-      const group = groups.get(expert)
-      if (group === undefined) groups.set(expert, [i])
+    const groups = new Map<Panel, number[]>()
+    for (const [i, { features, frame }] of records.entries()) {
+      const panel = panelFor(this.model.experts, features, frame !== null)
+      if (panel === undefined) continue
+      const group = groups.get(panel)
+      if (group === undefined) groups.set(panel, [i])
       else group.push(i)
     }
-    for (const [expert, chosen] of groups) {
-      const judged = judge(expert, chosen)
+    for (const [panel, chosen] of groups) {
+      const judged = judge(panel, chosen)
       chosen.forEach((index, i) => {
         scores[index] = judged.scores[i]
         probabilities[index] = judged.probabilities[i]
@@ -200,14 +202,10 @@ export class GuardModel {
   /** The features that made the record look most abnormal: of the expert that found it most so. */
   contributions ({ features, frame }: TrafficRecord): Contribution[] {
     const { experts } = this.model
-    const expert = expertFor(experts, features, frame !== null)
+    const panel = panelFor(experts, features, frame !== null)
     const message = experts.messages === undefined ? undefined : worstMessage(experts.messages, features)
-    if (message !== undefined && message.score > (expert?.score([features]).scores[0] ?? 0)) return experts.messages?.contributions(message.sample) ?? []
-    return expert?.contributions(features) ?? []
-  }
-
-  private expertFor ({ features, frame }: TrafficRecord): Expert | undefined {
-    return expertFor(this.model.experts, features, frame !== null)
+    if (message !== undefined && message.score > (panel?.score([features]).scores[0] ?? 0)) return experts.messages?.contributions(message.sample) ?? []
+    return panel?.contributions(features) ?? []
   }
 }
 

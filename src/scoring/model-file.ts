@@ -7,10 +7,11 @@ import { DetectorError, isDetectorKind, type DetectorKind } from '../../models/i
 import { StateReader } from '../../models/state.js'
 import { OperatorError } from '../errors.js'
 import { Expert } from './expert.js'
-import type { Experts } from './panel.js'
+import type { Experts } from './experts.js'
+import { Panel } from './panel.js'
 
 const FORMAT = 'artemis-model'
-const SCHEMA = 1
+const SCHEMA = 2
 
 /** The largest file that is read, bytes. */
 const MAX_MODEL_BYTES = 256 * 2 ** 20
@@ -65,7 +66,7 @@ export async function saveModel (path: string, model: Model): Promise<string> {
 /**
  * Reads a model.
  * @throws OperatorError `model-not-readable`, `model-damaged` (no JSON, cut off, or not what a model
- * holds), `model-format`, `model-schema` (of a newer version), `model-edited`, `model-features`
+ * holds), `model-format`, `model-schema` (of another version), `model-edited`, `model-features`
  */
 export async function loadModel (path: string): Promise<LoadedModel> {
   const content = parse(path, await readText(path))
@@ -78,6 +79,9 @@ export async function loadModel (path: string): Promise<LoadedModel> {
     if (schema > SCHEMA) {
       throw new OperatorError('model-schema', `${path} has schema ${schema}, and this version reads up to ${SCHEMA}`,
         'update, or train the model with this version')
+    }
+    if (schema < SCHEMA) {
+      throw new OperatorError('model-schema', `${path} has schema ${schema}, which this version no longer reads`, 'train the model again with this version')
     }
     const digest = checkDigest(path, content, reader.string('digest'))
     return { ...readModel(reader), digest }
@@ -98,17 +102,9 @@ function readModel (reader: StateReader): Model {
     created: reader.string('created'),
     seed: reader.integer('seed', 0, Number.MAX_SAFE_INTEGER),
     detector,
-    experts: { broker: Expert.fromJSON(experts.raw('broker')) }
+    experts: { broker: Panel.fromJSON(experts.raw('broker'), 'broker', detector) }
   }
-  if (experts.raw('wire') !== undefined) model.experts.wire = Expert.fromJSON(experts.raw('wire'))
-  checkExperts(model.experts, detector)
-  if (experts.raw('carriers') !== undefined) {
-    const carriers = experts.object('carriers')
-    model.experts.carriers = { broker: Expert.fromJSON(carriers.raw('broker')) }
-    if (carriers.raw('wire') !== undefined) model.experts.carriers.wire = Expert.fromJSON(carriers.raw('wire'))
-    checkExperts(model.experts.carriers, detector)
-    if ((model.experts.carriers.wire === undefined) !== (model.experts.wire === undefined)) throw new DetectorError('state', 'experts.carriers do not match the others')
-  }
+  if (experts.raw('wire') !== undefined) model.experts.wire = Panel.fromJSON(experts.raw('wire'), 'wire', detector)
   if (experts.raw('messages') !== undefined) model.experts.messages = Expert.messagesFromJSON(experts.raw('messages'))
   if (reader.raw('threshold') !== undefined) model.threshold = reader.number('threshold')
   const alert = reader.raw('alert')
@@ -116,15 +112,6 @@ function readModel (reader: StateReader): Model {
   if (alert !== undefined) model.alert = alert as Json
   if (metrics !== undefined) model.metrics = metrics as Json
   return model
-}
-
-function checkExperts (experts: Pick<Experts, 'wire' | 'broker'>, detector: DetectorKind): void {
-  for (const variant of ['wire', 'broker'] as const) {
-    const expert = experts[variant]
-    if (expert !== undefined && (expert.variant !== variant || expert.detector.kind !== detector)) {
-      throw new DetectorError('state', `experts.${variant} is a ${expert.detector.kind} for ${expert.variant} records`)
-    }
-  }
 }
 
 async function readText (path: string): Promise<string> {

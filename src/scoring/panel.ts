@@ -1,108 +1,123 @@
-// Several experts that judge together: frames with and without payload apart, and the payloads by themselves.
+// Several experts that judge the same records together, each by what one aspect of them says.
 
-import { catalogEntry, type FitProgress } from '../../models/index.js'
-import { columnsOf, isMessageColumn, needsContext, type Variant } from '../features/columns.js'
-import type { PayloadSample } from '../features/payload-sample.js'
+import { createHash } from 'node:crypto'
+import { catalogEntry, DetectorError, type DetectorKind, type OutlierDetector } from '../../models/index.js'
+import { contextColumn } from '../features/context-columns.js'
+import { needsContext, type ColumnName, type Variant } from '../features/columns.js'
 import type { RecordFeatures } from '../features/schema.js'
-import { Expert, type DetectorPlan, type MessageExpert, type Scored } from './expert.js'
+import { Expert, type Contribution, type ExpertJson, type ExpertOptions, type Scored } from './expert.js'
 
-/** The experts of a model. Where `carriers` is missing, the first two judge all their records. */
-export interface Experts {
-  /** Judges the frames of a tap; with carriers, those without an application payload. */
-  wire?: Expert
-  /** Judges packets wherever there is no tap; with carriers, those without an application payload. */
-  broker: Expert
-  /** Judge frames and packets with an application payload, the payload itself apart. */
-  carriers?: { wire?: Expert, broker: Expert }
-  /** Judges the payloads, each by itself. */
-  messages?: MessageExpert
+/** What to learn, and how; `features` as column names. */
+export interface PanelPlan extends Omit<ExpertOptions, 'features' | 'calibrated'> {
+  columns: readonly ColumnName[]
 }
 
-/** How to learn. */
-export interface PanelPlan extends Omit<DetectorPlan, 'onProgress'> {
-  /** A preset or a list of features parted by commas. */
-  features: string
-  /** One for each record, 1 = attack; only where the detector is supervised. */
-  labels?: ArrayLike<number>
-  onProgress?: (progress: FitProgress, variant: Variant) => void
-}
-
-/** With fewer records of a kind an expert on them would know only a moment. */
-const FEWEST_RECORDS = 64
+/** Columns that every aspect has: what is usual one way is not the other way. */
+const SHARED: readonly ColumnName[] = ['frame_up']
 
 /**
- * Fits the experts.
+ * The experts on one kind of records: frames of a tap, or packets of the broker alone.
  *
- * A model of Table I alone has one for frames and one for packets, as the paper has. With columns of
- * context, records with and without an application payload are learnt apart, and payloads by
- * themselves: what a client does says nothing about what somebody else's message to it contains, and
- * in one distance over all columns the few that know payloads would count for little.
- *
- * @param frames the records that came from a tap; none where they are too few
+ * A model of Table I has one, as the paper has. With columns of context there is one for the record itself,
+ * one for its connection and client id, one for its address, and a record's score is the highest: what is
+ * strange in one respect would be drowned among the columns of all others in one distance over them.
  */
-export async function fitExperts (all: readonly RecordFeatures[], frames: readonly number[], plan: PanelPlan): Promise<Experts> {
-  const { labels, onProgress, features, ...rest } = plan
-  const columns = columnsOf(features, 'wire')
-  const isApart = needsContext(columns) && !catalogEntry(plan.detector).supervised
-  const fit = async (variant: Variant, chosen: readonly number[]): Promise<Expert> => await Expert.fit(chosen.map((i) => all[i]), {
-    ...rest, variant, calibrated: isApart,
-    features: isApart ? columns.filter((name) => !isMessageColumn(name)).join() : features,
-    ...onProgress !== undefined && { onProgress: (progress) => { onProgress(progress, variant) } },
-    ...labels !== undefined && { labels: Uint8Array.from(chosen, (i) => labels[i]) }
-  })
-  const packets = [...all.keys()]
-  const carrying = packets.filter((i) => hasPayload(all[i]))
-  const others = packets.filter((i) => all[i].mqtt_msg_type !== null && !hasPayload(all[i]))
-  const isSplit = isApart && carrying.length >= FEWEST_RECORDS && others.length >= FEWEST_RECORDS
-  const choose = (chosen: readonly number[], withPayload: boolean): number[] => chosen.filter((i) => hasPayload(all[i]) === withPayload)
+export class Panel {
+  private constructor (
+    /** One at least. */
+    readonly experts: readonly Expert[]
+  ) {}
 
-  const broker = await fit('broker', isSplit ? choose(packets, false) : packets)
-  const experts: Experts = { broker }
-  if (frames.length > 0) experts.wire = await fit('wire', isSplit ? choose(frames, false) : frames)
-  if (!isSplit) return experts
-  experts.carriers = { broker: await fit('broker', choose(packets, true)) }
-  if (frames.length > 0) experts.carriers.wire = await fit('wire', choose(frames, true))
-  const messageColumns = columns.filter(isMessageColumn)
-  const samples = carrying.flatMap((i) => all[i].context?.payloads ?? [])
-  if (messageColumns.length > 0 && samples.length >= FEWEST_RECORDS) {
-    experts.messages = await Expert.fitMessages(samples, messageColumns, { ...rest, calibrated: true })
-  }
-  return experts
-}
-
-/** The expert on records like this one; undefined where there is none. */
-export function expertFor (experts: Experts, features: RecordFeatures, isFrame: boolean): Expert | undefined {
-  const { carriers } = experts
-  const isWire = isFrame && experts.wire !== undefined
-  if (!isWire && features.mqtt_msg_type === null) return undefined
-  if (carriers !== undefined && hasPayload(features)) return isWire ? carriers.wire : carriers.broker
-  return isWire ? experts.wire : experts.broker
-}
-
-/** Raises each record's score to that of the worst of its payloads. */
-export function withMessages (expert: MessageExpert, records: readonly RecordFeatures[], scores: Float64Array, heldOut: boolean): void {
-  const places: number[] = []
-  const samples: PayloadSample[] = []
-  records.forEach(({ context }, i) => {
-    for (const sample of context?.payloads ?? []) {
-      places.push(i)
-      samples.push(sample)
+  /** @throws OperatorError for parameters, labels or data that do not serve */
+  static async fit (records: readonly RecordFeatures[], { columns, ...plan }: PanelPlan): Promise<Panel> {
+    const isApart = needsContext(columns) && !catalogEntry(plan.detector).supervised
+    const experts: Expert[] = []
+    for (const aspect of isApart ? aspectsOf(columns) : [columns]) {
+      experts.push(await Expert.fit(records, { ...plan, features: aspect.join(), calibrated: isApart }))
     }
-  })
-  if (samples.length === 0) return
-  const judged: Scored = expert.score(samples, heldOut)
-  judged.scores.forEach((score, k) => { scores[places[k]] = Math.max(scores[places[k]], score) })
+    return new Panel(experts)
+  }
+
+  /**
+   * The panel that `toJSON` saved.
+   * @throws DetectorError `state` where it is none for such records and of this detector
+   * @throws OperatorError `model-features` where it was made for other features
+   */
+  static fromJSON (json: unknown, variant: Variant, detector: DetectorKind): Panel {
+    if (!Array.isArray(json) || json.length === 0) throw new DetectorError('state', `experts.${variant} is no list of experts`)
+    const experts = json.map((each) => Expert.fromJSON(each))
+    const [first] = experts
+    for (const expert of experts) {
+      if (expert.variant !== variant || expert.detector.kind !== detector || (expert.tail === undefined) !== (first.tail === undefined)) {
+        throw new DetectorError('state', `experts.${variant} has a ${expert.detector.kind} for ${expert.variant} records`)
+      }
+    }
+    if (experts.length > 1 && first.tail === undefined) throw new DetectorError('state', `experts.${variant} have no scale in common`)
+    return new Panel(experts)
+  }
+
+  /** Whether scores are surprise, which all such panels have in common. */
+  get isCalibrated (): boolean {
+    return this.experts[0].tail !== undefined
+  }
+
+  /** Rows that each expert was trained on. */
+  get rows (): number {
+    return this.experts[0].training.rows
+  }
+
+  /** Names of the columns that the experts look at, each once. */
+  get columns (): ColumnName[] {
+    return [...new Set(this.experts.flatMap(({ encoding }) => encoding.columns))]
+  }
+
+  /** Names of the columns asked for that no expert looks at, because they never changed in training. */
+  get dropped (): ColumnName[] {
+    const columns = this.columns
+    return [...new Set(this.experts.flatMap(({ encoding }) => encoding.dropped))].filter((name) => !columns.includes(name))
+  }
+
+  /** What all its experts are. */
+  get detector (): OutlierDetector {
+    return this.experts[0].detector
+  }
+
+  /** Names the training data: SHA-256, in hex. */
+  get digest (): string {
+    const digests = this.experts.map(({ training }) => training.digest)
+    return digests.length === 1 ? digests[0] : createHash('sha256').update(digests.join()).digest('hex')
+  }
+
+  /** @param heldOut whether these are the records of the training, see {@link Expert.score} */
+  score (records: readonly RecordFeatures[], heldOut = false): Scored {
+    const [first, ...others] = this.experts.map((expert) => expert.score(records, heldOut))
+    for (const { scores, probabilities } of others) {
+      for (let i = 0; i < scores.length; i++) {
+        first.scores[i] = Math.max(first.scores[i], scores[i])
+        first.probabilities[i] = Math.max(first.probabilities[i], probabilities[i])
+      }
+    }
+    return first
+  }
+
+  /** The columns that raise the record's score most: of the expert that finds it most abnormal. */
+  contributions (record: RecordFeatures): Contribution[] {
+    const scores = this.experts.map((expert) => expert.score([record]).scores[0])
+    return this.experts[scores.indexOf(Math.max(...scores))].contributions(record)
+  }
+
+  toJSON (): ExpertJson[] {
+    return this.experts.map((expert) => expert.toJSON())
+  }
 }
 
-/** The payload of a record that is least usual. */
-export function worstMessage (expert: MessageExpert, { context }: RecordFeatures): { sample: PayloadSample, score: number } | undefined {
-  const samples = context?.payloads ?? []
-  if (samples.length === 0) return undefined
-  const { scores } = expert.score(samples)
-  const worst = scores.indexOf(Math.max(...scores))
-  return { sample: samples[worst], score: scores[worst] }
-}
-
-function hasPayload ({ context, mqtt_msg: message }: RecordFeatures): boolean {
-  return context === undefined ? message !== null : context.payloads !== null
+/** The columns as each expert gets them: of the record itself, its connection and client id, its address. */
+function aspectsOf (columns: readonly ColumnName[]): ColumnName[][] {
+  const aspects: Record<'record' | 'connection' | 'address', ColumnName[]> = { record: [], connection: [], address: [] }
+  for (const name of columns) {
+    const scope = contextColumn(name)?.scope ?? 'frame'
+    aspects[scope === 'frame' ? 'record' : scope === 'client' ? 'connection' : scope].push(name)
+  }
+  const shared = SHARED.filter((name) => columns.includes(name))
+  return Object.values(aspects).filter((aspect) => aspect.length > 0).map((aspect) => [...new Set([...shared, ...aspect])])
 }

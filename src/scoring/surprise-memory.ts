@@ -1,6 +1,8 @@
-// How surprising the latest records were, for those that only answer them.
+// How surprising the latest records were, for those that answer them or pass on what came with them.
 
-/** Records remembered; an answer to an older one is judged alone. */
+import type { RecordContext } from '../features/context.js'
+
+/** Records remembered; what refers to an older one is judged alone. */
 const REMEMBERED = 65_536
 
 /** A ring of fixed size, by the records' numbers. One for each source of records. */
@@ -20,10 +22,15 @@ export class SurpriseMemory {
     return this.#records[place] === record ? this.#surprises[place] : undefined
   }
 
-  /** The surprise of an answer: its own, or that of the least surprising record that it answers, whichever is higher. */
-  withAnswered (own: number, references: readonly number[]): number {
+  /**
+   * A record's surprise: the highest of its own, that of the least surprising of its references, and that of
+   * the most surprising of its origins.
+   */
+  withReferences (own: number, { references, origins }: Pick<RecordContext, 'references' | 'origins'>): number {
     let least = Infinity
     for (const record of references) least = Math.min(least, this.get(record) ?? Infinity)
-    return least === Infinity ? own : Math.max(own, least)
+    let most = least === Infinity ? own : Math.max(own, least)
+    for (const record of origins) most = Math.max(most, this.get(record) ?? 0)
+    return most
   }
 }

@@ -6,7 +6,7 @@ import t from 'tap'
 import { choices } from '../../bench/ablation/choices.js'
 import { evenly, recordsOf } from '../../bench/detection/captures.js'
 import { cutCapture } from '../../bench/detection/cut.js'
-import { detectorsOf } from '../../bench/detection/detectors.js'
+import { comparisonReport, detectorsOf } from '../../bench/detection/detectors.js'
 import { attackFigures, distance, wantedOf } from '../../bench/detection/figures.js'
 import { attackCaptures, benignCaptures, keptCapture, provideCaptures } from '../../bench/detection/lab-captures.js'
 import { readResults, writeResults, type DetectionResults } from '../../bench/detection/results.js'
@@ -128,4 +128,17 @@ t.test('the ablation takes away each group of the shipped columns, and adds what
   t.same(taken.sort(), [...shipped].sort(), 'each column is in one group')
   for (const { features } of others) t.ok(columnsOf(features, 'wire').length > 0)
   for (const column of ['ttl', 'tcp_w_size', 'tcp_delta', 'src_ip']) t.ok(others.some(({ name, features }) => name.startsWith('+ ') && features.split(',').includes(column)), column)
+})
+
+t.test('the comparison says which is the default, who reached what, and who is left out', async t => {
+  const figures = [{ attack: 'slowite', frames: 9, auc: 0.995, recall: 0.97 }, { attack: 'fuzz', frames: 9, auc: 0.9, recall: 0.5 }]
+  const [shipped, other] = detectorsOf(`${DEFAULTS.detector.kind},iforest:nEstimators=50`)
+  const run = { date: '2026-01-02', command: 'npm run bench:detection', commit: null, node: '20.0.0', processor: '2 x X', memoryGB: 4, load: 1, seconds: 61 }
+  const text = comparisonReport({
+    run, detectors: [{ ...shipped, seconds: 1, microseconds: 2, attacks: figures }, { ...other, seconds: 3, microseconds: 4, attacks: figures }],
+    leftOut: [{ detector: 'random-forest', reason: 'there are no labels' }]
+  }, ['benign-s3'], 100)
+  t.match(text, `| ${DEFAULTS.detector.kind} (default) | 1 of 2 | 0.9475 | 0.9000 | 0.735 | 0.500 | 1.0 | 2.0 |`)
+  t.match(text, '| iforest nEstimators=50 | 1 of 2 |')
+  t.match(text, 'random-forest is left out: there are no labels.')
 })

@@ -17,11 +17,13 @@ export function text (value: string): Buffer {
   return Buffer.concat([Buffer.from([bytes.length >> 8, bytes.length & 0xff]), bytes])
 }
 
-/** CONNECT of MQTT 3.1 (level 3), 3.1.1 (4) or 5. */
-export function connect (level = 4, clientId = 'tester'): Buffer {
+/** CONNECT of MQTT 3.1 (level 3), 3.1.1 (4) or 5, with a will if there is one. */
+export function connect (level = 4, clientId = 'tester', will?: { topic: string, payload: string }): Buffer {
   const properties = level === 5 ? Buffer.from([0]) : Buffer.alloc(0)
+  const flags = will === undefined ? 2 : 6
   return packet(0x10, Buffer.concat([
-    text(level === 3 ? 'MQIsdp' : 'MQTT'), Buffer.from([level, 2, 0, 60]), properties, text(clientId)
+    text(level === 3 ? 'MQIsdp' : 'MQTT'), Buffer.from([level, flags, 0, 60]), properties, text(clientId),
+    ...will === undefined ? [] : [properties, text(will.topic), text(will.payload)]
   ]))
 }
 

@@ -10,7 +10,7 @@ import type { MqttPacket, TcpFrame } from '../../src/types.js'
 import { PORTS, captured, decodeTcp, ethernetBytes, ipv6Bytes, tcpBytes, tcpFrame } from '../decode/craft.js'
 
 const packet: MqttPacket = {
-  header: 0x3d, remainingLength: 10, size: 12, end: 12, topicLength: 3, topic: Buffer.from('a/b'), payload: Buffer.from([0xAB, 0, 1]), payloadLength: 3, facts: 0, clientHash: 0
+  header: 0x3d, remainingLength: 10, size: 12, end: 12, topicLength: 3, topic: Buffer.from('a/b'), payload: Buffer.from([0xAB, 0, 1]), payloadLength: 3, facts: 0, clientHash: 0, willHash: 0
 }
 
 function valuesOf (frame: TcpFrame, mqtt: MqttPacket | null): FeatureValues {

@@ -28,6 +28,12 @@ t.test('the limit holds, and JSON keeps it', async (t) => {
   t.same(free.transform([1001]), Float64Array.of(1000))
 })
 
+t.test('a column has at least the deviation that is said to count', async (t) => {
+  const rows = [[0, 5, 0], [0, 5, 4], [0.01, 5, 0], [0.01, 5, 4]]
+  const { scale } = StandardScaler.fit(rows, { least: [0.1, 0.5, 0.1] })
+  t.same(scale, Float64Array.of(0.1, 0.5, 2))
+})
+
 t.test('what does not fit is refused', async (t) => {
   const ours = StandardScaler.fit([[0, 1], [1, 0]])
   t.throws(() => ours.transform([1]), { code: 'width' })

@@ -28,6 +28,6 @@ t.test('training scores that are all alike make no wonder of the next', async t 
 t.test('JSON brings it back', async t => {
   const loaded = Tail.fromJSON(JSON.parse(JSON.stringify(tail)))
   for (const score of [0, 1, 5, 50]) t.equal(loaded.surprise(score), tail.surprise(score))
-  t.throws(() => Tail.fromJSON({ ...tail.toJSON(), excess: 0 }), { code: 'state' })
+  t.throws(() => Tail.fromJSON({ ...tail.toJSON(), scale: 0 }), { code: 'state' })
   t.throws(() => Tail.fromJSON({ ...tail.toJSON(), knots: '' }), { code: 'state' })
 })

@@ -64,7 +64,8 @@ class Maker {
       payload: hasPayload ? this.bytes(1_024) : null,
       payloadLength: hasPayload ? random.integer(268_435_456) : 0,
       facts: random.integer(2 ** 32),
-      clientHash: random.integer(2 ** 32)
+      clientHash: random.integer(2 ** 32),
+      willHash: random.integer(2 ** 32)
     }
   }
 
@@ -121,7 +122,7 @@ t.test('many at once keep their order', async t => {
 
 t.test('what was read is a copy: the ring may overwrite it', async t => {
   const { entries, read } = wired(1 << 10)
-  const packet: MqttPacket = { header: 0x30, remainingLength: 9, size: 11, end: 11, topicLength: 2, topic: Buffer.from('ab'), payload: Buffer.from('hello'), payloadLength: 5, facts: 0, clientHash: 0 }
+  const packet: MqttPacket = { header: 0x30, remainingLength: 9, size: 11, end: 11, topicLength: 2, topic: Buffer.from('ab'), payload: Buffer.from('hello'), payloadLength: 5, facts: 0, clientHash: 0, willHash: 0 }
   entries.packet(1, 'in', 1, packet, 0, true)
   const [first] = read()
   for (let i = 0; i < 100; i++) {
@@ -145,7 +146,7 @@ t.test('a text longer than 255 bytes is cut, and cut the same way each time', as
 
 t.test('a flood of packets leaves room to tell of connections', async t => {
   const { entries, read } = wired(1 << 12)
-  const packet: MqttPacket = { header: 0x30, remainingLength: 9, size: 11, end: 11, topicLength: null, topic: null, payload: Buffer.alloc(5), payloadLength: 5, facts: 0, clientHash: 0 }
+  const packet: MqttPacket = { header: 0x30, remainingLength: 9, size: 11, end: 11, topicLength: null, topic: null, payload: Buffer.alloc(5), payloadLength: 5, facts: 0, clientHash: 0, willHash: 0 }
   for (let i = 0; i < 1_000; i++) entries.packet(1, 'in', i, packet, i, true)
   const dropped = entries.dropped
   t.ok(dropped > 900)

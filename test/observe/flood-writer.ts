@@ -13,7 +13,7 @@ for (let i = 0; i < count; i++) {
   payload.fill(i & 0xff, 0, length)
   entries.packet(i, i % 2 === 0 ? 'in' : 'out', i, {
     header: 0x30, remainingLength: length, size: length + 2, end: i * 7, topicLength: null, topic: null,
-    payload: payload.subarray(0, length), payloadLength: length, facts: 0, clientHash: 0
+    payload: payload.subarray(0, length), payloadLength: length, facts: 0, clientHash: 0, willHash: 0
   }, i, true)
 }
 parentPort?.postMessage('done')

@@ -5,7 +5,7 @@ import { Placement } from '../../src/observe/placement.js'
 import type { MqttPacket } from '../../src/types.js'
 
 function packet (end: number): MqttPacket {
-  return { header: 0x30, remainingLength: 8, size: 10, end, topicLength: null, topic: Buffer.from('t'), payload: null, payloadLength: 0, facts: 0, clientHash: 0 }
+  return { header: 0x30, remainingLength: 8, size: 10, end, topicLength: null, topic: Buffer.from('t'), payload: null, payloadLength: 0, facts: 0, clientHash: 0, willHash: 0 }
 }
 
 function placing (): { placement: Placement, take: () => string[] } {

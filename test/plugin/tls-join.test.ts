@@ -1,6 +1,6 @@
 // The exact join inside TLS: every frame carries what tshark finds in it with the sessions' keys.
 
-import { execFileSync, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,7 +10,7 @@ import { MqttClient, type IClientOptions } from 'mqtt'
 import t from 'tap'
 import { connect as connectPacket, PINGREQ } from '../decode/craft-mqtt.js'
 import { endClient } from '../support/clients.js'
-import { certificate, tlsServer } from '../support/encrypted.js'
+import { certificate, decrypt, tlsServer } from '../support/encrypted.js'
 import { keepCaptures } from '../support/keeping-tcpdump.js'
 import { findProgram, programMissing } from '../support/programs.js'
 import { PATIENT_CAPS, startWatchedBroker, type Status, type WatchedBroker } from '../support/watched-broker.js'
@@ -154,17 +154,4 @@ async function traffic (broker: WatchedBroker): Promise<number> {
   }
   await Promise.all([...clients, subscriber].map(endClient))
   return packets
-}
-
-/** Header and length of the packets that tshark finds in each frame. */
-function decrypt (capture: string, keyLog: string, port: number): Map<number, string[]> {
-  const text = execFileSync(findProgram('tshark'), [
-    '-r', capture, '-o', `tls.keylog_file:${keyLog}`, '-o', 'tcp.reassemble_out_of_order:TRUE', '-d', `tcp.port==${port},tls`, '-d', `tls.port==${port},mqtt`,
-    '-Y', 'mqtt', '-T', 'fields', '-e', 'frame.number', '-e', 'mqtt.hdrflags', '-e', 'mqtt.len'
-  ], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], maxBuffer: 1 << 28 })
-  return new Map(text.trimEnd().split('\n').map(line => {
-    const [frame, headers, lengths] = line.split('\t')
-    const sizes = lengths.split(',')
-    return [Number(frame), headers.split(',').map((header, i) => `${Number(header)} ${sizes[i]}`)]
-  }))
 }

@@ -5,7 +5,8 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { catalogEntry, DETECTOR_KINDS } from '../../models/index.js'
-import { Expert } from '../../src/scoring/expert.js'
+import { columnsOf } from '../../src/features/columns.js'
+import { Panel } from '../../src/scoring/panel.js'
 import { loadModel, saveModel } from '../../src/scoring/model-file.js'
 import { flood, telemetry } from '../features/feature-values.js'
 import { tensorflowMissing } from '../support/tensorflow.js'
@@ -25,8 +26,8 @@ function forge (text: string, from: string, to: string): string {
 for (const kind of DETECTOR_KINDS) {
   const { supervised, prepare } = catalogEntry(kind)
   t.test(kind, { skip: prepare !== undefined && tensorflowMissing() }, async t => {
-    const fit = (variant: 'wire' | 'broker') => Expert.fit(records, {
-      variant, detector: kind, seed: 3, parameters: SHORT[kind] ?? {}, ...supervised && { labels }
+    const fit = (variant: 'wire' | 'broker') => Panel.fit(records, {
+      variant, columns: columnsOf('table1-no-identity', variant), detector: kind, seed: 3, parameters: SHORT[kind] ?? {}, ...supervised && { labels }
     })
     const [wire, broker] = [await fit('wire'), await fit('broker')]
     const path = join(t.testdir(), 'model.json')
@@ -34,17 +35,17 @@ for (const kind of DETECTOR_KINDS) {
     const loaded = await loadModel(path)
     t.equal(loaded.detector, kind)
     t.same(loaded.experts.wire?.score(records), wire.score(records), 'the file scores as it did')
-    t.match(loaded.experts.wire?.training, { rows: records.length, digest: wire.training.digest })
+    t.match(loaded.experts.wire, { rows: records.length, digest: wire.digest })
 
     const still = records.find(({ ttl }) => ttl === 64)
     if (still === undefined) throw new Error('no record')
-    t.ok(wire.encoding.dropped.includes('ttl'))
+    t.ok(wire.dropped.includes('ttl'))
     t.same(wire.score([{ ...still, ttl: 255 }]), wire.score([still]), 'a column constant in training says nothing when it moves')
 
     const text = readFileSync(path, 'utf8')
     const refusals: [string, string][] = [
       [forge(text, '"mqtt_qos_lvl"', '"mqtt_colour"'), 'model-features'],
-      [forge(text, '"schema":1', '"schema":9'), 'model-schema'],
+      [forge(text, '"schema":2', '"schema":9'), 'model-schema'],
       [text.slice(0, -100), 'model-damaged'],
       [text.replace('"seed":3', '"seed":4'), 'model-edited']
     ]

@@ -4,8 +4,9 @@ import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { Expert } from '../../src/scoring/expert.js'
+import { columnsOf } from '../../src/features/columns.js'
 import { loadModel, saveModel, type Model } from '../../src/scoring/model-file.js'
+import { Panel } from '../../src/scoring/panel.js'
 import { telemetry } from '../features/feature-values.js'
 
 const records = telemetry(60, 1)
@@ -17,8 +18,8 @@ async function trained (): Promise<Model> {
     seed: 0,
     detector: 'iforest',
     experts: {
-      wire: await Expert.fit(records, { variant: 'wire', ...small }),
-      broker: await Expert.fit(records, { variant: 'broker', ...small })
+      wire: await Panel.fit(records, { variant: 'wire', columns: columnsOf('table1-no-identity', 'wire'), ...small }),
+      broker: await Panel.fit(records, { variant: 'broker', columns: columnsOf('table1-no-identity', 'broker'), ...small })
     },
     alert: { threshold: 0.25 },
     metrics: { rocAuc: null }
@@ -27,7 +28,7 @@ async function trained (): Promise<Model> {
 
 interface Content {
   [key: string]: unknown
-  experts: { broker: { encoding: { features: string[] } } }
+  experts: { broker: { encoding: { features: string[] } }[] }
 }
 
 /** Writes the file again with changes, and with a digest that fits them. */
@@ -85,11 +86,12 @@ t.test('what is no model is refused with the reason', async (t) => {
     ['{"format":"artemis-model"}', 'model-damaged'],
     [text.slice(0, text.length / 2), 'model-damaged'],
     [text.replace('artemis-model', 'artemis-muddle'), 'model-format'],
-    [text.replace('"schema":1', '"schema":2'), 'model-schema'],
+    [text.replace('"schema":2', '"schema":3'), 'model-schema'],
+    [text.replace('"schema":2', '"schema":1'), 'model-schema'],
     [text.replace('"threshold":0.25', '"threshold":0.99'), 'model-edited'],
     [text.replace('"alert":', '"extra":1,"alert":'), 'model-edited'],
     [text.replace('"digest"', '"__proto__":{"polluted":1},"digest"'), 'model-edited'],
-    [`{"format":"artemis-model","schema":1,"digest":"","x":${'['.repeat(1e5)}${']'.repeat(1e5)}}`, 'model-damaged']
+    [`{"format":"artemis-model","schema":2,"digest":"","x":${'['.repeat(1e5)}${']'.repeat(1e5)}}`, 'model-damaged']
   ]
   for (const [content, code] of cases) {
     const path = join(folder, 'bad.json')
@@ -104,7 +106,7 @@ t.test('what is no model is refused with the reason', async (t) => {
 t.test('a fitting digest alone makes no model', async (t) => {
   const folder = t.testdir()
   const forgeries: [string, (content: Content) => void][] = [
-    ['model-features', (content) => { content.experts.broker.encoding.features.pop() }],
+    ['model-features', (content) => { content.experts.broker[0].encoding.features.pop() }],
     ['model-damaged', (content) => { content.detector = 'horoscope' }],
     ['model-damaged', (content) => { content.seed = -1 }],
     ['model-damaged', (content) => { content.experts = { broker: (content.experts as unknown as { wire: Content['experts']['broker'] }).wire } }],

@@ -26,3 +26,16 @@ export function tlsServer (options: TlsOptions, keyLog: string): MakeServer {
     return server
   }
 }
+
+/** Header and length of the packets that tshark finds in each frame, with the sessions' keys. */
+export function decrypt (capture: string, keyLog: string, port: number): Map<number, string[]> {
+  const text = execFileSync(findProgram('tshark'), [
+    '-r', capture, '-o', `tls.keylog_file:${keyLog}`, '-o', 'tcp.reassemble_out_of_order:TRUE', '-d', `tcp.port==${port},tls`, '-d', `tls.port==${port},mqtt`,
+    '-Y', 'mqtt', '-T', 'fields', '-e', 'frame.number', '-e', 'mqtt.hdrflags', '-e', 'mqtt.len'
+  ], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], maxBuffer: 1 << 28 })
+  return new Map(text.trimEnd().split('\n').map(line => {
+    const [frame, headers, lengths] = line.split('\t')
+    const sizes = lengths.split(',')
+    return [Number(frame), headers.split(',').map((header, i) => `${Number(header)} ${sizes[i]}`)]
+  }))
+}

@@ -167,7 +167,7 @@ export const placementTarget: FuzzTarget = {
         placement.unit(length, length + 22)
       } else if (kind <= 5) {
         walked += length + 2
-        placement.packet({ header: 0x30, remainingLength: length, size: length + 2, end: walked, topicLength: 0, topic: null, payload: null, payloadLength: 0, facts: 0, clientHash: 0 }, ordinal++)
+        placement.packet({ header: 0x30, remainingLength: length, size: length + 2, end: walked, topicLength: 0, topic: null, payload: null, payloadLength: 0, facts: 0, clientHash: 0, willHash: 0 }, ordinal++)
       } else if (kind === 6) {
         placement.mark(walked + 1)
       } else if (walked <= plain) {

@@ -50,7 +50,7 @@ function walk (how: number, parts: Iterable<Uint8Array>): Walk {
 
 function isSame (a: MqttPacket, b: MqttPacket): boolean {
   return a.header === b.header && a.remainingLength === b.remainingLength && a.size === b.size && a.end === b.end &&
-    a.facts === b.facts && a.clientHash === b.clientHash && a.topicLength === b.topicLength && a.payloadLength === b.payloadLength && sameBytes(a.topic, b.topic) && sameBytes(a.payload, b.payload)
+    a.facts === b.facts && a.clientHash === b.clientHash && a.willHash === b.willHash && a.topicLength === b.topicLength && a.payloadLength === b.payloadLength && sameBytes(a.topic, b.topic) && sameBytes(a.payload, b.payload)
 }
 
 function checkPackets ({ packets, walker }: Walk, bytes: Uint8Array, cap: number): void {

@@ -24,7 +24,7 @@ t.test('models are listed with what they were trained on, broken ones with their
   const text = readFileSync(join(dir, 'good.json'), 'utf8')
   writeFileSync(join(dir, 'cut.json'), text.slice(0, -100))
   writeFileSync(join(dir, 'edited.json'), text.replace('"seed":1', '"seed":2'))
-  writeFileSync(join(dir, 'newer.json'), text.replace('"schema":1', '"schema":99'))
+  writeFileSync(join(dir, 'newer.json'), text.replace('"schema":2', '"schema":99'))
   const { code, out, err } = await runArtemis(['models', dir])
   t.equal(code, 0)
   t.equal(err, '')

@@ -19,7 +19,6 @@ const missing = programMissing('tcpdump') || programMissing('openssl')
 
 interface Row {
   frame: number | null
-  join: string
   tcp_src_port: number
   tcp_dst_port: number
   tcp_len: number | null

@@ -1,0 +1,82 @@
+// Which records published what another passes on: a message is known again by its topic and payload.
+
+import { messageHash } from '../decode/message-hash.js'
+import type { MqttPacket, PacketBegun } from '../types.js'
+import { spread } from './references.js'
+import type { Sight } from './tally.js'
+
+/** Messages remembered, about 4 MB: they are passed on within moments, retained ones now and then. */
+const MESSAGES_CAP = 32_768
+
+const PUBLISH = 3
+const NO_PAYLOAD = new Uint8Array(0)
+const NONE: readonly number[] = Object.freeze([])
+
+/** Remembers with which record each message came last, over whichever connection. */
+export class Origins {
+  /** Messages forgotten for want of room. */
+  forgotten = 0
+  readonly #messages = new Map<number, number>()
+  /** The same by topic and length alone: a part of a message shows no more. */
+  readonly #outlines = new Map<number, number>()
+
+  /** The record that a message came with; undefined where it is no message, or not known. */
+  readonly of = (packet: MqttPacket): number | undefined => isPublish(packet) ? this.#messages.get(hashOf(packet)) : undefined
+
+  /**
+   * Takes a record in.
+   * @returns the records that published what it carries to a client, wills by the record of their CONNECT;
+   * see `references.ts` for how many
+   */
+  see ({ direction, packets, begun }: Sight, record: number): readonly number[] {
+    if (direction === 'in') {
+      for (const packet of packets) this.#remember(packet, record)
+      return NONE
+    }
+    const origins: number[] = []
+    if (packets.length === 0 && begun !== null && hasOutline(begun)) note(origins, this.#outlines.get(outlineHash(begun)))
+    for (const packet of packets) note(origins, this.of(packet))
+    return spread(origins)
+  }
+
+  #remember (packet: MqttPacket, record: number): void {
+    if (packet.willHash !== 0) this.#set(this.#messages, packet.willHash, record)
+    if (!isPublish(packet)) return
+    this.#set(this.#messages, hashOf(packet), record)
+    this.#set(this.#outlines, outlineHash(packet), record)
+  }
+
+  #set (records: Map<number, number>, hash: number, record: number): void {
+    // Set anew it stands last, so that the first is the one that was published the longest ago.
+    if (!records.delete(hash) && records.size >= MESSAGES_CAP) {
+      const [oldest] = records.keys()
+      records.delete(oldest)
+      this.forgotten++
+    }
+    records.set(hash, record)
+  }
+}
+
+type Outline = PacketBegun & { topic: Uint8Array, payloadLength: number }
+type Publish = MqttPacket & { topic: Uint8Array, payload: Uint8Array }
+
+/** Whether it is a message of which all is known but its payload. */
+export function hasOutline (packet: PacketBegun): packet is Outline {
+  return packet.header >> 4 === PUBLISH && packet.topic !== null && packet.payloadLength !== null
+}
+
+function isPublish (packet: MqttPacket): packet is Publish {
+  return packet.header >> 4 === PUBLISH && packet.topic !== null && packet.payload !== null
+}
+
+function hashOf ({ topic, payload, payloadLength }: Publish): number {
+  return messageHash(topic, payload, payloadLength)
+}
+
+function outlineHash ({ topic, payloadLength }: Pick<Outline, 'topic' | 'payloadLength'>): number {
+  return messageHash(topic, NO_PAYLOAD, payloadLength)
+}
+
+function note (origins: number[], origin: number | undefined): void {
+  if (origin !== undefined && origin !== origins.at(-1)) origins.push(origin)
+}

@@ -1,0 +1,116 @@
+// What a record is judged with: what it passes on, repeats or acknowledges, and nothing that only lies beside it.
+
+import t from 'tap'
+import { MqttWalker } from '../../src/decode/mqtt.js'
+import { TCP_ACK } from '../../src/decode/tcp.js'
+import { ContextTracker, type RecordContext } from '../../src/features/context.js'
+import { SurpriseMemory } from '../../src/scoring/surprise-memory.js'
+import type { Direction, MqttPacket } from '../../src/types.js'
+import { connect, packet, PUBACK, publish } from '../decode/craft-mqtt.js'
+
+const NOTHING = new Uint8Array(0)
+
+/** One connection whose frames follow each other without loss, unless told otherwise. */
+class Talk {
+  private readonly session = { version: 4 }
+  private readonly walkers = {
+    in: new MqttWalker({ session: this.session, topicCapBytes: 256, payloadCapBytes: 1_024 }),
+    out: new MqttWalker({ session: this.session, topicCapBytes: 256, payloadCapBytes: 1_024 })
+  }
+
+  private readonly sent = { in: 0, out: 0 }
+
+  constructor (private readonly tracker: ContextTracker) {}
+
+  frame (direction: Direction, bytes: Uint8Array = NOTHING): RecordContext {
+    const packets: MqttPacket[] = []
+    const walker = this.walkers[direction]
+    walker.push(bytes, each => packets.push(each))
+    const sequence = this.sent[direction]
+    this.sent[direction] += bytes.length
+    return this.push(direction, sequence, bytes.length, packets, walker)
+  }
+
+  /** The last bytes of a direction once more. */
+  again (direction: Direction, length: number): RecordContext {
+    return this.push(direction, this.sent[direction] - length, length, [])
+  }
+
+  private push (direction: Direction, sequence: number, length: number, packets: MqttPacket[], walker?: MqttWalker): RecordContext {
+    return this.tracker.push({
+      connection: this, client: { address: '192.0.2.1', port: 1 }, direction, packets, begun: walker?.inProgress ?? null, seconds: 1, nanoseconds: 0,
+      frame: { length, flags: TCP_ACK, sequence, acknowledgement: this.sent[direction === 'in' ? 'out' : 'in'], to: 0 }
+    })
+  }
+}
+
+function talks (): [Talk, Talk] {
+  const tracker = new ContextTracker()
+  return [new Talk(tracker), new Talk(tracker)]
+}
+
+t.test('a message is known again where it is passed on, by topic and payload', async t => {
+  const [publisher, reader] = talks()
+  const one = publisher.frame('in', publish('a', 'one'))
+  const two = publisher.frame('in', publish('a', 'two'))
+  t.same(one.origins, [])
+  t.same(reader.frame('out', publish('a', 'two')).origins, [two.record])
+  t.same(reader.frame('out', Buffer.concat([publish('a', 'one'), publish('a', 'two')])).origins, [one.record, two.record])
+  t.same(reader.frame('out', publish('b', 'two')).origins, [], 'the same said elsewhere is another message')
+  const later = publisher.frame('in', publish('a', 'one', { qos: 1 }))
+  t.same(reader.frame('out', publish('a', 'one')).origins, [later.record], 'who said it last said it, at whatever quality of service')
+})
+
+t.test('a will comes from the CONNECT that left it', async t => {
+  for (const level of [3, 4, 5]) {
+    const [dying, reader] = talks()
+    const { record } = dying.frame('in', connect(level, 'dying', { topic: 'home/door', payload: 'open' }))
+    const properties = level === 5 ? NOTHING : null
+    if (level === 5) reader.frame('in', connect(5))
+    t.same(reader.frame('out', publish('home/door', 'open', { properties })).origins, [record], `MQTT level ${level}`)
+    t.same(reader.frame('out', publish('home/door', 'shut', { properties })).origins, [])
+  }
+})
+
+t.test('a part of a message belongs to it, a frame sent again to the first', async t => {
+  const [publisher, reader] = talks()
+  const image = publish('camera', Buffer.alloc(3_000, 7))
+  publisher.frame('in', image.subarray(0, 1_500))
+  const { record } = publisher.frame('in', image.subarray(1_500))
+  const part = reader.frame('out', image.subarray(0, 1_000))
+  t.same(part.origins, [record])
+  t.same(reader.frame('out', image.subarray(1_000, 2_000)).origins, [record])
+  t.same(reader.again('out', 1_000).origins, [part.record + 1])
+})
+
+t.test('who acknowledges without a word is as strange as any of it, who acknowledges by name only as all of it', async t => {
+  const [publisher, reader] = talks()
+  const usual = publisher.frame('in', publish('a', 'usual', { qos: 1 }))
+  const strange = publisher.frame('in', publish('a', 'strange', { qos: 1 }))
+  // Both in one frame: the frame is the stranger's doing, an answer to the other is not.
+  const both = reader.frame('out', Buffer.concat([publish('a', 'strange'), publish('a', 'usual', { qos: 1 })]))
+  const bare = reader.frame('in')
+  const answer = reader.frame('in', PUBACK)
+  t.same(bare.origins, [both.record])
+  t.same(answer.references, [usual.record])
+
+  const memory = new SurpriseMemory()
+  memory.set(usual.record, 1)
+  memory.set(strange.record, 7)
+  memory.set(both.record, memory.withReferences(0, both))
+  t.equal(memory.get(both.record), 7)
+  t.equal(memory.withReferences(0, bare), 7)
+  t.equal(memory.withReferences(0, answer), 1)
+  t.equal(memory.withReferences(3, { references: [usual.record, strange.record], origins: [] }), 3)
+})
+
+t.test('what is invented on and on is forgotten, and counted', async t => {
+  const tracker = new ContextTracker()
+  const flooder = new Talk(tracker)
+  for (let i = 0; i < 70; i++) {
+    flooder.frame('in', Buffer.concat(Array.from({ length: 500 }, (_, k) => publish(`t/${i}/${k}`, 'x'))))
+  }
+  t.ok(tracker.counters.originsForgotten > 0)
+  t.same(new Talk(tracker).frame('out', publish('t/0/0', 'x')).origins, [])
+  t.equal(new Talk(tracker).frame('out', packet(0xd0)).origins.length, 0)
+})
