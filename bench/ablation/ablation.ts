@@ -1,4 +1,4 @@
-// npm run bench:ablation: what each group of columns adds or costs, attack by attack.
+// npm run bench:ablation: what each group of columns adds or costs, attack by attack; with --each, each column.
 
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -13,13 +13,13 @@ import { writeResults } from '../detection/results.js'
 import { describeRun, runLine } from '../detection/run.js'
 import { fitModel } from '../detection/training.js'
 import { ATTACKS } from '../lab/attacks/catalog.js'
-import { choices } from './choices.js'
+import { choices, eachColumn } from './choices.js'
 
 const { values: options } = parseArgs({
   options: {
     captures: { type: 'string', default: CAPTURES_FOLDER }, train: { type: 'string', default: '3,4,5' }, seed: { type: 'string', default: '2' },
     attacks: { type: 'string', default: ATTACKS.map(({ name }) => name).join() },
-    records: { type: 'string', default: '20000' }, frames: { type: 'string', default: '20000' }, out: { type: 'string', default: 'bench/results/ablation.md' }
+    records: { type: 'string', default: '20000' }, frames: { type: 'string', default: '20000' }, each: { type: 'boolean', default: false }, out: { type: 'string' }
   }
 })
 
@@ -29,6 +29,7 @@ interface Cell {
   recall: number
 }
 
+const out = options.out ?? `bench/results/ablation${options.each ? '-columns' : ''}.md`
 const say = (text: string): void => { process.stderr.write(`${text}\n`) }
 const names = options.attacks.split(',')
 const benign = benignCaptures(options.train.split(',').map(Number))
@@ -36,7 +37,7 @@ const tested = attackCaptures(names, Number(options.seed))
 await provideCaptures(options.captures, [...benign, ...tested])
 
 const begun = performance.now()
-const compared = choices()
+const compared = options.each ? eachColumn() : choices()
 const records = await recordsOf(benign.map(({ name }) => join(options.captures, `${name}.pcap`)))
 const models: GuardModel[] = []
 for (const { name, features } of compared) {
@@ -57,19 +58,33 @@ const tableOf = (pick: (cell: Cell) => number, text: (value: number) => string):
   const rows = [...cells.map((row, i) => ({ name: names[i], values: row.map(pick) })), { name: '**mean**', values: compared.map((_, c) => mean(cells.map(row => pick(row[c])))) }]
   return table(['attack', ...compared.map(({ name }) => name)], rows.map(({ name, values: [shipped, ...others] }) => [name, text(shipped), ...others.map(value => difference(value - shipped))]))
 }
-const text = [
-  '# What each group of columns adds', '',
-  `Detector \`${DEFAULTS.detector.kind}\`, trained on ${options.records} frames, evenly over ${benign.map(({ name }) => name).join(', ')}; judged on the first ${options.frames} frames of each attack's capture of seed ${options.seed}.`,
+const setting = `Detector \`${DEFAULTS.detector.kind}\`, trained on ${options.records} frames, evenly over ${benign.map(({ name }) => name).join(', ')}; judged on the first ${options.frames} frames of each attack's capture of seed ${options.seed}.`
+const caution = 'Differences of a few thousandths are chance. Choose columns by captures of another seed (`--seed 1`) than the one whose figures are published.'
+const byGroup = (): string[] => [
+  '# What each group of columns adds', '', setting,
   'The first column is what the broker ships; the others tell how much higher or lower the figure is without a group of columns, or with',
   'columns that are left out on purpose: a minus under `- conn_*` says that the group helps. The columns are described in docs/features.md.',
-  'Differences of a few thousandths are chance. Choose columns by captures of another seed (`--seed 1`) than the one whose figures are published.', '',
-  `${runLine(run)}.`, '',
+  caution, '', `${runLine(run)}.`, '',
   '## Recall at 1 % false positives', '', ...tableOf(({ recall }) => recall, shareText), '',
   '## ROC AUC', '', ...tableOf(({ auc }) => auc, aucText), ''
-].join('\n')
-await mkdir(dirname(options.out), { recursive: true })
-await writeFile(options.out, text)
-await writeResults(options.out.replace(/(\.md)?$/, '.json'), {
+]
+const byColumn = (): string[] => [
+  '# What each column adds', '', setting,
+  'How much higher or lower a figure is without one column: a minus says that it helps. In the order of what they add to the mean recall.',
+  caution, '', `${runLine(run)}.`, '',
+  ...table(['without', 'mean recall at 1 % FPR', 'mean AUC', 'most recall lost', 'most recall won'], compared.slice(1).map(({ name }, i) => {
+    const recalls = cells.map((row, a) => ({ attack: names[a], difference: row[i + 1].recall - row[0].recall })).sort((a, b) => a.difference - b.difference)
+    const [lost, won] = [recalls[0], recalls[recalls.length - 1]]
+    return { mean: mean(recalls.map(({ difference }) => difference)), row: [
+      name, difference(mean(recalls.map(({ difference }) => difference))), difference(mean(cells.map(row => row[i + 1].auc - row[0].auc))),
+      `${lost.attack} ${difference(Math.min(0, lost.difference))}`, `${won.attack} ${difference(Math.max(0, won.difference))}`
+    ] }
+  }).sort((a, b) => a.mean - b.mean).map(({ row }) => row)), ''
+]
+const text = (options.each ? byColumn() : byGroup()).join('\n')
+await mkdir(dirname(out), { recursive: true })
+await writeFile(out, text)
+await writeResults(out.replace(/(\.md)?$/, '.json'), {
   run, captures: [...benign, ...tested].map(({ name }) => name), choices: compared, attacks: names.map((attack, i) => ({ attack, cells: cells[i] }))
 })
 process.stdout.write(text)

@@ -31,3 +31,10 @@ export function choices (): Choice[] {
     { name: 'Table I alone', features: 'table1-no-identity' }
   ]
 }
+
+/** The shipped preset, and then without each of its columns, one at a time. */
+export function eachColumn (): Choice[] {
+  const { features } = DEFAULTS.detector
+  const shipped = columnsOf(features, 'wire')
+  return [{ name: `\`${features}\``, features }, ...shipped.map(left => ({ name: `\`${left}\``, features: shipped.filter(column => column !== left).join() }))]
+}

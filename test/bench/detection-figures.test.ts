@@ -3,7 +3,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { choices } from '../../bench/ablation/choices.js'
+import { choices, eachColumn } from '../../bench/ablation/choices.js'
 import { evenly, recordsOf } from '../../bench/detection/captures.js'
 import { cutCapture } from '../../bench/detection/cut.js'
 import { comparisonReport, detectorsOf } from '../../bench/detection/detectors.js'
@@ -126,6 +126,7 @@ t.test('the ablation takes away each group of the shipped columns, and adds what
   const without = others.filter(({ name }) => name.startsWith('- '))
   const taken = without.flatMap(({ features }) => shipped.filter(column => !features.split(',').includes(column)))
   t.same(taken.sort(), [...shipped].sort(), 'each column is in one group')
+  t.same(eachColumn().slice(1).map(({ features }) => shipped.filter(column => !features.split(',').includes(column))), shipped.map(column => [column]), 'and each by itself')
   for (const { features } of others) t.ok(columnsOf(features, 'wire').length > 0)
   for (const column of ['ttl', 'tcp_w_size', 'tcp_delta', 'src_ip']) t.ok(others.some(({ name, features }) => name.startsWith('+ ') && features.split(',').includes(column)), column)
 })
