@@ -3,7 +3,7 @@
 import { EventEmitter } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import type { Answer, DetectionThreadData, ForBroker, FromDetection, Question, ToDetection } from './messages.js'
-import { EntryWriter } from './observe/entries.js'
+import { EntryWriter } from './observe/entry-ring.js'
 import { allocateRing, RingWriter, type RingMemory } from './observe/ring.js'
 import type { DetectionSettings } from './settings.js'
 

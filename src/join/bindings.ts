@@ -2,7 +2,7 @@
 
 import type { Peer } from '../record.js'
 import type { Direction, JoinKind, TcpStream } from '../types.js'
-import type { Midstream } from './midstream.js'
+import type { Midway } from './midway.js'
 import type { PacketQueue } from './packet-queue.js'
 
 /**
@@ -10,18 +10,6 @@ import type { PacketQueue } from './packet-queue.js'
  * are, because there is no tap, the tap cannot see inside or came too late for the SYN.
  */
 export type Route = 'undecided' | 'frames' | 'packets'
-
-/** A direction of a connection that is older than the tap, or of which the tap was behind. */
-export interface Midway {
-  /** Finds the shift; null where it is known to be 0, and the tap must only catch up. */
-  readonly midstream: Midstream | null
-  /** By how much the broker's offsets exceed the tap's, once that is known: from then on its frames are joined. */
-  shift: number | undefined
-  /** How far the tap has seen it, by its own count. */
-  seen: number
-  /** The broker's offset up to which packets and frames went by unjoined. */
-  joinedFrom: number
-}
 
 /** A connection as the broker tells of it. */
 export interface Connection {

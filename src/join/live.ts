@@ -1,19 +1,16 @@
 // The exact join: frames from the tap with control packets from the broker, by tuple and byte offset.
 
 import type { Clock } from '../clock.js'
-import { ContextTracker } from '../features/context.js'
-import { extractFeatures } from '../features/extractor.js'
 import type { BrokerEntry, MarkEntry, OpenEntry, PacketEntry, UnplacedReason } from '../observe/entries.js'
-import { originOf, timeOf, type TrafficRecord } from '../record.js'
+import { timeOf, type TrafficRecord } from '../record.js'
 import type { Direction, JoinKind, MqttPacket, PacketBegun, StreamFrame, TcpStream } from '../types.js'
-import { isMidway, isWhole, StreamBindings, type Connection, type Midway } from './bindings.js'
+import { isWhole, StreamBindings, type Connection } from './bindings.js'
 import { contradicts, endsElsewhere } from './frame-check.js'
 import { HeldFrames } from './held-frames.js'
-import { isInitiative } from './initiative.js'
+import { JoinedRecords } from './joined-records.js'
 import { DEFAULT_JOIN_LIMITS, noJoinCounts, type JoinLimits } from './limits.js'
-import { Midstream, SAME_CLOCK, type MidstreamTiming } from './midstream.js'
-import { OwnFrames } from './own-traffic.js'
-import { packetRecord } from './packet-record.js'
+import { SAME_CLOCK, type Midstream, type MidstreamTiming } from './midstream.js'
+import { beginMidway, findMidway, joinedFrom, joinsFrames, shiftOf } from './midway.js'
 import { PacketQueue } from './packet-queue.js'
 
 const REVIEW_INTERVAL_MS = 250
@@ -39,13 +36,12 @@ export interface JoinOutputs {
 export class LiveJoin {
   readonly counters = noJoinCounts()
 
-  private readonly context = new ContextTracker()
+  private readonly records: JoinedRecords
   private readonly connections = new Map<number, Connection>()
   private readonly bindings: StreamBindings
   /** Streams that nobody accepted in time: their frames wait no more. */
   private readonly forsaken = new WeakSet<TcpStream>()
   private readonly pending = new HeldFrames()
-  private readonly own = new OwnFrames()
   private timing = SAME_CLOCK
   private tapped = false
   private reviewedAtMs = 0
@@ -55,6 +51,7 @@ export class LiveJoin {
     private readonly clock: Clock,
     private readonly limits: JoinLimits = DEFAULT_JOIN_LIMITS
   ) {
+    this.records = new JoinedRecords(record => { outputs.onRecord(record) })
     this.bindings = new StreamBindings(limits.unboundStreams, limits.holdMs)
   }
 
@@ -64,8 +61,8 @@ export class LiveJoin {
   }
 
   /** What the context forgot for want of room. */
-  get contextCounters (): ContextTracker['counters'] {
-    return this.context.counters
+  get contextCounters (): object {
+    return this.records.contextCounters
   }
 
   /** Frames will come from now on, stamped by a clock that agrees with the broker's so exactly. */
@@ -191,10 +188,12 @@ export class LiveJoin {
   private bind (stream: TcpStream): void {
     this.bound(this.bindings.bind(stream, this.clock.now()))
     const connection = this.bindings.of(stream)
-    if (connection === undefined || connection.route !== 'packets' || connection.midway !== undefined) return
-    if (!connection.placed || connection.ambiguous || connection.closed || !(isMidway(stream) || isWhole(stream))) return
-    const midway = (): Midway => ({ midstream: isWhole(stream) ? null : new Midstream(this.timing), shift: undefined, seen: 0, joinedFrom: 0 })
-    connection.midway = { in: midway(), out: midway() }
+    if (connection !== undefined) beginMidway(connection, stream, this.timing)
+  }
+
+  /** One more thing is known that may tell where a connection's frames belong; `seen` as {@link findMidway} takes it. */
+  private find (connection: Connection | undefined, direction: Direction, take: (midstream: Midstream) => void, seen?: number): void {
+    if (findMidway(connection, direction, take, seen)) this.counters.midstreamFound++
   }
 
   private bound (connections: readonly Connection[]): void {
@@ -245,26 +244,6 @@ export class LiveJoin {
     this.find(connection, entry.direction, midstream => { midstream.tell(entry.time, entry.offset) })
   }
 
-  /**
-   * Looks for the place of a connection that is older than the tap, or that the tap was behind, with one more thing known.
-   *
-   * @param seen what the tap has seen of the direction, by its own count
-   */
-  private find (connection: Connection | undefined, direction: Direction, take: (midstream: Midstream) => void, seen = 0): void {
-    const midway = connection?.midway?.[direction]
-    if (connection === undefined || midway === undefined || midway.shift !== undefined) return
-    midway.seen = Math.max(midway.seen, seen)
-    const { midstream } = midway
-    if (midstream !== null) take(midstream)
-    const { watermark } = connection[direction]
-    const shift = midstream !== null ? midstream.shift : midway.seen >= watermark ? 0 : undefined
-    if (shift === undefined) return
-    midway.shift = shift
-    // What either side has told already went by unjoined.
-    midway.joinedFrom = Math.max(watermark, midway.seen + shift)
-    this.counters.midstreamFound++
-  }
-
   private isFinal ({ stream, direction, from, to }: StreamFrame): boolean {
     if (from === to) return true
     const connection = this.bindings.of(stream)
@@ -281,12 +260,12 @@ export class LiveJoin {
       return
     }
     if (streamFrame.from === streamFrame.to) {
-      this.record(streamFrame, connection?.join ?? 'none', [], null)
+      this.bare(streamFrame, connection?.join ?? 'none')
       return
     }
     if (connection === undefined) {
       this.counters.framesUnjoined++
-      this.record(streamFrame, 'none', [], null)
+      this.bare(streamFrame, 'none')
       return
     }
     this.join(streamFrame, connection)
@@ -322,7 +301,8 @@ export class LiveJoin {
     else this.counters.framesUnjoined++
     // What follows the last packet is a part of the next one, which is told where it was written at once.
     const begun = joined && taken.at(-1)?.end !== to ? begunOf(queue.first) : null
-    this.record(streamFrame, joined ? connection.join : 'none', packets, joined ? packets[0] ?? null : null, begun)
+    const peer = this.bindings.peerOf(streamFrame.stream)
+    this.records.frame(streamFrame, { join: joined ? connection.join : 'none', peer, packets, first: joined ? packets[0] ?? null : null, begun })
     this.reap(connection)
   }
 
@@ -367,48 +347,13 @@ export class LiveJoin {
 
   private alone (connection: Connection, direction: Direction, timeMs: number, packet: MqttPacket): void {
     this.counters.packetsAlone++
-    this.outputs.onRecord(packetRecord(connection, connection.peer, direction, timeMs, packet, this.context))
+    this.records.packet(connection, direction, timeMs, packet)
   }
 
-  /**
-   * @param packets those that the frame completes, as far as they are known
-   * @param first the one that the record shows
-   * @param begun the one of which it carries a part beyond these, where that is known
-   */
-  private record (streamFrame: StreamFrame, join: JoinKind, packets: readonly MqttPacket[], first: MqttPacket | null, begun: PacketBegun | null = null): void {
-    const { frame, stream, direction } = streamFrame
-    const peer = this.bindings.peerOf(stream)
-    const own = this.own.has(streamFrame, packets, begun)
-    const features = extractFeatures(streamFrame, first)
-    this.outputs.onRecord({
-      frame: frame.number,
-      seconds: frame.seconds,
-      nanoseconds: frame.nanoseconds,
-      // Of packets that are not all known the context learns nothing, as the record shows none.
-      features: own ? features
-        : { ...features, context: this.context.frame(streamFrame, { join, packets: first === null ? [] : packets, begun, client: originOf(peer) }) },
-      join,
-      direction,
-      peer,
-      packets: packets.length,
-      initiated: packets.filter(isInitiative).length,
-      own
-    })
+  /** A frame that nothing is known of. */
+  private bare (streamFrame: StreamFrame, join: JoinKind): void {
+    this.records.frame(streamFrame, { join, peer: this.bindings.peerOf(streamFrame.stream), packets: [], first: null, begun: null })
   }
-}
-
-/** Whether the direction's frames are its records, and its packets wait for them. */
-function joinsFrames ({ route, midway }: Connection, direction: Direction): boolean {
-  return route !== 'packets' || midway?.[direction].shift !== undefined
-}
-
-/** By how much the broker's offsets exceed the tap's. */
-function shiftOf ({ midway }: Connection, direction: Direction): number {
-  return midway?.[direction].shift ?? 0
-}
-
-function joinedFrom ({ midway }: Connection, direction: Direction): number {
-  return midway?.[direction].joinedFrom ?? 0
 }
 
 /** What a frame that carries only a part of a packet shows of it. */

@@ -6,7 +6,7 @@ import type { Clock } from '../clock.js'
 import { addressesOf, type ConnectionAddresses } from './address.js'
 import { watchCarried } from './carrier.js'
 import type { KeptBytes } from './connection.js'
-import { asTold, type EntryWriter } from './entries.js'
+import { asTold, type EntryWriter } from './entry-ring.js'
 
 /** A connection of the broker, from accept to close. */
 export interface ObservedConnection extends ConnectionAddresses {

@@ -3,7 +3,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Aedes, Client } from 'aedes'
-import { asTold } from '../observe/entries.js'
+import { asTold } from '../observe/entry-ring.js'
 import type { ObservedConnection, Observer } from '../observe/observer.js'
 import { originOf } from '../record.js'
 import { AllowList } from './allow-list.js'

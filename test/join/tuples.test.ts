@@ -2,15 +2,9 @@
 
 import t from 'tap'
 import { publish, PINGREQ, subscribe } from '../decode/craft-mqtt.js'
-import { Link, TestConnection, TestJoin } from './wire.js'
+import { Link, tapped, TestConnection } from './wire.js'
 
 const HELLO = publish('a', 'hello')
-
-function tapped (): TestJoin {
-  const test = new TestJoin()
-  test.join.tapUp()
-  return test
-}
 
 function two (): [Link, Link] {
   return [new Link(40_000, { in: 1_000, out: 2_000 }), new Link(40_000, { in: 700_000, out: 800_000 })]

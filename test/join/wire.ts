@@ -2,7 +2,7 @@
 
 import { Duplex } from 'node:stream'
 import { TcpStreams } from '../../src/decode/tcp-streams.js'
-import type { JoinLimits } from '../../src/join/limits.js'
+import { DEFAULT_JOIN_LIMITS, type JoinLimits } from '../../src/join/limits.js'
 import { LiveJoin, type UnjoinedReason } from '../../src/join/live.js'
 import { watchConnection } from '../../src/observe/connection.js'
 import type { BrokerEntry, MarkEntry, PacketEntry, Transport } from '../../src/observe/entries.js'
@@ -153,4 +153,27 @@ export class TestJoin {
       return `${kind} ${direction} ${join}` + (features.mqtt_header === null ? '' : ` ${features.mqtt_header.toString(16)} of ${packets}`)
     })
   }
+}
+
+/** A join whose tap is up. */
+export function tapped (limits: Partial<JoinLimits> = {}): TestJoin {
+  const test = new TestJoin({ ...DEFAULT_JOIN_LIMITS, ...limits })
+  test.join.tapUp()
+  return test
+}
+
+/** A connection whose handshake tap and broker have both seen. */
+export function established (test: TestJoin, id = 1, port = 40_000): { link: Link, connection: TestConnection } {
+  const link = new Link(port)
+  const connection = new TestConnection(id, port, test.clock)
+  test.tell(connection.open())
+  test.see(...link.handshake())
+  test.take()
+  return { link, connection }
+}
+
+/** How many connections, accepted ones without a stream, and streams without a connection are kept. */
+export function sizes (join: LiveJoin): string {
+  const { connections, bindings } = join as unknown as { connections: Map<unknown, unknown>, bindings: Record<string, Map<unknown, unknown>> }
+  return `${connections.size} ${bindings.waitingConnections.size} ${bindings.waitingStreams.size}`
 }

@@ -1,7 +1,7 @@
 // The writing thread of ring-threads.test.ts: as many packets as it is told, never waiting.
 
 import { parentPort, workerData } from 'node:worker_threads'
-import { EntryWriter } from '../../src/observe/entries.js'
+import { EntryWriter } from '../../src/observe/entry-ring.js'
 import { RingWriter, type RingMemory } from '../../src/observe/ring.js'
 
 const { memory, count } = workerData as { memory: RingMemory, count: number }

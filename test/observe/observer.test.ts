@@ -3,7 +3,7 @@
 import { once } from 'node:events'
 import { Duplex } from 'node:stream'
 import t from 'tap'
-import { EntryWriter, readEntries } from '../../src/observe/entries.js'
+import { EntryWriter, readEntries } from '../../src/observe/entry-ring.js'
 import { Observer } from '../../src/observe/observer.js'
 import { allocateRing, RingReader, RingWriter } from '../../src/observe/ring.js'
 import { connect, PINGREQ } from '../decode/craft-mqtt.js'

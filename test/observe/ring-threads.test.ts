@@ -2,7 +2,7 @@
 
 import { Worker } from 'node:worker_threads'
 import t from 'tap'
-import { readEntries } from '../../src/observe/entries.js'
+import { readEntries } from '../../src/observe/entry-ring.js'
 import { allocateRing, RingReader } from '../../src/observe/ring.js'
 
 const COUNT = 200_000

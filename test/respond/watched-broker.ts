@@ -2,7 +2,8 @@
 
 import type { Aedes, AedesOptions } from 'aedes'
 import type { Test } from 'tap'
-import { EntryWriter, readEntries, type BrokerEntry } from '../../src/observe/entries.js'
+import type { BrokerEntry } from '../../src/observe/entries.js'
+import { EntryWriter, readEntries } from '../../src/observe/entry-ring.js'
 import { Observer } from '../../src/observe/observer.js'
 import { allocateRing, RingReader, RingWriter } from '../../src/observe/ring.js'
 import { BanList } from '../../src/respond/bans.js'

@@ -3,7 +3,8 @@
 import { isDeepStrictEqual } from 'node:util'
 import t from 'tap'
 import { Random } from '../../models/random.js'
-import { EntryWriter, readEntries, UNPLACED_REASONS, type BrokerEntry } from '../../src/observe/entries.js'
+import { UNPLACED_REASONS, type BrokerEntry } from '../../src/observe/entries.js'
+import { EntryWriter, readEntries } from '../../src/observe/entry-ring.js'
 import { allocateRing, RingReader, RingWriter } from '../../src/observe/ring.js'
 import type { Direction, MqttPacket } from '../../src/types.js'
 
