@@ -6,13 +6,20 @@ export const WINDOWS = [1, 10, 60] as const
 /** Number of a window in {@link WINDOWS}. */
 export type Window = 0 | 1 | 2
 
+/** Share of a window's length that a set of counts is taken to have been there for at least. */
+const LEAST_AGE = 0.25
+
 /**
  * A fixed set of counts, each over all windows (after AfterImage of Kitsune, Mirsky et al. 2018).
- * An event of age t counts exp(-t / window).
+ * An event of age t counts exp(-t / window). What is there for less than a window or two has not had the
+ * time to count as much as it will: counts are given as if the window had been full all along.
  */
 export class DampedCounts {
   readonly #values: Float64Array
   #time = -Infinity
+  #since = -Infinity
+  /** How much of a steady rate's count each window can hold by now. */
+  readonly #fills = new Float64Array(WINDOWS.length).fill(1)
 
   /** @param size how many counts */
   constructor (size: number) {
@@ -23,7 +30,9 @@ export class DampedCounts {
   fade (time: number): void {
     const elapsed = time - this.#time
     if (elapsed === 0) return
+    if (this.#since === -Infinity) this.#since = time
     this.#time = time
+    for (let w = 0; w < WINDOWS.length; w++) this.#fills[w] = 1 - Math.exp(-Math.max(LEAST_AGE, (time - this.#since) / WINDOWS[w]))
     if (!(elapsed > 0)) return
     const values = this.#values
     for (let w = 0; w < WINDOWS.length; w++) {
@@ -39,7 +48,7 @@ export class DampedCounts {
   }
 
   get (count: number, window: Window): number {
-    return this.#values[count * WINDOWS.length + window]
+    return this.#values[count * WINDOWS.length + window] / this.#fills[window]
   }
 }
 

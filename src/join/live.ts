@@ -121,10 +121,16 @@ export class LiveJoin {
 
   /** Takes a frame from the tap. */
   frame (streamFrame: StreamFrame): void {
-    const { stream, direction, frame, from, to } = streamFrame
+    const { stream, direction, frame, from, to, chunks } = streamFrame
     this.pending.push(streamFrame, this.clock.now())
     this.bind(stream)
-    if (to > from) this.find(this.bindings.of(stream), direction, midstream => { midstream.see(timeOf(frame) * 1_000, to) }, to)
+    if (to > from) {
+      this.find(this.bindings.of(stream), direction, midstream => {
+        // Where frames are lost, what was captured of a burst need not be all of it.
+        if (chunks.some(({ lost }) => lost === true)) midstream.restart()
+        midstream.see(timeOf(frame) * 1_000, to)
+      }, to)
+    }
     if (this.held > this.limits.pendingFrames) {
       this.counters.framesOverflowed++
       this.giveUp(this.pending.shift())

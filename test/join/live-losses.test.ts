@@ -100,12 +100,25 @@ t.test('a dropped packet among several that end at one place costs that frame, a
   }
 })
 
-/** A connection over TLS, its handshake seen, of which the broker tells by offsets of the TCP stream. */
-function encrypted () {
+t.test('a WebSocket frame cannot begin with any byte: where it does, the connection is not where it was thought to be', async t => {
+  const { test, link, tell } = encrypted('websocket')
+  const frame = (first: number): Buffer => Buffer.concat([Buffer.of(first), Buffer.alloc(59, 0x61)])
+  test.see(link.next('in', Buffer.concat([frame(0x82), frame(0x82).subarray(0, 9)])))
+  tell(60, 0, true)
+  tell(120, 1, true)
+  t.same(test.take(), ['frame in websocket 30 of 1'])
+  test.see(link.next('in', Buffer.concat([frame(0x82).subarray(9), frame(0x65)])))
+  tell(180, 2, true)
+  t.same(test.take(), ['packet in none 30 of 1', 'packet in none 30 of 1'])
+  t.equal(test.join.counters.mismatches, 1)
+})
+
+/** A connection over TLS or WebSocket, its handshake seen, of which the broker tells by offsets of the TCP stream. */
+function encrypted (carrier: 'tls' | 'websocket' = 'tls') {
   const test = tapped()
   const link = new Link()
   const connection = new TestConnection(1)
-  test.tell(connection.open('tls'))
+  test.tell(connection.open(carrier))
   test.see(...link.handshake())
   test.take()
   const [hello] = connection.pass('in', HELLO)
