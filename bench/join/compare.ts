@@ -93,8 +93,12 @@ function sameFrame (candidates: { rows: ReferenceRow[], next: number } | undefin
   if (candidates === undefined) return undefined
   const { rows } = candidates
   while (candidates.next < rows.length && rows[candidates.next].time < time - SAME_FRAME_SECONDS) candidates.next++
-  const row = rows[candidates.next]
-  if (row === undefined || row.time > time + SAME_FRAME_SECONDS) return undefined
-  candidates.next++
-  return row
+  // The nearest: where the tap lost frames, the first of several alike may be one of these.
+  let nearest: number | undefined
+  for (let i = candidates.next; i < rows.length && rows[i].time <= time + SAME_FRAME_SECONDS; i++) {
+    if (nearest === undefined || Math.abs(rows[i].time - time) < Math.abs(rows[nearest].time - time)) nearest = i
+  }
+  if (nearest === undefined) return undefined
+  candidates.next = nearest + 1
+  return rows[nearest]
 }
