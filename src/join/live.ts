@@ -125,9 +125,11 @@ export class LiveJoin {
     this.pending.push(streamFrame, this.clock.now())
     this.bind(stream)
     if (to > from) {
-      const connection = this.bindings.of(stream)
-      if (chunks.some(({ lost }) => lost === true)) this.stopFinding(connection, direction)
-      this.find(connection, direction, midstream => { midstream.see(timeOf(frame) * 1_000, to) }, to)
+      this.find(this.bindings.of(stream), direction, midstream => {
+        // Where frames are lost, what was captured of a burst need not be all of it.
+        if (chunks.some(({ lost }) => lost === true)) midstream.restart()
+        midstream.see(timeOf(frame) * 1_000, to)
+      }, to)
     }
     if (this.held > this.limits.pendingFrames) {
       this.counters.framesOverflowed++
@@ -342,14 +344,6 @@ export class LiveJoin {
     ].sort((a, b) => a.timeMs - b.timeMs)
     for (const { direction, timeMs, packet } of told) this.alone(connection, direction, timeMs, packet)
     this.reap(connection)
-  }
-
-  /** Where the tap loses frames, its pauses are not the broker's: a connection met in mid-stream is then never found. */
-  private stopFinding (connection: Connection | undefined, direction: Direction): void {
-    const midway = connection?.midway?.[direction]
-    if (connection === undefined || midway === undefined || midway.midstream === null || midway.shift !== undefined) return
-    connection.placed = false
-    this.setAside(connection)
   }
 
   private isBlind ({ in: inbound, out }: Connection, now: number): boolean {

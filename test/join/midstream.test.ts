@@ -114,20 +114,6 @@ t.test('no packet is told twice, and none is lost, while a connection is found',
   t.same(headers, Array.from({ length: 20 }, () => ['30', 'c0', '32']).flat())
 })
 
-t.test('a connection of which the tap loses frames is not looked for any more', async t => {
-  const older = new Older()
-  older.round()
-  const { test, link, connection } = older
-  const unseen = publish('a', 'never captured')
-  test.tell(...connection.pass('in', unseen), ...connection.pass('in', PINGREQ))
-  link.next('in', unseen)
-  test.see(link.next('in', PINGREQ))
-  test.see({ ...link.segment('out', link.sent.out, new Uint8Array(0)), acknowledgement: link.segment('in', link.sent.in).sequence })
-  for (let i = 0; i < 20; i++) older.round()
-  t.equal(test.join.counters.midstreamFound, 0)
-  t.same(older.round(), ['packet in none 30 of 1', 'packet in none c0 of 1', 'packet out none 32 of 1'])
-})
-
 t.test('what the broker and the frame itself disagree on ends it', async t => {
   const older = new Older()
   for (let i = 0; i < 9; i++) older.round()
