@@ -1,34 +1,34 @@
 // A hash by which an application message is known again: a will when it is published, a message when it is passed on.
 
-const BASIS = 0x811c9dc5
-const PRIME = 0x01000193
+import { fnv, FNV_BASIS } from '../fnv.js'
 
 /** Bytes of topic and payload that count. */
 const TOPIC_BYTES = 256
 const PAYLOAD_BYTES = 1_024
 
-/** Takes a message as its bytes come: `begin`, the topic's bytes, `payload`, the payload's bytes. FNV-1a (RFC 9923). */
+const length = new Uint8Array(4)
+
+/** Takes a message as its bytes come: `begin`, the topic's bytes, `payload`, the payload's bytes. */
 export class MessageHash {
-  #hash = BASIS
+  #hash = FNV_BASIS
   #left = TOPIC_BYTES
 
   begin (): void {
-    this.#hash = BASIS
+    this.#hash = FNV_BASIS
     this.#left = TOPIC_BYTES
   }
 
-  /** The topic is over, and a payload of `length` bytes follows. */
-  payload (length: number): void {
-    for (let shift = 0; shift < 32; shift += 8) this.#hash = Math.imul(this.#hash ^ ((length >>> shift) & 0xff), PRIME)
+  /** The topic is over, and a payload of `bytes` bytes follows. */
+  payload (bytes: number): void {
+    for (let i = 0; i < length.length; i++) length[i] = bytes >>> 8 * i
+    this.#hash = fnv(this.#hash, length, 0, length.length)
     this.#left = PAYLOAD_BYTES
   }
 
   /** Takes the bytes from `from` to `to`. */
   add (bytes: Uint8Array, from: number, to: number): void {
     const end = Math.min(to, from + this.#left)
-    let hash = this.#hash
-    for (let i = from; i < end; i++) hash = Math.imul(hash ^ bytes[i]!, PRIME)
-    this.#hash = hash
+    this.#hash = fnv(this.#hash, bytes, from, end)
     this.#left -= end - from
   }
 

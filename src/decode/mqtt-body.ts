@@ -1,4 +1,5 @@
 // The body of one MQTT control packet, field by field, as its bytes come: version, topic, payload.
+import { fnv, FNV_BASIS } from '../fnv.js'
 import { KeptBytes } from './kept-bytes.js'
 import { MessageHash } from './message-hash.js'
 import { connackFacts, connectFacts, malformedFacts, packetIdFacts } from './mqtt-facts.js'
@@ -163,9 +164,7 @@ export class MqttBody {
   }
 
   #readClientId (bytes: Uint8Array, at: number, end: number): void {
-    let hash = this.clientHash === 0 ? 0x811c9dc5 : this.clientHash
-    for (let i = at; i < end; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193)
-    this.clientHash = hash >>> 0
+    this.clientHash = fnv(this.clientHash === 0 ? FNV_BASIS : this.clientHash, bytes, at, end) >>> 0
   }
 
   /** One more byte is wanted as long as the highest bit says so. */

@@ -2,7 +2,7 @@
 
 import { readPacketId } from '../decode/mqtt-facts.js'
 import { TCP_ACK, TCP_FIN, TCP_SYN } from '../decode/tcp.js'
-import type { Direction, MqttPacket } from '../types.js'
+import type { Direction } from '../types.js'
 import { hasOutline } from './origins.js'
 import { spread } from './references.js'
 import type { FrameSight, Sight } from './tally.js'
@@ -81,9 +81,9 @@ export class Answers {
 
   /**
    * Takes a record in, and says what it answers; see `references.ts` for how many.
-   * @param originOf the record that published a message which is passed on: beside it others may lie in the same frame
+   * @param origins for each packet the record that published it, where it is passed on: beside it others may lie in the same frame
    */
-  see ({ direction, packets, begun, frame }: Sight, record: number, originOf: (packet: MqttPacket) => number | undefined): AnswerReferences {
+  see ({ direction, packets, begun, frame }: Sight, record: number, origins: readonly (number | undefined)[]): AnswerReferences {
     const own = this.#sides[direction]
     const other = this.#sides[direction === 'in' ? 'out' : 'in']
     const acknowledged = frame === null ? [] : this.#acknowledge(other, frame.flags, frame.acknowledgement)
@@ -96,11 +96,11 @@ export class Answers {
     if (packets.length === 0) return { answered: [], earlier: spread(acknowledged) }
     const references: number[] = []
     let isAnswer = true
-    for (const packet of packets) {
+    for (const [i, packet] of packets.entries()) {
       const type = packet.header >> 4
       const id = readPacketId(packet)
       if (type === PUBLISH) {
-        if (id !== 0) this.#keep(own, id, originOf(packet) ?? record)
+        if (id !== 0) this.#keep(own, id, origins[i] ?? record)
         isAnswer = false
       } else if (type === PUBREL) {
         references.push(...known(own.messages.get(id)))

@@ -8,6 +8,7 @@ import { CONTEXT_COLUMNS, type View } from './context-columns.js'
 import { AddressState, ClientState, ConnectionState } from './context-state.js'
 import { Origins } from './origins.js'
 import { payloadSamples, publishesOf, type PayloadSample } from './payload-sample.js'
+import { spread } from './references.js'
 import { Tally, type FrameSight } from './tally.js'
 
 /** How much is remembered; each overflow is counted. */
@@ -116,19 +117,17 @@ export class ContextTracker {
     address.count(this.#tally, time)
     connection.count(this.#tally, time)
     connection.see(sight, (hash) => this.#clients.of(hash))
-    const publishes = publishesOf(packets)
     const view: View = { time, direction, packets, begun, frame, connection, address }
-    const { answered, earlier } = connection.answers.see(sight, record, direction === 'out' ? this.#origins.of : unknown)
+    const origins = this.#origins.see(sight, record)
+    const { answered, earlier } = connection.answers.see(sight, record, origins)
     const values = new Float64Array(CONTEXT_COLUMNS.length)
     for (let i = 0; i < values.length; i++) values[i] = CONTEXT_COLUMNS[i].read(view)
     return {
       values,
-      payloads: payloadSamples(publishes),
+      payloads: payloadSamples(publishesOf(packets)),
       record,
       references: answered,
-      origins: earlier.length > 0 ? earlier : this.#origins.see(sight, record)
+      origins: earlier.length > 0 ? earlier : spread([...new Set(origins)].filter((origin) => origin !== undefined))
     }
   }
 }
-
-function unknown (): undefined {}

@@ -2,7 +2,6 @@
 
 import { messageHash } from '../decode/message-hash.js'
 import type { MqttPacket, PacketBegun } from '../types.js'
-import { spread } from './references.js'
 import type { Sight } from './tally.js'
 
 /** Messages remembered, about 4 MB: they are passed on within moments, retained ones now and then. */
@@ -10,7 +9,7 @@ const MESSAGES_CAP = 32_768
 
 const PUBLISH = 3
 const NO_PAYLOAD = new Uint8Array(0)
-const NONE: readonly number[] = Object.freeze([])
+const NONE: readonly undefined[] = Object.freeze([])
 
 /** Remembers with which record each message came last, over whichever connection. */
 export class Origins {
@@ -20,23 +19,18 @@ export class Origins {
   /** The same by topic and length alone: a part of a message shows no more. */
   readonly #outlines = new Map<number, number>()
 
-  /** The record that a message came with; undefined where it is no message, or not known. */
-  readonly of = (packet: MqttPacket): number | undefined => isPublish(packet) ? this.#messages.get(hashOf(packet)) : undefined
-
   /**
    * Takes a record in.
-   * @returns the records that published what it carries to a client, wills by the record of their CONNECT;
-   * see `references.ts` for how many
+   * @returns for each packet that it carries to a client, or for the one that it carries a part of, the record that
+   * published it, a will by that of its CONNECT; undefined where it is no message, or not known
    */
-  see ({ direction, packets, begun }: Sight, record: number): readonly number[] {
+  see ({ direction, packets, begun }: Sight, record: number): readonly (number | undefined)[] {
     if (direction === 'in') {
       for (const packet of packets) this.#remember(packet, record)
       return NONE
     }
-    const origins: number[] = []
-    if (packets.length === 0 && begun !== null && hasOutline(begun)) note(origins, this.#outlines.get(outlineHash(begun)))
-    for (const packet of packets) note(origins, this.of(packet))
-    return spread(origins)
+    if (packets.length > 0) return packets.map((packet) => isPublish(packet) ? this.#messages.get(hashOf(packet)) : undefined)
+    return begun !== null && hasOutline(begun) ? [this.#outlines.get(outlineHash(begun))] : NONE
   }
 
   #remember (packet: MqttPacket, record: number): void {
@@ -75,8 +69,4 @@ function hashOf ({ topic, payload, payloadLength }: Publish): number {
 
 function outlineHash ({ topic, payloadLength }: Pick<Outline, 'topic' | 'payloadLength'>): number {
   return messageHash(topic, NO_PAYLOAD, payloadLength)
-}
-
-function note (origins: number[], origin: number | undefined): void {
-  if (origin !== undefined && origin !== origins.at(-1)) origins.push(origin)
 }

@@ -1,7 +1,7 @@
 // What a record keeps of the application payloads in it: some of them as far as models look.
 
 import type { MqttPacket } from '../types.js'
-import { hashBytes } from './hash.js'
+import { hashBytes } from '../fnv.js'
 import { PAYLOAD_CAP_BYTES } from './payload.js'
 
 /** Payloads kept of one record: with more PUBLISH packets in a frame, as many spread evenly over it. */

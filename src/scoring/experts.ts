@@ -1,6 +1,6 @@
 // All experts of a model: who judges which records, and the payloads among them.
 
-import { columnsOf, isMessageColumn, needsContext, type Variant } from '../features/columns.js'
+import { columnsOf, isMessageColumn, type Variant } from '../features/columns.js'
 import type { PayloadSample } from '../features/payload-sample.js'
 import type { RecordFeatures } from '../features/schema.js'
 import { catalogEntry, type FitProgress } from '../../models/index.js'
@@ -46,9 +46,8 @@ export async function fitExperts (all: readonly RecordFeatures[], frames: readon
   })
   const experts: Experts = { broker: await fit('broker', [...all.keys()].filter((i) => all[i].mqtt_msg_type !== null)) }
   if (frames.length > 0) experts.wire = await fit('wire', frames)
-  const columns = columnsOf(features, 'broker')
-  const messageColumns = columns.filter(isMessageColumn)
-  if (isSupervised || messageColumns.length === 0 || !needsContext(columns)) return experts
+  const messageColumns = columnsOf(features, 'broker').filter(isMessageColumn)
+  if (isSupervised || messageColumns.length === 0) return experts
   const samples = all.flatMap(({ context }) => context?.payloads ?? [])
   if (samples.length >= FEWEST_PAYLOADS) experts.messages = await Expert.fitMessages(samples, messageColumns, { ...rest, calibrated: true })
   return experts

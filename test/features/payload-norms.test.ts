@@ -2,7 +2,7 @@
 
 import t from 'tap'
 import { Random } from '../../models/random.js'
-import { hashBytes } from '../../src/features/hash.js'
+import { hashBytes } from '../../src/fnv.js'
 import { PayloadNorms } from '../../src/features/payload-norms.js'
 import type { PayloadSample } from '../../src/features/payload-sample.js'
 
