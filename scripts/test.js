@@ -1,7 +1,7 @@
 // Runs the tests and ends with one line that says how many passed, failed and were skipped.
 
 import { spawn, spawnSync } from 'node:child_process'
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, readSync, rmSync } from 'node:fs'
+import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, readSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
@@ -49,16 +49,26 @@ function follow (file, write) {
   }
 }
 
-/** One line for each file that ended, where tap itself draws none. */
+/** The test files that a run is to tell of: those named, or all. */
+function wantedFiles () {
+  const isTest = file => file.endsWith('.test.js')
+  const named = process.argv.slice(2).filter(isTest)
+  if (process.argv.length > 2) return named
+  return readdirSync(path.join(root, 'dist/test'), { recursive: true }).filter(isTest).map(file => `dist/test/${file}`)
+}
+
+/** One line for each file that ended, and what failed in it, where tap itself draws none. */
 function announce (result, counts) {
   if (process.stdout.isTTY || counts === undefined) return
   const time = result.time === null ? '' : `, ${(result.time / 1000).toFixed(1)} s`
   const numbers = `${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`
   process.stdout.write(`${result.ok ? 'ok' : 'FAILED'} ${result.name} (${numbers}${time})\n`)
+  for (const failure of counts.failures) process.stdout.write(`  ${failure}\n`)
 }
 
 function runTap (output) {
-  const reporter = process.stdout.isTTY ? [] : ['--reporter=min']
+  // Elsewhere `announce` tells it, also where tap's reporter gives up in a long run.
+  const reporter = process.stdout.isTTY ? [] : ['--reporter=silent']
   const args = [tap, 'run', `--output-file=${output}`, ...reporter, ...process.argv.slice(2)]
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, args, { cwd: root, stdio: 'inherit' })
@@ -72,11 +82,18 @@ const missing = checkPrograms()
 buildPlugins()
 const folder = mkdtempSync(path.join(os.tmpdir(), 'artemis-test-'))
 try {
-  const { parser, counts } = startTally(announce)
+  const unheard = new Set(wantedFiles())
+  const { parser, counts } = startTally((result, fileCounts) => {
+    unheard.delete(result.name)
+    announce(result, fileCounts)
+  })
   const stop = follow(path.join(folder, 'all.tap'), chunk => parser.write(chunk))
   const code = await runTap(path.join(folder, 'all.tap'))
   stop()
   parser.end()
+  // Where the last files hang, tap drops the results of others that ended before them.
+  for (const file of unheard) process.stdout.write(`FAILED ${file} (0 passed, 1 failed, 0 skipped, nothing was heard of it)\n`)
+  counts.failed += unheard.size
   for (const reason of counts.reasons) process.stdout.write(`skipped: ${reason}\n`)
   // What tap holds against the run must show in the numbers too.
   if (code !== 0 && counts.failed === 0) counts.failed = 1

@@ -2,6 +2,9 @@
 
 import { Parser } from 'tap-parser'
 
+/** Lines that are shown of a failed assertion. */
+const MOST_LINES = 12
+
 /**
  * Starts a count; write TAP to `parser` and read `counts` when it has ended.
  *
@@ -9,7 +12,7 @@ import { Parser } from 'tap-parser'
  * one by one. Whatever is skipped or marked to do counts as skipped, be it a test or an assertion. What
  * fails beside its subtests (a crash, a wrong plan) counts as one failed test.
  *
- * `onFile` is told of each file that ended, with the parser's result and the file's own counts.
+ * `onFile` is told of each file that ended, with the parser's result and the file's own counts, which say what failed.
  */
 export function startTally (onFile = () => {}) {
   const parser = new Parser()
@@ -17,7 +20,7 @@ export function startTally (onFile = () => {}) {
 }
 
 function follow (parser, onFile) {
-  const counts = { passed: 0, failed: 0, skipped: 0, subtests: 0, reasons: [] }
+  const counts = { passed: 0, failed: 0, skipped: 0, subtests: 0, reasons: [], failures: [] }
   let assertions = 0
   let child
   parser.on('child', nested => { child = follow(nested, () => {}) })
@@ -32,6 +35,7 @@ function follow (parser, onFile) {
       counts.subtests++
     } else {
       assertions++
+      if (!result.ok) counts.failures.push(failureOf(parser, result))
     }
     onFile(result, ended)
   })
@@ -52,6 +56,15 @@ function add (counts, ended, ok) {
   counts.failed += ended.failed
   counts.skipped += ended.skipped
   counts.reasons.push(...ended.reasons)
+  counts.failures.push(...ended.failures)
+}
+
+/** The first lines of what the assertion says: enough to know where to look. */
+function failureOf (parser, { name, diag }) {
+  const { error, diff, at } = diag ?? {}
+  const place = at === undefined ? [] : [`at ${at.fileName}:${at.lineNumber}`]
+  const what = (error?.message ?? diff ?? '').trimEnd().split('\n').slice(0, MOST_LINES)
+  return [`${parser.fullname} > ${name}`, ...place, ...what].filter(line => line !== '').join('\n    ')
 }
 
 function reasonOf (parser, { name, skip, todo }) {

@@ -4,7 +4,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import path from 'node:path'
 import t from 'tap'
 
-interface Counts { passed: number, failed: number, skipped: number, reasons: string[] }
+interface Counts { passed: number, failed: number, skipped: number, reasons: string[], failures: string[] }
 interface Tally { startTally: () => { parser: { end(text: string): void }, counts: Counts } }
 
 const script = path.join(fileURLToPath(new URL('../../../', import.meta.url)), 'scripts/test/tally.js')
@@ -37,6 +37,28 @@ t.test('innermost subtests count, assertions do not', async t => {
     'not ok 1 - a.test.js',
     '1..1', ''
   ].join('\n')), { passed: 1, failed: 1, skipped: 0 })
+})
+
+t.test('what failed is told with its place', async t => {
+  const { failures } = await count([
+    '# Subtest: a.test.js',
+    '    # Subtest: outer',
+    '        not ok 1 - should be equal',
+    '          ---',
+    '          diff: |',
+    '            -2',
+    '            +1',
+    '          at:',
+    '            fileName: test/a.test.ts',
+    '            lineNumber: 3',
+    '          ...',
+    '        1..1',
+    '    not ok 1 - outer',
+    '    1..1',
+    'not ok 1 - a.test.js',
+    '1..1', ''
+  ].join('\n'))
+  t.same(failures, ['a.test.js > outer > should be equal\n    at test/a.test.ts:3\n    -2\n    +1'])
 })
 
 t.test('what is skipped counts with its reason, and passes nothing', async t => {
