@@ -58,11 +58,12 @@ export async function trainModel (
   const model = await GuardModel.fit(learntRecords, settings, {
     ...hooks, created: new Date(), ...supervised && { labels: learntLabels }
   })
-  const { scores: learntScores, probabilities } = model.judgeTraining(learntRecords)
+  const { scores: learntScores, probabilities, ownProbabilities } = model.judgeTraining(learntRecords)
 
   const calibration = new Calibration(plan.smoothing)
   const benign = [...learnt.keys()].filter(k => learntLabels[k] === 0)
-  calibration.learn(benign.map(k => learntRecords[k]), Float64Array.from(benign, k => probabilities[k]), plan.batch)
+  const ofBenign = (all: Float64Array): Float64Array => Float64Array.from(benign, k => all[k])
+  calibration.learn(benign.map(k => learntRecords[k]), { probabilities: ofBenign(probabilities), ownProbabilities: ofBenign(ownProbabilities) }, plan.batch)
   if (labels === undefined || !bothKinds) return model.withBaselines(calibration.baselines())
 
   const scores = new Float64Array(records.length).fill(NaN)

@@ -99,13 +99,13 @@ export class Pipeline {
   }
 
   private judge (records: TrafficRecord[]): void {
-    const probabilities = this.model.probabilities(records, this.memory)
+    const { probabilities, ownProbabilities } = this.model.judge(records, this.memory)
     for (const probability of probabilities) {
       if (Number.isNaN(probability)) this.counters.unscored++
       else this.counters.scored++
     }
     const time = timeOf(records[records.length - 1])
-    this.smoothing.update(sharesOf(records, probabilities), (key, share, figures, baseline) => {
+    this.smoothing.update(sharesOf(records, probabilities, ownProbabilities), (key, share, figures, baseline) => {
       this.weigh(time, key, share, figures, baseline)
     })
     this.clear(time)

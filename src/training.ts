@@ -105,7 +105,7 @@ export class Training {
     if (this.phase === 'over') return
     // What the model was fitted on tells what is usual, and contains the connects that later traffic may lack;
     // judged as if it had not been learnt from, or the limits would be lower than new traffic deserves.
-    this.calibration.learn(records, model.judgeTraining(records).probabilities, this.settings.batch)
+    this.calibration.learn(records, model.judgeTraining(records), this.settings.batch)
     this.model = model
     this.phase = 'calibrating'
     for (const record of this.waiting.splice(0)) this.batches.push(record)
@@ -113,7 +113,9 @@ export class Training {
   }
 
   private calibrate (records: TrafficRecord[]): void {
-    if (this.model !== undefined) this.calibration.rehearse(sharesOf(records, this.model.probabilities(records, this.memory)))
+    if (this.model === undefined) return
+    const { probabilities, ownProbabilities } = this.model.judge(records, this.memory)
+    this.calibration.rehearse(sharesOf(records, probabilities, ownProbabilities))
   }
 
   private wait (record: TrafficRecord): void {

@@ -41,6 +41,6 @@ export async function fitModel (records: readonly TrafficRecord[], choice: Train
 export function withLimits (model: GuardModel, records: readonly TrafficRecord[]): GuardModel {
   const { batch, smoothing } = detectionSettings({})
   const calibration = new Calibration(smoothing)
-  calibration.learn(records, model.probabilities(records), batch)
+  calibration.learn(records, model.judge(records), batch)
   return model.withBaselines(calibration.baselines())
 }

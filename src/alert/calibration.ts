@@ -14,6 +14,12 @@ const MARGIN = { jump: { share: 0.25, floor: 0.02 }, level: { share: 0.25, floor
 /** How far above the most abnormal benign client's mean a packet may be without the sum growing. */
 const REFERENCE_SLACK = 0.02
 
+/** Of records, as {@link sharesOf} takes them. */
+export interface Probabilities {
+  probabilities: Float64Array
+  ownProbabilities: Float64Array
+}
+
 interface Mean {
   total: number
   count: number
@@ -54,13 +60,14 @@ export class Calibration {
     })
   }
 
-  /** Both passes over the same records, cut into batches; `probabilities` holds one for each, NaN where there is none. */
-  learn (records: readonly TrafficRecord[], probabilities: Float64Array, limits: BatchLimits): void {
+  /** Both passes over the same records, cut into batches; the probabilities are those of `sharesOf`, one for each record. */
+  learn (records: readonly TrafficRecord[], { probabilities, ownProbabilities }: Probabilities, limits: BatchLimits): void {
     const shares: ReadonlyMap<string, Share>[] = []
     let start = 0
     const batches = new Batches(limits, batch => {
-      shares.push(sharesOf(batch, probabilities.subarray(start, start + batch.length)))
-      start += batch.length
+      const end = start + batch.length
+      shares.push(sharesOf(batch, probabilities.subarray(start, end), ownProbabilities.subarray(start, end)))
+      start = end
     })
     for (const record of records) batches.push(record)
     batches.flush()

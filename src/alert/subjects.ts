@@ -45,13 +45,14 @@ export const PACKET_CAP = 4
  * are the attacker's doing; held against it, they would get it thrown out.
  *
  * @param probabilities one per record; NaN where no model could judge the record
+ * @param ownProbabilities the same by what the record says itself, which its client is held to
  */
-export function sharesOf (records: readonly TrafficRecord[], probabilities: ArrayLike<number>): Map<string, Share> {
+export function sharesOf (records: readonly TrafficRecord[], probabilities: ArrayLike<number>, ownProbabilities = probabilities): Map<string, Share> {
   const shares = new Map<string, Share>()
   for (let i = 0; i < records.length; i++) {
     if (Number.isNaN(probabilities[i])) continue
     add(shares, GATEWAY, records[i], probabilities[i])
-    if (records[i].direction === 'in' && !isAnswer(records[i])) add(shares, clientKey(records[i].peer), records[i], probabilities[i])
+    if (records[i].direction === 'in' && !isAnswer(records[i])) add(shares, clientKey(records[i].peer), records[i], ownProbabilities[i])
   }
   return shares
 }

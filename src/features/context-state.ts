@@ -15,6 +15,8 @@ const DISCONNECT = 14
 const QOS_2 = 2
 /** A connection without a keep alive is held to this one, seconds. */
 const USUAL_KEEP_ALIVE = 60
+/** Who was thrown out does in its first second back, from the opening of a connection on, what it would not have had to do. */
+const RETURN_SECONDS = 1
 
 /** What connections and addresses have in common. */
 export class TrafficState {
@@ -30,10 +32,18 @@ export class TrafficState {
   }
 }
 
+/** A client whose session another address took over, by the record of that CONNECT. */
+interface ThrownOut {
+  client: ClientState
+  record: number
+}
+
 /** A source address. */
 export class AddressState extends TrafficState {
   /** Connections that were seen to open and not to end. */
   open = 0
+  /** The client of this address that was thrown out last and has not come back. */
+  thrownOut: ThrownOut | null = null
 }
 
 /** A client id, whoever uses it. */
@@ -42,12 +52,25 @@ export class ClientState {
   /** CONNECTs, and those among them that came from another address than the one before. */
   readonly counts = new DampedCounts(2)
   #address = ''
+  /** Who has the session, as long as it has not left. */
+  #holder: ConnectionState | null = null
 
-  connect (address: string, time: number): void {
+  /** A connection comes with this client id: whoever has the session is thrown out [MQTT-3.1.4-2]. */
+  connect (connection: ConnectionState, time: number, record: number): void {
+    const { source } = connection
     this.counts.fade(time)
     this.counts.add(0, 1)
-    if (this.#address !== '' && this.#address !== address) this.counts.add(1, 1)
-    this.#address = address
+    if (this.#address !== '' && this.#address !== source) {
+      this.counts.add(1, 1)
+      this.#holder?.throwOut({ client: this, record })
+    }
+    this.#address = source
+    this.#holder = connection
+  }
+
+  /** A connection ends: it can no longer be thrown out. */
+  leave (connection: ConnectionState): void {
+    if (this.#holder === connection) this.#holder = null
   }
 }
 
@@ -77,12 +100,27 @@ export class ConnectionState extends TrafficState {
   #isOpen = false
   #isEstablished = false
   #isClosing = false
+  #thrownOut: ThrownOut | null = null
+  /** Of whom it is the return, as far as is known. */
+  #returned: ThrownOut | null
 
   constructor (public address: AddressState, public source: string, time: number, room: AnswerRoom) {
     super()
     this.answers = new Answers(room)
     this.#opened = time
     this.lastPacket = time
+    this.#returned = address.thrownOut
+  }
+
+  /** The CONNECT of another address without which a record at this time would not be there; undefined where there is none. */
+  takenOverBy (time: number): number | undefined {
+    return this.#thrownOut?.record ?? (time < this.#opened + RETURN_SECONDS ? this.#returned?.record : undefined)
+  }
+
+  /** Another address took the session over. */
+  throwOut (by: ThrownOut): void {
+    this.#thrownOut = by
+    this.address.thrownOut = by
   }
 
   /** Seconds without any complete packet since the connection was first seen; 0 once one came: a connection met in mid-stream does not age. */
@@ -96,11 +134,11 @@ export class ConnectionState extends TrafficState {
     return seconds / (this.keepAlive === null || this.keepAlive === 0 ? USUAL_KEEP_ALIVE : this.keepAlive)
   }
 
-  see (sight: Sight, clientOf: (hash: number) => ClientState): void {
+  see (sight: Sight, record: number, clientOf: (hash: number) => ClientState): void {
     const { time, direction, packets, frame } = sight
     if (frame !== null) this.#seeFrame(frame, direction)
     for (const packet of packets) {
-      if (direction === 'in') this.#seeUp(packet, time, clientOf)
+      if (direction === 'in') this.#seeUp(packet, time, record, clientOf)
       else if (packet.header >> 4 === PUBLISH && qosOf(packet) > 0) this.acksDue++
     }
     if (packets.length > 0) {
@@ -119,12 +157,14 @@ export class ConnectionState extends TrafficState {
     }
     this.address = address
     this.source = source
+    this.#returned = address.thrownOut
   }
 
-  /** Forgotten: it no longer counts as open. */
+  /** Closed or forgotten: it no longer counts as open. */
   forget (): void {
     if (this.#isOpen) this.address.open--
     this.#isOpen = false
+    this.client?.leave(this)
   }
 
   #seeFrame ({ flags }: FrameSight, direction: Direction): void {
@@ -145,9 +185,10 @@ export class ConnectionState extends TrafficState {
     this.forget()
   }
 
-  #seeUp (packet: MqttPacket, time: number, clientOf: (hash: number) => ClientState): void {
+  #seeUp (packet: MqttPacket, time: number, record: number, clientOf: (hash: number) => ClientState): void {
     const type = packet.header >> 4
     if (isStrange(packet)) this.malformed++
+    if (type === DISCONNECT) this.client?.leave(this)
     if (type === PUBLISH && qosOf(packet) === QOS_2) this.releasesDue++
     else if (type === PUBREL) this.releasesDue = Math.max(0, this.releasesDue - 1)
     else if (type === PUBACK || type === PUBREC) this.acksDue = Math.max(0, this.acksDue - 1)
@@ -157,10 +198,7 @@ export class ConnectionState extends TrafficState {
       if (this.keepAlive !== null) this.malformed++
       this.keepAlive = connect.keepAlive
       this.will = connect.will
-      if (packet.clientHash !== 0) {
-        this.client = clientOf(packet.clientHash)
-        this.client.connect(this.source, time)
-      }
+      if (packet.clientHash !== 0) this.#connect(clientOf(packet.clientHash), time, record)
     } else if (this.keepAlive === null && this.#isOpen && type !== DISCONNECT) {
       // Nor may anything come before the first [MQTT-3.1.0-1].
       this.malformed++
@@ -169,6 +207,13 @@ export class ConnectionState extends TrafficState {
     if (subscribe === null) return
     this.filters += subscribe.filters
     this.wideFilters += subscribe.wildcards + subscribe.widest
+  }
+
+  #connect (client: ClientState, time: number, record: number): void {
+    this.client = client
+    if (this.#returned?.client !== client) this.#returned = null
+    else if (this.address.thrownOut === this.#returned) this.address.thrownOut = null
+    client.connect(this, time, record)
   }
 }
 

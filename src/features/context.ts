@@ -33,7 +33,8 @@ export interface RecordContext {
   references: readonly number[]
   /**
    * Numbers of earlier records whose message this one passes on to a client, whose bytes it acknowledges
-   * without a packet of its own, or which it repeats: at least as strange as any of them.
+   * without a packet of its own, which it repeats, or which threw its client out of its session: at least as
+   * strange as any of them.
    */
   origins: readonly number[]
 }
@@ -60,6 +61,8 @@ export interface FrameContent extends Pick<ContextInput, 'packets' | 'begun'> {
   /** From where its client comes: behind a proxy that is known to the broker alone. */
   client?: Endpoint
 }
+
+const NONE: readonly number[] = Object.freeze([])
 
 /** Follows connections, addresses and client ids through the records of one source, in their order, by packet time only. */
 export class ContextTracker {
@@ -116,10 +119,10 @@ export class ContextTracker {
     this.#tally.take(sight)
     address.count(this.#tally, time)
     connection.count(this.#tally, time)
-    connection.see(sight, (hash) => this.#clients.of(hash))
+    connection.see(sight, record, (hash) => this.#clients.of(hash))
     const view: View = { time, direction, packets, begun, frame, connection, address }
-    const origins = this.#origins.see(sight, record)
-    const { answered, earlier } = connection.answers.see(sight, record, origins)
+    const published = this.#origins.see(sight, record)
+    const { answered, earlier } = connection.answers.see(sight, record, published)
     const values = new Float64Array(CONTEXT_COLUMNS.length)
     for (let i = 0; i < values.length; i++) values[i] = CONTEXT_COLUMNS[i].read(view)
     return {
@@ -127,7 +130,13 @@ export class ContextTracker {
       payloads: payloadSamples(publishesOf(packets)),
       record,
       references: answered,
-      origins: earlier.length > 0 ? earlier : spread([...new Set(origins)].filter((origin) => origin !== undefined))
+      origins: known(earlier.length > 0 ? earlier : published, connection.takenOverBy(time))
     }
   }
+}
+
+/** Those that are known, each once. */
+function known (origins: readonly (number | undefined)[], takenOverBy: number | undefined): readonly number[] {
+  if (origins.length === 0 && takenOverBy === undefined) return NONE
+  return spread([...new Set([...origins, takenOverBy])].filter((origin) => origin !== undefined))
 }

@@ -7,7 +7,7 @@ import { OperatorError } from '../errors.js'
 import type { DetectorKind, FitProgress } from '../../models/index.js'
 import { percentile } from '../../models/statistics.js'
 import type { Variant } from '../features/columns.js'
-import { probabilityOf } from './expert.js'
+import { probabilityOf, type Scored } from './expert.js'
 import { loadModel, saveModel, type Json, type Model } from './model-file.js'
 import { fitExperts, panelFor, withMessages, worstMessage } from './experts.js'
 import type { Panel } from './panel.js'
@@ -41,6 +41,8 @@ export interface Judgement {
   scores: Float64Array
   /** Outlier probabilities, in [0, 1]. */
   probabilities: Float64Array
+  /** The same of each record by itself: what its sender is held to, whoever else made it send that. */
+  ownProbabilities: Float64Array
 }
 
 /** With fewer frames than an isolation tree samples, a model of the wire would know only a moment. */
@@ -135,15 +137,8 @@ export class GuardModel {
   }
 
   /**
-   * Outlier probabilities, one per record, in [0, 1]; NaN for a record that no expert can judge:
-   * a frame without an MQTT packet, where the model was learnt without a tap.
-   */
-  probabilities (records: readonly TrafficRecord[], memory?: SurpriseMemory): Float64Array {
-    return this.judge(records, memory).probabilities
-  }
-
-  /**
-   * Scores and probabilities of records.
+   * Scores and probabilities of records; NaN for one that no expert can judge: a frame without an MQTT packet,
+   * where the model was learnt without a tap.
    *
    * @param memory of the source that the records come from, one after the other; where answers are judged with what they answer
    * @param heldOut whether these are the training records
@@ -154,12 +149,13 @@ export class GuardModel {
     if (!experts.broker.isCalibrated) return judged
     const { scores } = judged
     if (experts.messages !== undefined) withMessages(experts.messages, records.map(({ features }) => features), scores, heldOut)
+    const ownProbabilities = scores.map(probabilityOf)
     records.forEach(({ features: { context } }, i) => {
       if (context === undefined || Number.isNaN(scores[i])) return
       scores[i] = memory.withReferences(scores[i], context)
       memory.set(context.record, scores[i])
     })
-    return { scores, probabilities: scores.map(probabilityOf) }
+    return { scores, probabilities: scores.map(probabilityOf), ownProbabilities }
   }
 
   /**
@@ -178,7 +174,7 @@ export class GuardModel {
     })
   }
 
-  private judgeBy (records: readonly TrafficRecord[], judge: (panel: Panel, chosen: readonly number[]) => Judgement): Judgement {
+  private judgeBy (records: readonly TrafficRecord[], judge: (panel: Panel, chosen: readonly number[]) => Scored): Judgement {
     const scores = new Float64Array(records.length).fill(NaN)
     const probabilities = new Float64Array(records.length).fill(NaN)
     const groups = new Map<Panel, number[]>()
@@ -196,7 +192,7 @@ export class GuardModel {
         probabilities[index] = judged.probabilities[i]
       })
     }
-    return { scores, probabilities }
+    return { scores, probabilities, ownProbabilities: probabilities }
   }
 
   /** The features that made the record look most abnormal: of the expert that found it most so. */

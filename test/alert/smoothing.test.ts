@@ -43,6 +43,12 @@ t.test('an answer is not held against whoever must give it, a burst only so much
   t.match(shares.get(GATEWAY), { count: 5 }, 'the gateway sees everything')
 })
 
+t.test('what somebody else made a client do counts for the gateway, not for the client', async t => {
+  const shares = sharesOf([record(0, { peer: A })], [0.9], [0.2])
+  t.match(shares.get(GATEWAY), { total: 0.9, worstProbability: 0.9 })
+  t.match(shares.get(clientKey(A)), { total: 0.2, worstProbability: 0.2 })
+})
+
 const LIMITS = { jump: 1, level: 1, cusum: 100 }
 const BASELINES: Baselines = { gateway: { mean: 0, reference: 0, limits: LIMITS }, client: { mean: 0, reference: 0, limits: LIMITS } }
 

@@ -2,7 +2,7 @@
 
 import t from 'tap'
 import { MqttWalker } from '../../src/decode/mqtt.js'
-import { TCP_ACK } from '../../src/decode/tcp.js'
+import { TCP_ACK, TCP_FIN } from '../../src/decode/tcp.js'
 import { ContextTracker, type RecordContext } from '../../src/features/context.js'
 import { SurpriseMemory } from '../../src/scoring/surprise-memory.js'
 import type { Direction, MqttPacket } from '../../src/types.js'
@@ -20,26 +20,30 @@ class Talk {
 
   private readonly sent = { in: 0, out: 0 }
 
-  constructor (private readonly tracker: ContextTracker) {}
+  constructor (private readonly tracker: ContextTracker, private readonly address = '192.0.2.1', private readonly tapped = true) {}
 
-  frame (direction: Direction, bytes: Uint8Array = NOTHING): RecordContext {
+  frame (direction: Direction, bytes: Uint8Array = NOTHING, seconds = 1, flags = TCP_ACK): RecordContext {
     const packets: MqttPacket[] = []
     const walker = this.walkers[direction]
     walker.push(bytes, each => packets.push(each))
     const sequence = this.sent[direction]
     this.sent[direction] += bytes.length
-    return this.push(direction, sequence, bytes.length, packets, walker)
+    return this.push(direction, { sequence, length: bytes.length, flags }, packets, walker, seconds)
   }
 
   /** The last bytes of a direction once more. */
   again (direction: Direction, length: number): RecordContext {
-    return this.push(direction, this.sent[direction] - length, length, [])
+    return this.push(direction, { sequence: this.sent[direction] - length, length, flags: TCP_ACK }, [])
   }
 
-  private push (direction: Direction, sequence: number, length: number, packets: MqttPacket[], walker?: MqttWalker): RecordContext {
+  private push (
+    direction: Direction, segment: { sequence: number, length: number, flags: number }, packets: MqttPacket[], walker?: MqttWalker, time = 1
+  ): RecordContext {
+    const seconds = Math.floor(time)
     return this.tracker.push({
-      connection: this, client: { address: '192.0.2.1', port: 1 }, direction, packets, begun: walker?.inProgress ?? null, seconds: 1, nanoseconds: 0,
-      frame: { length, flags: TCP_ACK, sequence, acknowledgement: this.sent[direction === 'in' ? 'out' : 'in'], to: 0 }
+      connection: this, client: { address: this.address, port: 1 }, direction, packets, begun: walker?.inProgress ?? null,
+      seconds, nanoseconds: Math.round((time - seconds) * 1e9),
+      frame: this.tapped ? { ...segment, acknowledgement: this.sent[direction === 'in' ? 'out' : 'in'], to: 0 } : null
     })
   }
 }
@@ -113,4 +117,52 @@ t.test('what is invented on and on is forgotten, and counted', async t => {
   t.ok(tracker.counters.originsForgotten > 0)
   t.same(new Talk(tracker).frame('out', publish('t/0/0', 'x')).origins, [])
   t.equal(new Talk(tracker).frame('out', packet(0xd0)).origins.length, 0)
+})
+
+for (const tapped of [true, false]) {
+  t.test(`who is thrown out of a session is judged with the CONNECT that took it, until the first second back is over, ${tapped ? 'with' : 'without'} a tap`, async t => {
+    const tracker = new ContextTracker()
+    const talk = (address: string): Talk => new Talk(tracker, address, tapped)
+    const [device, thief] = [talk('192.0.2.1'), talk('192.0.2.66')]
+    device.frame('in', connect(4, 'lamp'), 1)
+    t.same(device.frame('in', publish('a', 'x'), 2).origins, [])
+    const { record, origins } = thief.frame('in', connect(4, 'lamp'), 3)
+    t.same(origins, [], 'who takes it is judged by itself')
+    t.same(device.frame('out', packet(0xe0), 3).origins, [record], 'what is left of the connection')
+    const back = talk('192.0.2.1')
+    const returned = back.frame('in', connect(4, 'lamp'), 8)
+    t.same(returned.origins, [record])
+    t.same(back.frame('in', publish('a', 'x'), 8.9).origins, [record])
+    t.same(back.frame('in', publish('a', 'x'), 9.1).origins, [])
+    t.same(thief.frame('out', packet(0xe0), 8).origins, [returned.record], 'the thief is thrown out in its turn')
+    t.same(talk('192.0.2.1').frame('in', connect(4, 'lamp'), 20).origins, [], 'only the first return counts')
+  })
+}
+
+t.test('nothing is taken from who has left, who comes from the same address, or who has another client id', async t => {
+  const tracker = new ContextTracker()
+  const talk = (address: string): Talk => new Talk(tracker, address)
+  for (const [name, leave] of [
+    ['disconnected', (left: Talk) => left.frame('in', packet(0xe0), 2)],
+    ['closed', (left: Talk) => left.frame('in', NOTHING, 2, TCP_ACK | TCP_FIN)]
+  ] as const) {
+    const left = talk('192.0.2.1')
+    left.frame('in', connect(4, name), 1)
+    leave(left)
+    talk('192.0.2.2').frame('in', connect(4, name), 3)
+    t.same(left.frame('out', packet(0xd0), 4).origins, [], name)
+    t.same(talk('192.0.2.1').frame('in', connect(4, name), 4).origins, [])
+  }
+  const half = talk('192.0.2.3')
+  half.frame('in', connect(4, 'half-open'), 1)
+  talk('192.0.2.3').frame('in', connect(4, 'half-open'), 2)
+  t.same(half.frame('out', packet(0xd0), 3).origins, [], 'a device takes its own session over where its connection was lost')
+
+  const lamp = talk('192.0.2.4')
+  lamp.frame('in', connect(4, 'lamp'), 1)
+  const { record } = talk('192.0.2.66').frame('in', connect(4, 'lamp'), 2)
+  const neighbour = talk('192.0.2.4')
+  t.same(neighbour.frame('in', NOTHING, 3).origins, [record], 'it may be the lamp')
+  t.same(neighbour.frame('in', connect(4, 'neighbour'), 3).origins, [], 'it is not')
+  t.same(talk('192.0.2.4').frame('in', connect(4, 'lamp'), 4).origins, [record])
 })
