@@ -83,7 +83,7 @@ function defaultsOf (name: string, kind: DetectorKind): NamedSettings {
     features: name === SHIPPED ? features : TABLE_1,
     contamination: name === SHIPPED ? contamination : Number(catalogEntry(kind).parameters.contamination.default),
     contaminated: false,
-    parameters: name === SHIPPED ? { ...SHIPPED_PARAMETERS } : {}
+    parameters: name === SHIPPED ? { ...SHIPPED_PARAMETERS[kind] } : {}
   }
 }
 

@@ -23,9 +23,9 @@ export interface TrainingChoice {
   labels?: readonly number[]
 }
 
-/** Parameters that a detector learns with: the shipped ones of the default, else its own. */
+/** Parameters that a detector learns with: those that it is shipped with, else its own. */
 export function parametersOf (kind: DetectorKind): Readonly<Record<string, number>> {
-  return kind === DEFAULTS.detector.kind ? SHIPPED_PARAMETERS : {}
+  return SHIPPED_PARAMETERS[kind] ?? {}
 }
 
 /** Fits a model on some of the records. */

@@ -45,7 +45,7 @@ export const settingsSchema = v.strictObject({
     snapLength: size('86B', '66B', '64KiB')
   }), {}),
   detector: v.optional(v.strictObject({
-    kind: oneOf('kmeans', DETECTOR_KINDS),
+    kind: oneOf('ocsvm', DETECTOR_KINDS),
     contamination: fraction(0.01, 0, 0.5),
     seed: wholeNumber(1, 0, 2 ** 32 - 1),
     features,
