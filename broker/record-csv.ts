@@ -18,8 +18,8 @@ import { readNdjsonRows } from './record-ndjson.js'
 const HEADER = ['frame', 'time', ...FEATURES.map(({ name }) => name)]
 const FULL_HEADER = [...HEADER, ...FULL_NAMES]
 const PUBLISH = 3
-/** Columns of the context that are no numbers: payloads, record, references, origins. */
-const LISTS = 4
+/** Columns of the context that no model looks at: payloads, record, references, origins, takeover. */
+const LINKS = 5
 /** Places of the context columns that count a frame's packets by type, and of that which counts answers. */
 const PACKET_COUNTS = ['connect', 'connack', 'publish', 'acks', 'subscribe', 'suback', 'ping', 'disconnect'].map(what => FULL_NAMES.indexOf(`frame_${what}`))
 const ACKS = FULL_NAMES.indexOf('frame_acks')
@@ -172,8 +172,8 @@ class RecordReader {
 
   /** What `extract --features full` adds. */
   private context (row: CsvRow): RecordContext {
-    const last = FULL_HEADER.length - LISTS
-    const values = Float64Array.from({ length: FULL_NAMES.length - LISTS }, (_, i) => {
+    const last = FULL_HEADER.length - LINKS
+    const values = Float64Array.from({ length: FULL_NAMES.length - LINKS }, (_, i) => {
       const text = row.fields[HEADER.length + i + this.offset]
       if (text === '') return NaN
       if (!/^-?\d{1,30}(\.\d{1,30})?(e[+-]\d{1,3})?$/.test(text)) throw this.wrong(row, HEADER.length + i, 'a number')
@@ -183,7 +183,8 @@ class RecordReader {
     const links = {
       record: this.integer(row, last + 1, Number.MAX_SAFE_INTEGER),
       references: this.records(row, last + 2),
-      origins: this.records(row, last + 3)
+      origins: this.records(row, last + 3),
+      takeover: row.fields[last + 4 + this.offset] === '' ? null : this.integer(row, last + 4, Number.MAX_SAFE_INTEGER)
     }
     if (text === '') return { values, payloads: null, ...links }
     return {

@@ -32,6 +32,9 @@ export const ONE_CLASS_SVM_PARAMETERS: ParameterTable<OneClassSvmOptions> = {
   maxSamples: { about: 'training rows drawn at most', default: 2000, min: 2, max: 50_000, integer: true }
 }
 
+/** Of rho: below it the rest of the kernels is rounding. */
+const LEAST_REST = 1e-12
+
 /**
  * One-class support vector machine (Schoelkopf et al. 2001) with a Gaussian kernel, as LIBSVM,
  * scikit-learn and PyOD have it: the score is rho - sum of alpha * kernel, above 0 for rows outside.
@@ -61,6 +64,14 @@ export class OneClassSvm extends OutlierDetector<Required<OneClassSvmOptions>> {
   /** Number of support vectors. */
   get supportVectors (): number {
     return this.#alpha.length
+  }
+
+  /**
+   * Far from all support vectors the score only draws near to rho. What is left of the kernels falls like a density, and
+   * its negative logarithm grows with the squared distance, as far as doubles tell.
+   */
+  override unbounded (score: number): number {
+    return -Math.log(Math.max(this.#rho - score, LEAST_REST * Math.abs(this.#rho), Number.MIN_VALUE))
   }
 
   protected async fitScores (data: Matrix, _labels: Uint8Array | undefined, step: Step): Promise<Float64Array> {

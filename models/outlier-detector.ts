@@ -105,6 +105,11 @@ export abstract class OutlierDetector<T extends Required<DetectorOptions> = Requ
     return this.probabilities(this.decisionFunction(rows), method)
   }
 
+  /** The score on a scale without an upper end, in the same order, for whoever compares those of several detectors. */
+  unbounded (score: number): number {
+    return score
+  }
+
   /** The probabilities that belong to scores of `decisionFunction`, in [0, 1]. */
   probabilities (scores: Float64Array, method: ProbabilityMethod = 'linear'): Float64Array {
     const { min, max, mean, deviation } = this.#needFitted().scores

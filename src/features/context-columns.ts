@@ -7,7 +7,7 @@ import { WINDOWS, type Window } from './damped.js'
 import { Count, isStrange, type Sight } from './tally.js'
 
 /** What a column is about. */
-export type ContextScope = 'frame' | 'connection' | 'address' | 'client'
+export type ContextScope = 'frame' | 'connection' | 'address'
 
 /** What columns are read from: the record itself, and all that is remembered, the record included. */
 export interface View extends Sight {
@@ -109,7 +109,7 @@ export const CONTEXT_COLUMNS: readonly ContextColumn[] = Object.freeze([
   ratio('connection', 'fragments_share', Count.Fragments, [Count.Frames], S60, 'share of these frames that complete no packet', { wire: true, coding: 'value' }),
   ratio('connection', 'payload_mean', Count.PayloadBytes, [Count.Publishes], S60, 'mean payload of a PUBLISH from the client, bytes'),
   ratio('connection', 'retained_share', Count.Retained, [Count.Publishes], S60, 'share of its PUBLISH packets with the retain flag', { coding: 'value' }),
-  count('connection', 'subscribes', Count.Subscribes, S60, 'SUBSCRIBE packets'),
+  column('connection', 'conn_subscribes', 'SUBSCRIBE packets so far', ({ connection }) => connection.subscribes),
   column('connection', 'conn_topics', 'different topics that the client published to in the last one to two minutes, up to 1,420', ({ connection, time }) => connection.topics.count(time)),
   column('connection', 'conn_wide_filters', 'filters with wildcards or $ so far, those that begin so counted twice', ({ connection }) => connection.wideFilters),
   column('connection', 'conn_filters', 'filters so far', ({ connection }) => connection.filters),
@@ -139,10 +139,7 @@ export const CONTEXT_COLUMNS: readonly ContextColumn[] = Object.freeze([
   count('address', 'malformed', Count.Malformed, S60, 'packets that are not as they must be'),
   count('address', 'subscribes', Count.Subscribes, S60, 'SUBSCRIBE packets'),
   count('address', 'wide_filters', Count.WideFilters, S60, 'filters with wildcards or $'),
-  column('address', 'addr_topics', 'different topics published to in the last one to two minutes, up to 1,420', ({ address, time }) => address.topics.count(time)),
-
-  column('client', 'client_connects_10s', 'CONNECT packets with this client id', ({ connection }) => connection.client?.counts.get(0, S10) ?? 0, {}, 10),
-  column('client', 'client_moves_1s', 'of these, from another address than the one before', ({ connection }) => connection.client?.counts.get(1, S1) ?? 0, {}, 1)
+  column('address', 'addr_topics', 'different topics published to in the last one to two minutes, up to 1,420', ({ address, time }) => address.topics.count(time))
 ])
 
 const BY_NAME: ReadonlyMap<string, ContextColumn> = new Map(CONTEXT_COLUMNS.map((column) => [column.name, column]))

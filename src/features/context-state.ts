@@ -49,22 +49,12 @@ export class AddressState extends TrafficState {
 /** A client id, whoever uses it. */
 export class ClientState {
   recent = true
-  /** CONNECTs, and those among them that came from another address than the one before. */
-  readonly counts = new DampedCounts(2)
-  #address = ''
   /** Who has the session, as long as it has not left. */
   #holder: ConnectionState | null = null
 
   /** A connection comes with this client id: whoever has the session is thrown out [MQTT-3.1.4-2]. */
-  connect (connection: ConnectionState, time: number, record: number): void {
-    const { source } = connection
-    this.counts.fade(time)
-    this.counts.add(0, 1)
-    if (this.#address !== '' && this.#address !== source) {
-      this.counts.add(1, 1)
-      this.#holder?.throwOut({ client: this, record })
-    }
-    this.#address = source
+  connect (connection: ConnectionState, record: number): void {
+    if (this.#holder !== null && this.#holder.source !== connection.source) this.#holder.throwOut({ client: this, record })
     this.#holder = connection
   }
 
@@ -85,6 +75,8 @@ export class ConnectionState extends TrafficState {
   /** Filters that reach widely, in all. */
   wideFilters = 0
   filters = 0
+  /** SUBSCRIBE packets, in all. */
+  subscribes = 0
   /** Packets that are not as they must be, in all. */
   malformed = 0
   /** PUBLISH packets with QoS 2 from the client that no PUBREL followed. */
@@ -112,9 +104,9 @@ export class ConnectionState extends TrafficState {
     this.#returned = address.thrownOut
   }
 
-  /** The CONNECT of another address without which a record at this time would not be there; undefined where there is none. */
-  takenOverBy (time: number): number | undefined {
-    return this.#thrownOut?.record ?? (time < this.#opened + RETURN_SECONDS ? this.#returned?.record : undefined)
+  /** The CONNECT of another address without which a record at this time would not be there; null where there is none. */
+  takenOverBy (time: number): number | null {
+    return (this.#thrownOut ?? (time < this.#opened + RETURN_SECONDS ? this.#returned : null))?.record ?? null
   }
 
   /** Another address took the session over. */
@@ -138,7 +130,7 @@ export class ConnectionState extends TrafficState {
     const { time, direction, packets, frame } = sight
     if (frame !== null) this.#seeFrame(frame, direction)
     for (const packet of packets) {
-      if (direction === 'in') this.#seeUp(packet, time, record, clientOf)
+      if (direction === 'in') this.#seeUp(packet, record, clientOf)
       else if (packet.header >> 4 === PUBLISH && qosOf(packet) > 0) this.acksDue++
     }
     if (packets.length > 0) {
@@ -146,7 +138,6 @@ export class ConnectionState extends TrafficState {
       this.#end[direction] = packets[packets.length - 1].end
     }
     if (frame !== null && frame.to !== null) this.waitingBytes[direction] = Math.max(0, frame.to - this.#end[direction])
-    this.client?.counts.fade(time)
   }
 
   /** A proxy has announced from where its client comes. */
@@ -185,7 +176,7 @@ export class ConnectionState extends TrafficState {
     this.forget()
   }
 
-  #seeUp (packet: MqttPacket, time: number, record: number, clientOf: (hash: number) => ClientState): void {
+  #seeUp (packet: MqttPacket, record: number, clientOf: (hash: number) => ClientState): void {
     const type = packet.header >> 4
     if (isStrange(packet)) this.malformed++
     if (type === DISCONNECT) this.client?.leave(this)
@@ -198,22 +189,23 @@ export class ConnectionState extends TrafficState {
       if (this.keepAlive !== null) this.malformed++
       this.keepAlive = connect.keepAlive
       this.will = connect.will
-      if (packet.clientHash !== 0) this.#connect(clientOf(packet.clientHash), time, record)
+      if (packet.clientHash !== 0) this.#connect(clientOf(packet.clientHash), record)
     } else if (this.keepAlive === null && this.#isOpen && type !== DISCONNECT) {
       // Nor may anything come before the first [MQTT-3.1.0-1].
       this.malformed++
     }
     const subscribe = readSubscribe(packet)
     if (subscribe === null) return
+    this.subscribes++
     this.filters += subscribe.filters
     this.wideFilters += subscribe.wildcards + subscribe.widest
   }
 
-  #connect (client: ClientState, time: number, record: number): void {
+  #connect (client: ClientState, record: number): void {
     this.client = client
     if (this.#returned?.client !== client) this.#returned = null
     else if (this.address.thrownOut === this.#returned) this.address.thrownOut = null
-    client.connect(this, time, record)
+    client.connect(this, record)
   }
 }
 

@@ -33,10 +33,14 @@ export interface RecordContext {
   references: readonly number[]
   /**
    * Numbers of earlier records whose message this one passes on to a client, whose bytes it acknowledges
-   * without a packet of its own, which it repeats, or which threw its client out of its session: at least as
-   * strange as any of them.
+   * without a packet of its own, or which it repeats: at least as strange as any of them.
    */
   origins: readonly number[]
+  /**
+   * Number of the CONNECT of another address that took its client's session: set at the end of that connection and
+   * at the begin of the client's return. At least as strange as that; not so the messages that it brings. null where nobody did.
+   */
+  takeover: number | null
 }
 
 /** A record before it is one. */
@@ -130,13 +134,13 @@ export class ContextTracker {
       payloads: payloadSamples(publishesOf(packets)),
       record,
       references: answered,
-      origins: known(earlier.length > 0 ? earlier : published, connection.takenOverBy(time))
+      origins: earlier.length > 0 ? earlier : known(published),
+      takeover: connection.takenOverBy(time)
     }
   }
 }
 
 /** Those that are known, each once. */
-function known (origins: readonly (number | undefined)[], takenOverBy: number | undefined): readonly number[] {
-  if (origins.length === 0 && takenOverBy === undefined) return NONE
-  return spread([...new Set([...origins, takenOverBy])].filter((origin) => origin !== undefined))
+function known (origins: readonly (number | undefined)[]): readonly number[] {
+  return origins.length === 0 ? NONE : spread([...new Set(origins)].filter((origin) => origin !== undefined))
 }

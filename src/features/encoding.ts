@@ -74,10 +74,10 @@ export interface EncodingJson {
 }
 
 /**
- * Least deviation of a context column, in ln(1 + count) or a share: a first event where none is usual
- * then lies seven deviations off.
+ * Least deviation of a context column, in ln(1 + count) or a share. Counts of what is done now and then differ from
+ * house to house: three SUBSCRIBEs where one is usual are one deviation off, three hundred ten.
  */
-const CONTEXT_DEVIATION = 0.1
+const CONTEXT_DEVIATION = 0.5
 
 const CONTEXT_INDEX: ReadonlyMap<ColumnName, number> = new Map(CONTEXT_COLUMNS.map(({ name }, index) => [name, index]))
 

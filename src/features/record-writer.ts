@@ -12,7 +12,7 @@ export type RecordFormat = 'csv' | 'ndjson'
 export type RecordColumns = 'table1' | 'full'
 
 /** Names of what `full` adds: the context columns, the payloads as `topic.parent.length.hex`, the record's number, and those of the records that it answers; lists are parted by semicolons. */
-export const FULL_NAMES: readonly string[] = Object.freeze([...CONTEXT_COLUMNS.map(({ name }) => name), 'payloads', 'record', 'references', 'origins'])
+export const FULL_NAMES: readonly string[] = Object.freeze([...CONTEXT_COLUMNS.map(({ name }) => name), 'payloads', 'record', 'references', 'origins', 'takeover'])
 
 const NAMES: readonly string[] = [...FEATURES.map(({ name }) => name), ...FULL_NAMES]
 const FIRST_FULL = FEATURES.length
@@ -127,10 +127,11 @@ export class RecordWriter {
     let at = this.#out.length
     // As many digits as bring the number back.
     CONTEXT_COLUMNS.forEach((_, i) => { at = number(bytes, at, form, FIRST_FULL + i, numberOf(context?.values[i])) })
-    at = text(bytes, at, form, NAMES.length - 4, payloads)
-    at = number(bytes, at, form, NAMES.length - 3, context?.record ?? null)
-    at = text(bytes, at, form, NAMES.length - 2, references)
-    at = text(bytes, at, form, NAMES.length - 1, origins)
+    at = text(bytes, at, form, NAMES.length - 5, payloads)
+    at = number(bytes, at, form, NAMES.length - 4, context?.record ?? null)
+    at = text(bytes, at, form, NAMES.length - 3, references)
+    at = text(bytes, at, form, NAMES.length - 2, origins)
+    at = number(bytes, at, form, NAMES.length - 1, context?.takeover ?? null)
     this.#out.length = writeBytes(bytes, at, form.end)
   }
 }

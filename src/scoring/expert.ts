@@ -148,7 +148,7 @@ export class Expert<T = RecordFeatures> {
     const rows = await mapInTurns(items, (item) => encoding.encodeHeldOut(item), signal)
     const scaler = StandardScaler.fit(rows, { limit: LIMIT, least: encoding.leastDeviations })
     const detector = await fitDetector(await mapInTurns(rows, (row) => scaler.transform(row), signal), labels, plan)
-    const tail = plan.calibrated === true ? Tail.fit(detector.trainingScores ?? []) : undefined
+    const tail = plan.calibrated === true ? Tail.fit((detector.trainingScores ?? new Float64Array(0)).map((score) => detector.unbounded(score))) : undefined
     return new Expert<T>(variant, encoding, scaler, columnMedians(rows), detector, {
       rows: rows.length,
       digest: digestRows(rows, labels),
@@ -196,7 +196,7 @@ export class Expert<T = RecordFeatures> {
     const scores = this.detector.decisionFunction(rows)
     const { tail } = this
     if (tail === undefined) return { scores, probabilities: this.detector.probabilities(scores) }
-    const surprises = scores.map((score) => tail.surprise(score))
+    const surprises = scores.map((score) => tail.surprise(this.detector.unbounded(score)))
     return { scores: surprises, probabilities: surprises.map(probabilityOf) }
   }
 

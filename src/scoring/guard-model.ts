@@ -154,6 +154,8 @@ export class GuardModel {
       if (context === undefined || Number.isNaN(scores[i])) return
       scores[i] = memory.withReferences(scores[i], context)
       memory.set(context.record, scores[i])
+      // Not remembered: what a client that was thrown out has to say when it is back is as usual as ever.
+      if (context.takeover !== null) scores[i] = Math.max(scores[i], memory.get(context.takeover) ?? 0)
     })
     return { scores, probabilities: scores.map(probabilityOf), ownProbabilities }
   }

@@ -19,7 +19,7 @@ const SHARED: readonly ColumnName[] = ['frame_up']
  * The experts on one kind of records: frames of a tap, or packets of the broker alone.
  *
  * A model of Table I has one, as the paper has. With columns of context there is one for the record itself,
- * one for its connection and client id, one for its address, and a record's score is the highest: what is
+ * one for its connection, one for its address, and a record's score is the highest: what is
  * strange in one respect would be drowned among the columns of all others in one distance over them.
  */
 export class Panel {
@@ -111,12 +111,12 @@ export class Panel {
   }
 }
 
-/** The columns as each expert gets them: of the record itself, its connection and client id, its address. */
+/** The columns as each expert gets them: of the record itself, its connection, its address. */
 function aspectsOf (columns: readonly ColumnName[]): ColumnName[][] {
   const aspects: Record<'record' | 'connection' | 'address', ColumnName[]> = { record: [], connection: [], address: [] }
   for (const name of columns) {
     const scope = contextColumn(name)?.scope ?? 'frame'
-    aspects[scope === 'frame' ? 'record' : scope === 'client' ? 'connection' : scope].push(name)
+    aspects[scope === 'frame' ? 'record' : scope].push(name)
   }
   const shared = SHARED.filter((name) => columns.includes(name))
   return Object.values(aspects).filter((aspect) => aspect.length > 0).map((aspect) => [...new Set([...shared, ...aspect])])

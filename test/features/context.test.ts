@@ -139,17 +139,6 @@ t.test('what is malformed, and what comes when it may not', async t => {
   }
 })
 
-t.test('a client id that moves from address to address', async t => {
-  const tracker = new ContextTracker()
-  const [one, other] = [new Client(tracker), new Client(tracker, '192.0.2.9')]
-  t.equal(one.at(0, 'in')('client_connects_10s'), 0, 'nobody yet')
-  t.equal(one.at(0, 'in', connect())('client_moves_1s'), 0)
-  const read = other.at(0, 'in', connect())
-  t.equal(read('client_connects_10s'), 2 / FRESH)
-  t.equal(read('client_moves_1s'), 1 / FRESH)
-  t.equal(one.at(0, 'in')('client_moves_1s'), 1 / FRESH, 'whom it was taken from sees it, too')
-})
-
 t.test('without a tap the columns that exist say the same', async t => {
   const bytes = [connect(), publish('a/b', '21.5'), subscribe(['#']), publish('a/c', '{"t":1}', { qos: 2 })]
   const [tapped, alone] = [true, false].map(isTapped => {
