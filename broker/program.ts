@@ -36,6 +36,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
 }
 
 const DEFAULT_COMMAND = 'broker'
+/** A mistake on the command line, with the value that was given and what would be right. */
+const MAX_SENTENCE_LENGTH = 400
 
 /** Runs the command line `argv` (as `process.argv`) and returns its exit code. */
 export async function runProgram (argv: readonly string[]): Promise<number> {
@@ -112,7 +114,7 @@ function commandLineEnding (error: CommanderError, args: readonly string[]): num
     const [message = '', suggestion] = error.message.replace(/^error: /, '').split('\n')
     const sentence = message.charAt(0).toUpperCase() + message.slice(1)
     const hint = suggestion === undefined ? '' : `${suggestion.replace(/^\((.*)\)$/, '$1')} `
-    complain(`${printable(sentence.replace(/\.$/, ''))}.\n  ${hint}--help on each command lists its options.`)
+    complain(`${printable(sentence.replace(/\.$/, ''), MAX_SENTENCE_LENGTH)}.\n  ${hint}--help on each command lists its options.`)
   }
   return EXIT.mistake
 }
