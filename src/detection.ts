@@ -1,6 +1,8 @@
 // The detection thread's whole work: tap and ring in, alerts out. It knows no thread, so that it can run in a test.
 
+import { constants } from 'node:fs'
 import { access } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { catalogEntry } from '../models/index.js'
 import { Random } from '../models/random.js'
 import type { Alert } from './alert/alert.js'
@@ -121,6 +123,7 @@ export class Detection {
     if (path !== undefined && await exists(path)) {
       this.guard(await GuardModel.load(path), kind)
     } else {
+      if (path !== undefined) await refuseLostModel(path)
       this.learn()
     }
     await this.tap.start()
@@ -290,6 +293,13 @@ export class Detection {
     this.outputs.onLog('error', this.failure, { ...remedy !== undefined && { remedy } })
     this.outputs.onChange()
   }
+}
+
+/** Found out now rather than after the learning. */
+async function refuseLostModel (path: string): Promise<void> {
+  if (await access(dirname(path), constants.W_OK).then(() => true, () => false)) return
+  throw new OperatorError('model-not-writable', `the model is to be saved to ${path}, whose folder is missing or may not be written to`,
+    'name a file in a folder that exists and that this user may write to')
 }
 
 async function exists (path: string): Promise<boolean> {

@@ -1,11 +1,15 @@
 // artemis watch: the detection beside a broker that is not ours, from nothing but a tap.
 
+import { access } from 'node:fs/promises'
 import { Command, InvalidArgumentError, Option } from 'commander'
+import type { DetectorKind } from '../../models/index.js'
 import type { Alert } from '../../src/alert/alert.js'
 import { Detection } from '../../src/detection.js'
 import { OperatorError } from '../../src/errors.js'
 import { DEFAULT_MQTT_PORTS } from '../../src/join/capture-records.js'
 import { eveAlert } from '../../src/report/eve.js'
+import { shownJson } from '../../src/report/json-line.js'
+import { GuardModel } from '../../src/scoring/guard-model.js'
 import { detectionSettings, DEFAULTS } from '../../src/settings.js'
 import { parseTarget } from '../../src/tap/target.js'
 import { AlertPublisher, DEFAULT_TOPIC_PREFIX } from '../alert-publisher.js'
@@ -73,7 +77,7 @@ async function watch (tap: string, flags: WatchFlags): Promise<void> {
   const publisher = flags.publish === undefined ? undefined
     : await AlertPublisher.open(flags.publish, flags.topicPrefix, message => { log.warn(message) })
   const progress = new Progress()
-  const detection: Detection = new Detection(settingsOf(tap, flags), null, {
+  const detection: Detection = new Detection(settingsOf(tap, flags, await kindOf(flags.model)), null, {
     onAlert: alert => { report(alert, publisher) },
     onOffence: () => {},
     onLog: (level, message, details = {}) => {
@@ -110,13 +114,19 @@ async function watch (tap: string, flags: WatchFlags): Promise<void> {
   log.info({ records, alerts, tap: ending, ...publisher !== undefined && { unpublished: publisher.lost } }, 'Artemis no longer watches.')
 }
 
-function settingsOf (tap: string, flags: WatchFlags): ReturnType<typeof detectionSettings> {
+/** What the model is of, where there is one: it is the one that was asked for. */
+async function kindOf (model: string | undefined): Promise<DetectorKind> {
+  const exists = model !== undefined && await access(model).then(() => true, () => false)
+  return exists ? (await GuardModel.load(model)).detector : DEFAULTS.detector.kind
+}
+
+function settingsOf (tap: string, flags: WatchFlags, kind: DetectorKind): ReturnType<typeof detectionSettings> {
   const { model, learn, learnRecords, mqttPort, identity, knownHosts, hostKey, sudo } = flags
   return detectionSettings({
     // Whole frames: the tap is the only one who sees what is in them.
     tap: { target: tap, snapLength: 0, identityFile: identity, passphrase: process.env.ARTEMIS_SSH_PASSPHRASE, knownHostsFile: knownHosts, hostKey, sudo },
     ports: mqttPort,
-    detector: { ...model !== undefined && { model } },
+    detector: { kind, ...model !== undefined && { model } },
     learn: { seconds: learn / 1_000, minimumRecords: learnRecords },
     response: { action: 'observe' }
   })
@@ -124,7 +134,7 @@ function settingsOf (tap: string, flags: WatchFlags): ReturnType<typeof detectio
 
 function report (alert: Alert, publisher: AlertPublisher | undefined): void {
   const event = eveAlert(alert)
-  process.stdout.write(`${JSON.stringify(event)}\n`)
+  process.stdout.write(`${shownJson(JSON.stringify(event))}\n`)
   publisher?.alert(event)
 }
 
