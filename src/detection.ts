@@ -123,7 +123,9 @@ export class Detection {
     if (path !== undefined && await exists(path)) {
       this.guard(await GuardModel.load(path), kind)
     } else {
-      if (path !== undefined) await refuseLostModel(path)
+      if (path !== undefined && !await canHoldModel(path)) {
+        this.outputs.onLog('warn', `the model will be in memory only: the folder of ${path} is missing or may not be written to`)
+      }
       this.learn()
     }
     await this.tap.start()
@@ -295,11 +297,9 @@ export class Detection {
   }
 }
 
-/** Found out now rather than after the learning. */
-async function refuseLostModel (path: string): Promise<void> {
-  if (await access(dirname(path), constants.W_OK).then(() => true, () => false)) return
-  throw new OperatorError('model-not-writable', `the model is to be saved to ${path}, whose folder is missing or may not be written to`,
-    'name a file in a folder that exists and that this user may write to')
+/** Whether a model can be saved there: to be found out before the learning, not after it. */
+export async function canHoldModel (path: string): Promise<boolean> {
+  return await access(dirname(path), constants.W_OK).then(() => true, () => false)
 }
 
 async function exists (path: string): Promise<boolean> {

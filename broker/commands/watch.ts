@@ -4,7 +4,7 @@ import { access } from 'node:fs/promises'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import type { DetectorKind } from '../../models/index.js'
 import type { Alert } from '../../src/alert/alert.js'
-import { Detection } from '../../src/detection.js'
+import { canHoldModel, Detection } from '../../src/detection.js'
 import { OperatorError } from '../../src/errors.js'
 import { DEFAULT_MQTT_PORTS } from '../../src/join/capture-records.js'
 import { eveAlert } from '../../src/report/eve.js'
@@ -16,6 +16,7 @@ import { AlertPublisher, DEFAULT_TOPIC_PREFIX } from '../alert-publisher.js'
 import { parseDuration } from '../config/units.js'
 import { openLog } from '../log.js'
 import { parsePorts } from '../port-list.js'
+import { MAX_PATH_LENGTH, printable } from '../printable.js'
 import { Progress } from '../progress.js'
 import { aborted, stopSignal } from '../stopping.js'
 
@@ -114,10 +115,16 @@ async function watch (tap: string, flags: WatchFlags): Promise<void> {
   log.info({ records, alerts, tap: ending, ...publisher !== undefined && { unpublished: publisher.lost } }, 'Artemis no longer watches.')
 }
 
-/** What the model is of, where there is one: it is the one that was asked for. */
+/**
+ * What the model is of, where there is one: it is the one that was asked for.
+ * @throws OperatorError `model-not-writable` where there is none and none can be
+ */
 async function kindOf (model: string | undefined): Promise<DetectorKind> {
-  const exists = model !== undefined && await access(model).then(() => true, () => false)
-  return exists ? (await GuardModel.load(model)).detector : DEFAULTS.detector.kind
+  if (model === undefined) return DEFAULTS.detector.kind
+  if (await access(model).then(() => true, () => false)) return (await GuardModel.load(model)).detector
+  if (await canHoldModel(model)) return DEFAULTS.detector.kind
+  throw new OperatorError('model-not-writable', `--model ${printable(model, MAX_PATH_LENGTH)}: its folder is missing or may not be written to.`,
+    'Name a model, or a file in a folder that exists and that this user may write to.')
 }
 
 function settingsOf (tap: string, flags: WatchFlags, kind: DetectorKind): ReturnType<typeof detectionSettings> {
