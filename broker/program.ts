@@ -106,6 +106,8 @@ function commandLineEnding (error: CommanderError, args: readonly string[]): num
   if (error.exitCode === 0) return EXIT.fine
   const names = Object.keys(COMMANDS)
   const [first] = args
+  // A command of commands by itself: its help has been printed.
+  if (error.code === 'commander.help') return EXIT.mistake
   if (error.code === 'commander.excessArguments' && first !== undefined && !names.includes(first)) {
     const unknown = args.find(arg => !arg.startsWith('-')) ?? first
     const meant = nearest(unknown, names)

@@ -38,6 +38,10 @@ t.test('mistakes on the command line end with 1, a hint, and no stack', async t 
   }
 })
 
+t.test('a command of commands by itself prints its help, and nothing else', async t => {
+  t.match(await runArtemis(['service'], t.testdir({})), { code: 1, stdout: '', stderr: /^Usage: artemis service [^]*uninstall[^]*display help for command\n$/ })
+})
+
 t.test('a signal ends whatever runs with 0, also while it loads', async t => {
   const telling = "data:text/javascript,process.on('newListener', name => { if (name === 'SIGTERM') setImmediate(() => process.stdout.write('.')) })"
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
