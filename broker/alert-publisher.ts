@@ -2,6 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { OperatorError } from '../src/errors.js'
+import { shownJson } from '../src/report/json-line.js'
 import type { Endpoint } from '../src/types.js'
 import { connectMqtt, type MqttClient } from './mqtt-client.js'
 
@@ -46,7 +47,7 @@ export class AlertPublisher {
   }
 
   alert (event: object): void {
-    this.push({ topic: `${this.prefix}/alerts`, payload: JSON.stringify(event), retain: false })
+    this.push({ topic: `${this.prefix}/alerts`, payload: shownJson(JSON.stringify(event)), retain: false })
   }
 
   status (status: object): void {

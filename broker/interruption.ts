@@ -1,5 +1,7 @@
 // What a signal does to a command that reads captures: a file is given up, a live input ends there.
 
+import { finishFirst } from './stopping.js'
+
 /** What interrupts. */
 const SIGNALS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM']
 
@@ -10,6 +12,7 @@ const LAST_WORDS_MS = 2_000
 export class Interruption {
   readonly #abandon = new AbortController()
   readonly #end = new AbortController()
+  readonly #finished = finishFirst()
   readonly #lastWordsMs: number
   readonly #onSignal = (): void => { this.interrupt() }
   #isLive = false
@@ -44,5 +47,6 @@ export class Interruption {
   dispose (): void {
     clearTimeout(this.#timer)
     for (const signal of SIGNALS) process.off(signal, this.#onSignal)
+    this.#finished()
   }
 }

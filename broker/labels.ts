@@ -5,6 +5,7 @@ import { isIP } from 'node:net'
 import { OperatorError } from '../src/errors.js'
 import { normaliseAddress } from '../src/observe/address.js'
 import { timeOf, type TrafficRecord } from '../src/record.js'
+import { UNREADABLE } from './capture-input.js'
 import { csvMistake, readCsv, type CsvRow } from './csv.js'
 import { printable } from './printable.js'
 
@@ -62,7 +63,7 @@ async function * rowsOf (path: string): AsyncGenerator<CsvRow> {
     for await (const rows of readCsv(createReadStream(path), path)) yield * rows
   } catch (error) {
     if (error instanceof OperatorError || !(error instanceof Error && 'code' in error)) throw error
-    throw new OperatorError('labels-unreadable', `${path} cannot be read: ${error.message}`, 'Check the name and the permissions.', { cause: error })
+    throw new OperatorError('labels-unreadable', `${path} cannot be read: ${UNREADABLE[String(error.code)] ?? error.message}`, 'Check the name and the permissions.', { cause: error })
   }
 }
 
@@ -92,7 +93,7 @@ class AddressLabels implements Labels {
 
   add ({ line }: CsvRow, fields: readonly string[]): void {
     const [address = '', name = '', from = '', to = ''] = fields
-    if (fields.length < 2 || fields.length > 4) throw csvMistake(this.path, line, `there are ${fields.length} fields`, FORM)
+    if (fields.length < 2 || fields.length > 4) throw csvMistake(this.path, line, `a row has 2 to 4 fields, and this one ${fields.length}`, FORM)
     if (!isAddress(address)) throw csvMistake(this.path, line, `${shown(address)} is no IP address`, FORM)
     if (name === '') throw csvMistake(this.path, line, 'the label is empty', FORM)
     const span = { order: this.count++, label: labelOf(name), from: this.seconds(line, from, -Infinity), to: this.seconds(line, to, Infinity) }
@@ -132,14 +133,14 @@ class AddressLabels implements Labels {
 
 class FrameLabels implements Labels {
   private readonly labels = new Map<number, Label>()
+  private readonly met = new Set<number>()
   private last = 0
-  private met = 0
 
   constructor (private readonly path: string) {}
 
   add ({ line }: CsvRow, fields: readonly string[]): void {
     const [frame = '', name = ''] = fields
-    if (fields.length !== 2) throw csvMistake(this.path, line, `there are ${fields.length} fields`, FORM)
+    if (fields.length !== 2) throw csvMistake(this.path, line, `a row has 2 fields, and this one ${fields.length}`, FORM)
     if (!/^\d{1,15}$/.test(frame)) throw csvMistake(this.path, line, `${shown(frame)} is no frame number`, FORM)
     if (name === '') throw csvMistake(this.path, line, 'the label is empty', FORM)
     const number = Number(frame)
@@ -154,12 +155,13 @@ class FrameLabels implements Labels {
         'the records are of more than one capture', 'Label one capture at a time, or label by address.')
     }
     this.last = number
-    if (this.labels.has(number)) this.met++
+    if (this.labels.has(number)) this.met.add(number)
     return this.labels.get(number) ?? null
   }
 
   unmatched (): string[] {
-    return this.met > 0 ? [] : [...this.labels.keys()].slice(0, 1).map(frame => `frame ${frame}`)
+    // Benign is what a frame without a row would have been anyhow.
+    return [...this.labels].filter(([frame, label]) => label !== null && !this.met.has(frame)).map(([frame]) => `frame ${frame}`)
   }
 }
 

@@ -3,6 +3,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs'
 import pino, { type Logger } from 'pino'
 import { OperatorError } from '../src/errors.js'
+import { shownJson } from '../src/report/json-line.js'
 import { MAX_PATH_LENGTH, printable } from './printable.js'
 import type { Settings } from './config/schema.js'
 
@@ -36,7 +37,7 @@ export function openLog ({ level, format, file }: Settings['log']): Logger {
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: label => ({ level: label }) }
   }, {
-    write (line: string) { write(asText ? textOf(line) : line) }
+    write (line: string) { write(asText ? textOf(line) : shownJson(line)) }
   })
 }
 

@@ -3,6 +3,9 @@
 
 import './memory.js'
 import { report, runProgram } from './program.js'
+import { endWhenTold } from './stopping.js'
+
+endWhenTold()
 
 // Whoever reads our output may leave before its end (`artemis check | head`); that is no fault.
 for (const stream of [process.stdout, process.stderr]) {

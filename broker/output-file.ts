@@ -5,6 +5,12 @@ import type { Writable } from 'node:stream'
 import { OperatorError } from '../src/errors.js'
 import { STANDARD_INPUT } from './capture-input.js'
 
+const UNWRITABLE: Readonly<Record<string, string>> = {
+  ENOENT: 'its folder does not exist',
+  ENOTDIR: 'its folder is a file',
+  EACCES: 'this user may not write there'
+}
+
 /** An output in progress: write to `stream`, end it, then `commit` or `discard`. */
 export interface OutputFile {
   readonly stream: Writable
@@ -26,7 +32,7 @@ export async function openOutputFile (path: string): Promise<OutputFile> {
   const stream = createWriteStream(written, isSpecial ? {} : { flags: 'wx', flush: true })
   await new Promise<void>((resolve, reject) => {
     stream.once('open', () => resolve())
-    stream.once('error', error => reject(unwritable(path, error.message)))
+    stream.once('error', error => reject(unwritable(path, UNWRITABLE[(error as NodeJS.ErrnoException).code ?? ''] ?? error.message)))
   })
   return {
     stream,

@@ -36,6 +36,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
 }
 
 const DEFAULT_COMMAND = 'broker'
+/** A mistake on the command line, with the value that was given and what would be right. */
+const MAX_SENTENCE_LENGTH = 400
 
 /** Runs the command line `argv` (as `process.argv`) and returns its exit code. */
 export async function runProgram (argv: readonly string[]): Promise<number> {
@@ -104,6 +106,8 @@ function commandLineEnding (error: CommanderError, args: readonly string[]): num
   if (error.exitCode === 0) return EXIT.fine
   const names = Object.keys(COMMANDS)
   const [first] = args
+  // A command of commands by itself: its help has been printed.
+  if (error.code === 'commander.help') return EXIT.mistake
   if (error.code === 'commander.excessArguments' && first !== undefined && !names.includes(first)) {
     const unknown = args.find(arg => !arg.startsWith('-')) ?? first
     const meant = nearest(unknown, names)
@@ -112,7 +116,7 @@ function commandLineEnding (error: CommanderError, args: readonly string[]): num
     const [message = '', suggestion] = error.message.replace(/^error: /, '').split('\n')
     const sentence = message.charAt(0).toUpperCase() + message.slice(1)
     const hint = suggestion === undefined ? '' : `${suggestion.replace(/^\((.*)\)$/, '$1')} `
-    complain(`${printable(sentence.replace(/\.$/, ''))}.\n  ${hint}--help on each command lists its options.`)
+    complain(`${printable(sentence.replace(/\.$/, ''), MAX_SENTENCE_LENGTH)}.\n  ${hint}--help on each command lists its options.`)
   }
   return EXIT.mistake
 }

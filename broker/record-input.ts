@@ -5,6 +5,7 @@ import { OperatorError } from '../src/errors.js'
 import { readRecords } from '../src/join/capture-records.js'
 import type { TrafficRecord } from '../src/record.js'
 import { nameOfInput, openInput, withFile, type CaptureInput } from './capture-input.js'
+import { csvMistake } from './csv.js'
 import { RECORD_CSV_OPENINGS, readRecordCsv, readRecordNdjson } from './record-csv.js'
 import { RECORD_NDJSON_OPENINGS } from './record-ndjson.js'
 
@@ -12,6 +13,8 @@ import { RECORD_NDJSON_OPENINGS } from './record-ndjson.js'
 export interface RecordInput extends CaptureInput {
   /** Called instead of an error where a capture ends in mid-record: the whole frames before are sound. */
   onCutShort?: (fault: OperatorError) => void
+  /** Refuses CSV and NDJSON of Table I alone, in which a model of context and payloads would see nothing but gaps. */
+  needsContext?: boolean
 }
 
 const OPENING_BYTES = Math.max(...[...RECORD_CSV_OPENINGS, ...RECORD_NDJSON_OPENINGS].map(text => text.length))
@@ -27,8 +30,8 @@ export async function * readRecordFile (file: string, input: RecordInput): Async
   try {
     const { head, bytes } = await peek(gunzipped(openInput(file, input)))
     const opensWith = (texts: readonly string[]): boolean => texts.some(text => head.toString('latin1').startsWith(text))
-    if (opensWith(RECORD_CSV_OPENINGS)) yield * readRecordCsv(bytes, name, input.ports)
-    else if (opensWith(RECORD_NDJSON_OPENINGS)) yield * readRecordNdjson(bytes, name, input.ports)
+    if (opensWith(RECORD_CSV_OPENINGS)) yield * sufficient(readRecordCsv(bytes, name, input.ports), name, input)
+    else if (opensWith(RECORD_NDJSON_OPENINGS)) yield * sufficient(readRecordNdjson(bytes, name, input.ports), name, input)
     else yield * readRecords(bytes, { ports: input.ports })
   } catch (error) {
     if (!(error instanceof OperatorError)) throw withFile(error, file)
@@ -39,6 +42,17 @@ export async function * readRecordFile (file: string, input: RecordInput): Async
     }
     if (error.code !== 'capture-cut-short' || input.onCutShort === undefined) throw withFile(error, file)
     input.onCutShort(withFile(error, file) as OperatorError)
+  }
+}
+
+/** The same records, once it is sure that they hold what is looked at. */
+async function * sufficient (source: AsyncGenerator<TrafficRecord[]>, name: string, { needsContext = false }: RecordInput): AsyncGenerator<TrafficRecord[]> {
+  for await (const records of source) {
+    if (needsContext && records.some(({ features }) => features.context === undefined)) {
+      throw csvMistake(name, 1, 'there are the columns of Table I alone, and the model looks at context and payloads as well',
+        'Name the capture itself, or extract it again with --features full.')
+    }
+    yield records
   }
 }
 

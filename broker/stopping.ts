@@ -6,6 +6,21 @@ const ENDINGS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP']
 /** One Ctrl-C arrives twice under npm: from the terminal, and passed on by npm. Nobody insists so soon. */
 const SAME_SIGNAL_MS = 300
 
+/** How many have something to finish first. */
+const finishing = new Set<symbol>()
+
+/** Ends the program with 0 at a signal while nobody has something to finish: while it loads, and in commands that only look. */
+export function endWhenTold (): void {
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => { if (finishing.size === 0) process.exit(0) })
+}
+
+/** Says that a signal does not end the program by itself, until what is returned is called. */
+export function finishFirst (): () => void {
+  const one = Symbol('finishing')
+  finishing.add(one)
+  return () => { finishing.delete(one) }
+}
+
 /**
  * Aborts at the first of the signals; at the second the process ends at once with 2.
  *
@@ -40,6 +55,7 @@ export async function untilStopped (run: (signal: AbortSignal) => Promise<void>)
 
 function listen (signals: readonly NodeJS.Signals[], now = (): number => performance.now()): { signal: AbortSignal, dispose: () => void } {
   const controller = new AbortController()
+  const finished = finishFirst()
   let askedAt = 0
   const onSignal = (signal: string): void => {
     if (!controller.signal.aborted) {
@@ -50,6 +66,9 @@ function listen (signals: readonly NodeJS.Signals[], now = (): number => perform
   for (const signal of signals) process.on(signal, onSignal)
   return {
     signal: controller.signal,
-    dispose: () => { for (const signal of signals) process.off(signal, onSignal) }
+    dispose: () => {
+      for (const signal of signals) process.off(signal, onSignal)
+      finished()
+    }
   }
 }

@@ -1,6 +1,8 @@
 // The detection thread's whole work: tap and ring in, alerts out. It knows no thread, so that it can run in a test.
 
+import { constants } from 'node:fs'
 import { access } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { catalogEntry } from '../models/index.js'
 import { Random } from '../models/random.js'
 import type { Alert } from './alert/alert.js'
@@ -121,6 +123,9 @@ export class Detection {
     if (path !== undefined && await exists(path)) {
       this.guard(await GuardModel.load(path), kind)
     } else {
+      if (path !== undefined && !await canHoldModel(path)) {
+        this.outputs.onLog('warn', `the model will be in memory only: the folder of ${path} is missing or may not be written to`)
+      }
       this.learn()
     }
     await this.tap.start()
@@ -290,6 +295,11 @@ export class Detection {
     this.outputs.onLog('error', this.failure, { ...remedy !== undefined && { remedy } })
     this.outputs.onChange()
   }
+}
+
+/** Whether a model can be saved there: to be found out before the learning, not after it. */
+export async function canHoldModel (path: string): Promise<boolean> {
+  return await access(dirname(path), constants.W_OK).then(() => true, () => false)
 }
 
 async function exists (path: string): Promise<boolean> {

@@ -4,6 +4,7 @@ import { open, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import { Command, InvalidArgumentError } from 'commander'
 import { OperatorError } from '../../src/errors.js'
 import { parsePorts } from '../port-list.js'
+import { finishFirst } from '../stopping.js'
 import { openTap, resolveTarget, type TapSettings } from '../../src/tap/catalog.js'
 import { PcapRecords } from '../../src/tap/pcap-records.js'
 import { formatTarget, parseTarget } from '../../src/tap/target.js'
@@ -57,7 +58,12 @@ async function capture (tap: string, flags: CaptureFlags): Promise<void> {
   const wanted = parseTarget(tap)
   const stopping = new AbortController()
   const { signal } = stopping
-  function stop (): void { stopping.abort() }
+  const finished = finishFirst()
+  // Whoever insists gets out at once.
+  function stop (): void {
+    stopping.abort()
+    finished()
+  }
   process.once('SIGINT', stop).once('SIGTERM', stop)
   try {
     const options = { ports: flags.mqttPort, snapLength: flags.snaplen, signal }
@@ -80,6 +86,7 @@ async function capture (tap: string, flags: CaptureFlags): Promise<void> {
     if (error !== signal.reason) throw error
   } finally {
     process.off('SIGINT', stop).off('SIGTERM', stop)
+    finished()
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { OperatorError } from '../../src/errors.js'
+import { shownJson } from '../../src/report/json-line.js'
 import { parseDuration } from '../config/units.js'
 import { askBroker, type ControlFlags } from '../control-client.js'
 import { alertsTable, allowTable, bansTable, clientsTable, learnText } from '../control-tables.js'
@@ -102,7 +103,7 @@ function controlCommand (name: string, description: string, rows?: string): Comm
 
 async function show (flags: ControlFlags & { format?: Format }, command: object, table: (data: unknown) => string): Promise<void> {
   const data = await askBroker(flags, command)
-  process.stdout.write(flags.format === 'json' ? `${JSON.stringify(data)}\n` : table(data))
+  process.stdout.write(flags.format === 'json' ? `${shownJson(JSON.stringify(data))}\n` : table(data))
 }
 
 function who (address: string | undefined, clientId: string | undefined): object {

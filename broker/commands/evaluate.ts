@@ -4,6 +4,7 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { evaluate as figuresOf } from '../../models/index.js'
 import { OperatorError } from '../../src/errors.js'
 import { DEFAULT_MQTT_PORTS } from '../../src/join/capture-records.js'
+import { shownJson } from '../../src/report/json-line.js'
 import { GuardModel } from '../../src/scoring/guard-model.js'
 import { SurpriseMemory } from '../../src/scoring/surprise-memory.js'
 import { evaluationPlot } from '../evaluation-plot.js'
@@ -56,6 +57,7 @@ async function evaluate (files: string[], flags: EvaluateFlags): Promise<void> {
       const judged = await judge(files, model, labels, {
         ports: flags.mqttPort,
         signal,
+        needsContext: model.needsContext,
         onBytes: count => { progress.update('Judging', read += count, bytes) },
         onCutShort: fault => { process.stderr.write(`${fault.message}. What is whole is judged.\n`) }
       })
@@ -63,7 +65,7 @@ async function evaluate (files: string[], flags: EvaluateFlags): Promise<void> {
       notes(flags, labels, judged)
       const { names, scores } = judged
       const figures = figuresOf(names, scores, model.threshold)
-      process.stdout.write(flags.format === 'json' ? `${JSON.stringify(figures, undefined, 2)}\n` : evaluationTable(figures))
+      process.stdout.write(flags.format === 'json' ? `${shownJson(JSON.stringify(figures, undefined, 2))}\n` : evaluationTable(figures))
       if (plot !== undefined) await write(plot, evaluationPlot(model.detector, names, scores, figures))
     } finally {
       progress.stop()

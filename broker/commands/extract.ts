@@ -6,7 +6,7 @@ import { recordWriter } from '../../src/features/record-writer.js'
 import type { RecordColumns, RecordFormat, RecordWriter } from '../../src/features/record-writer.js'
 import { DEFAULT_MQTT_PORTS } from '../../src/join/capture-records.js'
 import type { TrafficRecord } from '../../src/record.js'
-import { isLive, scanCapture } from '../capture-input.js'
+import { isLive, nameOfInput, scanCapture } from '../capture-input.js'
 import { Interruption } from '../interruption.js'
 import { openOutputFile, refuseInputAsOutput } from '../output-file.js'
 import { parsePorts } from '../port-list.js'
@@ -129,11 +129,14 @@ async function * extractLines (files: readonly string[], extraction: Extraction)
 async function * captureLines (file: string, { ports, context, writer, interruption, onBytes, beforeLines }: Extraction): AsyncGenerator<Uint8Array> {
   const write = (record: TrafficRecord): void => { writer.write(record, file) }
   const input = { ports, context, signal: interruption.abandoned, ended: interruption.ended, onBytes }
+  let records = 0
   for await (const count of scanCapture(file, input, write)) {
     if (count === 0) continue
+    records += count
     beforeLines()
     yield writer.take()
   }
+  if (records === 0) process.stderr.write(`${nameOfInput(file)}: there is no frame of port ${ports.join(' or ')}; --mqtt-port names others.\n`)
 }
 
 function codeOf (error: unknown): string | undefined {

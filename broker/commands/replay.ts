@@ -6,6 +6,7 @@ import { DEFAULT_MQTT_PORTS } from '../../src/join/capture-records.js'
 import { Pipeline } from '../../src/pipeline.js'
 import { timeOf, type TrafficRecord } from '../../src/record.js'
 import { eveAlert } from '../../src/report/eve.js'
+import { shownJson } from '../../src/report/json-line.js'
 import { GuardModel } from '../../src/scoring/guard-model.js'
 import { detectionSettings } from '../../src/settings.js'
 import { readCapture } from '../capture-input.js'
@@ -39,7 +40,7 @@ async function replay (files: string[], options: ReplayOptions): Promise<void> {
 async function replayFile (file: string, model: GuardModel, { speed, mqttPort: ports }: ReplayOptions, signal: AbortSignal): Promise<void> {
   // The settings of a live broker: a replay judges alike.
   const pipeline = new Pipeline(model, detectionSettings({ response: { action: 'observe' } }), {
-    onAlert: alert => { process.stdout.write(JSON.stringify(eveAlert(alert)) + '\n') }
+    onAlert: alert => { process.stdout.write(`${shownJson(JSON.stringify(eveAlert(alert)))}\n`) }
   })
   const pace = speed === '1' ? new Pace(signal) : undefined
   let last = 0

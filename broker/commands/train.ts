@@ -6,7 +6,7 @@ import path from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { catalogEntry, DETECTOR_KINDS, DetectorError, type DetectorKind } from '../../models/index.js'
 import { OperatorError } from '../../src/errors.js'
-import { PRESETS } from '../../src/features/columns.js'
+import { columnsOf, needsContext, PRESETS } from '../../src/features/columns.js'
 import { DEFAULT_MQTT_PORTS } from '../../src/join/capture-records.js'
 import { trainModel, type TrainingPlan } from '../../src/offline-training.js'
 import type { Panel } from '../../src/scoring/panel.js'
@@ -61,6 +61,7 @@ async function train (files: string[], flags: TrainFlags): Promise<void> {
       const data = await readTrainingData(files, {
         ports: flags.mqttPort,
         signal,
+        needsContext: needsContext(columnsOf(plan.detector.features, 'wire')),
         onBytes: count => { progress.update('Reading', read += count, bytes) },
         onCutShort: fault => { say(progress, `${fault.message}. What is whole is used.`) }
       }, labels, plan.detector.seed)

@@ -1,17 +1,22 @@
 // artemis watch: the detection beside a broker that is not ours, from nothing but a tap.
 
+import { access } from 'node:fs/promises'
 import { Command, InvalidArgumentError, Option } from 'commander'
+import type { DetectorKind } from '../../models/index.js'
 import type { Alert } from '../../src/alert/alert.js'
-import { Detection } from '../../src/detection.js'
+import { canHoldModel, Detection } from '../../src/detection.js'
 import { OperatorError } from '../../src/errors.js'
 import { DEFAULT_MQTT_PORTS } from '../../src/join/capture-records.js'
 import { eveAlert } from '../../src/report/eve.js'
+import { shownJson } from '../../src/report/json-line.js'
+import { GuardModel } from '../../src/scoring/guard-model.js'
 import { detectionSettings, DEFAULTS } from '../../src/settings.js'
 import { parseTarget } from '../../src/tap/target.js'
 import { AlertPublisher, DEFAULT_TOPIC_PREFIX } from '../alert-publisher.js'
 import { parseDuration } from '../config/units.js'
 import { openLog } from '../log.js'
 import { parsePorts } from '../port-list.js'
+import { MAX_PATH_LENGTH, printable } from '../printable.js'
 import { Progress } from '../progress.js'
 import { aborted, stopSignal } from '../stopping.js'
 
@@ -73,7 +78,7 @@ async function watch (tap: string, flags: WatchFlags): Promise<void> {
   const publisher = flags.publish === undefined ? undefined
     : await AlertPublisher.open(flags.publish, flags.topicPrefix, message => { log.warn(message) })
   const progress = new Progress()
-  const detection: Detection = new Detection(settingsOf(tap, flags), null, {
+  const detection: Detection = new Detection(settingsOf(tap, flags, await kindOf(flags.model)), null, {
     onAlert: alert => { report(alert, publisher) },
     onOffence: () => {},
     onLog: (level, message, details = {}) => {
@@ -110,13 +115,25 @@ async function watch (tap: string, flags: WatchFlags): Promise<void> {
   log.info({ records, alerts, tap: ending, ...publisher !== undefined && { unpublished: publisher.lost } }, 'Artemis no longer watches.')
 }
 
-function settingsOf (tap: string, flags: WatchFlags): ReturnType<typeof detectionSettings> {
+/**
+ * What the model is of, where there is one: it is the one that was asked for.
+ * @throws OperatorError `model-not-writable` where there is none and none can be
+ */
+async function kindOf (model: string | undefined): Promise<DetectorKind> {
+  if (model === undefined) return DEFAULTS.detector.kind
+  if (await access(model).then(() => true, () => false)) return (await GuardModel.load(model)).detector
+  if (await canHoldModel(model)) return DEFAULTS.detector.kind
+  throw new OperatorError('model-not-writable', `--model ${printable(model, MAX_PATH_LENGTH)}: its folder is missing or may not be written to.`,
+    'Name a model, or a file in a folder that exists and that this user may write to.')
+}
+
+function settingsOf (tap: string, flags: WatchFlags, kind: DetectorKind): ReturnType<typeof detectionSettings> {
   const { model, learn, learnRecords, mqttPort, identity, knownHosts, hostKey, sudo } = flags
   return detectionSettings({
     // Whole frames: the tap is the only one who sees what is in them.
     tap: { target: tap, snapLength: 0, identityFile: identity, passphrase: process.env.ARTEMIS_SSH_PASSPHRASE, knownHostsFile: knownHosts, hostKey, sudo },
     ports: mqttPort,
-    detector: { ...model !== undefined && { model } },
+    detector: { kind, ...model !== undefined && { model } },
     learn: { seconds: learn / 1_000, minimumRecords: learnRecords },
     response: { action: 'observe' }
   })
@@ -124,7 +141,7 @@ function settingsOf (tap: string, flags: WatchFlags): ReturnType<typeof detectio
 
 function report (alert: Alert, publisher: AlertPublisher | undefined): void {
   const event = eveAlert(alert)
-  process.stdout.write(`${JSON.stringify(event)}\n`)
+  process.stdout.write(`${shownJson(JSON.stringify(event))}\n`)
   publisher?.alert(event)
 }
 

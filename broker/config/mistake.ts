@@ -13,13 +13,14 @@ export interface Mistake {
   problem: string
 }
 
+const EXAMPLE = 'artemis.example.yaml shows every setting with its default; `artemis check` shows what is in force.'
+
 /** All mistakes as one error, `config`. */
-export function configError (mistakes: readonly Mistake[]): OperatorError {
+export function configError (mistakes: readonly Mistake[], remedy = EXAMPLE): OperatorError {
   const lines = mistakes.map(({ place, key, problem }) =>
     `  ${[printable(place, MAX_PATH_LENGTH), printable(key), problem].filter(part => part !== '').join(': ')}`)
   const count = mistakes.length === 1 ? 'There is a mistake' : `There are ${mistakes.length} mistakes`
-  return new OperatorError('config', `${count} in the configuration:\n${lines.join('\n')}`,
-    'artemis.example.yaml shows every setting with its default; `artemis check` shows what is in force.')
+  return new OperatorError('config', `${count} in the configuration:\n${lines.join('\n')}`, remedy)
 }
 
 /** A value as it may be shown: one line, no controls, no password. */

@@ -56,8 +56,10 @@ export function readSettings (flags: Flags, folder: string = process.cwd()): Eff
   const mosquitto = typeof given === 'string' ? translate(absolute(given, base), folder, THIS_MACHINE) : undefined
   const layers = new Layers(own, mosquitto, flags, file, folder)
   const written = layers.merge(settingsSchema, layers.values, '') as Record<string, unknown>
-  const mistakes = [...own.mistakes, ...mosquitto?.mistakes ?? [], ...layers.mistakes]
-  if (mistakes.length > 0) throw configError(mistakes)
+  const ours = [...own.mistakes, ...layers.mistakes]
+  const theirs = mosquitto?.mistakes ?? []
+  if (ours.length > 0) throw configError([...ours, ...theirs])
+  if (theirs.length > 0) throw configError(theirs, 'docs/mosquitto.md says what each directive of mosquitto.conf does here.')
   const { success, output, issues } = v.safeParse(settingsSchema, written)
   if (!success) throw configError(issues.map(issue => layers.mistakeOf(issue)))
   return { settings: output, file, written, sources: layers.sources, notes: mosquitto?.notes ?? [] }

@@ -101,7 +101,7 @@ export const DIRECTIVES: readonly Directive[] = [
   row('max_packet_size', 'broker', number(20, 268_435_456), 'followed', 'Larger packets end the connection. Without it 16 MiB.', { key: 'limits.packetSize' }),
   row('message_size_limit', 'broker', number(0, 268_435_455), 'partly', 'Messages with a larger payload are acknowledged and dropped; MQTT 5 is told "not authorized" (0x87) instead of 0x95.', { usual: '0', key: 'limits.messageSize' }),
   row('max_keepalive', 'broker', number(10, 65_535), 'partly', 'Clients of MQTT 5 that ask for more are told this. Older ones that do are refused, as are those without any.', { key: 'limits.keepalive' }),
-  row('max_inflight_messages', 'broker', number(0, 65_535), 'followed', 'Messages of QoS 1 and 2 that may be under way to a client without acknowledgement.', { key: 'limits.inflightMessages' }),
+  row('max_inflight_messages', 'broker', number(0, 65_535), 'partly', 'Clients of MQTT 5 are told this for what they send. What goes to a client is not held back until it acknowledges.', { key: 'limits.inflightMessages', usual: '0' }),
   row('max_inflight_bytes', 'broker', number(0, Number.MAX_SAFE_INTEGER), 'not followed', 'They are counted in messages: max_inflight_messages.', { usual: '0' }),
   row('max_queued_messages', 'broker', number(0, 10_000_000), 'followed', 'Messages that wait for a client which is away.', { key: 'limits.queuedMessages' }),
   row('max_queued_bytes', 'broker', number(0, 2 ** 40), 'followed', 'Bytes of them. Without it 16 MiB.', { key: 'limits.queuedBytes' }),

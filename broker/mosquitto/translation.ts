@@ -79,6 +79,7 @@ class Translator {
     const opening = new Opening(this.machine, { file: this.name, isLocal: this.isLocal, perListener: this.perListener }, notes)
     if (!this.perListener) for (const [key, placed] of opening.securityOf(this.security)) put(values, places, `auth.${key}`, placed)
     const listeners = [...this.listeners, ...this.opensDefault || this.listeners.length === 0 ? [this.defaultListener] : []]
+    if (!this.isLocal) for (const { settings } of listeners) this.refuseHalfAKey(settings)
     const open = this.isLocal ? opening.local(this.defaultListener) : listeners.flatMap(draft => opening.open(draft))
     values.listeners = open.map(() => ({}))
     for (const [index, { place, settings }] of open.entries()) {
@@ -87,6 +88,14 @@ class Translator {
     }
     if (open.length === 0) this.mistakes.push({ place: this.name, key: '', problem: `no listener is left to open.${notes.map(({ place, name, text }) => `\n    ${place}: ${name}: ${text}`).join('')}` })
     return { values, places, notes, mistakes: [...mistakes, ...this.mistakes] }
+  }
+
+  /** As mosquitto does. */
+  private refuseHalfAKey (settings: PlacedSettings): void {
+    for (const [key, name, other, otherName] of [['tls.cert', 'certfile', 'tls.key', 'keyfile'], ['tls.key', 'keyfile', 'tls.cert', 'certfile']]) {
+      const placed = settings.get(key)
+      if (placed !== undefined && !settings.has(other)) this.mistakes.push({ place: placed.place, key: name, problem: `${otherName} is missing, and one needs the other` })
+    }
   }
 
   /** Directives whose value is more than a setting. Tells whether this was one. */

@@ -47,7 +47,7 @@ export function readRequest (payload: Buffer): Command[] {
 export function addressIn ({ address }: Command): string | null {
   if (address === undefined || address === null) return null
   const text = typeof address === 'string' ? normaliseAddress(address) : ''
-  if (isIP(text) === 0) throw wrong('address is no IP address', 'Write one such as 192.0.2.7 or 2001:db8::7.')
+  if (isIP(text) === 0) throw wrong(`${shown('address', address)} is no IP address`, 'Write one such as 192.0.2.7 or 2001:db8::7.')
   return text
 }
 
@@ -61,14 +61,19 @@ export function clientIdIn ({ clientId }: Command): string | null {
 export function secondsIn ({ seconds }: Command, fallback: number): number {
   if (seconds === undefined) return fallback
   if (typeof seconds !== 'number' || !(seconds >= 1 && seconds <= MAX_BAN_SECONDS)) {
-    throw wrong('seconds is no time that a ban may last', 'Every ban ends: write a number from 1 to 2592000 (30 days).')
+    throw wrong(`${shown('seconds', seconds)} is no time that a ban may last`, 'Every ban ends: from 1 second to 30 days (2592000 seconds).')
   }
   return seconds
 }
 
 export function allowEntryIn ({ entry }: Command): string {
-  if (typeof entry !== 'string' || entry.length > MAX_TEXT_LENGTH || !isAllowEntry(entry)) throw wrong('entry is none of the allow-list', `Write ${ALLOW_FORM}.`)
+  if (typeof entry !== 'string' || entry.length > MAX_TEXT_LENGTH || !isAllowEntry(entry)) throw wrong(`${shown('entry', entry)} is no entry of an allow-list`, `Write ${ALLOW_FORM}.`)
   return entry
+}
+
+/** A parameter as it was sent, where that is something to show. */
+function shown (name: string, value: unknown): string {
+  return typeof value === 'string' || typeof value === 'number' ? `${name} ${JSON.stringify(value)}` : name
 }
 
 function wrong (message: string, remedy: string): OperatorError {

@@ -1,6 +1,7 @@
 // Publishes alerts, status and scores under `$SYS`.
 
 import type { Aedes, Client, Subscription } from 'aedes'
+import { shownJson } from './json-line.js'
 import { OWN_TOPIC_PREFIX } from '../join/own-traffic.js'
 
 /** The topics; one each for all clients, since exporters make a metric of every `$SYS` topic. */
@@ -40,7 +41,7 @@ export class SysTopic {
   }
 
   alert (event: object): void {
-    this.publish(TOPICS.alerts, Buffer.from(JSON.stringify(event)))
+    this.publish(TOPICS.alerts, Buffer.from(shownJson(JSON.stringify(event))))
   }
 
   scores (scores: object): void {

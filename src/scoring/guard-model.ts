@@ -6,7 +6,7 @@ import { baselinesFromJson, type Baselines } from '../alert/baselines.js'
 import { OperatorError } from '../errors.js'
 import type { DetectorKind, FitProgress } from '../../models/index.js'
 import { percentile } from '../../models/statistics.js'
-import type { Variant } from '../features/columns.js'
+import { needsContext, type Variant } from '../features/columns.js'
 import { probabilityOf, type Scored } from './expert.js'
 import { loadModel, saveModel, type Json, type Model } from './model-file.js'
 import { fitExperts, panelFor, withMessages, worstMessage } from './experts.js'
@@ -113,6 +113,12 @@ export class GuardModel {
   /** Whether it knows the columns of the wire. */
   get knowsWire (): boolean {
     return this.model.experts.wire !== undefined
+  }
+
+  /** Whether it looks at more than Table I: at context, or at payloads one by one. */
+  get needsContext (): boolean {
+    const { wire, broker, messages } = this.model.experts
+    return messages !== undefined || needsContext((wire ?? broker).columns)
   }
 
   /** Rows each expert was trained on. */

@@ -25,6 +25,7 @@ t.test('mistakes on the command line end with 1, a hint, and no stack', async t 
     [['chekc'], /Unknown command "chekc"\.\n.*Did you mean check\?/],
     [['dance', '--port', '1'], /Unknown command "dance"\.\n.*--help/],
     [['check', '--port'], /argument missing/],
+    [['extract', 'a.pcap', '--mqtt-port', '1883,99999'], /'1883,99999' is invalid\. Write ports from 1 to 65535 with commas between, such as 1883,8883\.\n/],
     [['check', 'twice'], /Too many arguments for 'check'/],
     [['--config', 'none.yaml'], /none\.yaml cannot be read \(ENOENT\)\.\n/],
     [['--port', '70000', '--host', '1 2'], /There are 2 mistakes.*--host: "1 2".*--port: 70000 should be a whole number/s]
@@ -34,6 +35,22 @@ t.test('mistakes on the command line end with 1, a hint, and no stack', async t 
     t.same({ code, stdout }, { code: 1, stdout: '' }, args.join(' '))
     t.match(stderr, message)
     t.notMatch(stderr, /^\s+at /m, 'no stack')
+  }
+})
+
+t.test('a command of commands by itself prints its help, and nothing else', async t => {
+  t.match(await runArtemis(['service'], t.testdir({})), { code: 1, stdout: '', stderr: /^Usage: artemis service [^]*uninstall[^]*display help for command\n$/ })
+})
+
+t.test('a signal ends whatever runs with 0, also while it loads', async t => {
+  const telling = "data:text/javascript,process.on('newListener', name => { if (name === 'SIGTERM') setImmediate(() => process.stdout.write('.')) })"
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    // A password that does not come keeps it waiting.
+    const child = spawn(process.execPath, ['--import', telling, MAIN, 'passwd', path.join(t.testdir({}), 'users'), 'bob'], { stdio: ['pipe', 'pipe', 'ignore'] })
+    t.teardown(() => child.kill('SIGKILL'))
+    await once(child.stdout, 'data')
+    child.kill(signal)
+    t.same(await once(child, 'exit'), [0, null], signal)
   }
 })
 

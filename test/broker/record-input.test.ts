@@ -45,6 +45,14 @@ async function csvOf (t: Test, manyFiles = false, name = 'a "b", c\nd.pcap'): Pr
   return { csv: writer.header + records.map(record => writer.line(record, name)).join(''), records }
 }
 
+t.test('a CSV of Table I alone is refused where more is looked at', async t => {
+  const { csv } = await csvOf(t)
+  const dir = t.testdir({ 'a.csv': csv, 'a.pcap': capture })
+  const demanding = { ...input, needsContext: true }
+  await t.rejects(read(join(dir, 'a.csv'), demanding), { code: 'csv', message: /a\.csv:1: .*Table I alone/, remedy: /--features full/ })
+  t.ok((await read(join(dir, 'a.pcap'), demanding)).length > 0, 'a capture has everything')
+})
+
 t.test('a CSV gives the records of its capture', async t => {
   const { csv, records } = await csvOf(t)
   t.ok(records.length > 200)

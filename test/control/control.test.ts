@@ -106,6 +106,7 @@ for (const version of BROKER_VERSIONS) {
         { command: 'unban' }, { command: 'allow' }, { command: 'allow', entry: '10.0.0.0/33' }, { command: 'allow', entry: 'client:' }, { command: 'disallow', entry: '10.0.0.1' },
         { command: 'ban', address: OPERATOR }
       ]) t.match(await ask(operator, command), [{ error: /.+/, remedy: /.+/ }], JSON.stringify(command))
+      t.match(await ask(operator, { command: 'ban', address: 'kitchen' }, { command: 'allow', entry: 'x' }), [{ error: 'address "kitchen" is no IP address' }, { error: 'entry "x" is no entry of an allow-list' }], 'the value is named')
       t.match(await ask(operator, { command: 'bans' }, { command: 'allowed' }), [{ data: { bans: [] } }, { data: { allow: [] } }])
     })
 

@@ -22,6 +22,18 @@ t.test('alerts, one JSON object a line, behind what is there', async t => {
   t.equal(log.lost, 1, 'after its end nothing is written')
 })
 
+t.test('what a client calls itself moves no cursor of whoever looks at the file', async t => {
+  const path = join(t.testdir(), 'eve.json')
+  const log = new EveLog(path, error => { t.fail(error.message) })
+  const event = { client_id: 'a\u009b31m\u007f\u202eb\u001b[0m', reading: '23 °C' }
+  log.write(event)
+  await log.close()
+  const line = readFileSync(path, 'utf8').trimEnd()
+  t.notMatch(line, /[\u0000-\u001f\u007f-\u009f\u202e]/)
+  t.match(line, '°C', 'what is harmless stays as it is')
+  t.same(JSON.parse(line), event)
+})
+
 t.test('records, as extract writes them', async t => {
   const path = join(t.testdir(), 'records.ndjson')
   const log = new RecordLog(path, error => { t.fail(error.message) })

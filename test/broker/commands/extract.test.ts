@@ -10,6 +10,7 @@ import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { extractCommand } from '../../../broker/commands/extract.js'
 import { Interruption } from '../../../broker/interruption.js'
+import { runArtemis } from '../../support/artemis.js'
 import { findProgram, programMissing } from '../../support/programs.js'
 import { waitUntil } from '../../support/wait-until.js'
 import { Talk, pcapFile } from '../../decode/craft.js'
@@ -80,6 +81,11 @@ t.test('ports', async t => {
   for (const value of ['mqtt', '0', '65536', '1883,', '1.5', '']) {
     await t.rejects(parse(join(dir, 'a.pcap'), '--mqtt-port', value), { code: 'commander.invalidArgument', message: /ports from 1 to 65535/ }, value)
   }
+})
+
+t.test('a capture without a frame of the ports says so', async t => {
+  const file = join(t.testdir({ 'a.pcap': capture }), 'a.pcap')
+  t.match(await runArtemis(['extract', file, '--mqtt-port', '8883,9001']), { code: 0, out: /^frame,.*\n$/, err: /a\.pcap: there is no frame of port 8883 or 9001; --mqtt-port names others\.\n$/ })
 })
 
 t.test('mistakes name the file and leave no output', async t => {

@@ -152,6 +152,7 @@ t.test('what cannot be watched', async t => {
     [['file:x.pcap'], /replay/],
     [['none'], /nothing to watch/],
     [['local:lo', '--learn', 'soon'], /unit/],
+    [['local:lo', '--model', '/no/where/model.json'], /folder is missing/],
     [['local:lo', '--topic-prefix', 'a/#'], /wildcard/],
     [['local:lo', '--publish', 'mqtt://127.0.0.1:1'], /Nobody can be reached/]
   ] as const) {

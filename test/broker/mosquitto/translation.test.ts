@@ -96,6 +96,7 @@ t.test('limits, files and the log', t => {
     sysInterval: '0s', persistence: true, data: '/var/lib/mosquitto/artemis', pidFile: '/run/m.pid', log: { file: '/var/log/m.log', level: 'warn' }
   })
   t.same(notes.map(({ name }) => name), ['message_size_limit', 'max_keepalive'])
+  t.match(read(t, 'max_inflight_messages 20\n').notes, [{ name: 'max_inflight_messages', standing: 'partly' }], 'what goes to a client is not held back')
   t.equal(read(t, 'listener 1\n').values.persistence, false, 'as in mosquitto, not unless told')
   t.match(read(t, 'log_dest none\nlog_type all\n').values, { log: { level: 'silent' } })
   t.match(read(t, 'log_type information\nlog_type debug\n').values, { log: { level: 'debug' } })
@@ -166,9 +167,17 @@ t.test('with artemis.yaml: its settings win, listeners stand in one of the two',
   t.end()
 })
 
-t.test('a value that only artemis.yaml\'s rules refuse is named with its place', t => {
+t.test('a certificate without its key, and the other way round', t => {
+  t.same(mistakes(t, 'listener 8883\ncertfile /c\n'), ['mosquitto.conf:2: certfile: keyfile is missing, and one needs the other'])
+  t.same(mistakes(t, 'listener 8883\nkeyfile /k\n'), ['mosquitto.conf:2: keyfile: certfile is missing, and one needs the other'])
   const folder = t.testdir({ 'mosquitto.conf': 'listener 8883\ncertfile /c\n' })
-  t.throws(() => readSettings({ mosquitto: 'mosquitto.conf' }, folder), { message: /mosquitto\.conf:\d.*listeners\[0\]\.tls\.key/ })
+  t.throws(() => readSettings({ mosquitto: 'mosquitto.conf' }, folder), { code: 'config', remedy: /docs\/mosquitto\.md/ })
+  t.end()
+})
+
+t.test('a value that only artemis.yaml\'s rules refuse is named with its place', t => {
+  const folder = t.testdir({ 'mosquitto.conf': 'listener 1883 a!b\n' })
+  t.throws(() => readSettings({ mosquitto: 'mosquitto.conf' }, folder), { message: /mosquitto\.conf:1: listeners\[0\]\.host: "a!b"/ })
   t.throws(() => readSettings({ mosquitto: 'nowhere.conf' }, folder), OperatorError)
   t.end()
 })
