@@ -207,7 +207,8 @@ export class Expert<T = RecordFeatures> {
   contributions (item: T): Contribution[] {
     const row = this.encoding.encode(item)
     const replaced = this.encoding.columns.map((_, j) => this.scaler.transform(row.with(j, this.medians[j])))
-    const [score, ...others] = this.detector.decisionFunction([this.scaler.transform(row), ...replaced])
+    // Of a score that has reached its end no single feature would seem to matter.
+    const [score, ...others] = this.detector.decisionFunction([this.scaler.transform(row), ...replaced]).map((each) => this.detector.unbounded(each))
     return this.encoding.columns
       .map((feature, j): Contribution => ({ feature, value: this.encoding.shown(item, j, row), contribution: score - others[j] }))
       .filter(({ contribution }) => contribution > 0)

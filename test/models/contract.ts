@@ -48,6 +48,11 @@ export function checkContract (kind: DetectorKind, { aucFloor, parameters = {}, 
       t.same(detector.decisionFunction([]), new Float64Array(0))
     })
 
+    t.test('scores without an upper end are in the same order', async (t) => {
+      const rising = scores.toSorted().map((score) => detector.unbounded(score))
+      t.ok(rising.every((score, i) => Number.isFinite(score) && (i === 0 || score >= rising[i - 1])))
+    })
+
     t.test('JSON brings it back with identical scores', async (t) => {
       const loaded = loadDetector(JSON.parse(JSON.stringify(detector)))
       t.same(loaded.decisionFunction(toy.test), scores)

@@ -67,3 +67,17 @@ t.test('gamma: scale is 1 / (columns * variance), and a number is itself', async
   t.throws(() => new OneClassSvm({ gamma: -1 }), { code: 'parameter' })
   t.throws(() => new OneClassSvm({ gamma: 'wide' as 'auto' }), { code: 'parameter' })
 })
+
+t.test('scores end at rho, and unbounded they go on in the same order', async (t) => {
+  const random = new Random(1)
+  const detector = new OneClassSvm({ nu: 0.1 })
+  await detector.fit(Array.from({ length: 500 }, () => [random.normal(), random.normal()]))
+  const distances = Array.from({ length: 40 }, (_, i) => i / 4)
+  const scores = detector.decisionFunction(distances.map((distance) => [distance, 0]))
+  const unbounded = scores.map((score) => detector.unbounded(score))
+  const isRising = (values: Float64Array): boolean => values.every((value, i) => i === 0 || value >= values[i - 1])
+  t.ok(isRising(scores.subarray(8)) && isRising(unbounded.subarray(8)))
+  t.ok(scores[39] - scores[32] < 1e-3 * (scores[32] - scores[8]), 'eight deviations or ten are one to the score')
+  t.ok(unbounded[39] - unbounded[32] > 2, 'but not to what is left of the kernels')
+  t.ok(Number.isFinite(detector.unbounded(detector.decisionFunction([[1e9, 1e9]])[0])))
+})
