@@ -12,6 +12,7 @@ import { limitTopics } from './limits/topics.js'
 import { arrivalOf } from './listeners/arrival.js'
 import { OrderedAedes } from './ordered-aedes.js'
 import type { Store } from './persistence.js'
+import { enforceProtocol } from './protocol/enforcement.js'
 
 /** Sessions and delayed wills that are kept for clients which are away (MQTT 5); further ones end at once. */
 const MAX_PENDING_SESSIONS = 10_000
@@ -38,6 +39,7 @@ export async function openAedes (
     onUnread: client => { tally.hit('unread', arrivalOf(client.conn)?.client.address ?? '', { client: client.id }) },
     wasDropped: (client, packet) => queues.wasDropped(client.id, packet)
   })
+  enforceProtocol(aedes)
   limitClients(aedes, limits, tally)
   limitTopics(aedes, limits, tally)
   keepQueues(aedes, queues)

@@ -1,6 +1,7 @@
 // All targets.
 import type { FuzzTarget } from '../target.js'
 import { gzipTarget, pcapTarget, pcapngTarget } from './captures.js'
+import { checksTarget } from './checked.js'
 import { fragmentsTarget, headersTarget, ipTarget } from './headers.js'
 import { joinTarget } from './joined.js'
 import { observerTarget, placementTarget } from './observed.js'
@@ -13,5 +14,5 @@ import { endlessTarget, extractTarget } from './whole.js'
 export const TARGETS: readonly FuzzTarget[] = [
   pcapTarget, pcapngTarget, gzipTarget, headersTarget, ipTarget, fragmentsTarget, reassemblyTarget, streamsTarget,
   mqttTarget, webSocketTarget, decodedTarget, midstreamTarget, extractTarget, endlessTarget, observerTarget, placementTarget, joinTarget,
-  connectTarget, proxyTarget
+  connectTarget, proxyTarget, checksTarget
 ]

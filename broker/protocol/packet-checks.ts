@@ -1,0 +1,129 @@
+// What a client may send, packet by packet: checked before Aedes looks at it, which takes much that MQTT forbids.
+
+import { IDENTIFIER_NOT_VALID, PROTOCOL_ERROR, ProtocolFault, UNSUPPORTED_VERSION } from './fault.js'
+import { FieldReader } from './field-reader.js'
+import { readProperties, type Carrier } from './properties.js'
+import { isShared, isSharedFilter, isTopicFilter, isTopicName } from './topics.js'
+
+/** A packet that has come whole. */
+export interface IncomingPacket {
+  /** Its name in small letters, such as `pubrec`. */
+  cmd: string
+  qos: number
+  dup: boolean
+  /** All that follows the fixed header. */
+  body: Buffer
+}
+
+const MQTT_3_1 = 3
+const MQTT_5 = 5
+const TOPIC_ALIAS = 0x23
+/** Reason codes of PUBACK and PUBREC (MQTT 5, 3.4.2.1 and 3.5.2.1), and of PUBREL and PUBCOMP (3.6.2.1 and 3.7.2.1). */
+const RECEIVED: readonly number[] = [0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99]
+const RELEASED: readonly number[] = [0x00, 0x92]
+const REASON_CODES = { puback: RECEIVED, pubrec: RECEIVED, pubrel: RELEASED, pubcomp: RELEASED }
+
+const CONNECT_FLAGS = { will: 0x04, willQos: 0x18, password: 0x40, userName: 0x80 }
+const NO_LOCAL = 0x04
+
+/**
+ * Checks a packet.
+ * @param version protocol level of the connection's CONNECT; undefined where none has come yet
+ * @returns what is wrong with it; undefined for nothing
+ */
+export function faultOf (packet: IncomingPacket, version: number | undefined): ProtocolFault | undefined {
+  const { cmd } = packet
+  if (version === undefined && cmd !== 'connect') return new ProtocolFault('a CONNECT must come first [MQTT-3.1.0-1]', PROTOCOL_ERROR)
+  const fields = new FieldReader(packet.body)
+  switch (cmd) {
+    case 'connect':
+      if (version !== undefined) return new ProtocolFault('a second CONNECT [MQTT-3.1.0-2]', PROTOCOL_ERROR)
+      checkConnect(fields)
+      break
+    case 'publish':
+      checkPublish(fields, packet, version)
+      // What follows is the payload.
+      return fields.fault
+    case 'puback': case 'pubrec': case 'pubrel': case 'pubcomp':
+      checkAcknowledgement(fields, cmd, version)
+      break
+    case 'subscribe': case 'unsubscribe':
+      checkFilters(fields, cmd, version)
+      break
+    case 'disconnect':
+      checkDisconnect(fields, version)
+      break
+    case 'pingreq':
+      break
+    default:
+      // AUTH too: it is only for those who began to log in so, which Aedes refuses [MQTT-4.12.0-6].
+      fields.refuse(`a client must not send a packet of the type ${cmd}`, PROTOCOL_ERROR)
+  }
+  if (fields.left > 0) fields.refuse('a packet goes on after its last field')
+  return fields.fault
+}
+
+function checkConnect (fields: FieldReader): void {
+  fields.binary()
+  // Bridges set the highest bit.
+  const version = fields.byte() & 0x7f
+  if (version < MQTT_3_1 || version > MQTT_5) fields.refuse('a protocol level that is not known [MQTT-3.1.2-2]', UNSUPPORTED_VERSION)
+  const flags = fields.byte()
+  const { will, willQos, password, userName } = CONNECT_FLAGS
+  if ((flags & willQos) === willQos) fields.refuse('the QoS of a will is 3 [MQTT-3.1.2-12]')
+  if (version < MQTT_5 && (flags & password) !== 0 && (flags & userName) === 0) fields.refuse('a password without a user name [MQTT-3.1.2-22]')
+  fields.twoBytes()
+  if (version === MQTT_5) readProperties(fields, 'connect')
+  const clientId = fields.text()
+  if (version === MQTT_3_1 && clientId.length === 0) fields.refuse('a client of MQTT 3.1 without a name', IDENTIFIER_NOT_VALID)
+  if ((flags & will) !== 0) {
+    if (version === MQTT_5) readProperties(fields, 'will')
+    checkTopicName(fields.text(), fields)
+    fields.binary()
+  }
+  if ((flags & userName) !== 0) fields.text()
+  if ((flags & password) !== 0) fields.binary()
+}
+
+function checkPublish (fields: FieldReader, { qos, dup }: IncomingPacket, version: number | undefined): void {
+  if (dup && qos === 0) fields.refuse('DUP is set with QoS 0 [MQTT-3.3.1-2]')
+  const topic = fields.text()
+  if (qos > 0) fields.packetId()
+  const hasAlias = version === MQTT_5 && readProperties(fields, 'publish').has(TOPIC_ALIAS)
+  // An alias stands for the topic (MQTT 5, 3.3.2.3.4); whether it is known Aedes looks up.
+  if (topic.length > 0 || !hasAlias) checkTopicName(topic, fields)
+}
+
+function checkTopicName (topic: Buffer, fields: FieldReader): void {
+  if (topic.length === 0) fields.refuse('a topic is empty [MQTT-4.7.3-1]')
+  else if (!isTopicName(topic)) fields.refuse('a topic has wildcards [MQTT-3.3.2-2]')
+}
+
+function checkAcknowledgement (fields: FieldReader, cmd: keyof typeof REASON_CODES, version: number | undefined): void {
+  fields.packetId()
+  if (version !== MQTT_5 || fields.left === 0) return
+  if (!REASON_CODES[cmd].includes(fields.byte())) fields.refuse(`not a reason code of ${cmd.toUpperCase()}`, PROTOCOL_ERROR)
+  if (fields.left > 0) readProperties(fields, cmd)
+}
+
+function checkFilters (fields: FieldReader, cmd: Carrier & ('subscribe' | 'unsubscribe'), version: number | undefined): void {
+  fields.packetId()
+  if (version === MQTT_5) readProperties(fields, cmd)
+  if (fields.left === 0) fields.refuse('a packet without a topic filter [MQTT-3.8.3-2], [MQTT-3.10.3-2]')
+  while (fields.left > 0) {
+    const filter = fields.text().toString()
+    // Of the options the parser refuses what must not be.
+    const options = cmd === 'subscribe' ? fields.byte() : 0
+    if (!isTopicFilter(filter)) fields.refuse('a topic filter is none [MQTT-4.7.1-1], [MQTT-4.7.1-2], [MQTT-4.7.3-1]')
+    if (version !== MQTT_5 || !isShared(filter)) continue
+    if (!isSharedFilter(filter)) fields.refuse('a shared subscription lacks its name or filter [MQTT-4.8.2-1]', PROTOCOL_ERROR)
+    if ((options & NO_LOCAL) !== 0) fields.refuse('a shared subscription with No Local [MQTT-3.8.3-4]', PROTOCOL_ERROR)
+  }
+}
+
+function checkDisconnect (fields: FieldReader, version: number | undefined): void {
+  if (version !== MQTT_5 || fields.left === 0) return
+  // Of the reason codes the parser refuses what must not be.
+  fields.byte()
+  if (fields.left > 0) readProperties(fields, 'disconnect')
+}
