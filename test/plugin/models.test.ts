@@ -15,9 +15,15 @@ async function learnt (t: Test, kind: DetectorKind, model: string): Promise<Watc
   const broker = await startWatchedBroker({ tap: { target: 'none' }, learn: { seconds: 0, minimumRecords: RECORDS }, detector: { kind, model } })
   t.teardown(async () => { await broker.close() })
   const client = await connectClient({ port: broker.port }, { clientId: 'device' })
-  const busy = setInterval(() => { for (let i = 0; i < 20; i++) client.publish('room/temperature', (20 + Math.random()).toFixed(2), { qos: 1 }) }, 5)
+  let enough = false
+  const busy = (async () => {
+    while (!enough) await Promise.all(Array.from({ length: 20 }, async () => await client.publishAsync('room/temperature', (20 + Math.random()).toFixed(2), { qos: 1 })))
+  })()
+  // What else comes while the networks are fitted would only take their time.
+  await broker.until(({ learning, state }) => learning === undefined ? state === 'guarding' : learning.progress >= 1, `records for ${kind}`)
+  enough = true
+  await busy
   await broker.until(({ state }) => state === 'guarding', `a model of ${kind}`)
-  clearInterval(busy)
   await endClient(client)
   await waitUntil('the model is saved', () => existsSync(model))
   const { digest } = JSON.parse(readFileSync(model, 'utf8')) as { digest: string }

@@ -28,6 +28,8 @@ export async function selfWatching (t: Test, version: BrokerVersion, options: Ar
   const log = (level: string) => (_details: object, message: string): void => { lines.push(`${level} ${message}`) }
   const ids = artemis(broker, {
     tap: { target: 'none' },
+    // What clients do takes minutes to settle; what single packets look like, no time at all.
+    detector: { kind: 'iforest', features: 'table1-no-identity' },
     learn: { seconds: 0, minimumRecords: 600 },
     alert: { batchRecords: 20 },
     logger: { info: log('info'), warn: log('warn'), error: log('error') },
