@@ -32,9 +32,6 @@ export const ONE_CLASS_SVM_PARAMETERS: ParameterTable<OneClassSvmOptions> = {
   maxSamples: { about: 'training rows drawn at most', default: 2000, min: 2, max: 50_000, integer: true }
 }
 
-/** Of rho: below it the rest of the kernels is rounding. */
-const LEAST_REST = 1e-12
-
 /**
  * One-class support vector machine (Schoelkopf et al. 2001) with a Gaussian kernel, as LIBSVM,
  * scikit-learn and PyOD have it: the score is rho - sum of alpha * kernel, above 0 for rows outside.
@@ -50,6 +47,7 @@ export class OneClassSvm extends OutlierDetector<Required<OneClassSvmOptions>> {
   /** The support vectors once more, laid out for scoring. */
   #table: PointTable | undefined
   #rho = 0
+  #unboundedTrainingScores: Float64Array | undefined
   #gamma = 0
 
   constructor (options: OneClassSvmOptions = {}) {
@@ -66,12 +64,8 @@ export class OneClassSvm extends OutlierDetector<Required<OneClassSvmOptions>> {
     return this.#alpha.length
   }
 
-  /**
-   * Far from all support vectors the score only draws near to rho. What is left of the kernels falls like a density, and
-   * its negative logarithm grows with the squared distance, as far as doubles tell.
-   */
-  override unbounded (score: number): number {
-    return -Math.log(Math.max(this.#rho - score, LEAST_REST * Math.abs(this.#rho), Number.MIN_VALUE))
+  override get unboundedTrainingScores (): Float64Array | undefined {
+    return this.#unboundedTrainingScores
   }
 
   protected async fitScores (data: Matrix, _labels: Uint8Array | undefined, step: Step): Promise<Float64Array> {
@@ -91,23 +85,37 @@ export class OneClassSvm extends OutlierDetector<Required<OneClassSvmOptions>> {
     this.#table = undefined
     support.forEach((i, v) => { this.#vectors.set(sample.data.subarray(i * width, (i + 1) * width), v * width) })
     this.#rho = rho
-    const scores = await this.scoreInTurns(data, () => step(done, 1))
+    this.#unboundedTrainingScores = await this.scoreInTurns(data, () => step(done, 1), (part) => this.scoreUnbounded(part))
     await step(1, 1)
-    return scores
+    return this.#bounded(this.#unboundedTrainingScores)
   }
 
-  protected score ({ rows, width, data }: Matrix): Float64Array {
+  protected score (data: Matrix): Float64Array {
+    return this.#bounded(this.scoreUnbounded(data))
+  }
+
+  /**
+   * Far from all support vectors a score only draws near to rho. The sum of the kernels falls like a density, and its
+   * negative logarithm grows with the squared distance; taken relative to the nearest support vector no sum vanishes.
+   */
+  protected override scoreUnbounded ({ rows, width, data }: Matrix): Float64Array {
     const alpha = this.#alpha
     const gamma = this.#gamma
     const table = this.#table ??= new PointTable(this.#vectors, width)
     const scores = new Float64Array(rows)
     for (let i = 0; i < rows; i++) {
       const distances = table.squaredDistances(data, i * width)
-      let score = this.#rho
-      for (let v = 0; v < alpha.length; v++) score -= alpha[v] * gaussian(gamma, distances[v])
-      scores[i] = score
+      let nearest = Infinity
+      for (let v = 0; v < alpha.length; v++) if (distances[v] < nearest) nearest = distances[v]
+      let sum = 0
+      for (let v = 0; v < alpha.length; v++) sum += alpha[v] * gaussian(gamma, distances[v] - nearest)
+      scores[i] = gamma * nearest - Math.log(sum)
     }
     return scores
+  }
+
+  #bounded (unbounded: Float64Array): Float64Array {
+    return unbounded.map((score) => this.#rho - Math.exp(-score))
   }
 
   protected state (): Record<string, unknown> {

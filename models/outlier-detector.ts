@@ -50,6 +50,11 @@ export abstract class OutlierDetector<T extends Required<DetectorOptions> = Requ
   /** Scores checked rows of the fitted width; a row's score may depend on that row only. */
   protected abstract score (data: Matrix): Float64Array
 
+  /** `score` on a scale without an upper end; to be overridden where a score has one. */
+  protected scoreUnbounded (data: Matrix): Float64Array {
+    return this.score(data)
+  }
+
   /** What `restoreState` needs to score identically, as plain JSON. */
   protected abstract state (): Record<string, unknown>
 
@@ -89,11 +94,18 @@ export abstract class OutlierDetector<T extends Required<DetectorOptions> = Requ
     }
   }
 
+  /** {@link trainingScores} on the scale of {@link unbounded}. */
+  get unboundedTrainingScores (): Float64Array | undefined {
+    return this.#trainingScores
+  }
+
   decisionFunction (rows: Rows): Float64Array {
-    const { width } = this.#needFitted()
-    const table = toMatrix(rows, width, this.#room)
-    if (rows.length <= KEPT_ROWS) this.#room = table.data
-    return this.score(table)
+    return this.score(this.#matrixOf(rows))
+  }
+
+  /** Scores on a scale without an upper end, in the same order, for whoever compares those of several detectors. */
+  unbounded (rows: Rows): Float64Array {
+    return this.scoreUnbounded(this.#matrixOf(rows))
   }
 
   predict (rows: Rows): Uint8Array {
@@ -103,11 +115,6 @@ export abstract class OutlierDetector<T extends Required<DetectorOptions> = Requ
 
   predictProba (rows: Rows, method: ProbabilityMethod = 'linear'): Float64Array {
     return this.probabilities(this.decisionFunction(rows), method)
-  }
-
-  /** The score on a scale without an upper end, in the same order, for whoever compares those of several detectors. */
-  unbounded (score: number): number {
-    return score
   }
 
   /** The probabilities that belong to scores of `decisionFunction`, in [0, 1]. */
@@ -150,11 +157,13 @@ export abstract class OutlierDetector<T extends Required<DetectorOptions> = Requ
   }
 
   /** The scores of many rows, with a turn for others between; for use at the end of `fitScores`. */
-  protected async scoreInTurns ({ rows, width, data }: Matrix, turn: () => Promise<void>): Promise<Float64Array> {
+  protected async scoreInTurns (
+    { rows, width, data }: Matrix, turn: () => Promise<void>, score = (part: Matrix): Float64Array => this.score(part)
+  ): Promise<Float64Array> {
     const scores = new Float64Array(rows)
     for (let start = 0; start < rows; start += TURN_ROWS) {
       const end = Math.min(rows, start + TURN_ROWS)
-      scores.set(this.score({ rows: end - start, width, data: data.subarray(start * width, end * width) }), start)
+      scores.set(score({ rows: end - start, width, data: data.subarray(start * width, end * width) }), start)
       await turn()
     }
     return scores
@@ -163,6 +172,12 @@ export abstract class OutlierDetector<T extends Required<DetectorOptions> = Requ
   /** The score above which a row is an outlier. */
   protected thresholdOf (trainingScores: Float64Array): number {
     return percentile(trainingScores, 100 * (1 - this.contamination))
+  }
+
+  #matrixOf (rows: Rows): Matrix {
+    const matrix = toMatrix(rows, this.#needFitted().width, this.#room)
+    if (rows.length <= KEPT_ROWS) this.#room = matrix.data
+    return matrix
   }
 
   #needFitted (): Fitted {

@@ -109,10 +109,10 @@ export const DEFAULTS = Object.freeze({
 
 /**
  * Parameters that detectors learn in place with, where PyOD's do not serve: a one-class SVM whose region holds nine in
- * ten of the benign records instead of half, and as many centres as tell a home's devices apart (see docs/detectors.md).
+ * ten of the benign records instead of half and fits them closely, and as many centres as tell a home's devices apart (see docs/detectors.md).
  */
 export const SHIPPED_PARAMETERS: Readonly<Partial<Record<DetectorKind, Readonly<Record<string, number>>>>> = Object.freeze({
-  ocsvm: Object.freeze({ nu: 0.1 }),
+  ocsvm: Object.freeze({ nu: 0.1, gamma: 0.15 }),
   kmeans: Object.freeze({ nClusters: 100, nInit: 1, maxIter: 20 })
 })
 

@@ -148,7 +148,7 @@ export class Expert<T = RecordFeatures> {
     const rows = await mapInTurns(items, (item) => encoding.encodeHeldOut(item), signal)
     const scaler = StandardScaler.fit(rows, { limit: LIMIT, least: encoding.leastDeviations })
     const detector = await fitDetector(await mapInTurns(rows, (row) => scaler.transform(row), signal), labels, plan)
-    const tail = plan.calibrated === true ? Tail.fit((detector.trainingScores ?? new Float64Array(0)).map((score) => detector.unbounded(score))) : undefined
+    const tail = plan.calibrated === true ? Tail.fit(detector.unboundedTrainingScores ?? []) : undefined
     return new Expert<T>(variant, encoding, scaler, columnMedians(rows), detector, {
       rows: rows.length,
       digest: digestRows(rows, labels),
@@ -193,10 +193,12 @@ export class Expert<T = RecordFeatures> {
   /** @param heldOut whether the items are those of the training, and are to be judged as if they had not been, as far as payloads go */
   score (items: readonly T[], heldOut = false): Scored {
     const rows = items.map((item) => this.scaler.transform(heldOut ? this.encoding.encodeHeldOut(item) : this.encoding.encode(item)))
-    const scores = this.detector.decisionFunction(rows)
-    const { tail } = this
-    if (tail === undefined) return { scores, probabilities: this.detector.probabilities(scores) }
-    const surprises = scores.map((score) => tail.surprise(this.detector.unbounded(score)))
+    const { detector, tail } = this
+    if (tail === undefined) {
+      const scores = detector.decisionFunction(rows)
+      return { scores, probabilities: detector.probabilities(scores) }
+    }
+    const surprises = detector.unbounded(rows).map((score) => tail.surprise(score))
     return { scores: surprises, probabilities: surprises.map(probabilityOf) }
   }
 
@@ -208,7 +210,7 @@ export class Expert<T = RecordFeatures> {
     const row = this.encoding.encode(item)
     const replaced = this.encoding.columns.map((_, j) => this.scaler.transform(row.with(j, this.medians[j])))
     // Of a score that has reached its end no single feature would seem to matter.
-    const [score, ...others] = this.detector.decisionFunction([this.scaler.transform(row), ...replaced]).map((each) => this.detector.unbounded(each))
+    const [score, ...others] = this.detector.unbounded([this.scaler.transform(row), ...replaced])
     return this.encoding.columns
       .map((feature, j): Contribution => ({ feature, value: this.encoding.shown(item, j, row), contribution: score - others[j] }))
       .filter(({ contribution }) => contribution > 0)

@@ -113,7 +113,7 @@ t.test('on a terminal it shows epoch, loss and time left, and Ctrl-C leaves no f
 
 t.test('flags win over named settings, and those over the defaults', t => {
   t.match(planOf({ detector: 'ocsvm' }), { contaminated: false, detector: { features: 'table1-no-identity', contamination: 0.1, parameters: {} } })
-  t.match(planOf({ detector: 'default' }), { detector: { kind: 'ocsvm', parameters: { nu: 0.1 }, features: 'behaviour', contamination: 0.01, seed: 1 } }, 'what the broker ships')
+  t.match(planOf({ detector: 'default' }), { detector: { kind: 'ocsvm', parameters: { nu: 0.1, gamma: 0.15 }, features: 'behaviour', contamination: 0.01, seed: 1 } }, 'what the broker ships')
   t.match(planOf({ detector: 'ocsvm', preset: 'paper' }), { contaminated: false, detector: { features: 'best24' } })
   t.match(planOf({ detector: 'birch', preset: 'paper' }), { contaminated: true, detector: { features: 'table1', parameters: { threshold: 0.2, score: 'cluster' } } })
   t.match(planOf({ detector: 'birch', preset: 'paper', features: 'table1-no-identity', param: ['threshold=0.5'], contamination: 0.2 }),
