@@ -137,7 +137,6 @@ export const CONTEXT_COLUMNS: readonly ContextColumn[] = Object.freeze([
   count('address', 'closed_by_broker', Count.ClosedByBroker, S1, 'connections that the broker ended first', TAPPED),
   count('address', 'resets', Count.Resets, S10, 'RST segments, both ways', TAPPED),
   count('address', 'malformed', Count.Malformed, S60, 'packets that are not as they must be'),
-  count('address', 'subscribes', Count.Subscribes, S60, 'SUBSCRIBE packets'),
   count('address', 'wide_filters', Count.WideFilters, S60, 'filters with wildcards or $'),
   column('address', 'addr_topics', 'different topics published to in the last one to two minutes, up to 1,420', ({ address, time }) => address.topics.count(time))
 ])

@@ -15,24 +15,23 @@ export const Count = Object.freeze({
   Bytes: 1,
   Packets: 2,
   Publishes: 3,
-  Subscribes: 4,
-  Connects: 5,
-  Refusals: 6,
-  WideFilters: 7,
-  Malformed: 8,
-  Retained: 9,
-  PayloadBytes: 10,
+  Connects: 4,
+  Refusals: 5,
+  WideFilters: 6,
+  Malformed: 7,
+  Retained: 8,
+  PayloadBytes: 9,
   /** Frames that carry bytes and complete no packet. */
-  Fragments: 11,
-  Resets: 12,
+  Fragments: 10,
+  Resets: 11,
   /** Of addresses only, counted when the connection changes. */
-  Opened: 13,
-  HalfOpen: 14,
-  ClosedByBroker: 15
+  Opened: 12,
+  HalfOpen: 13,
+  ClosedByBroker: 14
 })
 
 /** How many counts there are. */
-export const COUNTS = 16
+export const COUNTS = 15
 
 const PUBLISH = 3
 const RETAIN = 1
@@ -122,11 +121,7 @@ export class Tally {
       return
     }
     const subscribe = readSubscribe(packet)
-    if (subscribe !== null) {
-      amounts[Count.Subscribes]++
-      amounts[Count.WideFilters] += subscribe.wildcards + subscribe.widest
-    } else if (readConnect(packet) !== null) {
-      amounts[Count.Connects]++
-    }
+    if (subscribe !== null) amounts[Count.WideFilters] += subscribe.wildcards + subscribe.widest
+    else if (readConnect(packet) !== null) amounts[Count.Connects]++
   }
 }
