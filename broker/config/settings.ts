@@ -12,6 +12,7 @@ import type { Note } from '../mosquitto/note.js'
 import { translate, type Translation } from '../mosquitto/translation.js'
 import { nameOf } from './place.js'
 import { partOf, settingsSchema, type Settings } from './schema.js'
+import { sharedPorts } from './shared-ports.js'
 import { readYaml, whatIsRight, type FileContents } from './yaml-file.js'
 
 /** The file that is read when none is named and it is there. */
@@ -62,6 +63,8 @@ export function readSettings (flags: Flags, folder: string = process.cwd()): Eff
   if (theirs.length > 0) throw configError(theirs, 'docs/mosquitto.md says what each directive of mosquitto.conf does here.')
   const { success, output, issues } = v.safeParse(settingsSchema, written)
   if (!success) throw configError(issues.map(issue => layers.mistakeOf(issue)))
+  const shared = sharedPorts(output.listeners, key => layers.nearestPlaceOf(key))
+  if (shared.length > 0) throw configError(shared)
   return { settings: output, file, written, sources: layers.sources, notes: mosquitto?.notes ?? [] }
 }
 
@@ -118,9 +121,14 @@ class Layers {
     const value = path?.at(-1)?.value
     const key = (path ?? []).reduce((text, { key }) =>
       typeof key === 'number' ? `${text}[${key}]` : text === '' ? String(key) : `${text}.${String(key)}`, '')
+    return { place: this.nearestPlaceOf(key), key, problem: `${value === undefined ? 'missing, it' : shown(value)} should be ${message}` }
+  }
+
+  /** `FILE:LINE` of a setting, or of what it would stand in. */
+  nearestPlaceOf (key: string): string {
     let from = key
     while (from !== '' && this.placeOf(from) === undefined) from = from.replace(/(^|\.)[^.[\]]+$|\[\d+\]$/, '')
-    return { place: this.placeOf(from) ?? 'settings', key, problem: `${value === undefined ? 'missing, it' : shown(value)} should be ${message}` }
+    return this.placeOf(from) ?? 'settings'
   }
 
   /** `FILE:LINE` of a setting, where a file has it. */

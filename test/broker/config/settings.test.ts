@@ -262,3 +262,23 @@ t.test('the example has a comment on every key', t => {
   t.ok(keys > keysOf(settingsSchema, '').length, 'settings and their headings')
   t.end()
 })
+
+t.test('two listeners on one port are refused, with both places', t => {
+  const folder = t.testdir({
+    'artemis.yaml': [
+      'listeners:', '  - port: 1884', '  - port: 0', '  - port: 1885', '    host: 0.0.0.0', '  - port: 1884', '    protocol: websockets',
+      '  - port: 1885', '    host: 127.0.0.2', '  - port: 1885', '    host: "::1"', '  - port: 0', '  - host: localhost'
+    ].join('\n'),
+    'mosquitto.conf': 'allow_anonymous true\nlistener 1883 127.0.0.1\nlistener 1884 127.0.0.1\nlistener 1883 127.0.0.1\nprotocol websockets\n',
+    'other.yaml': 'sysInterval: 10s\n'
+  })
+  t.same(mistakesOf(folder), [
+    'artemis.yaml:6: listeners[3]: port 1884 on 127.0.0.1 is that of listeners[0] (artemis.yaml:2) as well; one of the two should have another port',
+    'artemis.yaml:8: listeners[4]: port 1885 on 127.0.0.2 is that of listeners[2] (artemis.yaml:4) as well; one of the two should have another port'
+  ])
+  t.match(mistakesOf(folder, { config: 'other.yaml', mosquitto: 'mosquitto.conf' }), [/^mosquitto\.conf:4: listeners\[2\]: port 1883 on 127\.0\.0\.1 is that of listeners\[0\] \(mosquitto\.conf:2\)/])
+  t.same(mistakesOf(t.testdir({ 'artemis.yaml': 'listeners:\n  - port: 1885\n  - port: 1883\n' }), { port: '1883' }), [
+    'artemis.yaml:3: listeners[1]: port 1883 on 127.0.0.1 is that of listeners[0] (artemis.yaml:2) as well; one of the two should have another port'
+  ])
+  t.end()
+})
