@@ -119,9 +119,9 @@ export class Detection {
   }
 
   private async begin (): Promise<void> {
-    const { kind, model: path } = this.settings.detector
+    const { kind, isKindGiven, model: path } = this.settings.detector
     if (path !== undefined && await exists(path)) {
-      this.guard(await GuardModel.load(path), kind)
+      this.guard(await GuardModel.load(path), isKindGiven === true ? kind : undefined)
     } else {
       if (path !== undefined && !await canHoldModel(path)) {
         this.outputs.onLog('warn', `the model will be in memory only: the folder of ${path} is missing or may not be written to`)

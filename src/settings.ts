@@ -21,6 +21,8 @@ export interface TapChoice extends TapSettings {
 /** The detector, and where its model lies. */
 export interface DetectorChoice {
   kind: DetectorKind
+  /** Whether somebody asked for this kind; completed, where it is left out. */
+  isKindGiven?: boolean
   /** Share of outliers assumed in what is learnt from, in (0, 0.5]. */
   contamination: number
   seed: number
@@ -123,7 +125,7 @@ export function detectionSettings (options: ArtemisOptions): DetectionSettings {
   return {
     tap: { ...DEFAULTS.tap, ...options.tap },
     ports: options.ports ?? DEFAULTS.ports,
-    detector: { parameters: SHIPPED_PARAMETERS[kind] ?? {}, ...DEFAULTS.detector, ...options.detector },
+    detector: { parameters: SHIPPED_PARAMETERS[kind] ?? {}, isKindGiven: options.detector?.kind !== undefined, ...DEFAULTS.detector, ...options.detector },
     learn: { ...DEFAULTS.learn, ...options.learn },
     batch: { records: alert.batchRecords, milliseconds: alert.batchMs },
     smoothing: { ...DEFAULT_SMOOTHING, weight: alert.weight },

@@ -8,7 +8,7 @@ import { artemis, type Alert, type Artemis, type ArtemisOptions } from '../../sr
 import { OperatorError } from '../../src/errors.js'
 import { closeAedes, openAedes, publishLeftWills } from '../aedes.js'
 import type { Settings } from '../config/schema.js'
-import { readSettings, type Flags } from '../config/settings.js'
+import { readSettings, type EffectiveSettings, type Flags } from '../config/settings.js'
 import { AccessControl } from '../auth/access-control.js'
 import { arrivalsAt, doorsOf } from '../auth/doors.js'
 import { BAN_FILE, MODEL_FILE } from '../data-files.js'
@@ -37,12 +37,13 @@ export function brokerCommand (): Command {
     .action(async (flags: Flags) => {
       // Before anybody can know that we run: it would end the process.
       const hangUps = new ReloadSignal()
-      const { settings, file, notes } = readSettings(flags)
+      const effective = readSettings(flags)
+      const { settings, file, notes } = effective
       const log = openLog(settings.log)
       log.info({ file: file ?? 'none', mosquitto: settings.mosquitto ?? 'none' }, 'Artemis starts.')
       for (const note of notes) tell(note, log)
       checkReports(settings)
-      await runBroker(settings, flags, log, { stop: stopSignal(['SIGINT', 'SIGTERM']), hangUps })
+      await runBroker(effective, flags, log, { stop: stopSignal(['SIGINT', 'SIGTERM']), hangUps })
     })
   return addSettingsOptions(command)
 }
@@ -54,10 +55,11 @@ interface Signals {
 }
 
 /** Runs a broker from its ports to its last word; resolves when it has stopped after `stop` was aborted. */
-async function runBroker (settings: Settings, flags: Flags, log: Logger, { stop, hangUps }: Signals): Promise<void> {
+async function runBroker (effective: EffectiveSettings, flags: Flags, log: Logger, { stop, hangUps }: Signals): Promise<void> {
   // What was opened is closed in the opposite order, also where a later step fails.
   const closers: (() => unknown)[] = []
   try {
+    const { settings } = effective
     const { limits } = settings
     const tally = new Tally(log)
     const admission = new Admission(limits, tally)
@@ -79,7 +81,7 @@ async function runBroker (settings: Settings, flags: Flags, log: Logger, { stop,
     limitLogins(aedes, limits.loginAttempts, tally)
     const ports = listeners.addresses.map(({ port }) => port)
     const ids = artemis(aedes, {
-      ...optionsOf(settings, ports, log),
+      ...optionsOf(effective, ports, log),
       control: { authorize: (_asker, client) => access.mayControl(client) }
     })
     access.guardTopics(aedes)
@@ -119,10 +121,11 @@ interface Running {
 async function reload (flags: Flags, { ids, listeners, ports, access, log }: Running): Promise<void> {
   try {
     reopenLog()
-    const { settings } = readSettings(flags)
+    const effective = readSettings(flags)
+    const { settings } = effective
     const admit = await access.reload(doorsOf(settings))
     listeners.reloadCertificates()
-    ids.use(optionsOf(settings, ports, log))
+    ids.use(optionsOf(effective, ports, log))
     const disconnected = admit()
     log.info({ model: modelPath(settings), disconnected },
       'The settings were read again for SIGHUP: users, access rules, certificates and what concerns the detection are new, other changes need a restart.')
@@ -170,7 +173,7 @@ function announce (settings: Settings, listeners: Listeners, log: Logger): void 
 }
 
 /** The settings as the plug-in takes them. */
-function optionsOf (settings: Settings, ports: number[], logger: Logger): ArtemisOptions {
+function optionsOf ({ settings, sources }: EffectiveSettings, ports: number[], logger: Logger): ArtemisOptions {
   const { tap, detector, learn, alert, response, report, caps: { holdTime, ring, ...caps } } = settings
   return {
     tap: {
@@ -184,7 +187,8 @@ function optionsOf (settings: Settings, ports: number[], logger: Logger): Artemi
     ports,
     payloadCapBytes: detector.payloadCap,
     detector: {
-      kind: detector.kind,
+      // What nobody asked for is no reason to complain about the model.
+      ...sources.get('detector.kind') !== 'default' && { kind: detector.kind },
       contamination: detector.contamination,
       seed: detector.seed,
       features: detector.features,

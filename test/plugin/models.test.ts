@@ -79,3 +79,17 @@ t.test('a model of another detector than the one asked for guards all the same',
   await broker.until(({ model }) => model?.detector === 'kmeans', 'the model of the file')
   t.match(told.join('\n'), /the model is of kmeans though iforest is asked for/)
 })
+
+t.test('nobody is told of a detector that nobody asked for', async t => {
+  const model = join(t.testdir(), 'model.json')
+  await (await learnt(t, 'kmeans', model)).close()
+  const told: string[] = []
+  const broker = await startWatchedBroker({
+    tap: { target: 'none' },
+    detector: { model },
+    logger: { info: () => {}, warn: (_details, message) => { told.push(message) }, error: () => {} }
+  })
+  t.teardown(async () => { await broker.close() })
+  await broker.until(({ model }) => model?.detector === 'kmeans', 'the model of the file')
+  t.same(told.filter(line => line.includes('is asked for')), [])
+})
