@@ -29,17 +29,21 @@ async function models (places: string[], flags: { config?: string, data?: string
   const files = places.length > 0 ? (await Promise.all(places.map(filesIn))).flat() : await filesInData(readSettings(flags).settings.data)
   const rows: string[][] = []
   const faults: string[] = []
+  const named: string[] = []
   for (const file of files) {
     try {
       rows.push(await rowOf(file))
     } catch (error) {
       if (!(error instanceof OperatorError)) throw error
-      // Other JSON in a folder is none of ours; a file that was named is.
-      if (error.code !== 'model-format' || places.includes(file)) faults.push(printable(error.message, MAX_PATH_LENGTH))
+      const fault = printable(error.message, MAX_PATH_LENGTH)
+      if (places.includes(file)) named.push(fault)
+      // Other JSON in a folder is none of ours.
+      else if (error.code !== 'model-format') faults.push(fault)
     }
   }
   if (rows.length > 0) process.stdout.write(textTable([HEAD, ...rows]))
   for (const fault of faults) process.stdout.write(`${fault}\n`)
+  if (named.length > 0) throw new OperatorError('models-file', named.join('\n'), '"artemis train" makes a model, and a broker learns one in place.')
   if (rows.length + faults.length === 0) process.stderr.write('There are no models. "artemis train" makes one, and a broker learns one in place.\n')
 }
 

@@ -44,7 +44,7 @@ t.test('a file by its name, a choice of columns, and what is none', async t => {
     runArtemis(['models', join(dir, 'missing')])
   ])
   t.match(named.out, /good\.json +iforest +2 of its own/)
-  t.match(named.out, /package\.json is not a model/)
+  t.match(named, { code: 1, err: /^artemis: .*package\.json is not a model/ })
   t.match(none, { code: 1, out: '', err: /missing cannot be read/ })
 })
 
