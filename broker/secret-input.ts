@@ -4,18 +4,22 @@ import { text } from 'node:stream/consumers'
 import type { ReadStream } from 'node:tty'
 import { OperatorError } from '../src/errors.js'
 
-/** Keys that mean something while a password is typed. */
-const KEYS = { enter: ['\r', '\n'], erase: ['\u007f', '\b'], stop: ['\u0003', '\u0004'] }
+/** Keys that mean something while a password is typed; in place of a signal, Ctrl-C is one. */
+const KEYS = { enter: ['\r', '\n'], erase: ['\u007f', '\b'], interrupt: '\u0003', end: '\u0004' }
+/** A CONNECT has room for no more [MQTT-3.1.3.6]. */
+const MAX_PASSWORD_BYTES = 65_535
 
 /**
  * Asks for a password, twice on a terminal, and from a pipe the first line.
  *
- * @throws OperatorError `password` where it is empty, differs the second time, or is not given
+ * @throws OperatorError `password` where it is empty or too long, differs the second time, or is not given
  */
 export async function askNewPassword (): Promise<string> {
   const { stdin } = process
   const password = stdin.isTTY ? await askTwice(stdin) : firstLine(await text(stdin))
   if (password === '') throw new OperatorError('password', 'The password is empty.', 'Type one, or pipe it in: printf %s SECRET | artemis passwd FILE USER.')
+  const bytes = Buffer.byteLength(password)
+  if (bytes > MAX_PASSWORD_BYTES) throw new OperatorError('password', `The password has ${bytes} bytes, and MQTT has room for ${MAX_PASSWORD_BYTES}.`, 'Take a shorter one; nothing was changed.')
   return password
 }
 
@@ -57,7 +61,13 @@ function ask (terminal: ReadStream, question: string): Promise<string> {
           resolve(typed.join(''))
           return
         }
-        if (KEYS.stop.includes(key)) {
+        if (key === KEYS.interrupt) {
+          finish()
+          process.stderr.write('Nothing was changed.\n')
+          // As at any signal.
+          process.exit(0)
+        }
+        if (key === KEYS.end) {
           finish()
           reject(new OperatorError('password', 'No password was given.', 'Nothing was changed.'))
           return

@@ -40,7 +40,7 @@ t.test('a file that is new, a user more, another password, one user less', t => 
 t.test('mistakes change nothing', t => {
   const folder = t.testdir({ users: 'ann:$6$x$y\n' })
   for (const [args, input, message] of [
-    [['users', 'bob'], '', /empty/], [['users', 'bob'], '\nsecond line', /empty/], [['users', 'a:b'], 'x', /colon/], [['users', 'bob', '-D'], '', /has no user "bob"/],
+    [['users', 'bob'], '', /empty/], [['users', 'bob'], '\nsecond line', /empty/], [['users', 'bob'], 'x'.repeat(65_536), /has 65536 bytes/], [['users', 'bob'], 'é'.repeat(32_768), /has 65536 bytes/], [['users', 'a:b'], 'x', /colon/], [['users', 'bob', '-D'], '', /has no user "bob"/],
     [['users', 'bob', '-D', '-c'], '', /exclude each other/], [['none', 'bob', '-D'], '', /has no user/], [['no/where', 'bob'], 'x', /ENOENT/]
   ] as const) {
     const { status, stderr } = passwd(folder, args, input)
@@ -84,9 +84,10 @@ t.test('on a terminal it asks twice and shows nothing', { skip: programMissing('
   t.equal(same.code, 0)
   t.notMatch(same.screen, /geheim/)
   writeFileSync(path.join(folder, 'before'), readFileSync(path.join(folder, 'users')))
-  for (const answers of [['one\r', 'two\r'], ['\u0003']]) {
+  for (const [code, message, ...answers] of [[1, /differ/, 'one\r', 'two\r'], [1, /No password/, '\u0004'], [0, /Nothing was changed/, '\u0003'], [0, /Nothing was changed/, 'one\r', '\u0003']] as const) {
     const other = await run(answers)
-    t.equal(other.code, 1)
+    t.equal(other.code, code)
+    t.match(other.screen, message)
     t.equal(readFileSync(path.join(folder, 'users'), 'utf8'), readFileSync(path.join(folder, 'before'), 'utf8'))
   }
 })
