@@ -51,6 +51,13 @@ const BEHAVIOUR: readonly FeatureName[] = [
 ]
 
 /**
+ * What `behaviour` leaves out of context and payloads, because all attacks are told as well without it
+ * (bench/results/ablation-columns.md): what else is in a frame than its length and first packet, and how long a payload is
+ * on its topic.
+ */
+const TELLS_NOTHING = /^(frame_(?!up$)|payload_length_surprise$)/
+
+/**
  * The columns that a preset, or a list of names parted by commas, stands for.
  * @param variant `broker` leaves out what only a tap can know
  * @throws OperatorError `features-unknown` for a name that is neither
@@ -90,6 +97,6 @@ function isIn (preset: Preset, { name, identity, group }: Choice): boolean {
     case 'context': return group !== 'payload' && !identity
     case 'full': return true
     case 'full-no-identity': return !identity
-    case 'behaviour': return group !== 'table1' || (BEHAVIOUR as readonly string[]).includes(name)
+    case 'behaviour': return group === 'table1' ? (BEHAVIOUR as readonly string[]).includes(name) : !TELLS_NOTHING.test(name)
   }
 }
