@@ -1,6 +1,6 @@
 // Small captures for a test that holds the figures, and the figures that it holds.
 
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { recallAtFpr, rocAuc } from '../../models/index.js'
 import type { GuardModel } from '../../src/scoring/guard-model.js'
@@ -34,7 +34,9 @@ const BENIGN: CutOptions = { perKind: 2, attackers: 0, mostFrames: 10_000, mostA
 const ATTACK: CutOptions = { perKind: 1, attackers: 2, mostFrames: Infinity, mostAttackFrames: 1_200 }
 /** A flood's frames are large, and soon many. */
 const FLOOD: CutOptions = { perKind: 2, attackers: 1, mostFrames: Infinity, mostAttackFrames: 250 }
-const ATTACKS: Readonly<Record<string, CutOptions>> = { malaria: FLOOD, 'port-scan': ATTACK, retained: ATTACK, slowite: ATTACK, takeover: ATTACK }
+/** What victims must do because of an attacker that is left out would be there without its cause. */
+const TAKEOVER: CutOptions = { ...ATTACK, attackers: Infinity }
+const ATTACKS: Readonly<Record<string, CutOptions>> = { malaria: FLOOD, 'port-scan': ATTACK, retained: ATTACK, slowite: ATTACK, takeover: TAKEOVER }
 
 /** Judges each small capture of an attack with the trained model and with what is learnt from the small benign one. */
 export async function judgeFixtures (folder: string, benign: string, attacks: readonly string[], trained: GuardModel): Promise<Pick<Floors, 'trained' | 'learnt'>> {
@@ -66,6 +68,9 @@ export async function readFloors (folder: string): Promise<Floors> {
  * @param say is told what fell
  */
 export async function refreshFixtures (captures: string, folder: string, { trainSeed, seed }: { trainSeed: number, seed: number }, trained: GuardModel, say: (text: string) => void): Promise<void> {
+  const before = await readFloors(folder).catch(() => undefined)
+  // Those of another seed are of no use any more.
+  await rm(folder, { recursive: true, force: true })
   await mkdir(folder, { recursive: true })
   const benign = `benign-s${trainSeed}`
   const names = Object.entries(ATTACKS).map(([attack, options]) => ({ name: `${attack}-s${seed}`, options }))
@@ -73,7 +78,6 @@ export async function refreshFixtures (captures: string, folder: string, { train
     const { frames, attack, bytes } = await cutCapture(captures, name, folder, options)
     say(`${name}.pcap.gz: ${frames} frames, ${attack} of the attack, ${Math.round(bytes / 1_000)} kB`)
   }
-  const before = await readFloors(folder).catch(() => undefined)
   const figures = await judgeFixtures(folder, benign, names.map(({ name }) => name), trained)
   for (const by of ['trained', 'learnt'] as const) {
     for (const [name, now] of Object.entries(figures[by])) {
