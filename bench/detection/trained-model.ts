@@ -24,7 +24,7 @@ export async function saveTrainedModel (folder: string, model: GuardModel, resul
 
 /** The experts of a panel, in their order. */
 function panelRows (what: string, panel: Panel | undefined): (readonly [string, Expert])[] {
-  const aspects = ['the record itself', 'its connection and client id', 'its address']
+  const aspects = ['the record itself', 'its connection', 'its address']
   return (panel?.experts ?? []).map((expert, i, { length }) => [length === aspects.length ? `${what}: ${aspects[i]}` : what, expert] as const)
 }
 

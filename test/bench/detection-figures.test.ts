@@ -58,7 +58,7 @@ t.test('names that are none are refused, and all stands for all', async t => {
   t.throws(() => attackCaptures(['port-scan', 'nothing'], 2), { name: 'OperatorError', code: 'bench-attack' })
   t.throws(() => detectorsOf('kmeans,nothing'), { name: 'OperatorError', code: 'bench-detector' })
   t.same(detectorsOf('all').map(({ detector }) => detector), DETECTOR_KINDS)
-  t.same(detectorsOf('ocsvm:nu=0.1:kernel=rbf')[0], { detector: 'ocsvm', parameters: { nu: 0.1, kernel: 'rbf' } })
+  t.same(detectorsOf('birch:threshold=0.1:kernel=rbf')[0], { detector: 'birch', parameters: { threshold: 0.1, kernel: 'rbf' } })
   t.equal(attackCaptures(ATTACKS.map(({ name }) => name), 2).length, ATTACKS.length)
 })
 
