@@ -1,12 +1,13 @@
 // What is remembered of connections, addresses and client ids, from which the context columns are read.
 
-import { readConnect, readSubscribe } from '../decode/mqtt-facts.js'
+import { isRefusal, readConnect, readSubscribe } from '../decode/mqtt-facts.js'
 import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from '../decode/tcp.js'
 import type { Direction, MqttPacket } from '../types.js'
 import { Answers, type AnswerRoom } from './answers.js'
 import { DampedCounts, DistinctSketch } from './damped.js'
 import { Count, COUNTS, isStrange, type FrameSight, type Sight, type Tally } from './tally.js'
 
+const CONNACK = 2
 const PUBLISH = 3
 const PUBACK = 4
 const PUBREC = 5
@@ -32,9 +33,12 @@ export class TrafficState {
   }
 }
 
-/** A client whose session another address took over, by the record of that CONNECT. */
-interface ThrownOut {
+/** A session that another address took over. */
+interface Takeover {
   client: ClientState
+  /** Who had it. */
+  holder: ConnectionState
+  /** Number of the record with the CONNECT that took it. */
   record: number
 }
 
@@ -42,8 +46,8 @@ interface ThrownOut {
 export class AddressState extends TrafficState {
   /** Connections that were seen to open and not to end. */
   open = 0
-  /** The client of this address that was thrown out last and has not come back. */
-  thrownOut: ThrownOut | null = null
+  /** By which a client of this address was thrown out last that has not come back. */
+  thrownOut: Takeover | null = null
 }
 
 /** A client id, whoever uses it. */
@@ -52,10 +56,23 @@ export class ClientState {
   /** Who has the session, as long as it has not left. */
   #holder: ConnectionState | null = null
 
-  /** A connection comes with this client id: whoever has the session is thrown out [MQTT-3.1.4-2]. */
-  connect (connection: ConnectionState, record: number): void {
-    if (this.#holder !== null && this.#holder.source !== connection.source) this.#holder.throwOut({ client: this, record })
+  /**
+   * A connection comes with this client id: whoever has the session is thrown out [MQTT-3.1.4-2].
+   * @returns the takeover, where it was of another address
+   */
+  connect (connection: ConnectionState, record: number): Takeover | null {
+    const holder = this.#holder
     this.#holder = connection
+    if (holder === null || holder.source === connection.source) return null
+    const takeover = { client: this, holder, record }
+    holder.throwOut(takeover)
+    return takeover
+  }
+
+  /** The CONNECT was refused: the session stays where it was. */
+  stay (takeover: Takeover): void {
+    this.#holder = takeover.holder
+    takeover.holder.stay(takeover)
   }
 
   /** A connection ends: it can no longer be thrown out. */
@@ -92,9 +109,11 @@ export class ConnectionState extends TrafficState {
   #isOpen = false
   #isEstablished = false
   #isClosing = false
-  #thrownOut: ThrownOut | null = null
+  #thrownOut: Takeover | null = null
+  /** What its own CONNECT took, until that is answered. */
+  #takes: Takeover | null = null
   /** Of whom it is the return, as far as is known. */
-  #returned: ThrownOut | null
+  #returned: Takeover | null
 
   constructor (public address: AddressState, public source: string, time: number, room: AnswerRoom) {
     super()
@@ -109,10 +128,16 @@ export class ConnectionState extends TrafficState {
     return (this.#thrownOut ?? (time < this.#opened + RETURN_SECONDS ? this.#returned : null))?.record ?? null
   }
 
-  /** Another address took the session over. */
-  throwOut (by: ThrownOut): void {
+  /** Another address takes the session over. */
+  throwOut (by: Takeover): void {
     this.#thrownOut = by
     this.address.thrownOut = by
+  }
+
+  /** It did not. */
+  stay (by: Takeover): void {
+    if (this.#thrownOut === by) this.#thrownOut = null
+    if (this.address.thrownOut === by) this.address.thrownOut = null
   }
 
   /** Seconds without any complete packet since the connection was first seen; 0 once one came: a connection met in mid-stream does not age. */
@@ -131,6 +156,7 @@ export class ConnectionState extends TrafficState {
     if (frame !== null) this.#seeFrame(frame, direction)
     for (const packet of packets) {
       if (direction === 'in') this.#seeUp(packet, record, clientOf)
+      else if (packet.header >> 4 === CONNACK) this.#answerConnect(isRefusal(packet))
       else if (packet.header >> 4 === PUBLISH && qosOf(packet) > 0) this.acksDue++
     }
     if (packets.length > 0) {
@@ -155,6 +181,7 @@ export class ConnectionState extends TrafficState {
   forget (): void {
     if (this.#isOpen) this.address.open--
     this.#isOpen = false
+    this.#takes = null
     this.client?.leave(this)
   }
 
@@ -205,7 +232,12 @@ export class ConnectionState extends TrafficState {
     this.client = client
     if (this.#returned?.client !== client) this.#returned = null
     else if (this.address.thrownOut === this.#returned) this.address.thrownOut = null
-    client.connect(this, record)
+    this.#takes = client.connect(this, record)
+  }
+
+  #answerConnect (isRefused: boolean): void {
+    if (isRefused && this.#takes !== null) this.#takes.client.stay(this.#takes)
+    this.#takes = null
   }
 }
 
