@@ -66,12 +66,13 @@ function announce (result, counts) {
   for (const failure of counts.failures) process.stdout.write(`  ${failure}\n`)
 }
 
-function runTap (output) {
-  // Elsewhere `announce` tells it, also where tap's reporter gives up in a long run.
-  const reporter = process.stdout.isTTY ? [] : ['--reporter=silent']
-  const args = [tap, 'run', `--output-file=${output}`, ...reporter, ...process.argv.slice(2)]
+/** Runs tap, which draws what it does on a terminal and writes TAP to `output`; elsewhere its TAP goes to `write`. */
+function runTap (output, write) {
+  const isShown = process.stdout.isTTY
+  const args = [tap, 'run', isShown ? `--output-file=${output}` : '--reporter=tap', ...process.argv.slice(2)]
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, args, { cwd: root, stdio: 'inherit' })
+    const child = spawn(process.execPath, args, { cwd: root, stdio: ['inherit', isShown ? 'inherit' : 'pipe', 'inherit'] })
+    child.stdout?.on('data', write)
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
     child.once('error', reject)
     child.once('close', code => resolve(code ?? 1))
@@ -87,8 +88,9 @@ try {
     unheard.delete(result.name)
     announce(result, fileCounts)
   })
-  const stop = follow(path.join(folder, 'all.tap'), chunk => parser.write(chunk))
-  const code = await runTap(path.join(folder, 'all.tap'))
+  const write = chunk => parser.write(chunk)
+  const stop = follow(path.join(folder, 'all.tap'), write)
+  const code = await runTap(path.join(folder, 'all.tap'), write)
   stop()
   parser.end()
   // Where the last files hang, tap drops the results of others that ended before them.
