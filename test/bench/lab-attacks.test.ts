@@ -29,21 +29,28 @@ class Doorman {
   readonly addresses = new Set<string>()
   bytes = 0
   private readonly sockets = new Set<Socket>()
+  private isOpen = true
   private constructor (readonly target: Target, private readonly end: () => Promise<void>) {}
 
   static async open (): Promise<Doorman> {
     const aedes = await Aedes.createBroker()
     const server = createServer({ noDelay: true }, socket => {
+      socket.on('error', () => {})
+      // Who was let in as the door closed would be read by nobody, and never end.
+      if (!doorman.isOpen) {
+        socket.destroy()
+        return
+      }
       doorman.addresses.add(socket.remoteAddress ?? '')
       doorman.sockets.add(socket)
       socket.once('close', () => { doorman.sockets.delete(socket) })
       socket.on('data', chunk => { doorman.bytes += chunk.length })
-      socket.on('error', () => {})
       aedes.handle(socket)
     })
     await new Promise<void>(resolve => { server.listen(0, '127.0.0.1', resolve) })
     const { port } = server.address() as AddressInfo
     const doorman: Doorman = new Doorman({ host: '127.0.0.1', port, tlsPort: null, webSocketPort: null }, async () => {
+      doorman.isOpen = false
       server.close()
       for (const socket of doorman.sockets) socket.destroy()
       // It may wait for clients that are gone; it holds nothing by then.
