@@ -70,6 +70,7 @@ export class OneClassSvm extends OutlierDetector<Required<OneClassSvmOptions>> {
 
   protected async fitScores (data: Matrix, _labels: Uint8Array | undefined, step: Step): Promise<Float64Array> {
     const { nu, gamma, tol, maxSamples, seed } = this.parameters
+    this.#unboundedTrainingScores = undefined
     const sample = drawRows(data, maxSamples, new Random(seed))
     this.#gamma = gammaOf(gamma, sample)
     // The violation falls from about rows to `tol`, roughly by powers of ten.

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { recordsOf } from '../../bench/detection/captures.js'
 import { judgeFixtures, readFloors, type FixtureFigures } from '../../bench/detection/fixtures.js'
 import { parametersOf } from '../../bench/detection/training.js'
 import { columnsOf, isMessageColumn } from '../../src/features/columns.js'
@@ -50,4 +51,19 @@ t.test('attacks in small captures are found as well as at the last refresh', asy
     // Learnt from so little, a few benign frames decide about the recall at 1 %.
     holds(`${name} by the default, learnt here`, figures.learnt[name], floors.learnt[name], ['recallAt5'])
   }
+})
+
+t.test('who is thrown out of a session is judged with the CONNECT that took it, and not held to account for it', async t => {
+  const { trained } = await readFloors(FIXTURES)
+  const name = Object.keys(trained).find(attack => attack.startsWith('takeover-'))
+  const records = await recordsOf([`${FIXTURES}${name}.pcap.gz`])
+  const model = await GuardModel.load(`${TRAINED}.json`)
+  const { probabilities, ownProbabilities } = model.judge(records)
+  // Among them are frames of the attackers, who are thrown out in their turn, and strange by themselves.
+  const thrownOut = [...records.keys()].filter(i => records[i].direction === 'in' && (records[i].features.context?.takeover ?? null) !== null)
+  const usual = thrownOut.filter(i => ownProbabilities[i] < 0.5)
+  const strange = usual.filter(i => probabilities[i] > 0.9)
+  // An attacker's first CONNECTs are not strange yet.
+  t.ok(usual.length > 50 && strange.length > 0.75 * usual.length, `of ${thrownOut.length} frames ${usual.length} are usual by themselves, ${strange.length} of these strange by the takeover`)
+  t.ok(records.every((_, i) => Number.isNaN(probabilities[i]) || ownProbabilities[i] <= probabilities[i]))
 })
