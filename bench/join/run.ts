@@ -2,7 +2,7 @@
 
 import { execFileSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -135,8 +135,16 @@ function identity (directory: string): NonNullable<BrokerOrder['tls']> {
 /** Ends the plug-in's tcpdump as a fault would; it is opened again by itself. */
 function killTap (host: Host, spared: ChildProcess): void {
   for (const pid of execFileSync('ip', ['netns', 'pids', host.namespace], { encoding: 'utf8' }).split('\n').filter(pid => pid !== '')) {
-    const name = `/proc/${pid}/comm`
-    if (Number(pid) !== spared.pid && existsSync(name) && readFileSync(name, 'utf8').trim() === 'tcpdump') process.kill(Number(pid), 'SIGKILL')
+    if (Number(pid) !== spared.pid && commandOf(pid) === 'tcpdump') process.kill(Number(pid), 'SIGKILL')
+  }
+}
+
+/** Empty for a process that has ended meanwhile. */
+function commandOf (pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim()
+  } catch {
+    return ''
   }
 }
 
