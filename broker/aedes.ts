@@ -11,6 +11,7 @@ import { Tally } from './limits/tally.js'
 import { limitTopics } from './limits/topics.js'
 import { arrivalOf } from './listeners/arrival.js'
 import { OrderedAedes } from './ordered-aedes.js'
+import { windowOf } from './outgoing-window.js'
 import type { Store } from './persistence.js'
 import { enforceProtocol } from './protocol/enforcement.js'
 
@@ -37,12 +38,15 @@ export async function openAedes (
   harden(aedes, {
     unreadBytes: limits.queuedBytes ?? Infinity,
     onUnread: client => { tally.hit('unread', arrivalOf(client.conn)?.client.address ?? '', { client: client.id }) },
-    wasDropped: (client, packet) => queues.wasDropped(client.id, packet)
+    wasDropped: (client, packet) => queues.wasDropped(client.id, packet),
+    inflightMessages: limits.inflightMessages ?? Infinity,
+    hold: (client, packet) => queues.hold(client, packet)
   })
   enforceProtocol(aedes)
   limitClients(aedes, limits, tally)
   limitTopics(aedes, limits, tally)
   keepQueues(aedes, queues)
+  hearWhileDraining(aedes)
   holdWrites(aedes)
   // An event that Aedes emits and does not declare: a store that fails.
   const emitter: NodeJS.EventEmitter = aedes
@@ -61,6 +65,22 @@ function keepQueues (aedes: Aedes, queues: Queues): void {
     internals.emptyOutgoingQueue = done => { queues.end((client as Client).id).then(() => { done() }, done) }
   })
   aedes.on('clientDisconnect', client => { queues.leave(client) })
+}
+
+/**
+ * Takes packets from a client before it has all that waits for it. Aedes keeps those that came with the CONNECT
+ * until then, and reads no others; the acknowledgements that the rest waits for would be among them.
+ */
+function hearWhileDraining (aedes: Aedes): void {
+  aedes.on('connackSent', (connack, client) => {
+    const { returnCode, reasonCode } = connack as { returnCode?: number, reasonCode?: number }
+    if ((reasonCode ?? returnCode) !== 0) return
+    const internals = client as unknown as NodeJS.EventEmitter & { resume: () => void }
+    Object.assign(client, { connackSent: true, connected: true })
+    internals.resume()
+    internals.emit('connected')
+  })
+  aedes.on('clientReady', client => { windowOf(client)?.drained() })
 }
 
 // One line for each connection would fill a disk under attack: these are for looking closely.

@@ -3,8 +3,13 @@
 import type { Duplex } from 'node:stream'
 import type { Aedes } from 'aedes'
 import { HeldAcknowledgements, isAcknowledgement, readAcknowledgement } from './held-acknowledgements.js'
+import { windowOf } from './outgoing-window.js'
 
 type Callback = (error?: Error | null) => void
+
+const PUBLISH = 3
+const PUBREL = 6
+const QOS_BITS = 0x06
 
 /** Connections that are corked until the turn is over. */
 let corked: HeldWrites[] = []
@@ -20,7 +25,7 @@ export function holdWrites (aedes: Aedes): void {
   const handle = aedes.handle
   aedes.handle = (connection, request) => {
     const client = handle(connection, request)
-    byClient.set(client, new HeldWrites(client.conn as Duplex).acknowledgements)
+    byClient.set(client, new HeldWrites(client.conn as Duplex, id => { windowOf(client)?.sent(id) }).acknowledgements)
     return client
   }
 }
@@ -40,8 +45,13 @@ class HeldWrites {
   private isBetween = false
   /** The chunks of the acknowledgement that is being written. */
   private chunks: Buffer[] = []
+  /** Chunks until the one that is the identifier of what the client is to acknowledge; below 0, none. */
+  private untilId = -1
 
-  constructor (connection: Duplex) {
+  /**
+   * @param onSent told the identifier of each PUBLISH of QoS 1 and 2, and of each PUBREL
+   */
+  constructor (connection: Duplex, onSent: (id: number) => void) {
     this.cork = connection.cork.bind(connection)
     this.uncork = connection.uncork.bind(connection)
     const write = connection.write.bind(connection) as (chunk: unknown, encoding?: BufferEncoding | Callback, callback?: Callback) => boolean
@@ -64,6 +74,9 @@ class HeldWrites {
           this.chunks.push(chunk)
           return true
         }
+        if (chunk instanceof Buffer) this.untilId = chunksUntilId(chunk[0])
+      } else if (this.untilId > 0 && --this.untilId === 0) {
+        onSent((chunk as Buffer).readUInt16BE())
       } else if (this.chunks.length > 0) {
         this.chunks.push(typeof chunk === 'string' ? Buffer.from(chunk) : chunk as Buffer)
         return true
@@ -93,6 +106,12 @@ class HeldWrites {
     this.chunks = []
     this.acknowledgements.take(readAcknowledgement(bytes))
   }
+}
+
+/** The library writes a chunk for each field: header, length, length of the topic, topic, identifier; a PUBREL has no topic. */
+function chunksUntilId (header: number): number {
+  const isPublish = header >> 4 === PUBLISH && (header & QOS_BITS) !== 0
+  return isPublish ? 4 : header >> 4 === PUBREL ? 2 : -1
 }
 
 function releaseAll (): void {

@@ -41,6 +41,8 @@ export interface Store {
 // Outside the prefixes of aedes-persistence-level.
 const RUN_KEY = 'artemis:run'
 const RUN_DIGITS = 10
+// As aedes-persistence-level names its keys: prefix, client id, then what numbers the message.
+const QUEUE_PREFIXES = ['outgoing:', 'outgoing-id:']
 const SETTLE_LIMIT_MS = 5000
 
 /**
@@ -50,7 +52,7 @@ const SETTLE_LIMIT_MS = 5000
  */
 export async function openStore (folder: string, isPersistent = true): Promise<Store> {
   const db = await openDatabase(folder, isPersistent)
-  const level = levelPersistence(db)
+  const level = levelPersistence(withoutSnapshots(db))
   const retained = new RetainedMessages(level)
   await retained.load()
   const { ordered, settle } = inOrder(level, {
@@ -102,13 +104,32 @@ async function openDatabase (folder: string, isPersistent: boolean): Promise<Lev
   }
 }
 
+/**
+ * Reads the queues message by message. A client takes its own at the pace of its acknowledgements, and may never
+ * finish: LevelDB would keep on the disk whatever is overwritten or deleted until then.
+ */
+function withoutSnapshots (db: Level): Level {
+  async function * values (range: { gte: string, lt: string, valueEncoding: string }): AsyncGenerator<unknown> {
+    const keys = []
+    for await (const key of db.keys({ gte: range.gte, lt: range.lt })) keys.push(key)
+    for (const key of keys) {
+      const value = await db.get(key, { valueEncoding: range.valueEncoding })
+      if (value !== undefined) yield value
+    }
+  }
+  return new Proxy(db, {
+    get: (_target, name) => {
+      if (name === 'values') return (range: Parameters<typeof values>[0]) => range.gte.startsWith(QUEUE_PREFIXES[0]) ? values(range) : db.values(range)
+      const member: unknown = Reflect.get(db, name, db)
+      return typeof member === 'function' ? member.bind(db) as unknown : member
+    }
+  })
+}
+
 async function * subscribers (db: Level): AsyncGenerator<string> {
   const prefix = 'subscriptions:'
   for await (const key of db.keys(rangeOf(prefix))) yield decodeURIComponent(key.slice(prefix.length, key.indexOf(':', prefix.length)))
 }
-
-// As aedes-persistence-level names its keys: prefix, client id, then what numbers the message.
-const QUEUE_PREFIXES = ['outgoing:', 'outgoing-id:']
 
 async function * queuedMessages (db: Level, persistence: Persistence): AsyncGenerator<QueuedMessage> {
   const [prefix] = QUEUE_PREFIXES

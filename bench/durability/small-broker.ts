@@ -10,7 +10,7 @@ import { openStore } from '../../broker/persistence.js'
 const [folder, writes] = process.argv.slice(2)
 const store = await openStore(join(folder, 'small'))
 const aedes = new OrderedAedes({ id: store.brokerId, persistence: store.persistence, concurrency: 0 })
-harden(aedes, { unreadBytes: Infinity, onUnread: () => {}, wasDropped: () => false })
+harden(aedes, { unreadBytes: Infinity, onUnread: () => {}, wasDropped: () => false, inflightMessages: Infinity, hold: () => () => {} })
 if (writes === 'held') holdWrites(aedes)
 await aedes.listen()
 const server = createServer({ noDelay: true }, socket => { aedes.handle(socket) })

@@ -2,6 +2,7 @@
 
 import type { AedesPublishPacket, Client } from 'aedes'
 import { arrivalOf } from '../listeners/arrival.js'
+import { windowOf } from '../outgoing-window.js'
 import type { Persistence, Store } from '../persistence.js'
 import type { Tally } from './tally.js'
 import { wasRefused } from './topics.js'
@@ -35,6 +36,7 @@ interface QueueMethods {
   outgoingEnqueue (recipient: Recipient, packet: AedesPublishPacket): Promise<unknown>
   outgoingEnqueueCombi (recipients: readonly Recipient[], packet: AedesPublishPacket): Promise<unknown>
   outgoingClearMessageId (client: { id: string }, packet: Numbered): Promise<Numbered | undefined>
+  outgoingUpdate (client: Client, packet: AedesPublishPacket): Promise<unknown>
   incomingStorePacket (client: Client, packet: AedesPublishPacket): Promise<unknown>
   incomingDelPacket (client: Client, packet: Numbered): Promise<unknown>
   cleanIncoming (client: Client): Promise<unknown>
@@ -56,6 +58,8 @@ export class Queues {
   /** Message ids of QoS 2 that each client has not released. */
   private readonly unreleased = new Map<string, Set<number>>()
   private readonly connected = new Map<string, Client>()
+  /** Retained messages that had to wait; they have no number of their own. */
+  private heldRetained = 0
 
   private constructor (private readonly store: Store, private readonly limits: QueueLimits, private readonly tally: Tally) {
     const methods = store.persistence as unknown as QueueMethods
@@ -66,6 +70,12 @@ export class Queues {
         const cleared = await methods.outgoingClearMessageId(client, packet)
         if (cleared !== undefined) this.forget(client.id, keyOf(cleared))
         return cleared
+      },
+      outgoingUpdate: async (client, packet) => {
+        await windowOf(client)?.leave(packet)
+        // Its session may be another connection's by now.
+        if (client.closed) return
+        return await methods.outgoingUpdate(client, packet)
       },
       incomingStorePacket: async (client, packet) => {
         const refusal = this.take(client, (packet as Numbered).messageId ?? 0)
@@ -113,6 +123,20 @@ export class Queues {
     return this.dropped.get(clientId)?.delete(keyOf(packet)) === true
   }
 
+  /**
+   * Counts a message that waits in memory until a client has acknowledged others; gives what takes it out of the
+   * count, or undefined where too much waits already.
+   */
+  hold (client: Client, packet: AedesPublishPacket): (() => void) | undefined {
+    const key = packet.brokerId ? keyOf(packet) : `retained:${++this.heldRetained}`
+    // For a session that lasts it waits in the store as well.
+    if (this.queues.get(client.id)?.sizes.has(key) === true) return () => {}
+    const size = sizeOf(packet)
+    if (!this.hasRoom(client.id, key, size)) return undefined
+    this.add(client.id, key, size)
+    return () => { this.forget(client.id, key) }
+  }
+
   /** A client is connected from here on. */
   join (client: Client): void {
     this.connected.set(client.id, client)
@@ -146,7 +170,11 @@ export class Queues {
   private async enqueue (methods: QueueMethods, recipients: readonly Recipient[], packet: AedesPublishPacket): Promise<unknown> {
     const key = keyOf(packet)
     const size = sizeOf(packet)
-    const admitted = recipients.filter(({ clientId }) => this.hasRoom(clientId, key, size))
+    const admitted = recipients.filter(({ clientId }) => {
+      if (this.hasRoom(clientId, key, size)) return true
+      if (this.connected.has(clientId)) this.dropped.set(clientId, (this.dropped.get(clientId) ?? new Set()).add(key))
+      return false
+    })
     for (const { clientId } of admitted) this.add(clientId, key, size)
     return await methods.outgoingEnqueueCombi(admitted, packet)
   }
@@ -160,10 +188,6 @@ export class Queues {
       : queue.bytes + size > (queuedBytes ?? Infinity) ? 'queuedBytes' : undefined
     if (exceeded === undefined) return true
     const client = this.connected.get(clientId)
-    if (client !== undefined) {
-      const dropped = this.dropped.get(clientId) ?? new Set()
-      this.dropped.set(clientId, dropped.add(key))
-    }
     this.tally.hit(exceeded, client === undefined ? '' : arrivalOf(client.conn)?.client.address ?? '', { client: clientId })
     return false
   }

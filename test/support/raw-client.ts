@@ -11,17 +11,21 @@ export interface ConnectFields {
   clientId?: string
   level?: 3 | 4 | 5
   clean?: boolean
+  /** MQTT 5. */
+  receiveMaximum?: number
+  /** How long the session lasts, seconds; MQTT 5. */
+  expirySeconds?: number
   username?: string
   password?: string
   will?: { topic: string, payload: string, qos?: 0 | 1, delaySeconds?: number }
 }
 
 /** A CONNECT of MQTT 3.1.1 or 5. */
-export function connectBytes ({ clientId = 'tester', level = 4, clean = true, username, password, will }: ConnectFields = {}): Buffer {
+export function connectBytes ({ clientId = 'tester', level = 4, clean = true, receiveMaximum, expirySeconds, username, password, will }: ConnectFields = {}): Buffer {
   const flags = (username === undefined ? 0 : 0x80) | (password === undefined ? 0 : 0x40) |
     (will === undefined ? 0 : 0x04 | (will.qos ?? 0) << 3) | (clean ? 0x02 : 0)
   const none = Buffer.alloc(0)
-  const properties = level === 5 ? sessionExpiry(will?.delaySeconds) : none
+  const properties = level === 5 ? connectProperties(expirySeconds ?? will?.delaySeconds, receiveMaximum) : none
   return packet(0x10, Buffer.concat([
     text(level === 3 ? 'MQIsdp' : 'MQTT'), Buffer.from([level, flags, 0, 60]), properties, text(clientId),
     ...will === undefined ? [] : [level === 5 ? willDelay(will.delaySeconds) : none, text(will.topic), text(will.payload)],
@@ -31,8 +35,12 @@ export function connectBytes ({ clientId = 'tester', level = 4, clean = true, us
 }
 
 /** A will is sent no later than the session ends, so a delay needs a session that lasts. */
-function sessionExpiry (seconds?: number): Buffer {
-  return seconds === undefined ? Buffer.from([0]) : Buffer.from([5, 0x11, 0, 0, 0, seconds])
+function connectProperties (expirySeconds?: number, receiveMaximum?: number): Buffer {
+  const properties = [
+    ...expirySeconds === undefined ? [] : [0x11, 0, 0, 0, expirySeconds],
+    ...receiveMaximum === undefined ? [] : [0x21, receiveMaximum >> 8, receiveMaximum & 0xff]
+  ]
+  return Buffer.from([properties.length, ...properties])
 }
 
 function willDelay (seconds?: number): Buffer {
@@ -51,7 +59,7 @@ export interface ReceivedPacket {
 }
 
 /** Every control packet type by its name. */
-export const TYPE = Object.freeze({ connack: 2, publish: 3, puback: 4, suback: 9, pingresp: 13, disconnect: 14 })
+export const TYPE = Object.freeze({ connack: 2, publish: 3, puback: 4, pubrec: 5, pubrel: 6, pubcomp: 7, suback: 9, pingresp: 13, disconnect: 14 })
 
 /** One client. */
 export class RawClient {

@@ -4,6 +4,7 @@ import { waitUntil } from '../../support/wait-until.js'
 import type { ComparedBroker } from './compared-brokers.js'
 import type { ComparedCase } from './cases.js'
 import { MARK, Probe } from './probe.js'
+import { SlowClient } from './slow-client.js'
 
 const OPEN = 'listener {port} 127.0.0.1\nallow_anonymous true\n'
 
@@ -131,6 +132,43 @@ export const MESSAGE_CASES: readonly ComparedCase[] = [
       return got
     },
     expected: [0, 1, 2, 3, 4].map(i => `s/x ${i} q1`)
+  },
+  {
+    name: 'max_inflight_messages and Receive Maximum hold back what is not acknowledged',
+    config: { conf: `${OPEN}max_inflight_messages 4\n` },
+    run: async ({ port }) => {
+      const writer = await Probe.connect({ port })
+      const results: unknown[] = []
+      for (const fields of [{ level: 3 }, { level: 4 }, { level: 5 }, { level: 5, receiveMaximum: 2 }, { level: 5, receiveMaximum: 9 }] as const) {
+        const client = await SlowClient.connect(port, fields)
+        await client.subscribe('t')
+        for (let i = 0; i < 12; i++) await writer.publish('t', String(i))
+        const unacknowledged = await client.halted()
+        results.push([unacknowledged, (await client.take(12)).join(' ')])
+        client.end()
+      }
+      const lasting = { clientId: 'slow', clean: false }
+      const away = await SlowClient.connect(port, lasting)
+      await away.subscribe('t')
+      away.end()
+      for (let i = 0; i < 12; i++) await writer.publish('t', String(i))
+      const back = await SlowClient.connect(port, lasting)
+      const unacknowledged = await back.halted()
+      results.push([unacknowledged, (await back.take(12)).join(' ')])
+      for (let i = 0; i < 12; i++) await writer.publish(`kept/${i}`, String(i), { retain: true })
+      const late = await SlowClient.connect(port, {})
+      await late.subscribe('kept/#')
+      results.push([await late.halted(), [...await late.take(12)].map(Number).sort((a, b) => a - b).join(' ')])
+      await writer.end()
+      back.end()
+      late.end()
+      return results
+    },
+    expected: [4, 4, 4, 2, 9, 4, 4].map(count => [count, '0 1 2 3 4 5 6 7 8 9 10 11']),
+    ours: {
+      expected: [4, 4, 4, 2, 4, 4, 4].map(count => [count, '0 1 2 3 4 5 6 7 8 9 10 11']),
+      why: 'there a Receive Maximum takes the place of the limit, here the smaller of the two holds: what a client allows for itself must not cost the broker more'
+    }
   },
   {
     name: 'max_packet_size: told to MQTT 5, and whoever sends more is disconnected',
