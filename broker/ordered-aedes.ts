@@ -3,6 +3,12 @@
 import { Aedes, type AedesOptions } from 'aedes'
 import { heldFor } from './held-writes.js'
 
+/**
+ * Messages handed on in one turn of the event loop. A publisher's come hundreds at a time; a subscriber with a window
+ * of 20, the usual one, must be read in between, or it falls behind however fast it acknowledges.
+ */
+const MAX_PER_TURN = 20
+
 type Done = (error?: Error) => void
 
 /** A message on its way in, with what {@link Aedes.publish} was called with. */
@@ -34,6 +40,7 @@ export class OrderedAedes extends Aedes {
   /** The message that is being stored. */
   private storing: Incoming | undefined
   private isDraining = false
+  private inThisTurn = 0
   private readonly dropped = new WeakSet<object>()
   /** Messages that came as far as here. */
   private readonly taken = new WeakSet<object>()
@@ -87,12 +94,18 @@ export class OrderedAedes extends Aedes {
   private drain (): void {
     if (this.isDraining) return
     this.isDraining = true
-    while (this.storing === undefined) {
+    while (this.storing === undefined && this.inThisTurn < MAX_PER_TURN) {
       const next = this.waiting.shift()
       if (next === undefined) break
+      if (this.inThisTurn++ === 0) setImmediate(() => { this.beginTurn() })
       this.store(next)
     }
     this.isDraining = false
+  }
+
+  private beginTurn (): void {
+    this.inThisTurn = 0
+    this.drain()
   }
 
   private store (incoming: Incoming): void {

@@ -35,7 +35,7 @@ interface Recipient {
 interface QueueMethods {
   outgoingEnqueue (recipient: Recipient, packet: AedesPublishPacket): Promise<unknown>
   outgoingEnqueueCombi (recipients: readonly Recipient[], packet: AedesPublishPacket): Promise<unknown>
-  outgoingClearMessageId (client: { id: string }, packet: Numbered): Promise<Numbered | undefined>
+  outgoingClearMessageId (client: { id: string, clean?: boolean, connecting?: boolean }, packet: Numbered): Promise<Numbered | undefined>
   outgoingUpdate (client: Client, packet: AedesPublishPacket): Promise<unknown>
   incomingStorePacket (client: Client, packet: AedesPublishPacket): Promise<unknown>
   incomingDelPacket (client: Client, packet: Numbered): Promise<unknown>
@@ -67,6 +67,9 @@ export class Queues {
       outgoingEnqueue: (recipient, packet) => this.enqueue(methods, [recipient], packet),
       outgoingEnqueueCombi: (recipients, packet) => this.enqueue(methods, recipients, packet),
       outgoingClearMessageId: async (client, packet) => {
+        // Nothing is stored for a session that ends with its connection, and to look there for each acknowledgement
+        // holds up the next; but what an earlier session of that name left is removed as the client connects.
+        if (client.clean === true && client.connecting === false) return undefined
         const cleared = await methods.outgoingClearMessageId(client, packet)
         if (cleared !== undefined) this.forget(client.id, keyOf(cleared))
         return cleared
