@@ -12,6 +12,7 @@ import { limitTopics } from './limits/topics.js'
 import { arrivalOf } from './listeners/arrival.js'
 import { OrderedAedes } from './ordered-aedes.js'
 import { windowOf } from './outgoing-window.js'
+import { Pacing } from './pacing.js'
 import type { Store } from './persistence.js'
 import { enforceProtocol } from './protocol/enforcement.js'
 
@@ -23,6 +24,7 @@ export async function openAedes (
   store: Store, { limits }: Settings, log: Logger, tally = new Tally(log), opened?: Queues
 ): Promise<OrderedAedes> {
   const queues = opened ?? await Queues.open(store, limits, tally)
+  const pacing = new Pacing()
   const aedes = new OrderedAedes({
     id: store.brokerId,
     persistence: queues.persistence,
@@ -34,13 +36,15 @@ export async function openAedes (
     pendingSessionsLimit: MAX_PENDING_SESSIONS,
     // No limit of messages under way at a time: none of them waits for a client (see delivery.ts).
     concurrency: 0
-  })
+  }, pacing)
   harden(aedes, {
     unreadBytes: limits.queuedBytes ?? Infinity,
     onUnread: client => { tally.hit('unread', arrivalOf(client.conn)?.client.address ?? '', { client: client.id }) },
     wasDropped: (client, packet) => queues.wasDropped(client.id, packet),
     inflightMessages: limits.inflightMessages ?? Infinity,
-    hold: (client, packet) => queues.hold(client, packet)
+    hold: (client, packet) => queues.hold(client, packet),
+    isCrowded: client => queues.isCrowded(client.id),
+    pacing
   })
   enforceProtocol(aedes)
   limitClients(aedes, limits, tally)

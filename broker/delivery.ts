@@ -1,7 +1,7 @@
 // Delivery to one client: nobody is held up by a client that does not read.
 
 import type { AedesPublishPacket, Client } from 'aedes'
-import { OutgoingWindow, type Begin } from './outgoing-window.js'
+import { OutgoingWindow, type Begin, type WindowOptions } from './outgoing-window.js'
 
 /** The parts of a client that Aedes does not declare. */
 interface ClientInternals {
@@ -14,14 +14,12 @@ interface ClientInternals {
 type Deliver = (packet: AedesPublishPacket, done: () => void) => void
 
 /** What a client may leave unread before it is disconnected, and whom to tell. */
-export interface DeliveryOptions {
+export interface DeliveryOptions extends WindowOptions {
   /** Bytes. */
   unreadBytes: number
   onUnread: (client: Client) => void
   /** Whether a message of QoS 1 or 2 was dropped for a client because too many wait already. */
   wasDropped: (client: Client, packet: AedesPublishPacket) => boolean
-  /** Messages of QoS 1 and 2 that a client may leave unacknowledged before further ones wait. */
-  inflightMessages: number
   /** Counts a message that is to wait; gives what takes it out of the count, undefined where too many wait already. */
   hold: (client: Client, packet: AedesPublishPacket) => (() => void) | undefined
 }
@@ -36,7 +34,7 @@ const MAX_UNREAD_MESSAGES = 20_000
  */
 export function deliverToReaders (client: Client, options: DeliveryOptions): void {
   const internals = client as unknown as ClientInternals
-  const window = new OutgoingWindow(client, options.inflightMessages)
+  const window = new OutgoingWindow(client, options)
   let current: AedesPublishPacket | undefined
   let unread = 0
 

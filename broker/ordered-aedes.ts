@@ -2,6 +2,7 @@
 
 import { Aedes, type AedesOptions } from 'aedes'
 import { heldFor } from './held-writes.js'
+import type { Pacing } from './pacing.js'
 
 /**
  * Messages handed on in one turn of the event loop. A publisher's come hundreds at a time; a subscriber with a window
@@ -32,8 +33,9 @@ interface AedesInternals {
 /**
  * Aedes emits a message when the store has it, which takes longer for some than for others: a retained
  * message is overtaken by the next one of its topic [MQTT-4.6.0-6]. Here a message begins its way only
- * when the one before it has been emitted. Nobody waits for subscribers: only for the store. What
- * waits is bounded, because Aedes reads no more from a client whose messages are not through.
+ * when the one before it has been emitted. It waits for the store, and for subscribers as long as
+ * {@link Pacing} allows. What waits is bounded, because Aedes reads no more from a client whose messages
+ * are not through.
  */
 export class OrderedAedes extends Aedes {
   private readonly waiting: Incoming[] = []
@@ -45,7 +47,7 @@ export class OrderedAedes extends Aedes {
   /** Messages that came as far as here. */
   private readonly taken = new WeakSet<object>()
 
-  constructor (options: AedesOptions) {
+  constructor (options: AedesOptions, private readonly pacing: Pacing) {
     super(options)
     const { mq } = this as unknown as AedesInternals
     const emit = mq.emit.bind(mq)
@@ -94,9 +96,9 @@ export class OrderedAedes extends Aedes {
   private drain (): void {
     if (this.isDraining) return
     this.isDraining = true
-    while (this.storing === undefined && this.inThisTurn < MAX_PER_TURN) {
-      const next = this.waiting.shift()
-      if (next === undefined) break
+    while (this.storing === undefined && this.inThisTurn < MAX_PER_TURN && this.waiting.length > 0) {
+      if (this.pacing.hold(() => { this.drain() })) break
+      const next = this.waiting.shift() as Incoming
       if (this.inThisTurn++ === 0) setImmediate(() => { this.beginTurn() })
       this.store(next)
     }

@@ -1,9 +1,19 @@
 // How many messages of QoS 1 and 2 may be on their way to one client: further ones wait for its acknowledgements.
 
 import type { AedesPublishPacket, Client } from 'aedes'
+import type { Pacing } from './pacing.js'
 
 /** Begins the delivery of a message; `done` is called when it is written, or will not be. */
 export type Begin = (done: () => void) => void
+
+/** How much may be on its way to a client, and what to do where much waits behind it. */
+export interface WindowOptions {
+  /** Messages of QoS 1 and 2 that a client may leave unacknowledged before further ones wait; it may allow less itself. */
+  inflightMessages: number
+  /** Whether more than half of what may wait for a client does. */
+  isCrowded: (client: Client) => boolean
+  pacing: Pacing
+}
 
 /** A message that waits for room. */
 interface Waiting {
@@ -57,10 +67,7 @@ export class OutgoingWindow {
   private goOn: (() => void) | undefined
   private readonly internals: ClientInternals
 
-  /**
-   * @param maximum unacknowledged messages, whatever a client allows
-   */
-  constructor (client: Client, private readonly maximum: number) {
+  constructor (private readonly client: Client, private readonly options: WindowOptions) {
     byClient.set(client, this)
     this.internals = client as unknown as ClientInternals
     this.internals._parser.prependListener('packet', packet => { this.read(packet) })
@@ -84,8 +91,13 @@ export class OutgoingWindow {
 
   /** Lets a message wait until the window opens. */
   wait (packet: AedesPublishPacket, begin: Begin, release: () => void): void {
-    if (this.isClosed) release()
-    else this.waiting.push({ packet, begin, release })
+    if (this.isClosed) {
+      release()
+      return
+    }
+    this.waiting.push({ packet, begin, release })
+    // One that comes back has its stored messages to take first, at whatever pace.
+    if (!this.isDraining && this.options.isCrowded(this.client)) this.options.pacing.fallBehind(this)
   }
 
   /** Resolves when the next message may leave the store for a client that has come back. */
@@ -110,12 +122,14 @@ export class OutgoingWindow {
 
   private get hasRoom (): boolean {
     // A Receive Maximum of 0 does not exist [MQTT-3.1.2.11.3].
-    return this.unacknowledged.size + this.begun < Math.max(1, Math.min(this.internals.receiveMaximum ?? MAX_MESSAGE_ID, this.maximum))
+    return this.unacknowledged.size + this.begun < Math.max(1, Math.min(this.internals.receiveMaximum ?? MAX_MESSAGE_ID, this.options.inflightMessages))
   }
 
   private read ({ cmd, messageId = 0, reasonCode = 0 }: Acknowledging): void {
     if (cmd !== 'puback' && cmd !== 'pubcomp' && (cmd !== 'pubrec' || reasonCode < ERROR_REASON)) return
-    if (this.unacknowledged.delete(messageId)) this.goAhead()
+    if (!this.unacknowledged.delete(messageId)) return
+    this.options.pacing.acknowledge(this)
+    this.goAhead()
   }
 
   private goAhead (): void {
@@ -127,10 +141,12 @@ export class OutgoingWindow {
     }
     while (!this.isDraining && this.hasRoom) {
       const next = this.waiting.shift()
-      if (next === undefined) return
+      if (next === undefined) break
       next.release()
       this.begin(next.begin)
     }
+    if (this.waiting.length === 0) this.options.pacing.catchUp(this)
+    else if (!this.options.isCrowded(this.client)) this.options.pacing.keepUp(this)
   }
 
   /** What was published while the client came back may be both in the store and on its way. */
@@ -156,6 +172,7 @@ export class OutgoingWindow {
   private close (): void {
     this.isClosed = true
     for (const { release } of this.waiting.splice(0)) release()
+    this.options.pacing.catchUp(this)
     // The store is not read further: the connection is gone.
     this.goOn?.()
   }

@@ -5,12 +5,22 @@ import { join } from 'node:path'
 import { harden } from '../../broker/hardening.js'
 import { holdWrites } from '../../broker/held-writes.js'
 import { OrderedAedes } from '../../broker/ordered-aedes.js'
+import { Pacing } from '../../broker/pacing.js'
 import { openStore } from '../../broker/persistence.js'
 
 const [folder, writes] = process.argv.slice(2)
 const store = await openStore(join(folder, 'small'))
-const aedes = new OrderedAedes({ id: store.brokerId, persistence: store.persistence, concurrency: 0 })
-harden(aedes, { unreadBytes: Infinity, onUnread: () => {}, wasDropped: () => false, inflightMessages: Infinity, hold: () => () => {} })
+const pacing = new Pacing()
+const aedes = new OrderedAedes({ id: store.brokerId, persistence: store.persistence, concurrency: 0 }, pacing)
+harden(aedes, {
+  unreadBytes: Infinity,
+  onUnread: () => {},
+  wasDropped: () => false,
+  inflightMessages: Infinity,
+  hold: () => () => {},
+  isCrowded: () => false,
+  pacing
+})
 if (writes === 'held') holdWrites(aedes)
 await aedes.listen()
 const server = createServer({ noDelay: true }, socket => { aedes.handle(socket) })

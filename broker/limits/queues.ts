@@ -140,6 +140,13 @@ export class Queues {
     return () => { this.forget(client.id, key) }
   }
 
+  /** Whether more than half of what may wait for a client does. */
+  isCrowded (clientId: string): boolean {
+    const queue = this.queues.get(clientId)
+    const { queuedMessages, queuedBytes } = this.limits
+    return queue !== undefined && (queue.sizes.size * 2 > (queuedMessages ?? Infinity) || queue.bytes * 2 > (queuedBytes ?? Infinity))
+  }
+
   /** A client is connected from here on. */
   join (client: Client): void {
     this.connected.set(client.id, client)

@@ -279,3 +279,15 @@ t.test('MQTT.js gets everything in order through any window', async t => {
   for (let number = 0; number < 100; number++) await publisher.publishAsync('row', String(number), { qos: 2 })
   t.same(await messages(open(t, url, session), 100), numbers(0, 100).map(number => `row ${number}`))
 })
+
+t.test('a burst many times as large as the queue loses nothing for a subscriber that keeps acknowledging', async t => {
+  const { aedes, tally } = await openBroker(t)
+  const url = await listen(t, aedes)
+  const reader = await connect(t, url)
+  await reader.subscribeAsync('row', { qos: 1 })
+  const publisher = await connect(t, url)
+  const got = messages(reader, 4_000)
+  for (let number = 0; number < 4_000; number++) publisher.publish('row', String(number), { qos: 1 })
+  t.same(await got, numbers(0, 4_000).map(number => `row ${number}`))
+  t.equal(tally.counters.queuedMessages, 0)
+})

@@ -1,0 +1,78 @@
+// Whom the broker waits for, and for how long at most.
+
+import t from 'tap'
+import { Pacing } from '../../broker/pacing.js'
+
+/** A clock that is moved by hand. */
+function handClock (): { now: () => number, pass: (ms: number) => void } {
+  let time = 0
+  return { now: () => time, pass: ms => { time += ms } }
+}
+
+const reader = {}
+const other = {}
+
+t.test('goes on when everybody who fell behind keeps up again, is gone, or has everything', async t => {
+  const pacing = new Pacing(handClock().now)
+  let wentOn = 0
+  const goOn = (): void => { wentOn++ }
+  t.equal(pacing.hold(goOn), false, 'nobody is behind')
+  pacing.fallBehind(reader)
+  pacing.fallBehind(other)
+  t.equal(pacing.hold(goOn), true)
+  t.equal(pacing.hold(() => t.fail('one waits already')), true)
+  pacing.keepUp(reader)
+  t.equal(wentOn, 0, 'the other is still behind')
+  pacing.catchUp(other)
+  t.equal(wentOn, 1)
+  t.equal(pacing.hold(goOn), false)
+  pacing.keepUp(other)
+  t.equal(wentOn, 1, 'once')
+})
+
+t.test('waits 5 s at most, and then half of the time', async t => {
+  const { now, pass } = handClock()
+  const pacing = new Pacing(now)
+  const waitFor = (ms: number): boolean => {
+    pacing.fallBehind(reader)
+    const holds = pacing.hold(() => {})
+    pass(ms)
+    pacing.keepUp(reader)
+    return holds
+  }
+  t.equal(waitFor(4_000), true)
+  t.equal(waitFor(4_000), true)
+  t.equal(waitFor(0), false, 'nothing is left')
+  pass(190)
+  t.equal(waitFor(0), false, 'hardly anything is')
+  pass(20)
+  t.equal(waitFor(1_000), true)
+  pass(1_000_000)
+  t.equal(waitFor(5_000), true, 'no more than that can be saved up')
+  t.equal(waitFor(0), false)
+})
+
+t.test('gives up on who acknowledges too slowly until it has everything, not on who is quick enough', async t => {
+  const { now, pass } = handClock()
+  const pacing = new Pacing(now)
+  const held = (): Promise<void> => new Promise(resolve => { t.equal(pacing.hold(resolve), true) })
+  pacing.fallBehind(reader)
+  pacing.fallBehind(other)
+  const over = held()
+  for (let i = 0; i < 25; i++) pacing.acknowledge(other)
+  pass(100)
+  let isOver = false
+  over.then(() => { isOver = true }, () => {})
+  // The timer is a real one: 100 ms by the clock on the wall, then the steps of the other's are looked at.
+  await new Promise(resolve => { setTimeout(resolve, 150) })
+  t.equal(isOver, false, 'the quick one is waited for')
+  pacing.keepUp(other)
+  await over
+  pacing.fallBehind(reader)
+  t.equal(pacing.hold(() => {}), false, 'the slow one is not')
+  pacing.catchUp(reader)
+  pacing.fallBehind(reader)
+  const again = held()
+  pass(100)
+  await again
+})
