@@ -2,7 +2,7 @@
 
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, openSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -58,17 +58,32 @@ export function mosquittoKind (program: string): BrokerKind {
   }
 }
 
+const children = new Set<ChildProcess>()
+const folders: string[] = []
+// A run that fails leaves nothing behind either.
+process.once('exit', () => {
+  for (const child of children) child.kill('SIGKILL')
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true })
+})
+
+/** A folder that goes with this process. */
+export function temporaryFolder (): string {
+  const folder = mkdtempSync(path.join(tmpdir(), 'artemis-footprint-'))
+  folders.push(folder)
+  return folder
+}
+
 /** Starts one and waits until it takes clients. */
-export async function start (kind: BrokerKind, port: number, folder = mkdtempSync(path.join(tmpdir(), 'artemis-footprint-'))): Promise<RunningBroker> {
+export async function start (kind: BrokerKind, port: number, folder = temporaryFolder()): Promise<RunningBroker> {
   const [program, ...args] = kind.command(port, folder)
-  const log = openSync(path.join(folder, `${kind.name}.log`), 'a')
+  const logFile = path.join(folder, `${kind.name}.log`)
+  const log = openSync(logFile, 'a')
   const began = performance.now()
   const child = spawn(program, args, { cwd: folder, stdio: ['ignore', log, log] })
   const ended = once(child, 'exit')
-  // A run that fails leaves none behind.
-  process.once('exit', () => { child.kill('SIGKILL') })
+  children.add(child)
   while (!await answers(port)) {
-    if (child.exitCode !== null || performance.now() - began > START_LIMIT_MS) throw new Error(`${kind.name} did not start; its log is in ${folder}`)
+    if (child.exitCode !== null || performance.now() - began > START_LIMIT_MS) throw new Error(`${kind.name} did not start:\n${readFileSync(logFile, 'utf8')}`)
     await pause(2)
   }
   const startSeconds = (performance.now() - began) / 1_000
@@ -81,6 +96,7 @@ export async function start (kind: BrokerKind, port: number, folder = mkdtempSyn
     stop: async () => {
       child.kill('SIGTERM')
       await ended
+      children.delete(child)
     }
   }
 }

@@ -1,7 +1,7 @@
 // npm run bench:footprint: memory, idle processor time, start time and installed size, beside mosquitto's in the same run.
 
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import { once } from 'node:events'
 import os from 'node:os'
@@ -10,7 +10,8 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import mqtt from 'mqtt'
-import { artemisKind, mosquittoKind, start, type BrokerKind, type RunningBroker } from './brokers.js'
+import { DEFAULTS } from '../../src/settings.js'
+import { artemisKind, mosquittoKind, start, temporaryFolder, type BrokerKind, type RunningBroker } from './brokers.js'
 import { moveIn } from './home.js'
 import { installSize } from './install-size.js'
 import { usageOf } from './process.js'
@@ -87,7 +88,7 @@ async function measure (kind: BrokerKind): Promise<Figures> {
     await broker.stop()
   }
   say(`${kind.name}: started ${startSeconds.length} times; now at work`)
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'artemis-footprint-'))
+  const folder = temporaryFolder()
   let broker = await start(kind, await freePort(), folder)
   const url = (): string => `mqtt://127.0.0.1:${broker.port}`
   let peakWhileLearning = 0
@@ -171,7 +172,7 @@ const row = (what: string, pick: (figures: Figures) => number, aim: string, digi
 const page = `# Footprint
 
 ${raw.date}, ${raw.machine.cpu}, ${raw.machine.cores} cores, ${raw.machine.memoryMb} MB, ${raw.machine.system}; load ${one(load)} before the run.
-Artemis ${artemisVersion} on Node ${raw.versions.node}, iforest, tap ${values.tap}; mosquitto ${mosquitto}. \`${raw.command}\`; the raw figures are in
+Artemis ${artemisVersion} on Node ${raw.versions.node}, ${DEFAULTS.detector.kind}, tap ${values.tap}; mosquitto ${mosquitto}. \`${raw.command}\`; the raw figures are in
 [footprint.json](footprint.json).
 
 ${CLIENTS} clients: ${CLIENTS - 1} sensors, each with one message of about 100 bytes in five seconds (${one(ours.working.messagesPerSecond)} a second in all, a third of them
