@@ -11,6 +11,7 @@ import { Tally } from './limits/tally.js'
 import { limitTopics } from './limits/topics.js'
 import { arrivalOf } from './listeners/arrival.js'
 import { OrderedAedes } from './ordered-aedes.js'
+import { isTooLarge } from './outgoing-message.js'
 import { windowOf } from './outgoing-window.js'
 import { Pacing } from './pacing.js'
 import type { Store } from './persistence.js'
@@ -43,10 +44,12 @@ export async function openAedes (
     wasDropped: (client, packet) => queues.wasDropped(client.id, packet),
     inflightMessages: limits.inflightMessages ?? Infinity,
     hold: (client, packet) => queues.hold(client, packet),
+    discard: (client, packet) => queues.discard(client, packet),
     isCrowded: client => queues.isCrowded(client.id),
     pacing
   })
   enforceProtocol(aedes)
+  heedSizes(aedes)
   limitClients(aedes, limits, tally)
   limitTopics(aedes, limits, tally)
   keepQueues(aedes, queues)
@@ -69,6 +72,12 @@ function keepQueues (aedes: Aedes, queues: Queues): void {
     internals.emptyOutgoingQueue = done => { queues.end((client as Client).id).then(() => { done() }, done) }
   })
   aedes.on('clientDisconnect', client => { queues.leave(client) })
+}
+
+/** Aedes knows what size a client takes, and does not look at it. */
+function heedSizes (aedes: Aedes): void {
+  const { authorizeForward } = aedes
+  aedes.authorizeForward = (client, packet) => isTooLarge(client, packet) ? null : authorizeForward.call(aedes, client, packet)
 }
 
 /**

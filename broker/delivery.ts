@@ -1,6 +1,7 @@
 // Delivery to one client: nobody is held up by a client that does not read.
 
 import type { AedesPublishPacket, Client } from 'aedes'
+import { aged, dated } from './outgoing-message.js'
 import { OutgoingWindow, type Begin, type WindowOptions } from './outgoing-window.js'
 
 /** The parts of a client that Aedes does not declare. */
@@ -22,6 +23,8 @@ export interface DeliveryOptions extends WindowOptions {
   wasDropped: (client: Client, packet: AedesPublishPacket) => boolean
   /** Counts a message that is to wait; gives what takes it out of the count, undefined where too many wait already. */
   hold: (client: Client, packet: AedesPublishPacket) => (() => void) | undefined
+  /** Removes a message of QoS 1 or 2 from where it waits: its time is over. */
+  discard: (client: Client, packet: AedesPublishPacket) => void
 }
 
 /** Messages that may wait for a client to read them, however small. */
@@ -39,8 +42,14 @@ export function deliverToReaders (client: Client, options: DeliveryOptions): voi
   let unread = 0
 
   const begin = (deliver: Deliver, packet: AedesPublishPacket, done: () => void): void => {
-    current = packet
-    deliver(packet, done)
+    const living = aged(packet)
+    if (living === undefined) {
+      options.discard(client, packet)
+      setImmediate(done)
+      return
+    }
+    current = living
+    deliver(living, done)
     current = undefined
   }
 
@@ -81,6 +90,7 @@ export function deliverToReaders (client: Client, options: DeliveryOptions): voi
       if (onDropped !== undefined) setImmediate(onDropped)
       return
     }
+    if (onDropped !== undefined) dated(packet)
     const { brokerId = '', brokerCounter = 0 } = packet
     window.wait(packet, onDropped !== undefined ? start : written => {
       // Those that did not wait, of QoS 0, have gone before it: Aedes would take it for a copy.

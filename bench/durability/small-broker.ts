@@ -18,6 +18,7 @@ harden(aedes, {
   wasDropped: () => false,
   inflightMessages: Infinity,
   hold: () => () => {},
+  discard: () => {},
   isCrowded: () => false,
   pacing
 })

@@ -13,6 +13,9 @@ import { CONTROL_REQUEST, CONTROL_RESPONSE, isReserved, namesClients } from './r
 /** Return codes of a CONNACK [MQTT-3.2.2.3]; Aedes turns them into the reason codes of MQTT 5. */
 const REFUSAL = { serverUnavailable: 3, badUserNameOrPassword: 4, notAuthorized: 5 } as const
 
+/** Client ids whose latest user is known; a longer absent session gets what it may have when it comes back. */
+const MAX_REMEMBERED = 10_000
+
 /** What the status shows of it. */
 export interface AccessCounters {
   /** CONNECTs that were refused. */
@@ -44,6 +47,8 @@ export class AccessControl {
   readonly logins = new LoginQueue()
   private readonly identities = new WeakMap<Client, Identity>()
   private readonly clients = new Set<Client>()
+  /** Who had each client id last, the latest at the end: for sessions that outlast the connection. */
+  private readonly latest = new Map<string, Identity>()
 
   private constructor (
     private doors: ReadonlyMap<string, Door>,
@@ -78,6 +83,12 @@ export class AccessControl {
   async reload (settings: ReadonlyMap<string, DoorSettings>): Promise<() => number> {
     const doors = await openDoors(settings, this.log)
     return () => this.put(doors)
+  }
+
+  /** Whether a client, as it was when it came last, may have a message; true where that is not known. */
+  mayWait (clientId: string, topic: string): boolean {
+    const identity = this.latest.get(clientId)
+    return identity === undefined || topic === CONTROL_RESPONSE || this.mayAccess('read', topic, identity)
   }
 
   /** Whether a client may ask the broker to do something. */
@@ -155,6 +166,7 @@ export class AccessControl {
   private admit (client: Client, identity: Identity): void {
     this.identities.set(client, identity)
     this.clients.add(client)
+    this.remember(identity)
     client.conn.once('close', () => { this.clients.delete(client) })
     // A will lies in the store until its client is gone, and may outlive the rules that it was left under.
     const internals = client as unknown as ClientInternals
@@ -162,6 +174,16 @@ export class AccessControl {
       this.counters.unwritten++
       this.log.debug({ client: client.id, topic: internals._will.topic }, 'A will was dropped: its client may not write to the topic.')
       internals._will = null
+    }
+  }
+
+  private remember (identity: Identity): void {
+    this.latest.delete(identity.clientId)
+    this.latest.set(identity.clientId, identity)
+    if (this.latest.size <= MAX_REMEMBERED) return
+    for (const oldest of this.latest.keys()) {
+      this.latest.delete(oldest)
+      return
     }
   }
 

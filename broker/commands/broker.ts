@@ -69,7 +69,7 @@ async function runBroker (effective: EffectiveSettings, flags: Flags, log: Logge
     const access = await AccessControl.open(doorsOf(settings), arrivalsAt(settings.listeners), log, limits.messageSize ?? undefined)
     const store = await openStore(settings.data, settings.persistence)
     closers.push(() => store.close())
-    const queues = await Queues.open(store, limits, tally)
+    const queues = await Queues.open(store, limits, tally, (clientId, { topic }) => access.mayWait(clientId, topic))
     const aedes = await openAedes(store, settings, log, tally, queues)
     const closeClients = async (): Promise<void> => {
       listeners.close()

@@ -2,6 +2,7 @@
 
 import type { AedesPublishPacket, Client } from 'aedes'
 import { arrivalOf } from '../listeners/arrival.js'
+import { isTooLarge } from '../outgoing-message.js'
 import { windowOf } from '../outgoing-window.js'
 import type { Persistence, Store } from '../persistence.js'
 import type { Tally } from './tally.js'
@@ -12,6 +13,9 @@ export interface QueueLimits {
   queuedMessages: number | null
   queuedBytes: number | null
 }
+
+/** Whether a message may wait for a client, by what is known of it. */
+export type MayWait = (clientId: string, packet: AedesPublishPacket) => boolean
 
 /** A message in a queue, as the persistence numbers it. */
 interface Numbered {
@@ -45,6 +49,7 @@ interface QueueMethods {
 
 /** Reason code "Receive Maximum exceeded" [MQTT 5, 3.14.2.1]. */
 const RECEIVE_MAXIMUM_EXCEEDED = 0x93
+const MAX_MESSAGE_ID = 65_535
 /** Bytes that a stored message takes besides topic and payload. */
 const MESSAGE_OVERHEAD = 100
 
@@ -61,7 +66,12 @@ export class Queues {
   /** Retained messages that had to wait; they have no number of their own. */
   private heldRetained = 0
 
-  private constructor (private readonly store: Store, private readonly limits: QueueLimits, private readonly tally: Tally) {
+  private constructor (
+    private readonly store: Store,
+    private readonly limits: QueueLimits,
+    private readonly tally: Tally,
+    private readonly mayWait: MayWait
+  ) {
     const methods = store.persistence as unknown as QueueMethods
     const own: Partial<QueueMethods> = {
       outgoingEnqueue: (recipient, packet) => this.enqueue(methods, [recipient], packet),
@@ -104,8 +114,8 @@ export class Queues {
   }
 
   /** Counts what waits already. */
-  static async open (store: Store, limits: QueueLimits, tally: Tally): Promise<Queues> {
-    const queues = new Queues(store, limits, tally)
+  static async open (store: Store, limits: QueueLimits, tally: Tally, mayWait: MayWait = () => true): Promise<Queues> {
+    const queues = new Queues(store, limits, tally, mayWait)
     for await (const { clientId, packet } of store.queued()) queues.add(clientId, keyOf(packet), sizeOf(packet))
     return queues
   }
@@ -138,6 +148,19 @@ export class Queues {
     if (!this.hasRoom(client.id, key, size)) return undefined
     this.add(client.id, key, size)
     return () => { this.forget(client.id, key) }
+  }
+
+  /** Removes a message that will not go out after all. */
+  discard (client: Client, packet: AedesPublishPacket): void {
+    if (this.queues.get(client.id)?.sizes.has(keyOf(packet)) !== true) return
+    const internals = client as unknown as { _nextId: number }
+    const messageId = internals._nextId
+    internals._nextId = messageId % MAX_MESSAGE_ID + 1
+    const { outgoingUpdate, outgoingClearMessageId } = this.store.persistence as unknown as QueueMethods
+    // The store removes by identifier, which a message has once it goes out.
+    outgoingUpdate(client, Object.assign({}, packet, { messageId }))
+      .then(() => outgoingClearMessageId(client, { messageId }))
+      .then(() => { this.forget(client.id, keyOf(packet)) }, () => {})
   }
 
   /** Whether more than half of what may wait for a client does. */
@@ -181,8 +204,11 @@ export class Queues {
     const key = keyOf(packet)
     const size = sizeOf(packet)
     const admitted = recipients.filter(({ clientId }) => {
+      const client = this.connected.get(clientId)
+      // What it will not get must not take the room of what it will.
+      if (!this.mayWait(clientId, packet) || (client !== undefined && isTooLarge(client, packet))) return false
       if (this.hasRoom(clientId, key, size)) return true
-      if (this.connected.has(clientId)) this.dropped.set(clientId, (this.dropped.get(clientId) ?? new Set()).add(key))
+      if (client !== undefined) this.dropped.set(clientId, (this.dropped.get(clientId) ?? new Set()).add(key))
       return false
     })
     for (const { clientId } of admitted) this.add(clientId, key, size)

@@ -13,6 +13,8 @@ export interface ConnectFields {
   clean?: boolean
   /** MQTT 5. */
   receiveMaximum?: number
+  /** Bytes of the largest packet that it takes; MQTT 5. */
+  maximumPacketSize?: number
   /** How long the session lasts, seconds; MQTT 5. */
   expirySeconds?: number
   username?: string
@@ -21,11 +23,12 @@ export interface ConnectFields {
 }
 
 /** A CONNECT of MQTT 3.1.1 or 5. */
-export function connectBytes ({ clientId = 'tester', level = 4, clean = true, receiveMaximum, expirySeconds, username, password, will }: ConnectFields = {}): Buffer {
+export function connectBytes (fields: ConnectFields = {}): Buffer {
+  const { clientId = 'tester', level = 4, clean = true, username, password, will } = fields
   const flags = (username === undefined ? 0 : 0x80) | (password === undefined ? 0 : 0x40) |
     (will === undefined ? 0 : 0x04 | (will.qos ?? 0) << 3) | (clean ? 0x02 : 0)
   const none = Buffer.alloc(0)
-  const properties = level === 5 ? connectProperties(expirySeconds ?? will?.delaySeconds, receiveMaximum) : none
+  const properties = level === 5 ? connectProperties(fields) : none
   return packet(0x10, Buffer.concat([
     text(level === 3 ? 'MQIsdp' : 'MQTT'), Buffer.from([level, flags, 0, 60]), properties, text(clientId),
     ...will === undefined ? [] : [level === 5 ? willDelay(will.delaySeconds) : none, text(will.topic), text(will.payload)],
@@ -35,10 +38,12 @@ export function connectBytes ({ clientId = 'tester', level = 4, clean = true, re
 }
 
 /** A will is sent no later than the session ends, so a delay needs a session that lasts. */
-function connectProperties (expirySeconds?: number, receiveMaximum?: number): Buffer {
+function connectProperties ({ receiveMaximum, maximumPacketSize, expirySeconds, will }: ConnectFields): Buffer {
+  const seconds = expirySeconds ?? will?.delaySeconds
   const properties = [
-    ...expirySeconds === undefined ? [] : [0x11, 0, 0, 0, expirySeconds],
-    ...receiveMaximum === undefined ? [] : [0x21, receiveMaximum >> 8, receiveMaximum & 0xff]
+    ...seconds === undefined ? [] : [0x11, 0, 0, 0, seconds],
+    ...receiveMaximum === undefined ? [] : [0x21, receiveMaximum >> 8, receiveMaximum & 0xff],
+    ...maximumPacketSize === undefined ? [] : [0x27, 0, 0, maximumPacketSize >> 8, maximumPacketSize & 0xff]
   ]
   return Buffer.from([properties.length, ...properties])
 }

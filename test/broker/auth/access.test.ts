@@ -66,6 +66,30 @@ t.test('where there are rules, they say who reads what names clients, and who co
   }
 })
 
+t.test('what a client may not read takes no room in its queue, whether it is here or away', async t => {
+  const folder = t.testdir({
+    'artemis.yaml': 'tap: { target: none }\nlimits: { queuedMessages: 10 }\nauth: { passwordFile: users, aclFile: rules, allowAnonymous: true }\n',
+    users: await passwordsOf('ann'),
+    rules: 'topic #\nuser ann\ntopic read hers/#\n'
+  })
+  const { port, log } = await startBroker(t, folder)
+  const writer = await Probe.connect({ port })
+  const ann = { port, clientId: 'ann', username: 'ann', password: 'ann', clean: false }
+  for (const when of ['here', 'away']) {
+    let client = await Probe.connect(ann)
+    await client.subscribe(['#'], 1)
+    if (when === 'away') await client.end()
+    for (let i = 0; i < 30; i++) await writer.publish(`others/${i}`, 'x', { qos: 1 })
+    await writer.publish(`hers/${when}`, 'x', { qos: 1 })
+    if (when === 'away') client = await Probe.connect(ann)
+    await waitUntil(`hers (${when})`, () => client.received.some(line => line.startsWith(`hers/${when}`)))
+    t.notOk(client.received.some(line => line.startsWith('others')))
+    await client.end()
+  }
+  t.notMatch(log(), /queuedMessages/)
+  await writer.end()
+})
+
 t.test('a reload: users and rules change at once, and a bad file changes nothing', async t => {
   const folder = t.testdir({ 'artemis.yaml': 'tap: { target: none }\nauth: { passwordFile: users, aclFile: rules }\n', users: await passwordsOf('ann', 'bob'), rules: 'user ann\ntopic a\nuser bob\ntopic b\n' })
   const file = (name: string): string => path.join(folder, name)

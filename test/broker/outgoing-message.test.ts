@@ -1,0 +1,132 @@
+// What a client of MQTT 5 does not take, or comes too late for, goes to nobody and takes no room.
+
+import type { Aedes, AedesPublishPacket } from 'aedes'
+import { pino } from 'pino'
+import t, { type Test } from 'tap'
+import { openAedes } from '../../broker/aedes.js'
+import type { Settings } from '../../broker/config/schema.js'
+import { readSettings } from '../../broker/config/settings.js'
+import { Queues } from '../../broker/limits/queues.js'
+import { Tally } from '../../broker/limits/tally.js'
+import { aged, dated, isTooLarge } from '../../broker/outgoing-message.js'
+import { openStore } from '../../broker/persistence.js'
+import { packet, text } from '../decode/craft-mqtt.js'
+import { RawClient, TYPE } from '../support/raw-client.js'
+import { waitUntil } from '../support/wait-until.js'
+
+async function openBroker (test: Test, limits: Partial<Settings['limits']> = {}): Promise<{ aedes: Aedes, queues: Queues }> {
+  const folder = test.testdir({})
+  const log = pino({ level: 'silent' })
+  const store = await openStore(folder, false)
+  const tally = new Tally(log)
+  const { settings } = readSettings({}, folder)
+  const own = { ...settings, limits: { ...settings.limits, ...limits } }
+  const queues = await Queues.open(store, own.limits, tally)
+  const aedes = await openAedes(store, own, log, tally, queues)
+  test.teardown(async () => {
+    await new Promise<void>(resolve => { aedes.close(resolve) })
+    await store.settle()
+    await store.close()
+  })
+  return { aedes, queues }
+}
+
+/** A SUBSCRIBE of MQTT 5 to everything. */
+const SUBSCRIBE = packet(0x82, Buffer.concat([Buffer.from([0, 1, 0]), text('#'), Buffer.from([2])]))
+
+interface Message {
+  topic: string
+  bytes?: number
+  qos?: 0 | 1 | 2
+  retain?: boolean
+  /** Seconds. */
+  lives?: number
+}
+
+async function publish (aedes: Aedes, { topic, bytes = 2, qos = 1, retain = false, lives }: Message): Promise<void> {
+  const properties = lives === undefined ? {} : { properties: { messageExpiryInterval: lives } }
+  const message = { cmd: 'publish', topic, payload: Buffer.alloc(bytes, 'x'), qos, retain, dup: false, ...properties } as const
+  await new Promise<void>((resolve, reject) => { aedes.publish(message, error => { if (error) reject(error); else resolve() }) })
+}
+
+function acknowledge (client: RawClient, topic: string): void {
+  const one = client.received.find(received => received.topic === topic)
+  client.send(packet(0x40, one?.bytes.subarray(2 + 2 + topic.length, 2 + 2 + topic.length + 2)))
+}
+
+t.test('a packet is as large as all its bytes', t => {
+  const message = { cmd: 'publish', topic: 'topic', payload: Buffer.alloc(10), qos: 1, retain: false, dup: false } as unknown as AedesPublishPacket
+  // Two bytes of header, two and five of the topic, two of the identifier, one of the properties, ten of payload.
+  for (const [maximumPacketSize, tooLarge] of [[22, false], [21, true], [5, true], [undefined, false]] as const) {
+    t.equal(isTooLarge({ maximumPacketSize } as never, message), tooLarge, String(maximumPacketSize))
+  }
+  const more = { ...message, properties: { contentType: 'text' } } as AedesPublishPacket
+  t.equal(isTooLarge({ maximumPacketSize: 28 } as never, more), true)
+  t.equal(isTooLarge({ maximumPacketSize: 29 } as never, more), false)
+  t.end()
+})
+
+t.test('the time that a message has left', t => {
+  const message = { topic: 't', messageExpiry: 10_000, properties: { contentType: 'text', messageExpiryInterval: 9 } } as unknown as AedesPublishPacket
+  t.same(aged(message, 7_500), { ...message, properties: { contentType: 'text', messageExpiryInterval: 3 } })
+  t.equal(aged(message, 10_000), undefined)
+  const eternal = { topic: 't' } as AedesPublishPacket
+  t.equal(aged(eternal), eternal)
+  t.equal(dated(eternal), eternal)
+  t.match(dated({ topic: 't', properties: { messageExpiryInterval: 9 } } as unknown as AedesPublishPacket, 1_000), { messageExpiry: 10_000 })
+  t.end()
+})
+
+t.test('a client gets no packet that is larger than it takes: live, retained, or from its queue', async t => {
+  const { aedes, queues } = await openBroker(t)
+  const fields = { clientId: 'small', level: 5, maximumPacketSize: 60, clean: false, expirySeconds: 60 } as const
+  await publish(aedes, { topic: 'kept/large', bytes: 100, retain: true })
+  await publish(aedes, { topic: 'kept/small', retain: true })
+  const client = await RawClient.connect(aedes, fields)
+  client.send(SUBSCRIBE)
+  await client.next(TYPE.suback)
+  for (const qos of [0, 1, 2] as const) {
+    await publish(aedes, { topic: `large/${qos}`, bytes: 100, qos })
+    await publish(aedes, { topic: `small/${qos}`, qos })
+  }
+  await waitUntil('the small ones', () => client.topics.length === 4)
+  await client.settled()
+  t.same(client.topics.toSorted(), ['kept/small', 'small/0', 'small/1', 'small/2'])
+  t.equal(queues.waiting.messages, 2, 'what is too large does not wait either')
+  client.stream.destroy()
+  await waitUntil('it is gone', () => aedes.connectedClients === 0)
+  await publish(aedes, { topic: 'large/away', bytes: 100 })
+  await publish(aedes, { topic: 'small/away' })
+  const again = await RawClient.connect(aedes, fields)
+  await waitUntil('what waited', () => again.topics.includes('small/away'))
+  await again.settled()
+  t.notOk(again.topics.includes('large/away'))
+  await waitUntil('only what is under way waits', () => queues.waiting.messages === 3)
+})
+
+t.test('a message whose time is over while it waits goes out no more', async t => {
+  const { aedes, queues } = await openBroker(t, { inflightMessages: 1 })
+  const fields = { level: 5, clean: false, expirySeconds: 60 } as const
+  const clean = await RawClient.connect(aedes, { clientId: 'clean', level: 5 })
+  const lasting = await RawClient.connect(aedes, { clientId: 'lasting', ...fields })
+  for (const client of [clean, lasting]) {
+    client.send(SUBSCRIBE)
+    await client.next(TYPE.suback)
+  }
+  await publish(aedes, { topic: 'first' })
+  await publish(aedes, { topic: 'short', lives: 1 })
+  const published = Date.now()
+  await publish(aedes, { topic: 'long', lives: 100 })
+  // One second is the shortest life that MQTT has.
+  await waitUntil('its time is over', () => Date.now() > published + 1_000)
+  for (const client of [clean, lasting]) {
+    acknowledge(client, 'first')
+    const { bytes } = await client.next(TYPE.publish, ({ topic }) => topic === 'long')
+    await client.settled()
+    t.same(client.topics, ['first', 'long'])
+    const at = bytes.indexOf(Buffer.from([5, 2, 0, 0, 0]))
+    t.ok(bytes[at + 5] < 100 && bytes[at + 5] > 0, `${bytes[at + 5]} of 100 s are left`)
+    acknowledge(client, 'long')
+  }
+  await waitUntil('nothing waits', () => queues.waiting.messages === 0)
+})
