@@ -1,8 +1,10 @@
 // Lets those who publish wait a moment for subscribers that have fallen behind although they keep acknowledging.
 
 /** Who acknowledges fewer messages than these in that time does not keep up: nobody waits for it. */
-const STEP_MESSAGES = 25
-const STEP_MS = 100
+const STEP_MESSAGES = 50
+const STEP_MS = 200
+/** A step that took longer tells nothing: the broker itself had no time to read. */
+const MAX_STEP_MS = 250
 /** Waiting that can be saved up, ms, and how much of it each ms gives back: nobody may halt the broker by reading slowly. */
 const MAX_CREDIT_MS = 5_000
 const CREDIT_PER_MS = 0.5
@@ -68,8 +70,7 @@ export class Pacing {
     for (const [subscriber, step] of this.behind) {
       const tookMs = now - step.sinceMs
       if (tookMs < STEP_MS) continue
-      // After a much longer step it was the broker that had no time to read.
-      if (step.acknowledged < STEP_MESSAGES && tookMs < 2 * STEP_MS) {
+      if (step.acknowledged < STEP_MESSAGES && tookMs <= MAX_STEP_MS) {
         this.tooSlow.add(subscriber)
         this.behind.delete(subscriber)
       } else Object.assign(step, { sinceMs: now, acknowledged: 0 })
