@@ -70,7 +70,10 @@ export async function startBroker (test: Test, folder: string, args: readonly st
       clearTimeout(timer)
       resolve(found)
     })
-    void ending.then(({ code, stderr }) => reject(new Error(`the broker ended with ${code}:\n${stderr}`)), reject)
+    void ending.then(({ code, stderr }) => {
+      clearTimeout(timer)
+      reject(new Error(`the broker ended with ${code}:\n${stderr}`))
+    }, reject)
   })
   return {
     port,
