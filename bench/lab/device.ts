@@ -77,7 +77,11 @@ export class Device {
     client.on('error', () => {})
     this.clients.add(client)
     client.connect()
-    client.once('end', () => { this.clients.delete(client) })
+    client.once('end', () => {
+      // One that is ended before its connection stands would come back all the same.
+      client.options.reconnectPeriod = 0
+      this.clients.delete(client)
+    })
     return client
   }
 
