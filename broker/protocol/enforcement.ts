@@ -2,7 +2,7 @@
 
 import type { Aedes, Client } from 'aedes'
 import { IDENTIFIER_NOT_VALID, MALFORMED_PACKET, ProtocolFault, UNSUPPORTED_VERSION } from './fault.js'
-import { faultOf, type IncomingPacket } from './packet-checks.js'
+import { faultOf, type Agreed, type IncomingPacket } from './packet-checks.js'
 
 /** The parts of a client that Aedes and its parser do not declare. */
 interface ClientInternals {
@@ -16,7 +16,7 @@ interface ParserInternals extends NodeJS.EventEmitter {
   /** What is being read; its length is that of its body. */
   packet: Omit<IncomingPacket, 'body'> & { length: number }
   /** The CONNECT that came. */
-  settings: { protocolVersion?: number }
+  settings: Agreed
   error: Error | null
   /** What has come and is not read yet, the body first. */
   _list: ReceivedBytes
@@ -50,7 +50,7 @@ function enforceOn (client: Client): void {
   parser._parsePayload = () => {
     const { packet: { cmd, qos, dup, length }, _list: bytes, settings } = parser
     if (bytes.length >= length) {
-      const fault = faultOf({ cmd, qos, dup, body: bytes.slice(0, length) }, settings.protocolVersion)
+      const fault = faultOf({ cmd, qos, dup, body: bytes.slice(0, length) }, settings)
       // As the parser itself does: the packet is not handed on, and nothing after it is looked at.
       if (fault !== undefined) parser._emitError(fault)
       // The parser takes what follows for part of it. Nothing may [MQTT-3.14.4-2]; and a will is not sent then [MQTT-3.14.4-3].

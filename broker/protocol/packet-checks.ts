@@ -2,7 +2,7 @@
 
 import { IDENTIFIER_NOT_VALID, PROTOCOL_ERROR, ProtocolFault, UNSUPPORTED_VERSION } from './fault.js'
 import { FieldReader } from './field-reader.js'
-import { readProperties, type Carrier } from './properties.js'
+import { readProperties, SESSION_EXPIRY, TOPIC_ALIAS, type Carrier } from './properties.js'
 import { isShared, isSharedFilter, isTopicFilter, isTopicName } from './topics.js'
 
 /** A packet that has come whole. */
@@ -15,9 +15,18 @@ export interface IncomingPacket {
   body: Buffer
 }
 
+/** What the CONNECT of a connection said, as far as later packets depend on it; empty where none has come yet. */
+export interface Agreed {
+  /** Protocol level. */
+  protocolVersion?: number
+  properties?: {
+    /** Seconds. */
+    sessionExpiryInterval?: number
+  }
+}
+
 const MQTT_3_1 = 3
 const MQTT_5 = 5
-const TOPIC_ALIAS = 0x23
 /** Reason codes of PUBACK and PUBREC (MQTT 5, 3.4.2.1 and 3.5.2.1), and of PUBREL and PUBCOMP (3.6.2.1 and 3.7.2.1). */
 const RECEIVED: readonly number[] = [0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99]
 const RELEASED: readonly number[] = [0x00, 0x92]
@@ -28,11 +37,11 @@ const NO_LOCAL = 0x04
 
 /**
  * Checks a packet.
- * @param version protocol level of the connection's CONNECT; undefined where none has come yet
  * @returns what is wrong with it; undefined for nothing
  */
-export function faultOf (packet: IncomingPacket, version: number | undefined): ProtocolFault | undefined {
+export function faultOf (packet: IncomingPacket, agreed: Agreed): ProtocolFault | undefined {
   const { cmd } = packet
+  const { protocolVersion: version } = agreed
   if (version === undefined && cmd !== 'connect') return new ProtocolFault('a CONNECT must come first [MQTT-3.1.0-1]', PROTOCOL_ERROR)
   const fields = new FieldReader(packet.body)
   switch (cmd) {
@@ -51,7 +60,7 @@ export function faultOf (packet: IncomingPacket, version: number | undefined): P
       checkFilters(fields, cmd, version)
       break
     case 'disconnect':
-      checkDisconnect(fields, version)
+      checkDisconnect(fields, agreed)
       break
     case 'pingreq':
       break
@@ -121,9 +130,13 @@ function checkFilters (fields: FieldReader, cmd: Carrier & ('subscribe' | 'unsub
   }
 }
 
-function checkDisconnect (fields: FieldReader, version: number | undefined): void {
-  if (version !== MQTT_5 || fields.left === 0) return
+function checkDisconnect (fields: FieldReader, { protocolVersion, properties }: Agreed): void {
+  if (protocolVersion !== MQTT_5 || fields.left === 0) return
   // Of the reason codes the parser refuses what must not be.
   fields.byte()
-  if (fields.left > 0) readProperties(fields, 'disconnect')
+  if (fields.left === 0) return
+  const expiry = readProperties(fields, 'disconnect').get(SESSION_EXPIRY) ?? 0
+  if (expiry !== 0 && (properties?.sessionExpiryInterval ?? 0) === 0) {
+    fields.refuse('a DISCONNECT that makes a session last which was to end with its connection (3.14.2.2.2)', PROTOCOL_ERROR)
+  }
 }

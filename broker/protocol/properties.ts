@@ -9,9 +9,13 @@ export type Carrier = 'connect' | 'will' | 'publish' | 'puback' | 'pubrec' | 'pu
 
 interface Property {
   carriers: readonly Carrier[]
-  read: (fields: FieldReader) => void
+  read: (fields: FieldReader) => unknown
 }
 
+/** Identifiers of properties that others look for. */
+const SUBSCRIPTION_IDENTIFIER = 0x0b
+export const SESSION_EXPIRY = 0x11
+export const TOPIC_ALIAS = 0x23
 const USER_PROPERTY = 0x26
 const MESSAGE: readonly Carrier[] = ['publish', 'will']
 const LOGIN: readonly Carrier[] = ['connect', 'auth']
@@ -23,8 +27,8 @@ const PROPERTIES: ReadonlyMap<number, Property> = new Map<number, Property>([
   [0x03, { carriers: MESSAGE, read: fields => fields.text() }],
   [0x08, { carriers: MESSAGE, read: responseTopic }],
   [0x09, { carriers: MESSAGE, read: fields => fields.binary() }],
-  [0x0b, { carriers: ['subscribe'], read: subscriptionIdentifier }],
-  [0x11, { carriers: ['connect', 'disconnect'], read: fields => fields.fourBytes() }],
+  [SUBSCRIPTION_IDENTIFIER, { carriers: ['subscribe'], read: subscriptionIdentifier }],
+  [SESSION_EXPIRY, { carriers: ['connect', 'disconnect'], read: fields => fields.fourBytes() }],
   [0x15, { carriers: LOGIN, read: fields => fields.text() }],
   [0x16, { carriers: LOGIN, read: fields => fields.binary() }],
   [0x17, { carriers: ['connect'], read: flag }],
@@ -34,13 +38,13 @@ const PROPERTIES: ReadonlyMap<number, Property> = new Map<number, Property>([
   [0x1f, { carriers: ['puback', 'pubrec', 'pubrel', 'pubcomp', 'disconnect', 'auth'], read: fields => fields.text() }],
   [0x21, { carriers: ['connect'], read: fields => nonZero(fields, fields.twoBytes()) }],
   [0x22, { carriers: ['connect'], read: fields => fields.twoBytes() }],
-  [0x23, { carriers: ['publish'], read: fields => fields.twoBytes() }],
+  [TOPIC_ALIAS, { carriers: ['publish'], read: fields => fields.twoBytes() }],
   [0x27, { carriers: ['connect'], read: fields => nonZero(fields, fields.fourBytes()) }]
 ])
 
-/** Reads the properties of a packet; gives the identifiers of those that it has. */
-export function readProperties (fields: FieldReader, carrier: Carrier): ReadonlySet<number> {
-  const seen = new Set<number>()
+/** Reads the properties of a packet; gives the values of those that it has, by their identifiers. User properties are not among them. */
+export function readProperties (fields: FieldReader, carrier: Carrier): ReadonlyMap<number, unknown> {
+  const values = new Map<number, unknown>()
   const properties = new FieldReader(fields.skip(fields.varint()))
   while (properties.left > 0) {
     const identifier = properties.varint()
@@ -51,12 +55,11 @@ export function readProperties (fields: FieldReader, carrier: Carrier): Readonly
     }
     const property = PROPERTIES.get(identifier)
     if (property?.carriers.includes(carrier) !== true) properties.refuse(`property ${identifier} is not one of this packet (2.2.2.2)`)
-    else if (seen.has(identifier)) properties.refuse(`property ${identifier} is there twice`, PROTOCOL_ERROR)
-    else property.read(properties)
-    seen.add(identifier)
+    else if (values.has(identifier)) properties.refuse(`property ${identifier} is there twice`, PROTOCOL_ERROR)
+    else values.set(identifier, property.read(properties))
   }
   if (properties.fault !== undefined) fields.refuse(properties.fault.message, properties.fault.reasonCode)
-  return seen
+  return values
 }
 
 function flag (fields: FieldReader): void {

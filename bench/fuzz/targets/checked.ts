@@ -24,8 +24,9 @@ export const checksTarget: FuzzTarget = {
     const version = VERSIONS[input[0] & 3]
     const cmd = TYPES[input[1] >> 4]
     const packet = { cmd, qos: input[1] >> 1 & 3, dup: (input[1] & 8) !== 0, body: Buffer.from(input.subarray(3)) }
-    const fault = faultOf(packet, version)
-    check(fault?.message === faultOf(packet, version)?.message, 'the second time there is another fault')
+    const agreed = { protocolVersion: version }
+    const fault = faultOf(packet, agreed)
+    check(fault?.message === faultOf(packet, agreed)?.message, 'the second time there is another fault')
     check(fault === undefined || fault.reasonCode >= 0x80, 'a fault is none')
     if (fault !== undefined) return
     check(FROM_CLIENTS.has(cmd), 'a packet of the broker is taken from a client')

@@ -12,9 +12,12 @@ import { startBroker } from '../running-broker.js'
 
 /** A PUBLISH whose response topic is announced and left out. */
 const CUT_OFF = publish('a', 'payload', { properties: Buffer.from([0x08]) })
+/** A DISCONNECT that makes a session last which was to end with its connection. */
+const LATE_EXPIRY = packet(0xe0, Buffer.from([0, 5, 0x11, 0, 0, 0, 9]))
 const FORBIDDEN: readonly [string, Buffer, number][] = [
   ['a response topic cut off', CUT_OFF, 0x81],
   ['header flags', packet(0xc1), 0x81],
+  ['a session that is to last after all', LATE_EXPIRY, 0x82],
   ['a second CONNECT', connectPacket(5), 0x82],
   ['a SUBACK', packet(0x90, Buffer.from([0, 7, 0, 0])), 0x82],
   ['AUTH', packet(0xf0), 0x82],
@@ -86,8 +89,11 @@ t.test('a will is sent after a forbidden packet, and not after a DISCONNECT, wha
   for (const body of [[], [0], [0, 0]]) await leave('orderly', Buffer.concat([packet(0xe0, Buffer.from(body)), PINGREQ]))
   await leave('faulty', CUT_OFF)
   await reader.next(TYPE.publish)
+  // A DISCONNECT that is refused is none (MQTT 5, 3.14.2.2.2).
+  await leave('lasting', LATE_EXPIRY)
+  await reader.next(TYPE.publish, ({ topic }) => topic === 'will/lasting')
   await reader.settled()
-  t.same(reader.topics, ['will/faulty'])
+  t.same(reader.topics, ['will/faulty', 'will/lasting'])
 })
 
 t.test('a protocol level or name that cannot be is refused by its return code', async t => {

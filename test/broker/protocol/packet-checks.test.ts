@@ -22,7 +22,7 @@ interface Flags { qos?: number, dup?: boolean }
 
 /** The reason code with which a packet is refused; undefined where it is not. */
 function refusal (version: number | undefined, cmd: string, body: Buffer, { qos = 0, dup = false }: Flags = {}): number | undefined {
-  return faultOf({ cmd, qos, dup, body }, version)?.reasonCode
+  return faultOf({ cmd, qos, dup, body }, { protocolVersion: version })?.reasonCode
 }
 
 const NONE = properties()
@@ -167,6 +167,17 @@ t.test('the others', async t => {
     t.equal(refusal(version, 'pingreq', bytes(0)), MALFORMED_PACKET, 'a PINGREQ with a body')
   }
   t.equal(refusal(4, 'disconnect', bytes(0)), MALFORMED_PACKET, 'a DISCONNECT of MQTT 5 in MQTT 3.1.1')
-  for (const body of [bytes(0), bytes(4, NONE), bytes(0, properties(0x11, 0, 0, 0, 9, 0x1f, 'why'))]) t.equal(refusal(5, 'disconnect', body), undefined)
+  for (const body of [bytes(0), bytes(4, NONE), bytes(0, properties(0x11, 0, 0, 0, 0, 0x1f, 'why'))]) t.equal(refusal(5, 'disconnect', body), undefined)
   t.equal(refusal(5, 'disconnect', bytes(0, properties(0x11, 0, 0))), MALFORMED_PACKET)
+})
+
+t.test('a DISCONNECT lets a session last only where the CONNECT did', async t => {
+  const refusalAfter = (sessionExpiryInterval: number | undefined, seconds: number): number | undefined => {
+    const body = bytes(0, properties(0x11, 0, 0, 0, seconds))
+    return faultOf({ cmd: 'disconnect', qos: 0, dup: false, body }, { protocolVersion: 5, properties: { sessionExpiryInterval } })?.reasonCode
+  }
+  t.equal(refusalAfter(undefined, 9), PROTOCOL_ERROR, 'which did not say')
+  t.equal(refusalAfter(0, 9), PROTOCOL_ERROR, 'which said no')
+  t.equal(refusalAfter(0, 0), undefined)
+  for (const seconds of [0, 9, 90]) t.equal(refusalAfter(60, seconds), undefined, 'longer, shorter or no more')
 })
