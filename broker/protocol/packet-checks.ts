@@ -2,7 +2,7 @@
 
 import { IDENTIFIER_NOT_VALID, PROTOCOL_ERROR, ProtocolFault, UNSUPPORTED_VERSION } from './fault.js'
 import { FieldReader } from './field-reader.js'
-import { readProperties, SESSION_EXPIRY, TOPIC_ALIAS, type Carrier } from './properties.js'
+import { readProperties, SESSION_EXPIRY, SUBSCRIPTION_IDENTIFIER, TOPIC_ALIAS, type Carrier } from './properties.js'
 import { isShared, isSharedFilter, isTopicFilter, isTopicName } from './topics.js'
 
 /** A packet that has come whole. */
@@ -33,7 +33,10 @@ const RELEASED: readonly number[] = [0x00, 0x92]
 const REASON_CODES = { puback: RECEIVED, pubrec: RECEIVED, pubrel: RELEASED, pubcomp: RELEASED }
 
 const CONNECT_FLAGS = { will: 0x04, willQos: 0x18, password: 0x40, userName: 0x80 }
+/** Options of a subscription (MQTT 5, 3.8.3.1). */
+const QOS = 0x03
 const NO_LOCAL = 0x04
+const RETAIN_HANDLING = 0x30
 
 /**
  * Checks a packet.
@@ -98,13 +101,14 @@ function checkPublish (fields: FieldReader, { qos, dup }: IncomingPacket, versio
   if (dup && qos === 0) fields.refuse('DUP is set with QoS 0 [MQTT-3.3.1-2]')
   const topic = fields.text()
   if (qos > 0) fields.packetId()
-  const hasAlias = version === MQTT_5 && readProperties(fields, 'publish').has(TOPIC_ALIAS)
+  const properties = version === MQTT_5 ? readProperties(fields, 'publish') : undefined
+  if (properties?.has(SUBSCRIPTION_IDENTIFIER) === true) fields.refuse('a subscription identifier from a client [MQTT-3.3.4-6]', PROTOCOL_ERROR)
   // An alias stands for the topic (MQTT 5, 3.3.2.3.4); whether it is known Aedes looks up.
-  if (topic.length > 0 || !hasAlias) checkTopicName(topic, fields)
+  if (topic.length > 0 || properties?.has(TOPIC_ALIAS) !== true) checkTopicName(topic, fields)
 }
 
 function checkTopicName (topic: Buffer, fields: FieldReader): void {
-  if (topic.length === 0) fields.refuse('a topic is empty [MQTT-4.7.3-1]')
+  if (topic.length === 0) fields.refuse('a topic is empty [MQTT-4.7.3-1]', PROTOCOL_ERROR)
   else if (!isTopicName(topic)) fields.refuse('a topic has wildcards [MQTT-3.3.2-2]')
 }
 
@@ -118,13 +122,16 @@ function checkAcknowledgement (fields: FieldReader, cmd: keyof typeof REASON_COD
 function checkFilters (fields: FieldReader, cmd: Carrier & ('subscribe' | 'unsubscribe'), version: number | undefined): void {
   fields.packetId()
   if (version === MQTT_5) readProperties(fields, cmd)
-  if (fields.left === 0) fields.refuse('a packet without a topic filter [MQTT-3.8.3-2], [MQTT-3.10.3-2]')
+  if (fields.left === 0) fields.refuse('a packet without a topic filter [MQTT-3.8.3-2], [MQTT-3.10.3-2]', PROTOCOL_ERROR)
   while (fields.left > 0) {
     const filter = fields.text().toString()
-    // Of the options the parser refuses what must not be.
+    // Of the options the parser refuses what must not be, and before MQTT 5 nobody is told why.
     const options = cmd === 'subscribe' ? fields.byte() : 0
     if (!isTopicFilter(filter)) fields.refuse('a topic filter is none [MQTT-4.7.1-1], [MQTT-4.7.1-2], [MQTT-4.7.3-1]')
-    if (version !== MQTT_5 || !isShared(filter)) continue
+    if (version !== MQTT_5) continue
+    if ((options & QOS) === QOS) fields.refuse('a subscription with QoS 3 (3.8.3.1)', PROTOCOL_ERROR)
+    if ((options & RETAIN_HANDLING) === RETAIN_HANDLING) fields.refuse('a subscription with retain handling 3 (3.8.3.1)', PROTOCOL_ERROR)
+    if (!isShared(filter)) continue
     if (!isSharedFilter(filter)) fields.refuse('a shared subscription lacks its name or filter [MQTT-4.8.2-1]', PROTOCOL_ERROR)
     if ((options & NO_LOCAL) !== 0) fields.refuse('a shared subscription with No Local [MQTT-3.8.3-4]', PROTOCOL_ERROR)
   }

@@ -13,21 +13,21 @@ interface Property {
 }
 
 /** Identifiers of properties that others look for. */
-const SUBSCRIPTION_IDENTIFIER = 0x0b
+export const SUBSCRIPTION_IDENTIFIER = 0x0b
 export const SESSION_EXPIRY = 0x11
 export const TOPIC_ALIAS = 0x23
 const USER_PROPERTY = 0x26
 const MESSAGE: readonly Carrier[] = ['publish', 'will']
 const LOGIN: readonly Carrier[] = ['connect', 'auth']
 
-/** By their identifiers. Those that only a broker sends are not among them. */
+/** By their identifiers. Those of packets that only a broker sends are not among them. */
 const PROPERTIES: ReadonlyMap<number, Property> = new Map<number, Property>([
   [0x01, { carriers: MESSAGE, read: flag }],
   [0x02, { carriers: MESSAGE, read: fields => fields.fourBytes() }],
   [0x03, { carriers: MESSAGE, read: fields => fields.text() }],
   [0x08, { carriers: MESSAGE, read: responseTopic }],
   [0x09, { carriers: MESSAGE, read: fields => fields.binary() }],
-  [SUBSCRIPTION_IDENTIFIER, { carriers: ['subscribe'], read: subscriptionIdentifier }],
+  [SUBSCRIPTION_IDENTIFIER, { carriers: ['subscribe', 'publish'], read: subscriptionIdentifier }],
   [SESSION_EXPIRY, { carriers: ['connect', 'disconnect'], read: fields => fields.fourBytes() }],
   [0x15, { carriers: LOGIN, read: fields => fields.text() }],
   [0x16, { carriers: LOGIN, read: fields => fields.binary() }],

@@ -17,6 +17,8 @@ const LATE_EXPIRY = packet(0xe0, Buffer.from([0, 5, 0x11, 0, 0, 0, 9]))
 const FORBIDDEN: readonly [string, Buffer, number][] = [
   ['a response topic cut off', CUT_OFF, 0x81],
   ['header flags', packet(0xc1), 0x81],
+  ['subscription options', packet(0x82, Buffer.from([0, 7, 0, 0, 1, 0x61, 0x40])), 0x81],
+  ['QoS 3', packet(0x82, Buffer.from([0, 7, 0, 0, 1, 0x61, 3])), 0x82],
   ['a session that is to last after all', LATE_EXPIRY, 0x82],
   ['a second CONNECT', connectPacket(5), 0x82],
   ['a SUBACK', packet(0x90, Buffer.from([0, 7, 0, 0])), 0x82],

@@ -74,7 +74,7 @@ t.test('CONNECT', async t => {
   }
   t.equal(refusal(undefined, 'connect', bytes('MQTT', 4, 0x1e, 0, 9, 'id', 'will', 'gone')), MALFORMED_PACKET, 'a will of QoS 3 [MQTT-3.1.2-12]')
   t.equal(refusal(undefined, 'connect', bytes('MQTT', 4, 6, 0, 9, 'id', 'a/+', 'gone')), MALFORMED_PACKET, 'a will with wildcards')
-  t.equal(refusal(undefined, 'connect', bytes('MQTT', 4, 6, 0, 9, 'id', '', 'gone')), MALFORMED_PACKET, 'a will without a topic')
+  t.equal(refusal(undefined, 'connect', bytes('MQTT', 4, 6, 0, 9, 'id', '', 'gone')), PROTOCOL_ERROR, 'a will without a topic')
   t.equal(refusal(undefined, 'connect', bytes('MQTT', 4, 0x42, 0, 9, 'id', 'secret')), MALFORMED_PACKET, 'a password alone [MQTT-3.1.2-22]')
   t.equal(refusal(undefined, 'connect', bytes('MQTT', 5, 0x42, 0, 9, NONE, 'id', 'secret')), undefined, 'which MQTT 5 allows')
   t.equal(refusal(undefined, 'connect', bytes('MQTT', 4, 2, 0, 9, 'id', 'more')), MALFORMED_PACKET, 'fields that no flag announces')
@@ -89,12 +89,12 @@ t.test('PUBLISH', async t => {
   t.equal(refusal(4, 'publish', bytes('a/b'), { dup: true }), MALFORMED_PACKET, 'DUP with QoS 0 [MQTT-3.3.1-2]')
   t.equal(refusal(4, 'publish', bytes('a/b', 0, 0), { qos: 1 }), PROTOCOL_ERROR, 'packet identifier 0 [MQTT-2.2.1-3]')
   t.equal(refusal(4, 'publish', bytes('a/b', 1), { qos: 1 }), MALFORMED_PACKET, 'half a packet identifier')
-  for (const topic of ['', '+', 'a/#', 'a+b']) t.equal(refusal(4, 'publish', bytes(topic)), MALFORMED_PACKET, `topic "${topic}" [MQTT-3.3.2-2]`)
-  t.equal(refusal(5, 'publish', bytes('', NONE)), MALFORMED_PACKET, 'no topic and no alias')
+  for (const topic of ['+', 'a/#', 'a+b']) t.equal(refusal(4, 'publish', bytes(topic)), MALFORMED_PACKET, `topic "${topic}" [MQTT-3.3.2-2]`)
+  t.equal(refusal(5, 'publish', bytes('', NONE)), PROTOCOL_ERROR, 'no topic and no alias (3.3.2.1)')
   t.equal(refusal(5, 'publish', bytes('', properties(0x23, 0, 1))), undefined, 'an alias for the topic')
   t.equal(refusal(5, 'publish', bytes('a', properties(0x08, 'b/+'))), PROTOCOL_ERROR, 'a response topic with wildcards [MQTT-3.3.2-14]')
   t.equal(refusal(5, 'publish', bytes('a', properties(0x08), 'payload')), MALFORMED_PACKET, 'a response topic cut off, which brought Aedes down')
-  t.equal(refusal(5, 'publish', bytes('a', properties(0x0b, 1))), MALFORMED_PACKET, 'a subscription identifier [MQTT-3.3.4-6]')
+  t.equal(refusal(5, 'publish', bytes('a', properties(0x0b, 1))), PROTOCOL_ERROR, 'a subscription identifier [MQTT-3.3.4-6]')
 })
 
 t.test('acknowledgements', async t => {
@@ -130,8 +130,11 @@ t.test('SUBSCRIBE and UNSUBSCRIBE', async t => {
   }
   t.equal(refusal(5, 'subscribe', bytes(ID, NONE, '$share/group/a', 4)), PROTOCOL_ERROR, 'shared, with No Local [MQTT-3.8.3-4]')
   t.equal(refusal(5, 'subscribe', bytes(ID, NONE, 'a', 4)), undefined, 'which others may have')
+  for (const options of [3, 0x30, 0x2f]) t.equal(refusal(5, 'subscribe', bytes(ID, NONE, 'a', options)), PROTOCOL_ERROR, `options ${options} (3.8.3.1)`)
+  for (const options of [0, 1, 2, 0x0e, 0x2e]) t.equal(refusal(5, 'subscribe', bytes(ID, NONE, 'a', options)), undefined, `options ${options}`)
   for (const cmd of ['subscribe', 'unsubscribe']) {
-    t.equal(refusal(4, cmd, ID), MALFORMED_PACKET, `${cmd} without a filter [MQTT-3.8.3-2]`)
+    for (const version of [4, 5]) t.equal(refusal(version, cmd, bytes(ID, version === 5 ? NONE : bytes())), PROTOCOL_ERROR, `${cmd} without a filter [MQTT-3.8.3-2]`)
+    t.equal(refusal(5, cmd, ID), MALFORMED_PACKET, `${cmd} without properties, not even their length`)
     t.equal(refusal(4, cmd, bytes(0, 0, 'a', 0)), PROTOCOL_ERROR, `${cmd} with packet identifier 0`)
     t.equal(refusal(4, cmd, bytes(7)), MALFORMED_PACKET, `${cmd} with half a packet identifier`)
   }
