@@ -17,6 +17,8 @@ declare module 'aedes-persistence-level' {
       streamWill (brokers?: Readonly<Record<string, unknown>>): AsyncIterable<StoredWill>
       addSubscriptions (client: { id: string }, subscriptions: readonly Subscription[]): Promise<unknown>
       storeRetained (packet: AedesPublishPacket): Promise<unknown>
+      /** Stores what goes out next for a message: itself with its identifier, or its PUBREL. */
+      outgoingUpdate (client: { id: string }, packet: { cmd: string }): Promise<unknown>
       outgoingStream (client: { id: string }): AsyncIterable<AedesPublishPacket>
       createRetainedStream (filter: string): AsyncIterable<AedesPublishPacket>
       delWill (client: { id: string, brokerId?: string }): Promise<unknown>

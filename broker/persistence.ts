@@ -44,6 +44,8 @@ const RUN_DIGITS = 10
 // As aedes-persistence-level names its keys: prefix, client id, then what numbers the message.
 const QUEUE_PREFIXES = ['outgoing:', 'outgoing-id:']
 const SETTLE_LIMIT_MS = 5000
+/** What aedes-persistence-level says of a message that it does not have. */
+const NOT_STORED = 'no such packet'
 
 /**
  * Opens the store in a data folder, which is made if it is not there.
@@ -57,6 +59,7 @@ export async function openStore (folder: string, isPersistent = true): Promise<S
   await retained.load()
   const { ordered, settle } = inOrder(level, {
     addSubscriptions: storeOnce(level),
+    outgoingUpdate: updateStored(level),
     storeRetained: (packet: AedesPublishPacket) => retained.storeRetained(packet),
     createRetainedStreamCombi: (filters: string[]) => retained.createRetainedStreamCombi(filters),
     createRetainedStream: (filter: string) => retained.createRetainedStreamCombi([filter])
@@ -172,6 +175,22 @@ function storeOnce (persistence: Persistence): Persistence['addSubscriptions'] {
     const storing = stored.get(subscriptions) ?? persistence.addSubscriptions(client, subscriptions)
     stored.set(subscriptions, storing)
     return storing
+  }
+}
+
+/**
+ * Takes for over what is not stored any more, where Aedes would disconnect the client: a message that was acknowledged
+ * while it waited to be sent again goes out no more, and a PUBREC that came again or late gets its PUBREL.
+ */
+function updateStored (persistence: Persistence): Persistence['outgoingUpdate'] {
+  return async (client, packet) => {
+    try {
+      await persistence.outgoingUpdate(client, packet)
+    } catch (error) {
+      if (!(error instanceof Error) || error.message !== NOT_STORED) throw error
+      // Aedes leaves out what has expired.
+      if (packet.cmd === 'publish') Object.assign(packet, { messageExpiry: 0 })
+    }
   }
 }
 

@@ -198,6 +198,34 @@ t.test('a connection that is lost loses nothing that waited', async t => {
   t.same(await halted(last), numbers(2, 12))
 })
 
+t.test('acknowledgements that come late, for an earlier connection, do no harm', async t => {
+  const { aedes } = await openBroker(t, {}, true)
+  const fields = { clientId: 'lasting', clean: false, level: 5, expirySeconds: 60 } as const
+  const first = await RawClient.connect(aedes, fields)
+  first.send(subscribe('#', 2, 5))
+  await first.next(TYPE.suback)
+  await publish(aedes, 0, 4)
+  await publish(aedes, 4, 5, { qos: 2 })
+  t.same(await halted(first, 5), numbers(0, 5))
+  first.stream.destroy()
+  await waitUntil('it is gone', () => aedes.connectedClients === 0)
+  const again = await RawClient.connect(aedes, { ...fields, receiveMaximum: 1 })
+  t.same(await halted(again, 1), ['0'])
+  const [zero, one, two] = published(first).map(idOf)
+  // The second is about to leave the store, the third has not been looked at.
+  acknowledge(again, 'puback', one)
+  acknowledge(again, 'puback', two)
+  await again.settled()
+  acknowledge(again, 'puback', zero)
+  t.same(await halted(again, 2), ['0', '3'])
+  for (let i = 0; i < 2; i++) acknowledge(again, 'pubrec', two)
+  await waitUntil('an answer to each', () => again.received.filter(({ type }) => type === TYPE.pubrel).length === 2)
+  acknowledge(again, 'pubcomp', two)
+  acknowledge(again, 'puback', idOf(published(again)[1]))
+  t.same(await halted(again, 3), ['0', '3', '4'])
+  t.notOk(again.closed)
+})
+
 t.test('a client that acknowledges nothing holds nobody up, and what waits for it is bounded', async t => {
   const { aedes, tally } = await openBroker(t, { queuedMessages: 100 })
   const slow = await RawClient.connect(aedes, { clientId: 'slow' })
