@@ -4,7 +4,7 @@ import { OperatorError } from '../errors.js'
 import type { TapOptions, TapSession } from '../types.js'
 import { openFile } from './file.js'
 import { openLocal } from './local.js'
-import { openSsh, type SshSettings } from './ssh.js'
+import type { SshSettings } from './ssh.js'
 import type { CaptureTarget, TapTarget } from './target.js'
 
 /** What the configuration says of taps beside the target. */
@@ -18,7 +18,8 @@ export async function openTap (
   target: CaptureTarget, settings: TapSettings, options: TapOptions
 ): Promise<TapSession> {
   switch (target.kind) {
-    case 'ssh': return await openSsh(target, settings, options)
+    // Its library takes a good part of the start, and memory, which most run without.
+    case 'ssh': return await (await import('./ssh.js')).openSsh(target, settings, options)
     case 'local': return await openLocal(target, settings, options)
     case 'file': return await openFile(target, options)
   }
