@@ -54,7 +54,7 @@ interface TrafficJoin {
   frame(frame: StreamFrame): void
   entry?(entry: BrokerEntry): void
   release?(): void
-  tapUp?(timing: MidstreamTiming): void
+  tapUp?(timings: readonly MidstreamTiming[]): void
   tapDown?(): void
 }
 

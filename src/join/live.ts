@@ -42,7 +42,7 @@ export class LiveJoin {
   /** Streams that nobody accepted in time: their frames wait no more. */
   private readonly forsaken = new WeakSet<TcpStream>()
   private readonly pending = new HeldFrames()
-  private timing = SAME_CLOCK
+  private timings = SAME_CLOCK
   private tapped = false
   private reviewedAtMs = 0
 
@@ -65,10 +65,10 @@ export class LiveJoin {
     return this.records.contextCounters
   }
 
-  /** Frames will come from now on, stamped by a clock that agrees with the broker's so exactly. */
-  tapUp (timing: MidstreamTiming = SAME_CLOCK): void {
+  /** Frames will come from now on, stamped by a clock that agrees with the broker's so exactly as one of these asks. */
+  tapUp (timings: readonly MidstreamTiming[] = SAME_CLOCK): void {
     this.tapped = true
-    this.timing = timing
+    this.timings = timings
   }
 
   /** No frames will come: what is held is settled, and packets are records from here on. */
@@ -194,7 +194,7 @@ export class LiveJoin {
   private bind (stream: TcpStream): void {
     this.bound(this.bindings.bind(stream, this.clock.now()))
     const connection = this.bindings.of(stream)
-    if (connection !== undefined) beginMidway(connection, stream, this.timing)
+    if (connection !== undefined) beginMidway(connection, stream, this.timings)
   }
 
   /** One more thing is known that may tell where a connection's frames belong; `seen` as {@link findMidway} takes it. */

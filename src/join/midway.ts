@@ -6,8 +6,8 @@ import { Midstream, type MidstreamTiming } from './midstream.js'
 
 /** One direction of it. */
 export interface Midway {
-  /** Finds the shift; null where it is known to be 0, and the tap must only catch up. */
-  readonly midstream: Midstream | null
+  /** Each finds the shift, if its timing suits; null where it is known to be 0, and the tap must only catch up. */
+  readonly midstreams: readonly Midstream[] | null
   /** By how much the broker's offsets exceed the tap's, once that is known: from then on its frames are joined. */
   shift: number | undefined
   /** How far the tap has seen it, by its own count. */
@@ -17,10 +17,10 @@ export interface Midway {
 }
 
 /** Begins to look for the place of a connection that is judged by its packets, where it may have one. */
-export function beginMidway (connection: Connection, stream: TcpStream, timing: MidstreamTiming): void {
+export function beginMidway (connection: Connection, stream: TcpStream, timings: readonly MidstreamTiming[]): void {
   const { route, midway, placed, ambiguous, closed } = connection
   if (route !== 'packets' || midway !== undefined || !placed || ambiguous || closed || !(isMidway(stream) || isWhole(stream))) return
-  const direction = (): Midway => ({ midstream: isWhole(stream) ? null : new Midstream(timing), shift: undefined, seen: 0, joinedFrom: 0 })
+  const direction = (): Midway => ({ midstreams: isWhole(stream) ? null : timings.map(timing => new Midstream(timing)), shift: undefined, seen: 0, joinedFrom: 0 })
   connection.midway = { in: direction(), out: direction() }
 }
 
@@ -34,10 +34,10 @@ export function findMidway (connection: Connection | undefined, direction: Direc
   const midway = connection?.midway?.[direction]
   if (connection === undefined || midway === undefined || midway.shift !== undefined) return false
   midway.seen = Math.max(midway.seen, seen)
-  const { midstream } = midway
-  if (midstream !== null) take(midstream)
+  const { midstreams } = midway
+  midstreams?.forEach(take)
   const { watermark } = connection[direction]
-  const shift = midstream !== null ? midstream.shift : midway.seen >= watermark ? 0 : undefined
+  const shift = midstreams !== null ? midstreams.find(({ shift }) => shift !== undefined)?.shift : midway.seen >= watermark ? 0 : undefined
   if (shift === undefined) return false
   midway.shift = shift
   // What either side has told already went by unjoined.

@@ -8,7 +8,7 @@ import { programMissing, skipReason } from '../support/programs.js'
 const BAD = { loss: 0.02, duplication: 0.02, reordering: 0.05 }
 // A connection is found again in mid-stream by its pauses: they must be longer than a busy machine delays a process.
 const STEADY = { rate: 200, seconds: 5, publishers: 10 }
-const WITH_PAUSES = { rate: 100, seconds: 12, publishers: 25 }
+const WITH_PAUSES = { rate: 50, seconds: 16, publishers: 25 }
 const RUNS: (Pick<RunOptions, 'carrier' | 'ipv6' | 'interrupt' | 'snapLength'> & { name: string })[] = [
   { name: 'TCP over IPv4, headers only, the tap killed in the middle', carrier: 'tcp', interrupt: true, snapLength: 66 },
   { name: 'TLS 1.3 over IPv6, headers only, the tap killed in the middle', carrier: 'tls1.3', ipv6: true, interrupt: true, snapLength: 86 },

@@ -55,24 +55,44 @@ t.test('waits 5 s at most, and then half of the time', async t => {
 t.test('gives up on who acknowledges too slowly until it has everything, not on who is quick enough', async t => {
   const { now, pass } = handClock()
   const pacing = new Pacing(now)
-  const held = (): Promise<void> => new Promise(resolve => { t.equal(pacing.hold(resolve), true) })
+  /** Somebody else falls behind and keeps up: that is when the clock moved by hand is looked at. */
+  const waitFor = (ms: number, acknowledged = 0): boolean => {
+    const third = {}
+    pacing.fallBehind(third)
+    const holds = pacing.hold(() => {})
+    for (let i = 0; i < acknowledged; i++) pacing.acknowledge(reader)
+    pass(ms)
+    pacing.catchUp(third)
+    return holds
+  }
+  const isWaitedFor = (): boolean => {
+    pacing.fallBehind(reader)
+    const holds = pacing.hold(() => {})
+    pacing.keepUp(reader)
+    return holds
+  }
   pacing.fallBehind(reader)
-  pacing.fallBehind(other)
-  const over = held()
-  for (let i = 0; i < 50; i++) pacing.acknowledge(other)
-  pass(200)
-  let isOver = false
-  over.then(() => { isOver = true }, () => {})
-  // The steps are looked at by a real timer; then only the quick one is still waited for.
-  await new Promise(resolve => { setTimeout(resolve, 300) })
-  t.equal(isOver, false, 'the quick one is waited for')
-  pacing.keepUp(other)
-  await over
+  waitFor(200, 50)
+  waitFor(150, 49)
+  t.ok(isWaitedFor(), 'for as long as it keeps up')
   pacing.fallBehind(reader)
-  t.equal(pacing.hold(() => {}), false, 'the slow one is not')
+  waitFor(40)
+  t.ok(isWaitedFor(), 'until there was time enough')
+  pacing.fallBehind(reader)
+  waitFor(10)
+  t.notOk(isWaitedFor(), 'but not in many short waits either')
   pacing.catchUp(reader)
+  t.ok(isWaitedFor(), 'until it has everything')
   pacing.fallBehind(reader)
-  const again = held()
-  pass(200)
-  await again
+  waitFor(251)
+  t.ok(isWaitedFor(), 'and not where nobody had time to read it')
+})
+
+t.test('nobody is waited for for ever', async t => {
+  const pacing = new Pacing()
+  pacing.fallBehind(reader)
+  // By the timer, since nothing else happens.
+  await new Promise<void>(resolve => { t.equal(pacing.hold(resolve), true) })
+  pacing.fallBehind(reader)
+  t.equal(pacing.hold(() => {}), false)
 })

@@ -10,8 +10,10 @@ const MISSED = 12_345
 /** Something that goes by: when the tap saw it, by how much later the broker told, and how long it is. */
 interface Burst { at: number, latency?: number, bytes: number, unseen?: boolean, untold?: boolean }
 
-function shiftAfter (bursts: readonly Burst[]): number | undefined {
-  const midstream = new Midstream(SAME_CLOCK)
+const [EXACT, COARSE] = SAME_CLOCK
+
+function shiftAfter (bursts: readonly Burst[], timing = EXACT): number | undefined {
+  const midstream = new Midstream(timing)
   let [told, seen] = [MISSED, 0]
   for (const { at, latency = 0.1, bytes, unseen, untold } of bursts) {
     told += bytes
@@ -44,8 +46,15 @@ t.test('a clock that is off, and a broker that lags behind, give nothing rather 
   t.equal(shiftAfter(steady(50, 100, { latency: 400 })), undefined)
 })
 
+t.test('a machine that is busy is in step coarsely', async t => {
+  t.equal(shiftAfter(steady(7, 500, { latency: 80 })), undefined)
+  t.equal(shiftAfter(steady(7, 500, { latency: 80 }), COARSE), MISSED)
+  t.equal(shiftAfter(steady(50, 500, { latency: 150 }), COARSE), undefined)
+  t.equal(shiftAfter(steady(50, 500, { latency: 450 }), COARSE), undefined, 'by almost one message')
+})
+
 t.test('a second segment that TCP holds back for an acknowledgement misleads nobody', async t => {
-  const midstream = new Midstream(SAME_CLOCK)
+  const midstream = new Midstream(EXACT)
   for (let i = 0; i < 50; i++) {
     const at = 1e12 + i * 200
     midstream.tell(at, MISSED + i * 100 + 50)
