@@ -115,6 +115,11 @@ export class OutgoingWindow {
     this.goAhead()
   }
 
+  /** A packet identifier that nothing has. */
+  takeId (): number {
+    return this.internals._nextId++
+  }
+
   /** A PUBLISH of QoS 1 or 2, or a PUBREL, has been written. */
   sent (id: number): void {
     this.unacknowledged.add(id)
@@ -165,7 +170,7 @@ export class OutgoingWindow {
         while (this.unacknowledged.has(nextId)) nextId = nextId % MAX_MESSAGE_ID + 1
         return nextId
       },
-      set: (id: number) => { nextId = id }
+      set: (id: number) => { nextId = id > MAX_MESSAGE_ID ? 1 : id }
     })
   }
 

@@ -49,7 +49,6 @@ interface QueueMethods {
 
 /** Reason code "Receive Maximum exceeded" [MQTT 5, 3.14.2.1]. */
 const RECEIVE_MAXIMUM_EXCEEDED = 0x93
-const MAX_MESSAGE_ID = 65_535
 /** Bytes that a stored message takes besides topic and payload. */
 const MESSAGE_OVERHEAD = 100
 
@@ -152,10 +151,9 @@ export class Queues {
 
   /** Removes a message that will not go out after all. */
   discard (client: Client, packet: AedesPublishPacket): void {
-    if (this.queues.get(client.id)?.sizes.has(keyOf(packet)) !== true) return
-    const internals = client as unknown as { _nextId: number }
-    const messageId = internals._nextId
-    internals._nextId = messageId % MAX_MESSAGE_ID + 1
+    const window = windowOf(client)
+    if (window === undefined || this.queues.get(client.id)?.sizes.has(keyOf(packet)) !== true) return
+    const messageId = window.takeId()
     const { outgoingUpdate, outgoingClearMessageId } = this.store.persistence as unknown as QueueMethods
     // The store removes by identifier, which a message has once it goes out.
     outgoingUpdate(client, Object.assign({}, packet, { messageId }))

@@ -1,35 +1,12 @@
 // What a client of MQTT 5 does not take, or comes too late for, goes to nobody and takes no room.
 
 import type { Aedes, AedesPublishPacket } from 'aedes'
-import { pino } from 'pino'
-import t, { type Test } from 'tap'
-import { openAedes } from '../../broker/aedes.js'
-import type { Settings } from '../../broker/config/schema.js'
-import { readSettings } from '../../broker/config/settings.js'
-import { Queues } from '../../broker/limits/queues.js'
-import { Tally } from '../../broker/limits/tally.js'
+import t from 'tap'
 import { aged, dated, isTooLarge } from '../../broker/outgoing-message.js'
-import { openStore } from '../../broker/persistence.js'
 import { packet, text } from '../decode/craft-mqtt.js'
 import { RawClient, TYPE } from '../support/raw-client.js'
 import { waitUntil } from '../support/wait-until.js'
-
-async function openBroker (test: Test, limits: Partial<Settings['limits']> = {}): Promise<{ aedes: Aedes, queues: Queues }> {
-  const folder = test.testdir({})
-  const log = pino({ level: 'silent' })
-  const store = await openStore(folder, false)
-  const tally = new Tally(log)
-  const { settings } = readSettings({}, folder)
-  const own = { ...settings, limits: { ...settings.limits, ...limits } }
-  const queues = await Queues.open(store, own.limits, tally)
-  const aedes = await openAedes(store, own, log, tally, queues)
-  test.teardown(async () => {
-    await new Promise<void>(resolve => { aedes.close(resolve) })
-    await store.settle()
-    await store.close()
-  })
-  return { aedes, queues }
-}
+import { openBroker } from './opened-broker.js'
 
 /** A SUBSCRIBE of MQTT 5 to everything. */
 const SUBSCRIBE = packet(0x82, Buffer.concat([Buffer.from([0, 1, 0]), text('#'), Buffer.from([2])]))

@@ -3,38 +3,12 @@
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import type { Aedes } from 'aedes'
-import { pino } from 'pino'
 import t, { type Test } from 'tap'
-import { openAedes } from '../../broker/aedes.js'
-import type { Settings } from '../../broker/config/schema.js'
-import { readSettings } from '../../broker/config/settings.js'
-import { Tally } from '../../broker/limits/tally.js'
-import { openStore, type Store } from '../../broker/persistence.js'
 import { packet, text } from '../decode/craft-mqtt.js'
 import { connectBytes, RawClient, TYPE, type ReceivedPacket } from '../support/raw-client.js'
 import { waitUntil } from '../support/wait-until.js'
 import { connect, messages, open } from './mqtt-client.js'
-
-interface Opened {
-  aedes: Aedes
-  store: Store
-  tally: Tally
-}
-
-async function openBroker (test: Test, limits: Partial<Settings['limits']> = {}, isPersistent = false): Promise<Opened> {
-  const folder = test.testdir({})
-  const log = pino({ level: 'silent' })
-  const store = await openStore(folder, isPersistent)
-  const tally = new Tally(log)
-  const { settings } = readSettings({}, folder)
-  const aedes = await openAedes(store, { ...settings, limits: { ...settings.limits, ...limits } }, log, tally)
-  test.teardown(async () => {
-    await new Promise<void>(resolve => { aedes.close(resolve) })
-    await store.settle()
-    await store.close()
-  })
-  return { aedes, store, tally }
-}
+import { openBroker } from './opened-broker.js'
 
 /** Where MQTT.js finds it. */
 async function listen (test: Test, aedes: Aedes): Promise<string> {
