@@ -79,7 +79,9 @@ t.test('a network is trained with the TensorFlow that is there, which is said, o
 /** Trains on a terminal of its own; `typing` is given what was shown so far, and says what to type. */
 async function trainOnTerminal (args: readonly string[], typing: (shown: string) => string): Promise<string> {
   const command = [process.execPath, fileURLToPath(new URL('../../../broker/main.js', import.meta.url)), 'train', ...args]
-  const child = spawn(findProgram('script'), ['--quiet', '--return', '--flush', '--command', command.map(word => `'${word}'`).join(' '), '/dev/null'])
+  // The shell gives way to the program: one that stayed would end by Ctrl-C with a code of its own, as dash does.
+  const line = `exec ${command.map(word => `'${word}'`).join(' ')}`
+  const child = spawn(findProgram('script'), ['--quiet', '--return', '--flush', '--command', line, '/dev/null'])
   let shown = ''
   // What was shown last may be read when nobody takes what is typed any more.
   child.stdin.on('error', () => {})
