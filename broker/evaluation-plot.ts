@@ -2,7 +2,7 @@
 
 import { rocCurve, type Evaluation } from '../models/index.js'
 import { percentile } from '../models/statistics.js'
-import type { Label } from './labels.js'
+import type { Label } from './labels/label.js'
 import { printable } from './printable.js'
 
 /** Size of a panel's plotting area and the room around it, in user units. */

@@ -11,7 +11,7 @@ import { RECORD_NDJSON_OPENINGS } from './record-ndjson.js'
 
 /** How to read. */
 export interface RecordInput extends CaptureInput {
-  /** Called instead of an error where a capture ends in mid-record: the whole frames before are sound. */
+  /** Called instead of an error where a capture ends in mid-record or NDJSON in mid-line: what is whole before is sound. */
   onCutShort?: (fault: OperatorError) => void
   /** Refuses CSV and NDJSON of Table I alone, in which a model of context and payloads would see nothing but gaps. */
   needsContext?: boolean
@@ -40,7 +40,7 @@ export async function * readRecordFile (file: string, input: RecordInput): Async
       throw new OperatorError(error.code, `${name}: this is neither a capture nor a CSV of records`,
         'Give a pcap or pcapng file, gzip-compressed or not, or a CSV that "artemis extract" wrote.', { cause: error })
     }
-    if (error.code !== 'capture-cut-short' || input.onCutShort === undefined) throw withFile(error, file)
+    if (!error.code.endsWith('-cut-short') || input.onCutShort === undefined) throw withFile(error, file)
     input.onCutShort(withFile(error, file) as OperatorError)
   }
 }

@@ -1,5 +1,6 @@
 // NDJSON of records, as `extract` and the record log write it, as rows of the CSV that says the same.
 
+import { OperatorError } from '../src/errors.js'
 import { FULL_NAMES } from '../src/features/record-writer.js'
 import { FEATURES } from '../src/features/schema.js'
 import { csvMistake, MAX_ROW_LENGTH, type CsvRow } from './csv.js'
@@ -19,7 +20,7 @@ const DIFFERENCES: readonly string[] = ['tcp_delta', 'l20_avg']
  * tap has an empty `frame`. Members of other names, such as `file`, are left out.
  *
  * @param file names the file in messages
- * @throws OperatorError `csv` where a line is no record
+ * @throws OperatorError `csv` where a line is no record; `records-cut-short` after all others where the last line has no end
  */
 export async function * readNdjsonRows (bytes: AsyncIterable<Uint8Array>, file: string): AsyncGenerator<CsvRow[]> {
   const decoder = new TextDecoder()
@@ -41,7 +42,7 @@ export async function * readNdjsonRows (bytes: AsyncIterable<Uint8Array>, file: 
     }
     if (rows.length > 0) yield rows
   }
-  // What is left was cut off in mid-line, as a log is when the power fails.
+  if (begun.trim() !== '') throw new OperatorError('records-cut-short', 'the last line was cut off, as a log is when the power fails')
 }
 
 function parse (text: string, file: string, line: number): Record<string, unknown> {

@@ -3,7 +3,7 @@
 import { Random } from '../models/random.js'
 import { PAYLOAD_CAP_BYTES } from '../src/features/payload.js'
 import type { TrafficRecord } from '../src/record.js'
-import type { Label, Labels } from './labels.js'
+import type { Label, Labels } from './labels/label.js'
 import { readRecordFile, type RecordInput } from './record-input.js'
 
 /** Records kept, which take 1.3 GB while an isolation forest learns; of more, a uniform sample is kept. */
@@ -38,6 +38,7 @@ export async function readTrainingData (
   const kept: Kept[] = []
   let seen = 0
   for (const file of files) {
+    labels?.begin(file)
     for await (const records of readRecordFile(file, input)) {
       for (const record of records) {
         const label = labels?.of(record) ?? null

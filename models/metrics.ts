@@ -74,9 +74,10 @@ export function rocCurve (labels: ArrayLike<number>, scores: ArrayLike<number>):
     .map(({ tp, fp }) => ({ falsePositiveRate: fp / negatives, truePositiveRate: tp / positives }))
 }
 
-/** Mean precision over the steps of recall, without interpolation, as scikit-learn defines it; NaN without outliers. */
+/** Mean precision over the steps of recall, without interpolation, as scikit-learn defines it; NaN where there is only one class: of outliers alone it would be 1 whatever the scores. */
 export function averagePrecision (labels: ArrayLike<number>, scores: ArrayLike<number>): number {
   const positives = countPositives(labels)
+  if (positives === labels.length) return NaN
   let sum = 0
   let last = 0
   for (const { tp, fp } of operatingPoints(labels, scores)) {

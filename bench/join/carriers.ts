@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream'
 import { connect as connectTls, createServer as createTlsServer, type SecureVersion } from 'node:tls'
 import { createWebSocketStream, WebSocket, WebSocketServer } from 'ws'
 import type { IncomingMessage } from 'node:http'
+import { WebSocketStream } from '../../broker/listeners/web-socket-stream.js'
 
 /** The kinds, as they are called on the command line. */
 export const CARRIERS = ['tcp', 'tls1.3', 'tls1.2', 'websocket'] as const
@@ -27,7 +28,7 @@ export function listener (carrier: Carrier, identity: TlsIdentity | undefined, h
   if (carrier === 'tcp') return createServer({ noDelay: true }, socket => { handle(socket) })
   if (carrier === 'websocket') {
     const server = createHttpServer()
-    new WebSocketServer({ server }).on('connection', (socket, request) => { handle(createWebSocketStream(socket), request) })
+    new WebSocketServer({ server }).on('connection', (socket, request) => { handle(new WebSocketStream(socket), request) })
     return server
   }
   if (identity === undefined) throw new Error('a TLS listener needs a key')

@@ -74,7 +74,7 @@ async function capture (tap: string, flags: CaptureFlags): Promise<void> {
     const part = await CaptureFile.open(flags.out)
     try {
       const session = await openTap(target, settings, options)
-      say(`Capturing from ${formatTarget(target)} to ${flags.out}, until ${ending(flags)}.`)
+      say(`Capturing from ${formatTarget(target)} to ${flags.out}, until ${ending(flags, target.kind === 'file')}.`)
       await copy(session, part, flags, signal)
       await part.finish(flags.out)
     } catch (error) {
@@ -118,8 +118,8 @@ async function copy (session: TapSession, file: CaptureFile, flags: CaptureFlags
   say(`Captured ${count(records, file)}${dropped}.`)
 }
 
-function ending ({ packets, duration }: CaptureFlags): string {
-  const ends = ['Ctrl-C']
+function ending ({ packets, duration }: CaptureFlags, isFile: boolean): string {
+  const ends = [isFile ? 'its end' : 'Ctrl-C']
   if (duration !== undefined) ends.unshift(`${duration / 1_000} s`)
   if (packets !== undefined) ends.unshift(`${packets} frames`)
   return ends.join(' or ')

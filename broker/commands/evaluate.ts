@@ -9,8 +9,8 @@ import { GuardModel } from '../../src/scoring/guard-model.js'
 import { SurpriseMemory } from '../../src/scoring/surprise-memory.js'
 import { evaluationPlot } from '../evaluation-plot.js'
 import { evaluationTable } from '../evaluation-table.js'
-import { labelsOf, noteUnmatched, withLabelFlags, type LabelFlags } from '../label-flags.js'
-import type { Label, Labels } from '../labels.js'
+import { labelsOf, noteUnmatched, withLabelFlags, type LabelFlags } from '../labels/label-flags.js'
+import type { Label, Labels } from '../labels/label.js'
 import { openOutputFile, refuseInputAsOutput, type OutputFile } from '../output-file.js'
 import { parsePorts } from '../port-list.js'
 import { Progress, totalBytes } from '../progress.js'
@@ -77,6 +77,7 @@ async function evaluate (files: string[], flags: EvaluateFlags): Promise<void> {
 async function judge (files: readonly string[], model: GuardModel, labels: Labels | undefined, input: RecordInput): Promise<Judged> {
   const judged: Judged = { names: [], scores: [], unjudged: 0 }
   for (const file of files) {
+    labels?.begin(file)
     const memory = new SurpriseMemory()
     for await (const records of readRecordFile(file, input)) {
       const names = records.map(record => labels?.of(record) ?? null)

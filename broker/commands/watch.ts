@@ -39,7 +39,7 @@ interface Status {
   state: string
   failure?: string
   learning?: { phase: string, progress: number, records: number }
-  tap: { state: string, reason?: string }
+  tap: { target: string, state: string, reason?: string, sessions: number }
 }
 
 const TICK_INTERVAL_MS = 100
@@ -93,17 +93,20 @@ async function watch (tap: string, flags: WatchFlags): Promise<void> {
     ownPrefix: `${flags.topicPrefix}/`,
     isOwn: ({ client }) => publisher?.isOwn(client) === true
   })
+  const inVain = new AbortController()
   const timers = [
     setInterval(() => {
       detection.tick()
-      show(detection.status() as Status, progress)
+      const status = detection.status() as Status
+      show(status, progress)
+      if (hasFailed(status)) inVain.abort()
     }, TICK_INTERVAL_MS),
     setInterval(() => { publisher?.status(detection.status()) }, STATUS_INTERVAL_MS)
   ]
   try {
     await detection.start()
-    refuseBlind(detection.status() as Status & { tap: { target: string } })
-    await aborted(stop)
+    refuseBlind(detection.status() as Status)
+    await Promise.race([aborted(stop), aborted(inVain.signal)])
   } finally {
     for (const timer of timers) clearInterval(timer)
     progress.stop()
@@ -113,6 +116,9 @@ async function watch (tap: string, flags: WatchFlags): Promise<void> {
   }
   const { records, alerts, tap: ending } = detection.status() as { records: object, alerts: object, tap: object }
   log.info({ records, alerts, tap: ending, ...publisher !== undefined && { unpublished: publisher.lost } }, 'Artemis no longer watches.')
+  if (inVain.signal.aborted) {
+    throw new OperatorError('tap-unopened', 'The tap could not be opened, so there is nothing to watch.', 'The line that says why is above. A tap that was up once is opened again by itself.')
+  }
 }
 
 /**
@@ -150,8 +156,13 @@ function show ({ learning }: Status, progress: Progress): void {
   else progress.update('learning', learning.progress, 1, `${learning.records} records, ${learning.phase}`)
 }
 
+/** Whether the first attempt to open the tap came to nothing: a mistake in the command, more often than not. */
+function hasFailed ({ tap: { state, reason, sessions } }: Status): boolean {
+  return state === 'down' && reason !== undefined && sessions === 0
+}
+
 /** `auto` that found no tap is fine for a broker, and useless here. */
-function refuseBlind ({ tap: { target } }: { tap: { target: string } }): void {
+function refuseBlind ({ tap: { target } }: Status): void {
   if (target === 'none') throw new OperatorError('tap-target', 'Without a tap there is nothing to watch.', 'The line above says what is in the way.')
 }
 

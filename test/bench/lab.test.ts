@@ -7,7 +7,7 @@ import { createReadStream, existsSync, readdirSync, readFileSync } from 'node:fs
 import { join } from 'node:path'
 import t from 'tap'
 import { readRecords } from '../../src/join/capture-records.js'
-import { readLabels } from '../../broker/labels.js'
+import { readLabels } from '../../broker/labels/labels.js'
 import { networkMissing } from '../../bench/lab/network.js'
 import { programMissing, skipReason } from '../support/programs.js'
 

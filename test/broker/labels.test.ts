@@ -1,8 +1,9 @@
-// Label files: by address and time, by frame, and every mistake with its line.
+// Label files: by address and time, by frame, by file, and every mistake with its line.
 
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { labelAll, labelOf, readLabels, type Labels } from '../../broker/labels.js'
+import { labelOf, type Labels } from '../../broker/labels/label.js'
+import { labelAll, readLabels } from '../../broker/labels/labels.js'
 import type { TrafficRecord } from '../../src/record.js'
 import { values } from '../features/feature-values.js'
 
@@ -50,6 +51,19 @@ t.test('by frame, for one capture', async t => {
   elsewhere.of(record({ frame: 1 }))
   t.same(elsewhere.unmatched(), ['frame 9'], 'an attack that no row has, and not what is benign anyhow')
   await t.rejects(read(t, 'frame,label\n1,flood\n', ['a.pcap', 'b.pcap']), { code: 'labels-frames', message: /2 files/ })
+})
+
+t.test('by file: every file has a row, by its name without the folders', async t => {
+  const labels = await read(t, 'file,label\nlegitimate.pcap,benign\nflood.pcap,flood\nslow.pcap,slow\n', ['a/legitimate.pcap', 'flood.pcap'])
+  labels.begin('a/legitimate.pcap')
+  t.equal(labels.of(record({})), null)
+  labels.begin('flood.pcap')
+  t.equal(labels.of(record({})), 'flood')
+  t.same(labels.unmatched(), ['slow.pcap'])
+  t.throws(() => { labels.begin('a/other.pcap') }, { code: 'labels-files', message: /"other\.pcap"/, remedy: /other\.pcap,benign/ })
+  for (const row of ['flood.pcap', 'a/flood.pcap,flood', ',flood', 'flood.pcap,', 'legitimate.pcap,flood']) {
+    await t.rejects(read(t, `file,label\nlegitimate.pcap,0\n${row}\n`), { code: 'csv', message: /labels\.csv:3: / }, row)
+  }
 })
 
 t.test('all alike', t => {

@@ -1,12 +1,13 @@
 // Records from captures and from CSV: the same, whatever holds them; a damaged CSV by file, line and column.
 
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { readRecordFile } from '../../broker/record-input.js'
 import { readRecordCsv } from '../../broker/record-csv.js'
 import { readTrainingData } from '../../broker/training-data.js'
-import { labelAll } from '../../broker/labels.js'
+import { labelAll } from '../../broker/labels/labels.js'
 import { Random } from '../../models/random.js'
 import { OperatorError } from '../../src/errors.js'
 import { recordWriter } from '../../src/features/record-writer.js'
@@ -81,6 +82,19 @@ t.test('a full CSV and NDJSON give the records of their capture, contexts and pa
   const writer = recordWriter('ndjson', false, 'full')
   const [packet] = await read(join(t.testdir({ 'b.ndjson': writer.line({ ...records[0], frame: null }, '') }), 'b.ndjson'))
   t.equal(packet.frame, null, 'a packet without a tap')
+})
+
+t.test('of NDJSON that ends in mid-line, what is whole is used, and that it ends so is said', async t => {
+  const folder = t.testdir({ 'a.pcap': capture, 'c.ndjson': '' })
+  const { records: [first, second] } = await readTrainingData([join(folder, 'a.pcap')], input, undefined, 1)
+  const writer = recordWriter('ndjson', false, 'full')
+  const path = join(folder, 'c.ndjson')
+  writeFileSync(path, writer.line(first, '') + writer.line(second, '').slice(0, -20))
+  await t.rejects(read(path), { code: 'records-cut-short', message: /c\.ndjson.*cut off/ })
+  const said: string[] = []
+  const { records } = await readTrainingData([path], { ...input, onCutShort: ({ message }) => { said.push(message) } }, undefined, 1)
+  t.equal(records.length, 1)
+  t.match(said, [/c\.ndjson.*cut off/])
 })
 
 t.test('a CSV comes in portions of any size', async t => {

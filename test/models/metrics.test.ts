@@ -28,6 +28,7 @@ t.test('the ends of the scale', async (t) => {
   t.equal(rocAuc([1, 0, 0], [0, 1, 2]), 0)
   t.ok(Number.isNaN(rocAuc([0, 0], [1, 2])))
   t.ok(Number.isNaN(averagePrecision([0, 0], [1, 2])))
+  t.ok(Number.isNaN(averagePrecision([1, 1], [1, 2])))
   t.ok(Number.isNaN(recallAtFpr([1, 1], [1, 2], 0.01)))
 })
 

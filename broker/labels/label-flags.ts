@@ -1,7 +1,8 @@
 // The flags --labels and --label-all of `train` and `evaluate`.
 
 import { Option, type Command } from 'commander'
-import { labelAll, labelOf, readLabels, type Labels } from './labels.js'
+import { labelOf, type Labels } from './label.js'
+import { labelAll, readLabels } from './labels.js'
 
 /** The flags, as given. */
 export interface LabelFlags {
@@ -12,7 +13,7 @@ export interface LabelFlags {
 /** Adds the flags to a command. */
 export function withLabelFlags (command: Command): Command {
   return command
-    .option('--labels <file>', 'CSV of labels: ip,label[,from,to] (either address, epoch seconds) or frame,label; 0 or benign is benign')
+    .option('--labels <file>', 'CSV of labels: ip,label[,from,to] (either address, epoch seconds), frame,label or file,label; 0 or benign is benign')
     .addOption(new Option('--label-all <name>', 'the label of every row of all files').conflicts('labels'))
 }
 
