@@ -93,5 +93,5 @@ t.test('alerts name, and bans meet, the announced address', async t => {
   t.match(alerts.find(({ src_ip: source, alert }) => source === '192.0.2.66' && alert !== undefined), { src_port: 40_066, alert: { action: 'blocked' } })
   t.equal(await answer(t, port, lineHeader('192.0.2.66'), connectBytes({ clientId: 'another' })), 'closed', 'banned')
   t.equal(await answer(t, port, lineHeader('192.0.2.9'), connectBytes({ clientId: 'bystander' })), 'connack')
-  t.ok(sensors.every(({ destroyed }) => !destroyed), 'nobody else behind the proxy was thrown out')
+  t.ok(sensors.every(({ destroyed }) => !destroyed), 'nobody else behind the proxy was thrown out', { log: broker.log().slice(-5_000), alerts: JSON.stringify(alerts) })
 })
