@@ -1,6 +1,7 @@
 // The Aedes broker, set up to survive hostile clients and its own restarts.
 
 import type { Aedes, Client, PublishPacket } from 'aedes'
+import mqttPacket from 'mqtt-packet'
 import type { Logger } from 'pino'
 import type { Settings } from './config/schema.js'
 import { harden } from './hardening.js'
@@ -19,6 +20,9 @@ import { enforceProtocol } from './protocol/enforcement.js'
 
 /** Sessions and delayed wills that are kept for clients which are away (MQTT 5); further ones end at once. */
 const MAX_PENDING_SESSIONS = 10_000
+
+// Its cache holds a buffer for each number of two bytes: 65,536 of them, made while the first client waits.
+mqttPacket.writeToStream.cacheNumbers = false
 
 /** Makes the broker on a store; it has listened to nobody yet. */
 export async function openAedes (
