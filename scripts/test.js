@@ -13,6 +13,8 @@ import { startTally } from './test/tally.js'
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..')
 const tap = path.join(root, 'node_modules/tap/dist/esm/run.mjs')
 const POLL_MS = 200
+/** Left out by .taprc. */
+const UNUSED_PLUGINS = ["'@tapjs/typescript'", "'@tapjs/mock'"]
 
 /** The system programs that the tests use: installed where that was asked for, else named. */
 function checkPrograms () {
@@ -28,7 +30,8 @@ function checkPrograms () {
 /** tap builds its set of plug-ins into its own folder; done in the first run itself, that run still has the old set. */
 function buildPlugins () {
   const built = path.join(root, 'node_modules/@tapjs/test/test-built/dist/esm/index.js')
-  if (existsSync(built) && !readFileSync(built, 'utf8').includes("'@tapjs/typescript'")) return
+  const has = existsSync(built) ? readFileSync(built, 'utf8') : UNUSED_PLUGINS.join()
+  if (!UNUSED_PLUGINS.some(plugin => has.includes(plugin))) return
   spawnSync(process.execPath, [tap, 'build'], { cwd: root, stdio: ['ignore', 'ignore', 2] })
 }
 

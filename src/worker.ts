@@ -62,6 +62,11 @@ async function stop (): Promise<void> {
   await detection.stop()
 }
 
+/** Ends the thread, whatever else lives in it: `NODE_OPTIONS` may load more than this file. */
+function end (): never {
+  process.exit(0)
+}
+
 const starting = detection.start()
 
 port.on('message', (message: ToDetection) => {
@@ -79,7 +84,7 @@ port.on('message', (message: ToDetection) => {
       // What still starts would go on after the stop, and keep the thread alive.
       void starting.catch(() => {}).then(stop).then(() => {
         report()
-        port.close()
+        end()
       })
       break
   }
@@ -95,5 +100,5 @@ try {
   tell({ type: 'refused', code, message, ...remedy !== undefined && { remedy } })
   // No report after it: why there is no detection must stay in the status.
   await stop()
-  port.close()
+  end()
 }

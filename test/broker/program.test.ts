@@ -135,6 +135,24 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   })
 }
 
+t.test('what is loaded into every thread besides does not hold up the end', async t => {
+  const held = 'data:text/javascript,import{isMainThread}from"node:worker_threads";if(!isMainThread)setInterval(()=>{},1000)'
+  const child = spawn(process.execPath, ['--import', held, MAIN, '--port', '0', '--data', 'data'], { cwd: t.testdir({ 'artemis.yaml': 'tap: { target: none }\n' }), stdio: ['ignore', 'inherit', 'pipe'] })
+  t.teardown(() => child.kill('SIGKILL'))
+  let stderr = ''
+  let askedAt = 0
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text
+    if (askedAt > 0 || !stderr.includes('Artemis is ready')) return
+    askedAt = performance.now()
+    child.kill('SIGTERM')
+  })
+  const [code] = await once(child, 'close') as [number]
+  t.equal(code, 0)
+  // A detection thread that does not end is ended by force after ten seconds.
+  t.ok(performance.now() - askedAt < 8_000, 'the detection thread ended by itself')
+})
+
 t.test('on a terminal, or where asked for, the log is for people', async t => {
   const folder = t.testdir({ 'artemis.yaml': 'log:\n  format: text\n' })
   const child = spawn(process.execPath, [MAIN, '--port', '0', '--data', 'data'], { cwd: folder, stdio: ['ignore', 'inherit', 'pipe'] })
