@@ -137,7 +137,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
 
 t.test('what is loaded into every thread besides does not hold up the end', async t => {
   const held = 'data:text/javascript,import{isMainThread}from"node:worker_threads";if(!isMainThread)setInterval(()=>{},1000)'
-  const child = spawn(process.execPath, ['--import', held, MAIN, '--port', '0', '--data', 'data'], { cwd: t.testdir({ 'artemis.yaml': 'tap: { target: none }\n' }), stdio: ['ignore', 'inherit', 'pipe'] })
+  const child = spawn(process.execPath, ['--import', held, MAIN, '--port', '0', '--data', 'data'], { cwd: t.testdir({ 'artemis.yaml': 'tap: { target: none }\n' }), stdio: ['ignore', 'ignore', 'pipe'] })
   t.teardown(() => child.kill('SIGKILL'))
   let stderr = ''
   let askedAt = 0
@@ -155,7 +155,7 @@ t.test('what is loaded into every thread besides does not hold up the end', asyn
 
 t.test('on a terminal, or where asked for, the log is for people', async t => {
   const folder = t.testdir({ 'artemis.yaml': 'log:\n  format: text\n' })
-  const child = spawn(process.execPath, [MAIN, '--port', '0', '--data', 'data'], { cwd: folder, stdio: ['ignore', 'inherit', 'pipe'] })
+  const child = spawn(process.execPath, [MAIN, '--port', '0', '--data', 'data'], { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] })
   t.teardown(() => child.kill('SIGKILL'))
   let stderr = ''
   let asked = false

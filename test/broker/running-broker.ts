@@ -53,7 +53,7 @@ export async function startBroker (test: Test, folder: string, args: readonly st
   const file = path.join(folder, 'artemis.yaml')
   if (!existsSync(file)) writeFileSync(file, 'tap:\n  target: none\n')
   const all = [MAIN, '--port', '0', '--data', 'data', ...args]
-  const child = spawn(process.execPath, all, { cwd: folder, stdio: ['ignore', 'inherit', 'pipe'] })
+  const child = spawn(process.execPath, all, { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] })
   const ending = endingOf(child)
   test.teardown(async () => {
     child.kill('SIGKILL')

@@ -7,8 +7,9 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { findProgram, programMissing } from '../../support/programs.js'
+import { waitUntil } from '../../support/wait-until.js'
 import { startListening } from './listening.js'
 
 const LIBRARY = readFileSync(path.resolve(path.dirname(fileURLToPath(import.meta.resolve('mqtt'))), '../dist/mqtt.min.js'))
@@ -25,7 +26,7 @@ const page = (url: string): string => `<!doctype html><script src="/mqtt.js"></s
 </script>`
 
 /** Opens the page in a browser of its own and gives what it says. */
-async function browse (test: Test, folder: string, host: string, url: string): Promise<string> {
+async function browse (folder: string, host: string, url: string): Promise<string> {
   let settle: (text: string) => void = () => {}
   const result = new Promise<string>(resolve => { settle = resolve })
   const server = createServer((request, response) => {
@@ -40,25 +41,32 @@ async function browse (test: Test, folder: string, host: string, url: string): P
     '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage', `--user-data-dir=${folder}`,
     '--host-resolver-rules=MAP foreign.example 127.0.0.1', `http://${host}:${port}/`
   ], { stdio: 'ignore', detached: true })
-  const ended = once(browser, 'exit')
-  const close = async (): Promise<void> => {
-    // A browser is many processes: all of them go.
-    if (browser.exitCode === null && browser.signalCode === null) process.kill(-(browser.pid as number), 'SIGKILL')
-    await ended
+  const deadline = setTimeout(() => { settle('nothing') }, LIMIT_MS)
+  try {
+    return await result
+  } finally {
+    clearTimeout(deadline)
     server.closeAllConnections()
     server.close()
+    await endGroup(browser.pid as number)
   }
-  test.teardown(close)
-  const deadline = setTimeout(() => { settle('nothing') }, LIMIT_MS)
-  const said = await result
-  clearTimeout(deadline)
-  return said
+}
+
+/** A browser is many processes, which write into its folder: it is gone when all of them are. */
+async function endGroup (leader: number): Promise<void> {
+  await waitUntil('the end of the browser', () => {
+    try {
+      return !process.kill(-leader, 'SIGKILL')
+    } catch {
+      return true
+    }
+  })
 }
 
 t.test('a page of this machine gets through, a page of another site does not', { skip: programMissing('chromium') }, async t => {
   const folder = t.testdir({ here: {}, there: {} })
   const { ports: [port] } = await startListening(t, folder, [['protocol: websockets']])
   const url = `ws://127.0.0.1:${port}`
-  t.equal(await browse(t, path.join(folder, 'here'), '127.0.0.1', url), 'from a browser')
-  t.equal(await browse(t, path.join(folder, 'there'), 'foreign.example', url), 'refused')
+  t.equal(await browse(path.join(folder, 'here'), '127.0.0.1', url), 'from a browser')
+  t.equal(await browse(path.join(folder, 'there'), 'foreign.example', url), 'refused')
 })
