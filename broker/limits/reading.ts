@@ -2,6 +2,7 @@
 
 import type { Duplex } from 'node:stream'
 import type { Client } from 'aedes'
+import { FirstPacket } from './first-packet.js'
 import { Pace } from './pace.js'
 
 /**
@@ -32,6 +33,7 @@ export interface ReadingListener {
 /** The parts of a client that Aedes does not declare. */
 interface ClientInternals {
   closed: boolean
+  connackSent: boolean
   _nextBatch: () => void
   _keepaliveTimer: NodeJS.Timeout | null
   _parser: {
@@ -46,6 +48,7 @@ export function limitReading (client: Client, limits: ReadingLimits, listener: R
   const connection: Duplex = client.conn
   const messages = limits.messagesPerSecond === null ? undefined : new Pace(limits.messagesPerSecond)
   const bytes = limits.bytesPerSecond === null ? undefined : new Pace(limits.bytesPerSecond)
+  const first = new FirstPacket()
   let isFirst = true
   let isConnected = false
   let pause: NodeJS.Timeout | undefined
@@ -77,13 +80,23 @@ export function limitReading (client: Client, limits: ReadingLimits, listener: R
     return null
   }
 
+  /** The part of a chunk that belongs to the first packet; the rest is put back. */
+  const takeFirst = (chunk: Buffer | null): Buffer | null => {
+    if (chunk === null || first.isWhole) return chunk
+    const end = first.take(chunk)
+    if (end < chunk.length) connection.unshift(chunk.subarray(end))
+    return chunk.subarray(0, end)
+  }
+
   const read = connection.read.bind(connection) as (size?: number) => Buffer | null
   connection.read = (size?: number): Buffer | null => {
     // That is Node asking for more to be buffered, not Aedes taking it.
     if (size === 0) return read(0)
     if (!mayRead()) return null
     if (!isConnected && internals._parser.packet.length > MAX_CONNECT_BYTES) return fail('packetSize')
-    const chunk = read(size)
+    // What a client sends without waiting for its CONNACK waits here [MQTT-3.1.4]: Aedes would keep 42 packets, and disconnect for the next.
+    if (first.isWhole && !internals.connackSent) return null
+    const chunk = takeFirst(read(size))
     if (chunk === null) return null
     bytes?.spend(chunk.length)
     // [MQTT-3.1.0-1]

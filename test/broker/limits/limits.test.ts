@@ -41,6 +41,22 @@ t.test('messages beyond the rate are not lost, but late', async t => {
   await logged(broker, '"limit":"messagesPerSecond","address":"127.0.0.1"')
 })
 
+t.test('a client need not wait for its CONNACK, whatever comes with the CONNECT', async t => {
+  const broker = await startListening(t, t.testdir({}), [[]])
+  const reader = await connect(t, broker.url)
+  const expected = Array.from({ length: 2_000 }, (_, i) => `at once ${i}`)
+  for (const cut of [1, 2, 7, 30, 4_000]) {
+    const got = messages(reader, expected.length)
+    await reader.subscribeAsync('at once', { qos: 1 })
+    const bytes = Buffer.concat([connectBytes({ clientId: `hasty ${cut}` }), ...expected.map((_, i) => publish('at once', String(i)))])
+    const socket = net.connect({ port: broker.port, host: '127.0.0.1', noDelay: true })
+    t.teardown(() => socket.destroy())
+    socket.on('error', () => {})
+    socket.write(bytes.subarray(0, cut), () => { setImmediate(() => { socket.write(bytes.subarray(cut)) }) })
+    t.same(await got, expected, `the first chunk has ${cut} bytes`)
+  }
+})
+
 t.test('bytes beyond the rate come later, and others are not held up', async t => {
   const broker = await startLimited(t, 'bytesPerSecond: 256KiB')
   const publisher = await connect(t, broker.url)
