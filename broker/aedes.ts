@@ -13,7 +13,6 @@ import { limitTopics } from './limits/topics.js'
 import { arrivalOf } from './listeners/arrival.js'
 import { OrderedAedes } from './ordered-aedes.js'
 import { isTooLarge } from './outgoing-message.js'
-import { windowOf } from './outgoing-window.js'
 import { Pacing } from './pacing.js'
 import type { Store } from './persistence.js'
 import { enforceProtocol } from './protocol/enforcement.js'
@@ -97,7 +96,6 @@ function hearWhileDraining (aedes: Aedes): void {
     internals.resume()
     internals.emit('connected')
   })
-  aedes.on('clientReady', client => { windowOf(client)?.drained() })
 }
 
 // One line for each connection would fill a disk under attack: these are for looking closely.

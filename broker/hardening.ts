@@ -2,6 +2,7 @@
 
 import type { Aedes, Client, Subscription } from 'aedes'
 import { deliverToReaders, type DeliveryOptions } from './delivery.js'
+import { windowOf } from './outgoing-window.js'
 
 /** The parts of a client that Aedes does not declare. */
 interface ClientInternals {
@@ -24,6 +25,7 @@ export function harden (aedes: Aedes, delivery: DeliveryOptions): void {
   Object.assign(aedes, { clients: bare(), brokers: bare() })
   const handle = aedes.handle
   aedes.handle = (connection, request) => hardenClient(handle(connection, request), delivery)
+  aedes.on('clientReady', client => { windowOf(client)?.drained() })
 }
 
 function hardenClient (client: Client, delivery: DeliveryOptions): Client {

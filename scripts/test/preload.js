@@ -4,8 +4,8 @@ import process from 'node:process'
 import { isMainThread } from 'node:worker_threads'
 import processOnSpawn from 'process-on-spawn'
 
-// Threads of a broker load this, too.
-if (isMainThread) {
+// Threads of a broker and forks load this, too.
+if (isMainThread && process.argv[1]?.endsWith('.test.js')) {
   // tap loads its module hooks into every child, for a coverage that is not measured here; a broker takes twice as
   // long to start with them.
   delete process.env.NODE_OPTIONS
