@@ -27,10 +27,7 @@ export async function * readNdjsonRows (bytes: AsyncIterable<Uint8Array>, file: 
   let begun = ''
   let line = 0
   let names: readonly string[] | undefined
-  for await (const chunk of bytes) {
-    const lines = (begun + decoder.decode(chunk, { stream: true })).split('\n')
-    begun = lines.pop() ?? ''
-    if (begun.length > MAX_ROW_LENGTH) throw csvMistake(file, line + 1, 'the line is too long', REMEDY)
+  const rowsOf = (lines: readonly string[]): CsvRow[] => {
     const rows: CsvRow[] = []
     for (const text of lines) {
       const values = parse(text, file, ++line)
@@ -40,19 +37,32 @@ export async function * readNdjsonRows (bytes: AsyncIterable<Uint8Array>, file: 
       }
       rows.push({ line, fields: names.map(name => textOf(name, Object.hasOwn(values, name) ? values[name] : null)) })
     }
-    if (rows.length > 0) yield rows
+    return rows
   }
-  if (begun.trim() !== '') throw new OperatorError('records-cut-short', 'the last line was cut off, as a log is when the power fails')
+  for await (const chunk of bytes) {
+    const lines = (begun + decoder.decode(chunk, { stream: true })).split('\n')
+    begun = lines.pop() ?? ''
+    if (begun.length > MAX_ROW_LENGTH) throw csvMistake(file, line + 1, 'the line is too long', REMEDY)
+    if (lines.length > 0) yield rowsOf(lines)
+  }
+  if (begun.trim() === '') return
+  if (objectOf(begun) !== undefined) yield rowsOf([begun])
+  else throw new OperatorError('records-cut-short', 'the last line was cut off, as a log is when the power fails')
 }
 
 function parse (text: string, file: string, line: number): Record<string, unknown> {
+  const values = objectOf(text)
+  if (values === undefined) throw csvMistake(file, line, 'the line is no record', REMEDY)
+  return values
+}
+
+function objectOf (text: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(text)
-    if (typeof value === 'object' && value !== null) return value as Record<string, unknown>
+    return typeof value === 'object' && value !== null ? value as Record<string, unknown> : undefined
   } catch {
-    // Told below.
+    return undefined
   }
-  throw csvMistake(file, line, 'the line is no record', REMEDY)
 }
 
 function textOf (name: string, value: unknown): string {

@@ -1,6 +1,6 @@
 // Where the first packet of a connection ends.
 
-/** The fixed header is the type and a length of four bytes at most [MQTT-2.2.3]. */
+/** The fixed header is the type and a length of four bytes at most (MQTT 3.1.1, 2.2.3). */
 const MAX_HEADER_BYTES = 5
 
 /** Follows the first packet of a connection over chunks of any size. */

@@ -94,7 +94,7 @@ export function limitReading (client: Client, limits: ReadingLimits, listener: R
     if (size === 0) return read(0)
     if (!mayRead()) return null
     if (!isConnected && internals._parser.packet.length > MAX_CONNECT_BYTES) return fail('packetSize')
-    // What a client sends without waiting for its CONNACK waits here [MQTT-3.1.4]: Aedes would keep 42 packets, and disconnect for the next.
+    // What a client sends without waiting for its CONNACK waits here (MQTT 3.1.1, 3.1.4): Aedes would keep 42 packets, and disconnect for the next.
     if (first.isWhole && !internals.connackSent) return null
     const chunk = takeFirst(read(size))
     if (chunk === null) return null

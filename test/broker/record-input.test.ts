@@ -7,7 +7,7 @@ import t, { type Test } from 'tap'
 import { readRecordFile } from '../../broker/record-input.js'
 import { readRecordCsv } from '../../broker/record-csv.js'
 import { readTrainingData } from '../../broker/training-data.js'
-import { labelAll } from '../../broker/labels/labels.js'
+import { labelAll, readLabels } from '../../broker/labels/labels.js'
 import { Random } from '../../models/random.js'
 import { OperatorError } from '../../src/errors.js'
 import { recordWriter } from '../../src/features/record-writer.js'
@@ -89,12 +89,24 @@ t.test('of NDJSON that ends in mid-line, what is whole is used, and that it ends
   const { records: [first, second] } = await readTrainingData([join(folder, 'a.pcap')], input, undefined, 1)
   const writer = recordWriter('ndjson', false, 'full')
   const path = join(folder, 'c.ndjson')
+  writeFileSync(path, (writer.line(first, '') + writer.line(second, '')).trimEnd())
+  t.equal((await readTrainingData([path], input, undefined, 1)).records.length, 2, 'without an end of the last line it is whole')
   writeFileSync(path, writer.line(first, '') + writer.line(second, '').slice(0, -20))
   await t.rejects(read(path), { code: 'records-cut-short', message: /c\.ndjson.*cut off/ })
   const said: string[] = []
   const { records } = await readTrainingData([path], { ...input, onCutShort: ({ message }) => { said.push(message) } }, undefined, 1)
   t.equal(records.length, 1)
   t.match(said, [/c\.ndjson.*cut off/])
+})
+
+t.test('labels by file are those of the file that a record is from', async t => {
+  const folder = t.testdir({ 'benign.pcap': capture, 'flood.pcap': capture, 'labels.csv': 'file,label\nflood.pcap,flood\nbenign.pcap,benign\n' })
+  const files = ['benign.pcap', 'flood.pcap'].map(name => join(folder, name))
+  const { labels = [] } = await readTrainingData(files, input, await readLabels(join(folder, 'labels.csv'), files), 1)
+  const half = labels.length / 2
+  t.ok(half > 0)
+  t.ok(labels.slice(0, half).every(label => label === null))
+  t.ok(labels.slice(half).every(label => label === 'flood'))
 })
 
 t.test('a CSV comes in portions of any size', async t => {

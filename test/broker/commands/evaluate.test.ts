@@ -68,6 +68,14 @@ t.test('every form of labels and of input gives the same figures', async t => {
   t.match(JSON.parse(runs[0].out), { attackRows })
 })
 
+t.test('files of one kind each are judged together', async t => {
+  const benign = benignCapture()
+  const { dir, run } = await folder(t, { 'b.pcap': benign, 'files.csv': 'file,label\nb.pcap,benign\na.pcap,flood\n' })
+  const { code, out, err } = await run(join(dir, 'b.pcap'), join(dir, 'a.pcap'), '--labels', join(dir, 'files.csv'), '--format', 'json')
+  t.equal(code, 0, err)
+  t.match(JSON.parse(out), { rows: recordsOf(benign).length + records.length, attackRows: records.length, perLabel: { flood: { rows: records.length } } })
+})
+
 t.test('with one kind of rows, what is not defined is null', async t => {
   const { dir, run } = await folder(t)
   const [all, none, unlabelled] = await Promise.all([
