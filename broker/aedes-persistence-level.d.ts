@@ -2,26 +2,23 @@
 
 declare module 'aedes-persistence-level' {
   import type { Level } from 'level'
-  import type { AedesPublishPacket, PublishPacket, Subscription } from 'aedes'
 
   namespace levelPersistence {
-    /** A will as it is stored: whose it is, and the id of the broker that the client was connected to. */
-    interface StoredWill extends PublishPacket {
-      clientId: string
-      brokerId: string
-    }
+    /** A packet as it is stored. */
+    type StoredPacket = import('./core/message.js').MessageSource & { cmd: string }
 
-    /** The part of the persistence that is called from here; Aedes calls the rest. */
     interface LevelPersistence {
+      setup (broker: { id: string }): Promise<void>
       /** Wills of brokers whose id is no key of `brokers`. */
-      streamWill (brokers?: Readonly<Record<string, unknown>>): AsyncIterable<StoredWill>
-      addSubscriptions (client: { id: string }, subscriptions: readonly Subscription[]): Promise<unknown>
-      storeRetained (packet: AedesPublishPacket): Promise<unknown>
-      /** Stores what goes out next for a message: itself with its identifier, or its PUBREL. */
-      outgoingUpdate (client: { id: string }, packet: { cmd: string }): Promise<unknown>
-      outgoingStream (client: { id: string }): AsyncIterable<AedesPublishPacket>
-      createRetainedStream (filter: string): AsyncIterable<AedesPublishPacket>
-      delWill (client: { id: string, brokerId?: string }): Promise<unknown>
+      streamWill (brokers?: Readonly<Record<string, unknown>>): AsyncIterable<StoredPacket & { clientId: string, brokerId: string }>
+      putWill (client: { id: string }, packet: object): Promise<unknown>
+      delWill (client: { id: string }): Promise<unknown>
+      addSubscriptions (client: { id: string }, subscriptions: readonly { topic: string }[]): Promise<unknown>
+      removeSubscriptions (client: { id: string }, filters: readonly string[]): Promise<unknown>
+      subscriptionsByClient (client: { id: string }): Promise<import('./core/persistence.js').StoredSubscription[]>
+      storeRetained (packet: object): Promise<unknown>
+      createRetainedStream (filter: string): AsyncIterable<StoredPacket>
+      outgoingStream (client: { id: string }): AsyncIterable<StoredPacket>
     }
   }
 

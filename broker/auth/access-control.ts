@@ -2,6 +2,7 @@
 
 import type { Aedes, AedesPublishPacket, Client, PublishPacket } from 'aedes'
 import type { Logger } from 'pino'
+import { PublishDenied } from '../core/denied.js'
 import { printable } from '../printable.js'
 import type { Access } from './acl.js'
 import { CredentialFiles, type Door, type DoorSettings } from './credentials.js'
@@ -30,12 +31,6 @@ export interface AccessCounters {
 interface ClientInternals {
   /** What the CONNECT said, until the client is let in. */
   _will?: PublishPacket | null
-  version?: number
-}
-
-/** A broker that can take a message from a client without giving it to anybody. */
-export interface DroppingBroker extends Aedes {
-  drop (packet: object): void
 }
 
 /** Finds out how a client came in; undefined for one that came past the listeners. */
@@ -127,14 +122,14 @@ export class AccessControl {
   }
 
   /** Decides on messages. To be called after the detection is attached, which closes clients that publish under `$SYS`. */
-  guardTopics (aedes: DroppingBroker): void {
+  guardTopics (aedes: Aedes): void {
     const { authorizePublish, authorizeForward } = aedes
     aedes.authorizePublish = (client, packet, done) => {
       // Without a client it is the broker's own, or a will that was checked when it was left.
       // And whether a request to the broker itself is granted, its answer says.
       const isAllowed = client === null || packet.topic === CONTROL_REQUEST || (this.mayWrite(client, packet.topic) && this.fits(packet))
       if (isAllowed) authorizePublish.call(aedes, client, packet, done)
-      else this.refuse(aedes, client, packet, done)
+      else this.refuse(client, packet, done)
     }
     aedes.authorizeForward = (client, packet) => {
       if (packet.topic === CONTROL_RESPONSE || this.mayRead(client, packet)) return authorizeForward.call(aedes, client, packet)
@@ -209,16 +204,10 @@ export class AccessControl {
     return payload.length <= this.messageSize
   }
 
-  /** MQTT 5 says so in the acknowledgement; before, a message can only be acknowledged and forgotten. */
-  private refuse (aedes: DroppingBroker, client: Client, packet: PublishPacket, done: (error?: Error | null) => void): void {
+  private refuse (client: Client, packet: PublishPacket, done: (error?: Error | null) => void): void {
     this.counters.unwritten++
     this.log.debug({ client: client.id, topic: packet.topic }, 'A message was dropped: its client may not write to the topic, or it is too large.')
-    if ((client as unknown as ClientInternals).version === 5) {
-      done(new Error(`not authorized to publish to ${printable(packet.topic)}`))
-      return
-    }
-    aedes.drop(packet)
-    done(null)
+    done(new PublishDenied(`not authorized to publish to ${printable(packet.topic)}`))
   }
 }
 

@@ -1,6 +1,6 @@
 // Access rules in mosquitto's format: who may read and write which topics.
 
-import { matches } from '../retained.js'
+import { matches } from '../protocol/topics.js'
 
 /** What a client wants to do. */
 export type Access = 'read' | 'write'

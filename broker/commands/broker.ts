@@ -6,7 +6,6 @@ import { Command } from 'commander'
 import type { Logger } from 'pino'
 import { artemis, type Alert, type Artemis, type ArtemisOptions } from '../../src/index.js'
 import { OperatorError } from '../../src/errors.js'
-import { closeAedes, openAedes, publishLeftWills } from '../aedes.js'
 import type { Settings } from '../config/schema.js'
 import { readSettings, type EffectiveSettings, type Flags } from '../config/settings.js'
 import { AccessControl } from '../auth/access-control.js'
@@ -14,12 +13,11 @@ import { arrivalsAt, doorsOf } from '../auth/doors.js'
 import { BAN_FILE, MODEL_FILE } from '../data-files.js'
 import { Admission } from '../limits/admission.js'
 import { limitLogins } from '../limits/logins.js'
-import { Queues } from '../limits/queues.js'
 import { Tally } from '../limits/tally.js'
 import { Listeners } from '../listeners/listeners.js'
 import { openLog, reopenLog } from '../log.js'
 import type { Note } from '../mosquitto/note.js'
-import { openStore } from '../persistence.js'
+import { openBroker } from '../open-broker.js'
 import { writePidFile } from '../pid-file.js'
 import { ReloadSignal } from '../reload-signal.js'
 import { aborted, stopSignal } from '../stopping.js'
@@ -67,37 +65,34 @@ async function runBroker (effective: EffectiveSettings, flags: Flags, log: Logge
     closers.push(() => listeners.destroy())
     closers.push(await writePidFile(settings.pidFile))
     const access = await AccessControl.open(doorsOf(settings), arrivalsAt(settings.listeners), log, limits.messageSize ?? undefined)
-    const store = await openStore(settings.data, settings.persistence)
-    closers.push(() => store.close())
-    const queues = await Queues.open(store, limits, tally, (clientId, { topic }) => access.mayWait(clientId, topic))
-    const aedes = await openAedes(store, settings, log, tally, queues)
+    const opened = await openBroker(settings, log, tally, { mayWait: (clientId, topic) => access.mayWait(clientId, topic) })
+    const { broker } = opened
+    closers.push(() => opened.close())
     const closeClients = async (): Promise<void> => {
       listeners.close()
-      await closeAedes(aedes)
-      await store.settle()
+      await opened.closeClients()
     }
     closers.push(closeClients)
-    access.guardLogins(aedes)
-    limitLogins(aedes, limits.loginAttempts, tally)
+    access.guardLogins(broker)
+    limitLogins(broker, limits.loginAttempts, tally)
     const ports = listeners.addresses.map(({ port }) => port)
-    const ids = artemis(aedes, {
+    const ids = artemis(broker, {
       ...optionsOf(effective, ports, log),
       control: { authorize: (_asker, client) => access.mayControl(client) }
     })
-    access.guardTopics(aedes)
-    aedes.acknowledgeKept()
+    access.guardTopics(broker)
     // The detection side sees the last packets too.
     closers.push(() => ids.close(), closeClients)
     ids.on('alert', (alert, event) => log.warn({ event }, sentenceOf(alert)))
     hangUps.answer(async () => { await reload(flags, { ids, listeners, ports, access, log }) })
     closers.push(() => hangUps.close())
     if (settings.sysInterval > 0) {
-      const sys = await openSysTree({ aedes, store, tally, queued: () => queues.waiting })
+      const sys = openSysTree(broker, tally)
       sys.start(settings.sysInterval)
       closers.push(() => sys.stop())
     }
-    await publishLeftWills(aedes, store, log)
-    listeners.accept((stream, request) => aedes.handle(stream, request))
+    await broker.publishLeftWills()
+    listeners.accept((stream, request) => broker.handle(stream, request))
     announce(settings, listeners, log)
     await aborted(stop)
     log.info({ reason: stop.reason as unknown }, 'Artemis stops.')

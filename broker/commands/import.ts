@@ -4,9 +4,12 @@ import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { OperatorError } from '../../src/errors.js'
 import { readSettings, type Flags } from '../config/settings.js'
+import { nextBrokerId, openDatabase } from '../core/database.js'
+import type { MessageSource } from '../core/message.js'
+import { openPersistence } from '../core/persistence.js'
+import { Store } from '../core/store.js'
 import type { MqttMessage } from '../mqtt-client.js'
 import { parseMqttUrl } from '../mqtt-url.js'
-import { openStore, type Persistence } from '../persistence.js'
 import { MAX_PATH_LENGTH, printable } from '../printable.js'
 import { Progress } from '../progress.js'
 import { readKept } from '../retained-import.js'
@@ -18,8 +21,6 @@ interface ImportFlags extends Pick<Flags, 'config' | 'mosquitto' | 'data'> {
   cert?: string
   key?: string
 }
-
-type StoredPacket = Parameters<Persistence['storeRetained']>[0] & { messageExpiry?: number }
 
 /** The `import` command. */
 export function importCommand (): Command {
@@ -43,7 +44,17 @@ async function run (url: string, flags: ImportFlags): Promise<void> {
   }
   const target = parseMqttUrl(url)
   // Before it is asked for: a store in use is the likelier mistake.
-  const store = await openStore(settings.data)
+  const db = await openDatabase(settings.data, true)
+  let fail: (error: Error) => void = () => {}
+  const failed = new Promise<never>((_resolve, reject) => { fail = reject })
+  failed.catch(() => {})
+  const store = new Store(db, {
+    onFailed: cause => {
+      fail(new OperatorError('data-folder', `The data folder ${printable(settings.data, MAX_PATH_LENGTH)} cannot be written to: ${printable(cause.message)}`,
+        'Check that the disk has room.', { cause }))
+    },
+    onRecovered: () => {}
+  })
   const progress = new Progress()
   try {
     const address = flags.user === undefined ? url : withUser(url, flags.user, await askPassword(`Password of ${printable(flags.user)}: `))
@@ -51,9 +62,11 @@ async function run (url: string, flags: ImportFlags): Promise<void> {
     const { messages, missing, sessions } = await readKept(address, { tls }, (done, total) => {
       progress.update('Reading', done, Math.max(done, total))
     })
+    const { retained } = await openPersistence(store, await nextBrokerId(db))
     let written = 0
     for (const message of messages.values()) {
-      await store.persistence.storeRetained(storedPacket(message))
+      await retained.storeRetained(storedForm(message))
+      await Promise.race([store.settled(), failed])
       progress.update('Writing', ++written, messages.size)
     }
     progress.stop()
@@ -66,21 +79,20 @@ async function run (url: string, flags: ImportFlags): Promise<void> {
     process.stderr.write(`${lines.join('\n')}\n`)
   } finally {
     progress.stop()
-    await store.settle()
     await store.close()
   }
 }
 
 /** As Aedes stores it: an expiry counts from now, in epoch milliseconds. */
-function storedPacket ({ topic, payload, qos, properties }: MqttMessage): StoredPacket {
+function storedForm ({ topic, payload, qos, properties }: MqttMessage): MessageSource {
   const { messageExpiryInterval, payloadFormatIndicator, contentType, responseTopic, correlationData, userProperties } = properties ?? {}
   const kept = Object.fromEntries(Object.entries({ payloadFormatIndicator, contentType, responseTopic, correlationData, userProperties })
     .filter(([, value]) => value !== undefined))
   return {
-    cmd: 'publish', topic, payload, qos, retain: true, dup: false, brokerId: '', brokerCounter: 0,
+    topic, payload, qos, retain: true,
     ...Object.keys(kept).length > 0 && { properties: kept },
     ...messageExpiryInterval !== undefined && { messageExpiry: Date.now() + messageExpiryInterval * 1_000 }
-  } as StoredPacket
+  }
 }
 
 function withUser (url: string, user: string, password: string): string {

@@ -28,6 +28,7 @@ export const settingsSchema = v.strictObject({
   auth: v.optional(authSchema, {}),
   data: filePath('artemis-data'),
   persistence: flag(true),
+  syncWrites: flag(false),
   sysInterval: duration('10s', '0s', '1d'),
   pidFile: optionalFilePath(),
   log: v.optional(v.strictObject({

@@ -1,6 +1,7 @@
 // How many topics a client may publish to, and subscribe to.
 
-import type { Aedes, Client, Subscription } from 'aedes'
+import type { Aedes, Client } from 'aedes'
+import { linkOf } from '../core/link.js'
 import { arrivalOf } from '../listeners/arrival.js'
 import type { Tally } from './tally.js'
 
@@ -8,13 +9,6 @@ import type { Tally } from './tally.js'
 export interface TopicLimits {
   topicsPerClient: number | null
   subscriptionsPerClient: number | null
-}
-
-const refused = new WeakSet<object>()
-
-/** Whether a subscription was refused here: a session must not keep it either. */
-export function wasRefused (subscription: object): boolean {
-  return refused.has(subscription)
 }
 
 /** Stands in Aedes' hooks; whoever decides on rights should stand before it, so that only what is allowed counts. */
@@ -39,17 +33,14 @@ export function limitTopics (aedes: Aedes, limits: TopicLimits, tally: Tally): v
   }
 
   if (subscriptionsPerClient !== null) {
-    const counts = new WeakMap<Client, SubscriptionCount>()
     aedes.authorizeSubscribe = (client, subscription, done) => {
-      const count = counts.get(client) ?? new SubscriptionCount(client)
-      counts.set(client, count)
-      if (count.take(subscription.topic, subscriptionsPerClient)) {
-        authorizeSubscribe.call(aedes, client, subscription, done)
-        return
+      const { session } = linkOf(client)
+      const isKnown = session === undefined || session.subscriptions.has(subscription.topic)
+      if (isKnown || session.subscriptions.size < subscriptionsPerClient) authorizeSubscribe.call(aedes, client, subscription, done)
+      else {
+        hit('subscriptionsPerClient', client)
+        done(null, null)
       }
-      refused.add(subscription)
-      hit('subscriptionsPerClient', client)
-      done(null, null)
     }
   }
 }
@@ -74,31 +65,4 @@ function hashOf (topic: string): number {
     high = Math.imul(high ^ code, 0x85ebca6b)
   }
   return (high >>> 11) * 2 ** 32 + (low >>> 0)
-}
-
-/** How many subscriptions a client holds, counted once for each SUBSCRIBE: Aedes keeps them in an object. */
-class SubscriptionCount {
-  private count = 0
-  private isFresh = false
-  private readonly asked = new Set<string>()
-
-  constructor (private readonly client: Client) {}
-
-  /** Whether there is room for another filter, which is taken then. */
-  take (filter: string, limit: number): boolean {
-    const { subscriptions } = this.client as unknown as { subscriptions: Record<string, Subscription> }
-    if (!this.isFresh) {
-      this.isFresh = true
-      this.count = Object.keys(subscriptions).length
-      setImmediate(() => {
-        this.isFresh = false
-        this.asked.clear()
-      })
-    }
-    if (filter in subscriptions || this.asked.has(filter)) return true
-    if (this.count >= limit) return false
-    this.count++
-    this.asked.add(filter)
-    return true
-  }
 }

@@ -7,18 +7,24 @@ import { PROTOCOL_ERROR, ProtocolFault } from './fault.js'
 const VARINT_BYTES = 4
 const FIRST_PRINTABLE = 0x20
 const LAST_PRINTABLE = 0x7e
+const PLUS = 0x2b
+const HASH = 0x23
 /** What a text should not hold, and mosquitto refuses as well; U+0000 is among it, which it must not hold [MQTT-1.5.4-2]. */
 const UNWANTED = /[\p{Cc}\p{Noncharacter_Code_Point}]/u
 
 /** The fields of a body, or of a part of it. After a fault all fields are empty and nothing is left, so that whoever reads on comes to an end. */
 export class FieldReader {
   fault: ProtocolFault | undefined
-  private at = 0
+  private at: number
   private end: number
 
-  constructor (private readonly body: Buffer) {
-    this.end = body.length
+  constructor (private readonly body: Buffer, from = 0, to = body.length) {
+    this.at = from
+    this.end = to
   }
+
+  /** Where in the buffer the next field begins. */
+  get position (): number { return this.at }
 
   /** Bytes that are to come. */
   get left (): number { return this.end - this.at }
@@ -61,14 +67,40 @@ export class FieldReader {
     return bytes
   }
 
-  /** Steps over a packet identifier, which is not 0 [MQTT-2.2.1-3]. */
-  packetId (): void {
-    if (this.twoBytes() === 0) this.refuse('a packet identifier is 0 [MQTT-2.2.1-3]', PROTOCOL_ERROR)
+  /** A topic to publish to: without wildcards [MQTT-3.3.2-2], and empty only where an alias stands for it. */
+  topicName (): string {
+    const length = this.twoBytes()
+    if (!this.has(length)) return ''
+    const { body, at } = this
+    const end = at + length
+    for (let i = at; i < end; i++) {
+      const byte = body[i]
+      if (byte < FIRST_PRINTABLE || byte > LAST_PRINTABLE) return this.longTopicName(end)
+      if (byte === PLUS || byte === HASH) this.refuse('a topic has wildcards [MQTT-3.3.2-2]')
+    }
+    this.at = end
+    return body.toString('latin1', at, end)
+  }
+
+  /** A packet identifier, which is not 0 [MQTT-2.2.1-3]. */
+  packetId (): number {
+    const id = this.twoBytes()
+    if (id === 0) this.refuse('a packet identifier is 0 [MQTT-2.2.1-3]', PROTOCOL_ERROR)
+    return id
   }
 
   /** The next bytes, whatever they are. */
   skip (length: number): Buffer {
     return this.has(length) ? this.body.subarray(this.at, this.at += length) : Buffer.alloc(0)
+  }
+
+  /** One with characters beyond ASCII. */
+  private longTopicName (end: number): string {
+    const bytes = this.body.subarray(this.at, end)
+    this.at = end
+    if (!isText(bytes)) this.refuse('a topic is not valid UTF-8, or holds control characters [MQTT-1.5.4-1]')
+    if (bytes.includes(PLUS) || bytes.includes(HASH)) this.refuse('a topic has wildcards [MQTT-3.3.2-2]')
+    return bytes.toString()
   }
 
   private has (count: number): boolean {

@@ -1,16 +1,14 @@
-// What a client may send, packet by packet: checked before Aedes looks at it, which takes much that MQTT forbids.
+// What a client may send, packet by packet; a PUBLISH is checked where it is read.
 
 import { IDENTIFIER_NOT_VALID, PROTOCOL_ERROR, ProtocolFault, UNSUPPORTED_VERSION } from './fault.js'
 import { FieldReader } from './field-reader.js'
-import { readProperties, SESSION_EXPIRY, SUBSCRIPTION_IDENTIFIER, TOPIC_ALIAS, type Carrier } from './properties.js'
-import { isShared, isSharedFilter, isTopicFilter, isTopicName } from './topics.js'
+import { readProperties, SESSION_EXPIRY, valueOf, type Carrier } from './properties.js'
+import { isShared, isSharedFilter, isTopicFilter } from './topics.js'
 
 /** A packet that has come whole. */
 export interface IncomingPacket {
   /** Its name in small letters, such as `pubrec`. */
   cmd: string
-  qos: number
-  dup: boolean
   /** All that follows the fixed header. */
   body: Buffer
 }
@@ -52,10 +50,6 @@ export function faultOf (packet: IncomingPacket, agreed: Agreed): ProtocolFault 
       if (version !== undefined) return new ProtocolFault('a second CONNECT [MQTT-3.1.0-2]', PROTOCOL_ERROR)
       checkConnect(fields)
       break
-    case 'publish':
-      checkPublish(fields, packet, version)
-      // What follows is the payload.
-      return fields.fault
     case 'puback': case 'pubrec': case 'pubrel': case 'pubcomp':
       checkAcknowledgement(fields, cmd, version)
       break
@@ -90,26 +84,11 @@ function checkConnect (fields: FieldReader): void {
   if (version === MQTT_3_1 && clientId.length === 0) fields.refuse('a client of MQTT 3.1 without a name', IDENTIFIER_NOT_VALID)
   if ((flags & will) !== 0) {
     if (version === MQTT_5) readProperties(fields, 'will')
-    checkTopicName(fields.text(), fields)
+    if (fields.topicName() === '') fields.refuse('the topic of a will is empty [MQTT-4.7.3-1]', PROTOCOL_ERROR)
     fields.binary()
   }
   if ((flags & userName) !== 0) fields.text()
   if ((flags & password) !== 0) fields.binary()
-}
-
-function checkPublish (fields: FieldReader, { qos, dup }: IncomingPacket, version: number | undefined): void {
-  if (dup && qos === 0) fields.refuse('DUP is set with QoS 0 [MQTT-3.3.1-2]')
-  const topic = fields.text()
-  if (qos > 0) fields.packetId()
-  const properties = version === MQTT_5 ? readProperties(fields, 'publish') : undefined
-  if (properties?.has(SUBSCRIPTION_IDENTIFIER) === true) fields.refuse('a subscription identifier from a client [MQTT-3.3.4-6]', PROTOCOL_ERROR)
-  // An alias stands for the topic (MQTT 5, 3.3.2.3.4); whether it is known Aedes looks up.
-  if (topic.length > 0 || properties?.has(TOPIC_ALIAS) !== true) checkTopicName(topic, fields)
-}
-
-function checkTopicName (topic: Buffer, fields: FieldReader): void {
-  if (topic.length === 0) fields.refuse('a topic is empty [MQTT-4.7.3-1]', PROTOCOL_ERROR)
-  else if (!isTopicName(topic)) fields.refuse('a topic has wildcards [MQTT-3.3.2-2]')
 }
 
 function checkAcknowledgement (fields: FieldReader, cmd: keyof typeof REASON_CODES, version: number | undefined): void {
@@ -127,7 +106,7 @@ function checkFilters (fields: FieldReader, cmd: Carrier & ('subscribe' | 'unsub
     const filter = fields.text().toString()
     // Of the options the parser refuses what must not be, and before MQTT 5 nobody is told why.
     const options = cmd === 'subscribe' ? fields.byte() : 0
-    if (!isTopicFilter(filter)) fields.refuse('a topic filter is none [MQTT-4.7.1-1], [MQTT-4.7.1-2], [MQTT-4.7.3-1]')
+    if (!isTopicFilter(filter)) fields.refuse('an invalid topic filter [MQTT-4.7.1-1], [MQTT-4.7.1-2], [MQTT-4.7.3-1]')
     if (version !== MQTT_5) continue
     if ((options & QOS) === QOS) fields.refuse('a subscription with QoS 3 (3.8.3.1)', PROTOCOL_ERROR)
     if ((options & RETAIN_HANDLING) === RETAIN_HANDLING) fields.refuse('a subscription with retain handling 3 (3.8.3.1)', PROTOCOL_ERROR)
@@ -142,7 +121,7 @@ function checkDisconnect (fields: FieldReader, { protocolVersion, properties }: 
   // Of the reason codes the parser refuses what must not be.
   fields.byte()
   if (fields.left === 0) return
-  const expiry = readProperties(fields, 'disconnect').get(SESSION_EXPIRY) ?? 0
+  const expiry = valueOf(readProperties(fields, 'disconnect'), SESSION_EXPIRY) ?? 0
   if (expiry !== 0 && (properties?.sessionExpiryInterval ?? 0) === 0) {
     fields.refuse('a DISCONNECT that makes a session last which was to end with its connection (3.14.2.2.2)', PROTOCOL_ERROR)
   }

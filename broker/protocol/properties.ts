@@ -7,73 +7,108 @@ import { isTopicName } from './topics.js'
 /** What carries properties, of what a client sends. */
 export type Carrier = 'connect' | 'will' | 'publish' | 'puback' | 'pubrec' | 'pubrel' | 'pubcomp' | 'subscribe' | 'unsubscribe' | 'disconnect' | 'auth'
 
-interface Property {
+/** One property, and where its bytes lie in the buffer that it was read from. */
+export interface Property {
+  identifier: number
+  /** A user property is a pair of name and value. */
+  value: unknown
+  from: number
+  to: number
+}
+
+interface PropertyType {
   carriers: readonly Carrier[]
   read: (fields: FieldReader) => unknown
 }
 
 /** Identifiers of properties that others look for. */
+export const PAYLOAD_FORMAT = 0x01
+export const MESSAGE_EXPIRY = 0x02
+export const CONTENT_TYPE = 0x03
+export const RESPONSE_TOPIC = 0x08
+export const CORRELATION_DATA = 0x09
 export const SUBSCRIPTION_IDENTIFIER = 0x0b
 export const SESSION_EXPIRY = 0x11
+export const WILL_DELAY = 0x18
 export const TOPIC_ALIAS = 0x23
-const USER_PROPERTY = 0x26
+export const USER_PROPERTY = 0x26
 const MESSAGE: readonly Carrier[] = ['publish', 'will']
 const LOGIN: readonly Carrier[] = ['connect', 'auth']
 
 /** By their identifiers. Those of packets that only a broker sends are not among them. */
-const PROPERTIES: ReadonlyMap<number, Property> = new Map<number, Property>([
-  [0x01, { carriers: MESSAGE, read: flag }],
-  [0x02, { carriers: MESSAGE, read: fields => fields.fourBytes() }],
-  [0x03, { carriers: MESSAGE, read: fields => fields.text() }],
-  [0x08, { carriers: MESSAGE, read: responseTopic }],
-  [0x09, { carriers: MESSAGE, read: fields => fields.binary() }],
-  [SUBSCRIPTION_IDENTIFIER, { carriers: ['subscribe', 'publish'], read: subscriptionIdentifier }],
+const PROPERTIES: ReadonlyMap<number, PropertyType> = new Map<number, PropertyType>([
+  [PAYLOAD_FORMAT, { carriers: MESSAGE, read: flag }],
+  [MESSAGE_EXPIRY, { carriers: MESSAGE, read: fields => fields.fourBytes() }],
+  [CONTENT_TYPE, { carriers: MESSAGE, read: text }],
+  [RESPONSE_TOPIC, { carriers: MESSAGE, read: responseTopic }],
+  [CORRELATION_DATA, { carriers: MESSAGE, read: fields => fields.binary() }],
+  [SUBSCRIPTION_IDENTIFIER, { carriers: ['subscribe'], read: subscriptionIdentifier }],
   [SESSION_EXPIRY, { carriers: ['connect', 'disconnect'], read: fields => fields.fourBytes() }],
-  [0x15, { carriers: LOGIN, read: fields => fields.text() }],
+  [0x15, { carriers: LOGIN, read: text }],
   [0x16, { carriers: LOGIN, read: fields => fields.binary() }],
   [0x17, { carriers: ['connect'], read: flag }],
-  [0x18, { carriers: ['will'], read: fields => fields.fourBytes() }],
+  [WILL_DELAY, { carriers: ['will'], read: fields => fields.fourBytes() }],
   [0x19, { carriers: ['connect'], read: flag }],
-  [0x1c, { carriers: ['disconnect'], read: fields => fields.text() }],
-  [0x1f, { carriers: ['puback', 'pubrec', 'pubrel', 'pubcomp', 'disconnect', 'auth'], read: fields => fields.text() }],
+  [0x1c, { carriers: ['disconnect'], read: text }],
+  [0x1f, { carriers: ['puback', 'pubrec', 'pubrel', 'pubcomp', 'disconnect', 'auth'], read: text }],
   [0x21, { carriers: ['connect'], read: fields => nonZero(fields, fields.twoBytes()) }],
   [0x22, { carriers: ['connect'], read: fields => fields.twoBytes() }],
   [TOPIC_ALIAS, { carriers: ['publish'], read: fields => fields.twoBytes() }],
   [0x27, { carriers: ['connect'], read: fields => nonZero(fields, fields.fourBytes()) }]
 ])
 
-/** Reads the properties of a packet; gives the values of those that it has, by their identifiers. User properties are not among them. */
-export function readProperties (fields: FieldReader, carrier: Carrier): ReadonlyMap<number, unknown> {
-  const values = new Map<number, unknown>()
-  const properties = new FieldReader(fields.skip(fields.varint()))
+/** Reads the properties of a packet in their order. */
+export function readProperties (fields: FieldReader, carrier: Carrier): Property[] {
+  const found: Property[] = []
+  const length = fields.varint()
+  const { position } = fields
+  const body = fields.skip(length)
+  const properties = new FieldReader(body)
   while (properties.left > 0) {
+    const from = position + properties.position
     const identifier = properties.varint()
-    if (identifier === USER_PROPERTY) {
-      properties.text()
-      properties.text()
-      continue
-    }
-    const property = PROPERTIES.get(identifier)
-    if (property?.carriers.includes(carrier) !== true) properties.refuse(`property ${identifier} is not one of this packet (2.2.2.2)`)
-    else if (values.has(identifier)) properties.refuse(`property ${identifier} is there twice`, PROTOCOL_ERROR)
-    else values.set(identifier, property.read(properties))
+    const value = readValue(properties, identifier, carrier, found)
+    found.push({ identifier, value, from, to: position + properties.position })
   }
   if (properties.fault !== undefined) fields.refuse(properties.fault.message, properties.fault.reasonCode)
-  return values
+  return found
 }
 
-function flag (fields: FieldReader): void {
-  if (fields.byte() > 1) fields.refuse('a property that is 0 or 1 is neither', PROTOCOL_ERROR)
+/** The value of a property that a packet has once; undefined where it has none. */
+export function valueOf (properties: readonly Property[], wanted: number): unknown {
+  return properties.find(({ identifier }) => identifier === wanted)?.value
 }
 
-function nonZero (fields: FieldReader, value: number): void {
-  if (value === 0) fields.refuse('a property that must not be 0 is 0', PROTOCOL_ERROR)
+function readValue (fields: FieldReader, identifier: number, carrier: Carrier, before: readonly Property[]): unknown {
+  if (identifier === USER_PROPERTY) return [text(fields), text(fields)]
+  const type = PROPERTIES.get(identifier)
+  if (type?.carriers.includes(carrier) !== true) fields.refuse(`property ${identifier} is not allowed in this packet (2.2.2.2)`)
+  else if (before.some(other => other.identifier === identifier)) fields.refuse(`property ${identifier} occurs twice`, PROTOCOL_ERROR)
+  else return type.read(fields)
+  return undefined
 }
 
-function responseTopic (fields: FieldReader): void {
-  if (!isTopicName(fields.text())) fields.refuse('a response topic has wildcards [MQTT-3.3.2-14]', PROTOCOL_ERROR)
+function text (fields: FieldReader): string {
+  return fields.text().toString()
 }
 
-function subscriptionIdentifier (fields: FieldReader): void {
-  nonZero(fields, fields.varint())
+function flag (fields: FieldReader): boolean {
+  const value = fields.byte()
+  if (value > 1) fields.refuse('a property must be 0 or 1', PROTOCOL_ERROR)
+  return value === 1
+}
+
+function nonZero (fields: FieldReader, value: number): number {
+  if (value === 0) fields.refuse('a property must not be 0', PROTOCOL_ERROR)
+  return value
+}
+
+function responseTopic (fields: FieldReader): string {
+  const topic = fields.text()
+  if (!isTopicName(topic)) fields.refuse('a response topic has wildcards [MQTT-3.3.2-14]', PROTOCOL_ERROR)
+  return topic.toString()
+}
+
+function subscriptionIdentifier (fields: FieldReader): number {
+  return nonZero(fields, fields.varint())
 }

@@ -25,3 +25,21 @@ export function isSharedFilter (filter: string): boolean {
   const [, name, ...levels] = filter.split('/')
   return name !== undefined && name !== '' && !WILDCARD.test(name) && isTopicFilter(levels.join('/'))
 }
+
+/** Whether a filter matches a topic, both split into levels [MQTT-4.7.1]. */
+export function matches (filter: readonly string[], topic: readonly string[]): boolean {
+  // Wildcards at the start leave the broker's own topics out [MQTT-4.7.2-1].
+  if (topic[0]?.startsWith('$') && (filter[0] === '#' || filter[0] === '+')) return false
+  for (const [index, level] of filter.entries()) {
+    if (level === '#') return true
+    if (index >= topic.length || (level !== '+' && level !== topic[index])) return false
+  }
+  return filter.length === topic.length
+}
+
+/** How many levels a topic or filter has. */
+export function levelsOf (topic: string): number {
+  let levels = 1
+  for (let at = topic.indexOf('/'); at >= 0; at = topic.indexOf('/', at + 1)) levels++
+  return levels
+}

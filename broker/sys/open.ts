@@ -1,31 +1,15 @@
 // Puts together what $SYS/broker/... is told from.
 
 import { readFileSync } from 'node:fs'
-import type { Aedes } from 'aedes'
+import type { Broker } from '../core/broker.js'
 import type { Tally } from '../limits/tally.js'
-import type { Store } from '../persistence.js'
-import { Sessions } from './sessions.js'
 import { Traffic } from './traffic.js'
-import { SysTree, type Kept } from './tree.js'
-
-/** Where the figures of a running broker come from. */
-export interface RunningBroker {
-  aedes: Aedes
-  store: Store
-  tally: Tally
-  /** Messages that wait for clients. */
-  queued: () => Kept
-}
+import { SysTree } from './tree.js'
 
 /** To be called before the broker accepts connections: what comes past is not counted. */
-export async function openSysTree ({ aedes, store, tally, queued }: RunningBroker): Promise<SysTree> {
+export function openSysTree (broker: Broker, tally: Tally): SysTree {
   const traffic = new Traffic()
-  traffic.watch(aedes)
-  const sessions = await Sessions.open(aedes, store)
+  traffic.watch(broker)
   const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }
-  return new SysTree({
-    aedes, traffic, sessions, tally, queued,
-    retained: () => ({ messages: store.retained.size, bytes: store.retained.bytes }),
-    version: `artemis version ${version}`
-  })
+  return new SysTree({ broker, traffic, tally, version: `artemis version ${version}` })
 }

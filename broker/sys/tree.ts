@@ -1,27 +1,15 @@
 // $SYS/broker/...: how the broker is, under the topics and in the forms of mosquitto.
 
-import type { Aedes } from 'aedes'
+import type { Broker } from '../core/broker.js'
 import type { Tally } from '../limits/tally.js'
 import { Load } from './load.js'
-import type { Sessions } from './sessions.js'
 import type { Traffic } from './traffic.js'
-
-/** Messages that are kept, and the bytes of their payloads. */
-export interface Kept {
-  messages: number
-  bytes: number
-}
 
 /** Where the figures come from. */
 export interface SysSources {
-  aedes: Aedes
+  broker: Broker
   traffic: Traffic
-  sessions: Sessions
   tally: Tally
-  /** Retained messages, these here included. */
-  retained: () => Kept
-  /** Messages that wait for clients. */
-  queued: () => Kept
   /** Of this program. */
   version: string
 }
@@ -72,11 +60,9 @@ export class SysTree {
   }
 
   private figures (): Record<string, number> {
-    const { traffic, sessions, retained, queued } = this.sources
-    const { connected, total, subscriptions } = sessions.counts
-    const kept = retained()
-    const waiting = queued()
-    const stored = kept.messages + waiting.messages
+    const { traffic, broker: { sessions, retained, router } } = this.sources
+    const { connected, total, subscriptions, messages, bytes } = sessions.counts
+    const stored = retained.size + messages
     const { heapUsed, external } = process.memoryUsage()
     this.heapMaximum = Math.max(this.heapMaximum, heapUsed + external)
     return {
@@ -88,11 +74,11 @@ export class SysTree {
       'clients/expired': sessions.expired,
       'clients/maximum': sessions.maximum,
       'subscriptions/count': subscriptions,
-      'shared_subscriptions/count': 0,
-      'retained messages/count': kept.messages,
+      'shared_subscriptions/count': router.shared,
+      'retained messages/count': retained.size,
       'messages/stored': stored,
       'store/messages/count': stored,
-      'store/messages/bytes': kept.bytes + waiting.bytes,
+      'store/messages/bytes': retained.bytes + bytes,
       'messages/received': traffic.in.messages,
       'messages/sent': traffic.out.messages,
       'bytes/received': traffic.in.bytes,
@@ -128,9 +114,9 @@ export class SysTree {
   }
 
   private publish (topic: string, text: string): void {
-    const { aedes } = this.sources
-    if (aedes.closed || this.published.get(topic) === text) return
+    const { broker } = this.sources
+    if (broker.closed || this.published.get(topic) === text) return
     this.published.set(topic, text)
-    aedes.publish({ cmd: 'publish', topic, payload: Buffer.from(text), qos: 0, retain: true, dup: false }, () => {})
+    broker.publish({ cmd: 'publish', topic, payload: Buffer.from(text), qos: 0, retain: true, dup: false }, null)
   }
 }

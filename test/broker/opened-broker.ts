@@ -1,36 +1,29 @@
-// A broker within the process: the store, Aedes and the limits, without listeners or detection.
+// A broker within the process: the store, the core and the limits, without listeners or detection.
 
 import { pino } from 'pino'
 import type { Test } from 'tap'
-import { closeAedes, openAedes } from '../../broker/aedes.js'
 import type { Settings } from '../../broker/config/schema.js'
 import { readSettings } from '../../broker/config/settings.js'
-import { Queues } from '../../broker/limits/queues.js'
+import type { Broker } from '../../broker/core/broker.js'
 import { Tally } from '../../broker/limits/tally.js'
-import type { OrderedAedes } from '../../broker/ordered-aedes.js'
-import { openStore } from '../../broker/persistence.js'
+import { openBroker as open, type OpenedBroker as Opened } from '../../broker/open-broker.js'
 
 /** What a test may want to look into. */
 export interface OpenedBroker {
-  aedes: OrderedAedes
-  queues: Queues
+  aedes: Broker
   tally: Tally
+  opened: Opened
 }
 
 /** Opens one with the default settings but for some limits; it is closed when the test ends. */
-export async function openBroker (test: Test, limits: Partial<Settings['limits']> = {}, isPersistent = false): Promise<OpenedBroker> {
-  const folder = test.testdir({})
+export async function openBroker (test: Test, limits: Partial<Settings['limits']> = {}, isPersistent = false, folder = test.testdir({})): Promise<OpenedBroker> {
   const log = pino({ level: 'silent' })
-  const store = await openStore(folder, isPersistent)
   const tally = new Tally(log)
   const { settings } = readSettings({}, folder)
-  const own = { ...settings, limits: { ...settings.limits, ...limits } }
-  const queues = await Queues.open(store, own.limits, tally)
-  const aedes = await openAedes(store, own, log, tally, queues)
+  const opened = await open({ ...settings, data: folder, persistence: isPersistent, limits: { ...settings.limits, ...limits } }, log, tally)
   test.teardown(async () => {
-    await closeAedes(aedes)
-    await store.settle()
-    await store.close()
+    await opened.closeClients()
+    await opened.close()
   })
-  return { aedes, queues, tally }
+  return { aedes: opened.broker, tally, opened }
 }

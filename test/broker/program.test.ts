@@ -84,7 +84,7 @@ t.test('a data folder in use, and one that cannot be', async t => {
 
   const blocked = await runArtemis(['--port', '0', '--data', 'file/data'], folder)
   t.equal(blocked.code, 1)
-  t.match(blocked.stderr, /cannot be made \(ENOTDIR\)/)
+  t.match(blocked.stderr, /cannot be created \(ENOTDIR\)/)
 })
 
 t.test('a report that cannot be written stops the start', async t => {

@@ -124,7 +124,8 @@ t.test('a client that is connected and acknowledges nothing loses messages, not 
   deaf.write(packet(0x82, Buffer.concat([Buffer.from([0, 1]), text('t'), Buffer.from([1])])))
   await waitUntil('the SUBACK', () => bytes === 9)
   const publisher = await connect(t, broker.url)
-  for (let i = 0; i < 30; i++) await publisher.publishAsync('t', 'x', { qos: 1 })
+  // Twenty on their way, twenty that wait, and what is too much.
+  for (let i = 0; i < 50; i++) await publisher.publishAsync('t', 'x', { qos: 1 })
   deaf.write(packet(0xc0))
   // Twenty PUBLISHes of 8 bytes and a PINGRESP.
   await waitUntil('the PINGRESP', () => bytes >= 9 + 2 + 160)

@@ -1,7 +1,8 @@
 // What MQTT forbids is found, clause by clause, and nothing that it allows.
 
 import t from 'tap'
-import { MALFORMED_PACKET, PROTOCOL_ERROR, UNSUPPORTED_VERSION, IDENTIFIER_NOT_VALID } from '../../../broker/protocol/fault.js'
+import { readPublish } from '../../../broker/core/wire.js'
+import { MALFORMED_PACKET, ProtocolFault, PROTOCOL_ERROR, UNSUPPORTED_VERSION, IDENTIFIER_NOT_VALID } from '../../../broker/protocol/fault.js'
 import { faultOf } from '../../../broker/protocol/packet-checks.js'
 import { text } from '../../decode/craft-mqtt.js'
 
@@ -22,7 +23,9 @@ interface Flags { qos?: number, dup?: boolean }
 
 /** The reason code with which a packet is refused; undefined where it is not. */
 function refusal (version: number | undefined, cmd: string, body: Buffer, { qos = 0, dup = false }: Flags = {}): number | undefined {
-  return faultOf({ cmd, qos, dup, body }, { protocolVersion: version })?.reasonCode
+  if (cmd !== 'publish') return faultOf({ cmd, body }, { protocolVersion: version })?.reasonCode
+  const read = readPublish(body, 0x30 | qos << 1 | (dup ? 8 : 0), 0, body.length, version ?? 4)
+  return read instanceof ProtocolFault ? read.reasonCode : undefined
 }
 
 const NONE = properties()
@@ -177,7 +180,7 @@ t.test('the others', async t => {
 t.test('a DISCONNECT lets a session last only where the CONNECT did', async t => {
   const refusalAfter = (sessionExpiryInterval: number | undefined, seconds: number): number | undefined => {
     const body = bytes(0, properties(0x11, 0, 0, 0, seconds))
-    return faultOf({ cmd: 'disconnect', qos: 0, dup: false, body }, { protocolVersion: 5, properties: { sessionExpiryInterval } })?.reasonCode
+    return faultOf({ cmd: 'disconnect', body }, { protocolVersion: 5, properties: { sessionExpiryInterval } })?.reasonCode
   }
   t.equal(refusalAfter(undefined, 9), PROTOCOL_ERROR, 'which did not say')
   t.equal(refusalAfter(0, 9), PROTOCOL_ERROR, 'which said no')

@@ -1,0 +1,83 @@
+// Cuts the bytes of a connection into packets.
+
+/** What is known of the next packet. */
+export interface PacketStart {
+  /** Its first byte. */
+  header: number
+  /** Bytes of all of it. */
+  length: number
+  /** Whether it is there to its end. */
+  isWhole: boolean
+}
+
+/** A packet that is there to its end. */
+export interface Packet {
+  header: number
+  bytes: Buffer
+  /** Where it begins in `bytes`, where its body does, and where it ends. */
+  start: number
+  from: number
+  to: number
+}
+
+const NO_BYTES = Buffer.alloc(0)
+const MAX_LENGTH_BYTES = 4
+
+/** Follows a stream over chunks of any size; a packet of many chunks is put together once. */
+export class Framer {
+  #bytes: Buffer = NO_BYTES
+  #at = 0
+  /** Chunks that came after `#bytes`, while a packet is longer than that. */
+  #more: Buffer[] = []
+  #moreBytes = 0
+  #start: PacketStart = { header: 0, length: 0, isWhole: false }
+  #bodyAt = 0
+
+  push (chunk: Buffer): void {
+    if (this.#at === this.#bytes.length && this.#more.length === 0) {
+      this.#bytes = chunk
+      this.#at = 0
+      return
+    }
+    this.#more.push(chunk)
+    this.#moreBytes += chunk.length
+  }
+
+  /** What comes next; undefined where not even its length is there. */
+  next (): PacketStart | 'malformed' | undefined {
+    if (this.#bytes.length - this.#at <= MAX_LENGTH_BYTES && this.#more.length > 0) this.#join()
+    const bytes = this.#bytes
+    let at = this.#at + 1
+    if (at >= bytes.length) return undefined
+    let length = 0
+    for (let shift = 0; ; shift += 7) {
+      const byte = bytes[at++]
+      if (byte === undefined) return undefined
+      length += (byte & 0x7f) * 2 ** shift
+      if (byte < 0x80) break
+      if (shift === 7 * (MAX_LENGTH_BYTES - 1)) return 'malformed'
+    }
+    const start = this.#start
+    start.header = bytes[this.#at] as number
+    start.length = at - this.#at + length
+    start.isWhole = bytes.length - this.#at + this.#moreBytes >= start.length
+    this.#bodyAt = at - this.#at
+    return start
+  }
+
+  /** Takes the packet that `next` has found whole. */
+  take (): Packet {
+    const { header, length } = this.#start
+    if (this.#bytes.length - this.#at < length) this.#join()
+    const start = this.#at
+    this.#at += length
+    return { header, bytes: this.#bytes, start, from: start + this.#bodyAt, to: this.#at }
+  }
+
+  #join (): void {
+    this.#bytes = Buffer.concat([this.#bytes.subarray(this.#at), ...this.#more])
+    this.#at = 0
+    this.#more = []
+    this.#moreBytes = 0
+  }
+}

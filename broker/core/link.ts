@@ -1,0 +1,653 @@
+// One connection of a client: its packets in their order, and what goes back to it.
+
+import type { Duplex } from 'node:stream'
+import type { Client } from 'aedes'
+import mqttPacket from 'mqtt-packet'
+import { IDENTIFIER_NOT_VALID, MALFORMED_PACKET, PROTOCOL_ERROR, ProtocolFault, UNSUPPORTED_VERSION } from '../protocol/fault.js'
+import { faultOf } from '../protocol/packet-checks.js'
+import { levelsOf } from '../protocol/topics.js'
+import { brokerParts, holdWrites, partsOf, takeParser, type ClientParts, type ParsedPacket } from './aedes-seam.js'
+import { Answers } from './answers.js'
+import type { Broker } from './broker.js'
+import { PublishDenied } from './denied.js'
+import { Framer, type Packet } from './framer.js'
+import { encodeProperties, Message, messageOf, type MessageSource, type NamedProperties } from './message.js'
+import { Output } from './output.js'
+import type { Pacing } from './pacing.js'
+import { Pause, type ReadingLimits } from './reading.js'
+import type { Receiver, Session } from './session.js'
+import { reauthorise, RetainedFeed, subscribe, unsubscribe, type SubscribeRequest, type UnsubscribeRequest } from './subscribing.js'
+import { acknowledgement, publishBytes, readPublish, TYPE, TYPE_NAMES, willPropertiesIn, type Delivery } from './wire.js'
+
+/** What a client went beyond. */
+export type LinkLimit = 'unread' | 'malformed' | 'packetSize' | 'messagesPerSecond' | 'bytesPerSecond' | 'inflightMessages'
+
+/** A CONNECT, as mqtt-packet reads it. */
+export interface ConnectPacket extends ParsedPacket {
+  clientId: string
+  clean: boolean
+  protocolVersion: number
+  keepalive: number
+  will?: MessageSource
+}
+
+/** What bounds a connection, and who hears of it. */
+export interface LinkOptions {
+  reading: ReadingLimits
+  /** Messages of QoS 1 and 2 that a client may leave unacknowledged; it may allow less itself. */
+  inflightMessages: number
+  /** Messages of QoS 2 that it may leave unreleased. */
+  unreleasedMessages: number
+  /** Bytes that it may leave unread. */
+  unreadBytes: number
+  pacing: Pacing
+  /** A CONNECT has come; it may be changed before Aedes sees it. */
+  onConnect: (client: Client, packet: ConnectPacket) => void
+  /** A client went beyond a limit. */
+  onLimit: (limit: LinkLimit, client: Client) => void
+  /** A client may not have a message. */
+  onUnread: (client: Client, topic: string) => void
+}
+
+type State = 'new' | 'connecting' | 'open' | 'closed'
+type Done = (error?: Error | null) => void
+
+const MQTT_5 = 5
+const CONNECT_HEADER = TYPE.connect << 4
+const PINGREQ_HEADER = TYPE.pingreq << 4
+const PINGRESP = Buffer.from([TYPE.pingresp << 4, 0])
+const NO_BYTES = Buffer.alloc(0)
+const ERROR_REASON = 0x80
+const NOT_AUTHORIZED = 0x87
+const SESSION_TAKEN_OVER = 0x8e
+const RECEIVE_MAXIMUM_EXCEEDED = 0x93
+const TOPIC_ALIAS_INVALID = 0x94
+const PACKET_TOO_LARGE = 0x95
+const MAX_RECEIVE_MAXIMUM = 65_535
+/** Return codes with which a CONNACK before MQTT 5 says so [MQTT-3.2.2-6]. */
+const RETURN_CODES: ReadonlyMap<number, number> = new Map([[UNSUPPORTED_VERSION, 1], [IDENTIFIER_NOT_VALID, 2]])
+/** Largest CONNECT, bytes: some six times what client id, user name, password and a will of 64 KiB may be. It comes before anybody has said who it is. */
+export const MAX_CONNECT_BYTES = 2 ** 17
+/** Answers that wait for the store: who makes more is not read until some are out. */
+const MAX_ANSWERS = 1_000
+/** Messages handed on in one turn for which a subscriber with a full window has to be read in between. */
+const MAX_WAITING_PER_TURN = 20
+/** What a client sends of its own accord; acknowledgements are the doing of whoever made the broker send. */
+const COUNTED: ReadonlySet<number> = new Set([TYPE.publish, TYPE.subscribe, TYPE.unsubscribe, TYPE.pingreq])
+const FLAGS: Readonly<Record<number, number>> = { [TYPE.puback]: 0, [TYPE.pubrec]: 0, [TYPE.pubrel]: 2, [TYPE.pubcomp]: 0 }
+
+const links = new WeakMap<object, Link>()
+
+/** The link of a client of this broker. */
+export function linkOf (client: object): Link {
+  const link = links.get(client)
+  if (link === undefined) throw new Error('a client that this broker does not know')
+  return link
+}
+
+/** One connection. */
+export class Link implements Receiver {
+  session: Session | undefined
+  /** Protocol level: 3, 4 or 5. */
+  version = 4
+  readonly retained: RetainedFeed
+  readonly #parts: ClientParts
+  readonly #connection: Duplex
+  readonly #output: Output
+  readonly #framer = new Framer()
+  readonly #pause: Pause
+  /** PUBACK, PUBREC, PUBREL and PUBCOMP. */
+  readonly #acknowledgements: Answers
+  /** SUBACK and UNSUBACK. */
+  readonly #grants: Answers
+  readonly #connect: (packet: ParsedPacket) => void
+  #state: State = 'new'
+  #maximumPacketSize = Infinity
+  #isPresent = false
+  #willProperties: Buffer = NO_BYTES
+  #releaseWrites: (() => void) | undefined
+  /** What plug-ins send before the CONNACK is out. */
+  #early: (() => void)[] = []
+  /** Whether a packet is being handled, and the next one has to wait. */
+  #isBusy = false
+  #isReading = false
+  #waitingThisTurn = 0
+
+  constructor (private readonly broker: Broker, readonly client: Client, private readonly options: LinkOptions) {
+    links.set(client, this)
+    const parts = this.#parts = partsOf(client)
+    this.#connection = parts.conn
+    this.#output = new Output(parts.conn)
+    this.#pause = new Pause(options.reading, this.read, name => { options.onLimit(name, client) })
+    this.#acknowledgements = new Answers(broker.store, this.read)
+    this.#grants = new Answers(broker.store, this.read)
+    this.retained = new RetainedFeed(broker, this)
+    this.#connect = takeParser(client)
+    parts._parser.on('packet', (packet: ParsedPacket) => { this.#take(packet) })
+    parts._parser.on('error', (error: Error) => { this.#refuse(error) })
+    parts._nextBatch = error => {
+      if (error) parts.emit('error', error)
+      else this.read()
+    }
+    // What Aedes keeps of subscriptions is not used.
+    Object.assign(parts, { subscriptions: Object.create(null) as object, duplicates: Object.create(null) as object })
+    parts.publish = (packet, done = () => {}) => { this.#publishTo(packet as MessageSource, done) }
+    parts.subscribe = (packet, done = () => {}) => { this.#subscribeTo(packet, done) }
+    parts.unsubscribe = (packet, done = () => {}) => { this.#unsubscribeFrom(packet, done) }
+    parts.disconnect = (settings, done) => {
+      if (typeof settings === 'function') this.#disconnect({}, settings as () => void)
+      else this.#disconnect(settings, done)
+    }
+    parts.conn.on('readable', this.read)
+    parts.conn.on('drain', () => { this.retained.go() })
+    parts.conn.once('close', () => { this.end() })
+  }
+
+  /** Messages of QoS 1 and 2 that the client takes at a time [MQTT-3.3.4-9]. */
+  get window (): number {
+    return Math.max(1, Math.min(this.#parts.receiveMaximum ?? MAX_RECEIVE_MAXIMUM, this.options.inflightMessages))
+  }
+
+  /** Whether the client has much to read. */
+  get isFull (): boolean {
+    return this.#output.isFull
+  }
+
+  /** Session Expiry Interval, seconds. */
+  get expiry (): number {
+    return this.#parts.sessionExpiryInterval
+  }
+
+  /** Reads on, where nothing holds it up. */
+  readonly read = (): void => {
+    if (this.#isReading) return
+    this.#isReading = true
+    let handled = 0
+    while (this.#mayRead) {
+      const packet = this.#framer.next()
+      if (packet === undefined) {
+        if (!this.#fill()) break
+      } else if (packet === 'malformed') this.#refuse(new ProtocolFault('a remaining length is not valid [MQTT-1.5.5-1]'))
+      else if (!this.#isAcceptable(packet.header, packet.length)) break
+      else if (!packet.isWhole) {
+        if (!this.#fill()) break
+      } else if (!this.#mustYield(packet.header)) {
+        if (COUNTED.has(packet.header >> 4)) this.#pause.countMessage()
+        this.#handle(this.#framer.take())
+        handled++
+      } else break
+    }
+    if (handled > 0) this.#parts._keepaliveTimer?.refresh()
+    this.#isReading = false
+  }
+
+  /** Begins the session, in place of another connection's: Aedes has let the client in. */
+  begin (): void {
+    const parts = this.#parts
+    const { id: clientId, _cleanStart: cleanStart, sessionExpiryInterval: expiry } = parts
+    if (cleanStart) this.broker.wills.publishNow(clientId)
+    const { session, isPresent } = this.broker.sessions.open({ clientId, cleanStart, expiry })
+    this.session = session
+    this.#isPresent = isPresent
+    this.broker.wills.begin(this.client, parts.will as MessageSource | null)
+    if (isPresent) reauthorise(this.broker, this, session)
+  }
+
+  /** Aedes has an answer to the CONNECT: it goes out as it ought to be, and what waits for the client after it. */
+  answer (connack: object & { returnCode?: number, reasonCode?: number, sessionPresent?: boolean, properties?: object }): void {
+    this.#releaseWrites?.()
+    const isAccepted = (connack.reasonCode ?? connack.returnCode) === 0
+    connack.sessionPresent = isAccepted && this.#isPresent
+    if (connack.properties !== undefined) Reflect.deleteProperty(connack.properties, 'sharedSubscriptionAvailable')
+    const { store } = this.broker
+    const answer = (): void => { this.#answer(connack, isAccepted) }
+    // What Clean Start discards must be gone for good, or a restart would bring it back.
+    if (isAccepted && this.#parts._cleanStart && !store.isFailing) store.whenStored(answer)
+    else answer()
+  }
+
+  /** Another connection has taken the client id [MQTT-3.1.4-3]. */
+  takenOver (): void {
+    this.#disconnect({ reasonCode: SESSION_TAKEN_OVER })
+  }
+
+  /** The connection is gone, or about to be: nothing more is sent by it. */
+  end (): void {
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    this.#pause.close()
+    this.#acknowledgements.close()
+    this.#grants.close()
+    const { session } = this
+    if (session === undefined) return
+    const filters = [...session.subscriptions.keys()]
+    session.expiry = this.#parts.sessionExpiryInterval
+    this.broker.sessions.detach(session)
+    if (this.broker.sessions.get(session.id) === session) this.retained.close()
+    else if (filters.length > 0) this.broker.emit('unsubscribe', filters, this.client)
+  }
+
+  /** The message as the client may have it; undefined where it may not. Hooks may change it for this client alone. */
+  forward (message: Message): Message | undefined {
+    const { topic, payload } = message
+    const answer = this.broker.authorizeForward(this.client, message as Parameters<Broker['authorizeForward']>[1]) as MessageSource | null | undefined
+    if (answer == null) {
+      this.options.onUnread(this.client, topic)
+      return undefined
+    }
+    if (answer === message && message.topic === topic && message.payload === payload) return message
+    const changed = messageOf({ ...answer, properties: answer.properties, encodedProperties: message.encodedProperties, messageExpiry: message.messageExpiry })
+    if (answer === message) Object.assign(message, { topic, payload })
+    return changed
+  }
+
+  /** Sends a message of QoS 0, where the client may have it and can take it. */
+  deliver (message: Message, retain: boolean, identifiers: Buffer): void {
+    if (message.isExpired()) return
+    const allowed = this.forward(message)
+    if (allowed !== undefined) this.send({ message: allowed, qos: 0, retain, dup: false, packetId: 0, identifiers })
+  }
+
+  send (delivery: Delivery): boolean {
+    // [MQTT-3.1.2-24]
+    if (this.#maximumPacketSize !== Infinity && publishBytes(delivery, this.version) > this.#maximumPacketSize) return false
+    if (this.#output.unread > this.options.unreadBytes) {
+      if (this.#state === 'open') {
+        this.options.onLimit('unread', this.client)
+        this.#connection.destroy(new Error(`${this.#output.unread} bytes wait for the client to read them`))
+      }
+      return true
+    }
+    this.#output.publish(delivery, this.version)
+    return true
+  }
+
+  release (packetId: number): void {
+    this.#acknowledge(TYPE.pubrel, packetId, this.broker.store.latest)
+  }
+
+  replayed (): void {
+    this.read()
+  }
+
+  /** Writes what is collected; whether there is room for more. */
+  drain (): boolean {
+    this.#output.flush()
+    return !this.#output.isFull
+  }
+
+  /** Answers a SUBSCRIBE, once its subscriptions are stored [MQTT-3.8.4-1]. */
+  grant (messageId: number | undefined, codes: readonly number[], then: () => void): void {
+    this.#grant({ cmd: 'suback', granted: [...codes] }, messageId, then)
+  }
+
+  /** Answers an UNSUBSCRIBE [MQTT-3.10.4-4]. */
+  ungrant (messageId: number | undefined, codes: readonly number[], then: () => void): void {
+    this.#grant({ cmd: 'unsuback', granted: [...codes] }, messageId, then)
+  }
+
+  get #mayRead (): boolean {
+    if (this.#isBusy || this.#state === 'connecting' || this.#state === 'closed' || this.#parts.closed) return false
+    if (this.session?.isReplaying === true) return false
+    return this.#acknowledgements.length < MAX_ANSWERS && this.#grants.length < MAX_ANSWERS
+  }
+
+  /** Takes more bytes; false where there are none, or the client has to be slowed down. */
+  #fill (): boolean {
+    if (this.#pause.isNeeded(() => { this.#parts._keepaliveTimer?.refresh() })) return false
+    const chunk = this.#connection.read() as Buffer | null
+    if (chunk === null) return false
+    this.#pause.countBytes(chunk.length)
+    this.#framer.push(chunk)
+    return true
+  }
+
+  /** Whether a packet may begin so, and be so large. */
+  #isAcceptable (header: number, length: number): boolean {
+    const isConnecting = this.#state === 'new'
+    // [MQTT-3.1.0-1]
+    if (isConnecting && header !== CONNECT_HEADER) {
+      this.options.onLimit('malformed', this.client)
+      this.#connection.destroy()
+      return false
+    }
+    if (isConnecting && length > MAX_CONNECT_BYTES) {
+      this.options.onLimit('packetSize', this.client)
+      this.#connection.destroy()
+      return false
+    }
+    const { maximumPacketSize } = brokerParts(this.broker)
+    if (maximumPacketSize === 0 || length <= maximumPacketSize) return true
+    const error = Object.assign(new Error('packet too large'), { size: length, maximumPacketSize })
+    if (this.version !== MQTT_5 || this.#state !== 'open') this.#parts.emit('error', error)
+    else {
+      this.broker.emit('clientError', this.client, error)
+      this.#disconnect({ reasonCode: PACKET_TOO_LARGE })
+    }
+    return false
+  }
+
+  /** Whether those who are to get the messages have to be read first. */
+  #mustYield (header: number): boolean {
+    if (header >> 4 !== TYPE.publish || (header & 6) === 0) return false
+    if (this.options.pacing.hold(this.read)) return true
+    if (this.#waitingThisTurn < MAX_WAITING_PER_TURN) return false
+    setImmediate(() => {
+      this.#waitingThisTurn = 0
+      this.read()
+    })
+    return true
+  }
+
+  #handle (packet: Packet): void {
+    const { header, bytes, from, to } = packet
+    const type = header >> 4
+    if (type === TYPE.publish) this.#publish(packet)
+    else if (header === PINGREQ_HEADER && from === to) this.#ping()
+    else if (FLAGS[type] === (header & 0x0f) && to - from === 2) this.#acknowledged(type, bytes.readUInt16BE(from), 0)
+    else this.#parse(packet)
+  }
+
+  /** All other packets are rare: checked here, and read by mqtt-packet. */
+  #parse ({ header, bytes, start, from, to }: Packet): void {
+    const { _parser: parser } = this.#parts
+    const cmd = TYPE_NAMES[header >> 4] ?? 'reserved'
+    const body = bytes.subarray(from, to)
+    const fault = faultOf({ cmd, body }, this.#state === 'new' ? {} : parser.settings)
+    if (fault !== undefined) {
+      this.#refuse(fault)
+      return
+    }
+    // mqtt-packet loses the order of user properties.
+    if (header === CONNECT_HEADER) this.#willProperties = willPropertiesIn(body)
+    parser.parse(bytes.subarray(start, to))
+  }
+
+  #take (packet: ParsedPacket): void {
+    switch (packet.cmd) {
+      case 'connect': this.#takeConnect(packet as ConnectPacket)
+        break
+      case 'subscribe': this.#wait(subscribe(this.broker, this, packet as ParsedPacket & SubscribeRequest))
+        break
+      case 'unsubscribe': unsubscribe(this.broker, this, packet as ParsedPacket & UnsubscribeRequest)
+        break
+      case 'disconnect': this.#takeDisconnect(packet)
+        break
+      default: this.#acknowledged(TYPE_NAMES.indexOf(packet.cmd), packet.messageId ?? 0, packet.reasonCode ?? 0)
+    }
+  }
+
+  #takeConnect (packet: ConnectPacket): void {
+    this.#state = 'connecting'
+    this.version = packet.protocolVersion
+    this.#maximumPacketSize = packet.properties?.maximumPacketSize as number | undefined ?? Infinity
+    const { will } = packet
+    if (will !== undefined) will.encodedProperties = this.#willProperties
+    this.options.onConnect(this.client, packet)
+    this.#releaseWrites = holdWrites(this.#connection)
+    this.#connect(packet)
+  }
+
+  #takeDisconnect ({ reasonCode = 0, properties }: ParsedPacket): void {
+    const parts = this.#parts
+    const expiry = properties?.sessionExpiryInterval
+    if (typeof expiry === 'number') {
+      parts.sessionExpiryInterval = brokerParts(this.broker).clampSessionExpiry(expiry)
+      parts.clean = expiry === 0
+    }
+    // Any other reason leaves the will to be published [MQTT-3.14.4-3].
+    parts._disconnected = reasonCode === 0
+    this.end()
+    this.#connection.destroy()
+  }
+
+  #answer (connack: object & { properties?: object }, isAccepted: boolean): void {
+    const { version } = this
+    const bytes = (): Buffer => mqttPacket.generate(connack as Parameters<typeof mqttPacket.generate>[0], { protocolVersion: version === MQTT_5 ? 5 : 4 })
+    let packet = bytes()
+    if (packet.length > this.#maximumPacketSize) {
+      // What a client must know is told all the same, and the rest is left out [MQTT-3.1.2-24].
+      connack.properties = essential(connack.properties)
+      packet = bytes()
+    }
+    if (packet.length > this.#maximumPacketSize) {
+      this.#parts.emit('error', new Error('the client takes no packet as large as a CONNACK'))
+      return
+    }
+    if (this.#state === 'closed') return
+    this.#output.write(packet)
+    if (!isAccepted) {
+      this.#output.flush()
+      return
+    }
+    this.#state = 'open'
+    // Aedes would say so when the queue that it keeps is empty.
+    Object.assign(this.#parts, { connackSent: true, connected: true })
+    for (const send of this.#early.splice(0)) send()
+    if (this.session !== undefined) this.broker.sessions.attach(this.session, this)
+    this.read()
+  }
+
+  #publish ({ header, bytes, from, to }: Packet): void {
+    const read = readPublish(bytes, header, from, to, this.version)
+    if (read instanceof ProtocolFault) {
+      this.#refuse(read)
+      return
+    }
+    const { message, alias } = read
+    if (alias !== 0 && !this.#resolveAlias(message, alias)) return
+    if (levelsOf(message.topic) > brokerParts(this.broker).maxTopicLevels) {
+      this.#parts.emit('error', new Error('topic has too many levels'))
+      return
+    }
+    const { session } = this
+    message.clientId = this.#parts.id
+    if (message.qos === 2 && session?.received.has(message.messageId ?? 0) === true) {
+      this.#acknowledge(TYPE.pubrec, message.messageId ?? 0, this.broker.store.latest)
+      return
+    }
+    if (message.qos === 2 && (session?.received.size ?? 0) >= this.options.unreleasedMessages) {
+      this.options.onLimit('inflightMessages', this.client)
+      this.#disconnect({ reasonCode: RECEIVE_MAXIMUM_EXCEEDED })
+      return
+    }
+    this.#isBusy = true
+    const properties = message.properties === undefined ? undefined : { ...message.properties }
+    this.broker.authorizePublish(this.client, message as Parameters<Broker['authorizePublish']>[1], error => {
+      if (this.#parts.closed || this.#state === 'closed') return
+      if (error) this.#deny(message, error)
+      else {
+        if (haveChanged(properties, message.properties)) message.encodedProperties = encodeProperties(message.properties)
+        this.#handOn(message)
+      }
+    })
+  }
+
+  #handOn (message: Message): void {
+    const { broker, session } = this
+    const { qos, messageId = 0 } = message
+    const invalid = unsendable(message)
+    if (invalid !== undefined) {
+      this.#parts.emit('error', new Error(invalid))
+      return
+    }
+    const { changes } = broker.store
+    const { waits } = this.options.pacing
+    // In one batch with all that the message changes [MQTT-4.3.3-10].
+    if (qos === 2) session?.take(messageId)
+    broker.publish(message as Parameters<Broker['publish']>[0], this.client, error => {
+      if (error) this.#parts.emit('error', error)
+      else if (qos > 0) this.#acknowledge(qos === 1 ? TYPE.puback : TYPE.pubrec, messageId, broker.store.changes === changes ? 0 : broker.store.latest)
+      if (this.options.pacing.waits !== waits) this.#waitingThisTurn++
+      this.#goOn()
+    })
+  }
+
+  #deny (message: Message, error: Error): void {
+    const { qos, messageId = 0 } = message
+    if (this.version !== MQTT_5 && !(error instanceof PublishDenied)) {
+      this.#parts.emit('error', error)
+      return
+    }
+    const type = qos === 1 ? TYPE.puback : TYPE.pubrec
+    if (this.version === MQTT_5) this.broker.emit('clientError', this.client, error)
+    if (qos > 0) this.#acknowledge(type, messageId, 0, this.version === MQTT_5 ? NOT_AUTHORIZED : 0, error.message)
+    this.#goOn()
+  }
+
+  #resolveAlias (message: Message, alias: number): boolean {
+    const { _topicAliases: aliases } = this.#parts
+    const known = message.topic === '' ? aliases.get(alias) : message.topic
+    if (known === undefined || alias > brokerParts(this.broker).topicAliasMaximum) {
+      this.broker.emit('clientError', this.client, new Error(`topic alias ${alias} is out of range or unknown`))
+      this.#disconnect({ reasonCode: TOPIC_ALIAS_INVALID })
+      return false
+    }
+    aliases.set(alias, known)
+    message.topic = known
+    if (message.properties !== undefined) Reflect.deleteProperty(message.properties, 'topicAlias')
+    return true
+  }
+
+  /** A PUBACK, PUBREC, PUBREL or PUBCOMP has come. */
+  #acknowledged (type: number, packetId: number, reasonCode: number): void {
+    const { session, broker } = this
+    if (session === undefined) return
+    if (packetId === 0) {
+      this.#refuse(new ProtocolFault('a packet identifier is 0 [MQTT-2.2.1-3]', PROTOCOL_ERROR))
+      return
+    }
+    const { changes } = broker.store
+    const since = (): number => broker.store.changes === changes ? 0 : broker.store.latest
+    if (type === TYPE.puback) broker.emit('ack', session.acknowledge(packetId), this.client)
+    else if (type === TYPE.pubcomp) broker.emit('ack', session.complete(packetId), this.client)
+    else if (type === TYPE.pubrec && reasonCode >= ERROR_REASON) session.refuse(packetId)
+    else if (type === TYPE.pubrec) {
+      // A late one gets its PUBREL as well: the client waits for it.
+      session.receive(packetId)
+      this.#acknowledge(TYPE.pubrel, packetId, since())
+    } else {
+      session.forget(packetId)
+      this.#acknowledge(TYPE.pubcomp, packetId, since())
+    }
+    this.retained.go()
+  }
+
+  #acknowledge (type: number, packetId: number, batch: number, reasonCode = 0, reason = ''): void {
+    const wantsReason = this.#parts._requestProblemInformation !== false
+    let packet = acknowledgement(type, packetId, this.version, reasonCode, wantsReason ? reason : '')
+    if (packet.length > this.#maximumPacketSize) packet = acknowledgement(type, packetId, this.version, reasonCode)
+    this.#acknowledgements.add(batch, () => { this.#output.write(packet) })
+  }
+
+  #ping (): void {
+    this.broker.emit('ping', { cmd: 'pingreq' }, this.client)
+    this.#output.write(PINGRESP)
+  }
+
+  #grant (packet: { cmd: 'suback' | 'unsuback', granted: number[] }, messageId: number | undefined, then: () => void): void {
+    this.#grants.add(this.session?.isStored === true ? this.broker.store.latest : 0, () => {
+      if (messageId !== undefined) {
+        const bytes = mqttPacket.generate({ ...packet, messageId }, { protocolVersion: this.version === MQTT_5 ? 5 : 4 })
+        if (bytes.length > this.#maximumPacketSize) {
+          this.#disconnect({ reasonCode: PACKET_TOO_LARGE })
+          return
+        }
+        this.#output.write(bytes)
+      }
+      then()
+    })
+  }
+
+  #wait (handling: Promise<void>): void {
+    this.#isBusy = true
+    handling.then(() => { this.#goOn() }, (error: Error) => { this.#parts.emit('error', error) })
+  }
+
+  #goOn (): void {
+    this.#isBusy = false
+    this.read()
+  }
+
+  /** What MQTT forbids ends the connection, and a client of MQTT 5 learns why [MQTT-4.13.1-1]. */
+  #refuse (error: Error): void {
+    if (this.#state === 'closed') return
+    const reasonCode = error instanceof ProtocolFault ? error.reasonCode : MALFORMED_PACKET
+    const returnCode = RETURN_CODES.get(reasonCode)
+    this.#isBusy = true
+    this.options.onLimit('malformed', this.client)
+    if (returnCode !== undefined && this.#state !== 'open') {
+      this.#connection.end(Buffer.from([TYPE.connack << 4, 2, 0, returnCode]), () => { this.#parts.emit('error', error) })
+    } else if (this.version === MQTT_5 && this.#state === 'open') {
+      this.broker.emit('clientError', this.client, error)
+      this.#disconnect({ reasonCode })
+    } else this.#parts.emit('error', error)
+  }
+
+  /** Closes the connection; a client of MQTT 5 is told why. */
+  #disconnect ({ reasonCode = 0, properties }: { reasonCode?: number, properties?: object }, done?: () => void): void {
+    if (this.version === MQTT_5) Object.assign(this.#parts, { disconnectReasonCode: reasonCode })
+    if (this.version === MQTT_5 && this.#state === 'open' && !this.#parts.closed) {
+      this.#output.write(mqttPacket.generate({ cmd: 'disconnect', reasonCode, ...properties !== undefined && { properties } }, { protocolVersion: 5 }))
+    }
+    this.#output.flush()
+    this.#parts.close(done)
+  }
+
+  #whenOpen (send: () => void): void {
+    if (this.#state === 'open') send()
+    else if (this.#state !== 'closed') this.#early.push(send)
+  }
+
+  /** `client.publish` of a plug-in: a message to this client alone. */
+  #publishTo (packet: MessageSource, done: Done): void {
+    const message = messageOf(packet)
+    message.brokerId ||= this.broker.id
+    message.brokerCounter ||= ++brokerParts(this.broker).counter
+    this.#whenOpen(() => {
+      const { qos, retain } = message
+      if (qos === 0) this.deliver(message, retain, NO_BYTES)
+      else {
+        const allowed = this.forward(message)
+        if (allowed !== undefined) this.session?.enqueue({ message: allowed, qos, retain, identifiers: NO_BYTES })
+      }
+      setImmediate(done)
+    })
+  }
+
+  #subscribeTo (packet: object, done: Done): void {
+    const request = 'subscriptions' in packet ? packet as SubscribeRequest : { subscriptions: [packet].flat() as SubscribeRequest['subscriptions'] }
+    subscribe(this.broker, this, { subscriptions: request.subscriptions }).then(() => { done() }, done)
+  }
+
+  #unsubscribeFrom (packet: object, done: Done): void {
+    const filters = 'unsubscriptions' in packet ? (packet as UnsubscribeRequest).unsubscriptions : [packet].flat() as (string | { topic: string })[]
+    unsubscribe(this.broker, this, { unsubscriptions: filters.map(filter => typeof filter === 'string' ? filter : filter.topic) })
+    setImmediate(done)
+  }
+}
+
+/** What a CONNACK has to say whatever its size: a client cannot go on without it. */
+function essential (properties: object | undefined): object {
+  const { assignedClientIdentifier, serverKeepAlive, sessionExpiryInterval, receiveMaximum, maximumPacketSize, topicAliasMaximum } = { ...properties } as Record<string, unknown>
+  return Object.fromEntries(Object.entries({
+    assignedClientIdentifier, serverKeepAlive, sessionExpiryInterval, receiveMaximum, maximumPacketSize, topicAliasMaximum
+  }).filter(([, value]) => value !== undefined))
+}
+
+/** What makes a message impossible to send that a hook has changed. */
+function unsendable (message: Message): string | undefined {
+  const { topic, payload } = message as { topic: unknown, payload: unknown }
+  if (typeof topic !== 'string' || topic === '') return 'a hook has left a message without a topic'
+  if (/[+#\0]/.test(topic)) return 'a hook has put wildcards into the topic of a message'
+  if (typeof payload === 'string') message.payload = Buffer.from(payload)
+  else if (!Buffer.isBuffer(payload)) return 'a hook has left a message without a payload'
+  return undefined
+}
+
+/** Whether a hook has changed properties of a message. */
+function haveChanged (before: NamedProperties | undefined, after: NamedProperties | undefined): boolean {
+  if (before === undefined || after === undefined) return before !== after
+  const names = Object.keys(after)
+  return names.length !== Object.keys(before).length || names.some(name => before[name] !== after[name])
+}

@@ -1,0 +1,159 @@
+// An application message on its way through the broker, in the shape in which Aedes' hooks know it.
+
+import mqttPacket from 'mqtt-packet'
+import {
+  CONTENT_TYPE, CORRELATION_DATA, MESSAGE_EXPIRY, PAYLOAD_FORMAT, RESPONSE_TOPIC, SUBSCRIPTION_IDENTIFIER, TOPIC_ALIAS, USER_PROPERTY,
+  WILL_DELAY, readProperties, valueOf, type Property
+} from '../protocol/properties.js'
+import { FieldReader } from '../protocol/field-reader.js'
+
+/** Quality of service. */
+export type QoS = 0 | 1 | 2
+
+/** Properties as mqtt-packet names them; user properties without their order. */
+export type NamedProperties = Record<string, unknown>
+
+/** What a message can be made of: a PUBLISH or a will, from a hook, a plug-in or the store. */
+export interface MessageSource {
+  topic: string
+  payload?: string | Buffer
+  qos?: QoS
+  retain?: boolean
+  dup?: boolean
+  messageId?: number
+  clientId?: string
+  brokerId?: string
+  brokerCounter?: number
+  properties?: NamedProperties
+  /** Epoch ms; Aedes and aedes-persistence-level name it so. */
+  messageExpiry?: number
+  /** The forwarded properties as they are encoded, in their order. */
+  encodedProperties?: Buffer
+}
+
+const NO_BYTES = Buffer.alloc(0)
+const SECOND_MS = 1_000
+/** Properties that end here: they concern one connection or one will, or are counted down. */
+const NOT_FORWARDED: ReadonlySet<number> = new Set([MESSAGE_EXPIRY, TOPIC_ALIAS, SUBSCRIPTION_IDENTIFIER, WILL_DELAY])
+/** The same by name. */
+const HELD_BACK: ReadonlySet<string> = new Set(['messageExpiryInterval', 'topicAlias', 'subscriptionIdentifier', 'willDelayInterval'])
+const NAMES: ReadonlyMap<number, string> = new Map([
+  [PAYLOAD_FORMAT, 'payloadFormatIndicator'], [MESSAGE_EXPIRY, 'messageExpiryInterval'], [CONTENT_TYPE, 'contentType'],
+  [RESPONSE_TOPIC, 'responseTopic'], [CORRELATION_DATA, 'correlationData'], [TOPIC_ALIAS, 'topicAlias'], [WILL_DELAY, 'willDelayInterval']
+])
+
+/**
+ * A message. Hooks may change it until they have authorised it; afterwards nobody does. It carries its MQTT 5
+ * properties twice: by name for hooks, and encoded as they are forwarded.
+ */
+export class Message {
+  readonly cmd = 'publish'
+  brokerId = ''
+  brokerCounter = 0
+  /** Who published it; undefined for the broker itself. */
+  clientId: string | undefined = undefined
+  topic: string
+  payload: Buffer
+  qos: QoS
+  retain: boolean
+  dup = false
+  /** Packet identifier under which its publisher sent it. */
+  messageId: number | undefined = undefined
+  properties: NamedProperties | undefined
+  /** When it goes to nobody any more, epoch ms; Infinity: never [MQTT-3.3.2-5]. */
+  messageExpiry: number
+  encodedProperties: Buffer
+  #topicBytes = -1
+  #topicMeasured = ''
+
+  constructor (topic: string, payload: Buffer, qos: QoS, retain: boolean, encodedProperties: Buffer = NO_BYTES, messageExpiry = Infinity, properties?: NamedProperties) {
+    this.topic = topic
+    this.payload = payload
+    this.qos = qos
+    this.retain = retain
+    this.encodedProperties = encodedProperties
+    this.messageExpiry = messageExpiry
+    this.properties = properties
+  }
+
+  /** Length of the topic in UTF-8, bytes. */
+  get topicBytes (): number {
+    if (this.#topicMeasured !== this.topic) {
+      this.#topicMeasured = this.topic
+      this.#topicBytes = Buffer.byteLength(this.topic)
+    }
+    return this.#topicBytes
+  }
+
+  /** What it counts for in a queue, bytes: topic, payload, and what a record takes besides. */
+  get queuedBytes (): number {
+    return MESSAGE_OVERHEAD + this.topicBytes + this.payload.length + this.encodedProperties.length
+  }
+
+  /** Whether its time is over. */
+  isExpired (now = Date.now()): boolean {
+    return this.messageExpiry <= now
+  }
+}
+
+const MESSAGE_OVERHEAD = 100
+
+/** Makes a message of a packet, which stays as it is. */
+export function messageOf (source: MessageSource): Message {
+  const { topic, payload = NO_BYTES, qos = 0, retain = false, properties, encodedProperties, messageExpiry } = source
+  const seconds = properties?.messageExpiryInterval
+  const expiry = messageExpiry ?? (typeof seconds === 'number' && seconds > 0 ? Date.now() + seconds * SECOND_MS : Infinity)
+  const message = new Message(topic, typeof payload === 'string' ? Buffer.from(payload) : payload, qos, retain,
+    encodedProperties ?? encodeProperties(properties), expiry, properties)
+  message.clientId = source.clientId
+  message.messageId = source.messageId
+  message.brokerId = source.brokerId ?? ''
+  message.brokerCounter = source.brokerCounter ?? 0
+  message.dup = source.dup ?? false
+  return message
+}
+
+/** Encodes the properties that are forwarded with a message: mqtt-packet encodes none but those of a whole packet. */
+export function encodeProperties (properties: NamedProperties | undefined): Buffer {
+  if (properties === undefined) return NO_BYTES
+  const kept = Object.fromEntries(Object.entries(properties).filter(([name, value]) => value !== undefined && value !== null && !HELD_BACK.has(name)))
+  if (Object.keys(kept).length === 0) return NO_BYTES
+  const packet = mqttPacket.generate({ cmd: 'publish', topic: 'a', payload: '', qos: 0, retain: false, dup: false, properties: kept }, { protocolVersion: 5 })
+  const fields = new FieldReader(packet, 1)
+  fields.varint()
+  fields.text()
+  return forwarded(packet, readProperties(fields, 'will'))
+}
+
+/** The bytes of those properties that are forwarded, in their order [MQTT-3.3.2-17], [MQTT-3.3.2-18]. */
+export function forwarded (bytes: Buffer, properties: readonly Property[]): Buffer {
+  const [first] = properties
+  const last = properties.at(-1)
+  if (first === undefined || last === undefined) return NO_BYTES
+  if (properties.every(({ identifier }) => !NOT_FORWARDED.has(identifier))) return bytes.subarray(first.from, last.to)
+  return Buffer.concat(properties.filter(({ identifier }) => !NOT_FORWARDED.has(identifier)).map(({ from, to }) => bytes.subarray(from, to)))
+}
+
+/** Properties by mqtt-packet's names; undefined for none. */
+export function named (properties: readonly Property[]): NamedProperties | undefined {
+  if (properties.length === 0) return undefined
+  const result: NamedProperties = {}
+  let user: NamedProperties | undefined
+  for (const { identifier, value } of properties) {
+    const name = NAMES.get(identifier)
+    if (name !== undefined) result[name] = value
+    if (identifier !== USER_PROPERTY) continue
+    const [key, text] = value as [string, string]
+    user ??= Object.create(null) as NamedProperties
+    const before = user[key]
+    user[key] = before === undefined ? text : Array.isArray(before) ? [...before as string[], text] : [before, text]
+  }
+  if (user !== undefined) result.userProperties = user
+  return result
+}
+
+/** When a message with these properties expires, epoch ms; Infinity: never. */
+export function expiryOf (properties: readonly Property[]): number {
+  const seconds = valueOf(properties, MESSAGE_EXPIRY)
+  return typeof seconds === 'number' ? Date.now() + seconds * SECOND_MS : Infinity
+}

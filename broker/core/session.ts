@@ -1,0 +1,433 @@
+// One client's session: what it subscribes to, what waits for it, and what it has yet to acknowledge.
+
+import { Message } from './message.js'
+import {
+  decodeQueued, encodeQueued, encodeSent, keyOf, packetIdOf, prefixOf, QUEUE, queueKey, queueStart, readQueueKey, receivedKey, RELEASED_RECORD,
+  SENT, under, type QueuedRecord
+} from './records.js'
+import type { Store } from './store.js'
+import type { Subscription } from './subscription.js'
+import type { Delivery } from './wire.js'
+
+/** The connection of a session's client, as far as the session sends to it. */
+export interface Receiver {
+  /** Messages of QoS 1 and 2 that the client may leave unacknowledged, at least 1. */
+  readonly window: number
+  /** The message as this client may have it at this moment; undefined where it may not. */
+  forward (message: Message): Message | undefined
+  /** Sends a PUBLISH; false where it is larger than the client takes [MQTT-3.1.2-24]. */
+  send (delivery: Delivery): boolean
+  /** Sends a PUBREL once its release is stored. */
+  release (packetId: number): void
+  /** All that was sent in earlier connections is known again: acknowledgements of it may be read. */
+  replayed (): void
+}
+
+/** What bounds the queue of a session, and who hears of it. */
+export interface SessionOptions {
+  store: Store
+  /** Messages of QoS 1 and 2 that may wait, and their bytes. */
+  queuedMessages: number
+  queuedBytes: number
+  /** A message found no room, and is dropped. */
+  onFull: (session: Session, limit: 'queuedMessages' | 'queuedBytes') => void
+  /** More than half of what may wait does, half or less, or nothing; or the client has acknowledged a message. */
+  pace: Pace
+  /** A stored message that cannot be read was dropped. */
+  onUnreadable: (session: Session, error: Error) => void
+}
+
+/** Whoever lets publishers wait for sessions that fall behind. */
+export interface Pace {
+  /** Messages that had to wait for a connected client, so far. */
+  waits: number
+  fallBehind (session: object): void
+  keepUp (session: object): void
+  catchUp (session: object): void
+  acknowledge (session: object): void
+}
+
+/** A message of QoS 1 or 2 that waits, or is not acknowledged to the end. */
+interface Queued extends QueuedRecord {
+  sequence: number
+  size: number
+  /** The batch that stores it; 0: not stored. */
+  batch: number
+  /** Whether the client has it [MQTT-4.3.3]: what is left is its PUBREL. */
+  isReleased: boolean
+}
+
+/** A message on its way to a session. */
+export type QueuedMessage = Omit<QueuedRecord, 'share'> & { share?: string }
+
+/** Stored messages that are read at a time for a client that has come back. */
+const PAGE = 64
+const NO_BYTES = Buffer.alloc(0)
+/** What is left of a message that its receiver has. */
+const RELEASED_MESSAGE: Omit<Queued, 'sequence' | 'size'> = {
+  message: new Message('', NO_BYTES, 2, false), qos: 2, retain: false, identifiers: NO_BYTES, share: '', batch: 0, isReleased: true
+}
+
+/** A session [MQTT-4.1.0]. Where it lasts, its queue lies in the store, and in memory only while its client is connected. */
+export class Session {
+  readonly subscriptions = new Map<string, Subscription>()
+  /** Packet identifiers of QoS 2 that its client has not released. */
+  readonly received = new Set<number>()
+  receiver: Receiver | undefined
+  /** Session Expiry Interval, seconds. */
+  expiry = 0
+  /** Since when its client is away, epoch ms; 0: it is connected. */
+  awaySince = 0
+  /** Whether it is in the store: it may outlast its connection, or has done so. */
+  isStored = false
+  readonly #options: SessionOptions
+  readonly #queuePrefix: string
+  /** In their order, the next one first. */
+  #waiting: Queued[] = []
+  readonly #unacknowledged = new Map<number, Queued>()
+  /** Messages that wait, those in the store included, and their bytes. */
+  #count = 0
+  #bytes = 0
+  /** The last sequence numbers given, sent in any connection, and read from the store in this one. */
+  #sequence: number
+  #sentUpTo = 0
+  #readUpTo = 0
+  #markedIn = 0
+  /** The message that has just been authorised. */
+  #authorised: Queued | undefined
+  #isReading = false
+  #isSending = false
+  #awaitsStore = false
+
+  /**
+   * @param start the last sequence number of an earlier session of that name
+   */
+  constructor (readonly id: string, options: SessionOptions, readonly start = 0) {
+    this.#options = options
+    this.#sequence = this.#sentUpTo = this.#readUpTo = start
+    this.#queuePrefix = prefixOf(QUEUE, id)
+  }
+
+  /** Messages that wait for the client, and their bytes. */
+  get waiting (): { messages: number, bytes: number } {
+    return { messages: this.#count, bytes: this.#bytes }
+  }
+
+  /** The last sequence number that was given. */
+  get sequence (): number {
+    return this.#sequence
+  }
+
+  /** Whether messages that were sent in earlier connections have yet to be read: an acknowledgement of one would not be understood. */
+  get isReplaying (): boolean {
+    return this.isStored && this.#readUpTo < this.#sentUpTo && !this.#options.store.isFailing
+  }
+
+  /** Whether the client could have another message of QoS 1 or 2 at once. */
+  get hasRoomInWindow (): boolean {
+    return this.receiver !== undefined && this.#count === 0 && this.#unacknowledged.size < this.receiver.window
+  }
+
+  /** Whether more than half of what may wait does. */
+  get isCrowded (): boolean {
+    const { queuedMessages, queuedBytes } = this.#options
+    return this.#count * 2 > queuedMessages || this.#bytes * 2 > queuedBytes
+  }
+
+  /** Whether a message of this size would be kept. */
+  hasRoom (size: number): boolean {
+    return this.#exceeded(size) === undefined
+  }
+
+  /** Takes note of messages that an earlier run has stored. */
+  restore (sequence: number, size: number): void {
+    this.#sequence = Math.max(this.#sequence, sequence)
+    this.#count++
+    this.#bytes += size
+  }
+
+  /** Takes note of what an earlier run has sent. */
+  restoreSent (sequence: number): void {
+    this.#sequence = Math.max(this.#sequence, sequence)
+    this.#sentUpTo = Math.max(this.#sentUpTo, sequence)
+  }
+
+  /** Sends a message of QoS 1 or 2 in its turn; false where it was dropped for want of room. */
+  enqueue ({ message, qos, retain, identifiers, share = '' }: QueuedMessage): boolean {
+    const size = message.queuedBytes
+    const exceeded = this.#exceeded(size)
+    if (exceeded !== undefined) {
+      this.#options.onFull(this, exceeded)
+      return false
+    }
+    const queued: Queued = { message, qos, retain, identifiers, share, sequence: this.#nextSequence(), size, batch: 0, isReleased: false }
+    const isBehind = this.receiver === undefined || this.#readUpTo < queued.sequence - 1
+    if (this.isStored) {
+      const { store } = this.#options
+      store.add(queueKey(this.#queuePrefix, queued.sequence, size), encodeQueued(queued))
+      queued.batch = store.batch
+    }
+    this.#count++
+    this.#bytes += size
+    // What a client that has come back has yet to read comes first.
+    if (isBehind && this.isStored) return true
+    this.#readUpTo = queued.sequence
+    this.#waiting.push(queued)
+    this.#authorised = queued
+    this.#send()
+    this.#authorised = undefined
+    if (this.#count > 0 && this.receiver !== undefined) {
+      const { pace } = this.#options
+      pace.waits++
+      if (this.isCrowded) pace.fallBehind(this)
+    }
+    return true
+  }
+
+  /** Its client is connected: sends again what it has not acknowledged, and then what waits [MQTT-4.4.0-1]. */
+  attach (receiver: Receiver): void {
+    this.receiver = receiver
+    this.awaySince = 0
+    this.#read()
+  }
+
+  /** Its client is gone. */
+  detach (): void {
+    this.receiver = undefined
+    this.#options.pace.catchUp(this)
+    if (!this.isStored) return
+    for (const { size } of this.#unacknowledged.values()) {
+      this.#count++
+      this.#bytes += size
+    }
+    this.#unacknowledged.clear()
+    this.#waiting = []
+    this.#readUpTo = this.start
+  }
+
+  /** PUBACK: whether it acknowledged anything. */
+  acknowledge (packetId: number): Message | undefined {
+    const queued = this.#sent(packetId)
+    if (queued?.qos !== 1) return undefined
+    this.#finish(packetId, queued)
+    return queued.message
+  }
+
+  /** PUBREC with a reason that is an error: the message will not be taken. */
+  refuse (packetId: number): void {
+    const queued = this.#sent(packetId)
+    if (queued?.qos === 2) this.#finish(packetId, queued)
+  }
+
+  /** PUBREC: whether the message is known, and is to be released with a PUBREL. */
+  receive (packetId: number): boolean {
+    const queued = this.#sent(packetId)
+    if (queued?.qos !== 2) return false
+    if (queued.isReleased) return true
+    queued.isReleased = true
+    if (this.isStored) this.#options.store.put(queueKey(this.#queuePrefix, queued.sequence, queued.size), RELEASED_RECORD as Buffer)
+    return true
+  }
+
+  /** PUBCOMP: the message that is now through. */
+  complete (packetId: number): Message | undefined {
+    const queued = this.#unacknowledged.get(packetId)
+    if (queued?.isReleased !== true) return undefined
+    this.#finish(packetId, queued)
+    return queued.message
+  }
+
+  /** A message of QoS 2 has come: false where it was here already [MQTT-4.3.3-10]. */
+  take (packetId: number): boolean {
+    if (this.received.has(packetId)) return false
+    this.received.add(packetId)
+    if (this.isStored) this.#options.store.put(receivedKey(this.id, packetId), NO_BYTES)
+    return true
+  }
+
+  /** PUBREL: whether the message was known. */
+  forget (packetId: number): boolean {
+    if (!this.received.delete(packetId)) return false
+    if (this.isStored) this.#options.store.del(receivedKey(this.id, packetId))
+    return true
+  }
+
+  /** Messages of shared subscriptions that somebody else may have now: those not sent, and of QoS 1 those not acknowledged. */
+  handOver (): QueuedRecord[] {
+    const sent = [...this.#unacknowledged.values()].filter(({ qos }) => qos === 1)
+    return [...sent, ...this.#waiting].filter(({ share, message }) => share !== '' && !message.isExpired())
+  }
+
+  /** The same of a session whose client is away. */
+  async storedHandOver (): Promise<QueuedRecord[]> {
+    const found: QueuedRecord[] = []
+    for await (const [key, value] of this.#options.store.entries({ ...this.#range(this.start + 1) })) {
+      const { sequence } = readQueueKey(key)
+      const record = decodeQueued(value)
+      if (record === undefined || record.share === '' || record.message.isExpired()) continue
+      if (record.qos === 1 || sequence > this.#sentUpTo) found.push(record)
+    }
+    return found
+  }
+
+  /** Removes all that is stored of its queue; what a later session of that name gets is not touched. */
+  async dropStored (): Promise<void> {
+    const { store } = this.#options
+    for await (const key of store.keys(under(this.#queuePrefix))) {
+      const { sequence } = readQueueKey(key)
+      if (sequence > this.#sequence) break
+      store.del(key)
+    }
+  }
+
+  /** A message that was sent, in this connection or in an earlier one whose acknowledgement comes late. */
+  #sent (packetId: number): Queued | undefined {
+    const queued = this.#unacknowledged.get(packetId)
+    if (queued !== undefined) return queued
+    const index = this.#waiting.findIndex(({ sequence }) => sequence <= this.#sentUpTo && packetIdOf(sequence) === packetId)
+    const [late] = index < 0 ? [] : this.#waiting.splice(index, 1)
+    if (late === undefined) return undefined
+    this.#count--
+    this.#bytes -= late.size
+    this.#unacknowledged.set(packetId, late)
+    return late
+  }
+
+  #exceeded (size: number): 'queuedMessages' | 'queuedBytes' | undefined {
+    const { queuedMessages, queuedBytes } = this.#options
+    // One that is larger than all the room still goes into an empty queue.
+    if (this.#count === 0) return undefined
+    if (this.#count >= queuedMessages) return 'queuedMessages'
+    return this.#bytes + size > queuedBytes ? 'queuedBytes' : undefined
+  }
+
+  /** Skips numbers whose packet identifier is in use [MQTT-2.2.1-4]: a client may leave one message unacknowledged for long. */
+  #nextSequence (): number {
+    do this.#sequence++
+    while (this.#unacknowledged.has(packetIdOf(this.#sequence)))
+    return this.#sequence
+  }
+
+  #send (): void {
+    const { receiver } = this
+    // A hook that is asked may publish, and so come back here.
+    if (receiver === undefined || this.#isSending) return
+    this.#isSending = true
+    let sent = 0
+    for (const next of this.#waiting) {
+      if (this.#unacknowledged.size >= receiver.window) break
+      const packetId = packetIdOf(next.sequence)
+      if (this.#unacknowledged.has(packetId) || this.#mustWaitForStore(next)) break
+      sent++
+      this.#sendOne(receiver, next, packetId)
+      if (this.receiver !== receiver) break
+    }
+    if (sent > 0 && this.receiver === receiver) this.#waiting.splice(0, sent)
+    this.#isSending = false
+    if (this.#waiting.length < PAGE / 2 || this.#readUpTo < this.#sentUpTo) this.#read()
+  }
+
+  /** What its receiver keeps until it is released must be here after a restart as well, or the next message under its identifier would be taken for it. */
+  #mustWaitForStore ({ qos, batch }: Queued): boolean {
+    const { store } = this.#options
+    if (qos !== 2 || batch <= store.stored) return false
+    if (this.#awaitsStore) return true
+    this.#awaitsStore = true
+    store.whenStored(() => {
+      this.#awaitsStore = false
+      this.#send()
+    })
+    return true
+  }
+
+  #sendOne (receiver: Receiver, next: Queued, packetId: number): void {
+    const { qos, retain, identifiers, sequence, size } = next
+    this.#count--
+    this.#bytes -= size
+    // Rights may have changed while it waited.
+    const message = next === this.#authorised ? next.message : next.message.isExpired() ? undefined : receiver.forward(next.message)
+    const dup = sequence <= this.#sentUpTo
+    if (message === undefined || !receiver.send({ message, qos, retain, dup, packetId, identifiers })) {
+      this.#drop(next)
+      return
+    }
+    this.#unacknowledged.set(packetId, next)
+    if (!dup) this.#markSent(sequence)
+  }
+
+  #markSent (sequence: number): void {
+    this.#sentUpTo = sequence
+    const { store } = this.#options
+    if (!this.isStored || this.#markedIn === store.batch) return
+    this.#markedIn = store.batch
+    store.put(keyOf(SENT, this.id), () => encodeSent(this.#sentUpTo))
+  }
+
+  #finish (packetId: number, queued: Queued): void {
+    this.#unacknowledged.delete(packetId)
+    this.#drop(queued)
+    this.#options.pace.acknowledge(this)
+    this.#send()
+    if (this.#count === 0) this.#options.pace.catchUp(this)
+    else if (!this.isCrowded) this.#options.pace.keepUp(this)
+  }
+
+  #drop ({ sequence, size }: Queued): void {
+    if (this.isStored) this.#options.store.del(queueKey(this.#queuePrefix, sequence, size))
+  }
+
+  /** Reads on in the store, where something is left and little waits. */
+  #read (): void {
+    const { receiver } = this
+    if (receiver === undefined || this.#isReading || this.#readUpTo >= this.#sequence) return
+    this.#isReading = true
+    this.#readPage(receiver).catch((error: Error) => { this.#options.onUnreadable(this, error) }).finally(() => {
+      this.#isReading = false
+      // A client that came back meanwhile starts from the beginning.
+      if (this.receiver !== receiver) {
+        this.#read()
+        return
+      }
+      this.#send()
+      if (!this.isReplaying) receiver.replayed()
+    })
+  }
+
+  async #readPage (receiver: Receiver): Promise<void> {
+    const all = this.#sequence
+    let read = 0
+    for await (const [key, value] of this.#options.store.entries({ ...this.#range(this.#readUpTo + 1), limit: PAGE })) {
+      if (this.receiver !== receiver) return
+      this.#take(receiver, key, value)
+      read++
+    }
+    if (read < PAGE && this.receiver === receiver) this.#readUpTo = Math.max(this.#readUpTo, all)
+  }
+
+  #take (receiver: Receiver, key: string, value: Buffer): void {
+    const { sequence, size } = readQueueKey(key)
+    this.#readUpTo = sequence
+    try {
+      const record = decodeQueued(value)
+      if (record !== undefined) this.#waiting.push({ ...record, sequence, size, batch: 0, isReleased: false })
+      else this.#takeReleased(receiver, sequence, size)
+    } catch (error) {
+      this.#count--
+      this.#bytes -= size
+      this.#options.store.del(key)
+      this.#options.onUnreadable(this, error as Error)
+    }
+  }
+
+  #takeReleased (receiver: Receiver, sequence: number, size: number): void {
+    const packetId = packetIdOf(sequence)
+    this.#count--
+    this.#bytes -= size
+    this.#unacknowledged.set(packetId, { ...RELEASED_MESSAGE, sequence, size })
+    receiver.release(packetId)
+  }
+
+  #range (sequence: number): { gte: string, lt: string } {
+    return { gte: queueStart(this.#queuePrefix, sequence), lt: under(this.#queuePrefix).lt }
+  }
+}

@@ -1,0 +1,111 @@
+// Retained messages in front of a store: found by filter, kept, removed, loaded again.
+
+import t from 'tap'
+import { Message, messageOf, type MessageSource } from '../../../broker/core/message.js'
+import { RetainedMessages, type RetainedStore } from '../../../broker/core/retained.js'
+import { matches } from '../../../broker/protocol/topics.js'
+
+const NO_LIMITS = { retainedMessages: Infinity, retainedBytes: Infinity }
+
+function message (topic: string, payload: string, rest: Partial<MessageSource> = {}): Message {
+  return messageOf({ topic, payload: Buffer.from(payload), qos: 0, retain: true, ...rest })
+}
+
+/** A store in memory that notes what is written to it. */
+function makeStore (messages: MessageSource[] = []): RetainedStore & { written: string[] } {
+  const written: string[] = []
+  return {
+    written,
+    async storeRetained ({ topic, payload = '' }) { written.push(`${topic} ${payload.toString()}`) },
+    async * createRetainedStream () { yield * messages }
+  }
+}
+
+function found (retained: RetainedMessages, filter: string): string[] {
+  return retained.topics(filter).map(topic => `${topic} ${retained.get(topic)?.payload.toString()}`).sort()
+}
+
+t.test('filters match as the standard says, one by one and in the tree', t => {
+  const cases: [string, string, boolean][] = [
+    ['a/b', 'a/b', true], ['a/b', 'a/c', false], ['a/b', 'a', false], ['a', 'a/b', false],
+    ['+', 'a', true], ['+', 'a/b', false], ['+/+', '/a', true], ['/+', '/a', true], ['+', '/a', false],
+    ['a/+/c', 'a/b/c', true], ['a/+', 'a', false], ['a/+', 'a/', true],
+    ['#', 'a', true], ['#', 'a/b/c', true], ['a/#', 'a', true], ['a/#', 'a/b/c', true], ['a/#', 'ab', false],
+    ['#', '$SYS/x', false], ['+/x', '$SYS/x', false], ['$SYS/#', '$SYS/x', true], ['$SYS/+', '$SYS/x', true]
+  ]
+  for (const [filter, topic, expected] of cases) {
+    t.equal(matches(filter.split('/'), topic.split('/')), expected, `${filter} on ${topic}`)
+    const retained = new RetainedMessages(makeStore(), NO_LIMITS)
+    retained.put(message(topic, 'x'))
+    t.same(retained.topics(filter), expected ? [topic] : [], `${filter} finds ${topic}`)
+  }
+  t.end()
+})
+
+t.test('the last message of a topic is found by every filter that matches, once', t => {
+  const store = makeStore()
+  const retained = new RetainedMessages(store, NO_LIMITS)
+  retained.put(message('a/b', 'old'))
+  retained.put(message('a/b', 'new'))
+  retained.put(message('__proto__', 'x'))
+  t.same(found(retained, '#'), ['__proto__ x', 'a/b new'])
+  t.same(found(retained, 'a/b'), ['a/b new'])
+  t.same([...found(retained, 'nothing'), ...found(retained, 'n/#')], [])
+  t.same(store.written, ['a/b old', 'a/b new', '__proto__ x'])
+  t.same([retained.size, retained.bytes], [2, 4])
+  t.end()
+})
+
+t.test('an empty payload removes a message, here and in the store', t => {
+  const store = makeStore()
+  const retained = new RetainedMessages(store, NO_LIMITS)
+  retained.put(message('a', 'x'))
+  retained.put(message('a', ''))
+  retained.put(message('never', ''))
+  t.same(found(retained, '#'), [])
+  t.same(store.written, ['a x', 'a '])
+  t.same([retained.size, retained.bytes], [0, 0])
+  t.end()
+})
+
+t.test('what the store holds is there after loading; topics of the broker are never written', async t => {
+  const store = makeStore([{ topic: 'a', payload: Buffer.from('x') }])
+  const retained = new RetainedMessages(store, NO_LIMITS)
+  await retained.load()
+  retained.put(message('$SYS/broker/status', 'up'))
+  t.same(found(retained, '#'), ['a x'])
+  t.same(found(retained, '$SYS/#'), ['$SYS/broker/status up'])
+  t.same(store.written, [])
+})
+
+t.test('a later change to the packet does not change what is kept', t => {
+  const retained = new RetainedMessages(makeStore(), NO_LIMITS)
+  const packet = message('a', 'x')
+  retained.put(packet)
+  packet.payload.write('y')
+  t.same(found(retained, 'a'), ['a x'])
+  t.end()
+})
+
+t.test('messages and bytes have a limit, within which a topic can still change', t => {
+  const retained = new RetainedMessages(makeStore(), { retainedMessages: 2, retainedBytes: 1_000 })
+  t.equal(retained.put(message('a', 'x')), undefined)
+  t.equal(retained.put(message('b', 'x')), undefined)
+  t.equal(retained.put(message('c', 'x')), 'retainedMessages')
+  t.equal(retained.put(message('b', 'y')), undefined)
+  t.equal(retained.put(message('b', 'z'.repeat(1_000))), 'retainedBytes')
+  retained.put(message('a', ''))
+  t.equal(retained.put(message('c', 'x')), undefined)
+  t.same(found(retained, '#'), ['b y', 'c x'])
+  t.end()
+})
+
+t.test('a message whose time is over is gone, here and in the store [MQTT-3.3.2-5]', t => {
+  const store = makeStore()
+  const retained = new RetainedMessages(store, NO_LIMITS)
+  retained.put(message('a', 'x', { messageExpiry: Date.now() - 1 }))
+  t.equal(retained.get('a'), undefined)
+  t.equal(retained.size, 0)
+  t.same(store.written, ['a x', 'a '])
+  t.end()
+})
