@@ -3,7 +3,7 @@
 import { FieldReader } from '../protocol/field-reader.js'
 import { PROTOCOL_ERROR, ProtocolFault } from '../protocol/fault.js'
 import { expiryOf, forwarded, Message, named, type QoS } from './message.js'
-import { readProperties, valueOf, TOPIC_ALIAS } from '../protocol/properties.js'
+import { readProperties, SUBSCRIPTION_IDENTIFIER, TOPIC_ALIAS, valueOf } from '../protocol/properties.js'
 
 /** Types of packets, as they stand in the high half of the first byte. */
 export const TYPE = Object.freeze({
@@ -154,6 +154,7 @@ export function readPublish (bytes: Buffer, header: number, from: number, to: nu
   if (version === MQTT_5 && fields.left > 0 && bytes[fields.position] === 0) fields.byte()
   else if (version === MQTT_5) {
     const found = readProperties(fields, 'publish')
+    if (valueOf(found, SUBSCRIPTION_IDENTIFIER) !== undefined) fields.refuse('a subscription identifier from a client [MQTT-3.3.4-6]', PROTOCOL_ERROR)
     alias = valueOf(found, TOPIC_ALIAS) as number | undefined ?? 0
     if (alias === 0 && found.some(({ identifier }) => identifier === TOPIC_ALIAS)) fields.refuse('a topic alias is 0 [MQTT-3.3.2-8]', TOPIC_ALIAS_INVALID)
     properties = forwarded(bytes, found)

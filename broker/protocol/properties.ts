@@ -42,7 +42,7 @@ const PROPERTIES: ReadonlyMap<number, PropertyType> = new Map<number, PropertyTy
   [CONTENT_TYPE, { carriers: MESSAGE, read: text }],
   [RESPONSE_TOPIC, { carriers: MESSAGE, read: responseTopic }],
   [CORRELATION_DATA, { carriers: MESSAGE, read: fields => fields.binary() }],
-  [SUBSCRIPTION_IDENTIFIER, { carriers: ['subscribe'], read: subscriptionIdentifier }],
+  [SUBSCRIPTION_IDENTIFIER, { carriers: ['subscribe', 'publish'], read: subscriptionIdentifier }],
   [SESSION_EXPIRY, { carriers: ['connect', 'disconnect'], read: fields => fields.fourBytes() }],
   [0x15, { carriers: LOGIN, read: text }],
   [0x16, { carriers: LOGIN, read: fields => fields.binary() }],
