@@ -1,92 +1,108 @@
-// npm run bench:overhead: the broker's processor time for a message, with held writes and without, by turns.
+// npm run bench:overhead: processor time a message and messages a second, beside bare Aedes and mosquitto, by turns.
 
-import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
-import net, { type Socket } from 'node:net'
-import { loadavg, tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { percentile } from '../../models/statistics.js'
-import { connect, publish, subscribe } from '../../test/decode/craft-mqtt.js'
-import { startSmall, type Broker } from '../durability/brokers.js'
+import { readFileSync, writeFileSync } from 'node:fs'
+import os from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { mosquittoVersion } from '../brokers/mosquitto.js'
+import { CHOICES, cellsOf } from './cells.js'
+import { measureCell, type CellResult } from './measurement.js'
+import { aimLines, oddities, resultTable } from './table.js'
+import { VARIANTS } from './variants.js'
 
-const ROUNDS = 7
-const PUBLISHERS = 20
-const BURSTS = 250
-/** Messages of each publisher every {@link EVERY_MS}. */
-const BURST = 2
-const EVERY_MS = 10
-const PAYLOAD = Buffer.alloc(64, 'x')
-/** Type, length, length of the topic and `load` come before the packet identifier. */
-const ID_OFFSET = 8
+const HELP = `npm run bench:overhead -- [options]
 
-async function open ({ port }: Broker, clientId: string): Promise<Socket> {
-  // Nagle would put messages together that real devices send apart.
-  const socket = net.connect({ host: '127.0.0.1', port, noDelay: true })
-  socket.write(connect(4, clientId))
-  await once(socket, 'data')
-  return socket
+  --quick            two minutes: raw sockets, window 1000, three rounds of 40,000 messages
+  --variants LIST    ${Object.keys(VARIANTS).join(', ')}
+                     (default: aedes,artemis,mosquitto; ratios are to the first)
+  --load LIST        ${CHOICES.load.join(', ')} (default: both)
+  --qos LIST         ${CHOICES.qos.join(', ')} (default: 0,1)
+  --session LIST     the subscriber's: ${CHOICES.session.join(', ')} (default: both)
+  --window LIST      unacknowledged messages, for both sides (default: ${CHOICES.window.join(',')})
+  --rounds N         of each cell (default: 5)
+  --messages N       of each measurement (default: 100000)
+  --warm-up N        messages before the first (default: 50000)
+  --setting K=V      of the program, such as store.sync=true; as often as wished
+  --write            write every round to bench/results/overhead.json
+`
+
+const root = fileURLToPath(new URL('../../../', import.meta.url))
+const say = (text: string): void => { process.stderr.write(`${text}\n`) }
+const load = (): string => os.loadavg().map(value => value.toFixed(2)).join(', ')
+
+const { values } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    variants: { type: 'string' },
+    load: { type: 'string' },
+    qos: { type: 'string', default: '0,1' },
+    session: { type: 'string', default: CHOICES.session.join() },
+    window: { type: 'string' },
+    rounds: { type: 'string' },
+    messages: { type: 'string' },
+    'warm-up': { type: 'string', default: '50000' },
+    setting: { type: 'string', multiple: true, default: [] },
+    write: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false }
+  }
+})
+
+/** A list of the command line; what is none of the choices ends the run. */
+function listOf (name: string, text: string, choices: readonly string[]): string[] {
+  const list = text.split(',')
+  const wrong = list.find(one => !choices.includes(one))
+  if (wrong !== undefined) throw new Error(`--${name} ${wrong}: it may be ${choices.join(', ')}`)
+  return list
 }
 
-/** Microseconds of the broker's processor time for each message that goes from a publisher to the one subscriber. */
-async function measure (broker: Broker, qos: 0 | 1): Promise<number> {
-  const subscriber = await open(broker, 'subscriber')
-  subscriber.write(subscribe(['load']))
-  await once(subscriber, 'data')
-  const message = publish('load', PAYLOAD, { qos })
-  let received = 0
-  let begun = Buffer.alloc(0)
-  subscriber.on('data', (chunk: Buffer) => {
-    received += chunk.length
-    if (qos === 0) return
-    // Without acknowledgements the broker would send no more than fit its window.
-    begun = Buffer.concat([begun, chunk])
-    const whole = Math.floor(begun.length / message.length)
-    const ids = Array.from({ length: whole }, (_, i) => begun.subarray(i * message.length + ID_OFFSET, i * message.length + ID_OFFSET + 2))
-    subscriber.write(Buffer.concat(ids.map(id => Buffer.from([0x40, 2, ...id]))))
-    begun = begun.subarray(whole * message.length)
+function numberOf (name: string, text: string): number {
+  if (!/^[1-9]\d{0,7}$/.test(text)) throw new Error(`--${name} ${text}: a whole number above 0`)
+  return Number(text)
+}
+
+function packageVersion (file: string): string {
+  return (JSON.parse(readFileSync(`${root}${file}`, 'utf8')) as { version: string }).version
+}
+
+async function main (): Promise<void> {
+  const mosquitto = mosquittoVersion()
+  if (mosquitto === undefined) say('mosquitto is not installed, and left out')
+  const variants = listOf('variants', values.variants ?? 'aedes,artemis,mosquitto', Object.keys(VARIANTS)).filter(name => name !== 'mosquitto' || mosquitto !== undefined)
+  const cells = cellsOf({
+    load: listOf('load', values.load ?? (values.quick ? 'raw' : CHOICES.load.join()), CHOICES.load),
+    qos: listOf('qos', values.qos, CHOICES.qos),
+    session: listOf('session', values.session, CHOICES.session),
+    window: (values.window ?? (values.quick ? CHOICES.window[0] : CHOICES.window.join())).split(',').map(text => String(numberOf('window', text)))
   })
-  const publishers = await Promise.all(Array.from({ length: PUBLISHERS }, (_, i) => open(broker, `publisher-${i}`)))
-  for (const publisher of publishers) publisher.resume()
-  const before = await cpu(broker)
-  for (let burst = 0; burst < BURSTS; burst++) {
-    for (const publisher of publishers) {
-      for (let k = 0; k < BURST; k++) {
-        publisher.write(message)
-      }
-    }
-    await sleep(EVERY_MS)
+  const effort = {
+    variants,
+    rounds: numberOf('rounds', values.rounds ?? (values.quick ? '3' : '5')),
+    messages: numberOf('messages', values.messages ?? (values.quick ? '40000' : '100000')),
+    warmUp: numberOf('warm-up', values['warm-up']),
+    overrides: values.setting
   }
-  const sent = PUBLISHERS * BURSTS * BURST
-  // What comes out is as long as what went in.
-  while (received < sent * message.length) await sleep(EVERY_MS)
-  const after = await cpu(broker)
-  for (const socket of [subscriber, ...publishers]) socket.destroy()
-  return (after - before) / sent
+  const loadBefore = load()
+  const results: CellResult[] = []
+  for (const cell of cells) results.push(await measureCell(cell, effort, say))
+  const run = {
+    date: new Date().toISOString().slice(0, 10),
+    command: `npm run bench:overhead -- ${process.argv.slice(2).join(' ')}`.replace(/ -- $/, ''),
+    machine: { cpu: os.cpus()[0]?.model ?? 'unknown', cores: os.cpus().length, system: `${os.type()} ${os.release()} ${os.arch()}`, loadBefore, loadAfter: load() },
+    versions: {
+      artemis: packageVersion('package.json'), aedes: packageVersion('node_modules/aedes/package.json'), mqttJs: packageVersion('node_modules/mqtt/package.json'),
+      node: process.versions.node, mosquitto: mosquitto ?? 'not installed'
+    },
+    effort
+  }
+  const { machine, versions } = run
+  console.log(`${run.date}, ${machine.cores} x ${machine.cpu}; load ${machine.loadBefore} before, ${machine.loadAfter} after. Artemis ${versions.artemis}, Aedes ${versions.aedes}, ` +
+    `mosquitto ${versions.mosquitto}, mqtt.js ${versions.mqttJs}, Node ${versions.node}. \`${run.command}\`: medians of ${effort.rounds} rounds of ${effort.messages.toLocaleString('en')} messages ` +
+    `of 64 bytes, ${effort.warmUp.toLocaleString('en')} before; × is the ratio to ${VARIANTS[variants[0]].title} in the same round.\n`)
+  console.log(resultTable(results, variants[0]))
+  for (const lines of [aimLines(results, variants[0]), oddities(results)]) if (lines.length > 0) console.log(`\n${lines.map(line => `- ${line}`).join('\n')}`)
+  if (values.write) writeFileSync(`${root}bench/results/overhead.json`, `${JSON.stringify({ ...run, results }, undefined, 1)}\n`)
+  if (results.some(({ series }) => series.some(({ failed }) => failed !== undefined))) process.exitCode = 1
 }
 
-async function cpu ({ child }: Broker): Promise<number> {
-  child.send('cpu')
-  const [{ user, system }] = await once(child, 'message') as [NodeJS.CpuUsage]
-  return user + system
-}
-
-const folders = ['held', 'direct'].map(() => mkdtempSync(join(tmpdir(), 'artemis-overhead-')))
-const brokers = { held: await startSmall(folders[0], 'held'), direct: await startSmall(folders[1], 'direct') }
-try {
-  console.log('| QoS | direct, us | held, us | held / direct | each round, direct : held |')
-  console.log('|---:|---:|---:|---:|---|')
-  for (const qos of [0, 1] as const) {
-    await measure(brokers.direct, qos)
-    await measure(brokers.held, qos)
-    const rounds: { direct: number, held: number }[] = []
-    for (let round = 0; round < ROUNDS; round++) rounds.push({ direct: await measure(brokers.direct, qos), held: await measure(brokers.held, qos) })
-    const median = (values: number[]): number => percentile(values, 50)
-    console.log(`| ${qos} | ${median(rounds.map(({ direct }) => direct)).toFixed(1)} | ${median(rounds.map(({ held }) => held)).toFixed(1)} | ${
-      median(rounds.map(({ direct, held }) => held / direct)).toFixed(2)} | ${rounds.map(({ direct, held }) => `${direct.toFixed(1)} : ${held.toFixed(1)}`).join(', ')} |`)
-  }
-  console.log(`\nNode ${process.version.slice(1)}, load ${loadavg().map(value => value.toFixed(2)).join(', ')}.`)
-} finally {
-  await Promise.all(Object.values(brokers).map(broker => broker.kill()))
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true })
-}
+if (values.help) console.log(HELP)
+else await main()

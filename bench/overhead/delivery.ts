@@ -1,0 +1,82 @@
+// Keeps count of one measurement's messages: what may be sent, what has come, and whether more will.
+
+import type { Cell } from './cells.js'
+import type { Outcome } from './load.js'
+
+/** So long without a message or an acknowledgement, and nothing more will come. */
+const STALL_MS = 20_000
+/** Windows of messages that may wait in the broker: a bound for its memory, not for its speed. */
+const BACKLOG_WINDOWS = 10
+
+/** The messages of one measurement, numbered from 0. */
+export class Delivery {
+  sent = 0
+  /** Resolves when all were received and acknowledged. */
+  readonly done: Promise<Outcome>
+  private received = 0
+  private acknowledged = 0
+  private duplicates = 0
+  private disordered = 0
+  private highest = -1
+  private readonly seen: Uint8Array
+  private readonly began = performance.now()
+  private readonly usage = process.cpuUsage()
+  private readonly timer: NodeJS.Timeout
+  private resolve: (outcome: Outcome) => void = () => {}
+  private reject: (error: Error) => void = () => {}
+
+  constructor (private readonly cell: Cell, private readonly messages: number) {
+    this.seen = new Uint8Array(messages)
+    this.done = new Promise((resolve, reject) => { Object.assign(this, { resolve, reject }) })
+    let before = -1
+    this.timer = setInterval(() => {
+      if (this.progress === before) this.fail(`nothing came for ${STALL_MS / 1_000} s`)
+      before = this.progress
+    }, STALL_MS)
+  }
+
+  /** How many may be sent now. */
+  get room (): number {
+    const { cell: { qos, window }, messages, sent, received, acknowledged } = this
+    const free = qos === 0 ? received + window - sent : Math.min(acknowledged + window, received + window * BACKLOG_WINDOWS) - sent
+    return Math.min(free, messages - sent)
+  }
+
+  /** The subscriber got a message. */
+  receive (number: number): void {
+    if (this.seen[number] === 1) {
+      this.duplicates++
+      return
+    }
+    this.seen[number] = 1
+    this.received++
+    if (number < this.highest) this.disordered++
+    else this.highest = number
+    this.finish()
+  }
+
+  /** The publisher got a PUBACK or PUBCOMP. */
+  acknowledge (): void {
+    this.acknowledged++
+    this.finish()
+  }
+
+  /** Nothing will come any more; without effect when all has come. */
+  fail (reason: string): void {
+    clearInterval(this.timer)
+    const acknowledged = this.cell.qos === 0 ? '' : `, ${this.acknowledged} acknowledged`
+    this.reject(new Error(`${reason}: ${this.sent} of ${this.messages} messages sent${acknowledged}, ${this.received} received`))
+  }
+
+  private get progress (): number {
+    return this.sent + this.received + this.acknowledged
+  }
+
+  private finish (): void {
+    const { cell: { qos }, messages, received, acknowledged, duplicates, disordered } = this
+    if (received < messages || (qos > 0 && acknowledged < messages)) return
+    clearInterval(this.timer)
+    const { user, system } = process.cpuUsage(this.usage)
+    this.resolve({ messages, seconds: (performance.now() - this.began) / 1_000, duplicates, disordered, loadSeconds: (user + system) / 1e6 })
+  }
+}

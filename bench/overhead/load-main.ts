@@ -1,0 +1,31 @@
+// The load, a process of its own: it does what it is told and answers each order once.
+
+import type { Load, Order, Reply } from './load.js'
+import type { Cell } from './cells.js'
+import { MqttJsLoad } from './mqtt-js-load.js'
+import { RawLoad } from './raw-load.js'
+
+let load: Load | undefined
+
+process.on('message', (order: Order) => {
+  void obey(order).catch((error: Error): Reply => ({ failed: error.message })).then(reply => { process.send?.(reply) })
+})
+process.on('disconnect', () => { process.exit() })
+
+async function obey (order: Order): Promise<Reply> {
+  switch (order.do) {
+    case 'connect':
+      load = loadOf(order.cell)
+      await load.connect(order.port)
+      return {}
+    case 'send':
+      return { outcome: await load?.send(order.messages) }
+    case 'leave':
+      await load?.leave()
+      return {}
+  }
+}
+
+function loadOf (cell: Cell): Load {
+  return cell.load === 'raw' ? new RawLoad(cell) : new MqttJsLoad(cell)
+}
