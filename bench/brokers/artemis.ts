@@ -7,6 +7,7 @@ import { stringify } from 'yaml'
 import { launch, type ChildBroker } from './child.js'
 import type { SettingsTree } from './settings.js'
 
+const CORE_MAIN = fileURLToPath(new URL('./core-main.js', import.meta.url))
 const MAIN = fileURLToPath(new URL('../../broker/main.js', import.meta.url))
 
 /**
@@ -17,14 +18,7 @@ const MAIN = fileURLToPath(new URL('../../broker/main.js', import.meta.url))
  * @param port 0 takes any free one
  */
 export async function startArtemis (folder: string, settings: SettingsTree = {}, port = 0): Promise<ChildBroker> {
-  const config = join(folder, 'artemis.yaml')
-  writeFileSync(config, stringify({
-    listeners: [{ host: '127.0.0.1', port }],
-    data: join(folder, 'data'),
-    log: { format: 'json' },
-    tap: { target: 'none' },
-    ...settings
-  }))
+  const config = writeSettings(folder, settings, port)
   let found: number | undefined
   return await launch({
     name: 'artemis',
@@ -35,4 +29,26 @@ export async function startArtemis (folder: string, settings: SettingsTree = {},
       return log.includes('Artemis is ready') ? found : undefined
     }
   })
+}
+
+/** Starts the same without its detection. */
+export async function startCore (folder: string, settings: SettingsTree = {}, port = 0): Promise<ChildBroker> {
+  return await launch({
+    name: 'artemis without detection',
+    program: process.execPath,
+    args: [CORE_MAIN, writeSettings(folder, settings, port)],
+    portIn: log => Number(/^port (\d+)$/m.exec(log)?.[1] ?? 0) || undefined
+  })
+}
+
+function writeSettings (folder: string, settings: SettingsTree, port: number): string {
+  const config = join(folder, 'artemis.yaml')
+  writeFileSync(config, stringify({
+    listeners: [{ host: '127.0.0.1', port }],
+    data: join(folder, 'data'),
+    log: { format: 'json' },
+    tap: { target: 'none' },
+    ...settings
+  }))
+  return config
 }

@@ -14,7 +14,7 @@ const HELP = `npm run bench:overhead -- [options]
 
   --quick            two minutes: raw sockets, window 1000, three rounds of 40,000 messages
   --variants LIST    ${Object.keys(VARIANTS).join(', ')}
-                     (default: aedes,artemis,mosquitto; ratios are to the first)
+                     (default: aedes,core,artemis,mosquitto; ratios are to the first)
   --load LIST        ${CHOICES.load.join(', ')} (default: both)
   --qos LIST         ${CHOICES.qos.join(', ')} (default: 0,1)
   --session LIST     the subscriber's: ${CHOICES.session.join(', ')} (default: both)

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { startAedes } from '../brokers/aedes.js'
-import { startArtemis } from '../brokers/artemis.js'
+import { startArtemis, startCore } from '../brokers/artemis.js'
 import type { ChildBroker } from '../brokers/child.js'
 import { startMosquitto } from '../brokers/mosquitto.js'
 import { withOverrides, type SettingsTree } from '../brokers/settings.js'
@@ -36,8 +36,13 @@ const LEARN_LIMIT_MS = 120_000
 export const VARIANTS: Readonly<Record<string, Variant>> = {
   aedes: { title: 'bare Aedes', start: async () => await startAedes(null) },
   'aedes-level': { title: 'bare Aedes on LevelDB', start: async ({ folder }) => await startAedes(folder) },
-  // Nearest to no detection: it collects what it would learn from, and judges nothing.
-  artemis: { title: 'Artemis, judging nothing', isAimed: true, start: async wanted => await program(wanted, { learn: { duration: '30d' } }) },
+  core: {
+    title: 'Artemis without detection',
+    isAimed: true,
+    start: async ({ folder, inflightMessages, overrides }) => await startCore(folder, withOverrides({ limits: { ...NO_BRAKES, inflightMessages } }, overrides))
+  },
+  // It collects what it would learn from, and judges nothing.
+  artemis: { title: 'Artemis, judging nothing', start: async wanted => await program(wanted, { learn: { duration: '30d' } }) },
   // Beside the one before, what a --setting costs.
   plain: { title: 'Artemis without --setting', start: async wanted => await program({ ...wanted, overrides: [] }, { learn: { duration: '30d' } }) },
   guarding: { title: 'Artemis, guarding', start: async wanted => await program(wanted, { learn: { duration: '0s' } }), settle: untilLearnt },
