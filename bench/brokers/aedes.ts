@@ -1,9 +1,7 @@
 // Bare Aedes as a child process.
 
-import { fileURLToPath } from 'node:url'
-import { launch, type ChildBroker } from './child.js'
-
-const MAIN = fileURLToPath(new URL('./aedes-main.js', import.meta.url))
+import type { ChildBroker } from './child.js'
+import { startScript } from './script.js'
 
 /**
  * Starts it on loopback.
@@ -12,10 +10,5 @@ const MAIN = fileURLToPath(new URL('./aedes-main.js', import.meta.url))
  * @param port 0 takes any free one
  */
 export async function startAedes (folder: string | null, port = 0): Promise<ChildBroker> {
-  return await launch({
-    name: 'bare Aedes',
-    program: process.execPath,
-    args: [MAIN, String(port), ...folder === null ? [] : [folder]],
-    portIn: log => Number(/^port (\d+)$/m.exec(log)?.[1] ?? 0) || undefined
-  })
+  return await startScript('bare Aedes', new URL('./aedes-main.js', import.meta.url), [String(port), ...folder === null ? [] : [folder]])
 }

@@ -1,7 +1,10 @@
-// A broker as a child process: it says when it listens and on which port, and none outlives the bench.
+// A broker as a child process: it says when it listens and on which port, and neither it nor its folder outlives the bench.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 
 /** A broker in a process of its own. */
 export interface ChildBroker {
@@ -29,11 +32,26 @@ const START_LIMIT_MS = 60_000
 const LOG_KEPT = 16_384
 
 const running = new Set<number>()
+const folders = new Set<string>()
 // A run that fails leaves nothing behind either.
 process.once('exit', () => {
   for (const pid of running) process.kill(pid, 'SIGKILL')
+  for (const folder of folders) removeFolder(folder)
 })
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => { process.exit(1) })
+
+/** A folder for brokers' data, which goes with this process at the latest. */
+export function temporaryFolder (name: string): string {
+  const folder = mkdtempSync(join(tmpdir(), `artemis-${name}-`))
+  folders.add(folder)
+  return folder
+}
+
+/** Removes it; a broker that is just dying may still write to it. */
+export function removeFolder (folder: string): void {
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+  folders.delete(folder)
+}
 
 /** Starts it and waits until it listens; fails with what it said where it does not. */
 export async function launch ({ name, program, args, portIn }: Launch): Promise<ChildBroker> {

@@ -1,33 +1,86 @@
-// npm run bench:durability: kills the broker under load and counts the acknowledged messages that are gone after the restart.
+// npm run bench:durability: kills the broker under load, lets everybody resume, and counts what is lost, twice or out of order.
 
-import { mkdtempSync, rmSync } from 'node:fs'
-import { loadavg, tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { readFileSync, writeFileSync } from 'node:fs'
+import os from 'node:os'
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { startProgram, startSmall, type Broker } from './brokers.js'
-import { killAgainAndAgain } from './kills.js'
+import { removeFolder, temporaryFolder } from '../brokers/child.js'
+import { killAgainAndAgain, type KillFigures } from './kills.js'
+import { faultsIn, tables } from './report.js'
+import { VARIANTS } from './variants.js'
 
-const { kills } = parseArgs({ options: { kills: { type: 'string', default: '20' } } }).values
-const plan = { kills: Number(kills), publishers: 8, window: 50, longestMs: 1_500 }
+const HELP = `npm run bench:durability -- [options]
 
-const variants: [string, (folder: string) => Promise<Broker>][] = [
-  ['the program', startProgram],
-  ['store and Aedes alone, acknowledgements held', folder => startSmall(folder, 'held')],
-  ['store and Aedes alone, acknowledgements as Aedes sends them', folder => startSmall(folder, 'direct')]
-]
+  --kills N          (default: 200)
+  --variants LIST    ${Object.keys(VARIANTS).join(', ')} (default: artemis)
+  --publishers N     half with QoS 1, half with QoS 2 (default: 8)
+  --window N         unacknowledged messages of each (default: 50)
+  --longest MS       from when all is as it must be to the kill, at most (default: 1500)
+  --setting K=V      of the program, such as store.sync=true; as often as wished
+  --write            write the figures to bench/results/durability.json
+`
 
-console.log('| broker | kills | acknowledged | of them lost | kept without acknowledgement |')
-console.log('|---|---:|---:|---:|---:|')
-for (const [name, start] of variants) {
-  const folder = mkdtempSync(join(tmpdir(), 'artemis-durability-'))
+const root = fileURLToPath(new URL('../../../', import.meta.url))
+const load = (): string => os.loadavg().map(value => value.toFixed(2)).join(', ')
+
+const { values } = parseArgs({
+  options: {
+    kills: { type: 'string', default: '200' },
+    variants: { type: 'string', default: 'artemis' },
+    publishers: { type: 'string', default: '8' },
+    window: { type: 'string', default: '50' },
+    longest: { type: 'string', default: '1500' },
+    setting: { type: 'string', multiple: true, default: [] },
+    write: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false }
+  }
+})
+
+function numberOf (name: 'kills' | 'publishers' | 'window' | 'longest'): number {
+  if (!/^[1-9]\d{0,5}$/.test(values[name])) throw new Error(`--${name} ${values[name]}: a whole number above 0`)
+  return Number(values[name])
+}
+
+/** Kills one of the brokers. */
+async function run (name: string): Promise<KillFigures> {
+  const variant = VARIANTS[name]
+  if (variant === undefined) throw new Error(`--variants ${name}: it may be ${Object.keys(VARIANTS).join(', ')}`)
+  const plan = {
+    kills: numberOf('kills'), publishers: numberOf('publishers'), window: numberOf('window'), longestMs: numberOf('longest'), hasControl: variant.isOurs
+  }
+  const folder = temporaryFolder('durability')
   try {
-    const { kills, acknowledged, lost, unacknowledged } = await killAgainAndAgain(() => start(folder), plan, ({ kills, lost }) => {
-      process.stderr.write(`${name}: ${kills} of ${plan.kills}, ${lost} lost\n`)
+    return await killAgainAndAgain(port => variant.start(folder, port, values.setting), plan, (kills, { acknowledged }) => {
+      process.stderr.write(`${variant.title}: kill ${kills} of ${plan.kills}, ${acknowledged[1]} and ${acknowledged[2]} acknowledged\n`)
     })
-    console.log(`| ${name} | ${kills} | ${acknowledged} | ${lost} | ${unacknowledged} |`)
-    if (name === variants[0][0] && lost > 0) process.exitCode = 1
   } finally {
-    rmSync(folder, { recursive: true, force: true })
+    removeFolder(folder)
   }
 }
-console.log(`\nNode ${process.version.slice(1)}, load ${loadavg().map(value => value.toFixed(2)).join(', ')}.`)
+
+async function main (): Promise<void> {
+  const loadBefore = load()
+  const results: { variant: string, figures: KillFigures }[] = []
+  for (const variant of values.variants.split(',')) results.push({ variant, figures: await run(variant) })
+  const { version } = JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as { version: string }
+  const said = {
+    date: new Date().toISOString().slice(0, 10),
+    command: `npm run bench:durability -- ${process.argv.slice(2).join(' ')}`.replace(/ -- $/, ''),
+    machine: { cpu: os.cpus()[0]?.model ?? 'unknown', cores: os.cpus().length, system: `${os.type()} ${os.release()} ${os.arch()}`, loadBefore, loadAfter: load() },
+    versions: { artemis: version, node: process.versions.node }
+  }
+  const { machine, versions } = said
+  console.log(`${said.date}, ${machine.cores} x ${machine.cpu}; load ${machine.loadBefore} before, ${machine.loadAfter} after. ` +
+    `Artemis ${versions.artemis}, Node ${versions.node}. \`${said.command}\``)
+  for (const { variant, figures } of results) {
+    const { title, isOurs } = VARIANTS[variant]
+    const faults = faultsIn(figures)
+    console.log(`\n## ${title}, ${figures.kills} kills\n\n${tables(figures)}\n`)
+    console.log(faults.length === 0 ? 'Nothing is lost.' : faults.map(text => `- ${text}`).join('\n'))
+    if (isOurs && faults.length > 0) process.exitCode = 1
+  }
+  if (values.write) writeFileSync(`${root}bench/results/durability.json`, `${JSON.stringify({ ...said, results }, undefined, 1)}\n`)
+}
+
+if (values.help) console.log(HELP)
+else await main()

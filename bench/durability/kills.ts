@@ -1,111 +1,128 @@
-// Kills a broker under load again and again, and counts what it had acknowledged and then lost.
+// Kills a broker under load again and again; whoever was connected resumes, and in the end everything must be there.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { connect as open, type IClientOptions, type MqttClient } from 'mqtt'
-import type { Broker } from './brokers.js'
+import type { ChildBroker } from '../brokers/child.js'
+import { BanWitness } from './ban-witness.js'
+import { Crowd, type CrowdFigures } from './crowd.js'
+import type { PublisherFigures } from './ledger.js'
+import { RetainedWitness } from './retained-witness.js'
+import { SubscriptionWitness } from './subscription-witness.js'
+import { WillWitness } from './will-witness.js'
+import { faultsOf, type ClientFaults } from './resuming-client.js'
+import type { Finding, Witness } from './witness.js'
 
 /** How often, and how much load. */
 export interface KillPlan {
   kills: number
-  /** Half of them publish with QoS 1, half with QoS 2. */
   publishers: number
-  /** Messages under way of each publisher. */
+  /** Unacknowledged messages of each publisher, fewer where the broker's Receive Maximum says so. */
   window: number
-  /** Between connecting and the kill, ms; the real time varies from half of it to all. */
+  /** From when all is as it must be to the kill, ms, at most; every third kill comes while everybody resumes. */
   longestMs: number
+  /** Whether the broker can be asked to ban. */
+  hasControl: boolean
 }
 
 /** What came of it. */
-export interface KillFigures {
+export interface KillFigures extends CrowdFigures {
   kills: number
-  acknowledged: number
-  /** Acknowledged, and not there after the restart. */
-  lost: number
-  /** Not acknowledged, and there all the same, which is allowed. */
-  unacknowledged: number
+  findings: Finding[]
+  /** Of all clients. */
+  sessions: ClientFaults
+  /** Why witnesses were cut off other than by a kill. */
+  troubles: string[]
 }
 
-const TOPIC = 'durability'
-/** So long without a message, and nothing more will come. */
-const QUIET_MS = 4_000
+/** Of so many kills, the second comes while everybody resumes, before anything was looked at. */
+const EARLY_EVERY = 3
+const EARLY_MS = 300
+/** The subscriber that is mostly away is there once in so many. */
+const BACK_EVERY = 5
+/** So long without a message or an acknowledgement, and nothing more will come. */
+const QUIET_MS = 5_000
+const LOOK_EVERY_MS = 50
 
-/** Runs the plan; `start` is called once for each kill and once more. */
-export async function killAgainAndAgain (start: () => Promise<Broker>, plan: KillPlan, onRound: (figures: KillFigures) => void = () => {}): Promise<KillFigures> {
-  const figures: KillFigures = { kills: 0, acknowledged: 0, lost: 0, unacknowledged: 0 }
-  let broker = await start()
-  try {
-    // Away from now on: every message must be kept for it.
-    const keeper = await connect(broker, { clientId: 'keeper', clean: false })
-    await keeper.subscribeAsync(`${TOPIC}/#`, { qos: 2 })
-    await keeper.endAsync()
-    for (let round = 0; round < plan.kills; round++) {
-      const acknowledged = await loadAndKill(broker, round, plan)
-      broker = await start()
-      const there = await collect(broker, acknowledged)
-      figures.kills++
-      figures.acknowledged += acknowledged.size
-      for (const text of acknowledged) if (!there.has(text)) figures.lost++
-      for (const text of there) if (!acknowledged.has(text)) figures.unacknowledged++
-      onRound(figures)
+/**
+ * Runs the plan.
+ *
+ * @param start starts the broker on the data that is there, on a port if it can be had; 0: any
+ */
+export async function killAgainAndAgain (
+  start: (port: number) => Promise<ChildBroker>, plan: KillPlan, onKill: (kills: number, publishers: PublisherFigures) => void = () => {}
+): Promise<KillFigures> {
+  const crowd = new Crowd(plan.publishers, plan.window)
+  const witnesses: Witness[] = [
+    new RetainedWitness(), new SubscriptionWitness(4), new SubscriptionWitness(5), new WillWitness(), ...plan.hasControl ? [new BanWitness()] : []
+  ]
+  const troubles: string[] = []
+  let port = 0
+  for (let kill = 1; kill <= plan.kills; kill++) {
+    const broker = await start(port)
+    port = broker.port
+    const round = new Round(broker, troubles)
+    const coming = crowd.come(port, kill % BACK_EVERY === 0, () => round.isKilled)
+    if (kill === 1) await coming
+    if (kill % EARLY_EVERY === 2) {
+      await sleep(Math.random() * EARLY_MS)
+    } else {
+      await Promise.all(witnesses.map(async witness => { await round.until(witness.check(broker.port)) }))
+      for (const witness of witnesses) void round.until(witness.act(port))
+      await sleep(plan.longestMs * (0.2 + Math.random() * 0.8))
     }
-  } finally {
-    await broker.kill()
+    await round.kill()
+    await Promise.all([round.settled(), coming, crowd.gone(), ...witnesses.map(async witness => { await witness.killed() })])
+    onKill(kill, crowd.publisherFigures())
   }
-  return figures
+  const broker = await start(port)
+  const round = new Round(broker, troubles)
+  crowd.stopPublishing()
+  await crowd.come(broker.port, true, () => round.isKilled)
+  await Promise.all(witnesses.map(async witness => { await round.until(witness.check(broker.port)) }))
+  await drain(crowd)
+  await round.kill()
+  await Promise.all([crowd.gone(), ...witnesses.map(async witness => { await witness.killed() })])
+  return {
+    kills: plan.kills,
+    ...crowd.figures(),
+    findings: witnesses.flatMap(witness => witness.findings()),
+    sessions: faultsOf([...crowd.clients, ...witnesses.flatMap(({ lasting }) => lasting)]),
+    troubles
+  }
 }
 
-/** Publishes until the kill; what was acknowledged by then. */
-async function loadAndKill (broker: Broker, round: number, { publishers, window, longestMs }: KillPlan): Promise<Set<string>> {
-  const acknowledged = new Set<string>()
-  let isOver = false
-  const clients = await Promise.all(Array.from({ length: publishers }, (_, i) => connect(broker, { clientId: `publisher-${i}` })))
-  clients.forEach((client, i) => {
-    let sent = 0
-    const next = (): void => {
-      if (isOver) return
-      const text = `${round}/${i}/${sent++}`
-      client.publish(`${TOPIC}/${i}`, text, { qos: i % 2 === 0 ? 1 : 2 }, error => {
-        if (error) return
-        acknowledged.add(text)
-        setImmediate(next)
-      })
-    }
-    for (let k = 0; k < window; k++) next()
-  })
-  await sleep(longestMs * (0.5 + Math.random() / 2))
-  await broker.kill()
-  isOver = true
-  await Promise.all(clients.map(client => client.endAsync(true)))
-  return acknowledged
+async function drain (crowd: Crowd): Promise<void> {
+  let { events } = crowd
+  for (let latest = performance.now(); !crowd.isDrained() && performance.now() - latest < QUIET_MS;) {
+    await sleep(LOOK_EVERY_MS)
+    if (crowd.events === events) continue
+    ;({ events } = crowd)
+    latest = performance.now()
+  }
 }
 
-/** Everything that is kept for the keeper. */
-async function collect (broker: Broker, expected: ReadonlySet<string>): Promise<Set<string>> {
-  const there = new Set<string>()
-  let missing = expected.size
-  let latest = performance.now()
-  const keeper = await connect(broker, { clientId: 'keeper', clean: false }, client => {
-    client.on('message', (_topic, payload) => {
-      const text = payload.toString()
-      latest = performance.now()
-      if (there.has(text)) return
-      there.add(text)
-      if (expected.has(text)) missing--
+/** From a start to the kill: what fails then is the kill's doing, and what fails before is the broker's. */
+class Round {
+  isKilled = false
+  private readonly doings: Promise<void>[] = []
+
+  constructor (private readonly broker: ChildBroker, private readonly troubles: string[]) {}
+
+  /** Resolves when something is done, or the end of its connection has ended it. */
+  async until (doing: Promise<void>): Promise<void> {
+    const done = doing.catch((error: Error) => {
+      if (!this.isKilled) this.troubles.push(error.message)
     })
-  })
-  while (missing > 0 && performance.now() - latest < QUIET_MS) await sleep(20)
-  await keeper.endAsync()
-  return there
-}
+    this.doings.push(done)
+    await done
+  }
 
-/** @param prepare listens before anything can come */
-async function connect ({ port }: Broker, options: IClientOptions, prepare: (client: MqttClient) => void = () => {}): Promise<MqttClient> {
-  const client = open(`mqtt://127.0.0.1:${port}`, { reconnectPeriod: 0, ...options })
-  prepare(client)
-  await new Promise<void>((resolve, reject) => {
-    client.once('connect', () => { resolve() })
-    client.once('error', reject)
-  })
-  client.on('error', () => {})
-  return client
+  async kill (): Promise<void> {
+    if (this.broker.hasEnded()) throw new Error(`the broker ended by itself:\n${this.broker.log()}`)
+    this.isKilled = true
+    await this.broker.kill()
+  }
+
+  async settled (): Promise<void> {
+    await Promise.all(this.doings)
+  }
 }

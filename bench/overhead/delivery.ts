@@ -25,14 +25,14 @@ export class Delivery {
   private resolve: (outcome: Outcome) => void = () => {}
   private reject: (error: Error) => void = () => {}
 
-  constructor (private readonly cell: Cell, private readonly messages: number) {
+  constructor (private readonly cell: Pick<Cell, 'qos' | 'window'>, private readonly messages: number, stallMs = STALL_MS) {
     this.seen = new Uint8Array(messages)
     this.done = new Promise((resolve, reject) => { Object.assign(this, { resolve, reject }) })
     let before = -1
     this.timer = setInterval(() => {
-      if (this.progress === before) this.fail(`nothing came for ${STALL_MS / 1_000} s`)
+      if (this.progress === before) this.fail(`nothing came for ${stallMs / 1_000} s`)
       before = this.progress
-    }, STALL_MS)
+    }, stallMs)
   }
 
   /** How many may be sent now. */

@@ -1,9 +1,8 @@
 // One cell on all brokers: each is started anew and warmed, then they are measured by turns, round after round.
 
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
-import type { ChildBroker } from '../brokers/child.js'
+import { removeFolder, temporaryFolder, type ChildBroker } from '../brokers/child.js'
 import { cellTitle, type Cell } from './cells.js'
 import { LoadProcess, type Outcome } from './load.js'
 import { processorTime, untilAtRest } from './processor-time.js'
@@ -54,7 +53,7 @@ const LOG_SHOWN = 2_000
 
 /** Measures; a broker that fails is left out from then on, and its series says why. */
 export async function measureCell (cell: Cell, effort: Effort, say: (text: string) => void): Promise<CellResult> {
-  const folder = mkdtempSync(join(tmpdir(), 'artemis-overhead-'))
+  const folder = temporaryFolder('overhead')
   const load = new LoadProcess(cell)
   const runners = effort.variants.map((variant): Runner => ({ series: { variant, rounds: [] } }))
   const attempt = async (runner: Runner, work: () => Promise<unknown>): Promise<void> => {
@@ -89,7 +88,7 @@ export async function measureCell (cell: Cell, effort: Effort, say: (text: strin
   } finally {
     await load.end()
     await Promise.all(runners.map(async ({ broker }) => { await broker?.kill() }))
-    rmSync(folder, { recursive: true, force: true })
+    removeFolder(folder)
   }
   return { cell, series: runners.map(({ series }) => series) }
 }
