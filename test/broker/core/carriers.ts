@@ -1,0 +1,63 @@
+// A broker with a listener for each carrier, and raw byte connections to it.
+
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import net from 'node:net'
+import path from 'node:path'
+import type { Duplex } from 'node:stream'
+import tls from 'node:tls'
+import type { Test } from 'tap'
+import { createWebSocketStream, WebSocket } from 'ws'
+import { programMissing } from '../../support/programs.js'
+import { makeCertificates } from '../listeners/certificates.js'
+import { startListening, type Listening } from '../listeners/listening.js'
+
+/** What MQTT is carried by. */
+export type Carrier = 'TCP' | 'TLS' | 'WebSocket'
+
+/** All of them; TLS needs openssl, for the broker's certificate. */
+export const CARRIERS: readonly Carrier[] = programMissing('openssl') === false ? ['TCP', 'TLS', 'WebSocket'] : ['TCP', 'WebSocket']
+
+const LISTENERS: Readonly<Record<Carrier, readonly string[]>> = {
+  TCP: [],
+  TLS: ['tls: { cert: broker.pem, key: broker.key }'],
+  WebSocket: ['protocol: websockets']
+}
+
+/** A broker that can be reached over every carrier. */
+export interface CarriedBroker extends Listening {
+  /** Opens a connection; nothing is sent yet. */
+  open: (carrier: Carrier) => Promise<Duplex>
+}
+
+/**
+ * Starts one in a folder, with further settings as lines; in the same folder again, it takes up what the last one
+ * left. Clients may be as fast as they can.
+ */
+export async function startCarried (test: Test, folder: string, settings: readonly string[] = []): Promise<CarriedBroker> {
+  if (CARRIERS.includes('TLS') && !existsSync(path.join(folder, 'broker.pem'))) makeCertificates(folder, ['broker'])
+  const limits = settings.some(line => line.startsWith('limits:')) ? [] : ['limits: { messagesPerSecond: null }']
+  const broker = await startListening(test, folder, CARRIERS.map(carrier => LISTENERS[carrier]), [...limits, ...settings])
+  return { ...broker, open: carrier => OPENERS[carrier](broker.ports[CARRIERS.indexOf(carrier)] ?? 0) }
+}
+
+const OPENERS: Readonly<Record<Carrier, (port: number) => Promise<Duplex>>> = {
+  TCP: async port => {
+    const socket = net.connect({ port, host: '127.0.0.1', noDelay: true })
+    await once(socket, 'connect')
+    return socket
+  },
+  TLS: async port => {
+    const socket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false })
+    await once(socket, 'secureConnect')
+    socket.setNoDelay(true)
+    return socket
+  },
+  WebSocket: async port => {
+    const socket = new WebSocket(`ws://127.0.0.1:${port}`, 'mqtt')
+    await once(socket, 'open')
+    const stream = createWebSocketStream(socket)
+    // As a socket is by itself.
+    return stream.once('end', () => { stream.destroy() })
+  }
+}
