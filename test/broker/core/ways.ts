@@ -104,7 +104,8 @@ export class Way {
     await this.shared.restart()
   }
 
-  private async open (): ReturnType<CarriedBroker['open']> {
+  /** Opens a connection; nothing is sent yet. */
+  async open (): ReturnType<CarriedBroker['open']> {
     const stream = await this.broker.open(this.carrier)
     this.test.teardown(() => { stream.destroy() })
     return stream
