@@ -20,6 +20,8 @@ export interface WayOptions {
   settings?: readonly string[]
   /** How the broker ends where the test has it restarted. */
   signal?: Signal
+  /** Whether each way has a broker to itself, which is then restarted at once. */
+  alone?: boolean
   versions?: readonly Version[]
   carriers?: readonly Carrier[]
 }
@@ -31,27 +33,38 @@ const folders = t.testdir({})
 const brokers = new Map<string, SharedBroker>()
 let tests = 0
 
-/** Runs a test once for each carrier and version. All tests of a file that ask for the same share a broker and its restarts, and run side by side. */
+/**
+ * Runs a test once for each carrier and version. All tests of a file that ask for the same share a broker and its
+ * restarts, and run side by side.
+ */
 export function onEveryWay (name: string, run: (test: Test, way: Way) => Promise<void>, options: WayOptions = {}): void {
-  const { settings, signal = 'SIGKILL', versions = VERSIONS, carriers = CARRIERS } = options
-  const ways = carriers.flatMap(carrier => versions.map(version => ({ carrier, version })))
-  const key = JSON.stringify([settings, signal])
-  const shared = brokers.get(key) ?? new SharedBroker(path.join(folders, String(brokers.size)), settings, signal)
-  brokers.set(key, shared)
-  shared.join(ways.length)
+  const { versions = VERSIONS, carriers = CARRIERS } = options
   const prefix = `${++tests}`
+  const ways = carriers.flatMap(carrier => versions.map(version => {
+    const name = `${prefix}/${carrier}-${version}`
+    const shared = brokerFor(options, options.alone === true ? name : '')
+    return { title: `${carrier}, MQTT ${version === 5 ? '5' : '3.1.1'}`, carrier, version, name, shared }
+  }))
   t.jobs = tests
   void t.test(name, { buffered: true }, async t => {
     t.jobs = ways.length
-    await Promise.all(ways.map(({ carrier, version }) => t.test(`${carrier}, MQTT ${version === 5 ? '5' : '3.1.1'}`, { buffered: true }, async t => {
+    await Promise.all(ways.map(({ title, shared, carrier, version, name }) => t.test(title, { buffered: true }, async t => {
       try {
         await shared.start()
-        await run(t, new Way(t, shared, carrier, version, `${prefix}/${carrier}-${version}`))
+        await run(t, new Way(t, shared, carrier, version, name))
       } finally {
         shared.leave()
       }
     })))
   })
+}
+
+function brokerFor ({ settings, signal = 'SIGKILL' }: WayOptions, whose: string): SharedBroker {
+  const key = JSON.stringify([settings, signal, whose])
+  const shared = brokers.get(key) ?? new SharedBroker(path.join(folders, String(brokers.size)), settings, signal)
+  brokers.set(key, shared)
+  shared.join()
+  return shared
 }
 
 /** One way to the broker, with names of its own for clients and topics. */
@@ -128,8 +141,8 @@ class SharedBroker {
     return this.running
   }
 
-  join (count: number): void {
-    this.sharers += count
+  join (): void {
+    this.sharers++
   }
 
   async start (): Promise<void> {
