@@ -30,14 +30,19 @@ export interface CarriedBroker extends Listening {
   open: (carrier: Carrier) => Promise<Duplex>
 }
 
-/**
- * Starts one in a folder, with further settings as lines; in the same folder again, it takes up what the last one
- * left. Clients may be as fast as they can.
- */
-export async function startCarried (test: Test, folder: string, settings: readonly string[] = []): Promise<CarriedBroker> {
+/** What a broker is to be told; its clients may be as many and as fast as they like, unless it is told otherwise. */
+export interface BrokerSettings {
+  limits?: Readonly<Record<string, number | null>>
+  /** Anything else, as lines. */
+  more?: readonly string[]
+}
+
+/** Starts one in a folder; in the same folder again, it takes up what the last one left. */
+export async function startCarried (test: Test, folder: string, { limits, more = [] }: BrokerSettings = {}): Promise<CarriedBroker> {
   if (CARRIERS.includes('TLS') && !existsSync(path.join(folder, 'broker.pem'))) makeCertificates(folder, ['broker'])
-  const limits = settings.some(line => line.startsWith('limits:')) ? [] : ['limits: { messagesPerSecond: null }']
-  const broker = await startListening(test, folder, CARRIERS.map(carrier => LISTENERS[carrier]), [...limits, ...settings])
+  const broker = await startListening(test, folder, CARRIERS.map(carrier => LISTENERS[carrier]), [
+    `limits: ${JSON.stringify({ messagesPerSecond: null, connectionsPerAddress: null, ...limits })}`, ...more
+  ])
   return { ...broker, open: carrier => OPENERS[carrier](broker.ports[CARRIERS.indexOf(carrier)] ?? 0) }
 }
 

@@ -5,7 +5,7 @@ import { onEveryWay, type Way } from './ways.js'
 
 /** How many messages may wait for a session: few, so that little fills the queue. */
 const LIMIT = 100
-const settings = [`limits: { messagesPerSecond: null, queuedMessages: ${LIMIT} }`]
+const settings = { limits: { queuedMessages: LIMIT } }
 const CHUNKS = Array.from({ length: 6 }, (_, chunk) => Array.from({ length: LIMIT / 4 }, (_, i) => `${chunk} ${i}`))
 
 async function open (way: Way): Promise<SessionClient> {

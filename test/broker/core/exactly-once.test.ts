@@ -9,7 +9,7 @@ const SOME = numbers(20)
 /** Enough for a kill to fall among them. */
 const MANY = numbers(150)
 /** So that all of them may be under way. */
-const settings = ['limits: { messagesPerSecond: null, inflightMessages: 1000 }']
+const settings = { limits: { inflightMessages: 1_000 } }
 
 function numbers (count: number): string[] {
   return Array.from({ length: count }, (_, i) => String(i))

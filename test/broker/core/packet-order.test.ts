@@ -5,7 +5,7 @@ import { onEveryWay, type Way } from './ways.js'
 
 const TIMES = Array.from({ length: 20 }, (_, i) => String(i))
 /** More under way than clients of MQTT 5 are allowed by default. */
-const settings = ['limits: { messagesPerSecond: null, inflightMessages: 1000 }']
+const settings = { limits: { inflightMessages: 1_000 } }
 
 /** Does something with each of so many topics, in one connection; which of them its client is then subscribed to. */
 async function subscribedAfter (way: Way, clean: boolean, act: (client: SessionClient, topic: string) => void): Promise<string[]> {

@@ -3,7 +3,7 @@
 import { mkdirSync } from 'node:fs'
 import path from 'node:path'
 import t, { type Test } from 'tap'
-import { CARRIERS, startCarried, type CarriedBroker, type Carrier } from './carriers.js'
+import { CARRIERS, startCarried, type BrokerSettings, type CarriedBroker, type Carrier } from './carriers.js'
 import { SessionClient, type SessionOptions, type Version } from './session-client.js'
 
 const VERSIONS: readonly Version[] = [4, 5]
@@ -16,8 +16,8 @@ export const RETURNS: readonly Return[] = ['a lost connection', 'a takeover', 'a
 
 /** What a test may ask for. */
 export interface WayOptions {
-  /** Of the broker, as lines. */
-  settings?: readonly string[]
+  /** Of the broker. */
+  settings?: BrokerSettings
   /** How the broker ends where the test has it restarted. */
   signal?: Signal
   /** Whether each way has a broker to itself, which is then restarted at once. */
@@ -134,7 +134,7 @@ class SharedBroker {
   private sharers = 0
   private waiting = 0
 
-  constructor (private readonly folder: string, private readonly settings: readonly string[] | undefined, private readonly signal: Signal) {}
+  constructor (private readonly folder: string, private readonly settings: BrokerSettings | undefined, private readonly signal: Signal) {}
 
   get broker (): CarriedBroker {
     if (this.running === undefined) throw new Error('no broker runs')
