@@ -52,7 +52,8 @@ export async function killAgainAndAgain (
 ): Promise<KillFigures> {
   const crowd = new Crowd(plan.publishers, plan.window)
   const witnesses: Witness[] = [
-    new RetainedWitness(), new SubscriptionWitness(4), new SubscriptionWitness(5), new WillWitness(), ...plan.hasControl ? [new BanWitness()] : []
+    new RetainedWitness(1, 4), new RetainedWitness(2, 5), new SubscriptionWitness(4), new SubscriptionWitness(5), new WillWitness(),
+    ...plan.hasControl ? [new BanWitness()] : []
   ]
   const troubles: string[] = []
   let port = 0

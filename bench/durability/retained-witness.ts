@@ -14,38 +14,39 @@ interface Value {
   completed: number
 }
 
-/** Two clients publish counters to topics of their own, one with QoS 1 and MQTT 3.1.1, one with QoS 2 and MQTT 5. */
+/** A client publishes counters to topics of its own. */
 export class RetainedWitness implements Witness {
-  private readonly kept = new Tally('retained messages after the start')
-  private readonly resumed = new Tally('retained messages after the publishers have resumed')
+  private readonly kept: Tally
+  private readonly resumed: Tally
   private readonly values = new Map<string, Value>()
-  private readonly clients = ([[1, 4], [2, 5]] as const).map(([qos, version]) => ({
-    qos,
-    client: new ResumingClient({ clientId: `keeper-${qos}`, version, onCompleted: message => { this.onCompleted(message) } })
-  }))
+  private readonly client: ResumingClient
+
+  constructor (private readonly qos: 1 | 2, version: 4 | 5) {
+    this.kept = new Tally(`retained messages of QoS ${qos} after the start`)
+    this.resumed = new Tally(`retained messages of QoS ${qos} after their publisher has resumed`)
+    this.client = new ResumingClient({ clientId: `keeper-${qos}`, version, onCompleted: message => { this.onCompleted(message) } })
+  }
 
   async check (port: number): Promise<void> {
     await this.compare(port, this.kept, ({ completed }) => completed)
-    await Promise.all(this.clients.map(async ({ client }) => { await client.connect(port) }))
-    await untilOver(() => this.clients.every(({ client }) => client.inFlight === 0))
+    await this.client.connect(port)
+    await untilOver(() => this.client.inFlight === 0)
     await this.compare(port, this.resumed, ({ sent }) => sent)
   }
 
   async act (): Promise<void> {
-    await Promise.all(this.clients.map(async ({ client, qos }) => {
-      for (let number = 0; client.isConnected; number++) {
-        if (client.inFlight < MOST_IN_FLIGHT) this.publish(client, qos, `${ROOT}/${qos}/${number % TOPICS}`)
-        await pause(EVERY_MS)
-      }
-    }))
+    for (let number = 0; this.client.isConnected; number++) {
+      if (this.client.inFlight < MOST_IN_FLIGHT) this.publish(`${ROOT}/${this.qos}/${number % TOPICS}`)
+      await pause(EVERY_MS)
+    }
   }
 
   async killed (): Promise<void> {
-    await Promise.all(this.clients.map(async ({ client }) => { await client.closed }))
+    await this.client.closed
   }
 
   get lasting (): ResumingClient[] {
-    return this.clients.map(({ client }) => client)
+    return [this.client]
   }
 
   findings (): Tally[] {
@@ -56,10 +57,10 @@ export class RetainedWitness implements Witness {
   private async compare (port: number, tally: Tally, leastOf: (value: Value) => number): Promise<void> {
     const found = new Map<string, number>()
     const reader = new ResumingClient({
-      clientId: 'reader', version: 4, clean: true, onMessage: ({ topic, payload }) => { found.set(topic, Number(payload.toString())) }
+      clientId: `reader-${this.qos}`, version: 4, clean: true, onMessage: ({ topic, payload }) => { found.set(topic, Number(payload.toString())) }
     })
     await reader.connect(port)
-    await reader.subscribe([{ topic: `${ROOT}/#`, qos: 1 }])
+    await reader.subscribe([{ topic: `${ROOT}/${this.qos}/+`, qos: 1 }])
     const expected = [...this.values].filter(([, value]) => leastOf(value) > 0)
     await untilOver(() => expected.every(([topic]) => found.has(topic)))
     if (!reader.isConnected) return
@@ -70,10 +71,10 @@ export class RetainedWitness implements Witness {
     await reader.disconnect()
   }
 
-  private publish (client: ResumingClient, qos: 1 | 2, topic: string): void {
+  private publish (topic: string): void {
     const value = this.values.get(topic) ?? { sent: 0, completed: 0 }
     this.values.set(topic, value)
-    client.publish({ topic, payload: String(++value.sent), qos, retain: true })
+    this.client.publish({ topic, payload: String(++value.sent), qos: this.qos, retain: true })
   }
 
   private onCompleted ({ topic, payload }: OutgoingMessage): void {
