@@ -126,7 +126,7 @@ export class Artemis extends EventEmitter<ArtemisEvents> {
     await this.thread.stop()
     this.control?.remove()
     this.gate.remove()
-    await this.banFile?.close()
+    await this.banFile?.flush()
     this.topic.close()
     await this.eveLog?.close()
   }
@@ -229,7 +229,8 @@ export class Artemis extends EventEmitter<ArtemisEvents> {
       alerts: () => this.recent.list(),
       status: () => this.status(),
       ask: question => this.thread.ask(question),
-      allowChanged: () => { this.banFile?.touch() }
+      allowChanged: () => { this.banFile?.touch() },
+      saved: async () => { await this.banFile?.flush() }
     }
   }
 

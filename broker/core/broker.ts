@@ -84,6 +84,7 @@ export class Broker extends Aedes {
       maxExpiry: limits.sessionExpiry,
       pace: options.pacing,
       onFull: ({ id }, limit) => { options.onDropped(limit, id, this.clientOf(id)) },
+      onIdle: session => { this.#share(session) },
       onUnreadable: ({ id }, error) => { options.onUnreadable(id, error) },
       onEnd: (clientId, reason) => {
         this.wills.publishNow(clientId)
@@ -242,10 +243,27 @@ export class Broker extends Aedes {
     const link = session.receiver as Link | undefined
     const isQueued = Math.min(message.qos, granted) > 0
     if (link !== undefined) {
+      if (link.forward(message) === undefined) return UNABLE
       if (isQueued ? session.hasRoomInWindow : !link.isFull) return READY
       return !isQueued || session.hasRoom(message.queuedBytes) ? WAITING : UNABLE
     }
     return isQueued && session.hasRoom(message.queuedBytes) && this.#options.mayWait(session.id, message.topic) ? AWAY : UNABLE
+  }
+
+  /** Gives a member of shared subscriptions that keeps up what waits for others. */
+  #share (session: Session): void {
+    const link = session.receiver as Link
+    for (const share of session.shares) {
+      const group = this.router.group(share)
+      const target = group?.of(session)
+      for (const other of group?.sessions() ?? []) {
+        if (target === undefined || other === session || other.receiver === undefined) continue
+        const message = other.giveUp(share, waiting => link.forward(waiting) !== undefined)
+        if (message === undefined) continue
+        this.#deliver(message, target)
+        return
+      }
+    }
   }
 
   /** A member of a shared subscription is gone with messages that others may have [MQTT-4.8.2-4], [MQTT-4.8.2-5]. */

@@ -33,6 +33,8 @@ export interface SessionOptions {
   onFull: (session: Session, limit: 'queuedMessages' | 'queuedBytes') => void
   /** More than half of what may wait does, half or less, or nothing; or the client has acknowledged a message. */
   pace: Pace
+  /** A member of shared subscriptions could have more, and nothing waits for it. */
+  onIdle: (session: Session) => void
   /** A stored message that cannot be read was dropped. */
   onUnreadable: (session: Session, error: Error) => void
 }
@@ -71,6 +73,8 @@ const RELEASED_MESSAGE: Omit<Queued, 'sequence' | 'size'> = {
 /** A session [MQTT-4.1.0]. Where it lasts, its queue lies in the store, and in memory only while its client is connected. */
 export class Session {
   readonly subscriptions = new Map<string, Subscription>()
+  /** Those of them that are shared. */
+  readonly shares = new Set<string>()
   /** Packet identifiers of QoS 2 that its client has not released. */
   readonly received = new Set<number>()
   receiver: Receiver | undefined
@@ -252,6 +256,18 @@ export class Session {
     return true
   }
 
+  /** Gives up a message of a shared subscription that waits behind others: a member that keeps up may have it. */
+  giveUp (share: string, isWanted: (message: Message) => boolean): Message | undefined {
+    if (this.#isSending) return undefined
+    const index = this.#waiting.findIndex(queued => queued.share === share && queued.sequence > this.#sentUpTo && isWanted(queued.message))
+    const [given] = index < 0 ? [] : this.#waiting.splice(index, 1)
+    if (given === undefined) return undefined
+    this.#count--
+    this.#bytes -= given.size
+    this.#drop(given)
+    return given.message
+  }
+
   /** Messages of shared subscriptions that somebody else may have now: those not sent, and of QoS 1 those not acknowledged. */
   handOver (): QueuedRecord[] {
     const sent = [...this.#unacknowledged.values()].filter(({ qos }) => qos === 1)
@@ -370,6 +386,7 @@ export class Session {
     this.#send()
     if (this.#count === 0) this.#options.pace.catchUp(this)
     else if (!this.isCrowded) this.#options.pace.keepUp(this)
+    if (this.shares.size > 0 && this.hasRoomInWindow) this.#options.onIdle(this)
   }
 
   #drop ({ sequence, size }: Queued): void {

@@ -6,7 +6,7 @@ import {
 import type { Router } from './router.js'
 import { Session, type Receiver, type SessionOptions } from './session.js'
 import type { Store } from './store.js'
-import type { Subscription } from './subscription.js'
+import { sharedParts, type Subscription } from './subscription.js'
 
 /** Where the subscriptions of sessions that last are kept. */
 export interface SubscriptionStore {
@@ -132,7 +132,7 @@ export class Sessions {
     if (session.awaySince === 0) this.#connected--
     else this.#away--
     const { router, store, subscriptions } = this.#options
-    const isSharing = [...session.subscriptions.keys()].some(filter => filter.startsWith('$share/'))
+    const isSharing = session.shares.size > 0
     for (const filter of session.subscriptions.keys()) router.remove(session, filter)
     if (isSharing) this.#handOver(session)
     if (!session.isStored) return
@@ -146,8 +146,7 @@ export class Sessions {
   /** Adds a subscription of a session, or changes it; whether it is new. */
   subscribe (session: Session, subscription: Subscription): boolean {
     const isNew = !session.subscriptions.has(subscription.filter)
-    session.subscriptions.set(subscription.filter, subscription)
-    this.#options.router.add(session, subscription)
+    this.#add(session, subscription)
     if (session.isStored) this.#options.subscriptions.add(session.id, [subscription])
     return isNew
   }
@@ -155,6 +154,7 @@ export class Sessions {
   /** Removes a subscription of a session; whether it was there. */
   unsubscribe (session: Session, filter: string): boolean {
     if (!session.subscriptions.delete(filter)) return false
+    session.shares.delete(filter)
     this.#options.router.remove(session, filter)
     if (session.isStored) this.#options.subscriptions.remove(session.id, [filter])
     return true
@@ -162,7 +162,7 @@ export class Sessions {
 
   /** Brings back the sessions of earlier runs; one that cannot be read ends, and the others stay. */
   async restore (): Promise<void> {
-    const { store, subscriptions, router, onLost } = this.#options
+    const { store, subscriptions, onLost } = this.#options
     for await (const [key, value] of store.entries(under(SESSIONS))) {
       const clientId = clientIdOf(SESSIONS, key)
       try {
@@ -170,10 +170,7 @@ export class Sessions {
         const session = new Session(clientId, this.#options, start)
         // Its connection has ended with the broker.
         Object.assign(session, { expiry, awaySince: awaySince === 0 ? Date.now() : awaySince, isStored: true })
-        for (const subscription of await subscriptions.of(clientId)) {
-          session.subscriptions.set(subscription.filter, subscription)
-          router.add(session, subscription)
-        }
+        for (const subscription of await subscriptions.of(clientId)) this.#add(session, subscription)
         this.#sessions.set(clientId, session)
         this.#away++
       } catch (error) {
@@ -197,6 +194,12 @@ export class Sessions {
   stop (): void {
     clearTimeout(this.#timer)
     this.#timerAt = -Infinity
+  }
+
+  #add (session: Session, subscription: Subscription): void {
+    session.subscriptions.set(subscription.filter, subscription)
+    if (sharedParts(subscription.filter) !== undefined) session.shares.add(subscription.filter)
+    this.#options.router.add(session, subscription)
   }
 
   async #restoreQueues (): Promise<void> {

@@ -33,6 +33,16 @@ export class SharedGroup<Session> {
     return this.#members.delete(session)
   }
 
+  /** Its members. */
+  sessions (): IterableIterator<Session> {
+    return this.#members.keys()
+  }
+
+  /** What a member asked for. */
+  of (session: Session): Target<Session> | undefined {
+    return this.#members.get(session)
+  }
+
   /**
    * The member that gets the next message: in turn, among those who keep up. Undefined where nobody can have it.
    *

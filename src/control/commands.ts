@@ -24,6 +24,8 @@ export interface Controlled {
   ask(question: Question): Promise<Answer | undefined>
   /** The allow-list has changed. */
   allowChanged(): void
+  /** Resolves when bans and the allow-list are on the disk. */
+  saved(): Promise<void>
 }
 
 /** A client as `clients` shows it. */

@@ -121,7 +121,10 @@ export class Control {
     const doing = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
     if (doing === undefined) return { ...head, error: 'There is no such command', remedy: `There are ${Object.keys(COMMANDS).join(', ')}.` }
     try {
-      return { ...head, data: await doing(command, this.on, asker) }
+      const data = await doing(command, this.on, asker)
+      // What is confirmed outlasts a crash.
+      await this.on.saved()
+      return { ...head, data }
     } catch (error) {
       return { ...head, ...this.refusal(error) }
     }

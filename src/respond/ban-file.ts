@@ -48,8 +48,8 @@ export class BanFile {
     this.due ??= setTimeout(() => { this.write() }, WRITE_INTERVAL_MS).unref()
   }
 
-  /** Writes what is still unwritten; resolves when it is on the disk. */
-  async close (): Promise<void> {
+  /** Writes what is still unwritten; resolves when it is on the disk, or could not be written. */
+  async flush (): Promise<void> {
     if (this.due !== undefined) this.write()
     await this.writing
   }
