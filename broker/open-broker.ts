@@ -82,7 +82,7 @@ export async function openBroker (settings: Settings, log: Logger, tally = new T
       mayWait,
       onConnect: (client, packet) => { onConnect(client, packet, limits, tally) },
       onLimit: (name, client) => { tally.hit(name, addressOf(client), { client: client.id }) },
-      onUnread: () => {},
+      onDenied: (what, client, topic) => { tally.hit(what, addressOf(client), { client: client.id, topic }) },
       onDropped: (limit, client, connected) => { tally.hit(limit, connected === undefined ? '' : addressOf(connected), { client }) },
       onSessionDropped: client => { tally.hit('sessions', '', { client }) },
       onUnreadable: (client, error) => {

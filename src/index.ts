@@ -45,6 +45,8 @@ export interface ArtemisEvents {
   alert: [Alert, EveAlert]
   /** A ban began, or ended for a reason; and the same as it is published. */
   ban: [Ban, BanEnding | undefined, EveAlert]
+  /** A banned client was refused: its address, and its client id where it came as far as to say it. */
+  refused: [address: string, clientId: string | null]
   /** The status, every second. */
   status: [object]
 }
@@ -83,7 +85,7 @@ export class Artemis extends EventEmitter<ArtemisEvents> {
     const payloadCapBytes = options.payloadCapBytes ?? DEFAULTS.payloadCapBytes
     this.observer = new Observer(this.thread.start(), { topicCapBytes: TOPIC_CAP_BYTES, payloadCapBytes }, this.clock)
     const bans = new BanList(this.clock, undefined, STEADY_CLOCK)
-    this.gate = new Gate(aedes, this.observer, bans, new AllowList(options.response?.allow))
+    this.gate = new Gate(aedes, this.observer, bans, new AllowList(options.response?.allow), (address, clientId) => { this.emit('refused', address, clientId) })
     const { control } = options
     if (control !== undefined) {
       this.control = new Control(aedes, this.observer, this.controlled(), control.authorize, error => { this.log('error', `a control request failed: ${error.message}`, { stack: error.stack }) })

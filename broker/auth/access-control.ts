@@ -129,7 +129,7 @@ export class AccessControl {
       // And whether a request to the broker itself is granted, its answer says.
       const isAllowed = client === null || packet.topic === CONTROL_REQUEST || (this.mayWrite(client, packet.topic) && this.fits(packet))
       if (isAllowed) authorizePublish.call(aedes, client, packet, done)
-      else this.refuse(client, packet, done)
+      else this.refuse(packet, done)
     }
     aedes.authorizeForward = (client, packet) => {
       if (packet.topic === CONTROL_RESPONSE || this.mayRead(client, packet)) return authorizeForward.call(aedes, client, packet)
@@ -204,9 +204,8 @@ export class AccessControl {
     return payload.length <= this.messageSize
   }
 
-  private refuse (client: Client, packet: PublishPacket, done: (error?: Error | null) => void): void {
+  private refuse (packet: PublishPacket, done: (error?: Error | null) => void): void {
     this.counters.unwritten++
-    this.log.debug({ client: client.id, topic: packet.topic }, 'A message was dropped: its client may not write to the topic, or it is too large.')
     done(new PublishDenied(`not authorized to publish to ${printable(packet.topic)}`))
   }
 }

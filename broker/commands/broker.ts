@@ -21,7 +21,7 @@ import { openBroker } from '../open-broker.js'
 import { writePidFile } from '../pid-file.js'
 import { ReloadSignal } from '../reload-signal.js'
 import { aborted, stopSignal } from '../stopping.js'
-import { openSysTree } from '../sys/open.js'
+import { SysTree } from '../sys/tree.js'
 import { printable } from '../printable.js'
 import { addSettingsOptions } from './settings-options.js'
 
@@ -83,11 +83,12 @@ async function runBroker (effective: EffectiveSettings, flags: Flags, log: Logge
     access.guardTopics(broker)
     // The detection side sees the last packets too.
     closers.push(() => ids.close(), closeClients)
+    ids.on('refused', (address, client) => { tally.hit('banned', address, { client }) })
     ids.on('alert', (alert, event) => log.warn({ event }, sentenceOf(alert)))
     hangUps.answer(async () => { await reload(flags, { ids, listeners, ports, access, log }) })
     closers.push(() => hangUps.close())
     if (settings.sysInterval > 0) {
-      const sys = openSysTree(broker, tally)
+      const sys = new SysTree(broker, tally)
       sys.start(settings.sysInterval)
       closers.push(() => sys.stop())
     }

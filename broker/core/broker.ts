@@ -15,6 +15,7 @@ import { Sessions } from './sessions.js'
 import { AWAY, READY, UNABLE, WAITING, type Readiness } from './shared.js'
 import type { Store } from './store.js'
 import type { Target } from './subscription.js'
+import { Traffic } from './traffic.js'
 import { delayOf, Wills } from './wills.js'
 
 /** What a client may ask for, and a session hold. */
@@ -62,6 +63,7 @@ export class Broker extends Aedes {
   readonly sessions: Sessions
   readonly retained: RetainedMessages
   readonly wills: Wills
+  readonly traffic = new Traffic()
   readonly #options: CoreOptions
   readonly #bus: { hasListeners: (topic: string) => boolean }
 

@@ -22,6 +22,9 @@ import { acknowledgement, publishBytes, readPublish, TYPE, TYPE_NAMES, willPrope
 /** What a client went beyond. */
 export type LinkLimit = 'unread' | 'malformed' | 'packetSize' | 'messagesPerSecond' | 'bytesPerSecond' | 'inflightMessages'
 
+/** What a client had no right to. */
+export type Denial = 'deniedPublish' | 'deniedSubscribe' | 'deniedDelivery'
+
 /** A CONNECT, as mqtt-packet reads it. */
 export interface ConnectPacket extends ParsedPacket {
   clientId: string
@@ -45,8 +48,8 @@ export interface LinkOptions {
   onConnect: (client: Client, packet: ConnectPacket) => void
   /** A client went beyond a limit. */
   onLimit: (limit: LinkLimit, client: Client) => void
-  /** A client may not have a message. */
-  onUnread: (client: Client, topic: string) => void
+  /** A client may not do something, or have a message. */
+  onDenied: (what: Denial, client: Client, topic: string) => void
 }
 
 type State = 'new' | 'connecting' | 'open' | 'closed'
@@ -115,9 +118,10 @@ export class Link implements Receiver {
 
   constructor (private readonly broker: Broker, readonly client: Client, private readonly options: LinkOptions) {
     links.set(client, this)
+    broker.traffic.sockets++
     const parts = this.#parts = partsOf(client)
     this.#connection = parts.conn
-    this.#output = new Output(parts.conn)
+    this.#output = new Output(parts.conn, broker.traffic.out)
     this.#pause = new Pause(options.reading, this.read, name => { options.onLimit(name, client) })
     this.#acknowledgements = new Answers(broker.store, this.read)
     this.#grants = new Answers(broker.store, this.read)
@@ -232,7 +236,7 @@ export class Link implements Receiver {
     const { topic, payload } = message
     const answer = this.broker.authorizeForward(this.client, message as Parameters<Broker['authorizeForward']>[1]) as MessageSource | null | undefined
     if (answer == null) {
-      this.options.onUnread(this.client, topic)
+      this.options.onDenied('deniedDelivery', this.client, topic)
       return undefined
     }
     if (answer === message && message.topic === topic && message.payload === payload) return message
@@ -281,6 +285,11 @@ export class Link implements Receiver {
     this.#grant({ cmd: 'suback', granted: [...codes] }, messageId, then)
   }
 
+  /** A subscription was refused. */
+  denied (filter: string): void {
+    this.options.onDenied('deniedSubscribe', this.client, filter)
+  }
+
   /** Answers an UNSUBSCRIBE [MQTT-3.10.4-4]. */
   ungrant (messageId: number | undefined, codes: readonly number[], then: () => void): void {
     this.#grant({ cmd: 'unsuback', granted: [...codes] }, messageId, then)
@@ -298,6 +307,7 @@ export class Link implements Receiver {
     const chunk = this.#connection.read() as Buffer | null
     if (chunk === null) return false
     this.#pause.countBytes(chunk.length)
+    this.broker.traffic.in.bytes += chunk.length
     this.#framer.push(chunk)
     return true
   }
@@ -342,6 +352,7 @@ export class Link implements Receiver {
   #handle (packet: Packet): void {
     const { header, bytes, from, to } = packet
     const type = header >> 4
+    this.broker.traffic.in.messages++
     if (type === TYPE.publish) this.#publish(packet)
     else if (header === PINGREQ_HEADER && from === to) this.#ping()
     else if (FLAGS[type] === (header & 0x0f) && to - from === 2) this.#acknowledged(type, bytes.readUInt16BE(from), 0)
@@ -379,6 +390,7 @@ export class Link implements Receiver {
 
   #takeConnect (packet: ConnectPacket): void {
     this.#state = 'connecting'
+    this.broker.traffic.connects++
     this.version = packet.protocolVersion
     this.#maximumPacketSize = packet.properties?.maximumPacketSize as number | undefined ?? Infinity
     const { will } = packet
@@ -435,6 +447,9 @@ export class Link implements Receiver {
       return
     }
     const { message, alias } = read
+    const { traffic } = this.broker
+    traffic.in.publishes++
+    traffic.in.publishBytes += message.payload.length
     if (alias !== 0 && !this.#resolveAlias(message, alias)) return
     if (levelsOf(message.topic) > brokerParts(this.broker).maxTopicLevels) {
       this.#parts.emit('error', new Error('topic has too many levels'))
@@ -489,6 +504,7 @@ export class Link implements Receiver {
       this.#parts.emit('error', error)
       return
     }
+    this.options.onDenied('deniedPublish', this.client, message.topic)
     const type = qos === 1 ? TYPE.puback : TYPE.pubrec
     if (this.version === MQTT_5) this.broker.emit('clientError', this.client, error)
     if (qos > 0) this.#acknowledge(type, messageId, 0, this.version === MQTT_5 ? NOT_AUTHORIZED : 0, error.message)

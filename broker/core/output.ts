@@ -1,6 +1,7 @@
 // What goes out to one client: everything of a turn of the event loop in one write.
 
 import type { Duplex } from 'node:stream'
+import type { Counted } from './traffic.js'
 import { publishHeaderBytes, writePublishHeader, type Delivery } from './wire.js'
 
 /** Bytes that are collected before they are written in any case. */
@@ -21,7 +22,7 @@ export class Output {
   #buffer: Buffer | undefined
   #used = 0
 
-  constructor (private readonly connection: Duplex) {}
+  constructor (private readonly connection: Duplex, private readonly counted: Counted) {}
 
   /** Bytes that the client has not read, as far as is known here. */
   get unread (): number {
@@ -35,6 +36,8 @@ export class Output {
 
   /** Adds a whole packet. */
   write (packet: Uint8Array): void {
+    this.counted.messages++
+    this.counted.bytes += packet.length
     if (packet.length >= LARGE_PAYLOAD) {
       this.flush()
       if (this.connection.writable) this.connection.write(packet)
@@ -49,6 +52,10 @@ export class Output {
   publish (delivery: Delivery, version: number): void {
     const { payload } = delivery.message
     const header = publishHeaderBytes(delivery, version)
+    this.counted.messages++
+    this.counted.publishes++
+    this.counted.publishBytes += payload.length
+    this.counted.bytes += header + payload.length
     if (header + payload.length >= LARGE_PAYLOAD) {
       this.#publishLarge(delivery, version, header)
       return

@@ -48,6 +48,7 @@ export async function subscribe (broker: Broker, link: Link, { messageId, subscr
     const allowed = authorise(broker, client, requested)
     const grant = allowed instanceof Promise ? await allowed : allowed
     if (client.closed) return
+    if (grant === FAILURE) link.denied(requested.topic)
     grants.push(grantOf(broker, session, requested, grant, link.version))
   }
   const granted = grants.map(({ requested, code }) => ({ ...requested, qos: code }) as AedesSubscription)

@@ -25,8 +25,15 @@ export const LIMITS = Object.freeze({
   proxyHeader: 'is no trusted proxy, or sent no PROXY header: disconnected',
   tlsHandshake: 'did not complete a TLS handshake: disconnected',
   webSocketHandshake: 'asked for no WebSocket that is allowed: refused',
-  malformed: 'sent what is not MQTT: disconnected'
+  malformed: 'sent what is not MQTT: disconnected',
+  deniedPublish: 'may not publish to a topic: message dropped',
+  deniedSubscribe: 'may not subscribe to a topic filter: refused',
+  deniedDelivery: 'may not read a topic that it subscribed to: message not delivered',
+  banned: 'is banned: refused'
 })
+
+/** What an operator looks for when something does not arrive, and no sign of an attack. */
+export const DENIALS: ReadonlySet<LimitName> = new Set(['deniedPublish', 'deniedSubscribe', 'deniedDelivery'])
 
 /** Name of a limit. */
 export type LimitName = keyof typeof LIMITS

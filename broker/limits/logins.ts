@@ -15,20 +15,48 @@ export interface LoginLimits {
 /** Which limit refuses a login. */
 export type LoginRefusal = 'loginsPerAddress' | 'loginsPerUser'
 
+/** Ends a login that was begun: whether it was right. */
+export type EndLogin = (isRight: boolean) => void
+
 /** Addresses, usernames and pairs of them that are remembered; the longest quiet goes first. */
 const MAX_REMEMBERED = 4_096
+/** Logins that wait until others are decided; further ones are refused. */
+const MAX_WAITING = 512
 /** Return code for "not authorized" [MQTT-3.2.2-6]. */
 const NOT_AUTHORIZED = 5
+
+/** The logins of one address, username or pair. */
+interface Attempts {
+  /** When each failed. */
+  failures: number[]
+  /** Begun, and not decided. */
+  underWay: number
+}
+
+interface Counted {
+  attempts: Attempts
+  limit: number
+  refusal: LoginRefusal
+}
+
+/** A login that would go beyond a limit if all that are under way failed. */
+interface Waiting {
+  address: string
+  username: string
+  begin: (end: EndLogin) => void
+  refuse: (refusal: LoginRefusal) => void
+}
 
 /**
  * Counts failed logins. A pair of address and username that was right before is counted apart: a stranger
  * at the same address cannot lock it out, nor one elsewhere who tries the same username.
  */
 export class LoginAttempts {
-  private readonly byAddress = new Map<string, number[]>()
-  private readonly byUser = new Map<string, number[]>()
-  private readonly byPair = new Map<string, number[]>()
-  private readonly known = new Map<string, true>()
+  readonly #byAddress = new Map<string, Attempts>()
+  readonly #byUser = new Map<string, Attempts>()
+  readonly #byPair = new Map<string, Attempts>()
+  readonly #known = new Map<string, true>()
+  #waiting: Waiting[] = []
 
   /**
    * @param now milliseconds of a steady clock
@@ -36,28 +64,59 @@ export class LoginAttempts {
   constructor (private readonly limits: LoginLimits, private readonly now: () => number = () => performance.now()) {}
 
   /**
-   * A login is to be decided. It counts as failed from here on, so that a hundred at once are a hundred.
+   * A login is to be decided: now, or once enough of those under way were right, so that a hundred at once have no more
+   * than the guesses that one after the other would have.
    *
-   * @returns which limit refuses it, or what is to be called when it was right after all
+   * @param begin gets what is to be called with the decision
+   * @param refuse gets the limit that is exceeded
    */
-  begin (address: string, username: string): LoginRefusal | (() => void) {
-    const { perAddress, perUser } = this.limits
-    const pair = `${address} ${username}`
-    const counts: [Map<string, number[]>, string, number | null, LoginRefusal][] = this.known.has(pair)
-      ? [[this.byPair, pair, perAddress, 'loginsPerAddress']]
-      : [[this.byAddress, address, perAddress, 'loginsPerAddress'], [this.byUser, username, perUser, 'loginsPerUser']]
-    for (const [map, key, limit, refusal] of counts) if (this.recent(map, key).length >= (limit ?? Infinity)) return refusal
-    const at = this.now()
-    for (const [map, key, limit] of counts) if (limit !== null) remember(map, key, [...this.recent(map, key), at])
-    return () => {
-      for (const [map, key] of counts) take(map, key, at)
-      remember(this.known, pair, true)
-    }
+  take (address: string, username: string, begin: (end: EndLogin) => void, refuse: (refusal: LoginRefusal) => void): void {
+    const login = { address, username, begin, refuse }
+    if (this.#isDecided(login)) return
+    if (this.#waiting.length >= MAX_WAITING) refuse('loginsPerAddress')
+    else this.#waiting.push(login)
   }
 
-  private recent (map: Map<string, number[]>, key: string): number[] {
+  #isDecided ({ address, username, begin, refuse }: Waiting): boolean {
+    const counted = this.#countedFor(address, username)
+    const exceeded = counted.find(({ attempts, limit }) => attempts.failures.length >= limit)
+    if (exceeded !== undefined) {
+      refuse(exceeded.refusal)
+      return true
+    }
+    if (counted.some(({ attempts: { failures, underWay }, limit }) => failures.length + underWay >= limit)) return false
+    for (const { attempts } of counted) attempts.underWay++
+    begin(isRight => { this.#end(counted, `${address} ${username}`, isRight) })
+    return true
+  }
+
+  #end (counted: readonly Counted[], pair: string, isRight: boolean): void {
+    const at = this.now()
+    for (const { attempts } of counted) {
+      attempts.underWay--
+      if (!isRight) attempts.failures.push(at)
+    }
+    if (isRight) remember(this.#known, pair, true)
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const login of waiting) if (!this.#isDecided(login)) this.#waiting.push(login)
+  }
+
+  #countedFor (address: string, username: string): Counted[] {
+    const { perAddress, perUser } = this.limits
+    const pair = `${address} ${username}`
+    const counts: [Map<string, Attempts>, string, number | null, LoginRefusal][] = this.#known.has(pair)
+      ? [[this.#byPair, pair, perAddress, 'loginsPerAddress']]
+      : [[this.#byAddress, address, perAddress, 'loginsPerAddress'], [this.#byUser, username, perUser, 'loginsPerUser']]
+    return counts.flatMap(([map, key, limit, refusal]) => limit === null ? [] : { attempts: this.#recent(map, key), limit, refusal })
+  }
+
+  #recent (map: Map<string, Attempts>, key: string): Attempts {
+    const attempts = map.get(key) ?? { failures: [], underWay: 0 }
     const since = this.now() - this.limits.window
-    return (map.get(key) ?? []).filter(at => at > since)
+    attempts.failures = attempts.failures.filter(at => at > since)
+    remember(map, key, attempts)
+    return attempts
   }
 }
 
@@ -68,16 +127,16 @@ export function limitLogins (aedes: Aedes, limits: LoginLimits, tally: Tally): v
   aedes.authenticate = (client, username, password, done) => {
     const address = arrivalOf(client.conn)?.client.address ?? ''
     const who = { client: client.id, username: username ?? null }
-    const attempt = attempts.begin(address, username ?? '')
-    if (typeof attempt === 'string') {
-      tally.hit(attempt, address, who)
+    attempts.take(address, username ?? '', end => {
+      authenticate.call(aedes, client, username, password, (error, isAuthentic) => {
+        const isRight = !error && isAuthentic === true
+        if (!isRight) tally.hit('login', address, who)
+        done(error, isAuthentic)
+        end(isRight)
+      })
+    }, refusal => {
+      tally.hit(refusal, address, who)
       done(Object.assign(new Error('too many failed logins'), { returnCode: NOT_AUTHORIZED }), false)
-      return
-    }
-    authenticate.call(aedes, client, username, password, (error, isRight) => {
-      if (!error && isRight === true) attempt()
-      else tally.hit('login', address, who)
-      done(error, isRight)
     })
   }
 }
@@ -87,12 +146,4 @@ function remember<Value> (map: Map<string, Value>, key: string, value: Value): v
   const [oldest] = map.keys()
   if (map.size >= MAX_REMEMBERED && oldest !== undefined) map.delete(oldest)
   map.set(key, value)
-}
-
-function take (map: Map<string, number[]>, key: string, at: number): void {
-  const times = map.get(key)
-  const index = times?.indexOf(at) ?? -1
-  if (times === undefined || index < 0) return
-  times.splice(index, 1)
-  if (times.length === 0) map.delete(key)
 }

@@ -2,16 +2,25 @@
 
 import type { Logger } from 'pino'
 import { printable } from '../printable.js'
-import { LIMITS, type LimitName } from './catalog.js'
+import { DENIALS, LIMITS, type LimitName } from './catalog.js'
 
 /** Time between two entries about the same limit and address, ms. */
 const SAME_ENTRY_MS = 10_000
 /** Failed logins are counted by those who ban on the log: each within this time gets its own entry. */
 const LOGIN_ENTRY_MS = 1_000
+/** A client without the right to something keeps asking for it. */
+const DENIAL_ENTRY_MS = 600_000
 /** Entries a second in all: a thousand addresses must not fill the disk either. */
 const MAX_ENTRIES_PER_SECOND = 20
 /** Pairs of limit and address that are remembered; the longest quiet goes first. */
 const MAX_REMEMBERED = 10_000
+
+/** Whom a limit concerned, as far as known. */
+export interface Who {
+  client?: string | null
+  username?: string | null
+  topic?: string
+}
 
 interface Remembered {
   loggedAtMs: number
@@ -37,14 +46,15 @@ export class Tally {
    * Somebody went beyond a limit.
    *
    * @param address of the client, the announced one where it came through a trusted proxy
-   * @param who client id or username, as far as known
+   * @param who client id, username or topic, as far as known
    */
-  hit (name: LimitName, address: string, who: { client?: string | null, username?: string | null } = {}): void {
+  hit (name: LimitName, address: string, who: Who = {}): void {
     this.counters[name]++
     const now = this.now()
-    const key = `${name} ${address}`
+    const isDenial = DENIALS.has(name)
+    const key = isDenial ? `${name} ${address} ${who.client}` : `${name} ${address}`
     const before = this.remembered.get(key)
-    if (before !== undefined && now - before.loggedAtMs < (name === 'login' ? LOGIN_ENTRY_MS : SAME_ENTRY_MS)) {
+    if (before !== undefined && now - before.loggedAtMs < (isDenial ? DENIAL_ENTRY_MS : name === 'login' ? LOGIN_ENTRY_MS : SAME_ENTRY_MS)) {
       before.unsaid++
       return
     }
@@ -52,14 +62,15 @@ export class Tally {
     this.remembered.delete(key)
     if (this.remembered.size >= MAX_REMEMBERED) this.remembered.delete(this.remembered.keys().next().value ?? '')
     this.remembered.set(key, { loggedAtMs: now, unsaid: 0 })
-    const { client, username } = who
+    const { client, username, topic } = who
     // What clients call themselves stands after the sentence, where nobody's filter takes it for an address.
-    this.log.warn({
+    this.log[isDenial ? 'info' : 'warn']({
       limit: name,
       address,
       ...before !== undefined && before.unsaid > 0 && { more: before.unsaid },
       ...client && { client: printable(client) },
-      ...username && { username: printable(username) }
+      ...username && { username: printable(username) },
+      ...topic && { topic: printable(topic) }
     }, `Limit ${name}: ${address || 'no address'} ${LIMITS[name]}.`)
   }
 

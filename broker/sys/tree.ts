@@ -1,24 +1,17 @@
 // $SYS/broker/...: how the broker is, under the topics and in the forms of mosquitto.
 
+import { readFileSync } from 'node:fs'
 import type { Broker } from '../core/broker.js'
 import type { Tally } from '../limits/tally.js'
 import { Load } from './load.js'
-import type { Traffic } from './traffic.js'
-
-/** Where the figures come from. */
-export interface SysSources {
-  broker: Broker
-  traffic: Traffic
-  tally: Tally
-  /** Of this program. */
-  version: string
-}
 
 /** Topic of the counters of all limits, as JSON: not mosquitto's. */
 export const LIMITS_TOPIC = '$SYS/broker/artemis/limits'
 
 const SYS = '$SYS/broker/'
 const SECOND_MS = 1_000
+const PACKAGE = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }
+const VERSION = `artemis version ${PACKAGE.version}`
 
 /** Publishes the figures that have changed, retained: they stay in memory, as all retained messages under `$SYS` do. */
 export class SysTree {
@@ -29,7 +22,7 @@ export class SysTree {
   private heapMaximum = 0
   private timer: NodeJS.Timeout | undefined
 
-  constructor (private readonly sources: SysSources) {}
+  constructor (private readonly broker: Broker, private readonly tally: Tally) {}
 
   /** Publishes now and every `intervalMs`. */
   start (intervalMs: number): void {
@@ -46,8 +39,7 @@ export class SysTree {
     const now = performance.now()
     const elapsedMs = Math.max(1, now - this.updatedAtMs)
     this.updatedAtMs = now
-    const { version, tally } = this.sources
-    this.publish(`${SYS}version`, version)
+    this.publish(`${SYS}version`, VERSION)
     this.publish(`${SYS}uptime`, `${Math.floor((now - this.startedAtMs) / SECOND_MS)} seconds`)
     for (const [topic, value] of Object.entries(this.figures())) this.publish(SYS + topic, String(value))
     for (const [name, count] of Object.entries(this.loaded())) {
@@ -56,11 +48,11 @@ export class SysTree {
       load.update(count, elapsedMs)
       for (const [period, text] of load.texts()) this.publish(`${SYS}load/${name}/${period}`, text)
     }
-    this.publish(LIMITS_TOPIC, JSON.stringify(tally.counters))
+    this.publish(LIMITS_TOPIC, JSON.stringify(this.tally.counters))
   }
 
   private figures (): Record<string, number> {
-    const { traffic, broker: { sessions, retained, router } } = this.sources
+    const { traffic, sessions, retained, router } = this.broker
     const { connected, total, subscriptions, messages, bytes } = sessions.counts
     const stored = retained.size + messages
     const { heapUsed, external } = process.memoryUsage()
@@ -94,7 +86,7 @@ export class SysTree {
   }
 
   private loaded (): Record<string, number> {
-    const { traffic } = this.sources
+    const { traffic } = this.broker
     return {
       'messages/received': traffic.in.messages,
       'messages/sent': traffic.out.messages,
@@ -109,12 +101,12 @@ export class SysTree {
   }
 
   private dropped (): number {
-    const { queuedMessages, queuedBytes } = this.sources.tally.counters
+    const { queuedMessages, queuedBytes } = this.tally.counters
     return queuedMessages + queuedBytes
   }
 
   private publish (topic: string, text: string): void {
-    const { broker } = this.sources
+    const { broker } = this
     if (broker.closed || this.published.get(topic) === text) return
     this.published.set(topic, text)
     broker.publish({ cmd: 'publish', topic, payload: Buffer.from(text), qos: 0, retain: true, dup: false }, null)

@@ -36,7 +36,10 @@ export class Gate implements BrokerControl {
   private readonly own: Hooks
   private readonly expelled = new WeakSet<Duplex>()
 
-  constructor (private readonly aedes: Aedes, private readonly observer: Observer, readonly bans: BanList, readonly allow = new AllowList()) {
+  constructor (
+    private readonly aedes: Aedes, private readonly observer: Observer, readonly bans: BanList, readonly allow = new AllowList(),
+    private readonly onRefused: (address: string, clientId: string | null) => void = () => {}
+  ) {
     const { handle, preConnect, authenticate, authorizePublish, authorizeSubscribe } = aedes
     this.found = { handle, preConnect, authenticate, authorizePublish, authorizeSubscribe }
     this.own = {
@@ -80,6 +83,7 @@ export class Gate implements BrokerControl {
     // Who is allowed by its client id has yet to say it.
     if (this.bans.coversAddress(address) && !this.allow.hasAddress(address) && !this.allow.namesClients) {
       this.counters.refused++
+      this.onRefused(address, null)
       stream.destroy()
     }
     return client
@@ -90,6 +94,7 @@ export class Gate implements BrokerControl {
     if (connection === undefined) this.counters.unobserved++
     else if (this.isBarred(originOf(connection).address, asTold(packet.clientId))) {
       this.counters.refused++
+      this.onRefused(originOf(connection).address, packet.clientId)
       // Without an Error Aedes would leave the socket open for ever.
       callback(new Error('banned'), false)
       return

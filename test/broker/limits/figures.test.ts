@@ -42,16 +42,16 @@ t.test('a pace lets a second\'s worth through at once, then as much as it says',
 t.test('logins are counted by address and by username', t => {
   let now = 0
   const attempts = new LoginAttempts({ perAddress: 3, perUser: 5, window: 1_000 }, () => now)
-  const fail = (address: string, user: string): unknown => {
-    const attempt = attempts.begin(address, user)
-    return typeof attempt === 'string' ? attempt : 'tried'
+  const attempt = (address: string, user: string, isRight: boolean): string => {
+    let result = 'waits'
+    attempts.take(address, user, end => {
+      result = isRight ? 'in' : 'tried'
+      end(isRight)
+    }, refusal => { result = refusal })
+    return result
   }
-  const succeed = (address: string, user: string): unknown => {
-    const attempt = attempts.begin(address, user)
-    if (typeof attempt === 'string') return attempt
-    attempt()
-    return 'in'
-  }
+  const fail = (address: string, user: string): string => attempt(address, user, false)
+  const succeed = (address: string, user: string): string => attempt(address, user, true)
   t.equal(succeed('192.0.2.1', 'alice'), 'in')
   t.same([1, 2, 3, 4].map(n => fail('192.0.2.2', `u${n}`)), ['tried', 'tried', 'tried', 'loginsPerAddress'])
   t.equal(succeed('192.0.2.2', 'alice'), 'loginsPerAddress', 'not even with the right password')
@@ -62,6 +62,22 @@ t.test('logins are counted by address and by username', t => {
   t.equal(fail('192.0.2.2', 'x'), 'tried', 'a while later')
   for (let i = 0; i < 20_000; i++) fail(`198.51.${i >> 8}.${i & 255}`, `guess ${i}`)
   t.equal(fail('192.0.2.99', 'y'), 'tried', 'many addresses are forgotten, not kept for ever')
+  t.end()
+})
+
+t.test('logins at once wait for each other where too many could fail, and all that are right come in', t => {
+  const attempts = new LoginAttempts({ perAddress: 3, perUser: null, window: 1_000 }, () => 0)
+  const underWay: ((isRight: boolean) => void)[] = []
+  const refused: string[] = []
+  const begin = (user: string): void => { attempts.take('192.0.2.1', user, end => { underWay.push(end) }, refusal => { refused.push(refusal) }) }
+  for (let i = 0; i < 60; i++) begin(`u${i}`)
+  t.equal(underWay.length, 3)
+  for (let i = 0; i < 60; i++) underWay[i]?.(true)
+  t.same([underWay.length, refused], [60, []])
+  for (let i = 60; i < 70; i++) begin(`u${i}`)
+  t.equal(underWay.length, 63)
+  for (let i = 60; i < 63; i++) underWay[i]?.(false)
+  t.same([underWay.length, refused], [63, Array<string>(7).fill('loginsPerAddress')], 'as many guesses as one after the other')
   t.end()
 })
 
