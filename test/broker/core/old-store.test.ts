@@ -1,0 +1,194 @@
+// A data folder of the broker before the core is taken over, with all that is in it, also where the start is killed.
+
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import path from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import type { IPublishPacket } from 'mqtt-packet'
+import { MAIN, runArtemis } from '../running-broker.js'
+import { startCarried, type CarriedBroker } from './carriers.js'
+import { oldContents, unpackOldStore, type Ended, type OldFilter, type OldMessage, type OldProperties, type OldSession } from './old-store.js'
+import { SessionClient, type SessionOptions } from './session-client.js'
+
+/** Wills that had not been published when the broker was killed, and are not delayed; the one of QoS 0 waits for nobody. */
+const LEFT_WILLS = ['will/3', 'will/5', 'will/__proto__', 'will/session']
+
+async function connect (broker: CarriedBroker, options: SessionOptions): Promise<SessionClient> {
+  return await SessionClient.connect(await broker.open('TCP'), options)
+}
+
+async function visit (broker: CarriedBroker, clientId: string): Promise<SessionClient> {
+  const client = await connect(broker, { clientId, version: 5, clean: true, acknowledges: true })
+  await client.watch()
+  return client
+}
+
+async function resume (broker: CarriedBroker, { clientId, version }: OldSession): Promise<SessionClient> {
+  return await connect(broker, { clientId, version: version === 5 ? 5 : 4 })
+}
+
+function payloadOf ({ payload = '', payloadHex }: OldMessage): string {
+  return payloadHex ?? Buffer.from(payload).toString('hex')
+}
+
+function granted (filters: readonly OldFilter[], topic: string): number {
+  return filters.find(({ filter }) => filter === topic)?.qos ?? 2
+}
+
+/** What its queue must bring, in order. */
+function due ({ filters, queue }: OldSession): unknown[] {
+  return queue.map(item => {
+    if (item.state === 'released') return ['pubrel', item.packetId]
+    const rap = filters.some(({ filter, retainAsPublished }) => filter === item.topic && retainAsPublished === true)
+    return item.state === 'sent'
+      ? [item.topic, payloadOf(item), item.qos, item.packetId, true, false]
+      // The old broker stored the QoS of the publisher.
+      : [item.topic, payloadOf(item), Math.min(item.qos, granted(filters, item.topic)), 'new', false, rap && item.retain]
+  })
+}
+
+/** Takes as many packets as are due, in order. */
+async function brought (client: SessionClient, session: OldSession): Promise<unknown[]> {
+  const old = new Set(session.queue.flatMap(item => item.state === 'unsent' ? [] : [item.packetId]))
+  const found = (): typeof client.received => client.received.filter(({ cmd }) => cmd === 'publish' || cmd === 'pubrel')
+  for (const item of session.queue) await client.next(item.state === 'released' ? 'pubrel' : 'publish')
+  return found().map(packet => packet.cmd !== 'publish' ? ['pubrel', packet.messageId]
+    : [packet.topic, Buffer.from(packet.payload).toString('hex'), packet.qos, old.has(packet.messageId ?? 0) ? packet.messageId : 'new', packet.dup, packet.retain])
+}
+
+function propertiesMatch (test: Test, found: IPublishPacket['properties'], expected: OldProperties = {}, what = ''): void {
+  const { correlationDataHex, willDelayInterval, messageExpiryInterval, ...rest } = expected
+  void willDelayInterval
+  test.match(found ?? {}, { ...rest, ...correlationDataHex !== undefined && { correlationData: Buffer.from(correlationDataHex, 'hex') } }, what)
+  test.notOk('willDelayInterval' in (found ?? {}))
+  if (messageExpiryInterval !== undefined) test.ok((found?.messageExpiryInterval ?? NaN) <= messageExpiryInterval, 'expiry')
+}
+
+/** What is retained, but for what had expired. */
+async function checkRetained (test: Test, broker: CarriedBroker, ended: Ended): Promise<void> {
+  const { retained } = oldContents(ended)
+  const expected = retained.filter(({ messageExpiry = Infinity }) => messageExpiry > Date.now())
+  const reader = await visit(broker, 'reader')
+  await reader.subscribe([['#', 2]])
+  const missing = new Set(expected.map(({ topic }) => topic))
+  const found = new Map<string, IPublishPacket>()
+  while (missing.size > 0) {
+    const message = await reader.next('publish')
+    // Those of wills are looked at elsewhere.
+    if (missing.delete(message.topic)) found.set(message.topic, message)
+    else if (!message.topic.startsWith('will/')) test.fail(`what is ${message.topic}?`)
+  }
+  for (const message of expected) {
+    const got = found.get(message.topic)
+    test.match(got, { qos: message.qos, retain: true }, message.topic)
+    test.equal(Buffer.from(got?.payload ?? '').toString('hex'), payloadOf(message), message.topic)
+    propertiesMatch(test, got?.properties, message.properties, message.topic)
+  }
+}
+
+/** Its queue, and its subscriptions. */
+async function checkSession (test: Test, broker: CarriedBroker, session: OldSession): Promise<void> {
+  const client = await resume(broker, session)
+  test.equal(client.sessionPresent, true, `${session.clientId} is there`)
+  test.same(await brought(client, session), due(session), `${session.clientId} has its queue`)
+  const sent = client.received.filter(({ cmd }) => cmd === 'publish') as IPublishPacket[]
+  for (const item of session.version === 5 ? session.queue : []) {
+    if (item.state === 'sent') propertiesMatch(test, sent.find(({ messageId }) => messageId === item.packetId)?.properties, item.properties)
+  }
+  client.acknowledgeAll()
+  await client.watch()
+  for (const filter of session.filters.filter(({ filter }) => !filter.startsWith('$share/'))) await checkFilter(test, broker, client, filter)
+  await client.leave()
+}
+
+async function checkFilter (test: Test, broker: CarriedBroker, client: SessionClient, filter: OldFilter): Promise<void> {
+  const topic = filter.filter.replace('+', 'x').replace('#', 'y')
+  const what = `${client.options.clientId} at ${filter.filter}`
+  if (filter.noLocal === true) {
+    await client.publish(topic, 'own')
+    test.same((await client.caughtUp()).filter(({ payload }) => payload.toString() === 'own'), [], `${what}: No Local`)
+  }
+  const publisher = await visit(broker, 'publisher')
+  const payload = `for ${client.options.clientId}`
+  await publisher.publish(topic, payload, { qos: 2, retain: true })
+  await publisher.publish(topic, '', { qos: 0, retain: true })
+  await publisher.settled()
+  await publisher.leave()
+  const got = (await client.caughtUp()).filter(message => message.payload.toString() === payload)
+  test.match(got, [{ qos: filter.qos, retain: filter.retainAsPublished === true }], what)
+  test.same(got[0]?.properties?.subscriptionIdentifier, filter.subscriptionIdentifier, `${what}: identifier`)
+}
+
+/** What it had taken of QoS 2 is not passed on again, until it is released. */
+async function checkInbound (test: Test, broker: CarriedBroker, session: OldSession): Promise<void> {
+  const [watcher, client] = [await visit(broker, 'watcher'), await resume(broker, session)]
+  await watcher.subscribe([['in/#', 2]])
+  for (const messageId of session.inbound) {
+    client.send(client.publishPacket(`in/${session.clientId}`, 'again', { qos: 2, dup: true, messageId }))
+    await client.finish({ qos: 2, messageId })
+  }
+  test.same(await watcher.caughtUp(), [], session.clientId)
+  await client.publish(`in/${session.clientId}`, 'new', { qos: 2, messageId: session.inbound[0] })
+  test.equal((await watcher.caughtUp()).length, 1, `${session.clientId}: released`)
+  await Promise.all([watcher.leave(), client.leave()])
+}
+
+/** Wills: in the queue of who waits for them, retained where they said so, and once. */
+async function checkWills (test: Test, broker: CarriedBroker, ended: Ended): Promise<void> {
+  const client = await connect(broker, { clientId: 'watches-wills', acknowledges: true })
+  const topics = (await client.messages(LEFT_WILLS.length)).map(({ topic }) => topic)
+  await client.watch()
+  topics.push(...(await client.caughtUp()).map(({ topic }) => topic))
+  test.same(topics.filter(topic => topic !== 'will/bytes').sort(), LEFT_WILLS, `${ended}: each once, and no delayed one`)
+  const reader = await visit(broker, 'reader')
+  await reader.subscribe([['will/#', 2]])
+  test.match(await reader.messages(1), [{ topic: 'will/3', retain: true }])
+  test.same(await reader.caughtUp(), [])
+  await Promise.all([client.leave(), reader.leave()])
+}
+
+async function checkBans (test: Test, broker: CarriedBroker, folder: string, ended: Ended): Promise<void> {
+  const { bans, allow } = oldContents(ended)
+  const list = async (command: string): Promise<string> => (await runArtemis([command, '--format', 'json', '--url', broker.url], folder)).stdout
+  const listed = await list('ban')
+  for (const { address, clientId, until } of bans.filter(({ until }) => until > Date.now())) {
+    for (const part of [address, clientId, String(until)]) if (part !== null) test.ok(listed.includes(part), `ban of ${part}`)
+  }
+  test.notMatch(listed, '192.0.2.9')
+  const allowed = await list('allow')
+  for (const entry of allow) test.match(allowed, entry.replace('client:', ''))
+  await test.rejects(connect(broker, { clientId: 'mallory', clean: true }))
+}
+
+/** Starts the broker and kills it so soon that it may be anywhere in its start. */
+async function killStarts (folder: string): Promise<void> {
+  for (const ms of [250, 350, 450, 550, 800]) {
+    const child = spawn(process.execPath, [MAIN, '--port', '0', '--data', 'data'], { cwd: folder, stdio: 'ignore' })
+    await pause(ms)
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+  }
+}
+
+for (const ended of ['killed', 'stopped'] as const) {
+  for (const start of ['a start', 'starts that were killed', 'a start that was killed when it was through'] as const) {
+    t.test(`what a broker left that was ${ended}, by ${start}`, async t => {
+      const folder = t.testdir({ 'artemis.yaml': 'tap: { target: none }\n' })
+      unpackOldStore(ended, path.join(folder, 'data'))
+      if (start === 'starts that were killed') await killStarts(folder)
+      let broker = await startCarried(t, folder)
+      if (start === 'a start that was killed when it was through') {
+        await broker.stop('SIGKILL')
+        broker = await startCarried(t, folder)
+      }
+      await checkRetained(t, broker, ended)
+      await checkWills(t, broker, ended)
+      const { sessions } = oldContents(ended)
+      for (const session of sessions.filter(({ inbound }) => inbound.length > 0)) await checkInbound(t, broker, session)
+      for (const session of sessions.filter(({ clientId }) => clientId !== 'in-clean' && clientId !== 'watches-wills')) await checkSession(t, broker, session)
+      await checkBans(t, broker, folder, ended)
+      t.equal((await broker.stop()).code, 0)
+    })
+  }
+}
