@@ -198,7 +198,7 @@ export class Broker extends Aedes {
 
   /** Publishes what clients have left behind that were connected when an earlier run was killed. */
   async publishLeftWills (): Promise<void> {
-    await this.wills.publishLeft(clientId => this.sessions.get(clientId)?.expiry ?? 0)
+    await this.wills.publishLeft()
   }
 
   /** Closes all clients, which publishes their wills. */

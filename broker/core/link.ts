@@ -193,7 +193,7 @@ export class Link implements Receiver {
     const { session, isPresent } = this.broker.sessions.open({ clientId, cleanStart, expiry })
     this.session = session
     this.#isPresent = isPresent
-    this.broker.wills.begin(this.client, parts.will as MessageSource | null)
+    this.broker.wills.begin(this.client, parts.will as MessageSource | null, expiry)
     if (isPresent) reauthorise(this.broker, this, session)
   }
 
@@ -267,7 +267,7 @@ export class Link implements Receiver {
   }
 
   release (packetId: number): void {
-    this.#acknowledge(TYPE.pubrel, packetId, this.broker.store.latest)
+    this.#acknowledge(TYPE.pubrel, packetId, 0)
   }
 
   replayed (): void {

@@ -8,12 +8,12 @@ import type { SubscriptionStore } from './sessions.js'
 import type { KeyRange, Store } from './store.js'
 import type { Subscription } from './subscription.js'
 
-/** A will as it is stored: whose it is, and the id of the broker that the client was connected to. */
-export type StoredWill = MessageSource & { clientId: string, brokerId: string }
+/** A will as it is stored: whose it is, the id of the broker that the client was connected to, and how long it waits, seconds. */
+export type StoredWill = MessageSource & { clientId: string, brokerId: string, delayS?: number }
 
 /** Where wills lie while their clients are connected. */
 export interface WillStore {
-  put (clientId: string, will: MessageSource): void
+  put (clientId: string, will: MessageSource & { delayS: number }): void
   remove (clientId: string): void
   /** Those of earlier runs. */
   left (): AsyncIterable<StoredWill>

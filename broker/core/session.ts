@@ -17,7 +17,7 @@ export interface Receiver {
   forward (message: Message): Message | undefined
   /** Sends a PUBLISH; false where it is larger than the client takes [MQTT-3.1.2-24]. */
   send (delivery: Delivery): boolean
-  /** Sends a PUBREL once its release is stored. */
+  /** Sends a PUBREL again. */
   release (packetId: number): void
   /** All that was sent in earlier connections is known again: acknowledgements of it may be read. */
   replayed (): void
@@ -360,6 +360,11 @@ export class Session {
     const { qos, retain, identifiers, sequence, size } = next
     this.#count--
     this.#bytes -= size
+    if (next.isReleased) {
+      this.#unacknowledged.set(packetId, next)
+      receiver.release(packetId)
+      return
+    }
     // Rights may have changed while it waited.
     const message = next === this.#authorised ? next.message : next.message.isExpired() ? undefined : receiver.forward(next.message)
     const dup = sequence <= this.#sentUpTo
@@ -415,33 +420,24 @@ export class Session {
     let read = 0
     for await (const [key, value] of this.#options.store.entries({ ...this.#range(this.#readUpTo + 1), limit: PAGE })) {
       if (this.receiver !== receiver) return
-      this.#take(receiver, key, value)
+      this.#take(key, value)
       read++
     }
     if (read < PAGE && this.receiver === receiver) this.#readUpTo = Math.max(this.#readUpTo, all)
   }
 
-  #take (receiver: Receiver, key: string, value: Buffer): void {
+  #take (key: string, value: Buffer): void {
     const { sequence, size } = readQueueKey(key)
     this.#readUpTo = sequence
     try {
       const record = decodeQueued(value)
-      if (record !== undefined) this.#waiting.push({ ...record, sequence, size, batch: 0, isReleased: false })
-      else this.#takeReleased(receiver, sequence, size)
+      this.#waiting.push(record === undefined ? { ...RELEASED_MESSAGE, sequence, size } : { ...record, sequence, size, batch: 0, isReleased: false })
     } catch (error) {
       this.#count--
       this.#bytes -= size
       this.#options.store.del(key)
       this.#options.onUnreadable(this, error as Error)
     }
-  }
-
-  #takeReleased (receiver: Receiver, sequence: number, size: number): void {
-    const packetId = packetIdOf(sequence)
-    this.#count--
-    this.#bytes -= size
-    this.#unacknowledged.set(packetId, { ...RELEASED_MESSAGE, sequence, size })
-    receiver.release(packetId)
   }
 
   #range (sequence: number): { gte: string, lt: string } {

@@ -28,11 +28,15 @@ export class Wills {
    */
   constructor (private readonly store: WillStore, private readonly publishWill: PublishWill, private readonly maxDelayed: number) {}
 
-  /** A client is connected: its will, or none, takes the place of the one that is stored. */
-  begin (client: Client, will: MessageSource | null | undefined): void {
+  /**
+   * A client is connected: its will, or none, takes the place of the one that is stored.
+   *
+   * @param expiryS its Session Expiry Interval: its will waits no longer than that
+   */
+  begin (client: Client, will: MessageSource | null | undefined, expiryS: number): void {
     if (will != null) {
       this.#owners.set(client.id, client)
-      this.store.put(client.id, will)
+      this.store.put(client.id, { ...will, delayS: Math.min(delayOf(will), expiryS) })
     } else if (this.#owners.delete(client.id)) this.store.remove(client.id)
   }
 
@@ -77,15 +81,13 @@ export class Wills {
   /**
    * Publishes the wills of clients that were connected when an earlier run was killed [MQTT-3.1.2-8]; delayed ones wait,
    * so that their clients have a chance to come back.
-   *
-   * @param expiryOf how long the session of a client lasts, seconds
    */
-  async publishLeft (expiryOf: (clientId: string) => number): Promise<void> {
+  async publishLeft (): Promise<void> {
     const left: StoredWill[] = []
     for await (const will of this.store.left()) left.push(will)
-    for (const { clientId, brokerId: _, ...will } of left) {
+    for (const { clientId, brokerId: _, delayS: stored, ...will } of left) {
       this.#owners.set(clientId, null)
-      const delayS = Math.min(delayOf(will), expiryOf(clientId))
+      const delayS = stored ?? delayOf(will)
       if (delayS > 0) this.delay(clientId, null, will, delayS)
       else this.publish(clientId, null, will)
     }

@@ -50,6 +50,7 @@ for (const how of RETURNS) {
     await publish(way)
     const back = await way.back(first, how, { acknowledges: true, properties: { sessionExpiryInterval: 100, maximumPacketSize: MAXIMUM } })
     t.same(names(t, back, await back.caughtUp()).filter(name => !name.startsWith('0')), FITS.slice(2))
+    await back.settled()
     const again = await way.back(back, 'a lost connection', { properties: { sessionExpiryInterval: 100, maximumPacketSize: 10_000 } })
     t.same(await again.caughtUp(), [], 'what was left out is done with')
   }, only5)
