@@ -274,11 +274,12 @@ export class Broker extends Aedes {
     if (target !== undefined) this.#deliver(message, target)
   }
 
-  #publishWill (will: MessageSource, client: Client | null, done: Done): void {
+  /** @param done called in the turn in which the will is published: what is stored of both is stored together */
+  #publishWill (will: MessageSource, client: Client | null, done: () => void): void {
     const packet = { ...will, cmd: 'publish', payload: will.payload ?? '', qos: will.qos ?? 0, retain: will.retain ?? false, dup: false } as unknown as Packet
     this.authorizePublish(client, packet, refused => {
-      if (refused) done(refused)
-      else this.publish(packet, client, done)
+      if (!refused) this.publish(packet, client)
+      done()
     })
   }
 }

@@ -5,7 +5,7 @@ import type { MessageSource } from './message.js'
 import type { StoredWill, WillStore } from './persistence.js'
 
 /** What publishes a will, where it still may be published. */
-export type PublishWill = (will: MessageSource, client: Client | null, done: (error?: Error) => void) => void
+export type PublishWill = (will: MessageSource, client: Client | null, done: () => void) => void
 
 /** A will that waits for its Will Delay Interval to pass [MQTT-3.1.3-9]. */
 interface Delayed {
