@@ -5,19 +5,20 @@ import type { Client } from 'aedes'
 import mqttPacket from 'mqtt-packet'
 import { IDENTIFIER_NOT_VALID, MALFORMED_PACKET, PROTOCOL_ERROR, ProtocolFault, UNSUPPORTED_VERSION } from '../protocol/fault.js'
 import { faultOf } from '../protocol/packet-checks.js'
-import { levelsOf } from '../protocol/topics.js'
 import { brokerParts, holdWrites, partsOf, takeParser, type ClientParts, type ParsedPacket } from './aedes-seam.js'
 import { Answers } from './answers.js'
 import type { Broker } from './broker.js'
-import { PublishDenied } from './denied.js'
+import { provideClientApi } from './client-api.js'
+import { encodeConnack, isAccepted, type Connack } from './connack.js'
 import { Framer, type Packet } from './framer.js'
-import { encodeProperties, Message, messageOf, type MessageSource, type NamedProperties } from './message.js'
+import { messageOf, type Message, type MessageSource } from './message.js'
 import { Output } from './output.js'
 import type { Pacing } from './pacing.js'
+import { Publishing } from './publishing.js'
 import { Pause, type ReadingLimits } from './reading.js'
 import type { Receiver, Session } from './session.js'
 import { reauthorise, RetainedFeed, subscribe, unsubscribe, type SubscribeRequest, type UnsubscribeRequest } from './subscribing.js'
-import { acknowledgement, publishBytes, readPublish, TYPE, TYPE_NAMES, willPropertiesIn, type Delivery } from './wire.js'
+import { acknowledgement, publishBytes, TYPE, TYPE_NAMES, willPropertiesIn, type Delivery } from './wire.js'
 
 /** What a client went beyond. */
 export type LinkLimit = 'unread' | 'malformed' | 'packetSize' | 'messagesPerSecond' | 'bytesPerSecond' | 'inflightMessages'
@@ -53,7 +54,6 @@ export interface LinkOptions {
 }
 
 type State = 'new' | 'connecting' | 'open' | 'closed'
-type Done = (error?: Error | null) => void
 
 const MQTT_5 = 5
 const CONNECT_HEADER = TYPE.connect << 4
@@ -61,10 +61,7 @@ const PINGREQ_HEADER = TYPE.pingreq << 4
 const PINGRESP = Buffer.from([TYPE.pingresp << 4, 0])
 const NO_BYTES = Buffer.alloc(0)
 const ERROR_REASON = 0x80
-const NOT_AUTHORIZED = 0x87
 const SESSION_TAKEN_OVER = 0x8e
-const RECEIVE_MAXIMUM_EXCEEDED = 0x93
-const TOPIC_ALIAS_INVALID = 0x94
 const PACKET_TOO_LARGE = 0x95
 const MAX_RECEIVE_MAXIMUM = 65_535
 /** Return codes with which a CONNACK before MQTT 5 says so [MQTT-3.2.2-6]. */
@@ -94,6 +91,8 @@ export class Link implements Receiver {
   /** Protocol level: 3, 4 or 5. */
   version = 4
   readonly retained: RetainedFeed
+  /** Whether a packet is being handled, and the next one has to wait. */
+  isBusy = false
   readonly #parts: ClientParts
   readonly #connection: Duplex
   readonly #output: Output
@@ -103,6 +102,7 @@ export class Link implements Receiver {
   readonly #acknowledgements: Answers
   /** SUBACK and UNSUBACK. */
   readonly #grants: Answers
+  readonly #publishing: Publishing
   readonly #connect: (packet: ParsedPacket) => void
   #state: State = 'new'
   #maximumPacketSize = Infinity
@@ -111,8 +111,6 @@ export class Link implements Receiver {
   #releaseWrites: (() => void) | undefined
   /** What plug-ins send before the CONNACK is out. */
   #early: (() => void)[] = []
-  /** Whether a packet is being handled, and the next one has to wait. */
-  #isBusy = false
   #isReading = false
   #waitingThisTurn = 0
 
@@ -126,22 +124,17 @@ export class Link implements Receiver {
     this.#acknowledgements = new Answers(broker.store, this.read)
     this.#grants = new Answers(broker.store, this.read)
     this.retained = new RetainedFeed(broker, this)
+    this.#publishing = new Publishing(broker, this, options)
     this.#connect = takeParser(client)
     parts._parser.on('packet', (packet: ParsedPacket) => { this.#take(packet) })
-    parts._parser.on('error', (error: Error) => { this.#refuse(error) })
+    parts._parser.on('error', (error: Error) => { this.refuse(error) })
     parts._nextBatch = error => {
-      if (error) parts.emit('error', error)
+      if (error) this.fail(error)
       else this.read()
     }
     // What Aedes keeps of subscriptions is not used.
     Object.assign(parts, { subscriptions: Object.create(null) as object, duplicates: Object.create(null) as object })
-    parts.publish = (packet, done = () => {}) => { this.#publishTo(packet as MessageSource, done) }
-    parts.subscribe = (packet, done = () => {}) => { this.#subscribeTo(packet, done) }
-    parts.unsubscribe = (packet, done = () => {}) => { this.#unsubscribeFrom(packet, done) }
-    parts.disconnect = (settings, done) => {
-      if (typeof settings === 'function') this.#disconnect({}, settings as () => void)
-      else this.#disconnect(settings, done)
-    }
+    provideClientApi(broker, this)
     parts.conn.on('readable', this.read)
     parts.conn.on('drain', () => { this.retained.go() })
     parts.conn.once('close', () => { this.end() })
@@ -155,6 +148,11 @@ export class Link implements Receiver {
   /** Whether the client has much to read. */
   get isFull (): boolean {
     return this.#output.isFull
+  }
+
+  /** Whether the connection is gone, or about to be. */
+  get isClosed (): boolean {
+    return this.#state === 'closed' || this.#parts.closed
   }
 
   /** Session Expiry Interval, seconds. */
@@ -171,7 +169,7 @@ export class Link implements Receiver {
       const packet = this.#framer.next()
       if (packet === undefined) {
         if (!this.#fill()) break
-      } else if (packet === 'malformed') this.#refuse(new ProtocolFault('a remaining length is not valid [MQTT-1.5.5-1]'))
+      } else if (packet === 'malformed') this.refuse(new ProtocolFault('a remaining length is not valid [MQTT-1.5.5-1]'))
       else if (!this.#isAcceptable(packet.header, packet.length)) break
       else if (!packet.isWhole) {
         if (!this.#fill()) break
@@ -198,21 +196,19 @@ export class Link implements Receiver {
   }
 
   /** Aedes has an answer to the CONNECT: it goes out as it ought to be, and what waits for the client after it. */
-  answer (connack: object & { returnCode?: number, reasonCode?: number, sessionPresent?: boolean, properties?: object }): void {
+  answer (connack: Connack): void {
     this.#releaseWrites?.()
-    const isAccepted = (connack.reasonCode ?? connack.returnCode) === 0
-    connack.sessionPresent = isAccepted && this.#isPresent
+    connack.sessionPresent = isAccepted(connack) && this.#isPresent
     if (connack.properties !== undefined) Reflect.deleteProperty(connack.properties, 'sharedSubscriptionAvailable')
     const { store } = this.broker
-    const answer = (): void => { this.#answer(connack, isAccepted) }
     // What Clean Start discards must be gone for good, or a restart would bring it back.
-    if (isAccepted && this.#parts._cleanStart && !store.isFailing) store.whenStored(answer)
-    else answer()
+    if (isAccepted(connack) && this.#parts._cleanStart && !store.isFailing) store.whenStored(() => { this.#answer(connack) })
+    else this.#answer(connack)
   }
 
   /** Another connection has taken the client id [MQTT-3.1.4-3]. */
   takenOver (): void {
-    this.#disconnect({ reasonCode: SESSION_TAKEN_OVER })
+    this.disconnect({ reasonCode: SESSION_TAKEN_OVER })
   }
 
   /** The connection is gone, or about to be: nothing more is sent by it. */
@@ -267,7 +263,7 @@ export class Link implements Receiver {
   }
 
   release (packetId: number): void {
-    this.#acknowledge(TYPE.pubrel, packetId, 0)
+    this.acknowledge(TYPE.pubrel, packetId, 0)
   }
 
   replayed (): void {
@@ -296,7 +292,7 @@ export class Link implements Receiver {
   }
 
   get #mayRead (): boolean {
-    if (this.#isBusy || this.#state === 'connecting' || this.#state === 'closed' || this.#parts.closed) return false
+    if (this.isBusy || this.isClosed || this.#state === 'connecting') return false
     if (this.session?.isReplaying === true) return false
     return this.#acknowledgements.length < MAX_ANSWERS && this.#grants.length < MAX_ANSWERS
   }
@@ -329,10 +325,10 @@ export class Link implements Receiver {
     const { maximumPacketSize } = brokerParts(this.broker)
     if (maximumPacketSize === 0 || length <= maximumPacketSize) return true
     const error = Object.assign(new Error('packet too large'), { size: length, maximumPacketSize })
-    if (this.version !== MQTT_5 || this.#state !== 'open') this.#parts.emit('error', error)
+    if (this.version !== MQTT_5 || this.#state !== 'open') this.fail(error)
     else {
       this.broker.emit('clientError', this.client, error)
-      this.#disconnect({ reasonCode: PACKET_TOO_LARGE })
+      this.disconnect({ reasonCode: PACKET_TOO_LARGE })
     }
     return false
   }
@@ -353,7 +349,7 @@ export class Link implements Receiver {
     const { header, bytes, from, to } = packet
     const type = header >> 4
     this.broker.traffic.in.messages++
-    if (type === TYPE.publish) this.#publish(packet)
+    if (type === TYPE.publish) this.#publishing.take(packet)
     else if (header === PINGREQ_HEADER && from === to) this.#ping()
     else if (FLAGS[type] === (header & 0x0f) && to - from === 2) this.#acknowledged(type, bytes.readUInt16BE(from), 0)
     else this.#parse(packet)
@@ -366,7 +362,7 @@ export class Link implements Receiver {
     const body = bytes.subarray(from, to)
     const fault = faultOf({ cmd, body }, this.#state === 'new' ? {} : parser.settings)
     if (fault !== undefined) {
-      this.#refuse(fault)
+      this.refuse(fault)
       return
     }
     // mqtt-packet loses the order of user properties.
@@ -413,22 +409,15 @@ export class Link implements Receiver {
     this.#connection.destroy()
   }
 
-  #answer (connack: object & { properties?: object }, isAccepted: boolean): void {
-    const { version } = this
-    const bytes = (): Buffer => mqttPacket.generate(connack as Parameters<typeof mqttPacket.generate>[0], { protocolVersion: version === MQTT_5 ? 5 : 4 })
-    let packet = bytes()
-    if (packet.length > this.#maximumPacketSize) {
-      // What a client must know is told all the same, and the rest is left out [MQTT-3.1.2-24].
-      connack.properties = essential(connack.properties)
-      packet = bytes()
-    }
-    if (packet.length > this.#maximumPacketSize) {
-      this.#parts.emit('error', new Error('the client takes no packet as large as a CONNACK'))
+  #answer (connack: Connack): void {
+    if (this.#state === 'closed') return
+    const packet = encodeConnack(connack, this.version, this.#maximumPacketSize)
+    if (packet === undefined) {
+      this.fail(new Error('the client takes no packet as large as a CONNACK'))
       return
     }
-    if (this.#state === 'closed') return
     this.#output.write(packet)
-    if (!isAccepted) {
+    if (!isAccepted(connack)) {
       this.#output.flush()
       return
     }
@@ -440,97 +429,12 @@ export class Link implements Receiver {
     this.read()
   }
 
-  #publish ({ header, bytes, from, to }: Packet): void {
-    const read = readPublish(bytes, header, from, to, this.version)
-    if (read instanceof ProtocolFault) {
-      this.#refuse(read)
-      return
-    }
-    const { message, alias } = read
-    const { traffic } = this.broker
-    traffic.in.publishes++
-    traffic.in.publishBytes += message.payload.length
-    if (alias !== 0 && !this.#resolveAlias(message, alias)) return
-    if (levelsOf(message.topic) > brokerParts(this.broker).maxTopicLevels) {
-      this.#parts.emit('error', new Error('topic has too many levels'))
-      return
-    }
-    const { session } = this
-    message.clientId = this.#parts.id
-    if (message.qos === 2 && session?.received.has(message.messageId ?? 0) === true) {
-      this.#acknowledge(TYPE.pubrec, message.messageId ?? 0, this.broker.store.latest)
-      return
-    }
-    if (message.qos === 2 && (session?.received.size ?? 0) >= this.options.unreleasedMessages) {
-      this.options.onLimit('inflightMessages', this.client)
-      this.#disconnect({ reasonCode: RECEIVE_MAXIMUM_EXCEEDED })
-      return
-    }
-    this.#isBusy = true
-    const properties = message.properties === undefined ? undefined : { ...message.properties }
-    this.broker.authorizePublish(this.client, message as Parameters<Broker['authorizePublish']>[1], error => {
-      if (this.#parts.closed || this.#state === 'closed') return
-      if (error) this.#deny(message, error)
-      else {
-        if (haveChanged(properties, message.properties)) message.encodedProperties = encodeProperties(message.properties)
-        this.#handOn(message)
-      }
-    })
-  }
-
-  #handOn (message: Message): void {
-    const { broker, session } = this
-    const { qos, messageId = 0 } = message
-    const invalid = unsendable(message)
-    if (invalid !== undefined) {
-      this.#parts.emit('error', new Error(invalid))
-      return
-    }
-    const { changes } = broker.store
-    const { waits } = this.options.pacing
-    // In one batch with all that the message changes [MQTT-4.3.3-10].
-    if (qos === 2) session?.take(messageId)
-    broker.publish(message as Parameters<Broker['publish']>[0], this.client, error => {
-      if (error) this.#parts.emit('error', error)
-      else if (qos > 0) this.#acknowledge(qos === 1 ? TYPE.puback : TYPE.pubrec, messageId, broker.store.changes === changes ? 0 : broker.store.latest)
-      if (this.options.pacing.waits !== waits) this.#waitingThisTurn++
-      this.#goOn()
-    })
-  }
-
-  #deny (message: Message, error: Error): void {
-    const { qos, messageId = 0 } = message
-    if (this.version !== MQTT_5 && !(error instanceof PublishDenied)) {
-      this.#parts.emit('error', error)
-      return
-    }
-    this.options.onDenied('deniedPublish', this.client, message.topic)
-    const type = qos === 1 ? TYPE.puback : TYPE.pubrec
-    if (this.version === MQTT_5) this.broker.emit('clientError', this.client, error)
-    if (qos > 0) this.#acknowledge(type, messageId, 0, this.version === MQTT_5 ? NOT_AUTHORIZED : 0, error.message)
-    this.#goOn()
-  }
-
-  #resolveAlias (message: Message, alias: number): boolean {
-    const { _topicAliases: aliases } = this.#parts
-    const known = message.topic === '' ? aliases.get(alias) : message.topic
-    if (known === undefined || alias > brokerParts(this.broker).topicAliasMaximum) {
-      this.broker.emit('clientError', this.client, new Error(`topic alias ${alias} is out of range or unknown`))
-      this.#disconnect({ reasonCode: TOPIC_ALIAS_INVALID })
-      return false
-    }
-    aliases.set(alias, known)
-    message.topic = known
-    if (message.properties !== undefined) Reflect.deleteProperty(message.properties, 'topicAlias')
-    return true
-  }
-
   /** A PUBACK, PUBREC, PUBREL or PUBCOMP has come. */
   #acknowledged (type: number, packetId: number, reasonCode: number): void {
     const { session, broker } = this
     if (session === undefined) return
     if (packetId === 0) {
-      this.#refuse(new ProtocolFault('a packet identifier is 0 [MQTT-2.2.1-3]', PROTOCOL_ERROR))
+      this.refuse(new ProtocolFault('a packet identifier is 0 [MQTT-2.2.1-3]', PROTOCOL_ERROR))
       return
     }
     const { changes } = broker.store
@@ -541,15 +445,20 @@ export class Link implements Receiver {
     else if (type === TYPE.pubrec) {
       // A late one gets its PUBREL as well: the client waits for it.
       session.receive(packetId)
-      this.#acknowledge(TYPE.pubrel, packetId, since())
+      this.acknowledge(TYPE.pubrel, packetId, since())
     } else {
       session.forget(packetId)
-      this.#acknowledge(TYPE.pubcomp, packetId, since())
+      this.acknowledge(TYPE.pubcomp, packetId, since())
     }
     this.retained.go()
   }
 
-  #acknowledge (type: number, packetId: number, batch: number, reasonCode = 0, reason = ''): void {
+  /**
+   * Sends a PUBACK, PUBREC, PUBREL or PUBCOMP in its turn.
+   *
+   * @param batch that must be stored before; 0: none
+   */
+  acknowledge (type: number, packetId: number, batch: number, reasonCode = 0, reason = ''): void {
     const wantsReason = this.#parts._requestProblemInformation !== false
     let packet = acknowledgement(type, packetId, this.version, reasonCode, wantsReason ? reason : '')
     if (packet.length > this.#maximumPacketSize) packet = acknowledgement(type, packetId, this.version, reasonCode)
@@ -566,7 +475,7 @@ export class Link implements Receiver {
       if (messageId !== undefined) {
         const bytes = mqttPacket.generate({ ...packet, messageId }, { protocolVersion: this.version === MQTT_5 ? 5 : 4 })
         if (bytes.length > this.#maximumPacketSize) {
-          this.#disconnect({ reasonCode: PACKET_TOO_LARGE })
+          this.disconnect({ reasonCode: PACKET_TOO_LARGE })
           return
         }
         this.#output.write(bytes)
@@ -576,32 +485,49 @@ export class Link implements Receiver {
   }
 
   #wait (handling: Promise<void>): void {
-    this.#isBusy = true
-    handling.then(() => { this.#goOn() }, (error: Error) => { this.#parts.emit('error', error) })
+    this.isBusy = true
+    handling.then(() => { this.goOn() }, (error: Error) => { this.fail(error) })
   }
 
-  #goOn (): void {
-    this.#isBusy = false
+  /** What was being handled is done. */
+  goOn (): void {
+    this.isBusy = false
     this.read()
   }
 
+  /** A client before it, whose window is full, has to be read before more goes to it. */
+  countWait (): void {
+    this.#waitingThisTurn++
+  }
+
+  /** Ends the connection as Aedes does for what it calls an error. */
+  fail (error: Error): void {
+    this.#parts.emit('error', error)
+  }
+
+  /** Calls back when something can be sent: at once, where the CONNACK is out. */
+  whenOpen (send: () => void): void {
+    if (this.#state === 'open') send()
+    else if (this.#state !== 'closed') this.#early.push(send)
+  }
+
   /** What MQTT forbids ends the connection, and a client of MQTT 5 learns why [MQTT-4.13.1-1]. */
-  #refuse (error: Error): void {
+  refuse (error: Error): void {
     if (this.#state === 'closed') return
     const reasonCode = error instanceof ProtocolFault ? error.reasonCode : MALFORMED_PACKET
     const returnCode = RETURN_CODES.get(reasonCode)
-    this.#isBusy = true
+    this.isBusy = true
     this.options.onLimit('malformed', this.client)
     if (returnCode !== undefined && this.#state !== 'open') {
-      this.#connection.end(Buffer.from([TYPE.connack << 4, 2, 0, returnCode]), () => { this.#parts.emit('error', error) })
+      this.#connection.end(Buffer.from([TYPE.connack << 4, 2, 0, returnCode]), () => { this.fail(error) })
     } else if (this.version === MQTT_5 && this.#state === 'open') {
       this.broker.emit('clientError', this.client, error)
-      this.#disconnect({ reasonCode })
-    } else this.#parts.emit('error', error)
+      this.disconnect({ reasonCode })
+    } else this.fail(error)
   }
 
   /** Closes the connection; a client of MQTT 5 is told why. */
-  #disconnect ({ reasonCode = 0, properties }: { reasonCode?: number, properties?: object }, done?: () => void): void {
+  disconnect ({ reasonCode = 0, properties }: { reasonCode?: number, properties?: object }, done?: () => void): void {
     if (this.version === MQTT_5) Object.assign(this.#parts, { disconnectReasonCode: reasonCode })
     if (this.version === MQTT_5 && this.#state === 'open' && !this.#parts.closed) {
       this.#output.write(mqttPacket.generate({ cmd: 'disconnect', reasonCode, ...properties !== undefined && { properties } }, { protocolVersion: 5 }))
@@ -609,61 +535,4 @@ export class Link implements Receiver {
     this.#output.flush()
     this.#parts.close(done)
   }
-
-  #whenOpen (send: () => void): void {
-    if (this.#state === 'open') send()
-    else if (this.#state !== 'closed') this.#early.push(send)
-  }
-
-  /** `client.publish` of a plug-in: a message to this client alone. */
-  #publishTo (packet: MessageSource, done: Done): void {
-    const message = messageOf(packet)
-    message.brokerId ||= this.broker.id
-    message.brokerCounter ||= ++brokerParts(this.broker).counter
-    this.#whenOpen(() => {
-      const { qos, retain } = message
-      if (qos === 0) this.deliver(message, retain, NO_BYTES)
-      else {
-        const allowed = this.forward(message)
-        if (allowed !== undefined) this.session?.enqueue({ message: allowed, qos, retain, identifiers: NO_BYTES })
-      }
-      setImmediate(done)
-    })
-  }
-
-  #subscribeTo (packet: object, done: Done): void {
-    const request = 'subscriptions' in packet ? packet as SubscribeRequest : { subscriptions: [packet].flat() as SubscribeRequest['subscriptions'] }
-    subscribe(this.broker, this, { subscriptions: request.subscriptions }).then(() => { done() }, done)
-  }
-
-  #unsubscribeFrom (packet: object, done: Done): void {
-    const filters = 'unsubscriptions' in packet ? (packet as UnsubscribeRequest).unsubscriptions : [packet].flat() as (string | { topic: string })[]
-    unsubscribe(this.broker, this, { unsubscriptions: filters.map(filter => typeof filter === 'string' ? filter : filter.topic) })
-    setImmediate(done)
-  }
-}
-
-/** What a CONNACK has to say whatever its size: a client cannot go on without it. */
-function essential (properties: object | undefined): object {
-  const { assignedClientIdentifier, serverKeepAlive, sessionExpiryInterval, receiveMaximum, maximumPacketSize, topicAliasMaximum } = { ...properties } as Record<string, unknown>
-  return Object.fromEntries(Object.entries({
-    assignedClientIdentifier, serverKeepAlive, sessionExpiryInterval, receiveMaximum, maximumPacketSize, topicAliasMaximum
-  }).filter(([, value]) => value !== undefined))
-}
-
-/** What makes a message impossible to send that a hook has changed. */
-function unsendable (message: Message): string | undefined {
-  const { topic, payload } = message as { topic: unknown, payload: unknown }
-  if (typeof topic !== 'string' || topic === '') return 'a hook has left a message without a topic'
-  if (/[+#\0]/.test(topic)) return 'a hook has put wildcards into the topic of a message'
-  if (typeof payload === 'string') message.payload = Buffer.from(payload)
-  else if (!Buffer.isBuffer(payload)) return 'a hook has left a message without a payload'
-  return undefined
-}
-
-/** Whether a hook has changed properties of a message. */
-function haveChanged (before: NamedProperties | undefined, after: NamedProperties | undefined): boolean {
-  if (before === undefined || after === undefined) return before !== after
-  const names = Object.keys(after)
-  return names.length !== Object.keys(before).length || names.some(name => before[name] !== after[name])
 }

@@ -1,0 +1,46 @@
+// What plug-ins call on a client: publish, subscribe, unsubscribe and disconnect.
+
+import { brokerParts, partsOf } from './aedes-seam.js'
+import type { Broker } from './broker.js'
+import type { Link } from './link.js'
+import { messageOf, type MessageSource } from './message.js'
+import { subscribe, unsubscribe, type SubscribeRequest, type UnsubscribeRequest } from './subscribing.js'
+
+type Done = (error?: Error | null) => void
+
+const NO_BYTES = Buffer.alloc(0)
+
+/** Lets these methods of a client do what they do through its link. */
+export function provideClientApi (broker: Broker, link: Link): void {
+  const parts = partsOf(link.client)
+  parts.publish = (packet, done = () => {}) => { publishTo(broker, link, packet as MessageSource, done) }
+  parts.subscribe = (packet, done = () => {}) => {
+    const { subscriptions } = 'subscriptions' in packet ? packet as SubscribeRequest : { subscriptions: [packet].flat() as SubscribeRequest['subscriptions'] }
+    subscribe(broker, link, { subscriptions }).then(() => { done() }, done)
+  }
+  parts.unsubscribe = (packet, done = () => {}) => {
+    const filters = 'unsubscriptions' in packet ? (packet as UnsubscribeRequest).unsubscriptions : [packet].flat() as (string | { topic: string })[]
+    unsubscribe(broker, link, { unsubscriptions: filters.map(filter => typeof filter === 'string' ? filter : filter.topic) })
+    setImmediate(done)
+  }
+  parts.disconnect = (options, done) => {
+    if (typeof options === 'function') link.disconnect({}, options as () => void)
+    else link.disconnect(options, done)
+  }
+}
+
+/** A message to one client alone; before its CONNACK is out it waits. */
+function publishTo (broker: Broker, link: Link, packet: MessageSource, done: Done): void {
+  const message = messageOf(packet)
+  message.brokerId ||= broker.id
+  message.brokerCounter ||= ++brokerParts(broker).counter
+  link.whenOpen(() => {
+    const { qos, retain } = message
+    if (qos === 0) link.deliver(message, retain, NO_BYTES)
+    else {
+      const allowed = link.forward(message)
+      if (allowed !== undefined) link.session?.enqueue({ message: allowed, qos, retain, identifiers: NO_BYTES })
+    }
+    setImmediate(done)
+  })
+}

@@ -1,0 +1,136 @@
+// PUBLISH from one client: read, authorised, handed on, and acknowledged when the store has what came of it.
+
+import { ProtocolFault } from '../protocol/fault.js'
+import { levelsOf } from '../protocol/topics.js'
+import { brokerParts, partsOf, type ClientParts } from './aedes-seam.js'
+import type { Broker } from './broker.js'
+import { PublishDenied } from './denied.js'
+import type { Packet } from './framer.js'
+import type { Link, LinkOptions } from './link.js'
+import { encodeProperties, type Message, type NamedProperties } from './message.js'
+import { readPublish, TYPE } from './wire.js'
+
+const MQTT_5 = 5
+const NOT_AUTHORIZED = 0x87
+const RECEIVE_MAXIMUM_EXCEEDED = 0x93
+const TOPIC_ALIAS_INVALID = 0x94
+
+/** The messages of one client, one after the other [MQTT-4.6.0-6]. */
+export class Publishing {
+  readonly #parts: ClientParts
+
+  constructor (private readonly broker: Broker, private readonly link: Link, private readonly options: LinkOptions) {
+    this.#parts = partsOf(link.client)
+  }
+
+  /** Takes a PUBLISH; the next packet waits until the link is told to go on. */
+  take ({ header, bytes, from, to }: Packet): void {
+    const { link, broker } = this
+    const read = readPublish(bytes, header, from, to, link.version)
+    if (read instanceof ProtocolFault) {
+      link.refuse(read)
+      return
+    }
+    const { message, alias } = read
+    const { traffic } = broker
+    traffic.in.publishes++
+    traffic.in.publishBytes += message.payload.length
+    if (alias !== 0 && !this.#resolveAlias(message, alias)) return
+    if (levelsOf(message.topic) > brokerParts(broker).maxTopicLevels) link.fail(new Error('topic has too many levels'))
+    else if (message.qos === 2 && !this.#isNew(message)) return
+    else this.#authorise(message)
+  }
+
+  /** Whether a message of QoS 2 has not come before, and its client may have another one under way. */
+  #isNew ({ messageId = 0 }: Message): boolean {
+    const { session } = this.link
+    if (session?.received.has(messageId) === true) {
+      this.link.acknowledge(TYPE.pubrec, messageId, this.broker.store.latest)
+      return false
+    }
+    if ((session?.received.size ?? 0) < this.options.unreleasedMessages) return true
+    this.options.onLimit('inflightMessages', this.link.client)
+    this.link.disconnect({ reasonCode: RECEIVE_MAXIMUM_EXCEEDED })
+    return false
+  }
+
+  #authorise (message: Message): void {
+    const { link, broker } = this
+    message.clientId = this.#parts.id
+    link.isBusy = true
+    const properties = message.properties === undefined ? undefined : { ...message.properties }
+    broker.authorizePublish(link.client, message as Parameters<Broker['authorizePublish']>[1], error => {
+      if (link.isClosed) return
+      if (error) {
+        this.#deny(message, error)
+        return
+      }
+      if (haveChanged(properties, message.properties)) message.encodedProperties = encodeProperties(message.properties)
+      const invalid = unsendable(message)
+      if (invalid === undefined) this.#handOn(message)
+      else link.fail(new Error(invalid))
+    })
+  }
+
+  #handOn (message: Message): void {
+    const { broker, link, options: { pacing } } = this
+    const { qos, messageId = 0 } = message
+    const { changes } = broker.store
+    const { waits } = pacing
+    // In one batch with all that the message changes [MQTT-4.3.3-10].
+    if (qos === 2) link.session?.take(messageId)
+    broker.publish(message as Parameters<Broker['publish']>[0], link.client, error => {
+      if (error) link.fail(error)
+      else if (qos > 0) link.acknowledge(qos === 1 ? TYPE.puback : TYPE.pubrec, messageId, broker.store.changes === changes ? 0 : broker.store.latest)
+      if (pacing.waits !== waits) link.countWait()
+      link.goOn()
+    })
+  }
+
+  #deny (message: Message, error: Error): void {
+    const { link, broker } = this
+    const { qos, messageId = 0, topic } = message
+    const isTold = link.version === MQTT_5
+    if (!isTold && !(error instanceof PublishDenied)) {
+      link.fail(error)
+      return
+    }
+    this.options.onDenied('deniedPublish', link.client, topic)
+    if (isTold) broker.emit('clientError', link.client, error)
+    if (qos > 0) link.acknowledge(qos === 1 ? TYPE.puback : TYPE.pubrec, messageId, 0, isTold ? NOT_AUTHORIZED : 0, error.message)
+    link.goOn()
+  }
+
+  #resolveAlias (message: Message, alias: number): boolean {
+    const { link, broker } = this
+    const { _topicAliases: aliases } = this.#parts
+    const topic = message.topic === '' ? aliases.get(alias) : message.topic
+    if (topic === undefined || alias > brokerParts(broker).topicAliasMaximum) {
+      broker.emit('clientError', link.client, new Error(`topic alias ${alias} is out of range or unknown`))
+      link.disconnect({ reasonCode: TOPIC_ALIAS_INVALID })
+      return false
+    }
+    aliases.set(alias, topic)
+    message.topic = topic
+    if (message.properties !== undefined) Reflect.deleteProperty(message.properties, 'topicAlias')
+    return true
+  }
+}
+
+/** What makes a message impossible to send that a hook has changed. */
+function unsendable (message: Message): string | undefined {
+  const { topic, payload, qos } = message as { topic: unknown, payload: unknown, qos: unknown }
+  if (typeof topic !== 'string' || topic === '') return 'a hook has left a message without a topic'
+  if (/[+#\0]/.test(topic)) return 'a hook has put wildcards into the topic of a message'
+  if (qos !== 0 && qos !== 1 && qos !== 2) return 'a hook has given a message a QoS that is not 0, 1 or 2'
+  if (typeof payload === 'string') message.payload = Buffer.from(payload)
+  else if (!Buffer.isBuffer(payload)) return 'a hook has left a message without a payload'
+  return undefined
+}
+
+/** Whether a hook has changed properties of a message. */
+function haveChanged (before: NamedProperties | undefined, after: NamedProperties | undefined): boolean {
+  if (before === undefined || after === undefined) return before !== after
+  const names = Object.keys(after)
+  return names.length !== Object.keys(before).length || names.some(name => before[name] !== after[name])
+}
