@@ -1,7 +1,8 @@
 // The one door to Aedes: every part of it that it does not declare and that the core relies on.
 
 import type { Duplex } from 'node:stream'
-import { Aedes, type Client } from 'aedes'
+import type { IncomingMessage } from 'node:http'
+import type { Aedes, Client } from 'aedes'
 
 /** The version that all of this was read in. */
 export const AEDES_VERSION = '2.0.0-beta.1'
@@ -64,6 +65,8 @@ export interface ClientParts {
   _parser: Parser
   /** Counts what is being handled; Aedes reads on at 0. */
   _parsingBatch: number
+  /** Stops to look for the end of the connection. */
+  _eos: () => void
   /** Called with an error, or to read on. */
   _nextBatch: (error?: Error | null) => void
   subscriptions: object
@@ -71,8 +74,8 @@ export interface ClientParts {
   publish (packet: object, done?: Done): void
   subscribe (packet: object, done?: Done): void
   unsubscribe (packet: object, done?: Done): void
-  disconnect (options: { reasonCode?: number }, done?: () => void): void
-  rejectPacketTooLarge (size: number): void
+  disconnect (options?: { reasonCode?: number } | (() => void), done?: () => void): void
+  emptyOutgoingQueue (done?: (error?: Error | null) => void): void
   close (done?: () => void): void
   emit (event: string, ...args: unknown[]): boolean
   on (event: string, listener: (...args: never[]) => void): void
@@ -127,10 +130,10 @@ const BROKER_METHODS = [
   'registerClient', 'unregisterClient', '_finishRegisterClient', 'scheduleSessionExpiry', 'scheduleWill', 'clearDelayedWill', 'publishWill', 'clampSessionExpiry', 'publish', 'close'
 ]
 const BROKER_FIELDS = ['handle', 'clients', 'brokers', 'counter', 'mq', 'maxTopicLevels']
-const CLIENT_METHODS = ['publish', 'subscribe', 'unsubscribe', 'disconnect', 'rejectPacketTooLarge', 'close']
+const CLIENT_METHODS = ['publish', 'subscribe', 'unsubscribe', 'disconnect', 'emptyOutgoingQueue', 'close']
 const CLIENT_FIELDS = [
   'conn', 'clean', 'connected', 'connackSent', 'closed', 'sessionExpiryInterval', '_will', 'will', '_disconnected', '_topicAliases', '_keepaliveTimer',
-  '_parser', '_parsingBatch', '_nextBatch', 'subscriptions', 'duplicates'
+  '_parser', '_parsingBatch', '_nextBatch', '_eos', 'subscriptions', 'duplicates'
 ]
 
 /** What a broker, and one of its clients, lack of what the core relies on; empty for the Aedes that it was written for. */
@@ -143,6 +146,19 @@ export function missingParts (aedes: Aedes, client: Client): string[] {
     ...CLIENT_METHODS.filter(name => typeof parts[name] !== 'function').map(name => `client.${name}`),
     ...CLIENT_FIELDS.filter(name => parts[name] === undefined).map(name => `client.${name}`)
   ]
+}
+
+/**
+ * Makes a client that does not close when its connection ends: packets may be under way then.
+ *
+ * @param handle Aedes' own
+ */
+export function openClient (handle: Aedes['handle'], connection: Parameters<Aedes['handle']>[0], request?: IncomingMessage): Client {
+  const before = new Set(connection.listeners('end'))
+  const client = handle(connection, request)
+  partsOf(client)._eos()
+  for (const listener of connection.listeners('end')) if (!before.has(listener)) connection.off('end', listener as () => void)
+  return client
 }
 
 /** Aedes' own handling of a packet, which CONNECT alone is given to; its parser has no listener of its own any more. */

@@ -2,9 +2,9 @@
 
 import { Aedes, type AedesOptions, type Client } from 'aedes'
 import { levelsOf } from '../protocol/topics.js'
-import { brokerParts, NO_PERSISTENCE, partsOf, watchBus } from './aedes-seam.js'
+import { AEDES_VERSION, brokerParts, NO_PERSISTENCE, openClient, partsOf, watchBus } from './aedes-seam.js'
 import { Link, linkOf, type LinkOptions } from './link.js'
-import { Message, messageOf, type MessageSource, type QoS } from './message.js'
+import { checkMessage, Message, messageOf, type MessageSource, type QoS } from './message.js'
 import type { Pacing } from './pacing.js'
 import type { Persistence } from './persistence.js'
 import type { QueuedRecord } from './records.js'
@@ -90,8 +90,10 @@ export class Broker extends Aedes {
       onUnreadable: ({ id }, error) => { options.onUnreadable(id, error) },
       onEnd: (clientId, reason) => {
         this.wills.publishNow(clientId)
-        if (reason === 'maxSessions') options.onSessionDropped(clientId)
-        else this.emit('sessionExpired', { id: clientId })
+        if (reason === 'maxSessions') {
+          this.emit('sessionLimitReached', { id: clientId }, { reason: 'sessionExpiry', limit: limits.sessions })
+          options.onSessionDropped(clientId)
+        } else this.emit('sessionExpired', { id: clientId })
       },
       onLost: (clientId, error) => { options.onUnreadable(clientId, error) },
       onHandOver: (share, record) => { this.#redispatch(share, record) }
@@ -101,7 +103,7 @@ export class Broker extends Aedes {
     this.on('connackSent', (connack, client) => { linkOf(client).answer(connack) })
     const { handle } = this
     this.handle = (connection, request) => {
-      const client = handle(connection, request)
+      const client = openClient(handle, connection, request)
       new Link(this, client, options)
       return client
     }
@@ -109,6 +111,7 @@ export class Broker extends Aedes {
 
   /** Reads retained messages and sessions, and begins to work. */
   override async listen (): Promise<void> {
+    if ((this as unknown as { version: string }).version !== AEDES_VERSION) throw new Error(`this core is for Aedes ${AEDES_VERSION}`)
     await this.retained.load()
     await this.sessions.restore()
     await super.listen()
@@ -124,7 +127,7 @@ export class Broker extends Aedes {
    *
    * @param done called when `published` is through; where the broker itself publishes, also when the store has it
    */
-  override publish (packet: Packet, client: object | null | ((error?: Error) => void), done: Done = () => {}): void {
+  override publish (packet: Packet, client?: object | null | ((error?: Error) => void), done: Done = () => {}): void {
     if (typeof client === 'function') {
       this.publish(packet, null, client as Done)
       return
@@ -132,7 +135,9 @@ export class Broker extends Aedes {
     const parts = brokerParts(this)
     let message: Message
     try {
-      message = packet instanceof Message ? packet : messageOf(packet as unknown as MessageSource)
+      // What a plug-in publishes stays its own: it may change it, and others may hear it again.
+      message = packet instanceof Message && client ? packet : messageOf(packet as unknown as MessageSource)
+      checkMessage(message)
     } catch (error) {
       done(error as Error)
       return
@@ -141,7 +146,7 @@ export class Broker extends Aedes {
       done(new Error('topic has too many levels'))
       return
     }
-    const from = client as Client | null
+    const from = (client ?? null) as Client | null
     if (from !== null) message.clientId = from.id
     message.brokerId = this.id
     message.brokerCounter = ++parts.counter
@@ -188,7 +193,8 @@ export class Broker extends Aedes {
     const { expiry } = linkOf(client)
     linkOf(client).end()
     const delayS = Math.min(delayOf(will), expiry)
-    if (delayS > 0) this.wills.delay(client.id, client, will, delayS)
+    if (delayS > 0 && this.closed) this.emit('willDropped', client, will)
+    else if (delayS > 0) this.wills.delay(client.id, client, will, delayS)
     else this.wills.publish(client.id, client, will)
   }
 
@@ -238,7 +244,7 @@ export class Broker extends Aedes {
     }
     // What a client will not get must not take the room of what it will.
     const allowed = link !== undefined ? link.forward(message) : this.#options.mayWait(session.id, message.topic) ? message : undefined
-    if (allowed !== undefined) session.enqueue({ message: allowed, qos, retain, identifiers, share })
+    if (allowed !== undefined) session.enqueue({ message, qos, retain, identifiers, share }, allowed)
   }
 
   #readiness ({ session, qos: granted }: Target<Session>, message: Message): Readiness {

@@ -15,18 +15,30 @@ export function provideClientApi (broker: Broker, link: Link): void {
   const parts = partsOf(link.client)
   parts.publish = (packet, done = () => {}) => { publishTo(broker, link, packet as MessageSource, done) }
   parts.subscribe = (packet, done = () => {}) => {
-    const { subscriptions } = 'subscriptions' in packet ? packet as SubscribeRequest : { subscriptions: [packet].flat() as SubscribeRequest['subscriptions'] }
-    subscribe(broker, link, { subscriptions }).then(() => { done() }, done)
+    const request = 'subscriptions' in packet ? packet as SubscribeRequest : { subscriptions: [packet].flat() as SubscribeRequest['subscriptions'] }
+    link.whenSession(() => { subscribe(broker, link, request).then(() => { done() }, done) })
   }
   parts.unsubscribe = (packet, done = () => {}) => {
-    const filters = 'unsubscriptions' in packet ? (packet as UnsubscribeRequest).unsubscriptions : [packet].flat() as (string | { topic: string })[]
-    unsubscribe(broker, link, { unsubscriptions: filters.map(filter => typeof filter === 'string' ? filter : filter.topic) })
-    setImmediate(done)
+    const { messageId, unsubscriptions } = unsubscribeRequest(packet)
+    link.whenSession(() => {
+      unsubscribe(broker, link, { messageId, unsubscriptions })
+      setImmediate(done)
+    })
   }
-  parts.disconnect = (options, done) => {
-    if (typeof options === 'function') link.disconnect({}, options as () => void)
+  parts.disconnect = (options = {}, done) => {
+    if (typeof options === 'function') link.disconnect({}, options)
     else link.disconnect(options, done)
   }
+  parts.emptyOutgoingQueue = (done = () => {}) => {
+    const emptied = link.session?.empty() ?? Promise.resolve()
+    emptied.then(() => { done() }, done)
+  }
+}
+
+function unsubscribeRequest (packet: object): UnsubscribeRequest {
+  if ('unsubscriptions' in packet) return packet as UnsubscribeRequest
+  const filters = 'subscriptions' in packet ? (packet as SubscribeRequest).subscriptions : [packet].flat() as (string | { topic: string })[]
+  return { unsubscriptions: filters.map(filter => typeof filter === 'string' ? filter : filter.topic) }
 }
 
 /** A message to one client alone; before its CONNACK is out it waits. */
@@ -39,8 +51,8 @@ function publishTo (broker: Broker, link: Link, packet: MessageSource, done: Don
     if (qos === 0) link.deliver(message, retain, NO_BYTES)
     else {
       const allowed = link.forward(message)
-      if (allowed !== undefined) link.session?.enqueue({ message: allowed, qos, retain, identifiers: NO_BYTES })
+      if (allowed !== undefined) link.session?.enqueue({ message, qos, retain, identifiers: NO_BYTES }, allowed)
     }
     setImmediate(done)
-  })
+  }, () => { setImmediate(done, new Error('connection closed')) })
 }

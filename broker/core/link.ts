@@ -11,13 +11,13 @@ import type { Broker } from './broker.js'
 import { provideClientApi } from './client-api.js'
 import { encodeConnack, isAccepted, type Connack } from './connack.js'
 import { Framer, type Packet } from './framer.js'
-import { messageOf, type Message, type MessageSource } from './message.js'
+import { checkMessage, messageOf, type Message, type MessageSource, type NamedProperties } from './message.js'
 import { Output } from './output.js'
 import type { Pacing } from './pacing.js'
 import { Publishing } from './publishing.js'
 import { Pause, type ReadingLimits } from './reading.js'
 import type { Receiver, Session } from './session.js'
-import { reauthorise, RetainedFeed, subscribe, unsubscribe, type SubscribeRequest, type UnsubscribeRequest } from './subscribing.js'
+import { reauthorise, RetainedFeed, subscribe, tellUnsubscribed, unsubscribe, type SubscribeRequest, type UnsubscribeRequest } from './subscribing.js'
 import { acknowledgement, publishBytes, TYPE, TYPE_NAMES, willPropertiesIn, type Delivery } from './wire.js'
 
 /** What a client went beyond. */
@@ -53,6 +53,12 @@ export interface LinkOptions {
   onDenied: (what: Denial, client: Client, topic: string) => void
 }
 
+/** What waits for the CONNACK, and what comes of it where there is none. */
+interface Early {
+  send: () => void
+  fail: () => void
+}
+
 type State = 'new' | 'connecting' | 'open' | 'closed'
 
 const MQTT_5 = 5
@@ -68,6 +74,8 @@ const MAX_RECEIVE_MAXIMUM = 65_535
 const RETURN_CODES: ReadonlyMap<number, number> = new Map([[UNSUPPORTED_VERSION, 1], [IDENTIFIER_NOT_VALID, 2]])
 /** Largest CONNECT, bytes: some six times what client id, user name, password and a will of 64 KiB may be. It comes before anybody has said who it is. */
 export const MAX_CONNECT_BYTES = 2 ** 17
+/** A hook that does not answer is not waited for longer, once the connection is gone. */
+const ENDING_LIMIT_MS = 10_000
 /** Answers that wait for the store: who makes more is not read until some are out. */
 const MAX_ANSWERS = 1_000
 /** Messages handed on in one turn for which a subscriber with a full window has to be read in between. */
@@ -110,7 +118,12 @@ export class Link implements Receiver {
   #willProperties: Buffer = NO_BYTES
   #releaseWrites: (() => void) | undefined
   /** What plug-ins send before the CONNACK is out. */
-  #early: (() => void)[] = []
+  #early: Early[] = []
+  /** What plug-ins ask for before there is a session. */
+  #beforeSession: (() => void)[] = []
+  #isReady = false
+  /** The connection is gone; what came by it is still to be handled. */
+  #isEnding = false
   #isReading = false
   #waitingThisTurn = 0
 
@@ -130,6 +143,8 @@ export class Link implements Receiver {
     parts._parser.on('error', (error: Error) => { this.refuse(error) })
     parts._nextBatch = error => {
       if (error) this.fail(error)
+      // Refused without an error, Aedes would leave the connection open for ever.
+      else if (this.#state === 'connecting' && !parts.connecting && !parts.connected) parts.close()
       else this.read()
     }
     // What Aedes keeps of subscriptions is not used.
@@ -137,7 +152,13 @@ export class Link implements Receiver {
     provideClientApi(broker, this)
     parts.conn.on('readable', this.read)
     parts.conn.on('drain', () => { this.retained.go() })
-    parts.conn.once('close', () => { this.end() })
+    parts.conn.once('end', this.#finish)
+    parts.conn.once('close', this.#finish)
+    // Aedes tells that the client is ready before it does anything.
+    client.once('connected', () => {
+      this.#isReady = true
+      this.read()
+    })
   }
 
   /** Messages of QoS 1 and 2 that the client takes at a time [MQTT-3.3.4-9]. */
@@ -164,6 +185,15 @@ export class Link implements Receiver {
   readonly read = (): void => {
     if (this.#isReading) return
     this.#isReading = true
+    try {
+      this.#readPackets()
+    } finally {
+      this.#isReading = false
+    }
+    if (this.#isEnding && !this.isClosed && !this.isBusy && this.#state !== 'connecting') this.#parts.close()
+  }
+
+  #readPackets (): void {
     let handled = 0
     while (this.#mayRead) {
       const packet = this.#framer.next()
@@ -180,7 +210,6 @@ export class Link implements Receiver {
       } else break
     }
     if (handled > 0) this.#parts._keepaliveTimer?.refresh()
-    this.#isReading = false
   }
 
   /** Begins the session, in place of another connection's: Aedes has let the client in. */
@@ -193,6 +222,7 @@ export class Link implements Receiver {
     this.#isPresent = isPresent
     this.broker.wills.begin(this.client, parts.will as MessageSource | null, expiry)
     if (isPresent) reauthorise(this.broker, this, session)
+    for (const ask of this.#beforeSession.splice(0)) ask()
   }
 
   /** Aedes has an answer to the CONNECT: it goes out as it ought to be, and what waits for the client after it. */
@@ -218,26 +248,26 @@ export class Link implements Receiver {
     this.#pause.close()
     this.#acknowledgements.close()
     this.#grants.close()
+    for (const { fail } of this.#early.splice(0)) fail()
     const { session } = this
     if (session === undefined) return
     const filters = [...session.subscriptions.keys()]
     session.expiry = this.#parts.sessionExpiryInterval
     this.broker.sessions.detach(session)
     if (this.broker.sessions.get(session.id) === session) this.retained.close()
-    else if (filters.length > 0) this.broker.emit('unsubscribe', filters, this.client)
+    else tellUnsubscribed(this.broker, this.client, filters)
   }
 
   /** The message as the client may have it; undefined where it may not. Hooks may change it for this client alone. */
   forward (message: Message): Message | undefined {
-    const { topic, payload } = message
+    const { topic, payload, qos, retain, properties, messageId } = message
     const answer = this.broker.authorizeForward(this.client, message as Parameters<Broker['authorizeForward']>[1]) as MessageSource | null | undefined
-    if (answer == null) {
-      this.options.onDenied('deniedDelivery', this.client, topic)
-      return undefined
-    }
-    if (answer === message && message.topic === topic && message.payload === payload) return message
-    const changed = messageOf({ ...answer, properties: answer.properties, encodedProperties: message.encodedProperties, messageExpiry: message.messageExpiry })
-    if (answer === message) Object.assign(message, { topic, payload })
+    const isChanged = answer !== message || message.topic !== topic || message.payload !== payload || message.qos !== qos ||
+      message.retain !== retain || message.properties !== properties || message.messageId !== messageId
+    if (!isChanged) return message
+    const changed = answer ? changedBy(answer, message, properties) : undefined
+    Object.assign(message, { topic, payload, qos, retain, properties, messageId })
+    if (changed === undefined) this.options.onDenied('deniedDelivery', this.client, topic)
     return changed
   }
 
@@ -293,7 +323,7 @@ export class Link implements Receiver {
 
   get #mayRead (): boolean {
     if (this.isBusy || this.isClosed || this.#state === 'connecting') return false
-    if (this.session?.isReplaying === true) return false
+    if (this.session?.isReplaying === true || (this.#state === 'open' && !this.#isReady)) return false
     return this.#acknowledgements.length < MAX_ANSWERS && this.#grants.length < MAX_ANSWERS
   }
 
@@ -314,12 +344,12 @@ export class Link implements Receiver {
     // [MQTT-3.1.0-1]
     if (isConnecting && header !== CONNECT_HEADER) {
       this.options.onLimit('malformed', this.client)
-      this.#connection.destroy()
+      this.fail(new ProtocolFault('the first packet is not a CONNECT [MQTT-3.1.0-1]', PROTOCOL_ERROR))
       return false
     }
     if (isConnecting && length > MAX_CONNECT_BYTES) {
       this.options.onLimit('packetSize', this.client)
-      this.#connection.destroy()
+      this.fail(new ProtocolFault('the CONNECT is too large'))
       return false
     }
     const { maximumPacketSize } = brokerParts(this.broker)
@@ -424,9 +454,8 @@ export class Link implements Receiver {
     this.#state = 'open'
     // Aedes would say so when the queue that it keeps is empty.
     Object.assign(this.#parts, { connackSent: true, connected: true })
-    for (const send of this.#early.splice(0)) send()
+    for (const { send } of this.#early.splice(0)) send()
     if (this.session !== undefined) this.broker.sessions.attach(this.session, this)
-    this.read()
   }
 
   /** A PUBACK, PUBREC, PUBREL or PUBCOMP has come. */
@@ -439,8 +468,8 @@ export class Link implements Receiver {
     }
     const { changes } = broker.store
     const since = (): number => broker.store.changes === changes ? 0 : broker.store.latest
-    if (type === TYPE.puback) broker.emit('ack', session.acknowledge(packetId), this.client)
-    else if (type === TYPE.pubcomp) broker.emit('ack', session.complete(packetId), this.client)
+    if (type === TYPE.puback) this.#tellAcknowledged(session.acknowledge(packetId), packetId)
+    else if (type === TYPE.pubcomp) broker.emit('ack', session.complete(packetId) && { cmd: 'pubrel', messageId: packetId, reasonCode: 0 }, this.client)
     else if (type === TYPE.pubrec && reasonCode >= ERROR_REASON) session.refuse(packetId)
     else if (type === TYPE.pubrec) {
       // A late one gets its PUBREL as well: the client waits for it.
@@ -451,6 +480,10 @@ export class Link implements Receiver {
       this.acknowledge(TYPE.pubcomp, packetId, since())
     }
     this.retained.go()
+  }
+
+  #tellAcknowledged (message: Message | undefined, messageId: number): void {
+    if (this.broker.listenerCount('ack') > 0) this.broker.emit('ack', message && Object.assign(messageOf(message), { messageId }), this.client)
   }
 
   /**
@@ -466,7 +499,7 @@ export class Link implements Receiver {
   }
 
   #ping (): void {
-    this.broker.emit('ping', { cmd: 'pingreq' }, this.client)
+    this.broker.emit('ping', { cmd: 'pingreq', retain: false, qos: 0, dup: false, length: 0, topic: null, payload: null }, this.client)
     this.#output.write(PINGRESP)
   }
 
@@ -505,10 +538,25 @@ export class Link implements Receiver {
     this.#parts.emit('error', error)
   }
 
-  /** Calls back when something can be sent: at once, where the CONNACK is out. */
-  whenOpen (send: () => void): void {
+  /** Calls back when something can be sent: at once, where the CONNACK is out; or that it cannot. */
+  whenOpen (send: () => void, fail: () => void): void {
     if (this.#state === 'open') send()
-    else if (this.#state !== 'closed') this.#early.push(send)
+    else if (this.isClosed) fail()
+    else this.#early.push({ send, fail })
+  }
+
+  /** Calls back when there is a session: at once, where there is. */
+  whenSession (ask: () => void): void {
+    if (this.session !== undefined || this.isClosed) ask()
+    else this.#beforeSession.push(ask)
+  }
+
+  /** The connection is gone: what has come by it is handled first, or a DISCONNECT would be missed [MQTT-3.14.4-3]. */
+  readonly #finish = (): void => {
+    if (this.#isEnding || this.isClosed) return
+    this.#isEnding = true
+    setTimeout(() => { if (!this.isClosed) this.#parts.close() }, ENDING_LIMIT_MS).unref()
+    this.read()
   }
 
   /** What MQTT forbids ends the connection, and a client of MQTT 5 learns why [MQTT-4.13.1-1]. */
@@ -523,7 +571,10 @@ export class Link implements Receiver {
     } else if (this.version === MQTT_5 && this.#state === 'open') {
       this.broker.emit('clientError', this.client, error)
       this.disconnect({ reasonCode })
-    } else this.fail(error)
+    } else {
+      this.#output.flush()
+      this.fail(error)
+    }
   }
 
   /** Closes the connection; a client of MQTT 5 is told why. */
@@ -534,5 +585,21 @@ export class Link implements Receiver {
     }
     this.#output.flush()
     this.#parts.close(done)
+  }
+}
+
+/** The message that a hook made of one for a client; undefined where it cannot be sent. */
+function changedBy (answer: MessageSource, message: Message, properties: NamedProperties | undefined): Message | undefined {
+  const { topic, payload, qos, retain, clientId } = answer
+  const changed = messageOf({
+    topic, payload, qos, retain, clientId, properties: answer.properties,
+    encodedProperties: answer.properties === properties ? message.encodedProperties : undefined,
+    messageExpiry: message.messageExpiry
+  })
+  try {
+    checkMessage(changed)
+    return changed
+  } catch {
+    return undefined
   }
 }

@@ -60,9 +60,9 @@ export class Message {
   /** Packet identifier under which its publisher sent it. */
   messageId: number | undefined = undefined
   properties: NamedProperties | undefined
-  /** When it goes to nobody any more, epoch ms; Infinity: never [MQTT-3.3.2-5]. */
-  messageExpiry: number
-  encodedProperties: Buffer
+  // Not to be copied with the rest: who spreads a message over another means other properties.
+  #messageExpiry: number
+  #encodedProperties: Buffer
   #topicBytes = -1
   #topicMeasured = ''
 
@@ -71,9 +71,24 @@ export class Message {
     this.payload = payload
     this.qos = qos
     this.retain = retain
-    this.encodedProperties = encodedProperties
-    this.messageExpiry = messageExpiry
+    this.#encodedProperties = encodedProperties
+    this.#messageExpiry = messageExpiry
     this.properties = properties
+  }
+
+  /** When it goes to nobody any more, epoch ms; Infinity: never [MQTT-3.3.2-5]. */
+  get messageExpiry (): number {
+    return this.#messageExpiry
+  }
+
+  /** The properties that are forwarded, as they are encoded. */
+  get encodedProperties (): Buffer {
+    return this.#encodedProperties
+  }
+
+  /** Takes the properties as they stand by name. */
+  encode (): void {
+    this.#encodedProperties = encodeProperties(this.properties)
   }
 
   /** Length of the topic in UTF-8, bytes. */
@@ -156,4 +171,24 @@ export function named (properties: readonly Property[]): NamedProperties | undef
 export function expiryOf (properties: readonly Property[]): number {
   const seconds = valueOf(properties, MESSAGE_EXPIRY)
   return typeof seconds === 'number' ? Date.now() + seconds * SECOND_MS : Infinity
+}
+
+/** A message that cannot be sent as a hook or a plug-in made it. */
+export class InvalidMessage extends Error {
+  override readonly name = 'InvalidMessage'
+}
+
+/**
+ * Checks what hooks and plug-ins may have made of a message; a payload that is text or missing becomes bytes.
+ *
+ * @throws InvalidMessage
+ */
+export function checkMessage (message: Message): void {
+  const { topic, payload, qos } = message as { topic: unknown, payload: unknown, qos: unknown }
+  if (typeof topic !== 'string' || topic === '') throw new InvalidMessage('a message has no topic')
+  if (/[+#\0]/.test(topic)) throw new InvalidMessage('the topic of a message has wildcards [MQTT-3.3.2-2]')
+  if (qos !== 0 && qos !== 1 && qos !== 2) throw new InvalidMessage('the QoS of a message is not 0, 1 or 2')
+  if (payload === null || payload === undefined) message.payload = NO_BYTES
+  else if (typeof payload === 'string') message.payload = Buffer.from(payload)
+  else if (!Buffer.isBuffer(payload) && !(payload instanceof Uint8Array)) throw new InvalidMessage('the payload of a message is neither text nor bytes')
 }

@@ -7,13 +7,16 @@ import type { Broker } from './broker.js'
 import { PublishDenied } from './denied.js'
 import type { Packet } from './framer.js'
 import type { Link, LinkOptions } from './link.js'
-import { encodeProperties, type Message, type NamedProperties } from './message.js'
+import { InvalidMessage, type Message, type NamedProperties } from './message.js'
 import { readPublish, TYPE } from './wire.js'
 
 const MQTT_5 = 5
 const NOT_AUTHORIZED = 0x87
 const RECEIVE_MAXIMUM_EXCEEDED = 0x93
 const TOPIC_ALIAS_INVALID = 0x94
+
+/** How a client sent a message, and awaits its acknowledgement. */
+type Sent = Required<Pick<Message, 'qos'>> & { messageId: number }
 
 /** The messages of one client, one after the other [MQTT-4.6.0-6]. */
 export class Publishing {
@@ -58,28 +61,32 @@ export class Publishing {
     const { link, broker } = this
     message.clientId = this.#parts.id
     link.isBusy = true
+    // A hook may change all of these.
+    const { qos, messageId = 0 } = message
+    const sent = { qos, messageId }
     const properties = message.properties === undefined ? undefined : { ...message.properties }
     broker.authorizePublish(link.client, message as Parameters<Broker['authorizePublish']>[1], error => {
       if (link.isClosed) return
-      if (error) {
-        this.#deny(message, error)
-        return
+      if (error) this.#deny(message, sent, error)
+      else {
+        if (haveChanged(properties, message.properties)) message.encode()
+        this.#handOn(message, sent)
       }
-      if (haveChanged(properties, message.properties)) message.encodedProperties = encodeProperties(message.properties)
-      const invalid = unsendable(message)
-      if (invalid === undefined) this.#handOn(message)
-      else link.fail(new Error(invalid))
     })
   }
 
-  #handOn (message: Message): void {
+  #handOn (message: Message, sent: Sent): void {
     const { broker, link, options: { pacing } } = this
-    const { qos, messageId = 0 } = message
+    const { qos, messageId } = sent
     const { changes } = broker.store
     const { waits } = pacing
     // In one batch with all that the message changes [MQTT-4.3.3-10].
     if (qos === 2) link.session?.take(messageId)
     broker.publish(message as Parameters<Broker['publish']>[0], link.client, error => {
+      if (error instanceof InvalidMessage) {
+        this.#deny(message, sent, new PublishDenied(error.message))
+        return
+      }
       if (error) link.fail(error)
       else if (qos > 0) link.acknowledge(qos === 1 ? TYPE.puback : TYPE.pubrec, messageId, broker.store.changes === changes ? 0 : broker.store.latest)
       if (pacing.waits !== waits) link.countWait()
@@ -87,9 +94,8 @@ export class Publishing {
     })
   }
 
-  #deny (message: Message, error: Error): void {
+  #deny ({ topic }: Message, { qos, messageId }: Sent, error: Error): void {
     const { link, broker } = this
-    const { qos, messageId = 0, topic } = message
     const isTold = link.version === MQTT_5
     if (!isTold && !(error instanceof PublishDenied)) {
       link.fail(error)
@@ -115,17 +121,6 @@ export class Publishing {
     if (message.properties !== undefined) Reflect.deleteProperty(message.properties, 'topicAlias')
     return true
   }
-}
-
-/** What makes a message impossible to send that a hook has changed. */
-function unsendable (message: Message): string | undefined {
-  const { topic, payload, qos } = message as { topic: unknown, payload: unknown, qos: unknown }
-  if (typeof topic !== 'string' || topic === '') return 'a hook has left a message without a topic'
-  if (/[+#\0]/.test(topic)) return 'a hook has put wildcards into the topic of a message'
-  if (qos !== 0 && qos !== 1 && qos !== 2) return 'a hook has given a message a QoS that is not 0, 1 or 2'
-  if (typeof payload === 'string') message.payload = Buffer.from(payload)
-  else if (!Buffer.isBuffer(payload)) return 'a hook has left a message without a payload'
-  return undefined
 }
 
 /** Whether a hook has changed properties of a message. */

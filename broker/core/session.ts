@@ -1,6 +1,6 @@
 // One client's session: what it subscribes to, what waits for it, and what it has yet to acknowledge.
 
-import { Message } from './message.js'
+import { Message, messageOf } from './message.js'
 import {
   decodeQueued, encodeQueued, encodeSent, keyOf, packetIdOf, prefixOf, QUEUE, queueKey, queueStart, readQueueKey, receivedKey, RELEASED_RECORD,
   SENT, under, type QueuedRecord
@@ -98,7 +98,7 @@ export class Session {
   #readUpTo = 0
   #markedIn = 0
   /** The message that has just been authorised. */
-  #authorised: Queued | undefined
+  #authorised: { queued: Queued, allowed: Message } | undefined
   #isReading = false
   #isSending = false
   #awaitsStore = false
@@ -156,8 +156,12 @@ export class Session {
     this.#sentUpTo = Math.max(this.#sentUpTo, sequence)
   }
 
-  /** Sends a message of QoS 1 or 2 in its turn; false where it was dropped for want of room. */
-  enqueue ({ message, qos, retain, identifiers, share = '' }: QueuedMessage): boolean {
+  /**
+   * Sends a message of QoS 1 or 2 in its turn; false where it was dropped for want of room.
+   *
+   * @param allowed the message as its client may have it at this moment
+   */
+  enqueue ({ message, qos, retain, identifiers, share = '' }: QueuedMessage, allowed = message): boolean {
     const size = message.queuedBytes
     const exceeded = this.#exceeded(size)
     if (exceeded !== undefined) {
@@ -177,9 +181,11 @@ export class Session {
     if (isBehind && this.isStored) return true
     this.#readUpTo = queued.sequence
     this.#waiting.push(queued)
-    this.#authorised = queued
+    this.#authorised = { queued, allowed }
     this.#send()
     this.#authorised = undefined
+    // Whoever hears of the message afterwards may change his.
+    if (this.#waiting.at(-1) === queued) queued.message = messageOf(message)
     if (this.#count > 0 && this.receiver !== undefined) {
       const { pace } = this.#options
       pace.waits++
@@ -193,6 +199,7 @@ export class Session {
     this.receiver = receiver
     this.awaySince = 0
     this.#read()
+    this.#send()
   }
 
   /** Its client is gone. */
@@ -286,6 +293,15 @@ export class Session {
     return found
   }
 
+  /** Removes all that waits for its client, or is not acknowledged. */
+  async empty (): Promise<void> {
+    this.#unacknowledged.clear()
+    this.#waiting = []
+    this.#count = this.#bytes = 0
+    this.#readUpTo = this.#sequence
+    if (this.isStored) await this.dropStored()
+  }
+
   /** Removes all that is stored of its queue; what a later session of that name gets is not touched. */
   async dropStored (): Promise<void> {
     const { store } = this.#options
@@ -366,7 +382,7 @@ export class Session {
       return
     }
     // Rights may have changed while it waited.
-    const message = next === this.#authorised ? next.message : next.message.isExpired() ? undefined : receiver.forward(next.message)
+    const message = next === this.#authorised?.queued ? this.#authorised.allowed : next.message.isExpired() ? undefined : receiver.forward(next.message)
     const dup = sequence <= this.#sentUpTo
     if (message === undefined || !receiver.send({ message, qos, retain, dup, packetId, identifiers })) {
       this.#drop(next)

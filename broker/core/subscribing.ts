@@ -1,8 +1,8 @@
 // SUBSCRIBE and UNSUBSCRIBE of one client, and the retained messages that a subscription brings.
 
 import type { Client, Subscription as AedesSubscription } from 'aedes'
-import { levelsOf } from '../protocol/topics.js'
-import { brokerParts, partsOf, type RequestedSubscription } from './aedes-seam.js'
+import { isTopicFilter, levelsOf } from '../protocol/topics.js'
+import { brokerParts, type RequestedSubscription } from './aedes-seam.js'
 import type { Broker } from './broker.js'
 import type { Link } from './link.js'
 import type { QoS } from './message.js'
@@ -43,15 +43,18 @@ export async function subscribe (broker: Broker, link: Link, { messageId, subscr
   if (session === undefined) return
   const grants: Grant[] = []
   for (const requested of subscriptions) {
-    if (levelsOf(requested.topic) > brokerParts(broker).maxTopicLevels) throw new Error('a topic filter has too many levels')
+    if (levelsOf(requested.topic) > brokerParts(broker).maxTopicLevels) throw new Error('topic has too many levels')
+    if (!isFilter(requested.topic)) throw new Error('a topic filter is not valid [MQTT-4.7.1-1]')
     if (properties?.subscriptionIdentifier !== undefined) requested.subscriptionIdentifier = properties.subscriptionIdentifier
     const allowed = authorise(broker, client, requested)
     const grant = allowed instanceof Promise ? await allowed : allowed
     if (client.closed) return
+    if (grant instanceof Error) throw grant
     if (grant === FAILURE) link.denied(requested.topic)
     grants.push(grantOf(broker, session, requested, grant, link.version))
   }
-  const granted = grants.map(({ requested, code }) => ({ ...requested, qos: code }) as AedesSubscription)
+  // Each filter once, with what came of it last.
+  const granted = [...new Map(grants.map(({ requested, code }) => [requested.topic, { ...requested, qos: code } as AedesSubscription])).values()]
   link.grant(messageId, grants.map(({ code }) => code), () => {
     broker.emit('subscribe', granted, client)
     tell(broker, 'new/subscribes', { clientId: client.id, subs: granted })
@@ -65,23 +68,34 @@ export function unsubscribe (broker: Broker, link: Link, { messageId, unsubscrip
   if (session === undefined) return
   const codes = unsubscriptions.map(filter => broker.sessions.unsubscribe(session, filter) ? 0 : NO_SUBSCRIPTION_EXISTED)
   link.ungrant(messageId, codes, () => {
-    if (unsubscriptions.length === 0) return
-    broker.emit('unsubscribe', unsubscriptions, client)
-    tell(broker, 'new/unsubscribes', { clientId: client.id, subs: unsubscriptions })
+    tellUnsubscribed(broker, client, unsubscriptions)
   })
+}
+
+/** Tells who wants to know that subscriptions have ended. */
+export function tellUnsubscribed (broker: Broker, client: Client, filters: readonly string[]): void {
+  if (filters.length === 0) return
+  broker.emit('unsubscribe', filters, client)
+  tell(broker, 'new/unsubscribes', { clientId: client.id, subs: filters })
 }
 
 /** Asks again for what a session has that its client comes back to: rights may have changed meanwhile. */
 export function reauthorise (broker: Broker, link: Link, session: Session): void {
-  for (const { filter, qos, noLocal, retainAsPublished, retainHandling } of [...session.subscriptions.values()]) {
-    const requested = { topic: filter, qos, nl: noLocal, rap: retainAsPublished, rh: retainHandling }
-    void Promise.resolve(authorise(broker, link.client, requested)).then(allowed => {
-      if (typeof allowed === 'number') broker.sessions.unsubscribe(session, filter)
-    })
+  for (const subscription of [...session.subscriptions.values()]) {
+    const { filter, qos, noLocal, retainAsPublished, retainHandling } = subscription
+    const settle = (allowed: Authorised): void => {
+      if (allowed instanceof Error) link.fail(allowed)
+      else if (allowed === FAILURE) broker.sessions.unsubscribe(session, filter)
+      // For this connection: the next one may have more.
+      else if (allowed.qos !== qos) broker.router.add(session, { ...subscription, qos: allowed.qos as QoS })
+    }
+    const allowed = authorise(broker, link.client, { topic: filter, qos, nl: noLocal, rap: retainAsPublished, rh: retainHandling })
+    if (allowed instanceof Promise) void allowed.then(settle)
+    else settle(allowed)
   }
 }
 
-type Authorised = RequestedSubscription | typeof FAILURE
+type Authorised = RequestedSubscription | typeof FAILURE | Error
 
 /** What a hook makes of a filter; it sees the one of a shared subscription without `$share/group/`. */
 function authorise (broker: Broker, client: Client, requested: RequestedSubscription): Authorised | Promise<Authorised> {
@@ -91,15 +105,25 @@ function authorise (broker: Broker, client: Client, requested: RequestedSubscrip
   let answer: Authorised | undefined
   let resolve: ((answer: Authorised) => void) | undefined
   broker.authorizeSubscribe(client, asked as AedesSubscription, (error, subscription) => {
-    answer = error || !subscription ? FAILURE
-      : shared === undefined ? subscription : { ...subscription, topic: `$share/${shared.group}/${subscription.topic}` }
-    if (error) partsOf(client).emit('error', error)
+    answer = error ?? grantOrFailure(subscription, shared?.group)
     resolve?.(answer)
   })
   return answer ?? new Promise(settle => { resolve = settle })
 }
 
-function grantOf (broker: Broker, session: Session, requested: RequestedSubscription, allowed: Authorised, version: number): Grant {
+/** What a hook answered; whatever is no subscription is a refusal. */
+function grantOrFailure (answer: unknown, group: string | undefined): Authorised {
+  if (typeof answer !== 'object' || answer === null) return FAILURE
+  const { topic, qos = 0, ...rest } = answer as Partial<RequestedSubscription>
+  if (typeof topic !== 'string' || !isTopicFilter(topic) || (qos !== 0 && qos !== 1 && qos !== 2)) return FAILURE
+  return { ...rest, topic: group === undefined ? topic : `$share/${group}/${topic}`, qos }
+}
+
+function isFilter (filter: unknown): filter is string {
+  return typeof filter === 'string' && isTopicFilter(filter)
+}
+
+function grantOf (broker: Broker, session: Session, requested: RequestedSubscription, allowed: RequestedSubscription | typeof FAILURE, version: number): Grant {
   if (allowed === FAILURE) {
     return { requested, code: version === MQTT_5 ? NOT_AUTHORIZED : FAILURE, subscription: undefined, isRetainedDue: false }
   }
@@ -186,7 +210,7 @@ export class RetainedFeed {
     }
     if (!session.hasRoomInWindow) return false
     const allowed = this.link.forward(message)
-    if (allowed !== undefined) session.enqueue({ message: allowed, qos, retain: true, identifiers })
+    if (allowed !== undefined) session.enqueue({ message, qos, retain: true, identifiers }, allowed)
     return true
   }
 

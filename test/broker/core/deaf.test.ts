@@ -1,6 +1,6 @@
 // A lasting session goes on receiving, whatever it was sent before: nothing that is done with fills its queue.
 
-import type { SessionClient } from './session-client.js'
+import { numbers, payloadsOf, type SessionClient } from './session-client.js'
 import { onEveryWay, type Way } from './ways.js'
 
 /** How many messages may wait for a session: few, so that little fills the queue. */
@@ -20,7 +20,7 @@ async function hears (way: Way, client: SessionClient, topic: string): Promise<s
   const got = await client.caughtUp()
   const back = await way.back(client, 'a restart')
   await (await way.visitor('publisher')).publish(topic, 'heard again')
-  return [...got, ...await back.caughtUp()].map(({ payload }) => payload.toString())
+  return payloadsOf([...got, ...await back.caughtUp()])
 }
 
 /** Publishes more than the limit, and no faster than the client takes it. */
@@ -31,7 +31,7 @@ async function flood (way: Way, client: SessionClient, retain: boolean, chunks =
     await publisher.publishAll(way.name('t'), chunk, { retain })
     got.push(...await client.messages(chunk.length))
   }
-  return got.map(({ payload }) => payload.toString())
+  return payloadsOf(got)
 }
 
 onEveryWay('retained messages to a subscription with Retain As Published', async (t, way) => {
@@ -83,13 +83,13 @@ onEveryWay('messages that it refuses [MQTT-4.3.3-4]', async (t, way) => {
 }, { versions: [5], settings })
 
 onEveryWay('retained messages that SUBSCRIBE brings, again and again', async (t, way) => {
-  const kept = Array.from({ length: LIMIT / 2 }, (_, i) => String(i))
+  const kept = numbers(LIMIT / 2)
   const publisher = await way.visitor('retainer')
   for (const name of kept) await publisher.publish(way.name(`kept/${name}`), name, { retain: true })
   const client = await open(way)
   for (let times = 0; times < 4; times++) {
     await client.subscribe([[way.name('kept/#'), 1]])
-    t.same((await client.messages(kept.length)).map(({ payload }) => payload.toString()).sort(), kept.toSorted())
+    t.same(payloadsOf(await client.messages(kept.length)).sort(), kept.toSorted())
   }
   t.same(await hears(way, client, way.name('kept/1')), ['heard', 'heard again'])
 }, { settings })

@@ -2,7 +2,7 @@
 
 import type { IPublishPacket } from 'mqtt-packet'
 import { CARRIERS } from './carriers.js'
-import type { SessionClient } from './session-client.js'
+import { numbers, type SessionClient } from './session-client.js'
 import { onEveryWay, type Way } from './ways.js'
 
 const SOME = numbers(20)
@@ -10,10 +10,6 @@ const SOME = numbers(20)
 const MANY = numbers(150)
 /** So that all of them may be under way. */
 const settings = { limits: { inflightMessages: 1_000 } }
-
-function numbers (count: number): string[] {
-  return Array.from({ length: count }, (_, i) => String(i))
-}
 
 /** What an application is given of QoS 2, by the receiver's own record of packet identifiers. */
 class Application {
@@ -50,7 +46,8 @@ async function subscriber (way: Way): Promise<SessionClient> {
 }
 
 /** The publisher's part after a reconnect: PUBREL for what has its PUBREC, the message again for what has none [MQTT-4.4.0-1]. */
-async function resume (publisher: SessionClient, packets: readonly IPublishPacket[], received: ReadonlySet<number>, completed: ReadonlySet<number>): Promise<void> {
+async function resume (publisher: SessionClient, packets: readonly IPublishPacket[], before: SessionClient): Promise<void> {
+  const [received, completed] = [idsOf(before, 'pubrec'), idsOf(before, 'pubcomp')]
   const open = packets.filter(({ messageId = 0 }) => !completed.has(messageId))
   for (const packet of open) {
     if (received.has(packet.messageId ?? 0)) publisher.send({ cmd: 'pubrel', messageId: packet.messageId })
@@ -96,7 +93,7 @@ async function cutPublisher (way: Way, payloads: readonly string[], cut: Cut): P
   application.take(live)
   application.reconnected()
   const back = await way.connect({ ...live.options, acknowledges: true })
-  await resume(await way.connect(publisher.options), packets, idsOf(publisher, 'pubrec'), idsOf(publisher, 'pubcomp'))
+  await resume(await way.connect(publisher.options), packets, publisher)
   await back.caughtUp()
   application.take(back)
   return application.got
@@ -149,12 +146,15 @@ for (const [when, cut] of Object.entries(SUBSCRIBER_CUTS)) {
 
 onEveryWay('a publisher and a subscriber that both resume, message by message', async (t, way) => {
   const application = new Application()
-  let [receiver, sender] = [await subscriber(way), await way.connect({ clientId: way.name('publisher') })]
+  let receiver = await subscriber(way)
+  let sender = await way.connect({ clientId: way.name('publisher') })
   const packet = sender.publishPacket(way.name('t'), 'once', { qos: 2 })
   const back = async (): Promise<void> => {
     application.take(receiver)
     application.reconnected()
-    ;[receiver, sender] = await way.backAll([receiver, sender], 'a restart') as [SessionClient, SessionClient]
+    const clients = await way.backAll([receiver, sender], 'a restart')
+    receiver = clients[0] as SessionClient
+    sender = clients[1] as SessionClient
   }
   sender.send(packet)
   await sender.next('pubrec')

@@ -1,7 +1,7 @@
 // No message arrives above the QoS that its subscription was granted [MQTT-3.8.4-8].
 
 import type { QoS } from 'mqtt-packet'
-import type { SessionClient } from './session-client.js'
+import { numbers, type SessionClient } from './session-client.js'
 import { onEveryWay, RETURNS, type Way } from './ways.js'
 
 const QOS: readonly QoS[] = [0, 1, 2]
@@ -35,7 +35,8 @@ async function publishAll (way: Way, retain = false): Promise<void> {
 
 /** What is due: each message at the lower QoS. */
 function due (isStored: boolean): string[] {
-  const all = Object.keys(FORMS).flatMap(form => QOS.flatMap(granted => QOS.map(qos => [`${form} ${granted} ${qos}`, Math.min(granted, qos)] as const)))
+  const all = Object.keys(FORMS).flatMap(form => QOS.flatMap(granted =>
+    QOS.map(qos => [`${form} ${granted} ${qos}`, Math.min(granted, qos)] as const)))
   return all.filter(([, qos]) => !isStored || qos > 0).map(([payload, qos]) => `${payload} at ${qos}`).sort()
 }
 
@@ -62,7 +63,7 @@ for (const how of RETURNS) {
 for (const how of ['a lost connection', 'a restart'] as const) {
   onEveryWay(`from the queue, after ${how}`, async (t, way) => {
     const client = await subscribeAll(way, false)
-    await client.vanish()
+    await client.leave()
     await publishAll(way)
     t.same((await arrived(await way.back(client, how))).filter(line => !line.endsWith('0')), due(true))
   })
@@ -72,7 +73,7 @@ onEveryWay('from the queue behind a full window', async (t, way) => {
   const client = await way.connect({ clientId: way.name('client') })
   await client.subscribe([[way.name('+'), 1]])
   const publisher = await way.visitor('publisher')
-  await publisher.publishAll(way.name('t'), Array.from({ length: 40 }, (_, i) => String(i)), { qos: 2 })
+  await publisher.publishAll(way.name('t'), numbers(40), { qos: 2 })
   client.acknowledgeAll()
   t.same((await client.messages(40)).map(({ qos }) => qos), Array(40).fill(1))
 })
@@ -95,7 +96,8 @@ onEveryWay('retained', async (t, way) => {
 })
 
 for (const clean of [true, false]) {
-  onEveryWay(`a client at QoS 0 that acknowledges nothing gets 100 retained messages of QoS 1; ${clean ? 'clean' : 'lasting'} session`, async (t, way) => {
+  const session = clean ? 'clean session' : 'lasting session'
+  onEveryWay(`a client at QoS 0 that acknowledges nothing gets 100 retained messages of QoS 1; ${session}`, async (t, way) => {
     const publisher = await way.visitor('publisher')
     for (let number = 0; number < 100; number++) await publisher.publish(way.name(`kept/${number}`), 'kept', { retain: true })
     const client = await way.connect({ clientId: way.name('client'), clean })

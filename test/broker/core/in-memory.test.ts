@@ -4,7 +4,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import path from 'node:path'
 import t from 'tap'
 import { startCarried } from './carriers.js'
-import { SessionClient } from './session-client.js'
+import { numbers, payloadsOf, SessionClient } from './session-client.js'
 import { onEveryWay, type Way } from './ways.js'
 
 const settings = { more: ['persistence: false'] }
@@ -30,21 +30,22 @@ for (const how of ['a lost connection', 'a takeover'] as const) {
     const back = await way.back(client, how)
     t.equal(back.sessionPresent, true)
     const again = await back.messages(5)
-    t.same(again.map(({ payload, messageId, dup }) => [payload.toString(), messageId, dup]), sent.map(({ payload, messageId }) => [payload.toString(), messageId, true]))
+    const first = sent.map(({ payload, messageId }) => [payload.toString(), messageId, true])
+    t.same(again.map(({ payload, messageId, dup }) => [payload.toString(), messageId, dup]), first)
     await back.complete(...again)
     back.acknowledgeAll()
     await queue(way, 2)
-    t.same((await back.caughtUp()).map(({ payload }) => payload.toString()), ['0', '1'])
+    t.same(payloadsOf(await back.caughtUp()), ['0', '1'])
   }, { settings })
 }
 
 onEveryWay('messages wait, over 50 reconnects', async (t, way) => {
   const client = await session(way)
-  await client.vanish()
+  await client.leave()
   await queue(way, 100)
   for (let times = 0; times < 50; times++) {
     const back = await way.connect(client.options)
-    t.same((await back.messages(20)).map(({ payload }) => payload.toString()), Array.from({ length: 20 }, (_, i) => String(i)))
+    t.same(payloadsOf(await back.messages(20)), numbers(20))
     await back.vanish()
   }
   const last = await way.connect({ ...client.options, acknowledges: true })
@@ -58,7 +59,7 @@ onEveryWay('a session without subscriptions is there', async (t, way) => {
 
 onEveryWay('Clean Start discards it', async (t, way) => {
   const client = await session(way)
-  await client.vanish()
+  await client.leave()
   await queue(way)
   const clean = await way.connect({ ...client.options, clean: true, acknowledges: true })
   t.equal(clean.sessionPresent, false)

@@ -3,7 +3,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Test } from 'tap'
 import type { IPublishPacket } from 'mqtt-packet'
-import type { SessionClient } from './session-client.js'
+import { payloadsOf, type SessionClient } from './session-client.js'
 import { onEveryWay, type Way } from './ways.js'
 
 const PROPERTIES: IPublishPacket['properties'] = {
@@ -41,7 +41,7 @@ onEveryWay('properties, live', async (t, way) => {
 for (const how of ['a lost connection', 'a restart'] as const) {
   onEveryWay(`properties, queued, after ${how}`, async (t, way) => {
     const client = await subscriber(way, way.name('t'))
-    await client.vanish()
+    await client.leave()
     await publish(way, way.name('t'), PROPERTIES)
     same(t, await (await way.back(client, how)).caughtUp(), 2)
   }, only5)
@@ -56,7 +56,7 @@ for (const how of ['a lost connection', 'a restart'] as const) {
 
   onEveryWay(`the retain flag of what was queued, after ${how} [MQTT-3.3.1-12], [MQTT-3.3.1-13]`, async (t, way) => {
     const clients = await Promise.all([false, true].map(rap => subscriber(way, way.name('t'), false, rap)))
-    for (const client of clients) await client.vanish()
+    for (const client of clients) await client.leave()
     await publish(way, way.name('t'), {}, true)
     const [plain, asPublished] = await way.backAll(clients, how) as [SessionClient, SessionClient]
     t.same((await plain.caughtUp()).map(({ retain }) => retain), [false, false])
@@ -75,10 +75,12 @@ onEveryWay('properties, retained, before and after a restart', async (t, way) =>
 
 onEveryWay('the expiry of what was queued: what is left of it, and nothing where it is over [MQTT-3.3.2-5], [MQTT-3.3.2-6]', async (t, way) => {
   const client = await subscriber(way, way.name('t'))
-  await client.vanish()
+  await client.leave()
   const publisher = await way.visitor('publisher', { version: 5 })
   for (const qos of [1, 2] as const) {
-    for (const seconds of [1, 100, 4_294_967_295]) await publisher.publish(way.name('t'), String(seconds), { qos, properties: { messageExpiryInterval: seconds } })
+    for (const seconds of [1, 100, 4_294_967_295]) {
+      await publisher.publish(way.name('t'), String(seconds), { qos, properties: { messageExpiryInterval: seconds } })
+    }
   }
   const published = Date.now()
   await publisher.leave()
@@ -86,7 +88,7 @@ onEveryWay('the expiry of what was queued: what is left of it, and nothing where
   await pause(published + 1_100 - Date.now())
   const before = Math.floor((Date.now() - published) / 1_000)
   const got = await (await way.connect(client.options)).caughtUp()
-  t.same(got.map(({ payload }) => payload.toString()), ['100', '4294967295', '100', '4294967295'])
+  t.same(payloadsOf(got), ['100', '4294967295', '100', '4294967295'])
   const passed = Math.ceil((Date.now() - published) / 1_000) + 1
   for (const { payload, properties } of way.version === 5 ? got : []) {
     const left = properties?.messageExpiryInterval ?? NaN
@@ -108,12 +110,14 @@ onEveryWay('the expiry of what waits behind a full window [MQTT-3.3.2-5]', async
   await pause(1_100)
   client.acknowledge(...first)
   client.acknowledgeAll()
-  t.same((await client.caughtUp()).map(({ payload }) => payload.toString()), ['long'])
+  t.same(payloadsOf(await client.caughtUp()), ['long'])
 })
 
 onEveryWay('the expiry of what is retained, before and after a restart', async (t, way) => {
   const publisher = await way.visitor('publisher', { version: 5 })
-  for (const seconds of [1, 100]) await publisher.publish(way.name(`kept/${seconds}`), String(seconds), { retain: true, properties: { messageExpiryInterval: seconds } })
+  for (const seconds of [1, 100]) {
+    await publisher.publish(way.name(`kept/${seconds}`), String(seconds), { retain: true, properties: { messageExpiryInterval: seconds } })
+  }
   const published = Date.now()
   for (const when of ['before', 'after']) {
     await pause(Math.max(0, published + 1_100 - Date.now()))
@@ -121,7 +125,7 @@ onEveryWay('the expiry of what is retained, before and after a restart', async (
     await client.watch()
     await client.subscribe([[way.name('kept/+'), 1]])
     const got = await client.caughtUp()
-    t.same(got.map(({ payload }) => payload.toString()), ['100'], when)
+    t.same(payloadsOf(got), ['100'], when)
     if (way.version === 5) t.ok((got[0]?.properties?.messageExpiryInterval ?? NaN) <= 99, 'what is left')
     if (when === 'before') await way.restart()
   }

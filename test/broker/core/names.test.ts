@@ -50,7 +50,7 @@ for (const how of RETURNS) {
 
 onEveryWay('messages to such topics wait for a session that is away, also over a kill', async (t, way) => {
   const clients = await openSessions(t, way)
-  for (const client of clients) await client.vanish()
+  for (const client of clients) await client.leave()
   await publishToAll(way)
   const back = await way.backAll(clients, 'a restart', { version: OTHER[way.version] })
   for (const [index, filters] of filterSets(way).entries()) {

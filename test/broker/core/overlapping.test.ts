@@ -61,7 +61,7 @@ for (const how of RETURNS) {
 for (const how of ['a lost connection', 'a restart'] as const) {
   onEveryWay(`from the queue, after ${how}`, async (t, way) => {
     const clients = await subscribeAll(way)
-    for (const client of clients) await client.vanish()
+    for (const client of clients) await client.leave()
     await publishAll(way)
     for (const [index, client] of (await way.backAll(clients, how)).entries()) {
       t.same((await arrived(way, client)).filter(line => !line.startsWith('at 0')), due(way, [1, 2]), `order ${index}`)
@@ -73,12 +73,12 @@ onEveryWay('a filter of QoS 0 that comes later loses nothing of what is queued a
   const client = await way.connect({ clientId: way.name('client') })
   await client.watch()
   await client.subscribe([[way.name('o/t'), 1]])
-  await client.vanish()
+  await client.leave()
   await publishAll(way)
   const second = await way.connect(client.options)
   await second.subscribe([[way.name('o/+'), 0]])
   await second.subscribe([[way.name('o/#'), 0]])
-  await second.vanish()
+  await second.leave()
   await publishAll(way)
   const third = await way.back(second, 'a restart', { acknowledges: true })
   const got = (await third.caughtUp()).map(({ payload, qos }) => `${payload.toString()}: ${qos}`).filter(line => !line.startsWith('at 0'))
@@ -91,7 +91,7 @@ onEveryWay('UNSUBSCRIBE of one leaves the others with their QoS', async (t, way)
   await publishAll(way)
   const rest = ['at 0: 0', 'at 1: 1', 'at 2: 1'].map(line => `${line}${way.version === 5 ? ', ids 1,2' : ''}`)
   for (const [index, client] of clients.entries()) t.same(await arrived(way, client), rest, `order ${index}`)
-  for (const client of clients) await client.vanish()
+  for (const client of clients) await client.leave()
   await publishAll(way)
   for (const [index, client] of (await way.backAll(clients, 'a restart')).entries()) {
     t.same((await arrived(way, client)).filter(line => !line.startsWith('at 0')), rest.slice(1), `order ${index} from the queue`)

@@ -1,9 +1,9 @@
 // SUBSCRIBE, UNSUBSCRIBE and PUBLISH of one connection act in the order in which they come [MQTT-4.6.0-6].
 
-import type { SessionClient } from './session-client.js'
+import { numbers, payloadsOf, type SessionClient } from './session-client.js'
 import { onEveryWay, type Way } from './ways.js'
 
-const TIMES = Array.from({ length: 20 }, (_, i) => String(i))
+const TIMES = numbers(20)
 /** More under way than clients of MQTT 5 are allowed by default. */
 const settings = { limits: { inflightMessages: 1_000 } }
 
@@ -15,7 +15,7 @@ async function subscribedAfter (way: Way, clean: boolean, act: (client: SessionC
   for (const name of TIMES) act(client, way.name(name))
   await client.caughtUp()
   for (const name of TIMES) await publisher.publish(way.name(name), name)
-  return (await client.caughtUp()).map(({ payload }) => payload.toString())
+  return payloadsOf(await client.caughtUp())
 }
 
 for (const clean of [true, false]) {
@@ -72,7 +72,7 @@ onEveryWay('SUBSCRIBE, SUBSCRIBE: the QoS of the last one [MQTT-3.8.4-3]', async
   t.same((await client.caughtUp()).map(({ topic, qos }) => [topic, qos]), topics.map(topic => [topic, 1]))
 })
 
-onEveryWay('CONNECT, SUBSCRIBE and PUBLISH in one segment: its sender gets it', async (t, way) => {
+onEveryWay('CONNECT, SUBSCRIBE, PUBLISH, without waiting: its sender gets it', async (t, way) => {
   for (const qos of [0, 1, 2] as const) {
     const client = await way.begin({ clientId: way.name(`client ${qos}`), acknowledges: true })
     const packet = client.publishPacket(way.name(String(qos)), 'x', { qos })

@@ -1,15 +1,11 @@
 // How many messages of QoS 1 and 2 are on their way to a client: never more than its Receive Maximum [MQTT-3.3.4-9].
 
 import type { IPublishPacket } from 'mqtt-packet'
-import type { SessionClient, SessionOptions } from './session-client.js'
+import { numbers, payloadsOf, type SessionClient, type SessionOptions } from './session-client.js'
 import { onEveryWay, RETURNS, type Way } from './ways.js'
 
 const only5 = { versions: [5] } as const
 const MAXIMUM = 3
-
-function numbers (count: number): string[] {
-  return Array.from({ length: count }, (_, i) => String(i))
-}
 
 async function open (way: Way, options: Partial<SessionOptions> = {}): Promise<SessionClient> {
   const client = await way.connect({ clientId: way.name('client'), properties: { sessionExpiryInterval: 100, receiveMaximum: MAXIMUM }, ...options })
@@ -58,7 +54,7 @@ onEveryWay('live', async (t, way) => {
     t.equal(first.length, MAXIMUM)
     await client.complete(...first)
     const { payloads, most } = await takeAll(client, 7)
-    t.same([...first.map(({ payload }) => payload.toString()), ...payloads], numbers(10))
+    t.same([...payloadsOf(first), ...payloads], numbers(10))
     t.ok(most <= MAXIMUM, `${most} at a time`)
     await client.leave()
   }
@@ -71,7 +67,7 @@ for (const how of RETURNS) {
     t.equal((await wide.messages(8)).length, 8)
     const back = await way.back(wide, how, { properties: { sessionExpiryInterval: 100, receiveMaximum: MAXIMUM } })
     const first = await atOnce(back)
-    t.same(first.map(({ payload }) => payload.toString()), numbers(MAXIMUM))
+    t.same(payloadsOf(first), numbers(MAXIMUM))
     await back.complete(...first)
     const { payloads, most } = await takeAll(back, 12 - MAXIMUM)
     t.same(payloads, numbers(12).slice(MAXIMUM))

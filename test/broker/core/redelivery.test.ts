@@ -2,7 +2,7 @@
 
 import type { Test } from 'tap'
 import type { IPublishPacket, QoS } from 'mqtt-packet'
-import type { SessionClient } from './session-client.js'
+import { payloadsOf, type SessionClient } from './session-client.js'
 import { onEveryWay, RETURNS, type Return, type Way } from './ways.js'
 
 const QOS: readonly QoS[] = [1, 2, 2, 1, 1, 2, 1, 2]
@@ -40,7 +40,9 @@ async function comeAgain (test: Test, way: Way, how: Return): Promise<void> {
 onEveryWay('messages of QoS 1 and 2, after a stop', async (t, way) => { await comeAgain(t, way, 'a restart') }, { signal: 'SIGTERM' })
 
 for (const how of RETURNS) {
-  onEveryWay(`messages of QoS 1 and 2, after ${how} [MQTT-4.4.0-1], [MQTT-3.3.1-1], [MQTT-4.6.0-1]`, async (t, way) => { await comeAgain(t, way, how) })
+  onEveryWay(`messages of QoS 1 and 2, after ${how} [MQTT-4.4.0-1], [MQTT-3.3.1-1], [MQTT-4.6.0-1]`, async (t, way) => {
+    await comeAgain(t, way, how)
+  })
 
   onEveryWay(`what was acknowledged does not come again, what came meanwhile does, after ${how}`, async (t, way) => {
     const client = await open(way)
@@ -51,7 +53,7 @@ for (const how of RETURNS) {
     await client.settled()
     const left = sent.filter((_, index) => index % 2 === 1)
     if (how === 'a lost connection') {
-      await client.vanish()
+      await client.leave()
       await publish(way, QOS.length, [1, 2])
     }
     const back = await way.back(client, how)
@@ -74,7 +76,7 @@ for (const how of RETURNS) {
     for (const messageId of released) back.send({ cmd: 'pubcomp', messageId })
     await back.settled()
     const last = await way.back(back, how)
-    t.same((await last.messages(2)).map(({ payload }) => payload.toString()), ['2', '3'])
+    t.same(payloadsOf(await last.messages(2)), ['2', '3'])
     await publish(way, 4, [1])
     await last.next('publish')
     t.same(last.drain('pubrel'), [], 'none that was completed')
@@ -98,7 +100,8 @@ for (const how of RETURNS) {
     t.same((await back.messages(20)).map(shown), sent.map(message => shown({ ...message, dup: true })))
     back.acknowledge(...sent)
     back.acknowledgeAll()
-    t.same((await back.messages(10)).map(({ payload, dup }) => [payload.toString(), dup]), Array.from({ length: 10 }, (_, i) => [String(20 + i), false]))
+    const rest = Array.from({ length: 10 }, (_, i) => [String(20 + i), false])
+    t.same((await back.messages(10)).map(({ payload, dup }) => [payload.toString(), dup]), rest)
   })
 }
 

@@ -296,6 +296,16 @@ export class SessionClient {
   }
 }
 
+/** The payloads of messages, as text. */
+export function payloadsOf (messages: readonly Pick<IPublishPacket, 'payload'>[]): string[] {
+  return messages.map(({ payload }) => payload.toString())
+}
+
+/** So many payloads, each another. */
+export function numbers (count: number): string[] {
+  return Array.from({ length: count }, (_, i) => String(i))
+}
+
 function connectOf ({ clientId, version = 4, clean = false, keepalive = 0, username, password, will, properties }: SessionOptions): IConnectPacket {
   return {
     cmd: 'connect', protocolId: 'MQTT', protocolVersion: version, clientId, clean, keepalive,

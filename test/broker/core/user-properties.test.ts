@@ -5,7 +5,9 @@ import type { SessionClient } from './session-client.js'
 import { connectWithPairs, pairsIn, publishWithPairs, type Pair } from './user-properties.js'
 import { onEveryWay, type Way } from './ways.js'
 
-const PAIRS: readonly Pair[] = [['b', '1'], ['a', '2'], ['b', '3'], ['', 'no name'], ['__proto__', '4'], ['constructor', ''], ['10', 'x'], ['9', 'y'], ['a', '2'], ['ü', '☃']]
+const PAIRS: readonly Pair[] = [
+  ['b', '1'], ['a', '2'], ['b', '3'], ['', 'no name'], ['__proto__', '4'], ['constructor', ''], ['10', 'x'], ['9', 'y'], ['a', '2'], ['ü', '☃']
+]
 const options = { versions: [5] } as const
 
 async function publish (way: Way, topic: string, { qos = 1, retain = false } = {}): Promise<void> {
@@ -41,7 +43,7 @@ onEveryWay('live', async (t, way) => {
 for (const how of ['a lost connection', 'a restart'] as const) {
   onEveryWay(`queued, after ${how}`, async (t, way) => {
     const client = await subscriber(way, way.name('t'))
-    await client.vanish()
+    await client.leave()
     for (const qos of [1, 2]) await publish(way, way.name('t'), { qos })
     const back = await way.back(client, how)
     t.same((await back.messages(2)).map(({ bytes }) => pairsIn(bytes)), [PAIRS, PAIRS])
@@ -69,7 +71,7 @@ onEveryWay('retained, before and after a restart', async (t, way) => {
 onEveryWay('of a will: live, queued and retained', async (t, way) => {
   const topic = way.name('will')
   const [live, away] = [await subscriber(way, topic, true), await subscriber(way, topic)]
-  await away.vanish()
+  await away.leave()
   const dying = await way.open()
   dying.write(connectWithPairs(way.name('dying'), { topic, payload: 'gone', retain: true }, PAIRS))
   await new Promise(resolve => { dying.once('data', resolve) })
