@@ -135,17 +135,26 @@ onEveryWay('a member that acknowledges nothing gets its window full, and the oth
   t.same(together([got, held]), numbers(200))
 })
 
-onEveryWay('what a member has not acknowledged when its session ends goes to another', async (t, way) => {
-  const leaving = await member(way, 'leaving', { acknowledges: false })
-  const staying = await member(way, 'staying')
-  await publish(way, numbers(20))
-  const held = payloadsOf(leaving.drain('publish'))
-  t.ok(held.length > 0)
-  await leaving.vanish()
-  const got: string[] = []
-  while (got.length < 20) got.push((await staying.next('publish', ({ topic }) => topic === way.name('t'))).payload.toString())
-  t.same(together([got]), numbers(20))
-})
+/** How the session of a member ends. */
+const ENDINGS: Readonly<Record<string, (way: Way, client: SessionClient) => Promise<void>>> = {
+  'its connection breaks': async (_way, client) => { await client.vanish() },
+  'it takes leave': async (_way, client) => { await client.leave() },
+  'it begins anew': async (way, client) => { await way.connect({ ...client.options, clean: true }) }
+}
+
+for (const [how, end] of Object.entries(ENDINGS)) {
+  onEveryWay(`what a member has not acknowledged goes to another when its session ends: ${how}`, async (t, way) => {
+    const leaving = await member(way, 'leaving', { acknowledges: false, clean: how !== 'it begins anew' })
+    const staying = await member(way, 'staying')
+    await publish(way, numbers(20))
+    await leaving.next('publish')
+    await end(way, leaving)
+    const got: string[] = []
+    while (got.length < 20) got.push(...payloadsOf([await staying.next('publish', ({ topic }) => topic === way.name('t'))]))
+    t.same(together([got]), numbers(20))
+    t.same(await staying.caughtUp(), [], 'and once')
+  })
+}
 
 onEveryWay('a member that unsubscribes gets nothing more', async (t, way) => {
   const leaving = await member(way, 'leaving')
