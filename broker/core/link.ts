@@ -435,8 +435,7 @@ export class Link implements Receiver {
     }
     // Any other reason leaves the will to be published [MQTT-3.14.4-3].
     parts._disconnected = reasonCode === 0
-    this.end()
-    this.#connection.destroy()
+    parts.close()
   }
 
   #answer (connack: Connack): void {
