@@ -2,10 +2,12 @@
 
 declare module 'aedes-persistence-level' {
   import type { Level } from 'level'
+  import type { MessageSource } from './core/message.js'
+  import type { StoredSubscription } from './core/persistence.js'
 
   namespace levelPersistence {
     /** A packet as it is stored. */
-    type StoredPacket = import('./core/message.js').MessageSource & { cmd: string }
+    type StoredPacket = MessageSource & { cmd: string }
 
     interface LevelPersistence {
       setup (broker: { id: string }): Promise<void>
@@ -15,7 +17,7 @@ declare module 'aedes-persistence-level' {
       delWill (client: { id: string }): Promise<unknown>
       addSubscriptions (client: { id: string }, subscriptions: readonly { topic: string }[]): Promise<unknown>
       removeSubscriptions (client: { id: string }, filters: readonly string[]): Promise<unknown>
-      subscriptionsByClient (client: { id: string }): Promise<import('./core/persistence.js').StoredSubscription[]>
+      subscriptionsByClient (client: { id: string }): Promise<StoredSubscription[]>
       storeRetained (packet: object): Promise<unknown>
       createRetainedStream (filter: string): AsyncIterable<StoredPacket>
       outgoingStream (client: { id: string }): AsyncIterable<StoredPacket>

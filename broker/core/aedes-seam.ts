@@ -26,6 +26,9 @@ export interface RequestedSubscription {
   subscriptionIdentifier?: number
 }
 
+/** Time that a client has to read why it is disconnected. */
+const LINGER_MS = 250
+
 type Done = (error?: Error | null) => void
 
 /** The packet parser of a client; its listener for packets handles them all. */
@@ -177,6 +180,21 @@ export function takeParser (client: Client): (packet: ParsedPacket) => void {
 export function holdWrites (connection: Duplex): () => void {
   connection.write = () => true
   return () => { Reflect.deleteProperty(connection, 'write') }
+}
+
+/**
+ * Lets a connection that Aedes is about to destroy end in good order: closed with bytes unread, TCP would take back what
+ * was just written, the reason for it.
+ */
+export function linger (connection: Duplex): void {
+  connection.destroy = (error?: Error) => {
+    Reflect.deleteProperty(connection, 'destroy')
+    if (error !== undefined) return connection.destroy(error)
+    const timer = setTimeout(() => { connection.destroy() }, LINGER_MS)
+    connection.once('close', () => { clearTimeout(timer) })
+    connection.end()
+    return connection.resume()
+  }
 }
 
 /**

@@ -5,7 +5,7 @@ import type { Client } from 'aedes'
 import mqttPacket from 'mqtt-packet'
 import { IDENTIFIER_NOT_VALID, MALFORMED_PACKET, PROTOCOL_ERROR, ProtocolFault, UNSUPPORTED_VERSION } from '../protocol/fault.js'
 import { faultOf } from '../protocol/packet-checks.js'
-import { brokerParts, holdWrites, partsOf, takeParser, type ClientParts, type ParsedPacket } from './aedes-seam.js'
+import { brokerParts, holdWrites, linger, partsOf, takeParser, type ClientParts, type ParsedPacket } from './aedes-seam.js'
 import { Answers } from './answers.js'
 import type { Broker } from './broker.js'
 import { provideClientApi } from './client-api.js'
@@ -581,6 +581,7 @@ export class Link implements Receiver {
     if (this.version === MQTT_5) Object.assign(this.#parts, { disconnectReasonCode: reasonCode })
     if (this.version === MQTT_5 && this.#state === 'open' && !this.#parts.closed) {
       this.#output.write(mqttPacket.generate({ cmd: 'disconnect', reasonCode, ...properties !== undefined && { properties } }, { protocolVersion: 5 }))
+      linger(this.#connection)
     }
     this.#output.flush()
     this.#parts.close(done)

@@ -119,7 +119,7 @@ function withoutNulls (packet: OldPacket): MessageSource {
     payload: payload ?? undefined,
     qos: qos ?? 0,
     retain: retain ?? false,
-    ...messageExpiry != null && { messageExpiry },
-    ...properties != null && { properties }
+    ...messageExpiry !== null && messageExpiry !== undefined && { messageExpiry },
+    ...properties !== null && properties !== undefined && { properties }
   }
 }

@@ -34,7 +34,7 @@ export class Wills {
    * @param expiryS its Session Expiry Interval: its will waits no longer than that
    */
   begin (client: Client, will: MessageSource | null | undefined, expiryS: number): void {
-    if (will != null) {
+    if (will !== null && will !== undefined) {
       this.#owners.set(client.id, client)
       this.store.put(client.id, { ...will, delayS: Math.min(delayOf(will), expiryS) })
     } else if (this.#owners.delete(client.id)) this.store.remove(client.id)
@@ -85,7 +85,8 @@ export class Wills {
   async publishLeft (): Promise<void> {
     const left: StoredWill[] = []
     for await (const will of this.store.left()) left.push(will)
-    for (const { clientId, brokerId: _, delayS: stored, ...will } of left) {
+    for (const { clientId, delayS: stored, ...will } of left) {
+      Reflect.deleteProperty(will, 'brokerId')
       this.#owners.set(clientId, null)
       const delayS = stored ?? delayOf(will)
       if (delayS > 0) this.delay(clientId, null, will, delayS)

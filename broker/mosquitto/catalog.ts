@@ -107,7 +107,7 @@ export const DIRECTIVES: readonly Directive[] = [
   row('max_queued_bytes', 'broker', number(0, 2 ** 40), 'followed', 'Bytes of them. Without it 16 MiB.', { key: 'limits.queuedBytes' }),
   row('memory_limit', 'broker', number(0, Number.MAX_SAFE_INTEGER), 'not followed', 'What each client may take is limited instead (docs/limits.md); under systemd MemoryMax= limits the whole.', { usual: '0' }),
   row('queue_qos0_messages', 'broker', FLAG, 'not followed', 'Messages of QoS 0 are not kept for clients which are away.', { usual: 'false' }),
-  row('persistent_client_expiration', 'broker', DURATION, 'not followed', 'Sessions of MQTT 3.1.1 last until their client ends them; those of MQTT 5 as long as it says.'),
+  row('persistent_client_expiration', 'broker', DURATION, 'followed', 'Sessions end when their clients have been away for so long. Without it 60 days.', { key: 'limits.sessionExpiry' }),
   row('retain_available', 'broker', FLAG, 'not followed', 'Retained messages are kept.', { usual: 'true' }),
   row('check_retain_source', 'broker', FLAG, 'not followed', 'A retained message stays when its publisher loses the right to write it.', { usual: 'false' }),
   row('upgrade_outgoing_qos', 'broker', FLAG, 'not followed', 'Messages keep the lower QoS of publisher and subscriber, as MQTT says.', { usual: 'false' }),

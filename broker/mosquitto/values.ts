@@ -12,6 +12,9 @@ const file: Convert = (value, folder) => path.resolve(folder, value)
 const limit: Convert = value => Number(value) > 0 ? Number(value) : null
 const bytes: Convert = value => Number(value) > 0 ? `${value}B` : null
 const seconds: Convert = value => `${value}s`
+/** Hours, days, weeks, months and years, as mosquitto counts them. */
+const DAYS: Readonly<Record<string, number>> = { h: 1 / 24, d: 1, w: 7, m: 30, y: 365 }
+const period: Convert = value => `${Math.round(Number(value.slice(0, -1)) * (DAYS[value.slice(-1)] ?? 1) * 24)}h`
 
 /** By key, as in the catalog. */
 export const VALUES: Readonly<Record<string, Convert>> = {
@@ -32,6 +35,7 @@ export const VALUES: Readonly<Record<string, Convert>> = {
   'limits.inflightMessages': limit,
   'limits.queuedMessages': limit,
   'limits.queuedBytes': bytes,
+  'limits.sessionExpiry': period,
   persistence: flag,
   sysInterval: seconds,
   pidFile: file,

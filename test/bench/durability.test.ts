@@ -5,7 +5,7 @@ import { killAgainAndAgain } from '../../bench/durability/kills.js'
 import { faultsIn } from '../../bench/durability/report.js'
 import { VARIANTS } from '../../bench/durability/variants.js'
 
-const plan = { kills: 3, publishers: 4, window: 20, longestMs: 500 }
+const plan = { kills: 3, publishers: 4, window: 20, longestMs: 2_000 }
 
 t.test('nothing that was acknowledged is lost, twice or out of order', async t => {
   const folder = t.testdir({})

@@ -1,7 +1,7 @@
 // Retained messages in front of a store: found by filter, kept, removed, loaded again.
 
 import t from 'tap'
-import { Message, messageOf, type MessageSource } from '../../../broker/core/message.js'
+import { messageOf, type Message, type MessageSource } from '../../../broker/core/message.js'
 import { RetainedMessages, type RetainedStore } from '../../../broker/core/retained.js'
 import { matches } from '../../../broker/protocol/topics.js'
 
