@@ -82,11 +82,16 @@ function * topicsBelow<Value> ({ value, children }: Node<Value>, filter: readonl
   } else if (level === REST) {
     // `a/#` matches `a` as well [MQTT-4.7.1-2].
     if (value !== undefined) yield value
-    for (const [name, child] of children ?? []) if (at > 0 || !name.startsWith('$')) yield * topicsBelow(child, filter, at)
+    for (const [name, child] of children ?? []) if (at > 0 || !name.startsWith('$')) yield * allBelow(child)
   } else if (level === ONE) {
     for (const [name, child] of children ?? []) if (at > 0 || !name.startsWith('$')) yield * topicsBelow(child, filter, at + 1)
   } else {
     const child = children?.get(level)
     if (child !== undefined) yield * topicsBelow(child, filter, at + 1)
   }
+}
+
+function * allBelow<Value> ({ value, children }: Node<Value>): Generator<Value> {
+  if (value !== undefined) yield value
+  for (const child of children?.values() ?? []) yield * allBelow(child)
 }

@@ -31,6 +31,7 @@ t.test('filters match as the standard says, one by one and in the tree', t => {
     ['+', 'a', true], ['+', 'a/b', false], ['+/+', '/a', true], ['/+', '/a', true], ['+', '/a', false],
     ['a/+/c', 'a/b/c', true], ['a/+', 'a', false], ['a/+', 'a/', true],
     ['#', 'a', true], ['#', 'a/b/c', true], ['a/#', 'a', true], ['a/#', 'a/b/c', true], ['a/#', 'ab', false],
+    ['#', 'a/$b', true], ['#', 'a/$b/c', true], ['+/#', 'a/$b', true], ['+/+', 'a/$b', true], ['a/#', 'a/$b', true],
     ['#', '$SYS/x', false], ['+/x', '$SYS/x', false], ['$SYS/#', '$SYS/x', true], ['$SYS/+', '$SYS/x', true]
   ]
   for (const [filter, topic, expected] of cases) {
