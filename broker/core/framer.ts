@@ -22,6 +22,11 @@ export interface Packet {
 
 const NO_BYTES = Buffer.alloc(0)
 const MAX_LENGTH_BYTES = 4
+/** Chunks of a packet that are kept as they come; each costs many times its size where it is a single byte. */
+const MANY_CHUNKS = 16
+/** Smaller ones after them are copied into pieces of this size, bytes. */
+const PIECE_BYTES = 16_384
+const SMALL_CHUNK = PIECE_BYTES / 4
 
 /** Follows a stream over chunks of any size; a packet of many chunks is put together once. */
 export class Framer {
@@ -30,6 +35,9 @@ export class Framer {
   /** Chunks that came after `#bytes`, while a packet is longer than that. */
   #more: Buffer[] = []
   #moreBytes = 0
+  /** The last of `#more`, where small chunks are copied into it. */
+  #piece: Buffer = NO_BYTES
+  #pieceUsed = 0
   #start: PacketStart = { header: 0, length: 0, isWhole: false }
   #bodyAt = 0
 
@@ -39,8 +47,13 @@ export class Framer {
       this.#at = 0
       return
     }
-    this.#more.push(chunk)
     this.#moreBytes += chunk.length
+    if (this.#more.length >= MANY_CHUNKS && chunk.length < SMALL_CHUNK) {
+      this.#copy(chunk)
+      return
+    }
+    this.#more.push(chunk)
+    this.#piece = NO_BYTES
   }
 
   /** What comes next; undefined where not even its length is there. */
@@ -74,10 +87,22 @@ export class Framer {
     return { header, bytes: this.#bytes, start, from: start + this.#bodyAt, to: this.#at }
   }
 
+  #copy (chunk: Buffer): void {
+    if (this.#piece.length - this.#pieceUsed < chunk.length) {
+      this.#piece = Buffer.allocUnsafeSlow(PIECE_BYTES)
+      this.#pieceUsed = 0
+      this.#more.push(NO_BYTES)
+    }
+    this.#pieceUsed += chunk.copy(this.#piece, this.#pieceUsed)
+    this.#more[this.#more.length - 1] = this.#piece.subarray(0, this.#pieceUsed)
+  }
+
   #join (): void {
     this.#bytes = Buffer.concat([this.#bytes.subarray(this.#at), ...this.#more])
     this.#at = 0
     this.#more = []
     this.#moreBytes = 0
+    this.#piece = NO_BYTES
+    this.#pieceUsed = 0
   }
 }

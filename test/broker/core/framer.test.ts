@@ -1,5 +1,9 @@
 // Packets come out of a stream whole and in order, however the bytes of it are cut.
 
+import { createHash } from 'node:crypto'
+import { setImmediate } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import t from 'tap'
 import { Framer } from '../../../broker/core/framer.js'
 import { Random } from '../../../models/random.js'
@@ -53,7 +57,7 @@ function through (chunks: readonly Buffer[]): Buffer[] {
 
 /** One line for each packet: a difference of megabytes is nothing to look at. */
 function summaryOf (packets: readonly Buffer[]): string[] {
-  return packets.map(one => `${one.length} ${one.subarray(0, 9).toString('hex')} ${one.reduce((sum, byte) => (sum * 31 + byte) >>> 0, 0)}`)
+  return packets.map(one => `${one.length} ${one.subarray(0, 9).toString('hex')} ${createHash('sha1').update(one).digest('hex')}`)
 }
 
 t.test('a stream cut at any two places', t => {
@@ -156,3 +160,25 @@ for (const [what, chunk, count, ask] of [
     t.end()
   })
 }
+
+t.test('a packet that comes in crumbs keeps no more than its bytes', async t => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const bytes = packetOf(20_000, 2)
+  const framer = new Framer()
+  // Each chunk that a socket reads has some hundred bytes of its own, however small it is.
+  const chunks = chunksOf(bytes, () => 1 + random.integer(3)).map(chunk => {
+    const crumb = Buffer.from(new Uint8Array(chunk).buffer)
+    framer.push(crumb)
+    framer.next()
+    return new WeakRef(crumb.buffer)
+  })
+  const kept = (): number => chunks.filter(chunk => chunk.deref() !== undefined).length
+  const bound = Date.now() + 10_000
+  while (kept() > 20 && Date.now() < bound) {
+    await setImmediate()
+    collect()
+  }
+  t.ok(kept() <= 20, `${kept()} of ${chunks.length} chunks are kept`)
+  t.same(summaryOf(takeAll(framer)), summaryOf([bytes]))
+})
