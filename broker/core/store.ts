@@ -197,7 +197,7 @@ export class Store {
     if (this.#isClosed) return
     try {
       await this.db.close()
-      await this.db.open()
+      if (!this.#isClosed) await this.db.open()
     } catch {
       // Counted by the batch, which fails again.
     }

@@ -292,6 +292,25 @@ t.test('closing gives up on a disk that stays full, and tells how much is lost',
   t.same([db.isOpen, db.opened, isStored, told], [false, opened, false, ['failed: no space']], 'and nothing is opened or written afterwards')
 })
 
+t.test('closing while the database is being opened anew leaves it closed', beside, async t => {
+  const { db, store, told } = makeStore()
+  let closing: (() => void) | undefined
+  db.close = async () => {
+    db.closed++
+    db.isOpen = false
+    if (db.closed === 1) await new Promise<void>(resolve => { closing = resolve })
+  }
+  db.failure = new Error('no space')
+  store.put('a', bytes(1))
+  await waitUntil('it failed', () => told.length > 0)
+  db.failure = undefined
+  await waitUntil('it is being closed', () => closing !== undefined)
+  t.same(await store.close(50), { lost: 1 })
+  closing?.()
+  await pause(50)
+  t.same([db.opened, db.isOpen, [...db.data]], [0, false, []])
+})
+
 for (const [name, make] of [
   ['memory-level', () => new MemoryLevel() as unknown as Level],
   ['level', (folder: string) => new Level(folder)]
