@@ -115,10 +115,12 @@ const MESSAGE_OVERHEAD = 100
 
 /** Makes a message of a packet, which stays as it is. */
 export function messageOf (source: MessageSource): Message {
-  const { topic, payload = NO_BYTES, qos = 0, retain = false, properties, encodedProperties, messageExpiry } = source
+  const { topic, qos = 0, retain = false, properties, encodedProperties, messageExpiry } = source
+  // Plug-ins may say null for nothing, and have other kinds of bytes.
+  const payload = source.payload ?? NO_BYTES
   const seconds = properties?.messageExpiryInterval
   const expiry = messageExpiry ?? (typeof seconds === 'number' && seconds > 0 ? Date.now() + seconds * SECOND_MS : Infinity)
-  const message = new Message(topic, typeof payload === 'string' ? Buffer.from(payload) : payload, qos, retain,
+  const message = new Message(topic, Buffer.isBuffer(payload) ? payload : Buffer.from(payload), qos, retain,
     encodedProperties ?? encodeProperties(properties), expiry, properties)
   message.clientId = source.clientId
   message.messageId = source.messageId

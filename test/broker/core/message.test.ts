@@ -81,6 +81,18 @@ t.test('a message of a packet that says little, and of one that says all', t => 
   t.end()
 })
 
+t.test('a plug-in is not asked for types: nothing and other kinds of bytes are taken, what has no bytes is not', t => {
+  const payloadOf = (payload: unknown): Buffer => messageOf({ topic: 'a', payload: payload as Buffer }).payload
+  t.same(payloadOf(null), Buffer.alloc(0))
+  t.same(payloadOf(''), Buffer.alloc(0))
+  for (const payload of [new Uint8Array([1, 2]), [1, 2], Buffer.from([1, 2])]) {
+    t.ok(Buffer.isBuffer(payloadOf(payload)))
+    t.same(payloadOf(payload), Buffer.from([1, 2]))
+  }
+  t.throws(() => payloadOf(5))
+  t.end()
+})
+
 t.test('a message knows when its time is over [MQTT-3.3.2-5]', t => {
   const before = Date.now()
   const { messageExpiry } = messageOf({ topic: 'a', properties: { messageExpiryInterval: 10 } })
