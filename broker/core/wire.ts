@@ -38,6 +38,8 @@ const PUBREL_FLAGS = 0x02
 const DUP_FLAG = 0x08
 const WILL_FLAG = 0x04
 const TOPIC_ALIAS_INVALID = 0x94
+/** Longest text that a packet can hold, bytes [MQTT-1.5.4-1]. */
+export const MAX_TEXT_BYTES = 65_535
 
 /** Bytes that a variable byte integer takes [MQTT-1.5.5-1]. */
 export function varintBytes (value: number): number {
@@ -106,7 +108,8 @@ export function writePublishHeader (into: Buffer, at: number, delivery: Delivery
 export function acknowledgement (type: number, packetId: number, version: number, reasonCode = 0, reason = ''): Buffer {
   const first = type << 4 | (type === TYPE.pubrel ? PUBREL_FLAGS : 0)
   if (version !== MQTT_5 || reasonCode === 0) return Buffer.from([first, 2, packetId >> 8, packetId & 0xff])
-  const text = Buffer.from(reason)
+  // A hook may say more than fits.
+  const text = Buffer.from(Buffer.byteLength(reason) > MAX_TEXT_BYTES ? '' : reason)
   const properties = text.length === 0 ? [] : [0x1f, text.length >> 8, text.length & 0xff]
   const length = properties.length + text.length
   const body = Buffer.alloc(4)

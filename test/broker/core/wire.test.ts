@@ -260,6 +260,9 @@ for (const [name, header] of [['puback', 0x40], ['pubrec', 0x50], ['pubrel', 0x6
       const bytes = acknowledgement(TYPE[name], 258, 5, code, reason)
       t.match(parse(bytes, 5), { cmd: name, messageId: 258, reasonCode: code, properties: { reasonString: reason } }, `${reason.length} characters`)
     }
+    for (const reason of ['x'.repeat(65_536), 'ö'.repeat(70_000)]) {
+      t.match(parse(acknowledgement(TYPE[name], 258, 5, code, reason), 5), { cmd: name, messageId: 258, reasonCode: code }, 'one that is too long for a packet')
+    }
     t.end()
   })
 }
