@@ -4,7 +4,7 @@ import { Aedes, type AedesOptions, type Client } from 'aedes'
 import { levelsOf } from '../protocol/topics.js'
 import { AEDES_VERSION, brokerParts, NO_PERSISTENCE, openClient, partsOf, watchBus } from './aedes-seam.js'
 import { Link, linkOf, type LinkOptions } from './link.js'
-import { checkMessage, Message, messageOf, type MessageSource, type QoS } from './message.js'
+import { checkMessage, InvalidMessage, Message, messageOf, type MessageSource, type QoS } from './message.js'
 import type { Pacing } from './pacing.js'
 import type { Persistence } from './persistence.js'
 import type { QueuedRecord } from './records.js'
@@ -143,7 +143,7 @@ export class Broker extends Aedes {
       return
     }
     if (levelsOf(message.topic) > parts.maxTopicLevels) {
-      done(new Error('topic has too many levels'))
+      done(new InvalidMessage('topic has too many levels'))
       return
     }
     const from = (client ?? null) as Client | null

@@ -3,7 +3,7 @@
 import { brokerParts, partsOf } from './aedes-seam.js'
 import type { Broker } from './broker.js'
 import type { Link } from './link.js'
-import { messageOf, type MessageSource } from './message.js'
+import { checkMessage, messageOf, type Message, type MessageSource } from './message.js'
 import { subscribe, unsubscribe, type SubscribeRequest, type UnsubscribeRequest } from './subscribing.js'
 
 type Done = (error?: Error | null) => void
@@ -43,7 +43,14 @@ function unsubscribeRequest (packet: object): UnsubscribeRequest {
 
 /** A message to one client alone; before its CONNACK is out it waits. */
 function publishTo (broker: Broker, link: Link, packet: MessageSource, done: Done): void {
-  const message = messageOf(packet)
+  let message: Message
+  try {
+    message = messageOf(packet)
+    checkMessage(message)
+  } catch (error) {
+    setImmediate(done, error as Error)
+    return
+  }
   message.brokerId ||= broker.id
   message.brokerCounter ||= ++brokerParts(broker).counter
   link.whenOpen(() => {

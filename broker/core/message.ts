@@ -33,6 +33,7 @@ export interface MessageSource {
 
 const NO_BYTES = Buffer.alloc(0)
 const SECOND_MS = 1_000
+const MAX_TOPIC_BYTES = 65_535
 /** Properties that end here: they concern one connection or one will, or are counted down. */
 const NOT_FORWARDED: ReadonlySet<number> = new Set([MESSAGE_EXPIRY, TOPIC_ALIAS, SUBSCRIPTION_IDENTIFIER, WILL_DELAY])
 /** The same by name. */
@@ -89,6 +90,7 @@ export class Message {
   /** Takes the properties as they stand by name. */
   encode (): void {
     this.#encodedProperties = encodeProperties(this.properties)
+    this.#messageExpiry = expiryIn(this.properties)
   }
 
   /** Length of the topic in UTF-8, bytes. */
@@ -118,8 +120,7 @@ export function messageOf (source: MessageSource): Message {
   const { topic, qos = 0, retain = false, properties, encodedProperties, messageExpiry } = source
   // Plug-ins may say null for nothing, and have other kinds of bytes.
   const payload = source.payload ?? NO_BYTES
-  const seconds = properties?.messageExpiryInterval
-  const expiry = messageExpiry ?? (typeof seconds === 'number' && seconds > 0 ? Date.now() + seconds * SECOND_MS : Infinity)
+  const expiry = messageExpiry ?? expiryIn(properties)
   const message = new Message(topic, Buffer.isBuffer(payload) ? payload : Buffer.from(payload), qos, retain,
     encodedProperties ?? encodeProperties(properties), expiry, properties)
   message.clientId = source.clientId
@@ -128,6 +129,11 @@ export function messageOf (source: MessageSource): Message {
   message.brokerCounter = source.brokerCounter ?? 0
   message.dup = source.dup ?? false
   return message
+}
+
+function expiryIn (properties: NamedProperties | undefined): number {
+  const seconds = properties?.messageExpiryInterval
+  return typeof seconds === 'number' && seconds > 0 ? Date.now() + seconds * SECOND_MS : Infinity
 }
 
 /** Encodes the properties that are forwarded with a message: mqtt-packet encodes none but those of a whole packet. */
@@ -188,6 +194,7 @@ export class InvalidMessage extends Error {
 export function checkMessage (message: Message): void {
   const { topic, payload, qos } = message as { topic: unknown, payload: unknown, qos: unknown }
   if (typeof topic !== 'string' || topic === '') throw new InvalidMessage('a message has no topic')
+  if (topic.length > MAX_TOPIC_BYTES || Buffer.byteLength(topic) > MAX_TOPIC_BYTES) throw new InvalidMessage('the topic of a message is longer than 65,535 bytes')
   if (/[+#\0]/.test(topic)) throw new InvalidMessage('the topic of a message has wildcards [MQTT-3.3.2-2]')
   if (qos !== 0 && qos !== 1 && qos !== 2) throw new InvalidMessage('the QoS of a message is not 0, 1 or 2')
   if (payload === null || payload === undefined) message.payload = NO_BYTES

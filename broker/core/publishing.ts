@@ -64,7 +64,7 @@ export class Publishing {
     // A hook may change all of these.
     const { qos, messageId = 0 } = message
     const sent = { qos, messageId }
-    const properties = message.properties === undefined ? undefined : { ...message.properties }
+    const properties = message.properties && { ...message.properties, userProperties: JSON.stringify(message.properties.userProperties) }
     broker.authorizePublish(link.client, message as Parameters<Broker['authorizePublish']>[1], error => {
       if (link.isClosed) return
       if (error) this.#deny(message, sent, error)
@@ -84,6 +84,8 @@ export class Publishing {
     if (qos === 2) link.session?.take(messageId)
     broker.publish(message as Parameters<Broker['publish']>[0], link.client, error => {
       if (error instanceof InvalidMessage) {
+        // The fault is a hook's: its client may stay.
+        if (link.version !== MQTT_5) broker.emit('clientError', link.client, error)
         this.#deny(message, sent, new PublishDenied(error.message))
         return
       }
@@ -123,9 +125,11 @@ export class Publishing {
   }
 }
 
-/** Whether a hook has changed properties of a message. */
+/** Whether a hook has changed properties of a message; those of users before it as JSON. */
 function haveChanged (before: NamedProperties | undefined, after: NamedProperties | undefined): boolean {
   if (before === undefined || after === undefined) return before !== after
-  const names = Object.keys(after)
-  return names.length !== Object.keys(before).length || names.some(name => before[name] !== after[name])
+  const { userProperties, ...others } = after
+  const names = Object.keys(others)
+  return JSON.stringify(userProperties) !== before.userProperties || names.length !== Object.keys(before).length - 1 ||
+    names.some(name => before[name] !== others[name])
 }

@@ -18,6 +18,6 @@ t.test('nothing that was acknowledged is lost, twice or out of order', async t =
 
 t.test('as Aedes alone loses them: this would notice', async t => {
   const folder = t.testdir({})
-  const { subscribers } = await killAgainAndAgain(port => VARIANTS['aedes-level'].start(folder, port, []), { ...plan, publishers: 8, window: 100, hasControl: false })
+  const { subscribers } = await killAgainAndAgain(port => VARIANTS['aedes-level'].start(folder, port, []), { ...plan, publishers: 8, window: 100, longestMs: 500, hasControl: false })
   t.ok(subscribers.some(({ missing }) => missing[1] + missing[2] > 0))
 })

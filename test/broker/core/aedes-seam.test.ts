@@ -14,7 +14,7 @@ const PACKAGE = new URL('../../../../package.json', import.meta.url)
 const PARTS = [
   'registerClient', 'unregisterClient', '_finishRegisterClient', 'scheduleSessionExpiry', 'scheduleWill', 'clearDelayedWill', 'publishWill',
   'clampSessionExpiry', 'publish', 'close', 'handle', 'clients', 'brokers', 'counter', 'mq', 'maxTopicLevels',
-  'client.publish', 'client.subscribe', 'client.unsubscribe', 'client.disconnect', 'client.rejectPacketTooLarge', 'client.close', 'client.conn',
+  'client.publish', 'client.subscribe', 'client.unsubscribe', 'client.disconnect', 'client.emptyOutgoingQueue', 'client.close', 'client.conn',
   'client.clean', 'client.connected', 'client.connackSent', 'client.closed', 'client.sessionExpiryInterval', 'client._will', 'client.will',
   'client._disconnected', 'client._topicAliases', 'client._keepaliveTimer', 'client._parser', 'client._parsingBatch', 'client._nextBatch',
   'client.subscriptions', 'client.duplicates'
