@@ -22,9 +22,13 @@ export type RetainedLimit = keyof RetainedLimits
 /** The retained messages of all topics. */
 export class RetainedMessages {
   readonly #messages = new TopicTree<Message>()
+  /** Topics of what the broker tells of itself: they take no room of what clients keep. */
+  readonly #own = new Set<string>()
   #size = 0
-  #bytes = 0
   #payloadBytes = 0
+  /** What the limits count. */
+  #limited = 0
+  #limitedBytes = 0
 
   constructor (private readonly store: RetainedStore, private readonly limits: RetainedLimits) {}
 
@@ -59,12 +63,13 @@ export class RetainedMessages {
       if (before === undefined) return undefined
       this.#forget(before)
     } else {
-      const exceeded = this.#exceeded(message, before)
+      const isOwn = message.clientId === undefined && topic.startsWith('$')
+      const exceeded = isOwn ? undefined : this.#exceeded(message, before)
       if (exceeded !== undefined) return exceeded
       // A copy: a small payload would hold on to the large chunk that it came in.
       this.#keep(messageOf({
         topic, payload: Buffer.from(payload), qos, retain: true, properties, encodedProperties: Buffer.from(encodedProperties), messageExpiry
-      }))
+      }), isOwn)
     }
     // What the broker tells of itself is as old as the broker.
     if (!topic.startsWith('$')) void this.store.storeRetained(recordOf(message))
@@ -86,25 +91,32 @@ export class RetainedMessages {
   }
 
   #exceeded (message: Message, before: Message | undefined): RetainedLimit | undefined {
-    if (before === undefined && this.#size >= this.limits.retainedMessages) return 'retainedMessages'
-    const grown = this.#bytes + message.queuedBytes - (before?.queuedBytes ?? 0)
+    const replaced = before !== undefined && !this.#own.has(before.topic) ? before : undefined
+    if (replaced === undefined && this.#limited >= this.limits.retainedMessages) return 'retainedMessages'
+    const grown = this.#limitedBytes + message.queuedBytes - (replaced?.queuedBytes ?? 0)
     return grown > this.limits.retainedBytes ? 'retainedBytes' : undefined
   }
 
-  #keep (message: Message): void {
+  #keep (message: Message, isOwn = false): void {
     const before = this.#messages.get(message.topic)
     if (before !== undefined) this.#forget(before)
     this.#messages.set(message.topic, message)
     this.#size++
-    this.#bytes += message.queuedBytes
     this.#payloadBytes += message.payload.length
+    if (isOwn) this.#own.add(message.topic)
+    else {
+      this.#limited++
+      this.#limitedBytes += message.queuedBytes
+    }
   }
 
   #forget (message: Message): void {
     this.#messages.delete(message.topic)
     this.#size--
-    this.#bytes -= message.queuedBytes
     this.#payloadBytes -= message.payload.length
+    if (this.#own.delete(message.topic)) return
+    this.#limited--
+    this.#limitedBytes -= message.queuedBytes
   }
 }
 

@@ -101,6 +101,25 @@ t.test('messages and bytes have a limit, within which a topic can still change',
   t.end()
 })
 
+t.test('what the broker tells of itself takes no room of what clients keep, and clients have no room there', t => {
+  const retained = new RetainedMessages(makeStore(), { retainedMessages: 2, retainedBytes: 1_000 })
+  for (let i = 0; i < 20; i++) t.equal(retained.put(message(`$SYS/${i}`, 'x'.repeat(100))), undefined)
+  t.equal(retained.put(message('a', 'x', { clientId: 'c' })), undefined)
+  t.equal(retained.put(message('$SYS/0', 'x', { clientId: 'c' })), undefined, 'a client that may write there')
+  t.equal(retained.put(message('$other', 'x', { clientId: 'c' })), 'retainedMessages')
+  t.equal(retained.put(message('$SYS/20', 'x')), undefined)
+  t.equal(retained.put(message('b', 'x')), 'retainedMessages', 'nor does a plug-in that keeps what others could')
+  retained.put(message('$SYS/0', 'y'))
+  t.equal(retained.put(message('b', 'x')), undefined, 'the broker has taken its topic back')
+  for (let i = 0; i <= 20; i++) retained.put(message(`$SYS/${i}`, ''))
+  t.same(found(retained, '#'), ['a x', 'b x'])
+  t.equal(retained.put(message('c', 'x')), 'retainedMessages')
+  retained.put(message('a', ''))
+  t.equal(retained.put(message('c', 'x'.repeat(700))), undefined)
+  t.equal(retained.put(message('b', 'x'.repeat(300))), 'retainedBytes')
+  t.end()
+})
+
 t.test('a message whose time is over is gone, here and in the store [MQTT-3.3.2-5]', t => {
   const store = makeStore()
   const retained = new RetainedMessages(store, NO_LIMITS)
