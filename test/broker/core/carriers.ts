@@ -32,7 +32,7 @@ export interface CarriedBroker extends Listening {
 
 /** What a broker is to be told; its clients may be as many and as fast as they like, unless it is told otherwise. */
 export interface BrokerSettings {
-  limits?: Readonly<Record<string, number | null>>
+  limits?: Readonly<Record<string, number | string | null>>
   /** Anything else, as lines. */
   more?: readonly string[]
 }
