@@ -1,10 +1,14 @@
-// The broker under measurement, a process of its own: an Aedes that watches itself, told what to be in one JSON argument.
+// The broker under measurement, a process of its own: the core that watches itself, told what to be in one JSON argument.
 
-import { appendFileSync, readFileSync } from 'node:fs'
+import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { once } from 'node:events'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { Aedes } from 'aedes'
+import { pino } from 'pino'
+import { readSettings } from '../../broker/config/settings.js'
+import { openBroker } from '../../broker/open-broker.js'
 import { artemis } from '../../src/index.js'
 import { listener, type Carrier } from './carriers.js'
 
@@ -22,13 +26,16 @@ export interface BrokerOrder {
 
 const { carrier, port, tap, snapLength, records, tls } = JSON.parse(process.argv[2]) as BrokerOrder
 
-const aedes = await Aedes.createBroker()
+const folder = mkdtempSync(join(tmpdir(), 'artemis-join-broker-'))
+const { settings } = readSettings({}, folder)
+const limits = { ...settings.limits, messagesPerSecond: null, bytesPerSecond: null, queuedMessages: null, queuedBytes: null, topicsPerClient: null, inflightMessages: 1_000 }
+const { broker: aedes } = await openBroker({ ...settings, persistence: false, data: folder, limits }, pino({ level: 'silent' }))
 const identity = tls === undefined ? undefined : {
   key: readFileSync(tls.key, 'utf8'), cert: readFileSync(tls.cert, 'utf8'), onKeys: (line: Buffer) => { appendFileSync(tls.keyLog, line) }
 }
 const server = listener(carrier, identity, (stream, request) => {
   stream.on('error', () => {})
-  aedes.handle(stream as Parameters<typeof aedes.handle>[0], request)
+  aedes.handle(stream, request)
 })
 aedes.on('clientError', () => {})
 aedes.on('connectionError', () => {})
@@ -50,4 +57,5 @@ input.on('line', () => { say(ids.status()) })
 await once(input, 'close')
 await ids.close()
 say(ids.status())
+rmSync(folder, { recursive: true, force: true })
 process.exit()
