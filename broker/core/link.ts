@@ -190,7 +190,7 @@ export class Link implements Receiver {
     } finally {
       this.#isReading = false
     }
-    if (this.#isEnding && !this.isClosed && !this.isBusy && this.#state !== 'connecting') this.#parts.close()
+    if (this.#isEnding && !this.isClosed && !this.isBusy && this.#state !== 'connecting' && !this.#hasMore) this.#parts.close()
   }
 
   #readPackets (): void {
@@ -319,6 +319,12 @@ export class Link implements Receiver {
   /** Answers an UNSUBSCRIBE [MQTT-3.10.4-4]. */
   ungrant (messageId: number | undefined, codes: readonly number[], then: () => void): void {
     this.#grant({ cmd: 'unsuback', granted: [...codes] }, messageId, then)
+  }
+
+  /** Whether another packet has come whole. */
+  get #hasMore (): boolean {
+    const next = this.#framer.next()
+    return typeof next === 'object' && next.isWhole
   }
 
   get #mayRead (): boolean {
