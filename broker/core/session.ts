@@ -1,5 +1,6 @@
 // One client's session: what it subscribes to, what waits for it, and what it has yet to acknowledge.
 
+import { setTimeout as pause } from 'node:timers/promises'
 import { Message, messageOf } from './message.js'
 import {
   decodeQueued, encodeQueued, encodeSent, keyOf, packetIdOf, prefixOf, QUEUE, queueKey, queueStart, readQueueKey, receivedKey, RELEASED_RECORD,
@@ -64,6 +65,8 @@ export type QueuedMessage = Omit<QueuedRecord, 'share'> & { share?: string }
 
 /** Stored messages that are read at a time for a client that has come back. */
 const PAGE = 64
+/** A store that could not be read is read again after this time. */
+const RETRY_MS = 1_000
 const NO_BYTES = Buffer.alloc(0)
 /** What is left of a message that its receiver has. */
 const RELEASED_MESSAGE: Omit<Queued, 'sequence' | 'size'> = {
@@ -419,7 +422,10 @@ export class Session {
     const { receiver } = this
     if (receiver === undefined || this.#isReading || this.#readUpTo >= this.#sequence) return
     this.#isReading = true
-    this.#readPage(receiver).catch((error: Error) => { this.#options.onUnreadable(this, error) }).finally(() => {
+    this.#readPage(receiver).catch(async (error: Error) => {
+      this.#options.onUnreadable(this, error)
+      await pause(RETRY_MS, undefined, { ref: false })
+    }).finally(() => {
       this.#isReading = false
       // A client that came back meanwhile starts from the beginning.
       if (this.receiver !== receiver) {
