@@ -289,6 +289,7 @@ export class Session {
     const found: QueuedRecord[] = []
     for await (const [key, value] of this.#options.store.entries({ ...this.#range(this.start + 1) })) {
       const { sequence } = readQueueKey(key)
+      if (sequence > this.#sequence) break
       const record = decodeQueued(value)
       if (record === undefined || record.share === '' || record.message.isExpired()) continue
       if (record.qos === 1 || sequence > this.#sentUpTo) found.push(record)

@@ -56,6 +56,8 @@ export class Sessions {
   expired = 0
   readonly #options: SessionsOptions
   readonly #sessions = new Map<string, Session>()
+  /** The last sequence numbers of sessions that have ended, while what is stored of their queues is removed. */
+  readonly #ended = new Map<string, number>()
   #connected = 0
   #away = 0
   #timer: NodeJS.Timeout | undefined
@@ -91,7 +93,7 @@ export class Sessions {
     const before = this.#sessions.get(clientId)
     const isPresent = before !== undefined && !cleanStart
     if (before !== undefined && cleanStart) this.end(before)
-    const session = isPresent ? before : new Session(clientId, this.#options, before?.sequence)
+    const session = isPresent ? before : new Session(clientId, this.#options, before?.sequence ?? this.#ended.get(clientId))
     this.#sessions.set(clientId, session)
     if (isPresent) this.#away--
     this.#connected++
@@ -140,7 +142,8 @@ export class Sessions {
     for (const packetId of session.received) store.del(receivedKey(session.id, packetId))
     store.del(keyOf(SESSIONS, session.id))
     store.del(keyOf(SENT, session.id))
-    if (!isSharing) session.dropStored().catch((error: Error) => { this.#options.onLost(session.id, error) })
+    this.#ended.set(session.id, session.sequence)
+    if (!isSharing) this.#dropStored(session)
   }
 
   /** Adds a subscription of a session, or changes it; whether it is new. */
@@ -244,12 +247,15 @@ export class Sessions {
       hand(session.handOver())
       return
     }
-    session.storedHandOver()
-      .then(records => {
-        hand(records)
-        return session.dropStored()
-      })
+    session.storedHandOver().then(hand)
       .catch((error: Error) => { onLost(session.id, error) })
+      .finally(() => { this.#dropStored(session) })
+  }
+
+  #dropStored (session: Session): void {
+    session.dropStored()
+      .catch((error: Error) => { this.#options.onLost(session.id, error) })
+      .finally(() => { if (this.#ended.get(session.id) === session.sequence) this.#ended.delete(session.id) })
   }
 
   /** When a session ends, epoch ms. */

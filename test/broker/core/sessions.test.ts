@@ -2,6 +2,7 @@
 
 import t from 'tap'
 import { messageOf, type Message } from '../../../broker/core/message.js'
+import type { QueuedRecord } from '../../../broker/core/records.js'
 import { Router } from '../../../broker/core/router.js'
 import type { Receiver, Session } from '../../../broker/core/session.js'
 import { Sessions, type SessionsOptions } from '../../../broker/core/sessions.js'
@@ -48,6 +49,73 @@ function receiver (got: string[]): Receiver {
   }
 }
 
+for (const how of ['its time is over', 'its client begins anew'] as const) {
+  t.test(`a session gets its own messages alone where another of its name has just ended since ${how}`, async t => {
+    for (const isSlow of [false, true]) {
+      const db = new FakeDatabase()
+      const { sessions, store } = await openSessions(db)
+      const { session: old } = sessions.open(CLIENT)
+      sessions.detach(old)
+      enqueue(old, 'old 1', 'old 2', 'old 3')
+      await store.settled()
+      if (isSlow) {
+        // Another batch is on its way: the end of the one and the beginning of the other come with the next.
+        db.hold()
+        store.put('other', Buffer.from('x'))
+        await waitUntil('a batch', () => db.isHolding)
+      }
+      if (how === 'its time is over') sessions.end(old)
+      const { session, isPresent } = sessions.open({ ...CLIENT, cleanStart: how === 'its client begins anew' })
+      t.notOk(isPresent)
+      sessions.detach(session)
+      enqueue(session, 'new 1', 'new 2')
+      db.release()
+      await waitUntil('the old ones are gone', () => db.batches.flat().filter(change => change.startsWith('-artemis:queue:')).length >= 3)
+      await store.settled()
+      const again = await openSessions(db)
+      t.same(again.sessions.counts.messages, 2)
+      const got: string[] = []
+      again.sessions.attach(again.sessions.open(CLIENT).session, receiver(got))
+      await waitUntil('both have come', () => got.length >= 2)
+      t.same(got, ['new 1', 'new 2'])
+    }
+  })
+
+  t.test(`the same where the broker is killed at any moment of it, and it ended since ${how}`, async t => {
+    const run = async (db: FakeDatabase, lives: number): Promise<void> => {
+      const { sessions, store } = await openSessions(db)
+      const { session: old } = sessions.open(CLIENT)
+      sessions.detach(old)
+      enqueue(old, 'old 1', 'old 2', 'old 3')
+      await store.settled()
+      const { batch } = db
+      let left = lives
+      db.batch = async (...args) => {
+        if (left-- <= 0) await new Promise(() => {})
+        await batch.apply(db, args)
+      }
+      if (how === 'its time is over') sessions.end(old)
+      const { session } = sessions.open({ ...CLIENT, cleanStart: how === 'its client begins anew' })
+      sessions.detach(session)
+      enqueue(session, 'new 1')
+      await waitUntil('the kill', () => left < 0 || store.isSettled)
+    }
+    for (const lives of [0, 1, 2]) {
+      const db = new FakeDatabase()
+      await run(db, lives)
+      const after = new FakeDatabase()
+      for (const [key, value] of db.data) after.data.set(key, value)
+      const { sessions } = await openSessions(after)
+      const got: string[] = []
+      const { session } = sessions.open(CLIENT)
+      const { messages } = session.waiting
+      sessions.attach(session, receiver(got))
+      await waitUntil('all have come', () => got.length >= messages)
+      t.same(got, lives === 0 ? ['old 1', 'old 2', 'old 3'] : ['new 1'], `after ${lives} batches`)
+    }
+  })
+}
+
 t.test('a store that cannot be read for a while is read again, and not without a pause', async t => {
   const db = new FakeDatabase()
   const { sessions, store, unreadable } = await openSessions(db)
@@ -70,4 +138,29 @@ t.test('a store that cannot be read for a while is read again, and not without a
   db.iterator = iterator
   await waitUntil('both have come', () => got.length === 2)
   t.same(got, ['1', '2'])
+})
+
+t.test('messages of a share that its member leaves behind are handed over once, and those of its next session are not', async t => {
+  const db = new FakeDatabase()
+  const handed: string[] = []
+  const { sessions, store } = await openSessions(db, { onHandOver: (share: string, { message }: QueuedRecord) => { handed.push(`${share} ${message.payload.toString()}`) } })
+  const shared = (text: string): Session => {
+    const { session } = sessions.open(CLIENT)
+    sessions.subscribe(session, { filter: '$share/g/t', qos: 1, noLocal: false, retainAsPublished: false, retainHandling: 0, identifier: undefined })
+    sessions.detach(session)
+    session.enqueue({ message: messageOf({ topic: 't', payload: text, qos: 1 }), qos: 1, retain: false, identifiers: Buffer.alloc(0), share: '$share/g/t' })
+    return session
+  }
+  const session = shared('old')
+  enqueue(session, 'own')
+  await store.settled()
+  sessions.end(session)
+  const next = shared('new')
+  await waitUntil('it is handed over', () => handed.length > 0)
+  await waitUntil('only that of the next session is left', () => [...db.data.keys()].filter(key => key.startsWith('artemis:queue:')).length === 1)
+  t.same(handed, ['$share/g/t old'])
+  sessions.end(next)
+  await waitUntil('it is handed over too', () => handed.length > 1)
+  await waitUntil('nothing is left', () => ![...db.data.keys()].some(key => key.startsWith('artemis:')))
+  t.same(handed, ['$share/g/t old', '$share/g/t new'])
 })
