@@ -43,9 +43,11 @@ mqttPacket.writeToStream.cacheNumbers = false
 export async function openBroker (settings: Settings, log: Logger, tally = new Tally(log), { mayWait = () => true }: OpenOptions = {}): Promise<OpenedBroker> {
   const { data, persistence: isPersistent, syncWrites, limits } = settings
   const db = await openDatabase(data, isPersistent)
+  let giveUp = (): void => {}
   try {
     const store = new Store(db, {
       onFailed: error => {
+        giveUp()
         log.error({ reason: error.message }, 'The store cannot be written; what depends on it is not acknowledged until it can. Check that the disk has room.')
       },
       onRecovered: () => { log.info('The store is written again.') }
@@ -100,7 +102,8 @@ export async function openBroker (settings: Settings, log: Logger, tally = new T
       broker,
       closeClients: () => new Promise(resolve => { broker.close(resolve) }),
       close: async () => {
-        if (!store.isFailing) await removeImported(store)
+        // What a full disk keeps for now is removed at the next stop.
+        if (!store.isFailing) await Promise.race([removeImported(store), new Promise<void>(resolve => { giveUp = resolve })])
         const { lost } = await store.close()
         if (lost > 0) log.error({ records: lost }, 'The store could not be written to the end: the records named here are lost.')
       }

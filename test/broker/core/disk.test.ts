@@ -1,7 +1,7 @@
 // The program on a disk that is full, damaged or read-only, and at the limits of what it keeps.
 
 import { createHash, randomBytes } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, cpSync, existsSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import t, { type Test } from 'tap'
@@ -10,6 +10,7 @@ import { waitUntil } from '../../support/wait-until.js'
 import { logged } from '../listeners/listening.js'
 import { runArtemis, type Ending } from '../running-broker.js'
 import { startCarried, type CarriedBroker } from './carriers.js'
+import { oldContents, unpackOldStore } from './old-store.js'
 import { SessionClient, type SessionOptions, type Version } from './session-client.js'
 
 /** Most of the time they wait for a broker. */
@@ -103,6 +104,41 @@ t.test('a disk that is full: nothing is acknowledged that it has not, everybody 
   t.ok(got.every((hash, i) => hash === sent[i]), 'in their order')
   t.equal((await again.stop()).code, 0)
 })
+
+t.test('a stop comes to its end on a full disk, also where old records were to be removed', { skip: noDisk, ...beside }, async t => {
+  const folder = t.testdir({})
+  const data = path.join(folder, 'data')
+  mountDisk(t, data, DISK_BYTES)
+  unpackOldStore('killed', path.join(folder, 'old'))
+  cpSync(path.join(folder, 'old'), data, { recursive: true })
+  const broker = await startCarried(t, folder)
+  t.match(broker.log(), 'of an earlier version were taken over')
+  const ballast = path.join(data, 'ballast')
+  fill(ballast)
+  t.equal((await broker.stop()).code, 0)
+  t.match(broker.log(), FAILED)
+  t.match(broker.log(), 'The store could not be written to the end')
+  t.match(broker.log(), 'Artemis has stopped.')
+  rmSync(ballast)
+  const again = await startCarried(t, folder)
+  t.notMatch(again.log(), 'were taken over', 'once is enough')
+  for (const { clientId, version } of oldContents('killed').sessions.filter(({ queue }) => queue.length > 0)) {
+    t.ok((await connect(again, clientId, { clean: false, version: version === 5 ? 5 : 4 })).sessionPresent, clientId)
+  }
+  t.equal((await again.stop()).code, 0)
+})
+
+/** Leaves no room for another page. */
+function fill (file: string): void {
+  const handle = openSync(file, 'w')
+  try {
+    for (;;) writeSync(handle, Buffer.alloc(4_096))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+  } finally {
+    closeSync(handle)
+  }
+}
 
 /** A data folder in which something is kept, as a broker leaves it that was started `starts` times. */
 async function makeData (test: Test, folder: string, starts = 1): Promise<string> {
