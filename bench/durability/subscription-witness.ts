@@ -6,7 +6,7 @@ import { Tally, untilOver, type Witness } from './witness.js'
 
 const ROOT = 'change'
 /** Subscriptions that the client holds at a time. */
-const HELD = 20
+const HELD = 6
 /** Of those that it ended last, so many are looked at. */
 const ENDED_LOOKED_AT = 10
 const EVERY_MS = 10
