@@ -87,6 +87,14 @@ export class Framer {
     return { header, bytes: this.#bytes, start, from: start + this.#bodyAt, to: this.#at }
   }
 
+  /** Gives back what has been pushed and not taken. */
+  rest (): Buffer {
+    this.#join()
+    const rest = this.#bytes
+    this.#bytes = NO_BYTES
+    return rest
+  }
+
   #copy (chunk: Buffer): void {
     if (this.#piece.length - this.#pieceUsed < chunk.length) {
       this.#piece = Buffer.allocUnsafeSlow(PIECE_BYTES)

@@ -190,7 +190,8 @@ export class Link implements Receiver {
     } finally {
       this.#isReading = false
     }
-    if (this.#isEnding && !this.isClosed && !this.isBusy && this.#state !== 'connecting' && !this.#hasMore) this.#parts.close()
+    const isWaiting = this.isBusy || this.#state === 'connecting' || (this.#state === 'open' && !this.#isReady) || this.#hasMore
+    if (this.#isEnding && !this.isClosed && !isWaiting) this.#parts.close()
   }
 
   #readPackets (): void {
@@ -338,10 +339,14 @@ export class Link implements Receiver {
     if (this.#pause.isNeeded(() => { this.#parts._keepaliveTimer?.refresh() })) return false
     const chunk = this.#connection.read() as Buffer | null
     if (chunk === null) return false
-    this.#pause.countBytes(chunk.length)
-    this.broker.traffic.in.bytes += chunk.length
+    this.#count(chunk.length)
     this.#framer.push(chunk)
     return true
+  }
+
+  #count (bytes: number): void {
+    this.#pause.countBytes(bytes)
+    this.broker.traffic.in.bytes += bytes
   }
 
   /** Whether a packet may begin so, and be so large. */
@@ -428,6 +433,10 @@ export class Link implements Receiver {
     const { will } = packet
     if (will !== undefined) will.encodedProperties = this.#willProperties
     this.options.onConnect(this.client, packet)
+    // What came along waits in the stream: read to its end, a connection that is half closed could not be answered.
+    const rest = this.#framer.rest()
+    this.#count(-rest.length)
+    if (rest.length > 0) this.#connection.unshift(rest)
     this.#releaseWrites = holdWrites(this.#connection)
     this.#connect(packet)
   }
@@ -461,6 +470,7 @@ export class Link implements Receiver {
     Object.assign(this.#parts, { connackSent: true, connected: true })
     for (const { send } of this.#early.splice(0)) send()
     if (this.session !== undefined) this.broker.sessions.attach(this.session, this)
+    if (this.#isReady) this.read()
   }
 
   /** A PUBACK, PUBREC, PUBREL or PUBCOMP has come. */
