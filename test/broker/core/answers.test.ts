@@ -78,8 +78,20 @@ t.test('one that is answered while others are being sent comes behind them', asy
 
 t.test('nothing is sent after closing, be it in the middle', async t => {
   const { db, store, answers, sent, released } = make()
+  let watchers = 0
+  const watch = store.watch.bind(store)
+  store.watch = onStored => {
+    watchers++
+    const end = watch(onStored)
+    return () => {
+      watchers--
+      end()
+    }
+  }
   answers.add(change(store), () => { sent.push('a') })
+  t.equal(watchers, 1)
   answers.close()
+  t.equal(watchers, 0, 'nor is the store watched')
   await waitUntil('a batch', () => db.isHolding)
   db.release()
   await store.settled()
@@ -93,7 +105,7 @@ t.test('nothing is sent after closing, be it in the middle', async t => {
   await waitUntil('a batch', () => db.isHolding)
   db.release()
   await store.settled()
-  t.same([sent, answers.length], [['b'], 0])
+  t.same([sent, answers.length, watchers], [['b'], 0, 0])
 })
 
 t.test('while the disk fails nothing is sent, and all of it when it does no more', async t => {
