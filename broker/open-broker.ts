@@ -2,6 +2,7 @@
 
 import mqttPacket from 'mqtt-packet'
 import type { Logger } from 'pino'
+import { OperatorError } from '../src/errors.js'
 import type { Settings } from './config/schema.js'
 import { Broker } from './core/broker.js'
 import { nextBrokerId, openDatabase, readingFailed } from './core/database.js'
@@ -20,7 +21,11 @@ export interface OpenedBroker {
   broker: Broker
   /** Closes all clients. */
   closeClients: () => Promise<void>
-  /** Writes what is left and closes the store. */
+  /**
+   * Writes what is left and closes the store.
+   *
+   * @throws OperatorError `store-unwritten` where the disk refuses it
+   */
   close: () => Promise<void>
 }
 
@@ -89,6 +94,9 @@ export async function openBroker (settings: Settings, log: Logger, tally = new T
       onSessionDropped: client => { tally.hit('sessions', '', { client }) },
       onUnreadable: (client, error) => {
         log.error({ client: printable(client), reason: error.message }, 'A session, or a message of it, could not be read and was dropped.')
+      },
+      onUnavailable: (client, error) => {
+        log.error({ client: printable(client), reason: error.message }, 'Cannot read the queue of a session; trying again every second.')
       }
     })
     limitClients(broker, tally)
@@ -105,7 +113,10 @@ export async function openBroker (settings: Settings, log: Logger, tally = new T
         // What a full disk keeps for now is removed at the next stop.
         if (!store.isFailing) await Promise.race([removeImported(store), new Promise<void>(resolve => { giveUp = resolve })])
         const { lost } = await store.close()
-        if (lost > 0) log.error({ records: lost }, 'The store could not be written to the end: the records named here are lost.')
+        if (lost > 0) {
+          throw new OperatorError('store-unwritten', `The store could not be written before the stop: ${lost} changes are lost, none of them acknowledged.`,
+            `Make room in ${data}.`)
+        }
       }
     }
   } catch (error) {

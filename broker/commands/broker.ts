@@ -54,7 +54,6 @@ interface Signals {
 
 /** Runs a broker from its ports to its last word; resolves when it has stopped after `stop` was aborted. */
 async function runBroker (effective: EffectiveSettings, flags: Flags, log: Logger, { stop, hangUps }: Signals): Promise<void> {
-  // What was opened is closed in the opposite order, also where a later step fails.
   const closers: (() => unknown)[] = []
   try {
     const { settings } = effective
@@ -98,9 +97,22 @@ async function runBroker (effective: EffectiveSettings, flags: Flags, log: Logge
     await aborted(stop)
     log.info({ reason: stop.reason as unknown }, 'Artemis stops.')
   } finally {
-    for (const close of closers.reverse()) await close()
+    await closeAll(closers)
   }
   log.info('Artemis has stopped.')
+}
+
+/** Closes in the opposite order of opening, all of them also where one fails, and then throws the first error. */
+async function closeAll (closers: readonly (() => unknown)[]): Promise<void> {
+  const errors: unknown[] = []
+  for (const close of closers.toReversed()) {
+    try {
+      await close()
+    } catch (error) {
+      errors.push(error)
+    }
+  }
+  if (errors.length > 0) throw errors[0]
 }
 
 /** What a reload reaches. */

@@ -128,29 +128,6 @@ export function brokerParts (aedes: Aedes): BrokerParts {
   return aedes as unknown as BrokerParts
 }
 
-/** Methods and fields that are overridden, replaced or called: `missingParts` names those that this Aedes has not. */
-const BROKER_METHODS = [
-  'registerClient', 'unregisterClient', '_finishRegisterClient', 'scheduleSessionExpiry', 'scheduleWill', 'clearDelayedWill', 'publishWill', 'clampSessionExpiry', 'publish', 'close'
-]
-const BROKER_FIELDS = ['handle', 'clients', 'brokers', 'counter', 'mq', 'maxTopicLevels']
-const CLIENT_METHODS = ['publish', 'subscribe', 'unsubscribe', 'disconnect', 'emptyOutgoingQueue', 'close']
-const CLIENT_FIELDS = [
-  'conn', 'clean', 'connected', 'connackSent', 'closed', 'sessionExpiryInterval', '_will', 'will', '_disconnected', '_topicAliases', '_keepaliveTimer',
-  '_parser', '_parsingBatch', '_nextBatch', '_eos', 'subscriptions', 'duplicates'
-]
-
-/** What a broker, and one of its clients, lack of what the core relies on; empty for the Aedes that it was written for. */
-export function missingParts (aedes: Aedes, client: Client): string[] {
-  const broker = aedes as unknown as Record<string, unknown>
-  const parts = client as unknown as Record<string, unknown>
-  return [
-    ...BROKER_METHODS.filter(name => typeof broker[name] !== 'function'),
-    ...BROKER_FIELDS.filter(name => broker[name] === undefined),
-    ...CLIENT_METHODS.filter(name => typeof parts[name] !== 'function').map(name => `client.${name}`),
-    ...CLIENT_FIELDS.filter(name => parts[name] === undefined).map(name => `client.${name}`)
-  ]
-}
-
 /**
  * Makes a client that does not close when its connection ends: packets may be under way then.
  *

@@ -35,8 +35,10 @@ export interface CoreEvents {
   onDropped: (limit: 'queuedMessages' | 'queuedBytes' | 'retainedMessages' | 'retainedBytes', clientId: string, client: Client | undefined) => void
   /** A session had to end since too many last. */
   onSessionDropped: (clientId: string) => void
-  /** A session, or a message of it, could not be read from the store. */
+  /** A session, or a message of it, could not be read from the store, and was dropped. */
   onUnreadable: (clientId: string, error: Error) => void
+  /** The queue of a session cannot be read for now. */
+  onUnavailable: (clientId: string, error: Error) => void
 }
 
 /** What the core is made of. */
@@ -88,6 +90,7 @@ export class Broker extends Aedes {
       onFull: ({ id }, limit) => { options.onDropped(limit, id, this.clientOf(id)) },
       onIdle: session => { this.#share(session) },
       onUnreadable: ({ id }, error) => { options.onUnreadable(id, error) },
+      onUnavailable: ({ id }, error) => { options.onUnavailable(id, error) },
       onEnd: (clientId, reason) => {
         this.wills.publishNow(clientId)
         if (reason === 'maxSessions') {

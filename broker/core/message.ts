@@ -133,7 +133,7 @@ export function messageOf (source: MessageSource): Message {
 
 function expiryIn (properties: NamedProperties | undefined): number {
   const seconds = properties?.messageExpiryInterval
-  return typeof seconds === 'number' && seconds > 0 ? Date.now() + seconds * SECOND_MS : Infinity
+  return typeof seconds === 'number' ? Date.now() + seconds * SECOND_MS : Infinity
 }
 
 /** Encodes the properties that are forwarded with a message: mqtt-packet encodes none but those of a whole packet. */

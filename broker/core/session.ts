@@ -36,8 +36,10 @@ export interface SessionOptions {
   pace: Pace
   /** A member of shared subscriptions could have more, and nothing waits for it. */
   onIdle: (session: Session) => void
-  /** A stored message that cannot be read was dropped. */
+  /** A stored message cannot be decoded, and was dropped. */
   onUnreadable: (session: Session, error: Error) => void
+  /** The store cannot be read; the session tries again every second. Called once until it succeeds. */
+  onUnavailable: (session: Session, error: Error) => void
 }
 
 /** Whoever lets publishers wait for sessions that fall behind. */
@@ -103,6 +105,8 @@ export class Session {
   /** The message that has just been authorised. */
   #authorised: { queued: Queued, allowed: Message } | undefined
   #isReading = false
+  /** The last read of the store failed. */
+  #isUnavailable = false
   #isSending = false
   #awaitsStore = false
 
@@ -127,7 +131,7 @@ export class Session {
 
   /** Whether messages that were sent in earlier connections have yet to be read: an acknowledgement of one would not be understood. */
   get isReplaying (): boolean {
-    return this.isStored && this.#readUpTo < this.#sentUpTo && !this.#options.store.isFailing
+    return this.isStored && this.#readUpTo < this.#sentUpTo && !this.#isUnavailable && !this.#options.store.isFailing
   }
 
   /** Whether the client could have another message of QoS 1 or 2 at once. */
@@ -423,8 +427,11 @@ export class Session {
     const { receiver } = this
     if (receiver === undefined || this.#isReading || this.#readUpTo >= this.#sequence) return
     this.#isReading = true
-    this.#readPage(receiver).catch(async (error: Error) => {
-      this.#options.onUnreadable(this, error)
+    this.#readPage(receiver).then(() => { this.#isUnavailable = false }, async (error: Error) => {
+      if (!this.#isUnavailable) this.#options.onUnavailable(this, error)
+      this.#isUnavailable = true
+      // Its client is served meanwhile.
+      if (this.receiver === receiver) receiver.replayed()
       await pause(RETRY_MS, undefined, { ref: false })
     }).finally(() => {
       this.#isReading = false
