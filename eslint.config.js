@@ -1,37 +1,47 @@
 import tseslint from 'typescript-eslint'
 
+const HASH_PRIVATE = 'Use #name: private to the class at run time too.'
+
 export default tseslint.config(
-  { ignores: ['dist/', 'node_modules/', '.tap/'] },
-  ...tseslint.configs.recommended,
+  { ignores: ['dist/', 'node_modules/', '.tap/', '.cache/'] },
   {
     files: ['**/*.ts'],
+    extends: [tseslint.configs.strictTypeChecked],
     languageOptions: { parserOptions: { projectService: true } },
     rules: {
-      '@typescript-eslint/no-floating-promises': 'error',
-      '@typescript-eslint/no-misused-promises': 'error',
       '@typescript-eslint/consistent-type-imports': 'error',
-      '@typescript-eslint/switch-exhaustiveness-check': 'error'
+      '@typescript-eslint/switch-exhaustiveness-check': 'error',
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
+      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
+      // An implementation of an asynchronous interface need not wait for anything.
+      '@typescript-eslint/require-await': 'off'
     }
   },
   {
     rules: {
-      semi: ['error', 'never'],
-      quotes: ['error', 'single', { avoidEscape: true }],
       eqeqeq: 'error',
       'no-console': 'error',
-      'no-restricted-syntax': ['error', {
-        selector: 'ExportDefaultDeclaration',
-        message: 'No default exports: a name is the same everywhere.'
-      }]
+      'max-len': [
+        'error',
+        { code: 120, ignoreStrings: true, ignoreTemplateLiterals: true, ignoreRegExpLiterals: true }
+      ],
+      'no-restricted-syntax': [
+        'error',
+        { selector: 'ExportDefaultDeclaration', message: 'No default exports: a name is the same everywhere.' },
+        { selector: 'PropertyDefinition[accessibility="private"]', message: HASH_PRIVATE },
+        { selector: 'MethodDefinition[accessibility="private"][kind!="constructor"]', message: HASH_PRIVATE },
+        { selector: 'TSParameterProperty[accessibility="private"]', message: HASH_PRIVATE }
+      ]
     }
   },
   {
     // tap waits for its own subtests.
     files: ['test/**/*.ts'],
     rules: {
-      '@typescript-eslint/no-floating-promises': ['error', {
-        allowForKnownSafePromises: [{ from: 'package', package: '@tapjs/core', name: 'PromiseWithSubtest' }]
-      }]
+      '@typescript-eslint/no-floating-promises': [
+        'error',
+        { allowForKnownSafePromises: [{ from: 'package', package: '@tapjs/core', name: 'PromiseWithSubtest' }] }
+      ]
     }
   },
   { files: ['eslint.config.js'], rules: { 'no-restricted-syntax': 'off' } },

@@ -14,96 +14,107 @@ const WAITING_CAP = 1_000
 const SHORTEST_RETRY_MS = 1_000
 const LONGEST_RETRY_MS = 60_000
 
-interface Message { topic: string, payload: string, retain: boolean }
+interface Message {
+  topic: string
+  payload: string
+  retain: boolean
+}
 
 /** A connection that is made anew as long as it is wanted. */
 export class AlertPublisher {
   /** Messages that no broker got. */
   lost = 0
   /** Our own ends of the connections so far: what the tap sees of them is not judged. */
-  private readonly ends = new Set<string>()
-  private readonly waiting: Message[] = []
-  private readonly stopping = new AbortController()
-  private client: MqttClient | undefined
-  private wake: (() => void) | undefined
-  private running: Promise<void> = Promise.resolve()
+  readonly #ends = new Set<string>()
+  readonly #waiting: Message[] = []
+  readonly #stopping = new AbortController()
+  #client: MqttClient | undefined
+  #wake: (() => void) | undefined
+  #running: Promise<void> = Promise.resolve()
+  readonly #url: string
+  readonly #prefix: string
+  readonly #onTrouble: (message: string) => void
 
-  private constructor (
-    private readonly url: string,
-    private readonly prefix: string,
-    private readonly onTrouble: (message: string) => void
-  ) {}
+  private constructor(url: string, prefix: string, onTrouble: (message: string) => void) {
+    this.#url = url
+    this.#prefix = prefix
+    this.#onTrouble = onTrouble
+  }
 
   /**
    * Connects for the first time.
    *
    * @throws OperatorError as `connectMqtt` does: an address that does not work at first is a mistake
    */
-  static async open (url: string, prefix: string, onTrouble: (message: string) => void): Promise<AlertPublisher> {
+  static async open(url: string, prefix: string, onTrouble: (message: string) => void): Promise<AlertPublisher> {
     const publisher = new AlertPublisher(url, prefix, onTrouble)
-    await publisher.connect()
-    publisher.running = publisher.run()
+    await publisher.#connect()
+    publisher.#running = publisher.#run()
     return publisher
   }
 
-  alert (event: object): void {
-    this.push({ topic: `${this.prefix}/alerts`, payload: shownJson(JSON.stringify(event)), retain: false })
+  alert(event: object): void {
+    this.#push({ topic: `${this.#prefix}/alerts`, payload: shownJson(JSON.stringify(event)), retain: false })
   }
 
-  status (status: object): void {
-    this.push({ topic: `${this.prefix}/status`, payload: JSON.stringify(status), retain: true })
+  status(status: object): void {
+    this.#push({ topic: `${this.#prefix}/status`, payload: JSON.stringify(status), retain: true })
   }
 
   /** Whether this is our own end of a connection to the broker. */
-  isOwn ({ address, port }: Endpoint): boolean {
-    return this.ends.has(`${address} ${port}`)
+  isOwn({ address, port }: Endpoint): boolean {
+    return this.#ends.has(`${address} ${port}`)
   }
 
   /** Publishes what waits, as far as the broker takes it, and takes leave. */
-  async close (): Promise<void> {
-    this.stopping.abort()
-    this.wake?.()
-    await this.running
-    this.lost += this.waiting.length
-    await this.client?.close()
+  async close(): Promise<void> {
+    this.#stopping.abort()
+    this.#wake?.()
+    await this.#running
+    this.lost += this.#waiting.length
+    await this.#client?.close()
   }
 
-  private push (message: Message): void {
-    this.waiting.push(message)
-    if (this.waiting.length > WAITING_CAP) {
-      this.waiting.shift()
+  #push(message: Message): void {
+    this.#waiting.push(message)
+    if (this.#waiting.length > WAITING_CAP) {
+      this.#waiting.shift()
       this.lost++
     }
-    this.wake?.()
+    this.#wake?.()
   }
 
-  private async run (): Promise<void> {
-    const { signal } = this.stopping
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping
     for (let failures = 0; ;) {
       try {
-        this.client ??= await this.connect()
+        this.#client ??= await this.#connect()
         failures = 0
-        for (let [first] = this.waiting; first !== undefined; [first] = this.waiting) {
-          await this.client.publish(first.topic, first.payload, { qos: 1, retain: first.retain })
-          this.waiting.shift()
+        for (let [first] = this.#waiting; first !== undefined; [first] = this.#waiting) {
+          await this.#client.publish(first.topic, first.payload, { qos: 1, retain: first.retain })
+          this.#waiting.shift()
         }
         if (signal.aborted) return
-        await new Promise<void>(resolve => { this.wake = resolve })
-        this.wake = undefined
+        await new Promise<void>(resolve => {
+          this.#wake = resolve
+        })
+        this.#wake = undefined
       } catch (error) {
         if (!(error instanceof OperatorError)) throw error
-        this.client = undefined
-        if (failures === 0) this.onTrouble(`nothing can be published: ${error.message}`)
+        this.#client = undefined
+        if (failures === 0) this.#onTrouble(`nothing can be published: ${error.message}`)
         if (signal.aborted) return
-        await sleep(Math.min(LONGEST_RETRY_MS, SHORTEST_RETRY_MS * 2 ** failures++), undefined, { signal }).catch(() => {})
+        await sleep(Math.min(LONGEST_RETRY_MS, SHORTEST_RETRY_MS * 2 ** failures++), undefined, { signal }).catch(
+          () => {}
+        )
       }
     }
   }
 
-  private async connect (): Promise<MqttClient> {
-    this.client = await connectMqtt(this.url)
-    const { localEnd } = this.client
-    if (localEnd !== undefined) this.ends.add(`${localEnd.address} ${localEnd.port}`)
-    return this.client
+  async #connect(): Promise<MqttClient> {
+    this.#client = await connectMqtt(this.#url)
+    const { localEnd } = this.#client
+    if (localEnd !== undefined) this.#ends.add(`${localEnd.address} ${localEnd.port}`)
+    return this.#client
   }
 }

@@ -38,12 +38,16 @@ export interface CaptureInput {
  *
  * @throws OperatorError where the file is no sound capture; what came before a fault is given out first
  */
-export async function * scanCapture (file: string, input: CaptureInput, onRecord: (record: TrafficRecord) => void): AsyncGenerator<number> {
+export async function* scanCapture(
+  file: string,
+  input: CaptureInput,
+  onRecord: (record: TrafficRecord) => void
+): AsyncGenerator<number> {
   const { ports, context = true } = input
   // Table I holds a topic's length alone.
   const topics = context ? {} : { topicCapBytes: 0 }
   try {
-    yield * eachRecord(openInput(file, input), { ports, context, ...topics }, onRecord)
+    yield* eachRecord(openInput(file, input), { ports, context, ...topics }, onRecord)
   } catch (error) {
     throw withFile(error, file)
   }
@@ -54,9 +58,11 @@ export async function * scanCapture (file: string, input: CaptureInput, onRecord
  *
  * @throws OperatorError as {@link scanCapture} does
  */
-export async function * readCapture (file: string, input: CaptureInput): AsyncGenerator<TrafficRecord[]> {
+export async function* readCapture(file: string, input: CaptureInput): AsyncGenerator<TrafficRecord[]> {
   let records: TrafficRecord[] = []
-  for await (const count of scanCapture(file, input, record => { records.push(record) })) {
+  for await (const count of scanCapture(file, input, record => {
+    records.push(record)
+  })) {
     if (count === 0) continue
     yield records
     records = []
@@ -64,9 +70,14 @@ export async function * readCapture (file: string, input: CaptureInput): AsyncGe
 }
 
 /** The bytes of a file or of standard input, as they come; its errors are made fit to be shown by {@link withFile}. */
-export async function * openInput (file: string, { signal, ended, onBytes }: Omit<CaptureInput, 'ports'>): AsyncGenerator<Buffer> {
+export async function* openInput(
+  file: string,
+  { signal, ended, onBytes }: Omit<CaptureInput, 'ports'>
+): AsyncGenerator<Buffer> {
   const input = file === STANDARD_INPUT ? process.stdin : createReadStream(file, { highWaterMark: READ_BYTES })
-  const end = (): void => { input.destroy() }
+  const end = (): void => {
+    input.destroy()
+  }
   ended?.addEventListener('abort', end, { once: true })
   try {
     for await (const chunk of addAbortSignal(signal, input)) {
@@ -81,18 +92,18 @@ export async function * openInput (file: string, { signal, ended, onBytes }: Omi
 }
 
 /** Whether an input is made while it is read: a pipe, a terminal, and no file. */
-export async function isLive (file: string): Promise<boolean> {
+export async function isLive(file: string): Promise<boolean> {
   const stats = file === STANDARD_INPUT ? fstatSync(process.stdin.fd) : await stat(file).catch(() => undefined)
   return stats !== undefined && !stats.isFile()
 }
 
 /** How messages name an input. */
-export function nameOfInput (file: string): string {
+export function nameOfInput(file: string): string {
   return file === STANDARD_INPUT ? 'standard input' : printable(file, MAX_PATH_LENGTH)
 }
 
 /** The same error with the file's name before its message. */
-export function withFile (error: unknown, file: string): unknown {
+export function withFile(error: unknown, file: string): unknown {
   const name = nameOfInput(file)
   if (error instanceof OperatorError) {
     return new OperatorError(error.code, `${name}: ${error.message}`, error.remedy, { cause: error })
@@ -100,5 +111,7 @@ export function withFile (error: unknown, file: string): unknown {
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
   const reason = UNREADABLE[code]
   if (reason === undefined) return error
-  return new OperatorError('capture-unreadable', `${name}: ${reason}`, 'Check the name and the permissions.', { cause: error })
+  return new OperatorError('capture-unreadable', `${name}: ${reason}`, 'Check the name and the permissions.', {
+    cause: error
+  })
 }

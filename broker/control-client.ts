@@ -21,9 +21,9 @@ const ANY_ADDRESS: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', 
  * Sends one command and returns the data of its answer.
  * @throws OperatorError `control-refused` with what the broker says, `control-no-answer`, or as `connectMqtt`
  */
-export async function askBroker (flags: ControlFlags, command: object): Promise<unknown> {
+export async function askBroker(flags: ControlFlags, command: object): Promise<unknown> {
   const { url, tls } = brokerOf(flags)
-  const client = await connectMqtt(url, { timeoutMs: ANSWER_LIMIT_MS, ...tls !== undefined && { tls } })
+  const client = await connectMqtt(url, { timeoutMs: ANSWER_LIMIT_MS, ...(tls !== undefined && { tls }) })
   try {
     await client.publish(CONTROL_TOPICS.request, JSON.stringify({ commands: [command] }), { qos: 1 })
     const deadline = performance.now() + ANSWER_LIMIT_MS
@@ -31,28 +31,32 @@ export async function askBroker (flags: ControlFlags, command: object): Promise<
       const message = await client.next(left)
       if (message?.topic === CONTROL_TOPICS.response) return dataOf(message.payload.toString())
     }
-    throw new OperatorError('control-no-answer', 'The broker did not answer.',
-      'It is no Artemis, or its access rules keep this user from $CONTROL/artemis/v1.')
+    throw new OperatorError(
+      'control-no-answer',
+      'The broker did not answer.',
+      'It is no Artemis, or its access rules keep this user from $CONTROL/artemis/v1.'
+    )
   } finally {
     await client.close()
   }
 }
 
-function dataOf (text: string): unknown {
-  const { responses } = JSON.parse(text) as { responses: { data?: unknown, error?: string, remedy?: string }[] }
+function dataOf(text: string): unknown {
+  const { responses } = JSON.parse(text) as { responses: { data?: unknown; error?: string; remedy?: string }[] }
   const [{ data, error, remedy }] = responses
   // The broker may be anybody's.
-  if (error !== undefined) throw new OperatorError('control-refused', sentence(error), remedy === undefined ? undefined : sentence(remedy))
+  if (error !== undefined)
+    throw new OperatorError('control-refused', sentence(error), remedy === undefined ? undefined : sentence(remedy))
   return data
 }
 
-function sentence (text: string): string {
+function sentence(text: string): string {
   const safe = printable(text)
   return /[.!?]$/.test(safe) ? safe : `${safe}.`
 }
 
 /** The broker that is named, else the one that the settings make. */
-function brokerOf (flags: ControlFlags): { url: string, tls: TlsFiles | undefined } {
+function brokerOf(flags: ControlFlags): { url: string; tls: TlsFiles | undefined } {
   const named = flags.url ?? process.env.ARTEMIS_URL
   const ca = flags.cafile === undefined ? undefined : readCertificates(flags.cafile)
   if (named !== undefined) return { url: named, tls: ca === undefined ? undefined : { ca } }
@@ -64,17 +68,27 @@ function brokerOf (flags: ControlFlags): { url: string, tls: TlsFiles | undefine
 }
 
 /** Without TLS for preference: its certificate may not be one for this machine's own name. */
-function reachable ({ listeners }: Settings): Settings['listeners'][number] {
+function reachable({ listeners }: Settings): Settings['listeners'][number] {
   const candidates = listeners.filter(({ protocol, proxy }) => protocol === 'mqtt' && proxy.length === 0)
   const found = candidates.find(({ tls }) => tls === null) ?? candidates[0]
-  if (found === undefined) throw new OperatorError('control-url', 'No listener of the settings takes MQTT over TCP or TLS.', 'Name one: --url mqtt://host:port.')
+  if (found === undefined)
+    throw new OperatorError(
+      'control-url',
+      'No listener of the settings takes MQTT over TCP or TLS.',
+      'Name one: --url mqtt://host:port.'
+    )
   return found
 }
 
-function readCertificates (file: string): Buffer {
+function readCertificates(file: string): Buffer {
   try {
     return readFileSync(file)
   } catch (cause) {
-    throw new OperatorError('control-cafile', `--cafile ${printable(file)} cannot be read (${(cause as NodeJS.ErrnoException).code}).`, 'Check its name and permissions.', { cause })
+    throw new OperatorError(
+      'control-cafile',
+      `--cafile ${printable(file)} cannot be read (${(cause as NodeJS.ErrnoException).code}).`,
+      'Check its name and permissions.',
+      { cause }
+    )
   }
 }

@@ -15,7 +15,7 @@ export const MAX_ROW_LENGTH = 33_554_432 + 65_536
 const MAX_FIELDS = 160
 
 /** A mistake in a CSV file, as `FILE:LINE: problem`. */
-export function csvMistake (file: string, line: number, problem: string, remedy: string): OperatorError {
+export function csvMistake(file: string, line: number, problem: string, remedy: string): OperatorError {
   return new OperatorError('csv', `${file}:${line}: ${problem}`, remedy)
 }
 
@@ -26,7 +26,7 @@ export function csvMistake (file: string, line: number, problem: string, remedy:
  * @param file names the file in messages
  * @throws OperatorError `csv` where a row is too long or its quotes do not match
  */
-export async function * readCsv (bytes: AsyncIterable<Uint8Array>, file: string): AsyncGenerator<CsvRow[]> {
+export async function* readCsv(bytes: AsyncIterable<Uint8Array>, file: string): AsyncGenerator<CsvRow[]> {
   const decoder = new TextDecoder()
   const rows = new Rows(file)
   for await (const chunk of bytes) {
@@ -40,57 +40,66 @@ export async function * readCsv (bytes: AsyncIterable<Uint8Array>, file: string)
 /** Puts lines together from portions of text, and rows from lines. */
 class Rows {
   /** What was read of a row that is not over. */
-  private begun = ''
+  #begun = ''
   /** Whether that much of it ends within quotes. */
-  private quoted = false
+  #quoted = false
   /** The line that the row begins on, and the one that is being read. */
-  private first = 1
-  private line = 1
+  #first = 1
+  #line = 1
+  readonly #file: string
 
-  constructor (private readonly file: string) {}
+  constructor(file: string) {
+    this.#file = file
+  }
 
-  push (text: string): CsvRow[] {
+  push(text: string): CsvRow[] {
     const rows: CsvRow[] = []
     let start = 0
     for (;;) {
       const end = text.indexOf('\n', start)
-      this.take(end === -1 ? text.slice(start) : text.slice(start, end))
+      this.#take(end === -1 ? text.slice(start) : text.slice(start, end))
       if (end === -1) return rows
       start = end + 1
-      if (this.quoted) this.take('\n')
-      else rows.push(this.row())
-      this.line++
-      if (!this.quoted) this.first = this.line
+      if (this.#quoted) this.#take('\n')
+      else rows.push(this.#row())
+      this.#line++
+      if (!this.#quoted) this.#first = this.#line
     }
   }
 
-  end (): CsvRow[] {
-    if (this.quoted) throw this.mistake('a quote is opened and not closed')
-    return this.begun === '' ? [] : [this.row()]
+  end(): CsvRow[] {
+    if (this.#quoted) throw this.#mistake('a quote is opened and not closed')
+    return this.#begun === '' ? [] : [this.#row()]
   }
 
-  private take (part: string): void {
-    if (this.begun.length + part.length > MAX_ROW_LENGTH) throw this.mistake(`the row is longer than ${MAX_ROW_LENGTH} characters`)
-    this.begun += part
+  #take(part: string): void {
+    if (this.#begun.length + part.length > MAX_ROW_LENGTH)
+      throw this.#mistake(`the row is longer than ${MAX_ROW_LENGTH} characters`)
+    this.#begun += part
     // A quote within quotes is doubled, which leaves the parity as it is.
-    for (let at = part.indexOf('"'); at !== -1; at = part.indexOf('"', at + 1)) this.quoted = !this.quoted
+    for (let at = part.indexOf('"'); at !== -1; at = part.indexOf('"', at + 1)) this.#quoted = !this.#quoted
   }
 
-  private row (): CsvRow {
-    const text = this.begun.endsWith('\r') ? this.begun.slice(0, -1) : this.begun
-    this.begun = ''
+  #row(): CsvRow {
+    const text = this.#begun.endsWith('\r') ? this.#begun.slice(0, -1) : this.#begun
+    this.#begun = ''
     const fields = text.includes('"') ? splitQuoted(text) : text.split(',', MAX_FIELDS)
-    if (fields === undefined) throw this.mistake('a quote stands within a field, or text follows one')
-    return { line: this.first, fields }
+    if (fields === undefined) throw this.#mistake('a quote stands within a field, or text follows one')
+    return { line: this.#first, fields }
   }
 
-  private mistake (problem: string): OperatorError {
-    return csvMistake(this.file, this.first, problem, 'Fields that hold commas, quotes or line ends stand in quotes, and quotes in them are doubled.')
+  #mistake(problem: string): OperatorError {
+    return csvMistake(
+      this.#file,
+      this.#first,
+      problem,
+      'Fields that hold commas, quotes or line ends stand in quotes, and quotes in them are doubled.'
+    )
   }
 }
 
 /** The fields of a row that has quotes; undefined where they do not match. */
-function splitQuoted (text: string): string[] | undefined {
+function splitQuoted(text: string): string[] | undefined {
   const fields: string[] = []
   let at = 0
   while (fields.length < MAX_FIELDS) {
@@ -104,7 +113,7 @@ function splitQuoted (text: string): string[] | undefined {
   return fields
 }
 
-function quotedField (text: string, at: number): [field: string | undefined, end: number] {
+function quotedField(text: string, at: number): [field: string | undefined, end: number] {
   let field = ''
   for (let from = at + 1; ;) {
     const quote = text.indexOf('"', from)
@@ -116,7 +125,7 @@ function quotedField (text: string, at: number): [field: string | undefined, end
   }
 }
 
-function plainField (text: string, at: number): [field: string | undefined, end: number] {
+function plainField(text: string, at: number): [field: string | undefined, end: number] {
   const comma = text.indexOf(',', at)
   const end = comma === -1 ? text.length : comma
   const field = text.slice(at, end)

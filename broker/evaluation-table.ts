@@ -7,8 +7,12 @@ import { textTable } from './text-table.js'
 const MAX_NAME_LENGTH = 40
 
 /** The figures, and a row for each label. */
-export function evaluationTable (figures: Evaluation): string {
-  const { rows, attackRows, confusion: { tp, fp, tn, fn } } = figures
+export function evaluationTable(figures: Evaluation): string {
+  const {
+    rows,
+    attackRows,
+    confusion: { tp, fp, tn, fn }
+  } = figures
   const whole = textTable([
     ['rows', String(rows)],
     ['attack rows', String(attackRows)],
@@ -25,11 +29,15 @@ export function evaluationTable (figures: Evaluation): string {
   return `${whole}\n${textTable([
     ['label', 'rows', 'ROC AUC', 'recall', 'recall at 1 % false positives'],
     ...labels.map(([name, label]) => [
-      printable(name, MAX_NAME_LENGTH), String(label.rows), share(label.rocAuc), share(label.recall), share(label.recallAtFpr1)
+      printable(name, MAX_NAME_LENGTH),
+      String(label.rows),
+      share(label.rocAuc),
+      share(label.recall),
+      share(label.recallAtFpr1)
     ])
   ])}`
 }
 
-function share (value: number): string {
+function share(value: number): string {
   return Number.isNaN(value) ? '-' : value.toFixed(4)
 }

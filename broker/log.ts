@@ -12,13 +12,13 @@ interface Entry {
   time: string
   level: string
   msg?: string
-  err?: { stack?: string, message?: string }
+  err?: { stack?: string; message?: string }
 }
 
 const LEVEL_WIDTH = 5
 
 /** The file that is logged to, while there is one. */
-let logFile: { name: string, descriptor: number } | undefined
+let logFile: { name: string; descriptor: number } | undefined
 
 /** What clients call themselves, and when they come and go, is nobody else's business. */
 const OWNER_AND_GROUP = 0o640
@@ -28,17 +28,22 @@ const OWNER_AND_GROUP = 0o640
  *
  * @throws OperatorError `log-file` where it cannot be written
  */
-export function openLog ({ level, format, file }: Settings['log']): Logger {
-  const asText = format === 'text' || (format === 'auto' && (file !== null || process.stderr.isTTY === true))
+export function openLog({ level, format, file }: Settings['log']): Logger {
+  const asText = format === 'text' || (format === 'auto' && (file !== null || process.stderr.isTTY))
   if (file !== null) logFile = { name: file, descriptor: openFile(file) }
-  return pino({
-    level,
-    base: null,
-    timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: label => ({ level: label }) }
-  }, {
-    write (line: string) { write(asText ? textOf(line) : shownJson(line)) }
-  })
+  return pino(
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: label => ({ level: label }) }
+    },
+    {
+      write(line: string) {
+        write(asText ? textOf(line) : shownJson(line))
+      }
+    }
+  )
 }
 
 /**
@@ -46,23 +51,27 @@ export function openLog ({ level, format, file }: Settings['log']): Logger {
  *
  * @throws OperatorError `log-file` where it cannot be written; then the old one goes on
  */
-export function reopenLog (): void {
+export function reopenLog(): void {
   if (logFile === undefined) return
   const { name, descriptor } = logFile
   logFile = { name, descriptor: openFile(name) }
   closeSync(descriptor)
 }
 
-function openFile (name: string): number {
+function openFile(name: string): number {
   try {
     return openSync(name, 'a', OWNER_AND_GROUP)
   } catch (cause) {
-    throw new OperatorError('log-file', `The log ${printable(name, MAX_PATH_LENGTH)} cannot be written (${(cause as NodeJS.ErrnoException).code}).`,
-      'Name a file in a folder that this user may write to, or none: then the log goes to standard error.', { cause })
+    throw new OperatorError(
+      'log-file',
+      `The log ${printable(name, MAX_PATH_LENGTH)} cannot be written (${(cause as NodeJS.ErrnoException).code}).`,
+      'Name a file in a folder that this user may write to, or none: then the log goes to standard error.',
+      { cause }
+    )
   }
 }
 
-function write (text: string): void {
+function write(text: string): void {
   if (logFile === undefined) {
     process.stderr.write(text)
     return
@@ -76,13 +85,20 @@ function write (text: string): void {
 }
 
 /** One entry as a line for people: time, level, message, and what belongs to it. */
-export function textOf (line: string): string {
+export function textOf(line: string): string {
   const { time, level, msg, err, ...rest } = JSON.parse(line) as Entry
-  const details = Object.entries(rest).map(([name, value]) =>
-    ` ${name}=${printable(typeof value === 'string' ? value : JSON.stringify(value))}`)
+  const details = Object.entries(rest).map(
+    ([name, value]) => ` ${name}=${printable(typeof value === 'string' ? value : JSON.stringify(value))}`
+  )
   const stack = err?.stack ?? err?.message
   // The lines of a stack are ours, what stands in them may not be.
-  const trace = stack === undefined ? '' : `\n${stack.split('\n').map(part => printable(part)).join('\n')}`
+  const trace =
+    stack === undefined
+      ? ''
+      : `\n${stack
+          .split('\n')
+          .map(part => printable(part))
+          .join('\n')}`
   const clock = time.slice(0, 19).replace('T', ' ')
   return `${clock} ${level.toUpperCase().padEnd(LEVEL_WIDTH)} ${printable(msg ?? '')}${details.join('')}${trace}\n`
 }

@@ -15,7 +15,9 @@ for (const stream of [process.stdout, process.stderr]) {
 }
 
 for (const event of ['uncaughtException', 'unhandledRejection']) {
-  process.on(event, (error: unknown) => { process.exit(report(error)) })
+  process.on(event, (error: unknown) => {
+    process.exit(report(error))
+  })
 }
 
 process.exitCode = await runProgram(process.argv)

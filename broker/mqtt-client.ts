@@ -23,7 +23,9 @@ export interface MqttClientOptions {
   timeoutMs?: number
   /** 4 is MQTT 3.1.1. */
   protocolVersion?: 4 | 5
-  /** Messages of QoS 1 and 2 that may be on their way here at a time, MQTT 5; without it the broker's own limit counts. */
+  /**
+   * Messages of QoS 1 and 2 that may be on their way here at a time, MQTT 5; without it the broker's own limit counts.
+   */
   receiveMaximum?: number
   tls?: TlsFiles
 }
@@ -45,7 +47,7 @@ const INBOX_CAP = 1_000
  * @param url `mqtt://[user:password@]host[:port]`, or `mqtts://` for TLS; parts percent-encoded
  * @throws OperatorError `mqtt-url`, `mqtt-unreachable`, `mqtt-refused` or `mqtt-timeout`
  */
-export async function connectMqtt (url: string, options: MqttClientOptions = {}): Promise<MqttClient> {
+export async function connectMqtt(url: string, options: MqttClientOptions = {}): Promise<MqttClient> {
   const target = parseMqttUrl(url)
   const { host, port, isTls, username, password } = target
   const { timeoutMs = DEFAULT_TIMEOUT_MS, protocolVersion = 4, receiveMaximum, tls } = options
@@ -55,11 +57,11 @@ export async function connectMqtt (url: string, options: MqttClientOptions = {})
     protocol: isTls ? 'mqtts' : 'mqtt',
     host,
     port,
-    ...username !== undefined && { username },
-    ...password !== undefined && { password },
+    ...(username !== undefined && { username }),
+    ...(password !== undefined && { password }),
     ...tls,
     protocolVersion,
-    ...receiveMaximum !== undefined && { properties: { receiveMaximum } },
+    ...(receiveMaximum !== undefined && { properties: { receiveMaximum } }),
     clientId: `artemis-${randomUUID().slice(0, 13)}`,
     clean: true,
     reconnectPeriod: 0,
@@ -78,64 +80,96 @@ export async function connectMqtt (url: string, options: MqttClientOptions = {})
 
 /** A connection to a broker. Whoever subscribes must read: acknowledgements come the same way as messages. */
 export class MqttClient implements AsyncIterable<MqttMessage> {
-  private readonly inbox: MqttMessage[] = []
-  private wake: (() => void) | undefined
-  private resume: (() => void) | undefined
-  private failure: OperatorError | undefined
-  private isClosed = false
+  readonly #inbox: MqttMessage[] = []
+  #wake: (() => void) | undefined
+  #resume: (() => void) | undefined
+  #failure: OperatorError | undefined
+  #isClosed = false
+  readonly #connection: Connection
+  readonly #name: string
+  readonly #timeoutMs: number
 
-  constructor (
-    private readonly connection: Connection,
-    private readonly name: string,
-    private readonly timeoutMs: number
-  ) {
+  constructor(connection: Connection, name: string, timeoutMs: number) {
+    this.#connection = connection
+    this.#name = name
+    this.#timeoutMs = timeoutMs
     connection.handleMessage = ({ topic, payload, qos, retain, properties }, done) => {
-      this.inbox.push({ topic, payload: Buffer.from(payload), qos, retain, properties })
+      this.#inbox.push({ topic, payload: Buffer.from(payload), qos, retain, properties })
       // The library reads on when it is called back.
-      if (this.inbox.length < INBOX_CAP) done()
-      else this.resume = done
-      this.wake?.()
+      if (this.#inbox.length < INBOX_CAP) done()
+      else this.#resume = done
+      this.#wake?.()
     }
-    connection.on('error', error => { this.lose(error.message) })
-    connection.on('disconnect', ({ reasonCode }) => { this.lose(`the broker closed it, reason ${reasonCode ?? 0}`) })
-    connection.on('close', () => { this.lose('the broker closed it') })
+    connection.on('error', error => {
+      this.#lose(error.message)
+    })
+    connection.on('disconnect', ({ reasonCode }) => {
+      this.#lose(`the broker closed it, reason ${reasonCode ?? 0}`)
+    })
+    connection.on('close', () => {
+      this.#lose('the broker closed it')
+    })
   }
 
   /** Resolves with the broker's CONNACK; called once, by {@link connectMqtt}. */
-  async opened (target: MqttTarget): Promise<void> {
+  async opened(target: MqttTarget): Promise<void> {
     let cause: Error | undefined
-    this.connection.once('error', error => { cause = error })
+    this.#connection.once('error', error => {
+      cause = error
+    })
     const outcome = await new Promise<'connected' | 'closed'>(resolve => {
-      this.connection.once('connect', () => { resolve('connected') })
-      this.connection.once('close', () => { resolve('closed') })
+      this.#connection.once('connect', () => {
+        resolve('connected')
+      })
+      this.#connection.once('close', () => {
+        resolve('closed')
+      })
     })
     if (outcome === 'connected') return
     if (cause !== undefined && isRefusal(cause)) {
-      throw new OperatorError('mqtt-refused', `${this.name} refuses the connection: ${printable(cause.message)}.`,
-        'Check username and password: mqtt://user:password@host:port.', { cause })
+      throw new OperatorError(
+        'mqtt-refused',
+        `${this.#name} refuses the connection: ${printable(cause.message)}.`,
+        'Check username and password: mqtt://user:password@host:port.',
+        { cause }
+      )
     }
-    if (cause === undefined) throw this.failure ?? lost(this.name, 'the broker closed it')
-    if (cause.message === 'connack timeout') throw timedOut(this.name, this.timeoutMs)
-    throw new OperatorError('mqtt-unreachable', `Nobody can be reached at ${this.name}: ${reasonOf(cause)}.`, target.isTls
-      ? 'Check host and port, and that the broker\'s certificate is one that is trusted here.'
-      : 'Check host and port, and whether the broker runs.', { cause })
+    if (cause === undefined) throw this.#failure ?? lost(this.#name, 'the broker closed it')
+    if (cause.message === 'connack timeout') throw timedOut(this.#name, this.#timeoutMs)
+    throw new OperatorError(
+      'mqtt-unreachable',
+      `Nobody can be reached at ${this.#name}: ${reasonOf(cause)}.`,
+      target.isTls
+        ? "Check host and port, and that the broker's certificate is one that is trusted here."
+        : 'Check host and port, and whether the broker runs.',
+      { cause }
+    )
   }
 
   /**
    * Subscribes to filters.
    * @throws OperatorError `mqtt-subscribe` where the broker grants one of them not
    */
-  async subscribe (filters: readonly string[], qos: 0 | 1 | 2 = 1): Promise<void> {
-    this.checkOpen()
-    const granted = await this.answerTo(this.connection.subscribeAsync([...filters], { qos }).catch((error: Error) => {
-      if (this.failure !== undefined) throw this.failure
-      throw new OperatorError('mqtt-subscribe', `${this.name} does not let this user read ${filters.map(filter => printable(filter)).join(', ')}: ${printable(error.message)}.`,
-        'Take a user that the broker\'s access rules allow to.', { cause: error })
-    }))
+  async subscribe(filters: readonly string[], qos: 0 | 1 | 2 = 1): Promise<void> {
+    this.#checkOpen()
+    const granted = await this.#answerTo(
+      this.#connection.subscribeAsync([...filters], { qos }).catch((error: Error) => {
+        if (this.#failure !== undefined) throw this.#failure
+        throw new OperatorError(
+          'mqtt-subscribe',
+          `${this.#name} does not let this user read ${filters.map(filter => printable(filter)).join(', ')}: ${printable(error.message)}.`,
+          "Take a user that the broker's access rules allow to.",
+          { cause: error }
+        )
+      })
+    )
     const refused = granted.filter(one => one.qos >= 0x80)
     if (refused.length > 0) {
-      throw new OperatorError('mqtt-subscribe', `${this.name} does not let this user read ${refused.map(({ topic }) => printable(topic)).join(', ')}.`,
-        'Take a user that the broker\'s access rules allow to.')
+      throw new OperatorError(
+        'mqtt-subscribe',
+        `${this.#name} does not let this user read ${refused.map(({ topic }) => printable(topic)).join(', ')}.`,
+        "Take a user that the broker's access rules allow to."
+      )
     }
   }
 
@@ -143,13 +177,25 @@ export class MqttClient implements AsyncIterable<MqttMessage> {
    * Publishes; under QoS 1 it resolves when the broker has acknowledged.
    * @throws OperatorError `mqtt-publish` where the broker refuses it (MQTT 5), `mqtt-lost`, `mqtt-timeout`
    */
-  async publish (topic: string, payload: string | Buffer, { qos = 0, retain = false, properties }: MqttPublishOptions = {}): Promise<void> {
-    this.checkOpen()
-    await this.answerTo(this.connection.publishAsync(topic, payload, { qos, retain, ...properties !== undefined && { properties } }).catch((error: Error) => {
-      if (this.failure !== undefined) throw this.failure
-      throw new OperatorError('mqtt-publish', `${this.name} does not let this user write to ${printable(topic)}: ${printable(error.message)}.`,
-        'Take a user that the broker\'s access rules allow to.', { cause: error })
-    }))
+  async publish(
+    topic: string,
+    payload: string | Buffer,
+    { qos = 0, retain = false, properties }: MqttPublishOptions = {}
+  ): Promise<void> {
+    this.#checkOpen()
+    await this.#answerTo(
+      this.#connection
+        .publishAsync(topic, payload, { qos, retain, ...(properties !== undefined && { properties }) })
+        .catch((error: Error) => {
+          if (this.#failure !== undefined) throw this.#failure
+          throw new OperatorError(
+            'mqtt-publish',
+            `${this.#name} does not let this user write to ${printable(topic)}: ${printable(error.message)}.`,
+            "Take a user that the broker's access rules allow to.",
+            { cause: error }
+          )
+        })
+    )
   }
 
   /**
@@ -158,61 +204,71 @@ export class MqttClient implements AsyncIterable<MqttMessage> {
    * @returns undefined where none came within `timeoutMs`, or the connection was closed by {@link close}
    * @throws OperatorError `mqtt-lost` where the connection broke
    */
-  async next (timeoutMs: number): Promise<MqttMessage | undefined> {
-    if (this.inbox.length === 0 && !this.isClosed) {
+  async next(timeoutMs: number): Promise<MqttMessage | undefined> {
+    if (this.#inbox.length === 0 && !this.#isClosed) {
       await new Promise<void>(resolve => {
         const timer = setTimeout(resolve, timeoutMs)
-        this.wake = () => {
+        this.#wake = () => {
           clearTimeout(timer)
           resolve()
         }
       })
-      this.wake = undefined
+      this.#wake = undefined
     }
-    const message = this.inbox.shift()
-    this.readOn()
-    if (message === undefined && this.failure !== undefined) throw this.failure
+    const message = this.#inbox.shift()
+    this.#readOn()
+    if (message === undefined && this.#failure !== undefined) throw this.#failure
     return message
   }
 
   /** All messages, until {@link close}. */
-  async * [Symbol.asyncIterator] (): AsyncGenerator<MqttMessage> {
-    while (!this.isClosed || this.inbox.length > 0) {
-      const message = await this.next(this.timeoutMs)
+  async *[Symbol.asyncIterator](): AsyncGenerator<MqttMessage> {
+    while (!this.#isClosed || this.#inbox.length > 0) {
+      const message = await this.next(this.#timeoutMs)
       if (message !== undefined) yield message
     }
   }
 
   /** Our end of the connection, as the broker sees it unless addresses are translated on the way. */
-  get localEnd (): Endpoint | undefined {
-    const { localAddress, localPort } = this.connection.stream as Partial<Socket>
-    return localAddress === undefined || localPort === undefined ? undefined : { address: normaliseAddress(localAddress), port: localPort }
+  get localEnd(): Endpoint | undefined {
+    const { localAddress, localPort } = this.#connection.stream as Partial<Socket>
+    return localAddress === undefined || localPort === undefined
+      ? undefined
+      : { address: normaliseAddress(localAddress), port: localPort }
   }
 
   /** Takes leave; resolves when the connection is gone. */
-  async close (): Promise<void> {
-    if (this.isClosed) return
-    this.isClosed = true
-    this.wake?.()
-    this.readOn()
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#wake?.()
+    this.#readOn()
     // The library takes leave when all is acknowledged, which a broker may never do.
-    const impatience = setTimeout(() => { this.connection.stream.destroy() }, GOODBYE_MS)
-    const closed = new Promise<void>(resolve => { this.connection.once('close', () => { resolve() }) })
-    await Promise.race([this.connection.endAsync(), closed])
+    const impatience = setTimeout(() => {
+      this.#connection.stream.destroy()
+    }, GOODBYE_MS)
+    const closed = new Promise<void>(resolve => {
+      this.#connection.once('close', () => {
+        resolve()
+      })
+    })
+    await Promise.race([this.#connection.endAsync(), closed])
     clearTimeout(impatience)
   }
 
-  private readOn (): void {
-    const resume = this.resume
-    this.resume = undefined
+  #readOn(): void {
+    const resume = this.#resume
+    this.#resume = undefined
     resume?.()
   }
 
   /** What the broker answers, within the time it has. */
-  private async answerTo<T> (answer: Promise<T>): Promise<T> {
+  async #answerTo<T>(answer: Promise<T>): Promise<T> {
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => { reject(this.failure ?? timedOut(this.name, this.timeoutMs)) }, this.timeoutMs)
+      timer = setTimeout(() => {
+        reject(this.#failure ?? timedOut(this.#name, this.#timeoutMs))
+      }, this.#timeoutMs)
     })
     try {
       return await Promise.race([answer, late])
@@ -221,34 +277,42 @@ export class MqttClient implements AsyncIterable<MqttMessage> {
     }
   }
 
-  private checkOpen (): void {
-    if (this.isClosed) throw this.failure ?? lost(this.name, 'it was closed')
+  #checkOpen(): void {
+    if (this.#isClosed) throw this.#failure ?? lost(this.#name, 'it was closed')
   }
 
-  private lose (reason: string): void {
-    if (this.isClosed) return
-    this.isClosed = true
-    this.failure = lost(this.name, reason)
-    this.wake?.()
-    this.readOn()
-    this.connection.end(true)
+  #lose(reason: string): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#failure = lost(this.#name, reason)
+    this.#wake?.()
+    this.#readOn()
+    this.#connection.end(true)
   }
 }
 
 /** MQTT.js gives the broker's return code as a number, and the system's as a name. */
-function isRefusal (error: Error): boolean {
+function isRefusal(error: Error): boolean {
   return typeof (error as { code?: unknown }).code === 'number'
 }
 
 /** An AggregateError, of a name with several addresses, has no message. */
-function reasonOf (error: Error): string {
+function reasonOf(error: Error): string {
   return printable(error.message === '' ? String((error as NodeJS.ErrnoException).code) : error.message)
 }
 
-function timedOut (name: string, timeoutMs: number): OperatorError {
-  return new OperatorError('mqtt-timeout', `${name} did not answer within ${timeoutMs / 1_000} s.`, 'Check host and port, and whether the broker runs.')
+function timedOut(name: string, timeoutMs: number): OperatorError {
+  return new OperatorError(
+    'mqtt-timeout',
+    `${name} did not answer within ${timeoutMs / 1_000} s.`,
+    'Check host and port, and whether the broker runs.'
+  )
 }
 
-function lost (name: string, reason: string): OperatorError {
-  return new OperatorError('mqtt-lost', `The connection to ${name} was lost: ${printable(reason)}.`, 'Look into the log of the broker.')
+function lost(name: string, reason: string): OperatorError {
+  return new OperatorError(
+    'mqtt-lost',
+    `The connection to ${name} was lost: ${printable(reason)}.`,
+    'Look into the log of the broker.'
+  )
 }

@@ -20,12 +20,15 @@ export interface MqttTarget {
  * Reads the address of a broker; username and password percent-encoded.
  * @throws OperatorError `mqtt-url`
  */
-export function parseMqttUrl (text: string): MqttTarget {
+export function parseMqttUrl(text: string): MqttTarget {
   const url = URL.canParse(text) ? new URL(text) : undefined
   const defaultPort = url === undefined ? undefined : PORTS[url.protocol]
   if (url === undefined || defaultPort === undefined || url.hostname === '') {
-    throw new OperatorError('mqtt-url', `${printable(JSON.stringify(text))} is no address of a broker.`,
-      'Write mqtt://host:1883 or mqtts://host:8883, with user:password@ before the host where one is needed.')
+    throw new OperatorError(
+      'mqtt-url',
+      `${printable(JSON.stringify(text))} is no address of a broker.`,
+      'Write mqtt://host:1883 or mqtts://host:8883, with user:password@ before the host where one is needed.'
+    )
   }
   const port = url.port === '' ? defaultPort : Number(url.port)
   return {
@@ -39,10 +42,14 @@ export function parseMqttUrl (text: string): MqttTarget {
   }
 }
 
-function decoded (text: string): string {
+function decoded(text: string): string {
   try {
     return decodeURIComponent(text)
   } catch {
-    throw new OperatorError('mqtt-url', 'A percent sign in the username or password of the address stands for itself.', 'Write it as %25.')
+    throw new OperatorError(
+      'mqtt-url',
+      'A percent sign in the username or password of the address stands for itself.',
+      'Write it as %25.'
+    )
   }
 }

@@ -45,22 +45,37 @@ mqttPacket.writeToStream.cacheNumbers = false
  *
  * @throws OperatorError `data-folder`, `data-in-use` or `data-damaged`
  */
-export async function openBroker (settings: Settings, log: Logger, tally = new Tally(log), { mayWait = () => true }: OpenOptions = {}): Promise<OpenedBroker> {
+export async function openBroker(
+  settings: Settings,
+  log: Logger,
+  tally = new Tally(log),
+  { mayWait = () => true }: OpenOptions = {}
+): Promise<OpenedBroker> {
   const { data, persistence: isPersistent, syncWrites, limits } = settings
   const db = await openDatabase(data, isPersistent)
   let giveUp = (): void => {}
   try {
-    const store = new Store(db, {
-      onFailed: error => {
-        giveUp()
-        log.error({ reason: error.message }, 'The store cannot be written; what depends on it is not acknowledged until it can. Check that the disk has room.')
+    const store = new Store(
+      db,
+      {
+        onFailed: error => {
+          giveUp()
+          log.error(
+            { reason: error.message },
+            'The store cannot be written; what depends on it is not acknowledged until it can. Check that the disk has room.'
+          )
+        },
+        onRecovered: () => {
+          log.info('The store is written again.')
+        }
       },
-      onRecovered: () => { log.info('The store is written again.') }
-    }, syncWrites)
+      syncWrites
+    )
     const id = await nextBrokerId(db)
     const persistence = await openPersistence(store, id)
     const imported = await importQueues(store, persistence)
-    if (imported !== undefined) log.info({ messages: imported }, 'Sessions and queues of an earlier version were taken over.')
+    if (imported !== undefined)
+      log.info({ messages: imported }, 'Sessions and queues of an earlier version were taken over.')
     const broker = new Broker({
       aedes: {
         id,
@@ -87,16 +102,32 @@ export async function openBroker (settings: Settings, log: Logger, tally = new T
       unreleasedMessages: limits.queuedMessages ?? Infinity,
       unreadBytes: limits.queuedBytes ?? Infinity,
       mayWait,
-      onConnect: (client, packet) => { onConnect(client, packet, limits, tally) },
-      onLimit: (name, client) => { tally.hit(name, addressOf(client), { client: client.id }) },
-      onDenied: (what, client, topic) => { tally.hit(what, addressOf(client), { client: client.id, topic }) },
-      onDropped: (limit, client, connected) => { tally.hit(limit, connected === undefined ? '' : addressOf(connected), { client }) },
-      onSessionDropped: client => { tally.hit('sessions', '', { client }) },
+      onConnect: (client, packet) => {
+        onConnect(client, packet, limits, tally)
+      },
+      onLimit: (name, client) => {
+        tally.hit(name, addressOf(client), { client: client.id })
+      },
+      onDenied: (what, client, topic) => {
+        tally.hit(what, addressOf(client), { client: client.id, topic })
+      },
+      onDropped: (limit, client, connected) => {
+        tally.hit(limit, connected === undefined ? '' : addressOf(connected), { client })
+      },
+      onSessionDropped: client => {
+        tally.hit('sessions', '', { client })
+      },
       onUnreadable: (client, error) => {
-        log.error({ client: printable(client), reason: error.message }, 'A session, or a message of it, could not be read and was dropped.')
+        log.error(
+          { client: printable(client), reason: error.message },
+          'A session, or a message of it, could not be read and was dropped.'
+        )
       },
       onUnavailable: (client, error) => {
-        log.error({ client: printable(client), reason: error.message }, 'Cannot read the queue of a session; trying again every second.')
+        log.error(
+          { client: printable(client), reason: error.message },
+          'Cannot read the queue of a session; trying again every second.'
+        )
       }
     })
     limitClients(broker, tally)
@@ -108,14 +139,26 @@ export async function openBroker (settings: Settings, log: Logger, tally = new T
     await broker.listen()
     return {
       broker,
-      closeClients: () => new Promise(resolve => { broker.close(resolve) }),
+      closeClients: () =>
+        new Promise(resolve => {
+          broker.close(resolve)
+        }),
       close: async () => {
         // What a full disk keeps for now is removed at the next stop.
-        if (!store.isFailing) await Promise.race([removeImported(store), new Promise<void>(resolve => { giveUp = resolve })])
+        if (!store.isFailing)
+          await Promise.race([
+            removeImported(store),
+            new Promise<void>(resolve => {
+              giveUp = resolve
+            })
+          ])
         const { lost } = await store.close()
         if (lost > 0) {
-          throw new OperatorError('store-unwritten', `The store could not be written before the stop: ${lost} changes are lost, none of them acknowledged.`,
-            `Make room in ${data}.`)
+          throw new OperatorError(
+            'store-unwritten',
+            `The store could not be written before the stop: ${lost} changes are lost, none of them acknowledged.`,
+            `Make room in ${data}.`
+          )
         }
       }
     }
@@ -126,7 +169,7 @@ export async function openBroker (settings: Settings, log: Logger, tally = new T
 }
 
 // One line for each connection would fill a disk under attack: these are for looking closely.
-function logClients (broker: Broker, log: Logger): void {
+function logClients(broker: Broker, log: Logger): void {
   broker.on('client', ({ id }) => log.debug({ client: id }, 'A client connected.'))
   broker.on('clientDisconnect', ({ id }) => log.debug({ client: id }, 'A client disconnected.'))
   broker.on('clientError', ({ id }, error) => log.debug({ client: id, reason: error.message }, 'Client error.'))

@@ -24,7 +24,7 @@ export interface OutputFile {
  * Opens an output. A device or a pipe is written to directly, because a rename would replace it.
  * Throws an `OperatorError` (`output-unwritable`) where the directory cannot be written.
  */
-export async function openOutputFile (path: string): Promise<OutputFile> {
+export async function openOutputFile(path: string): Promise<OutputFile> {
   const existing = await stat(path).catch(() => null)
   if (existing?.isDirectory() === true) throw unwritable(path, 'it is a directory')
   const isSpecial = existing !== null && !existing.isFile()
@@ -32,11 +32,15 @@ export async function openOutputFile (path: string): Promise<OutputFile> {
   const stream = createWriteStream(written, isSpecial ? {} : { flags: 'wx', flush: true })
   await new Promise<void>((resolve, reject) => {
     stream.once('open', () => resolve())
-    stream.once('error', error => reject(unwritable(path, UNWRITABLE[(error as NodeJS.ErrnoException).code ?? ''] ?? error.message)))
+    stream.once('error', error =>
+      reject(unwritable(path, UNWRITABLE[(error as NodeJS.ErrnoException).code ?? ''] ?? error.message))
+    )
   })
   return {
     stream,
-    commit: async () => { if (!isSpecial) await rename(written, path) },
+    commit: async () => {
+      if (!isSpecial) await rename(written, path)
+    },
     discard: async () => {
       stream.destroy()
       if (!isSpecial) await rm(written, { force: true })
@@ -48,7 +52,7 @@ export async function openOutputFile (path: string): Promise<OutputFile> {
  * Refuses to write over what is being read, under whatever name.
  * @throws OperatorError `output-is-input`
  */
-export async function refuseInputAsOutput (path: string, inputs: readonly string[]): Promise<void> {
+export async function refuseInputAsOutput(path: string, inputs: readonly string[]): Promise<void> {
   const output = await stat(path).catch(() => null)
   if (output === null || !output.isFile()) return
   for (const input of inputs) {
@@ -59,7 +63,10 @@ export async function refuseInputAsOutput (path: string, inputs: readonly string
   }
 }
 
-function unwritable (path: string, reason: string): OperatorError {
-  return new OperatorError('output-unwritable', `${path}: cannot be written: ${reason}`,
-    'Choose a place that exists and that this user may write to.')
+function unwritable(path: string, reason: string): OperatorError {
+  return new OperatorError(
+    'output-unwritable',
+    `${path}: cannot be written: ${reason}`,
+    'Choose a place that exists and that this user may write to.'
+  )
 }

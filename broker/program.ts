@@ -40,7 +40,7 @@ const DEFAULT_COMMAND = 'broker'
 const MAX_SENTENCE_LENGTH = 400
 
 /** Runs the command line `argv` (as `process.argv`) and returns its exit code. */
-export async function runProgram (argv: readonly string[]): Promise<number> {
+export async function runProgram(argv: readonly string[]): Promise<number> {
   try {
     await (await makeProgram(argv.slice(2))).parseAsync(argv)
     return EXIT.fine
@@ -51,14 +51,16 @@ export async function runProgram (argv: readonly string[]): Promise<number> {
 }
 
 /** Says on standard error what went wrong: the operator's mistakes in plain words, ours with their stack. */
-export function report (error: unknown): number {
+export function report(error: unknown): number {
   const refusal = systemRefusal(error)
   if (refusal !== undefined) {
     complain(refusal)
     return EXIT.mistake
   }
   if (!(error instanceof OperatorError)) {
-    complain(`this is a fault of Artemis, not yours.\n${error instanceof Error ? error.stack ?? error.message : String(error)}`)
+    complain(
+      `this is a fault of Artemis, not yours.\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}`
+    )
     return EXIT.fault
   }
   complain(error.message + (error.remedy === undefined ? '' : `\n  ${error.remedy}`))
@@ -73,14 +75,16 @@ const SYSTEM_REFUSALS: Readonly<Record<string, string>> = {
 }
 
 /** What the system refused, and is no fault of the program. */
-function systemRefusal (error: unknown): string | undefined {
+function systemRefusal(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error)) return undefined
   const remedy = SYSTEM_REFUSALS[String(error.code)]
   return remedy === undefined ? undefined : `${printable(error.message)}\n  ${remedy}`
 }
 
-async function makeProgram (args: readonly string[]): Promise<Command> {
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+async function makeProgram(args: readonly string[]): Promise<Command> {
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    version: string
+  }
   const program = new Command('artemis')
     .description('An MQTT broker that notices when it is being attacked.')
     .version(version)
@@ -95,14 +99,15 @@ async function makeProgram (args: readonly string[]): Promise<Command> {
 }
 
 /** The command that is named, the default one where none is, all where they are to be listed. */
-function neededFor ([first = '', ...rest]: readonly string[]): string[] {
+function neededFor([first = '', ...rest]: readonly string[]): string[] {
   if (Object.hasOwn(COMMANDS, first)) return [first]
-  const isDefault = first === '' || (first.startsWith('-') && ![first, ...rest].some(arg => arg === '--help' || arg === '-h'))
+  const isDefault =
+    first === '' || (first.startsWith('-') && ![first, ...rest].some(arg => arg === '--help' || arg === '-h'))
   return isDefault ? [DEFAULT_COMMAND] : Object.keys(COMMANDS)
 }
 
 /** Help and version end fine; what is left is a mistake on the command line. */
-function commandLineEnding (error: CommanderError, args: readonly string[]): number {
+function commandLineEnding(error: CommanderError, args: readonly string[]): number {
   if (error.exitCode === 0) return EXIT.fine
   const names = Object.keys(COMMANDS)
   const [first] = args
@@ -111,16 +116,20 @@ function commandLineEnding (error: CommanderError, args: readonly string[]): num
   if (error.code === 'commander.excessArguments' && first !== undefined && !names.includes(first)) {
     const unknown = args.find(arg => !arg.startsWith('-')) ?? first
     const meant = nearest(unknown, names)
-    complain(`Unknown command "${printable(unknown)}".\n  ${meant === undefined ? '' : `Did you mean ${meant}? `}artemis --help lists the commands.`)
+    complain(
+      `Unknown command "${printable(unknown)}".\n  ${meant === undefined ? '' : `Did you mean ${meant}? `}artemis --help lists the commands.`
+    )
   } else {
     const [message = '', suggestion] = error.message.replace(/^error: /, '').split('\n')
     const sentence = message.charAt(0).toUpperCase() + message.slice(1)
     const hint = suggestion === undefined ? '' : `${suggestion.replace(/^\((.*)\)$/, '$1')} `
-    complain(`${printable(sentence.replace(/\.$/, ''), MAX_SENTENCE_LENGTH)}.\n  ${hint}--help on each command lists its options.`)
+    complain(
+      `${printable(sentence.replace(/\.$/, ''), MAX_SENTENCE_LENGTH)}.\n  ${hint}--help on each command lists its options.`
+    )
   }
   return EXIT.mistake
 }
 
-function complain (text: string): void {
+function complain(text: string): void {
   process.stderr.write(`artemis: ${text}\n`)
 }

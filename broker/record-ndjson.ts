@@ -20,9 +20,10 @@ const DIFFERENCES: readonly string[] = ['tcp_delta', 'l20_avg']
  * tap has an empty `frame`. Members of other names, such as `file`, are left out.
  *
  * @param file names the file in messages
- * @throws OperatorError `csv` where a line is no record; `records-cut-short` after all others where the last line has no end
+ * @throws OperatorError `csv` where a line is no record; `records-cut-short` after all others where the last line has
+ *   no end
  */
-export async function * readNdjsonRows (bytes: AsyncIterable<Uint8Array>, file: string): AsyncGenerator<CsvRow[]> {
+export async function* readNdjsonRows(bytes: AsyncIterable<Uint8Array>, file: string): AsyncGenerator<CsvRow[]> {
   const decoder = new TextDecoder()
   let begun = ''
   let line = 0
@@ -50,22 +51,22 @@ export async function * readNdjsonRows (bytes: AsyncIterable<Uint8Array>, file: 
   else throw new OperatorError('records-cut-short', 'the last line was cut off, as a log is when the power fails')
 }
 
-function parse (text: string, file: string, line: number): Record<string, unknown> {
+function parse(text: string, file: string, line: number): Record<string, unknown> {
   const values = objectOf(text)
   if (values === undefined) throw csvMistake(file, line, 'the line is no record', REMEDY)
   return values
 }
 
-function objectOf (text: string): Record<string, unknown> | undefined {
+function objectOf(text: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(text)
-    return typeof value === 'object' && value !== null ? value as Record<string, unknown> : undefined
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined
   } catch {
     return undefined
   }
 }
 
-function textOf (name: string, value: unknown): string {
+function textOf(name: string, value: unknown): string {
   if (value === null) return ''
   if (typeof value !== 'number') return String(value)
   if (name === 'time') return value.toFixed(TIME_DECIMALS)

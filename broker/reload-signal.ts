@@ -5,24 +5,30 @@
  * settings of the latest must stay. Signals that come before anybody can do it wait.
  */
 export class ReloadSignal {
-  private begin: () => void = () => {}
-  private latest = new Promise<void>(resolve => { this.begin = resolve })
-  private reload: () => Promise<void> = async () => {}
+  #begin: () => void = () => {}
+  #latest = new Promise<void>(resolve => {
+    this.#begin = resolve
+  })
+  #reload: () => Promise<void> = async () => {}
 
   /** From here on a SIGHUP does not end the process. */
-  constructor () {
-    process.on('SIGHUP', () => { this.latest = this.latest.then(async () => { await this.reload() }) })
+  constructor() {
+    process.on('SIGHUP', () => {
+      this.#latest = this.#latest.then(async () => {
+        await this.#reload()
+      })
+    })
   }
 
   /** What is to be done. */
-  answer (reload: () => Promise<void>): void {
-    this.reload = reload
-    this.begin()
+  answer(reload: () => Promise<void>): void {
+    this.#reload = reload
+    this.#begin()
   }
 
   /** Nothing more is done; resolves when what has begun is through. */
-  async close (): Promise<void> {
-    this.reload = async () => {}
-    await this.latest
+  async close(): Promise<void> {
+    this.#reload = async () => {}
+    await this.#latest
   }
 }

@@ -4,7 +4,10 @@ import { connectMqtt, type MqttClient, type MqttClientOptions, type MqttMessage 
 
 /** A broker that sends nothing for so long has sent what it keeps. */
 const QUIET_MS = 1_000
-/** mosquitto sends no more retained messages than it may have under way and in the queue: 20 and 1,000, if it is not told that more may be. */
+/**
+ * mosquitto sends no more retained messages than it may have under way and in the queue: 20 and 1,000, if it is not
+ * told that more may be.
+ */
 const RECEIVE_MAXIMUM = 65_535
 
 /** Figures that mosquitto, and this broker, publish. */
@@ -14,7 +17,10 @@ const FIGURES = { retained: '$SYS/broker/retained messages/count', sessions: '$S
 export interface Kept {
   /** By topic; those of the broker itself ($SYS) left out. */
   messages: ReadonlyMap<string, MqttMessage>
-  /** Retained messages by the broker's own count that did not come: this user may not read them, or the broker left them out. */
+  /**
+   * Retained messages by the broker's own count that did not come: this user may not read them, or the broker left them
+   * out.
+   */
   missing: number
   /** Sessions of clients which are away; undefined where the broker does not say. */
   sessions: number | undefined
@@ -26,7 +32,11 @@ export interface Kept {
  * @param onProgress gets how many messages have come, and how many there are by the broker's own count
  * @throws OperatorError as `connectMqtt`
  */
-export async function readKept (url: string, options: MqttClientOptions, onProgress: (done: number, total: number) => void): Promise<Kept> {
+export async function readKept(
+  url: string,
+  options: MqttClientOptions,
+  onProgress: (done: number, total: number) => void
+): Promise<Kept> {
   const messages = new Map<string, MqttMessage>()
   const own = await retained(url, options, '$SYS/#', () => {})
   const total = countOf(own, FIGURES.retained) - own.size
@@ -35,19 +45,33 @@ export async function readKept (url: string, options: MqttClientOptions, onProgr
     onProgress(messages.size, total)
   })
   const sessions = own.get(FIGURES.sessions)
-  return { messages, missing: Math.max(0, total - messages.size), sessions: sessions === undefined ? undefined : countOf(own, FIGURES.sessions) }
+  return {
+    messages,
+    missing: Math.max(0, total - messages.size),
+    sessions: sessions === undefined ? undefined : countOf(own, FIGURES.sessions)
+  }
 }
 
 /** The retained messages of a filter, on a connection of their own: a second subscription would mix with the first. */
-async function retained (url: string, options: MqttClientOptions, filter: string, onMessage: (message: MqttMessage) => void): Promise<Map<string, MqttMessage>> {
+async function retained(
+  url: string,
+  options: MqttClientOptions,
+  filter: string,
+  onMessage: (message: MqttMessage) => void
+): Promise<Map<string, MqttMessage>> {
   const client = await connectMqtt(url, { ...options, protocolVersion: 5, receiveMaximum: RECEIVE_MAXIMUM })
   const found = new Map<string, MqttMessage>()
   try {
     const subscribed = client.subscribe([filter], 2)
-    await Promise.all([subscribed, subscribed.then(() => drain(client, message => {
-      found.set(message.topic, message)
-      onMessage(message)
-    }))])
+    await Promise.all([
+      subscribed,
+      subscribed.then(() =>
+        drain(client, message => {
+          found.set(message.topic, message)
+          onMessage(message)
+        })
+      )
+    ])
   } finally {
     await client.close()
   }
@@ -55,7 +79,7 @@ async function retained (url: string, options: MqttClientOptions, filter: string
 }
 
 /** Reads until no retained message has come for a while, whatever else comes. */
-async function drain (client: MqttClient, onMessage: (message: MqttMessage) => void): Promise<void> {
+async function drain(client: MqttClient, onMessage: (message: MqttMessage) => void): Promise<void> {
   let quietFrom = performance.now()
   for (;;) {
     const left = quietFrom + QUIET_MS - performance.now()
@@ -67,7 +91,7 @@ async function drain (client: MqttClient, onMessage: (message: MqttMessage) => v
   }
 }
 
-function countOf (messages: ReadonlyMap<string, MqttMessage>, topic: string): number {
+function countOf(messages: ReadonlyMap<string, MqttMessage>, topic: string): number {
   const count = Number(messages.get(topic)?.payload.toString() ?? 0)
   return Number.isSafeInteger(count) ? count : 0
 }

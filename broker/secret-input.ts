@@ -14,12 +14,22 @@ const MAX_PASSWORD_BYTES = 65_535
  *
  * @throws OperatorError `password` where it is empty or too long, differs the second time, or is not given
  */
-export async function askNewPassword (): Promise<string> {
+export async function askNewPassword(): Promise<string> {
   const { stdin } = process
   const password = stdin.isTTY ? await askTwice(stdin) : firstLine(await text(stdin))
-  if (password === '') throw new OperatorError('password', 'The password is empty.', 'Type one, or pipe it in: printf %s SECRET | artemis passwd FILE USER.')
+  if (password === '')
+    throw new OperatorError(
+      'password',
+      'The password is empty.',
+      'Type one, or pipe it in: printf %s SECRET | artemis passwd FILE USER.'
+    )
   const bytes = Buffer.byteLength(password)
-  if (bytes > MAX_PASSWORD_BYTES) throw new OperatorError('password', `The password has ${bytes} bytes, and MQTT has room for ${MAX_PASSWORD_BYTES}.`, 'Take a shorter one; nothing was changed.')
+  if (bytes > MAX_PASSWORD_BYTES)
+    throw new OperatorError(
+      'password',
+      `The password has ${bytes} bytes, and MQTT has room for ${MAX_PASSWORD_BYTES}.`,
+      'Take a shorter one; nothing was changed.'
+    )
   return password
 }
 
@@ -28,19 +38,20 @@ export async function askNewPassword (): Promise<string> {
  *
  * @throws OperatorError `password` where it is not given
  */
-export async function askPassword (question: string): Promise<string> {
+export async function askPassword(question: string): Promise<string> {
   const { stdin } = process
   return stdin.isTTY ? await ask(stdin, question) : firstLine(await text(stdin))
 }
 
-async function askTwice (terminal: ReadStream): Promise<string> {
+async function askTwice(terminal: ReadStream): Promise<string> {
   const first = await ask(terminal, 'Password: ')
-  if (first !== await ask(terminal, 'Once more: ')) throw new OperatorError('password', 'The two differ.', 'Try again; nothing was changed.')
+  if (first !== (await ask(terminal, 'Once more: ')))
+    throw new OperatorError('password', 'The two differ.', 'Try again; nothing was changed.')
   return first
 }
 
 /** Reads keys one by one until the line is complete. */
-function ask (terminal: ReadStream, question: string): Promise<string> {
+function ask(terminal: ReadStream, question: string): Promise<string> {
   // First, so that nothing that is typed in answer is shown.
   terminal.setRawMode(true)
   process.stderr.write(question)
@@ -80,6 +91,6 @@ function ask (terminal: ReadStream, question: string): Promise<string> {
   })
 }
 
-function firstLine (input: string): string {
+function firstLine(input: string): string {
   return /^[^\r\n]*/.exec(input)?.[0] ?? ''
 }

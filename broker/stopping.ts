@@ -9,16 +9,24 @@ const SAME_SIGNAL_MS = 300
 /** How many have something to finish first. */
 const finishing = new Set<symbol>()
 
-/** Ends the program with 0 at a signal while nobody has something to finish: while it loads, and in commands that only look. */
-export function endWhenTold (): void {
-  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => { if (finishing.size === 0) process.exit(0) })
+/**
+ * Ends the program with 0 at a signal while nobody has something to finish: while it loads, and in commands that only
+ * look.
+ */
+export function endWhenTold(): void {
+  for (const signal of ['SIGINT', 'SIGTERM'])
+    process.on(signal, () => {
+      if (finishing.size === 0) process.exit(0)
+    })
 }
 
 /** Says that a signal does not end the program by itself, until what is returned is called. */
-export function finishFirst (): () => void {
+export function finishFirst(): () => void {
   const one = Symbol('finishing')
   finishing.add(one)
-  return () => { finishing.delete(one) }
+  return () => {
+    finishing.delete(one)
+  }
 }
 
 /**
@@ -26,12 +34,12 @@ export function finishFirst (): () => void {
  *
  * @param now milliseconds of a steady clock
  */
-export function stopSignal (signals = ENDINGS, now?: () => number): AbortSignal {
+export function stopSignal(signals = ENDINGS, now?: () => number): AbortSignal {
   return listen(signals, now).signal
 }
 
 /** Resolves when `signal` is aborted. */
-export function aborted (signal: AbortSignal): Promise<void> {
+export function aborted(signal: AbortSignal): Promise<void> {
   return new Promise(resolve => {
     if (signal.aborted) resolve()
     else signal.addEventListener('abort', () => resolve(), { once: true })
@@ -42,7 +50,7 @@ export function aborted (signal: AbortSignal): Promise<void> {
  * Runs something that a signal may end; ended so, it ends without an error. The second signal ends the
  * process at once with 2.
  */
-export async function untilStopped (run: (signal: AbortSignal) => Promise<void>): Promise<void> {
+export async function untilStopped(run: (signal: AbortSignal) => Promise<void>): Promise<void> {
   const { signal, dispose } = listen(ENDINGS)
   try {
     await run(signal)
@@ -53,7 +61,10 @@ export async function untilStopped (run: (signal: AbortSignal) => Promise<void>)
   }
 }
 
-function listen (signals: readonly NodeJS.Signals[], now = (): number => performance.now()): { signal: AbortSignal, dispose: () => void } {
+function listen(
+  signals: readonly NodeJS.Signals[],
+  now = (): number => performance.now()
+): { signal: AbortSignal; dispose: () => void } {
   const controller = new AbortController()
   const finished = finishFirst()
   let askedAt = 0

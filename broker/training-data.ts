@@ -31,8 +31,12 @@ interface Kept {
  * @param seed of the sample (Vitter's algorithm R) that is kept of more than `most` records
  * @throws OperatorError where a file or its labels do not serve
  */
-export async function readTrainingData (
-  files: readonly string[], input: RecordInput, labels: Labels | undefined, seed: number, most = MAX_TRAINING_RECORDS
+export async function readTrainingData(
+  files: readonly string[],
+  input: RecordInput,
+  labels: Labels | undefined,
+  seed: number,
+  most = MAX_TRAINING_RECORDS
 ): Promise<TrainingData> {
   const random = new Random(seed)
   const kept: Kept[] = []
@@ -58,7 +62,7 @@ export async function readTrainingData (
 }
 
 /** The record with a payload of its own, as far as models look. */
-function copyOf (record: TrafficRecord): TrafficRecord {
+function copyOf(record: TrafficRecord): TrafficRecord {
   const { features } = record
   const { mqtt_msg: message, context } = features
   if (message === null && (context?.payloads ?? null) === null) return record
@@ -67,9 +71,12 @@ function copyOf (record: TrafficRecord): TrafficRecord {
     features: {
       ...features,
       mqtt_msg: message === null ? null : new Uint8Array(message.subarray(0, PAYLOAD_CAP_BYTES)),
-      ...context !== undefined && {
-        context: { ...context, payloads: context.payloads?.map(sample => ({ ...sample, payload: new Uint8Array(sample.payload) })) ?? null }
-      }
+      ...(context !== undefined && {
+        context: {
+          ...context,
+          payloads: context.payloads?.map(sample => ({ ...sample, payload: new Uint8Array(sample.payload) })) ?? null
+        }
+      })
     }
   }
 }

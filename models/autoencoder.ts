@@ -17,7 +17,7 @@ export interface AutoencoderOptions extends DetectorOptions {
    * `pyod-2`: batch normalisation and a linear output, PyOD's since 2.0; `pyod-1`: the older one, with
    * a sigmoid output and a penalty on activations, which the paper used with 100 epochs. `pyod-2` unless given.
    */
-  network?: typeof NETWORKS[number]
+  network?: (typeof NETWORKS)[number]
   /** Units of the first and the last hidden layer; 64 unless given. */
   hiddenUnits?: number
   /** Units of the layer in the middle; 32 unless given. */
@@ -59,28 +59,28 @@ const ACTIVITY_PENALTY = 0.1
 export class Autoencoder extends NetworkDetector<Required<AutoencoderOptions>> {
   readonly kind = 'autoencoder'
 
-  constructor (options: AutoencoderOptions = {}) {
+  constructor(options: AutoencoderOptions = {}) {
     super(AUTOENCODER_PARAMETERS, options)
   }
 
   /** The detector that `toJSON` saved; throws `DetectorError` where it is not one. */
-  static fromJSON (json: DetectorJson): Autoencoder {
+  static fromJSON(json: DetectorJson): Autoencoder {
     return new Autoencoder(savedParameters(json, 'autoencoder')).restore(json.state)
   }
 
-  protected get passes (): number {
+  protected get passes(): number {
     return this.parameters.epochs
   }
 
-  protected train (tf: Tf, table: Float32Array, width: number, step: Step): Promise<DenseNetwork> {
+  protected train(tf: Tf, table: Float32Array, width: number, step: Step): Promise<DenseNetwork> {
     return train(tf, table, width, this.parameters, step)
   }
 
-  protected outputsFor (width: number): number {
+  protected outputsFor(width: number): number {
     return width
   }
 
-  protected scoreOf (row: Float32Array, rebuilt: Float32Array): number {
+  protected scoreOf(row: Float32Array, rebuilt: Float32Array): number {
     let squares = 0
     for (let k = 0; k < row.length; k++) {
       const difference = row[k] - rebuilt[k]
@@ -90,8 +90,12 @@ export class Autoencoder extends NetworkDetector<Required<AutoencoderOptions>> {
   }
 }
 
-async function train (
-  tf: Tf, table: Float32Array, width: number, parameters: Required<AutoencoderOptions>, step: Step
+async function train(
+  tf: Tf,
+  table: Float32Array,
+  width: number,
+  parameters: Required<AutoencoderOptions>,
+  step: Step
 ): Promise<DenseNetwork> {
   const { seed, epochs, batchSize, learningRate } = parameters
   const random = new Random(seed)
@@ -121,20 +125,25 @@ async function train (
   }
 }
 
-function costOf (tf: Tf, network: TrainableNetwork, rows: Tensor, { network: kind }: Required<AutoencoderOptions>): Tensor {
+function costOf(
+  tf: Tf,
+  network: TrainableNetwork,
+  rows: Tensor,
+  { network: kind }: Required<AutoencoderOptions>
+): Tensor {
   const outputs = network.forward(rows)
   const error = tf.mean(tf.squaredDifference(outputs[outputs.length - 1], rows))
   if (kind === 'pyod-2') return error
-  const activity = tf.addN(outputs.map((output) => tf.sum(tf.square(output))))
+  const activity = tf.addN(outputs.map(output => tf.sum(tf.square(output))))
   return tf.add(error, tf.mul(activity, ACTIVITY_PENALTY / rows.shape[0]))
 }
 
-function planOf (width: number, parameters: Required<AutoencoderOptions>, random: Random): LayerPlan[] {
+function planOf(width: number, parameters: Required<AutoencoderOptions>, random: Random): LayerPlan[] {
   const { network, hiddenUnits, codeUnits, dropout } = parameters
   const between = [hiddenUnits, codeUnits, hiddenUnits]
   if (network === 'pyod-2') {
-    const kernel = uniform(random, (inputs) => Math.sqrt(6 / inputs))
-    const last = uniform(random, (inputs) => 1 / Math.sqrt(inputs))
+    const kernel = uniform(random, inputs => Math.sqrt(6 / inputs))
+    const last = uniform(random, inputs => 1 / Math.sqrt(inputs))
     return [
       ...between.map((units): LayerPlan => ({ units, activation: 'relu', kernel, batchNorm: true, dropout })),
       { units: width, activation: 'linear', kernel: last, bias: last }
@@ -143,7 +152,12 @@ function planOf (width: number, parameters: Required<AutoencoderOptions>, random
   const kernel = uniform(random, (inputs, units) => Math.sqrt(6 / (inputs + units)))
   // PyOD 1 began with two layers as wide as its input, and doubled the one in the middle.
   return [
-    ...[width, width, hiddenUnits, codeUnits, codeUnits, hiddenUnits].map((units): LayerPlan => ({ units, activation: 'relu', kernel, dropout })),
+    ...[width, width, hiddenUnits, codeUnits, codeUnits, hiddenUnits].map((units): LayerPlan => ({
+      units,
+      activation: 'relu',
+      kernel,
+      dropout
+    })),
     { units: width, activation: 'sigmoid', kernel }
   ]
 }

@@ -46,21 +46,21 @@ export class Birch extends CenterDetector<Required<BirchOptions>> {
   readonly kind = 'birch'
   #radius = 0
 
-  constructor (options: BirchOptions = {}) {
+  constructor(options: BirchOptions = {}) {
     super(BIRCH_PARAMETERS, options)
   }
 
   /** The detector that `toJSON` saved; throws `DetectorError` where it is not one. */
-  static fromJSON (json: DetectorJson): Birch {
+  static fromJSON(json: DetectorJson): Birch {
     return new Birch(savedParameters(json, 'birch')).restore(json.state)
   }
 
   /** The threshold that the tree ended with. */
-  get radius (): number {
+  get radius(): number {
     return this.#radius
   }
 
-  protected async fitScores (data: Matrix, _labels: Uint8Array | undefined, step: Step): Promise<Float64Array> {
+  protected async fitScores(data: Matrix, _labels: Uint8Array | undefined, step: Step): Promise<Float64Array> {
     const { branchingFactor, maxSubclusters, score } = this.parameters
     const { rows, width } = data
     let tree = new CfTree(this.parameters.threshold, branchingFactor)
@@ -71,54 +71,62 @@ export class Birch extends CenterDetector<Required<BirchOptions>> {
     }
     const subclusters = [...tree.subclusters()]
     const points = new Float64Array(subclusters.length * width)
-    subclusters.forEach(({ center }, c) => { points.set(center, c * width) })
-    const outlier = score === 'cluster' && subclusters.length > 1 ? smallerHalf(subclusters) : new Uint8Array(subclusters.length)
+    subclusters.forEach(({ center }, c) => {
+      points.set(center, c * width)
+    })
+    const outlier =
+      score === 'cluster' && subclusters.length > 1 ? smallerHalf(subclusters) : new Uint8Array(subclusters.length)
     const centers = new Centers(subclusters.length, width, points, outlier)
     this.useCenters(centers)
     this.#radius = tree.threshold
-    const scores = score === 'cluster'
-      ? await this.scoreInTurns(data, () => step(rows, rows))
-      : await scoresWithoutSelf(data, centers, subclusters, () => step(rows, rows))
+    const scores =
+      score === 'cluster'
+        ? await this.scoreInTurns(data, () => step(rows, rows))
+        : await scoresWithoutSelf(data, centers, subclusters, () => step(rows, rows))
     await step(rows, rows)
     return scores
   }
 
-  protected override state (): Record<string, unknown> {
+  protected override state(): Record<string, unknown> {
     return { radius: this.#radius, ...super.state() }
   }
 
-  protected override restoreState (reader: StateReader, width: number): void {
+  protected override restoreState(reader: StateReader, width: number): void {
     this.#radius = reader.number('radius', 0)
     super.restoreState(reader, width)
   }
 }
 
 /** Distances of training rows, with each row's weight taken out of the subcluster it is nearest to. */
-async function scoresWithoutSelf (
-  { rows, width, data }: Matrix, centers: Centers, subclusters: readonly Subcluster[], turn: () => Promise<void>
+async function scoresWithoutSelf(
+  { rows, width, data }: Matrix,
+  centers: Centers,
+  subclusters: readonly Subcluster[],
+  turn: () => Promise<void>
 ): Promise<Float64Array> {
   const scores = new Float64Array(rows)
   for (let i = 0; i < rows; i++) {
     if (i % TURN_ROWS === 0) await turn()
     const { center, squared } = centers.nearest(data, i * width)
     const { size } = subclusters[center]
-    scores[i] = size > 1
-      ? Math.sqrt(squared) * size / (size - 1)
-      : Math.sqrt(centers.nearest(data, i * width, center).squared)
+    scores[i] =
+      size > 1 ? (Math.sqrt(squared) * size) / (size - 1) : Math.sqrt(centers.nearest(data, i * width, center).squared)
   }
   return scores
 }
 
-function rebuilt (tree: CfTree): CfTree {
+function rebuilt(tree: CfTree): CfTree {
   const larger = new CfTree(tree.threshold * GROWTH, tree.branchingFactor)
   for (const subcluster of tree.subclusters()) larger.insert(subcluster)
   return larger
 }
 
 /** 1 for the subclusters of the half that has fewer rows. */
-function smallerHalf (subclusters: readonly Subcluster[]): Uint8Array {
+function smallerHalf(subclusters: readonly Subcluster[]): Uint8Array {
   const halves = wardHalves(subclusters.map(({ center }) => center))
   const sizes = [0, 0]
-  halves.forEach((half, c) => { sizes[half] += subclusters[c].size })
-  return sizes[1] <= sizes[0] ? halves : halves.map((half) => 1 - half)
+  halves.forEach((half, c) => {
+    sizes[half] += subclusters[c].size
+  })
+  return sizes[1] <= sizes[0] ? halves : halves.map(half => 1 - half)
 }

@@ -20,7 +20,7 @@ export interface RankedRows {
 }
 
 /** Ranks the values of each column. */
-export function rankRows ({ rows, width, data }: Matrix, labels: Uint8Array): RankedRows {
+export function rankRows({ rows, width, data }: Matrix, labels: Uint8Array): RankedRows {
   const ranks = new Uint32Array(rows * width)
   const values: Float64Array[] = []
   for (let j = 0; j < width; j++) {
@@ -32,7 +32,7 @@ export function rankRows ({ rows, width, data }: Matrix, labels: Uint8Array): Ra
   return { rows, width, ranks, values, labels }
 }
 
-function rankOf (sorted: Float64Array, value: number): number {
+function rankOf(sorted: Float64Array, value: number): number {
   let [low, high] = [0, sorted.length - 1]
   while (low < high) {
     const middle = (low + high) >>> 1
@@ -68,7 +68,7 @@ interface Counts {
  * leaves the least impurity. A leaf's value is its share of outliers.
  * @param sample row numbers, repeats allowed; reordered
  */
-export function growClassificationTree (data: RankedRows, sample: Uint32Array, tried: number, random: Random): Tree {
+export function growClassificationTree(data: RankedRows, sample: Uint32Array, tried: number, random: Random): Tree {
   const { rows, ranks, labels } = data
   const tree = new Tree()
   const columns = Uint16Array.from({ length: data.width }, (_, j) => j)
@@ -80,9 +80,10 @@ export function growClassificationTree (data: RankedRows, sample: Uint32Array, t
     let outliers = 0
     for (let i = start; i < end; i++) outliers += labels[sample[i]]
     const total = { rows: end - start, outliers }
-    const split = outliers > 0 && outliers < total.rows
-      ? drawSplit(data, sample.subarray(start, end), total, columns, tried, random)
-      : undefined
+    const split =
+      outliers > 0 && outliers < total.rows
+        ? drawSplit(data, sample.subarray(start, end), total, columns, tried, random)
+        : undefined
     if (split === undefined) {
       tree.addLeaf(outliers / total.rows)
       continue
@@ -103,8 +104,13 @@ export function growClassificationTree (data: RankedRows, sample: Uint32Array, t
 }
 
 /** The best split among columns drawn at random; undefined where none varies. */
-function drawSplit (
-  data: RankedRows, sample: Uint32Array, total: Counts, columns: Uint16Array, tried: number, random: Random
+function drawSplit(
+  data: RankedRows,
+  sample: Uint32Array,
+  total: Counts,
+  columns: Uint16Array,
+  tried: number,
+  random: Random
 ): Split | undefined {
   let best: Split | undefined
   let purest = -Infinity
@@ -122,8 +128,15 @@ function drawSplit (
   return best
 }
 
-/** The cut of one column with the highest purity, between two ranks that occur; undefined where there is one rank only. */
-function bestCut ({ rows, ranks, values, labels }: RankedRows, sample: Uint32Array, total: Counts, column: number): Cut | undefined {
+/**
+ * The cut of one column with the highest purity, between two ranks that occur; undefined where there is one rank only.
+ */
+function bestCut(
+  { rows, ranks, values, labels }: RankedRows,
+  sample: Uint32Array,
+  total: Counts,
+  column: number
+): Cut | undefined {
   const base = column * rows
   const kinds = values[column].length
   const scan = new CutScan(total)
@@ -162,14 +175,15 @@ class CutScan {
   #next = -1
   #purity = -Infinity
 
-  constructor (total: Counts) {
+  constructor(total: Counts) {
     this.#rows = total.rows
     this.#outliers = total.outliers
   }
 
-  visit (rank: number, rows: number, outliers: number): void {
+  visit(rank: number, rows: number, outliers: number): void {
     if (this.#last !== -1) {
-      const purity = purityOf(this.#leftRows, this.#leftOutliers) +
+      const purity =
+        purityOf(this.#leftRows, this.#leftOutliers) +
         purityOf(this.#rows - this.#leftRows, this.#outliers - this.#leftOutliers)
       if (purity > this.#purity) {
         this.#purity = purity
@@ -182,18 +196,18 @@ class CutScan {
     this.#leftOutliers += outliers
   }
 
-  best (): Cut | undefined {
+  best(): Cut | undefined {
     return this.#rank === -1 ? undefined : { rank: this.#rank, next: this.#next, purity: this.#purity }
   }
 }
 
 /** Rows times the chance that two of them agree: what the Gini impurity takes away from the rows. */
-function purityOf (rows: number, outliers: number): number {
+function purityOf(rows: number, outliers: number): number {
   return (outliers * outliers + (rows - outliers) * (rows - outliers)) / rows
 }
 
 /** Most nodes are small, and for them the call of the engine's sort costs more than the sorting. */
-function sortKeys (keys: Uint32Array): void {
+function sortKeys(keys: Uint32Array): void {
   if (keys.length > 40) {
     keys.sort()
     return
@@ -206,7 +220,7 @@ function sortKeys (keys: Uint32Array): void {
   }
 }
 
-function middleOf (values: Float64Array, rank: number, next: number): number {
+function middleOf(values: Float64Array, rank: number, next: number): number {
   const middle = values[rank] / 2 + values[next] / 2
   // Between neighbouring doubles there is none.
   return middle >= values[rank] && middle < values[next] ? middle : values[rank]

@@ -23,11 +23,11 @@ export interface CatalogEntry {
    * Loads what `fit` needs beyond this package and tells in a line what it is; undefined where that is
    * nothing. Rejects with `DetectorError('tensorflow')` where it is not installed.
    */
-  prepare? (): Promise<string>
+  prepare?(): Promise<string>
   /** An unfitted detector; throws `DetectorError('parameter')` for options that do not fit. */
-  create (options: DetectorOptions): OutlierDetector
+  create(options: DetectorOptions): OutlierDetector
   /** A fitted detector from its JSON; throws `DetectorError` where it does not fit. */
-  load (json: DetectorJson): OutlierDetector
+  load(json: DetectorJson): OutlierDetector
 }
 
 const CATALOG = {
@@ -47,12 +47,12 @@ export type DetectorKind = keyof typeof CATALOG
 export const DETECTOR_KINDS = Object.freeze(Object.keys(CATALOG)) as readonly DetectorKind[]
 
 /** Whether a name is in the catalog. */
-export function isDetectorKind (name: string): name is DetectorKind {
+export function isDetectorKind(name: string): name is DetectorKind {
   return Object.hasOwn(CATALOG, name)
 }
 
 /** The entry of a name. */
-export function catalogEntry (kind: DetectorKind): CatalogEntry {
+export function catalogEntry(kind: DetectorKind): CatalogEntry {
   return CATALOG[kind]
 }
 
@@ -61,7 +61,10 @@ export function catalogEntry (kind: DetectorKind): CatalogEntry {
  * @param options `contamination`, `seed` and what the entry's `parameters` name
  * @throws DetectorError `parameter` for options that do not fit
  */
-export function createDetector (kind: DetectorKind, options: DetectorOptions & Record<string, unknown> = {}): OutlierDetector {
+export function createDetector(
+  kind: DetectorKind,
+  options: DetectorOptions & Record<string, unknown> = {}
+): OutlierDetector {
   return CATALOG[kind].create(options)
 }
 
@@ -69,26 +72,31 @@ export function createDetector (kind: DetectorKind, options: DetectorOptions & R
  * A fitted detector from what its `toJSON` gave, with identical scores.
  * @throws DetectorError `state` or `parameter` where it does not fit
  */
-export function loadDetector (json: unknown): OutlierDetector {
+export function loadDetector(json: unknown): OutlierDetector {
   const kind = new StateReader(json, 'detector').string('kind')
-  if (!isDetectorKind(kind)) throw new DetectorError('state', `there is no detector ${kind}; there are ${DETECTOR_KINDS.join(', ')}`)
+  if (!isDetectorKind(kind))
+    throw new DetectorError('state', `there is no detector ${kind}; there are ${DETECTOR_KINDS.join(', ')}`)
   return CATALOG[kind].load(json as DetectorJson)
 }
 
 interface DetectorClass {
   new (options: DetectorOptions): OutlierDetector
-  fromJSON (json: DetectorJson): OutlierDetector
+  fromJSON(json: DetectorJson): OutlierDetector
 }
 
-function entry (detector: DetectorClass, parameters: Readonly<Record<string, Parameter>>, supervised = false): CatalogEntry {
+function entry(
+  detector: DetectorClass,
+  parameters: Readonly<Record<string, Parameter>>,
+  supervised = false
+): CatalogEntry {
   return {
     supervised,
     parameters,
-    create: (options) => new detector(options),
-    load: (json) => detector.fromJSON(json)
+    create: options => new detector(options),
+    load: json => detector.fromJSON(json)
   }
 }
 
-async function prepareTensorFlow (): Promise<string> {
+async function prepareTensorFlow(): Promise<string> {
   return describeTensorFlow(await loadTensorFlow())
 }

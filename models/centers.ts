@@ -12,7 +12,7 @@ import { toBase64, type StateReader } from './state.js'
 export class Centers {
   #table: PointTable | undefined
 
-  constructor (
+  constructor(
     readonly count: number,
     readonly width: number,
     /** Coordinate j of centre c at `c * width + j`. */
@@ -22,14 +22,15 @@ export class Centers {
   ) {}
 
   /** The centres that `state` gave; throws `DetectorError` `state` where they are none. */
-  static restore (reader: StateReader, width: number): Centers {
+  static restore(reader: StateReader, width: number): Centers {
     const outlier = reader.array('outlier', Uint8Array)
-    if (outlier.length === 0 || !outlier.includes(0)) throw new DetectorError('state', 'outlier leaves no centre of inliers')
+    if (outlier.length === 0 || !outlier.includes(0))
+      throw new DetectorError('state', 'outlier leaves no centre of inliers')
     return new Centers(outlier.length, width, reader.array('centers', Float64Array, outlier.length * width), outlier)
   }
 
   /** The nearest centre to a row of another table, but for one, and its squared distance; 0 where there is none. */
-  nearest (data: Float64Array, base: number, except = -1): { center: number, squared: number } {
+  nearest(data: Float64Array, base: number, except = -1): { center: number; squared: number } {
     let center = -1
     let squared = Infinity
     for (let c = 0; c < this.count; c++) {
@@ -44,7 +45,7 @@ export class Centers {
   }
 
   /** The score of each row. */
-  scores ({ rows, data }: Matrix): Float64Array {
+  scores({ rows, data }: Matrix): Float64Array {
     const { count, width, outlier } = this
     const anyOutlier = outlier.includes(1)
     const scores = new Float64Array(rows)
@@ -59,13 +60,13 @@ export class Centers {
     return scores
   }
 
-  state (): Record<string, string> {
+  state(): Record<string, string> {
     return { centers: toBase64(this.data), outlier: toBase64(this.outlier) }
   }
 }
 
 /** The least of the first `count` values. */
-function least (values: Float64Array, count: number): number {
+function least(values: Float64Array, count: number): number {
   let least = values[0]
   for (let c = 1; c < count; c++) {
     if (values[c] < least) least = values[c]
@@ -74,7 +75,7 @@ function least (values: Float64Array, count: number): number {
 }
 
 /** The least of those that are of one kind. */
-function leastOf (values: Float64Array, count: number, kinds: Uint8Array, kind: number): number {
+function leastOf(values: Float64Array, count: number, kinds: Uint8Array, kind: number): number {
   let least = Infinity
   for (let c = 0; c < count; c++) {
     if (kinds[c] === kind && values[c] < least) least = values[c]

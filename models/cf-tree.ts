@@ -30,26 +30,29 @@ export class CfTree {
   #root: Node = { leaf: true, entries: [] }
   #leaves = 0
 
-  constructor (readonly threshold: number, readonly branchingFactor: number) {}
+  constructor(
+    readonly threshold: number,
+    readonly branchingFactor: number
+  ) {}
 
   /** Number of subclusters. */
-  get size (): number {
+  get size(): number {
     return this.#leaves
   }
 
   /** Adds a row, or a subcluster of another tree. */
-  insert (item: Subcluster): void {
+  insert(item: Subcluster): void {
     const halves = this.#insertInto(this.#root, { size: item.size, center: item.center.slice(), spread: item.spread })
     if (halves !== undefined) this.#root = { leaf: false, entries: halves }
   }
 
   /** The subclusters, in the order of the tree's leaves. */
-  * subclusters (): Generator<Subcluster> {
+  *subclusters(): Generator<Subcluster> {
     yield* leafEntries(this.#root)
   }
 
   /** Adds an entry below `node`; where the node overflows, the two entries that stand in its place. */
-  #insertInto (node: Node, item: Entry): [Entry, Entry] | undefined {
+  #insertInto(node: Node, item: Entry): [Entry, Entry] | undefined {
     const index = nearestEntry(node.entries, item.center)
     const nearest = node.entries[index]
     if (nearest?.child !== undefined) {
@@ -69,24 +72,26 @@ export class CfTree {
   }
 
   /** Takes the item in, unless the radius would exceed the threshold. */
-  #absorbWithin (entry: Entry, item: Entry): boolean {
+  #absorbWithin(entry: Entry, item: Entry): boolean {
     const size = entry.size + item.size
-    const spread = entry.spread + item.spread +
-      entry.size * item.size / size * squaredDistance(entry.center, 0, item.center, 0, item.center.length)
+    const spread =
+      entry.spread +
+      item.spread +
+      ((entry.size * item.size) / size) * squaredDistance(entry.center, 0, item.center, 0, item.center.length)
     if (spread / size > this.threshold ** 2) return false
     absorb(entry, item)
     return true
   }
 }
 
-function* leafEntries (node: Node): Generator<Subcluster> {
+function* leafEntries(node: Node): Generator<Subcluster> {
   for (const entry of node.entries) {
     if (entry.child === undefined) yield entry
     else yield* leafEntries(entry.child)
   }
 }
 
-function nearestEntry (entries: readonly Entry[], center: Float64Array): number {
+function nearestEntry(entries: readonly Entry[], center: Float64Array): number {
   let index = -1
   let smallest = Infinity
   for (let i = 0; i < entries.length; i++) {
@@ -99,18 +104,19 @@ function nearestEntry (entries: readonly Entry[], center: Float64Array): number 
   return index
 }
 
-function absorb (entry: Entry, item: Subcluster): void {
+function absorb(entry: Entry, item: Subcluster): void {
   const size = entry.size + item.size
-  entry.spread += item.spread +
-    entry.size * item.size / size * squaredDistance(entry.center, 0, item.center, 0, item.center.length)
+  entry.spread +=
+    item.spread +
+    ((entry.size * item.size) / size) * squaredDistance(entry.center, 0, item.center, 0, item.center.length)
   for (let j = 0; j < entry.center.length; j++) {
-    entry.center[j] += (item.center[j] - entry.center[j]) * item.size / size
+    entry.center[j] += ((item.center[j] - entry.center[j]) * item.size) / size
   }
   entry.size = size
 }
 
 /** Shares a node's entries between two new nodes, by the nearer of the two that are farthest apart. */
-function split ({ leaf, entries }: Node): [Entry, Entry] {
+function split({ leaf, entries }: Node): [Entry, Entry] {
   const width = entries[0].center.length
   let [first, second, farthest] = [0, 1, -1]
   for (let i = 0; i < entries.length; i++) {
@@ -119,15 +125,20 @@ function split ({ leaf, entries }: Node): [Entry, Entry] {
       if (distance > farthest) [first, second, farthest] = [i, j, distance]
     }
   }
-  const nearFirst = entries.map(({ center }, i) => i === first || (i !== second &&
-    squaredDistance(entries[first].center, 0, center, 0, width) < squaredDistance(entries[second].center, 0, center, 0, width)))
+  const nearFirst = entries.map(
+    ({ center }, i) =>
+      i === first ||
+      (i !== second &&
+        squaredDistance(entries[first].center, 0, center, 0, width) <
+          squaredDistance(entries[second].center, 0, center, 0, width))
+  )
   return [
     parentOf({ leaf, entries: entries.filter((_, i) => nearFirst[i]) }),
     parentOf({ leaf, entries: entries.filter((_, i) => !nearFirst[i]) })
   ]
 }
 
-function parentOf (child: Node): Entry {
+function parentOf(child: Node): Entry {
   const sum: Entry = { size: 0, center: new Float64Array(child.entries[0].center.length), spread: 0, child }
   for (const entry of child.entries) absorb(sum, entry)
   return sum

@@ -9,7 +9,7 @@ import { toBase64, type StateReader } from './state.js'
 export const ACTIVATIONS = ['linear', 'relu', 'sigmoid'] as const
 
 /** One of {@link ACTIVATIONS}. */
-export type Activation = typeof ACTIVATIONS[number]
+export type Activation = (typeof ACTIVATIONS)[number]
 
 /** One layer: activation(input * kernel + bias). */
 export interface DenseLayer {
@@ -43,7 +43,7 @@ export class DenseNetwork {
   readonly #placed: readonly PlacedLayer[]
 
   /** @param layers at least one; the inputs of each are the units of the one before */
-  constructor (readonly layers: readonly DenseLayer[]) {
+  constructor(readonly layers: readonly DenseLayer[]) {
     this.inputs = inputsOf(layers[0])
     this.outputs = layers[layers.length - 1].bias.length
     this.#memory = new KernelMemory([4 * this.inputs, ...layers.flatMap(sizesOf)], compiled)
@@ -52,26 +52,32 @@ export class DenseNetwork {
   }
 
   /** The network that `state` gave; throws `DetectorError` `state` where it is none. */
-  static restore (reader: StateReader): DenseNetwork {
+  static restore(reader: StateReader): DenseNetwork {
     const units = reader.array('units', Uint32Array)
     const activations = reader.strings('activations').map(checkActivation)
     if (activations.length === 0 || units.length !== activations.length + 1 || units.includes(0)) {
       throw new DetectorError('state', `a network of ${units.length} widths and ${activations.length} activations`)
     }
     const sizes = activations.map((_, l) => (units[l] + 1) * units[l + 1])
-    const weights = reader.array('weights', Float32Array, sizes.reduce((sum, size) => sum + size))
+    const weights = reader.array(
+      'weights',
+      Float32Array,
+      sizes.reduce((sum, size) => sum + size)
+    )
     let start = 0
-    return new DenseNetwork(activations.map((activation, l) => {
-      const split = start + units[l] * units[l + 1]
-      const end = start + sizes[l]
-      const layer = { kernel: weights.slice(start, split), bias: weights.slice(split, end), activation }
-      start = end
-      return layer
-    }))
+    return new DenseNetwork(
+      activations.map((activation, l) => {
+        const split = start + units[l] * units[l + 1]
+        const end = start + sizes[l]
+        const layer = { kernel: weights.slice(start, split), bias: weights.slice(split, end), activation }
+        start = end
+        return layer
+      })
+    )
   }
 
   /** The outputs for one row of `inputs` numbers, and maybe some more; overwritten by the next call. */
-  forward (row: Float32Array): Float32Array {
+  forward(row: Float32Array): Float32Array {
     this.#input.set(row)
     let values = this.#input
     for (const { kernel, weights, bias, inputs, panels, activation, output } of this.#placed) {
@@ -83,7 +89,7 @@ export class DenseNetwork {
   }
 
   /** What `restore` takes. */
-  state (): Record<string, unknown> {
+  state(): Record<string, unknown> {
     const weights = this.layers.flatMap(({ kernel, bias }) => [...kernel, ...bias])
     return {
       units: toBase64(Uint32Array.of(this.inputs, ...this.layers.map(({ bias }) => bias.length))),
@@ -94,22 +100,22 @@ export class DenseNetwork {
 }
 
 /** The logistic function. */
-function sigmoid (value: number): number {
+function sigmoid(value: number): number {
   return 1 / (1 + Math.exp(-value))
 }
 
 /** Few units are computed four at a time: most of a wide panel would be for nothing. */
-function panelOf ({ bias }: DenseLayer): number {
+function panelOf({ bias }: DenseLayer): number {
   return bias.length <= NARROW_PANEL ? NARROW_PANEL : WIDE_PANEL
 }
 
 /** Bytes of the blocks that `place` takes. */
-function sizesOf (layer: DenseLayer): number[] {
+function sizesOf(layer: DenseLayer): number[] {
   const units = Math.ceil(layer.bias.length / panelOf(layer)) * panelOf(layer)
   return [4 * inputsOf(layer) * units, 4 * units, 4 * units]
 }
 
-function place (memory: KernelMemory, layer: DenseLayer): PlacedLayer {
+function place(memory: KernelMemory, layer: DenseLayer): PlacedLayer {
   const inputs = inputsOf(layer)
   const units = layer.bias.length
   const panel = panelOf(layer)
@@ -119,7 +125,7 @@ function place (memory: KernelMemory, layer: DenseLayer): PlacedLayer {
   bias.set(layer.bias)
   for (let i = 0; i < inputs; i++) {
     for (let u = 0; u < units; u++) {
-      weights[(Math.floor(u / panel) * inputs + i) * panel + u % panel] = layer.kernel[i * units + u]
+      weights[(Math.floor(u / panel) * inputs + i) * panel + (u % panel)] = layer.kernel[i * units + u]
     }
   }
   const width = panel === NARROW_PANEL ? 'narrow' : 'wide'
@@ -134,12 +140,12 @@ function place (memory: KernelMemory, layer: DenseLayer): PlacedLayer {
   }
 }
 
-function inputsOf ({ kernel, bias }: DenseLayer): number {
+function inputsOf({ kernel, bias }: DenseLayer): number {
   return kernel.length / bias.length
 }
 
-function checkActivation (name: string): Activation {
-  const activation = ACTIVATIONS.find((known) => known === name)
+function checkActivation(name: string): Activation {
+  const activation = ACTIVATIONS.find(known => known === name)
   if (activation === undefined) throw new DetectorError('state', `there is no activation ${name}`)
   return activation
 }

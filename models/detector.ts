@@ -68,7 +68,7 @@ export interface Detector {
 
 /** A detector used wrongly or fed what it cannot take; `code` is stable. */
 export class DetectorError extends Error {
-  constructor (
+  constructor(
     readonly code: 'unfitted' | 'rows' | 'width' | 'not-finite' | 'labels' | 'parameter' | 'state' | 'tensorflow',
     message: string,
     options?: ErrorOptions

@@ -15,7 +15,7 @@ const HALVINGS = Float64Array.from({ length: Math.ceil(VANISHED / Math.LN2) + 1 
  * exp(-gamma * squared), of which neither is negative, to about 1e-13 of its size; three times as fast as `Math.exp`,
  * and the same on every machine. With x = n steps + rest, e^-x is 2^(-n / STEPS) times the series of e^-rest.
  */
-export function gaussian (gamma: number, squared: number): number {
+export function gaussian(gamma: number, squared: number): number {
   const x = gamma * squared
   if (!(x < VANISHED)) return 0
   const n = Math.trunc(x * STEPS_PER_UNIT + 0.5)

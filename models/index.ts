@@ -3,16 +3,37 @@
 export { Autoencoder, type AutoencoderOptions } from './autoencoder.js'
 export { Birch, type BirchOptions } from './birch.js'
 export {
-  catalogEntry, createDetector, DETECTOR_KINDS, isDetectorKind, loadDetector, type CatalogEntry, type DetectorKind
+  catalogEntry,
+  createDetector,
+  DETECTOR_KINDS,
+  isDetectorKind,
+  loadDetector,
+  type CatalogEntry,
+  type DetectorKind
 } from './catalog.js'
 export {
-  DetectorError, type Detector, type DetectorJson, type FitOptions, type FitProgress, type ProbabilityMethod, type Rows
+  DetectorError,
+  type Detector,
+  type DetectorJson,
+  type FitOptions,
+  type FitProgress,
+  type ProbabilityMethod,
+  type Rows
 } from './detector.js'
 export { IsolationForest, type IsolationForestOptions } from './isolation-forest.js'
 export { KMeans, type KMeansOptions } from './kmeans.js'
 export {
-  accuracy, averagePrecision, confusion, evaluate, recallAtFpr, rocAuc, rocCurve,
-  type Confusion, type Evaluation, type LabelFigures, type RocPoint
+  accuracy,
+  averagePrecision,
+  confusion,
+  evaluate,
+  recallAtFpr,
+  rocAuc,
+  rocCurve,
+  type Confusion,
+  type Evaluation,
+  type LabelFigures,
+  type RocPoint
 } from './metrics.js'
 export { OneClassSvm, type OneClassSvmOptions } from './one-class-svm.js'
 export { OutlierDetector, type Step } from './outlier-detector.js'

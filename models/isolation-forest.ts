@@ -26,10 +26,10 @@ export const ISOLATION_FOREST_PARAMETERS: ParameterTable<IsolationForestOptions>
 const EULER = 0.5772156649015329
 
 /** Mean path length of an unsuccessful search among n rows (Liu et al. 2008, equation 1). */
-function averagePathLength (n: number): number {
+function averagePathLength(n: number): number {
   if (n <= 1) return 0
   if (n === 2) return 1
-  return 2 * (Math.log(n - 1) + EULER) - 2 * (n - 1) / n
+  return 2 * (Math.log(n - 1) + EULER) - (2 * (n - 1)) / n
 }
 
 /**
@@ -43,16 +43,16 @@ export class IsolationForest extends OutlierDetector<Required<IsolationForestOpt
   /** Path length that scores 0. */
   #norm = 1
 
-  constructor (options: IsolationForestOptions = {}) {
+  constructor(options: IsolationForestOptions = {}) {
     super(ISOLATION_FOREST_PARAMETERS, options)
   }
 
   /** The detector that `toJSON` saved; throws `DetectorError` where it is not one. */
-  static fromJSON (json: DetectorJson): IsolationForest {
+  static fromJSON(json: DetectorJson): IsolationForest {
     return new IsolationForest(savedParameters(json, 'iforest')).restore(json.state)
   }
 
-  protected async fitScores (data: Matrix, _labels: Uint8Array | undefined, step: Step): Promise<Float64Array> {
+  protected async fitScores(data: Matrix, _labels: Uint8Array | undefined, step: Step): Promise<Float64Array> {
     const { nEstimators, maxSamples, seed } = this.parameters
     const samples = Math.min(maxSamples, data.rows)
     const random = new Random(seed)
@@ -69,28 +69,28 @@ export class IsolationForest extends OutlierDetector<Required<IsolationForestOpt
     return this.scoreInTurns(data, () => step(nEstimators, nEstimators))
   }
 
-  protected score (data: Matrix): Float64Array {
+  protected score(data: Matrix): Float64Array {
     const scale = this.#forest.trees * this.#norm
-    return this.#forest.sums(data).map((pathLength) => 2 ** (-pathLength / scale) - 0.5)
+    return this.#forest.sums(data).map(pathLength => 2 ** (-pathLength / scale) - 0.5)
   }
 
-  protected state (): Record<string, unknown> {
+  protected state(): Record<string, unknown> {
     return { norm: this.#norm, ...this.#forest.state() }
   }
 
-  protected restoreState (reader: StateReader, width: number): void {
+  protected restoreState(reader: StateReader, width: number): void {
     this.#norm = reader.number('norm', Number.MIN_VALUE)
     this.#forest = Forest.restore(reader, this.parameters.nEstimators, width)
   }
 }
 
-function growTree ({ width, data }: Matrix, sample: Uint32Array, random: Random): Tree {
+function growTree({ width, data }: Matrix, sample: Uint32Array, random: Random): Tree {
   const tree = new Tree()
   const depthLimit = Math.ceil(Math.log2(Math.max(2, sample.length)))
   const columns = Uint16Array.from({ length: width }, (_, j) => j)
 
   /** A column whose values differ between the rows from `start` to `end`, and a place to cut it; both at random. */
-  function drawCut (start: number, end: number): { column: number, threshold: number } | undefined {
+  function drawCut(start: number, end: number): { column: number; threshold: number } | undefined {
     for (let tried = 0; tried < width; tried++) {
       const pick = tried + random.integer(width - tried)
       const column = columns[pick]
@@ -112,7 +112,7 @@ function growTree ({ width, data }: Matrix, sample: Uint32Array, random: Random)
     return undefined
   }
 
-  function grow (start: number, end: number, depth: number): void {
+  function grow(start: number, end: number, depth: number): void {
     const cut = depth < depthLimit && end - start > 1 ? drawCut(start, end) : undefined
     if (cut === undefined) {
       tree.addLeaf(depth + averagePathLength(end - start))

@@ -17,7 +17,7 @@ export class KernelMemory {
    * @param sizes bytes of each block that will be taken
    * @param module the compiled kernels; undefined for plain code
    */
-  constructor (sizes: readonly number[], module: WebAssembly.Module | undefined) {
+  constructor(sizes: readonly number[], module: WebAssembly.Module | undefined) {
     const pages = Math.ceil(sizes.reduce((sum, size) => sum + aligned(size), ALIGNMENT) / PAGE_BYTES)
     if (module === undefined) {
       this.#buffer = new ArrayBuffer(pages * PAGE_BYTES)
@@ -30,27 +30,27 @@ export class KernelMemory {
   }
 
   /** The next block, of single floats, all 0; its `byteOffset` is its address. */
-  floats (count: number): Float32Array {
+  floats(count: number): Float32Array {
     return new Float32Array(this.#buffer, this.#take(4 * count), count)
   }
 
   /** The next block, of doubles. */
-  doubles (count: number): Float64Array {
+  doubles(count: number): Float64Array {
     return new Float64Array(this.#buffer, this.#take(8 * count), count)
   }
 
   /** The next block, of integers. */
-  integers (count: number): Int32Array {
+  integers(count: number): Int32Array {
     return new Int32Array(this.#buffer, this.#take(4 * count), count)
   }
 
-  #take (bytes: number): number {
+  #take(bytes: number): number {
     const start = this.#used
     this.#used += aligned(bytes)
     return start
   }
 }
 
-function aligned (bytes: number): number {
+function aligned(bytes: number): number {
   return Math.ceil(bytes / ALIGNMENT) * ALIGNMENT
 }

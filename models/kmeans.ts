@@ -36,21 +36,21 @@ export class KMeans extends CenterDetector<Required<KMeansOptions>> {
   readonly kind = 'kmeans'
   #inertia = 0
 
-  constructor (options: KMeansOptions = {}) {
+  constructor(options: KMeansOptions = {}) {
     super(KMEANS_PARAMETERS, options)
   }
 
   /** The detector that `toJSON` saved; throws `DetectorError` where it is not one. */
-  static fromJSON (json: DetectorJson): KMeans {
+  static fromJSON(json: DetectorJson): KMeans {
     return new KMeans(savedParameters(json, 'kmeans')).restore(json.state)
   }
 
   /** Sum of the training rows' squared distances to their centres. */
-  get inertia (): number {
+  get inertia(): number {
     return this.#inertia
   }
 
-  protected async fitScores (data: Matrix, _labels: Uint8Array | undefined, step: Step): Promise<Float64Array> {
+  protected async fitScores(data: Matrix, _labels: Uint8Array | undefined, step: Step): Promise<Float64Array> {
     const { nClusters, nInit, maxIter, seed, score } = this.parameters
     const random = new Random(seed)
     const count = Math.min(nClusters, data.rows)
@@ -66,17 +66,17 @@ export class KMeans extends CenterDetector<Required<KMeansOptions>> {
     return this.scoreInTurns(data, () => step(nInit, nInit))
   }
 
-  protected override state (): Record<string, unknown> {
+  protected override state(): Record<string, unknown> {
     return { inertia: this.#inertia, ...super.state() }
   }
 
-  protected override restoreState (reader: StateReader, width: number): void {
+  protected override restoreState(reader: StateReader, width: number): void {
     this.#inertia = reader.number('inertia', 0)
     super.restoreState(reader, width)
   }
 }
 
-function smallest (assignment: Uint32Array, count: number): number {
+function smallest(assignment: Uint32Array, count: number): number {
   const sizes = new Uint32Array(count)
   for (const center of assignment) sizes[center]++
   return sizes.indexOf(Math.min(...sizes))

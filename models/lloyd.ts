@@ -15,14 +15,15 @@ export interface Partition {
  * Starting centres by k-means++ (Arthur and Vassilvitskii 2007): rows drawn in proportion to their
  * squared distance from the centres so far; of 2 + ln k candidates the one that lowers the sum most.
  */
-export function seedCenters ({ rows, width, data }: Matrix, count: number, random: Random): Centers {
+export function seedCenters({ rows, width, data }: Matrix, count: number, random: Random): Centers {
   const centers = new Float64Array(count * width)
   const trials = 2 + Math.floor(Math.log(count))
   let nearest = new Float64Array(rows).fill(Infinity)
-  const withRow = (row: number) => nearest.map((distance, i) =>
-    Math.min(distance, squaredDistance(data, i * width, data, row * width, width)))
+  const withRow = (row: number) =>
+    nearest.map((distance, i) => Math.min(distance, squaredDistance(data, i * width, data, row * width, width)))
   for (let c = 0; c < count; c++) {
-    const candidates = c === 0 ? [random.integer(rows)] : Array.from({ length: trials }, () => drawByWeight(nearest, random))
+    const candidates =
+      c === 0 ? [random.integer(rows)] : Array.from({ length: trials }, () => drawByWeight(nearest, random))
     let best = { row: candidates[0], distances: nearest, total: Infinity }
     for (const row of new Set(candidates)) {
       const distances = withRow(row)
@@ -35,7 +36,7 @@ export function seedCenters ({ rows, width, data }: Matrix, count: number, rando
   return new Centers(count, width, centers, new Uint8Array(count))
 }
 
-function drawByWeight (weights: Float64Array, random: Random): number {
+function drawByWeight(weights: Float64Array, random: Random): number {
   let rest = random.uniform() * weights.reduce((sum, weight) => sum + weight, 0)
   for (let i = 0; i < weights.length; i++) {
     rest -= weights[i]
@@ -46,7 +47,12 @@ function drawByWeight (weights: Float64Array, random: Random): number {
 }
 
 /** Assigns rows and moves centres until no row changes its centre, or `maxIter` times. */
-export async function iterateLloyd (data: Matrix, start: Centers, maxIter: number, turn: () => Promise<void>): Promise<Partition> {
+export async function iterateLloyd(
+  data: Matrix,
+  start: Centers,
+  maxIter: number,
+  turn: () => Promise<void>
+): Promise<Partition> {
   let centers = start
   let partition = assign(data, centers)
   for (let iteration = 0; iteration < maxIter; iteration++) {
@@ -60,7 +66,7 @@ export async function iterateLloyd (data: Matrix, start: Centers, maxIter: numbe
   return partition
 }
 
-function assign (data: Matrix, centers: Centers): Partition {
+function assign(data: Matrix, centers: Centers): Partition {
   const assignment = new Uint32Array(data.rows)
   let inertia = 0
   for (let i = 0; i < data.rows; i++) {
@@ -71,7 +77,7 @@ function assign (data: Matrix, centers: Centers): Partition {
   return { centers, assignment, inertia }
 }
 
-function moveCenters ({ rows, width, data }: Matrix, { centers, assignment }: Partition): Centers {
+function moveCenters({ rows, width, data }: Matrix, { centers, assignment }: Partition): Centers {
   const moved = new Float64Array(centers.count * width)
   const sizes = new Float64Array(centers.count)
   for (let i = 0; i < rows; i++) {

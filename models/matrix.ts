@@ -17,7 +17,11 @@ const NO_ROOM = new Float64Array(0)
  * @param room where to put them, if they fit: a large array costs more to make than to fill
  * @throws DetectorError `width` where a row is shorter or longer, `not-finite` for NaN and infinity
  */
-export function toMatrix (rows: Rows, width = rows.length > 0 ? rows[0].length : 0, room: Float64Array = NO_ROOM): Matrix {
+export function toMatrix(
+  rows: Rows,
+  width = rows.length > 0 ? rows[0].length : 0,
+  room: Float64Array = NO_ROOM
+): Matrix {
   const data = room.length >= rows.length * width ? room : new Float64Array(rows.length * width)
   for (let i = 0; i < rows.length; i++) {
     const row = rows[i]
@@ -35,7 +39,7 @@ export function toMatrix (rows: Rows, width = rows.length > 0 ? rows[0].length :
 }
 
 /** The squared Euclidean distance of a matrix row to a row of another flat table of the same width. */
-export function squaredDistance (a: Float64Array, aBase: number, b: Float64Array, bBase: number, width: number): number {
+export function squaredDistance(a: Float64Array, aBase: number, b: Float64Array, bBase: number, width: number): number {
   // Four sums that do not wait for one another: the processor works on them at once.
   let sum0 = 0
   let sum1 = 0

@@ -32,7 +32,7 @@ export interface Evaluation {
 }
 
 /** Counts of outliers and others at or above each distinct score, from the highest down. */
-function* operatingPoints (labels: ArrayLike<number>, scores: ArrayLike<number>): Generator<{ tp: number, fp: number }> {
+function* operatingPoints(labels: ArrayLike<number>, scores: ArrayLike<number>): Generator<{ tp: number; fp: number }> {
   const order = Uint32Array.from({ length: scores.length }, (_, i) => i).sort((a, b) => scores[b] - scores[a])
   let tp = 0
   let fp = 0
@@ -43,18 +43,18 @@ function* operatingPoints (labels: ArrayLike<number>, scores: ArrayLike<number>)
   }
 }
 
-function countPositives (labels: ArrayLike<number>): number {
+function countPositives(labels: ArrayLike<number>): number {
   let count = 0
   for (let i = 0; i < labels.length; i++) count += Number(labels[i] === 1)
   return count
 }
 
 /** Area under the ROC curve, ties counted half; NaN where there is only one class. */
-export function rocAuc (labels: ArrayLike<number>, scores: ArrayLike<number>): number {
+export function rocAuc(labels: ArrayLike<number>, scores: ArrayLike<number>): number {
   let area = 0
   let last = { tp: 0, fp: 0 }
   for (const point of operatingPoints(labels, scores)) {
-    area += (point.fp - last.fp) * (point.tp + last.tp) / 2
+    area += ((point.fp - last.fp) * (point.tp + last.tp)) / 2
     last = point
   }
   return area / (last.tp * last.fp)
@@ -67,28 +67,35 @@ export interface RocPoint {
 }
 
 /** The ROC curve from (0, 0) to (1, 1), one point for each distinct score; NaN where there is only one class. */
-export function rocCurve (labels: ArrayLike<number>, scores: ArrayLike<number>): RocPoint[] {
+export function rocCurve(labels: ArrayLike<number>, scores: ArrayLike<number>): RocPoint[] {
   const positives = countPositives(labels)
   const negatives = labels.length - positives
-  return [{ tp: 0, fp: 0 }, ...operatingPoints(labels, scores)]
-    .map(({ tp, fp }) => ({ falsePositiveRate: fp / negatives, truePositiveRate: tp / positives }))
+  return [{ tp: 0, fp: 0 }, ...operatingPoints(labels, scores)].map(({ tp, fp }) => ({
+    falsePositiveRate: fp / negatives,
+    truePositiveRate: tp / positives
+  }))
 }
 
-/** Mean precision over the steps of recall, without interpolation, as scikit-learn defines it; NaN where there is only one class: of outliers alone it would be 1 whatever the scores. */
-export function averagePrecision (labels: ArrayLike<number>, scores: ArrayLike<number>): number {
+/**
+ * Mean precision over the steps of recall, without interpolation, as scikit-learn defines it; NaN where there is only
+ * one class: of outliers alone it would be 1 whatever the scores.
+ */
+export function averagePrecision(labels: ArrayLike<number>, scores: ArrayLike<number>): number {
   const positives = countPositives(labels)
   if (positives === labels.length) return NaN
   let sum = 0
   let last = 0
   for (const { tp, fp } of operatingPoints(labels, scores)) {
-    sum += (tp - last) * tp / (tp + fp)
+    sum += ((tp - last) * tp) / (tp + fp)
     last = tp
   }
   return sum / positives
 }
 
-/** The greatest recall of any threshold whose false-positive rate is at most `rate`; NaN where there is only one class. */
-export function recallAtFpr (labels: ArrayLike<number>, scores: ArrayLike<number>, rate: number): number {
+/**
+ * The greatest recall of any threshold whose false-positive rate is at most `rate`; NaN where there is only one class.
+ */
+export function recallAtFpr(labels: ArrayLike<number>, scores: ArrayLike<number>, rate: number): number {
   const positives = countPositives(labels)
   const negatives = labels.length - positives
   if (positives === 0 || negatives === 0) return NaN
@@ -100,7 +107,7 @@ export function recallAtFpr (labels: ArrayLike<number>, scores: ArrayLike<number
 }
 
 /** Counts with every score above `threshold` called an outlier. */
-export function confusion (labels: ArrayLike<number>, scores: ArrayLike<number>, threshold: number): Confusion {
+export function confusion(labels: ArrayLike<number>, scores: ArrayLike<number>, threshold: number): Confusion {
   const counts: Confusion = { tp: 0, fp: 0, tn: 0, fn: 0 }
   for (let i = 0; i < scores.length; i++) {
     if (scores[i] > threshold) counts[labels[i] === 1 ? 'tp' : 'fp']++
@@ -110,7 +117,7 @@ export function confusion (labels: ArrayLike<number>, scores: ArrayLike<number>,
 }
 
 /** Share of right answers with every score above `threshold` called an outlier; NaN without rows. */
-export function accuracy (labels: ArrayLike<number>, scores: ArrayLike<number>, threshold: number): number {
+export function accuracy(labels: ArrayLike<number>, scores: ArrayLike<number>, threshold: number): number {
   const { tp, tn } = confusion(labels, scores, threshold)
   return (tp + tn) / scores.length
 }
@@ -119,9 +126,9 @@ export function accuracy (labels: ArrayLike<number>, scores: ArrayLike<number>, 
  * All figures of scored rows.
  * @param names the attack that each row belongs to; null for benign rows
  */
-export function evaluate (names: readonly (string | null)[], scores: ArrayLike<number>, threshold: number): Evaluation {
-  const labels = Uint8Array.from(names, (name) => Number(name !== null))
-  const found = new Set(names.filter((name) => name !== null))
+export function evaluate(names: readonly (string | null)[], scores: ArrayLike<number>, threshold: number): Evaluation {
+  const labels = Uint8Array.from(names, name => Number(name !== null))
+  const found = new Set(names.filter(name => name !== null))
   return {
     rows: names.length,
     attackRows: countPositives(labels),
@@ -132,14 +139,19 @@ export function evaluate (names: readonly (string | null)[], scores: ArrayLike<n
     recallAtFpr1: recallAtFpr(labels, scores, 0.01),
     confusion: confusion(labels, scores, threshold),
     // fromEntries defines own fields, so that a label may have any name.
-    perLabel: Object.fromEntries([...found].sort().map((name) => [name, labelFigures(name, names, scores, threshold)]))
+    perLabel: Object.fromEntries([...found].sort().map(name => [name, labelFigures(name, names, scores, threshold)]))
   }
 }
 
-function labelFigures (name: string, names: readonly (string | null)[], scores: ArrayLike<number>, threshold: number): LabelFigures {
-  const chosen = [...names.keys()].filter((i) => names[i] === null || names[i] === name)
-  const labels = Uint8Array.from(chosen, (i) => Number(names[i] === name))
-  const chosenScores = Float64Array.from(chosen, (i) => scores[i])
+function labelFigures(
+  name: string,
+  names: readonly (string | null)[],
+  scores: ArrayLike<number>,
+  threshold: number
+): LabelFigures {
+  const chosen = [...names.keys()].filter(i => names[i] === null || names[i] === name)
+  const labels = Uint8Array.from(chosen, i => Number(names[i] === name))
+  const chosenScores = Float64Array.from(chosen, i => scores[i])
   const { tp, fn } = confusion(labels, chosenScores, threshold)
   return {
     rows: tp + fn,

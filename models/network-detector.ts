@@ -17,25 +17,25 @@ export abstract class NetworkDetector<T extends Required<DetectorOptions>> exten
   #row = new Float32Array(0)
 
   /** Passes over the training rows. */
-  protected abstract get passes (): number
+  protected abstract get passes(): number
 
   /** Trains on rows of `width` columns, one after another in `table`. */
-  protected abstract train (tf: Tf, table: Float32Array, width: number, step: Step): Promise<DenseNetwork>
+  protected abstract train(tf: Tf, table: Float32Array, width: number, step: Step): Promise<DenseNetwork>
 
   /** Outputs that the network must have for rows of `width` columns. */
-  protected abstract outputsFor (width: number): number
+  protected abstract outputsFor(width: number): number
 
   /** The score of a row, given what the network makes of it. */
-  protected abstract scoreOf (row: Float32Array, output: Float32Array): number
+  protected abstract scoreOf(row: Float32Array, output: Float32Array): number
 
-  protected async fitScores (data: Matrix, _labels: Uint8Array | undefined, step: Step): Promise<Float64Array> {
+  protected async fitScores(data: Matrix, _labels: Uint8Array | undefined, step: Step): Promise<Float64Array> {
     const { tf } = await loadTensorFlow()
     const input = NetworkInput.fit(data)
     this.#use(input, await this.train(tf, input.table(data), input.width, step))
     return this.scoreInTurns(data, () => step(this.passes, this.passes))
   }
 
-  protected score (data: Matrix): Float64Array {
+  protected score(data: Matrix): Float64Array {
     const input = this.#input as NetworkInput
     const network = this.#network as DenseNetwork
     const row = this.#row
@@ -47,20 +47,23 @@ export abstract class NetworkDetector<T extends Required<DetectorOptions>> exten
     return scores
   }
 
-  protected state (): Record<string, unknown> {
+  protected state(): Record<string, unknown> {
     return { input: this.#input?.state(), network: this.#network?.state() }
   }
 
-  protected restoreState (reader: StateReader, width: number): void {
+  protected restoreState(reader: StateReader, width: number): void {
     const input = NetworkInput.restore(reader.object('input'), width)
     const network = DenseNetwork.restore(reader.object('network'))
     if (network.inputs !== input.width || network.outputs !== this.outputsFor(input.width)) {
-      throw new DetectorError('state', `a network from ${network.inputs} to ${network.outputs} units for ${input.width} columns`)
+      throw new DetectorError(
+        'state',
+        `a network from ${network.inputs} to ${network.outputs} units for ${input.width} columns`
+      )
     }
     this.#use(input, network)
   }
 
-  #use (input: NetworkInput, network: DenseNetwork): void {
+  #use(input: NetworkInput, network: DenseNetwork): void {
     this.#input = input
     this.#network = network
     this.#row = new Float32Array(input.width)

@@ -15,7 +15,9 @@ import { moments } from './statistics.js'
 export interface OneClassSvmOptions extends DetectorOptions {
   /** Upper bound of the share of training rows outside, lower bound of that of support vectors; 0.5 unless given. */
   nu?: number
-  /** Of the Gaussian kernel: a number, `auto` = 1 / columns, `scale` = 1 / (columns * variance); `auto` unless given. */
+  /**
+   * Of the Gaussian kernel: a number, `auto` = 1 / columns, `scale` = 1 / (columns * variance); `auto` unless given.
+   */
   gamma?: number | 'auto' | 'scale'
   /** Violation of the optimality conditions at which to stop; 0.001 unless given. */
   tol?: number
@@ -27,7 +29,13 @@ export interface OneClassSvmOptions extends DetectorOptions {
 export const ONE_CLASS_SVM_PARAMETERS: ParameterTable<OneClassSvmOptions> = {
   ...DETECTOR_PARAMETERS,
   nu: { about: 'share of support vectors at least, of rows outside at most', default: 0.5, min: 1e-4, max: 1 },
-  gamma: { about: 'inverse width of the Gaussian kernel', default: 'auto', choices: ['auto', 'scale'], min: 1e-9, max: 1e9 },
+  gamma: {
+    about: 'inverse width of the Gaussian kernel',
+    default: 'auto',
+    choices: ['auto', 'scale'],
+    min: 1e-9,
+    max: 1e9
+  },
   tol: { about: 'violation of optimality at which to stop', default: 1e-3, min: 1e-9, max: 1 },
   maxSamples: { about: 'training rows drawn at most', default: 2000, min: 2, max: 50_000, integer: true }
 }
@@ -50,48 +58,55 @@ export class OneClassSvm extends OutlierDetector<Required<OneClassSvmOptions>> {
   #unboundedTrainingScores: Float64Array | undefined
   #gamma = 0
 
-  constructor (options: OneClassSvmOptions = {}) {
+  constructor(options: OneClassSvmOptions = {}) {
     super(ONE_CLASS_SVM_PARAMETERS, options)
   }
 
   /** The detector that `toJSON` saved; throws `DetectorError` where it is not one. */
-  static fromJSON (json: DetectorJson): OneClassSvm {
+  static fromJSON(json: DetectorJson): OneClassSvm {
     return new OneClassSvm(savedParameters(json, 'ocsvm')).restore(json.state)
   }
 
   /** Number of support vectors. */
-  get supportVectors (): number {
+  get supportVectors(): number {
     return this.#alpha.length
   }
 
-  override get unboundedTrainingScores (): Float64Array | undefined {
+  override get unboundedTrainingScores(): Float64Array | undefined {
     return this.#unboundedTrainingScores
   }
 
-  protected async fitScores (data: Matrix, _labels: Uint8Array | undefined, step: Step): Promise<Float64Array> {
+  protected async fitScores(data: Matrix, _labels: Uint8Array | undefined, step: Step): Promise<Float64Array> {
     const { nu, gamma, tol, maxSamples, seed } = this.parameters
     this.#unboundedTrainingScores = undefined
     const sample = drawRows(data, maxSamples, new Random(seed))
     this.#gamma = gammaOf(gamma, sample)
     // The violation falls from about rows to `tol`, roughly by powers of ten.
     let done = 0
-    const { alpha, rho } = await solveOneClass(sample, this.#gamma, nu, tol, (violation) => {
-      if (Number.isFinite(violation)) done = Math.max(done, Math.min(0.9, 1 - Math.log(violation / tol) / Math.log(sample.rows / tol)))
+    const { alpha, rho } = await solveOneClass(sample, this.#gamma, nu, tol, violation => {
+      if (Number.isFinite(violation))
+        done = Math.max(done, Math.min(0.9, 1 - Math.log(violation / tol) / Math.log(sample.rows / tol)))
       return step(done, 1)
     })
     const { width } = sample
-    const support = [...alpha.keys()].filter((i) => alpha[i] > 0)
-    this.#alpha = Float64Array.from(support, (i) => alpha[i])
+    const support = [...alpha.keys()].filter(i => alpha[i] > 0)
+    this.#alpha = Float64Array.from(support, i => alpha[i])
     this.#vectors = new Float64Array(support.length * width)
     this.#table = undefined
-    support.forEach((i, v) => { this.#vectors.set(sample.data.subarray(i * width, (i + 1) * width), v * width) })
+    support.forEach((i, v) => {
+      this.#vectors.set(sample.data.subarray(i * width, (i + 1) * width), v * width)
+    })
     this.#rho = rho
-    this.#unboundedTrainingScores = await this.scoreInTurns(data, () => step(done, 1), (part) => this.scoreUnbounded(part))
+    this.#unboundedTrainingScores = await this.scoreInTurns(
+      data,
+      () => step(done, 1),
+      part => this.scoreUnbounded(part)
+    )
     await step(1, 1)
     return this.#bounded(this.#unboundedTrainingScores)
   }
 
-  protected score (data: Matrix): Float64Array {
+  protected score(data: Matrix): Float64Array {
     return this.#bounded(this.scoreUnbounded(data))
   }
 
@@ -99,10 +114,10 @@ export class OneClassSvm extends OutlierDetector<Required<OneClassSvmOptions>> {
    * Far from all support vectors a score only draws near to rho. The sum of the kernels falls like a density, and its
    * negative logarithm grows with the squared distance; taken relative to the nearest support vector no sum vanishes.
    */
-  protected override scoreUnbounded ({ rows, width, data }: Matrix): Float64Array {
+  protected override scoreUnbounded({ rows, width, data }: Matrix): Float64Array {
     const alpha = this.#alpha
     const gamma = this.#gamma
-    const table = this.#table ??= new PointTable(this.#vectors, width)
+    const table = (this.#table ??= new PointTable(this.#vectors, width))
     const scores = new Float64Array(rows)
     for (let i = 0; i < rows; i++) {
       const distances = table.squaredDistances(data, i * width)
@@ -115,15 +130,15 @@ export class OneClassSvm extends OutlierDetector<Required<OneClassSvmOptions>> {
     return scores
   }
 
-  #bounded (unbounded: Float64Array): Float64Array {
-    return unbounded.map((score) => this.#rho - Math.exp(-score))
+  #bounded(unbounded: Float64Array): Float64Array {
+    return unbounded.map(score => this.#rho - Math.exp(-score))
   }
 
-  protected state (): Record<string, unknown> {
+  protected state(): Record<string, unknown> {
     return { gamma: this.#gamma, rho: this.#rho, alpha: toBase64(this.#alpha), vectors: toBase64(this.#vectors) }
   }
 
-  protected restoreState (reader: StateReader, width: number): void {
+  protected restoreState(reader: StateReader, width: number): void {
     this.#gamma = reader.number('gamma', 0)
     this.#rho = reader.number('rho')
     this.#alpha = reader.array('alpha', Float64Array)
@@ -132,7 +147,7 @@ export class OneClassSvm extends OutlierDetector<Required<OneClassSvmOptions>> {
 }
 
 /** At most `count` rows, in their order where all are taken. */
-function drawRows (data: Matrix, count: number, random: Random): Matrix {
+function drawRows(data: Matrix, count: number, random: Random): Matrix {
   const { rows, width } = data
   if (rows <= count) return data
   const order = Uint32Array.from({ length: rows }, (_, i) => i)
@@ -142,7 +157,7 @@ function drawRows (data: Matrix, count: number, random: Random): Matrix {
   return { rows: count, width, data: drawn }
 }
 
-function gammaOf (gamma: number | 'auto' | 'scale', { width, data }: Matrix): number {
+function gammaOf(gamma: number | 'auto' | 'scale', { width, data }: Matrix): number {
   if (typeof gamma === 'number') return gamma
   const variance = gamma === 'scale' ? moments(data).deviation ** 2 : 1
   return 1 / (width * (variance > 0 ? variance : 1))

@@ -34,29 +34,37 @@ export const DETECTOR_PARAMETERS: ParameterTable<DetectorOptions> = {
  * The options given, checked, and the defaults of the others.
  * @throws DetectorError `parameter` for an unknown name or a value out of range
  */
-export function resolveParameters<T extends object> (table: ParameterTable<T>, given: Partial<T>): T {
+export function resolveParameters<T extends object>(table: ParameterTable<T>, given: Partial<T>): T {
   const rows: Readonly<Record<string, Parameter>> = table
   const values = given as Record<string, unknown>
-  const unknown = Object.keys(values).find((name) => !Object.hasOwn(rows, name))
+  const unknown = Object.keys(values).find(name => !Object.hasOwn(rows, name))
   if (unknown !== undefined) {
     throw new DetectorError('parameter', `there is no parameter ${unknown}; there are ${Object.keys(rows).join(', ')}`)
   }
   const resolved = Object.entries(rows).map(([name, row]): [string, number | string] => {
     const value = values[name] ?? row.default
-    if (!fits(row, value)) throw new DetectorError('parameter', `${name} is ${String(value)} where it must be ${range(row)}`)
+    if (!fits(row, value))
+      throw new DetectorError('parameter', `${name} is ${String(value)} where it must be ${range(row)}`)
     return [name, value]
   })
   return Object.fromEntries(resolved) as T
 }
 
-function fits (row: Parameter, value: unknown): value is number | string {
+function fits(row: Parameter, value: unknown): value is number | string {
   if (typeof value === 'string') return row.choices?.includes(value) ?? false
-  return typeof value === 'number' && row.min !== undefined && row.max !== undefined &&
-    value >= row.min && value <= row.max && (row.integer !== true || Number.isInteger(value))
+  return (
+    typeof value === 'number' &&
+    row.min !== undefined &&
+    row.max !== undefined &&
+    value >= row.min &&
+    value <= row.max &&
+    (row.integer !== true || Number.isInteger(value))
+  )
 }
 
-function range (row: Parameter): string {
-  const words = (row.choices ?? []).map((choice) => `'${choice}'`)
-  if (row.min !== undefined) words.push(`${row.integer === true ? 'an integer' : 'a number'} from ${row.min} to ${row.max}`)
+function range(row: Parameter): string {
+  const words = (row.choices ?? []).map(choice => `'${choice}'`)
+  if (row.min !== undefined)
+    words.push(`${row.integer === true ? 'an integer' : 'a number'} from ${row.min} to ${row.max}`)
   return words.join(' or ')
 }

@@ -3,19 +3,22 @@
 import { NARROW_PANEL, NODE_BYTES, POINT_PANEL, TREE_GROUP, WIDE_PANEL, type Kernels } from './kernels.js'
 
 /** Kernels that work on a buffer. */
-export function plainKernels (buffer: ArrayBuffer): Kernels {
+export function plainKernels(buffer: ArrayBuffer): Kernels {
   const floats = new Float32Array(buffer)
   const doubles = new Float64Array(buffer)
   const integers = new Int32Array(buffer)
 
-  const dense = (panel: number, lowest: number): Kernels['wide'] => (weights, bias, input, output, inputs, panels) => {
-    for (let u = 0; u < panel * panels; u++) {
-      let at = weights / 4 + Math.floor(u / panel) * panel * inputs + u % panel
-      let sum = floats[bias / 4 + u]
-      for (let i = input / 4; i < input / 4 + inputs; i++, at += panel) sum = Math.fround(sum + Math.fround(floats[i] * floats[at]))
-      floats[output / 4 + u] = Math.max(lowest, sum)
+  const dense =
+    (panel: number, lowest: number): Kernels['wide'] =>
+    (weights, bias, input, output, inputs, panels) => {
+      for (let u = 0; u < panel * panels; u++) {
+        let at = weights / 4 + Math.floor(u / panel) * panel * inputs + (u % panel)
+        let sum = floats[bias / 4 + u]
+        for (let i = input / 4; i < input / 4 + inputs; i++, at += panel)
+          sum = Math.fround(sum + Math.fround(floats[i] * floats[at]))
+        floats[output / 4 + u] = Math.max(lowest, sum)
+      }
     }
-  }
 
   return {
     wide: dense(WIDE_PANEL, -Infinity),
@@ -24,7 +27,7 @@ export function plainKernels (buffer: ArrayBuffer): Kernels {
     narrowRelu: dense(NARROW_PANEL, 0),
     distances: (points, row, output, width, panels) => {
       for (let p = 0; p < POINT_PANEL * panels; p++) {
-        let at = points / 8 + Math.floor(p / POINT_PANEL) * POINT_PANEL * width + p % POINT_PANEL
+        let at = points / 8 + Math.floor(p / POINT_PANEL) * POINT_PANEL * width + (p % POINT_PANEL)
         let sum = 0
         for (let j = row / 8; j < row / 8 + width; j++, at += POINT_PANEL) sum += (doubles[j] - doubles[at]) ** 2
         doubles[output / 8 + p] = sum

@@ -14,7 +14,10 @@ export class PointTable {
   /**
    * @param points coordinate j of point p at `p * width + j`
    */
-  constructor (points: Float64Array, readonly width: number) {
+  constructor(
+    points: Float64Array,
+    readonly width: number
+  ) {
     const count = points.length / width
     this.#panels = Math.ceil(count / POINT_PANEL)
     const room = this.#panels * POINT_PANEL
@@ -24,15 +27,25 @@ export class PointTable {
     this.#output = this.#memory.doubles(room)
     for (let p = 0; p < count; p++) {
       for (let j = 0; j < width; j++) {
-        this.#points[(Math.floor(p / POINT_PANEL) * width + j) * POINT_PANEL + p % POINT_PANEL] = points[p * width + j]
+        this.#points[(Math.floor(p / POINT_PANEL) * width + j) * POINT_PANEL + (p % POINT_PANEL)] =
+          points[p * width + j]
       }
     }
   }
 
-  /** Squared distances of the row that begins at `base`, one for each point, and maybe some more; overwritten by the next call. */
-  squaredDistances (data: Float64Array, base: number): Float64Array {
+  /**
+   * Squared distances of the row that begins at `base`, one for each point, and maybe some more; overwritten by the
+   * next call.
+   */
+  squaredDistances(data: Float64Array, base: number): Float64Array {
     for (let j = 0; j < this.width; j++) this.#row[j] = data[base + j]
-    this.#memory.kernels.distances(this.#points.byteOffset, this.#row.byteOffset, this.#output.byteOffset, this.width, this.#panels)
+    this.#memory.kernels.distances(
+      this.#points.byteOffset,
+      this.#row.byteOffset,
+      this.#output.byteOffset,
+      this.width,
+      this.#panels
+    )
     return this.#output
   }
 }

@@ -33,16 +33,16 @@ export class RandomForest extends OutlierDetector<Required<RandomForestOptions>>
   readonly kind = 'random-forest'
   #forest = Forest.empty()
 
-  constructor (options: RandomForestOptions = {}) {
+  constructor(options: RandomForestOptions = {}) {
     super(RANDOM_FOREST_PARAMETERS, options)
   }
 
   /** The detector that `toJSON` saved; throws `DetectorError` where it is not one. */
-  static fromJSON (json: DetectorJson): RandomForest {
+  static fromJSON(json: DetectorJson): RandomForest {
     return new RandomForest(savedParameters(json, 'random-forest')).restore(json.state)
   }
 
-  protected async fitScores (data: Matrix, labels: Uint8Array | undefined, step: Step): Promise<Float64Array> {
+  protected async fitScores(data: Matrix, labels: Uint8Array | undefined, step: Step): Promise<Float64Array> {
     if (labels === undefined || !labels.includes(0) || !labels.includes(1)) {
       throw new DetectorError('labels', 'a random forest learns from labels of both kinds, 0 and 1')
     }
@@ -66,20 +66,20 @@ export class RandomForest extends OutlierDetector<Required<RandomForestOptions>>
     return votes.means()
   }
 
-  protected score (data: Matrix): Float64Array {
+  protected score(data: Matrix): Float64Array {
     const { trees } = this.#forest
-    return this.#forest.sums(data).map((sum) => sum / trees)
+    return this.#forest.sums(data).map(sum => sum / trees)
   }
 
-  protected override thresholdOf (): number {
+  protected override thresholdOf(): number {
     return 0.5
   }
 
-  protected state (): Record<string, unknown> {
+  protected state(): Record<string, unknown> {
     return this.#forest.state()
   }
 
-  protected restoreState (reader: StateReader, width: number): void {
+  protected restoreState(reader: StateReader, width: number): void {
     this.#forest = Forest.restore(reader, this.parameters.nEstimators, width)
   }
 }
@@ -91,13 +91,13 @@ class OutOfBagVotes {
   readonly #all: Float64Array
   #trees = 0
 
-  constructor (rows: number) {
+  constructor(rows: number) {
     this.#outside = new Float64Array(rows)
     this.#counts = new Uint32Array(rows)
     this.#all = new Float64Array(rows)
   }
 
-  add (votes: Float64Array, unseen: Uint8Array): void {
+  add(votes: Float64Array, unseen: Uint8Array): void {
     this.#trees++
     votes.forEach((vote, i) => {
       this.#all[i] += vote
@@ -106,7 +106,7 @@ class OutOfBagVotes {
     })
   }
 
-  means (): Float64Array {
-    return this.#outside.map((sum, i) => this.#counts[i] > 0 ? sum / this.#counts[i] : this.#all[i] / this.#trees)
+  means(): Float64Array {
+    return this.#outside.map((sum, i) => (this.#counts[i] > 0 ? sum / this.#counts[i] : this.#all[i] / this.#trees))
   }
 }

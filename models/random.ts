@@ -9,7 +9,7 @@ export class Random {
   readonly #state = new Uint32Array(4)
 
   /** @param seed any integer that a double holds exactly */
-  constructor (seed: number) {
+  constructor(seed: number) {
     let word = (seed ^ Math.imul(Math.floor(seed / 2 ** 32), 0x85ebca6b)) >>> 0
     for (let i = 0; i < 4; i++) {
       word = (word + 0x9e3779b9) >>> 0
@@ -18,7 +18,7 @@ export class Random {
   }
 
   /** An integer in [0, 2^32). */
-  uint32 (): number {
+  uint32(): number {
     const s = this.#state
     const result = Math.imul(rotate(Math.imul(s[1], 5), 7), 9) >>> 0
     const shifted = s[1] << 9
@@ -32,30 +32,30 @@ export class Random {
   }
 
   /** A double in [0, 1) with 53 random bits. */
-  uniform (): number {
+  uniform(): number {
     return ((this.uint32() >>> 5) * 2 ** 26 + (this.uint32() >>> 6)) / 2 ** 53
   }
 
   /** An integer in [0, bound), for a bound of at most 2^32; without bias. */
-  integer (bound: number): number {
-    const limit = 2 ** 32 - 2 ** 32 % bound
+  integer(bound: number): number {
+    const limit = 2 ** 32 - (2 ** 32 % bound)
     let value = this.uint32()
     while (value >= limit) value = this.uint32()
     return value % bound
   }
 
   /** A draw from the standard normal distribution (Marsaglia's polar method). */
-  normal (): number {
+  normal(): number {
     for (;;) {
       const u = 2 * this.uniform() - 1
       const v = 2 * this.uniform() - 1
       const square = u * u + v * v
-      if (square > 0 && square < 1) return u * Math.sqrt(-2 * Math.log(square) / square)
+      if (square > 0 && square < 1) return u * Math.sqrt((-2 * Math.log(square)) / square)
     }
   }
 
   /** Moves `count` elements, drawn without replacement, to the front of `items` (Fisher and Yates). */
-  draw (items: { [index: number]: number, readonly length: number }, count: number): void {
+  draw(items: { [index: number]: number; readonly length: number }, count: number): void {
     for (let i = 0; i < count; i++) {
       const j = i + this.integer(items.length - i)
       const item = items[i]
@@ -65,16 +65,16 @@ export class Random {
   }
 
   /** Puts `items` in random order, in place. */
-  shuffle (items: { [index: number]: number, readonly length: number }): void {
+  shuffle(items: { [index: number]: number; readonly length: number }): void {
     this.draw(items, items.length)
   }
 }
 
-function rotate (word: number, bits: number): number {
+function rotate(word: number, bits: number): number {
   return (word << bits) | (word >>> (32 - bits))
 }
 
-function mix (word: number): number {
+function mix(word: number): number {
   word = Math.imul(word ^ (word >>> 16), 0x85ebca6b)
   word = Math.imul(word ^ (word >>> 13), 0xc2b2ae35)
   return (word ^ (word >>> 16)) >>> 0

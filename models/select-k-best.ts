@@ -10,7 +10,7 @@ import { toMatrix } from './matrix.js'
  * @param labels any numbers, one for each row, of at least two kinds
  * @throws DetectorError `labels` where they do not fit; `width` or `not-finite` for rows that do not
  */
-export function anovaF (rows: Rows, labels: ArrayLike<number>): Float64Array {
+export function anovaF(rows: Rows, labels: ArrayLike<number>): Float64Array {
   const { width, data } = toMatrix(rows)
   const groups = new Map<number, number[]>()
   for (let i = 0; i < labels.length; i++) {
@@ -19,11 +19,14 @@ export function anovaF (rows: Rows, labels: ArrayLike<number>): Float64Array {
     else group.push(i)
   }
   if (labels.length !== rows.length || groups.size < 2) {
-    throw new DetectorError('labels', `${labels.length} labels of ${groups.size} kinds do not divide ${rows.length} rows`)
+    throw new DetectorError(
+      'labels',
+      `${labels.length} labels of ${groups.size} kinds do not divide ${rows.length} rows`
+    )
   }
   return Float64Array.from({ length: width }, (_, j) => {
     // Asked outright: rounding in the means could make any figure of a constant column.
-    if (rows.every((row) => row[j] === rows[0][j])) return NaN
+    if (rows.every(row => row[j] === rows[0][j])) return NaN
     const mean = meanOf(data, width, j, [...rows.keys()])
     let between = 0
     let within = 0
@@ -36,7 +39,7 @@ export function anovaF (rows: Rows, labels: ArrayLike<number>): Float64Array {
   })
 }
 
-function meanOf (data: Float64Array, width: number, column: number, rows: readonly number[]): number {
+function meanOf(data: Float64Array, width: number, column: number, rows: readonly number[]): number {
   let sum = 0
   for (const i of rows) sum += data[i * width + column]
   return sum / rows.length
@@ -47,13 +50,13 @@ function meanOf (data: Float64Array, width: number, column: number, rows: readon
  * Columns without a score come last, and of equal ones the later is taken.
  * @throws DetectorError as `anovaF`; `parameter` where there are fewer than `k` columns
  */
-export function selectKBest (rows: Rows, labels: ArrayLike<number>, k: number): number[] {
+export function selectKBest(rows: Rows, labels: ArrayLike<number>, k: number): number[] {
   const scores = anovaF(rows, labels)
   if (!Number.isInteger(k) || k < 1 || k > scores.length) {
     throw new DetectorError('parameter', `k is ${k} where there are ${scores.length} columns`)
   }
-  const rank = (column: number) => Number.isNaN(scores[column]) ? -1 : scores[column]
+  const rank = (column: number) => (Number.isNaN(scores[column]) ? -1 : scores[column])
   // Infinity less Infinity is NaN, hence no subtraction.
-  const ascending = [...scores.keys()].sort((a, b) => rank(a) < rank(b) ? -1 : rank(a) > rank(b) ? 1 : a - b)
+  const ascending = [...scores.keys()].sort((a, b) => (rank(a) < rank(b) ? -1 : rank(a) > rank(b) ? 1 : a - b))
   return ascending.slice(-k).sort((a, b) => a - b)
 }

@@ -25,8 +25,12 @@ export interface Solution {
  * @param tolerance violation of the optimality conditions at which to stop
  * @param turn called now and then with the violation left
  */
-export async function solveOneClass (
-  data: Matrix, gamma: number, nu: number, tolerance: number, turn: (violation: number) => Promise<void>
+export async function solveOneClass(
+  data: Matrix,
+  gamma: number,
+  nu: number,
+  tolerance: number,
+  turn: (violation: number) => Promise<void>
 ): Promise<Solution> {
   const { rows } = data
   const kernelRow = cachedKernel(data, gamma)
@@ -59,7 +63,7 @@ export async function solveOneClass (
 }
 
 /** LIBSVM's start: the first nu * rows weights are 1. */
-function startingWeights (rows: number, nu: number): Float64Array {
+function startingWeights(rows: number, nu: number): Float64Array {
   const whole = Math.floor(nu * rows)
   const alpha = new Float64Array(rows).fill(1, 0, whole)
   if (whole < rows) alpha[whole] = nu * rows - whole
@@ -67,9 +71,11 @@ function startingWeights (rows: number, nu: number): Float64Array {
 }
 
 /** The weight to raise and the one to lower, and how far from optimal the two are. */
-function choosePair (
-  alpha: Float64Array, gradient: Float64Array, kernelRow: (i: number) => Float32Array
-): { up: number, down: number, violation: number } {
+function choosePair(
+  alpha: Float64Array,
+  gradient: Float64Array,
+  kernelRow: (i: number) => Float32Array
+): { up: number; down: number; violation: number } {
   let up = -1
   let lowest = Infinity
   let highest = -Infinity
@@ -87,7 +93,7 @@ function choosePair (
     for (let k = 0; k < alpha.length; k++) {
       const slope = gradient[k] - lowest
       if (alpha[k] === 0 || slope <= 0) continue
-      const gain = slope * slope / Math.max(2 - 2 * row[k], FLAT)
+      const gain = (slope * slope) / Math.max(2 - 2 * row[k], FLAT)
       if (gain > greatestGain) {
         greatestGain = gain
         down = k
@@ -98,7 +104,7 @@ function choosePair (
 }
 
 /** The mean gradient of the rows on the boundary, or the middle of what the bounds allow. */
-function offset (alpha: Float64Array, gradient: Float64Array): number {
+function offset(alpha: Float64Array, gradient: Float64Array): number {
   let free = 0
   let sum = 0
   let upper = Infinity
@@ -118,10 +124,10 @@ function offset (alpha: Float64Array, gradient: Float64Array): number {
   return (upper + lower) / 2
 }
 
-function cachedKernel ({ rows, width, data }: Matrix, gamma: number): (i: number) => Float32Array {
+function cachedKernel({ rows, width, data }: Matrix, gamma: number): (i: number) => Float32Array {
   const most = Math.max(2, Math.floor(CACHE_BYTES / (4 * rows)))
   const cache = new Map<number, Float32Array>()
-  return (i) => {
+  return i => {
     let row = cache.get(i)
     if (row === undefined) {
       if (cache.size >= most) {

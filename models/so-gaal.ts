@@ -25,13 +25,19 @@ export interface SoGaalOptions extends DetectorOptions {
    * `discriminator`: the score rises with D(x), as in PyOD; `complement`: with 1 - D(x), as in Liu et al.
    * `discriminator` unless given; see {@link SoGaal}.
    */
-  sign?: typeof SIGNS[number]
+  sign?: (typeof SIGNS)[number]
 }
 
 /** The parameters' ranges and defaults. */
 export const SO_GAAL_PARAMETERS: ParameterTable<SoGaalOptions> = {
   ...DETECTOR_PARAMETERS,
-  stopEpochs: { about: 'epochs after which the generator rests; three times as many in all', default: 20, min: 1, max: 10_000, integer: true },
+  stopEpochs: {
+    about: 'epochs after which the generator rests; three times as many in all',
+    default: 20,
+    min: 1,
+    max: 10_000,
+    integer: true
+  },
   lrD: { about: 'learning rate of the discriminator', default: 0.01, min: 1e-8, max: 1 },
   lrG: { about: 'learning rate of the generator', default: 1e-4, min: 1e-8, max: 1 },
   momentum: { about: 'momentum of both', default: 0.9, min: 0, max: 0.999 },
@@ -45,7 +51,10 @@ export const SO_GAAL_PARAMETERS: ParameterTable<SoGaalOptions> = {
 /** Rows of a training step at most, as in PyOD. */
 const BATCH_ROWS = 500
 
-/** Steps of an epoch at least, and the fewest rows of a step: PyOD takes two steps for 800 rows, which trains too little. */
+/**
+ * Steps of an epoch at least, and the fewest rows of a step: PyOD takes two steps for 800 rows, which trains too
+ * little.
+ */
 const EPOCH_STEPS = 8
 const FEWEST_ROWS = 32
 
@@ -64,40 +73,44 @@ const FEWEST_ROWS = 32
 export class SoGaal extends NetworkDetector<Required<SoGaalOptions>> {
   readonly kind = 'so-gaal'
 
-  constructor (options: SoGaalOptions = {}) {
+  constructor(options: SoGaalOptions = {}) {
     super(SO_GAAL_PARAMETERS, options)
   }
 
   /** The detector that `toJSON` saved; throws `DetectorError` where it is not one. */
-  static fromJSON (json: DetectorJson): SoGaal {
+  static fromJSON(json: DetectorJson): SoGaal {
     return new SoGaal(savedParameters(json, 'so-gaal')).restore(json.state)
   }
 
-  protected get passes (): number {
+  protected get passes(): number {
     return epochsOf(this.parameters)
   }
 
-  protected train (tf: Tf, table: Float32Array, width: number, step: Step): Promise<DenseNetwork> {
+  protected train(tf: Tf, table: Float32Array, width: number, step: Step): Promise<DenseNetwork> {
     return train(tf, table, width, this.parameters, step)
   }
 
-  protected outputsFor (): number {
+  protected outputsFor(): number {
     return 1
   }
 
-  protected scoreOf (_row: Float32Array, opinion: Float32Array): number {
+  protected scoreOf(_row: Float32Array, opinion: Float32Array): number {
     return this.parameters.sign === 'discriminator' ? opinion[0] : -opinion[0]
   }
 }
 
 /** The discriminator alone goes on for twice as many as with the generator. */
-function epochsOf ({ stopEpochs }: Required<SoGaalOptions>): number {
+function epochsOf({ stopEpochs }: Required<SoGaalOptions>): number {
   return 3 * stopEpochs
 }
 
 /** The discriminator, up to its last sum. */
-async function train (
-  tf: Tf, table: Float32Array, width: number, parameters: Required<SoGaalOptions>, step: Step
+async function train(
+  tf: Tf,
+  table: Float32Array,
+  width: number,
+  parameters: Required<SoGaalOptions>,
+  step: Step
 ): Promise<DenseNetwork> {
   const { seed, stopEpochs, lrD, lrG, momentum } = parameters
   const random = new Random(seed)
@@ -106,14 +119,28 @@ async function train (
   const batches = Math.ceil(order.length / size)
   const epochs = epochsOf(parameters)
 
-  const generator = new TrainableNetwork(tf, width, [
-    { units: width, activation: 'relu', kernel: identity },
-    { units: width, activation: 'relu', kernel: identity }
-  ], random)
-  const discriminator = new TrainableNetwork(tf, width, [
-    { units: Math.ceil(Math.sqrt(order.length)), activation: 'relu', kernel: normal(random, (inputs) => Math.sqrt(2 / inputs)) },
-    { units: 1, activation: 'linear', kernel: normal(random, (inputs) => Math.sqrt(1 / inputs)) }
-  ], random)
+  const generator = new TrainableNetwork(
+    tf,
+    width,
+    [
+      { units: width, activation: 'relu', kernel: identity },
+      { units: width, activation: 'relu', kernel: identity }
+    ],
+    random
+  )
+  const discriminator = new TrainableNetwork(
+    tf,
+    width,
+    [
+      {
+        units: Math.ceil(Math.sqrt(order.length)),
+        activation: 'relu',
+        kernel: normal(random, inputs => Math.sqrt(2 / inputs))
+      },
+      { units: 1, activation: 'linear', kernel: normal(random, inputs => Math.sqrt(1 / inputs)) }
+    ],
+    random
+  )
   const generatorOptimizer = tf.train.momentum(lrG, momentum)
   const discriminatorOptimizer = tf.train.momentum(lrD, momentum)
   const generate = (noise: Tensor): Tensor => last(generator.forward(noise))
@@ -128,12 +155,19 @@ async function train (
       for (let b = 0; b < batches; b++) {
         loss += tf.tidy(() => {
           const rows = gather(tf, table, width, order.subarray(b * size, (b + 1) * size))
-          const noise = tf.tensor(Float32Array.from({ length: rows.size }, () => random.uniform()), rows.shape)
+          const noise = tf.tensor(
+            Float32Array.from({ length: rows.size }, () => random.uniform()),
+            rows.shape
+          )
           const madeUp = generate(noise)
           const cost = discriminatorOptimizer.minimize(
-            () => tf.add(costOfReal(rows), costOfMadeUp(madeUp)), true, discriminator.variables)
+            () => tf.add(costOfReal(rows), costOfMadeUp(madeUp)),
+            true,
+            discriminator.variables
+          )
           // One epoch more than its name says, as in PyOD.
-          if (epoch <= stopEpochs) generatorOptimizer.minimize(() => costOfReal(generate(noise)), false, generator.variables)
+          if (epoch <= stopEpochs)
+            generatorOptimizer.minimize(() => costOfReal(generate(noise)), false, generator.variables)
           return (cost as Tensor).dataSync()[0]
         })
         await step(epoch + (b + 1) / batches, epochs, loss / (b + 1))
@@ -153,6 +187,6 @@ async function train (
 const identity: Initializer = (count, inputs) =>
   Float32Array.from({ length: count }, (_, k) => Number(Math.floor(k / inputs) === k % inputs))
 
-function last<T> (items: readonly T[]): T {
+function last<T>(items: readonly T[]): T {
   return items[items.length - 1]
 }

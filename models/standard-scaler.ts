@@ -18,7 +18,7 @@ export interface StandardScalerJson {
  * And with optional least deviations, for columns of which is known what a step worth noting is.
  */
 export class StandardScaler {
-  private constructor (
+  private constructor(
     /** Mean of each column in training. */
     readonly mean: Float64Array,
     /** Standard deviation of each column in training, or the least one; 1 where it was constant and has none. */
@@ -32,7 +32,10 @@ export class StandardScaler {
    * @param options.least a deviation for each column below which its own is not taken; 0 for none
    * @throws DetectorError `rows` for no rows, `width` or `not-finite` for rows that do not fit
    */
-  static fit (rows: Rows, { limit = Infinity, least }: { limit?: number, least?: ArrayLike<number> } = {}): StandardScaler {
+  static fit(
+    rows: Rows,
+    { limit = Infinity, least }: { limit?: number; least?: ArrayLike<number> } = {}
+  ): StandardScaler {
     if (rows.length === 0) throw new DetectorError('rows', 'there is nothing to learn from')
     const { width, data } = toMatrix(rows)
     const count = rows.length
@@ -50,16 +53,21 @@ export class StandardScaler {
   }
 
   /** The scaler that `toJSON` saved; throws `DetectorError` `state` where it is not one. */
-  static fromJSON (json: unknown): StandardScaler {
+  static fromJSON(json: unknown): StandardScaler {
     const reader = new StateReader(json, 'scaler')
     const mean = reader.array('mean', Float64Array)
     const scale = reader.array('scale', Float64Array, mean.length)
-    if (scale.some((value) => value <= 0)) throw new DetectorError('state', 'scaler.scale holds a number that is not positive')
-    return new StandardScaler(mean, scale, reader.raw('limit') === null ? Infinity : reader.number('limit', Number.MIN_VALUE))
+    if (scale.some(value => value <= 0))
+      throw new DetectorError('state', 'scaler.scale holds a number that is not positive')
+    return new StandardScaler(
+      mean,
+      scale,
+      reader.raw('limit') === null ? Infinity : reader.number('limit', Number.MIN_VALUE)
+    )
   }
 
   /** One row, standardised and clipped. */
-  transform (row: ArrayLike<number>): Float64Array {
+  transform(row: ArrayLike<number>): Float64Array {
     const { mean, scale, limit } = this
     if (row.length !== mean.length) {
       throw new DetectorError('width', `a row has ${row.length} columns where ${mean.length} are wanted`)
@@ -67,7 +75,11 @@ export class StandardScaler {
     return mean.map((value, j) => Math.max(-limit, Math.min(limit, (row[j] - value) / scale[j])))
   }
 
-  toJSON (): StandardScalerJson {
-    return { mean: toBase64(this.mean), scale: toBase64(this.scale), limit: Number.isFinite(this.limit) ? this.limit : null }
+  toJSON(): StandardScalerJson {
+    return {
+      mean: toBase64(this.mean),
+      scale: toBase64(this.scale),
+      limit: Number.isFinite(this.limit) ? this.limit : null
+    }
   }
 }

@@ -6,7 +6,7 @@ import { DetectorError } from './detector.js'
 export type SavedArray = Float64Array | Float32Array | Uint32Array | Uint16Array | Uint8Array
 
 /** The elements' bytes as base64, little-endian (the order of every machine but s390x and old POWER). */
-export function toBase64 (array: SavedArray): string {
+export function toBase64(array: SavedArray): string {
   return Buffer.from(array.buffer, array.byteOffset, array.byteLength).toString('base64')
 }
 
@@ -24,7 +24,7 @@ export class StateReader {
   readonly #path: string
 
   /** @param path what the object is, for messages: `iforest`, `encoding.payload` */
-  constructor (value: unknown, path: string) {
+  constructor(value: unknown, path: string) {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
       throw new DetectorError('state', `${path} is not an object`)
     }
@@ -33,50 +33,55 @@ export class StateReader {
   }
 
   /** The field as it stands; undefined where there is none. */
-  raw (name: string): unknown {
+  raw(name: string): unknown {
     return Object.hasOwn(this.#fields, name) ? this.#fields[name] : undefined
   }
 
   /** A finite number in [min, max]. */
-  number (name: string, min = -Infinity, max = Infinity): number {
+  number(name: string, min = -Infinity, max = Infinity): number {
     const value = this.raw(name)
     if (typeof value !== 'number' || !Number.isFinite(value) || value < min || value > max) {
-      throw this.#wrong(name, Number.isFinite(min) || Number.isFinite(max) ? `a number from ${min} to ${max}` : 'a number')
+      throw this.#wrong(
+        name,
+        Number.isFinite(min) || Number.isFinite(max) ? `a number from ${min} to ${max}` : 'a number'
+      )
     }
     return value
   }
 
   /** An integer in [min, max]. */
-  integer (name: string, min: number, max: number): number {
+  integer(name: string, min: number, max: number): number {
     const value = this.number(name, min, max)
     if (!Number.isInteger(value)) throw this.#wrong(name, 'an integer')
     return value
   }
 
   /** A string. */
-  string (name: string): string {
+  string(name: string): string {
     const value = this.raw(name)
     if (typeof value !== 'string') throw this.#wrong(name, 'a string')
     return value
   }
 
   /** An array of strings. */
-  strings (name: string): string[] {
+  strings(name: string): string[] {
     const value = this.raw(name)
-    if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) throw this.#wrong(name, 'a list of strings')
+    if (!Array.isArray(value) || !value.every(item => typeof item === 'string'))
+      throw this.#wrong(name, 'a list of strings')
     return [...value] as string[]
   }
 
   /** A nested object. */
-  object (name: string): StateReader {
+  object(name: string): StateReader {
     return new StateReader(this.raw(name), `${this.#path}.${name}`)
   }
 
   /** A typed array of finite elements that {@link toBase64} wrote, of the length given, if given. */
-  array<T extends SavedArray> (name: string, kind: ArrayKind<T>, length?: number): T {
+  array<T extends SavedArray>(name: string, kind: ArrayKind<T>, length?: number): T {
     const text = this.string(name)
     const bytes = Buffer.from(text, 'base64')
-    if (bytes.length % kind.BYTES_PER_ELEMENT !== 0 || bytes.toString('base64') !== text) throw this.#wrong(name, 'an array in base64')
+    if (bytes.length % kind.BYTES_PER_ELEMENT !== 0 || bytes.toString('base64') !== text)
+      throw this.#wrong(name, 'an array in base64')
     // A copy of its own: Buffer shares a pool whose offset need not be aligned.
     const buffer = new ArrayBuffer(bytes.length)
     new Uint8Array(buffer).set(bytes)
@@ -89,7 +94,7 @@ export class StateReader {
   }
 
   /** An error about the field. */
-  #wrong (name: string, wanted: string): DetectorError {
+  #wrong(name: string, wanted: string): DetectorError {
     return new DetectorError('state', `${this.#path}.${name} is not ${wanted}`)
   }
 }

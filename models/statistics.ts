@@ -6,9 +6,9 @@
  * @param values at least one finite number, in any order
  * @param q in [0, 100]
  */
-export function percentile (values: ArrayLike<number>, q: number): number {
+export function percentile(values: ArrayLike<number>, q: number): number {
   const sorted = Float64Array.from(values).sort()
-  const position = q / 100 * (sorted.length - 1)
+  const position = (q / 100) * (sorted.length - 1)
   const below = Math.floor(position)
   const above = Math.min(below + 1, sorted.length - 1)
   const share = position - below
@@ -26,7 +26,7 @@ export interface Moments {
 }
 
 /** The {@link Moments} of at least one finite number. */
-export function moments (values: ArrayLike<number>): Moments {
+export function moments(values: ArrayLike<number>): Moments {
   let min = Infinity
   let max = -Infinity
   let sum = 0
@@ -45,14 +45,14 @@ export function moments (values: ArrayLike<number>): Moments {
  * The Gauss error function, to about 1e-15.
  * Abramowitz and Stegun, equation 7.1.6: a series without cancellation.
  */
-export function erf (x: number): number {
+export function erf(x: number): number {
   const size = Math.abs(x)
   if (size > 6) return Math.sign(x)
   let term = size
   let sum = size
   for (let n = 1; term > sum * 1e-17; n++) {
-    term *= 2 * size * size / (2 * n + 1)
+    term *= (2 * size * size) / (2 * n + 1)
     sum += term
   }
-  return Math.sign(x) * Math.min(1, 2 / Math.sqrt(Math.PI) * Math.exp(-size * size) * sum)
+  return Math.sign(x) * Math.min(1, (2 / Math.sqrt(Math.PI)) * Math.exp(-size * size) * sum)
 }

@@ -32,10 +32,18 @@ export interface TailJson {
  * 0 or above, says how far benign scores themselves reach: what is far out for one detector is not for another.
  */
 export class Tail {
-  private constructor (private readonly knots: Float64Array, private readonly scale: number, private readonly shape: number) {}
+  readonly #knots: Float64Array
+  readonly #scale: number
+  readonly #shape: number
+
+  private constructor(knots: Float64Array, scale: number, shape: number) {
+    this.#knots = knots
+    this.#scale = scale
+    this.#shape = shape
+  }
 
   /** @param scores of training rows, at least one, finite, in any order */
-  static fit (scores: ArrayLike<number>): Tail {
+  static fit(scores: ArrayLike<number>): Tail {
     const sorted = Float64Array.from(scores).sort()
     const share = Math.max(TAIL_SHARE, Math.min(1, LEAST_TAIL / sorted.length))
     const steps = Math.floor(-Math.log10(share) / STEP + 1e-9)
@@ -46,12 +54,12 @@ export class Tail {
     // Training rows that are all alike must not make the next one, a hair's breadth off, a wonder.
     const least = Math.max(LEAST_EXCESS, LEAST_EXCESS_SHARE * (sorted[sorted.length - 1] - sorted[0]))
     const last = knots[steps]
-    const { scale, shape } = fitExcesses(sorted.filter((score) => score > last).map((score) => score - last))
+    const { scale, shape } = fitExcesses(sorted.filter(score => score > last).map(score => score - last))
     return new Tail(knots, Math.max(scale, least), shape)
   }
 
   /** @throws DetectorError `state` where `toJSON` did not give it */
-  static fromJSON (json: unknown): Tail {
+  static fromJSON(json: unknown): Tail {
     const reader = new StateReader(json, 'tail')
     const knots = reader.array('knots', Float64Array)
     if (knots.length === 0 || knots.some((knot, k) => !Number.isFinite(knot) || (k > 0 && knot < knots[k - 1]))) {
@@ -61,8 +69,10 @@ export class Tail {
   }
 
   /** Surprise of a score, at least 0: 2 is one in a hundred. */
-  surprise (score: number): number {
-    const { knots, scale, shape } = this
+  surprise(score: number): number {
+    const knots = this.#knots
+    const scale = this.#scale
+    const shape = this.#shape
     const last = knots.length - 1
     if (score > knots[last]) {
       const excess = (score - knots[last]) / scale
@@ -81,19 +91,19 @@ export class Tail {
     return (low - 1 + (score - knots[low - 1]) / span) * STEP
   }
 
-  toJSON (): TailJson {
-    return { knots: toBase64(this.knots), scale: this.scale, shape: this.shape }
+  toJSON(): TailJson {
+    return { knots: toBase64(this.#knots), scale: this.#scale, shape: this.#shape }
   }
 }
 
 /** By probability-weighted moments (Hosking and Wallis 1987); of excesses in ascending order. */
-function fitExcesses (excesses: Float64Array): { scale: number, shape: number } {
+function fitExcesses(excesses: Float64Array): { scale: number; shape: number } {
   const count = excesses.length
   let mean = 0
   let weighted = 0
   excesses.forEach((excess, i) => {
     mean += excess / count
-    weighted += (1 - (i + 0.65) / count) * excess / count
+    weighted += ((1 - (i + 0.65) / count) * excess) / count
   })
   const shape = count < TELLING_EXCESSES ? 0 : Math.min(MOST_SHAPE, Math.max(0, 2 - mean / (mean - 2 * weighted)))
   return { scale: mean * (1 - shape), shape }

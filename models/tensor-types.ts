@@ -1,4 +1,5 @@
-// The types of what the detectors use of TensorFlow.js: its packages are optional, so the compiler asks for none of them.
+// The types of what the detectors use of TensorFlow.js: its packages are optional, so the compiler asks for none of
+// them.
 
 /** An array of 32-bit floats that a backend holds. */
 export interface Tensor {
@@ -6,57 +7,59 @@ export interface Tensor {
   /** Number of elements. */
   readonly size: number
   /** The elements, copied out of the backend. */
-  dataSync (): Float32Array
+  dataSync(): Float32Array
 }
 
 /** A tensor that an optimiser may change. */
 export interface Variable extends Tensor {
-  assign (value: Tensor): void
+  assign(value: Tensor): void
 }
 
 /** Changes variables so that a cost falls. */
 export interface Optimizer {
   /** One step; gives the cost before it where `returnCost` asks for it. */
-  minimize (cost: () => Tensor, returnCost: boolean, variables: Variable[]): Tensor | null
-  dispose (): void
+  minimize(cost: () => Tensor, returnCost: boolean, variables: Variable[]): Tensor | null
+  dispose(): void
 }
 
 /** What a function with a gradient of its own gives. */
 export interface CustomGradient {
   value: Tensor
-  gradFunc (gradient: Tensor, saved: Tensor[]): Tensor[]
+  gradFunc(gradient: Tensor, saved: Tensor[]): Tensor[]
 }
 
 /** TensorFlow.js without its layers: tensors, gradients, optimisers. */
 export interface Tf {
   readonly version_core: string
   readonly train: {
-    adam (learningRate: number, beta1: number, beta2: number, epsilon: number): Optimizer
-    momentum (learningRate: number, momentum: number): Optimizer
+    adam(learningRate: number, beta1: number, beta2: number, epsilon: number): Optimizer
+    momentum(learningRate: number, momentum: number): Optimizer
   }
   readonly SGDOptimizer: { readonly prototype: Optimizer }
-  setBackend (name: string): Promise<boolean>
-  ready (): Promise<void>
-  memory (): { numTensors: number }
+  setBackend(name: string): Promise<boolean>
+  ready(): Promise<void>
+  memory(): { numTensors: number }
   /** Runs `work` and gives back the memory of all tensors made in it, but for those returned. */
-  tidy<T> (work: () => T): T
-  dispose (tensors: Tensor[]): void
-  tensor (values: Float32Array, shape: number[]): Tensor
-  variable (initial: Tensor): Variable
-  add (a: Tensor, b: Tensor): Tensor
-  addN (tensors: Tensor[]): Tensor
-  mul (a: Tensor, b: Tensor | number): Tensor
-  neg (a: Tensor): Tensor
-  square (a: Tensor): Tensor
-  squaredDifference (a: Tensor, b: Tensor): Tensor
-  sum (a: Tensor): Tensor
-  mean (a: Tensor): Tensor
-  moments (a: Tensor, axis: number): { mean: Tensor, variance: Tensor }
-  batchNorm (a: Tensor, mean: Tensor, variance: Tensor, offset: Tensor, scale: Tensor, epsilon: number): Tensor
-  relu (a: Tensor): Tensor
-  sigmoid (a: Tensor): Tensor
-  softplus (a: Tensor): Tensor
-  matMul (a: Tensor, b: Tensor): Tensor
-  transpose (a: Tensor): Tensor
-  customGrad (f: (a: Tensor, b: Tensor, save: (tensors: Tensor[]) => void) => CustomGradient): (a: Tensor, b: Tensor) => Tensor
+  tidy<T>(work: () => T): T
+  dispose(tensors: Tensor[]): void
+  tensor(values: Float32Array, shape: number[]): Tensor
+  variable(initial: Tensor): Variable
+  add(a: Tensor, b: Tensor): Tensor
+  addN(tensors: Tensor[]): Tensor
+  mul(a: Tensor, b: Tensor | number): Tensor
+  neg(a: Tensor): Tensor
+  square(a: Tensor): Tensor
+  squaredDifference(a: Tensor, b: Tensor): Tensor
+  sum(a: Tensor): Tensor
+  mean(a: Tensor): Tensor
+  moments(a: Tensor, axis: number): { mean: Tensor; variance: Tensor }
+  batchNorm(a: Tensor, mean: Tensor, variance: Tensor, offset: Tensor, scale: Tensor, epsilon: number): Tensor
+  relu(a: Tensor): Tensor
+  sigmoid(a: Tensor): Tensor
+  softplus(a: Tensor): Tensor
+  matMul(a: Tensor, b: Tensor): Tensor
+  transpose(a: Tensor): Tensor
+  customGrad(
+    f: (a: Tensor, b: Tensor, save: (tensors: Tensor[]) => void) => CustomGradient
+  ): (a: Tensor, b: Tensor) => Tensor
 }

@@ -48,7 +48,7 @@ export class TrainableNetwork {
   readonly #product: (a: Tensor, b: Tensor) => Tensor
 
   /** @param random where dropout comes from */
-  constructor (tf: Tf, inputs: number, plans: readonly LayerPlan[], random: Random) {
+  constructor(tf: Tf, inputs: number, plans: readonly LayerPlan[], random: Random) {
     this.#tf = tf
     this.#random = random
     this.#product = product(tf)
@@ -56,21 +56,26 @@ export class TrainableNetwork {
   }
 
   /** What an optimiser may change. */
-  get variables (): Variable[] {
+  get variables(): Variable[] {
     return this.layers.flatMap(({ kernel, bias, normalization }) => [
-      kernel, ...bias === undefined ? [] : [bias], ...normalization === undefined ? [] : [normalization.gamma, normalization.beta]
+      kernel,
+      ...(bias === undefined ? [] : [bias]),
+      ...(normalization === undefined ? [] : [normalization.gamma, normalization.beta])
     ])
   }
 
   /** The outputs of every layer, before dropout, for a batch of rows; learns the batch's statistics. */
-  forward (batch: Tensor): Tensor[] {
+  forward(batch: Tensor): Tensor[] {
     const tf = this.#tf
     const outputs: Tensor[] = []
     let values = batch
     for (const layer of this.layers) {
       const { activation, dropout = 0 } = layer.plan
       const sums = this.#product(values, layer.kernel)
-      const shifted = layer.normalization === undefined ? tf.add(sums, layer.bias as Variable) : this.#normalize(sums, layer.normalization)
+      const shifted =
+        layer.normalization === undefined
+          ? tf.add(sums, layer.bias as Variable)
+          : this.#normalize(sums, layer.normalization)
       const output = activation === 'linear' ? shifted : tf[activation](shifted)
       outputs.push(output)
       values = dropout > 0 ? tf.mul(output, this.#mask(output.shape, dropout)) : output
@@ -79,16 +84,16 @@ export class TrainableNetwork {
   }
 
   /** The network as it stands, without dropout, and with the normalisation inside its weights. */
-  freeze (): DenseNetwork {
+  freeze(): DenseNetwork {
     return new DenseNetwork(this.layers.map(freezeLayer))
   }
 
   /** Gives the variables' memory back. */
-  dispose (): void {
+  dispose(): void {
     this.#tf.dispose(this.variables)
   }
 
-  #normalize (sums: Tensor, { gamma, beta, mean, variance }: Normalization): Tensor {
+  #normalize(sums: Tensor, { gamma, beta, mean, variance }: Normalization): Tensor {
     const tf = this.#tf
     const rows = sums.shape[0]
     const batch = tf.moments(sums, 0)
@@ -98,7 +103,7 @@ export class TrainableNetwork {
     return tf.batchNorm(sums, batch.mean, batch.variance, beta, gamma, EPSILON)
   }
 
-  #mask (shape: number[], dropout: number): Tensor {
+  #mask(shape: number[], dropout: number): Tensor {
     const limit = dropout * 2 ** 32
     const mask = new Float32Array(shape[0] * shape[1])
     for (let i = 0; i < mask.length; i++) mask[i] = this.#random.uint32() < limit ? 0 : 1 / (1 - dropout)
@@ -107,25 +112,28 @@ export class TrainableNetwork {
 }
 
 /** Rows of a table of `width` columns, named by their indices, as a tensor. */
-export function gather (tf: Tf, table: Float32Array, width: number, indices: Uint32Array): Tensor {
+export function gather(tf: Tf, table: Float32Array, width: number, indices: Uint32Array): Tensor {
   const values = new Float32Array(indices.length * width)
-  for (let k = 0; k < indices.length; k++) values.set(table.subarray(indices[k] * width, (indices[k] + 1) * width), k * width)
+  for (let k = 0; k < indices.length; k++)
+    values.set(table.subarray(indices[k] * width, (indices[k] + 1) * width), k * width)
   return tf.tensor(values, [indices.length, width])
 }
 
 /** Uniform in [-bound, bound). */
-export function uniform (random: Random, bound: (inputs: number, units: number) => number): Initializer {
-  return (count, inputs, units) => Float32Array.from({ length: count }, () => bound(inputs, units) * (2 * random.uniform() - 1))
+export function uniform(random: Random, bound: (inputs: number, units: number) => number): Initializer {
+  return (count, inputs, units) =>
+    Float32Array.from({ length: count }, () => bound(inputs, units) * (2 * random.uniform() - 1))
 }
 
 /** Normal, of mean 0. */
-export function normal (random: Random, deviation: (inputs: number) => number): Initializer {
+export function normal(random: Random, deviation: (inputs: number) => number): Initializer {
   return (count, inputs) => Float32Array.from({ length: count }, () => deviation(inputs) * random.normal())
 }
 
-function createLayer (tf: Tf, inputs: number, plan: LayerPlan): TrainableLayer {
+function createLayer(tf: Tf, inputs: number, plan: LayerPlan): TrainableLayer {
   const { units } = plan
-  const variable = (values: Float32Array, shape: number[]): Variable => tf.tidy(() => tf.variable(tf.tensor(values, shape)))
+  const variable = (values: Float32Array, shape: number[]): Variable =>
+    tf.tidy(() => tf.variable(tf.tensor(values, shape)))
   const kernel = variable(plan.kernel(inputs * units, inputs, units), [inputs, units])
   if (plan.batchNorm !== true) {
     return { plan, kernel, bias: variable(plan.bias?.(units, inputs, units) ?? new Float32Array(units), [units]) }
@@ -142,25 +150,32 @@ function createLayer (tf: Tf, inputs: number, plan: LayerPlan): TrainableLayer {
   }
 }
 
-/** Matrix product whose gradient transposes first: the WebAssembly backend multiplies transposed operands ten times slower. */
-function product (tf: Tf): (a: Tensor, b: Tensor) => Tensor {
+/**
+ * Matrix product whose gradient transposes first: the WebAssembly backend multiplies transposed operands ten times
+ * slower.
+ */
+function product(tf: Tf): (a: Tensor, b: Tensor) => Tensor {
   return tf.customGrad((a, b, save) => {
     save([a, b])
     return {
       value: tf.matMul(a, b),
-      gradFunc: (gradient, [left, right]) => [tf.matMul(gradient, tf.transpose(right)), tf.matMul(tf.transpose(left), gradient)]
+      gradFunc: (gradient, [left, right]) => [
+        tf.matMul(gradient, tf.transpose(right)),
+        tf.matMul(tf.transpose(left), gradient)
+      ]
     }
   })
 }
 
-function follow (running: Float64Array, batch: ArrayLike<number>, factor: number): void {
+function follow(running: Float64Array, batch: ArrayLike<number>, factor: number): void {
   for (let u = 0; u < running.length; u++) running[u] += MOMENTUM * (factor * batch[u] - running[u])
 }
 
-function freezeLayer ({ plan, kernel, bias, normalization }: TrainableLayer): DenseLayer {
+function freezeLayer({ plan, kernel, bias, normalization }: TrainableLayer): DenseLayer {
   const { activation, units } = plan
   const weights = Float32Array.from(kernel.dataSync())
-  if (normalization === undefined) return { kernel: weights, bias: Float32Array.from((bias as Variable).dataSync()), activation }
+  if (normalization === undefined)
+    return { kernel: weights, bias: Float32Array.from((bias as Variable).dataSync()), activation }
   const { gamma, beta, mean, variance } = normalization
   const [gammas, betas] = [gamma.dataSync(), beta.dataSync()]
   const factors = mean.map((_, u) => gammas[u] / Math.sqrt(variance[u] + EPSILON))

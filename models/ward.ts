@@ -7,10 +7,11 @@ import { squaredDistance } from './matrix.js'
  * two groups are left, along chains of nearest neighbours (Murtagh 1983). Quadratic in time and space.
  * @returns 0 or 1 for each point; the first point's group is 0
  */
-export function wardHalves (points: readonly Float64Array[]): Uint8Array {
+export function wardHalves(points: readonly Float64Array[]): Uint8Array {
   const count = points.length
   const distance = Float64Array.from({ length: count * count }, (_, cell) =>
-    squaredDistance(points[Math.floor(cell / count)], 0, points[cell % count], 0, points[0].length))
+    squaredDistance(points[Math.floor(cell / count)], 0, points[cell % count], 0, points[0].length)
+  )
   const size = new Uint32Array(count).fill(1)
   const members = points.map((_, i) => [i])
   const active = new Set(points.keys())
@@ -28,11 +29,11 @@ export function wardHalves (points: readonly Float64Array[]): Uint8Array {
     }
   }
   const groups = new Uint8Array(count).fill(1)
-  const zero = [...active].find((group) => members[group].includes(0)) ?? 0
+  const zero = [...active].find(group => members[group].includes(0)) ?? 0
   for (const i of members[zero]) groups[i] = 0
   return groups
 
-  function nearestTo (group: number, preferred: number | undefined): number {
+  function nearestTo(group: number, preferred: number | undefined): number {
     // Among equals the one before in the chain, or the chain would go round for ever.
     let nearest = preferred ?? -1
     let smallest = preferred === undefined ? Infinity : distance[group * count + preferred]
@@ -46,13 +47,16 @@ export function wardHalves (points: readonly Float64Array[]): Uint8Array {
   }
 
   /** Lance and Williams' update for Ward: `b` becomes part of `a`. */
-  function join (a: number, b: number): void {
+  function join(a: number, b: number): void {
     const between = distance[a * count + b]
     active.delete(b)
     for (const other of active) {
       if (other === a) continue
-      const joined = ((size[a] + size[other]) * distance[a * count + other] +
-        (size[b] + size[other]) * distance[b * count + other] - size[other] * between) / (size[a] + size[b] + size[other])
+      const joined =
+        ((size[a] + size[other]) * distance[a * count + other] +
+          (size[b] + size[other]) * distance[b * count + other] -
+          size[other] * between) /
+        (size[a] + size[b] + size[other])
       distance[a * count + other] = joined
       distance[other * count + a] = joined
     }
@@ -61,7 +65,7 @@ export function wardHalves (points: readonly Float64Array[]): Uint8Array {
   }
 }
 
-function first (items: Iterable<number>): number {
+function first(items: Iterable<number>): number {
   for (const item of items) return item
   return -1
 }

@@ -9,7 +9,7 @@ export interface WasmFunction {
   /** Number of arguments; they are the first locals. */
   parameters: number
   /** Types of further locals, in runs of equal ones. */
-  locals: readonly { count: number, type: 'i32' | 'f64' | 'v128' }[]
+  locals: readonly { count: number; type: 'i32' | 'f64' | 'v128' }[]
   body: Code
 }
 
@@ -17,9 +17,13 @@ const TYPES = { i32: 0x7f, f64: 0x7c, v128: 0x7b }
 const SIMD = 0xfd
 const VOID = 0x40
 
-const binary = (...opcode: number[]) => (a: Code, b: Code): Code => [...a, ...b, ...opcode]
+const binary =
+  (...opcode: number[]) =>
+  (a: Code, b: Code): Code => [...a, ...b, ...opcode]
 // Alignment is a hint, and 2^0 is never wrong.
-const memory = (...opcode: number[]) => (address: Code, offset = 0): Code => [...address, ...opcode, 0, ...unsigned(offset)]
+const memory =
+  (...opcode: number[]) =>
+  (address: Code, offset = 0): Code => [...address, ...opcode, 0, ...unsigned(offset)]
 
 /** The value of a local. */
 export const get = (local: number): Code => [0x20, local]
@@ -47,7 +51,14 @@ export const loadVector = memory(SIMD, 0x00)
 export const spreadFloat = memory(SIMD, 0x09)
 /** One 64-bit element in both lanes. */
 export const spreadDouble = memory(SIMD, 0x0a)
-export const storeVector = (address: Code, value: Code, offset = 0): Code => [...address, ...value, SIMD, 0x0b, 0, ...unsigned(offset)]
+export const storeVector = (address: Code, value: Code, offset = 0): Code => [
+  ...address,
+  ...value,
+  SIMD,
+  0x0b,
+  0,
+  ...unsigned(offset)
+]
 export const zeroVector: Code = [SIMD, 0x0c, ...new Array<number>(16).fill(0)]
 export const addFloats4 = binary(SIMD, 0xe4, 0x01)
 export const multiplyFloats4 = binary(SIMD, 0xe6, 0x01)
@@ -59,42 +70,69 @@ export const multiplyDoubles2 = binary(SIMD, 0xf2, 0x01)
 /** Statements one after another. */
 export const sequence = (...statements: readonly Code[]): Code => statements.flat()
 /** Does the body once, and again as long as the condition is not 0. */
-export const doWhile = (condition: Code, ...body: readonly Code[]): Code => [0x03, VOID, ...body.flat(), ...condition, 0x0d, 0, 0x0b]
+export const doWhile = (condition: Code, ...body: readonly Code[]): Code => [
+  0x03,
+  VOID,
+  ...body.flat(),
+  ...condition,
+  0x0d,
+  0,
+  0x0b
+]
 
 /** A module of functions that work on the imported memory `host.memory`. */
-export function moduleOf (functions: readonly WasmFunction[]): Uint8Array<ArrayBuffer> {
+export function moduleOf(functions: readonly WasmFunction[]): Uint8Array<ArrayBuffer> {
   return Uint8Array.from([
-    0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0,
-    ...section(1, functions.map(({ parameters }) => [0x60, ...list(new Array<Code>(parameters).fill([TYPES.i32])), 0])),
+    0x00,
+    0x61,
+    0x73,
+    0x6d,
+    1,
+    0,
+    0,
+    0,
+    ...section(
+      1,
+      functions.map(({ parameters }) => [0x60, ...list(new Array<Code>(parameters).fill([TYPES.i32])), 0])
+    ),
     ...section(2, [[...text('host'), ...text('memory'), 2, 0, 1]]),
-    ...section(3, functions.map((_, i) => unsigned(i))),
-    ...section(7, functions.map(({ name }, i) => [...text(name), 0, ...unsigned(i)])),
-    ...section(10, functions.map(({ locals, body }) => {
-      const code = [...list(locals.map(({ count, type }) => [...unsigned(count), TYPES[type]])), ...body, 0x0b]
-      return [...unsigned(code.length), ...code]
-    }))
+    ...section(
+      3,
+      functions.map((_, i) => unsigned(i))
+    ),
+    ...section(
+      7,
+      functions.map(({ name }, i) => [...text(name), 0, ...unsigned(i)])
+    ),
+    ...section(
+      10,
+      functions.map(({ locals, body }) => {
+        const code = [...list(locals.map(({ count, type }) => [...unsigned(count), TYPES[type]])), ...body, 0x0b]
+        return [...unsigned(code.length), ...code]
+      })
+    )
   ])
 }
 
-function section (id: number, items: readonly Code[]): Code {
+function section(id: number, items: readonly Code[]): Code {
   const content = list(items)
   return [id, ...unsigned(content.length), ...content]
 }
 
-function list (items: readonly Code[]): Code {
+function list(items: readonly Code[]): Code {
   return [...unsigned(items.length), ...items.flat()]
 }
 
-function text (name: string): Code {
+function text(name: string): Code {
   return list([...name].map(character => [character.charCodeAt(0)]))
 }
 
 /** LEB128. */
-function unsigned (value: number): number[] {
-  return value < 0x80 ? [value] : [value % 0x80 | 0x80, ...unsigned(Math.floor(value / 0x80))]
+function unsigned(value: number): number[] {
+  return value < 0x80 ? [value] : [(value % 0x80) | 0x80, ...unsigned(Math.floor(value / 0x80))]
 }
 
-function signed (value: number): number[] {
+function signed(value: number): number[] {
   const low = value & 0x7f
   const rest = value >> 7
   return (rest === 0 && low < 0x40) || (rest === -1 && low >= 0x40) ? [low] : [low | 0x80, ...signed(rest)]

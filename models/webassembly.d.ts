@@ -2,18 +2,18 @@
 
 declare namespace WebAssembly {
   class Module {
-    constructor (bytes: Uint8Array<ArrayBuffer>)
+    constructor(bytes: Uint8Array<ArrayBuffer>)
   }
 
   class Memory {
-    constructor (pages: { initial: number, maximum: number })
+    constructor(pages: { initial: number; maximum: number })
     readonly buffer: ArrayBuffer
   }
 
   class Instance {
-    constructor (module: Module, imports: { host: { memory: Memory } })
+    constructor(module: Module, imports: { host: { memory: Memory } })
     readonly exports: object
   }
 
-  function validate (bytes: Uint8Array<ArrayBuffer>): boolean
+  function validate(bytes: Uint8Array<ArrayBuffer>): boolean
 }

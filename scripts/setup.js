@@ -12,7 +12,7 @@ const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..')
 
 /** A command that did not end well, and the exit code that says so. */
 class CommandFailed extends Error {
-  constructor (what, ending, exitCode) {
+  constructor(what, ending, exitCode) {
     super(`${what} ended with ${ending}`)
     this.exitCode = exitCode
   }
@@ -31,7 +31,7 @@ for (const [signal, exitCode] of Object.entries(SIGNALS)) {
 }
 
 /** Runs a command; its standard output goes to standard error, so that ours stays what was asked for. */
-function run (what, command, args) {
+function run(what, command, args) {
   return new Promise((resolve, reject) => {
     child = spawn(command, args, { cwd: root, stdio: ['ignore', 2, 2], shell: process.platform === 'win32' })
     child.once('error', reject)
@@ -45,11 +45,11 @@ function run (what, command, args) {
   })
 }
 
-function say (text) {
+function say(text) {
   process.stderr.write(`setup: ${text}\n`)
 }
 
-async function install () {
+async function install() {
   if (isInstalled(root)) return
   if (isLinked(root)) {
     say('node_modules is a link and does not match package-lock.json; it is left as it is')
@@ -64,7 +64,7 @@ async function install () {
   rememberInstall(root)
 }
 
-async function build () {
+async function build() {
   const sources = sourcesOf(root)
   if (isBuilt(root, sources)) return
   say('compiling')
@@ -80,10 +80,14 @@ try {
   const ready = (isInstalled(root) || isLinked(root)) && isBuilt(root, sourcesOf(root))
   // The common case takes no lock: nothing to do.
   if (!ready) {
-    await withLock(path.join(root, 'dist/.setup-lock'), () => say('waiting for another setup to finish'), async () => {
-      await install()
-      await build()
-    })
+    await withLock(
+      path.join(root, 'dist/.setup-lock'),
+      () => say('waiting for another setup to finish'),
+      async () => {
+        await install()
+        await build()
+      }
+    )
   }
 } catch (error) {
   say(error instanceof CommandFailed ? error.message : error.stack)

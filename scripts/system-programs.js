@@ -28,23 +28,25 @@ export const SYSTEM_PROGRAMS = [
 const FOLDERS = [...(process.env.PATH ?? '').split(path.delimiter), '/usr/local/sbin', '/usr/sbin', '/sbin']
 
 /** Full path of a program, or undefined where this machine has none. */
-export function findProgram (program) {
-  return FOLDERS.filter(folder => folder !== '').map(folder => path.join(folder, program)).find(file => {
-    try {
-      accessSync(file, constants.X_OK)
-      return true
-    } catch {
-      return false
-    }
-  })
+export function findProgram(program) {
+  return FOLDERS.filter(folder => folder !== '')
+    .map(folder => path.join(folder, program))
+    .find(file => {
+      try {
+        accessSync(file, constants.X_OK)
+        return true
+      } catch {
+        return false
+      }
+    })
 }
 
 /** The rows of {@link SYSTEM_PROGRAMS} that this machine lacks. */
-export function missingPrograms () {
+export function missingPrograms() {
   return SYSTEM_PROGRAMS.filter(({ program }) => findProgram(program) === undefined)
 }
 
 /** The Debian packages that hold the programs of `rows`, each once. */
-export function packagesOf (rows) {
+export function packagesOf(rows) {
   return [...new Set(rows.map(row => row.package))]
 }

@@ -17,7 +17,7 @@ const POLL_MS = 200
 const UNUSED_PLUGINS = ["'@tapjs/typescript'", "'@tapjs/mock'"]
 
 /** The system programs that the tests use: installed where that was asked for, else named. */
-function checkPrograms () {
+function checkPrograms() {
   const required = process.env.ARTEMIS_REQUIRE_ALL === '1'
   if (required && missingPrograms().length > 0) installPrograms(missingPrograms())
   const missing = missingPrograms()
@@ -28,7 +28,7 @@ function checkPrograms () {
 }
 
 /** tap builds its set of plug-ins into its own folder; done in the first run itself, that run still has the old set. */
-function buildPlugins () {
+function buildPlugins() {
   const built = path.join(root, 'node_modules/@tapjs/test/test-built/dist/esm/index.js')
   const has = existsSync(built) ? readFileSync(built, 'utf8') : UNUSED_PLUGINS.join()
   if (!UNUSED_PLUGINS.some(plugin => has.includes(plugin))) return
@@ -36,7 +36,7 @@ function buildPlugins () {
 }
 
 /** Feeds what is appended to a file to `write`, as long as the process lives. */
-function follow (file, write) {
+function follow(file, write) {
   const buffer = Buffer.alloc(65536)
   let fd
   const read = () => {
@@ -53,15 +53,17 @@ function follow (file, write) {
 }
 
 /** The test files that a run is to tell of: those named, or all. */
-function wantedFiles () {
+function wantedFiles() {
   const isTest = file => file.endsWith('.test.js')
   const named = process.argv.slice(2).filter(isTest)
   if (process.argv.length > 2) return named
-  return readdirSync(path.join(root, 'dist/test'), { recursive: true }).filter(isTest).map(file => `dist/test/${file}`)
+  return readdirSync(path.join(root, 'dist/test'), { recursive: true })
+    .filter(isTest)
+    .map(file => `dist/test/${file}`)
 }
 
 /** One line for each file that ended, and what failed in it, where tap itself draws none. */
-function announce (result, counts) {
+function announce(result, counts) {
   if (process.stdout.isTTY || counts === undefined) return
   const time = result.time === null ? '' : `, ${(result.time / 1000).toFixed(1)} s`
   const numbers = `${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`
@@ -70,11 +72,14 @@ function announce (result, counts) {
 }
 
 /** Runs tap, which draws what it does on a terminal and writes TAP to `output`; elsewhere its TAP goes to `write`. */
-function runTap (output, write) {
+function runTap(output, write) {
   const isShown = process.stdout.isTTY
   const args = [tap, 'run', isShown ? `--output-file=${output}` : '--reporter=tap', ...process.argv.slice(2)]
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, args, { cwd: root, stdio: ['inherit', isShown ? 'inherit' : 'pipe', 'inherit'] })
+    const child = spawn(process.execPath, args, {
+      cwd: root,
+      stdio: ['inherit', isShown ? 'inherit' : 'pipe', 'inherit']
+    })
     child.stdout?.on('data', write)
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
     child.once('error', reject)
@@ -97,7 +102,8 @@ try {
   stop()
   parser.end()
   // Where the last files hang, tap drops the results of others that ended before them.
-  for (const file of unheard) process.stdout.write(`FAILED ${file} (0 passed, 1 failed, 0 skipped, nothing was heard of it)\n`)
+  for (const file of unheard)
+    process.stdout.write(`FAILED ${file} (0 passed, 1 failed, 0 skipped, nothing was heard of it)\n`)
   counts.failed += unheard.size
   for (const reason of counts.reasons) process.stdout.write(`skipped: ${reason}\n`)
   // What tap holds against the run must show in the numbers too.

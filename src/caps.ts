@@ -49,12 +49,25 @@ export const DEFAULT_CAPS: Readonly<DetectionCaps> = Object.freeze({
 const BLIND_FACTOR = 5
 
 /** The caps as the join takes them. */
-export function joinLimits ({ holdMs, heldFrames, waitingPackets, unclaimedStreams }: DetectionCaps): JoinLimits {
-  return { holdMs, blindMs: BLIND_FACTOR * holdMs, pendingFrames: heldFrames, packetsPerConnection: waitingPackets, unboundStreams: unclaimedStreams }
+export function joinLimits({ holdMs, heldFrames, waitingPackets, unclaimedStreams }: DetectionCaps): JoinLimits {
+  return {
+    holdMs,
+    blindMs: BLIND_FACTOR * holdMs,
+    pendingFrames: heldFrames,
+    packetsPerConnection: waitingPackets,
+    unboundStreams: unclaimedStreams
+  }
 }
 
 /** The caps as the decoders of a tap take them. */
-export function tapLimits ({ streams, earlyBytes, earlyBytesInAll, earlySegments, fragmentedDatagrams, fragmentBytes }: DetectionCaps): { streams: Partial<TcpStreamLimits>, fragments: Partial<FragmentLimits> } {
+export function tapLimits({
+  streams,
+  earlyBytes,
+  earlyBytesInAll,
+  earlySegments,
+  fragmentedDatagrams,
+  fragmentBytes
+}: DetectionCaps): { streams: Partial<TcpStreamLimits>; fragments: Partial<FragmentLimits> } {
   return {
     streams: { streams, heldBytes: earlyBytes, heldSegments: earlySegments, heldBytesTotal: earlyBytesInAll },
     fragments: { datagrams: fragmentedDatagrams, heldBytes: fragmentBytes }

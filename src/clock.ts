@@ -15,21 +15,21 @@ export const STEADY_CLOCK: Clock = Object.freeze({ now: () => performance.now() 
  * edge of `Date.now()` and taken anew whenever the two have drifted apart.
  */
 export class SystemClock implements Clock {
-  private static readonly TOLERANCE_MS = 20
-  private offset: number
+  static readonly #TOLERANCE_MS = 20
+  #offset: number
 
-  constructor () {
-    this.offset = SystemClock.offsetAtEdge()
+  constructor() {
+    this.#offset = SystemClock.#offsetAtEdge()
   }
 
-  now (): number {
-    const now = this.offset + performance.now()
-    if (Math.abs(now - Date.now()) <= SystemClock.TOLERANCE_MS) return now
-    this.offset = Date.now() - performance.now()
-    return this.offset + performance.now()
+  now(): number {
+    const now = this.#offset + performance.now()
+    if (Math.abs(now - Date.now()) <= SystemClock.#TOLERANCE_MS) return now
+    this.#offset = Date.now() - performance.now()
+    return this.#offset + performance.now()
   }
 
-  private static offsetAtEdge (): number {
+  static #offsetAtEdge(): number {
     const start = Date.now()
     let edge = start
     while (edge === start) edge = Date.now()
@@ -43,18 +43,20 @@ export class SystemClock implements Clock {
  */
 export class AwakeClock implements Clock {
   /** Somewhat longer than the longest time between two looks of a thread that is awake. */
-  private static readonly LONGEST_STEP_MS = 150
-  private elapsed = 0
-  private latest: number
+  static readonly #LONGEST_STEP_MS = 150
+  #elapsed = 0
+  #latest: number
+  readonly #clock: Clock
 
-  constructor (private readonly clock: Clock) {
-    this.latest = clock.now()
+  constructor(clock: Clock) {
+    this.#clock = clock
+    this.#latest = clock.now()
   }
 
-  now (): number {
-    const now = this.clock.now()
-    this.elapsed += Math.min(now - this.latest, AwakeClock.LONGEST_STEP_MS)
-    this.latest = now
-    return this.elapsed
+  now(): number {
+    const now = this.#clock.now()
+    this.#elapsed += Math.min(now - this.#latest, AwakeClock.#LONGEST_STEP_MS)
+    this.#latest = now
+    return this.#elapsed
   }
 }

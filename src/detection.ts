@@ -63,48 +63,69 @@ const SETTLING_SECONDS = 0.3
 
 /** Tap, join, learning and guarding, put together. */
 export class Detection {
-  private state: DetectionState = 'starting'
-  private failure: string | undefined
-  private readonly join: TrafficJoin
-  private readonly tap: LiveTap
-  private readonly records: RecordLog | undefined
-  private training: Training | undefined
-  private pipeline: Pipeline | undefined
-  private model: GuardModel | undefined
-  private seen = 0
-  private starting: Promise<void> | undefined
-  private latestRecord = { time: 0, arrivedAtMs: 0 }
+  #state: DetectionState = 'starting'
+  #failure: string | undefined
+  readonly #join: TrafficJoin
+  readonly #tap: LiveTap
+  readonly #records: RecordLog | undefined
+  #training: Training | undefined
+  #pipeline: Pipeline | undefined
+  #model: GuardModel | undefined
+  #seen = 0
+  #starting: Promise<void> | undefined
+  #latestRecord = { time: 0, arrivedAtMs: 0 }
+  readonly #settings: DetectionSettings
+  readonly #ring: RingReader | null
+  readonly #outputs: DetectionOutputs
+  readonly #clock: Clock
+  readonly #steady: Clock
+  readonly #watched: DecodedRecordsOptions
 
   /**
    * @param ring what the broker tells; null where the broker is not ours, and the tap is all there is
    * @param watched how its traffic is decoded then
    */
-  constructor (
-    private readonly settings: DetectionSettings,
-    private readonly ring: RingReader | null,
-    private readonly outputs: DetectionOutputs,
-    private readonly clock: Clock = new SystemClock(),
-    private readonly steady: Clock = STEADY_CLOCK,
-    private readonly watched: DecodedRecordsOptions = {}
+  constructor(
+    settings: DetectionSettings,
+    ring: RingReader | null,
+    outputs: DetectionOutputs,
+    clock: Clock = new SystemClock(),
+    steady: Clock = STEADY_CLOCK,
+    watched: DecodedRecordsOptions = {}
   ) {
-    this.join = this.makeJoin()
-    this.tap = new LiveTap({ ...settings.tap, limits: tapLimits(settings.caps) }, settings.ports, {
+    this.#settings = settings
+    this.#ring = ring
+    this.#outputs = outputs
+    this.#clock = clock
+    this.#steady = steady
+    this.#watched = watched
+    this.#join = this.#makeJoin()
+    this.#tap = new LiveTap({ ...settings.tap, limits: tapLimits(settings.caps) }, settings.ports, {
       onUp: sameClock => {
-        this.join.tapUp?.(sameClock ? SAME_CLOCK : CLOCKS_OF_THEIR_OWN)
+        this.#join.tapUp?.(sameClock ? SAME_CLOCK : CLOCKS_OF_THEIR_OWN)
         outputs.onChange()
       },
-      onFrame: frame => { this.join.frame(frame) },
-      onChunk: () => { this.drain() },
+      onFrame: frame => {
+        this.#join.frame(frame)
+      },
+      onChunk: () => {
+        this.drain()
+      },
       onDown: () => {
         this.drain()
-        this.join.tapDown?.()
+        this.#join.tapDown?.()
         outputs.onChange()
       },
       onLog: outputs.onLog
     })
     if (settings.records !== undefined) {
-      this.records = new RecordLog(settings.records, error => { outputs.onLog('error', `records are not written: ${error.message}`) },
-        needsContext(columnsOf(settings.detector.features, 'broker')) ? 'full' : 'table1')
+      this.#records = new RecordLog(
+        settings.records,
+        error => {
+          outputs.onLog('error', `records are not written: ${error.message}`)
+        },
+        needsContext(columnsOf(settings.detector.features, 'broker')) ? 'full' : 'table1'
+      )
     }
   }
 
@@ -113,33 +134,38 @@ export class Detection {
    *
    * @throws OperatorError where the model or the tap's target is unsound
    */
-  async start (): Promise<void> {
-    this.starting = this.begin()
-    await this.starting
+  async start(): Promise<void> {
+    this.#starting = this.#begin()
+    await this.#starting
   }
 
-  private async begin (): Promise<void> {
-    const { kind, isKindGiven, model: path } = this.settings.detector
-    if (path !== undefined && await exists(path)) {
-      this.guard(await GuardModel.load(path), isKindGiven === true ? kind : undefined)
+  async #begin(): Promise<void> {
+    const { kind, isKindGiven, model: path } = this.#settings.detector
+    if (path !== undefined && (await exists(path))) {
+      this.#guard(await GuardModel.load(path), isKindGiven === true ? kind : undefined)
     } else {
-      if (path !== undefined && !await canHoldModel(path)) {
-        this.outputs.onLog('warn', `the model will be in memory only: the folder of ${path} is missing or may not be written to`)
+      if (path !== undefined && !(await canHoldModel(path))) {
+        this.#outputs.onLog(
+          'warn',
+          `the model will be in memory only: the folder of ${path} is missing or may not be written to`
+        )
       }
-      this.learn()
+      this.#learn()
     }
-    await this.tap.start()
+    await this.#tap.start()
   }
 
   /** Guards with another model from now on. Where that is unsound, everything stays as it is and the log says why. */
-  async useModel (path: string): Promise<void> {
+  async useModel(path: string): Promise<void> {
     try {
-      this.guard(await GuardModel.load(path))
-      this.outputs.onModel(path)
-      this.outputs.onChange()
+      this.#guard(await GuardModel.load(path))
+      this.#outputs.onModel(path)
+      this.#outputs.onChange()
     } catch (error) {
       const remedy = error instanceof OperatorError ? error.remedy : undefined
-      this.outputs.onLog('error', `the model stays as it is: ${messageOf(error)}`, { ...remedy !== undefined && { remedy } })
+      this.#outputs.onLog('error', `the model stays as it is: ${messageOf(error)}`, {
+        ...(remedy !== undefined && { remedy })
+      })
     }
   }
 
@@ -147,165 +173,218 @@ export class Detection {
    * Learns anew from now on; the present model guards until the new one takes its place.
    * @throws OperatorError where the detector cannot learn in place
    */
-  learnAnew (): void {
-    this.training?.stop()
-    this.learn()
-    this.outputs.onChange()
+  learnAnew(): void {
+    this.#training?.stop()
+    this.#learn()
+    this.#outputs.onChange()
   }
 
   /** How clients stand, by their keys; null while there is no model. */
-  standings (keys: readonly string[]): (Standing | null)[] {
-    return keys.map(key => this.pipeline?.standingOf(key) ?? null)
+  standings(keys: readonly string[]): (Standing | null)[] {
+    return keys.map(key => this.#pipeline?.standingOf(key) ?? null)
   }
 
   /** Reads what the broker told, and lets out what is final. */
-  drain (): void {
-    if (this.ring !== null) readEntries(this.ring, entry => { this.join.entry?.(entry) })
-    this.join.release?.()
+  drain(): void {
+    if (this.#ring !== null)
+      readEntries(this.#ring, entry => {
+        this.#join.entry?.(entry)
+      })
+    this.#join.release?.()
   }
 
   /** To be called every tenth of a second or so. */
-  tick (): void {
+  tick(): void {
     this.drain()
-    if (this.seen === 0) return
-    const { time, arrivedAtMs } = this.latestRecord
-    const now = time + (this.steady.now() - arrivedAtMs) / 1_000 - SETTLING_SECONDS
-    this.training?.tick(now)
-    this.pipeline?.tick(now)
+    if (this.#seen === 0) return
+    const { time, arrivedAtMs } = this.#latestRecord
+    const now = time + (this.#steady.now() - arrivedAtMs) / 1_000 - SETTLING_SECONDS
+    this.#training?.tick(now)
+    this.#pipeline?.tick(now)
   }
 
   /** Ends the tap and judges what is left. */
-  async stop (): Promise<void> {
+  async stop(): Promise<void> {
     // A tap that is still being opened cannot be closed. Whoever called start hears of its failure.
-    await this.starting?.catch(() => {})
-    await this.tap.stop()
+    await this.#starting?.catch(() => {})
+    await this.#tap.stop()
     this.drain()
-    this.join.tapDown?.()
-    this.pipeline?.flush()
-    await this.records?.close()
+    this.#join.tapDown?.()
+    this.#pipeline?.flush()
+    await this.#records?.close()
   }
 
   /** The status, as it is published. */
-  status (): object {
-    const { training, pipeline, model } = this
+  status(): object {
+    const training = this.#training
+    const pipeline = this.#pipeline
+    const model = this.#model
     return {
-      state: this.state,
-      ...this.failure !== undefined && { failure: this.failure },
-      ...training !== undefined && {
+      state: this.#state,
+      ...(this.#failure !== undefined && { failure: this.#failure }),
+      ...(training !== undefined && {
         learning: {
           phase: training.phase,
           progress: Math.round(training.progress * 1_000) / 1_000,
           records: training.seen,
-          minimumRecords: this.settings.learn.minimumRecords,
-          seconds: this.settings.learn.seconds,
+          minimumRecords: this.#settings.learn.minimumRecords,
+          seconds: this.#settings.learn.seconds,
           dropped: training.dropped
         }
-      },
-      ...model !== undefined && {
-        model: { detector: model.detector, digest: model.digest, created: model.created, rows: model.rows, wire: model.knowsWire }
-      },
-      tap: this.tap.status(),
-      join: { ...this.join.counters, held: this.join.held },
-      context: this.join.contextCounters,
+      }),
+      ...(model !== undefined && {
+        model: {
+          detector: model.detector,
+          digest: model.digest,
+          created: model.created,
+          rows: model.rows,
+          wire: model.knowsWire
+        }
+      }),
+      tap: this.#tap.status(),
+      join: { ...this.#join.counters, held: this.#join.held },
+      context: this.#join.contextCounters,
       records: {
-        seen: this.seen,
+        seen: this.#seen,
         ...pipeline?.counters,
-        ...this.records !== undefined && { unwritten: this.records.lost }
+        ...(this.#records !== undefined && { unwritten: this.#records.lost })
       },
-      alerts: { raised: pipeline?.alerts.raised ?? 0, open: pipeline?.alerts.openCount ?? 0, suppressed: pipeline?.alerts.suppressed ?? 0, clientsForgotten: pipeline?.clientsForgotten ?? 0 },
-      ...this.ring !== null && { ring: { dropped: this.ring.dropped } }
+      alerts: {
+        raised: pipeline?.alerts.raised ?? 0,
+        open: pipeline?.alerts.openCount ?? 0,
+        suppressed: pipeline?.alerts.suppressed ?? 0,
+        clientsForgotten: pipeline?.clientsForgotten ?? 0
+      },
+      ...(this.#ring !== null && { ring: { dropped: this.#ring.dropped } })
     }
   }
 
   /** The figures of the moment, as they are published every second. */
-  scores (): object {
+  scores(): object {
     return {
-      time: Math.round(this.clock.now()) / 1_000,
-      records: this.seen,
-      ...this.pipeline !== undefined && { movAvg: Math.round(this.pipeline.movingAverage * 1e4) / 1e4, alerts: this.pipeline.alerts.openCount }
+      time: Math.round(this.#clock.now()) / 1_000,
+      records: this.#seen,
+      ...(this.#pipeline !== undefined && {
+        movAvg: Math.round(this.#pipeline.movingAverage * 1e4) / 1e4,
+        alerts: this.#pipeline.alerts.openCount
+      })
     }
   }
 
-  private makeJoin (): TrafficJoin {
-    const onRecord = (record: TrafficRecord): void => { this.take(record) }
-    if (this.ring === null) return new WatchedJoin(onRecord, this.watched)
-    const notices = new JoinNotices((message, details) => { this.outputs.onLog('warn', message, details) }, this.steady)
-    return new LiveJoin({ onRecord, onUnjoined: (reason, connection) => { notices.add(reason, connection) } }, new AwakeClock(this.steady), joinLimits(this.settings.caps))
+  #makeJoin(): TrafficJoin {
+    const onRecord = (record: TrafficRecord): void => {
+      this.#take(record)
+    }
+    if (this.#ring === null) return new WatchedJoin(onRecord, this.#watched)
+    const notices = new JoinNotices((message, details) => {
+      this.#outputs.onLog('warn', message, details)
+    }, this.#steady)
+    return new LiveJoin(
+      {
+        onRecord,
+        onUnjoined: (reason, connection) => {
+          notices.add(reason, connection)
+        }
+      },
+      new AwakeClock(this.#steady),
+      joinLimits(this.#settings.caps)
+    )
   }
 
-  private take (record: TrafficRecord): void {
-    this.seen++
-    this.latestRecord = { time: timeOf(record), arrivedAtMs: this.steady.now() }
-    this.records?.write(record)
-    this.pipeline?.push(record)
-    this.training?.push(record)
+  #take(record: TrafficRecord): void {
+    this.#seen++
+    this.#latestRecord = { time: timeOf(record), arrivedAtMs: this.#steady.now() }
+    this.#records?.write(record)
+    this.#pipeline?.push(record)
+    this.#training?.push(record)
   }
 
-  private learn (): void {
-    const { learn, detector, batch, smoothing } = this.settings
+  #learn(): void {
+    const { learn, detector, batch, smoothing } = this.#settings
     if (catalogEntry(detector.kind).supervised) {
-      throw new OperatorError('detector-supervised', `${detector.kind} needs examples of attacks, and cannot learn in place`,
-        'Train it with "artemis train --labels" and name the file in detector.model, or take another detector.')
+      throw new OperatorError(
+        'detector-supervised',
+        `${detector.kind} needs examples of attacks, and cannot learn in place`,
+        'Train it with "artemis train --labels" and name the file in detector.model, or take another detector.'
+      )
     }
-    this.state = this.pipeline === undefined ? 'learning' : 'guarding'
-    this.training = new Training(
+    this.#state = this.#pipeline === undefined ? 'learning' : 'guarding'
+    this.#training = new Training(
       { learn, detector, batch, smoothing },
       new Random(detector.seed),
-      model => { void this.learnt(model) },
-      error => { this.fail('the model could not be fitted', error) }
+      model => {
+        void this.#learnt(model)
+      },
+      error => {
+        this.#fail('the model could not be fitted', error)
+      }
     )
-    this.outputs.onLog('info', `learning what is normal: at least ${learn.seconds} s and ${learn.minimumRecords} records`)
+    this.#outputs.onLog(
+      'info',
+      `learning what is normal: at least ${learn.seconds} s and ${learn.minimumRecords} records`
+    )
   }
 
   /** Saves first, so that alerts name the model by the digest of its file. */
-  private async learnt (model: GuardModel): Promise<void> {
-    const path = this.settings.detector.model
+  async #learnt(model: GuardModel): Promise<void> {
+    const path = this.#settings.detector.model
     let known = model
     if (path !== undefined) {
       try {
         known = await model.save(path)
-        this.outputs.onLog('info', `the model is saved to ${path}`)
+        this.#outputs.onLog('info', `the model is saved to ${path}`)
       } catch (error) {
-        this.outputs.onLog('error', `the model is in memory only: ${messageOf(error)}`)
+        this.#outputs.onLog('error', `the model is in memory only: ${messageOf(error)}`)
       }
     }
-    this.guard(known)
-    this.outputs.onChange()
+    this.#guard(known)
+    this.#outputs.onChange()
   }
 
-  private guard (model: GuardModel, asked: string = model.detector): void {
-    const { batch, smoothing, response } = this.settings
+  #guard(model: GuardModel, asked: string = model.detector): void {
+    const { batch, smoothing, response } = this.#settings
     if (model.detector !== asked) {
-      this.outputs.onLog('warn', `the model is of ${model.detector} though ${asked} is asked for; move its file away to learn anew`)
+      this.#outputs.onLog(
+        'warn',
+        `the model is of ${model.detector} though ${asked} is asked for; move its file away to learn anew`
+      )
     }
-    this.model = model
-    this.training?.stop()
-    this.training = undefined
-    this.pipeline = new Pipeline(model, { batch, smoothing, response }, this.outputs)
-    this.state = 'guarding'
-    this.outputs.onLog('info', `guarding with ${model.detector}, model ${model.digest.slice(0, 12)}`, { rows: model.rows })
+    this.#model = model
+    this.#training?.stop()
+    this.#training = undefined
+    this.#pipeline = new Pipeline(model, { batch, smoothing, response }, this.#outputs)
+    this.#state = 'guarding'
+    this.#outputs.onLog('info', `guarding with ${model.detector}, model ${model.digest.slice(0, 12)}`, {
+      rows: model.rows
+    })
   }
 
-  private fail (what: string, error: unknown): void {
+  #fail(what: string, error: unknown): void {
     // Where it was to learn anew, the model before goes on guarding.
-    if (this.pipeline === undefined) this.state = 'failed'
-    this.training = undefined
-    this.failure = `${what}: ${messageOf(error)}`
+    if (this.#pipeline === undefined) this.#state = 'failed'
+    this.#training = undefined
+    this.#failure = `${what}: ${messageOf(error)}`
     const remedy = error instanceof OperatorError ? error.remedy : undefined
-    this.outputs.onLog('error', this.failure, { ...remedy !== undefined && { remedy } })
-    this.outputs.onChange()
+    this.#outputs.onLog('error', this.#failure, { ...(remedy !== undefined && { remedy }) })
+    this.#outputs.onChange()
   }
 }
 
 /** Whether a model can be saved there: to be found out before the learning, not after it. */
-export async function canHoldModel (path: string): Promise<boolean> {
-  return await access(dirname(path), constants.W_OK).then(() => true, () => false)
+export async function canHoldModel(path: string): Promise<boolean> {
+  return await access(dirname(path), constants.W_OK).then(
+    () => true,
+    () => false
+  )
 }
 
-async function exists (path: string): Promise<boolean> {
-  return await access(path).then(() => true, () => false)
+async function exists(path: string): Promise<boolean> {
+  return await access(path).then(
+    () => true,
+    () => false
+  )
 }
 
-function messageOf (error: unknown): string {
+function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }

@@ -5,7 +5,7 @@
  * The command line prints `message` and `remedy` and exits with 1; anything else exits with 2.
  */
 export class OperatorError extends Error {
-  constructor (
+  constructor(
     /** Stable, kebab-case: `tap-host-key`, `capture-not-recognised`, `config-value`. */
     readonly code: string,
     /** What is wrong and where, in one sentence. */

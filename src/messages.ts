@@ -14,29 +14,36 @@ export interface DetectionThreadData {
 }
 
 /** What the broker thread asks. `standings`: how these clients stand, by their keys. `learn`: learn anew. */
-export type Question = { kind: 'standings', keys: string[] } | { kind: 'learn' }
+export type Question = { kind: 'standings'; keys: string[] } | { kind: 'learn' }
 
 /** What it is answered; `refused` where the operator has to mend something first. */
-export type Answer = { kind: 'standings', standings: (Standing | null)[] } | { kind: 'learn' } | { kind: 'refused', message: string, remedy?: string }
+export type Answer =
+  | { kind: 'standings'; standings: (Standing | null)[] }
+  | { kind: 'learn' }
+  | { kind: 'refused'; message: string; remedy?: string }
 
 /**
  * From the broker thread. `wake`: the ring holds something. `model`: guard with the model of this file.
  * `ask`: answer under this number.
  */
-export type ToDetection = { type: 'wake' } | { type: 'model', path: string } | { type: 'ask', number: number, question: Question } | { type: 'stop' }
+export type ToDetection =
+  | { type: 'wake' }
+  | { type: 'model'; path: string }
+  | { type: 'ask'; number: number; question: Question }
+  | { type: 'stop' }
 
 /**
  * From the detection thread. `model`: the model of this file was asked for, and guards. `refused`: it
  * cannot start, and starting it again would not help.
  */
 export type FromDetection =
-  | { type: 'alert', alert: Alert }
-  | { type: 'offence', offender: Offender }
-  | { type: 'log', level: LogLevel, message: string, details: object }
-  | { type: 'model', path: string }
-  | { type: 'answer', number: number, answer: Answer }
-  | { type: 'report', status: object, scores: object }
-  | { type: 'refused', code: string, message: string, remedy?: string }
+  | { type: 'alert'; alert: Alert }
+  | { type: 'offence'; offender: Offender }
+  | { type: 'log'; level: LogLevel; message: string; details: object }
+  | { type: 'model'; path: string }
+  | { type: 'answer'; number: number; answer: Answer }
+  | { type: 'report'; status: object; scores: object }
+  | { type: 'refused'; code: string; message: string; remedy?: string }
 
 /** What of it concerns the broker; the rest is between the thread and whoever runs it. */
 export type ForBroker = Exclude<FromDetection, { type: 'model' | 'answer' }>

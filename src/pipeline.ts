@@ -49,38 +49,42 @@ export interface PipelineCounters {
 export class Pipeline {
   readonly counters: PipelineCounters = { scored: 0, unscored: 0, own: 0 }
   readonly alerts: AlertBook
-  private readonly batches: Batches
-  private readonly smoothing: Smoothing
-  private readonly memory = new SurpriseMemory()
+  readonly #batches: Batches
+  readonly #smoothing: Smoothing
+  readonly #memory = new SurpriseMemory()
+  readonly #model: GuardModel
+  readonly #settings: PipelineSettings
+  readonly #outputs: PipelineOutputs
 
-  constructor (
-    private readonly model: GuardModel,
-    private readonly settings: PipelineSettings,
-    private readonly outputs: PipelineOutputs
-  ) {
+  constructor(model: GuardModel, settings: PipelineSettings, outputs: PipelineOutputs) {
+    this.#model = model
+    this.#settings = settings
+    this.#outputs = outputs
     this.alerts = new AlertBook(settings.life ?? DEFAULT_ALERT_LIFE)
-    this.smoothing = new Smoothing(model.baselines, settings.smoothing)
-    this.batches = new Batches(settings.batch, records => { this.judge(records) })
+    this.#smoothing = new Smoothing(model.baselines, settings.smoothing)
+    this.#batches = new Batches(settings.batch, records => {
+      this.#judge(records)
+    })
   }
 
   /** The gateway's moving average of the outlier probability. */
-  get movingAverage (): number {
-    return this.smoothing.movingAverage
+  get movingAverage(): number {
+    return this.#smoothing.movingAverage
   }
 
   /** Clients forgotten by the smoothing for want of room. */
-  get clientsForgotten (): number {
-    return this.smoothing.forgotten
+  get clientsForgotten(): number {
+    return this.#smoothing.forgotten
   }
 
   /** How a client stands, by its key. */
-  standingOf (key: string): Standing {
-    return { movAvg: this.smoothing.averageOf(key) ?? null, alert: this.alerts.isOpen(key) }
+  standingOf(key: string): Standing {
+    return { movAvg: this.#smoothing.averageOf(key) ?? null, alert: this.alerts.isOpen(key) }
   }
 
-  push (record: TrafficRecord): void {
+  push(record: TrafficRecord): void {
     if (record.own) this.counters.own++
-    else this.batches.push(record)
+    else this.#batches.push(record)
   }
 
   /**
@@ -88,36 +92,41 @@ export class Pipeline {
    *
    * @param now epoch seconds, by the clock of the records
    */
-  tick (now: number): void {
-    this.batches.tick(now)
-    this.clear(now)
+  tick(now: number): void {
+    this.#batches.tick(now)
+    this.#clear(now)
   }
 
   /** Judges what is left. */
-  flush (): void {
-    this.batches.flush()
+  flush(): void {
+    this.#batches.flush()
   }
 
-  private judge (records: TrafficRecord[]): void {
-    const { probabilities, ownProbabilities } = this.model.judge(records, this.memory)
+  #judge(records: TrafficRecord[]): void {
+    const { probabilities, ownProbabilities } = this.#model.judge(records, this.#memory)
     for (const probability of probabilities) {
       if (Number.isNaN(probability)) this.counters.unscored++
       else this.counters.scored++
     }
     const time = timeOf(records[records.length - 1])
-    this.smoothing.update(sharesOf(records, probabilities, ownProbabilities), (key, share, figures, baseline) => {
-      this.weigh(time, key, share, figures, baseline)
+    this.#smoothing.update(sharesOf(records, probabilities, ownProbabilities), (key, share, figures, baseline) => {
+      this.#weigh(time, key, share, figures, baseline)
     })
-    this.clear(time)
+    this.#clear(time)
   }
 
-  private weigh (time: number, key: string, share: Share, figures: Figures, baseline: Baseline): void {
+  #weigh(time: number, key: string, share: Share, figures: Figures, baseline: Baseline): void {
     const [trip] = exceeded(figures, baseline)
     if (trip === undefined) return
     const { peer } = share.worst
     const isClient = key !== GATEWAY
     // First what is done about it: the alert is to say whether it had an effect.
-    if (isClient) this.outputs.onOffence?.({ address: originOf(peer).address, clientId: peer.clientId, connections: [...share.connections] })
+    if (isClient)
+      this.#outputs.onOffence?.({
+        address: originOf(peer).address,
+        clientId: peer.clientId,
+        connections: [...share.connections]
+      })
     const alert = this.alerts.exceed(key, time, () => ({
       time,
       subject: isClient
@@ -129,15 +138,15 @@ export class Pipeline {
       movingAverage: figures.current,
       previousMovingAverage: figures.previous,
       records: share.count,
-      contributions: this.model.contributions(share.worst),
-      detector: this.model.detector,
-      model: this.model.digest,
-      response: isClient ? this.settings.response : 'observe'
+      contributions: this.#model.contributions(share.worst),
+      detector: this.#model.detector,
+      model: this.#model.digest,
+      response: isClient ? this.#settings.response : 'observe'
     }))
-    if (alert !== undefined) this.outputs.onAlert(alert)
+    if (alert !== undefined) this.#outputs.onAlert(alert)
   }
 
-  private clear (time: number): void {
-    for (const alert of this.alerts.clear(time)) this.outputs.onAlert(alert)
+  #clear(time: number): void {
+    for (const alert of this.alerts.clear(time)) this.#outputs.onAlert(alert)
   }
 }

@@ -3,7 +3,10 @@
 import type { RecordFeatures } from './features/schema.js'
 import type { Direction, Endpoint, JoinKind } from './types.js'
 
-/** A connection as alerts name it. One object per connection, shared by its records; the identity comes with the CONNECT. */
+/**
+ * A connection as alerts name it. One object per connection, shared by its records; the identity comes with the
+ * CONNECT.
+ */
 export interface Peer {
   readonly client: Endpoint
   readonly broker: Endpoint
@@ -16,7 +19,7 @@ export interface Peer {
 }
 
 /** Who a connection's client is: the one that a proxy announced, else whoever connected. */
-export function originOf ({ announced, client }: Pick<Peer, 'announced' | 'client'>): Endpoint {
+export function originOf({ announced, client }: Pick<Peer, 'announced' | 'client'>): Endpoint {
   return announced ?? client
 }
 
@@ -40,6 +43,6 @@ export interface TrafficRecord {
 }
 
 /** Epoch time of a record in seconds, to about a quarter of a microsecond. */
-export function timeOf (record: { seconds: number, nanoseconds: number }): number {
+export function timeOf(record: { seconds: number; nanoseconds: number }): number {
   return record.seconds + record.nanoseconds / 1e9
 }

@@ -111,26 +111,33 @@ export const DEFAULTS = Object.freeze({
 
 /**
  * Parameters that detectors learn in place with, where PyOD's do not serve: a one-class SVM whose region holds nine in
- * ten of the benign records instead of half and fits them closely, and as many centres as tell a home's devices apart (see docs/detectors.md).
+ * ten of the benign records instead of half and fits them closely, and as many centres as tell a home's devices apart
+ * (see docs/detectors.md).
  */
-export const SHIPPED_PARAMETERS: Readonly<Partial<Record<DetectorKind, Readonly<Record<string, number>>>>> = Object.freeze({
-  ocsvm: Object.freeze({ nu: 0.1, gamma: 0.15 }),
-  kmeans: Object.freeze({ nClusters: 100, nInit: 1, maxIter: 20 })
-})
+export const SHIPPED_PARAMETERS: Readonly<Partial<Record<DetectorKind, Readonly<Record<string, number>>>>> =
+  Object.freeze({
+    ocsvm: Object.freeze({ nu: 0.1, gamma: 0.15 }),
+    kmeans: Object.freeze({ nClusters: 100, nInit: 1, maxIter: 20 })
+  })
 
 /** The options completed by the defaults, as the detection thread takes them. */
-export function detectionSettings (options: ArtemisOptions): DetectionSettings {
+export function detectionSettings(options: ArtemisOptions): DetectionSettings {
   const alert = { ...DEFAULTS.alert, ...options.alert }
   const { kind } = { ...DEFAULTS.detector, ...options.detector }
   return {
     tap: { ...DEFAULTS.tap, ...options.tap },
     ports: options.ports ?? DEFAULTS.ports,
-    detector: { parameters: SHIPPED_PARAMETERS[kind] ?? {}, isKindGiven: options.detector?.kind !== undefined, ...DEFAULTS.detector, ...options.detector },
+    detector: {
+      parameters: SHIPPED_PARAMETERS[kind] ?? {},
+      isKindGiven: options.detector?.kind !== undefined,
+      ...DEFAULTS.detector,
+      ...options.detector
+    },
     learn: { ...DEFAULTS.learn, ...options.learn },
     batch: { records: alert.batchRecords, milliseconds: alert.batchMs },
     smoothing: { ...DEFAULT_SMOOTHING, weight: alert.weight },
     response: options.response?.action ?? DEFAULTS.response.action,
     caps: { ...DEFAULT_CAPS, ...options.caps },
-    ...options.report?.records !== undefined && { records: options.report.records }
+    ...(options.report?.records !== undefined && { records: options.report.records })
   }
 }

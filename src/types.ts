@@ -76,7 +76,9 @@ export interface TapOptions {
 
 /** A running capture. */
 export interface TapSession {
-  /** A capture file's bytes as they arrive; ends with the tap, errors with an `OperatorError` where there is a remedy. */
+  /**
+   * A capture file's bytes as they arrive; ends with the tap, errors with an `OperatorError` where there is a remedy.
+   */
   readonly bytes: NodeJS.ReadableStream
   /** Stops the capture, and the far tcpdump with it; resolves when both are gone. Safe to call twice. */
   close(): Promise<TapSummary>
@@ -146,7 +148,9 @@ export interface StreamFrame {
   delta: number
   /** Mean delta of the last 20 records before this one, whatever their stream; 0 for the first. */
   l20Average: number
-  /** The contiguous part of the direction's stream before and after this frame; equal where the frame completes nothing. */
+  /**
+   * The contiguous part of the direction's stream before and after this frame; equal where the frame completes nothing.
+   */
   from: number
   to: number
   /** The bytes from `from` to `to`, in order, as far as captured: a missing part is a null of known length. */

@@ -15,36 +15,49 @@ if (parentPort === null) throw new Error('this file is the entry of a worker thr
 const port = parentPort
 const { settings, ring: memory } = workerData as DetectionThreadData
 
-function tell (message: FromDetection): void {
+function tell(message: FromDetection): void {
   port.postMessage(message)
 }
 
 const ring = new RingReader(memory)
 const detection = new Detection(settings, ring, {
-  onAlert: alert => { tell({ type: 'alert', alert }) },
-  onOffence: offender => { tell({ type: 'offence', offender }) },
-  onLog: (level, message, details = {}) => { tell({ type: 'log', level, message, details }) },
-  onModel: path => { tell({ type: 'model', path }) },
+  onAlert: alert => {
+    tell({ type: 'alert', alert })
+  },
+  onOffence: offender => {
+    tell({ type: 'offence', offender })
+  },
+  onLog: (level, message, details = {}) => {
+    tell({ type: 'log', level, message, details })
+  },
+  onModel: path => {
+    tell({ type: 'model', path })
+  },
   onChange: report
 })
 
-function report (): void {
+function report(): void {
   tell({ type: 'report', status: detection.status(), scores: detection.scores() })
 }
 
 let draining: NodeJS.Timeout | undefined
 
 /** Drains until the ring is empty for a whole interval, then sleeps until the broker wakes us. */
-function drain (): void {
+function drain(): void {
   draining = undefined
   detection.drain()
   if (ring.sleep()) return
   draining = setTimeout(drain, DRAIN_INTERVAL_MS)
 }
 
-const timers = [setInterval(() => { detection.tick() }, TICK_INTERVAL_MS), setInterval(report, REPORT_INTERVAL_MS)]
+const timers = [
+  setInterval(() => {
+    detection.tick()
+  }, TICK_INTERVAL_MS),
+  setInterval(report, REPORT_INTERVAL_MS)
+]
 
-function answer (question: Question): Answer {
+function answer(question: Question): Answer {
   if (question.kind === 'standings') return { kind: 'standings', standings: detection.standings(question.keys) }
   try {
     detection.learnAnew()
@@ -52,18 +65,18 @@ function answer (question: Question): Answer {
   } catch (error) {
     if (!(error instanceof OperatorError)) throw error
     const { message, remedy } = error
-    return { kind: 'refused', message, ...remedy !== undefined && { remedy } }
+    return { kind: 'refused', message, ...(remedy !== undefined && { remedy }) }
   }
 }
 
-async function stop (): Promise<void> {
+async function stop(): Promise<void> {
   for (const timer of timers) clearInterval(timer)
   clearTimeout(draining)
   await detection.stop()
 }
 
 /** Ends the thread, whatever else lives in it: `NODE_OPTIONS` may load more than this file. */
-function end (): never {
+function end(): never {
   process.exit(0)
 }
 
@@ -82,10 +95,13 @@ port.on('message', (message: ToDetection) => {
       break
     case 'stop':
       // What still starts would go on after the stop, and keep the thread alive.
-      void starting.catch(() => {}).then(stop).then(() => {
-        report()
-        end()
-      })
+      void starting
+        .catch(() => {})
+        .then(stop)
+        .then(() => {
+          report()
+          end()
+        })
       break
   }
 })
@@ -97,7 +113,7 @@ try {
 } catch (error) {
   if (!(error instanceof OperatorError)) throw error
   const { code, message, remedy } = error
-  tell({ type: 'refused', code, message, ...remedy !== undefined && { remedy } })
+  tell({ type: 'refused', code, message, ...(remedy !== undefined && { remedy }) })
   // No report after it: why there is no detection must stay in the status.
   await stop()
   end()

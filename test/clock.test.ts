@@ -7,7 +7,10 @@ t.test('epoch time in fractions of a millisecond', async t => {
   const clock = new SystemClock()
   const times = Array.from({ length: 1_000 }, () => clock.now())
   t.ok(Math.abs(times[0] - Date.now()) < 25)
-  t.ok(times.every((time, i) => i === 0 || time >= times[i - 1]), 'it does not run backwards')
+  t.ok(
+    times.every((time, i) => i === 0 || time >= times[i - 1]),
+    'it does not run backwards'
+  )
   t.ok(new Set(times).size > 100, 'it tells microseconds apart')
 })
 

@@ -17,14 +17,14 @@ import { waitUntil } from './support/wait-until.js'
 interface Status {
   state: string
   failure?: string
-  learning?: { phase: string, progress: number }
+  learning?: { phase: string; progress: number }
   model?: { digest: string }
-  records: { seen: number, scored?: number }
-  alerts: { raised: number, open: number }
+  records: { seen: number; scored?: number }
+  alerts: { raised: number; open: number }
   ring: { dropped: number }
 }
 
-function detectionOf (options: ArtemisOptions = {}) {
+function detectionOf(options: ArtemisOptions = {}) {
   const memory = allocateRing(1 << 20)
   const entries = new EntryWriter(new RingWriter(memory, () => {}))
   const clock = new TestClock()
@@ -32,16 +32,27 @@ function detectionOf (options: ArtemisOptions = {}) {
   const offences: Offender[] = []
   const lines: string[] = []
   const detection = new Detection(
-    detectionSettings({ tap: { target: 'none' }, learn: { seconds: 60, minimumRecords: 500 }, ...options,
+    detectionSettings({
+      tap: { target: 'none' },
+      learn: { seconds: 60, minimumRecords: 500 },
+      ...options,
       // The machinery is tested here: with a detector that learns in no time.
       detector: { kind: 'iforest', features: 'table1-no-identity', ...options.detector }
     }),
     new RingReader(memory),
     {
-      onAlert: alert => { alerts.push(alert) },
-      onOffence: offender => { offences.push(offender) },
-      onLog: (level, message) => { lines.push(`${level} ${message}`) },
-      onModel: path => { lines.push(`model ${path}`) },
+      onAlert: alert => {
+        alerts.push(alert)
+      },
+      onOffence: offender => {
+        offences.push(offender)
+      },
+      onLog: (level, message) => {
+        lines.push(`${level} ${message}`)
+      },
+      onModel: path => {
+        lines.push(`model ${path}`)
+      },
       onChange: () => {}
     },
     clock,
@@ -51,12 +62,20 @@ function detectionOf (options: ArtemisOptions = {}) {
   /** A client that has connected and said who it is. */
   const client = (clientId: string) => {
     const connection = new TestConnection(++connections, 40_000 + connections, clock)
-    entries.open(connection.id, clock.now(), 'tcp', { address: '192.0.2.7', port: connection.port }, { address: '192.0.2.100', port: 1883 })
+    entries.open(
+      connection.id,
+      clock.now(),
+      'tcp',
+      { address: '192.0.2.7', port: connection.port },
+      { address: '192.0.2.100', port: 1883 }
+    )
     entries.identity(connection.id, clientId, '')
     return {
       id: connection.id,
       send: (bytes: Uint8Array) => {
-        for (const entry of connection.pass('in', bytes)) if (entry.kind === 'packet') entries.packet(entry.connection, entry.direction, entry.time, entry.packet, entry.ordinal, entry.last)
+        for (const entry of connection.pass('in', bytes))
+          if (entry.kind === 'packet')
+            entries.packet(entry.connection, entry.direction, entry.time, entry.packet, entry.ordinal, entry.last)
       }
     }
   }
@@ -86,7 +105,10 @@ t.test('it learns for as long as told, guards, raises and clears', async t => {
   t.same(alerts, [])
   const attacker = client('drill')
   send(attacker, garbage, 60)
-  t.match(alerts.find(({ subject }) => subject.scope === 'client'), { state: 'raised', subject: { clientId: 'drill', address: '192.0.2.7' }, response: 'observe' })
+  t.match(
+    alerts.find(({ subject }) => subject.scope === 'client'),
+    { state: 'raised', subject: { clientId: 'drill', address: '192.0.2.7' }, response: 'observe' }
+  )
   t.ok(offences.every(({ connections }) => connections.join() === String(attacker.id)))
   for (let i = 0; i < 300; i++) {
     clock.advance(100)
@@ -161,7 +183,10 @@ t.test('every record is written where that is asked for, the last before the end
   send(sensor, reading, 10)
   sensor.send(reading(10))
   await detection.stop()
-  const lines = readFileSync(records, 'utf8').trimEnd().split('\n').map(line => JSON.parse(line) as { mqtt_msg: string })
+  const lines = readFileSync(records, 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map(line => JSON.parse(line) as { mqtt_msg: string })
   t.equal(lines.length, 11)
   t.equal(Buffer.from(lines[10].mqtt_msg, 'hex').toString(), '{"temperature":21,"humidity":50}')
 })

@@ -18,28 +18,29 @@ const ALLOWED: Record<string, readonly string[]> = {
 }
 
 /** What a source imports: statements, re-exports, `import()`, `require()` and import types. */
-function importsOf (file: string, text: string): string[] {
+function importsOf(file: string, text: string): string[] {
   const imports: string[] = []
   const visit = (node: ts.Node): void => {
     const argument = specifierOf(node)
-    if (argument !== undefined) imports.push(ts.isStringLiteralLike(argument) ? argument.text : `(${argument.getText()})`)
+    if (argument !== undefined)
+      imports.push(ts.isStringLiteralLike(argument) ? argument.text : `(${argument.getText()})`)
     ts.forEachChild(node, visit)
   }
   visit(ts.createSourceFile(file, text, ts.ScriptTarget.ES2023, true))
   return imports
 }
 
-function specifierOf (node: ts.Node): ts.Expression | undefined {
+function specifierOf(node: ts.Node): ts.Expression | undefined {
   if (ts.isImportDeclaration(node) || ts.isExportDeclaration(node)) return node.moduleSpecifier
   if (ts.isExternalModuleReference(node)) return node.expression
-  if (ts.isImportTypeNode(node)) return ts.isLiteralTypeNode(node.argument) ? node.argument.literal as ts.Expression : undefined
+  if (ts.isImportTypeNode(node)) return ts.isLiteralTypeNode(node.argument) ? node.argument.literal : undefined
   if (!ts.isCallExpression(node)) return undefined
   const isRequire = ts.isIdentifier(node.expression) && node.expression.text === 'require'
   return isRequire || node.expression.kind === ts.SyntaxKind.ImportKeyword ? node.arguments[0] : undefined
 }
 
 /** The floor that an import leads to; undefined for packages and for what stays outside the floors. */
-function floorOf (file: string, specifier: string): string | undefined {
+function floorOf(file: string, specifier: string): string | undefined {
   if (specifier === PACKAGE) return 'src'
   if (specifier.startsWith(`${PACKAGE}/`)) return specifier.split('/')[1]
   if (!specifier.startsWith('.')) return undefined
@@ -47,7 +48,7 @@ function floorOf (file: string, specifier: string): string | undefined {
 }
 
 /** The imports of a file that lead where its floor may not go, as sentences. */
-function violationsOf (file: string, text: string): string[] {
+function violationsOf(file: string, text: string): string[] {
   const floor = file.split('/')[0] ?? ''
   const allowed = ALLOWED[floor]
   if (allowed === undefined) return []

@@ -12,16 +12,38 @@ import { CaptureRecords } from '../src/join/capture-records.js'
 import { ATTACKER, attackedCapture } from './support/labelled-traffic.js'
 
 const records: TrafficRecord[] = []
-new CaptureRecords(record => { records.push(record) }, { ports: [1883] }).push(attackedCapture(3, 100))
-const labels = records.map(({ features: { src_ip: from, dst_ip: to } }) => from === ATTACKER || to === ATTACKER ? 'flood' : null)
+new CaptureRecords(
+  record => {
+    records.push(record)
+  },
+  { ports: [1883] }
+).push(attackedCapture(3, 100))
+const labels = records.map(({ features: { src_ip: from, dst_ip: to } }) =>
+  from === ATTACKER || to === ATTACKER ? 'flood' : null
+)
 const attacks = labels.filter(label => label !== null).length
 const benign = records.length - attacks
 
 const { batch, smoothing } = detectionSettings({})
-const FAST: Record<string, Record<string, number>> = { 'random-forest': { nEstimators: 10 }, iforest: { nEstimators: 20 }, ocsvm: { nu: 0.1 } }
+const FAST: Record<string, Record<string, number>> = {
+  'random-forest': { nEstimators: 10 },
+  iforest: { nEstimators: 20 },
+  ocsvm: { nu: 0.1 }
+}
 
-function plan (kind: TrainingPlan['detector']['kind'], given: Partial<TrainingPlan['detector']> = {}, contaminated = false): TrainingPlan {
-  const detector = { kind, contamination: 0.05, seed: 1, features: 'table1-no-identity', parameters: FAST[kind] ?? {}, ...given }
+function plan(
+  kind: TrainingPlan['detector']['kind'],
+  given: Partial<TrainingPlan['detector']> = {},
+  contaminated = false
+): TrainingPlan {
+  const detector = {
+    kind,
+    contamination: 0.05,
+    seed: 1,
+    features: 'table1-no-identity',
+    parameters: FAST[kind] ?? {},
+    ...given
+  }
   return { detector, contaminated, batch, smoothing }
 }
 
@@ -42,7 +64,11 @@ t.test('with labels, what needs none learns from the benign records alone', asyn
 })
 
 t.test('contaminated: all are learnt from, and the limits are those of the benign', async t => {
-  const wanted = plan('kmeans', { parameters: { score: 'cluster', nClusters: 3 }, features: 'packet_length,mqtt_len' }, true)
+  const wanted = plan(
+    'kmeans',
+    { parameters: { score: 'cluster', nClusters: 3 }, features: 'packet_length,mqtt_len' },
+    true
+  )
   const model = await trainModel(records, labels, wanted)
   t.equal(model.rows.wire, records.length)
   t.ok((model.metrics as { rocAuc: number }).rocAuc > 0.9, 'the smallest cluster is that of the flood')
@@ -55,7 +81,8 @@ t.test('a random forest is judged by the trees that did not see a record', async
   t.equal(model.rows.wire, records.length)
   const own = model.judge(records).scores
   const held = model.judgeTraining(records).scores
-  const total = (scores: Float64Array): number => scores.reduce((sum, score, i) => sum + (labels[i] === null ? score : 0), 0)
+  const total = (scores: Float64Array): number =>
+    scores.reduce((sum, score, i) => sum + (labels[i] === null ? score : 0), 0)
   t.ok(total(held) > total(own), 'benign records look worse to trees that do not know them')
 })
 
@@ -72,7 +99,10 @@ t.test('the training judgement belongs to its records', async t => {
 
 t.test('best24 is chosen by labels, or stands as it was chosen', async t => {
   const chosen = await trainModel(records, labels, plan('iforest', { features: 'best24' }))
-  const best = bestFeatures(records.map(({ features }) => features), labels.map(label => Number(label !== null)))
+  const best = bestFeatures(
+    records.map(({ features }) => features),
+    labels.map(label => Number(label !== null))
+  )
   const { columns = [], dropped = [] } = chosen.experts.wire ?? {}
   t.same([...columns, ...dropped].sort(), [...best].sort())
   t.ok(best.length <= 24 && best.includes('mqtt_msg') && best.includes('tcp_len'))
@@ -87,11 +117,29 @@ t.test('what does not serve is refused with the reason', async t => {
   const named = attack.map(() => 'flood')
   const bare = records.filter(({ features }) => features.mqtt_msg_type === null)
   await t.rejects(trainModel([], undefined, plan('iforest')), { code: 'training-data', message: /no records/ })
-  await t.rejects(trainModel(attack, named, plan('iforest')), { code: 'training-labels', message: /labelled as attacks/, remedy: /--contaminated/ })
-  await t.rejects(trainModel(attack, named, plan('random-forest')), { code: 'training-labels', message: /labelled an attack/ })
-  await t.rejects(trainModel(records, records.map(() => null), plan('random-forest')), { code: 'training-labels', message: /labelled benign/ })
+  await t.rejects(trainModel(attack, named, plan('iforest')), {
+    code: 'training-labels',
+    message: /labelled as attacks/,
+    remedy: /--contaminated/
+  })
+  await t.rejects(trainModel(attack, named, plan('random-forest')), {
+    code: 'training-labels',
+    message: /labelled an attack/
+  })
+  await t.rejects(
+    trainModel(
+      records,
+      records.map(() => null),
+      plan('random-forest')
+    ),
+    { code: 'training-labels', message: /labelled benign/ }
+  )
   await t.rejects(trainModel(records, undefined, plan('random-forest')), { code: 'training-labels' })
-  await t.rejects(trainModel(bare, undefined, plan('iforest')), { code: 'training-data', message: /MQTT packet/, remedy: /--mqtt-port/ })
+  await t.rejects(trainModel(bare, undefined, plan('iforest')), {
+    code: 'training-data',
+    message: /MQTT packet/,
+    remedy: /--mqtt-port/
+  })
 })
 
 t.test('it can be ended at any step', async t => {
@@ -113,7 +161,10 @@ t.test('the paper names settings of its seven detectors', t => {
   t.same(Object.keys(PAPER_SETTINGS), seven)
   for (const kind of DETECTOR_KINDS.filter(name => seven.includes(name))) {
     const settings = PAPER_SETTINGS[kind]
-    t.doesNotThrow(() => createDetector(kind, { ...settings?.parameters, contamination: settings?.contamination }), kind)
+    t.doesNotThrow(
+      () => createDetector(kind, { ...settings?.parameters, contamination: settings?.contamination }),
+      kind
+    )
     t.ok(columnsOf(settings?.features ?? '', 'broker').length > 0, kind)
   }
   t.end()

@@ -1,4 +1,5 @@
-// The whole way from records to alerts: benign traffic raises nothing, a flood raises its sender, and only that one answers for it.
+// The whole way from records to alerts: benign traffic raises nothing, a flood raises its sender, and only that one
+// answers for it.
 
 import t from 'tap'
 import { Random } from '../models/random.js'
@@ -18,36 +19,63 @@ const ATTACKER = peer('attacker', 66)
 /** Another client behind the same address. */
 const NEIGHBOUR = CLIENTS[3]
 
-function benign (count: number, seed: number, from = 0): TrafficRecord[] {
-  return telemetry(count, seed).map((features, i) => record(from + i / 200, { features, peer: CLIENTS[Math.floor(i / 2) % 8], frame: i + 1, direction: i % 16 < 12 ? 'in' : 'out' }))
+function benign(count: number, seed: number, from = 0): TrafficRecord[] {
+  return telemetry(count, seed).map((features, i) =>
+    record(from + i / 200, {
+      features,
+      peer: CLIENTS[Math.floor(i / 2) % 8],
+      frame: i + 1,
+      direction: i % 16 < 12 ? 'in' : 'out'
+    })
+  )
 }
 
-function attack (count: number, from: number, sender = ATTACKER): TrafficRecord[] {
+function attack(count: number, from: number, sender = ATTACKER): TrafficRecord[] {
   return flood(count, 9).map((features, i) => record(from + i / 200, { features, peer: sender, frame: i + 1 }))
 }
 
 const model = await new Promise<GuardModel>((resolve, reject) => {
-  const training = new Training({
-    learn: { seconds: 0, minimumRecords: 2_000 },
-    detector: { kind: 'iforest', contamination: 0.01, seed: 1, features: 'table1-no-identity' },
-    batch: BATCH,
-    smoothing: DEFAULT_SMOOTHING
-  }, new Random(1), resolve, reject)
+  const training = new Training(
+    {
+      learn: { seconds: 0, minimumRecords: 2_000 },
+      detector: { kind: 'iforest', contamination: 0.01, seed: 1, features: 'table1-no-identity' },
+      batch: BATCH,
+      smoothing: DEFAULT_SMOOTHING
+    },
+    new Random(1),
+    resolve,
+    reject
+  )
   for (const one of benign(2_000, 1)) training.push(one)
 })
 
-function guard () {
+function guard() {
   const alerts: Alert[] = []
   const offences: Offender[] = []
-  const pipeline = new Pipeline(model, { batch: BATCH, smoothing: DEFAULT_SMOOTHING, response: 'ban' }, {
-    onAlert: alert => { alerts.push(alert) },
-    onOffence: offender => { offences.push(offender) }
-  })
-  return { alerts, offences, pipeline, push: (records: readonly TrafficRecord[]) => { for (const one of records) pipeline.push(one) } }
+  const pipeline = new Pipeline(
+    model,
+    { batch: BATCH, smoothing: DEFAULT_SMOOTHING, response: 'ban' },
+    {
+      onAlert: alert => {
+        alerts.push(alert)
+      },
+      onOffence: offender => {
+        offences.push(offender)
+      }
+    }
+  )
+  return {
+    alerts,
+    offences,
+    pipeline,
+    push: (records: readonly TrafficRecord[]) => {
+      for (const one of records) pipeline.push(one)
+    }
+  }
 }
 
 /** Two streams of records in the order of time. */
-function mixed (...streams: readonly TrafficRecord[][]): TrafficRecord[] {
+function mixed(...streams: readonly TrafficRecord[][]): TrafficRecord[] {
   const time = ({ seconds, nanoseconds }: TrafficRecord): number => (seconds - START) * 1e9 + nanoseconds
   return streams.flat().sort((a, b) => time(a) - time(b))
 }
@@ -70,16 +98,29 @@ t.test('a flood raises one alert of its sender, who alone answers for it', async
   const clients = raised.filter(({ subject }) => subject.scope === 'client')
   t.equal(clients.length, 1)
   t.match(clients[0], {
-    subject: { clientId: 'attacker', address: '192.0.2.7', port: 50_066, broker: { address: '192.0.2.100', port: 1883 } },
-    detector: 'iforest', model: model.digest, response: 'ban'
+    subject: {
+      clientId: 'attacker',
+      address: '192.0.2.7',
+      port: 50_066,
+      broker: { address: '192.0.2.100', port: 1883 }
+    },
+    detector: 'iforest',
+    model: model.digest,
+    response: 'ban'
   })
-  const { value, limit, score, average, movingAverage, previousMovingAverage, records, contributions, time } = clients[0]
+  const { value, limit, score, average, movingAverage, previousMovingAverage, records, contributions, time } =
+    clients[0]
   t.ok(value > limit && score <= 1 && average <= score && records >= 10)
   t.ok(Math.abs(movingAverage - (0.4 * previousMovingAverage + 0.6 * average)) < 1e-12, 'equation 1')
   t.ok(contributions.length > 0 && contributions.every(({ contribution }) => contribution > 0))
   t.ok(time >= START + 4 && time < START + 5, 'soon, in packet time')
   t.ok(offences.length > 1, 'told at every batch')
-  t.ok(offences.every(({ address, clientId, connections }) => address === '192.0.2.7' && clientId === 'attacker' && connections.join() === '66'))
+  t.ok(
+    offences.every(
+      ({ address, clientId, connections }) =>
+        address === '192.0.2.7' && clientId === 'attacker' && connections.join() === '66'
+    )
+  )
   const gateway = raised.filter(({ subject }) => subject.scope === 'gateway')
   t.ok(gateway.length <= 1)
   for (const alert of gateway) t.match(alert, { subject: { clientId: null, address: null }, response: 'observe' })
@@ -101,9 +142,14 @@ t.test('it is cleared when it is over, also when nothing more comes', async t =>
   }
 })
 
-t.test('a connection of the attacker\'s neighbour is never among the offenders', async t => {
+t.test("a connection of the attacker's neighbour is never among the offenders", async t => {
   const { push, offences, pipeline } = guard()
-  push(mixed(attack(300, 0), telemetry(300, 4).map((features, i) => record(i / 200, { features, peer: NEIGHBOUR, frame: i }))))
+  push(
+    mixed(
+      attack(300, 0),
+      telemetry(300, 4).map((features, i) => record(i / 200, { features, peer: NEIGHBOUR, frame: i }))
+    )
+  )
   pipeline.flush()
   t.ok(offences.length > 0)
   t.notOk(offences.some(({ connections }) => connections.includes(NEIGHBOUR.connection ?? -1)))

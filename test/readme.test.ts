@@ -15,7 +15,7 @@ const README = readFileSync(fileURLToPath(new URL('../../README.md', import.meta
 const DEFAULT_PORT = '1883'
 
 /** The code blocks of one language. */
-function blocks (language: string): string[] {
+function blocks(language: string): string[] {
   return [...README.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, 'gms'))].map(([, code]) => code)
 }
 
@@ -23,12 +23,20 @@ const PROGRAM = 'npx artemis '
 const READS_MQTT: readonly string[] = ['capture', 'extract', 'train', 'evaluate', 'replay']
 
 t.test('the commands', { skip: captureImpossible() }, async t => {
-  const folder = t.testdir({ 'artemis.yaml': 'learn: { duration: 0s, minimumRecords: 300 }\ntap: { target: "local:lo" }\n' })
+  const folder = t.testdir({
+    'artemis.yaml': 'learn: { duration: 0s, minimumRecords: 300 }\ntap: { target: "local:lo" }\n'
+  })
   const broker = await startBroker(t, folder, ['--data', 'artemis-data'])
   const client = await connectClient({ port: broker.port }, { clientId: 'device' })
-  t.teardown(async () => { await endClient(client) })
-  const busy = setInterval(() => { client.publish('room/temperature', '21.5', { qos: 1 }) }, 5)
-  t.teardown(() => { clearInterval(busy) })
+  t.teardown(async () => {
+    await endClient(client)
+  })
+  const busy = setInterval(() => {
+    client.publish('room/temperature', '21.5', { qos: 1 })
+  }, 5)
+  t.teardown(() => {
+    clearInterval(busy)
+  })
   await waitUntil('the broker has learnt', () => existsSync(join(folder, 'artemis-data/model.json')))
   for (const line of blocks('sh').flatMap(block => block.trim().split('\n'))) {
     if (!line.startsWith(PROGRAM)) {
@@ -60,9 +68,20 @@ t.test('the plug-in in ten lines', async t => {
     await exited
   })
   let status = ''
-  await waitUntil('it listens', async () => await connectClient({ port }).then(endClient).then(() => true, () => false))
+  await waitUntil(
+    'it listens',
+    async () =>
+      await connectClient({ port })
+        .then(endClient)
+        .then(
+          () => true,
+          () => false
+        )
+  )
   const client = await connectClient({ port })
-  client.on('message', (_topic, payload) => { status = payload.toString() })
+  client.on('message', (_topic, payload) => {
+    status = payload.toString()
+  })
   await client.subscribeAsync('$SYS/broker/artemis/status')
   await waitUntil('it watches itself', () => status.includes('learning'))
   await endClient(client)

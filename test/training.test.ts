@@ -11,7 +11,7 @@ import { telemetry } from './features/feature-values.js'
 import { peer, record, START } from './support/records.js'
 import { waitUntil } from './support/wait-until.js'
 
-function learning (seconds: number, minimumRecords: number): Learning {
+function learning(seconds: number, minimumRecords: number): Learning {
   return new Learning({ seconds, minimumRecords }, new Random(1))
 }
 
@@ -90,14 +90,27 @@ const SETTINGS: TrainingSettings = {
 
 const CLIENTS = Array.from({ length: 5 }, (_, i) => peer(`sensor-${i}`, i))
 
-function benign (count: number, seed: number): TrafficRecord[] {
+function benign(count: number, seed: number): TrafficRecord[] {
   return telemetry(count, seed).map((features, i) => record(i / 40, { features, peer: CLIENTS[i % 5], frame: i + 1 }))
 }
 
-function trainingOf (settings = SETTINGS) {
+function trainingOf(settings = SETTINGS) {
   const learnt: GuardModel[] = []
   const failed: Error[] = []
-  return { learnt, failed, training: new Training(settings, new Random(1), model => { learnt.push(model) }, error => { failed.push(error) }) }
+  return {
+    learnt,
+    failed,
+    training: new Training(
+      settings,
+      new Random(1),
+      model => {
+        learnt.push(model)
+      },
+      error => {
+        failed.push(error)
+      }
+    )
+  }
 }
 
 t.test('collects, fits, calibrates, and hands over once', async t => {
@@ -140,7 +153,8 @@ t.test('what the model was fitted on is judged as if it had not been', async t =
   training.tick(START + 10)
   await waitUntil('it is over', () => learnt.length === 1)
   const model = await GuardModel.fit(fitted, detector)
-  const mean = (probabilities: Float64Array): number => probabilities.reduce((sum, one) => sum + one, 0) / probabilities.length
+  const mean = (probabilities: Float64Array): number =>
+    probabilities.reduce((sum, one) => sum + one, 0) / probabilities.length
   const [honest, flattered] = [mean(model.judgeTraining(fitted).probabilities), mean(model.judge(fitted).probabilities)]
   t.ok(honest > flattered + 0.05, `${honest} as if new, ${flattered} as known`)
   t.ok(Math.abs(learnt[0].baselines.gateway.mean - honest) < 1e-9)
@@ -156,7 +170,7 @@ t.test('all that came while fitting is calibrated with', async t => {
   t.equal(training.phase, 'over')
 })
 
-t.test('the detection\'s own messages are not learnt from', async t => {
+t.test("the detection's own messages are not learnt from", async t => {
   const { training } = trainingOf()
   training.push(record(0, { own: true }))
   t.equal(training.seen, 0)

@@ -17,9 +17,14 @@ import { choices, eachColumn } from './choices.js'
 
 const { values: options } = parseArgs({
   options: {
-    captures: { type: 'string', default: CAPTURES_FOLDER }, train: { type: 'string', default: '3,4,5' }, seed: { type: 'string', default: '2' },
+    captures: { type: 'string', default: CAPTURES_FOLDER },
+    train: { type: 'string', default: '3,4,5' },
+    seed: { type: 'string', default: '2' },
     attacks: { type: 'string', default: ATTACKS.map(({ name }) => name).join() },
-    records: { type: 'string', default: '40000' }, frames: { type: 'string', default: '20000' }, each: { type: 'boolean', default: false }, out: { type: 'string' }
+    records: { type: 'string', default: '40000' },
+    frames: { type: 'string', default: '20000' },
+    each: { type: 'boolean', default: false },
+    out: { type: 'string' }
   }
 })
 
@@ -30,7 +35,9 @@ interface Cell {
 }
 
 const out = options.out ?? `bench/results/ablation${options.each ? '-columns' : ''}.md`
-const say = (text: string): void => { process.stderr.write(`${text}\n`) }
+const say = (text: string): void => {
+  process.stderr.write(`${text}\n`)
+}
 const names = options.attacks.split(',')
 const benign = benignCaptures(options.train.split(',').map(Number))
 const tested = attackCaptures(names, Number(options.seed))
@@ -55,42 +62,88 @@ for (const { name } of tested) {
 const run = describeRun('bench:ablation', begun)
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length
 const tableOf = (pick: (cell: Cell) => number, text: (value: number) => string): string[] => {
-  const rows = [...cells.map((row, i) => ({ name: names[i], values: row.map(pick) })), { name: '**mean**', values: compared.map((_, c) => mean(cells.map(row => pick(row[c])))) }]
-  return table(['attack', ...compared.map(({ name }) => name)], rows.map(({ name, values: [shipped, ...others] }) => [name, text(shipped), ...others.map(value => difference(value - shipped))]))
+  const rows = [
+    ...cells.map((row, i) => ({ name: names[i], values: row.map(pick) })),
+    { name: '**mean**', values: compared.map((_, c) => mean(cells.map(row => pick(row[c])))) }
+  ]
+  return table(
+    ['attack', ...compared.map(({ name }) => name)],
+    rows.map(({ name, values: [shipped, ...others] }) => [
+      name,
+      text(shipped),
+      ...others.map(value => difference(value - shipped))
+    ])
+  )
 }
 const setting = `Detector \`${DEFAULTS.detector.kind}\`, trained on ${options.records} frames, evenly over ${benign.map(({ name }) => name).join(', ')}; judged on the first ${options.frames} frames of each attack's capture of seed ${options.seed}.`
-const caution = 'Differences of a few thousandths are chance. Columns are chosen by these captures; the figures of detection.md are of another household.'
+const caution =
+  'Differences of a few thousandths are chance. Columns are chosen by these captures; the figures of detection.md are of another household.'
 const byGroup = (): string[] => [
-  '# What each group of columns adds', '', setting,
+  '# What each group of columns adds',
+  '',
+  setting,
   'The first column is what the broker ships; the others tell how much higher or lower the figure is without a group of columns, or with',
   'columns that are left out on purpose: a minus under `- conn_*` says that the group helps. The columns are described in docs/features.md.',
-  caution, '', `${runLine(run)}.`, '',
-  '## Recall at 1 % false positives', '', ...tableOf(({ recall }) => recall, shareText), '',
-  '## ROC AUC', '', ...tableOf(({ auc }) => auc, aucText), ''
+  caution,
+  '',
+  `${runLine(run)}.`,
+  '',
+  '## Recall at 1 % false positives',
+  '',
+  ...tableOf(({ recall }) => recall, shareText),
+  '',
+  '## ROC AUC',
+  '',
+  ...tableOf(({ auc }) => auc, aucText),
+  ''
 ]
 const byColumn = (): string[] => [
-  '# What each column adds', '', setting,
+  '# What each column adds',
+  '',
+  setting,
   'How much higher or lower a figure is without one column: a minus says that it helps. In the order of what they add to the mean recall.',
-  caution, '', `${runLine(run)}.`, '',
-  ...table(['without', 'mean recall at 1 % FPR', 'mean AUC', 'most recall lost', 'most recall won'], compared.slice(1).map(({ name }, i) => {
-    const recalls = cells.map((row, a) => ({ attack: names[a], difference: row[i + 1].recall - row[0].recall })).sort((a, b) => a.difference - b.difference)
-    const [lost, won] = [recalls[0], recalls[recalls.length - 1]]
-    return { mean: mean(recalls.map(({ difference }) => difference)), row: [
-      name, difference(mean(recalls.map(({ difference }) => difference))), difference(mean(cells.map(row => row[i + 1].auc - row[0].auc))),
-      `${lost.attack} ${difference(Math.min(0, lost.difference))}`, `${won.attack} ${difference(Math.max(0, won.difference))}`
-    ] }
-  }).sort((a, b) => a.mean - b.mean).map(({ row }) => row)), ''
+  caution,
+  '',
+  `${runLine(run)}.`,
+  '',
+  ...table(
+    ['without', 'mean recall at 1 % FPR', 'mean AUC', 'most recall lost', 'most recall won'],
+    compared
+      .slice(1)
+      .map(({ name }, i) => {
+        const recalls = cells
+          .map((row, a) => ({ attack: names[a], difference: row[i + 1].recall - row[0].recall }))
+          .sort((a, b) => a.difference - b.difference)
+        const [lost, won] = [recalls[0], recalls[recalls.length - 1]]
+        return {
+          mean: mean(recalls.map(({ difference }) => difference)),
+          row: [
+            name,
+            difference(mean(recalls.map(({ difference }) => difference))),
+            difference(mean(cells.map(row => row[i + 1].auc - row[0].auc))),
+            `${lost.attack} ${difference(Math.min(0, lost.difference))}`,
+            `${won.attack} ${difference(Math.max(0, won.difference))}`
+          ]
+        }
+      })
+      .sort((a, b) => a.mean - b.mean)
+      .map(({ row }) => row)
+  ),
+  ''
 ]
 const text = (options.each ? byColumn() : byGroup()).join('\n')
 await mkdir(dirname(out), { recursive: true })
 await writeFile(out, text)
 await writeResults(out.replace(/(\.md)?$/, '.json'), {
-  run, captures: [...benign, ...tested].map(({ name }) => name), choices: compared, attacks: names.map((attack, i) => ({ attack, cells: cells[i] }))
+  run,
+  captures: [...benign, ...tested].map(({ name }) => name),
+  choices: compared,
+  attacks: names.map((attack, i) => ({ attack, cells: cells[i] }))
 })
 process.stdout.write(text)
 
 /** With its sign; nothing where there is none to speak of. */
-function difference (value: number): string {
+function difference(value: number): string {
   const shown = value.toFixed(3)
   return /^-?0\.000$/.test(shown) ? '0' : value > 0 ? `+${shown}` : shown
 }

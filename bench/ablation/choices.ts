@@ -1,4 +1,5 @@
-// The choices of columns that are compared: what the broker ships, less each of its groups, and with what it leaves out.
+// The choices of columns that are compared: what the broker ships, less each of its groups, and with what it leaves
+// out.
 
 import { columnsOf, type ColumnName } from '../../src/features/columns.js'
 import { FEATURES } from '../../src/features/schema.js'
@@ -20,21 +21,28 @@ const LEFT_OUT: readonly (readonly [name: string, columns: readonly ColumnName[]
 ]
 
 /** The shipped preset first; groups of context and payload columns are told by how their names begin. */
-export function choices (): Choice[] {
+export function choices(): Choice[] {
   const shipped = columnsOf(DEFAULTS.detector.features, 'wire')
-  const groupOf = (column: ColumnName): string => FEATURES.some(({ name }) => name === column) ? 'Table I' : `${column.split('_')[0]}_*`
+  const groupOf = (column: ColumnName): string =>
+    FEATURES.some(({ name }) => name === column) ? 'Table I' : `${column.split('_')[0]}_*`
   const groups = [...new Set(shipped.map(groupOf))]
   return [
     { name: `\`${DEFAULTS.detector.features}\``, features: DEFAULTS.detector.features },
-    ...groups.map(group => ({ name: `- ${group}`, features: shipped.filter(column => groupOf(column) !== group).join() })),
+    ...groups.map(group => ({
+      name: `- ${group}`,
+      features: shipped.filter(column => groupOf(column) !== group).join()
+    })),
     ...LEFT_OUT.map(([name, columns]) => ({ name, features: [...shipped, ...columns].join() })),
     { name: 'Table I alone', features: 'table1-no-identity' }
   ]
 }
 
 /** The shipped preset, and then without each of its columns, one at a time. */
-export function eachColumn (): Choice[] {
+export function eachColumn(): Choice[] {
   const { features } = DEFAULTS.detector
   const shipped = columnsOf(features, 'wire')
-  return [{ name: `\`${features}\``, features }, ...shipped.map(left => ({ name: `\`${left}\``, features: shipped.filter(column => column !== left).join() }))]
+  return [
+    { name: `\`${features}\``, features },
+    ...shipped.map(left => ({ name: `\`${left}\``, features: shipped.filter(column => column !== left).join() }))
+  ]
 }

@@ -9,27 +9,37 @@ const RELEASE = 'trixie'
 const PACKAGES = ['nodejs']
 
 /** Downloads and unpacks, unless the folder holds them already; apt's own state stays as it is. */
-export function unpackDebian (folder: string): string {
+export function unpackDebian(folder: string): string {
   const root = path.join(folder, 'root')
   if (existsSync(path.join(root, 'usr/bin/node'))) return root
   const state = path.join(folder, 'apt')
-  for (const needed of ['lists/partial', 'cache/archives/partial']) mkdirSync(path.join(state, needed), { recursive: true })
+  for (const needed of ['lists/partial', 'cache/archives/partial'])
+    mkdirSync(path.join(state, needed), { recursive: true })
   mkdirSync(root, { recursive: true })
-  writeFileSync(path.join(state, 'sources.list'), `deb [arch=arm64 signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian ${RELEASE} main\n`)
-  writeFileSync(path.join(state, 'apt.conf'), `Dir::Etc::sourcelist "${state}/sources.list";
+  writeFileSync(
+    path.join(state, 'sources.list'),
+    `deb [arch=arm64 signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian ${RELEASE} main\n`
+  )
+  writeFileSync(
+    path.join(state, 'apt.conf'),
+    `Dir::Etc::sourcelist "${state}/sources.list";
 Dir::Etc::sourceparts "-";
 Dir::State::lists "${state}/lists";
 Dir::State::status "/dev/null";
 Dir::Cache "${state}/cache";
 APT::Architecture "arm64";
 APT::Architectures "arm64";
-`)
+`
+  )
   const env = { ...process.env, APT_CONFIG: path.join(state, 'apt.conf') }
-  const run = (...[program = '', ...args]: string[]): void => { execFileSync(program, args, { env, stdio: ['ignore', 2, 2] }) }
+  const run = (...[program = '', ...args]: string[]): void => {
+    execFileSync(program, args, { env, stdio: ['ignore', 2, 2] })
+  }
   run('apt-get', 'update', '-q')
   run('apt-get', 'install', '-y', '-q', '--download-only', '--no-install-recommends', ...PACKAGES)
   const archives = path.join(state, 'cache/archives')
-  for (const name of readdirSync(archives).filter(file => file.endsWith('.deb'))) run('dpkg-deb', '-x', path.join(archives, name), root)
+  for (const name of readdirSync(archives).filter(file => file.endsWith('.deb')))
+    run('dpkg-deb', '-x', path.join(archives, name), root)
   // The loader is looked for in /lib, which Debian makes a link when it is installed.
   if (!existsSync(path.join(root, 'lib'))) symlinkSync('usr/lib', path.join(root, 'lib'))
   return root

@@ -9,9 +9,13 @@ import { Level } from 'level'
 const [port, folder] = process.argv.slice(2)
 const options = folder === undefined ? {} : { persistence: levelPersistence(new Level(join(folder, 'aedes'))) }
 const aedes = await Aedes.createBroker(options)
-const server = createServer({ noDelay: true }, socket => { aedes.handle(socket) })
+const server = createServer({ noDelay: true }, socket => {
+  aedes.handle(socket)
+})
 server.listen(Number(port), '127.0.0.1', () => {
   process.stderr.write(`port ${(server.address() as AddressInfo).port}\n`)
 })
 // It ends with whoever started it.
-process.stdin.resume().once('end', () => { process.exit() })
+process.stdin.resume().once('end', () => {
+  process.exit()
+})

@@ -17,14 +17,14 @@ const MAIN = fileURLToPath(new URL('../../broker/main.js', import.meta.url))
  * @param settings beside those; they win
  * @param port 0 takes any free one
  */
-export async function startArtemis (folder: string, settings: SettingsTree = {}, port = 0): Promise<ChildBroker> {
+export async function startArtemis(folder: string, settings: SettingsTree = {}, port = 0): Promise<ChildBroker> {
   const config = writeSettings(folder, settings, port)
   let found: number | undefined
   return await launch({
     name: 'artemis',
     program: process.execPath,
     args: [MAIN, 'broker', '--config', config],
-    portIn (log) {
+    portIn(log) {
       found ??= Number(/"port":(\d+),"msg":"Listening/.exec(log)?.[1] ?? 0) || undefined
       return log.includes('Artemis is ready') ? found : undefined
     }
@@ -32,7 +32,7 @@ export async function startArtemis (folder: string, settings: SettingsTree = {},
 }
 
 /** Starts the same without its detection. */
-export async function startCore (folder: string, settings: SettingsTree = {}, port = 0): Promise<ChildBroker> {
+export async function startCore(folder: string, settings: SettingsTree = {}, port = 0): Promise<ChildBroker> {
   return await launch({
     name: 'artemis without detection',
     program: process.execPath,
@@ -41,14 +41,17 @@ export async function startCore (folder: string, settings: SettingsTree = {}, po
   })
 }
 
-function writeSettings (folder: string, settings: SettingsTree, port: number): string {
+function writeSettings(folder: string, settings: SettingsTree, port: number): string {
   const config = join(folder, 'artemis.yaml')
-  writeFileSync(config, stringify({
-    listeners: [{ host: '127.0.0.1', port }],
-    data: join(folder, 'data'),
-    log: { format: 'json' },
-    tap: { target: 'none' },
-    ...settings
-  }))
+  writeFileSync(
+    config,
+    stringify({
+      listeners: [{ host: '127.0.0.1', port }],
+      data: join(folder, 'data'),
+      log: { format: 'json' },
+      tap: { target: 'none' },
+      ...settings
+    })
+  )
   return config
 }

@@ -1,4 +1,5 @@
-// A broker as a child process: it says when it listens and on which port, and neither it nor its folder outlives the bench.
+// A broker as a child process: it says when it listens and on which port, and neither it nor its folder outlives the
+// bench.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -38,33 +39,42 @@ process.once('exit', () => {
   for (const pid of running) process.kill(pid, 'SIGKILL')
   for (const folder of folders) removeFolder(folder)
 })
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => { process.exit(1) })
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => {
+    process.exit(1)
+  })
 
 /** A folder for brokers' data, which goes with this process at the latest. */
-export function temporaryFolder (name: string): string {
+export function temporaryFolder(name: string): string {
   const folder = mkdtempSync(join(tmpdir(), `artemis-${name}-`))
   folders.add(folder)
   return folder
 }
 
 /** Removes it; a broker that is just dying may still write to it. */
-export function removeFolder (folder: string): void {
+export function removeFolder(folder: string): void {
   rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   folders.delete(folder)
 }
 
 /** Starts it and waits until it listens; fails with what it said where it does not. */
-export async function launch ({ name, program, args, portIn }: Launch): Promise<ChildBroker> {
+export async function launch({ name, program, args, portIn }: Launch): Promise<ChildBroker> {
   const child = spawn(program, args, { stdio: ['pipe', 'ignore', 'pipe'] })
   const { pid } = child
   const exited = once(child, 'exit')
   if (pid === undefined) await exited
   running.add(pid as number)
-  child.once('exit', () => { running.delete(pid as number) })
+  child.once('exit', () => {
+    running.delete(pid as number)
+  })
   let log = ''
   const port = await new Promise<number>((resolve, reject) => {
-    const fail = (what: string): void => { reject(new Error(`${name} ${what}:\n${log}`)) }
-    const timer = setTimeout(() => { fail('did not start') }, START_LIMIT_MS)
+    const fail = (what: string): void => {
+      reject(new Error(`${name} ${what}:\n${log}`))
+    }
+    const timer = setTimeout(() => {
+      fail('did not start')
+    }, START_LIMIT_MS)
     child.once('exit', () => {
       clearTimeout(timer)
       fail('ended before it listened')
@@ -82,7 +92,7 @@ export async function launch ({ name, program, args, portIn }: Launch): Promise<
     pid: pid as number,
     log: () => log,
     hasEnded: () => child.exitCode !== null || child.signalCode !== null,
-    async kill () {
+    async kill() {
       child.kill('SIGKILL')
       if (child.exitCode === null && child.signalCode === null) await exited
     }

@@ -13,13 +13,27 @@ import { openBroker } from '../../broker/open-broker.js'
 const { settings } = readSettings({ config: process.argv[2] })
 const log = openLog(settings.log)
 const tally = new Tally(log)
-const listeners = await Listeners.open(settings.listeners, { ...settings.limits, admission: new Admission(settings.limits, tally), tally, log })
-const access = await AccessControl.open(doorsOf(settings), arrivalsAt(settings.listeners), log, settings.limits.messageSize ?? undefined)
-const { broker } = await openBroker(settings, log, tally, { mayWait: (clientId, topic) => access.mayWait(clientId, topic) })
+const listeners = await Listeners.open(settings.listeners, {
+  ...settings.limits,
+  admission: new Admission(settings.limits, tally),
+  tally,
+  log
+})
+const access = await AccessControl.open(
+  doorsOf(settings),
+  arrivalsAt(settings.listeners),
+  log,
+  settings.limits.messageSize ?? undefined
+)
+const { broker } = await openBroker(settings, log, tally, {
+  mayWait: (clientId, topic) => access.mayWait(clientId, topic)
+})
 access.guardLogins(broker)
 limitLogins(broker, settings.limits.loginAttempts, tally)
 access.guardTopics(broker)
 listeners.accept((stream, request) => broker.handle(stream, request))
 process.stderr.write(`port ${listeners.addresses[0]?.port}\n`)
 // It ends with whoever started it.
-process.stdin.resume().once('end', () => { process.exit() })
+process.stdin.resume().once('end', () => {
+  process.exit()
+})

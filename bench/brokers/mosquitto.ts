@@ -8,7 +8,7 @@ import { freePort } from '../../test/support/free-port.js'
 import { launch, type ChildBroker } from './child.js'
 
 /** Its version; undefined where it is not installed. */
-export function mosquittoVersion (): string | undefined {
+export function mosquittoVersion(): string | undefined {
   const said = (() => {
     try {
       return execFileSync(findProgram('mosquitto'), ['-h'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
@@ -25,26 +25,29 @@ export function mosquittoVersion (): string | undefined {
  *
  * @param inflightMessages unacknowledged messages on their way to a client
  */
-export async function startMosquitto (folder: string, inflightMessages: number): Promise<ChildBroker> {
+export async function startMosquitto(folder: string, inflightMessages: number): Promise<ChildBroker> {
   const port = await freePort()
   const config = join(folder, 'mosquitto.conf')
-  writeFileSync(config, [
-    `listener ${port} 127.0.0.1`,
-    'allow_anonymous true',
-    'set_tcp_nodelay true',
-    'persistence true',
-    `persistence_location ${folder}/`,
-    `max_inflight_messages ${inflightMessages}`,
-    'max_queued_messages 0',
-    'connection_messages false',
-    // Started by root, it would become a user who may not write to the folder.
-    'user root',
-    ''
-  ].join('\n'))
+  writeFileSync(
+    config,
+    [
+      `listener ${port} 127.0.0.1`,
+      'allow_anonymous true',
+      'set_tcp_nodelay true',
+      'persistence true',
+      `persistence_location ${folder}/`,
+      `max_inflight_messages ${inflightMessages}`,
+      'max_queued_messages 0',
+      'connection_messages false',
+      // Started by root, it would become a user who may not write to the folder.
+      'user root',
+      ''
+    ].join('\n')
+  )
   return await launch({
     name: 'mosquitto',
     program: findProgram('mosquitto'),
     args: ['-c', config],
-    portIn: log => / running$/m.test(log) ? port : undefined
+    portIn: log => (/ running$/m.test(log) ? port : undefined)
   })
 }

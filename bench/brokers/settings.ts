@@ -10,7 +10,7 @@ export type SettingsTree = Record<string, unknown>
  *
  * @param overrides such as `store.sync=true` or `limits.inflightMessages=100`; the values are YAML
  */
-export function withOverrides (tree: SettingsTree, overrides: readonly string[]): SettingsTree {
+export function withOverrides(tree: SettingsTree, overrides: readonly string[]): SettingsTree {
   const all = structuredClone(tree)
   for (const override of overrides) {
     const [, path, value] = /^([\w.]+)=(.*)$/s.exec(override) ?? []
@@ -18,7 +18,7 @@ export function withOverrides (tree: SettingsTree, overrides: readonly string[])
     const names = path.split('.')
     const last = names.pop() as string
     let part = all
-    for (const name of names) part = part[name] = { ...part[name] as SettingsTree | undefined }
+    for (const name of names) part = part[name] = { ...(part[name] as SettingsTree | undefined) }
     part[last] = parse(value) as unknown
   }
   return all

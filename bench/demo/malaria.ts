@@ -23,28 +23,34 @@ const HEX = '0123456789abcdef'
 
 const [port, localAddress] = [Number(process.argv[2]), process.argv[3]]
 
-function open (): MqttClient {
-  const client = new MqttClient(() => connect({ host: '127.0.0.1', port, localAddress, noDelay: true }), { clientId: CLIENT_ID, reconnectPeriod: 0 })
+function open(): MqttClient {
+  const client = new MqttClient(() => connect({ host: '127.0.0.1', port, localAddress, noDelay: true }), {
+    clientId: CLIENT_ID,
+    reconnectPeriod: 0
+  })
   client.on('error', () => {})
   return client
 }
 
-function gaussian (): number {
+function gaussian(): number {
   return Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random())
 }
 
-function payload (): string {
+function payload(): string {
   let text = ''
-  for (let left = Math.max(1, Math.round(MEAN_BYTES + DEVIATION_BYTES * gaussian())); left > 0; left--) text += HEX[Math.floor(Math.random() * 16)]
+  for (let left = Math.max(1, Math.round(MEAN_BYTES + DEVIATION_BYTES * gaussian())); left > 0; left--)
+    text += HEX[Math.floor(Math.random() * 16)]
   return text
 }
 
-async function flood (client: MqttClient): Promise<Pick<AttackFigures, 'sent' | 'thrownOutAfterMs'>> {
+async function flood(client: MqttClient): Promise<Pick<AttackFigures, 'sent' | 'thrownOutAfterMs'>> {
   const begun = performance.now()
   let sent = 0
   let inFlight = 0
   return await new Promise(resolve => {
-    const enough = setTimeout(() => { resolve({ sent, thrownOutAfterMs: null }) }, LONGEST_MS)
+    const enough = setTimeout(() => {
+      resolve({ sent, thrownOutAfterMs: null })
+    }, LONGEST_MS)
     client.once('close', () => {
       clearTimeout(enough)
       resolve({ sent, thrownOutAfterMs: performance.now() - begun })
@@ -63,11 +69,15 @@ async function flood (client: MqttClient): Promise<Pick<AttackFigures, 'sent' | 
   })
 }
 
-async function tryAgain (): Promise<boolean> {
+async function tryAgain(): Promise<boolean> {
   const client = open()
   const connected = await new Promise<boolean>(resolve => {
-    client.once('connect', () => { resolve(true) })
-    client.once('close', () => { resolve(false) })
+    client.once('connect', () => {
+      resolve(true)
+    })
+    client.once('close', () => {
+      resolve(false)
+    })
   })
   client.end(true)
   return !connected
@@ -75,10 +85,16 @@ async function tryAgain (): Promise<boolean> {
 
 const client = open()
 await new Promise<void>((resolve, reject) => {
-  client.once('connect', () => { resolve() })
-  client.once('close', () => { reject(new Error('the broker does not let the attacker in')) })
+  client.once('connect', () => {
+    resolve()
+  })
+  client.once('close', () => {
+    reject(new Error('the broker does not let the attacker in'))
+  })
 })
 const figures = await flood(client)
 client.end(true)
-const refusedAgain = figures.thrownOutAfterMs !== null && await tryAgain()
-process.send?.({ ...figures, refusedAgain } satisfies AttackFigures, () => { process.disconnect() })
+const refusedAgain = figures.thrownOutAfterMs !== null && (await tryAgain())
+process.send?.({ ...figures, refusedAgain } satisfies AttackFigures, () => {
+  process.disconnect()
+})

@@ -27,42 +27,56 @@ export interface FrameLabels {
 /** A capture as models see it. */
 export interface JudgedCapture extends FrameLabels {
   /** For each model the score of each frame, and how long it took to judge them, seconds. */
-  models: { scores: number[], seconds: number }[]
+  models: { scores: number[]; seconds: number }[]
 }
 
 /** What a table of frames says of each, by number. */
-export async function frameTable (path: string, separator = ','): Promise<Map<number, string>> {
+export async function frameTable(path: string, separator = ','): Promise<Map<number, string>> {
   const lines = (await readFile(path, 'utf8')).trim().split('\n').slice(1)
-  return new Map(lines.map(line => {
-    const fields = line.split(separator)
-    return [Number(fields[0]), fields[fields.length - 1].trim()]
-  }))
+  return new Map(
+    lines.map(line => {
+      const fields = line.split(separator)
+      return [Number(fields[0]), fields[fields.length - 1].trim()]
+    })
+  )
 }
 
-export async function exists (path: string): Promise<boolean> {
-  return await access(path).then(() => true, () => false)
+export async function exists(path: string): Promise<boolean> {
+  return await access(path).then(
+    () => true,
+    () => false
+  )
 }
 
 /** At most `most` of the items, evenly over all. */
-export function evenly<T> (items: readonly T[], most: number): readonly T[] {
+export function evenly<T>(items: readonly T[], most: number): readonly T[] {
   const step = items.length / most
   return step <= 1 ? items : Array.from({ length: most }, (_, i) => items[Math.floor(i * step)])
 }
 
 /** All records of captures, as `artemis train` reads them. */
-export async function recordsOf (files: readonly string[]): Promise<TrafficRecord[]> {
-  const { records } = await readTrainingData(files, { ports: PORTS, signal: new AbortController().signal }, undefined, 1)
+export async function recordsOf(files: readonly string[]): Promise<TrafficRecord[]> {
+  const { records } = await readTrainingData(
+    files,
+    { ports: PORTS, signal: new AbortController().signal },
+    undefined,
+    1
+  )
   return records
 }
 
 /**
- * Judges a capture's records in their order, each model with a memory of its own; calls back with the scores of each model.
+ * Judges a capture's records in their order, each model with a memory of its own; calls back with the scores of each
+ * model.
  *
  * @param mostFrames after which the rest of the capture is left out
  * @returns how long each model took, seconds
  */
-export async function judgeFile (
-  file: string, models: readonly GuardModel[], onScored: (record: TrafficRecord, scores: readonly number[]) => void, mostFrames = Infinity
+export async function judgeFile(
+  file: string,
+  models: readonly GuardModel[],
+  onScored: (record: TrafficRecord, scores: readonly number[]) => void,
+  mostFrames = Infinity
 ): Promise<number[]> {
   const memories = models.map(() => new SurpriseMemory())
   const seconds = models.map(() => 0)
@@ -75,7 +89,11 @@ export async function judgeFile (
       return judged
     })
     records.forEach((record, i) => {
-      if (!record.own && !Number.isNaN(scores[0][i])) onScored(record, scores.map(each => each[i]))
+      if (!record.own && !Number.isNaN(scores[0][i]))
+        onScored(
+          record,
+          scores.map(each => each[i])
+        )
     })
     frames += records.length
     if (frames >= mostFrames) break
@@ -84,18 +102,41 @@ export async function judgeFile (
 }
 
 /** Judges a capture of the lab. */
-export async function judgeLab (folder: string, name: string, models: readonly GuardModel[], mostFrames = Infinity): Promise<JudgedCapture> {
-  const [attacks, byAddress, newcomers] = await Promise.all(['labels', 'by-address', 'newcomers'].map(async suffix => await frameTable(join(folder, `${name}.${suffix}.csv`))))
-  const judged: JudgedCapture = { attack: [], byAddress: [], newcomer: [], inbound: [], models: models.map(() => ({ scores: [], seconds: 0 })) }
-  const isIn = (table: Map<number, string>, frame: number | null): number => Number((table.get(frame ?? 0) ?? '0') !== '0')
+export async function judgeLab(
+  folder: string,
+  name: string,
+  models: readonly GuardModel[],
+  mostFrames = Infinity
+): Promise<JudgedCapture> {
+  const [attacks, byAddress, newcomers] = await Promise.all(
+    ['labels', 'by-address', 'newcomers'].map(async suffix => await frameTable(join(folder, `${name}.${suffix}.csv`)))
+  )
+  const judged: JudgedCapture = {
+    attack: [],
+    byAddress: [],
+    newcomer: [],
+    inbound: [],
+    models: models.map(() => ({ scores: [], seconds: 0 }))
+  }
+  const isIn = (table: Map<number, string>, frame: number | null): number =>
+    Number((table.get(frame ?? 0) ?? '0') !== '0')
   const capture = join(folder, `${name}.pcap`)
-  const seconds = await judgeFile(await exists(capture) ? capture : `${capture}.gz`, models, ({ frame, direction }, scores) => {
-    judged.attack.push(isIn(attacks, frame))
-    judged.byAddress.push(isIn(byAddress, frame))
-    judged.newcomer.push(isIn(newcomers, frame))
-    judged.inbound.push(Number(direction === 'in'))
-    scores.forEach((score, m) => { judged.models[m].scores.push(score) })
-  }, mostFrames)
-  seconds.forEach((each, m) => { judged.models[m].seconds = each })
+  const seconds = await judgeFile(
+    (await exists(capture)) ? capture : `${capture}.gz`,
+    models,
+    ({ frame, direction }, scores) => {
+      judged.attack.push(isIn(attacks, frame))
+      judged.byAddress.push(isIn(byAddress, frame))
+      judged.newcomer.push(isIn(newcomers, frame))
+      judged.inbound.push(Number(direction === 'in'))
+      scores.forEach((score, m) => {
+        judged.models[m].scores.push(score)
+      })
+    },
+    mostFrames
+  )
+  seconds.forEach((each, m) => {
+    judged.models[m].seconds = each
+  })
   return judged
 }

@@ -31,14 +31,19 @@ export interface CutFigures {
 /** Kinds whose traffic is large and says little that others do not say. */
 const TOO_LARGE = ['camera', 'recorder']
 
-interface PartyRow { address: string, role: string, kind: string }
+interface PartyRow {
+  address: string
+  role: string
+  kind: string
+}
 
 /**
  * Cuts `NAME.pcap` and `NAME.labels.csv` of a folder into `NAME.pcap.gz` and `NAME.labels.csv` of
- * another, which has rows for the attack's frames only, and is missing where there are none. Whoever is kept is kept with every frame up to the
+ * another, which has rows for the attack's frames only, and is missing where there are none. Whoever is kept is kept
+ * with every frame up to the
  * cut's end, so that what is known of connections, addresses and client ids is as it was.
  */
-export async function cutCapture (from: string, name: string, to: string, options: CutOptions): Promise<CutFigures> {
+export async function cutCapture(from: string, name: string, to: string, options: CutOptions): Promise<CutFigures> {
   const chosen = choose(await readParties(join(from, `${name}.parties.csv`)), options)
   const labels = await frameTable(join(from, `${name}.labels.csv`))
   const tcp = new TcpDecoder(new Set(PORTS))
@@ -62,7 +67,7 @@ export async function cutCapture (from: string, name: string, to: string, option
   return { frames: kept.length, attack: attacks.length, bytes: compressed.length }
 }
 
-async function readParties (path: string): Promise<PartyRow[]> {
+async function readParties(path: string): Promise<PartyRow[]> {
   const lines = (await readFile(path, 'utf8')).trim().split('\n').slice(1)
   return lines.map(line => {
     const [address, role, kind] = line.split(',')
@@ -70,13 +75,17 @@ async function readParties (path: string): Promise<PartyRow[]> {
   })
 }
 
-function choose (parties: readonly PartyRow[], { perKind, attackers }: CutOptions): Set<string> {
+function choose(parties: readonly PartyRow[], { perKind, attackers }: CutOptions): Set<string> {
   const counts = new Map<string, number>()
-  return new Set(parties.filter(({ role, kind }) => {
-    if (role !== 'attacker' && TOO_LARGE.includes(kind)) return false
-    const key = `${role} ${kind}`
-    const count = (counts.get(key) ?? 0) + 1
-    counts.set(key, count)
-    return count <= (role === 'attacker' ? attackers : perKind)
-  }).map(({ address }) => address))
+  return new Set(
+    parties
+      .filter(({ role, kind }) => {
+        if (role !== 'attacker' && TOO_LARGE.includes(kind)) return false
+        const key = `${role} ${kind}`
+        const count = (counts.get(key) ?? 0) + 1
+        counts.set(key, count)
+        return count <= (role === 'attacker' ? attackers : perKind)
+      })
+      .map(({ address }) => address)
+  )
 }

@@ -1,4 +1,5 @@
-// npm run bench:detection: how well the shipped detector tells the lab's attacks from benign traffic of another household.
+// npm run bench:detection: how well the shipped detector tells the lab's attacks from benign traffic of another
+// household.
 
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -36,21 +37,35 @@ const USAGE = `npm run bench:detection -- [--captures DIR] [--attacks NAME[,NAME
 const ROOT = new URL('../../../', import.meta.url)
 const EVERY_ATTACK = ATTACKS.map(({ name }) => name).join()
 const begun = performance.now()
-const say = (text: string): void => { process.stderr.write(`${text}\n`) }
+const say = (text: string): void => {
+  process.stderr.write(`${text}\n`)
+}
 
-async function run (): Promise<void> {
+async function run(): Promise<void> {
   const { values: options } = parseArgs({
     options: {
-      captures: { type: 'string', default: CAPTURES_FOLDER }, attacks: { type: 'string', default: EVERY_ATTACK },
-      train: { type: 'string', default: '3,4,5' }, seed: { type: 'string', default: '7' }, 'make-only': { type: 'boolean', default: false }, detectors: { type: 'string' }, refresh: { type: 'boolean', default: false },
-      mqttset: { type: 'string' }, dad: { type: 'string' }, out: { type: 'string', default: 'bench/results/detection.md' }, help: { type: 'boolean', default: false }
+      captures: { type: 'string', default: CAPTURES_FOLDER },
+      attacks: { type: 'string', default: EVERY_ATTACK },
+      train: { type: 'string', default: '3,4,5' },
+      seed: { type: 'string', default: '7' },
+      'make-only': { type: 'boolean', default: false },
+      detectors: { type: 'string' },
+      refresh: { type: 'boolean', default: false },
+      mqttset: { type: 'string' },
+      dad: { type: 'string' },
+      out: { type: 'string', default: 'bench/results/detection.md' },
+      help: { type: 'boolean', default: false }
     }
   })
   if (options.help) {
     say(USAGE)
     return
   }
-  if (options.refresh && options.attacks !== EVERY_ATTACK) throw new OperatorError('bench-refresh', 'the card of the trained model tells the figures of all attacks: --refresh goes without --attacks')
+  if (options.refresh && options.attacks !== EVERY_ATTACK)
+    throw new OperatorError(
+      'bench-refresh',
+      'the card of the trained model tells the figures of all attacks: --refresh goes without --attacks'
+    )
   const folder = options.captures
   const kinds = options.detectors === undefined ? [] : detectorsOf(options.detectors)
   const names = options.attacks.split(',')
@@ -75,10 +90,19 @@ async function run (): Promise<void> {
   const results: DetectionResults = {
     run: describeRun('bench:detection', judgingBegun),
     model: {
-      detector: kind, features, parameters: parametersOf(kind), trainingDigest: model.digest,
-      captures: benign.map(({ name }) => name), records: records.length, taken: Math.min(records.length, TRAINING_RECORDS), seconds
+      detector: kind,
+      features,
+      parameters: parametersOf(kind),
+      trainingDigest: model.digest,
+      captures: benign.map(({ name }) => name),
+      records: records.length,
+      taken: Math.min(records.length, TRAINING_RECORDS),
+      seconds
     },
-    captures, attacks, ...mqttset !== undefined && { mqttset }, ...dad !== undefined && { dad }
+    captures,
+    attacks,
+    ...(mqttset !== undefined && { mqttset }),
+    ...(dad !== undefined && { dad })
   }
   await mkdir(dirname(options.out), { recursive: true })
   await writeResults(json, results)
@@ -87,7 +111,13 @@ async function run (): Promise<void> {
   process.stdout.write(text)
   if (options.refresh) {
     const trained = await saveTrainedModel(fileURLToPath(new URL('models/trained/', ROOT)), model, results)
-    await refreshFixtures(folder, fileURLToPath(new URL('test/fixtures/lab/', ROOT)), { trainSeed: trainSeeds[0], seed }, trained, say)
+    await refreshFixtures(
+      folder,
+      fileURLToPath(new URL('test/fixtures/lab/', ROOT)),
+      { trainSeed: trainSeeds[0], seed },
+      trained,
+      say
+    )
   }
   if (kinds.length > 0) {
     const comparisonBegun = performance.now()
@@ -100,10 +130,18 @@ async function run (): Promise<void> {
   say(`${((performance.now() - begun) / 60_000).toFixed(1)} minutes in all`)
 }
 
-async function judgeAttacks (folder: string, names: readonly string[], seed: number, model: GuardModel): Promise<AttackFigures[]> {
+async function judgeAttacks(
+  folder: string,
+  names: readonly string[],
+  seed: number,
+  model: GuardModel
+): Promise<AttackFigures[]> {
   const all: AttackFigures[] = []
   for (const name of names) {
-    const { models: [{ scores }], ...labels } = await judgeLab(folder, `${name}-s${seed}`, [model])
+    const {
+      models: [{ scores }],
+      ...labels
+    } = await judgeLab(folder, `${name}-s${seed}`, [model])
     const figures = attackFigures(name, labels, scores)
     say(attackRow(figures).join(' | '))
     all.push(figures)
@@ -112,22 +150,35 @@ async function judgeAttacks (folder: string, names: readonly string[], seed: num
 }
 
 /** What this run does not judge stands as it was, with its own date. */
-async function publicResults (path: string | undefined, figuresOf: typeof mqttsetFigures, before: PublicResults | undefined): Promise<PublicResults | undefined> {
+async function publicResults(
+  path: string | undefined,
+  figuresOf: typeof mqttsetFigures,
+  before: PublicResults | undefined
+): Promise<PublicResults | undefined> {
   if (path === undefined) return before
   const publicBegun = performance.now()
-  const figures = await figuresOf(path, ({ name, auc, recall }) => { say(`${name} | ${auc.toFixed(4)} | ${recall.toFixed(3)}`) })
+  const figures = await figuresOf(path, ({ name, auc, recall }) => {
+    say(`${name} | ${auc.toFixed(4)} | ${recall.toFixed(3)}`)
+  })
   return { run: describeRun('bench:detection', publicBegun), figures }
 }
 
-function seedOf (text: string): number {
+function seedOf(text: string): number {
   const seed = Number(text)
-  if (!/^\d+$/.test(text) || seed >= 2 ** 32) throw new OperatorError('bench-seed', `a seed is a whole number, not "${text}"`)
+  if (!/^\d+$/.test(text) || seed >= 2 ** 32)
+    throw new OperatorError('bench-seed', `a seed is a whole number, not "${text}"`)
   return seed
 }
 
 try {
   await run()
 } catch (error) {
-  say(error instanceof OperatorError ? error.message : error instanceof Error ? error.stack ?? error.message : String(error))
+  say(
+    error instanceof OperatorError
+      ? error.message
+      : error instanceof Error
+        ? (error.stack ?? error.message)
+        : String(error)
+  )
   process.exitCode = 1
 }

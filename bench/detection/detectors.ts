@@ -33,7 +33,7 @@ export interface DetectorFigures extends DetectorChoice {
 export interface Comparison {
   run: Run
   detectors: DetectorFigures[]
-  leftOut: { detector: DetectorKind, reason: string }[]
+  leftOut: { detector: DetectorKind; reason: string }[]
 }
 
 /** Captures of attacks that a supervised detector may learn from: another household than the one that is judged. */
@@ -43,12 +43,16 @@ const LABELLED_SEED = 1
  * The detectors of a list such as `kmeans,ocsvm:nu=0.1:maxSamples=500`, or of `all`.
  * @throws OperatorError for a name that is none
  */
-export function detectorsOf (list: string): DetectorChoice[] {
+export function detectorsOf(list: string): DetectorChoice[] {
   const names = list === 'all' ? [...DETECTOR_KINDS] : list.split(',')
   return names.map(name => {
     const [kind, ...assignments] = name.split(':')
     const detector = DETECTOR_KINDS.find(known => known === kind)
-    if (detector === undefined) throw new OperatorError('bench-detector', `there is no detector "${kind}"; there are ${DETECTOR_KINDS.join(', ')}`)
+    if (detector === undefined)
+      throw new OperatorError(
+        'bench-detector',
+        `there is no detector "${kind}"; there are ${DETECTOR_KINDS.join(', ')}`
+      )
     const given = assignments.map(assignment => {
       const [parameter, value] = assignment.split('=')
       return [parameter, Number.isNaN(Number(value)) ? value : Number(value)] as const
@@ -58,8 +62,13 @@ export function detectorsOf (list: string): DetectorChoice[] {
 }
 
 /** Trains each detector and judges the captures with all of them. */
-export async function compareDetectors (
-  chosen: readonly DetectorChoice[], benign: readonly TrafficRecord[], folder: string, attacks: readonly string[], seed: number, say: (text: string) => void
+export async function compareDetectors(
+  chosen: readonly DetectorChoice[],
+  benign: readonly TrafficRecord[],
+  folder: string,
+  attacks: readonly string[],
+  seed: number,
+  say: (text: string) => void
 ): Promise<Omit<Comparison, 'run'>> {
   const leftOut: Comparison['leftOut'] = []
   const detectors: DetectorFigures[] = []
@@ -92,19 +101,25 @@ export async function compareDetectors (
   return { detectors, leftOut }
 }
 
-function trainingOf ({ detector, parameters }: DetectorChoice): TrainingChoice {
+function trainingOf({ detector, parameters }: DetectorChoice): TrainingChoice {
   return { kind: detector, parameters }
 }
 
 /** As a table names it. */
-function nameOf ({ detector, parameters }: DetectorChoice): string {
+function nameOf({ detector, parameters }: DetectorChoice): string {
   const given = Object.entries(parameters)
-  const isDefault = detector === DEFAULTS.detector.kind && JSON.stringify(parameters) === JSON.stringify(parametersOf(detector))
+  const isDefault =
+    detector === DEFAULTS.detector.kind && JSON.stringify(parameters) === JSON.stringify(parametersOf(detector))
   return isDefault ? `${detector} (default)` : [detector, ...given.map(([name, value]) => `${name}=${value}`)].join(' ')
 }
 
 /** A model, or why there is none. */
-async function fitOrReason (choice: DetectorChoice, benign: readonly TrafficRecord[], folder: string, attacks: readonly string[]): Promise<GuardModel | string> {
+async function fitOrReason(
+  choice: DetectorChoice,
+  benign: readonly TrafficRecord[],
+  folder: string,
+  attacks: readonly string[]
+): Promise<GuardModel | string> {
   const { prepare, supervised } = catalogEntry(choice.detector)
   try {
     await prepare?.()
@@ -115,16 +130,27 @@ async function fitOrReason (choice: DetectorChoice, benign: readonly TrafficReco
   }
 }
 
-async function fitLabelled (choice: DetectorChoice, benign: readonly TrafficRecord[], folder: string, attacks: readonly string[]): Promise<GuardModel | string> {
+async function fitLabelled(
+  choice: DetectorChoice,
+  benign: readonly TrafficRecord[],
+  folder: string,
+  attacks: readonly string[]
+): Promise<GuardModel | string> {
   const names: string[] = []
-  for (const attack of attacks) if (await keptCapture(folder, `${attack}-s${LABELLED_SEED}`) !== undefined) names.push(`${attack}-s${LABELLED_SEED}`)
-  if (names.length === 0) return `it learns from labelled attacks, and the folder holds none of seed ${LABELLED_SEED} (npm run lab -- --attack all --seed ${LABELLED_SEED} --out DIR)`
+  for (const attack of attacks)
+    if ((await keptCapture(folder, `${attack}-s${LABELLED_SEED}`)) !== undefined)
+      names.push(`${attack}-s${LABELLED_SEED}`)
+  if (names.length === 0)
+    return `it learns from labelled attacks, and the folder holds none of seed ${LABELLED_SEED} (npm run lab -- --attack all --seed ${LABELLED_SEED} --out DIR)`
   // Half of what it learns from is of these captures, benign frames included.
   const records = [...evenly(benign, TRAINING_RECORDS / 2)]
   const labels = records.map(() => 0)
   for (const name of names) {
     const table = await frameTable(join(folder, `${name}.labels.csv`))
-    for (const record of evenly(await recordsOf([join(folder, `${name}.pcap`)]), Math.floor(TRAINING_RECORDS / 2 / names.length))) {
+    for (const record of evenly(
+      await recordsOf([join(folder, `${name}.pcap`)]),
+      Math.floor(TRAINING_RECORDS / 2 / names.length)
+    )) {
       records.push(record)
       labels.push(Number((table.get(record.frame ?? 0) ?? '0') !== '0'))
     }
@@ -133,23 +159,54 @@ async function fitLabelled (choice: DetectorChoice, benign: readonly TrafficReco
 }
 
 /** The comparison as a page. */
-export function comparisonReport ({ run, detectors, leftOut }: Comparison, captures: readonly string[], taken: number): string {
+export function comparisonReport(
+  { run, detectors, leftOut }: Comparison,
+  captures: readonly string[],
+  taken: number
+): string {
   const attacks = detectors[0]?.attacks.map(({ attack }) => attack) ?? []
   const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length
   return [
-    '# The default beside the other detectors', '',
+    '# The default beside the other detectors',
+    '',
     `Preset \`${DEFAULTS.detector.features}\`, each trained on the same ${taken} frames of ${captures.join(', ')}; a supervised one on as many of these and of labelled attacks on`,
-    'yet another household. Parameters that are not named are the detector\'s own, or those that the default is shipped with. Judged on the captures of `detection.md`.', '',
-    `${runLine(run)} in all.`, '',
-    ...table(['detector', 'targets reached', 'mean AUC', 'lowest AUC', 'mean recall at 1 % FPR', 'lowest recall', 'learning, s', 'judging, µs a frame'], detectors.map(({ seconds, microseconds, attacks: figures, ...choice }) => [
-      nameOf(choice),
-      `${figures.filter(each => distance(each, wantedOf(each.attack)) === 'reached').length} of ${figures.length}`,
-      aucText(mean(figures.map(({ auc }) => auc))), aucText(Math.min(...figures.map(({ auc }) => auc))),
-      shareText(mean(figures.map(({ recall }) => recall))), shareText(Math.min(...figures.map(({ recall }) => recall))),
-      seconds.toFixed(1), microseconds.toFixed(1)
-    ])), '',
+    "yet another household. Parameters that are not named are the detector's own, or those that the default is shipped with. Judged on the captures of `detection.md`.",
+    '',
+    `${runLine(run)} in all.`,
+    '',
+    ...table(
+      [
+        'detector',
+        'targets reached',
+        'mean AUC',
+        'lowest AUC',
+        'mean recall at 1 % FPR',
+        'lowest recall',
+        'learning, s',
+        'judging, µs a frame'
+      ],
+      detectors.map(({ seconds, microseconds, attacks: figures, ...choice }) => [
+        nameOf(choice),
+        `${figures.filter(each => distance(each, wantedOf(each.attack)) === 'reached').length} of ${figures.length}`,
+        aucText(mean(figures.map(({ auc }) => auc))),
+        aucText(Math.min(...figures.map(({ auc }) => auc))),
+        shareText(mean(figures.map(({ recall }) => recall))),
+        shareText(Math.min(...figures.map(({ recall }) => recall))),
+        seconds.toFixed(1),
+        microseconds.toFixed(1)
+      ])
+    ),
+    '',
     ...leftOut.flatMap(({ detector, reason }) => [`${detector} is left out: ${reason}.`, '']),
-    'ROC AUC / recall at 1 % false positives:', '',
-    ...table(['attack', ...detectors.map(nameOf)], attacks.map((attack, i) => [attack, ...detectors.map(({ attacks: figures }) => `${aucText(figures[i].auc)} / ${shareText(figures[i].recall)}`)])), ''
+    'ROC AUC / recall at 1 % false positives:',
+    '',
+    ...table(
+      ['attack', ...detectors.map(nameOf)],
+      attacks.map((attack, i) => [
+        attack,
+        ...detectors.map(({ attacks: figures }) => `${aucText(figures[i].auc)} / ${shareText(figures[i].recall)}`)
+      ])
+    ),
+    ''
   ].join('\n')
 }

@@ -28,23 +28,27 @@ export interface AttackFigures extends Figures {
 
 /** Who sends frames that are there only because of an attack. */
 export const PARTS = ['attacker', 'toAttacker', 'forwarded', 'receivers'] as const
-export type Part = typeof PARTS[number]
+export type Part = (typeof PARTS)[number]
 
 const FALSE_POSITIVES = 0.01
 
 /** The AUC and recall that are wanted of an attack; a recall of 0 where none is stated. */
-export function wantedOf (attack: string): { auc: number, recall: number } {
+export function wantedOf(attack: string): { auc: number; recall: number } {
   return attack.startsWith('malaria') ? { auc: 0.999, recall: 0 } : { auc: 0.99, recall: 0.95 }
 }
 
 /** Figures of a judged capture. NaN, which JSON turns into null, where there is nothing to tell apart. */
-export function attackFigures (attack: string, labels: FrameLabels, scores: readonly number[]): AttackFigures {
+export function attackFigures(attack: string, labels: FrameLabels, scores: readonly number[]): AttackFigures {
   const all = [...scores.keys()]
   const against = (isFound: (i: number) => boolean, isOther: (i: number) => boolean): Figures => {
     const chosen = all.filter(i => isFound(i) || isOther(i))
     const found = chosen.map(i => Number(isFound(i)))
     const chosenScores = chosen.map(i => scores[i])
-    return { frames: found.filter(one => one === 1).length, auc: rocAuc(found, chosenScores), recall: recallAtFpr(found, chosenScores, FALSE_POSITIVES) }
+    return {
+      frames: found.filter(one => one === 1).length,
+      auc: rocAuc(found, chosenScores),
+      recall: recallAtFpr(found, chosenScores, FALSE_POSITIVES)
+    }
   }
   const isAttack = (i: number): boolean => labels.attack[i] === 1
   const isBenign = (i: number): boolean => labels.attack[i] === 0
@@ -67,10 +71,13 @@ export function attackFigures (attack: string, labels: FrameLabels, scores: read
 }
 
 /** What is missing to what is wanted; `reached` where nothing is. */
-export function distance ({ auc, recall }: Pick<Figures, 'auc' | 'recall'>, wanted: { auc: number, recall: number }): string {
+export function distance(
+  { auc, recall }: Pick<Figures, 'auc' | 'recall'>,
+  wanted: { auc: number; recall: number }
+): string {
   const missing = [
-    ...auc < wanted.auc ? [`AUC ${(wanted.auc - auc).toFixed(4)}`] : [],
-    ...recall < wanted.recall ? [`recall ${(wanted.recall - recall).toFixed(3)}`] : []
+    ...(auc < wanted.auc ? [`AUC ${(wanted.auc - auc).toFixed(4)}`] : []),
+    ...(recall < wanted.recall ? [`recall ${(wanted.recall - recall).toFixed(3)}`] : [])
   ]
   return missing.length === 0 ? 'reached' : `short by ${missing.join(', ')}`
 }

@@ -36,10 +36,21 @@ const ATTACK: CutOptions = { perKind: 1, attackers: 2, mostFrames: Infinity, mos
 const FLOOD: CutOptions = { perKind: 2, attackers: 1, mostFrames: Infinity, mostAttackFrames: 250 }
 /** What victims must do because of an attacker that is left out would be there without its cause. */
 const TAKEOVER: CutOptions = { ...ATTACK, attackers: Infinity }
-const ATTACKS: Readonly<Record<string, CutOptions>> = { malaria: FLOOD, 'port-scan': ATTACK, retained: ATTACK, slowite: ATTACK, takeover: TAKEOVER }
+const ATTACKS: Readonly<Record<string, CutOptions>> = {
+  malaria: FLOOD,
+  'port-scan': ATTACK,
+  retained: ATTACK,
+  slowite: ATTACK,
+  takeover: TAKEOVER
+}
 
 /** Judges each small capture of an attack with the trained model and with what is learnt from the small benign one. */
-export async function judgeFixtures (folder: string, benign: string, attacks: readonly string[], trained: GuardModel): Promise<Pick<Floors, 'trained' | 'learnt'>> {
+export async function judgeFixtures(
+  folder: string,
+  benign: string,
+  attacks: readonly string[],
+  trained: GuardModel
+): Promise<Pick<Floors, 'trained' | 'learnt'>> {
   const learnt = await fitModel(await recordsOf([join(folder, `${benign}.pcap.gz`)]))
   const floors: Pick<Floors, 'trained' | 'learnt'> = { trained: {}, learnt: {} }
   for (const name of attacks) {
@@ -48,9 +59,15 @@ export async function judgeFixtures (folder: string, benign: string, attacks: re
     const scores: [number[], number[]] = [[], []]
     await judgeFile(join(folder, `${name}.pcap.gz`), [trained, learnt], ({ frame }, ofModels) => {
       attack.push(Number(labels.has(frame ?? 0)))
-      ofModels.forEach((score, m) => { scores[m].push(score) })
+      ofModels.forEach((score, m) => {
+        scores[m].push(score)
+      })
     })
-    const [ofTrained, ofLearnt] = scores.map((each): FixtureFigures => ({ auc: rocAuc(attack, each), recall: recallAtFpr(attack, each, 0.01), recallAt5: recallAtFpr(attack, each, 0.05) }))
+    const [ofTrained, ofLearnt] = scores.map((each): FixtureFigures => ({
+      auc: rocAuc(attack, each),
+      recall: recallAtFpr(attack, each, 0.01),
+      recallAt5: recallAtFpr(attack, each, 0.05)
+    }))
     floors.trained[name] = ofTrained
     floors.learnt[name] = ofLearnt
   }
@@ -58,7 +75,7 @@ export async function judgeFixtures (folder: string, benign: string, attacks: re
 }
 
 /** What an earlier refresh wrote. */
-export async function readFloors (folder: string): Promise<Floors> {
+export async function readFloors(folder: string): Promise<Floors> {
   return JSON.parse(await readFile(join(folder, FLOORS_FILE), 'utf8')) as Floors
 }
 
@@ -67,7 +84,13 @@ export async function readFloors (folder: string): Promise<Floors> {
  *
  * @param say is told what fell
  */
-export async function refreshFixtures (captures: string, folder: string, { trainSeed, seed }: { trainSeed: number, seed: number }, trained: GuardModel, say: (text: string) => void): Promise<void> {
+export async function refreshFixtures(
+  captures: string,
+  folder: string,
+  { trainSeed, seed }: { trainSeed: number; seed: number },
+  trained: GuardModel,
+  say: (text: string) => void
+): Promise<void> {
   const before = await readFloors(folder).catch(() => undefined)
   // Those of another seed are of no use any more.
   await rm(folder, { recursive: true, force: true })
@@ -78,13 +101,24 @@ export async function refreshFixtures (captures: string, folder: string, { train
     const { frames, attack, bytes } = await cutCapture(captures, name, folder, options)
     say(`${name}.pcap.gz: ${frames} frames, ${attack} of the attack, ${Math.round(bytes / 1_000)} kB`)
   }
-  const figures = await judgeFixtures(folder, benign, names.map(({ name }) => name), trained)
+  const figures = await judgeFixtures(
+    folder,
+    benign,
+    names.map(({ name }) => name),
+    trained
+  )
   for (const by of ['trained', 'learnt'] as const) {
     for (const [name, now] of Object.entries(figures[by])) {
       const then = before?.[by][name]
-      say(`${by} ${name}: AUC ${now.auc.toFixed(4)}, recall ${now.recall.toFixed(3)}${then === undefined ? '' : ` (before: ${then.auc.toFixed(4)}, ${then.recall.toFixed(3)}${now.auc < then.auc - 0.001 ? ', FELL' : ''})`}`)
+      say(
+        `${by} ${name}: AUC ${now.auc.toFixed(4)}, recall ${now.recall.toFixed(3)}${then === undefined ? '' : ` (before: ${then.auc.toFixed(4)}, ${then.recall.toFixed(3)}${now.auc < then.auc - 0.001 ? ', FELL' : ''})`}`
+      )
     }
   }
-  const rounded = JSON.stringify({ made: new Date().toISOString().slice(0, 10), benign, ...figures }, (_name, value: unknown) => typeof value === 'number' ? Number(value.toFixed(4)) : value, 2)
+  const rounded = JSON.stringify(
+    { made: new Date().toISOString().slice(0, 10), benign, ...figures },
+    (_name, value: unknown) => (typeof value === 'number' ? Number(value.toFixed(4)) : value),
+    2
+  )
   await writeFile(join(folder, FLOORS_FILE), `${rounded}\n`)
 }

@@ -32,7 +32,7 @@ const OVERHEAD_SECONDS = 12
 const MOST_TRIES = 2
 
 /** Benign captures of several households. */
-export function benignCaptures (seeds: readonly number[]): WantedCapture[] {
+export function benignCaptures(seeds: readonly number[]): WantedCapture[] {
   return seeds.map(seed => ({ name: `benign-s${seed}`, attack: null, seed, minutes: BENIGN_MINUTES }))
 }
 
@@ -40,16 +40,20 @@ export function benignCaptures (seeds: readonly number[]): WantedCapture[] {
  * Captures of attacks on one household.
  * @throws OperatorError where there is no such attack
  */
-export function attackCaptures (names: readonly string[], seed: number): WantedCapture[] {
+export function attackCaptures(names: readonly string[], seed: number): WantedCapture[] {
   return names.map(name => {
     const attack = findAttack(name)
-    if (attack === undefined) throw new OperatorError('bench-attack', `there is no attack called "${name}"; there are ${ATTACKS.map(({ name }) => name).join(', ')}`)
+    if (attack === undefined)
+      throw new OperatorError(
+        'bench-attack',
+        `there is no attack called "${name}"; there are ${ATTACKS.map(({ name }) => name).join(', ')}`
+      )
     return { name: `${name}-s${seed}`, attack, seed, minutes: ATTACK_MINUTES }
   })
 }
 
 /** How the capture of this name came about; undefined where it is not there, or not whole. */
-export async function keptCapture (folder: string, name: string): Promise<KeptCapture | undefined> {
+export async function keptCapture(folder: string, name: string): Promise<KeptCapture | undefined> {
   const path = join(folder, `${name}.json`)
   try {
     const figures = JSON.parse(await readFile(path, 'utf8')) as KeptCapture
@@ -68,24 +72,42 @@ export async function keptCapture (folder: string, name: string): Promise<KeptCa
  * @returns how all of them came about, in the order wanted
  * @throws OperatorError where the lab cannot run here; what a capture throws that fails twice
  */
-export async function provideCaptures (folder: string, wanted: readonly WantedCapture[]): Promise<KeptCapture[]> {
-  const say = (text: string): void => { process.stderr.write(`${text}\n`) }
+export async function provideCaptures(folder: string, wanted: readonly WantedCapture[]): Promise<KeptCapture[]> {
+  const say = (text: string): void => {
+    process.stderr.write(`${text}\n`)
+  }
   const missing: WantedCapture[] = []
-  for (const capture of wanted) if (await keptCapture(folder, capture.name) === undefined) missing.push(capture)
+  for (const capture of wanted) if ((await keptCapture(folder, capture.name)) === undefined) missing.push(capture)
   if (missing.length > 0) {
     const obstacle = labMissing()
-    if (obstacle !== false) throw new OperatorError('bench-captures', `${missing.length} captures are missing in ${folder}, and the lab cannot make them: ${obstacle}`)
+    if (obstacle !== false)
+      throw new OperatorError(
+        'bench-captures',
+        `${missing.length} captures are missing in ${folder}, and the lab cannot make them: ${obstacle}`
+      )
     await makeAll(folder, missing, wanted.length - missing.length, say)
   }
   const kept = await Promise.all(wanted.map(async ({ name }) => await keptCapture(folder, name)))
   return kept.filter(capture => capture !== undefined)
 }
 
-async function makeAll (folder: string, missing: readonly WantedCapture[], there: number, say: (text: string) => void): Promise<void> {
+async function makeAll(
+  folder: string,
+  missing: readonly WantedCapture[],
+  there: number,
+  say: (text: string) => void
+): Promise<void> {
   const stopping = new AbortController()
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
   let made = 0
-  const onSignal = (): void => { stopping.abort(new OperatorError('interrupted', `interrupted: ${there + made} of ${there + missing.length} captures are kept in ${folder}, and the next run goes on from there`)) }
+  const onSignal = (): void => {
+    stopping.abort(
+      new OperatorError(
+        'interrupted',
+        `interrupted: ${there + made} of ${there + missing.length} captures are kept in ${folder}, and the next run goes on from there`
+      )
+    )
+  }
   for (const signal of signals) process.once(signal, onSignal)
   try {
     let overhead = OVERHEAD_SECONDS
@@ -102,18 +124,37 @@ async function makeAll (folder: string, missing: readonly WantedCapture[], there
   }
 }
 
-async function make (folder: string, { name, attack, seed, minutes }: WantedCapture, place: string, signal: AbortSignal, say: (text: string) => void): Promise<KeptCapture> {
+async function make(
+  folder: string,
+  { name, attack, seed, minutes }: WantedCapture,
+  place: string,
+  signal: AbortSignal,
+  say: (text: string) => void
+): Promise<KeptCapture> {
   for (let tries = 1; ; tries++) {
-    const bar = process.stderr.isTTY ? new SingleBar({ stream: process.stderr, format: `${place} {bar} {percentage} %` }, Presets.shades_classic) : null
+    const bar = process.stderr.isTTY
+      ? new SingleBar({ stream: process.stderr, format: `${place} {bar} {percentage} %` }, Presets.shades_classic)
+      : null
     if (bar === null) say(place)
     else bar.start(100, 0)
     try {
-      return await makeCapture({ name, attack, seed, durationMs: minutes * 60_000, out: folder, records: false, signal, onProgress: share => { bar?.update(Math.round(100 * share)) } })
+      return await makeCapture({
+        name,
+        attack,
+        seed,
+        durationMs: minutes * 60_000,
+        out: folder,
+        records: false,
+        signal,
+        onProgress: share => {
+          bar?.update(Math.round(100 * share))
+        }
+      })
     } catch (error) {
       if (signal.aborted) throw signal.reason
       if (tries === MOST_TRIES) throw error
       bar?.stop()
-      say(`${name}: ${error instanceof Error ? error.stack ?? error.message : String(error)}\nonce more`)
+      say(`${name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\nonce more`)
     } finally {
       bar?.stop()
     }

@@ -16,12 +16,20 @@ export interface PublicFigures extends Figures {
 const BENIGN_SHARE = 0.7
 const MQTTSET_ATTACKS = ['bruteforce', 'flood', 'malariados', 'malformed', 'slowite']
 /** What the days of DAD are called in its file names. */
-const DAD_DAYS = { monday: ['1910210000', 'mon'], wednesday: ['1910230000', 'wed'], thursday: ['1910240000', 'thu'] } as const
+const DAD_DAYS = {
+  monday: ['1910210000', 'mon'],
+  wednesday: ['1910230000', 'wed'],
+  thursday: ['1910240000', 'thu']
+} as const
 
 /** MQTTset: trained on the first part of the benign capture, tested on its rest and each attack. */
-export async function mqttsetFigures (folder: string, onFigures: (figures: PublicFigures) => void): Promise<PublicFigures[]> {
+export async function mqttsetFigures(
+  folder: string,
+  onFigures: (figures: PublicFigures) => void
+): Promise<PublicFigures[]> {
   const file = async (name: string): Promise<string> => {
-    for (const ending of ['.pcap', '.pcapng']) if (await exists(join(folder, `${name}-train${ending}`))) return join(folder, `${name}-train${ending}`)
+    for (const ending of ['.pcap', '.pcapng'])
+      if (await exists(join(folder, `${name}-train${ending}`))) return join(folder, `${name}-train${ending}`)
     throw new Error(`${folder} has no ${name}-train.pcap`)
   }
   const benign = await file('benign-5mb')
@@ -30,11 +38,15 @@ export async function mqttsetFigures (folder: string, onFigures: (figures: Publi
   const model = await fitModel(records.slice(0, cut))
   const normal: number[] = []
   let seen = 0
-  await judgeFile(benign, [model], (_record, [score]) => { if (seen++ >= cut) normal.push(score) })
+  await judgeFile(benign, [model], (_record, [score]) => {
+    if (seen++ >= cut) normal.push(score)
+  })
   const all: PublicFigures[] = []
   for (const name of MQTTSET_ATTACKS) {
     const abnormal: number[] = []
-    await judgeFile(await file(name), [model], (_record, [score]) => { abnormal.push(score) })
+    await judgeFile(await file(name), [model], (_record, [score]) => {
+      abnormal.push(score)
+    })
     all.push(figuresOf(name, [...normal.map(() => 0), ...abnormal.map(() => 1)], [...normal, ...abnormal]))
     onFigures(all[all.length - 1])
   }
@@ -42,7 +54,10 @@ export async function mqttsetFigures (folder: string, onFigures: (figures: Publi
 }
 
 /** DAD: trained on Monday, without addresses and ports. */
-export async function dadFigures (folder: string, onFigures: (figures: PublicFigures) => void): Promise<PublicFigures[]> {
+export async function dadFigures(
+  folder: string,
+  onFigures: (figures: PublicFigures) => void
+): Promise<PublicFigures[]> {
   const path = ([date, day]: readonly [string, string]): string => join(folder, `capture_${date}_${day}.pcap`)
   const model = await fitModel(await recordsOf([path(DAD_DAYS.monday)]))
   const all: PublicFigures[] = []
@@ -60,6 +75,12 @@ export async function dadFigures (folder: string, onFigures: (figures: PublicFig
   return all
 }
 
-function figuresOf (name: string, attack: readonly number[], scores: readonly number[]): PublicFigures {
-  return { name, judged: scores.length, frames: attack.filter(each => each === 1).length, auc: rocAuc(attack, scores), recall: recallAtFpr(attack, scores, 0.01) }
+function figuresOf(name: string, attack: readonly number[], scores: readonly number[]): PublicFigures {
+  return {
+    name,
+    judged: scores.length,
+    frames: attack.filter(each => each === 1).length,
+    auc: rocAuc(attack, scores),
+    recall: recallAtFpr(attack, scores, 0.01)
+  }
 }

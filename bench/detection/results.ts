@@ -34,9 +34,11 @@ export interface DetectionResults {
 }
 
 /** What an earlier run wrote; undefined where there is nothing. Figures that could not be told are NaN again. */
-export async function readResults (path: string): Promise<DetectionResults | undefined> {
+export async function readResults(path: string): Promise<DetectionResults | undefined> {
   try {
-    return JSON.parse(await readFile(path, 'utf8'), (name, value: unknown) => (name === 'auc' || name === 'recall') && value === null ? NaN : value) as DetectionResults
+    return JSON.parse(await readFile(path, 'utf8'), (name, value: unknown) =>
+      (name === 'auc' || name === 'recall') && value === null ? NaN : value
+    ) as DetectionResults
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error
@@ -44,6 +46,9 @@ export async function readResults (path: string): Promise<DetectionResults | und
 }
 
 /** Writes figures, six digits each. */
-export async function writeResults (path: string, results: object): Promise<void> {
-  await writeFile(path, `${JSON.stringify(results, (_name, value: unknown) => typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(6)) : value, 1)}\n`)
+export async function writeResults(path: string, results: object): Promise<void> {
+  await writeFile(
+    path,
+    `${JSON.stringify(results, (_name, value: unknown) => (typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(6)) : value), 1)}\n`
+  )
 }

@@ -26,7 +26,7 @@ const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
  * @param script name of the npm script
  * @param begun of `performance.now()`
  */
-export function describeRun (script: string, begun: number): Run {
+export function describeRun(script: string, begun: number): Run {
   return {
     date: new Date().toISOString().slice(0, 10),
     command: commandOf(script, process.argv.slice(2)),
@@ -40,18 +40,19 @@ export function describeRun (script: string, begun: number): Run {
 }
 
 /** A line for a report. */
-export function runLine ({ date, command, commit, node, processor, memoryGB, load, seconds }: Run): string {
+export function runLine({ date, command, commit, node, processor, memoryGB, load, seconds }: Run): string {
   return `\`${command}\`, ${date}, ${commit === null ? '' : `commit ${commit}, `}Node ${node}, ${processor}, ${memoryGB} GB, load ${load}; ${seconds} s`
 }
 
 /** What was called; folders are the caller's own. */
-function commandOf (script: string, args: readonly string[]): string {
-  const shown = args.map(arg => arg.includes('/') ? arg.replace(/[^=]*\/.*/, 'DIR') : arg)
-  return ['npm run', script, ...shown.length === 0 ? [] : ['--'], ...shown].join(' ')
+function commandOf(script: string, args: readonly string[]): string {
+  const shown = args.map(arg => (arg.includes('/') ? arg.replace(/[^=]*\/.*/, 'DIR') : arg))
+  return ['npm run', script, ...(shown.length === 0 ? [] : ['--']), ...shown].join(' ')
 }
 
-function commitOf (): string | null {
-  const git = (...args: string[]): string => execFileSync('git', ['-C', ROOT, ...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
+function commitOf(): string | null {
+  const git = (...args: string[]): string =>
+    execFileSync('git', ['-C', ROOT, ...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
   try {
     return `${git('rev-parse', '--short', 'HEAD')}${git('status', '--porcelain', '--', 'models', 'src', 'broker', 'bench', ':!bench/results', ':!models/trained') === '' ? '' : '+'}`
   } catch {

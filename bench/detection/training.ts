@@ -24,21 +24,31 @@ export interface TrainingChoice {
 }
 
 /** Parameters that a detector learns with: those that it is shipped with, else its own. */
-export function parametersOf (kind: DetectorKind): Readonly<Record<string, number>> {
+export function parametersOf(kind: DetectorKind): Readonly<Record<string, number>> {
   return SHIPPED_PARAMETERS[kind] ?? {}
 }
 
 /** Fits a model on some of the records. */
-export async function fitModel (records: readonly TrafficRecord[], choice: TrainingChoice = {}): Promise<GuardModel> {
-  const { kind = DEFAULTS.detector.kind, parameters = parametersOf(kind), features = DEFAULTS.detector.features, records: most = TRAINING_RECORDS, labels } = choice
+export async function fitModel(records: readonly TrafficRecord[], choice: TrainingChoice = {}): Promise<GuardModel> {
+  const {
+    kind = DEFAULTS.detector.kind,
+    parameters = parametersOf(kind),
+    features = DEFAULTS.detector.features,
+    records: most = TRAINING_RECORDS,
+    labels
+  } = choice
   const { contamination, seed } = DEFAULTS.detector
-  return await GuardModel.fit(evenly(records, most), { kind, contamination, seed, features, parameters }, {
-    ...labels !== undefined && { labels: evenly(labels, most) }
-  })
+  return await GuardModel.fit(
+    evenly(records, most),
+    { kind, contamination, seed, features, parameters },
+    {
+      ...(labels !== undefined && { labels: evenly(labels, most) })
+    }
+  )
 }
 
 /** The same model with limits for its alerts, learnt from all of the records: a sample would be slower traffic. */
-export function withLimits (model: GuardModel, records: readonly TrafficRecord[]): GuardModel {
+export function withLimits(model: GuardModel, records: readonly TrafficRecord[]): GuardModel {
   const { batch, smoothing } = detectionSettings({})
   const calibration = new Calibration(smoothing)
   calibration.learn(records, model.judge(records), batch)

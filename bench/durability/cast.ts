@@ -29,7 +29,7 @@ const ALL = `${ROOT}/#`
 const EACH = `${ROOT}/+/+`
 
 /** Half of them with QoS 1, half with QoS 2, each on topics of its own. */
-export function publishers (count: number): PublisherPart[] {
+export function publishers(count: number): PublisherPart[] {
   return Array.from({ length: count }, (_, i): PublisherPart => ({
     name: `publisher-${i}`,
     qos: i % 2 === 0 ? 1 : 2,
@@ -42,7 +42,15 @@ export function publishers (count: number): PublisherPart[] {
 export const SUBSCRIBERS: readonly SubscriberPart[] = [
   { name: 'QoS 2', version: 4, qos: 2, filters: [{ topic: ALL, qos: 2 }] },
   { name: 'QoS 2, MQTT 5, slow', version: 5, qos: 2, filters: [{ topic: EACH, qos: 2 }], acknowledgeAfterMs: 20 },
-  { name: 'QoS 2, overlapping filters', version: 5, qos: 2, filters: [{ topic: ALL, qos: 1 }, { topic: EACH, qos: 2 }] },
+  {
+    name: 'QoS 2, overlapping filters',
+    version: 5,
+    qos: 2,
+    filters: [
+      { topic: ALL, qos: 1 },
+      { topic: EACH, qos: 2 }
+    ]
+  },
   { name: 'QoS 1', version: 4, qos: 1, filters: [{ topic: EACH, qos: 1 }], acknowledgeAfterMs: 20 },
   { name: 'QoS 1, MQTT 5', version: 5, qos: 1, filters: [{ topic: ALL, qos: 1 }] },
   { name: 'QoS 2, mostly away', version: 4, qos: 2, filters: [{ topic: ALL, qos: 2 }], isAway: true }

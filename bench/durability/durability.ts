@@ -1,4 +1,5 @@
-// npm run bench:durability: kills the broker under load, lets everybody resume, and counts what is lost, twice or out of order.
+// npm run bench:durability: kills the broker under load, lets everybody resume, and counts what is lost, twice or out
+// of order.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
@@ -21,7 +22,11 @@ const HELP = `npm run bench:durability -- [options]
 `
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
-const load = (): string => os.loadavg().map(value => value.toFixed(2)).join(', ')
+const load = (): string =>
+  os
+    .loadavg()
+    .map(value => value.toFixed(2))
+    .join(', ')
 
 const { values } = parseArgs({
   options: {
@@ -36,42 +41,60 @@ const { values } = parseArgs({
   }
 })
 
-function numberOf (name: 'kills' | 'publishers' | 'window' | 'longest'): number {
+function numberOf(name: 'kills' | 'publishers' | 'window' | 'longest'): number {
   if (!/^[1-9]\d{0,5}$/.test(values[name])) throw new Error(`--${name} ${values[name]}: a whole number above 0`)
   return Number(values[name])
 }
 
 /** Kills one of the brokers. */
-async function run (name: string): Promise<KillFigures> {
+async function run(name: string): Promise<KillFigures> {
   const variant = VARIANTS[name]
   if (variant === undefined) throw new Error(`--variants ${name}: it may be ${Object.keys(VARIANTS).join(', ')}`)
   const plan = {
-    kills: numberOf('kills'), publishers: numberOf('publishers'), window: numberOf('window'), longestMs: numberOf('longest'), hasControl: variant.isOurs
+    kills: numberOf('kills'),
+    publishers: numberOf('publishers'),
+    window: numberOf('window'),
+    longestMs: numberOf('longest'),
+    hasControl: variant.isOurs
   }
   const folder = temporaryFolder('durability')
   try {
-    return await killAgainAndAgain(port => variant.start(folder, port, values.setting), plan, (kills, { acknowledged }) => {
-      process.stderr.write(`${variant.title}: kill ${kills} of ${plan.kills}, ${acknowledged[1]} and ${acknowledged[2]} acknowledged\n`)
-    })
+    return await killAgainAndAgain(
+      port => variant.start(folder, port, values.setting),
+      plan,
+      (kills, { acknowledged }) => {
+        process.stderr.write(
+          `${variant.title}: kill ${kills} of ${plan.kills}, ${acknowledged[1]} and ${acknowledged[2]} acknowledged\n`
+        )
+      }
+    )
   } finally {
     removeFolder(folder)
   }
 }
 
-async function main (): Promise<void> {
+async function main(): Promise<void> {
   const loadBefore = load()
-  const results: { variant: string, figures: KillFigures }[] = []
+  const results: { variant: string; figures: KillFigures }[] = []
   for (const variant of values.variants.split(',')) results.push({ variant, figures: await run(variant) })
   const { version } = JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as { version: string }
   const said = {
     date: new Date().toISOString().slice(0, 10),
     command: `npm run bench:durability -- ${process.argv.slice(2).join(' ')}`.replace(/ -- $/, ''),
-    machine: { cpu: os.cpus()[0]?.model ?? 'unknown', cores: os.cpus().length, system: `${os.type()} ${os.release()} ${os.arch()}`, loadBefore, loadAfter: load() },
+    machine: {
+      cpu: os.cpus()[0]?.model ?? 'unknown',
+      cores: os.cpus().length,
+      system: `${os.type()} ${os.release()} ${os.arch()}`,
+      loadBefore,
+      loadAfter: load()
+    },
     versions: { artemis: version, node: process.versions.node }
   }
   const { machine, versions } = said
-  console.log(`${said.date}, ${machine.cores} x ${machine.cpu}; load ${machine.loadBefore} before, ${machine.loadAfter} after. ` +
-    `Artemis ${versions.artemis}, Node ${versions.node}. \`${said.command}\``)
+  console.log(
+    `${said.date}, ${machine.cores} x ${machine.cpu}; load ${machine.loadBefore} before, ${machine.loadAfter} after. ` +
+      `Artemis ${versions.artemis}, Node ${versions.node}. \`${said.command}\``
+  )
   for (const { variant, figures } of results) {
     const { title, isOurs } = VARIANTS[variant]
     const faults = faultsIn(figures)
@@ -79,7 +102,8 @@ async function main (): Promise<void> {
     console.log(faults.length === 0 ? 'Nothing is lost.' : faults.map(text => `- ${text}`).join('\n'))
     if (isOurs && faults.length > 0) process.exitCode = 1
   }
-  if (values.write) writeFileSync(`${root}bench/results/durability.json`, `${JSON.stringify({ ...said, results }, undefined, 1)}\n`)
+  if (values.write)
+    writeFileSync(`${root}bench/results/durability.json`, `${JSON.stringify({ ...said, results }, undefined, 1)}\n`)
 }
 
 if (values.help) console.log(HELP)

@@ -47,13 +47,19 @@ const LOOK_EVERY_MS = 50
  *
  * @param start starts the broker on the data that is there, on a port if it can be had; 0: any
  */
-export async function killAgainAndAgain (
-  start: (port: number) => Promise<ChildBroker>, plan: KillPlan, onKill: (kills: number, publishers: PublisherFigures) => void = () => {}
+export async function killAgainAndAgain(
+  start: (port: number) => Promise<ChildBroker>,
+  plan: KillPlan,
+  onKill: (kills: number, publishers: PublisherFigures) => void = () => {}
 ): Promise<KillFigures> {
   const crowd = new Crowd(plan.publishers, plan.window)
   const witnesses: Witness[] = [
-    new RetainedWitness(1, 4), new RetainedWitness(2, 5), new SubscriptionWitness(4), new SubscriptionWitness(5), new WillWitness(),
-    ...plan.hasControl ? [new BanWitness()] : []
+    new RetainedWitness(1, 4),
+    new RetainedWitness(2, 5),
+    new SubscriptionWitness(4),
+    new SubscriptionWitness(5),
+    new WillWitness(),
+    ...(plan.hasControl ? [new BanWitness()] : [])
   ]
   const troubles: string[] = []
   let port = 0
@@ -66,22 +72,42 @@ export async function killAgainAndAgain (
     if (kill % EARLY_EVERY === 2) {
       await sleep(Math.random() * EARLY_MS)
     } else {
-      await Promise.all(witnesses.map(async witness => { await round.until(witness.check(broker.port)) }))
+      await Promise.all(
+        witnesses.map(async witness => {
+          await round.until(witness.check(broker.port))
+        })
+      )
       for (const witness of witnesses) void round.until(witness.act(port))
       await sleep(plan.longestMs * (0.2 + Math.random() * 0.8))
     }
     await round.kill()
-    await Promise.all([round.settled(), coming, crowd.gone(), ...witnesses.map(async witness => { await witness.killed() })])
+    await Promise.all([
+      round.settled(),
+      coming,
+      crowd.gone(),
+      ...witnesses.map(async witness => {
+        await witness.killed()
+      })
+    ])
     onKill(kill, crowd.publisherFigures())
   }
   const broker = await start(port)
   const round = new Round(broker, troubles)
   crowd.stopPublishing()
   await crowd.come(broker.port, true, () => round.isKilled)
-  await Promise.all(witnesses.map(async witness => { await round.until(witness.check(broker.port)) }))
+  await Promise.all(
+    witnesses.map(async witness => {
+      await round.until(witness.check(broker.port))
+    })
+  )
   await drain(crowd)
   await round.kill()
-  await Promise.all([crowd.gone(), ...witnesses.map(async witness => { await witness.killed() })])
+  await Promise.all([
+    crowd.gone(),
+    ...witnesses.map(async witness => {
+      await witness.killed()
+    })
+  ])
   return {
     kills: plan.kills,
     ...crowd.figures(),
@@ -91,7 +117,7 @@ export async function killAgainAndAgain (
   }
 }
 
-async function drain (crowd: Crowd): Promise<void> {
+async function drain(crowd: Crowd): Promise<void> {
   let { events } = crowd
   for (let latest = performance.now(); !crowd.isDrained() && performance.now() - latest < QUIET_MS;) {
     await sleep(LOOK_EVERY_MS)
@@ -104,26 +130,31 @@ async function drain (crowd: Crowd): Promise<void> {
 /** From a start to the kill: what fails then is the kill's doing, and what fails before is the broker's. */
 class Round {
   isKilled = false
-  private readonly doings: Promise<void>[] = []
+  readonly #doings: Promise<void>[] = []
+  readonly #broker: ChildBroker
+  readonly #troubles: string[]
 
-  constructor (private readonly broker: ChildBroker, private readonly troubles: string[]) {}
+  constructor(broker: ChildBroker, troubles: string[]) {
+    this.#broker = broker
+    this.#troubles = troubles
+  }
 
   /** Resolves when something is done, or the end of its connection has ended it. */
-  async until (doing: Promise<void>): Promise<void> {
+  async until(doing: Promise<void>): Promise<void> {
     const done = doing.catch((error: Error) => {
-      if (!this.isKilled) this.troubles.push(error.message)
+      if (!this.isKilled) this.#troubles.push(error.message)
     })
-    this.doings.push(done)
+    this.#doings.push(done)
     await done
   }
 
-  async kill (): Promise<void> {
-    if (this.broker.hasEnded()) throw new Error(`the broker ended by itself:\n${this.broker.log()}`)
+  async kill(): Promise<void> {
+    if (this.#broker.hasEnded()) throw new Error(`the broker ended by itself:\n${this.#broker.log()}`)
     this.isKilled = true
-    await this.broker.kill()
+    await this.#broker.kill()
   }
 
-  async settled (): Promise<void> {
-    await Promise.all(this.doings)
+  async settled(): Promise<void> {
+    await Promise.all(this.#doings)
   }
 }

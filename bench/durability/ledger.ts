@@ -46,19 +46,19 @@ const MOST = 255
 
 /** A count for each message of a publisher. */
 class Counts {
-  private counts = new Uint8Array(GROWTH)
+  #counts = new Uint8Array(GROWTH)
 
-  get (number: number): number {
-    return this.counts[number] ?? 0
+  get(number: number): number {
+    return this.#counts[number] ?? 0
   }
 
-  add (number: number): number {
-    if (number >= this.counts.length) {
-      const grown = new Uint8Array(Math.max(this.counts.length * 2, number + GROWTH))
-      grown.set(this.counts)
-      this.counts = grown
+  add(number: number): number {
+    if (number >= this.#counts.length) {
+      const grown = new Uint8Array(Math.max(this.#counts.length * 2, number + GROWTH))
+      grown.set(this.#counts)
+      this.#counts = grown
     }
-    return this.counts[number] = Math.min(this.counts[number] + 1, MOST)
+    return (this.#counts[number] = Math.min(this.#counts[number] + 1, MOST))
   }
 }
 
@@ -76,15 +76,17 @@ interface Receipts {
 export class Ledger {
   /** Acknowledgements and receipts so far. */
   events = 0
-  private readonly sent: number[]
-  private readonly acknowledged: Counts[]
-  private readonly acknowledgedOf: Record<1 | 2, number> = { 1: 0, 2: 0 }
-  private readonly receipts: Receipts[]
+  readonly #sent: number[]
+  readonly #acknowledged: Counts[]
+  readonly #acknowledgedOf: Record<1 | 2, number> = { 1: 0, 2: 0 }
+  readonly #receipts: Receipts[]
+  readonly #publishers: readonly PublisherAccount[]
 
-  constructor (private readonly publishers: readonly PublisherAccount[], subscribers: readonly SubscriberAccount[]) {
-    this.sent = publishers.map(() => 0)
-    this.acknowledged = publishers.map(() => new Counts())
-    this.receipts = subscribers.map(({ name, qos }) => ({
+  constructor(publishers: readonly PublisherAccount[], subscribers: readonly SubscriberAccount[]) {
+    this.#publishers = publishers
+    this.#sent = publishers.map(() => 0)
+    this.#acknowledged = publishers.map(() => new Counts())
+    this.#receipts = subscribers.map(({ name, qos }) => ({
       figures: { name, qos, due: 0, missing: { 1: 0, 2: 0 }, twice: 0, disordered: 0, wrongQos: 0, again: 0 },
       received: 0,
       counts: publishers.map(() => new Counts()),
@@ -93,24 +95,24 @@ export class Ledger {
   }
 
   /** The next message of a publisher. */
-  next (publisher: number): { topic: string, payload: string, qos: 1 | 2 } {
-    const { qos, topics } = this.publishers[publisher]
-    const number = this.sent[publisher]++
+  next(publisher: number): { topic: string; payload: string; qos: 1 | 2 } {
+    const { qos, topics } = this.#publishers[publisher]
+    const number = this.#sent[publisher]++
     return { topic: topics[number % topics.length], payload: `${publisher} ${number}`, qos }
   }
 
-  acknowledge ({ payload }: { payload: string }): void {
+  acknowledge({ payload }: { payload: string }): void {
     this.events++
     const [publisher, number] = payload.split(' ').map(Number)
-    if (this.acknowledged[publisher].add(number) === 1) this.acknowledgedOf[this.publishers[publisher].qos]++
+    if (this.#acknowledged[publisher].add(number) === 1) this.#acknowledgedOf[this.#publishers[publisher].qos]++
   }
 
-  receive (subscriber: number, topic: string, payload: string, qos: number): void {
+  receive(subscriber: number, topic: string, payload: string, qos: number): void {
     const [publisher, number] = payload.split(' ').map(Number)
-    const receipts = this.receipts[subscriber]
+    const receipts = this.#receipts[subscriber]
     const { figures, counts, latest } = receipts
     this.events++
-    const due = Math.min(this.publishers[publisher].qos, figures.qos)
+    const due = Math.min(this.#publishers[publisher].qos, figures.qos)
     if (qos !== due) figures.wrongQos++
     if (counts[publisher].add(number) > 1) {
       if (due === 2) figures.twice++
@@ -123,24 +125,24 @@ export class Ledger {
   }
 
   /** Whether every message that was sent came to every subscriber. */
-  isComplete (): boolean {
-    const all = this.sent.reduce((sum, count) => sum + count, 0)
-    return this.receipts.every(({ received }) => received === all)
+  isComplete(): boolean {
+    const all = this.#sent.reduce((sum, count) => sum + count, 0)
+    return this.#receipts.every(({ received }) => received === all)
   }
 
-  publisherFigures (): PublisherFigures {
-    const published = this.sent.reduce((sum, count) => sum + count, 0)
-    const { 1: one, 2: two } = this.acknowledgedOf
+  publisherFigures(): PublisherFigures {
+    const published = this.#sent.reduce((sum, count) => sum + count, 0)
+    const { 1: one, 2: two } = this.#acknowledgedOf
     return { published, acknowledged: { 1: one, 2: two }, unacknowledged: published - one - two }
   }
 
   /** Goes through all messages: for the end of a run. */
-  subscriberFigures (): SubscriberFigures[] {
-    return this.receipts.map(({ figures, counts }) => {
+  subscriberFigures(): SubscriberFigures[] {
+    return this.#receipts.map(({ figures, counts }) => {
       const all: SubscriberFigures = { ...figures, missing: { 1: 0, 2: 0 } }
-      this.publishers.forEach(({ qos }, publisher) => {
-        for (let number = 0; number < this.sent[publisher]; number++) {
-          if (this.acknowledged[publisher].get(number) === 0) continue
+      this.#publishers.forEach(({ qos }, publisher) => {
+        for (let number = 0; number < this.#sent[publisher]; number++) {
+          if (this.#acknowledged[publisher].get(number) === 0) continue
           all.due++
           if (counts[publisher].get(number) === 0) all.missing[qos]++
         }

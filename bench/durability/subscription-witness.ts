@@ -13,63 +13,73 @@ const EVERY_MS = 10
 
 /** A lasting client that subscribes to ever new topics and leaves the old ones. */
 export class SubscriptionWitness implements Witness {
-  private readonly inForce: Tally
-  private readonly ended: Tally
-  private readonly held = new Set<string>()
-  private readonly left = new Set<string>()
-  private heard = new Set<string>()
-  private number = 0
-  private checks = 0
-  private readonly client: ResumingClient
+  readonly #inForce: Tally
+  readonly #ended: Tally
+  readonly #held = new Set<string>()
+  readonly #left = new Set<string>()
+  #heard = new Set<string>()
+  #number = 0
+  #checks = 0
+  readonly #client: ResumingClient
+  readonly #version: 4 | 5
 
-  constructor (private readonly version: 4 | 5) {
+  constructor(version: 4 | 5) {
+    this.#version = version
     const protocol = version === 4 ? 'MQTT 3.1.1' : 'MQTT 5'
-    this.inForce = new Tally(`subscriptions, ${protocol}`)
-    this.ended = new Tally(`subscriptions that had been ended, ${protocol}`)
-    this.client = new ResumingClient({ clientId: `changing-${version}`, version, onMessage: ({ payload }) => { this.heard.add(payload.toString()) } })
+    this.#inForce = new Tally(`subscriptions, ${protocol}`)
+    this.#ended = new Tally(`subscriptions that had been ended, ${protocol}`)
+    this.#client = new ResumingClient({
+      clientId: `changing-${version}`,
+      version,
+      onMessage: ({ payload }) => {
+        this.#heard.add(payload.toString())
+      }
+    })
   }
 
-  async check (port: number): Promise<void> {
-    await this.client.connect(port)
-    this.heard = new Set()
-    const check = ++this.checks
-    const expected = [...this.held].map(topic => ({ topic, payload: `${topic} ${check}`, qos: 1 as const }))
-    const unexpected = [...this.left].slice(-ENDED_LOOKED_AT).map(topic => ({ topic, payload: `${topic} ${check}`, qos: 1 as const }))
-    const prober = new ResumingClient({ clientId: `prober-${this.version}`, version: 4, clean: true })
+  async check(port: number): Promise<void> {
+    await this.#client.connect(port)
+    this.#heard = new Set()
+    const check = ++this.#checks
+    const expected = [...this.#held].map(topic => ({ topic, payload: `${topic} ${check}`, qos: 1 as const }))
+    const unexpected = [...this.#left]
+      .slice(-ENDED_LOOKED_AT)
+      .map(topic => ({ topic, payload: `${topic} ${check}`, qos: 1 as const }))
+    const prober = new ResumingClient({ clientId: `prober-${this.#version}`, version: 4, clean: true })
     await prober.connect(port)
     for (const message of [...unexpected, ...expected]) prober.publish(message)
-    const isThere = ({ payload }: { payload: string }): boolean => this.heard.has(payload)
+    const isThere = ({ payload }: { payload: string }): boolean => this.#heard.has(payload)
     await untilOver(() => prober.inFlight === 0 && expected.every(isThere))
-    if (!this.client.isConnected) return
-    for (const message of expected) this.inForce.check(isThere(message), () => message.topic)
-    for (const message of unexpected) this.ended.check(!isThere(message), () => message.topic)
-    for (const message of expected) if (!isThere(message)) this.held.delete(message.topic)
+    if (!this.#client.isConnected) return
+    for (const message of expected) this.#inForce.check(isThere(message), () => message.topic)
+    for (const message of unexpected) this.#ended.check(!isThere(message), () => message.topic)
+    for (const message of expected) if (!isThere(message)) this.#held.delete(message.topic)
     await prober.disconnect()
   }
 
-  async act (): Promise<void> {
-    for (; this.client.isConnected; await pause(EVERY_MS)) {
-      const topic = `${ROOT}/${this.version}/${this.number++}`
-      const [code] = await this.client.subscribe([{ topic, qos: 1 }])
-      if (isGranted(code)) this.held.add(topic)
-      const [oldest] = this.held
-      if (this.held.size <= HELD) continue
+  async act(): Promise<void> {
+    for (; this.#client.isConnected; await pause(EVERY_MS)) {
+      const topic = `${ROOT}/${this.#version}/${this.#number++}`
+      const [code] = await this.#client.subscribe([{ topic, qos: 1 }])
+      if (isGranted(code)) this.#held.add(topic)
+      const [oldest] = this.#held
+      if (this.#held.size <= HELD) continue
       // From here until the answer nobody can say.
-      this.held.delete(oldest)
-      await this.client.unsubscribe([oldest])
-      this.left.add(oldest)
+      this.#held.delete(oldest)
+      await this.#client.unsubscribe([oldest])
+      this.#left.add(oldest)
     }
   }
 
-  async killed (): Promise<void> {
-    await this.client.closed
+  async killed(): Promise<void> {
+    await this.#client.closed
   }
 
-  get lasting (): ResumingClient[] {
-    return [this.client]
+  get lasting(): ResumingClient[] {
+    return [this.#client]
   }
 
-  findings (): Tally[] {
-    return [this.inForce, this.ended]
+  findings(): Tally[] {
+    return [this.#inForce, this.#ended]
   }
 }

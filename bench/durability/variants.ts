@@ -1,4 +1,5 @@
-// The brokers that are killed: the program as users run it, and bare Aedes on LevelDB, which acknowledges before it stores.
+// The brokers that are killed: the program as users run it, and bare Aedes on LevelDB, which acknowledges before it
+// stores.
 
 import { startAedes } from '../brokers/aedes.js'
 import { startArtemis } from '../brokers/artemis.js'
@@ -22,7 +23,8 @@ export const VARIANTS: Readonly<Record<string, Variant>> = {
   artemis: {
     title: 'Artemis',
     isOurs: true,
-    start: async (folder, port, overrides) => await startArtemis(folder, withOverrides({ limits: LIMITS }, overrides), port)
+    start: async (folder, port, overrides) =>
+      await startArtemis(folder, withOverrides({ limits: LIMITS }, overrides), port)
   },
   'aedes-level': {
     title: 'bare Aedes on LevelDB',

@@ -17,13 +17,17 @@ const LOOK_FOR_MS = 5_000
 const LOOK_EVERY_MS = 10
 
 /** Resolves when something is as it must be, or will not be any more. */
-export async function untilOver (isOver: () => boolean): Promise<void> {
-  for (const deadline = performance.now() + LOOK_FOR_MS; !isOver() && performance.now() < deadline;) await pause(LOOK_EVERY_MS)
+export async function untilOver(isOver: () => boolean): Promise<void> {
+  for (const deadline = performance.now() + LOOK_FOR_MS; !isOver() && performance.now() < deadline;)
+    await pause(LOOK_EVERY_MS)
 }
 
 /** Looks at one kind of thing. */
 export interface Witness {
-  /** After each start: compares with what was acknowledged before the kill; ends early where the broker is killed meanwhile. */
+  /**
+   * After each start: compares with what was acknowledged before the kill; ends early where the broker is killed
+   * meanwhile.
+   */
   check(port: number): Promise<void>
   /** Then, until the kill: does what is to be kept. */
   act(port: number): Promise<void>
@@ -40,10 +44,10 @@ export class Tally implements Finding {
   faults = 0
   example?: string
 
-  constructor (readonly what: string) {}
+  constructor(readonly what: string) {}
 
   /** @param describe says what is wrong, where something is */
-  check (isRight: boolean, describe: () => string): void {
+  check(isRight: boolean, describe: () => string): void {
     this.checked++
     if (isRight) return
     this.faults++

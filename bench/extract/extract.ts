@@ -14,7 +14,9 @@ import { STAGES, measureStages } from './stages.js'
 const USAGE = 'npm run bench:extract -- [--frames 250000,1000000,2000000] [--rounds 3] [--json FILE] [BASE...]\n'
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 /** Real broker traffic that the project ships: Mosquitto with clients of MQTT 3.1, 3.1.1 and 5. */
-const BASES = ['mosquitto-31.pcap', 'mosquitto-311.pcap', 'mosquitto-5.pcap'].map(name => path.join(ROOT, 'test/captures', name))
+const BASES = ['mosquitto-31.pcap', 'mosquitto-311.pcap', 'mosquitto-5.pcap'].map(name =>
+  path.join(ROOT, 'test/captures', name)
+)
 const PORTS: ReadonlySet<number> = new Set(DEFAULT_MQTT_PORTS)
 
 /** What came of one capture. */
@@ -25,14 +27,21 @@ interface CaptureFigures {
   tshark: ProgramCost[]
 }
 
-async function measure (frames: number, rounds: number, bases: readonly string[], folder: string): Promise<CaptureFigures> {
+async function measure(
+  frames: number,
+  rounds: number,
+  bases: readonly string[],
+  folder: string
+): Promise<CaptureFigures> {
   const file = path.join(folder, `${frames}.pcap`)
   await replicate(bases, PORTS, frames, file)
   const figures: CaptureFigures = { frames, megabytes: statSync(file).size / 1e6, ours: [], tshark: [] }
   const output = path.join(folder, 'output')
   // In turn, so that what else the machine does falls on both.
   for (let round = 0; round < rounds; round++) {
-    figures.ours.push(await runProgram(process.execPath, [path.join(ROOT, 'dist/broker/main.js'), 'extract', file], output))
+    figures.ours.push(
+      await runProgram(process.execPath, [path.join(ROOT, 'dist/broker/main.js'), 'extract', file], output)
+    )
     expectLines(output, frames + 1)
     figures.tshark.push(await runProgram('tshark', tsharkColumns(file, DEFAULT_MQTT_PORTS), output))
     expectLines(output, frames)
@@ -40,7 +49,7 @@ async function measure (frames: number, rounds: number, bases: readonly string[]
   return figures
 }
 
-function expectLines (file: string, expected: number): void {
+function expectLines(file: string, expected: number): void {
   const bytes = readFileSync(file)
   let lines = 0
   for (let at = bytes.indexOf(10); at !== -1; at = bytes.indexOf(10, at + 1)) lines++
@@ -48,28 +57,34 @@ function expectLines (file: string, expected: number): void {
 }
 
 /** The run with the least processor time: what else ran at the time only adds. */
-function best (costs: readonly ProgramCost[]): ProgramCost {
-  return costs.reduce((least, cost) => cost.cpuSeconds < least.cpuSeconds ? cost : least)
+function best(costs: readonly ProgramCost[]): ProgramCost {
+  return costs.reduce((least, cost) => (cost.cpuSeconds < least.cpuSeconds ? cost : least))
 }
 
-function rowOf ({ frames, megabytes, ours, tshark }: CaptureFigures): string {
+function rowOf({ frames, megabytes, ours, tshark }: CaptureFigures): string {
   const [we, they] = [best(ours), best(tshark)]
   const speed = ({ cpuSeconds }: ProgramCost): string => Math.round(frames / cpuSeconds).toLocaleString('en')
-  return `| ${frames.toLocaleString('en')} | ${megabytes.toFixed(0)} | ${speed(we)} | ${we.peakMB.toFixed(0)} | ` +
+  return (
+    `| ${frames.toLocaleString('en')} | ${megabytes.toFixed(0)} | ${speed(we)} | ${we.peakMB.toFixed(0)} | ` +
     `${speed(they)} | ${they.peakMB.toFixed(0)} | ${medianRatio(ours, tshark).toFixed(1)} |`
+  )
 }
 
 /** How many times as fast, round by round: what else ran fell on both of a round. */
-function medianRatio (ours: readonly ProgramCost[], tshark: readonly ProgramCost[]): number {
+function medianRatio(ours: readonly ProgramCost[], tshark: readonly ProgramCost[]): number {
   const ratios = ours.map(({ cpuSeconds }, i) => tshark[i].cpuSeconds / cpuSeconds).sort((a, b) => a - b)
   const half = ratios.length >> 1
   return ratios.length % 2 === 1 ? ratios[half] : (ratios[half - 1] + ratios[half]) / 2
 }
 
-async function main (): Promise<void> {
+async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { frames: { type: 'string', default: '250000,1000000,2000000' }, rounds: { type: 'string', default: '3' }, json: { type: 'string' } }
+    options: {
+      frames: { type: 'string', default: '250000,1000000,2000000' },
+      rounds: { type: 'string', default: '3' },
+      json: { type: 'string' }
+    }
   })
   const sizes = values.frames.split(',').map(Number)
   const version = tsharkVersion()
@@ -78,9 +93,14 @@ async function main (): Promise<void> {
     process.exitCode = 1
     return
   }
-  const machine = `${os.cpus()[0].model}, ${os.cpus().length} cores, load ${os.loadavg().map(load => load.toFixed(1)).join(' ')}`
+  const machine = `${os.cpus()[0].model}, ${os.cpus().length} cores, load ${os
+    .loadavg()
+    .map(load => load.toFixed(1))
+    .join(' ')}`
   console.log(`${version}; Node ${process.versions.node}; ${machine}\n`)
-  console.log('| frames | MB | frames per CPU second | peak MB | tshark: frames per CPU second | peak MB | times as fast |\n|---:|---:|---:|---:|---:|---:|---:|')
+  console.log(
+    '| frames | MB | frames per CPU second | peak MB | tshark: frames per CPU second | peak MB | times as fast |\n|---:|---:|---:|---:|---:|---:|---:|'
+  )
   const folder = mkdtempSync(path.join(os.tmpdir(), 'artemis-extract-'))
   try {
     const figures: CaptureFigures[] = []
@@ -91,10 +111,29 @@ async function main (): Promise<void> {
     const stages = await measureStages(path.join(folder, `${sizes[0]}.pcap`), PORTS)
     const total = stages.reduce((sum, seconds) => sum + seconds, 0)
     console.log('\n| stage | ns per frame | share |\n|---|---:|---:|')
-    STAGES.forEach((name, i) => { console.log(`| ${name} | ${(stages[i] / sizes[0] * 1e9).toFixed(0)} | ${(100 * stages[i] / total).toFixed(0)} % |`) })
+    STAGES.forEach((name, i) => {
+      console.log(
+        `| ${name} | ${((stages[i] / sizes[0]) * 1e9).toFixed(0)} | ${((100 * stages[i]) / total).toFixed(0)} % |`
+      )
+    })
     const load = os.loadavg()
     if (values.json !== undefined) {
-      writeFileSync(values.json, JSON.stringify({ tshark: version, node: process.versions.node, machine, loadAtEnd: load, command: `npm run bench:extract -- --frames ${values.frames} --rounds ${values.rounds}`, figures, stages: Object.fromEntries(STAGES.map((name, i) => [name, stages[i]])) }, null, 2) + '\n')
+      writeFileSync(
+        values.json,
+        JSON.stringify(
+          {
+            tshark: version,
+            node: process.versions.node,
+            machine,
+            loadAtEnd: load,
+            command: `npm run bench:extract -- --frames ${values.frames} --rounds ${values.rounds}`,
+            figures,
+            stages: Object.fromEntries(STAGES.map((name, i) => [name, stages[i]]))
+          },
+          null,
+          2
+        ) + '\n'
+      )
     }
   } finally {
     rmSync(folder, { recursive: true, force: true })

@@ -18,14 +18,18 @@ const TICKS = 100
 const KB_PER_MB = 1_000
 
 /** Runs a program with its output into a file. Only Linux tells so much of another process. */
-export async function runProgram (command: string, args: readonly string[], output: string): Promise<ProgramCost> {
+export async function runProgram(command: string, args: readonly string[], output: string): Promise<ProgramCost> {
   const fd = openSync(output, 'w')
   const began = performance.now()
   const child = spawn(command, args, { stdio: ['ignore', fd, 'pipe'] })
   let complaints = ''
-  child.stderr!.on('data', chunk => { complaints += String(chunk) })
+  child.stderr!.on('data', chunk => {
+    complaints += String(chunk)
+  })
   const cost: ProgramCost = { seconds: 0, cpuSeconds: 0, peakMB: 0 }
-  const timer = setInterval(() => { look(child.pid!, cost) }, POLL_MS)
+  const timer = setInterval(() => {
+    look(child.pid!, cost)
+  }, POLL_MS)
   try {
     const [code] = await once(child, 'close')
     cost.seconds = (performance.now() - began) / 1000
@@ -38,13 +42,13 @@ export async function runProgram (command: string, args: readonly string[], outp
 }
 
 /** Both figures only grow, so the last look before the end is the one that counts. */
-function look (pid: number, cost: ProgramCost): void {
+function look(pid: number, cost: ProgramCost): void {
   try {
     // What stands before the last parenthesis is the program's name.
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')
     cost.cpuSeconds = Math.max(cost.cpuSeconds, (Number(stat[11]) + Number(stat[12])) / TICKS)
     const peak = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
-    cost.peakMB = Math.max(cost.peakMB, Number(peak ?? 0) * 1.024 / KB_PER_MB)
+    cost.peakMB = Math.max(cost.peakMB, (Number(peak ?? 0) * 1.024) / KB_PER_MB)
   } catch {
     // It has just ended.
   }

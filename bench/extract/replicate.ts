@@ -29,7 +29,10 @@ interface BaseFrame {
 }
 
 /** The frames of captures of one link type and IPv4, one file after the other. */
-async function baseFrames (files: readonly string[], ports: ReadonlySet<number>): Promise<{ base: BaseFrame[], linkType: number }> {
+async function baseFrames(
+  files: readonly string[],
+  ports: ReadonlySet<number>
+): Promise<{ base: BaseFrame[]; linkType: number }> {
   const base: BaseFrame[] = []
   let linkType = -1
   let end = 0
@@ -56,7 +59,12 @@ async function baseFrames (files: readonly string[], ports: ReadonlySet<number>)
  * Writes a pcap of `count` frames. Each copy of the base has clients at an address of its own; their
  * ports, sequence numbers and bytes are those of the base.
  */
-export async function replicate (files: readonly string[], ports: ReadonlySet<number>, count: number, path: string): Promise<void> {
+export async function replicate(
+  files: readonly string[],
+  ports: ReadonlySet<number>,
+  count: number,
+  path: string
+): Promise<void> {
   const { base, linkType } = await baseFrames(files, ports)
   const output = createWriteStream(path)
   output.write(fileHeader(linkType))
@@ -77,7 +85,7 @@ export async function replicate (files: readonly string[], ports: ReadonlySet<nu
   await once(output, 'close')
 }
 
-function fileHeader (linkType: number): Buffer {
+function fileHeader(linkType: number): Buffer {
   const header = Buffer.alloc(FILE_HEADER_BYTES)
   header.writeUInt32LE(0xa1b2c3d4, 0)
   header.writeUInt16LE(2, 4)
@@ -87,7 +95,7 @@ function fileHeader (linkType: number): Buffer {
   return header
 }
 
-function recordOf ({ bytes, ip, isFromClient }: BaseFrame, client: number, time: number): Buffer {
+function recordOf({ bytes, ip, isFromClient }: BaseFrame, client: number, time: number): Buffer {
   const record = Buffer.allocUnsafe(RECORD_HEADER_BYTES + bytes.length)
   record.writeUInt32LE(1_700_000_000 + Math.floor(time / MICROSECONDS), 0)
   record.writeUInt32LE(time % MICROSECONDS, 4)

@@ -14,18 +14,25 @@ export const STAGES = ['file', 'pcap', 'link, ip, tcp', 'streams', 'mqtt', 'feat
 
 const READ_BYTES = 262_144
 const ROUNDS = 3
-const PEER = { client: { address: '', port: 0 }, broker: { address: '', port: 0 }, connection: null, clientId: null, username: null }
+const PEER = {
+  client: { address: '', port: 0 },
+  broker: { address: '', port: 0 },
+  connection: null,
+  clientId: null,
+  username: null
+}
 
 /** Processor time of each stage alone, seconds, in the order of {@link STAGES}; the best of some rounds. */
-export async function measureStages (file: string, ports: ReadonlySet<number>): Promise<number[]> {
+export async function measureStages(file: string, ports: ReadonlySet<number>): Promise<number[]> {
   const best = STAGES.map(() => Infinity)
   for (let round = 0; round < ROUNDS; round++) {
-    for (let last = 0; last < STAGES.length; last++) best[last] = Math.min(best[last], await cpuSecondsOf(file, ports, last))
+    for (let last = 0; last < STAGES.length; last++)
+      best[last] = Math.min(best[last], await cpuSecondsOf(file, ports, last))
   }
   return best.map((seconds, i) => Math.max(0, seconds - (best[i - 1] ?? 0)))
 }
 
-async function cpuSecondsOf (file: string, ports: ReadonlySet<number>, last: number): Promise<number> {
+async function cpuSecondsOf(file: string, ports: ReadonlySet<number>, last: number): Promise<number> {
   const tcp = new TcpDecoder(ports)
   const streams = new TcpStreams(ports)
   const join = new DecodedJoin({ topicCapBytes: 0 })
@@ -42,7 +49,18 @@ async function cpuSecondsOf (file: string, ports: ReadonlySet<number>, last: num
     if (last < 5) return
     const { number, seconds, nanoseconds } = frame
     const features = extractFeatures(placed, packet)
-    const record: TrafficRecord = { frame: number, seconds, nanoseconds, features, join: kind, direction: placed.direction, peer: PEER, packets: completed, initiated, own: false }
+    const record: TrafficRecord = {
+      frame: number,
+      seconds,
+      nanoseconds,
+      features,
+      join: kind,
+      direction: placed.direction,
+      peer: PEER,
+      packets: completed,
+      initiated,
+      own: false
+    }
     if (last >= 6) writer.write(record, file)
   })
   const began = process.cpuUsage()

@@ -35,24 +35,30 @@ export interface BrokerKind {
 }
 
 /** Ours, with the detection on; it learns for as long as it is told, so that it guards when it is measured. */
-export function artemisKind (tap: string, learn: { seconds: number, records: number }): BrokerKind {
+export function artemisKind(tap: string, learn: { seconds: number; records: number }): BrokerKind {
   return {
     name: 'artemis',
     command: (port, folder) => {
       const file = path.join(folder, 'artemis.yaml')
-      writeFileSync(file, `listeners: [{ host: 127.0.0.1, port: ${port} }]\ntap: { target: "${tap}" }\nlearn: { duration: ${learn.seconds}s, minimumRecords: ${learn.records} }\n`)
+      writeFileSync(
+        file,
+        `listeners: [{ host: 127.0.0.1, port: ${port} }]\ntap: { target: "${tap}" }\nlearn: { duration: ${learn.seconds}s, minimumRecords: ${learn.records} }\n`
+      )
       return [process.execPath, MAIN, 'broker', '--config', file, '--data', path.join(folder, 'data')]
     }
   }
 }
 
 /** Debian's mosquitto with persistence, as its package sets it up. */
-export function mosquittoKind (program: string): BrokerKind {
+export function mosquittoKind(program: string): BrokerKind {
   return {
     name: 'mosquitto',
     command: (port, folder) => {
       const file = path.join(folder, 'mosquitto.conf')
-      writeFileSync(file, `listener ${port} 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location ${folder}/\nuser root\n`)
+      writeFileSync(
+        file,
+        `listener ${port} 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location ${folder}/\nuser root\n`
+      )
       return [program, '-c', file]
     }
   }
@@ -67,14 +73,14 @@ process.once('exit', () => {
 })
 
 /** A folder that goes with this process. */
-export function temporaryFolder (): string {
+export function temporaryFolder(): string {
   const folder = mkdtempSync(path.join(tmpdir(), 'artemis-footprint-'))
   folders.push(folder)
   return folder
 }
 
 /** Starts one and waits until it takes clients. */
-export async function start (kind: BrokerKind, port: number, folder = temporaryFolder()): Promise<RunningBroker> {
+export async function start(kind: BrokerKind, port: number, folder = temporaryFolder()): Promise<RunningBroker> {
   const [program, ...args] = kind.command(port, folder)
   const logFile = path.join(folder, `${kind.name}.log`)
   const log = openSync(logFile, 'a')
@@ -82,8 +88,9 @@ export async function start (kind: BrokerKind, port: number, folder = temporaryF
   const child = spawn(program, args, { cwd: folder, stdio: ['ignore', log, log] })
   const ended = once(child, 'exit')
   children.add(child)
-  while (!await answers(port)) {
-    if (child.exitCode !== null || performance.now() - began > START_LIMIT_MS) throw new Error(`${kind.name} did not start:\n${readFileSync(logFile, 'utf8')}`)
+  while (!(await answers(port))) {
+    if (child.exitCode !== null || performance.now() - began > START_LIMIT_MS)
+      throw new Error(`${kind.name} did not start:\n${readFileSync(logFile, 'utf8')}`)
     await pause(2)
   }
   const startSeconds = (performance.now() - began) / 1_000
@@ -102,14 +109,18 @@ export async function start (kind: BrokerKind, port: number, folder = temporaryF
 }
 
 /** Whether a CONNECT is answered: a port that is open says little. */
-async function answers (port: number): Promise<boolean> {
+async function answers(port: number): Promise<boolean> {
   return await new Promise(resolve => {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true }, () => socket.write(CONNECT))
     socket.on('data', bytes => {
       resolve(bytes[0] === CONNACK)
       socket.destroy()
     })
-    socket.on('error', () => { resolve(false) })
-    socket.on('close', () => { resolve(false) })
+    socket.on('error', () => {
+      resolve(false)
+    })
+    socket.on('close', () => {
+      resolve(false)
+    })
   })
 }

@@ -1,4 +1,5 @@
-// npm run bench:footprint: memory, idle processor time, start time and installed size, beside mosquitto's in the same run.
+// npm run bench:footprint: memory, idle processor time, start time and installed size, beside mosquitto's in the same
+// run.
 
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -37,16 +38,23 @@ interface Figures {
   broker: string
   startSeconds: number[]
   startCpuSeconds: number[]
-  idle: { residentMb: number, cpuPercent: number }
-  working: { clients: number, messagesPerSecond: number, residentMb: number, peakResidentMb: number, childrenMb: number, cpuPercent: number }
-  resting: { residentMb: number, cpuPercent: number }
+  idle: { residentMb: number; cpuPercent: number }
+  working: {
+    clients: number
+    messagesPerSecond: number
+    residentMb: number
+    peakResidentMb: number
+    childrenMb: number
+    cpuPercent: number
+  }
+  resting: { residentMb: number; cpuPercent: number }
 }
 
-function say (text: string): void {
+function say(text: string): void {
   process.stderr.write(`${text}\n`)
 }
 
-async function freePort (): Promise<number> {
+async function freePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1')
   await once(probe, 'listening')
   const { port } = probe.address() as AddressInfo
@@ -56,7 +64,10 @@ async function freePort (): Promise<number> {
 }
 
 /** Processor time over a while, in percent of one core; and the memory at its end and at most. */
-async function observe (broker: RunningBroker, forSeconds: number): Promise<{ cpuPercent: number, residentMb: number, peakResidentMb: number, childrenMb: number }> {
+async function observe(
+  broker: RunningBroker,
+  forSeconds: number
+): Promise<{ cpuPercent: number; residentMb: number; peakResidentMb: number; childrenMb: number }> {
   const first = usageOf(broker.pid)
   const began = performance.now()
   let peakResidentMb = 0
@@ -65,22 +76,24 @@ async function observe (broker: RunningBroker, forSeconds: number): Promise<{ cp
     peakResidentMb = Math.max(peakResidentMb, usageOf(broker.pid).residentMb)
   }
   const last = usageOf(broker.pid)
-  const cpuPercent = (last.cpuSeconds - first.cpuSeconds) / ((performance.now() - began) / 1_000) * 100
+  const cpuPercent = ((last.cpuSeconds - first.cpuSeconds) / ((performance.now() - began) / 1_000)) * 100
   return { cpuPercent, residentMb: last.residentMb, peakResidentMb, childrenMb: last.childrenMb }
 }
 
 /** Resolves when the detection guards. */
-async function untilGuarding (url: string): Promise<void> {
+async function untilGuarding(url: string): Promise<void> {
   const client = await mqtt.connectAsync(url, { clientId: 'waiting' })
   const guarding = new Promise<void>(resolve => {
-    client.on('message', (_topic, payload) => { if ((JSON.parse(payload.toString()) as { state: string }).state === 'guarding') resolve() })
+    client.on('message', (_topic, payload) => {
+      if ((JSON.parse(payload.toString()) as { state: string }).state === 'guarding') resolve()
+    })
   })
   await client.subscribeAsync('$SYS/broker/artemis/status')
   await guarding
   await client.endAsync()
 }
 
-async function measure (kind: BrokerKind): Promise<Figures> {
+async function measure(kind: BrokerKind): Promise<Figures> {
   const startSeconds: number[] = []
   const startCpuSeconds: number[] = []
   for (let i = 0; i < Number(values.starts); i++) {
@@ -96,7 +109,9 @@ async function measure (kind: BrokerKind): Promise<Figures> {
   let peakWhileLearning = 0
   if (kind.name === 'artemis') {
     const home = await moveIn(url(), CLIENTS)
-    const timer = setInterval(() => { peakWhileLearning = Math.max(peakWhileLearning, usageOf(broker.pid).residentMb) }, 500)
+    const timer = setInterval(() => {
+      peakWhileLearning = Math.max(peakWhileLearning, usageOf(broker.pid).residentMb)
+    }, 500)
     await untilGuarding(url())
     clearInterval(timer)
     await home.leave()
@@ -122,35 +137,50 @@ async function measure (kind: BrokerKind): Promise<Figures> {
     startSeconds,
     startCpuSeconds,
     idle: { residentMb: idle.residentMb, cpuPercent: idle.cpuPercent },
-    working: { clients: CLIENTS, messagesPerSecond, ...working, peakResidentMb: Math.max(working.peakResidentMb, peakWhileLearning) },
+    working: {
+      clients: CLIENTS,
+      messagesPerSecond,
+      ...working,
+      peakResidentMb: Math.max(working.peakResidentMb, peakWhileLearning)
+    },
     resting: { residentMb: resting.residentMb, cpuPercent: resting.cpuPercent }
   }
 }
 
-function median (numbers: readonly number[]): number {
+function median(numbers: readonly number[]): number {
   return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? NaN
 }
 
 /** What Debian says of the installed size of packages, MB. */
-function debianSize (...packages: string[]): number | null {
+function debianSize(...packages: string[]): number | null {
   try {
-    const sizes = execFileSync('dpkg-query', ['-W', '-f=${Installed-Size}\n', ...packages], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
-    return sizes.trim().split('\n').reduce((sum, kilobytes) => sum + Number(kilobytes) * 1_024 / 1e6, 0)
+    const sizes = execFileSync('dpkg-query', ['-W', '-f=${Installed-Size}\n', ...packages], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore']
+    })
+    return sizes
+      .trim()
+      .split('\n')
+      .reduce((sum, kilobytes) => sum + (Number(kilobytes) * 1_024) / 1e6, 0)
   } catch {
     return null
   }
 }
 
-function versionOf (program: string, ...args: string[]): string {
+function versionOf(program: string, ...args: string[]): string {
   try {
-    return /[\d.]{3,}/.exec(execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }))?.[0] ?? 'unknown'
+    return (
+      /[\d.]{3,}/.exec(execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }))?.[0] ??
+      'unknown'
+    )
   } catch (error) {
     // mosquitto -h ends with 3.
     return /version ([\d.]+)/.exec(String((error as { stdout?: string }).stdout))?.[1] ?? 'not installed'
   }
 }
 
-const artemisVersion = (JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as { version: string }).version
+const artemisVersion = (JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as { version: string })
+  .version
 const load = os.loadavg()[0] ?? 0
 const ours = await measure(artemisKind(values.tap, LEARN))
 const mosquitto = versionOf('mosquitto', '-h')
@@ -159,16 +189,23 @@ const size = installSize(root)
 const raw = {
   date: new Date().toISOString().slice(0, 10),
   command: `npm run bench:footprint -- ${process.argv.slice(2).join(' ')}`.trim(),
-  machine: { cpu: os.cpus()[0]?.model ?? 'unknown', cores: os.cpus().length, memoryMb: Math.round(os.totalmem() / 1e6), system: `${os.type()} ${os.release()} ${os.arch()}`, loadBefore: load },
+  machine: {
+    cpu: os.cpus()[0]?.model ?? 'unknown',
+    cores: os.cpus().length,
+    memoryMb: Math.round(os.totalmem() / 1e6),
+    system: `${os.type()} ${os.release()} ${os.arch()}`,
+    loadBefore: load
+  },
   versions: { artemis: artemisVersion, node: process.versions.node, mosquitto },
   aims: AIMS,
   learn: LEARN,
   tap: values.tap,
-  brokers: [ours, ...theirs === undefined ? [] : [theirs]],
+  brokers: [ours, ...(theirs === undefined ? [] : [theirs])],
   install: { artemis: size, mosquittoMb: debianSize('mosquitto') }
 }
 
-const one = (value: number | undefined, digits = 1): string => value === undefined || Number.isNaN(value) ? '-' : value.toFixed(digits)
+const one = (value: number | undefined, digits = 1): string =>
+  value === undefined || Number.isNaN(value) ? '-' : value.toFixed(digits)
 const row = (what: string, pick: (figures: Figures) => number, aim: string, digits = 1): string =>
   `| ${what} | ${one(pick(ours), digits)} | ${one(theirs === undefined ? undefined : pick(theirs), digits)} | ${aim} |`
 const page = `# Footprint

@@ -16,7 +16,7 @@ export interface Usage {
 }
 
 /** Reads it now. */
-export function usageOf (pid: number): Usage {
+export function usageOf(pid: number): Usage {
   const children = childrenOf(pid)
   return {
     residentMb: residentOf(pid),
@@ -26,8 +26,10 @@ export function usageOf (pid: number): Usage {
 }
 
 /** All descendants that live now. */
-function childrenOf (pid: number): number[] {
-  const parents = readdirSync('/proc').filter(name => /^\d+$/.test(name)).map(name => ({ pid: Number(name), parent: Number(statOf(Number(name))[1] ?? 0) }))
+function childrenOf(pid: number): number[] {
+  const parents = readdirSync('/proc')
+    .filter(name => /^\d+$/.test(name))
+    .map(name => ({ pid: Number(name), parent: Number(statOf(Number(name))[1] ?? 0) }))
   const found: number[] = []
   for (let round = [pid]; round.length > 0;) {
     round = parents.filter(({ parent }) => round.includes(parent)).map(one => one.pid)
@@ -36,23 +38,25 @@ function childrenOf (pid: number): number[] {
   return found
 }
 
-function residentOf (pid: number): number {
+function residentOf(pid: number): number {
   const [, kilobytes] = /^VmRSS:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`)) ?? []
-  return Number(kilobytes ?? 0) * 1_024 / 1e6
+  return (Number(kilobytes ?? 0) * 1_024) / 1e6
 }
 
-function cpuOf (pid: number): number {
+function cpuOf(pid: number): number {
   const fields = statOf(pid)
   return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) / TICKS_PER_SECOND
 }
 
 /** The fields after the name, which may hold spaces: state, parent, ... (proc(5)). */
-function statOf (pid: number): string[] {
-  return read(`/proc/${pid}/stat`).replace(/^.*\) /, '').split(' ')
+function statOf(pid: number): string[] {
+  return read(`/proc/${pid}/stat`)
+    .replace(/^.*\) /, '')
+    .split(' ')
 }
 
 /** A process may end while it is being looked at. */
-function read (file: string): string {
+function read(file: string): string {
   try {
     return readFileSync(file, 'utf8')
   } catch {

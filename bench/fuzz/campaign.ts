@@ -58,7 +58,7 @@ setFlagsFromString('--expose-gc')
 const collectGarbage = runInNewContext('gc') as () => void
 
 /** Runs a target on so many inputs. The same seed gives the same inputs as long as the code is the same. */
-export async function fuzz (target: FuzzTarget, options: CampaignOptions): Promise<CampaignResult> {
+export async function fuzz(target: FuzzTarget, options: CampaignOptions): Promise<CampaignResult> {
   return await new Campaign(target, options).run()
 }
 
@@ -69,15 +69,20 @@ class Campaign {
   readonly #hangMs: number
   #bytes = 0
   #slowestMs = 0
+  readonly #target: FuzzTarget
+  readonly #options: CampaignOptions
 
-  constructor (private readonly target: FuzzTarget, private readonly options: CampaignOptions) {
+  constructor(target: FuzzTarget, options: CampaignOptions) {
+    this.#target = target
+    this.#options = options
     this.#random = new Random(options.seed)
     this.#corpus = [...options.kept]
     this.#hangMs = options.hangMs ?? HANG_MS
   }
 
-  async run (): Promise<CampaignResult> {
-    const { target, options: { inputs, coverage, kept } } = this
+  async run(): Promise<CampaignResult> {
+    const target = this.#target
+    const { inputs, coverage, kept } = this.#options
     const began = process.cpuUsage()
     const heapMB: number[] = []
     await this.#runAll(kept)
@@ -90,28 +95,35 @@ class Campaign {
       // What the code under test has put off is done between generations.
       await nextTurn()
       done += generation.length
-      if (done >= inputs * (heapMB.length + 1) / HEAP_SAMPLES) heapMB.push(heapInUse())
+      if (done >= (inputs * (heapMB.length + 1)) / HEAP_SAMPLES) heapMB.push(heapInUse())
     }
     const { user, system } = process.cpuUsage(began)
     const { reached, all } = coverage.of(target.covers)
     return {
-      inputs: done, bytes: this.#bytes, seconds: (user + system) / 1e6, corpus: this.#corpus.length, reached: reached / Math.max(1, all),
-      heapEarlyMB: heapMB[0] ?? 0, heapLaterMB: Math.max(0, ...heapMB.slice(1)), slowestMs: this.#slowestMs, findings: await this.#shortest()
+      inputs: done,
+      bytes: this.#bytes,
+      seconds: (user + system) / 1e6,
+      corpus: this.#corpus.length,
+      reached: reached / Math.max(1, all),
+      heapEarlyMB: heapMB[0] ?? 0,
+      heapLaterMB: Math.max(0, ...heapMB.slice(1)),
+      slowestMs: this.#slowestMs,
+      findings: await this.#shortest()
     }
   }
 
   /** An input made anew, or a changed one of the corpus. */
-  #next (): Uint8Array {
+  #next(): Uint8Array {
     const random = this.#random
     const pick = (): Uint8Array => this.#corpus[random.integer(this.#corpus.length)]
     if (this.#corpus.length === 0 || random.integer(4) === 0) {
-      const made = this.target.generate(random)
+      const made = this.#target.generate(random)
       return random.integer(2) === 0 ? made : mutate(random, made, made)
     }
     return mutate(random, pick(), pick())
   }
 
-  async #runAll (inputs: readonly Uint8Array[]): Promise<void> {
+  async #runAll(inputs: readonly Uint8Array[]): Promise<void> {
     let stuck = { at: -1, ms: 0 }
     for (let at = 0; at < inputs.length;) {
       const began = process.cpuUsage()
@@ -136,27 +148,27 @@ class Campaign {
     }
   }
 
-  #runOne (input: Uint8Array): void | Promise<void> {
+  #runOne(input: Uint8Array): void | Promise<void> {
     this.#bytes += input.length
     const began = performance.now()
-    const running = this.target.run(input)
+    const running = this.#target.run(input)
     const tookMs = performance.now() - began
     if (tookMs > Math.max(this.#slowestMs, 1)) this.#time(input, tookMs)
     return running
   }
 
-  #time (input: Uint8Array, tookMs: number): void {
+  #time(input: Uint8Array, tookMs: number): void {
     let bestMs = tookMs
     for (let i = 0; i < REPEATED; i++) {
       const began = performance.now()
-      void this.target.run(input)
+      void this.#target.run(input)
       bestMs = Math.min(bestMs, performance.now() - began)
     }
     this.#slowestMs = Math.max(this.#slowestMs, bestMs)
     if (bestMs > SLOW_MS + SLOW_MS_PER_BYTE * input.length) this.#note('takes longer than its length allows', input)
   }
 
-  #note (what: string, input: Uint8Array): void {
+  #note(what: string, input: Uint8Array): void {
     const known = this.#findings.get(what)
     if (known === undefined) {
       this.#findings.set(what, { what, input, count: 1 })
@@ -167,12 +179,13 @@ class Campaign {
   }
 
   /** Finds by halves which inputs ran the blocks that are `wanted`, and adds them to the corpus. */
-  async #keep (inputs: readonly Uint8Array[], wanted: ReadonlySet<string>): Promise<void> {
+  async #keep(inputs: readonly Uint8Array[], wanted: ReadonlySet<string>): Promise<void> {
     if (inputs.length === 1) {
       this.#corpus.push(inputs[0])
       return
     }
-    const { target, options: { coverage } } = this
+    const target = this.#target
+    const { coverage } = this.#options
     const half = inputs.length >> 1
     coverage.ran(target.covers)
     for (const input of inputs.slice(0, half)) await this.#again(input)
@@ -184,39 +197,39 @@ class Campaign {
   }
 
   /** Runs an input that is known to end. */
-  async #again (input: Uint8Array): Promise<void> {
+  async #again(input: Uint8Array): Promise<void> {
     try {
-      const running = this.target.run(input)
+      const running = this.#target.run(input)
       if (running !== undefined) await running
     } catch {
       // It was noted the first time.
     }
   }
 
-  async #fault (input: Uint8Array): Promise<string | null> {
+  async #fault(input: Uint8Array): Promise<string | null> {
     try {
-      await guarded(() => this.target.run(input), this.#hangMs)
+      await guarded(() => this.#target.run(input), this.#hangMs)
       return null
     } catch (error) {
       return describe(error)
     }
   }
 
-  async #shortest (): Promise<Finding[]> {
+  async #shortest(): Promise<Finding[]> {
     const findings = [...this.#findings.values()]
     for (const finding of findings) {
       if (finding.what === HANGS) continue
-      finding.input = await minimised(finding.input, async input => await this.#fault(input) === finding.what)
+      finding.input = await minimised(finding.input, async input => (await this.#fault(input)) === finding.what)
     }
     return findings
   }
 }
 
-function milliseconds ({ user, system }: NodeJS.CpuUsage): number {
+function milliseconds({ user, system }: NodeJS.CpuUsage): number {
   return (user + system) / 1e3
 }
 
-function heapInUse (): number {
+function heapInUse(): number {
   collectGarbage()
   return process.memoryUsage().heapUsed / BYTES_PER_MB
 }

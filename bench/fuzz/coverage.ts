@@ -19,14 +19,14 @@ export class BlockCoverage {
   /** By file: which characters ran at some time. */
   readonly #texts = new Map<string, Uint8Array>()
 
-  constructor () {
+  constructor() {
     this.#session.connect()
     this.#post('Profiler.enable')
     this.#post('Profiler.startPreciseCoverage', { callCount: true, detailed: true })
   }
 
   /** The blocks of `files` that ran since the last call, by file and place. */
-  ran (files: readonly string[]): Set<string> {
+  ran(files: readonly string[]): Set<string> {
     const ran = new Set<string>()
     const { result } = this.#post('Profiler.takePreciseCoverage') as Profiler.TakePreciseCoverageReturnType
     for (const { url, functions } of result) {
@@ -35,19 +35,20 @@ export class BlockCoverage {
       const ranges = functions.flatMap(({ ranges }) => ranges)
       this.#paint(file, ranges)
       if (!files.includes(file)) continue
-      for (const { startOffset, endOffset, count } of ranges) if (count > 0) ran.add(`${file}:${startOffset}-${endOffset}`)
+      for (const { startOffset, endOffset, count } of ranges)
+        if (count > 0) ran.add(`${file}:${startOffset}-${endOffset}`)
     }
     return ran
   }
 
   /** Those that ran for the first time since the last call. */
-  fresh (files: readonly string[]): Set<string> {
+  fresh(files: readonly string[]): Set<string> {
     const fresh = new Set([...this.ran(files)].filter(block => !this.#covered.has(block)))
     for (const block of fresh) this.#covered.add(block)
     return fresh
   }
 
-  of (files: readonly string[]): ReachedText {
+  of(files: readonly string[]): ReachedText {
     const texts = files.map(file => this.#texts.get(file) ?? new Uint8Array(0))
     return {
       reached: texts.reduce((sum, text) => sum + text.reduce((count, character) => count + character, 0), 0),
@@ -56,7 +57,7 @@ export class BlockCoverage {
   }
 
   /** Where text of a file never ran: first character and the one after the last. */
-  missed (file: string): [start: number, end: number][] {
+  missed(file: string): [start: number, end: number][] {
     const text = this.#texts.get(file) ?? new Uint8Array(0)
     const missed: [number, number][] = []
     for (let start = text.indexOf(0); start !== -1;) {
@@ -69,7 +70,7 @@ export class BlockCoverage {
   }
 
   /** Inner ranges come after the outer ones and say better what ran. */
-  #paint (file: string, ranges: readonly Profiler.CoverageRange[]): void {
+  #paint(file: string, ranges: readonly Profiler.CoverageRange[]): void {
     const length = ranges.reduce((most, { endOffset }) => Math.max(most, endOffset), 0)
     const known = this.#texts.get(file) ?? new Uint8Array(0)
     const text = new Uint8Array(Math.max(length, known.length))
@@ -78,11 +79,11 @@ export class BlockCoverage {
     this.#texts.set(file, text)
   }
 
-  stop (): void {
+  stop(): void {
     this.#session.disconnect()
   }
 
-  #post (method: string, parameters?: object): unknown {
+  #post(method: string, parameters?: object): unknown {
     let answer: unknown
     this.#session.post(method, parameters, (error, result) => {
       if (error !== null) throw new Error(`the inspector refused ${method}: ${error.message}`)

@@ -14,17 +14,20 @@ const COMPILED = fileURLToPath(new URL('../../', import.meta.url))
 const KEPT = fileURLToPath(new URL('../../../test/fuzz/', import.meta.url))
 
 /** The inputs of a target that once showed a fault. */
-function keptInputs (target: string): Uint8Array[] {
+function keptInputs(target: string): Uint8Array[] {
   const folder = path.join(KEPT, target)
   const names = readdirSync(KEPT).includes(target) ? readdirSync(folder).sort() : []
   return names.map(name => new Uint8Array(readFileSync(path.join(folder, name))))
 }
 
-async function main (): Promise<void> {
+async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
-      inputs: { type: 'string', default: '200000' }, seed: { type: 'string', default: '1' },
-      target: { type: 'string', multiple: true }, findings: { type: 'string' }, missed: { type: 'boolean', default: false }
+      inputs: { type: 'string', default: '200000' },
+      seed: { type: 'string', default: '1' },
+      target: { type: 'string', multiple: true },
+      findings: { type: 'string' },
+      missed: { type: 'boolean', default: false }
     }
   })
   const [inputs, seed] = [Number(values.inputs), Number(values.seed)]
@@ -41,7 +44,7 @@ async function main (): Promise<void> {
   const weights = chosen.reduce((sum, { weight }) => sum + weight, 0)
   const total = { inputs: 0, seconds: 0, findings: 0 }
   for (const target of chosen) {
-    const share = Math.ceil(inputs * target.weight / weights)
+    const share = Math.ceil((inputs * target.weight) / weights)
     const result = await fuzz(target, { inputs: share, seed, coverage, kept: keptInputs(target.name) })
     total.inputs += result.inputs
     total.seconds += result.seconds
@@ -55,30 +58,41 @@ async function main (): Promise<void> {
   if (total.findings > 0) process.exitCode = 1
 }
 
-const HEADER = '| target | inputs | MB | s | corpus | code reached | heap, MB | slowest, ms | findings | what holds for every input |\n' +
+const HEADER =
+  '| target | inputs | MB | s | corpus | code reached | heap, MB | slowest, ms | findings | what holds for every input |\n' +
   '|---|---:|---:|---:|---:|---:|---:|---:|---:|---|'
 
-function rowOf ({ name, properties }: FuzzTarget, result: CampaignResult): string {
+function rowOf({ name, properties }: FuzzTarget, result: CampaignResult): string {
   const { inputs, bytes, seconds, corpus, reached, heapEarlyMB, heapLaterMB, slowestMs, findings } = result
   const cells = [
-    name, inputs, (bytes / 1e6).toFixed(1), seconds.toFixed(1), corpus, `${(100 * reached).toFixed(1)} %`,
-    `${heapEarlyMB.toFixed(1)} to ${heapLaterMB.toFixed(1)}`, slowestMs.toFixed(1), findings.length, properties
+    name,
+    inputs,
+    (bytes / 1e6).toFixed(1),
+    seconds.toFixed(1),
+    corpus,
+    `${(100 * reached).toFixed(1)} %`,
+    `${heapEarlyMB.toFixed(1)} to ${heapLaterMB.toFixed(1)}`,
+    slowestMs.toFixed(1),
+    findings.length,
+    properties
   ]
   return `| ${cells.join(' | ')} |`
 }
 
 /** Shows the code that no input reached. */
-function tellMissed (coverage: BlockCoverage, { covers }: FuzzTarget): void {
+function tellMissed(coverage: BlockCoverage, { covers }: FuzzTarget): void {
   for (const file of covers) {
     const text = readFileSync(path.join(COMPILED, file), 'utf8')
     for (const [start, end] of coverage.missed(file)) {
-      console.log(`  never ran: ${file}:${text.slice(0, start).split('\n').length}: ${text.slice(start, end).trim().split('\n')[0]}`)
+      console.log(
+        `  never ran: ${file}:${text.slice(0, start).split('\n').length}: ${text.slice(start, end).trim().split('\n')[0]}`
+      )
     }
   }
 }
 
 /** Says what was found, and keeps the input where a folder was named. */
-function tell (target: string, { findings }: CampaignResult, folder: string | undefined): void {
+function tell(target: string, { findings }: CampaignResult, folder: string | undefined): void {
   for (const { what, input, count } of findings) {
     process.stderr.write(`${target}: ${what} (${count} inputs): ${Buffer.from(input).toString('hex')}\n`)
     if (folder === undefined) continue

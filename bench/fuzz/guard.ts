@@ -9,13 +9,17 @@ export const HANGS = 'does not end'
 const context = createContext({ running: undefined })
 const script = new Script('running()')
 
-/** Runs `work`, also where it never comes back: after so many milliseconds an error is thrown out of it, wherever it is. */
-export async function guarded (work: () => void | Promise<void>, timeoutMs: number): Promise<void> {
+/**
+ * Runs `work`, also where it never comes back: after so many milliseconds an error is thrown out of it, wherever it is.
+ */
+export async function guarded(work: () => void | Promise<void>, timeoutMs: number): Promise<void> {
   context.running = work
   const pending = script.runInContext(context, { timeout: timeoutMs }) as void | Promise<void>
   if (pending === undefined) return
   let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_resolve, reject) => { timer = setTimeout(() => reject(new Violation(HANGS)), timeoutMs) })
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Violation(HANGS)), timeoutMs)
+  })
   try {
     await Promise.race([pending, late])
   } finally {
@@ -24,7 +28,7 @@ export async function guarded (work: () => void | Promise<void>, timeoutMs: numb
 }
 
 /** An error in one line: the property that does not hold, or the error and the place in our code. */
-export function describe (error: unknown): string {
+export function describe(error: unknown): string {
   // It comes out of the other context and is no Error of this one.
   if (codeOf(error) === 'ERR_SCRIPT_EXECUTION_TIMEOUT') return HANGS
   if (!(error instanceof Error)) return `throws ${String(error)}`
@@ -34,6 +38,6 @@ export function describe (error: unknown): string {
   return `throws ${error.name}${code} in ${place}: ${error.message.replace(/\d+/g, 'N')}`
 }
 
-function codeOf (error: unknown): unknown {
+function codeOf(error: unknown): unknown {
   return typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
 }

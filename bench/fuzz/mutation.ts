@@ -5,17 +5,20 @@ import type { Random } from '../../models/random.js'
 export const MAX_INPUT = 4_096
 
 /** Numbers at which lengths, offsets and counters break. */
-const EDGES = [0, 1, 2, 3, 4, 5, 7, 8, 15, 16, 19, 20, 21, 31, 32, 63, 64, 127, 128, 129, 255, 256, 257, 1_023, 1_024, 4_095, 16_383, 16_384, 32_767, 32_768, 65_534, 65_535, 65_536, 0x7fff_ffff, 0x8000_0000, 0xffff_fffe, 0xffff_ffff]
+const EDGES = [
+  0, 1, 2, 3, 4, 5, 7, 8, 15, 16, 19, 20, 21, 31, 32, 63, 64, 127, 128, 129, 255, 256, 257, 1_023, 1_024, 4_095, 16_383,
+  16_384, 32_767, 32_768, 65_534, 65_535, 65_536, 0x7fff_ffff, 0x8000_0000, 0xffff_fffe, 0xffff_ffff
+]
 const WIDTHS = [1, 2, 4] as const
 
 /** A changed copy of `input`; `other` lends pieces. */
-export function mutate (random: Random, input: Uint8Array, other: Uint8Array): Uint8Array {
+export function mutate(random: Random, input: Uint8Array, other: Uint8Array): Uint8Array {
   let bytes: Uint8Array = Uint8Array.from(input)
   for (let rounds = 1 + random.integer(4); rounds > 0; rounds--) bytes = mutateOnce(random, bytes, other)
   return bytes.length > MAX_INPUT ? bytes.subarray(0, MAX_INPUT) : bytes
 }
 
-function mutateOnce (random: Random, bytes: Uint8Array, other: Uint8Array): Uint8Array {
+function mutateOnce(random: Random, bytes: Uint8Array, other: Uint8Array): Uint8Array {
   const { length } = bytes
   if (length === 0) return Uint8Array.of(random.integer(256))
   const at = random.integer(length)
@@ -34,8 +37,14 @@ function mutateOnce (random: Random, bytes: Uint8Array, other: Uint8Array): Uint
       writeNumber(random, bytes, at, EDGES[random.integer(EDGES.length)])
       return bytes
     }
-    case 5: return joined(bytes.subarray(0, at), bytes.subarray(at + 1 + random.integer(Math.min(16, length - at))))
-    case 6: return joined(bytes.subarray(0, at), Uint8Array.from({ length: 1 + random.integer(8) }, () => random.integer(256)), bytes.subarray(at))
+    case 5:
+      return joined(bytes.subarray(0, at), bytes.subarray(at + 1 + random.integer(Math.min(16, length - at))))
+    case 6:
+      return joined(
+        bytes.subarray(0, at),
+        Uint8Array.from({ length: 1 + random.integer(8) }, () => random.integer(256)),
+        bytes.subarray(at)
+      )
     case 7: {
       const end = Math.min(length, at + 1 + random.integer(64))
       return joined(bytes.subarray(0, end), bytes.subarray(at))
@@ -44,25 +53,29 @@ function mutateOnce (random: Random, bytes: Uint8Array, other: Uint8Array): Uint
       const from = random.integer(other.length + 1)
       return joined(bytes.subarray(0, at), other.subarray(from, from + 1 + random.integer(128)), bytes.subarray(at))
     }
-    default: return bytes.slice(0, at)
+    default:
+      return bytes.slice(0, at)
   }
 }
 
 /** In either byte order, as far as there is room. */
-function writeNumber (random: Random, bytes: Uint8Array, at: number, value: number): void {
+function writeNumber(random: Random, bytes: Uint8Array, at: number, value: number): void {
   const width = WIDTHS[random.integer(WIDTHS.length)]
   const isLittle = random.integer(2) === 0
   for (let i = 0; i < width && at + i < bytes.length; i++) {
-    bytes[at + i] = value >>> 8 * (isLittle ? i : width - 1 - i)
+    bytes[at + i] = value >>> (8 * (isLittle ? i : width - 1 - i))
   }
 }
 
-function joined (...parts: Uint8Array[]): Uint8Array {
+function joined(...parts: Uint8Array[]): Uint8Array {
   return Uint8Array.from(Buffer.concat(parts))
 }
 
 /** The shortest input found that `fails` like this one: pieces left out, then bytes made 0. */
-export async function minimised (input: Uint8Array, fails: (input: Uint8Array) => Promise<boolean>): Promise<Uint8Array> {
+export async function minimised(
+  input: Uint8Array,
+  fails: (input: Uint8Array) => Promise<boolean>
+): Promise<Uint8Array> {
   let best = input
   for (let piece = best.length >> 1; piece >= 1; piece >>= 1) {
     for (let at = 0; at < best.length;) {

@@ -22,12 +22,12 @@ export class Violation extends Error {
 }
 
 /** Throws a {@link Violation} unless `holds`. */
-export function check (holds: boolean, property: string): asserts holds {
+export function check(holds: boolean, property: string): asserts holds {
   if (!holds) throw new Violation(property)
 }
 
 /** Whether two lists of bytes are the same; null is the same as null only. */
-export function sameBytes (a: Uint8Array | null, b: Uint8Array | null): boolean {
+export function sameBytes(a: Uint8Array | null, b: Uint8Array | null): boolean {
   return a === null || b === null ? a === b : a.length === b.length && Buffer.compare(a, b) === 0
 }
 
@@ -37,15 +37,15 @@ const random = new Random(1)
 for (let i = 0; i < CONTENT_PERIOD; i++) content[i] = content[i + CONTENT_PERIOD] = random.integer(256)
 
 /** What a sender sends from a place on, up to 65,536 bytes: whoever sends them again sends the same. */
-export function contentFrom (place: number, length: number): Uint8Array {
+export function contentFrom(place: number, length: number): Uint8Array {
   const from = place % CONTENT_PERIOD
   return content.subarray(from, from + length)
 }
 
 /** Cuts bytes into copies of up to `most` bytes each, as many different lengths as fit; 1 gives single bytes. */
-export function * portions (bytes: Uint8Array, most: number): Generator<Buffer> {
+export function* portions(bytes: Uint8Array, most: number): Generator<Buffer> {
   for (let at = 0, i = 1; at < bytes.length; i++) {
-    const end = Math.min(bytes.length, at + 1 + i * 7 % most)
+    const end = Math.min(bytes.length, at + 1 + ((i * 7) % most))
     // Each in memory of its own: views that outlive their portion show as differences.
     yield Buffer.from(bytes.subarray(at, end))
     at = end

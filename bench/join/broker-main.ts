@@ -1,4 +1,5 @@
-// The broker under measurement, a process of its own: the core that watches itself, told what to be in one JSON argument.
+// The broker under measurement, a process of its own: the core that watches itself, told what to be in one JSON
+// argument.
 
 import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
@@ -21,18 +22,36 @@ export interface BrokerOrder {
   snapLength: number
   records: string
   /** Files of the TLS listener, and where its keys are logged. */
-  tls?: { key: string, cert: string, keyLog: string }
+  tls?: { key: string; cert: string; keyLog: string }
 }
 
 const { carrier, port, tap, snapLength, records, tls } = JSON.parse(process.argv[2]) as BrokerOrder
 
 const folder = mkdtempSync(join(tmpdir(), 'artemis-join-broker-'))
 const { settings } = readSettings({}, folder)
-const limits = { ...settings.limits, messagesPerSecond: null, bytesPerSecond: null, queuedMessages: null, queuedBytes: null, topicsPerClient: null, inflightMessages: 1_000 }
-const { broker: aedes } = await openBroker({ ...settings, persistence: false, data: folder, limits }, pino({ level: 'silent' }))
-const identity = tls === undefined ? undefined : {
-  key: readFileSync(tls.key, 'utf8'), cert: readFileSync(tls.cert, 'utf8'), onKeys: (line: Buffer) => { appendFileSync(tls.keyLog, line) }
+const limits = {
+  ...settings.limits,
+  messagesPerSecond: null,
+  bytesPerSecond: null,
+  queuedMessages: null,
+  queuedBytes: null,
+  topicsPerClient: null,
+  inflightMessages: 1_000
 }
+const { broker: aedes } = await openBroker(
+  { ...settings, persistence: false, data: folder, limits },
+  pino({ level: 'silent' })
+)
+const identity =
+  tls === undefined
+    ? undefined
+    : {
+        key: readFileSync(tls.key, 'utf8'),
+        cert: readFileSync(tls.cert, 'utf8'),
+        onKeys: (line: Buffer) => {
+          appendFileSync(tls.keyLog, line)
+        }
+      }
 const server = listener(carrier, identity, (stream, request) => {
   stream.on('error', () => {})
   aedes.handle(stream, request)
@@ -45,15 +64,19 @@ const ids = artemis(aedes, {
   report: { records },
   logger: { info: () => {}, warn: log, error: log }
 })
-function log (details: object, message: string): void {
+function log(details: object, message: string): void {
   process.stderr.write(`broker: ${message} ${JSON.stringify(details)}\n`)
 }
 server.listen(port, '::')
 await once(server, 'listening')
-const say = (word: object): void => { process.stdout.write(`${JSON.stringify(word)}\n`) }
+const say = (word: object): void => {
+  process.stdout.write(`${JSON.stringify(word)}\n`)
+}
 say({ port: (server.address() as AddressInfo).port })
 const input = createInterface({ input: process.stdin })
-input.on('line', () => { say(ids.status()) })
+input.on('line', () => {
+  say(ids.status())
+})
 await once(input, 'close')
 await ids.close()
 say(ids.status())

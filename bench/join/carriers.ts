@@ -10,7 +10,7 @@ import { WebSocketStream } from '../../broker/listeners/web-socket-stream.js'
 
 /** The kinds, as they are called on the command line. */
 export const CARRIERS = ['tcp', 'tls1.3', 'tls1.2', 'websocket'] as const
-export type Carrier = typeof CARRIERS[number]
+export type Carrier = (typeof CARRIERS)[number]
 
 /** What a TLS listener needs. */
 export interface TlsIdentity {
@@ -24,11 +24,16 @@ export interface TlsIdentity {
 export type Handle = (stream: Duplex, request?: IncomingMessage) => void
 
 /** A listener that hands its connections on. */
-export function listener (carrier: Carrier, identity: TlsIdentity | undefined, handle: Handle): Server {
-  if (carrier === 'tcp') return createServer({ noDelay: true }, socket => { handle(socket) })
+export function listener(carrier: Carrier, identity: TlsIdentity | undefined, handle: Handle): Server {
+  if (carrier === 'tcp')
+    return createServer({ noDelay: true }, socket => {
+      handle(socket)
+    })
   if (carrier === 'websocket') {
     const server = createHttpServer()
-    new WebSocketServer({ server }).on('connection', (socket, request) => { handle(new WebSocketStream(socket), request) })
+    new WebSocketServer({ server }).on('connection', (socket, request) => {
+      handle(new WebSocketStream(socket), request)
+    })
     return server
   }
   if (identity === undefined) throw new Error('a TLS listener needs a key')
@@ -42,14 +47,17 @@ export function listener (carrier: Carrier, identity: TlsIdentity | undefined, h
 }
 
 /** A client's end; `write` sends one chunk, as one segment where it fits. */
-export function dial (carrier: Carrier, host: string, port: number): Duplex {
+export function dial(carrier: Carrier, host: string, port: number): Duplex {
   if (carrier === 'tcp') return connectTcp({ host, port, noDelay: true })
-  if (carrier === 'websocket') return createWebSocketStream(new WebSocket(`ws://${host.includes(':') ? `[${host}]` : host}:${port}`, 'mqtt', { perMessageDeflate: false }))
+  if (carrier === 'websocket')
+    return createWebSocketStream(
+      new WebSocket(`ws://${host.includes(':') ? `[${host}]` : host}:${port}`, 'mqtt', { perMessageDeflate: false })
+    )
   // A certificate of the day, for a key that nobody else has.
   const socket = connectTls({ host, port, rejectUnauthorized: false })
   return socket.setNoDelay()
 }
 
-function versionOf (carrier: Carrier): SecureVersion {
+function versionOf(carrier: Carrier): SecureVersion {
   return carrier === 'tls1.2' ? 'TLSv1.2' : 'TLSv1.3'
 }

@@ -45,7 +45,7 @@ interface Line {
  * @param records the file that the plug-in wrote
  * @param reference the frames of the full capture, in its order
  */
-export async function compareRecords (records: string, reference: readonly ReferenceRow[]): Promise<Comparison> {
+export async function compareRecords(records: string, reference: readonly ReferenceRow[]): Promise<Comparison> {
   const result: Comparison = {
     frames: reference.length,
     withMqtt: reference.filter(({ packets }) => packets.length > 0).length,
@@ -58,7 +58,7 @@ export async function compareRecords (records: string, reference: readonly Refer
     unmatched: 0,
     examples: []
   }
-  const waiting = new Map<string, { rows: ReferenceRow[], next: number }>()
+  const waiting = new Map<string, { rows: ReferenceRow[]; next: number }>()
   for (const row of reference) {
     const key = `${row.sourcePort} ${row.destinationPort} ${row.length}`
     const known = waiting.get(key)
@@ -81,7 +81,9 @@ export async function compareRecords (records: string, reference: readonly Refer
     } else {
       result.wrong++
       if (result.examples.length < 10) {
-        result.examples.push(`frame ${row.frame} at ${row.time}, ${row.sourcePort} to ${row.destinationPort}, ${row.length} bytes: ${line.mqtt_header} ${line.mqtt_len}, the capture has ${expected ?? 'none'}`)
+        result.examples.push(
+          `frame ${row.frame} at ${row.time}, ${row.sourcePort} to ${row.destinationPort}, ${row.length} bytes: ${line.mqtt_header} ${line.mqtt_len}, the capture has ${expected ?? 'none'}`
+        )
       }
     }
   }
@@ -89,7 +91,10 @@ export async function compareRecords (records: string, reference: readonly Refer
   return result
 }
 
-function sameFrame (candidates: { rows: ReferenceRow[], next: number } | undefined, time: number): ReferenceRow | undefined {
+function sameFrame(
+  candidates: { rows: ReferenceRow[]; next: number } | undefined,
+  time: number
+): ReferenceRow | undefined {
   if (candidates === undefined) return undefined
   const { rows } = candidates
   while (candidates.next < rows.length && rows[candidates.next].time < time - SAME_FRAME_SECONDS) candidates.next++

@@ -25,12 +25,20 @@ const { values } = parseArgs({
 /** The bad link of the measurements, each way. */
 const BAD = { loss: 0.02, duplication: 0.02, reordering: 0.05 }
 
-interface Row { carrier: Carrier, link: string, tap: string, ipv6: boolean, result: RunResult }
+interface Row {
+  carrier: Carrier
+  link: string
+  tap: string
+  ipv6: boolean
+  result: RunResult
+}
 
 const missing = networkMissing()
 if (missing !== false) throw new Error(missing)
 const rows: Row[] = []
-console.log('| carrier | link | tap | messages | frames | with MQTT | packets, most in a frame | right | wrong | none | by packets | join counters |')
+console.log(
+  '| carrier | link | tap | messages | frames | with MQTT | packets, most in a frame | right | wrong | none | by packets | join counters |'
+)
 console.log('|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---|')
 for (const carrier of values.carriers.split(',') as Carrier[]) {
   for (const link of values.links.split(',')) {
@@ -39,7 +47,7 @@ for (const carrier of values.carriers.split(',') as Carrier[]) {
       try {
         const result = await runJoin({
           carrier,
-          ...link === 'bad' && { link: BAD },
+          ...(link === 'bad' && { link: BAD }),
           interrupt: tap === 'middle',
           ipv6: values.ipv6,
           snapLength: Number(values['snap-length']),
@@ -61,10 +69,24 @@ for (const carrier of values.carriers.split(',') as Carrier[]) {
   }
 }
 
-function line ({ carrier, link, tap, result }: Row): string {
-  const counters = Object.entries(result.join).filter(([, count]) => count > 0).map(([name, count]) => `${name} ${count}`).join(', ')
+function line({ carrier, link, tap, result }: Row): string {
+  const counters = Object.entries(result.join)
+    .filter(([, count]) => count > 0)
+    .map(([name, count]) => `${name} ${count}`)
+    .join(', ')
   const { load, frames, withMqtt, packets, mostInOne, right, wrong, blank, absent } = result
   return `| ${[
-    carrier, link, tap, `${load.published} in, ${load.received} out`, frames, withMqtt, `${packets}, ${mostInOne}`, right, wrong, blank, absent, counters
+    carrier,
+    link,
+    tap,
+    `${load.published} in, ${load.received} out`,
+    frames,
+    withMqtt,
+    `${packets}, ${mostInOne}`,
+    right,
+    wrong,
+    blank,
+    absent,
+    counters
   ].join(' | ')} |`
 }

@@ -1,4 +1,5 @@
-// What a full capture says by itself: the MQTT packets that each of its frames completes, by a decoder that is not ours where there is one.
+// What a full capture says by itself: the MQTT packets that each of its frames completes, by a decoder that is not ours
+// where there is one.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -25,21 +26,50 @@ export interface ReferenceRow {
   packets: string[]
 }
 
-const FIELDS = ['frame.number', 'frame.time_epoch', 'tcp.srcport', 'tcp.dstport', 'tcp.len', 'mqtt.hdrflags', 'mqtt.len']
+const FIELDS = [
+  'frame.number',
+  'frame.time_epoch',
+  'tcp.srcport',
+  'tcp.dstport',
+  'tcp.len',
+  'mqtt.hdrflags',
+  'mqtt.len'
+]
 
 /**
  * The frames as tshark sees them, decrypted where there is a key log.
  *
  * @param program the path of tshark
  */
-export async function tsharkRows (program: string, capture: string, port: number, keyLog?: string): Promise<ReferenceRow[]> {
-  const within = keyLog === undefined
-    ? ['-d', `tcp.port==${port},mqtt`]
-    : ['-o', `tls.keylog_file:${keyLog}`, '-d', `tcp.port==${port},tls`, '-d', `tls.port==${port},mqtt`]
-  const tshark = spawn(program, [
-    '-n', '-r', capture, '-o', 'tcp.reassemble_out_of_order:TRUE', '-o', 'tcp.check_checksum:FALSE', ...within,
-    '-Y', `tcp.port==${port}`, '-T', 'fields', ...FIELDS.flatMap(field => ['-e', field])
-  ], { stdio: ['ignore', 'pipe', 'ignore'] })
+export async function tsharkRows(
+  program: string,
+  capture: string,
+  port: number,
+  keyLog?: string
+): Promise<ReferenceRow[]> {
+  const within =
+    keyLog === undefined
+      ? ['-d', `tcp.port==${port},mqtt`]
+      : ['-o', `tls.keylog_file:${keyLog}`, '-d', `tcp.port==${port},tls`, '-d', `tls.port==${port},mqtt`]
+  const tshark = spawn(
+    program,
+    [
+      '-n',
+      '-r',
+      capture,
+      '-o',
+      'tcp.reassemble_out_of_order:TRUE',
+      '-o',
+      'tcp.check_checksum:FALSE',
+      ...within,
+      '-Y',
+      `tcp.port==${port}`,
+      '-T',
+      'fields',
+      ...FIELDS.flatMap(field => ['-e', field])
+    ],
+    { stdio: ['ignore', 'pipe', 'ignore'] }
+  )
   const closed = once(tshark, 'close')
   const rows: ReferenceRow[] = []
   for await (const line of createInterface({ input: tshark.stdout, crlfDelay: Infinity })) {
@@ -54,13 +84,16 @@ export async function tsharkRows (program: string, capture: string, port: number
       packets: headers ? headers.split(',').map((header, i) => `${Number(header)} ${sizes[i]}`) : []
     })
   }
-  const [code] = await closed as [number]
+  const [code] = (await closed) as [number]
   if (code !== 0) throw new Error(`tshark ended with exit code ${code}`)
   return rows
 }
 
-/** The frames of a capture of WebSocket or plain TCP, by our own decoders and a reader of RFC 6455 that shares nothing with the join's: tshark does not look for MQTT inside WebSocket. */
-export async function decodedRows (capture: string, port: number, webSocket: boolean): Promise<ReferenceRow[]> {
+/**
+ * The frames of a capture of WebSocket or plain TCP, by our own decoders and a reader of RFC 6455 that shares nothing
+ * with the join's: tshark does not look for MQTT inside WebSocket.
+ */
+export async function decodedRows(capture: string, port: number, webSocket: boolean): Promise<ReferenceRow[]> {
   const rows: ReferenceRow[] = []
   const ports = new Set([port])
   const tcp = new TcpDecoder(ports)
@@ -79,7 +112,7 @@ export async function decodedRows (capture: string, port: number, webSocket: boo
       sourcePort: frame.tcp.sourcePort,
       destinationPort: frame.tcp.destinationPort,
       length: frame.payloadLength,
-      packets: chunks.flatMap(({ bytes }) => bytes === null ? [] : flow[direction].push(bytes))
+      packets: chunks.flatMap(({ bytes }) => (bytes === null ? [] : flow[direction].push(bytes)))
     })
   })
   for await (const chunk of createReadStream(capture)) decoder.push(chunk as Buffer)
@@ -89,17 +122,19 @@ export async function decodedRows (capture: string, port: number, webSocket: boo
 
 /** Takes MQTT out of one direction. */
 class Unwrapper {
-  private readonly walker = new MqttWalker({ topicCapBytes: 0, payloadCapBytes: 0, session: { version: 4 } })
-  private readonly payloads: WebSocketPayloads | undefined
+  readonly #walker = new MqttWalker({ topicCapBytes: 0, payloadCapBytes: 0, session: { version: 4 } })
+  readonly #payloads: WebSocketPayloads | undefined
 
-  constructor (inWebSocket: boolean) {
-    if (inWebSocket) this.payloads = new WebSocketPayloads()
+  constructor(inWebSocket: boolean) {
+    if (inWebSocket) this.#payloads = new WebSocketPayloads()
   }
 
-  push (bytes: Uint8Array): string[] {
+  push(bytes: Uint8Array): string[] {
     const packets: string[] = []
-    for (const payload of this.payloads?.push(bytes) ?? [bytes]) {
-      this.walker.push(payload, ({ header, remainingLength }) => { packets.push(`${header} ${remainingLength}`) })
+    for (const payload of this.#payloads?.push(bytes) ?? [bytes]) {
+      this.#walker.push(payload, ({ header, remainingLength }) => {
+        packets.push(`${header} ${remainingLength}`)
+      })
     }
     return packets
   }

@@ -36,10 +36,10 @@ export interface RunOptions {
 
 /** What came of it. */
 export interface RunResult extends Comparison {
-  load: { published: number, received: number, seconds: number }
+  load: { published: number; received: number; seconds: number }
   /** The plug-in's own counters. */
   join: Record<string, number>
-  tap: { frames: number, sessions: number, droppedByKernel?: number }
+  tap: { frames: number; sessions: number; droppedByKernel?: number }
   ringDropped: number
   /** What the full capture's own tcpdump lost. */
   captureDropped: number
@@ -49,10 +49,13 @@ export interface RunResult extends Comparison {
 
 const PORT = 1883
 const DEVICE = 'link0'
-const ADDRESSES = { v4: { clients: '10.77.0.1', broker: '10.77.0.2', prefix: 24 }, v6: { clients: 'fd77::1', broker: 'fd77::2', prefix: 64 } }
+const ADDRESSES = {
+  v4: { clients: '10.77.0.1', broker: '10.77.0.2', prefix: 24 },
+  v6: { clients: 'fd77::1', broker: 'fd77::2', prefix: 64 }
+}
 
 /** Runs broker, load and capture, and compares. Needs root, socat, tcpdump, tshark and openssl. */
-export async function runJoin (options: RunOptions): Promise<RunResult> {
+export async function runJoin(options: RunOptions): Promise<RunResult> {
   const { directory, carrier, seconds } = options
   const network = new Network()
   let forwarder: Forwarder | undefined
@@ -63,19 +66,38 @@ export async function runJoin (options: RunOptions): Promise<RunResult> {
     const device = await laid(network, clients, host, addresses, options)
     forwarder = device.forwarder
     const capture = join(directory, 'full.pcap')
-    const full = host.spawn('tcpdump', ['-i', device.name, '-n', '-s', '0', '-B', '131072', '-U', '-w', capture, `tcp port ${PORT}`], { stdio: ['ignore', 'ignore', 'pipe'] })
+    const full = host.spawn(
+      'tcpdump',
+      ['-i', device.name, '-n', '-s', '0', '-B', '131072', '-U', '-w', capture, `tcp port ${PORT}`],
+      { stdio: ['ignore', 'ignore', 'pipe'] }
+    )
     let said = ''
-    full.stderr?.on('data', (chunk: Buffer) => { said += chunk.toString() })
+    full.stderr?.on('data', (chunk: Buffer) => {
+      said += chunk.toString()
+    })
     const tls = carrier.startsWith('tls') ? identity(directory) : undefined
     const records = join(directory, 'records.ndjson')
-    const broker = new Broker(start(host, 'broker-main.js', {
-      carrier, port: PORT, tap: `local:${device.name}`, snapLength: options.snapLength, records, ...tls !== undefined && { tls }
-    } satisfies BrokerOrder))
+    const broker = new Broker(
+      start(host, 'broker-main.js', {
+        carrier,
+        port: PORT,
+        tap: `local:${device.name}`,
+        snapLength: options.snapLength,
+        records,
+        ...(tls !== undefined && { tls })
+      } satisfies BrokerOrder)
+    )
     await broker.line()
     await broker.until(({ tap }) => tap.state === 'up')
     const load = start(clients, 'load-main.js', {
-      carrier, host: addresses.broker, port: PORT, rate: options.rate, seconds,
-      publishers: options.publishers, subscribers: options.subscribers, seed: options.seed
+      carrier,
+      host: addresses.broker,
+      port: PORT,
+      rate: options.rate,
+      seconds,
+      publishers: options.publishers,
+      subscribers: options.subscribers,
+      seed: options.seed
     } satisfies LoadOrder)
     const loadLines = lines(load)
     await loadLines.next()
@@ -86,11 +108,16 @@ export async function runJoin (options: RunOptions): Promise<RunResult> {
     const last = await loadLines.next()
     if (last.done === true) throw new Error('the load ended early')
     const figures = JSON.parse(last.value) as RunResult['load']
-    const status = await broker.until(({ join: { held }, records: { seen } }, before) => held === 0 && seen === before?.records.seen)
+    const status = await broker.until(
+      ({ join: { held }, records: { seen } }, before) => held === 0 && seen === before?.records.seen
+    )
     await broker.end()
     full.kill('SIGINT')
     if (full.exitCode === null) await once(full, 'exit')
-    const reference = carrier === 'websocket' ? await decodedRows(capture, PORT, true) : await tsharkRows('tshark', capture, PORT, tls?.keyLog)
+    const reference =
+      carrier === 'websocket'
+        ? await decodedRows(capture, PORT, true)
+        : await tsharkRows('tshark', capture, PORT, tls?.keyLog)
     const result = await compareRecords(records, reference)
     return {
       ...result,
@@ -100,7 +127,7 @@ export async function runJoin (options: RunOptions): Promise<RunResult> {
       ringDropped: status.ring.dropped,
       captureDropped: Number(/(\d+) packets? dropped by kernel/.exec(said)?.[1] ?? NaN),
       captureBytes: statSync(capture).size,
-      ...forwarder !== undefined && { forwarded: { a: forwarder.counters('a'), b: forwarder.counters('b') } }
+      ...(forwarder !== undefined && { forwarded: { a: forwarder.counters('a'), b: forwarder.counters('b') } })
     }
   } finally {
     await forwarder?.close()
@@ -108,39 +135,72 @@ export async function runJoin (options: RunOptions): Promise<RunResult> {
   }
 }
 
-async function laid (
-  network: Network, clients: Host, host: Host, { clients: near, broker: far, prefix }: typeof ADDRESSES.v4, { link, seed }: RunOptions
-): Promise<{ name: string, forwarder?: Forwarder }> {
+async function laid(
+  network: Network,
+  clients: Host,
+  host: Host,
+  { clients: near, broker: far, prefix }: typeof ADDRESSES.v4,
+  { link, seed }: RunOptions
+): Promise<{ name: string; forwarder?: Forwarder }> {
   const [a, b] = [`${near}/${prefix}`, `${far}/${prefix}`]
   if (link === undefined) return { name: await network.connect(host, clients, [b], [a]) }
-  const forwarder = await Forwarder.open({ a: { host: clients, addresses: [a] }, b: { host, addresses: [b] }, toA: link, toB: link, seed, device: DEVICE })
+  const forwarder = await Forwarder.open({
+    a: { host: clients, addresses: [a] },
+    b: { host, addresses: [b] },
+    toA: link,
+    toB: link,
+    seed,
+    device: DEVICE
+  })
   return { name: DEVICE, forwarder }
 }
 
-function start (host: Host, main: string, order: object): ChildProcess {
-  return host.spawn(process.execPath, [fileURLToPath(new URL(main, import.meta.url)), JSON.stringify(order)], { stdio: ['pipe', 'pipe', 'inherit'] })
+function start(host: Host, main: string, order: object): ChildProcess {
+  return host.spawn(process.execPath, [fileURLToPath(new URL(main, import.meta.url)), JSON.stringify(order)], {
+    stdio: ['pipe', 'pipe', 'inherit']
+  })
 }
 
-function lines (child: ChildProcess): AsyncIterator<string> {
+function lines(child: ChildProcess): AsyncIterator<string> {
   return createInterface({ input: child.stdout as NodeJS.ReadableStream })[Symbol.asyncIterator]()
 }
 
-function identity (directory: string): NonNullable<BrokerOrder['tls']> {
+function identity(directory: string): NonNullable<BrokerOrder['tls']> {
   const files = { key: join(directory, 'key.pem'), cert: join(directory, 'cert.pem'), keyLog: join(directory, 'keys') }
-  execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=localhost', '-keyout', files.key, '-out', files.cert], { stdio: 'ignore' })
+  execFileSync(
+    'openssl',
+    [
+      'req',
+      '-x509',
+      '-newkey',
+      'rsa:2048',
+      '-nodes',
+      '-days',
+      '2',
+      '-subj',
+      '/CN=localhost',
+      '-keyout',
+      files.key,
+      '-out',
+      files.cert
+    ],
+    { stdio: 'ignore' }
+  )
   writeFileSync(files.keyLog, '')
   return files
 }
 
 /** Ends the plug-in's tcpdump as a fault would; it is opened again by itself. */
-function killTap (host: Host, spared: ChildProcess): void {
-  for (const pid of execFileSync('ip', ['netns', 'pids', host.namespace], { encoding: 'utf8' }).split('\n').filter(pid => pid !== '')) {
+function killTap(host: Host, spared: ChildProcess): void {
+  for (const pid of execFileSync('ip', ['netns', 'pids', host.namespace], { encoding: 'utf8' })
+    .split('\n')
+    .filter(pid => pid !== '')) {
     if (Number(pid) !== spared.pid && commandOf(pid) === 'tcpdump') process.kill(Number(pid), 'SIGKILL')
   }
 }
 
 /** Empty for a process that has ended meanwhile. */
-function commandOf (pid: string): string {
+function commandOf(pid: string): string {
   try {
     return readFileSync(`/proc/${pid}/comm`, 'utf8').trim()
   } catch {
@@ -160,23 +220,25 @@ const PATIENCE_MS = 60_000
 
 /** The broker's process, asked line by line. */
 class Broker {
-  private readonly lines: AsyncIterator<string>
+  readonly #lines: AsyncIterator<string>
+  readonly #child: ChildProcess
 
-  constructor (private readonly child: ChildProcess) {
-    this.lines = lines(child)
+  constructor(child: ChildProcess) {
+    this.#child = child
+    this.#lines = lines(child)
   }
 
-  async line (): Promise<unknown> {
-    const { value, done } = await this.lines.next()
+  async line(): Promise<unknown> {
+    const { value, done } = await this.#lines.next()
     if (done === true) throw new Error('the broker has ended')
-    return JSON.parse(value as string)
+    return JSON.parse(value)
   }
 
-  async until (satisfies: (status: BrokerStatus, before: BrokerStatus | undefined) => boolean): Promise<BrokerStatus> {
+  async until(satisfies: (status: BrokerStatus, before: BrokerStatus | undefined) => boolean): Promise<BrokerStatus> {
     const deadline = performance.now() + PATIENCE_MS
     for (let before: BrokerStatus | undefined; ;) {
-      this.child.stdin?.write('status\n')
-      const status = await this.line() as BrokerStatus
+      this.#child.stdin?.write('status\n')
+      const status = (await this.line()) as BrokerStatus
       if (status.join !== undefined && satisfies(status, before)) return status
       if (performance.now() > deadline) throw new Error(`the broker does not come to rest: ${JSON.stringify(status)}`)
       before = status
@@ -185,8 +247,8 @@ class Broker {
     }
   }
 
-  async end (): Promise<void> {
-    this.child.stdin?.end()
-    if (this.child.exitCode === null) await once(this.child, 'exit')
+  async end(): Promise<void> {
+    this.#child.stdin?.end()
+    if (this.#child.exitCode === null) await once(this.#child, 'exit')
   }
 }

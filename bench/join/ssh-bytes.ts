@@ -18,25 +18,46 @@ const directory = mkdtempSync(join(tmpdir(), 'artemis-ssh-'))
 const sshd = await startSshd(directory)
 const aedes = await Aedes.createBroker()
 aedes.on('clientError', () => {})
-const server = createServer({ noDelay: true }, socket => { aedes.handle(socket) }).listen(0, '127.0.0.1')
+const server = createServer({ noDelay: true }, socket => {
+  aedes.handle(socket)
+}).listen(0, '127.0.0.1')
 await once(server, 'listening')
 const { port } = server.address() as AddressInfo
 
 /** A tap that is only counted. */
-async function counted (snapLength: number): Promise<{ session: TapSession, bytes: () => number }> {
+async function counted(snapLength: number): Promise<{ session: TapSession; bytes: () => number }> {
   const target = { kind: 'ssh', user: sshd.user, host: sshd.host, port: sshd.port, interface: 'lo' } as const
-  const session = await openTap(target, { identityFile: sshd.identityFile, knownHostsFile: sshd.knownHostsFile }, { ports: [port], snapLength })
+  const session = await openTap(
+    target,
+    { identityFile: sshd.identityFile, knownHostsFile: sshd.knownHostsFile },
+    { ports: [port], snapLength }
+  )
   let bytes = 0
-  session.bytes.on('data', (chunk: Buffer) => { bytes += chunk.length })
+  session.bytes.on('data', (chunk: Buffer) => {
+    bytes += chunk.length
+  })
   return { session, bytes: () => bytes }
 }
 
 const SNAP_LENGTHS = [66, 86, 0]
 const taps = await Promise.all(SNAP_LENGTHS.map(counted))
-const order: LoadOrder = { carrier: 'tcp', host: '127.0.0.1', port, rate: rate || 1_000, seconds: seconds || 20, publishers: 50, subscribers: 10, seed: 1 }
-const load = spawn(process.execPath, [fileURLToPath(new URL('load-main.js', import.meta.url)), JSON.stringify(order)], { stdio: ['ignore', 'pipe', 'inherit'] })
+const order: LoadOrder = {
+  carrier: 'tcp',
+  host: '127.0.0.1',
+  port,
+  rate: rate || 1_000,
+  seconds: seconds || 20,
+  publishers: 50,
+  subscribers: 10,
+  seed: 1
+}
+const load = spawn(process.execPath, [fileURLToPath(new URL('load-main.js', import.meta.url)), JSON.stringify(order)], {
+  stdio: ['ignore', 'pipe', 'inherit']
+})
 let said = ''
-load.stdout.on('data', chunk => { said += String(chunk) })
+load.stdout.on('data', chunk => {
+  said += String(chunk)
+})
 await once(load, 'close')
 console.log(said.trim())
 for (const [i, { session, bytes }] of taps.entries()) {

@@ -43,28 +43,38 @@ const MOST_PAYLOAD = 16_777_216
 /** One attacker. */
 export class Attacker {
   readonly chance: Chance
-  private readonly sockets = new Set<Socket>()
-  private readonly ending = new AbortController()
-  private readonly timer: NodeJS.Timeout
+  readonly #sockets = new Set<Socket>()
+  readonly #ending = new AbortController()
+  readonly #timer: NodeJS.Timeout
 
   /**
    * @param longestMs after which it is over at the latest
    */
-  constructor (readonly party: Party, readonly scene: AttackScene, longestMs: number) {
+  constructor(
+    readonly party: Party,
+    readonly scene: AttackScene,
+    longestMs: number
+  ) {
     assertLabTarget(scene.target)
     this.chance = new Chance(party.seed)
     // Hundreds of its connections wait for the end at a time.
-    setMaxListeners(0, this.ending.signal)
-    this.timer = setTimeout(() => { this.ending.abort() }, longestMs)
+    setMaxListeners(0, this.#ending.signal)
+    this.#timer = setTimeout(() => {
+      this.#ending.abort()
+    }, longestMs)
   }
 
-  get over (): boolean { return this.ending.signal.aborted }
+  get over(): boolean {
+    return this.#ending.signal.aborted
+  }
 
-  get target (): Target { return this.scene.target }
+  get target(): Target {
+    return this.scene.target
+  }
 
   /** Waits; a shorter time where the end comes first. */
-  async pause (ms: number): Promise<void> {
-    await pause(ms, undefined, { signal: this.ending.signal }).catch(() => {})
+  async pause(ms: number): Promise<void> {
+    await pause(ms, undefined, { signal: this.#ending.signal }).catch(() => {})
   }
 
   /**
@@ -72,11 +82,21 @@ export class Attacker {
    *
    * @param port another than that of MQTT
    */
-  async connect (port = this.target.port, options: { gathers?: boolean, timeoutMs?: number } = {}): Promise<Socket | null> {
-    if (this.over || this.sockets.size >= MOST_SOCKETS) return null
-    const socket = connectTcp({ host: this.target.host, port, localAddress: this.party.address, noDelay: options.gathers !== true })
-    this.keep(socket)
-    const timer = setTimeout(() => { socket.destroy() }, options.timeoutMs ?? CONNECT_MS)
+  async connect(
+    port = this.target.port,
+    options: { gathers?: boolean; timeoutMs?: number } = {}
+  ): Promise<Socket | null> {
+    if (this.over || this.#sockets.size >= MOST_SOCKETS) return null
+    const socket = connectTcp({
+      host: this.target.host,
+      port,
+      localAddress: this.party.address,
+      noDelay: options.gathers !== true
+    })
+    this.#keep(socket)
+    const timer = setTimeout(() => {
+      socket.destroy()
+    }, options.timeoutMs ?? CONNECT_MS)
     await Promise.race([once(socket, 'connect'), once(socket, 'close')]).catch(() => {})
     clearTimeout(timer)
     // What comes is not looked at, but taken.
@@ -85,29 +105,41 @@ export class Attacker {
   }
 
   /** Opens an MQTT client of the ordinary library; it does not come back by itself. */
-  async client (options: IClientOptions & { clientId: string, gathers?: boolean }): Promise<MqttClient | null> {
-    if (this.over || this.sockets.size >= MOST_SOCKETS) return null
+  async client(options: IClientOptions & { clientId: string; gathers?: boolean }): Promise<MqttClient | null> {
+    if (this.over || this.#sockets.size >= MOST_SOCKETS) return null
     const { gathers = false, ...rest } = options
-    const client = new MqttClient(() => {
-      const socket = connectTcp({ host: this.target.host, port: this.target.port, localAddress: this.party.address, noDelay: !gathers })
-      this.keep(socket)
-      return socket
-    }, { reconnectPeriod: 0, protocolVersion: 4, connectTimeout: CONNECT_MS, ...rest })
+    const client = new MqttClient(
+      () => {
+        const socket = connectTcp({
+          host: this.target.host,
+          port: this.target.port,
+          localAddress: this.party.address,
+          noDelay: !gathers
+        })
+        this.#keep(socket)
+        return socket
+      },
+      { reconnectPeriod: 0, protocolVersion: 4, connectTimeout: CONNECT_MS, ...rest }
+    )
     client.on('error', () => {})
     await new Promise<void>(resolve => {
-      client.once('connect', () => { resolve() })
-      client.once('close', () => { resolve() })
+      client.once('connect', () => {
+        resolve()
+      })
+      client.once('close', () => {
+        resolve()
+      })
     })
     return client.connected ? client : null
   }
 
   /** Writes a message down; to be called before it is sent, wills included. */
-  note (clientId: string, topic: string | Buffer, payload: string | Buffer): void {
+  note(clientId: string, topic: string | Buffer, payload: string | Buffer): void {
     this.scene.ledger.note({ role: 'attacker', address: this.party.address, clientId }, topic, payload)
   }
 
   /** Writes down every message in bytes that may be damaged: whatever of it the broker takes, it has from here. */
-  noteAll (clientId: string, bytes: Buffer): void {
+  noteAll(clientId: string, bytes: Buffer): void {
     const walker = new MqttWalker({ topicCapBytes: 65_535, payloadCapBytes: MOST_PAYLOAD, session: { version: 0 } })
     walker.push(bytes, ({ topic, payload }) => {
       if (topic !== null && payload !== null) this.note(clientId, Buffer.from(topic), Buffer.from(payload))
@@ -115,23 +147,23 @@ export class Attacker {
   }
 
   /** Whether the other end still takes bytes: waits where it is slow. */
-  async send (socket: Socket, bytes: Buffer): Promise<boolean> {
+  async send(socket: Socket, bytes: Buffer): Promise<boolean> {
     if (socket.destroyed || this.over) return false
     if (socket.write(bytes)) return true
-    await Promise.race([once(socket, 'drain', { signal: this.ending.signal }), once(socket, 'close')]).catch(() => {})
+    await Promise.race([once(socket, 'drain', { signal: this.#ending.signal }), once(socket, 'close')]).catch(() => {})
     return !socket.destroyed && !this.over
   }
 
   /** Ends what is left. */
-  stop (): void {
-    clearTimeout(this.timer)
-    this.ending.abort()
-    for (const socket of this.sockets) socket.destroy()
+  stop(): void {
+    clearTimeout(this.#timer)
+    this.#ending.abort()
+    for (const socket of this.#sockets) socket.destroy()
   }
 
-  private keep (socket: Socket): void {
-    this.sockets.add(socket)
+  #keep(socket: Socket): void {
+    this.#sockets.add(socket)
     socket.on('error', () => {})
-    socket.once('close', () => this.sockets.delete(socket))
+    socket.once('close', () => this.#sockets.delete(socket))
   }
 }

@@ -14,8 +14,12 @@ export interface Capturing {
 const BUFFER_KIB = 32_768
 
 /** Begins to capture to `path`; resolves when frames are surely being seen. */
-export async function startCapture ({ broker, device }: LabNetwork, path: string): Promise<Capturing> {
-  const child = broker.spawn(findProgram('tcpdump'), ['-i', device, '-n', '-s', '0', '-B', String(BUFFER_KIB), '-Z', 'root', '-w', path, 'tcp'], { stdio: ['ignore', 'ignore', 'pipe'] })
+export async function startCapture({ broker, device }: LabNetwork, path: string): Promise<Capturing> {
+  const child = broker.spawn(
+    findProgram('tcpdump'),
+    ['-i', device, '-n', '-s', '0', '-B', String(BUFFER_KIB), '-Z', 'root', '-w', path, 'tcp'],
+    { stdio: ['ignore', 'ignore', 'pipe'] }
+  )
   const exited = once(child, 'exit')
   let dropped = 0
   if (child.stderr === null) throw new Error('tcpdump has no standard error')
@@ -27,10 +31,12 @@ export async function startCapture ({ broker, device }: LabNetwork, path: string
       if (match !== null) dropped = Number(match[1])
     })
     child.once('error', reject)
-    child.once('exit', code => { reject(new Error(`tcpdump ended with ${String(code)}`)) })
+    child.once('exit', code => {
+      reject(new Error(`tcpdump ended with ${String(code)}`))
+    })
   })
   return {
-    async stop () {
+    async stop() {
       child.kill('SIGINT')
       await exited
       return dropped

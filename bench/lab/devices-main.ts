@@ -10,22 +10,29 @@ import { assertLabTarget } from './target.js'
 const devices: Device[] = []
 let ledger: Ledger | undefined
 
-function start ({ plan, target, link, startsAt, ledger: path }: Cue): void {
+function start({ plan, target, link, startsAt, ledger: path }: Cue): void {
   assertLabTarget(target)
   const home = new Home(plan.seed, plan.parties)
-  const book = ledger = new Ledger(path)
+  const book = (ledger = new Ledger(path))
   for (const party of plan.parties) {
     if (party.role === 'attacker' || party.link !== link) continue
-    setTimeout(() => {
-      const device = new Device(party, home, target, book)
-      devices.push(device)
-      deviceKind(party.kind).start(device)
-    }, startsAt + party.arriveMs - Date.now())
+    setTimeout(
+      () => {
+        const device = new Device(party, home, target, book)
+        devices.push(device)
+        deviceKind(party.kind).start(device)
+      },
+      startsAt + party.arriveMs - Date.now()
+    )
   }
 }
 
-async function stop (): Promise<void> {
-  await Promise.all(devices.map(async device => { await device.stop() }))
+async function stop(): Promise<void> {
+  await Promise.all(
+    devices.map(async device => {
+      await device.stop()
+    })
+  )
   await ledger?.close()
   tellLab({ kind: 'done', messages: ledger?.messages ?? 0 })
   process.disconnect()
@@ -35,5 +42,9 @@ async function stop (): Promise<void> {
 onLab(message => {
   if (message.kind === 'start') start(message)
   else if (message.kind === 'stop') void stop()
-  else if (message.kind === 'client-ids') tellLab({ kind: 'client-ids', ids: devices.filter(({ party }) => party.role === 'device').flatMap(({ clientIds }) => [...clientIds]) })
+  else if (message.kind === 'client-ids')
+    tellLab({
+      kind: 'client-ids',
+      ids: devices.filter(({ party }) => party.role === 'device').flatMap(({ clientIds }) => [...clientIds])
+    })
 })

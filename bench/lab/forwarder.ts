@@ -51,29 +51,45 @@ let links = 0
  * brings here as one datagram each and takes back. What is not IP (ARP) passes unharmed.
  */
 export class Forwarder {
-  private constructor (private readonly ends: Record<Side, End>, private readonly impairments: Record<Side, Impairment>) {}
+  readonly #ends: Record<Side, End>
+  readonly #impairments: Record<Side, Impairment>
+
+  private constructor(ends: Record<Side, End>, impairments: Record<Side, Impairment>) {
+    this.#ends = ends
+    this.#impairments = impairments
+  }
 
   /** Makes the interfaces; resolves when packets pass. Throws where socat or root is missing. */
-  static async open (options: ForwarderOptions): Promise<Forwarder> {
+  static async open(options: ForwarderOptions): Promise<Forwarder> {
     const { device = DEFAULT_DEVICE, seed = 1 } = options
     const link = links++
     const a = await End.open(options.a, device, `art${process.pid.toString(36)}a${link.toString(36)}`)
-    const b = await End.open(options.b, device, `art${process.pid.toString(36)}b${link.toString(36)}`).catch(async (error: unknown) => {
-      await a.close()
-      throw error
-    })
+    const b = await End.open(options.b, device, `art${process.pid.toString(36)}b${link.toString(36)}`).catch(
+      async (error: unknown) => {
+        await a.close()
+        throw error
+      }
+    )
     const impairments = {
-      b: new Impairment(options.toB ?? {}, 2 * seed, frame => { b.send(frame) }),
-      a: new Impairment(options.toA ?? {}, 2 * seed + 1, frame => { a.send(frame) })
+      b: new Impairment(options.toB ?? {}, 2 * seed, frame => {
+        b.send(frame)
+      }),
+      a: new Impairment(options.toA ?? {}, 2 * seed + 1, frame => {
+        a.send(frame)
+      })
     }
-    a.onFrame = frame => { forward(frame, impairments.b, b) }
-    b.onFrame = frame => { forward(frame, impairments.a, a) }
+    a.onFrame = frame => {
+      forward(frame, impairments.b, b)
+    }
+    b.onFrame = frame => {
+      forward(frame, impairments.a, a)
+    }
     return new Forwarder({ a, b }, impairments)
   }
 
   /** What became of the IP packets that were on their way to a side; those injected are not among them. */
-  counters (side: Side): ImpairmentCounters {
-    return { ...this.impairments[side].counters }
+  counters(side: Side): ImpairmentCounters {
+    return { ...this.#impairments[side].counters }
   }
 
   /**
@@ -82,8 +98,8 @@ export class Forwarder {
    *
    * @param hardwareAddress whom it is for; the interface at that end unless told, which on a switch would be nobody
    */
-  inject (side: Side, packet: Uint8Array, hardwareAddress?: string): void {
-    const end = this.ends[side]
+  inject(side: Side, packet: Uint8Array, hardwareAddress?: string): void {
+    const end = this.#ends[side]
     const frame = Buffer.alloc(ETHERNET_HEADER_BYTES + packet.length)
     frame.set(hardwareAddress === undefined ? end.hardwareAddress : hardwareBytes(hardwareAddress), 0)
     frame.set(NOBODY, 6)
@@ -93,13 +109,17 @@ export class Forwarder {
   }
 
   /** Removes the interfaces. Throws where one had gone before. */
-  async close (): Promise<void> {
-    for (const impairment of Object.values(this.impairments)) impairment.close()
-    await Promise.all(Object.values(this.ends).map(async end => { await end.close() }))
+  async close(): Promise<void> {
+    for (const impairment of Object.values(this.#impairments)) impairment.close()
+    await Promise.all(
+      Object.values(this.#ends).map(async end => {
+        await end.close()
+      })
+    )
   }
 }
 
-function forward (frame: Buffer, impairment: Impairment, to: End): void {
+function forward(frame: Buffer, impairment: Impairment, to: End): void {
   const type = frame.length < ETHERNET_HEADER_BYTES ? 0 : frame.readUInt16BE(12)
   if (type === IPV4 || type === IPV6) impairment.take(frame)
   else to.send(frame)
@@ -108,25 +128,37 @@ function forward (frame: Buffer, impairment: Impairment, to: End): void {
 /** An interface at a host and the datagrams that are its frames. */
 class End {
   onFrame: (frame: Buffer) => void = () => {}
-  private said = ''
-  private closing = false
-  private readonly exited: Promise<unknown>
+  #said = ''
+  #closing = false
+  readonly #exited: Promise<unknown>
+  readonly #socket: Socket
+  readonly #socat: ChildProcess
 
-  private constructor (readonly hardwareAddress: Buffer, private readonly socket: Socket, private readonly socat: ChildProcess) {
-    socket.on('message', frame => { this.onFrame(frame) })
+  private constructor(
+    readonly hardwareAddress: Buffer,
+    socket: Socket,
+    socat: ChildProcess
+  ) {
+    this.#socket = socket
+    this.#socat = socat
+    socket.on('message', frame => {
+      this.onFrame(frame)
+    })
     // While the far end goes away, datagrams are refused.
     socket.on('error', () => {})
-    socat.stderr?.on('data', (chunk: Buffer) => { this.said += chunk.toString() })
-    this.exited = socat.exitCode === null && socat.signalCode === null ? once(socat, 'exit') : Promise.resolve()
+    socat.stderr?.on('data', (chunk: Buffer) => {
+      this.#said += chunk.toString()
+    })
+    this.#exited = socat.exitCode === null && socat.signalCode === null ? once(socat, 'exit') : Promise.resolve()
   }
 
   /**
    * @param passing the interface's name until it is in the host's namespace; at most 15 characters
    */
-  static async open (end: ForwarderEnd, device: string, passing: string): Promise<End> {
+  static async open(end: ForwarderEnd, device: string, passing: string): Promise<End> {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await End.attempt(end, device, passing)
+        return await End.#attempt(end, device, passing)
       } catch (error) {
         // Another process may have taken the port in between.
         if (attempt === ATTEMPTS) throw error
@@ -134,13 +166,18 @@ class End {
     }
   }
 
-  private static async attempt ({ host, addresses = [] }: ForwarderEnd, device: string, passing: string): Promise<End> {
+  static async #attempt({ host, addresses = [] }: ForwarderEnd, device: string, passing: string): Promise<End> {
     const socket = await boundSocket()
     const port = await freeUdpPort()
     // socat stays in this namespace, where its datagrams reach us; only the interface moves.
-    const socat = spawn('socat', [
-      `TUN,tun-type=tap,tun-name=${passing},iff-no-pi`, `UDP:127.0.0.1:${socket.address().port},bind=127.0.0.1:${port}`
-    ], { stdio: ['ignore', 'ignore', 'pipe'] })
+    const socat = spawn(
+      'socat',
+      [
+        `TUN,tun-type=tap,tun-name=${passing},iff-no-pi`,
+        `UDP:127.0.0.1:${socket.address().port},bind=127.0.0.1:${port}`
+      ],
+      { stdio: ['ignore', 'ignore', 'pipe'] }
+    )
     socat.on('error', () => {})
     host.own(socat)
     try {
@@ -158,21 +195,21 @@ class End {
     }
   }
 
-  send (frame: Buffer): void {
-    if (!this.closing) this.socket.send(frame)
+  send(frame: Buffer): void {
+    if (!this.#closing) this.#socket.send(frame)
   }
 
-  async close (): Promise<void> {
-    this.closing = true
-    const died = this.socat.exitCode !== null || this.socat.signalCode !== null
-    this.socat.kill()
-    await this.exited
-    this.socket.close()
-    if (died) throw new Error(`socat ended early: ${this.said}`)
+  async close(): Promise<void> {
+    this.#closing = true
+    const died = this.#socat.exitCode !== null || this.#socat.signalCode !== null
+    this.#socat.kill()
+    await this.#exited
+    this.#socket.close()
+    if (died) throw new Error(`socat ended early: ${this.#said}`)
   }
 }
 
-async function boundSocket (): Promise<Socket> {
+async function boundSocket(): Promise<Socket> {
   const socket = createSocket({ type: 'udp4' })
   socket.bind(0, '127.0.0.1')
   await once(socket, 'listening')
@@ -182,7 +219,7 @@ async function boundSocket (): Promise<Socket> {
 }
 
 /** A port that was free a moment ago; should another take it, socat says so and ends. */
-async function freeUdpPort (): Promise<number> {
+async function freeUdpPort(): Promise<number> {
   const probe = await boundSocket()
   const { port } = probe.address()
   probe.close()
@@ -190,20 +227,21 @@ async function freeUdpPort (): Promise<number> {
   return port
 }
 
-async function connected (socket: Socket, port: number): Promise<void> {
+async function connected(socket: Socket, port: number): Promise<void> {
   socket.connect(port, '127.0.0.1')
   await once(socket, 'connect')
 }
 
-async function appears (device: string, socat: ChildProcess): Promise<void> {
+async function appears(device: string, socat: ChildProcess): Promise<void> {
   const deadline = performance.now() + START_TIMEOUT_MS
   while (!existsSync(`/sys/class/net/${device}`)) {
     const gone = socat.pid === undefined || socat.exitCode !== null
-    if (gone || performance.now() > deadline) throw new Error('socat makes no interface: is it installed, and is this root?')
+    if (gone || performance.now() > deadline)
+      throw new Error('socat makes no interface: is it installed, and is this root?')
     await pause(5)
   }
 }
 
-function hardwareBytes (address: string): Buffer {
+function hardwareBytes(address: string): Buffer {
   return Buffer.from(address.replaceAll(':', ''), 'hex')
 }

@@ -4,8 +4,34 @@ import { Chance, seedFor } from './chance.js'
 import type { Party } from './plan.js'
 
 const ROOMS = [
-  'kitchen', 'bath', 'cellar', 'attic', 'hall', 'office', 'garage', 'garden', 'bedroom', 'livingroom', 'pantry', 'laundry', 'workshop', 'porch',
-  'kueche', 'bad', 'keller', 'flur', 'wohnzimmer', 'kinderzimmer', 'salon', 'cuisine', 'chambre', 'cocina', 'terraza', 'studio', 'greenhouse', 'gym'
+  'kitchen',
+  'bath',
+  'cellar',
+  'attic',
+  'hall',
+  'office',
+  'garage',
+  'garden',
+  'bedroom',
+  'livingroom',
+  'pantry',
+  'laundry',
+  'workshop',
+  'porch',
+  'kueche',
+  'bad',
+  'keller',
+  'flur',
+  'wohnzimmer',
+  'kinderzimmer',
+  'salon',
+  'cuisine',
+  'chambre',
+  'cocina',
+  'terraza',
+  'studio',
+  'greenhouse',
+  'gym'
 ]
 const BASES = ['home', 'house', 'haus', 'smarthome', 'casa', 'maison', 'building/1', 'site7', 'flat']
 const PEOPLE = ['anna', 'ben', 'carla', 'david', 'eva', 'felix', 'grete', 'hugo', 'ines', 'jonas', 'karin', 'lukas']
@@ -24,7 +50,10 @@ export class Home {
   readonly latitude: number
   readonly longitude: number
 
-  constructor (readonly seed: number, readonly parties: readonly Party[]) {
+  constructor(
+    readonly seed: number,
+    readonly parties: readonly Party[]
+  ) {
     const chance = new Chance(seedFor(seed, 'home'))
     this.base = chance.oneOf(BASES)
     this.rooms = chance.shuffled(ROOMS).slice(0, 14)
@@ -35,35 +64,41 @@ export class Home {
   }
 
   /** Who has a password, and which: what devices log in with. */
-  get users (): { user: string, password: string }[] {
+  get users(): { user: string; password: string }[] {
     return [PLUG_USER, ...this.people].map(user => ({ user, password: this.password(user) }))
   }
 
-  password (user: string): string {
+  password(user: string): string {
     return new Chance(seedFor(this.seed, `password of ${user}`)).text(12)
   }
 
-  room (index: number): string {
+  room(index: number): string {
     const room = this.rooms[index % this.rooms.length]
     const floor = Math.floor(index / this.rooms.length)
     return floor === 0 ? room : `${room}${floor + 1}`
   }
 
   /** What a device calls itself in topics. */
-  nameOf ({ kind, index, seed }: Party): string {
+  nameOf({ kind, index, seed }: Party): string {
     const chance = new Chance(seedFor(seed, 'name'))
     switch (kind) {
-      case 'tasmota': return chance.oneOf([`plug_${this.room(index)}`, `tasmota_${chance.hex(6).toUpperCase()}`])
-      case 'esphome': return `${this.room(index + 3)}-${chance.oneOf(['node', 'air', 'climate', 'esp'])}`
-      case 'owntracks': return `${this.people[index % this.people.length]}/${PHONES[(index + seed) % PHONES.length]}`
-      case 'switch': return `${this.room(index + 5)}/${chance.oneOf(['light', 'lamp', 'fan', 'heater', 'pump'])}${index % 3 === 0 ? '' : String(index)}`
-      case 'camera': return `${chance.oneOf(['front', 'back', 'drive', 'gate', 'yard'])}_${index}`
-      default: return `${this.room(index)}${chance.happens(0.5) ? '' : `-${chance.hex(2)}`}`
+      case 'tasmota':
+        return chance.oneOf([`plug_${this.room(index)}`, `tasmota_${chance.hex(6).toUpperCase()}`])
+      case 'esphome':
+        return `${this.room(index + 3)}-${chance.oneOf(['node', 'air', 'climate', 'esp'])}`
+      case 'owntracks':
+        return `${this.people[index % this.people.length]}/${PHONES[(index + seed) % PHONES.length]}`
+      case 'switch':
+        return `${this.room(index + 5)}/${chance.oneOf(['light', 'lamp', 'fan', 'heater', 'pump'])}${index % 3 === 0 ? '' : String(index)}`
+      case 'camera':
+        return `${chance.oneOf(['front', 'back', 'drive', 'gate', 'yard'])}_${index}`
+      default:
+        return `${this.room(index)}${chance.happens(0.5) ? '' : `-${chance.hex(2)}`}`
     }
   }
 
   /** The names of all devices of a kind that are there from the start. */
-  namesOf (kind: string): string[] {
+  namesOf(kind: string): string[] {
     return this.parties.filter(party => party.kind === kind && party.role === 'device').map(party => this.nameOf(party))
   }
 }

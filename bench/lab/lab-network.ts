@@ -18,18 +18,28 @@ const NOBODY = '02:00:00:00:aa:02'
 
 /** A network that stands. */
 export class LabNetwork {
-  private constructor (
-    private readonly network: Network,
+  readonly #network: Network
+  readonly #hosts: Readonly<Record<Link, Host>>
+  readonly #air: Forwarder
+  readonly #brokerHardware: string
+
+  private constructor(
+    network: Network,
     readonly broker: Host,
     /** The interface at the broker, where the capture is made. */
     readonly device: string,
-    private readonly hosts: Readonly<Record<Link, Host>>,
-    private readonly air: Forwarder,
-    private readonly brokerHardware: string
-  ) {}
+    hosts: Readonly<Record<Link, Host>>,
+    air: Forwarder,
+    brokerHardware: string
+  ) {
+    this.#network = network
+    this.#hosts = hosts
+    this.#air = air
+    this.#brokerHardware = brokerHardware
+  }
 
   /** Builds the network and gives every party its address. */
-  static async open (plan: Plan): Promise<LabNetwork> {
+  static async open(plan: Plan): Promise<LabNetwork> {
     const network = new Network()
     try {
       const center = await network.addSwitch('switch')
@@ -39,20 +49,36 @@ export class LabNetwork {
       const wired = await network.connect(hosts.wire, center)
       const chance = new Chance(seedFor(plan.seed, `air ${plan.attack ?? 'none'}`))
       // A home's Wi-Fi: a few milliseconds, some packets lost, a few twice or out of order.
-      const bad = (): { delayMs: number, jitterMs: number, loss: number, duplication: number, reordering: number } => ({
-        delayMs: chance.between(1, 4), jitterMs: chance.between(2, 12), loss: chance.between(0.001, 0.006), duplication: 0.0005, reordering: 0.001
+      const bad = (): { delayMs: number; jitterMs: number; loss: number; duplication: number; reordering: number } => ({
+        delayMs: chance.between(1, 4),
+        jitterMs: chance.between(2, 12),
+        loss: chance.between(0.001, 0.006),
+        duplication: 0.0005,
+        reordering: 0.001
       })
-      const air = await Forwarder.open({ a: { host: hosts.air }, b: { host: center }, toA: bad(), toB: bad(), seed: plan.seed })
+      const air = await Forwarder.open({
+        a: { host: hosts.air },
+        b: { host: center },
+        toA: bad(),
+        toB: bad(),
+        seed: plan.seed
+      })
       const made = new LabNetwork(network, broker, device, hosts, air, await broker.hardwareAddress(device))
       const devices = { wire: wired, air: AIR_DEVICE }
       const isForged = findAttack(plan.attack ?? '')?.isForged === true
       for (const link of LINKS) {
         const owned = plan.parties.filter(party => party.link === link && !(isForged && party.role === 'attacker'))
-        await ipCommands(hosts[link], owned.map(({ address }) => `address add ${address}/${PREFIX_LENGTH} dev ${devices[link]}`))
+        await ipCommands(
+          hosts[link],
+          owned.map(({ address }) => `address add ${address}/${PREFIX_LENGTH} dev ${devices[link]}`)
+        )
       }
       // Nobody would answer for a forged address; what the broker sends there shall be on the wire all the same.
       const forged = plan.parties.filter(({ role }) => isForged && role === 'attacker')
-      await ipCommands(broker, forged.map(({ address }) => `neighbour replace ${address} lladdr ${NOBODY} nud permanent dev ${device}`))
+      await ipCommands(
+        broker,
+        forged.map(({ address }) => `neighbour replace ${address} lladdr ${NOBODY} nud permanent dev ${device}`)
+      )
       return made
     } catch (error) {
       await network.close()
@@ -60,23 +86,23 @@ export class LabNetwork {
     }
   }
 
-  hostOf (link: Link): Host {
-    return this.hosts[link]
+  hostOf(link: Link): Host {
+    return this.#hosts[link]
   }
 
   /** Puts an IPv4 packet before the broker. */
-  inject (packet: Buffer): void {
-    this.air.inject('b', packet, this.brokerHardware)
+  inject(packet: Buffer): void {
+    this.#air.inject('b', packet, this.#brokerHardware)
   }
 
-  async close (): Promise<void> {
-    await this.air.close().catch(() => {})
-    await this.network.close()
+  async close(): Promise<void> {
+    await this.#air.close().catch(() => {})
+    await this.#network.close()
   }
 }
 
 /** Runs many commands of `ip` at a host at once. */
-async function ipCommands (host: Host, commands: readonly string[]): Promise<void> {
+async function ipCommands(host: Host, commands: readonly string[]): Promise<void> {
   const child = host.spawn('ip', ['-batch', '-'], { stdio: ['pipe', 'ignore', 'inherit'] })
   const exited = once(child, 'exit')
   child.stdin?.end(commands.map(command => `${command}\n`).join(''))

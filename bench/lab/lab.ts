@@ -22,19 +22,24 @@ const SHORTEST_MINUTES = 0.2
 
 class Mistake extends Error {}
 
-const say = (text: string): void => { process.stderr.write(`${text}\n`) }
+const say = (text: string): void => {
+  process.stderr.write(`${text}\n`)
+}
 
-function list (): void {
+function list(): void {
   const lines = [
     `Devices (${DEVICE_KINDS.reduce((sum, { residents }) => sum + residents, 0)} of ${DEVICE_KINDS.length} kinds):`,
-    ...DEVICE_KINDS.map(({ name, residents, summary }) => `  ${name.padEnd(18)} ${String(residents).padStart(2)}  ${summary}`),
-    '', `Attacks (${ATTACKS.length}):`,
+    ...DEVICE_KINDS.map(
+      ({ name, residents, summary }) => `  ${name.padEnd(18)} ${String(residents).padStart(2)}  ${summary}`
+    ),
+    '',
+    `Attacks (${ATTACKS.length}):`,
     ...ATTACKS.map(({ name, summary }) => `  ${name.padEnd(18)} ${summary}`)
   ]
   process.stdout.write(`${lines.join('\n')}\n`)
 }
 
-function attacksOf (text: string): (Attack | null)[] {
+function attacksOf(text: string): (Attack | null)[] {
   return text.split(',').flatMap((name): readonly (Attack | null)[] => {
     if (name === 'none') return [null]
     if (name === 'all') return ATTACKS
@@ -44,13 +49,14 @@ function attacksOf (text: string): (Attack | null)[] {
   })
 }
 
-function numberOf (name: string, text: string, low: number, high: number): number {
+function numberOf(name: string, text: string, low: number, high: number): number {
   const value = Number(text)
-  if (text.trim() === '' || !(value >= low && value <= high)) throw new Mistake(`--${name} is a number from ${low} to ${high}, not "${text}"`)
+  if (text.trim() === '' || !(value >= low && value <= high))
+    throw new Mistake(`--${name} is a number from ${low} to ${high}, not "${text}"`)
   return value
 }
 
-function seedsOf (text: string): number[] {
+function seedsOf(text: string): number[] {
   return text.split(',').map(one => {
     const seed = numberOf('seed', one, 0, 2 ** 32 - 1)
     if (!Number.isInteger(seed)) throw new Mistake(`--seed is a whole number, not "${one}"`)
@@ -58,21 +64,43 @@ function seedsOf (text: string): number[] {
   })
 }
 
-function checkMachine (): void {
+function checkMachine(): void {
   const obstacle = labMissing()
   if (obstacle !== false) throw new Mistake(obstacle)
 }
 
-function describe ({ name, frames, attack, forwarded, answers, taken, newcomer, devices, newcomers, attackers, dropped, messages, attackMessages, took }: CaptureFigures): string {
-  return `${name}: ${frames} frames, ${attack} of the attack (of them ${forwarded} forwarded to benign clients and ${answers} that acknowledge these, ${taken} of clients whose id was taken), ${newcomer} of newcomers; ` +
+function describe({
+  name,
+  frames,
+  attack,
+  forwarded,
+  answers,
+  taken,
+  newcomer,
+  devices,
+  newcomers,
+  attackers,
+  dropped,
+  messages,
+  attackMessages,
+  took
+}: CaptureFigures): string {
+  return (
+    `${name}: ${frames} frames, ${attack} of the attack (of them ${forwarded} forwarded to benign clients and ${answers} that acknowledge these, ${taken} of clients whose id was taken), ${newcomer} of newcomers; ` +
     `${devices} devices, ${newcomers} newcomers, ${attackers} attackers; ${messages} + ${attackMessages} messages; ${dropped} frames dropped; took ${took} s`
+  )
 }
 
-async function run (): Promise<void> {
+async function run(): Promise<void> {
   const { values } = parseArgs({
     options: {
-      attack: { type: 'string', multiple: true }, minutes: { type: 'string', default: '1.5' }, seed: { type: 'string', default: '1' }, out: { type: 'string', default: 'lab' },
-      records: { type: 'boolean', default: false }, list: { type: 'boolean', default: false }, help: { type: 'boolean', default: false }
+      attack: { type: 'string', multiple: true },
+      minutes: { type: 'string', default: '1.5' },
+      seed: { type: 'string', default: '1' },
+      out: { type: 'string', default: 'lab' },
+      records: { type: 'boolean', default: false },
+      list: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false }
     }
   })
   if (values.list) {
@@ -89,21 +117,37 @@ async function run (): Promise<void> {
   const durationMs = numberOf('minutes', values.minutes, SHORTEST_MINUTES, LONGEST_MINUTES) * 60_000
   checkMachine()
   const stopping = new AbortController()
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => { stopping.abort(new Mistake('interrupted: nothing of the capture that ran is kept')) })
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.once(signal, () => {
+      stopping.abort(new Mistake('interrupted: nothing of the capture that ran is kept'))
+    })
   for (const seed of seeds) {
     for (const attack of attacks) {
       const name = `${attack?.name ?? 'benign'}-s${seed}`
-      const bar = process.stderr.isTTY ? new SingleBar({ stream: process.stderr, format: `${name} {bar} {percentage} %` }, Presets.shades_classic) : null
+      const bar = process.stderr.isTTY
+        ? new SingleBar({ stream: process.stderr, format: `${name} {bar} {percentage} %` }, Presets.shades_classic)
+        : null
       bar?.start(100, 0)
       try {
-        const figures = await makeCapture({ name, attack, seed, durationMs, out: values.out, records: values.records, signal: stopping.signal, onProgress: share => { bar?.update(Math.round(100 * share)) } })
+        const figures = await makeCapture({
+          name,
+          attack,
+          seed,
+          durationMs,
+          out: values.out,
+          records: values.records,
+          signal: stopping.signal,
+          onProgress: share => {
+            bar?.update(Math.round(100 * share))
+          }
+        })
         bar?.stop()
         say(describe(figures))
       } catch (error) {
         bar?.stop()
         if (stopping.signal.aborted) throw stopping.signal.reason
         // The others can still be made.
-        say(`${name}: ${error instanceof Error ? error.stack ?? error.message : String(error)}`)
+        say(`${name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
         process.exitCode = 2
       }
     }
@@ -113,7 +157,9 @@ async function run (): Promise<void> {
 try {
   await run()
 } catch (error) {
-  const isMistake = error instanceof Mistake || (error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS'))
-  say(isMistake ? (error as Error).message : error instanceof Error ? error.stack ?? error.message : String(error))
+  const isMistake =
+    error instanceof Mistake ||
+    (error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS'))
+  say(isMistake ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error))
   process.exitCode = isMistake ? 1 : 2
 }

@@ -46,7 +46,16 @@ export interface LabelFigures {
 }
 
 /** Labels a capture. */
-export async function labelCapture ({ capture, attack, parties, ledgers, target, labels, byAddress, newcomers }: LabelInput): Promise<LabelFigures> {
+export async function labelCapture({
+  capture,
+  attack,
+  parties,
+  ledgers,
+  target,
+  labels,
+  byAddress,
+  newcomers
+}: LabelInput): Promise<LabelFigures> {
   const roles = new Map<string, Role>(parties.map(({ address, role }) => [address, role]))
   const provenance = readLedgers(ledgers)
   const owners: (Role | null)[] = []
@@ -66,7 +75,11 @@ export async function labelCapture ({ capture, attack, parties, ledgers, target,
     takeovers.push(placed, role === 'attacker')
     if (role === 'attacker') return
     let conversation = conversations.get(placed.stream)
-    if (conversation === undefined) conversations.set(placed.stream, conversation = new Conversation(provenance, placed.stream.broker.port === target.webSocketPort))
+    if (conversation === undefined)
+      conversations.set(
+        placed.stream,
+        (conversation = new Conversation(provenance, placed.stream.broker.port === target.webSocketPort))
+      )
     conversation.push(placed)
   })
   for await (const chunk of createReadStream(capture)) decoder.push(chunk as Buffer)
@@ -76,13 +89,14 @@ export async function labelCapture ({ capture, attack, parties, ledgers, target,
   for (const frame of takeovers.attackFrames()) caused.set(frame, 'taken')
   let lostStreams = 0
   for (const conversation of conversations.values()) {
-    for (const { number, isAnswer } of conversation.attackFrames()) caused.set(number, isAnswer ? 'answer' : 'forwarded')
+    for (const { number, isAnswer } of conversation.attackFrames())
+      caused.set(number, isAnswer ? 'answer' : 'forwarded')
     if (conversation.lost) lostStreams++
   }
   const isAttack = (number: number, role: Role | null): boolean => role === 'attacker' || caused.has(number)
-  await writeColumn(labels, owners, (number, role) => isAttack(number, role) ? attack ?? '0' : '0')
-  await writeColumn(byAddress, owners, (_number, role) => role === 'attacker' ? attack ?? '0' : '0')
-  await writeColumn(newcomers, owners, (_number, role) => role === 'newcomer' ? 'newcomer' : '0')
+  await writeColumn(labels, owners, (number, role) => (isAttack(number, role) ? (attack ?? '0') : '0'))
+  await writeColumn(byAddress, owners, (_number, role) => (role === 'attacker' ? (attack ?? '0') : '0'))
+  await writeColumn(newcomers, owners, (_number, role) => (role === 'newcomer' ? 'newcomer' : '0'))
   const causes = [...caused.values()]
   const count = (cause: string): number => causes.filter(one => one === cause).length
   return {
@@ -96,7 +110,11 @@ export async function labelCapture ({ capture, attack, parties, ledgers, target,
   }
 }
 
-async function writeColumn (path: string, owners: readonly (Role | null)[], labelOf: (number: number, role: Role | null) => string): Promise<void> {
+async function writeColumn(
+  path: string,
+  owners: readonly (Role | null)[],
+  labelOf: (number: number, role: Role | null) => string
+): Promise<void> {
   const file = createWriteStream(path)
   file.write('frame,label\n')
   for (const [i, role] of owners.entries()) {
@@ -110,17 +128,22 @@ const ETHERNET_BYTES = 14
 const IPV4 = 0x0800
 
 /** The addresses of an IPv4 frame on Ethernet; empty texts for any other. */
-function addressesOf (bytes: Buffer): [string, string] {
+function addressesOf(bytes: Buffer): [string, string] {
   if (bytes.length < ETHERNET_BYTES + 20 || bytes.readUInt16BE(12) !== IPV4) return ['', '']
   return [bytes.subarray(26, 30).join('.'), bytes.subarray(30, 34).join('.')]
 }
 
 /** Who published what when, of all messages that some attacker published. */
-function readLedgers (paths: readonly string[]): Provenance {
-  const entries = paths.flatMap(path => readFileSync(path, 'utf8').split('\n').filter(line => line !== '').map(line => {
-    const fields = line.split(',')
-    return { time: Number(fields[0]), isAttack: fields[1] === 'attacker', digest: fields.at(-1) ?? '' }
-  }))
+function readLedgers(paths: readonly string[]): Provenance {
+  const entries = paths.flatMap(path =>
+    readFileSync(path, 'utf8')
+      .split('\n')
+      .filter(line => line !== '')
+      .map(line => {
+        const fields = line.split(',')
+        return { time: Number(fields[0]), isAttack: fields[1] === 'attacker', digest: fields.at(-1) ?? '' }
+      })
+  )
   const provenance: Provenance = new Map()
   for (const { isAttack, digest } of entries) if (isAttack) provenance.set(digest, [])
   for (const { time, isAttack, digest } of entries) provenance.get(digest)?.push({ time, isAttack })

@@ -30,37 +30,39 @@ const DIGEST_DIGITS = 16
 export const LEDGER_HEADER = 'time,role,address,client_id,topic,bytes,digest'
 
 /** What tells messages apart: a digest of topic and payload. */
-export function messageDigest (topic: Uint8Array, payload: Uint8Array): string {
+export function messageDigest(topic: Uint8Array, payload: Uint8Array): string {
   return createHash('sha1').update(topic).update('\0').update(payload).digest('hex').slice(0, DIGEST_DIGITS)
 }
 
 /** A file of messages, one line each. */
 export class Ledger {
-  private readonly file: WriteStream
+  readonly #file: WriteStream
   /** Messages written down so far. */
   messages = 0
 
-  constructor (path: string) {
-    this.file = createWriteStream(path)
+  constructor(path: string) {
+    this.#file = createWriteStream(path)
   }
 
   /** Writes a message down; to be called before it is sent. */
-  note ({ role, address, clientId }: Publisher, topic: string | Uint8Array, payload: string | Uint8Array): void {
+  note({ role, address, clientId }: Publisher, topic: string | Uint8Array, payload: string | Uint8Array): void {
     const name = Buffer.from(topic)
     const bytes = Buffer.from(payload)
     const digest = messageDigest(name, bytes)
     this.messages++
-    this.file.write(`${(Date.now() / 1_000).toFixed(3)},${role},${address},${quoted(clientId)},${quoted(name.toString())},${bytes.length},${digest}\n`)
+    this.#file.write(
+      `${(Date.now() / 1_000).toFixed(3)},${role},${address},${quoted(clientId)},${quoted(name.toString())},${bytes.length},${digest}\n`
+    )
   }
 
-  async close (): Promise<void> {
-    this.file.end()
-    await once(this.file, 'close')
+  async close(): Promise<void> {
+    this.#file.end()
+    await once(this.#file, 'close')
   }
 }
 
 /** A field of CSV: attackers call themselves and their topics anything. */
-function quoted (text: string): string {
+function quoted(text: string): string {
   // Control characters have no business in a text file; they are for the capture to show.
   const clean = text.replace(/\p{Cc}/gu, '?')
   return /[",]/.test(clean) ? `"${clean.replaceAll('"', '""')}"` : clean

@@ -14,20 +14,37 @@ export interface ConnectFields {
   keepalive?: number
   username?: string
   password?: string
-  will?: { topic: string, payload: string, qos?: 0 | 1 | 2, retain?: boolean }
+  will?: { topic: string; payload: string; qos?: 0 | 1 | 2; retain?: boolean }
 }
 
 /** A CONNECT. */
-export function connectPacket ({ clientId, level = 4, clean = true, keepalive = 60, username, password, will }: ConnectFields): Buffer {
-  const flags = (username === undefined ? 0 : 0x80) | (password === undefined ? 0 : 0x40) | (clean ? 0x02 : 0) |
-    (will === undefined ? 0 : 0x04 | (will.qos ?? 0) << 3 | (will.retain === true ? 0x20 : 0))
+export function connectPacket({
+  clientId,
+  level = 4,
+  clean = true,
+  keepalive = 60,
+  username,
+  password,
+  will
+}: ConnectFields): Buffer {
+  const flags =
+    (username === undefined ? 0 : 0x80) |
+    (password === undefined ? 0 : 0x40) |
+    (clean ? 0x02 : 0) |
+    (will === undefined ? 0 : 0x04 | ((will.qos ?? 0) << 3) | (will.retain === true ? 0x20 : 0))
   const properties = level === 5 ? Buffer.from([0]) : Buffer.alloc(0)
-  return packet(0x10, Buffer.concat([
-    text(level === 3 ? 'MQIsdp' : 'MQTT'), Buffer.from([level, flags, keepalive >> 8, keepalive & 255]), properties, text(clientId),
-    ...will === undefined ? [] : [properties, text(will.topic), text(will.payload)],
-    ...username === undefined ? [] : [text(username)],
-    ...password === undefined ? [] : [text(password)]
-  ]))
+  return packet(
+    0x10,
+    Buffer.concat([
+      text(level === 3 ? 'MQIsdp' : 'MQTT'),
+      Buffer.from([level, flags, keepalive >> 8, keepalive & 255]),
+      properties,
+      text(clientId),
+      ...(will === undefined ? [] : [properties, text(will.topic), text(will.payload)]),
+      ...(username === undefined ? [] : [text(username)]),
+      ...(password === undefined ? [] : [text(password)])
+    ])
+  )
 }
 
 /** What a PUBLISH says besides topic and payload. */
@@ -39,19 +56,30 @@ export interface PublishFields {
 }
 
 /** A PUBLISH of MQTT 3.1.1. */
-export function publishPacket (topic: string, payload: string | Uint8Array, { qos = 0, retain = false, id = 1 }: PublishFields = {}): Buffer {
-  return packet(0x30 | qos << 1 | (retain ? 1 : 0), Buffer.concat([
-    text(topic), qos === 0 ? Buffer.alloc(0) : Buffer.from([id >> 8, id & 255]), Buffer.from(payload)
-  ]))
+export function publishPacket(
+  topic: string,
+  payload: string | Uint8Array,
+  { qos = 0, retain = false, id = 1 }: PublishFields = {}
+): Buffer {
+  return packet(
+    0x30 | (qos << 1) | (retain ? 1 : 0),
+    Buffer.concat([text(topic), qos === 0 ? Buffer.alloc(0) : Buffer.from([id >> 8, id & 255]), Buffer.from(payload)])
+  )
 }
 
 /** A SUBSCRIBE of MQTT 3.1.1. */
-export function subscribePacket (filters: readonly string[], qos: 0 | 1 | 2 = 0, id = 1): Buffer {
-  return packet(0x82, Buffer.concat([Buffer.from([id >> 8, id & 255]), ...filters.map(filter => Buffer.concat([text(filter), Buffer.from([qos])]))]))
+export function subscribePacket(filters: readonly string[], qos: 0 | 1 | 2 = 0, id = 1): Buffer {
+  return packet(
+    0x82,
+    Buffer.concat([
+      Buffer.from([id >> 8, id & 255]),
+      ...filters.map(filter => Buffer.concat([text(filter), Buffer.from([qos])]))
+    ])
+  )
 }
 
 /** An UNSUBSCRIBE of MQTT 3.1.1. */
-export function unsubscribePacket (filters: readonly string[], id = 1): Buffer {
+export function unsubscribePacket(filters: readonly string[], id = 1): Buffer {
   return packet(0xa2, Buffer.concat([Buffer.from([id >> 8, id & 255]), ...filters.map(text)]))
 }
 

@@ -9,7 +9,7 @@ export type Role = 'device' | 'newcomer' | 'attacker'
 
 /** `wire`: straight into the switch; `air`: through a link that delays, loses and reorders. */
 export const LINKS = ['wire', 'air'] as const
-export type Link = typeof LINKS[number]
+export type Link = (typeof LINKS)[number]
 
 /** One machine with an address of its own. */
 export interface Party {
@@ -39,7 +39,7 @@ export interface Plan {
 /** What a plan is made of. */
 export interface PlanOptions {
   seed: number
-  attack: { name: string, attackers: readonly [number, number] } | null
+  attack: { name: string; attackers: readonly [number, number] } | null
   durationMs: number
   kinds: readonly DeviceKind[]
 }
@@ -56,7 +56,7 @@ const LATE_IN_PEACE = 10
 const SHARE_ON_AIR = 0.4
 
 /** Draws a plan; the same options give the same one. */
-export function makePlan ({ seed, attack, durationMs, kinds }: PlanOptions): Plan {
+export function makePlan({ seed, attack, durationMs, kinds }: PlanOptions): Plan {
   const chance = new Chance(seedFor(seed, `plan ${attack?.name ?? 'none'}`))
   const addresses = freeAddresses(chance)
   const attackFromMs = Math.round(durationMs * SETTLED)
@@ -67,28 +67,39 @@ export function makePlan ({ seed, attack, durationMs, kinds }: PlanOptions): Pla
     const index = counts.get(kind) ?? 0
     counts.set(kind, index + 1)
     const link = chance.happens(SHARE_ON_AIR) ? 'air' : 'wire'
-    parties.push({ role, kind, index, address: addresses.next(), link, seed: seedFor(seed, `${kind} ${index}`), arriveMs: Math.round(arriveMs) })
+    parties.push({
+      role,
+      kind,
+      index,
+      address: addresses.next(),
+      link,
+      seed: seedFor(seed, `${kind} ${index}`),
+      arriveMs: Math.round(arriveMs)
+    })
   }
   for (const { name, residents } of kinds) {
     for (let i = 0; i < residents; i++) join('device', name, chance.between(0, attackFromMs * 0.6))
   }
   const ordinary = kinds.filter(({ ordinary }) => ordinary)
   const attackers = attack === null ? 0 : chance.whole(...attack.attackers)
-  const arrivals = Array.from({ length: attack === null ? LATE_IN_PEACE : attackers }, () => chance.between(attackFromMs, attack === null ? attackToMs : attackFromMs + ARRIVALS * (attackToMs - attackFromMs)))
+  const arrivals = Array.from({ length: attack === null ? LATE_IN_PEACE : attackers }, () =>
+    chance.between(attackFromMs, attack === null ? attackToMs : attackFromMs + ARRIVALS * (attackToMs - attackFromMs))
+  )
   for (const arrival of arrivals) {
     const newcomers = attack === null ? 1 : NEWCOMERS_PER_ATTACKER
-    for (let i = 0; i < newcomers; i++) join('newcomer', chance.oneOf(ordinary).name, arrival + chance.between(-500, 500))
+    for (let i = 0; i < newcomers; i++)
+      join('newcomer', chance.oneOf(ordinary).name, arrival + chance.between(-500, 500))
     if (attack !== null) join('attacker', attack.name, arrival)
   }
   return { seed, attack: attack?.name ?? null, durationMs, attackFromMs, attackToMs, parties }
 }
 
 /** Addresses in no order, so that none tells what its owner is. */
-function freeAddresses (chance: Chance): { next (): string } {
+function freeAddresses(chance: Chance): { next(): string } {
   const all = [1, 2, 3].flatMap(third => Array.from({ length: 254 }, (_, i) => `${LAB_PREFIX}${third}.${i + 1}`))
   const shuffled = chance.shuffled(all)
   return {
-    next () {
+    next() {
       const address = shuffled.pop()
       if (address === undefined) throw new Error('there are more parties than addresses')
       return address

@@ -22,26 +22,28 @@ export type ToPlayer =
   /** Asks devices for theirs. */
   | { kind: 'client-ids' }
   /** Tells attackers whom there is to rob, as somebody who listened would know. */
-  | { kind: 'victims', ids: string[] }
+  | { kind: 'victims'; ids: string[] }
 
 /** What a program says. */
 export type FromPlayer =
   | { kind: 'ready' }
-  | { kind: 'client-ids', ids: string[] }
+  | { kind: 'client-ids'; ids: string[] }
   /** An IPv4 packet to put on the link, as base64. */
-  | { kind: 'inject', packet: string }
+  | { kind: 'inject'; packet: string }
   /** All that it does is done; written down is how many messages it published. */
-  | { kind: 'done', messages: number }
+  | { kind: 'done'; messages: number }
 
 /** Says something to the lab. */
-export function tellLab (message: FromPlayer): void {
+export function tellLab(message: FromPlayer): void {
   process.send?.(message)
 }
 
 /** Calls back for what the lab says; the program ends with the lab. */
-export function onLab (listener: (message: ToPlayer) => void): void {
+export function onLab(listener: (message: ToPlayer) => void): void {
   process.on('message', listener)
-  process.once('disconnect', () => { process.exit(1) })
+  process.once('disconnect', () => {
+    process.exit(1)
+  })
   // A Ctrl-C goes to the whole group: the lab decides when this ends.
   process.on('SIGINT', () => {})
   tellLab({ kind: 'ready' })

@@ -23,7 +23,17 @@ const TTL = 64
 const PROTOCOL_TCP = 6
 
 /** An IPv4 packet that carries a TCP header and nothing else. */
-export function tcpPacket ({ source, destination, sourcePort, destinationPort, sequence, flags, window, identification, options = Buffer.alloc(0) }: TcpPacketFields): Buffer {
+export function tcpPacket({
+  source,
+  destination,
+  sourcePort,
+  destinationPort,
+  sequence,
+  flags,
+  window,
+  identification,
+  options = Buffer.alloc(0)
+}: TcpPacketFields): Buffer {
   const tcpLength = TCP_BYTES + options.length
   const bytes = Buffer.alloc(IP_BYTES + tcpLength)
   bytes[0] = 0x45
@@ -38,7 +48,7 @@ export function tcpPacket ({ source, destination, sourcePort, destinationPort, s
   tcp.writeUInt16BE(sourcePort, 0)
   tcp.writeUInt16BE(destinationPort, 2)
   tcp.writeUInt32BE(sequence, 4)
-  tcp[12] = tcpLength / 4 << 4
+  tcp[12] = (tcpLength / 4) << 4
   tcp[13] = flags
   tcp.writeUInt16BE(window, 14)
   tcp.set(options, TCP_BYTES)
@@ -51,7 +61,7 @@ export function tcpPacket ({ source, destination, sourcePort, destinationPort, s
 }
 
 /** The Internet checksum (RFC 1071) of an even number of bytes. */
-function checksum (bytes: Buffer): number {
+function checksum(bytes: Buffer): number {
   let sum = 0
   for (let at = 0; at < bytes.length; at += 2) sum += bytes.readUInt16BE(at)
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16)

@@ -1,4 +1,5 @@
-// Labels for what the broker itself recorded: its tap numbers frames for itself, so they are told by connection and order.
+// Labels for what the broker itself recorded: its tap numbers frames for itself, so they are told by connection and
+// order.
 
 import { createReadStream, createWriteStream, readFileSync } from 'node:fs'
 import { once } from 'node:events'
@@ -33,12 +34,23 @@ interface RecordColumns {
 }
 
 /** Writes `frame,label` for the frames of the record log; those that the capture has not are 0. */
-export async function labelRecords ({ capture, labels, records, target, out }: RecordLabelInput): Promise<void> {
+export async function labelRecords({ capture, labels, records, target, out }: RecordLabelInput): Promise<void> {
   const queues = await framesByTuple(capture, target)
-  const columns = labels.map(path => readFileSync(path, 'utf8').split('\n').map(line => line.slice(line.indexOf(',') + 1)))
-  const numbers: { frame: number, number: number | null }[] = []
+  const columns = labels.map(path =>
+    readFileSync(path, 'utf8')
+      .split('\n')
+      .map(line => line.slice(line.indexOf(',') + 1))
+  )
+  const numbers: { frame: number; number: number | null }[] = []
   for await (const line of createInterface({ input: createReadStream(records) })) {
-    const { frame, time, src_ip: source, dst_ip: destination, tcp_src_port: from, tcp_dst_port: to } = JSON.parse(line) as RecordColumns
+    const {
+      frame,
+      time,
+      src_ip: source,
+      dst_ip: destination,
+      tcp_src_port: from,
+      tcp_dst_port: to
+    } = JSON.parse(line) as RecordColumns
     const queue = queues.get(`${source} ${from} ${destination} ${to}`) ?? []
     // What one tap saw before the other was there has no counterpart.
     while (queue.length > 0 && queue[0].time < time - SAME_SECONDS) queue.shift()
@@ -56,9 +68,12 @@ export async function labelRecords ({ capture, labels, records, target, out }: R
   }
 }
 
-async function framesByTuple (capture: string, { port, tlsPort, webSocketPort }: Target): Promise<Map<string, { number: number, time: number }[]>> {
+async function framesByTuple(
+  capture: string,
+  { port, tlsPort, webSocketPort }: Target
+): Promise<Map<string, { number: number; time: number }[]>> {
   const tcp = new TcpDecoder(new Set([port, tlsPort, webSocketPort].filter(one => one !== null)))
-  const queues = new Map<string, { number: number, time: number }[]>()
+  const queues = new Map<string, { number: number; time: number }[]>()
   let frames = 0
   const decoder = new CaptureDecoder(captured => {
     const frame = tcp.decode(captured, ++frames)

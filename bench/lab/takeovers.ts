@@ -15,34 +15,38 @@ interface Attachment {
   takenAt: number | null
   /** Whether its client was thrown out of the connection before this one. */
   isReturn: boolean
-  frames: { number: number, time: number }[]
+  frames: { number: number; time: number }[]
 }
 
 /** Follows who has which client id. Frames are pushed in the order of the capture. */
 export class Takeovers {
-  private readonly attachments = new Map<TcpStream, Attachment>()
-  private readonly holders = new Map<string, Attachment>()
+  readonly #attachments = new Map<TcpStream, Attachment>()
+  readonly #holders = new Map<string, Attachment>()
 
-  push ({ frame, stream, direction, from, chunks }: StreamFrame, isAttacker: boolean): void {
+  push({ frame, stream, direction, from, chunks }: StreamFrame, isAttacker: boolean): void {
     const time = frame.seconds + frame.nanoseconds / 1e9
-    let attachment = this.attachments.get(stream)
-    if (attachment === undefined) this.attachments.set(stream, attachment = { isAttacker, clientId: null, openedAt: time, takenAt: null, isReturn: false, frames: [] })
+    let attachment = this.#attachments.get(stream)
+    if (attachment === undefined)
+      this.#attachments.set(
+        stream,
+        (attachment = { isAttacker, clientId: null, openedAt: time, takenAt: null, isReturn: false, frames: [] })
+      )
     if (!isAttacker) attachment.frames.push({ number: frame.number, time })
     const bytes = chunks[0]?.bytes ?? null
     if (direction !== 'in' || from !== 0 || bytes === null) return
     const clientId = clientIdOf(bytes)
     if (clientId === null || clientId === '') return
     attachment.clientId = clientId
-    const holder = this.holders.get(clientId)
+    const holder = this.#holders.get(clientId)
     if (isAttacker && holder?.isAttacker === false) holder.takenAt ??= time
     // Also from an attacker, who had it from a device.
     attachment.isReturn = !isAttacker && holder !== undefined && (holder.isAttacker || holder.takenAt !== null)
-    this.holders.set(clientId, attachment)
+    this.#holders.set(clientId, attachment)
   }
 
   /** Frames of benign connections: all since an attacker took the id, and the first second of a return. */
-  * attackFrames (): Generator<number> {
-    for (const { isAttacker, takenAt, isReturn, openedAt, frames } of this.attachments.values()) {
+  *attackFrames(): Generator<number> {
+    for (const { isAttacker, takenAt, isReturn, openedAt, frames } of this.#attachments.values()) {
       if (isAttacker) continue
       for (const { number, time } of frames) {
         if ((takenAt !== null && time >= takenAt) || (isReturn && time < openedAt + RETURN_SECONDS)) yield number
@@ -52,7 +56,7 @@ export class Takeovers {
 }
 
 /** The client id of a CONNECT that a connection begins with; null where there is none. */
-function clientIdOf (bytes: Uint8Array): string | null {
+function clientIdOf(bytes: Uint8Array): string | null {
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
   if (view[0] !== CONNECT) return null
   let at = 1

@@ -17,7 +17,7 @@ export const LAB_PREFIX = '198.18.'
  * Throws unless the target is in the lab's own network or on loopback, so that neither a mistake nor
  * a changed argument lets an attack loose on anybody's broker.
  */
-export function assertLabTarget ({ host }: Target): void {
+export function assertLabTarget({ host }: Target): void {
   if (isIPv4(host) && (host.startsWith(LAB_PREFIX) || host.startsWith('127.'))) return
   throw new Error(`the lab talks to its own broker only, and ${host} is not it`)
 }

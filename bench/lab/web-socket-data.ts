@@ -1,4 +1,5 @@
-// The application data of one direction of a WebSocket connection (RFC 6455, section 5.2), unmasked, from its first byte of HTTP on.
+// The application data of one direction of a WebSocket connection (RFC 6455, section 5.2), unmasked, from its first
+// byte of HTTP on.
 
 /** Called with data and with the place of its first byte among the bytes just pushed. */
 export type OnData = (data: Uint8Array, at: number) => void
@@ -13,48 +14,48 @@ const HEAD_END = [13, 10, 13, 10]
 /** Takes any portions of bytes. */
 export class WebSocketData {
   /** How much of the empty line has come; all of it: the head is over. */
-  private headEnd = 0
-  private header: number[] = []
-  private left = 0
-  private isData = false
-  private mask: readonly number[] = []
-  private done = 0
+  #headEnd = 0
+  #header: number[] = []
+  #left = 0
+  #isData = false
+  #mask: readonly number[] = []
+  #done = 0
 
-  push (bytes: Uint8Array, onData: OnData): void {
+  push(bytes: Uint8Array, onData: OnData): void {
     let at = 0
-    for (; at < bytes.length && this.headEnd < HEAD_END.length; at++) {
-      this.headEnd = bytes[at] === HEAD_END[this.headEnd] ? this.headEnd + 1 : bytes[at] === HEAD_END[0] ? 1 : 0
+    for (; at < bytes.length && this.#headEnd < HEAD_END.length; at++) {
+      this.#headEnd = bytes[at] === HEAD_END[this.#headEnd] ? this.#headEnd + 1 : bytes[at] === HEAD_END[0] ? 1 : 0
     }
     while (at < bytes.length) {
-      if (this.left === 0) {
-        this.header.push(bytes[at++])
-        this.begin()
+      if (this.#left === 0) {
+        this.#header.push(bytes[at++])
+        this.#begin()
         continue
       }
-      const taken = Math.min(this.left, bytes.length - at)
-      if (this.isData) onData(this.unmasked(bytes.subarray(at, at + taken)), at)
-      this.left -= taken
-      this.done += taken
+      const taken = Math.min(this.#left, bytes.length - at)
+      if (this.#isData) onData(this.#unmasked(bytes.subarray(at, at + taken)), at)
+      this.#left -= taken
+      this.#done += taken
       at += taken
     }
   }
 
   /** Where the header is complete, its payload begins. */
-  private begin (): void {
-    const { header } = this
+  #begin(): void {
+    const header = this.#header
     if (header.length < 2) return
     const short = header[1] & 0x7f
     const extended = short === LENGTH_16 ? 2 : short === LENGTH_64 ? 8 : 0
     const masked = (header[1] & 0x80) !== 0
     if (header.length < 2 + extended + (masked ? MASK_BYTES : 0)) return
-    this.left = extended === 0 ? short : header.slice(2, 2 + extended).reduce((length, byte) => length * 256 + byte, 0)
-    this.isData = (header[0] & 0x0f) <= LAST_DATA_OPCODE
-    this.mask = masked ? header.slice(-MASK_BYTES) : []
-    this.done = 0
-    this.header = []
+    this.#left = extended === 0 ? short : header.slice(2, 2 + extended).reduce((length, byte) => length * 256 + byte, 0)
+    this.#isData = (header[0] & 0x0f) <= LAST_DATA_OPCODE
+    this.#mask = masked ? header.slice(-MASK_BYTES) : []
+    this.#done = 0
+    this.#header = []
   }
 
-  private unmasked (bytes: Uint8Array): Uint8Array {
-    return this.mask.length === 0 ? bytes : bytes.map((byte, i) => byte ^ this.mask[(this.done + i) % MASK_BYTES])
+  #unmasked(bytes: Uint8Array): Uint8Array {
+    return this.#mask.length === 0 ? bytes : bytes.map((byte, i) => byte ^ this.#mask[(this.#done + i) % MASK_BYTES])
   }
 }

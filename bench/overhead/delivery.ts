@@ -13,70 +13,95 @@ export class Delivery {
   sent = 0
   /** Resolves when all were received and acknowledged. */
   readonly done: Promise<Outcome>
-  private received = 0
-  private acknowledged = 0
-  private duplicates = 0
-  private disordered = 0
-  private highest = -1
-  private readonly seen: Uint8Array
-  private readonly began = performance.now()
-  private readonly usage = process.cpuUsage()
-  private readonly timer: NodeJS.Timeout
-  private resolve: (outcome: Outcome) => void = () => {}
-  private reject: (error: Error) => void = () => {}
+  #received = 0
+  #acknowledged = 0
+  #duplicates = 0
+  #disordered = 0
+  #highest = -1
+  readonly #seen: Uint8Array
+  readonly #began = performance.now()
+  readonly #usage = process.cpuUsage()
+  readonly #timer: NodeJS.Timeout
+  #resolve: (outcome: Outcome) => void = () => {}
+  #reject: (error: Error) => void = () => {}
+  readonly #cell: Pick<Cell, 'qos' | 'window'>
+  readonly #messages: number
 
-  constructor (private readonly cell: Pick<Cell, 'qos' | 'window'>, private readonly messages: number, stallMs = STALL_MS) {
-    this.seen = new Uint8Array(messages)
-    this.done = new Promise((resolve, reject) => { Object.assign(this, { resolve, reject }) })
+  constructor(cell: Pick<Cell, 'qos' | 'window'>, messages: number, stallMs = STALL_MS) {
+    this.#cell = cell
+    this.#messages = messages
+    this.#seen = new Uint8Array(messages)
+    this.done = new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
     let before = -1
-    this.timer = setInterval(() => {
-      if (this.progress === before) this.fail(`nothing came for ${stallMs / 1_000} s`)
-      before = this.progress
+    this.#timer = setInterval(() => {
+      if (this.#progress === before) this.fail(`nothing came for ${stallMs / 1_000} s`)
+      before = this.#progress
     }, stallMs)
   }
 
   /** How many may be sent now. */
-  get room (): number {
-    const { cell: { qos, window }, messages, sent, received, acknowledged } = this
-    const free = qos === 0 ? received + window - sent : Math.min(acknowledged + window, received + window * BACKLOG_WINDOWS) - sent
+  get room(): number {
+    const { sent } = this
+    const { qos, window } = this.#cell
+    const messages = this.#messages
+    const received = this.#received
+    const acknowledged = this.#acknowledged
+    const free =
+      qos === 0 ? received + window - sent : Math.min(acknowledged + window, received + window * BACKLOG_WINDOWS) - sent
     return Math.min(free, messages - sent)
   }
 
   /** The subscriber got a message. */
-  receive (number: number): void {
-    if (this.seen[number] === 1) {
-      this.duplicates++
+  receive(number: number): void {
+    if (this.#seen[number] === 1) {
+      this.#duplicates++
       return
     }
-    this.seen[number] = 1
-    this.received++
-    if (number < this.highest) this.disordered++
-    else this.highest = number
-    this.finish()
+    this.#seen[number] = 1
+    this.#received++
+    if (number < this.#highest) this.#disordered++
+    else this.#highest = number
+    this.#finish()
   }
 
   /** The publisher got a PUBACK or PUBCOMP. */
-  acknowledge (): void {
-    this.acknowledged++
-    this.finish()
+  acknowledge(): void {
+    this.#acknowledged++
+    this.#finish()
   }
 
   /** Nothing will come any more; without effect when all has come. */
-  fail (reason: string): void {
-    clearInterval(this.timer)
-    const acknowledged = this.cell.qos === 0 ? '' : `, ${this.acknowledged} acknowledged`
-    this.reject(new Error(`${reason}: ${this.sent} of ${this.messages} messages sent${acknowledged}, ${this.received} received`))
+  fail(reason: string): void {
+    clearInterval(this.#timer)
+    const acknowledged = this.#cell.qos === 0 ? '' : `, ${this.#acknowledged} acknowledged`
+    this.#reject(
+      new Error(`${reason}: ${this.sent} of ${this.#messages} messages sent${acknowledged}, ${this.#received} received`)
+    )
   }
 
-  private get progress (): number {
-    return this.sent + this.received + this.acknowledged
+  get #progress(): number {
+    return this.sent + this.#received + this.#acknowledged
   }
 
-  private finish (): void {
-    const { cell: { qos }, messages, received, acknowledged, duplicates, disordered } = this
+  #finish(): void {
+    const { qos } = this.#cell
+    const messages = this.#messages
+    const received = this.#received
+    const acknowledged = this.#acknowledged
+    const duplicates = this.#duplicates
+    const disordered = this.#disordered
     if (received < messages || (qos > 0 && acknowledged < messages)) return
-    clearInterval(this.timer)
-    const { user, system } = process.cpuUsage(this.usage)
-    this.resolve({ messages, seconds: (performance.now() - this.began) / 1_000, duplicates, disordered, loadSeconds: (user + system) / 1e6 })
+    clearInterval(this.#timer)
+    const { user, system } = process.cpuUsage(this.#usage)
+    this.#resolve({
+      messages,
+      seconds: (performance.now() - this.#began) / 1_000,
+      duplicates,
+      disordered,
+      loadSeconds: (user + system) / 1e6
+    })
   }
 }

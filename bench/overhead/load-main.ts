@@ -8,11 +8,17 @@ import { RawLoad } from './raw-load.js'
 let load: Load | undefined
 
 process.on('message', (order: Order) => {
-  void obey(order).catch((error: Error): Reply => ({ failed: error.message })).then(reply => { process.send?.(reply) })
+  void obey(order)
+    .catch((error: Error): Reply => ({ failed: error.message }))
+    .then(reply => {
+      process.send?.(reply)
+    })
 })
-process.on('disconnect', () => { process.exit() })
+process.on('disconnect', () => {
+  process.exit()
+})
 
-async function obey (order: Order): Promise<Reply> {
+async function obey(order: Order): Promise<Reply> {
   switch (order.do) {
     case 'connect':
       load = loadOf(order.cell)
@@ -26,6 +32,6 @@ async function obey (order: Order): Promise<Reply> {
   }
 }
 
-function loadOf (cell: Cell): Load {
+function loadOf(cell: Cell): Load {
   return cell.load === 'raw' ? new RawLoad(cell) : new MqttJsLoad(cell)
 }

@@ -27,7 +27,7 @@ export interface Outcome {
 }
 
 /** What the process is told. */
-export type Order = { do: 'connect', port: number, cell: Cell } | { do: 'send', messages: number } | { do: 'leave' }
+export type Order = { do: 'connect'; port: number; cell: Cell } | { do: 'send'; messages: number } | { do: 'leave' }
 
 /** What it says when that is done. */
 export interface Reply {
@@ -37,36 +37,44 @@ export interface Reply {
 
 /** The load of one cell, for all brokers in turn. */
 export class LoadProcess {
-  private readonly child: ChildProcess = fork(new URL('./load-main.js', import.meta.url))
+  readonly #child: ChildProcess = fork(new URL('./load-main.js', import.meta.url))
+  readonly #cell: Cell
 
-  constructor (private readonly cell: Cell) {}
-
-  async connect (port: number): Promise<void> {
-    await this.tell({ do: 'connect', port, cell: this.cell })
+  constructor(cell: Cell) {
+    this.#cell = cell
   }
 
-  async send (messages: number): Promise<Outcome> {
-    return (await this.tell({ do: 'send', messages })).outcome as Outcome
+  async connect(port: number): Promise<void> {
+    await this.#tell({ do: 'connect', port, cell: this.#cell })
   }
 
-  async leave (): Promise<void> {
-    await this.tell({ do: 'leave' })
+  async send(messages: number): Promise<Outcome> {
+    return (await this.#tell({ do: 'send', messages })).outcome as Outcome
   }
 
-  async end (): Promise<void> {
-    if (this.child.exitCode !== null || this.child.signalCode !== null) return
-    const exited = once(this.child, 'exit')
-    this.child.kill()
+  async leave(): Promise<void> {
+    await this.#tell({ do: 'leave' })
+  }
+
+  async end(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
+    const exited = once(this.#child, 'exit')
+    this.#child.kill()
     await exited
   }
 
-  private async tell (order: Order): Promise<Reply> {
+  async #tell(order: Order): Promise<Reply> {
     const reply = await new Promise<Reply>((resolve, reject) => {
-      const onExit = (): void => { reject(new Error('the load ended by itself')) }
-      this.child.once('exit', onExit).once('message', reply => {
-        this.child.off('exit', onExit)
-        resolve(reply as Reply)
-      }).send(order)
+      const onExit = (): void => {
+        reject(new Error('the load ended by itself'))
+      }
+      this.#child
+        .once('exit', onExit)
+        .once('message', reply => {
+          this.#child.off('exit', onExit)
+          resolve(reply as Reply)
+        })
+        .send(order)
     })
     if (reply.failed !== undefined) throw new Error(reply.failed)
     return reply

@@ -52,7 +52,7 @@ interface Runner {
 const LOG_SHOWN = 2_000
 
 /** Measures; a broker that fails is left out from then on, and its series says why. */
-export async function measureCell (cell: Cell, effort: Effort, say: (text: string) => void): Promise<CellResult> {
+export async function measureCell(cell: Cell, effort: Effort, say: (text: string) => void): Promise<CellResult> {
   const folder = temporaryFolder('overhead')
   const load = new LoadProcess(cell)
   const runners = effort.variants.map((variant): Runner => ({ series: { variant, rounds: [] } }))
@@ -72,8 +72,14 @@ export async function measureCell (cell: Cell, effort: Effort, say: (text: strin
     for (const runner of runners) {
       const { variant } = runner.series
       say(`${cellTitle(cell)}: ${VARIANTS[variant].title} is warmed`)
-      const wanted = { folder: mkdtempSync(join(folder, `${variant}-`)), inflightMessages: cell.window, overrides: effort.overrides }
-      await attempt(runner, async () => { runner.broker = await VARIANTS[variant].start(wanted) })
+      const wanted = {
+        folder: mkdtempSync(join(folder, `${variant}-`)),
+        inflightMessages: cell.window,
+        overrides: effort.overrides
+      }
+      await attempt(runner, async () => {
+        runner.broker = await VARIANTS[variant].start(wanted)
+      })
       await attempt(runner, async () => {
         await measure(runner.broker as ChildBroker, load, effort.warmUp)
         await VARIANTS[variant].settle?.(wanted)
@@ -82,18 +88,24 @@ export async function measureCell (cell: Cell, effort: Effort, say: (text: strin
     for (let round = 1; round <= effort.rounds; round++) {
       say(`${cellTitle(cell)}: round ${round} of ${effort.rounds}`)
       for (const runner of runners) {
-        await attempt(runner, async () => { runner.series.rounds.push(await measure(runner.broker as ChildBroker, load, effort.messages)) })
+        await attempt(runner, async () => {
+          runner.series.rounds.push(await measure(runner.broker as ChildBroker, load, effort.messages))
+        })
       }
     }
   } finally {
     await load.end()
-    await Promise.all(runners.map(async ({ broker }) => { await broker?.kill() }))
+    await Promise.all(
+      runners.map(async ({ broker }) => {
+        await broker?.kill()
+      })
+    )
     removeFolder(folder)
   }
   return { cell, series: runners.map(({ series }) => series) }
 }
 
-async function measure ({ port, pid }: ChildBroker, load: LoadProcess, messages: number): Promise<Round> {
+async function measure({ port, pid }: ChildBroker, load: LoadProcess, messages: number): Promise<Round> {
   await load.connect(port)
   await untilAtRest(pid)
   const before = processorTime(pid)

@@ -10,42 +10,50 @@ const TOPIC = 'load'
 
 /** One publisher, one subscriber. */
 export class MqttJsLoad implements Load {
-  private port = 0
-  private publisher: MqttClient | undefined
-  private subscriber: MqttClient | undefined
-  private delivery: Delivery | undefined
+  #port = 0
+  #publisher: MqttClient | undefined
+  #subscriber: MqttClient | undefined
+  #delivery: Delivery | undefined
+  readonly #cell: Cell
 
-  constructor (private readonly cell: Cell) {}
+  constructor(cell: Cell) {
+    this.#cell = cell
+  }
 
-  async connect (port: number): Promise<void> {
-    this.port = port
-    this.subscriber = await connectClient({ port }, { clientId: 'subscriber', clean: this.cell.session === 'clean' })
-    this.subscriber.on('message', (_topic, payload) => {
-      this.delivery?.receive(payload.readUInt32BE(0))
-      this.fill()
+  async connect(port: number): Promise<void> {
+    this.#port = port
+    this.#subscriber = await connectClient({ port }, { clientId: 'subscriber', clean: this.#cell.session === 'clean' })
+    this.#subscriber.on('message', (_topic, payload) => {
+      this.#delivery?.receive(payload.readUInt32BE(0))
+      this.#fill()
     })
-    await this.subscriber.subscribeAsync(TOPIC, { qos: this.cell.qos })
-    this.publisher = await connectClient({ port }, { clientId: 'publisher' })
-    for (const client of [this.subscriber, this.publisher]) client.on('close', () => { this.delivery?.fail('the broker closed a connection') })
+    await this.#subscriber.subscribeAsync(TOPIC, { qos: this.#cell.qos })
+    this.#publisher = await connectClient({ port }, { clientId: 'publisher' })
+    for (const client of [this.#subscriber, this.#publisher])
+      client.on('close', () => {
+        this.#delivery?.fail('the broker closed a connection')
+      })
   }
 
-  async send (messages: number): Promise<Outcome> {
-    this.delivery = new Delivery(this.cell, messages)
-    this.fill()
-    return await this.delivery.done
+  async send(messages: number): Promise<Outcome> {
+    this.#delivery = new Delivery(this.#cell, messages)
+    this.#fill()
+    return await this.#delivery.done
   }
 
-  async leave (): Promise<void> {
-    await this.publisher?.endAsync()
-    await this.subscriber?.endAsync()
-    if (this.cell.session === 'clean') return
+  async leave(): Promise<void> {
+    await this.#publisher?.endAsync()
+    await this.#subscriber?.endAsync()
+    if (this.#cell.session === 'clean') return
     // A clean session ends the lasting one.
-    await (await connectClient({ port: this.port }, { clientId: 'subscriber', clean: true })).endAsync()
+    await (await connectClient({ port: this.#port }, { clientId: 'subscriber', clean: true })).endAsync()
   }
 
   /** Sends what the window has room for. */
-  private fill (): void {
-    const { delivery, publisher, cell: { qos, payloadBytes } } = this
+  #fill(): void {
+    const delivery = this.#delivery
+    const publisher = this.#publisher
+    const { qos, payloadBytes } = this.#cell
     if (delivery === undefined || publisher === undefined) return
     while (delivery.room > 0) {
       const payload = Buffer.alloc(payloadBytes, 'x')
@@ -54,7 +62,7 @@ export class MqttJsLoad implements Load {
         if (error) delivery.fail(error.message)
         else if (qos > 0) {
           delivery.acknowledge()
-          this.fill()
+          this.#fill()
         }
       })
     }

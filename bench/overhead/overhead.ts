@@ -27,8 +27,14 @@ const HELP = `npm run bench:overhead -- [options]
 `
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
-const say = (text: string): void => { process.stderr.write(`${text}\n`) }
-const load = (): string => os.loadavg().map(value => value.toFixed(2)).join(', ')
+const say = (text: string): void => {
+  process.stderr.write(`${text}\n`)
+}
+const load = (): string =>
+  os
+    .loadavg()
+    .map(value => value.toFixed(2))
+    .join(', ')
 
 const { values } = parseArgs({
   options: {
@@ -48,31 +54,35 @@ const { values } = parseArgs({
 })
 
 /** A list of the command line; what is none of the choices ends the run. */
-function listOf (name: string, text: string, choices: readonly string[]): string[] {
+function listOf(name: string, text: string, choices: readonly string[]): string[] {
   const list = text.split(',')
   const wrong = list.find(one => !choices.includes(one))
   if (wrong !== undefined) throw new Error(`--${name} ${wrong}: it may be ${choices.join(', ')}`)
   return list
 }
 
-function numberOf (name: string, text: string): number {
+function numberOf(name: string, text: string): number {
   if (!/^[1-9]\d{0,7}$/.test(text)) throw new Error(`--${name} ${text}: a whole number above 0`)
   return Number(text)
 }
 
-function packageVersion (file: string): string {
+function packageVersion(file: string): string {
   return (JSON.parse(readFileSync(`${root}${file}`, 'utf8')) as { version: string }).version
 }
 
-async function main (): Promise<void> {
+async function main(): Promise<void> {
   const mosquitto = mosquittoVersion()
   if (mosquitto === undefined) say('mosquitto is not installed, and left out')
-  const variants = listOf('variants', values.variants ?? 'aedes,artemis,mosquitto', Object.keys(VARIANTS)).filter(name => name !== 'mosquitto' || mosquitto !== undefined)
+  const variants = listOf('variants', values.variants ?? 'aedes,artemis,mosquitto', Object.keys(VARIANTS)).filter(
+    name => name !== 'mosquitto' || mosquitto !== undefined
+  )
   const cells = cellsOf({
     load: listOf('load', values.load ?? (values.quick ? 'raw' : CHOICES.load.join()), CHOICES.load),
     qos: listOf('qos', values.qos, CHOICES.qos),
     session: listOf('session', values.session, CHOICES.session),
-    window: (values.window ?? (values.quick ? CHOICES.window[0] : CHOICES.window.join())).split(',').map(text => String(numberOf('window', text)))
+    window: (values.window ?? (values.quick ? CHOICES.window[0] : CHOICES.window.join()))
+      .split(',')
+      .map(text => String(numberOf('window', text)))
   })
   const effort = {
     variants,
@@ -87,20 +97,33 @@ async function main (): Promise<void> {
   const run = {
     date: new Date().toISOString().slice(0, 10),
     command: `npm run bench:overhead -- ${process.argv.slice(2).join(' ')}`.replace(/ -- $/, ''),
-    machine: { cpu: os.cpus()[0]?.model ?? 'unknown', cores: os.cpus().length, system: `${os.type()} ${os.release()} ${os.arch()}`, loadBefore, loadAfter: load() },
+    machine: {
+      cpu: os.cpus()[0]?.model ?? 'unknown',
+      cores: os.cpus().length,
+      system: `${os.type()} ${os.release()} ${os.arch()}`,
+      loadBefore,
+      loadAfter: load()
+    },
     versions: {
-      artemis: packageVersion('package.json'), aedes: packageVersion('node_modules/aedes/package.json'), mqttJs: packageVersion('node_modules/mqtt/package.json'),
-      node: process.versions.node, mosquitto: mosquitto ?? 'not installed'
+      artemis: packageVersion('package.json'),
+      aedes: packageVersion('node_modules/aedes/package.json'),
+      mqttJs: packageVersion('node_modules/mqtt/package.json'),
+      node: process.versions.node,
+      mosquitto: mosquitto ?? 'not installed'
     },
     effort
   }
   const { machine, versions } = run
-  console.log(`${run.date}, ${machine.cores} x ${machine.cpu}; load ${machine.loadBefore} before, ${machine.loadAfter} after. Artemis ${versions.artemis}, Aedes ${versions.aedes}, ` +
-    `mosquitto ${versions.mosquitto}, mqtt.js ${versions.mqttJs}, Node ${versions.node}. \`${run.command}\`: medians of ${effort.rounds} rounds of ${effort.messages.toLocaleString('en')} messages ` +
-    `of 64 bytes, ${effort.warmUp.toLocaleString('en')} before; × is the ratio to ${VARIANTS[variants[0]].title} in the same round.\n`)
+  console.log(
+    `${run.date}, ${machine.cores} x ${machine.cpu}; load ${machine.loadBefore} before, ${machine.loadAfter} after. Artemis ${versions.artemis}, Aedes ${versions.aedes}, ` +
+      `mosquitto ${versions.mosquitto}, mqtt.js ${versions.mqttJs}, Node ${versions.node}. \`${run.command}\`: medians of ${effort.rounds} rounds of ${effort.messages.toLocaleString('en')} messages ` +
+      `of 64 bytes, ${effort.warmUp.toLocaleString('en')} before; × is the ratio to ${VARIANTS[variants[0]].title} in the same round.\n`
+  )
   console.log(resultTable(results, variants[0]))
-  for (const lines of [aimLines(results, variants[0]), oddities(results)]) if (lines.length > 0) console.log(`\n${lines.map(line => `- ${line}`).join('\n')}`)
-  if (values.write) writeFileSync(`${root}bench/results/overhead.json`, `${JSON.stringify({ ...run, results }, undefined, 1)}\n`)
+  for (const lines of [aimLines(results, variants[0]), oddities(results)])
+    if (lines.length > 0) console.log(`\n${lines.map(line => `- ${line}`).join('\n')}`)
+  if (values.write)
+    writeFileSync(`${root}bench/results/overhead.json`, `${JSON.stringify({ ...run, results }, undefined, 1)}\n`)
   if (results.some(({ series }) => series.some(({ failed }) => failed !== undefined))) process.exitCode = 1
 }
 

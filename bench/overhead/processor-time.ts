@@ -19,7 +19,7 @@ const REST_SHARE = 0.1
 const REST_LIMIT_MS = 10_000
 
 /** Reads it now. */
-export function processorTime (pid: number): ProcessorTime {
+export function processorTime(pid: number): ProcessorTime {
   const tasks = readdirSync(`/proc/${pid}/task`).map(Number)
   return {
     thread: timeOf(pid, pid),
@@ -28,7 +28,7 @@ export function processorTime (pid: number): ProcessorTime {
 }
 
 /** Resolves when the process has done what it was behind with: the detection may be. */
-export async function untilAtRest (pid: number): Promise<void> {
+export async function untilAtRest(pid: number): Promise<void> {
   const deadline = performance.now() + REST_LIMIT_MS
   for (let before = processorTime(pid).process; performance.now() < deadline;) {
     await pause(LOOK_EVERY_MS)
@@ -39,16 +39,18 @@ export async function untilAtRest (pid: number): Promise<void> {
 }
 
 /** In nanoseconds where the kernel counts them, else in clock ticks. */
-function timeOf (pid: number, task: number): number {
+function timeOf(pid: number, task: number): number {
   const [running] = read(`/proc/${pid}/task/${task}/schedstat`).split(' ')
   if (Number(running) > 0) return Number(running) / 1_000
   // The name may hold spaces and parentheses (proc(5)).
-  const fields = read(`/proc/${pid}/task/${task}/stat`).replace(/^.*\) /s, '').split(' ')
+  const fields = read(`/proc/${pid}/task/${task}/stat`)
+    .replace(/^.*\) /s, '')
+    .split(' ')
   return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) * TICK_US
 }
 
 /** A thread may end while it is being looked at. */
-function read (file: string): string {
+function read(file: string): string {
   try {
     return readFileSync(file, 'utf8')
   } catch {

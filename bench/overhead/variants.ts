@@ -29,7 +29,12 @@ export interface Variant {
 }
 
 /** Settings under which the load is not slowed down on purpose; every limit is still counted. */
-const NO_BRAKES = { messagesPerSecond: 10_000_000, bytesPerSecond: '1024MiB', queuedMessages: 10_000_000, queuedBytes: '1024MiB' }
+const NO_BRAKES = {
+  messagesPerSecond: 10_000_000,
+  bytesPerSecond: '1024MiB',
+  queuedMessages: 10_000_000,
+  queuedBytes: '1024MiB'
+}
 const LEARN_LIMIT_MS = 120_000
 
 /** By the name that `--variants` takes; the first is what the others are compared with. */
@@ -39,21 +44,38 @@ export const VARIANTS: Readonly<Record<string, Variant>> = {
   core: {
     title: 'Artemis without detection',
     isAimed: true,
-    start: async ({ folder, inflightMessages, overrides }) => await startCore(folder, withOverrides({ limits: { ...NO_BRAKES, inflightMessages } }, overrides))
+    start: async ({ folder, inflightMessages, overrides }) =>
+      await startCore(folder, withOverrides({ limits: { ...NO_BRAKES, inflightMessages } }, overrides))
   },
   // It collects what it would learn from, and judges nothing.
-  artemis: { title: 'Artemis, judging nothing', start: async wanted => await program(wanted, { learn: { duration: '30d' } }) },
+  artemis: {
+    title: 'Artemis, judging nothing',
+    start: async wanted => await program(wanted, { learn: { duration: '30d' } })
+  },
   // Beside the one before, what a --setting costs.
-  plain: { title: 'Artemis without --setting', start: async wanted => await program({ ...wanted, overrides: [] }, { learn: { duration: '30d' } }) },
-  guarding: { title: 'Artemis, guarding', start: async wanted => await program(wanted, { learn: { duration: '0s' } }), settle: untilLearnt },
-  mosquitto: { title: 'mosquitto', start: async ({ folder, inflightMessages }) => await startMosquitto(folder, inflightMessages) }
+  plain: {
+    title: 'Artemis without --setting',
+    start: async wanted => await program({ ...wanted, overrides: [] }, { learn: { duration: '30d' } })
+  },
+  guarding: {
+    title: 'Artemis, guarding',
+    start: async wanted => await program(wanted, { learn: { duration: '0s' } }),
+    settle: untilLearnt
+  },
+  mosquitto: {
+    title: 'mosquitto',
+    start: async ({ folder, inflightMessages }) => await startMosquitto(folder, inflightMessages)
+  }
 }
 
-async function program ({ folder, inflightMessages, overrides }: Wanted, settings: SettingsTree): Promise<ChildBroker> {
-  return await startArtemis(folder, withOverrides({ ...settings, limits: { ...NO_BRAKES, inflightMessages } }, overrides))
+async function program({ folder, inflightMessages, overrides }: Wanted, settings: SettingsTree): Promise<ChildBroker> {
+  return await startArtemis(
+    folder,
+    withOverrides({ ...settings, limits: { ...NO_BRAKES, inflightMessages } }, overrides)
+  )
 }
 
-async function untilLearnt ({ folder }: Wanted): Promise<void> {
+async function untilLearnt({ folder }: Wanted): Promise<void> {
   const model = join(folder, 'data', 'model.json')
   for (const deadline = performance.now() + LEARN_LIMIT_MS; !existsSync(model); await pause(100)) {
     if (performance.now() > deadline) throw new Error('it has not learnt from the warm-up')

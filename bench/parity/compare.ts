@@ -25,9 +25,15 @@ export interface ComparisonResult {
 const EXAMPLES = 100
 
 /** Compares all columns of all TCP frames of `ports`. */
-export async function compareWithTshark (file: string, ports: readonly number[]): Promise<ComparisonResult> {
+export async function compareWithTshark(file: string, ports: readonly number[]): Promise<ComparisonResult> {
   const result: ComparisonResult = {
-    file, frames: 0, mqtt: 0, differences: new Map(), exceptions: new Map(), examples: [], fault: null
+    file,
+    frames: 0,
+    mqtt: 0,
+    differences: new Map(),
+    exceptions: new Map(),
+    examples: [],
+    fault: null
   }
   const differing: DifferingFrame[] = []
   const columns = new ReferenceColumns()
@@ -56,7 +62,7 @@ export async function compareWithTshark (file: string, ports: readonly number[])
 }
 
 /** Sorts differences into listed exceptions and others; only now is known what befell each stream. */
-function judge (differing: readonly DifferingFrame[], result: ComparisonResult): void {
+function judge(differing: readonly DifferingFrame[], result: ComparisonResult): void {
   for (const frame of differing) {
     const exception = exceptionOf(frame)
     if (exception !== null) {
@@ -69,25 +75,30 @@ function judge (differing: readonly DifferingFrame[], result: ComparisonResult):
   }
 }
 
-async function * soundRecords (file: string, ports: readonly number[], result: ComparisonResult): AsyncGenerator<OwnRecord> {
+async function* soundRecords(
+  file: string,
+  ports: readonly number[],
+  result: ComparisonResult
+): AsyncGenerator<OwnRecord> {
   try {
-    yield * ownRecords(file, ports)
+    yield* ownRecords(file, ports)
   } catch (error) {
     if (!(error instanceof OperatorError)) throw error
     result.fault = error.message
   }
 }
 
-function count (counts: Map<string, number>, name: string): void {
+function count(counts: Map<string, number>, name: string): void {
   counts.set(name, (counts.get(name) ?? 0) + 1)
 }
 
-function inWords ({ reference, own, expected, columns }: DifferingFrame): string {
-  const parts = columns.map(name => `${name} ${clip(own === null ? '' : textOf(own.values[name]))} (tshark ${clip(expected.get(name) ?? '')})`)
+function inWords({ reference, own, expected, columns }: DifferingFrame): string {
+  const parts = columns.map(
+    name => `${name} ${clip(own === null ? '' : textOf(own.values[name]))} (tshark ${clip(expected.get(name) ?? '')})`
+  )
   return `frame ${reference.number}: ${own === null ? 'no record' : parts.join(', ')}`
 }
 
-function clip (text: string): string {
+function clip(text: string): string {
   return text.length > 24 ? `${text.slice(0, 24)}...` : text || '-'
 }
-

@@ -35,7 +35,7 @@ export interface OwnRecord {
 }
 
 /** Reads a capture as `artemis extract` does. Throws an `OperatorError` where the file is not sound, after what was. */
-export async function * ownRecords (file: string, ports: readonly number[]): AsyncGenerator<OwnRecord> {
+export async function* ownRecords(file: string, ports: readonly number[]): AsyncGenerator<OwnRecord> {
   const watched = new Set(ports)
   const tcp = new TcpDecoder(watched)
   const streams = new TcpStreams(watched)
@@ -48,11 +48,16 @@ export async function * ownRecords (file: string, ports: readonly number[]): Asy
     if (frame === null) return
     const streamFrame = streams.push(frame)
     const { join: kind, packet } = join.push(streamFrame)
-    records.push({ frame: frames, values: extractFeatures(streamFrame, packet), join: kind, ...doubts.follow(streamFrame) })
+    records.push({
+      frame: frames,
+      values: extractFeatures(streamFrame, packet),
+      join: kind,
+      ...doubts.follow(streamFrame)
+    })
   })
   for await (const chunk of gunzipped(createReadStream(file))) {
     decoder.push(chunk)
-    yield * records
+    yield* records
     records = []
   }
   decoder.end()
@@ -67,7 +72,7 @@ interface Followed extends Doubts {
 class DoubtKeeper {
   readonly #streams = new WeakMap<TcpStream, Record<Direction, Followed>>()
 
-  follow ({ stream, direction, chunks, frame, to }: StreamFrame): Pick<OwnRecord, 'doubts' | 'otherDoubts'> {
+  follow({ stream, direction, chunks, frame, to }: StreamFrame): Pick<OwnRecord, 'doubts' | 'otherDoubts'> {
     let both = this.#streams.get(stream)
     if (both === undefined) {
       both = { in: followed(), out: followed() }
@@ -87,12 +92,13 @@ class DoubtKeeper {
     const { sequence, flags } = frame.tcp
     if ((flags & TCP_SYN) !== 0) doubts.first = sequence + 1
     // The end came, and not everything before it.
-    if ((flags & TCP_FIN) !== 0 && (sequence + frame.payloadLength - doubts.first) >>> 0 !== to % 0x1_0000_0000) doubts.incomplete = true
+    if ((flags & TCP_FIN) !== 0 && (sequence + frame.payloadLength - doubts.first) >>> 0 !== to % 0x1_0000_0000)
+      doubts.incomplete = true
     return { doubts, otherDoubts: both[direction === 'in' ? 'out' : 'in'] }
   }
 }
 
-function followed (): Followed {
+function followed(): Followed {
   const walker = new MqttWalker({ topicCapBytes: 0, payloadCapBytes: 0, session: { version: 0 } })
   return { walker, first: 0, incomplete: false, cut: false, splitLength: false, malformed: false }
 }

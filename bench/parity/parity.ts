@@ -9,7 +9,7 @@ import { tsharkVersion } from './tshark.js'
 
 const USAGE = 'npm run bench:parity -- [--mqtt-port 1883,8883] [--show N] FILE...\n'
 
-async function main (): Promise<void> {
+async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: { 'mqtt-port': { type: 'string' }, show: { type: 'string', default: '0' } }
@@ -32,7 +32,7 @@ async function main (): Promise<void> {
   if (results.some(result => result.differences.size > 0)) process.exitCode = 1
 }
 
-function printTable (results: readonly ComparisonResult[]): void {
+function printTable(results: readonly ComparisonResult[]): void {
   console.log('| capture | frames | with MQTT | differences | listed exceptions |')
   console.log('|---|---:|---:|---|---|')
   for (const { file, frames, mqtt, differences, exceptions } of results) {
@@ -42,7 +42,7 @@ function printTable (results: readonly ComparisonResult[]): void {
   if (used.length > 0) console.log(`\n${used.map(({ name, reason }) => `- **${name}**: ${reason}`).join('\n')}`)
 }
 
-function listed (counts: ReadonlyMap<string, number>): string {
+function listed(counts: ReadonlyMap<string, number>): string {
   return counts.size === 0 ? '0' : [...counts].map(([name, number]) => `${name}: ${number}`).join('; ')
 }
 

@@ -25,31 +25,55 @@ const FIELD = /^\s*<field name="([^"]*)"/
 const TOP_LAYER = /^ {2}<proto name="([^"]*)"/
 
 /** First line of `tshark --version`, or null where there is none. */
-export function tsharkVersion (): string | null {
+export function tsharkVersion(): string | null {
   const { status, stdout } = spawnSync('tshark', ['--version'], { encoding: 'utf8' })
-  return status === 0 ? stdout.split('\n')[0]! : null
+  return status === 0 ? stdout.split('\n')[0] : null
 }
 
 /** What makes tshark read as the contract of the features says. */
-function settings (ports: readonly number[]): string[] {
+function settings(ports: readonly number[]): string[] {
   const decodeAs = ports.filter(port => port !== SECURE_MQTT).flatMap(port => ['-d', `tcp.port==${port},mqtt`])
   return ['-n', '-o', 'tcp.check_checksum:FALSE', '-o', 'tcp.reassemble_out_of_order:TRUE', ...decodeAs]
 }
 
 /** The arguments by which tshark writes the same columns as `extract`, as far as they are fields of its own. */
-export function tsharkColumns (file: string, ports: readonly number[]): string[] {
-  const fields = ['frame.number', 'frame.time_epoch', 'ip.src', 'ip.dst', 'ip.len', 'ip.ttl', ...Object.values(FIELDS), 'tcp.flags.ae']
-  return [...settings(ports), '-T', 'fields', '-E', 'occurrence=f', '-E', 'separator=,', ...fields.flatMap(field => ['-e', field]), '-r', file]
+export function tsharkColumns(file: string, ports: readonly number[]): string[] {
+  const fields = [
+    'frame.number',
+    'frame.time_epoch',
+    'ip.src',
+    'ip.dst',
+    'ip.len',
+    'ip.ttl',
+    ...Object.values(FIELDS),
+    'tcp.flags.ae'
+  ]
+  return [
+    ...settings(ports),
+    '-T',
+    'fields',
+    '-E',
+    'occurrence=f',
+    '-E',
+    'separator=,',
+    ...fields.flatMap(field => ['-e', field]),
+    '-r',
+    file
+  ]
 }
 
 /** The TCP frames of a capture as tshark sees them. */
-export async function * referenceFrames (file: string, ports: readonly number[]): AsyncGenerator<ReferenceFrame> {
+export async function* referenceFrames(file: string, ports: readonly number[]): AsyncGenerator<ReferenceFrame> {
   const filter = ports.map(port => `tcp.port==${port}`).join(' or ')
-  const tshark = spawn('tshark', [
-    ...settings(ports), '-T', 'pdml', '-J', [...LAYERS].join(' '), '-Y', filter, '-r', file
-  ], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const tshark = spawn(
+    'tshark',
+    [...settings(ports), '-T', 'pdml', '-J', [...LAYERS].join(' '), '-Y', filter, '-r', file],
+    { stdio: ['ignore', 'pipe', 'pipe'] }
+  )
   let complaints = ''
-  tshark.stderr.on('data', chunk => { complaints += String(chunk) })
+  tshark.stderr.on('data', chunk => {
+    complaints += String(chunk)
+  })
   const closed = once(tshark, 'close')
   const packet = new PacketReader()
   for await (const line of createInterface({ input: tshark.stdout, crlfDelay: Infinity })) {
@@ -68,22 +92,22 @@ class PacketReader {
   #ipLayers = 0
 
   /** The frame, when its last line was read. */
-  read (line: string): ReferenceFrame | null {
+  read(line: string): ReferenceFrame | null {
     if (line.startsWith('<packet>')) this.#begin()
     else if (line.startsWith('</packet>')) return this.#end()
     const field = FIELD.exec(line)
-    if (field !== null) this.#readField(field[1]!, line)
+    if (field !== null) this.#readField(field[1], line)
     else this.#readLayer(TOP_LAYER.exec(line)?.[1])
     return null
   }
 
-  #begin (): void {
+  #begin(): void {
     this.#fields = new Map()
     this.#layers = new Set()
     this.#ipLayers = 0
   }
 
-  #end (): ReferenceFrame {
+  #end(): ReferenceFrame {
     return {
       number: Number(this.#fields.get('frame.number')),
       fields: this.#fields,
@@ -92,14 +116,14 @@ class PacketReader {
     }
   }
 
-  #readLayer (name: string | undefined): void {
+  #readLayer(name: string | undefined): void {
     if (name === undefined) return
     if (name === 'ip' || name === 'ipv6') this.#ipLayers++
     this.#layer = LAYERS.has(name) && !this.#layers.has(name) ? name : ''
     this.#layers.add(name)
   }
 
-  #readField (name: string, line: string): void {
+  #readField(name: string, line: string): void {
     if (this.#layer === '' || this.#fields.has(name)) return
     const attribute = BYTE_FIELDS.has(name) ? 'value' : 'show'
     this.#fields.set(name, new RegExp(` ${attribute}="([^"]*)"`).exec(line)?.[1] ?? '')

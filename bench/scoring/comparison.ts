@@ -37,7 +37,13 @@ export interface Result {
 }
 
 /** Runs a task; without originals, our side alone. */
-export async function compare (task: Task, train: LabelledRows, test: LabelledRows, effort: Effort, originals?: Originals): Promise<Result> {
+export async function compare(
+  task: Task,
+  train: LabelledRows,
+  test: LabelledRows,
+  effort: Effort,
+  originals?: Originals
+): Promise<Result> {
   const { detector, ...ours } = await fitOurs(task, train, test)
   const theirs = await originals?.fit(task, givenFor(task, detector))
   const speeds = BATCHES.map((batch): Speeds => ({ batch, ours: [], theirs: [] }))
@@ -55,18 +61,23 @@ export async function compare (task: Task, train: LabelledRows, test: LabelledRo
 }
 
 /** One after the other: what else the machine does then meets both alike. */
-async function measureBoth (
-  task: Task, detector: OutlierDetector, test: LabelledRows, batch: number, seconds: number, originals: Originals | undefined
+async function measureBoth(
+  task: Task,
+  detector: OutlierDetector,
+  test: LabelledRows,
+  batch: number,
+  seconds: number,
+  originals: Originals | undefined
 ): Promise<[number, number | undefined]> {
   return [measureSpeed(detector, test.rows, batch, seconds), await originals?.speed(task, batch, seconds)]
 }
 
 /** The middle of the rounds. */
-export function median (values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   return percentile(values, 50)
 }
 
 /** The median over the rounds of ours against theirs; NaN where there is nothing to compare with. */
-export function ratio ({ ours, theirs }: Speeds): number {
+export function ratio({ ours, theirs }: Speeds): number {
   return theirs.length === 0 ? NaN : median(ours.map((mine, round) => mine / theirs[round]))
 }

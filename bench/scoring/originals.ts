@@ -18,11 +18,13 @@ const ONE_THREAD = { OMP_NUM_THREADS: '1', OPENBLAS_NUM_THREADS: '1', MKL_NUM_TH
 
 /** Answers one request at a time. */
 export class Originals {
-  private readonly answers: AsyncIterator<string>
+  readonly #answers: AsyncIterator<string>
+  readonly #child: ChildProcess
 
-  private constructor (private readonly child: ChildProcess) {
+  private constructor(child: ChildProcess) {
+    this.#child = child
     if (child.stdout === null) throw new Error('no output')
-    this.answers = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+    this.#answers = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   }
 
   /** Versions of Python and the libraries. */
@@ -32,51 +34,56 @@ export class Originals {
    * Starts Python and hands it the rows, through files in `folder`.
    * @throws Error where Python or one of the libraries is missing; Python then says which
    */
-  static async start (folder: string, train: LabelledRows, test: LabelledRows): Promise<Originals> {
+  static async start(folder: string, train: LabelledRows, test: LabelledRows): Promise<Originals> {
     const file = (name: string, bytes: Uint8Array): string => {
       writeFileSync(join(folder, name), bytes)
       return join(folder, name)
     }
-    const child = spawn(PYTHON, [SCRIPT], { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, ...ONE_THREAD } })
+    const child = spawn(PYTHON, [SCRIPT], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+      env: { ...process.env, ...ONE_THREAD }
+    })
     child.on('error', () => {})
     const originals = new Originals(child)
-    const { versions } = await originals.ask({
+    const { versions } = (await originals.#ask({
       width: WIDTH,
       train: file('train', flat(train.rows)),
       test: file('test', flat(test.rows)),
       trainLabels: file('train-labels', train.labels),
       testLabels: file('test-labels', test.labels)
-    }) as { versions: string }
+    })) as { versions: string }
     originals.versions = versions
     return originals
   }
 
   /** Trains, and judges the test rows. */
-  async fit ({ name, kind, rows }: Task, given: object): Promise<Fitted> {
-    return await this.ask({ do: 'fit', name, detector: kind, rows, ...given }) as Fitted
+  async fit({ name, kind, rows }: Task, given: object): Promise<Fitted> {
+    return (await this.#ask({ do: 'fit', name, detector: kind, rows, ...given })) as Fitted
   }
 
   /** Rows per second of processor time. */
-  async speed ({ name }: Task, batch: number, seconds: number): Promise<number> {
-    const { rowsPerSecond } = await this.ask({ do: 'score', name, batch, seconds }) as { rowsPerSecond: number }
+  async speed({ name }: Task, batch: number, seconds: number): Promise<number> {
+    const { rowsPerSecond } = (await this.#ask({ do: 'score', name, batch, seconds })) as { rowsPerSecond: number }
     return rowsPerSecond
   }
 
   /** Ends Python. */
-  stop (): void {
-    this.child.kill()
+  stop(): void {
+    this.#child.kill()
   }
 
-  private async ask (request: object): Promise<unknown> {
-    this.child.stdin?.write(`${JSON.stringify(request)}\n`)
-    const { value, done } = await this.answers.next()
+  async #ask(request: object): Promise<unknown> {
+    this.#child.stdin?.write(`${JSON.stringify(request)}\n`)
+    const { value, done } = await this.#answers.next()
     if (done === true) throw new Error(`${PYTHON} ended; on Debian: apt-get install python3-sklearn python3-torch`)
-    return JSON.parse(value as string) as unknown
+    return JSON.parse(value) as unknown
   }
 }
 
-function flat (rows: readonly Float64Array[]): Uint8Array {
+function flat(rows: readonly Float64Array[]): Uint8Array {
   const all = new Float64Array(rows.length * WIDTH)
-  rows.forEach((row, i) => { all.set(row, i * WIDTH) })
+  rows.forEach((row, i) => {
+    all.set(row, i * WIDTH)
+  })
   return new Uint8Array(all.buffer)
 }

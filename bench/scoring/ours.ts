@@ -5,13 +5,17 @@ import type { LabelledRows } from './rows.js'
 import type { Fitted, Task } from './task.js'
 
 /** Processor time of this process so far, s. */
-function processorSeconds (): number {
+function processorSeconds(): number {
   const { user, system } = process.cpuUsage()
   return (user + system) / 1e6
 }
 
 /** Trains on the first rows of `train`, and judges the test rows. */
-export async function fitOurs ({ kind, rows, parameters }: Task, train: LabelledRows, test: LabelledRows): Promise<Fitted & { detector: OutlierDetector }> {
+export async function fitOurs(
+  { kind, rows, parameters }: Task,
+  train: LabelledRows,
+  test: LabelledRows
+): Promise<Fitted & { detector: OutlierDetector }> {
   const entry = catalogEntry(kind)
   await entry.prepare?.()
   const detector = createDetector(kind, { ...parameters, seed: 1 })
@@ -22,7 +26,12 @@ export async function fitOurs ({ kind, rows, parameters }: Task, train: Labelled
 }
 
 /** Rows per second of processor time, in batches that go round the rows. */
-export function measureSpeed (detector: OutlierDetector, rows: readonly Float64Array[], batch: number, seconds: number): number {
+export function measureSpeed(
+  detector: OutlierDetector,
+  rows: readonly Float64Array[],
+  batch: number,
+  seconds: number
+): number {
   const batches: (readonly Float64Array[])[] = []
   for (let start = 0; start + batch <= rows.length; start += batch) batches.push(rows.slice(start, start + batch))
   let done = 0

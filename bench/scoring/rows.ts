@@ -31,11 +31,13 @@ export interface LabelledRows {
 }
 
 /** Rows to learn from and rows to judge, standardised by the former. */
-export function makeRows (train: number, test: number, seed: number): { train: LabelledRows, test: LabelledRows } {
+export function makeRows(train: number, test: number, seed: number): { train: LabelledRows; test: LabelledRows } {
   const random = new Random(seed)
   const kinds = Array.from({ length: KINDS }, (): Kind => ({
-    middle: Float64Array.from({ length: WIDTH }, (_, j) => j < FLAGS ? random.integer(2) : 2 * random.normal()),
-    causes: Array.from({ length: CAUSES }, () => Float64Array.from({ length: WIDTH }, (_, j) => j < FLAGS ? 0 : 0.4 * random.normal()))
+    middle: Float64Array.from({ length: WIDTH }, (_, j) => (j < FLAGS ? random.integer(2) : 2 * random.normal())),
+    causes: Array.from({ length: CAUSES }, () =>
+      Float64Array.from({ length: WIDTH }, (_, j) => (j < FLAGS ? 0 : 0.4 * random.normal()))
+    )
   }))
   const draw = (count: number): LabelledRows => {
     const labels = Uint8Array.from({ length: count }, () => Number(random.uniform() < OUTLIERS))
@@ -43,11 +45,14 @@ export function makeRows (train: number, test: number, seed: number): { train: L
   }
   const [learnt, judged] = [draw(train), draw(test)]
   const scaler = StandardScaler.fit(learnt.rows, { limit: LIMIT })
-  const standardised = ({ rows, labels }: LabelledRows): LabelledRows => ({ labels, rows: rows.map(one => scaler.transform(one)) })
+  const standardised = ({ rows, labels }: LabelledRows): LabelledRows => ({
+    labels,
+    rows: rows.map(one => scaler.transform(one))
+  })
   return { train: standardised(learnt), test: standardised(judged) }
 }
 
-function row (kinds: readonly Kind[], isOutlier: boolean, random: Random): Float64Array {
+function row(kinds: readonly Kind[], isOutlier: boolean, random: Random): Float64Array {
   const { middle, causes } = kinds[random.integer(KINDS)]
   const strengths = causes.map(() => random.normal())
   return middle.map((value, j) => {

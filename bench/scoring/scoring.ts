@@ -16,13 +16,20 @@ const SEED = 1
 const SECONDS = 0.3
 const ROUNDS = 5
 
-const say = (text: string): void => { process.stderr.write(`${text}\n`) }
-const load = (): string => loadavg().map(value => value.toFixed(2)).join(', ')
+const say = (text: string): void => {
+  process.stderr.write(`${text}\n`)
+}
+const load = (): string =>
+  loadavg()
+    .map(value => value.toFixed(2))
+    .join(', ')
 
-async function main (): Promise<void> {
+async function main(): Promise<void> {
   const { values } = parseArgs({ options: { only: { type: 'string' }, json: { type: 'string' } } })
   const { train, test } = makeRows(TRAIN_ROWS, TEST_ROWS, SEED)
-  const chosen = tasks(TRAIN_ROWS).filter(({ kind }) => values.only === undefined || values.only.split(',').includes(kind))
+  const chosen = tasks(TRAIN_ROWS).filter(
+    ({ kind }) => values.only === undefined || values.only.split(',').includes(kind)
+  )
   const folder = mkdtempSync(join(tmpdir(), 'artemis-scoring-'))
   const loadBefore = load()
   let originals: Originals | undefined
@@ -47,7 +54,10 @@ async function main (): Promise<void> {
   console.log(Object.values(machine).join('; '))
   console.log(`\n${speedTable(results)}\n\n${trainingTable(results)}`)
   for (const { task, worker } of results) {
-    if (worker.length > 0) console.log(`\n${task.name} in a worker thread, batch 1,024: ${Math.round(median(worker)).toLocaleString('en')} rows a second.`)
+    if (worker.length > 0)
+      console.log(
+        `\n${task.name} in a worker thread, batch 1,024: ${Math.round(median(worker)).toLocaleString('en')} rows a second.`
+      )
   }
 }
 

@@ -31,8 +31,14 @@ const EPOCHS = 10
 const STOP_EPOCHS = 20
 
 /** The lines of the tables, with so many rows to learn from. */
-export function tasks (rows: number): Task[] {
-  const task = (kind: DetectorKind, parameters: Task['parameters'] = {}): Task => ({ name: kind, kind, rows, aim: 50, parameters })
+export function tasks(rows: number): Task[] {
+  const task = (kind: DetectorKind, parameters: Task['parameters'] = {}): Task => ({
+    name: kind,
+    kind,
+    rows,
+    aim: 50,
+    parameters
+  })
   return [
     task('autoencoder', { epochs: EPOCHS }),
     task('so-gaal', { stopEpochs: STOP_EPOCHS }),
@@ -46,13 +52,13 @@ export function tasks (rows: number): Task[] {
 }
 
 /** What the original must be told to be the same as the detector of ours that was fitted. */
-export function givenFor ({ parameters }: Task, ours: OutlierDetector): object {
+export function givenFor({ parameters }: Task, ours: OutlierDetector): object {
   // Both then have about as many subclusters; ours makes its threshold larger where there would be too many.
   return ours instanceof Birch ? { threshold: ours.radius } : parameters
 }
 
 /** What a detector of ours has to compute for one row, in words. */
-export function sizeOf (detector: OutlierDetector): string {
+export function sizeOf(detector: OutlierDetector): string {
   if (detector instanceof Birch) return `${detector.centers?.count} subclusters`
   if (detector instanceof OneClassSvm) return `${detector.supportVectors} support vectors`
   return ''

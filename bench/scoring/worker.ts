@@ -13,10 +13,15 @@ interface Work {
 }
 
 /** As `measureSpeed`, in a thread of its own; what starts the thread is not counted. */
-export async function measureInWorker (detector: OutlierDetector, rows: readonly Float64Array[], batch: number, seconds: number): Promise<number> {
+export async function measureInWorker(
+  detector: OutlierDetector,
+  rows: readonly Float64Array[],
+  batch: number,
+  seconds: number
+): Promise<number> {
   const work: Work = { detector: detector.toJSON(), rows: [...rows], batch, seconds }
   const worker = new Worker(new URL(import.meta.url), { workerData: work })
-  const [rowsPerSecond] = await once(worker, 'message') as [number]
+  const [rowsPerSecond] = (await once(worker, 'message')) as [number]
   return rowsPerSecond
 }
 

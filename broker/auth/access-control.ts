@@ -40,18 +40,27 @@ export type ArrivalOf = (client: Client) => Arrival | undefined
 export class AccessControl {
   readonly counters: AccessCounters = { refused: 0, unwritten: 0, unread: 0 }
   readonly logins = new LoginQueue()
-  private readonly identities = new WeakMap<Client, Identity>()
-  private readonly clients = new Set<Client>()
+  readonly #identities = new WeakMap<Client, Identity>()
+  readonly #clients = new Set<Client>()
   /** Who had each client id last, the latest at the end: for sessions that outlast the connection. */
-  private readonly latest = new Map<string, Identity>()
+  readonly #latest = new Map<string, Identity>()
+  #doors: ReadonlyMap<string, Door>
+  readonly #arrivalOf: ArrivalOf
+  readonly #log: Logger
+  readonly #messageSize: number
 
-  private constructor (
-    private doors: ReadonlyMap<string, Door>,
-    private readonly arrivalOf: ArrivalOf,
-    private readonly log: Logger,
+  private constructor(
+    doors: ReadonlyMap<string, Door>,
+    arrivalOf: ArrivalOf,
+    log: Logger,
     /** Largest payload of a message, bytes. */
-    private readonly messageSize: number
-  ) {}
+    messageSize: number
+  ) {
+    this.#doors = doors
+    this.#arrivalOf = arrivalOf
+    this.#log = log
+    this.#messageSize = messageSize
+  }
 
   /**
    * Reads the files.
@@ -59,13 +68,18 @@ export class AccessControl {
    * @param settings what each listener asks for, by its key
    * @throws OperatorError `password-file` or `acl-file`
    */
-  static async open (settings: ReadonlyMap<string, DoorSettings>, arrivalOf: ArrivalOf, log: Logger, messageSize = Infinity): Promise<AccessControl> {
+  static async open(
+    settings: ReadonlyMap<string, DoorSettings>,
+    arrivalOf: ArrivalOf,
+    log: Logger,
+    messageSize = Infinity
+  ): Promise<AccessControl> {
     return new AccessControl(await openDoors(settings, log), arrivalOf, log, messageSize)
   }
 
   /** Who a client is; undefined before it is let in. */
-  identityOf (client: Client): Identity | undefined {
-    return this.identities.get(client)
+  identityOf(client: Client): Identity | undefined {
+    return this.#identities.get(client)
   }
 
   /**
@@ -75,29 +89,29 @@ export class AccessControl {
    *   others may do follows the new rules at once
    * @throws OperatorError `password-file` or `acl-file`
    */
-  async reload (settings: ReadonlyMap<string, DoorSettings>): Promise<() => number> {
-    const doors = await openDoors(settings, this.log)
-    return () => this.put(doors)
+  async reload(settings: ReadonlyMap<string, DoorSettings>): Promise<() => number> {
+    const doors = await openDoors(settings, this.#log)
+    return () => this.#put(doors)
   }
 
   /** Whether a client, as it was when it came last, may have a message; true where that is not known. */
-  mayWait (clientId: string, topic: string): boolean {
-    const identity = this.latest.get(clientId)
-    return identity === undefined || topic === CONTROL_RESPONSE || this.mayAccess('read', topic, identity)
+  mayWait(clientId: string, topic: string): boolean {
+    const identity = this.#latest.get(clientId)
+    return identity === undefined || topic === CONTROL_RESPONSE || this.#mayAccess('read', topic, identity)
   }
 
   /** Whether a client may ask the broker to do something. */
-  mayControl (client: Client): boolean {
-    return this.mayWrite(client, CONTROL_REQUEST)
+  mayControl(client: Client): boolean {
+    return this.#mayWrite(client, CONTROL_REQUEST)
   }
 
-  private put (doors: ReadonlyMap<string, Door>): number {
+  #put(doors: ReadonlyMap<string, Door>): number {
     // A listener that the settings have no more is open until the restart, under the rules it had.
-    this.doors = new Map([...this.doors, ...doors])
+    this.#doors = new Map([...this.#doors, ...doors])
     let gone = 0
-    for (const client of this.clients) {
-      const identity = this.identities.get(client)
-      const door = identity === undefined ? undefined : this.doors.get(identity.listener)
+    for (const client of this.#clients) {
+      const identity = this.#identities.get(client)
+      const door = identity === undefined ? undefined : this.#doors.get(identity.listener)
       if (identity === undefined || door === undefined || isStillWelcome(identity, door)) continue
       client.conn.destroy()
       gone++
@@ -106,44 +120,60 @@ export class AccessControl {
   }
 
   /** Decides on logins. To be called before the detection is attached, which hears of every CONNECT first. */
-  guardLogins (aedes: Aedes): void {
+  guardLogins(aedes: Aedes): void {
     const { authenticate } = aedes
     aedes.authenticate = (client, username, password, done) => {
-      this.login(client, username ?? null, password ?? Buffer.alloc(0)).then(answer => {
-        if (typeof answer === 'number') {
-          this.counters.refused++
-          done(Object.assign(new Error('not authorized'), { returnCode: answer }), false)
-          return
+      this.#login(client, username ?? null, password ?? Buffer.alloc(0)).then(
+        answer => {
+          if (typeof answer === 'number') {
+            this.counters.refused++
+            done(Object.assign(new Error('not authorized'), { returnCode: answer }), false)
+            return
+          }
+          this.#admit(client, answer)
+          authenticate.call(aedes, client, username, password, done)
+        },
+        (error: Error) => {
+          done(Object.assign(error, { returnCode: REFUSAL.serverUnavailable }), false)
         }
-        this.admit(client, answer)
-        authenticate.call(aedes, client, username, password, done)
-      }, (error: Error) => { done(Object.assign(error, { returnCode: REFUSAL.serverUnavailable }), false) })
+      )
     }
   }
 
-  /** Decides on messages. To be called after the detection is attached, which closes clients that publish under `$SYS`. */
-  guardTopics (aedes: Aedes): void {
+  /**
+   * Decides on messages. To be called after the detection is attached, which closes clients that publish under `$SYS`.
+   */
+  guardTopics(aedes: Aedes): void {
     const { authorizePublish, authorizeForward } = aedes
     aedes.authorizePublish = (client, packet, done) => {
       // Without a client it is the broker's own, or a will that was checked when it was left.
       // And whether a request to the broker itself is granted, its answer says.
-      const isAllowed = client === null || packet.topic === CONTROL_REQUEST || (this.mayWrite(client, packet.topic) && this.fits(packet))
+      const isAllowed =
+        client === null ||
+        packet.topic === CONTROL_REQUEST ||
+        (this.#mayWrite(client, packet.topic) && this.#fits(packet))
       if (isAllowed) authorizePublish.call(aedes, client, packet, done)
-      else this.refuse(packet, done)
+      else this.#refuse(packet, done)
     }
     aedes.authorizeForward = (client, packet) => {
-      if (packet.topic === CONTROL_RESPONSE || this.mayRead(client, packet)) return authorizeForward.call(aedes, client, packet)
+      if (packet.topic === CONTROL_RESPONSE || this.#mayRead(client, packet))
+        return authorizeForward.call(aedes, client, packet)
       this.counters.unread++
       return null
     }
   }
 
-  private async login (client: Client, username: string | null, password: Buffer): Promise<Identity | number> {
-    const arrival = this.arrivalOf(client)
-    const door = arrival === undefined ? undefined : this.doors.get(arrival.listener)
+  async #login(client: Client, username: string | null, password: Buffer): Promise<Identity | number> {
+    const arrival = this.#arrivalOf(client)
+    const door = arrival === undefined ? undefined : this.#doors.get(arrival.listener)
     if (arrival === undefined || door === undefined) return REFUSAL.notAuthorized
     const identity: Identity = {
-      username, clientId: client.id, listener: arrival.listener, isProven: false, isLocal: arrival.isLocal, hash: null
+      username,
+      clientId: client.id,
+      listener: arrival.listener,
+      isProven: false,
+      isLocal: arrival.isLocal,
+      hash: null
     }
     if (door.identityAsUsername) {
       if (arrival.certificateName === null) return REFUSAL.badUserNameOrPassword
@@ -152,68 +182,78 @@ export class AccessControl {
     if (username === null || door.passwords === null) return door.allowAnonymous ? identity : REFUSAL.notAuthorized
     const { users, unknown } = door.passwords
     const hash = users.get(username) ?? unknown
-    const answer = await this.logins.ask(arrival.address, () => isPassword(password, hash), () => !client.closed)
+    const answer = await this.logins.ask(
+      arrival.address,
+      () => isPassword(password, hash),
+      () => !client.closed
+    )
     if (answer === 'busy') return REFUSAL.serverUnavailable
     if (answer !== 'right' || hash === unknown) return REFUSAL.notAuthorized
     return { ...identity, isProven: true, hash }
   }
 
-  private admit (client: Client, identity: Identity): void {
-    this.identities.set(client, identity)
-    this.clients.add(client)
-    this.remember(identity)
-    client.conn.once('close', () => { this.clients.delete(client) })
+  #admit(client: Client, identity: Identity): void {
+    this.#identities.set(client, identity)
+    this.#clients.add(client)
+    this.#remember(identity)
+    client.conn.once('close', () => {
+      this.#clients.delete(client)
+    })
     // A will lies in the store until its client is gone, and may outlive the rules that it was left under.
     const internals = client as unknown as ClientInternals
-    if (internals._will !== null && internals._will !== undefined && !this.mayWrite(client, internals._will.topic)) {
+    if (internals._will !== null && internals._will !== undefined && !this.#mayWrite(client, internals._will.topic)) {
       this.counters.unwritten++
-      this.log.debug({ client: client.id, topic: internals._will.topic }, 'A will was dropped: its client may not write to the topic.')
+      this.#log.debug(
+        { client: client.id, topic: internals._will.topic },
+        'A will was dropped: its client may not write to the topic.'
+      )
       internals._will = null
     }
   }
 
-  private remember (identity: Identity): void {
-    this.latest.delete(identity.clientId)
-    this.latest.set(identity.clientId, identity)
-    if (this.latest.size <= MAX_REMEMBERED) return
-    for (const oldest of this.latest.keys()) {
-      this.latest.delete(oldest)
+  #remember(identity: Identity): void {
+    this.#latest.delete(identity.clientId)
+    this.#latest.set(identity.clientId, identity)
+    if (this.#latest.size <= MAX_REMEMBERED) return
+    for (const oldest of this.#latest.keys()) {
+      this.#latest.delete(oldest)
       return
     }
   }
 
-  private mayWrite (client: Client, topic: string): boolean {
-    const identity = this.identities.get(client)
+  #mayWrite(client: Client, topic: string): boolean {
+    const identity = this.#identities.get(client)
     if (identity === undefined || isReserved(topic)) return false
-    return this.mayAccess('write', topic, identity)
+    return this.#mayAccess('write', topic, identity)
   }
 
-  private mayRead (client: Client, { topic }: AedesPublishPacket): boolean {
-    const identity = this.identities.get(client)
+  #mayRead(client: Client, { topic }: AedesPublishPacket): boolean {
+    const identity = this.#identities.get(client)
     if (identity === undefined) return false
-    return this.mayAccess('read', topic, identity)
+    return this.#mayAccess('read', topic, identity)
   }
 
-  private mayAccess (access: Access, topic: string, identity: Identity): boolean {
-    const acl = this.doors.get(identity.listener)?.acl ?? null
+  #mayAccess(access: Access, topic: string, identity: Identity): boolean {
+    const acl = this.#doors.get(identity.listener)?.acl ?? null
     if (acl !== null) return acl.allows(access, topic, identity)
     return !namesClients(topic) || identity.isProven || identity.isLocal
   }
 
-  private fits ({ payload }: PublishPacket): boolean {
-    return payload.length <= this.messageSize
+  #fits({ payload }: PublishPacket): boolean {
+    return payload.length <= this.#messageSize
   }
 
-  private refuse (packet: PublishPacket, done: (error?: Error | null) => void): void {
+  #refuse(packet: PublishPacket, done: (error?: Error | null) => void): void {
     this.counters.unwritten++
     done(new PublishDenied(`not authorized to publish to ${printable(packet.topic)}`))
   }
 }
 
-async function openDoors (settings: ReadonlyMap<string, DoorSettings>, log: Logger): Promise<ReadonlyMap<string, Door>> {
+async function openDoors(settings: ReadonlyMap<string, DoorSettings>, log: Logger): Promise<ReadonlyMap<string, Door>> {
   const files = new CredentialFiles()
   const doors = new Map<string, Door>()
   for (const [listener, one] of settings) doors.set(listener, await files.open(one))
-  for (const { place, problem } of files.leftOut) log.warn({ place }, `A line of the password file is left out: ${problem}.`)
+  for (const { place, problem } of files.leftOut)
+    log.warn({ place }, `A line of the password file is left out: ${problem}.`)
   return doors
 }

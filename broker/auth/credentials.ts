@@ -42,41 +42,48 @@ export interface LeftOut {
 /** Reads each file once, whatever number of listeners names it. */
 export class CredentialFiles {
   readonly leftOut: LeftOut[] = []
-  private readonly passwords = new Map<string, Promise<Passwords>>()
-  private readonly acls = new Map<string, Promise<Acl>>()
+  readonly #passwords = new Map<string, Promise<Passwords>>()
+  readonly #acls = new Map<string, Promise<Acl>>()
 
   /**
    * What a listener asks for, with the files read.
    *
    * @throws OperatorError `password-file` or `acl-file`
    */
-  async open ({ allowAnonymous, identityAsUsername, passwordFile, aclFile }: DoorSettings): Promise<Door> {
+  async open({ allowAnonymous, identityAsUsername, passwordFile, aclFile }: DoorSettings): Promise<Door> {
     return {
       allowAnonymous,
       identityAsUsername,
-      passwords: passwordFile === null ? null : await once(this.passwords, passwordFile, file => this.readPasswords(file)),
-      acl: aclFile === null ? null : await once(this.acls, aclFile, readAcl)
+      passwords:
+        passwordFile === null ? null : await once(this.#passwords, passwordFile, file => this.#readPasswords(file)),
+      acl: aclFile === null ? null : await once(this.#acls, aclFile, readAcl)
     }
   }
 
-  private async readPasswords (file: string): Promise<Passwords> {
+  async #readPasswords(file: string): Promise<Passwords> {
     const text = await read(file, 'password-file', '`artemis passwd FILE USER` makes one.')
     const { users, faults } = parsePasswords(text)
     for (const { line, problem } of faults) this.leftOut.push({ place: `${file}:${line}`, problem })
-    const dearest = [...users.values()].reduce<PasswordHash | undefined>((most, one) => one.iterations > (most?.iterations ?? 0) ? one : most, undefined)
+    const dearest = [...users.values()].reduce<PasswordHash | undefined>(
+      (most, one) => (one.iterations > (most?.iterations ?? 0) ? one : most),
+      undefined
+    )
     return { users, unknown: unknownHash(dearest) }
   }
 }
 
-async function readAcl (file: string): Promise<Acl> {
+async function readAcl(file: string): Promise<Acl> {
   const acl = parseAcl(await read(file, 'acl-file', 'Check its name and permissions.'))
   if (!Array.isArray(acl)) return acl
   const lines = acl.map(({ line, problem }) => `  ${printable(file, MAX_PATH_LENGTH)}:${line}: ${problem}`)
-  throw new OperatorError('acl-file', `The access rules cannot be used:\n${lines.join('\n')}`,
-    'A rule is `topic [read|write|readwrite|deny] TOPIC` below a line `user NAME`, or `pattern ...` for everybody.')
+  throw new OperatorError(
+    'acl-file',
+    `The access rules cannot be used:\n${lines.join('\n')}`,
+    'A rule is `topic [read|write|readwrite|deny] TOPIC` below a line `user NAME`, or `pattern ...` for everybody.'
+  )
 }
 
-async function read (file: string, code: string, remedy: string): Promise<string> {
+async function read(file: string, code: string, remedy: string): Promise<string> {
   try {
     return await readFile(file, 'utf8')
   } catch (cause) {
@@ -85,7 +92,7 @@ async function read (file: string, code: string, remedy: string): Promise<string
   }
 }
 
-function once<T> (known: Map<string, Promise<T>>, file: string, make: (file: string) => Promise<T>): Promise<T> {
+function once<T>(known: Map<string, Promise<T>>, file: string, make: (file: string) => Promise<T>): Promise<T> {
   const made = known.get(file) ?? make(file)
   known.set(file, made)
   return made

@@ -30,7 +30,10 @@ export interface Identity {
 }
 
 /** Whether a door would still let this client in: its password is the same, its kind still welcome. */
-export function isStillWelcome ({ username, hash }: Identity, { allowAnonymous, identityAsUsername, passwords }: Door): boolean {
+export function isStillWelcome(
+  { username, hash }: Identity,
+  { allowAnonymous, identityAsUsername, passwords }: Door
+): boolean {
   if (identityAsUsername) return true
   if (username === null || passwords === null) return allowAnonymous
   const present = passwords.users.get(username)
@@ -38,6 +41,6 @@ export function isStillWelcome ({ username, hash }: Identity, { allowAnonymous, 
 }
 
 /** Whether an address is one of this machine's own, in the form of `normaliseAddress`. */
-export function isLoopback (address: string): boolean {
+export function isLoopback(address: string): boolean {
   return /^127(\.\d{1,3}){3}$/.test(address) || address === '::1'
 }

@@ -31,13 +31,13 @@ export interface LoginQueueCounters {
 export class LoginQueue {
   readonly counters: LoginQueueCounters = { busy: 0, gone: 0 }
   // Insertion order is whose turn it is.
-  private readonly byAddress = new Map<string, Waiting[]>()
-  private waiting = 0
-  private running = 0
+  readonly #byAddress = new Map<string, Waiting[]>()
+  #waiting = 0
+  #running = 0
 
   /** Logins that wait or are being hashed. */
-  get length (): number {
-    return this.waiting + this.running
+  get length(): number {
+    return this.#waiting + this.#running
   }
 
   /**
@@ -45,47 +45,54 @@ export class LoginQueue {
    *
    * @param isWanted asked right before the check, which costs milliseconds
    */
-  ask (address: string, check: () => Promise<boolean>, isWanted: () => boolean): Promise<Answer> {
-    const queue = this.byAddress.get(address) ?? []
-    if (this.waiting >= MAX_WAITING || queue.length >= MAX_WAITING_PER_ADDRESS) {
+  ask(address: string, check: () => Promise<boolean>, isWanted: () => boolean): Promise<Answer> {
+    const queue = this.#byAddress.get(address) ?? []
+    if (this.#waiting >= MAX_WAITING || queue.length >= MAX_WAITING_PER_ADDRESS) {
       this.counters.busy++
       return Promise.resolve('busy')
     }
     return new Promise(resolve => {
       queue.push({ address, isWanted, run: check, settle: resolve })
-      this.byAddress.set(address, queue)
-      this.waiting++
-      this.start()
+      this.#byAddress.set(address, queue)
+      this.#waiting++
+      this.#start()
     })
   }
 
-  private start (): void {
-    while (this.running < PARALLEL) {
-      const next = this.next()
+  #start(): void {
+    while (this.#running < PARALLEL) {
+      const next = this.#next()
       if (next === undefined) return
       if (!next.isWanted()) {
         this.counters.gone++
         next.settle('gone')
         continue
       }
-      this.running++
+      this.#running++
       const ended = (answer: Answer): void => {
-        this.running--
+        this.#running--
         next.settle(answer)
-        this.start()
+        this.#start()
       }
-      next.run().then(isRight => { ended(isRight ? 'right' : 'wrong') }, () => { ended('wrong') })
+      next.run().then(
+        isRight => {
+          ended(isRight ? 'right' : 'wrong')
+        },
+        () => {
+          ended('wrong')
+        }
+      )
     }
   }
 
-  private next (): Waiting | undefined {
-    const [turn] = this.byAddress
+  #next(): Waiting | undefined {
+    const [turn] = this.#byAddress
     if (turn === undefined) return undefined
     const [address, queue] = turn
     const next = queue.shift()
-    this.byAddress.delete(address)
-    if (queue.length > 0) this.byAddress.set(address, queue)
-    this.waiting--
+    this.#byAddress.delete(address)
+    if (queue.length > 0) this.#byAddress.set(address, queue)
+    this.#waiting--
     return next
   }
 }

@@ -13,7 +13,7 @@ export const CONTROL_REQUEST = '$CONTROL/artemis/v1'
 export const CONTROL_RESPONSE = '$CONTROL/artemis/v1/response'
 
 /** Whether only the broker itself publishes to a topic. */
-export function isReserved (topic: string): boolean {
+export function isReserved(topic: string): boolean {
   return topic.startsWith(SYS)
 }
 
@@ -21,7 +21,7 @@ export function isReserved (topic: string): boolean {
  * Whether messages on a topic tell about other clients, or act on them: not for everybody who is let in. Aedes
  * itself tells who comes and goes under `$SYS/ID/`, with an id that is not `broker`.
  */
-export function namesClients (topic: string): boolean {
+export function namesClients(topic: string): boolean {
   if (!topic.startsWith('$')) return false
   if (topic.startsWith(CONTROL)) return true
   if (!topic.startsWith(SYS)) return false

@@ -29,7 +29,7 @@ import { addSettingsOptions } from './settings-options.js'
 const OWNER_ONLY = 0o600
 
 /** The `broker` command. */
-export function brokerCommand (): Command {
+export function brokerCommand(): Command {
   const command = new Command('broker')
     .description('run the broker (the default command)')
     .action(async (flags: Flags) => {
@@ -53,7 +53,12 @@ interface Signals {
 }
 
 /** Runs a broker from its ports to its last word; resolves when it has stopped after `stop` was aborted. */
-async function runBroker (effective: EffectiveSettings, flags: Flags, log: Logger, { stop, hangUps }: Signals): Promise<void> {
+async function runBroker(
+  effective: EffectiveSettings,
+  flags: Flags,
+  log: Logger,
+  { stop, hangUps }: Signals
+): Promise<void> {
   const closers: (() => unknown)[] = []
   try {
     const { settings } = effective
@@ -63,8 +68,15 @@ async function runBroker (effective: EffectiveSettings, flags: Flags, log: Logge
     const listeners = await Listeners.open(settings.listeners, { ...limits, admission, tally, log })
     closers.push(() => listeners.destroy())
     closers.push(await writePidFile(settings.pidFile))
-    const access = await AccessControl.open(doorsOf(settings), arrivalsAt(settings.listeners), log, limits.messageSize ?? undefined)
-    const opened = await openBroker(settings, log, tally, { mayWait: (clientId, topic) => access.mayWait(clientId, topic) })
+    const access = await AccessControl.open(
+      doorsOf(settings),
+      arrivalsAt(settings.listeners),
+      log,
+      limits.messageSize ?? undefined
+    )
+    const opened = await openBroker(settings, log, tally, {
+      mayWait: (clientId, topic) => access.mayWait(clientId, topic)
+    })
     const { broker } = opened
     closers.push(() => opened.close())
     const closeClients = async (): Promise<void> => {
@@ -82,9 +94,13 @@ async function runBroker (effective: EffectiveSettings, flags: Flags, log: Logge
     access.guardTopics(broker)
     // The detection side sees the last packets too.
     closers.push(() => ids.close(), closeClients)
-    ids.on('refused', (address, client) => { tally.hit('banned', address, { client }) })
+    ids.on('refused', (address, client) => {
+      tally.hit('banned', address, { client })
+    })
     ids.on('alert', (alert, event) => log.warn({ event }, sentenceOf(alert)))
-    hangUps.answer(async () => { await reload(flags, { ids, listeners, ports, access, log }) })
+    hangUps.answer(async () => {
+      await reload(flags, { ids, listeners, ports, access, log })
+    })
     closers.push(() => hangUps.close())
     if (settings.sysInterval > 0) {
       const sys = new SysTree(broker, tally)
@@ -103,7 +119,7 @@ async function runBroker (effective: EffectiveSettings, flags: Flags, log: Logge
 }
 
 /** Closes in the opposite order of opening, all of them also where one fails, and then throws the first error. */
-async function closeAll (closers: readonly (() => unknown)[]): Promise<void> {
+async function closeAll(closers: readonly (() => unknown)[]): Promise<void> {
   const errors: unknown[] = []
   for (const close of closers.toReversed()) {
     try {
@@ -126,7 +142,7 @@ interface Running {
 }
 
 /** Reads the settings again, and the files that they name; where one of them is wrong, nothing changes. */
-async function reload (flags: Flags, { ids, listeners, ports, access, log }: Running): Promise<void> {
+async function reload(flags: Flags, { ids, listeners, ports, access, log }: Running): Promise<void> {
   try {
     reopenLog()
     const effective = readSettings(flags)
@@ -135,8 +151,10 @@ async function reload (flags: Flags, { ids, listeners, ports, access, log }: Run
     listeners.reloadCertificates()
     ids.use(optionsOf(effective, ports, log))
     const disconnected = admit()
-    log.info({ model: modelPath(settings), disconnected },
-      'The settings were read again for SIGHUP: users, access rules, certificates and what concerns the detection are new, other changes need a restart.')
+    log.info(
+      { model: modelPath(settings), disconnected },
+      'The settings were read again for SIGHUP: users, access rules, certificates and what concerns the detection are new, other changes need a restart.'
+    )
   } catch (error) {
     if (!(error instanceof OperatorError)) throw error
     log.error({ remedy: error.remedy }, `The settings stay as they were: ${error.message}`)
@@ -144,34 +162,41 @@ async function reload (flags: Flags, { ids, listeners, ports, access, log }: Run
 }
 
 /** What in a mosquitto.conf does not do here what it does there. */
-function tell ({ place, name, standing, text }: Note, log: Logger): void {
+function tell({ place, name, standing, text }: Note, log: Logger): void {
   log[standing === 'not needed' ? 'info' : 'warn']({ place }, `${printable(name)}: ${standing}. ${text}`)
 }
 
 /** Files that cannot be written should stop the start, and not be found missing when they are needed. */
-function checkReports ({ report }: Settings): void {
+function checkReports({ report }: Settings): void {
   for (const [key, file] of Object.entries(report)) {
     if (file === null) continue
     try {
       closeSync(openSync(file, 'a', OWNER_ONLY))
     } catch (cause) {
-      throw new OperatorError('report', `report.${key}: ${printable(String(cause instanceof Error ? cause.message : cause))}.`,
-        'Name a file in a folder that exists and that this user may write to.', { cause })
+      throw new OperatorError(
+        'report',
+        `report.${key}: ${printable(String(cause instanceof Error ? cause.message : cause))}.`,
+        'Name a file in a folder that exists and that this user may write to.',
+        { cause }
+      )
     }
   }
 }
 
-function modelPath ({ detector, data }: Settings): string {
+function modelPath({ detector, data }: Settings): string {
   return detector.model ?? path.join(data, MODEL_FILE)
 }
 
 /** An alert as a line of the log; a client may call itself anything. */
-function sentenceOf ({ state, rule, subject: { scope, address, clientId }, response }: Alert): string {
-  const whom = scope === 'gateway' ? 'the broker as a whole' : `client ${printable(JSON.stringify(clientId ?? ''))} at ${address ?? 'no address'}`
+function sentenceOf({ state, rule, subject: { scope, address, clientId }, response }: Alert): string {
+  const whom =
+    scope === 'gateway'
+      ? 'the broker as a whole'
+      : `client ${printable(JSON.stringify(clientId ?? ''))} at ${address ?? 'no address'}`
   return `Alert ${state}: ${whom}, rule ${rule}, response ${response}.`
 }
 
-function announce (settings: Settings, listeners: Listeners, log: Logger): void {
+function announce(settings: Settings, listeners: Listeners, log: Logger): void {
   for (const { address, port, family, scheme } of listeners.addresses) {
     const host = family === 'IPv6' ? `[${address}]` : address
     log.info({ address, port }, `Listening for MQTT on ${scheme}://${host}:${port}.`)
@@ -181,8 +206,16 @@ function announce (settings: Settings, listeners: Listeners, log: Logger): void 
 }
 
 /** The settings as the plug-in takes them. */
-function optionsOf ({ settings, sources }: EffectiveSettings, ports: number[], logger: Logger): ArtemisOptions {
-  const { tap, detector, learn, alert, response, report, caps: { holdTime, ring, ...caps } } = settings
+function optionsOf({ settings, sources }: EffectiveSettings, ports: number[], logger: Logger): ArtemisOptions {
+  const {
+    tap,
+    detector,
+    learn,
+    alert,
+    response,
+    report,
+    caps: { holdTime, ring, ...caps }
+  } = settings
   return {
     tap: {
       target: tap.target,
@@ -196,7 +229,7 @@ function optionsOf ({ settings, sources }: EffectiveSettings, ports: number[], l
     payloadCapBytes: detector.payloadCap,
     detector: {
       // What nobody asked for is no reason to complain about the model.
-      ...sources.get('detector.kind') !== 'default' && { kind: detector.kind },
+      ...(sources.get('detector.kind') !== 'default' && { kind: detector.kind }),
       contamination: detector.contamination,
       seed: detector.seed,
       features: detector.features,
@@ -204,7 +237,12 @@ function optionsOf ({ settings, sources }: EffectiveSettings, ports: number[], l
     },
     learn: { seconds: learn.duration / 1000, minimumRecords: learn.minimumRecords },
     alert: { weight: alert.weight, batchRecords: alert.batchRecords, batchMs: alert.batchDuration },
-    response: { action: response.action, banSeconds: response.banDuration / 1000, allow: response.allow, file: path.join(settings.data, BAN_FILE) },
+    response: {
+      action: response.action,
+      banSeconds: response.banDuration / 1000,
+      allow: response.allow,
+      file: path.join(settings.data, BAN_FILE)
+    },
     // A ring's length is a power of two.
     caps: { ...caps, holdMs: holdTime, ringBytes: 2 ** Math.floor(Math.log2(ring)) },
     report: { records: report.records ?? undefined, eve: report.eve ?? undefined },

@@ -31,7 +31,7 @@ const MAX_SNAP_LENGTH = 262_144
 const UNITS_MS: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, '': 1_000 }
 
 /** Makes the command; its action throws `OperatorError` and ends by itself on SIGINT and SIGTERM. */
-export function captureCommand (): Command {
+export function captureCommand(): Command {
   return new Command('capture')
     .description('write what a tap sees to a capture file (pcap)')
     .argument('<tap>', 'ssh://user@host[:port]/interface, local:interface, file:PATH or auto')
@@ -39,15 +39,22 @@ export function captureCommand (): Command {
     .option('--duration <time>', 'end after this time: 60s, 5m, 2h', parseDuration)
     .option('--packets <n>', 'end after this many frames', parseCount)
     .option('--mqtt-port <ports>', 'TCP ports to capture', parsePorts, [1883, 8883])
-    .option('--snaplen <bytes>', 'bytes kept of each frame; 0 keeps whole frames, payloads and passwords included', parseLength, 0)
+    .option(
+      '--snaplen <bytes>',
+      'bytes kept of each frame; 0 keeps whole frames, payloads and passwords included',
+      parseLength,
+      0
+    )
     .option('--identity <file>', 'private key for ssh; default: the ssh agent and ~/.ssh/id_*')
     .option('--known-hosts <file>', 'known hosts for ssh; default: ~/.ssh/known_hosts')
     .option('--host-key <fingerprint>', 'SHA256:... of the ssh host key, instead of known hosts')
     .option('--sudo', 'run tcpdump by sudo -n')
-    .action(async (tap: string, flags: CaptureFlags) => { await capture(tap, flags) })
+    .action(async (tap: string, flags: CaptureFlags) => {
+      await capture(tap, flags)
+    })
 }
 
-async function capture (tap: string, flags: CaptureFlags): Promise<void> {
+async function capture(tap: string, flags: CaptureFlags): Promise<void> {
   const settings: TapSettings = {
     identityFile: flags.identity,
     passphrase: process.env.ARTEMIS_SSH_PASSPHRASE,
@@ -60,7 +67,7 @@ async function capture (tap: string, flags: CaptureFlags): Promise<void> {
   const { signal } = stopping
   const finished = finishFirst()
   // Whoever insists gets out at once.
-  function stop (): void {
+  function stop(): void {
     stopping.abort()
     finished()
   }
@@ -91,10 +98,12 @@ async function capture (tap: string, flags: CaptureFlags): Promise<void> {
 }
 
 /** Copies whole records until the tap ends or it is told to stop, and then reports. */
-async function copy (session: TapSession, file: CaptureFile, flags: CaptureFlags, signal: AbortSignal): Promise<void> {
+async function copy(session: TapSession, file: CaptureFile, flags: CaptureFlags, signal: AbortSignal): Promise<void> {
   const records = new PcapRecords(flags.packets)
   // The rest of what was captured still comes after this.
-  function end (): void { void session.close() }
+  function end(): void {
+    void session.close()
+  }
   signal.addEventListener('abort', end)
   if (signal.aborted) end()
   const timer = flags.duration === undefined ? undefined : setTimeout(end, flags.duration)
@@ -118,18 +127,18 @@ async function copy (session: TapSession, file: CaptureFile, flags: CaptureFlags
   say(`Captured ${count(records, file)}${dropped}.`)
 }
 
-function ending ({ packets, duration }: CaptureFlags, isFile: boolean): string {
+function ending({ packets, duration }: CaptureFlags, isFile: boolean): string {
   const ends = [isFile ? 'its end' : 'Ctrl-C']
   if (duration !== undefined) ends.unshift(`${duration / 1_000} s`)
   if (packets !== undefined) ends.unshift(`${packets} frames`)
   return ends.join(' or ')
 }
 
-function count (records: PcapRecords, file: CaptureFile): string {
+function count(records: PcapRecords, file: CaptureFile): string {
   return `${records.count} frames, ${file.size} bytes`
 }
 
-function say (text: string): void {
+function say(text: string): void {
   process.stderr.write(`${text}\n`)
 }
 
@@ -139,10 +148,19 @@ const OWNER_ONLY = 0o600
 /** A file that gets its name when it is complete; a device or a pipe is written to as it is. */
 class CaptureFile {
   size = 0
+  readonly #handle: FileHandle
+  readonly #isSpecial: boolean
 
-  private constructor (readonly path: string, private readonly handle: FileHandle, private readonly isSpecial: boolean) {}
+  private constructor(
+    readonly path: string,
+    handle: FileHandle,
+    isSpecial: boolean
+  ) {
+    this.#handle = handle
+    this.#isSpecial = isSpecial
+  }
 
-  static async open (name: string): Promise<CaptureFile> {
+  static async open(name: string): Promise<CaptureFile> {
     const existing = await stat(name).catch(() => null)
     if (existing?.isDirectory() === true) unwritable(name)(new Error('it is a directory'))
     const isSpecial = existing !== null && !existing.isFile()
@@ -150,49 +168,54 @@ class CaptureFile {
     return new CaptureFile(path, await open(path, 'w', OWNER_ONLY).catch(unwritable(path)), isSpecial)
   }
 
-  async write (bytes: Buffer): Promise<void> {
-    await this.handle.writeFile(bytes).catch(unwritable(this.path))
+  async write(bytes: Buffer): Promise<void> {
+    await this.#handle.writeFile(bytes).catch(unwritable(this.path))
     this.size += bytes.length
   }
 
-  async finish (name: string): Promise<void> {
-    if (!this.isSpecial) await this.handle.sync()
-    await this.handle.close()
-    if (!this.isSpecial) await rename(this.path, name).catch(unwritable(name))
+  async finish(name: string): Promise<void> {
+    if (!this.#isSpecial) await this.#handle.sync()
+    await this.#handle.close()
+    if (!this.#isSpecial) await rename(this.path, name).catch(unwritable(name))
   }
 
   /** Closes the file and removes it where it is empty; tells whether it is still there. */
-  async abandon (): Promise<boolean> {
-    await this.handle.close()
-    if (this.isSpecial) return false
+  async abandon(): Promise<boolean> {
+    await this.#handle.close()
+    if (this.#isSpecial) return false
     if (this.size > 0) return true
     await rm(this.path, { force: true })
     return false
   }
 }
 
-function unwritable (path: string): (cause: NodeJS.ErrnoException) => never {
+function unwritable(path: string): (cause: NodeJS.ErrnoException) => never {
   return cause => {
-    throw new OperatorError('capture-out', `${path} cannot be written (${cause.code ?? cause.message}).`,
-      'Check that the directory exists, that it is yours, and that the disk has room.', { cause })
+    throw new OperatorError(
+      'capture-out',
+      `${path} cannot be written (${cause.code ?? cause.message}).`,
+      'Check that the directory exists, that it is yours, and that the disk has room.',
+      { cause }
+    )
   }
 }
 
-function parseDuration (text: string): number {
+function parseDuration(text: string): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|)$/.exec(text)
   const ms = match === null ? NaN : Number(match[1]) * (UNITS_MS[match[2] ?? ''] ?? NaN)
   if (!(ms > 0 && ms <= MAX_DURATION_MS)) throw new InvalidArgumentError('Write a time such as 60s, 5m or 2h.')
   return ms
 }
 
-function parseCount (text: string): number {
+function parseCount(text: string): number {
   const value = Number(text)
   if (!/^\d+$/.test(text) || value < 1) throw new InvalidArgumentError('Write a whole number from 1.')
   return value
 }
 
-function parseLength (text: string): number {
+function parseLength(text: string): number {
   const value = Number(text)
-  if (!/^\d+$/.test(text) || value > MAX_SNAP_LENGTH) throw new InvalidArgumentError('Write a whole number of bytes; 0 keeps whole frames.')
+  if (!/^\d+$/.test(text) || value > MAX_SNAP_LENGTH)
+    throw new InvalidArgumentError('Write a whole number of bytes; 0 keeps whole frames.')
   return value
 }

@@ -33,18 +33,20 @@ interface Judged {
 }
 
 /** The `evaluate` command. */
-export function evaluateCommand (): Command {
-  return withLabelFlags(new Command('evaluate')
-    .description('how well a model tells attacks from benign records')
-    .argument('<file...>', 'captures (pcap or pcapng, gzip or not) or CSVs that extract wrote, - for standard input')
-    .requiredOption('--model <file>', 'the model that judges'))
+export function evaluateCommand(): Command {
+  return withLabelFlags(
+    new Command('evaluate')
+      .description('how well a model tells attacks from benign records')
+      .argument('<file...>', 'captures (pcap or pcapng, gzip or not) or CSVs that extract wrote, - for standard input')
+      .requiredOption('--model <file>', 'the model that judges')
+  )
     .addOption(new Option('--format <format>', 'form of the figures').choices(['table', 'json']).default('table'))
     .option('--plot <file>', 'draw ROC curve and score histogram, as SVG', parseSvg)
     .option('--mqtt-port <ports>', 'TCP ports that carry MQTT', parsePorts, [...DEFAULT_MQTT_PORTS])
     .action(evaluate)
 }
 
-async function evaluate (files: string[], flags: EvaluateFlags): Promise<void> {
+async function evaluate(files: string[], flags: EvaluateFlags): Promise<void> {
   const model = await GuardModel.load(flags.model)
   if (flags.plot !== undefined) await refuseInputAsOutput(flags.plot, [...files, flags.model])
   const progress = new Progress()
@@ -58,14 +60,20 @@ async function evaluate (files: string[], flags: EvaluateFlags): Promise<void> {
         ports: flags.mqttPort,
         signal,
         needsContext: model.needsContext,
-        onBytes: count => { progress.update('Judging', read += count, bytes) },
-        onCutShort: fault => { process.stderr.write(`${fault.message}. What is whole is judged.\n`) }
+        onBytes: count => {
+          progress.update('Judging', (read += count), bytes)
+        },
+        onCutShort: fault => {
+          process.stderr.write(`${fault.message}. What is whole is judged.\n`)
+        }
       })
       progress.stop()
       notes(flags, labels, judged)
       const { names, scores } = judged
       const figures = figuresOf(names, scores, model.threshold)
-      process.stdout.write(flags.format === 'json' ? `${shownJson(JSON.stringify(figures, undefined, 2))}\n` : evaluationTable(figures))
+      process.stdout.write(
+        flags.format === 'json' ? `${shownJson(JSON.stringify(figures, undefined, 2))}\n` : evaluationTable(figures)
+      )
       if (plot !== undefined) await write(plot, evaluationPlot(model.detector, names, scores, figures))
     } finally {
       progress.stop()
@@ -74,7 +82,12 @@ async function evaluate (files: string[], flags: EvaluateFlags): Promise<void> {
   })
 }
 
-async function judge (files: readonly string[], model: GuardModel, labels: Labels | undefined, input: RecordInput): Promise<Judged> {
+async function judge(
+  files: readonly string[],
+  model: GuardModel,
+  labels: Labels | undefined,
+  input: RecordInput
+): Promise<Judged> {
   const judged: Judged = { names: [], scores: [], unjudged: 0 }
   for (const file of files) {
     labels?.begin(file)
@@ -95,27 +108,34 @@ async function judge (files: readonly string[], model: GuardModel, labels: Label
     }
   }
   if (judged.scores.length === 0) {
-    throw new OperatorError('evaluation-data', judged.unjudged > 0
-      ? `the model knows packets only, and none of the ${judged.unjudged} rows carries one`
-      : 'there are no rows to judge', 'Check that the files hold MQTT traffic, and its ports with --mqtt-port.')
+    throw new OperatorError(
+      'evaluation-data',
+      judged.unjudged > 0
+        ? `the model knows packets only, and none of the ${judged.unjudged} rows carries one`
+        : 'there are no rows to judge',
+      'Check that the files hold MQTT traffic, and its ports with --mqtt-port.'
+    )
   }
   return judged
 }
 
-function notes (flags: LabelFlags, labels: Labels | undefined, { unjudged }: Judged): void {
+function notes(flags: LabelFlags, labels: Labels | undefined, { unjudged }: Judged): void {
   noteUnmatched(flags, labels)
   if (labels === undefined) process.stderr.write('There are no labels: every row counts as benign.\n')
-  if (unjudged > 0) process.stderr.write(`${unjudged} rows without an MQTT packet are left out: the model was learnt from packets alone.\n`)
+  if (unjudged > 0)
+    process.stderr.write(
+      `${unjudged} rows without an MQTT packet are left out: the model was learnt from packets alone.\n`
+    )
 }
 
-async function write (output: OutputFile, text: string): Promise<void> {
+async function write(output: OutputFile, text: string): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     output.stream.once('error', reject).once('close', resolve).end(text)
   })
   await output.commit()
 }
 
-function parseSvg (path: string): string {
+function parseSvg(path: string): string {
   if (!/\.svg$/i.test(path)) throw new InvalidArgumentError('The drawing is SVG: name a file that ends with .svg.')
   return path
 }

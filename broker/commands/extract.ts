@@ -41,18 +41,25 @@ const PROGRESS_FROM_BYTES = 16_777_216
 const ENDS_EARLY: ReadonlySet<string> = new Set(['capture-cut-short', 'capture-empty'])
 
 /** The `extract` command. */
-export function extractCommand (): Command {
+export function extractCommand(): Command {
   return new Command('extract')
     .description('write the 31 features of every MQTT frame in captures')
     .argument('<file...>', 'captures (pcap or pcapng, gzip or not), - for standard input')
     .addOption(new Option('--format <format>', 'form of the output').choices(['csv', 'ndjson']).default('csv'))
-    .addOption(new Option('--features <columns>', 'table1: the 31; full: context and payloads too, which every preset can be learnt from').choices(['table1', 'full']).default('table1'))
+    .addOption(
+      new Option(
+        '--features <columns>',
+        'table1: the 31; full: context and payloads too, which every preset can be learnt from'
+      )
+        .choices(['table1', 'full'])
+        .default('table1')
+    )
     .option('--out <file>', 'file to write in place of standard output')
     .option('--mqtt-port <ports>', 'TCP ports that carry MQTT', parsePorts, [...DEFAULT_MQTT_PORTS])
     .action(extract)
 }
 
-async function extract (files: string[], options: ExtractOptions): Promise<void> {
+async function extract(files: string[], options: ExtractOptions): Promise<void> {
   const progress = new Progress()
   const total = await totalBytes(files)
   let done = 0
@@ -67,7 +74,9 @@ async function extract (files: string[], options: ExtractOptions): Promise<void>
       if (total >= PROGRESS_FROM_BYTES) progress.update('extract', done, total)
     },
     // On one and the same terminal, lines take the bar's place.
-    beforeLines: () => { if (process.stdout.isTTY && options.out === undefined) progress.hide() },
+    beforeLines: () => {
+      if (process.stdout.isTTY && options.out === undefined) progress.hide()
+    },
     cutShort: []
   }
   try {
@@ -82,11 +91,12 @@ async function extract (files: string[], options: ExtractOptions): Promise<void>
   }
   const [first, ...others] = extraction.cutShort
   if (first === undefined) return
-  throw others.length === 0 ? first
+  throw others.length === 0
+    ? first
     : new OperatorError(first.code, extraction.cutShort.map(error => error.message).join('\n'), first.remedy)
 }
 
-async function toStandardOutput (lines: () => AsyncGenerator<string | Uint8Array>, signal: AbortSignal): Promise<void> {
+async function toStandardOutput(lines: () => AsyncGenerator<string | Uint8Array>, signal: AbortSignal): Promise<void> {
   try {
     await pipeline(lines, process.stdout, { signal, end: false })
   } catch (error) {
@@ -95,7 +105,12 @@ async function toStandardOutput (lines: () => AsyncGenerator<string | Uint8Array
   }
 }
 
-async function toFile (path: string, inputs: readonly string[], lines: () => AsyncGenerator<string | Uint8Array>, signal: AbortSignal): Promise<void> {
+async function toFile(
+  path: string,
+  inputs: readonly string[],
+  lines: () => AsyncGenerator<string | Uint8Array>,
+  signal: AbortSignal
+): Promise<void> {
   await refuseInputAsOutput(path, inputs)
   const output = await openOutputFile(path)
   try {
@@ -108,13 +123,13 @@ async function toFile (path: string, inputs: readonly string[], lines: () => Asy
   }
 }
 
-async function * extractLines (files: readonly string[], extraction: Extraction): AsyncGenerator<string | Uint8Array> {
+async function* extractLines(files: readonly string[], extraction: Extraction): AsyncGenerator<string | Uint8Array> {
   const { writer, interruption, cutShort } = extraction
   if (writer.header !== '') yield writer.header
   for (const file of files) {
     interruption.reading(await isLive(file))
     try {
-      yield * captureLines(file, extraction)
+      yield* captureLines(file, extraction)
     } catch (error) {
       if (!(error instanceof OperatorError)) throw error
       // Where the user ended it, it may end.
@@ -126,8 +141,13 @@ async function * extractLines (files: readonly string[], extraction: Extraction)
   }
 }
 
-async function * captureLines (file: string, { ports, context, writer, interruption, onBytes, beforeLines }: Extraction): AsyncGenerator<Uint8Array> {
-  const write = (record: TrafficRecord): void => { writer.write(record, file) }
+async function* captureLines(
+  file: string,
+  { ports, context, writer, interruption, onBytes, beforeLines }: Extraction
+): AsyncGenerator<Uint8Array> {
+  const write = (record: TrafficRecord): void => {
+    writer.write(record, file)
+  }
   const input = { ports, context, signal: interruption.abandoned, ended: interruption.ended, onBytes }
   let records = 0
   for await (const count of scanCapture(file, input, write)) {
@@ -136,9 +156,12 @@ async function * captureLines (file: string, { ports, context, writer, interrupt
     beforeLines()
     yield writer.take()
   }
-  if (records === 0) process.stderr.write(`${nameOfInput(file)}: there is no frame of port ${ports.join(' or ')}; --mqtt-port names others.\n`)
+  if (records === 0)
+    process.stderr.write(
+      `${nameOfInput(file)}: there is no frame of port ${ports.join(' or ')}; --mqtt-port names others.\n`
+    )
 }
 
-function codeOf (error: unknown): string | undefined {
+function codeOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 }

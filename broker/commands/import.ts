@@ -23,41 +23,59 @@ interface ImportFlags extends Pick<Flags, 'config' | 'mosquitto' | 'data'> {
 }
 
 /** The `import` command. */
-export function importCommand (): Command {
+export function importCommand(): Command {
   return new Command('import')
     .description('copy the retained messages of a running broker, such as mosquitto, into the data folder')
     .argument('<url>', 'mqtt://host[:port], or mqtts:// for TLS')
     .option('--user <name>', 'as whom to connect; the password is asked for, or read from a pipe')
-    .option('--ca <file>', 'certificate that the broker\'s is checked against')
+    .option('--ca <file>', "certificate that the broker's is checked against")
     .option('--cert <file>', 'certificate of this client')
     .option('--key <file>', 'its private key')
-    .option('--config <file>', 'settings file of the broker that they are for (default: artemis.yaml here, where there is one)')
+    .option(
+      '--config <file>',
+      'settings file of the broker that they are for (default: artemis.yaml here, where there is one)'
+    )
     .option('--mosquitto <file>', 'its mosquitto.conf')
     .option('--data <folder>', 'its data folder')
     .action(run)
 }
 
-async function run (url: string, flags: ImportFlags): Promise<void> {
+async function run(url: string, flags: ImportFlags): Promise<void> {
   const { settings } = readSettings({ config: flags.config, mosquitto: flags.mosquitto, data: flags.data })
   if (!settings.persistence) {
-    throw new OperatorError('import-persistence', 'These settings keep nothing over a restart, so what is copied would be lost.', 'Set persistence: true (in mosquitto.conf: persistence true).')
+    throw new OperatorError(
+      'import-persistence',
+      'These settings keep nothing over a restart, so what is copied would be lost.',
+      'Set persistence: true (in mosquitto.conf: persistence true).'
+    )
   }
   const target = parseMqttUrl(url)
   // Before it is asked for: a store in use is the likelier mistake.
   const db = await openDatabase(settings.data, true)
   let fail: (error: Error) => void = () => {}
-  const failed = new Promise<never>((_resolve, reject) => { fail = reject })
+  const failed = new Promise<never>((_resolve, reject) => {
+    fail = reject
+  })
   failed.catch(() => {})
   const store = new Store(db, {
     onFailed: cause => {
-      fail(new OperatorError('data-folder', `The data folder ${printable(settings.data, MAX_PATH_LENGTH)} cannot be written to: ${printable(cause.message)}`,
-        'Check that the disk has room.', { cause }))
+      fail(
+        new OperatorError(
+          'data-folder',
+          `The data folder ${printable(settings.data, MAX_PATH_LENGTH)} cannot be written to: ${printable(cause.message)}`,
+          'Check that the disk has room.',
+          { cause }
+        )
+      )
     },
     onRecovered: () => {}
   })
   const progress = new Progress()
   try {
-    const address = flags.user === undefined ? url : withUser(url, flags.user, await askPassword(`Password of ${printable(flags.user)}: `))
+    const address =
+      flags.user === undefined
+        ? url
+        : withUser(url, flags.user, await askPassword(`Password of ${printable(flags.user)}: `))
     const tls = { ca: read(flags.ca), cert: read(flags.cert), key: read(flags.key) }
     const { messages, missing, sessions } = await readKept(address, { tls }, (done, total) => {
       progress.update('Reading', done, Math.max(done, total))
@@ -72,9 +90,15 @@ async function run (url: string, flags: ImportFlags): Promise<void> {
     progress.stop()
     const lines = [
       `${messages.size} retained messages of ${target.shown} are in ${printable(settings.data, MAX_PATH_LENGTH)}.`,
-      ...missing > 0 ? [`${missing} more are kept there by its own count, and did not come: this user may not read them, or mosquitto had no room to send them (max_queued_messages).`] : [],
+      ...(missing > 0
+        ? [
+            `${missing} more are kept there by its own count, and did not come: this user may not read them, or mosquitto had no room to send them (max_queued_messages).`
+          ]
+        : []),
       'Sessions, with their subscriptions and the messages that wait for them, cannot be read over MQTT and stay behind.' +
-        (sessions === undefined || sessions === 0 ? '' : ` There are ${sessions} of clients which are away: what waits for these is delivered only if they come back to the old broker first.`)
+        (sessions === undefined || sessions === 0
+          ? ''
+          : ` There are ${sessions} of clients which are away: what waits for these is delivered only if they come back to the old broker first.`)
     ]
     process.stderr.write(`${lines.join('\n')}\n`)
   } finally {
@@ -84,29 +108,41 @@ async function run (url: string, flags: ImportFlags): Promise<void> {
 }
 
 /** As Aedes stores it: an expiry counts from now, in epoch milliseconds. */
-function storedForm ({ topic, payload, qos, properties }: MqttMessage): MessageSource {
-  const { messageExpiryInterval, payloadFormatIndicator, contentType, responseTopic, correlationData, userProperties } = properties ?? {}
-  const kept = Object.fromEntries(Object.entries({ payloadFormatIndicator, contentType, responseTopic, correlationData, userProperties })
-    .filter(([, value]) => value !== undefined))
+function storedForm({ topic, payload, qos, properties }: MqttMessage): MessageSource {
+  const { messageExpiryInterval, payloadFormatIndicator, contentType, responseTopic, correlationData, userProperties } =
+    properties ?? {}
+  const kept = Object.fromEntries(
+    Object.entries({ payloadFormatIndicator, contentType, responseTopic, correlationData, userProperties }).filter(
+      ([, value]) => value !== undefined
+    )
+  )
   return {
-    topic, payload, qos, retain: true,
-    ...Object.keys(kept).length > 0 && { properties: kept },
-    ...messageExpiryInterval !== undefined && { messageExpiry: Date.now() + messageExpiryInterval * 1_000 }
+    topic,
+    payload,
+    qos,
+    retain: true,
+    ...(Object.keys(kept).length > 0 && { properties: kept }),
+    ...(messageExpiryInterval !== undefined && { messageExpiry: Date.now() + messageExpiryInterval * 1_000 })
   }
 }
 
-function withUser (url: string, user: string, password: string): string {
+function withUser(url: string, user: string, password: string): string {
   const address = new URL(url)
   address.username = encodeURIComponent(user)
   address.password = encodeURIComponent(password)
   return address.href
 }
 
-function read (file: string | undefined): Buffer | undefined {
+function read(file: string | undefined): Buffer | undefined {
   if (file === undefined) return undefined
   try {
     return readFileSync(file)
   } catch (cause) {
-    throw new OperatorError('import-file', `${printable(file, MAX_PATH_LENGTH)} cannot be read (${(cause as NodeJS.ErrnoException).code}).`, 'Check its name and permissions.', { cause })
+    throw new OperatorError(
+      'import-file',
+      `${printable(file, MAX_PATH_LENGTH)} cannot be read (${(cause as NodeJS.ErrnoException).code}).`,
+      'Check its name and permissions.',
+      { cause }
+    )
   }
 }

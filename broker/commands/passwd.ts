@@ -18,9 +18,11 @@ const OWNER_ONLY = 0o600
 const FOR_OTHERS = 0o007
 
 /** The `passwd` command. */
-export function passwdCommand (): Command {
+export function passwdCommand(): Command {
   return new Command('passwd')
-    .description('put a user into a password file (that of mosquitto), or take one out; the password is asked for, or read from a pipe')
+    .description(
+      'put a user into a password file (that of mosquitto), or take one out; the password is asked for, or read from a pipe'
+    )
     .argument('<file>', 'made if it is not there')
     .argument('<user>')
     .option('-c, --create', 'begin a new file, also where there is one')
@@ -28,7 +30,7 @@ export function passwdCommand (): Command {
     .action(passwd)
 }
 
-async function passwd (file: string, user: string, flags: PasswdFlags): Promise<void> {
+async function passwd(file: string, user: string, flags: PasswdFlags): Promise<void> {
   const fault = userFault(user)
   if (fault !== undefined) throw new OperatorError('passwd-user', fault, 'Choose another name.')
   if (flags.create === true && flags.delete === true) {
@@ -38,19 +40,26 @@ async function passwd (file: string, user: string, flags: PasswdFlags): Promise<
   if (flags.delete === true) {
     const text = known === undefined ? undefined : withoutUser(known, user)
     if (text === undefined) {
-      throw new OperatorError('passwd-user', `${shown(file)} has no user ${JSON.stringify(printable(user))}.`, 'Nothing was changed.')
+      throw new OperatorError(
+        'passwd-user',
+        `${shown(file)} has no user ${JSON.stringify(printable(user))}.`,
+        'Nothing was changed.'
+      )
     }
     await replace(file, text)
   } else {
     const hash = await hashPassword(Buffer.from(await askNewPassword()))
-    await replace(file, withUser(flags.create === true ? '' : known ?? '', user, hash))
+    await replace(file, withUser(flags.create === true ? '' : (known ?? ''), user, hash))
   }
   const { mode } = await stat(file)
-  if ((mode & FOR_OTHERS) !== 0) process.stderr.write(`${shown(file)}: everybody on this machine may read it; chmod o= ${shown(file)} changes that.\n`)
+  if ((mode & FOR_OTHERS) !== 0)
+    process.stderr.write(
+      `${shown(file)}: everybody on this machine may read it; chmod o= ${shown(file)} changes that.\n`
+    )
   process.stderr.write(`${shown(file)} is written. A running broker takes it at SIGHUP (systemctl reload artemis).\n`)
 }
 
-async function read (file: string): Promise<string | undefined> {
+async function read(file: string): Promise<string | undefined> {
   try {
     return await readFile(file, 'utf8')
   } catch (cause) {
@@ -60,7 +69,7 @@ async function read (file: string): Promise<string | undefined> {
 }
 
 /** Whole or not at all; a file that was there keeps its owner and its permissions. */
-async function replace (file: string, text: string): Promise<void> {
+async function replace(file: string, text: string): Promise<void> {
   const target = await realpath(file).catch(() => file)
   const known = await stat(target).catch(() => undefined)
   const part = `${target}.part-${process.pid}`
@@ -69,7 +78,8 @@ async function replace (file: string, text: string): Promise<void> {
     try {
       await handle.writeFile(text)
       if (known !== undefined) {
-        if (known.uid !== process.getuid?.() || known.gid !== process.getgid?.()) await chown(part, known.uid, known.gid)
+        if (known.uid !== process.getuid?.() || known.gid !== process.getgid?.())
+          await chown(part, known.uid, known.gid)
         await handle.chmod(known.mode & 0o777)
       }
       await handle.sync()
@@ -83,11 +93,16 @@ async function replace (file: string, text: string): Promise<void> {
   }
 }
 
-function refusal (file: string, cause: unknown): OperatorError {
+function refusal(file: string, cause: unknown): OperatorError {
   const { code } = cause as NodeJS.ErrnoException
-  return new OperatorError('passwd-file', `${shown(file)} cannot be written or read (${code}).`, 'Check its name and permissions; sudo helps where it belongs to another user.', { cause })
+  return new OperatorError(
+    'passwd-file',
+    `${shown(file)} cannot be written or read (${code}).`,
+    'Check its name and permissions; sudo helps where it belongs to another user.',
+    { cause }
+  )
 }
 
-function shown (file: string): string {
+function shown(file: string): string {
   return printable(file, MAX_PATH_LENGTH)
 }

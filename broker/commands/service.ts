@@ -21,25 +21,30 @@ interface ServiceFlags {
 const PORT = 1883
 
 /** The `service` command. */
-export function serviceCommand (): Command {
+export function serviceCommand(): Command {
   const install = withFlags(new Command('install'))
     .description('run the broker with the machine: a systemd service with a user of its own')
     .option('--tap', 'let it capture on this machine (CAP_NET_RAW for tcpdump, and for nothing else)')
     .action(async (flags: ServiceFlags) => {
-      const program = { node: realpathSync(process.execPath), main: realpathSync(fileURLToPath(new URL('../main.js', import.meta.url))) }
+      const program = {
+        node: realpathSync(process.execPath),
+        main: realpathSync(fileURLToPath(new URL('../main.js', import.meta.url)))
+      }
       await carryOut(installPlan({ root: flags.root }, program, flags.tap === true, await holderOfPort(flags)), flags)
     })
   const uninstall = withFlags(new Command('uninstall'))
     .description('take the service away; settings and data stay')
     .option('--purge', 'remove settings, data and the user as well')
-    .action(async (flags: ServiceFlags) => { await carryOut(uninstallPlan({ root: flags.root }, flags.purge === true), flags) })
+    .action(async (flags: ServiceFlags) => {
+      await carryOut(uninstallPlan({ root: flags.root }, flags.purge === true), flags)
+    })
   return new Command('service')
     .description('install the broker as a systemd service, or take it away')
     .addCommand(install)
     .addCommand(uninstall)
 }
 
-function withFlags (command: Command): Command {
+function withFlags(command: Command): Command {
   return command
     .option('--dry-run', 'say what would be done, and do nothing')
     .option('--yes', 'do not ask')
@@ -47,7 +52,7 @@ function withFlags (command: Command): Command {
 }
 
 /** Says every step, asks, and does them. */
-async function carryOut ({ steps, advice }: Plan, flags: ServiceFlags): Promise<void> {
+async function carryOut({ steps, advice }: Plan, flags: ServiceFlags): Promise<void> {
   const machine: Machine = { root: flags.root }
   if (steps.length === 0) say('There is nothing to do.')
   else {
@@ -55,7 +60,7 @@ async function carryOut ({ steps, advice }: Plan, flags: ServiceFlags): Promise<
     for (const step of steps) say(`  ${describe(step, machine)}`)
     if (flags.dryRun === true) return
     checkRights(machine)
-    if (flags.yes !== true && !await isAgreed()) {
+    if (flags.yes !== true && !(await isAgreed())) {
       say('Nothing was done.')
       return
     }
@@ -68,14 +73,29 @@ async function carryOut ({ steps, advice }: Plan, flags: ServiceFlags): Promise<
   else for (const line of advice) say(line)
 }
 
-function checkRights (machine: Machine): void {
+function checkRights(machine: Machine): void {
   if (isPretended(machine)) return
-  if (process.platform !== 'linux') throw new OperatorError('service-system', 'Services are made for Linux with systemd.', 'Run "artemis broker" by whatever starts programs on this machine.')
-  if (process.getuid?.() !== 0) throw new OperatorError('service-root', 'Only root may install a service.', 'Run it again with sudo; --dry-run shows what it would do.')
+  if (process.platform !== 'linux')
+    throw new OperatorError(
+      'service-system',
+      'Services are made for Linux with systemd.',
+      'Run "artemis broker" by whatever starts programs on this machine.'
+    )
+  if (process.getuid?.() !== 0)
+    throw new OperatorError(
+      'service-root',
+      'Only root may install a service.',
+      'Run it again with sudo; --dry-run shows what it would do.'
+    )
 }
 
-async function isAgreed (): Promise<boolean> {
-  if (!process.stdin.isTTY) throw new OperatorError('service-ask', 'There is nobody to ask.', 'Give --yes to agree beforehand, or --dry-run to look only.')
+async function isAgreed(): Promise<boolean> {
+  if (!process.stdin.isTTY)
+    throw new OperatorError(
+      'service-ask',
+      'There is nobody to ask.',
+      'Give --yes to agree beforehand, or --dry-run to look only.'
+    )
   const terminal = createInterface({ input: process.stdin, output: process.stderr })
   try {
     return /^y(es)?$/i.test((await terminal.question('Go on? [y/N] ')).trim())
@@ -85,13 +105,13 @@ async function isAgreed (): Promise<boolean> {
 }
 
 /** The name of the program on the broker's usual port; ours goes by the name of the service. */
-async function holderOfPort ({ root }: ServiceFlags): Promise<string | undefined> {
+async function holderOfPort({ root }: ServiceFlags): Promise<string | undefined> {
   if (isPretended({ root })) return undefined
   const holder = await portHolder(PORT, '/proc')
   if (holder === undefined) return undefined
   return holder.command.includes('/artemis.yaml') ? SERVICE : holder.name
 }
 
-function say (text: string): void {
+function say(text: string): void {
   process.stdout.write(`${text}\n`)
 }

@@ -3,7 +3,7 @@
 import type { Command } from 'commander'
 
 /** Adds the flags of `Flags` in settings.ts to a command. */
-export function addSettingsOptions (command: Command): Command {
+export function addSettingsOptions(command: Command): Command {
   return command
     .option('--config <file>', 'settings file (default: artemis.yaml here, where there is one)')
     .option('--mosquitto <file>', 'a mosquitto.conf, taken as it is')

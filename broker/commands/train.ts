@@ -25,13 +25,17 @@ interface TrainFlags extends DetectorFlags, LabelFlags {
 }
 
 /** The `train` command. */
-export function trainCommand (): Command {
-  return withLabelFlags(new Command('train')
-    .description('learn a model from captures or records')
-    .argument('<file...>', 'captures (pcap or pcapng, gzip or not) or CSVs that extract wrote, - for standard input')
-    .requiredOption('--detector <name>', `${DETECTOR_KINDS.join(', ')} or default (what the broker ships)`)
-    .requiredOption('--out <model>', 'model file to write'))
-    .addOption(new Option('--preset <name>', 'named settings of the detector; other flags win over them').choices(NAMED_SETTINGS))
+export function trainCommand(): Command {
+  return withLabelFlags(
+    new Command('train')
+      .description('learn a model from captures or records')
+      .argument('<file...>', 'captures (pcap or pcapng, gzip or not) or CSVs that extract wrote, - for standard input')
+      .requiredOption('--detector <name>', `${DETECTOR_KINDS.join(', ')} or default (what the broker ships)`)
+      .requiredOption('--out <model>', 'model file to write')
+  )
+    .addOption(
+      new Option('--preset <name>', 'named settings of the detector; other flags win over them').choices(NAMED_SETTINGS)
+    )
     .option('--features <preset|list>', `${PRESETS.join(', ')}, or feature names with commas between`)
     .option('--param <name=value>', 'a parameter of the detector; may be given again', collect)
     .option('--seed <n>', 'seed of everything random', parseSeed)
@@ -42,12 +46,15 @@ export function trainCommand (): Command {
     .action(train)
 }
 
-async function train (files: string[], flags: TrainFlags): Promise<void> {
+async function train(files: string[], flags: TrainFlags): Promise<void> {
   const plan = planOf(flags)
   const { kind } = plan.detector
   if (catalogEntry(kind).supervised && flags.labels === undefined && flags.labelAll === undefined) {
-    throw new OperatorError('training-labels', `${kind} learns from attacks and benign records, and there are no labels`,
-      'Name a label file with --labels, or take a detector that needs none.')
+    throw new OperatorError(
+      'training-labels',
+      `${kind} learns from attacks and benign records, and there are no labels`,
+      'Name a label file with --labels, or take a detector that needs none.'
+    )
   }
   await checkOutput(flags, files)
   const prepared = await prepare(kind)
@@ -58,13 +65,22 @@ async function train (files: string[], flags: TrainFlags): Promise<void> {
       const labels = await labelsOf(flags, files)
       const bytes = await totalBytes(files)
       let read = 0
-      const data = await readTrainingData(files, {
-        ports: flags.mqttPort,
-        signal,
-        needsContext: needsContext(columnsOf(plan.detector.features, 'wire')),
-        onBytes: count => { progress.update('Reading', read += count, bytes) },
-        onCutShort: fault => { say(progress, `${fault.message}. What is whole is used.`) }
-      }, labels, plan.detector.seed)
+      const data = await readTrainingData(
+        files,
+        {
+          ports: flags.mqttPort,
+          signal,
+          needsContext: needsContext(columnsOf(plan.detector.features, 'wire')),
+          onBytes: count => {
+            progress.update('Reading', (read += count), bytes)
+          },
+          onCutShort: fault => {
+            say(progress, `${fault.message}. What is whole is used.`)
+          }
+        },
+        labels,
+        plan.detector.seed
+      )
       progress.stop()
       noteUnmatched(flags, labels)
       const begun = performance.now()
@@ -86,31 +102,50 @@ async function train (files: string[], flags: TrainFlags): Promise<void> {
 }
 
 /** Loads what the training needs; a line that says what it is. */
-async function prepare (kind: DetectorKind): Promise<string | undefined> {
+async function prepare(kind: DetectorKind): Promise<string | undefined> {
   try {
     return await catalogEntry(kind).prepare?.()
   } catch (error) {
     if (!(error instanceof DetectorError)) throw error
-    throw new OperatorError(`training-${error.code}`, `${kind}: ${error.message}`, 'Or take a detector that trains without it.', { cause: error })
+    throw new OperatorError(
+      `training-${error.code}`,
+      `${kind}: ${error.message}`,
+      'Or take a detector that trains without it.',
+      { cause: error }
+    )
   }
 }
 
 /** Found out now rather than after the training. */
-async function checkOutput ({ out, labels }: TrainFlags, files: readonly string[]): Promise<void> {
+async function checkOutput({ out, labels }: TrainFlags, files: readonly string[]): Promise<void> {
   await refuseInputAsOutput(out, labels === undefined ? files : [...files, labels])
   const isFolder = (await stat(out).catch(() => null))?.isDirectory() === true
-  const isOpen = await access(path.dirname(out), constants.W_OK).then(() => true, () => false)
+  const isOpen = await access(path.dirname(out), constants.W_OK).then(
+    () => true,
+    () => false
+  )
   if (isOpen && !isFolder) return
-  throw new OperatorError('model-not-writable', `--out ${out}: ${isFolder ? 'that is a folder' : 'its folder is missing or may not be written to'}`,
-    'Name a file in a folder that exists and that this user may write to.')
+  throw new OperatorError(
+    'model-not-writable',
+    `--out ${out}: ${isFolder ? 'that is a folder' : 'its folder is missing or may not be written to'}`,
+    'Name a file in a folder that exists and that this user may write to.'
+  )
 }
 
-async function summary (model: GuardModel, data: TrainingData, plan: TrainingPlan, out: string, seconds: number): Promise<string> {
+async function summary(
+  model: GuardModel,
+  data: TrainingData,
+  plan: TrainingPlan,
+  out: string,
+  seconds: number
+): Promise<string> {
   const { wire, broker } = model.experts
   const { size } = await stat(out)
   const lines = [
     `${model.detector}: ${used(data, plan, (wire ?? broker).rows)}, in ${seconds.toFixed(1)} s`,
-    ...wire === undefined ? ['  frames   no expert: there are too few, and packets are judged alone'] : [`  frames   ${expertLine(wire)}`],
+    ...(wire === undefined
+      ? ['  frames   no expert: there are too few, and packets are judged alone']
+      : [`  frames   ${expertLine(wire)}`]),
     `  packets  ${expertLine(broker)}`,
     ...aucLine(model),
     ...limitsNote(data, plan),
@@ -120,7 +155,7 @@ async function summary (model: GuardModel, data: TrainingData, plan: TrainingPla
   return `${lines.join('\n')}\n`
 }
 
-function used ({ records, labels, seen }: TrainingData, plan: TrainingPlan, rows: number): string {
+function used({ records, labels, seen }: TrainingData, plan: TrainingPlan, rows: number): string {
   const attacks = labels?.filter(label => label !== null).length ?? 0
   const sample = seen > records.length ? `, a sample of ${seen}` : ''
   if (attacks === 0) return `${rows} rows${sample}`
@@ -129,41 +164,46 @@ function used ({ records, labels, seen }: TrainingData, plan: TrainingPlan, rows
     : `${rows} benign rows; ${attacks} attack rows left out${sample}`
 }
 
-function expertLine ({ rows, columns, dropped, experts }: Panel): string {
+function expertLine({ rows, columns, dropped, experts }: Panel): string {
   const unused = dropped.length === 0 ? '' : `; never changed: ${dropped.join(', ')}`
   return `${rows} rows, ${columns.length} columns, threshold ${experts.map(({ detector }) => figure(detector.threshold)).join(' ')}${unused}`
 }
 
-function aucLine ({ metrics }: GuardModel): string[] {
+function aucLine({ metrics }: GuardModel): string[] {
   const auc = typeof metrics === 'object' && metrics !== null && 'rocAuc' in metrics ? metrics.rocAuc : undefined
   return typeof auc === 'number' ? [`  ROC AUC  ${auc.toFixed(4)} on these files`] : []
 }
 
-function limitsNote ({ labels }: TrainingData, { contaminated }: TrainingPlan): string[] {
-  return contaminated && labels === undefined ? ['  limits   of the alerts are learnt from all rows, attacks included: without labels nobody knows which they are'] : []
+function limitsNote({ labels }: TrainingData, { contaminated }: TrainingPlan): string[] {
+  return contaminated && labels === undefined
+    ? [
+        '  limits   of the alerts are learnt from all rows, attacks included: without labels nobody knows which they are'
+      ]
+    : []
 }
 
-function figure (value: number): string {
+function figure(value: number): string {
   return String(Number(value.toPrecision(4)))
 }
 
-function say (progress: Progress, text: string): void {
+function say(progress: Progress, text: string): void {
   progress.stop()
   process.stderr.write(`${text}\n`)
 }
 
-function collect (value: string, earlier: string[] = []): string[] {
+function collect(value: string, earlier: string[] = []): string[] {
   return [...earlier, value]
 }
 
-function parseSeed (text: string): number {
+function parseSeed(text: string): number {
   const seed = Number(text)
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(seed)) throw new InvalidArgumentError('Write a whole number from 0.')
   return seed
 }
 
-function parseShare (text: string): number {
+function parseShare(text: string): number {
   const share = Number(text)
-  if (text.trim() === '' || !(share >= 1e-6 && share <= 0.5)) throw new InvalidArgumentError('Write a share above 0 and up to 0.5, such as 0.01.')
+  if (text.trim() === '' || !(share >= 1e-6 && share <= 0.5))
+    throw new InvalidArgumentError('Write a share above 0 and up to 0.5, such as 0.01.')
   return share
 }

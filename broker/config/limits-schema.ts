@@ -22,9 +22,12 @@ export const limitsSchema = v.strictObject({
   subscriptionsPerClient: optionalWholeNumber(10_000, 1, 1_000_000),
   topicsPerClient: optionalWholeNumber(10_000, 1, 1_000_000),
   keepalive: optionalDuration(null, '10s', '65535s'),
-  loginAttempts: v.optional(v.strictObject({
-    perAddress: optionalWholeNumber(20, 1, 1_000_000),
-    perUser: optionalWholeNumber(100, 1, 1_000_000),
-    window: duration('5m', '1s', '1d')
-  }), {})
+  loginAttempts: v.optional(
+    v.strictObject({
+      perAddress: optionalWholeNumber(20, 1, 1_000_000),
+      perUser: optionalWholeNumber(100, 1, 1_000_000),
+      window: duration('5m', '1s', '1d')
+    }),
+    {}
+  )
 })

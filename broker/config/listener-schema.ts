@@ -2,14 +2,27 @@
 
 import { isIP } from 'node:net'
 import * as v from 'valibot'
-import { flag, listOf, neededFilePath, oneOf, optionalFilePath, optionalFlag, optionalText, optionalWholeNumber, wholeNumber } from './rules.js'
+import {
+  flag,
+  listOf,
+  neededFilePath,
+  oneOf,
+  optionalFilePath,
+  optionalFlag,
+  optionalText,
+  optionalWholeNumber,
+  wholeNumber
+} from './rules.js'
 
 const HOST = 'an address of this machine, such as 127.0.0.1, ::1, 0.0.0.0 or localhost'
 
-const host = v.optional(v.pipe(
-  v.string(HOST),
-  v.check(value => isIP(value) !== 0 || /^[A-Za-z0-9]([A-Za-z0-9.-]{0,252})$/.test(value), HOST)
-), '127.0.0.1')
+const host = v.optional(
+  v.pipe(
+    v.string(HOST),
+    v.check(value => isIP(value) !== 0 || /^[A-Za-z0-9]([A-Za-z0-9.-]{0,252})$/.test(value), HOST)
+  ),
+  '127.0.0.1'
+)
 
 const NETWORK = 'an address or a network, such as 192.0.2.7, 10.0.0.0/8 or 2001:db8::/32'
 
@@ -22,16 +35,34 @@ const WHO = {
   aclFile: optionalFilePath()
 }
 
-const tls = v.optional(v.nullable(v.pipe(v.strictObject({
-  cert: neededFilePath(),
-  key: neededFilePath(),
-  ca: optionalFilePath(),
-  requireClientCertificate: flag(false),
-  identityAsUsername: flag(false)
-}), v.forward(v.check(({ ca, requireClientCertificate }) => ca !== null || !requireClientCertificate,
-  'a path, where client certificates are required: they are checked against it'), ['ca']),
-v.forward(v.check(({ requireClientCertificate, identityAsUsername }) => requireClientCertificate || !identityAsUsername,
-  'true, where the identity of a client certificate is the username'), ['requireClientCertificate']))), null)
+const tls = v.optional(
+  v.nullable(
+    v.pipe(
+      v.strictObject({
+        cert: neededFilePath(),
+        key: neededFilePath(),
+        ca: optionalFilePath(),
+        requireClientCertificate: flag(false),
+        identityAsUsername: flag(false)
+      }),
+      v.forward(
+        v.check(
+          ({ ca, requireClientCertificate }) => ca !== null || !requireClientCertificate,
+          'a path, where client certificates are required: they are checked against it'
+        ),
+        ['ca']
+      ),
+      v.forward(
+        v.check(
+          ({ requireClientCertificate, identityAsUsername }) => requireClientCertificate || !identityAsUsername,
+          'true, where the identity of a client certificate is the username'
+        ),
+        ['requireClientCertificate']
+      )
+    )
+  ),
+  null
+)
 
 /** One listener. */
 export const listenerSchema = v.strictObject({
@@ -50,14 +81,13 @@ export const listenerSchema = v.strictObject({
 export const authSchema = v.strictObject(WHO)
 
 /** Whether a text is an address or one with the length of a prefix (RFC 4632, section 3.1; RFC 4291, section 2.3). */
-function isNetwork (text: string): boolean {
+function isNetwork(text: string): boolean {
   const [address, prefix, ...more] = text.split('/')
   const family = isIP(address)
   if (family === 0 || more.length > 0) return false
   return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128))
 }
 
-function isOrigin (text: string): boolean {
+function isOrigin(text: string): boolean {
   return text === '*' || (URL.canParse(text) && new URL(text).origin === text.toLowerCase())
 }
-

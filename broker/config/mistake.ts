@@ -16,15 +16,17 @@ export interface Mistake {
 const EXAMPLE = 'artemis.example.yaml shows every setting with its default; `artemis check` shows what is in force.'
 
 /** All mistakes as one error, `config`. */
-export function configError (mistakes: readonly Mistake[], remedy = EXAMPLE): OperatorError {
-  const lines = mistakes.map(({ place, key, problem }) =>
-    `  ${[printable(place, MAX_PATH_LENGTH), printable(key), problem].filter(part => part !== '').join(': ')}`)
+export function configError(mistakes: readonly Mistake[], remedy = EXAMPLE): OperatorError {
+  const lines = mistakes.map(
+    ({ place, key, problem }) =>
+      `  ${[printable(place, MAX_PATH_LENGTH), printable(key), problem].filter(part => part !== '').join(': ')}`
+  )
   const count = mistakes.length === 1 ? 'There is a mistake' : `There are ${mistakes.length} mistakes`
   return new OperatorError('config', `${count} in the configuration:\n${lines.join('\n')}`, remedy)
 }
 
 /** A value as it may be shown: one line, no controls, no password. */
-export function shown (value: unknown): string {
+export function shown(value: unknown): string {
   if (typeof value === 'string') return printable(JSON.stringify(value))
   if (Array.isArray(value)) return 'a list'
   if (typeof value === 'object' && value !== null) return 'a map'

@@ -3,7 +3,7 @@
 import path from 'node:path'
 
 /** A file's name from `folder`, where it lies in it; else its full path. */
-export function nameOf (file: string, folder: string): string {
+export function nameOf(file: string, folder: string): string {
   const relative = path.relative(folder, file)
   return relative.startsWith('..') ? file : relative
 }

@@ -12,17 +12,27 @@ const WILDCARDS: Readonly<Partial<Record<string, number>>> = { '0.0.0.0': 4, '::
  *
  * @param placeOf where a listener stands, by its key
  */
-export function sharedPorts (listeners: Settings['listeners'], placeOf: (key: string) => string): Mistake[] {
+export function sharedPorts(listeners: Settings['listeners'], placeOf: (key: string) => string): Mistake[] {
   return listeners.flatMap(({ host, port }, index): Mistake[] => {
     const other = listeners.findIndex(before => before.port === port && isShared(before.host, host))
     // Each listener on port 0 gets a free one of its own.
     if (port === 0 || other >= index) return []
     const key = `listeners[${index}]`
     const place = placeOf(`listeners[${other}]`)
-    return [{ place: placeOf(key), key, problem: `port ${port} on ${host} is that of listeners[${other}] (${place}) as well; one of the two should have another port` }]
+    return [
+      {
+        place: placeOf(key),
+        key,
+        problem: `port ${port} on ${host} is that of listeners[${other}] (${place}) as well; one of the two should have another port`
+      }
+    ]
   })
 }
 
-function isShared (one: string, other: string): boolean {
-  return one.toLowerCase() === other.toLowerCase() || WILDCARDS[one] === (isIP(other) || NaN) || WILDCARDS[other] === (isIP(one) || NaN)
+function isShared(one: string, other: string): boolean {
+  return (
+    one.toLowerCase() === other.toLowerCase() ||
+    WILDCARDS[one] === (isIP(other) || NaN) ||
+    WILDCARDS[other] === (isIP(one) || NaN)
+  )
 }

@@ -3,7 +3,7 @@
 const MAX_EDITS = 2
 
 /** The nearest of `known` within two edits, hyphens, underscores and capitals aside; undefined where none is near. */
-export function nearest (name: string, known: readonly string[]): string | undefined {
+export function nearest(name: string, known: readonly string[]): string | undefined {
   const wanted = plain(name)
   let best: string | undefined
   let bestEdits = Math.min(MAX_EDITS, Math.floor(wanted.length / 2)) + 1
@@ -14,12 +14,12 @@ export function nearest (name: string, known: readonly string[]): string | undef
   return best
 }
 
-function plain (name: string): string {
+function plain(name: string): string {
   return name.slice(0, 40).toLowerCase().replace(/[-_ ]/g, '')
 }
 
 /** Edits from one text to the other: a letter more, less, other, or two swapped (Damerau, optimal alignment). */
-function distance (from: string, to: string): number {
+function distance(from: string, to: string): number {
   const rows: number[][] = [Array.from({ length: to.length + 1 }, (_, column) => column)]
   for (let i = 1; i <= from.length; i++) {
     const row = [i]
@@ -34,6 +34,6 @@ function distance (from: string, to: string): number {
   return cell(rows, from.length, to.length)
 }
 
-function cell (rows: readonly number[][], i: number, j: number): number {
+function cell(rows: readonly number[][], i: number, j: number): number {
   return rows[i]?.[j] ?? 0
 }

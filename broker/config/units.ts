@@ -4,16 +4,16 @@ const DURATION_UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60
 const SIZE_UNITS: Readonly<Record<string, number>> = { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 }
 
 /** Milliseconds of a duration such as `200ms`, `1.5h` or `7d`; NaN where it is none. */
-export function parseDuration (text: string): number {
+export function parseDuration(text: string): number {
   return parse(text, DURATION_UNITS)
 }
 
 /** Bytes of a size such as `86B` or `16MiB`; NaN where it is none. */
-export function parseSize (text: string): number {
+export function parseSize(text: string): number {
   return parse(text, SIZE_UNITS)
 }
 
-function parse (text: string, units: Readonly<Record<string, number>>): number {
+function parse(text: string, units: Readonly<Record<string, number>>): number {
   const [, number, unit] = /^(\d{1,15}(?:\.\d{1,6})?) ?([A-Za-z]+)$/.exec(text) ?? []
   const factor = unit !== undefined && Object.hasOwn(units, unit) ? units[unit] : undefined
   return factor === undefined ? NaN : Math.round(Number(number) * factor)

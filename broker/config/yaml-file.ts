@@ -2,7 +2,17 @@
 
 import type { GenericSchema } from 'valibot'
 import * as v from 'valibot'
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Document, type Node, type YAMLMap } from 'yaml'
+import {
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseDocument,
+  type Document,
+  type Node,
+  type YAMLMap
+} from 'yaml'
 import { shown, type Mistake } from './mistake.js'
 import { partOf, settingsSchema, type SchemaPart } from './schema.js'
 import { nearest } from './suggestion.js'
@@ -17,7 +27,7 @@ export interface FileContents {
 }
 
 /** Reads the text of a settings file; `name` stands in the mistakes. */
-export function readYaml (text: string, name: string): FileContents {
+export function readYaml(text: string, name: string): FileContents {
   const lineCounter = new LineCounter()
   // Keys given twice are found below, where the first one's line is at hand.
   const document = parseDocument(text, { lineCounter, prettyErrors: false, uniqueKeys: false, strict: true })
@@ -26,48 +36,53 @@ export function readYaml (text: string, name: string): FileContents {
 }
 
 class Reader {
-  private readonly mistakes: Mistake[] = []
-  private readonly lines = new Map<string, number>()
+  readonly #mistakes: Mistake[] = []
+  readonly #lines = new Map<string, number>()
+  readonly #document: Document.Parsed
+  readonly #lineCounter: LineCounter
+  readonly #name: string
 
-  constructor (
-    private readonly document: Document.Parsed,
-    private readonly lineCounter: LineCounter,
-    private readonly name: string
-  ) {}
-
-  read (): FileContents {
-    for (const { message, pos } of this.document.errors) {
-      this.mistakes.push({ place: this.placeAt(pos[0]), key: '', problem: `not YAML: ${message}` })
-    }
-    const root = this.document.contents
-    const isEmpty = root === null || (isScalar(root) && root.value === null)
-    // What a broken document seems to say would only mislead.
-    const value = this.mistakes.length > 0 || isEmpty ? {} : this.readPart(settingsSchema, root, '', 0)
-    return { values: (value ?? {}) as Record<string, unknown>, lines: this.lines, mistakes: this.mistakes }
+  constructor(document: Document.Parsed, lineCounter: LineCounter, name: string) {
+    this.#document = document
+    this.#lineCounter = lineCounter
+    this.#name = name
   }
 
-  private readPart (schema: GenericSchema, given: unknown, key: string, offset: number): unknown {
-    const node = isAlias(given) ? given.resolve(this.document) : given as Node | null | undefined
+  read(): FileContents {
+    for (const { message, pos } of this.#document.errors) {
+      this.#mistakes.push({ place: this.#placeAt(pos[0]), key: '', problem: `not YAML: ${message}` })
+    }
+    const root = this.#document.contents
+    const isEmpty = root === null || (isScalar(root) && root.value === null)
+    // What a broken document seems to say would only mislead.
+    const value = this.#mistakes.length > 0 || isEmpty ? {} : this.#readPart(settingsSchema, root, '', 0)
+    return { values: (value ?? {}) as Record<string, unknown>, lines: this.#lines, mistakes: this.#mistakes }
+  }
+
+  #readPart(schema: GenericSchema, given: unknown, key: string, offset: number): unknown {
+    const node = isAlias(given) ? given.resolve(this.#document) : (given as Node | null | undefined)
     const part = partOf(schema)
-    if (part.kind === 'value') return this.readValue(schema, node, key, offset)
+    if (part.kind === 'value') return this.#readValue(schema, node, key, offset)
     // A heading with nothing below it, all commented out, says nothing.
     if (node === null || node === undefined || (isScalar(node) && node.value === null)) {
-      if (part.kind === 'map' && part.isOptional) this.lines.set(key, this.lineAt(offset))
+      if (part.kind === 'map' && part.isOptional) this.#lines.set(key, this.#lineAt(offset))
       return undefined
     }
     if (part.kind === 'map' && isMap(node)) {
-      this.lines.set(key, this.lineAt(offset))
-      return this.readMap(part.entries, node, key)
+      this.#lines.set(key, this.#lineAt(offset))
+      return this.#readMap(part.entries, node, key)
     }
     if (part.kind === 'list' && isSeq(node)) {
-      const items = node.items.map((item, index) => this.readPart(part.item, item, `${key}[${index}]`, startOf(item) ?? offset) ?? {})
-      return this.checked(schema, items, key, offset)
+      const items = node.items.map(
+        (item, index) => this.#readPart(part.item, item, `${key}[${index}]`, startOf(item) ?? offset) ?? {}
+      )
+      return this.#checked(schema, items, key, offset)
     }
-    this.wrongKind(part, node, key, startOf(node) ?? offset)
+    this.#wrongKind(part, node, key, startOf(node) ?? offset)
     return undefined
   }
 
-  private readMap (entries: Readonly<Record<string, GenericSchema>>, map: YAMLMap, key: string): Record<string, unknown> {
+  #readMap(entries: Readonly<Record<string, GenericSchema>>, map: YAMLMap, key: string): Record<string, unknown> {
     const values: Record<string, unknown> = {}
     const seen = new Map<string, number>()
     for (const pair of map.items) {
@@ -77,66 +92,69 @@ class Reader {
       const first = seen.get(name)
       const schema = Object.hasOwn(entries, name) ? entries[name] : undefined
       if (first !== undefined) {
-        this.note(offset, path, `given twice, first on line ${this.lineAt(first)}; keep one`)
+        this.#note(offset, path, `given twice, first on line ${this.#lineAt(first)}; keep one`)
       } else if (schema === undefined) {
         // The value stays unsaid: under a misspelt key it may be a secret.
-        this.note(offset, path, `unknown key${hint(name, Object.keys(entries))}`)
+        this.#note(offset, path, `unknown key${hint(name, Object.keys(entries))}`)
       } else {
-        values[name] = this.readPart(schema, pair.value, path, offset)
+        values[name] = this.#readPart(schema, pair.value, path, offset)
       }
       if (first === undefined) seen.set(name, offset)
     }
     return values
   }
 
-  private readValue (schema: GenericSchema, node: Node | null | undefined, key: string, offset: number): unknown {
-    if (isMap(node) || isSeq(node)) return this.checked(schema, isMap(node) ? {} : [], key, offset)
-    return this.checked(schema, isScalar(node) ? node.value : null, key, offset)
+  #readValue(schema: GenericSchema, node: Node | null | undefined, key: string, offset: number): unknown {
+    if (isMap(node) || isSeq(node)) return this.#checked(schema, isMap(node) ? {} : [], key, offset)
+    return this.#checked(schema, isScalar(node) ? node.value : null, key, offset)
   }
 
-  /** The value itself where the schema takes it; else a mistake and undefined. Items of a list are checked one by one. */
-  private checked (schema: GenericSchema, value: unknown, key: string, offset: number): unknown {
-    this.lines.set(key, this.lineAt(offset))
+  /**
+   * The value itself where the schema takes it; else a mistake and undefined. Items of a list are checked one by one.
+   */
+  #checked(schema: GenericSchema, value: unknown, key: string, offset: number): unknown {
+    this.#lines.set(key, this.#lineAt(offset))
     const isList = Array.isArray(value) && partOf(schema).kind === 'list'
     if (isList && value.length > 0) return value
     const right = whatIsRight(schema, value)
     if (right === undefined) return value
-    this.note(offset, key, `${isList ? 'an empty list' : shown(value)} should be ${right}`)
+    this.#note(offset, key, `${isList ? 'an empty list' : shown(value)} should be ${right}`)
     return undefined
   }
 
-  private wrongKind (part: SchemaPart, node: Node, key: string, offset: number): void {
+  #wrongKind(part: SchemaPart, node: Node, key: string, offset: number): void {
     const found = isMap(node) ? 'a map' : isSeq(node) ? 'a list' : shown(isScalar(node) ? node.value : undefined)
-    const right = part.kind === 'list'
-      ? 'a list, each item on a line of its own after "- "'
-      : `a map with the keys ${part.kind === 'map' ? Object.keys(part.entries).join(', ') : ''}`
-    this.note(offset, key, `${found} should be ${right}`)
+    const right =
+      part.kind === 'list'
+        ? 'a list, each item on a line of its own after "- "'
+        : `a map with the keys ${part.kind === 'map' ? Object.keys(part.entries).join(', ') : ''}`
+    this.#note(offset, key, `${found} should be ${right}`)
   }
 
-  private note (offset: number, key: string, problem: string): void {
-    this.mistakes.push({ place: this.placeAt(offset), key, problem })
+  #note(offset: number, key: string, problem: string): void {
+    this.#mistakes.push({ place: this.#placeAt(offset), key, problem })
   }
 
-  private lineAt (offset: number): number {
-    return this.lineCounter.linePos(offset).line
+  #lineAt(offset: number): number {
+    return this.#lineCounter.linePos(offset).line
   }
 
-  private placeAt (offset: number): string {
-    return `${this.name}:${this.lineAt(offset)}`
+  #placeAt(offset: number): string {
+    return `${this.#name}:${this.#lineAt(offset)}`
   }
 }
 
 /** What would be right in place of `value`; undefined where the value is right. */
-export function whatIsRight (schema: GenericSchema, value: unknown): string | undefined {
+export function whatIsRight(schema: GenericSchema, value: unknown): string | undefined {
   const { issues } = v.safeParse(schema, value)
   return issues?.[0].message
 }
 
-function startOf (node: unknown): number | undefined {
+function startOf(node: unknown): number | undefined {
   return (node as Node | null | undefined)?.range?.[0]
 }
 
-function hint (name: string, siblings: readonly string[]): string {
+function hint(name: string, siblings: readonly string[]): string {
   const elsewhere = placesOf(name, settingsSchema, '')
   if (elsewhere.length > 0) return `; is ${elsewhere.join(' or ')} meant?`
   const meant = nearest(name, siblings)
@@ -145,7 +163,7 @@ function hint (name: string, siblings: readonly string[]): string {
 }
 
 /** The paths under which the schema knows a key of this name. */
-function placesOf (name: string, schema: GenericSchema, key: string): string[] {
+function placesOf(name: string, schema: GenericSchema, key: string): string[] {
   const part = partOf(schema)
   if (part.kind === 'value') return []
   if (part.kind === 'list') return placesOf(name, part.item, `${key}[]`)

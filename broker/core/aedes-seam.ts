@@ -34,8 +34,8 @@ type Done = (error?: Error | null) => void
 /** The packet parser of a client; its listener for packets handles them all. */
 export interface Parser extends NodeJS.EventEmitter {
   client: Client
-  settings: { protocolVersion?: number, bridgeMode?: boolean, properties?: Record<string, unknown> }
-  parse (bytes: Buffer): number
+  settings: { protocolVersion?: number; bridgeMode?: boolean; properties?: Record<string, unknown> }
+  parse(bytes: Buffer): number
 }
 
 /** The undeclared parts of a client. */
@@ -74,14 +74,14 @@ export interface ClientParts {
   _nextBatch: (error?: Error | null) => void
   subscriptions: object
   duplicates: object
-  publish (packet: object, done?: Done): void
-  subscribe (packet: object, done?: Done): void
-  unsubscribe (packet: object, done?: Done): void
-  disconnect (options?: { reasonCode?: number } | (() => void), done?: () => void): void
-  emptyOutgoingQueue (done?: (error?: Error | null) => void): void
-  close (done?: () => void): void
-  emit (event: string, ...args: unknown[]): boolean
-  on (event: string, listener: (...args: never[]) => void): void
+  publish(packet: object, done?: Done): void
+  subscribe(packet: object, done?: Done): void
+  unsubscribe(packet: object, done?: Done): void
+  disconnect(options?: { reasonCode?: number } | (() => void), done?: () => void): void
+  emptyOutgoingQueue(done?: (error?: Error | null) => void): void
+  close(done?: () => void): void
+  emit(event: string, ...args: unknown[]): boolean
+  on(event: string, listener: (...args: never[]) => void): void
 }
 
 /** The undeclared parts of the broker. */
@@ -94,16 +94,16 @@ export interface BrokerParts {
   topicAliasMaximum: number
   mq: Bus
   connectedClients: number
-  _finishRegisterClient (client: object): void
-  unregisterClient (client: object): void
-  clampSessionExpiry (seconds: number): number
+  _finishRegisterClient(client: object): void
+  unregisterClient(client: object): void
+  clampSessionExpiry(seconds: number): number
 }
 
 /** The bus that plug-ins listen to, with `aedes.subscribe` or directly. */
 export interface Bus {
-  on (topic: string, listener: unknown, done?: () => void): unknown
-  removeListener (topic: string, listener: unknown, done?: () => void): unknown
-  emit (packet: object, done: (error?: Error) => void): unknown
+  on(topic: string, listener: unknown, done?: () => void): unknown
+  removeListener(topic: string, listener: unknown, done?: () => void): unknown
+  emit(packet: object, done: (error?: Error) => void): unknown
 }
 
 /** What Aedes calls a persistence, as far as it still calls one: the core keeps everything itself. */
@@ -119,12 +119,12 @@ export const NO_PERSISTENCE = Object.freeze({
 })
 
 /** The undeclared parts of a client. */
-export function partsOf (client: Client): ClientParts {
+export function partsOf(client: Client): ClientParts {
   return client as unknown as ClientParts
 }
 
 /** The undeclared parts of a broker. */
-export function brokerParts (aedes: Aedes): BrokerParts {
+export function brokerParts(aedes: Aedes): BrokerParts {
   return aedes as unknown as BrokerParts
 }
 
@@ -133,16 +133,21 @@ export function brokerParts (aedes: Aedes): BrokerParts {
  *
  * @param handle Aedes' own
  */
-export function openClient (handle: Aedes['handle'], connection: Parameters<Aedes['handle']>[0], request?: IncomingMessage): Client {
+export function openClient(
+  handle: Aedes['handle'],
+  connection: Parameters<Aedes['handle']>[0],
+  request?: IncomingMessage
+): Client {
   const before = new Set(connection.listeners('end'))
   const client = handle(connection, request)
   partsOf(client)._eos()
-  for (const listener of connection.listeners('end')) if (!before.has(listener)) connection.off('end', listener as () => void)
+  for (const listener of connection.listeners('end'))
+    if (!before.has(listener)) connection.off('end', listener as () => void)
   return client
 }
 
 /** Aedes' own handling of a packet, which CONNECT alone is given to; its parser has no listener of its own any more. */
-export function takeParser (client: Client): (packet: ParsedPacket) => void {
+export function takeParser(client: Client): (packet: ParsedPacket) => void {
   const { _parser: parser, _nextBatch: nextBatch, conn } = partsOf(client)
   const [enqueue] = parser.listeners('packet') as ((this: Parser, packet: ParsedPacket) => void)[]
   if (enqueue === undefined) throw new Error('Aedes has no packet listener')
@@ -150,25 +155,34 @@ export function takeParser (client: Client): (packet: ParsedPacket) => void {
   parser.removeAllListeners('error')
   conn.off('readable', nextBatch)
   partsOf(client)._parsingBatch = 0
-  return packet => { enqueue.call(parser, packet) }
+  return packet => {
+    enqueue.call(parser, packet)
+  }
 }
 
 /** Keeps what Aedes writes to itself until what is returned is called: the core writes the CONNACK. */
-export function holdWrites (connection: Duplex): () => void {
+export function holdWrites(connection: Duplex): () => void {
   connection.write = () => true
-  return () => { Reflect.deleteProperty(connection, 'write') }
+  return () => {
+    Reflect.deleteProperty(connection, 'write')
+  }
 }
 
 /**
- * Lets a connection that Aedes is about to destroy end in good order: closed with bytes unread, TCP would take back what
+ * Lets a connection that Aedes is about to destroy end in good order: closed with bytes unread, TCP would take back
+ * what
  * was just written, the reason for it.
  */
-export function linger (connection: Duplex): void {
+export function linger(connection: Duplex): void {
   connection.destroy = (error?: Error) => {
     Reflect.deleteProperty(connection, 'destroy')
     if (error !== undefined) return connection.destroy(error)
-    const timer = setTimeout(() => { connection.destroy() }, LINGER_MS)
-    connection.once('close', () => { clearTimeout(timer) })
+    const timer = setTimeout(() => {
+      connection.destroy()
+    }, LINGER_MS)
+    connection.once('close', () => {
+      clearTimeout(timer)
+    })
     connection.end()
     return connection.resume()
   }
@@ -178,7 +192,7 @@ export function linger (connection: Duplex): void {
  * Tells whether anybody has ever listened on the bus to messages of clients: Aedes itself listens to what brokers tell
  * each other alone, and to look for listeners costs as much as all the rest.
  */
-export function watchBus (bus: Bus): { hasListeners: (topic: string) => boolean } {
+export function watchBus(bus: Bus): { hasListeners: (topic: string) => boolean } {
   let isUsed = false
   const { on } = bus
   bus.on = function (topic, listener, done) {

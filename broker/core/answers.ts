@@ -13,34 +13,41 @@ interface Answer {
 export class Answers {
   readonly #waiting: Answer[] = []
   #unwatch: (() => void) | undefined
+  readonly #store: Store
+  readonly #onReleased: () => void
 
-  constructor (private readonly store: Store, private readonly onReleased: () => void) {}
+  constructor(store: Store, onReleased: () => void) {
+    this.#store = store
+    this.#onReleased = onReleased
+  }
 
   /** Answers that are not sent yet. */
-  get length (): number {
+  get length(): number {
     return this.#waiting.length
   }
 
   /** @param batch the batch that must be stored first; 0: none */
-  add (batch: number, send: () => void): void {
-    if (this.#waiting.length === 0 && batch <= this.store.stored) send()
+  add(batch: number, send: () => void): void {
+    if (this.#waiting.length === 0 && batch <= this.#store.stored) send()
     else {
       this.#waiting.push({ send, batch })
-      this.#unwatch ??= this.store.watch(() => { this.#release() })
+      this.#unwatch ??= this.#store.watch(() => {
+        this.#release()
+      })
     }
   }
 
   /** Sends none of them any more. */
-  close (): void {
+  close(): void {
     this.#waiting.length = 0
     this.#unwatch?.()
     this.#unwatch = undefined
   }
 
-  #release (): void {
+  #release(): void {
     let sent = 0
     for (const { batch, send } of this.#waiting) {
-      if (batch > this.store.stored) break
+      if (batch > this.#store.stored) break
       sent++
       send()
     }
@@ -50,6 +57,6 @@ export class Answers {
       this.#unwatch?.()
       this.#unwatch = undefined
     }
-    this.onReleased()
+    this.#onReleased()
   }
 }

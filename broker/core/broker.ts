@@ -32,7 +32,11 @@ export interface CoreLimits extends RetainedLimits {
 /** What the core tells of. */
 export interface CoreEvents {
   /** A message found no room in the queue of a client, or among the retained ones. */
-  onDropped: (limit: 'queuedMessages' | 'queuedBytes' | 'retainedMessages' | 'retainedBytes', clientId: string, client: Client | undefined) => void
+  onDropped: (
+    limit: 'queuedMessages' | 'queuedBytes' | 'retainedMessages' | 'retainedBytes',
+    clientId: string,
+    client: Client | undefined
+  ) => void
   /** A session had to end since too many last. */
   onSessionDropped: (clientId: string) => void
   /** A session, or a message of it, could not be read from the store, and was dropped. */
@@ -69,15 +73,25 @@ export class Broker extends Aedes {
   readonly #options: CoreOptions
   readonly #bus: { hasListeners: (topic: string) => boolean }
 
-  constructor (options: CoreOptions) {
-    super({ ...options.aedes, sessionExpiryIntervalLimit: Number.isFinite(options.limits.sessionExpiry) ? options.limits.sessionExpiry : 0, persistence: NO_PERSISTENCE })
+  constructor(options: CoreOptions) {
+    super({
+      ...options.aedes,
+      sessionExpiryIntervalLimit: Number.isFinite(options.limits.sessionExpiry) ? options.limits.sessionExpiry : 0,
+      persistence: NO_PERSISTENCE
+    })
     const { store, persistence, limits } = options
     const parts = brokerParts(this)
     this.#options = options
     this.store = store
     this.#bus = watchBus(parts.mq)
     this.retained = new RetainedMessages(persistence.retained, limits)
-    this.wills = new Wills(persistence.wills, (will, client, done) => { this.#publishWill(will, client, done) }, MAX_DELAYED_WILLS)
+    this.wills = new Wills(
+      persistence.wills,
+      (will, client, done) => {
+        this.#publishWill(will, client, done)
+      },
+      MAX_DELAYED_WILLS
+    )
     this.sessions = new Sessions({
       store,
       subscriptions: persistence.subscriptions,
@@ -87,10 +101,18 @@ export class Broker extends Aedes {
       maxSessions: limits.sessions,
       maxExpiry: limits.sessionExpiry,
       pace: options.pacing,
-      onFull: ({ id }, limit) => { options.onDropped(limit, id, this.clientOf(id)) },
-      onIdle: session => { this.#share(session) },
-      onUnreadable: ({ id }, error) => { options.onUnreadable(id, error) },
-      onUnavailable: ({ id }, error) => { options.onUnavailable(id, error) },
+      onFull: ({ id }, limit) => {
+        options.onDropped(limit, id, this.clientOf(id))
+      },
+      onIdle: session => {
+        this.#share(session)
+      },
+      onUnreadable: ({ id }, error) => {
+        options.onUnreadable(id, error)
+      },
+      onUnavailable: ({ id }, error) => {
+        options.onUnavailable(id, error)
+      },
       onEnd: (clientId, reason) => {
         this.wills.publishNow(clientId)
         if (reason === 'maxSessions') {
@@ -98,12 +120,18 @@ export class Broker extends Aedes {
           options.onSessionDropped(clientId)
         } else this.emit('sessionExpired', { id: clientId })
       },
-      onLost: (clientId, error) => { options.onUnreadable(clientId, error) },
-      onHandOver: (share, record) => { this.#redispatch(share, record) }
+      onLost: (clientId, error) => {
+        options.onUnreadable(clientId, error)
+      },
+      onHandOver: (share, record) => {
+        this.#redispatch(share, record)
+      }
     })
     // Names of clients are not keys of ordinary objects, which have `constructor` and `__proto__` already.
     Object.assign(this, { clients: Object.create(null) as object, brokers: Object.create(null) as object })
-    this.on('connackSent', (connack, client) => { linkOf(client).answer(connack) })
+    this.on('connackSent', (connack, client) => {
+      linkOf(client).answer(connack)
+    })
     const { handle } = this
     this.handle = (connection, request) => {
       const client = openClient(handle, connection, request)
@@ -113,15 +141,16 @@ export class Broker extends Aedes {
   }
 
   /** Reads retained messages and sessions, and begins to work. */
-  override async listen (): Promise<void> {
-    if ((this as unknown as { version: string }).version !== AEDES_VERSION) throw new Error(`this core is for Aedes ${AEDES_VERSION}`)
+  override async listen(): Promise<void> {
+    if ((this as unknown as { version: string }).version !== AEDES_VERSION)
+      throw new Error(`this core is for Aedes ${AEDES_VERSION}`)
     await this.retained.load()
     await this.sessions.restore()
     await super.listen()
   }
 
   /** The client that is connected under an id. */
-  clientOf (clientId: string): Client | undefined {
+  clientOf(clientId: string): Client | undefined {
     return brokerParts(this).clients[clientId]
   }
 
@@ -130,7 +159,7 @@ export class Broker extends Aedes {
    *
    * @param done called when `published` is through; where the broker itself publishes, also when the store has it
    */
-  override publish (packet: Packet, client?: object | null | ((error?: Error) => void), done: Done = () => {}): void {
+  override publish(packet: Packet, client?: object | null | ((error?: Error) => void), done: Done = () => {}): void {
     if (typeof client === 'function') {
       this.publish(packet, null, client as Done)
       return
@@ -139,7 +168,7 @@ export class Broker extends Aedes {
     let message: Message
     try {
       // What a plug-in publishes stays its own: it may change it, and others may hear it again.
-      message = packet instanceof Message && client ? packet : messageOf(packet as unknown as MessageSource)
+      message = packet instanceof Message && client ? packet : messageOf(packet)
       checkMessage(message)
     } catch (error) {
       done(error as Error)
@@ -158,7 +187,10 @@ export class Broker extends Aedes {
     this.#route(message)
     const finish = (): void => {
       this.published(packet as Parameters<Aedes['published']>[0], from as Client, error => {
-        if (from === null && this.store.changes !== changes) this.store.whenStored(() => { done(error ?? undefined) })
+        if (from === null && this.store.changes !== changes)
+          this.store.whenStored(() => {
+            done(error ?? undefined)
+          })
         else done(error ?? undefined)
       })
       this.emit('publish', packet, from)
@@ -168,7 +200,7 @@ export class Broker extends Aedes {
   }
 
   /** Aedes lets a client in: it takes the place of another of that name [MQTT-3.1.4-3], and gets its session. */
-  registerClient (client: Client): void {
+  registerClient(client: Client): void {
     const parts = brokerParts(this)
     const before = parts.clients[client.id]
     if (before !== undefined) linkOf(before).takenOver()
@@ -177,22 +209,23 @@ export class Broker extends Aedes {
   }
 
   /** Aedes' own would remove the client that has taken the place of this one. */
-  unregisterClient (client: Client): void {
-    if (brokerParts(this).clients[client.id] === client) (Aedes.prototype as unknown as Broker).unregisterClient.call(this, client)
+  unregisterClient(client: Client): void {
+    if (brokerParts(this).clients[client.id] === client)
+      (Aedes.prototype as unknown as Broker).unregisterClient.call(this, client)
   }
 
   /** A connection is closed. */
-  scheduleSessionExpiry (client: Client): void {
+  scheduleSessionExpiry(client: Client): void {
     linkOf(client).end()
     if (partsOf(client)._disconnected) this.wills.discard(client)
   }
 
-  publishWill (client: Client, will: MessageSource): void {
+  publishWill(client: Client, will: MessageSource): void {
     linkOf(client).end()
     this.wills.publish(client.id, client, will)
   }
 
-  scheduleWill (client: Client, will: MessageSource): void {
+  scheduleWill(client: Client, will: MessageSource): void {
     const { expiry } = linkOf(client)
     linkOf(client).end()
     const delayS = Math.min(delayOf(will), expiry)
@@ -201,17 +234,17 @@ export class Broker extends Aedes {
     else this.wills.publish(client.id, client, will)
   }
 
-  clearDelayedWill (clientId: string): void {
+  clearDelayedWill(clientId: string): void {
     this.wills.cancel(clientId)
   }
 
   /** Publishes what clients have left behind that were connected when an earlier run was killed. */
-  async publishLeftWills (): Promise<void> {
+  async publishLeftWills(): Promise<void> {
     await this.wills.publishLeft()
   }
 
   /** Closes all clients, which publishes their wills. */
-  override close (done: () => void = () => {}): void {
+  override close(done: () => void = () => {}): void {
     this.sessions.stop()
     super.close(() => {
       this.wills.stop()
@@ -219,12 +252,13 @@ export class Broker extends Aedes {
     })
   }
 
-  #retain (message: Message): void {
+  #retain(message: Message): void {
     const limit = this.retained.put(message)
-    if (limit !== undefined) this.#options.onDropped(limit, message.clientId ?? '', this.clientOf(message.clientId ?? ''))
+    if (limit !== undefined)
+      this.#options.onDropped(limit, message.clientId ?? '', this.clientOf(message.clientId ?? ''))
   }
 
-  #route (message: Message): void {
+  #route(message: Message): void {
     const { targets, groups } = this.router.route(message.topic)
     for (const target of targets) {
       const due = target.session.id === message.clientId ? target.ownMessages : target
@@ -236,7 +270,7 @@ export class Broker extends Aedes {
     }
   }
 
-  #deliver (message: Message, { session, qos: granted, retainAsPublished, identifiers, share }: Target<Session>): void {
+  #deliver(message: Message, { session, qos: granted, retainAsPublished, identifiers, share }: Target<Session>): void {
     // [MQTT-3.8.4-8]
     const qos = Math.min(message.qos, granted) as QoS
     const retain = retainAsPublished && message.retain
@@ -246,11 +280,16 @@ export class Broker extends Aedes {
       return
     }
     // What a client will not get must not take the room of what it will.
-    const allowed = link !== undefined ? link.forward(message) : this.#options.mayWait(session.id, message.topic) ? message : undefined
+    const allowed =
+      link !== undefined
+        ? link.forward(message)
+        : this.#options.mayWait(session.id, message.topic)
+          ? message
+          : undefined
     if (allowed !== undefined) session.enqueue({ message, qos, retain, identifiers, share }, allowed)
   }
 
-  #readiness ({ session, qos: granted }: Target<Session>, message: Message): Readiness {
+  #readiness({ session, qos: granted }: Target<Session>, message: Message): Readiness {
     const link = session.receiver as Link | undefined
     const isQueued = Math.min(message.qos, granted) > 0
     if (link !== undefined) {
@@ -258,11 +297,13 @@ export class Broker extends Aedes {
       if (isQueued ? session.hasRoomInWindow : !link.isFull) return READY
       return !isQueued || session.hasRoom(message.queuedBytes) ? WAITING : UNABLE
     }
-    return isQueued && session.hasRoom(message.queuedBytes) && this.#options.mayWait(session.id, message.topic) ? AWAY : UNABLE
+    return isQueued && session.hasRoom(message.queuedBytes) && this.#options.mayWait(session.id, message.topic)
+      ? AWAY
+      : UNABLE
   }
 
   /** Gives a member of shared subscriptions that keeps up what waits for others. */
-  #share (session: Session): void {
+  #share(session: Session): void {
     const link = session.receiver as Link
     for (const share of session.shares) {
       const group = this.router.group(share)
@@ -278,14 +319,21 @@ export class Broker extends Aedes {
   }
 
   /** A member of a shared subscription is gone with messages that others may have [MQTT-4.8.2-4], [MQTT-4.8.2-5]. */
-  #redispatch (share: string, { message }: QueuedRecord): void {
+  #redispatch(share: string, { message }: QueuedRecord): void {
     const target = this.router.group(share)?.next(member => this.#readiness(member, message))
     if (target !== undefined) this.#deliver(message, target)
   }
 
   /** @param done called in the turn in which the will is published: what is stored of both is stored together */
-  #publishWill (will: MessageSource, client: Client | null, done: () => void): void {
-    const packet = { ...will, cmd: 'publish', payload: will.payload ?? '', qos: will.qos ?? 0, retain: will.retain ?? false, dup: false } as unknown as Packet
+  #publishWill(will: MessageSource, client: Client | null, done: () => void): void {
+    const packet = {
+      ...will,
+      cmd: 'publish',
+      payload: will.payload ?? '',
+      qos: will.qos ?? 0,
+      retain: will.retain ?? false,
+      dup: false
+    } as unknown as Packet
     this.authorizePublish(client, packet, refused => {
       if (!refused) this.publish(packet, client)
       done()

@@ -11,12 +11,21 @@ type Done = (error?: Error | null) => void
 const NO_BYTES = Buffer.alloc(0)
 
 /** Lets these methods of a client do what they do through its link. */
-export function provideClientApi (broker: Broker, link: Link): void {
+export function provideClientApi(broker: Broker, link: Link): void {
   const parts = partsOf(link.client)
-  parts.publish = (packet, done = () => {}) => { publishTo(broker, link, packet as MessageSource, done) }
+  parts.publish = (packet, done = () => {}) => {
+    publishTo(broker, link, packet as MessageSource, done)
+  }
   parts.subscribe = (packet, done = () => {}) => {
-    const request = 'subscriptions' in packet ? packet as SubscribeRequest : { subscriptions: [packet].flat() as SubscribeRequest['subscriptions'] }
-    link.whenSession(() => { subscribe(broker, link, request).then(() => { done() }, done) })
+    const request =
+      'subscriptions' in packet
+        ? (packet as SubscribeRequest)
+        : { subscriptions: [packet].flat() as SubscribeRequest['subscriptions'] }
+    link.whenSession(() => {
+      subscribe(broker, link, request).then(() => {
+        done()
+      }, done)
+    })
   }
   parts.unsubscribe = (packet, done = () => {}) => {
     const { messageId, unsubscriptions } = unsubscribeRequest(packet)
@@ -31,18 +40,23 @@ export function provideClientApi (broker: Broker, link: Link): void {
   }
   parts.emptyOutgoingQueue = (done = () => {}) => {
     const emptied = link.session?.empty() ?? Promise.resolve()
-    emptied.then(() => { done() }, done)
+    emptied.then(() => {
+      done()
+    }, done)
   }
 }
 
-function unsubscribeRequest (packet: object): UnsubscribeRequest {
+function unsubscribeRequest(packet: object): UnsubscribeRequest {
   if ('unsubscriptions' in packet) return packet as UnsubscribeRequest
-  const filters = 'subscriptions' in packet ? (packet as SubscribeRequest).subscriptions : [packet].flat() as (string | { topic: string })[]
-  return { unsubscriptions: filters.map(filter => typeof filter === 'string' ? filter : filter.topic) }
+  const filters =
+    'subscriptions' in packet
+      ? (packet as SubscribeRequest).subscriptions
+      : ([packet].flat() as (string | { topic: string })[])
+  return { unsubscriptions: filters.map(filter => (typeof filter === 'string' ? filter : filter.topic)) }
 }
 
 /** A message to one client alone; before its CONNACK is out it waits. */
-function publishTo (broker: Broker, link: Link, packet: MessageSource, done: Done): void {
+function publishTo(broker: Broker, link: Link, packet: MessageSource, done: Done): void {
   let message: Message
   try {
     message = messageOf(packet)
@@ -53,13 +67,18 @@ function publishTo (broker: Broker, link: Link, packet: MessageSource, done: Don
   }
   message.brokerId ||= broker.id
   message.brokerCounter ||= ++brokerParts(broker).counter
-  link.whenOpen(() => {
-    const { qos, retain } = message
-    if (qos === 0) link.deliver(message, retain, NO_BYTES)
-    else {
-      const allowed = link.forward(message)
-      if (allowed !== undefined) link.session?.enqueue({ message, qos, retain, identifiers: NO_BYTES }, allowed)
+  link.whenOpen(
+    () => {
+      const { qos, retain } = message
+      if (qos === 0) link.deliver(message, retain, NO_BYTES)
+      else {
+        const allowed = link.forward(message)
+        if (allowed !== undefined) link.session?.enqueue({ message, qos, retain, identifiers: NO_BYTES }, allowed)
+      }
+      setImmediate(done)
+    },
+    () => {
+      setImmediate(done, new Error('connection closed'))
     }
-    setImmediate(done)
-  }, () => { setImmediate(done, new Error('connection closed')) })
+  )
 }

@@ -15,10 +15,17 @@ export interface Connack {
 type PacketToWrite = Parameters<typeof mqttPacket.generate>[0]
 
 /** What a client has to know: it cannot go on without it. */
-const ESSENTIAL = ['assignedClientIdentifier', 'serverKeepAlive', 'sessionExpiryInterval', 'receiveMaximum', 'maximumPacketSize', 'topicAliasMaximum']
+const ESSENTIAL = [
+  'assignedClientIdentifier',
+  'serverKeepAlive',
+  'sessionExpiryInterval',
+  'receiveMaximum',
+  'maximumPacketSize',
+  'topicAliasMaximum'
+]
 
 /** Whether the client is let in. */
-export function isAccepted ({ reasonCode, returnCode }: Connack): boolean {
+export function isAccepted({ reasonCode, returnCode }: Connack): boolean {
   return (reasonCode ?? returnCode) === 0
 }
 
@@ -28,14 +35,16 @@ export function isAccepted ({ reasonCode, returnCode }: Connack): boolean {
  * @param maximumBytes that the client takes
  * @returns undefined where it takes none as large as it has to be [MQTT-3.1.2-24]
  */
-export function encodeConnack (connack: Connack, version: number, maximumBytes: number): Buffer | undefined {
+export function encodeConnack(connack: Connack, version: number, maximumBytes: number): Buffer | undefined {
   for (const properties of [connack.properties, essential(connack.properties)]) {
-    const bytes = mqttPacket.generate({ ...connack, cmd: 'connack', properties } as PacketToWrite, { protocolVersion: version })
+    const bytes = mqttPacket.generate({ ...connack, cmd: 'connack', properties } as PacketToWrite, {
+      protocolVersion: version
+    })
     if (bytes.length <= maximumBytes) return bytes
   }
   return undefined
 }
 
-function essential (properties: object | undefined): object {
+function essential(properties: object | undefined): object {
   return Object.fromEntries(Object.entries(properties ?? {}).filter(([name]) => ESSENTIAL.includes(name)))
 }

@@ -41,7 +41,7 @@ export class Framer {
   #start: PacketStart = { header: 0, length: 0, isWhole: false }
   #bodyAt = 0
 
-  push (chunk: Buffer): void {
+  push(chunk: Buffer): void {
     if (this.#at === this.#bytes.length && this.#more.length === 0) {
       this.#bytes = chunk
       this.#at = 0
@@ -57,7 +57,7 @@ export class Framer {
   }
 
   /** What comes next; undefined where not even its length is there. */
-  next (): PacketStart | 'malformed' | undefined {
+  next(): PacketStart | 'malformed' | undefined {
     if (this.#bytes.length - this.#at <= MAX_LENGTH_BYTES && this.#more.length > 0) this.#join()
     const bytes = this.#bytes
     let at = this.#at + 1
@@ -71,7 +71,7 @@ export class Framer {
       if (shift === 7 * (MAX_LENGTH_BYTES - 1)) return 'malformed'
     }
     const start = this.#start
-    start.header = bytes[this.#at] as number
+    start.header = bytes[this.#at]
     start.length = at - this.#at + length
     start.isWhole = bytes.length - this.#at + this.#moreBytes >= start.length
     this.#bodyAt = at - this.#at
@@ -79,7 +79,7 @@ export class Framer {
   }
 
   /** Takes the packet that `next` has found whole. */
-  take (): Packet {
+  take(): Packet {
     const { header, length } = this.#start
     if (this.#bytes.length - this.#at < length) this.#join()
     const start = this.#at
@@ -88,14 +88,14 @@ export class Framer {
   }
 
   /** Gives back what has been pushed and not taken. */
-  rest (): Buffer {
+  rest(): Buffer {
     this.#join()
     const rest = this.#bytes
     this.#bytes = NO_BYTES
     return rest
   }
 
-  #copy (chunk: Buffer): void {
+  #copy(chunk: Buffer): void {
     if (this.#piece.length - this.#pieceUsed < chunk.length) {
       this.#piece = Buffer.allocUnsafeSlow(PIECE_BYTES)
       this.#pieceUsed = 0
@@ -105,7 +105,7 @@ export class Framer {
     this.#more[this.#more.length - 1] = this.#piece.subarray(0, this.#pieceUsed)
   }
 
-  #join (): void {
+  #join(): void {
     this.#bytes = Buffer.concat([this.#bytes.subarray(this.#at), ...this.#more])
     this.#at = 0
     this.#more = []

@@ -2,8 +2,18 @@
 
 import mqttPacket from 'mqtt-packet'
 import {
-  CONTENT_TYPE, CORRELATION_DATA, MESSAGE_EXPIRY, PAYLOAD_FORMAT, RESPONSE_TOPIC, SUBSCRIPTION_IDENTIFIER, TOPIC_ALIAS, USER_PROPERTY,
-  WILL_DELAY, readProperties, valueOf, type Property
+  CONTENT_TYPE,
+  CORRELATION_DATA,
+  MESSAGE_EXPIRY,
+  PAYLOAD_FORMAT,
+  RESPONSE_TOPIC,
+  SUBSCRIPTION_IDENTIFIER,
+  TOPIC_ALIAS,
+  USER_PROPERTY,
+  WILL_DELAY,
+  readProperties,
+  valueOf,
+  type Property
 } from '../protocol/properties.js'
 import { FieldReader } from '../protocol/field-reader.js'
 
@@ -37,10 +47,20 @@ const MAX_TOPIC_BYTES = 65_535
 /** Properties that end here: they concern one connection or one will, or are counted down. */
 const NOT_FORWARDED: ReadonlySet<number> = new Set([MESSAGE_EXPIRY, TOPIC_ALIAS, SUBSCRIPTION_IDENTIFIER, WILL_DELAY])
 /** The same by name. */
-const HELD_BACK: ReadonlySet<string> = new Set(['messageExpiryInterval', 'topicAlias', 'subscriptionIdentifier', 'willDelayInterval'])
+const HELD_BACK: ReadonlySet<string> = new Set([
+  'messageExpiryInterval',
+  'topicAlias',
+  'subscriptionIdentifier',
+  'willDelayInterval'
+])
 const NAMES: ReadonlyMap<number, string> = new Map([
-  [PAYLOAD_FORMAT, 'payloadFormatIndicator'], [MESSAGE_EXPIRY, 'messageExpiryInterval'], [CONTENT_TYPE, 'contentType'],
-  [RESPONSE_TOPIC, 'responseTopic'], [CORRELATION_DATA, 'correlationData'], [TOPIC_ALIAS, 'topicAlias'], [WILL_DELAY, 'willDelayInterval']
+  [PAYLOAD_FORMAT, 'payloadFormatIndicator'],
+  [MESSAGE_EXPIRY, 'messageExpiryInterval'],
+  [CONTENT_TYPE, 'contentType'],
+  [RESPONSE_TOPIC, 'responseTopic'],
+  [CORRELATION_DATA, 'correlationData'],
+  [TOPIC_ALIAS, 'topicAlias'],
+  [WILL_DELAY, 'willDelayInterval']
 ])
 
 /**
@@ -67,7 +87,15 @@ export class Message {
   #topicBytes = -1
   #topicMeasured = ''
 
-  constructor (topic: string, payload: Buffer, qos: QoS, retain: boolean, encodedProperties: Buffer = NO_BYTES, messageExpiry = Infinity, properties?: NamedProperties) {
+  constructor(
+    topic: string,
+    payload: Buffer,
+    qos: QoS,
+    retain: boolean,
+    encodedProperties: Buffer = NO_BYTES,
+    messageExpiry = Infinity,
+    properties?: NamedProperties
+  ) {
     this.topic = topic
     this.payload = payload
     this.qos = qos
@@ -78,23 +106,23 @@ export class Message {
   }
 
   /** When it goes to nobody any more, epoch ms; Infinity: never [MQTT-3.3.2-5]. */
-  get messageExpiry (): number {
+  get messageExpiry(): number {
     return this.#messageExpiry
   }
 
   /** The properties that are forwarded, as they are encoded. */
-  get encodedProperties (): Buffer {
+  get encodedProperties(): Buffer {
     return this.#encodedProperties
   }
 
   /** Takes the properties as they stand by name. */
-  encode (): void {
+  encode(): void {
     this.#encodedProperties = encodeProperties(this.properties)
     this.#messageExpiry = expiryIn(this.properties)
   }
 
   /** Length of the topic in UTF-8, bytes. */
-  get topicBytes (): number {
+  get topicBytes(): number {
     if (this.#topicMeasured !== this.topic) {
       this.#topicMeasured = this.topic
       this.#topicBytes = Buffer.byteLength(this.topic)
@@ -103,12 +131,12 @@ export class Message {
   }
 
   /** What it counts for in a queue, bytes: topic, payload, and what a record takes besides. */
-  get queuedBytes (): number {
+  get queuedBytes(): number {
     return MESSAGE_OVERHEAD + this.topicBytes + this.payload.length + this.encodedProperties.length
   }
 
   /** Whether its time is over. */
-  isExpired (now = Date.now()): boolean {
+  isExpired(now = Date.now()): boolean {
     return this.messageExpiry <= now
   }
 }
@@ -116,13 +144,20 @@ export class Message {
 const MESSAGE_OVERHEAD = 100
 
 /** Makes a message of a packet, which stays as it is. */
-export function messageOf (source: MessageSource): Message {
+export function messageOf(source: MessageSource): Message {
   const { topic, qos = 0, retain = false, properties, encodedProperties, messageExpiry } = source
   // Plug-ins may say null for nothing, and have other kinds of bytes.
   const payload = source.payload ?? NO_BYTES
   const expiry = messageExpiry ?? expiryIn(properties)
-  const message = new Message(topic, Buffer.isBuffer(payload) ? payload : Buffer.from(payload), qos, retain,
-    encodedProperties ?? encodeProperties(properties), expiry, properties)
+  const message = new Message(
+    topic,
+    Buffer.isBuffer(payload) ? payload : Buffer.from(payload),
+    qos,
+    retain,
+    encodedProperties ?? encodeProperties(properties),
+    expiry,
+    properties
+  )
   message.clientId = source.clientId
   message.messageId = source.messageId
   message.brokerId = source.brokerId ?? ''
@@ -131,17 +166,22 @@ export function messageOf (source: MessageSource): Message {
   return message
 }
 
-function expiryIn (properties: NamedProperties | undefined): number {
+function expiryIn(properties: NamedProperties | undefined): number {
   const seconds = properties?.messageExpiryInterval
   return typeof seconds === 'number' ? Date.now() + seconds * SECOND_MS : Infinity
 }
 
 /** Encodes the properties that are forwarded with a message: mqtt-packet encodes none but those of a whole packet. */
-export function encodeProperties (properties: NamedProperties | undefined): Buffer {
+export function encodeProperties(properties: NamedProperties | undefined): Buffer {
   if (properties === undefined) return NO_BYTES
-  const kept = Object.fromEntries(Object.entries(properties).filter(([name, value]) => value !== undefined && value !== null && !HELD_BACK.has(name)))
+  const kept = Object.fromEntries(
+    Object.entries(properties).filter(([name, value]) => value !== undefined && value !== null && !HELD_BACK.has(name))
+  )
   if (Object.keys(kept).length === 0) return NO_BYTES
-  const packet = mqttPacket.generate({ cmd: 'publish', topic: 'a', payload: '', qos: 0, retain: false, dup: false, properties: kept }, { protocolVersion: 5 })
+  const packet = mqttPacket.generate(
+    { cmd: 'publish', topic: 'a', payload: '', qos: 0, retain: false, dup: false, properties: kept },
+    { protocolVersion: 5 }
+  )
   const fields = new FieldReader(packet, 1)
   fields.varint()
   fields.text()
@@ -149,16 +189,20 @@ export function encodeProperties (properties: NamedProperties | undefined): Buff
 }
 
 /** The bytes of those properties that are forwarded, in their order [MQTT-3.3.2-17], [MQTT-3.3.2-18]. */
-export function forwarded (bytes: Buffer, properties: readonly Property[]): Buffer {
+export function forwarded(bytes: Buffer, properties: readonly Property[]): Buffer {
   const [first] = properties
   const last = properties.at(-1)
   if (first === undefined || last === undefined) return NO_BYTES
   if (properties.every(({ identifier }) => !NOT_FORWARDED.has(identifier))) return bytes.subarray(first.from, last.to)
-  return Buffer.concat(properties.filter(({ identifier }) => !NOT_FORWARDED.has(identifier)).map(({ from, to }) => bytes.subarray(from, to)))
+  return Buffer.concat(
+    properties
+      .filter(({ identifier }) => !NOT_FORWARDED.has(identifier))
+      .map(({ from, to }) => bytes.subarray(from, to))
+  )
 }
 
 /** Properties by mqtt-packet's names; undefined for none. */
-export function named (properties: readonly Property[]): NamedProperties | undefined {
+export function named(properties: readonly Property[]): NamedProperties | undefined {
   if (properties.length === 0) return undefined
   const result: NamedProperties = {}
   let user: NamedProperties | undefined
@@ -169,14 +213,14 @@ export function named (properties: readonly Property[]): NamedProperties | undef
     const [key, text] = value as [string, string]
     user ??= Object.create(null) as NamedProperties
     const before = user[key]
-    user[key] = before === undefined ? text : Array.isArray(before) ? [...before as string[], text] : [before, text]
+    user[key] = before === undefined ? text : Array.isArray(before) ? [...(before as string[]), text] : [before, text]
   }
   if (user !== undefined) result.userProperties = user
   return result
 }
 
 /** When a message with these properties expires, epoch ms; Infinity: never. */
-export function expiryOf (properties: readonly Property[]): number {
+export function expiryOf(properties: readonly Property[]): number {
   const seconds = valueOf(properties, MESSAGE_EXPIRY)
   return typeof seconds === 'number' ? Date.now() + seconds * SECOND_MS : Infinity
 }
@@ -191,13 +235,15 @@ export class InvalidMessage extends Error {
  *
  * @throws InvalidMessage
  */
-export function checkMessage (message: Message): void {
-  const { topic, payload, qos } = message as { topic: unknown, payload: unknown, qos: unknown }
+export function checkMessage(message: Message): void {
+  const { topic, payload, qos } = message as { topic: unknown; payload: unknown; qos: unknown }
   if (typeof topic !== 'string' || topic === '') throw new InvalidMessage('a message has no topic')
-  if (topic.length > MAX_TOPIC_BYTES || Buffer.byteLength(topic) > MAX_TOPIC_BYTES) throw new InvalidMessage('the topic of a message is longer than 65,535 bytes')
+  if (topic.length > MAX_TOPIC_BYTES || Buffer.byteLength(topic) > MAX_TOPIC_BYTES)
+    throw new InvalidMessage('the topic of a message is longer than 65,535 bytes')
   if (/[+#\0]/.test(topic)) throw new InvalidMessage('the topic of a message has wildcards [MQTT-3.3.2-2]')
   if (qos !== 0 && qos !== 1 && qos !== 2) throw new InvalidMessage('the QoS of a message is not 0, 1 or 2')
   if (payload === null || payload === undefined) message.payload = NO_BYTES
   else if (typeof payload === 'string') message.payload = Buffer.from(payload)
-  else if (!Buffer.isBuffer(payload) && !(payload instanceof Uint8Array)) throw new InvalidMessage('the payload of a message is neither text nor bytes')
+  else if (!Buffer.isBuffer(payload) && !(payload instanceof Uint8Array))
+    throw new InvalidMessage('the payload of a message is neither text nor bytes')
 }

@@ -17,30 +17,38 @@ const MAX_IDLE = { small: 256, large: 16 }
 /** Outputs that have something to write when the turn is over. */
 let dirty: Output[] = []
 
-/** Collects packets in a buffer that belongs to it for a turn, and hands a copy of them to the connection: a slow reader keeps its bytes. */
+/**
+ * Collects packets in a buffer that belongs to it for a turn, and hands a copy of them to the connection: a slow reader
+ * keeps its bytes.
+ */
 export class Output {
   #buffer: Buffer | undefined
   #used = 0
+  readonly #connection: Duplex
+  readonly #counted: Counted
 
-  constructor (private readonly connection: Duplex, private readonly counted: Counted) {}
+  constructor(connection: Duplex, counted: Counted) {
+    this.#connection = connection
+    this.#counted = counted
+  }
 
   /** Bytes that the client has not read, as far as is known here. */
-  get unread (): number {
-    return this.connection.writableLength + this.#used
+  get unread(): number {
+    return this.#connection.writableLength + this.#used
   }
 
   /** Whether nothing more should be written for now, but what others have sent. */
-  get isFull (): boolean {
+  get isFull(): boolean {
     return this.unread >= BUFFER_BYTES
   }
 
   /** Adds a whole packet. */
-  write (packet: Uint8Array): void {
-    this.counted.messages++
-    this.counted.bytes += packet.length
+  write(packet: Uint8Array): void {
+    this.#counted.messages++
+    this.#counted.bytes += packet.length
     if (packet.length >= LARGE_PAYLOAD) {
       this.flush()
-      if (this.connection.writable) this.connection.write(packet)
+      if (this.#connection.writable) this.#connection.write(packet)
       return
     }
     const buffer = this.#room(packet.length)
@@ -49,13 +57,13 @@ export class Output {
   }
 
   /** Adds a PUBLISH. */
-  publish (delivery: Delivery, version: number): void {
+  publish(delivery: Delivery, version: number): void {
     const { payload } = delivery.message
     const header = publishHeaderBytes(delivery, version)
-    this.counted.messages++
-    this.counted.publishes++
-    this.counted.publishBytes += payload.length
-    this.counted.bytes += header + payload.length
+    this.#counted.messages++
+    this.#counted.publishes++
+    this.#counted.publishBytes += payload.length
+    this.#counted.bytes += header + payload.length
     if (header + payload.length >= LARGE_PAYLOAD) {
       this.#publishLarge(delivery, version, header)
       return
@@ -67,13 +75,14 @@ export class Output {
   }
 
   /** Writes what has been collected. */
-  flush (): void {
+  flush(): void {
     const buffer = this.#buffer
     if (buffer === undefined) return
-    const { connection } = this
+    const connection = this.#connection
     if (this.#used > 0 && connection.writable) {
       // A client that reads slowly must not keep a buffer that others have a share in.
-      const bytes = connection.writableLength === 0 ? Buffer.allocUnsafe(this.#used) : Buffer.allocUnsafeSlow(this.#used)
+      const bytes =
+        connection.writableLength === 0 ? Buffer.allocUnsafe(this.#used) : Buffer.allocUnsafeSlow(this.#used)
       buffer.copy(bytes, 0, 0, this.#used)
       connection.write(bytes)
     }
@@ -82,22 +91,23 @@ export class Output {
     giveBack(buffer)
   }
 
-  #publishLarge (delivery: Delivery, version: number, header: number): void {
+  #publishLarge(delivery: Delivery, version: number, header: number): void {
     this.flush()
-    if (!this.connection.writable) return
+    if (!this.#connection.writable) return
     const bytes = Buffer.allocUnsafeSlow(header)
     writePublishHeader(bytes, 0, delivery, version)
-    this.connection.cork()
-    this.connection.write(bytes)
-    this.connection.write(delivery.message.payload)
-    this.connection.uncork()
+    this.#connection.cork()
+    this.#connection.write(bytes)
+    this.#connection.write(delivery.message.payload)
+    this.#connection.uncork()
   }
 
-  #room (bytes: number): Buffer {
+  #room(bytes: number): Buffer {
     const needed = this.#used + bytes
     if (this.#buffer !== undefined && needed > BUFFER_BYTES) this.flush()
     if (this.#buffer === undefined) {
-      this.#buffer = (bytes > SMALL_BUFFER_BYTES ? idle.large.pop() : idle.small.pop()) ??
+      this.#buffer =
+        (bytes > SMALL_BUFFER_BYTES ? idle.large.pop() : idle.small.pop()) ??
         Buffer.allocUnsafeSlow(bytes > SMALL_BUFFER_BYTES ? BUFFER_BYTES : SMALL_BUFFER_BYTES)
       if (dirty.push(this) === 1) setImmediate(flushAll)
     } else if (needed > this.#buffer.length) {
@@ -110,12 +120,12 @@ export class Output {
   }
 }
 
-function giveBack (buffer: Buffer): void {
+function giveBack(buffer: Buffer): void {
   const size = buffer.length === SMALL_BUFFER_BYTES ? 'small' : 'large'
   if (idle[size].length < MAX_IDLE[size]) idle[size].push(buffer)
 }
 
-function flushAll (): void {
+function flushAll(): void {
   const outputs = dirty
   dirty = []
   for (const output of outputs) output.flush()

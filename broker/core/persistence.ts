@@ -1,4 +1,5 @@
-// aedes-persistence-level on top of the store: its records of retained messages, wills and subscriptions go into the batch of the turn.
+// aedes-persistence-level on top of the store: its records of retained messages, wills and subscriptions go into the
+// batch of the turn.
 
 import levelPersistence from 'aedes-persistence-level'
 import type { Level } from 'level'
@@ -8,15 +9,18 @@ import type { SubscriptionStore } from './sessions.js'
 import type { KeyRange, Store } from './store.js'
 import type { Subscription } from './subscription.js'
 
-/** A will as it is stored: whose it is, the id of the broker that the client was connected to, and how long it waits, seconds. */
-export type StoredWill = MessageSource & { clientId: string, brokerId: string, delayS?: number }
+/**
+ * A will as it is stored: whose it is, the id of the broker that the client was connected to, and how long it waits,
+ * seconds.
+ */
+export type StoredWill = MessageSource & { clientId: string; brokerId: string; delayS?: number }
 
 /** Where wills lie while their clients are connected. */
 export interface WillStore {
-  put (clientId: string, will: MessageSource & { delayS: number }): void
-  remove (clientId: string): void
+  put(clientId: string, will: MessageSource & { delayS: number }): void
+  remove(clientId: string): void
   /** Those of earlier runs. */
-  left (): AsyncIterable<StoredWill>
+  left(): AsyncIterable<StoredWill>
 }
 
 /** What is kept of retained messages, wills and subscriptions. */
@@ -25,7 +29,7 @@ export interface Persistence {
   wills: WillStore
   subscriptions: SubscriptionStore
   /** Queues in the form in which Aedes kept them, in order: for those of earlier versions. */
-  queued (clientId: string): AsyncIterable<MessageSource & { cmd: string }>
+  queued(clientId: string): AsyncIterable<MessageSource & { cmd: string }>
 }
 
 /** A subscription as aedes-persistence-level keeps it; msgpack gives `undefined` back as null. */
@@ -46,20 +50,28 @@ const REFUSED = 0x80
 /**
  * @param brokerId of this run: a will that another run has left is known by it
  */
-export async function openPersistence (store: Store, brokerId: string): Promise<Persistence> {
+export async function openPersistence(store: Store, brokerId: string): Promise<Persistence> {
   const level = levelPersistence(asDatabase(store))
   await level.setup({ id: brokerId })
   return {
     retained: level,
     wills: {
-      put: (clientId, will) => { void level.putWill({ id: clientId }, { ...will }) },
+      put: (clientId, will) => {
+        void level.putWill({ id: clientId }, { ...will })
+      },
       // Not by its own method, which reads first: a will that is put meanwhile would be removed.
-      remove: clientId => { store.del(WILLS + encodeURIComponent(clientId)) },
+      remove: clientId => {
+        store.del(WILLS + encodeURIComponent(clientId))
+      },
       left: () => level.streamWill({ [brokerId]: true })
     },
     subscriptions: {
-      add: (clientId, subscriptions) => { void level.addSubscriptions({ id: clientId }, subscriptions.map(storedForm)) },
-      remove: (clientId, filters) => { if (filters.length > 0) void level.removeSubscriptions({ id: clientId }, filters) },
+      add: (clientId, subscriptions) => {
+        void level.addSubscriptions({ id: clientId }, subscriptions.map(storedForm))
+      },
+      remove: (clientId, filters) => {
+        if (filters.length > 0) void level.removeSubscriptions({ id: clientId }, filters)
+      },
       of: async clientId => {
         const stored = await level.subscriptionsByClient({ id: clientId })
         return stored.filter(({ qos }) => qos < REFUSED).map(subscriptionOf)
@@ -70,38 +82,63 @@ export async function openPersistence (store: Store, brokerId: string): Promise<
   }
 }
 
-async function * clientsWithSubscriptions (store: Store): AsyncGenerator<string> {
+async function* clientsWithSubscriptions(store: Store): AsyncGenerator<string> {
   for await (const key of store.keys({ gte: SUBSCRIPTIONS, lt: 'subscriptions;' })) {
     yield decodeURIComponent(key.slice(SUBSCRIPTIONS.length, key.indexOf(':', SUBSCRIPTIONS.length)))
   }
 }
 
-function storedForm ({ filter, qos, noLocal, retainAsPublished, retainHandling, identifier }: Subscription): StoredSubscription {
+function storedForm({
+  filter,
+  qos,
+  noLocal,
+  retainAsPublished,
+  retainHandling,
+  identifier
+}: Subscription): StoredSubscription {
   return {
-    topic: filter, qos, nl: noLocal, rap: retainAsPublished, rh: retainHandling, ...identifier !== undefined && { subscriptionIdentifier: identifier }
+    topic: filter,
+    qos,
+    nl: noLocal,
+    rap: retainAsPublished,
+    rh: retainHandling,
+    ...(identifier !== undefined && { subscriptionIdentifier: identifier })
   }
 }
 
-function subscriptionOf ({ topic, qos, nl, rap, rh, subscriptionIdentifier }: StoredSubscription): Subscription {
+function subscriptionOf({ topic, qos, nl, rap, rh, subscriptionIdentifier }: StoredSubscription): Subscription {
   return {
-    filter: topic, qos, noLocal: nl === true, retainAsPublished: rap === true, retainHandling: rh ?? 0, identifier: subscriptionIdentifier ?? undefined
+    filter: topic,
+    qos,
+    noLocal: nl === true,
+    retainAsPublished: rap === true,
+    retainHandling: rh ?? 0,
+    identifier: subscriptionIdentifier ?? undefined
   }
 }
 
-type Operation = { type: 'put', key: string, value: Buffer } | { type: 'del', key: string }
+type Operation = { type: 'put'; key: string; value: Buffer } | { type: 'del'; key: string }
 
 /** The part of a database that aedes-persistence-level calls. */
-function asDatabase (store: Store): Level {
+function asDatabase(store: Store): Level {
   const apply = (operation: Operation): void => {
     if (operation.type === 'put') store.put(operation.key, operation.value)
     else store.del(operation.key)
   }
   const database = {
     get: (key: string) => store.get(key),
-    put: async (key: string, value: Buffer) => { store.put(key, value) },
-    del: async (key: string) => { store.del(key) },
-    batch: async (operations: readonly Operation[]) => { for (const operation of operations) apply(operation) },
-    values: async function * (range: KeyRange) { for await (const [, value] of store.entries(range)) yield value }
+    put: async (key: string, value: Buffer) => {
+      store.put(key, value)
+    },
+    del: async (key: string) => {
+      store.del(key)
+    },
+    batch: async (operations: readonly Operation[]) => {
+      for (const operation of operations) apply(operation)
+    },
+    values: async function* (range: KeyRange) {
+      for await (const [, value] of store.entries(range)) yield value
+    }
   }
   return database as unknown as Level
 }

@@ -21,14 +21,21 @@ type Sent = Required<Pick<Message, 'qos'>> & { messageId: number }
 /** The messages of one client, one after the other [MQTT-4.6.0-6]. */
 export class Publishing {
   readonly #parts: ClientParts
+  readonly #broker: Broker
+  readonly #link: Link
+  readonly #options: LinkOptions
 
-  constructor (private readonly broker: Broker, private readonly link: Link, private readonly options: LinkOptions) {
+  constructor(broker: Broker, link: Link, options: LinkOptions) {
+    this.#broker = broker
+    this.#link = link
+    this.#options = options
     this.#parts = partsOf(link.client)
   }
 
   /** Takes a PUBLISH; the next packet waits until the link is told to go on. */
-  take ({ header, bytes, from, to }: Packet): void {
-    const { link, broker } = this
+  take({ header, bytes, from, to }: Packet): void {
+    const link = this.#link
+    const broker = this.#broker
     const read = readPublish(bytes, header, from, to, link.version)
     if (read instanceof ProtocolFault) {
       link.refuse(read)
@@ -45,27 +52,31 @@ export class Publishing {
   }
 
   /** Whether a message of QoS 2 has not come before, and its client may have another one under way. */
-  #isNew ({ messageId = 0 }: Message): boolean {
-    const { session } = this.link
+  #isNew({ messageId = 0 }: Message): boolean {
+    const { session } = this.#link
     if (session?.received.has(messageId) === true) {
-      this.link.acknowledge(TYPE.pubrec, messageId, this.broker.store.latest)
+      this.#link.acknowledge(TYPE.pubrec, messageId, this.#broker.store.latest)
       return false
     }
-    if ((session?.received.size ?? 0) < this.options.unreleasedMessages) return true
-    this.options.onLimit('inflightMessages', this.link.client)
-    this.link.disconnect({ reasonCode: RECEIVE_MAXIMUM_EXCEEDED })
+    if ((session?.received.size ?? 0) < this.#options.unreleasedMessages) return true
+    this.#options.onLimit('inflightMessages', this.#link.client)
+    this.#link.disconnect({ reasonCode: RECEIVE_MAXIMUM_EXCEEDED })
     return false
   }
 
-  #authorise (message: Message): void {
-    const { link, broker } = this
+  #authorise(message: Message): void {
+    const link = this.#link
+    const broker = this.#broker
     message.clientId = this.#parts.id
     link.isBusy = true
     // A hook may change all of these.
     const { qos, messageId = 0 } = message
     const sent = { qos, messageId }
-    const properties = message.properties && { ...message.properties, userProperties: JSON.stringify(message.properties.userProperties) }
-    broker.authorizePublish(link.client, message as Parameters<Broker['authorizePublish']>[1], error => {
+    const properties = message.properties && {
+      ...message.properties,
+      userProperties: JSON.stringify(message.properties.userProperties)
+    }
+    broker.authorizePublish(link.client, message, error => {
       if (link.isClosed) return
       if (error) this.#deny(message, sent, error)
       else {
@@ -75,14 +86,16 @@ export class Publishing {
     })
   }
 
-  #handOn (message: Message, sent: Sent): void {
-    const { broker, link, options: { pacing } } = this
+  #handOn(message: Message, sent: Sent): void {
+    const broker = this.#broker
+    const link = this.#link
+    const { pacing } = this.#options
     const { qos, messageId } = sent
     const { changes } = broker.store
     const { waits } = pacing
     // In one batch with all that the message changes [MQTT-4.3.3-10].
     if (qos === 2) link.session?.take(messageId)
-    broker.publish(message as Parameters<Broker['publish']>[0], link.client, error => {
+    broker.publish(message, link.client, error => {
       if (error instanceof InvalidMessage) {
         // The fault is a hook's: its client may stay.
         if (link.version !== MQTT_5) broker.emit('clientError', link.client, error)
@@ -90,27 +103,35 @@ export class Publishing {
         return
       }
       if (error) link.fail(error)
-      else if (qos > 0) link.acknowledge(qos === 1 ? TYPE.puback : TYPE.pubrec, messageId, broker.store.changes === changes ? 0 : broker.store.latest)
+      else if (qos > 0)
+        link.acknowledge(
+          qos === 1 ? TYPE.puback : TYPE.pubrec,
+          messageId,
+          broker.store.changes === changes ? 0 : broker.store.latest
+        )
       if (pacing.waits !== waits) link.countWait()
       link.goOn()
     })
   }
 
-  #deny ({ topic }: Message, { qos, messageId }: Sent, error: Error): void {
-    const { link, broker } = this
+  #deny({ topic }: Message, { qos, messageId }: Sent, error: Error): void {
+    const link = this.#link
+    const broker = this.#broker
     const isTold = link.version === MQTT_5
     if (!isTold && !(error instanceof PublishDenied)) {
       link.fail(error)
       return
     }
-    this.options.onDenied('deniedPublish', link.client, topic)
+    this.#options.onDenied('deniedPublish', link.client, topic)
     if (isTold) broker.emit('clientError', link.client, error)
-    if (qos > 0) link.acknowledge(qos === 1 ? TYPE.puback : TYPE.pubrec, messageId, 0, isTold ? NOT_AUTHORIZED : 0, error.message)
+    if (qos > 0)
+      link.acknowledge(qos === 1 ? TYPE.puback : TYPE.pubrec, messageId, 0, isTold ? NOT_AUTHORIZED : 0, error.message)
     link.goOn()
   }
 
-  #resolveAlias (message: Message, alias: number): boolean {
-    const { link, broker } = this
+  #resolveAlias(message: Message, alias: number): boolean {
+    const link = this.#link
+    const broker = this.#broker
     const { _topicAliases: aliases } = this.#parts
     const topic = message.topic === '' ? aliases.get(alias) : message.topic
     if (topic === undefined || alias > brokerParts(broker).topicAliasMaximum) {
@@ -126,10 +147,13 @@ export class Publishing {
 }
 
 /** Whether a hook has changed properties of a message; those of users before it as JSON. */
-function haveChanged (before: NamedProperties | undefined, after: NamedProperties | undefined): boolean {
+function haveChanged(before: NamedProperties | undefined, after: NamedProperties | undefined): boolean {
   if (before === undefined || after === undefined) return before !== after
   const { userProperties, ...others } = after
   const names = Object.keys(others)
-  return JSON.stringify(userProperties) !== before.userProperties || names.length !== Object.keys(before).length - 1 ||
+  return (
+    JSON.stringify(userProperties) !== before.userProperties ||
+    names.length !== Object.keys(before).length - 1 ||
     names.some(name => before[name] !== others[name])
+  )
 }

@@ -16,40 +16,47 @@ export class Pause {
   readonly #messages: Pace | undefined
   readonly #bytes: Pace | undefined
   #timer: NodeJS.Timeout | undefined
+  readonly #goOn: () => void
+  readonly #onFast: (name: keyof ReadingLimits) => void
 
   /**
    * @param goOn called when the pause is over
    * @param onFast called once for each pause
    */
-  constructor (limits: ReadingLimits, private readonly goOn: () => void, private readonly onFast: (name: keyof ReadingLimits) => void) {
+  constructor(limits: ReadingLimits, goOn: () => void, onFast: (name: keyof ReadingLimits) => void) {
+    this.#goOn = goOn
+    this.#onFast = onFast
     if (limits.messagesPerSecond !== null) this.#messages = new Pace(limits.messagesPerSecond)
     if (limits.bytesPerSecond !== null) this.#bytes = new Pace(limits.bytesPerSecond)
   }
 
-  countMessage (): void {
+  countMessage(): void {
     this.#messages?.spend(1)
   }
 
-  countBytes (bytes: number): void {
+  countBytes(bytes: number): void {
     this.#bytes?.spend(bytes)
   }
 
   /** Whether nothing may be read for now; `onPassed` is called when some of the pause is over. */
-  isNeeded (onPassed: () => void): boolean {
+  isNeeded(onPassed: () => void): boolean {
     if (this.#timer !== undefined) return true
     const forMessages = this.#messages?.waitMs() ?? 0
     const forBytes = this.#bytes?.waitMs() ?? 0
     if (forMessages === 0 && forBytes === 0) return false
-    this.onFast(forMessages >= forBytes ? 'messagesPerSecond' : 'bytesPerSecond')
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined
-      onPassed()
-      this.goOn()
-    }, Math.min(Math.max(forMessages, forBytes), LONGEST_PAUSE_MS))
+    this.#onFast(forMessages >= forBytes ? 'messagesPerSecond' : 'bytesPerSecond')
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = undefined
+        onPassed()
+        this.#goOn()
+      },
+      Math.min(Math.max(forMessages, forBytes), LONGEST_PAUSE_MS)
+    )
     return true
   }
 
-  close (): void {
+  close(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
   }

@@ -59,56 +59,56 @@ const EXPIRY_BYTES = 8
 const LENGTHS_BYTES = 12
 
 /** All keys under a prefix, which ends with a colon: the next character is a semicolon. */
-export function under (prefix: string): { gte: string, lt: string } {
+export function under(prefix: string): { gte: string; lt: string } {
   return { gte: prefix, lt: `${prefix.slice(0, -1)};` }
 }
 
 /** The keys of one client under a prefix. */
-export function prefixOf (prefix: string, clientId: string): string {
+export function prefixOf(prefix: string, clientId: string): string {
   return `${prefix}${encodeURIComponent(clientId)}${SEPARATOR}`
 }
 
 /** The key of a client's only entry under a prefix. */
-export function keyOf (prefix: string, clientId: string): string {
+export function keyOf(prefix: string, clientId: string): string {
   return prefix + encodeURIComponent(clientId)
 }
 
 /** The client that such a key names. */
-export function clientIdOf (prefix: string, key: string): string {
+export function clientIdOf(prefix: string, key: string): string {
   const end = key.indexOf(SEPARATOR, prefix.length)
   return decodeURIComponent(key.slice(prefix.length, end < 0 ? undefined : end))
 }
 
 /** The key of a queued message, after the prefix of its client. */
-export function queueKey (clientPrefix: string, sequence: number, size: number): string {
+export function queueKey(clientPrefix: string, sequence: number, size: number): string {
   return `${clientPrefix}${padded(sequence)}${SEPARATOR}${size}`
 }
 
 /** Sorts before the queued messages from `sequence` on. */
-export function queueStart (clientPrefix: string, sequence: number): string {
+export function queueStart(clientPrefix: string, sequence: number): string {
   return clientPrefix + padded(sequence)
 }
 
-export function readQueueKey (key: string): QueueKey {
+export function readQueueKey(key: string): QueueKey {
   const [client = '', sequence, size] = key.slice(QUEUE.length).split(SEPARATOR)
   return { clientId: decodeURIComponent(client), sequence: Number(sequence), size: Number(size) }
 }
 
-export function receivedKey (clientId: string, packetId: number): string {
+export function receivedKey(clientId: string, packetId: number): string {
   return prefixOf(RECEIVED, clientId) + String(packetId)
 }
 
 /** The packet identifier that belongs to a sequence number: never 0. */
-export function packetIdOf (sequence: number): number {
-  return sequence % MAX_PACKET_ID + 1
+export function packetIdOf(sequence: number): number {
+  return (sequence % MAX_PACKET_ID) + 1
 }
 
-function padded (sequence: number): string {
+function padded(sequence: number): string {
   return String(sequence).padStart(SEQUENCE_DIGITS, '0')
 }
 
 /** A message that is to be sent, or sent again. */
-export function encodeQueued ({ message, qos, retain, identifiers, share }: QueuedRecord): Buffer {
+export function encodeQueued({ message, qos, retain, identifiers, share }: QueuedRecord): Buffer {
   const { topic, topicBytes, payload, encodedProperties, messageExpiry } = message
   const shareBytes = Buffer.byteLength(share)
   const variable = topicBytes + shareBytes + encodedProperties.length + identifiers.length + payload.length
@@ -136,7 +136,7 @@ export const RELEASED_RECORD: Readonly<Buffer> = Buffer.from([RELEASED])
  * @returns undefined for a message that is released
  * @throws RangeError for what is none
  */
-export function decodeQueued (bytes: Buffer): QueuedRecord | undefined {
+export function decodeQueued(bytes: Buffer): QueuedRecord | undefined {
   const flags = bytes[0] ?? 0
   if ((flags & RELEASED) !== 0) return undefined
   const qos = flags & QOS
@@ -149,18 +149,26 @@ export function decodeQueued (bytes: Buffer): QueuedRecord | undefined {
   const identifiers = fields.skip(fields.varint())
   if (fields.fault !== undefined) throw new RangeError(`a queued message cannot be read: ${fields.fault.message}`)
   const payload = bytes.subarray(fields.position)
-  const message = new Message(topic, payload, qos, (flags & RETAIN) !== 0, encodedProperties, messageExpiry, namedOf(encodedProperties))
+  const message = new Message(
+    topic,
+    payload,
+    qos,
+    (flags & RETAIN) !== 0,
+    encodedProperties,
+    messageExpiry,
+    namedOf(encodedProperties)
+  )
   return { message, qos, retain: message.retain, identifiers, share }
 }
 
-function namedOf (encoded: Buffer): Message['properties'] {
+function namedOf(encoded: Buffer): Message['properties'] {
   if (encoded.length === 0) return undefined
   const length = Buffer.alloc(4)
   const end = writeVarint(length, 0, encoded.length)
   return named(readProperties(new FieldReader(Buffer.concat([length.subarray(0, end), encoded])), 'publish'))
 }
 
-export function encodeSession ({ expiry, awaySince, start }: SessionRecord): Buffer {
+export function encodeSession({ expiry, awaySince, start }: SessionRecord): Buffer {
   const bytes = Buffer.allocUnsafe(SESSION_BYTES)
   bytes.writeUInt32BE(expiry, 0)
   bytes.writeDoubleBE(awaySince, 4)
@@ -169,16 +177,16 @@ export function encodeSession ({ expiry, awaySince, start }: SessionRecord): Buf
 }
 
 /** @throws RangeError for what is too short */
-export function decodeSession (bytes: Buffer): SessionRecord {
+export function decodeSession(bytes: Buffer): SessionRecord {
   return { expiry: bytes.readUInt32BE(0), awaySince: bytes.readDoubleBE(4), start: bytes.readDoubleBE(12) }
 }
 
-export function encodeSent (sequence: number): Buffer {
+export function encodeSent(sequence: number): Buffer {
   const bytes = Buffer.allocUnsafe(EXPIRY_BYTES)
   bytes.writeDoubleBE(sequence, 0)
   return bytes
 }
 
-export function decodeSent (bytes: Buffer): number {
+export function decodeSent(bytes: Buffer): number {
   return bytes.readDoubleBE(0)
 }

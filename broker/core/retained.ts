@@ -5,8 +5,8 @@ import { TopicTree } from './topic-tree.js'
 
 /** The part of the persistence that keeps retained messages; an empty payload removes one [MQTT-3.3.1-10]. */
 export interface RetainedStore {
-  storeRetained (packet: MessageSource): Promise<unknown>
-  createRetainedStream (filter: string): AsyncIterable<MessageSource>
+  storeRetained(packet: MessageSource): Promise<unknown>
+  createRetainedStream(filter: string): AsyncIterable<MessageSource>
 }
 
 /** How many there may be. */
@@ -29,25 +29,35 @@ export class RetainedMessages {
   /** What the limits count. */
   #limited = 0
   #limitedBytes = 0
+  readonly #store: RetainedStore
+  readonly #limits: RetainedLimits
 
-  constructor (private readonly store: RetainedStore, private readonly limits: RetainedLimits) {}
+  constructor(store: RetainedStore, limits: RetainedLimits) {
+    this.#store = store
+    this.#limits = limits
+  }
 
   /** How many there are. */
-  get size (): number {
+  get size(): number {
     return this.#size
   }
 
   /** Their payloads, bytes. */
-  get bytes (): number {
+  get bytes(): number {
     return this.#payloadBytes
   }
 
   /** Reads what the store holds. */
-  async load (): Promise<void> {
-    for await (const packet of this.store.createRetainedStream('#')) {
-      this.#keep(messageOf({
-        ...packet, properties: packet.properties ?? undefined, messageExpiry: packet.messageExpiry ?? undefined, encodedProperties: packet.encodedProperties ?? undefined
-      }))
+  async load(): Promise<void> {
+    for await (const packet of this.#store.createRetainedStream('#')) {
+      this.#keep(
+        messageOf({
+          ...packet,
+          properties: packet.properties ?? undefined,
+          messageExpiry: packet.messageExpiry ?? undefined,
+          encodedProperties: packet.encodedProperties ?? undefined
+        })
+      )
     }
   }
 
@@ -56,7 +66,7 @@ export class RetainedMessages {
    *
    * @returns the limit that kept it out; the topic then has the message it had
    */
-  put (message: Message): RetainedLimit | undefined {
+  put(message: Message): RetainedLimit | undefined {
     const { topic, payload, qos, properties, encodedProperties, messageExpiry } = message
     const before = this.#messages.get(topic)
     if (payload.length === 0) {
@@ -67,37 +77,46 @@ export class RetainedMessages {
       const exceeded = isOwn ? undefined : this.#exceeded(message, before)
       if (exceeded !== undefined) return exceeded
       // A copy: a small payload would hold on to the large chunk that it came in.
-      this.#keep(messageOf({
-        topic, payload: Buffer.from(payload), qos, retain: true, properties, encodedProperties: Buffer.from(encodedProperties), messageExpiry
-      }), isOwn)
+      this.#keep(
+        messageOf({
+          topic,
+          payload: Buffer.from(payload),
+          qos,
+          retain: true,
+          properties,
+          encodedProperties: Buffer.from(encodedProperties),
+          messageExpiry
+        }),
+        isOwn
+      )
     }
     // What the broker tells of itself is as old as the broker.
-    if (!topic.startsWith('$')) void this.store.storeRetained(recordOf(message))
+    if (!topic.startsWith('$')) void this.#store.storeRetained(recordOf(message))
     return undefined
   }
 
   /** The message of a topic; undefined where there is none, or its time is over [MQTT-3.3.2-5]. */
-  get (topic: string): Message | undefined {
+  get(topic: string): Message | undefined {
     const message = this.#messages.get(topic)
     if (message?.isExpired() !== true) return message
     this.#forget(message)
-    if (!topic.startsWith('$')) void this.store.storeRetained({ topic, payload: Buffer.alloc(0) })
+    if (!topic.startsWith('$')) void this.#store.storeRetained({ topic, payload: Buffer.alloc(0) })
     return undefined
   }
 
   /** The topics with a message that a filter matches. */
-  topics (filter: string): string[] {
+  topics(filter: string): string[] {
     return Array.from(this.#messages.matchedBy(filter), ({ topic }) => topic)
   }
 
-  #exceeded (message: Message, before: Message | undefined): RetainedLimit | undefined {
+  #exceeded(message: Message, before: Message | undefined): RetainedLimit | undefined {
     const replaced = before !== undefined && !this.#own.has(before.topic) ? before : undefined
-    if (replaced === undefined && this.#limited >= this.limits.retainedMessages) return 'retainedMessages'
+    if (replaced === undefined && this.#limited >= this.#limits.retainedMessages) return 'retainedMessages'
     const grown = this.#limitedBytes + message.queuedBytes - (replaced?.queuedBytes ?? 0)
-    return grown > this.limits.retainedBytes ? 'retainedBytes' : undefined
+    return grown > this.#limits.retainedBytes ? 'retainedBytes' : undefined
   }
 
-  #keep (message: Message, isOwn = false): void {
+  #keep(message: Message, isOwn = false): void {
     const before = this.#messages.get(message.topic)
     if (before !== undefined) this.#forget(before)
     this.#messages.set(message.topic, message)
@@ -110,7 +129,7 @@ export class RetainedMessages {
     }
   }
 
-  #forget (message: Message): void {
+  #forget(message: Message): void {
     this.#messages.delete(message.topic)
     this.#size--
     this.#payloadBytes -= message.payload.length
@@ -121,11 +140,14 @@ export class RetainedMessages {
 }
 
 /** What is stored of a message: as Aedes stores it, and the properties in their order. */
-function recordOf ({ topic, payload, qos, properties, encodedProperties, messageExpiry }: Message): MessageSource {
+function recordOf({ topic, payload, qos, properties, encodedProperties, messageExpiry }: Message): MessageSource {
   return {
-    topic, payload, qos, retain: true,
-    ...properties !== undefined && { properties },
-    ...encodedProperties.length > 0 && { encodedProperties },
-    ...messageExpiry !== Infinity && { messageExpiry }
+    topic,
+    payload,
+    qos,
+    retain: true,
+    ...(properties !== undefined && { properties }),
+    ...(encodedProperties.length > 0 && { encodedProperties }),
+    ...(messageExpiry !== Infinity && { messageExpiry })
   }
 }

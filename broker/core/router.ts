@@ -27,12 +27,12 @@ export class Router<Session> {
   #shared = 0
 
   /** Shared subscriptions, one for each member. */
-  get shared (): number {
+  get shared(): number {
     return this.#shared
   }
 
   /** Adds a subscription, or replaces the one with the same filter. */
-  add (session: Session, subscription: Subscription): void {
+  add(session: Session, subscription: Subscription): void {
     this.#routes.clear()
     const shared = sharedParts(subscription.filter)
     const subscribers = this.#subscribersOf(shared?.filter ?? subscription.filter)
@@ -41,12 +41,12 @@ export class Router<Session> {
       return
     }
     let group = subscribers.groups.get(shared.group)
-    if (group === undefined) subscribers.groups.set(shared.group, group = new SharedGroup())
+    if (group === undefined) subscribers.groups.set(shared.group, (group = new SharedGroup()))
     if (group.add(session, subscription)) this.#shared++
   }
 
   /** Removes a subscription, where it is there. */
-  remove (session: Session, filter: string): void {
+  remove(session: Session, filter: string): void {
     this.#routes.clear()
     const shared = sharedParts(filter)
     const path = shared?.filter ?? filter
@@ -62,7 +62,7 @@ export class Router<Session> {
   }
 
   /** Where messages of a topic go. */
-  route (topic: string): Route<Session> {
+  route(topic: string): Route<Session> {
     const known = this.#routes.get(topic)
     if (known !== undefined) return known
     const route = routeOf(this.#filters.matching(topic))
@@ -73,19 +73,19 @@ export class Router<Session> {
   }
 
   /** The members of a shared subscription, `$share/group/filter`. */
-  group (share: string): SharedGroup<Session> | undefined {
+  group(share: string): SharedGroup<Session> | undefined {
     const parts = sharedParts(share)
     return parts === undefined ? undefined : this.#filters.get(parts.filter)?.groups.get(parts.group)
   }
 
-  #subscribersOf (filter: string): Subscribers<Session> {
+  #subscribersOf(filter: string): Subscribers<Session> {
     let subscribers = this.#filters.get(filter)
-    if (subscribers === undefined) this.#filters.set(filter, subscribers = { sessions: new Map(), groups: new Map() })
+    if (subscribers === undefined) this.#filters.set(filter, (subscribers = { sessions: new Map(), groups: new Map() }))
     return subscribers
   }
 }
 
-function routeOf<Session> (matching: readonly Subscribers<Session>[]): Route<Session> {
+function routeOf<Session>(matching: readonly Subscribers<Session>[]): Route<Session> {
   const bySession = new Map<Session, Subscription[]>()
   const groups: SharedGroup<Session>[] = []
   for (const subscribers of matching) {

@@ -3,8 +3,21 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { Message, messageOf } from './message.js'
 import {
-  decodeQueued, encodeQueued, encodeSent, keyOf, packetIdOf, prefixOf, QUEUE, queueKey, queueStart, readQueueKey, receivedKey, RELEASED_RECORD,
-  SENT, under, type QueuedRecord
+  decodeQueued,
+  encodeQueued,
+  encodeSent,
+  keyOf,
+  packetIdOf,
+  prefixOf,
+  QUEUE,
+  queueKey,
+  queueStart,
+  readQueueKey,
+  receivedKey,
+  RELEASED_RECORD,
+  SENT,
+  under,
+  type QueuedRecord
 } from './records.js'
 import type { Store } from './store.js'
 import type { Subscription } from './subscription.js'
@@ -15,13 +28,13 @@ export interface Receiver {
   /** Messages of QoS 1 and 2 that the client may leave unacknowledged, at least 1. */
   readonly window: number
   /** The message as this client may have it at this moment; undefined where it may not. */
-  forward (message: Message): Message | undefined
+  forward(message: Message): Message | undefined
   /** Sends a PUBLISH; false where it is larger than the client takes [MQTT-3.1.2-24]. */
-  send (delivery: Delivery): boolean
+  send(delivery: Delivery): boolean
   /** Sends a PUBREL again. */
-  release (packetId: number): void
+  release(packetId: number): void
   /** All that was sent in earlier connections is known again: acknowledgements of it may be read. */
-  replayed (): void
+  replayed(): void
 }
 
 /** What bounds the queue of a session, and who hears of it. */
@@ -46,10 +59,10 @@ export interface SessionOptions {
 export interface Pace {
   /** Messages that had to wait for a connected client, so far. */
   waits: number
-  fallBehind (session: object): void
-  keepUp (session: object): void
-  catchUp (session: object): void
-  acknowledge (session: object): void
+  fallBehind(session: object): void
+  keepUp(session: object): void
+  catchUp(session: object): void
+  acknowledge(session: object): void
 }
 
 /** A message of QoS 1 or 2 that waits, or is not acknowledged to the end. */
@@ -72,10 +85,19 @@ const RETRY_MS = 1_000
 const NO_BYTES = Buffer.alloc(0)
 /** What is left of a message that its receiver has. */
 const RELEASED_MESSAGE: Omit<Queued, 'sequence' | 'size'> = {
-  message: new Message('', NO_BYTES, 2, false), qos: 2, retain: false, identifiers: NO_BYTES, share: '', batch: 0, isReleased: true
+  message: new Message('', NO_BYTES, 2, false),
+  qos: 2,
+  retain: false,
+  identifiers: NO_BYTES,
+  share: '',
+  batch: 0,
+  isReleased: true
 }
 
-/** A session [MQTT-4.1.0]. Where it lasts, its queue lies in the store, and in memory only while its client is connected. */
+/**
+ * A session [MQTT-4.1.0]. Where it lasts, its queue lies in the store, and in memory only while its client is
+ * connected.
+ */
 export class Session {
   readonly subscriptions = new Map<string, Subscription>()
   /** Those of them that are shared. */
@@ -103,7 +125,7 @@ export class Session {
   #readUpTo = 0
   #markedIn = 0
   /** The message that has just been authorised. */
-  #authorised: { queued: Queued, allowed: Message } | undefined
+  #authorised: { queued: Queued; allowed: Message } | undefined
   #isReading = false
   /** The last read of the store failed. */
   #isUnavailable = false
@@ -113,52 +135,59 @@ export class Session {
   /**
    * @param start the last sequence number of an earlier session of that name
    */
-  constructor (readonly id: string, options: SessionOptions, readonly start = 0) {
+  constructor(
+    readonly id: string,
+    options: SessionOptions,
+    readonly start = 0
+  ) {
     this.#options = options
     this.#sequence = this.#sentUpTo = this.#readUpTo = start
     this.#queuePrefix = prefixOf(QUEUE, id)
   }
 
   /** Messages that wait for the client, and their bytes. */
-  get waiting (): { messages: number, bytes: number } {
+  get waiting(): { messages: number; bytes: number } {
     return { messages: this.#count, bytes: this.#bytes }
   }
 
   /** The last sequence number that was given. */
-  get sequence (): number {
+  get sequence(): number {
     return this.#sequence
   }
 
-  /** Whether messages that were sent in earlier connections have yet to be read: an acknowledgement of one would not be understood. */
-  get isReplaying (): boolean {
+  /**
+   * Whether messages that were sent in earlier connections have yet to be read: an acknowledgement of one would not be
+   * understood.
+   */
+  get isReplaying(): boolean {
     return this.isStored && this.#readUpTo < this.#sentUpTo && !this.#isUnavailable && !this.#options.store.isFailing
   }
 
   /** Whether the client could have another message of QoS 1 or 2 at once. */
-  get hasRoomInWindow (): boolean {
+  get hasRoomInWindow(): boolean {
     return this.receiver !== undefined && this.#count === 0 && this.#unacknowledged.size < this.receiver.window
   }
 
   /** Whether more than half of what may wait does. */
-  get isCrowded (): boolean {
+  get isCrowded(): boolean {
     const { queuedMessages, queuedBytes } = this.#options
     return this.#count * 2 > queuedMessages || this.#bytes * 2 > queuedBytes
   }
 
   /** Whether a message of this size would be kept. */
-  hasRoom (size: number): boolean {
+  hasRoom(size: number): boolean {
     return this.#exceeded(size) === undefined
   }
 
   /** Takes note of messages that an earlier run has stored. */
-  restore (sequence: number, size: number): void {
+  restore(sequence: number, size: number): void {
     this.#sequence = Math.max(this.#sequence, sequence)
     this.#count++
     this.#bytes += size
   }
 
   /** Takes note of what an earlier run has sent. */
-  restoreSent (sequence: number): void {
+  restoreSent(sequence: number): void {
     this.#sequence = Math.max(this.#sequence, sequence)
     this.#sentUpTo = Math.max(this.#sentUpTo, sequence)
   }
@@ -168,14 +197,24 @@ export class Session {
    *
    * @param allowed the message as its client may have it at this moment
    */
-  enqueue ({ message, qos, retain, identifiers, share = '' }: QueuedMessage, allowed = message): boolean {
+  enqueue({ message, qos, retain, identifiers, share = '' }: QueuedMessage, allowed = message): boolean {
     const size = message.queuedBytes
     const exceeded = this.#exceeded(size)
     if (exceeded !== undefined) {
       this.#options.onFull(this, exceeded)
       return false
     }
-    const queued: Queued = { message, qos, retain, identifiers, share, sequence: this.#nextSequence(), size, batch: 0, isReleased: false }
+    const queued: Queued = {
+      message,
+      qos,
+      retain,
+      identifiers,
+      share,
+      sequence: this.#nextSequence(),
+      size,
+      batch: 0,
+      isReleased: false
+    }
     const isBehind = this.receiver === undefined || this.#readUpTo < queued.sequence - 1
     if (this.isStored) {
       const { store } = this.#options
@@ -202,7 +241,7 @@ export class Session {
   }
 
   /** Its client is connected: sends again what it has not acknowledged, and then what waits [MQTT-4.4.0-1]. */
-  attach (receiver: Receiver): void {
+  attach(receiver: Receiver): void {
     this.receiver = receiver
     this.awaySince = 0
     this.#read()
@@ -210,7 +249,7 @@ export class Session {
   }
 
   /** Its client is gone. */
-  detach (): void {
+  detach(): void {
     this.receiver = undefined
     this.#options.pace.catchUp(this)
     if (!this.isStored) return
@@ -224,7 +263,7 @@ export class Session {
   }
 
   /** PUBACK: whether it acknowledged anything. */
-  acknowledge (packetId: number): Message | undefined {
+  acknowledge(packetId: number): Message | undefined {
     const queued = this.#sent(packetId)
     if (queued?.qos !== 1) return undefined
     this.#finish(packetId, queued)
@@ -232,23 +271,24 @@ export class Session {
   }
 
   /** PUBREC with a reason that is an error: the message will not be taken. */
-  refuse (packetId: number): void {
+  refuse(packetId: number): void {
     const queued = this.#sent(packetId)
     if (queued?.qos === 2) this.#finish(packetId, queued)
   }
 
   /** PUBREC: whether the message is known, and is to be released with a PUBREL. */
-  receive (packetId: number): boolean {
+  receive(packetId: number): boolean {
     const queued = this.#sent(packetId)
     if (queued?.qos !== 2) return false
     if (queued.isReleased) return true
     queued.isReleased = true
-    if (this.isStored) this.#options.store.put(queueKey(this.#queuePrefix, queued.sequence, queued.size), RELEASED_RECORD as Buffer)
+    if (this.isStored)
+      this.#options.store.put(queueKey(this.#queuePrefix, queued.sequence, queued.size), RELEASED_RECORD)
     return true
   }
 
   /** PUBCOMP: the message that is now through. */
-  complete (packetId: number): Message | undefined {
+  complete(packetId: number): Message | undefined {
     const queued = this.#unacknowledged.get(packetId)
     if (queued?.isReleased !== true) return undefined
     this.#finish(packetId, queued)
@@ -256,7 +296,7 @@ export class Session {
   }
 
   /** A message of QoS 2 has come: false where it was here already [MQTT-4.3.3-10]. */
-  take (packetId: number): boolean {
+  take(packetId: number): boolean {
     if (this.received.has(packetId)) return false
     this.received.add(packetId)
     if (this.isStored) this.#options.store.put(receivedKey(this.id, packetId), NO_BYTES)
@@ -264,16 +304,18 @@ export class Session {
   }
 
   /** PUBREL: whether the message was known. */
-  forget (packetId: number): boolean {
+  forget(packetId: number): boolean {
     if (!this.received.delete(packetId)) return false
     if (this.isStored) this.#options.store.del(receivedKey(this.id, packetId))
     return true
   }
 
   /** Gives up a message of a shared subscription that waits behind others: a member that keeps up may have it. */
-  giveUp (share: string, isWanted: (message: Message) => boolean): Message | undefined {
+  giveUp(share: string, isWanted: (message: Message) => boolean): Message | undefined {
     if (this.#isSending) return undefined
-    const index = this.#waiting.findIndex(queued => queued.share === share && queued.sequence > this.#sentUpTo && isWanted(queued.message))
+    const index = this.#waiting.findIndex(
+      queued => queued.share === share && queued.sequence > this.#sentUpTo && isWanted(queued.message)
+    )
     const [given] = index < 0 ? [] : this.#waiting.splice(index, 1)
     if (given === undefined) return undefined
     this.#count--
@@ -282,14 +324,17 @@ export class Session {
     return given.message
   }
 
-  /** Messages of shared subscriptions that somebody else may have now: those not sent, and of QoS 1 those not acknowledged. */
-  handOver (): QueuedRecord[] {
+  /**
+   * Messages of shared subscriptions that somebody else may have now: those not sent, and of QoS 1 those not
+   * acknowledged.
+   */
+  handOver(): QueuedRecord[] {
     const sent = [...this.#unacknowledged.values()].filter(({ qos }) => qos === 1)
     return [...sent, ...this.#waiting].filter(({ share, message }) => share !== '' && !message.isExpired())
   }
 
   /** The same of a session whose client is away. */
-  async storedHandOver (): Promise<QueuedRecord[]> {
+  async storedHandOver(): Promise<QueuedRecord[]> {
     const found: QueuedRecord[] = []
     for await (const [key, value] of this.#options.store.entries({ ...this.#range(this.start + 1) })) {
       const { sequence } = readQueueKey(key)
@@ -302,7 +347,7 @@ export class Session {
   }
 
   /** Removes all that waits for its client, or is not acknowledged. */
-  async empty (): Promise<void> {
+  async empty(): Promise<void> {
     this.#unacknowledged.clear()
     this.#waiting = []
     this.#count = this.#bytes = 0
@@ -311,7 +356,7 @@ export class Session {
   }
 
   /** Removes all that is stored of its queue; what a later session of that name gets is not touched. */
-  async dropStored (): Promise<void> {
+  async dropStored(): Promise<void> {
     const { store } = this.#options
     for await (const key of store.keys(under(this.#queuePrefix))) {
       const { sequence } = readQueueKey(key)
@@ -321,10 +366,12 @@ export class Session {
   }
 
   /** A message that was sent, in this connection or in an earlier one whose acknowledgement comes late. */
-  #sent (packetId: number): Queued | undefined {
+  #sent(packetId: number): Queued | undefined {
     const queued = this.#unacknowledged.get(packetId)
     if (queued !== undefined) return queued
-    const index = this.#waiting.findIndex(({ sequence }) => sequence <= this.#sentUpTo && packetIdOf(sequence) === packetId)
+    const index = this.#waiting.findIndex(
+      ({ sequence }) => sequence <= this.#sentUpTo && packetIdOf(sequence) === packetId
+    )
     const [late] = index < 0 ? [] : this.#waiting.splice(index, 1)
     if (late === undefined) return undefined
     this.#count--
@@ -333,7 +380,7 @@ export class Session {
     return late
   }
 
-  #exceeded (size: number): 'queuedMessages' | 'queuedBytes' | undefined {
+  #exceeded(size: number): 'queuedMessages' | 'queuedBytes' | undefined {
     const { queuedMessages, queuedBytes } = this.#options
     // One that is larger than all the room still goes into an empty queue.
     if (this.#count === 0) return undefined
@@ -341,14 +388,17 @@ export class Session {
     return this.#bytes + size > queuedBytes ? 'queuedBytes' : undefined
   }
 
-  /** Skips numbers whose packet identifier is in use [MQTT-2.2.1-4]: a client may leave one message unacknowledged for long. */
-  #nextSequence (): number {
+  /**
+   * Skips numbers whose packet identifier is in use [MQTT-2.2.1-4]: a client may leave one message unacknowledged for
+   * long.
+   */
+  #nextSequence(): number {
     do this.#sequence++
     while (this.#unacknowledged.has(packetIdOf(this.#sequence)))
     return this.#sequence
   }
 
-  #send (): void {
+  #send(): void {
     const { receiver } = this
     // A hook that is asked may publish, and so come back here.
     if (receiver === undefined || this.#isSending) return
@@ -367,8 +417,11 @@ export class Session {
     if (this.#waiting.length < PAGE / 2 || this.#readUpTo < this.#sentUpTo) this.#read()
   }
 
-  /** What its receiver keeps until it is released must be here after a restart as well, or the next message under its identifier would be taken for it. */
-  #mustWaitForStore ({ qos, batch }: Queued): boolean {
+  /**
+   * What its receiver keeps until it is released must be here after a restart as well, or the next message under its
+   * identifier would be taken for it.
+   */
+  #mustWaitForStore({ qos, batch }: Queued): boolean {
     const { store } = this.#options
     if (qos !== 2 || batch <= store.stored) return false
     if (this.#awaitsStore) return true
@@ -380,7 +433,7 @@ export class Session {
     return true
   }
 
-  #sendOne (receiver: Receiver, next: Queued, packetId: number): void {
+  #sendOne(receiver: Receiver, next: Queued, packetId: number): void {
     const { qos, retain, identifiers, sequence, size } = next
     this.#count--
     this.#bytes -= size
@@ -390,7 +443,12 @@ export class Session {
       return
     }
     // Rights may have changed while it waited.
-    const message = next === this.#authorised?.queued ? this.#authorised.allowed : next.message.isExpired() ? undefined : receiver.forward(next.message)
+    const message =
+      next === this.#authorised?.queued
+        ? this.#authorised.allowed
+        : next.message.isExpired()
+          ? undefined
+          : receiver.forward(next.message)
     const dup = sequence <= this.#sentUpTo
     if (message === undefined || !receiver.send({ message, qos, retain, dup, packetId, identifiers })) {
       this.#drop(next)
@@ -400,7 +458,7 @@ export class Session {
     if (!dup) this.#markSent(sequence)
   }
 
-  #markSent (sequence: number): void {
+  #markSent(sequence: number): void {
     this.#sentUpTo = sequence
     const { store } = this.#options
     if (!this.isStored || this.#markedIn === store.batch) return
@@ -408,7 +466,7 @@ export class Session {
     store.put(keyOf(SENT, this.id), () => encodeSent(this.#sentUpTo))
   }
 
-  #finish (packetId: number, queued: Queued): void {
+  #finish(packetId: number, queued: Queued): void {
     this.#unacknowledged.delete(packetId)
     this.#drop(queued)
     this.#options.pace.acknowledge(this)
@@ -418,34 +476,41 @@ export class Session {
     if (this.shares.size > 0 && this.hasRoomInWindow) this.#options.onIdle(this)
   }
 
-  #drop ({ sequence, size }: Queued): void {
+  #drop({ sequence, size }: Queued): void {
     if (this.isStored) this.#options.store.del(queueKey(this.#queuePrefix, sequence, size))
   }
 
   /** Reads on in the store, where something is left and little waits. */
-  #read (): void {
+  #read(): void {
     const { receiver } = this
     if (receiver === undefined || this.#isReading || this.#readUpTo >= this.#sequence) return
     this.#isReading = true
-    this.#readPage(receiver).then(() => { this.#isUnavailable = false }, async (error: Error) => {
-      if (!this.#isUnavailable) this.#options.onUnavailable(this, error)
-      this.#isUnavailable = true
-      // Its client is served meanwhile.
-      if (this.receiver === receiver) receiver.replayed()
-      await pause(RETRY_MS, undefined, { ref: false })
-    }).finally(() => {
-      this.#isReading = false
-      // A client that came back meanwhile starts from the beginning.
-      if (this.receiver !== receiver) {
-        this.#read()
-        return
-      }
-      this.#send()
-      if (!this.isReplaying) receiver.replayed()
-    })
+    this.#readPage(receiver)
+      .then(
+        () => {
+          this.#isUnavailable = false
+        },
+        async (error: Error) => {
+          if (!this.#isUnavailable) this.#options.onUnavailable(this, error)
+          this.#isUnavailable = true
+          // Its client is served meanwhile.
+          if (this.receiver === receiver) receiver.replayed()
+          await pause(RETRY_MS, undefined, { ref: false })
+        }
+      )
+      .finally(() => {
+        this.#isReading = false
+        // A client that came back meanwhile starts from the beginning.
+        if (this.receiver !== receiver) {
+          this.#read()
+          return
+        }
+        this.#send()
+        if (!this.isReplaying) receiver.replayed()
+      })
   }
 
-  async #readPage (receiver: Receiver): Promise<void> {
+  async #readPage(receiver: Receiver): Promise<void> {
     const all = this.#sequence
     let read = 0
     for await (const [key, value] of this.#options.store.entries({ ...this.#range(this.#readUpTo + 1), limit: PAGE })) {
@@ -456,12 +521,16 @@ export class Session {
     if (read < PAGE && this.receiver === receiver) this.#readUpTo = Math.max(this.#readUpTo, all)
   }
 
-  #take (key: string, value: Buffer): void {
+  #take(key: string, value: Buffer): void {
     const { sequence, size } = readQueueKey(key)
     this.#readUpTo = sequence
     try {
       const record = decodeQueued(value)
-      this.#waiting.push(record === undefined ? { ...RELEASED_MESSAGE, sequence, size } : { ...record, sequence, size, batch: 0, isReleased: false })
+      this.#waiting.push(
+        record === undefined
+          ? { ...RELEASED_MESSAGE, sequence, size }
+          : { ...record, sequence, size, batch: 0, isReleased: false }
+      )
     } catch (error) {
       this.#count--
       this.#bytes -= size
@@ -470,7 +539,7 @@ export class Session {
     }
   }
 
-  #range (sequence: number): { gte: string, lt: string } {
+  #range(sequence: number): { gte: string; lt: string } {
     return { gte: queueStart(this.#queuePrefix, sequence), lt: under(this.#queuePrefix).lt }
   }
 }

@@ -1,7 +1,20 @@
 // The sessions of all clients, connected or not: how they begin, outlast a connection or a restart, and end.
 
 import {
-  clientIdOf, decodeSent, decodeSession, encodeSession, keyOf, prefixOf, QUEUE, readQueueKey, RECEIVED, receivedKey, SENT, SESSIONS, under, type QueuedRecord
+  clientIdOf,
+  decodeSent,
+  decodeSession,
+  encodeSession,
+  keyOf,
+  prefixOf,
+  QUEUE,
+  readQueueKey,
+  RECEIVED,
+  receivedKey,
+  SENT,
+  SESSIONS,
+  under,
+  type QueuedRecord
 } from './records.js'
 import type { Router } from './router.js'
 import { Session, type Receiver, type SessionOptions } from './session.js'
@@ -10,11 +23,11 @@ import { sharedParts, type Subscription } from './subscription.js'
 
 /** Where the subscriptions of sessions that last are kept. */
 export interface SubscriptionStore {
-  add (clientId: string, subscriptions: readonly Subscription[]): void
-  remove (clientId: string, filters: readonly string[]): void
-  of (clientId: string): Promise<Subscription[]>
+  add(clientId: string, subscriptions: readonly Subscription[]): void
+  remove(clientId: string, filters: readonly string[]): void
+  of(clientId: string): Promise<Subscription[]>
   /** Who has any. */
-  clients (): AsyncIterable<string>
+  clients(): AsyncIterable<string>
 }
 
 /** What bounds sessions, and who hears of their ends. */
@@ -63,12 +76,12 @@ export class Sessions {
   #timer: NodeJS.Timeout | undefined
   #timerAt = Infinity
 
-  constructor (options: SessionsOptions) {
+  constructor(options: SessionsOptions) {
     this.#options = options
   }
 
   /** How many there are, how many subscriptions they hold, and what waits for them. */
-  get counts (): { connected: number, total: number, subscriptions: number, messages: number, bytes: number } {
+  get counts(): { connected: number; total: number; subscriptions: number; messages: number; bytes: number } {
     let subscriptions = 0
     let messages = 0
     let bytes = 0
@@ -80,7 +93,7 @@ export class Sessions {
     return { connected: this.#connected, total: this.#sessions.size, subscriptions, messages, bytes }
   }
 
-  get (clientId: string): Session | undefined {
+  get(clientId: string): Session | undefined {
     return this.#sessions.get(clientId)
   }
 
@@ -89,11 +102,13 @@ export class Sessions {
    *
    * @returns also whether there was one [MQTT-3.2.2-2], [MQTT-3.2.2-3]
    */
-  open ({ clientId, cleanStart, expiry }: SessionRequest): { session: Session, isPresent: boolean } {
+  open({ clientId, cleanStart, expiry }: SessionRequest): { session: Session; isPresent: boolean } {
     const before = this.#sessions.get(clientId)
     const isPresent = before !== undefined && !cleanStart
     if (before !== undefined && cleanStart) this.end(before)
-    const session = isPresent ? before : new Session(clientId, this.#options, before?.sequence ?? this.#ended.get(clientId))
+    const session = isPresent
+      ? before
+      : new Session(clientId, this.#options, before?.sequence ?? this.#ended.get(clientId))
     this.#sessions.set(clientId, session)
     if (isPresent) this.#away--
     this.#connected++
@@ -106,12 +121,12 @@ export class Sessions {
   }
 
   /** The client is to get what waits for it. */
-  attach (session: Session, receiver: Receiver): void {
+  attach(session: Session, receiver: Receiver): void {
     session.attach(receiver)
   }
 
   /** The client is gone: its session ends with it, or lasts for a while. */
-  detach (session: Session): void {
+  detach(session: Session): void {
     if (this.#sessions.get(session.id) !== session) return
     session.detach()
     this.#connected--
@@ -128,7 +143,7 @@ export class Sessions {
   }
 
   /** Ends a session, whose client is away: nothing of it is left. */
-  end (session: Session): void {
+  end(session: Session): void {
     if (this.#sessions.get(session.id) !== session) return
     this.#sessions.delete(session.id)
     if (session.awaySince === 0) this.#connected--
@@ -147,7 +162,7 @@ export class Sessions {
   }
 
   /** Adds a subscription of a session, or changes it; whether it is new. */
-  subscribe (session: Session, subscription: Subscription): boolean {
+  subscribe(session: Session, subscription: Subscription): boolean {
     const isNew = !session.subscriptions.has(subscription.filter)
     this.#add(session, subscription)
     if (session.isStored) this.#options.subscriptions.add(session.id, [subscription])
@@ -155,7 +170,7 @@ export class Sessions {
   }
 
   /** Removes a subscription of a session; whether it was there. */
-  unsubscribe (session: Session, filter: string): boolean {
+  unsubscribe(session: Session, filter: string): boolean {
     if (!session.subscriptions.delete(filter)) return false
     session.shares.delete(filter)
     this.#options.router.remove(session, filter)
@@ -164,7 +179,7 @@ export class Sessions {
   }
 
   /** Brings back the sessions of earlier runs; one that cannot be read ends, and the others stay. */
-  async restore (): Promise<void> {
+  async restore(): Promise<void> {
     const { store, subscriptions, onLost } = this.#options
     for await (const [key, value] of store.entries(under(SESSIONS))) {
       const clientId = clientIdOf(SESSIONS, key)
@@ -194,18 +209,18 @@ export class Sessions {
   }
 
   /** Expects no more ends. */
-  stop (): void {
+  stop(): void {
     clearTimeout(this.#timer)
     this.#timerAt = -Infinity
   }
 
-  #add (session: Session, subscription: Subscription): void {
+  #add(session: Session, subscription: Subscription): void {
     session.subscriptions.set(subscription.filter, subscription)
     if (sharedParts(subscription.filter) !== undefined) session.shares.add(subscription.filter)
     this.#options.router.add(session, subscription)
   }
 
-  async #restoreQueues (): Promise<void> {
+  async #restoreQueues(): Promise<void> {
     const { store } = this.#options
     for await (const key of store.keys(under(QUEUE))) {
       const { clientId, sequence, size } = readQueueKey(key)
@@ -227,52 +242,74 @@ export class Sessions {
   }
 
   /** Subscriptions without a session: its end was written, and theirs was not. */
-  async #dropOrphans (): Promise<void> {
+  async #dropOrphans(): Promise<void> {
     const { subscriptions } = this.#options
     const orphans = new Set<string>()
     for await (const clientId of subscriptions.clients()) if (!this.#sessions.has(clientId)) orphans.add(clientId)
-    for (const clientId of orphans) subscriptions.remove(clientId, (await subscriptions.of(clientId)).map(({ filter }) => filter))
+    for (const clientId of orphans)
+      subscriptions.remove(
+        clientId,
+        (await subscriptions.of(clientId)).map(({ filter }) => filter)
+      )
   }
 
-  #record (session: Session): void {
+  #record(session: Session): void {
     if (!session.isStored) return
     const { expiry, awaySince, start } = session
     this.#options.store.put(keyOf(SESSIONS, session.id), encodeSession({ expiry, awaySince, start }))
   }
 
-  #handOver (session: Session): void {
+  #handOver(session: Session): void {
     const { onHandOver, onLost } = this.#options
-    const hand = (records: readonly QueuedRecord[]): void => { for (const record of records) onHandOver(record.share, record) }
+    const hand = (records: readonly QueuedRecord[]): void => {
+      for (const record of records) onHandOver(record.share, record)
+    }
     if (!session.isStored) {
       hand(session.handOver())
       return
     }
-    session.storedHandOver().then(hand)
-      .catch((error: Error) => { onLost(session.id, error) })
-      .finally(() => { this.#dropStored(session) })
+    session
+      .storedHandOver()
+      .then(hand)
+      .catch((error: Error) => {
+        onLost(session.id, error)
+      })
+      .finally(() => {
+        this.#dropStored(session)
+      })
   }
 
-  #dropStored (session: Session): void {
-    session.dropStored()
-      .catch((error: Error) => { this.#options.onLost(session.id, error) })
-      .finally(() => { if (this.#ended.get(session.id) === session.sequence) this.#ended.delete(session.id) })
+  #dropStored(session: Session): void {
+    session
+      .dropStored()
+      .catch((error: Error) => {
+        this.#options.onLost(session.id, error)
+      })
+      .finally(() => {
+        if (this.#ended.get(session.id) === session.sequence) this.#ended.delete(session.id)
+      })
   }
 
   /** When a session ends, epoch ms. */
-  #endOf ({ expiry, awaySince }: Session): number {
+  #endOf({ expiry, awaySince }: Session): number {
     const seconds = Math.min(expiry, this.#options.maxExpiry)
     return awaySince === 0 || seconds === NEVER || seconds === Infinity ? Infinity : awaySince + seconds * SECOND_MS
   }
 
-  #expectEnd (session: Session): void {
+  #expectEnd(session: Session): void {
     const end = this.#endOf(session)
     if (end >= this.#timerAt) return
     clearTimeout(this.#timer)
     this.#timerAt = end
-    this.#timer = setTimeout(() => { this.#endExpired() }, Math.min(MAX_TIMER_MS, Math.max(0, end - Date.now()))).unref()
+    this.#timer = setTimeout(
+      () => {
+        this.#endExpired()
+      },
+      Math.min(MAX_TIMER_MS, Math.max(0, end - Date.now()))
+    ).unref()
   }
 
-  #endExpired (): void {
+  #endExpired(): void {
     this.#timerAt = Infinity
     const now = Date.now()
     for (const session of [...this.#sessions.values()]) {

@@ -17,29 +17,29 @@ export const UNABLE: Readiness = 3
 export class SharedGroup<Session> {
   readonly #members = new Map<Session, Target<Session>>()
 
-  get size (): number {
+  get size(): number {
     return this.#members.size
   }
 
   /** Adds a member, or changes its subscription; whether it is new. */
-  add (session: Session, subscription: Subscription): boolean {
+  add(session: Session, subscription: Subscription): boolean {
     const isNew = !this.#members.has(session)
     this.#members.set(session, { ...targetOf(session, [subscription]), share: subscription.filter })
     return isNew
   }
 
   /** Whether it was a member. */
-  remove (session: Session): boolean {
+  remove(session: Session): boolean {
     return this.#members.delete(session)
   }
 
   /** Its members. */
-  sessions (): IterableIterator<Session> {
+  sessions(): IterableIterator<Session> {
     return this.#members.keys()
   }
 
   /** What a member asked for. */
-  of (session: Session): Target<Session> | undefined {
+  of(session: Session): Target<Session> | undefined {
     return this.#members.get(session)
   }
 
@@ -48,7 +48,7 @@ export class SharedGroup<Session> {
    *
    * @param readiness asked of each member until one is ready
    */
-  next (readiness: (target: Target<Session>) => Readiness): Target<Session> | undefined {
+  next(readiness: (target: Target<Session>) => Readiness): Target<Session> | undefined {
     let best: Target<Session> | undefined
     let bestReadiness: Readiness = UNABLE
     for (const target of this.#members.values()) {

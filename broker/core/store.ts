@@ -53,98 +53,114 @@ export class Store {
   #isScheduled = false
   #hasFailed = false
   #isClosed = false
-  readonly #waiting: { batch: number, done: () => void }[] = []
+  readonly #waiting: { batch: number; done: () => void }[] = []
   readonly #watchers = new Set<() => void>()
+  readonly #db: Database
+  readonly #listener: StoreListener
+  readonly #sync: boolean
 
   /**
    * @param db open
    * @param sync whether each batch is forced to the disk, so that not even a power cut loses it
    */
-  constructor (private readonly db: Database, private readonly listener: StoreListener, private readonly sync = false) {}
+  constructor(db: Database, listener: StoreListener, sync = false) {
+    this.#db = db
+    this.#listener = listener
+    this.#sync = sync
+  }
 
   /** The number of the batch after which all changes made so far are stored. */
-  get latest (): number {
+  get latest(): number {
     return this.#isDirty ? this.batch : this.batch - 1
   }
 
   /** Whether everything is on the disk. */
-  get isSettled (): boolean {
+  get isSettled(): boolean {
     return this.latest <= this.stored
   }
 
   /** Whether the disk refuses what is written. */
-  get isFailing (): boolean {
+  get isFailing(): boolean {
     return this.#hasFailed
   }
 
   /** @param value made at the end of the turn where it is a function: for what changes many times in one */
-  put (key: string, value: Buffer | (() => Buffer)): void {
+  put(key: string, value: Buffer | (() => Buffer)): void {
     this.#collected.set(key, value)
     this.#added.delete(key)
     this.#schedule()
   }
 
   /** Puts under a key that was never used before. */
-  add (key: string, value: Buffer): void {
+  add(key: string, value: Buffer): void {
     this.#collected.set(key, value)
     this.#added.add(key)
     this.#schedule()
   }
 
-  del (key: string): void {
+  del(key: string): void {
     if (this.#added.delete(key)) this.#collected.delete(key)
     else this.#collected.set(key, null)
     this.#schedule()
   }
 
   /** A value, what was changed a moment ago included; undefined for none. */
-  async get (key: string): Promise<Buffer | undefined> {
+  async get(key: string): Promise<Buffer | undefined> {
     const changed = this.#collected.has(key) ? this.#collected.get(key) : this.#writing?.get(key)
-    if (changed !== undefined) return typeof changed === 'function' ? changed() : changed ?? undefined
-    return await this.db.get<string, Buffer>(key, BUFFERS)
+    if (changed !== undefined) return typeof changed === 'function' ? changed() : (changed ?? undefined)
+    return await this.#db.get<string, Buffer>(key, BUFFERS)
   }
 
   /** Keys in their order, when all changes made so far are stored. */
-  async * keys (range: KeyRange): AsyncGenerator<string> {
+  async *keys(range: KeyRange): AsyncGenerator<string> {
     await this.settled()
-    yield * this.db.keys({ ...range, keyEncoding: 'utf8' })
+    yield* this.#db.keys({ ...range, keyEncoding: 'utf8' })
   }
 
   /** Entries in the order of their keys, when all changes made so far are stored. */
-  async * entries (range: KeyRange): AsyncGenerator<Entry> {
+  async *entries(range: KeyRange): AsyncGenerator<Entry> {
     await this.settled()
-    yield * this.db.iterator<string, Buffer>({ ...range, ...BUFFERS })
+    yield* this.#db.iterator<string, Buffer>({ ...range, ...BUFFERS })
   }
 
   /** Calls back when the changes made so far are stored: at once where they are. */
-  whenStored (done: () => void): void {
+  whenStored(done: () => void): void {
     if (this.isSettled) done()
     else this.#waiting.push({ batch: this.latest, done })
   }
 
   /** Resolves when the changes made so far are stored. */
-  settled (): Promise<void> {
-    return new Promise(resolve => { this.whenStored(resolve) })
+  settled(): Promise<void> {
+    return new Promise(resolve => {
+      this.whenStored(resolve)
+    })
   }
 
   /** Calls back whenever a batch has been stored, until what is returned is called. */
-  watch (onStored: () => void): () => void {
+  watch(onStored: () => void): () => void {
     this.#watchers.add(onStored)
-    return () => { this.#watchers.delete(onStored) }
+    return () => {
+      this.#watchers.delete(onStored)
+    }
   }
 
   /** Writes what is left and closes the database; what cannot be written by then is lost, and counted. */
-  async close (limitMs = 5_000): Promise<{ lost: number }> {
+  async close(limitMs = 5_000): Promise<{ lost: number }> {
     const limit = performance.now() + limitMs
     while (!this.isSettled && performance.now() < limit) {
-      await Promise.race([this.settled(), new Promise(resolve => { setTimeout(resolve, 100) })])
+      await Promise.race([
+        this.settled(),
+        new Promise(resolve => {
+          setTimeout(resolve, 100)
+        })
+      ])
     }
     this.#isClosed = true
-    await this.db.close()
+    await this.#db.close()
     return { lost: this.#collected.size + (this.#writing?.size ?? 0) }
   }
 
-  #schedule (): void {
+  #schedule(): void {
     this.changes++
     this.#isDirty = true
     if (this.#isScheduled || this.#writing !== undefined) return
@@ -155,7 +171,7 @@ export class Store {
     })
   }
 
-  async #write (): Promise<void> {
+  async #write(): Promise<void> {
     const number = this.batch++
     this.#writing = this.#collected
     this.#collected = new Map()
@@ -168,42 +184,51 @@ export class Store {
     if (this.#isDirty && !this.#isScheduled) void this.#write()
   }
 
-  async #untilWritten (changes: Changes): Promise<void> {
+  async #untilWritten(changes: Changes): Promise<void> {
     const operations: Operation[] = []
     for (const [key, value] of changes) {
-      operations.push(value === null ? { type: 'del', key } : { type: 'put', key, value: typeof value === 'function' ? value() : value })
+      operations.push(
+        value === null
+          ? { type: 'del', key }
+          : { type: 'put', key, value: typeof value === 'function' ? value() : value }
+      )
     }
     for (;;) {
       try {
-        if (operations.length > 0) await this.db.batch(operations, { ...BUFFERS, sync: this.sync } as object)
+        if (operations.length > 0) await this.#db.batch(operations, { ...BUFFERS, sync: this.#sync } as object)
         break
       } catch (error) {
-        if (this.#isClosed) return await new Promise(() => {})
+        if (this.#isClosed) {
+          await new Promise(() => {})
+          return
+        }
         this.#fail(error as Error)
         await this.#reopen()
       }
     }
-    if (this.#hasFailed) this.listener.onRecovered()
+    if (this.#hasFailed) this.#listener.onRecovered()
     this.#hasFailed = false
   }
 
-  #fail (error: Error): void {
-    if (!this.#hasFailed) this.listener.onFailed(error)
+  #fail(error: Error): void {
+    if (!this.#hasFailed) this.#listener.onFailed(error)
     this.#hasFailed = true
   }
 
-  async #reopen (): Promise<void> {
-    await new Promise(resolve => { setTimeout(resolve, RETRY_MS).unref() })
+  async #reopen(): Promise<void> {
+    await new Promise(resolve => {
+      setTimeout(resolve, RETRY_MS).unref()
+    })
     if (this.#isClosed) return
     try {
-      await this.db.close()
-      if (!this.#isClosed) await this.db.open()
+      await this.#db.close()
+      if (!this.#isClosed) await this.#db.open()
     } catch {
       // Counted by the batch, which fails again.
     }
   }
 
-  #tell (): void {
+  #tell(): void {
     const ready = this.#waiting.filter(({ batch }) => batch <= this.stored)
     if (ready.length > 0) this.#waiting.splice(0, ready.length)
     for (const { done } of ready) done()

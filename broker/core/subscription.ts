@@ -34,13 +34,13 @@ export interface Target<Session> {
 const SHARED = /^\$share\/([^/]+)\/(.+)$/s
 
 /** The parts of a shared subscription, `$share/group/filter`; undefined for an ordinary one [MQTT-4.8.2-1]. */
-export function sharedParts (filter: string): { group: string, filter: string } | undefined {
+export function sharedParts(filter: string): { group: string; filter: string } | undefined {
   const [, group, rest] = SHARED.exec(filter) ?? []
   return group === undefined || rest === undefined ? undefined : { group, filter: rest }
 }
 
 /** What several subscriptions of a session ask for together. */
-export function targetOf<Session> (session: Session, subscriptions: readonly Subscription[]): Target<Session> {
+export function targetOf<Session>(session: Session, subscriptions: readonly Subscription[]): Target<Session> {
   const own = subscriptions.filter(({ noLocal }) => !noLocal)
   const all = { session, share: '', ...combined(subscriptions) }
   if (own.length === 0) return { ...all, ownMessages: undefined }
@@ -48,7 +48,9 @@ export function targetOf<Session> (session: Session, subscriptions: readonly Sub
   return { ...all, ownMessages: { ...ownMessages, ownMessages: undefined } }
 }
 
-function combined (subscriptions: readonly Subscription[]): Pick<Target<unknown>, 'qos' | 'retainAsPublished' | 'identifiers'> {
+function combined(
+  subscriptions: readonly Subscription[]
+): Pick<Target<unknown>, 'qos' | 'retainAsPublished' | 'identifiers'> {
   const identifiers = subscriptions.flatMap(({ identifier }) => identifier ?? [])
   return {
     qos: Math.max(...subscriptions.map(({ qos }) => qos)) as QoS,

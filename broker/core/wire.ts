@@ -7,14 +7,41 @@ import { readProperties, SUBSCRIPTION_IDENTIFIER, TOPIC_ALIAS, valueOf } from '.
 
 /** Types of packets, as they stand in the high half of the first byte. */
 export const TYPE = Object.freeze({
-  connect: 1, connack: 2, publish: 3, puback: 4, pubrec: 5, pubrel: 6, pubcomp: 7, subscribe: 8, suback: 9, unsubscribe: 10, unsuback: 11,
-  pingreq: 12, pingresp: 13, disconnect: 14, auth: 15
+  connect: 1,
+  connack: 2,
+  publish: 3,
+  puback: 4,
+  pubrec: 5,
+  pubrel: 6,
+  pubcomp: 7,
+  subscribe: 8,
+  suback: 9,
+  unsubscribe: 10,
+  unsuback: 11,
+  pingreq: 12,
+  pingresp: 13,
+  disconnect: 14,
+  auth: 15
 })
 
 /** Names of the packet types, as mqtt-packet and Aedes have them. */
 export const TYPE_NAMES: readonly string[] = [
-  'reserved', 'connect', 'connack', 'publish', 'puback', 'pubrec', 'pubrel', 'pubcomp', 'subscribe', 'suback', 'unsubscribe', 'unsuback',
-  'pingreq', 'pingresp', 'disconnect', 'auth'
+  'reserved',
+  'connect',
+  'connack',
+  'publish',
+  'puback',
+  'pubrec',
+  'pubrel',
+  'pubcomp',
+  'subscribe',
+  'suback',
+  'unsubscribe',
+  'unsuback',
+  'pingreq',
+  'pingresp',
+  'disconnect',
+  'auth'
 ]
 
 /** How a message goes to one subscriber. */
@@ -42,12 +69,12 @@ const TOPIC_ALIAS_INVALID = 0x94
 export const MAX_TEXT_BYTES = 65_535
 
 /** Bytes that a variable byte integer takes [MQTT-1.5.5-1]. */
-export function varintBytes (value: number): number {
+export function varintBytes(value: number): number {
   return value < 0x80 ? 1 : value < 0x4000 ? 2 : value < 0x200000 ? 3 : 4
 }
 
 /** Writes a variable byte integer; the offset after it. */
-export function writeVarint (into: Buffer, at: number, value: number): number {
+export function writeVarint(into: Buffer, at: number, value: number): number {
   while (value >= 0x80) {
     into[at++] = (value & 0x7f) | 0x80
     value >>>= 7
@@ -57,22 +84,22 @@ export function writeVarint (into: Buffer, at: number, value: number): number {
 }
 
 /** Bytes of a PUBLISH for a client of this protocol version, without those of its payload. */
-export function publishHeaderBytes (delivery: Delivery, version: number): number {
+export function publishHeaderBytes(delivery: Delivery, version: number): number {
   const body = bodyBytes(delivery, version)
   return 1 + varintBytes(body) + body - delivery.message.payload.length
 }
 
 /** Bytes of a PUBLISH for a client of this protocol version. */
-export function publishBytes (delivery: Delivery, version: number): number {
+export function publishBytes(delivery: Delivery, version: number): number {
   const body = bodyBytes(delivery, version)
   return 1 + varintBytes(body) + body
 }
 
-function propertyBytes ({ message, identifiers }: Delivery): number {
+function propertyBytes({ message, identifiers }: Delivery): number {
   return message.encodedProperties.length + identifiers.length + (message.messageExpiry === Infinity ? 0 : EXPIRY_BYTES)
 }
 
-function bodyBytes (delivery: Delivery, version: number): number {
+function bodyBytes(delivery: Delivery, version: number): number {
   const { message, qos } = delivery
   const body = 2 + message.topicBytes + (qos > 0 ? 2 : 0) + message.payload.length
   if (version !== MQTT_5) return body
@@ -81,9 +108,9 @@ function bodyBytes (delivery: Delivery, version: number): number {
 }
 
 /** Writes all of a PUBLISH that comes before its payload; the offset after it. */
-export function writePublishHeader (into: Buffer, at: number, delivery: Delivery, version: number): number {
+export function writePublishHeader(into: Buffer, at: number, delivery: Delivery, version: number): number {
   const { message, qos, retain, dup, packetId, identifiers } = delivery
-  into[at++] = TYPE.publish << 4 | (dup ? DUP_FLAG : 0) | qos << 1 | (retain ? 1 : 0)
+  into[at++] = (TYPE.publish << 4) | (dup ? DUP_FLAG : 0) | (qos << 1) | (retain ? 1 : 0)
   at = writeVarint(into, at, bodyBytes(delivery, version))
   const { topicBytes } = message
   into[at++] = topicBytes >> 8
@@ -98,15 +125,18 @@ export function writePublishHeader (into: Buffer, at: number, delivery: Delivery
   if (message.messageExpiry !== Infinity) {
     into[at++] = EXPIRY_IDENTIFIER
     // What is left of its time, rounded up [MQTT-3.3.2-6].
-    at = into.writeUInt32BE(Math.min(MAX_EXPIRY_S, Math.max(0, Math.ceil((message.messageExpiry - Date.now()) / SECOND_MS))), at)
+    at = into.writeUInt32BE(
+      Math.min(MAX_EXPIRY_S, Math.max(0, Math.ceil((message.messageExpiry - Date.now()) / SECOND_MS))),
+      at
+    )
   }
   at += message.encodedProperties.copy(into, at)
   return at + identifiers.copy(into, at)
 }
 
 /** A PUBACK, PUBREC, PUBREL or PUBCOMP; the reason code and the reason go to clients of MQTT 5 alone. */
-export function acknowledgement (type: number, packetId: number, version: number, reasonCode = 0, reason = ''): Buffer {
-  const first = type << 4 | (type === TYPE.pubrel ? PUBREL_FLAGS : 0)
+export function acknowledgement(type: number, packetId: number, version: number, reasonCode = 0, reason = ''): Buffer {
+  const first = (type << 4) | (type === TYPE.pubrel ? PUBREL_FLAGS : 0)
   if (version !== MQTT_5 || reasonCode === 0) return Buffer.from([first, 2, packetId >> 8, packetId & 0xff])
   // A hook may say more than fits.
   const text = Buffer.from(Buffer.byteLength(reason) > MAX_TEXT_BYTES ? '' : reason)
@@ -122,10 +152,11 @@ export function acknowledgement (type: number, packetId: number, version: number
 }
 
 /** Subscription identifiers as properties of a PUBLISH; each once. */
-export function encodeIdentifiers (identifiers: Iterable<number>): Buffer {
+export function encodeIdentifiers(identifiers: Iterable<number>): Buffer {
   const bytes: number[] = []
   const scratch = Buffer.alloc(4)
-  for (const identifier of new Set(identifiers)) bytes.push(0x0b, ...scratch.subarray(0, writeVarint(scratch, 0, identifier)))
+  for (const identifier of new Set(identifiers))
+    bytes.push(0x0b, ...scratch.subarray(0, writeVarint(scratch, 0, identifier)))
   return Buffer.from(bytes)
 }
 
@@ -143,8 +174,14 @@ export interface ReadPublish {
  * @param to where it ends
  * @returns what is wrong with it, where something is
  */
-export function readPublish (bytes: Buffer, header: number, from: number, to: number, version: number): ReadPublish | ProtocolFault {
-  const qos = header >> 1 & 3
+export function readPublish(
+  bytes: Buffer,
+  header: number,
+  from: number,
+  to: number,
+  version: number
+): ReadPublish | ProtocolFault {
+  const qos = (header >> 1) & 3
   if (qos === 3) return new ProtocolFault('QoS is 3 [MQTT-3.3.1-4]')
   if ((header & DUP_FLAG) !== 0 && qos === 0) return new ProtocolFault('DUP is set with QoS 0 [MQTT-3.3.1-2]')
   const fields = new FieldReader(bytes, from, to)
@@ -157,24 +194,33 @@ export function readPublish (bytes: Buffer, header: number, from: number, to: nu
   if (version === MQTT_5 && fields.left > 0 && bytes[fields.position] === 0) fields.byte()
   else if (version === MQTT_5) {
     const found = readProperties(fields, 'publish')
-    if (valueOf(found, SUBSCRIPTION_IDENTIFIER) !== undefined) fields.refuse('a subscription identifier from a client [MQTT-3.3.4-6]', PROTOCOL_ERROR)
-    alias = valueOf(found, TOPIC_ALIAS) as number | undefined ?? 0
-    if (alias === 0 && found.some(({ identifier }) => identifier === TOPIC_ALIAS)) fields.refuse('a topic alias is 0 [MQTT-3.3.2-8]', TOPIC_ALIAS_INVALID)
+    if (valueOf(found, SUBSCRIPTION_IDENTIFIER) !== undefined)
+      fields.refuse('a subscription identifier from a client [MQTT-3.3.4-6]', PROTOCOL_ERROR)
+    alias = (valueOf(found, TOPIC_ALIAS) as number | undefined) ?? 0
+    if (alias === 0 && found.some(({ identifier }) => identifier === TOPIC_ALIAS))
+      fields.refuse('a topic alias is 0 [MQTT-3.3.2-8]', TOPIC_ALIAS_INVALID)
     properties = forwarded(bytes, found)
     byName = named(found)
     expiry = expiryOf(found)
   }
   if (topic === '' && alias === 0) fields.refuse('a topic is empty [MQTT-4.7.3-1]', PROTOCOL_ERROR)
   if (fields.fault !== undefined) return fields.fault
-  const message = new Message(topic, bytes.subarray(fields.position, to), qos as QoS, (header & 1) !== 0, properties, expiry, byName)
+  const message = new Message(
+    topic,
+    bytes.subarray(fields.position, to),
+    qos as QoS,
+    (header & 1) !== 0,
+    properties,
+    expiry,
+    byName
+  )
   if (qos > 0) message.messageId = packetId
   message.dup = (header & DUP_FLAG) !== 0
   return { message, alias }
 }
 
-
 /** The forwarded properties of the will in the body of a CONNECT, in their order; empty where there are none. */
-export function willPropertiesIn (body: Buffer): Buffer {
+export function willPropertiesIn(body: Buffer): Buffer {
   const fields = new FieldReader(body)
   fields.binary()
   const version = fields.byte() & 0x7f

@@ -9,5 +9,13 @@ import { checkPorts } from './ports.js'
 
 /** Every check. */
 export const CHECKS: readonly Check[] = [
-  checkNode, checkContainer, checkClock, checkPorts, checkDataFolder, checkFiles, checkTap, checkModel, checkTensorFlow
+  checkNode,
+  checkContainer,
+  checkClock,
+  checkPorts,
+  checkDataFolder,
+  checkFiles,
+  checkTap,
+  checkModel,
+  checkTensorFlow
 ]

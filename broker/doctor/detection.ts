@@ -16,43 +16,84 @@ const TAP_LIMIT_MS = 10_000
 const TRAINED_WITH_TENSORFLOW: readonly string[] = ['autoencoder', 'so-gaal']
 
 /** The tap, by opening it for a moment. */
-export async function checkTap ({ effective }: Place): Promise<Finding[]> {
+export async function checkTap({ effective }: Place): Promise<Finding[]> {
   if (effective === undefined) return []
   const { tap, listeners } = effective.settings
   const settings = {
-    identityFile: tap.identity ?? undefined, knownHostsFile: tap.knownHosts ?? undefined, hostKey: tap.hostKey ?? undefined, sudo: tap.sudo
+    identityFile: tap.identity ?? undefined,
+    knownHostsFile: tap.knownHosts ?? undefined,
+    hostKey: tap.hostKey ?? undefined,
+    sudo: tap.sudo
   }
-  const options = { ports: listeners.map(({ port }) => port === 0 ? 1883 : port), snapLength: tap.snapLength, signal: AbortSignal.timeout(TAP_LIMIT_MS) }
+  const options = {
+    ports: listeners.map(({ port }) => (port === 0 ? 1883 : port)),
+    snapLength: tap.snapLength,
+    signal: AbortSignal.timeout(TAP_LIMIT_MS)
+  }
   const target = parseTarget(tap.target)
-  if (target.kind === 'none') return [note('There is no tap (tap.target: none): records lack what only the wire shows.')]
+  if (target.kind === 'none')
+    return [note('There is no tap (tap.target: none): records lack what only the wire shows.')]
   if (target.kind === 'auto') {
     const { obstacle } = await resolveTarget(target, settings, options)
     if (obstacle === undefined) return [ok('The wire can be tapped: tcpdump may capture on this machine.')]
-    return [note(`There will be no tap, so records lack what only the wire shows: ${lowerFirst(obstacle.message)}`, obstacle.remedy)]
+    return [
+      note(
+        `There will be no tap, so records lack what only the wire shows: ${lowerFirst(obstacle.message)}`,
+        obstacle.remedy
+      )
+    ]
   }
   try {
     await (await openTap(target, settings, options)).close()
     return [ok(`The tap ${printable(tap.target)} works.`)]
   } catch (error) {
-    if (error instanceof OperatorError) return [problem(`The tap ${printable(tap.target)} does not work: ${lowerFirst(error.message)}`, error.remedy)]
-    if (options.signal.aborted) return [problem(`The tap ${printable(tap.target)} did not open within ${TAP_LIMIT_MS / 1_000} s.`, 'Check that the machine can be reached.')]
+    if (error instanceof OperatorError)
+      return [problem(`The tap ${printable(tap.target)} does not work: ${lowerFirst(error.message)}`, error.remedy)]
+    if (options.signal.aborted)
+      return [
+        problem(
+          `The tap ${printable(tap.target)} did not open within ${TAP_LIMIT_MS / 1_000} s.`,
+          'Check that the machine can be reached.'
+        )
+      ]
     throw error
   }
 }
 
 /** The model that guards, or that there is none yet. */
-export async function checkModel ({ effective }: Place): Promise<Finding[]> {
+export async function checkModel({ effective }: Place): Promise<Finding[]> {
   if (effective === undefined) return []
   const { detector, data, learn } = effective.settings
   const file = detector.model ?? path.join(data, MODEL_FILE)
-  if (await stat(file).then(() => false, () => true)) {
-    if (catalogEntry(detector.kind).supervised) return [problem(`${detector.kind} cannot learn in place, and there is no model of it.`, 'Train one with "artemis train --labels" and name the file in detector.model, or take another detector.')]
-    return [note(`There is no model yet: the broker will learn what is normal for at least ${Math.round(learn.duration / 60_000)} minutes and ${learn.minimumRecords} records before it guards.`)]
+  if (
+    await stat(file).then(
+      () => false,
+      () => true
+    )
+  ) {
+    if (catalogEntry(detector.kind).supervised)
+      return [
+        problem(
+          `${detector.kind} cannot learn in place, and there is no model of it.`,
+          'Train one with "artemis train --labels" and name the file in detector.model, or take another detector.'
+        )
+      ]
+    return [
+      note(
+        `There is no model yet: the broker will learn what is normal for at least ${Math.round(learn.duration / 60_000)} minutes and ${learn.minimumRecords} records before it guards.`
+      )
+    ]
   }
   try {
     const model = await loadModel(file)
     const name = printable(file, MAX_PATH_LENGTH)
-    if (model.detector !== detector.kind) return [note(`The model ${name} is of ${model.detector}, though detector.kind asks for ${detector.kind}.`, 'Move the file away to learn anew.')]
+    if (model.detector !== detector.kind)
+      return [
+        note(
+          `The model ${name} is of ${model.detector}, though detector.kind asks for ${detector.kind}.`,
+          'Move the file away to learn anew.'
+        )
+      ]
     return [ok(`The model ${name} is sound: ${model.detector}, learnt ${printable(model.created.slice(0, 10))}.`)]
   } catch (error) {
     if (!(error instanceof OperatorError)) throw error
@@ -61,15 +102,23 @@ export async function checkModel ({ effective }: Place): Promise<Finding[]> {
 }
 
 /** TensorFlow.js, which most do without. */
-export function checkTensorFlow ({ effective }: Place): Finding[] {
+export function checkTensorFlow({ effective }: Place): Finding[] {
   const kind = effective?.settings.detector.kind ?? ''
   const isInstalled = ['@tensorflow/tfjs-node', '@tensorflow/tfjs-backend-wasm'].some(isThere)
   if (isInstalled) return [ok('TensorFlow.js is installed: every detector can be trained.')]
-  const message = 'TensorFlow.js is not installed: autoencoder and so-gaal cannot be trained here. Every trained model can be used.'
-  return [TRAINED_WITH_TENSORFLOW.includes(kind) ? problem(`${message} detector.kind is ${kind}.`, 'npm install @tensorflow/tfjs-node, or train elsewhere and name the file in detector.model.') : note(message)]
+  const message =
+    'TensorFlow.js is not installed: autoencoder and so-gaal cannot be trained here. Every trained model can be used.'
+  return [
+    TRAINED_WITH_TENSORFLOW.includes(kind)
+      ? problem(
+          `${message} detector.kind is ${kind}.`,
+          'npm install @tensorflow/tfjs-node, or train elsewhere and name the file in detector.model.'
+        )
+      : note(message)
+  ]
 }
 
-function isThere (name: string): boolean {
+function isThere(name: string): boolean {
   try {
     import.meta.resolve(name)
     return true
@@ -78,6 +127,6 @@ function isThere (name: string): boolean {
   }
 }
 
-function lowerFirst (sentence: string): string {
+function lowerFirst(sentence: string): string {
   return /^[A-Z][a-z ]/.test(sentence) ? sentence.charAt(0).toLowerCase() + sentence.slice(1) : sentence
 }

@@ -14,41 +14,62 @@ const READABLE_BY_OTHERS = 0o004
 type Read = { text: string } | Finding
 
 /** What is to be read, and what is to be written. */
-export async function checkFiles ({ effective, now }: Place): Promise<Finding[]> {
+export async function checkFiles({ effective, now }: Place): Promise<Finding[]> {
   if (effective === undefined) return []
   const { listeners, auth, report } = effective.settings
   const findings: Finding[] = []
-  for (const { tls } of listeners) if (tls !== null) findings.push(...await checkTls(tls, now))
-  for (const [what, file] of accessFiles(listeners, auth)) findings.push(...await checkAccessFile(what, file))
-  for (const [key, file] of Object.entries(report)) if (file !== null) findings.push(await checkReport(`report.${key}`, file))
+  for (const { tls } of listeners) if (tls !== null) findings.push(...(await checkTls(tls, now)))
+  for (const [what, file] of accessFiles(listeners, auth)) findings.push(...(await checkAccessFile(what, file)))
+  for (const [key, file] of Object.entries(report))
+    if (file !== null) findings.push(await checkReport(`report.${key}`, file))
   return findings
 }
 
 type Tls = NonNullable<Settings['listeners'][number]['tls']>
 
-async function checkTls ({ cert, key, ca }: Tls, now: number): Promise<Finding[]> {
-  const read = { cert: await readText('The certificate', cert), key: await readText('The private key', key), ca: ca === null ? { text: '' } : await readText('The certificates for clients', ca) }
+async function checkTls({ cert, key, ca }: Tls, now: number): Promise<Finding[]> {
+  const read = {
+    cert: await readText('The certificate', cert),
+    key: await readText('The private key', key),
+    ca: ca === null ? { text: '' } : await readText('The certificates for clients', ca)
+  }
   const unreadable = Object.values(read).filter(one => 'level' in one)
   if (unreadable.length > 0 || !('text' in read.cert) || !('text' in read.key)) return unreadable
   const name = printable(cert, MAX_PATH_LENGTH)
   try {
     const certificate = new X509Certificate(read.cert.text)
-    if (!certificate.checkPrivateKey(createPrivateKey(read.key.text))) return [problem(`The key ${printable(key, MAX_PATH_LENGTH)} is not the one of the certificate ${name}.`, 'Name the key that the certificate was made for.')]
+    if (!certificate.checkPrivateKey(createPrivateKey(read.key.text)))
+      return [
+        problem(
+          `The key ${printable(key, MAX_PATH_LENGTH)} is not the one of the certificate ${name}.`,
+          'Name the key that the certificate was made for.'
+        )
+      ]
     return [validity(name, Date.parse(certificate.validFrom), Date.parse(certificate.validTo), now)]
   } catch (error) {
-    return [problem(`The certificate ${name} or its key cannot be understood: ${printable(String((error as Error).message))}.`, 'Both must be PEM files, and the key without a passphrase.')]
+    return [
+      problem(
+        `The certificate ${name} or its key cannot be understood: ${printable(String((error as Error).message))}.`,
+        'Both must be PEM files, and the key without a passphrase.'
+      )
+    ]
   }
 }
 
-function validity (name: string, from: number, to: number, now: number): Finding {
+function validity(name: string, from: number, to: number, now: number): Finding {
   const day = (time: number): string => new Date(time).toISOString().slice(0, 10)
-  if (now > to) return problem(`The certificate ${name} expired on ${day(to)}.`, 'Renew it; SIGHUP makes a running broker read it again.')
-  if (now < from) return problem(`The certificate ${name} is valid from ${day(from)} on only.`, 'Check the clock of this machine.')
+  if (now > to)
+    return problem(
+      `The certificate ${name} expired on ${day(to)}.`,
+      'Renew it; SIGHUP makes a running broker read it again.'
+    )
+  if (now < from)
+    return problem(`The certificate ${name} is valid from ${day(from)} on only.`, 'Check the clock of this machine.')
   if (now > to - EXPIRY_NOTE_MS) return note(`The certificate ${name} expires on ${day(to)}.`, 'Renew it.')
   return ok(`The certificate ${name} is valid until ${day(to)}, and its key fits.`)
 }
 
-function accessFiles (listeners: Settings['listeners'], auth: Settings['auth']): [string, string][] {
+function accessFiles(listeners: Settings['listeners'], auth: Settings['auth']): [string, string][] {
   const files = new Map<string, string>()
   for (const { passwordFile, aclFile } of [auth, ...listeners]) {
     if (passwordFile !== null) files.set(passwordFile, 'The password file')
@@ -57,31 +78,50 @@ function accessFiles (listeners: Settings['listeners'], auth: Settings['auth']):
   return Array.from(files, ([file, what]) => [what, file])
 }
 
-async function checkAccessFile (what: string, file: string): Promise<Finding[]> {
+async function checkAccessFile(what: string, file: string): Promise<Finding[]> {
   const read = await readText(what, file)
   if ('level' in read) return [read]
   const { mode } = await stat(file)
   if ((mode & READABLE_BY_OTHERS) === 0) return [ok(`${what} ${printable(file, MAX_PATH_LENGTH)} can be read.`)]
-  return [note(`${what} ${printable(file, MAX_PATH_LENGTH)} can be read by everybody on this machine.`, `chmod o= ${printable(file, MAX_PATH_LENGTH)}`)]
+  return [
+    note(
+      `${what} ${printable(file, MAX_PATH_LENGTH)} can be read by everybody on this machine.`,
+      `chmod o= ${printable(file, MAX_PATH_LENGTH)}`
+    )
+  ]
 }
 
-async function readText (what: string, file: string): Promise<Read> {
+async function readText(what: string, file: string): Promise<Read> {
   try {
     return { text: await readFile(file, 'utf8') }
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    const why = code === 'ENOENT' ? 'is not there' : code === 'EACCES' ? 'may not be read by this user' : `cannot be read (${code})`
-    return problem(`${what} ${printable(file, MAX_PATH_LENGTH)} ${why}.`, 'Check its name, and the owner and mode of the file and of the folders above it.')
+    const why =
+      code === 'ENOENT'
+        ? 'is not there'
+        : code === 'EACCES'
+          ? 'may not be read by this user'
+          : `cannot be read (${code})`
+    return problem(
+      `${what} ${printable(file, MAX_PATH_LENGTH)} ${why}.`,
+      'Check its name, and the owner and mode of the file and of the folders above it.'
+    )
   }
 }
 
-async function checkReport (key: string, file: string): Promise<Finding> {
+async function checkReport(key: string, file: string): Promise<Finding> {
   const name = printable(file, MAX_PATH_LENGTH)
-  const target = await stat(file).then(() => file, () => path.dirname(file))
+  const target = await stat(file).then(
+    () => file,
+    () => path.dirname(file)
+  )
   try {
     await access(target, constants.W_OK)
     return ok(`${key} can be written: ${name}.`)
   } catch (error) {
-    return problem(`${key} cannot be written: ${name} (${(error as NodeJS.ErrnoException).code}).`, 'Name a file in a folder that exists and that this user may write to.')
+    return problem(
+      `${key} cannot be written: ${name} (${(error as NodeJS.ErrnoException).code}).`,
+      'Name a file in a folder that exists and that this user may write to.'
+    )
   }
 }

@@ -26,14 +26,14 @@ export interface Place {
 /** Looks at one thing; what it cannot look at it leaves out. */
 export type Check = (place: Place) => Promise<Finding[]> | Finding[]
 
-export function ok (message: string): Finding {
+export function ok(message: string): Finding {
   return { level: 'ok', message }
 }
 
-export function note (message: string, remedy?: string): Finding {
-  return { level: 'note', message, ...remedy !== undefined && { remedy } }
+export function note(message: string, remedy?: string): Finding {
+  return { level: 'note', message, ...(remedy !== undefined && { remedy }) }
 }
 
-export function problem (message: string, remedy?: string): Finding {
-  return { level: 'problem', message, ...remedy !== undefined && { remedy } }
+export function problem(message: string, remedy?: string): Finding {
+  return { level: 'problem', message, ...(remedy !== undefined && { remedy }) }
 }

@@ -20,8 +20,14 @@ const LISTEN = '0A'
  *
  * @param proc the folder `/proc`
  */
-export async function portHolder (port: number, proc: string): Promise<Holder | undefined> {
-  const inodes = new Set((await Promise.all(['net/tcp', 'net/tcp6'].map(async table => listeningInodes(await text(path.join(proc, table)), port)))).flat())
+export async function portHolder(port: number, proc: string): Promise<Holder | undefined> {
+  const inodes = new Set(
+    (
+      await Promise.all(
+        ['net/tcp', 'net/tcp6'].map(async table => listeningInodes(await text(path.join(proc, table)), port))
+      )
+    ).flat()
+  )
   if (inodes.size === 0) return undefined
   const pids = (await readdir(proc).catch(() => [])).filter(name => /^\d+$/.test(name))
   for (const pid of pids) {
@@ -34,13 +40,16 @@ export async function portHolder (port: number, proc: string): Promise<Holder | 
 }
 
 /** Inodes of the sockets that listen on a port: `sl local_address rem_address st ... uid timeout inode`. */
-function listeningInodes (table: string, port: number): string[] {
-  return table.split('\n').slice(1).map(line => line.trim().split(/\s+/))
+function listeningInodes(table: string, port: number): string[] {
+  return table
+    .split('\n')
+    .slice(1)
+    .map(line => line.trim().split(/\s+/))
     .filter(([, local = '', , state]) => state === LISTEN && parseInt(local.split(':')[1] ?? '', 16) === port)
     .map(fields => fields[9] ?? '')
 }
 
-async function holdsOne (folder: string, inodes: ReadonlySet<string>): Promise<boolean> {
+async function holdsOne(folder: string, inodes: ReadonlySet<string>): Promise<boolean> {
   // Processes of others cannot be looked into, and some are gone by now.
   const files = await readdir(folder).catch(() => [])
   for (const file of files) {
@@ -50,6 +59,6 @@ async function holdsOne (folder: string, inodes: ReadonlySet<string>): Promise<b
   return false
 }
 
-async function text (file: string): Promise<string> {
+async function text(file: string): Promise<string> {
   return await readFile(file, 'utf8').catch(() => '')
 }

@@ -17,35 +17,44 @@ interface Span {
 
 /** A record has the label of either of its addresses, within the label's time. */
 export class AddressLabels implements LabelRows {
-  private readonly spans = new Map<string, Span[]>()
-  private readonly seen = new Set<string>()
-  private count = 0
+  readonly #spans = new Map<string, Span[]>()
+  readonly #seen = new Set<string>()
+  #count = 0
+  readonly #path: string
 
-  constructor (private readonly path: string) {}
+  constructor(path: string) {
+    this.#path = path
+  }
 
-  add ({ line }: CsvRow, fields: readonly string[]): void {
+  add({ line }: CsvRow, fields: readonly string[]): void {
     const [address = '', name = '', from = '', to = ''] = fields
-    if (fields.length < 2 || fields.length > 4) throw labelMistake(this.path, line, `a row has 2 to 4 fields, and this one ${fields.length}`)
-    if (!isAddress(address)) throw labelMistake(this.path, line, `${shown(address)} is no IP address`)
-    if (name === '') throw labelMistake(this.path, line, 'the label is empty')
-    const span = { order: this.count++, label: labelOf(name), from: this.seconds(line, from, -Infinity), to: this.seconds(line, to, Infinity) }
-    if (span.from > span.to) throw labelMistake(this.path, line, `${from} is after ${to}`)
+    if (fields.length < 2 || fields.length > 4)
+      throw labelMistake(this.#path, line, `a row has 2 to 4 fields, and this one ${fields.length}`)
+    if (!isAddress(address)) throw labelMistake(this.#path, line, `${shown(address)} is no IP address`)
+    if (name === '') throw labelMistake(this.#path, line, 'the label is empty')
+    const span = {
+      order: this.#count++,
+      label: labelOf(name),
+      from: this.#seconds(line, from, -Infinity),
+      to: this.#seconds(line, to, Infinity)
+    }
+    if (span.from > span.to) throw labelMistake(this.#path, line, `${from} is after ${to}`)
     const key = canonical(address)
-    const spans = this.spans.get(key)
-    if (spans === undefined) this.spans.set(key, [span])
+    const spans = this.#spans.get(key)
+    if (spans === undefined) this.#spans.set(key, [span])
     else spans.push(span)
   }
 
-  begin (): void {}
+  begin(): void {}
 
-  of (record: TrafficRecord): Label {
+  of(record: TrafficRecord): Label {
     const time = timeOf(record)
     const { src_ip: source, dst_ip: destination } = record.features
     let first: Span | undefined
     for (const address of [source, destination]) {
-      const spans = address === null ? undefined : this.spans.get(address)
+      const spans = address === null ? undefined : this.#spans.get(address)
       if (address === null || spans === undefined) continue
-      this.seen.add(address)
+      this.#seen.add(address)
       for (const span of spans) {
         const counts = span.label !== null && span.from <= time && time <= span.to
         if (counts && (first === undefined || span.order < first.order)) first = span
@@ -54,31 +63,32 @@ export class AddressLabels implements LabelRows {
     return first?.label ?? null
   }
 
-  unmatched (): string[] {
-    return [...this.spans.keys()].filter(address => !this.seen.has(address))
+  unmatched(): string[] {
+    return [...this.#spans.keys()].filter(address => !this.#seen.has(address))
   }
 
-  private seconds (line: number, text: string, open: number): number {
+  #seconds(line: number, text: string, open: number): number {
     if (text === '') return open
-    if (!/^\d{1,12}(\.\d+)?$/.test(text)) throw labelMistake(this.path, line, `${shown(text)} is no time in epoch seconds`)
+    if (!/^\d{1,12}(\.\d+)?$/.test(text))
+      throw labelMistake(this.#path, line, `${shown(text)} is no time in epoch seconds`)
     return Number(text)
   }
 }
 
 /** A zone, as in fe80::1%eth0, belongs to a machine and stands in no packet. */
-export function isAddress (text: string): boolean {
+export function isAddress(text: string): boolean {
   return isIP(text) !== 0 && !text.includes('%')
 }
 
 /** An address in the form that records have. */
-function canonical (address: string): string {
+function canonical(address: string): string {
   // The URL parser writes IPv6 after RFC 5952.
   const text = isIP(address) === 6 ? new URL(`http://[${address}]`).hostname.slice(1, -1) : address
   return normaliseAddress(mappedToDotted(text))
 }
 
 /** ::ffff:c000:201 as ::ffff:192.0.2.1. */
-function mappedToDotted (address: string): string {
+function mappedToDotted(address: string): string {
   const match = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(address)
   if (match === null) return address
   const [high, low] = [parseInt(match[1], 16), parseInt(match[2], 16)]

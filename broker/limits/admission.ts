@@ -18,52 +18,57 @@ export interface Place {
 
 /** Counts open connections. */
 export class Admission {
-  private total = 0
-  private readonly atListener = new Map<ListenerSettings, number>()
-  private readonly fromAddress = new Map<string, number>()
+  #total = 0
+  readonly #atListener = new Map<ListenerSettings, number>()
+  readonly #fromAddress = new Map<string, number>()
+  readonly #limits: AdmissionLimits
+  readonly #tally: Tally
 
-  constructor (private readonly limits: AdmissionLimits, private readonly tally: Tally) {}
+  constructor(limits: AdmissionLimits, tally: Tally) {
+    this.#limits = limits
+    this.#tally = tally
+  }
 
   /** Open connections. */
-  get open (): number {
-    return this.total
+  get open(): number {
+    return this.#total
   }
 
   /** Takes a place for a connection; undefined where there is none left. */
-  enter (listener: ListenerSettings, address: string): Place | undefined {
-    const here = this.atListener.get(listener) ?? 0
-    if (this.total >= (this.limits.connections ?? Infinity)) {
-      this.tally.hit('connections', address)
+  enter(listener: ListenerSettings, address: string): Place | undefined {
+    const here = this.#atListener.get(listener) ?? 0
+    if (this.#total >= (this.#limits.connections ?? Infinity)) {
+      this.#tally.hit('connections', address)
       return undefined
     }
     if (here >= (listener.maxConnections ?? Infinity)) {
-      this.tally.hit('maxConnections', address)
+      this.#tally.hit('maxConnections', address)
       return undefined
     }
-    this.total++
-    this.atListener.set(listener, here + 1)
+    this.#total++
+    this.#atListener.set(listener, here + 1)
     let known: string | undefined
     let open = true
     return {
       identify: client => {
-        const count = this.fromAddress.get(client) ?? 0
-        if (count >= (this.limits.connectionsPerAddress ?? Infinity)) {
-          this.tally.hit('connectionsPerAddress', client)
+        const count = this.#fromAddress.get(client) ?? 0
+        if (count >= (this.#limits.connectionsPerAddress ?? Infinity)) {
+          this.#tally.hit('connectionsPerAddress', client)
           return false
         }
         known = client
-        this.fromAddress.set(client, count + 1)
+        this.#fromAddress.set(client, count + 1)
         return true
       },
       release: () => {
         if (!open) return
         open = false
-        this.total--
-        this.atListener.set(listener, (this.atListener.get(listener) ?? 1) - 1)
+        this.#total--
+        this.#atListener.set(listener, (this.#atListener.get(listener) ?? 1) - 1)
         if (known === undefined) return
-        const left = (this.fromAddress.get(known) ?? 1) - 1
-        if (left > 0) this.fromAddress.set(known, left)
-        else this.fromAddress.delete(known)
+        const left = (this.#fromAddress.get(known) ?? 1) - 1
+        if (left > 0) this.#fromAddress.set(known, left)
+        else this.#fromAddress.delete(known)
       }
     }
   }

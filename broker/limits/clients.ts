@@ -15,7 +15,7 @@ const SECOND_MS = 1_000
 const MQTT_5 = 5
 
 /** Counts what Aedes itself refuses. */
-export function limitClients (aedes: Aedes, tally: Tally): void {
+export function limitClients(aedes: Aedes, tally: Tally): void {
   aedes.on('clientError', (client, error) => {
     const name = LIMIT_OF[error.message]
     if (name !== undefined) tally.hit(name, addressOf(client), { client: client.id })
@@ -27,7 +27,7 @@ export function limitClients (aedes: Aedes, tally: Tally): void {
 }
 
 /** A CONNECT has come: in time, and with a keep-alive that is not too long. */
-export function onConnect (client: Client, packet: ConnectPacket, { keepalive }: ClientLimits, tally: Tally): void {
+export function onConnect(client: Client, packet: ConnectPacket, { keepalive }: ClientLimits, tally: Tally): void {
   arrivalOf(client.conn)?.settle()
   if (keepalive === null || !isTooLong(packet, keepalive / SECOND_MS)) return
   tally.hit('keepalive', addressOf(client), { client: client.id })
@@ -41,12 +41,12 @@ const LIMIT_OF: Readonly<Record<string, 'packetSize' | 'malformed' | undefined>>
 }
 
 /** Where a client is, as far as that can be believed. */
-export function addressOf (client: Client): string {
+export function addressOf(client: Client): string {
   return arrivalOf(client.conn)?.client.address ?? ''
 }
 
 /** None at all is longer than any. */
-function isTooLong ({ keepalive }: ConnectPacket, limit: number): boolean {
+function isTooLong({ keepalive }: ConnectPacket, limit: number): boolean {
   return keepalive === 0 || keepalive > limit
 }
 
@@ -54,7 +54,7 @@ function isTooLong ({ keepalive }: ConnectPacket, limit: number): boolean {
  * Makes Aedes answer as mosquitto does, "identifier rejected", where it would answer with a return code
  * that does not exist [MQTT-3.2.2-6]: a lasting session without a name is refused so [MQTT-3.1.3-8].
  */
-function refuseIdentifier (packet: ConnectPacket): void {
+function refuseIdentifier(packet: ConnectPacket): void {
   packet.clientId = ''
   packet.clean = false
 }

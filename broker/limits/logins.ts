@@ -57,11 +57,16 @@ export class LoginAttempts {
   readonly #byPair = new Map<string, Attempts>()
   readonly #known = new Map<string, true>()
   #waiting: Waiting[] = []
+  readonly #limits: LoginLimits
+  readonly #now: () => number
 
   /**
    * @param now milliseconds of a steady clock
    */
-  constructor (private readonly limits: LoginLimits, private readonly now: () => number = () => performance.now()) {}
+  constructor(limits: LoginLimits, now: () => number = () => performance.now()) {
+    this.#limits = limits
+    this.#now = now
+  }
 
   /**
    * A login is to be decided: now, or once enough of those under way were right, so that a hundred at once have no more
@@ -70,14 +75,19 @@ export class LoginAttempts {
    * @param begin gets what is to be called with the decision
    * @param refuse gets the limit that is exceeded
    */
-  take (address: string, username: string, begin: (end: EndLogin) => void, refuse: (refusal: LoginRefusal) => void): void {
+  take(
+    address: string,
+    username: string,
+    begin: (end: EndLogin) => void,
+    refuse: (refusal: LoginRefusal) => void
+  ): void {
     const login = { address, username, begin, refuse }
     if (this.#isDecided(login)) return
     if (this.#waiting.length >= MAX_WAITING) refuse('loginsPerAddress')
     else this.#waiting.push(login)
   }
 
-  #isDecided ({ address, username, begin, refuse }: Waiting): boolean {
+  #isDecided({ address, username, begin, refuse }: Waiting): boolean {
     const counted = this.#countedFor(address, username)
     const exceeded = counted.find(({ attempts, limit }) => attempts.failures.length >= limit)
     if (exceeded !== undefined) {
@@ -86,12 +96,14 @@ export class LoginAttempts {
     }
     if (counted.some(({ attempts: { failures, underWay }, limit }) => failures.length + underWay >= limit)) return false
     for (const { attempts } of counted) attempts.underWay++
-    begin(isRight => { this.#end(counted, `${address} ${username}`, isRight) })
+    begin(isRight => {
+      this.#end(counted, `${address} ${username}`, isRight)
+    })
     return true
   }
 
-  #end (counted: readonly Counted[], pair: string, isRight: boolean): void {
-    const at = this.now()
+  #end(counted: readonly Counted[], pair: string, isRight: boolean): void {
+    const at = this.#now()
     for (const { attempts } of counted) {
       attempts.underWay--
       if (!isRight) attempts.failures.push(at)
@@ -102,18 +114,23 @@ export class LoginAttempts {
     for (const login of waiting) if (!this.#isDecided(login)) this.#waiting.push(login)
   }
 
-  #countedFor (address: string, username: string): Counted[] {
-    const { perAddress, perUser } = this.limits
+  #countedFor(address: string, username: string): Counted[] {
+    const { perAddress, perUser } = this.#limits
     const pair = `${address} ${username}`
     const counts: [Map<string, Attempts>, string, number | null, LoginRefusal][] = this.#known.has(pair)
       ? [[this.#byPair, pair, perAddress, 'loginsPerAddress']]
-      : [[this.#byAddress, address, perAddress, 'loginsPerAddress'], [this.#byUser, username, perUser, 'loginsPerUser']]
-    return counts.flatMap(([map, key, limit, refusal]) => limit === null ? [] : { attempts: this.#recent(map, key), limit, refusal })
+      : [
+          [this.#byAddress, address, perAddress, 'loginsPerAddress'],
+          [this.#byUser, username, perUser, 'loginsPerUser']
+        ]
+    return counts.flatMap(([map, key, limit, refusal]) =>
+      limit === null ? [] : { attempts: this.#recent(map, key), limit, refusal }
+    )
   }
 
-  #recent (map: Map<string, Attempts>, key: string): Attempts {
+  #recent(map: Map<string, Attempts>, key: string): Attempts {
     const attempts = map.get(key) ?? { failures: [], underWay: 0 }
-    const since = this.now() - this.limits.window
+    const since = this.#now() - this.#limits.window
     attempts.failures = attempts.failures.filter(at => at > since)
     remember(map, key, attempts)
     return attempts
@@ -121,27 +138,32 @@ export class LoginAttempts {
 }
 
 /** Stands before whatever decides on logins now. */
-export function limitLogins (aedes: Aedes, limits: LoginLimits, tally: Tally): void {
+export function limitLogins(aedes: Aedes, limits: LoginLimits, tally: Tally): void {
   const attempts = new LoginAttempts(limits)
   const { authenticate } = aedes
   aedes.authenticate = (client, username, password, done) => {
     const address = arrivalOf(client.conn)?.client.address ?? ''
     const who = { client: client.id, username: username ?? null }
-    attempts.take(address, username ?? '', end => {
-      authenticate.call(aedes, client, username, password, (error, isAuthentic) => {
-        const isRight = !error && isAuthentic === true
-        if (!isRight) tally.hit('login', address, who)
-        done(error, isAuthentic)
-        end(isRight)
-      })
-    }, refusal => {
-      tally.hit(refusal, address, who)
-      done(Object.assign(new Error('too many failed logins'), { returnCode: NOT_AUTHORIZED }), false)
-    })
+    attempts.take(
+      address,
+      username ?? '',
+      end => {
+        authenticate.call(aedes, client, username, password, (error, isAuthentic) => {
+          const isRight = !error && isAuthentic === true
+          if (!isRight) tally.hit('login', address, who)
+          done(error, isAuthentic)
+          end(isRight)
+        })
+      },
+      refusal => {
+        tally.hit(refusal, address, who)
+        done(Object.assign(new Error('too many failed logins'), { returnCode: NOT_AUTHORIZED }), false)
+      }
+    )
   }
 }
 
-function remember<Value> (map: Map<string, Value>, key: string, value: Value): void {
+function remember<Value>(map: Map<string, Value>, key: string, value: Value): void {
   map.delete(key)
   const [oldest] = map.keys()
   if (map.size >= MAX_REMEMBERED && oldest !== undefined) map.delete(oldest)

@@ -31,14 +31,18 @@ interface Remembered {
 /** The counters of all limits. */
 export class Tally {
   readonly counters: Record<LimitName, number>
-  private readonly remembered = new Map<string, Remembered>()
-  private second = -1
-  private entries = 0
+  readonly #remembered = new Map<string, Remembered>()
+  #second = -1
+  #entries = 0
+  readonly #log: Logger
+  readonly #now: () => number
 
   /**
    * @param now milliseconds of a steady clock
    */
-  constructor (private readonly log: Logger, private readonly now: () => number = () => performance.now()) {
+  constructor(log: Logger, now: () => number = () => performance.now()) {
+    this.#log = log
+    this.#now = now
     this.counters = Object.fromEntries(Object.keys(LIMITS).map(name => [name, 0])) as Record<LimitName, number>
   }
 
@@ -48,38 +52,44 @@ export class Tally {
    * @param address of the client, the announced one where it came through a trusted proxy
    * @param who client id, username or topic, as far as known
    */
-  hit (name: LimitName, address: string, who: Who = {}): void {
+  hit(name: LimitName, address: string, who: Who = {}): void {
     this.counters[name]++
-    const now = this.now()
+    const now = this.#now()
     const isDenial = DENIALS.has(name)
     const key = isDenial ? `${name} ${address} ${who.client}` : `${name} ${address}`
-    const before = this.remembered.get(key)
-    if (before !== undefined && now - before.loggedAtMs < (isDenial ? DENIAL_ENTRY_MS : name === 'login' ? LOGIN_ENTRY_MS : SAME_ENTRY_MS)) {
+    const before = this.#remembered.get(key)
+    if (
+      before !== undefined &&
+      now - before.loggedAtMs < (isDenial ? DENIAL_ENTRY_MS : name === 'login' ? LOGIN_ENTRY_MS : SAME_ENTRY_MS)
+    ) {
       before.unsaid++
       return
     }
-    if (!this.mayLog(now)) return
-    this.remembered.delete(key)
-    if (this.remembered.size >= MAX_REMEMBERED) this.remembered.delete(this.remembered.keys().next().value ?? '')
-    this.remembered.set(key, { loggedAtMs: now, unsaid: 0 })
+    if (!this.#mayLog(now)) return
+    this.#remembered.delete(key)
+    if (this.#remembered.size >= MAX_REMEMBERED) this.#remembered.delete(this.#remembered.keys().next().value ?? '')
+    this.#remembered.set(key, { loggedAtMs: now, unsaid: 0 })
     const { client, username, topic } = who
     // What clients call themselves stands after the sentence, where nobody's filter takes it for an address.
-    this.log[isDenial ? 'info' : 'warn']({
-      limit: name,
-      address,
-      ...before !== undefined && before.unsaid > 0 && { more: before.unsaid },
-      ...client && { client: printable(client) },
-      ...username && { username: printable(username) },
-      ...topic && { topic: printable(topic) }
-    }, `Limit ${name}: ${address || 'no address'} ${LIMITS[name]}.`)
+    this.#log[isDenial ? 'info' : 'warn'](
+      {
+        limit: name,
+        address,
+        ...(before !== undefined && before.unsaid > 0 && { more: before.unsaid }),
+        ...(client && { client: printable(client) }),
+        ...(username && { username: printable(username) }),
+        ...(topic && { topic: printable(topic) })
+      },
+      `Limit ${name}: ${address || 'no address'} ${LIMITS[name]}.`
+    )
   }
 
-  private mayLog (now: number): boolean {
+  #mayLog(now: number): boolean {
     const second = Math.floor(now / 1_000)
-    if (second !== this.second) {
-      this.second = second
-      this.entries = 0
+    if (second !== this.#second) {
+      this.#second = second
+      this.#entries = 0
     }
-    return ++this.entries <= MAX_ENTRIES_PER_SECOND
+    return ++this.#entries <= MAX_ENTRIES_PER_SECOND
   }
 }

@@ -12,7 +12,7 @@ export interface TopicLimits {
 }
 
 /** Stands in Aedes' hooks; whoever decides on rights should stand before it, so that only what is allowed counts. */
-export function limitTopics (aedes: Aedes, limits: TopicLimits, tally: Tally): void {
+export function limitTopics(aedes: Aedes, limits: TopicLimits, tally: Tally): void {
   const { authorizePublish, authorizeSubscribe } = aedes
   const { topicsPerClient, subscriptionsPerClient } = limits
   const topics = new WeakMap<Client, Set<number>>()
@@ -36,7 +36,8 @@ export function limitTopics (aedes: Aedes, limits: TopicLimits, tally: Tally): v
     aedes.authorizeSubscribe = (client, subscription, done) => {
       const { session } = linkOf(client)
       const isKnown = session === undefined || session.subscriptions.has(subscription.topic)
-      if (isKnown || session.subscriptions.size < subscriptionsPerClient) authorizeSubscribe.call(aedes, client, subscription, done)
+      if (isKnown || session.subscriptions.size < subscriptionsPerClient)
+        authorizeSubscribe.call(aedes, client, subscription, done)
       else {
         hit('subscriptionsPerClient', client)
         done(null, null)
@@ -45,9 +46,9 @@ export function limitTopics (aedes: Aedes, limits: TopicLimits, tally: Tally): v
   }
 }
 
-function isWithin (all: WeakMap<Client, Set<number>>, client: Client, topic: string, limit: number): boolean {
+function isWithin(all: WeakMap<Client, Set<number>>, client: Client, topic: string, limit: number): boolean {
   let known = all.get(client)
-  if (known === undefined) all.set(client, known = new Set())
+  if (known === undefined) all.set(client, (known = new Set()))
   const hash = hashOf(topic)
   if (known.has(hash)) return true
   if (known.size >= limit) return false
@@ -56,7 +57,7 @@ function isWithin (all: WeakMap<Client, Set<number>>, client: Client, topic: str
 }
 
 /** 53 bits of a topic (FNV-1a, twice): the topics themselves may be long, and a collision lets one more through. */
-function hashOf (topic: string): number {
+function hashOf(topic: string): number {
   let low = 0x811c9dc5
   let high = 0x01000193
   for (let i = 0; i < topic.length; i++) {

@@ -21,11 +21,11 @@ export interface Arrival {
 const arrivals = new WeakMap<object, Arrival>()
 
 /** Notes what is known of a stream that is about to be handed to Aedes. */
-export function noteArrival (stream: object, arrival: Arrival): void {
+export function noteArrival(stream: object, arrival: Arrival): void {
   arrivals.set(stream, arrival)
 }
 
 /** What is known of a client's stream, `client.conn`; undefined where it came through no listener of ours. */
-export function arrivalOf (stream: object): Arrival | undefined {
+export function arrivalOf(stream: object): Arrival | undefined {
   return arrivals.get(stream)
 }

@@ -49,30 +49,46 @@ interface Entrant {
 
 /** One port. Connections come to `handle` as soon as `enter` is called for them. */
 export class Listener {
-  private readonly server: Server
-  private readonly tlsServer: tls.Server | undefined
-  private readonly httpServer: HttpServer | undefined
-  private readonly proxies: net.BlockList | undefined
+  readonly #server: Server
+  readonly #tlsServer: tls.Server | undefined
+  readonly #httpServer: HttpServer | undefined
+  readonly #proxies: net.BlockList | undefined
   /** Who is in the middle of a handshake, by the socket below. */
-  private readonly entrants = new WeakMap<object, Entrant>()
+  readonly #entrants = new WeakMap<object, Entrant>()
+  readonly #reception: Reception
+  readonly #handle: Handler
 
-  private constructor (readonly settings: ListenerSettings, private readonly reception: Reception, private readonly handle: Handler) {
+  private constructor(
+    readonly settings: ListenerSettings,
+    reception: Reception,
+    handle: Handler
+  ) {
+    this.#reception = reception
+    this.#handle = handle
     // Nagle would hold acknowledgements back; keep-alive finds peers that went without a word.
-    this.server = net.createServer({ pauseOnConnect: true, noDelay: true, keepAlive: true })
-    if (settings.proxy.length > 0) this.proxies = trustedProxies(settings.proxy)
-    if (settings.tls !== null) this.tlsServer = this.makeTlsServer(readCertificates(settings.tls))
-    if (settings.protocol === 'websockets') this.httpServer = this.makeHttpServer()
+    this.#server = net.createServer({ pauseOnConnect: true, noDelay: true, keepAlive: true })
+    if (settings.proxy.length > 0) this.#proxies = trustedProxies(settings.proxy)
+    if (settings.tls !== null) this.#tlsServer = this.#makeTlsServer(readCertificates(settings.tls))
+    if (settings.protocol === 'websockets') this.#httpServer = this.#makeHttpServer()
   }
 
   /**
-   * Takes the port; `onConnection` gets every connection, paused, to be passed to {@link enter} when the broker is ready.
+   * Takes the port; `onConnection` gets every connection, paused, to be passed to {@link enter} when the broker is
+   * ready.
    * @throws OperatorError `listen` or `certificate`
    */
-  static async open (settings: ListenerSettings, reception: Reception, handle: Handler, onConnection: (socket: Socket, listener: Listener) => void): Promise<Listener> {
+  static async open(
+    settings: ListenerSettings,
+    reception: Reception,
+    handle: Handler,
+    onConnection: (socket: Socket, listener: Listener) => void
+  ): Promise<Listener> {
     const listener = new Listener(settings, reception, handle)
     const { host, port } = settings
-    const { server } = listener
-    server.on('connection', socket => { onConnection(socket, listener) })
+    const server = listener.#server
+    server.on('connection', socket => {
+      onConnection(socket, listener)
+    })
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(host, port, error)))
       server.listen({ host, port, exclusive: true }, resolve)
@@ -83,28 +99,28 @@ export class Listener {
   }
 
   /** Where it listens in fact. */
-  get address (): AddressInfo {
-    return this.server.address() as AddressInfo
+  get address(): AddressInfo {
+    return this.#server.address() as AddressInfo
   }
 
   /** What an address of it begins with: mqtt, mqtts, ws or wss. */
-  get scheme (): string {
+  get scheme(): string {
     return (this.settings.protocol === 'websockets' ? 'ws' : 'mqtt') + (this.settings.tls === null ? '' : 's')
   }
 
   /** Puts certificates in force for connections from now on. */
-  useCertificates (options: SecureContextOptions): void {
-    this.tlsServer?.setSecureContext(options)
+  useCertificates(options: SecureContextOptions): void {
+    this.#tlsServer?.setSecureContext(options)
   }
 
   /** Takes no more connections; those that are open stay. */
-  close (): void {
-    this.server.close()
+  close(): void {
+    this.#server.close()
   }
 
   /** Lets a connection in that came while `onConnection` was called. */
-  enter (socket: Socket): void {
-    const { admission, tally, connectTimeout } = this.reception
+  enter(socket: Socket): void {
+    const { admission, tally, connectTimeout } = this.#reception
     const own: Endpoint = { address: normaliseAddress(socket.remoteAddress ?? ''), port: socket.remotePort ?? 0 }
     const place = admission.enter(this.settings, own.address)
     // Whoever leaves early is no fault of the broker.
@@ -114,29 +130,39 @@ export class Listener {
       socket.destroy()
       return
     }
-    const entrant: Entrant = { socket, client: own, headerBytes: 0, rest: Buffer.alloc(0), announced: false, secured: false, settle: () => { clearTimeout(deadline) } }
+    const entrant: Entrant = {
+      socket,
+      client: own,
+      headerBytes: 0,
+      rest: Buffer.alloc(0),
+      announced: false,
+      secured: false,
+      settle: () => {
+        clearTimeout(deadline)
+      }
+    }
     const deadline = setTimeout(() => {
       tally.hit('connectTimeout', entrant.client.address)
       socket.destroy()
     }, connectTimeout)
-    this.entrants.set(socket, entrant)
+    this.#entrants.set(socket, entrant)
     socket.once('close', () => {
       clearTimeout(deadline)
       place.release()
     })
     const identified = (): void => {
-      if (place.identify(entrant.client.address)) this.secure(entrant)
+      if (place.identify(entrant.client.address)) this.#secure(entrant)
       else socket.destroy()
     }
-    if (this.proxies === undefined) identified()
-    else this.introduce(entrant, this.proxies, identified)
+    if (this.#proxies === undefined) identified()
+    else this.#introduce(entrant, this.#proxies, identified)
   }
 
   /** Finds out for whom a proxy makes the connection. */
-  private introduce (entrant: Entrant, proxies: net.BlockList, next: () => void): void {
+  #introduce(entrant: Entrant, proxies: net.BlockList, next: () => void): void {
     const { socket, client } = entrant
     const refuse = (): void => {
-      this.reception.tally.hit('proxyHeader', client.address)
+      this.#reception.tally.hit('proxyHeader', client.address)
       socket.destroy()
     }
     if (!isTrusted(proxies, client.address)) {
@@ -154,83 +180,83 @@ export class Listener {
     })
   }
 
-  private secure (entrant: Entrant): void {
-    if (this.tlsServer === undefined) {
-      this.upgrade(entrant, entrant.socket, null)
+  #secure(entrant: Entrant): void {
+    if (this.#tlsServer === undefined) {
+      this.#upgrade(entrant, entrant.socket, null)
       return
     }
     const { socket } = entrant
     if (entrant.rest.length > 0) socket.unshift(entrant.rest)
     entrant.rest = Buffer.alloc(0)
     socket.once('close', () => {
-      if (!entrant.secured) this.reception.tally.hit('tlsHandshake', entrant.client.address)
+      if (!entrant.secured) this.#reception.tally.hit('tlsHandshake', entrant.client.address)
     })
-    this.tlsServer.emit('connection', socket)
+    this.#tlsServer.emit('connection', socket)
   }
 
-  private makeTlsServer (certificates: SecureContextOptions): tls.Server {
+  #makeTlsServer(certificates: SecureContextOptions): tls.Server {
     const { requireClientCertificate = false, identityAsUsername = false } = this.settings.tls ?? {}
     const server = tls.createServer({
       ...certificates,
       requestCert: requireClientCertificate,
       rejectUnauthorized: requireClientCertificate,
       // The deadline for the CONNECT is sooner.
-      handshakeTimeout: this.reception.connectTimeout + HANDSHAKE_GRACE_MS
+      handshakeTimeout: this.#reception.connectTimeout + HANDSHAKE_GRACE_MS
     })
     server.on('secureConnection', socket => {
-      const entrant = this.entrants.get((socket as TLSSocket & { _parent?: Socket })._parent ?? socket)
+      const entrant = this.#entrants.get((socket as TLSSocket & { _parent?: Socket })._parent ?? socket)
       if (entrant === undefined) {
         socket.destroy()
         return
       }
       entrant.secured = true
       socket.on('error', () => socket.destroy())
-      this.upgrade(entrant, socket, identityAsUsername ? commonNameOf(socket) : null)
+      this.#upgrade(entrant, socket, identityAsUsername ? commonNameOf(socket) : null)
     })
     server.on('tlsClientError', (error, socket) => {
-      this.reception.log.debug({ reason: error.message }, 'A TLS handshake failed.')
+      this.#reception.log.debug({ reason: error.message }, 'A TLS handshake failed.')
       socket.destroy()
     })
     return server
   }
 
-  private makeHttpServer (): HttpServer {
-    return upgradeServer(this.settings, this.reception.packetSize, {
+  #makeHttpServer(): HttpServer {
+    return upgradeServer(this.settings, this.#reception.packetSize, {
       onUpgrade: (stream, request) => {
-        const entrant = this.entrants.get(request.socket)
+        const entrant = this.#entrants.get(request.socket)
         if (entrant === undefined) {
           stream.destroy()
           return
         }
         stream.on('error', () => stream.destroy())
-        this.deliver(entrant, stream, arrivalOf(request.socket)?.identity ?? null, request)
+        this.#deliver(entrant, stream, arrivalOf(request.socket)?.identity ?? null, request)
       },
       onRefused: (request, reason) => {
-        const address = this.entrants.get(request.socket)?.client.address ?? ''
-        this.reception.tally.hit('webSocketHandshake', address)
-        this.reception.log.debug({ address, reason }, 'A WebSocket was refused.')
+        const address = this.#entrants.get(request.socket)?.client.address ?? ''
+        this.#reception.tally.hit('webSocketHandshake', address)
+        this.#reception.log.debug({ address, reason }, 'A WebSocket was refused.')
       }
     })
   }
 
-  private upgrade (entrant: Entrant, stream: Socket | TLSSocket, identity: string | null): void {
-    if (this.httpServer === undefined) {
-      this.deliver(entrant, stream, identity)
+  #upgrade(entrant: Entrant, stream: Socket | TLSSocket, identity: string | null): void {
+    if (this.#httpServer === undefined) {
+      this.#deliver(entrant, stream, identity)
       return
     }
-    this.entrants.set(stream, entrant)
+    this.#entrants.set(stream, entrant)
     noteArrival(stream, { listener: this.settings, client: entrant.client, identity, settle: entrant.settle })
     if (entrant.rest.length > 0) stream.unshift(entrant.rest)
     entrant.rest = Buffer.alloc(0)
-    this.httpServer.emit('connection', stream)
+    this.#httpServer.emit('connection', stream)
     stream.resume()
   }
 
-  private deliver (entrant: Entrant, stream: Duplex, identity: string | null, request?: IncomingMessage): void {
+  #deliver(entrant: Entrant, stream: Duplex, identity: string | null, request?: IncomingMessage): void {
     const { client, announced, headerBytes, rest, settle } = entrant
     if (announced) announce(stream, { client, headerBytes })
     noteArrival(stream, { listener: this.settings, client, identity, settle })
-    this.handle(stream, request)
+    this.#handle(stream, request)
     // Only now, so that whoever watches the stream sees these bytes too.
     if (rest.length > 0 && !stream.destroyed) stream.push(rest)
   }

@@ -11,7 +11,7 @@ export interface ReadHeader {
 }
 
 /** The proxies of a listener, from its setting `proxy`. */
-export function trustedProxies (networks: readonly string[]): BlockList {
+export function trustedProxies(networks: readonly string[]): BlockList {
   const list = new BlockList()
   for (const network of networks) {
     const [address, prefix] = network.split('/')
@@ -23,7 +23,7 @@ export function trustedProxies (networks: readonly string[]): BlockList {
 }
 
 /** Whether an address is one of the proxies. */
-export function isTrusted (proxies: BlockList, address: string): boolean {
+export function isTrusted(proxies: BlockList, address: string): boolean {
   const plain = normaliseAddress(address)
   return proxies.check(plain, isIPv6(plain) ? 'ipv6' : 'ipv4')
 }
@@ -32,14 +32,16 @@ export function isTrusted (proxies: BlockList, address: string): boolean {
  * Reads the header from a paused socket that nobody has read from; `onDone` gets it, or undefined where
  * there is none. How long that may take is the caller's to bound.
  */
-export function readProxyHeader (socket: Socket, onDone: (read: ReadHeader | undefined) => void): void {
+export function readProxyHeader(socket: Socket, onDone: (read: ReadHeader | undefined) => void): void {
   let bytes: Buffer = Buffer.alloc(0)
   const finish = (read: ReadHeader | undefined): void => {
     socket.off('readable', onReadable)
     socket.off('end', onEnd)
     onDone(read)
   }
-  const onEnd = (): void => { finish(undefined) }
+  const onEnd = (): void => {
+    finish(undefined)
+  }
   const onReadable = (): void => {
     const chunk = socket.read() as Buffer | null
     if (chunk === null) return

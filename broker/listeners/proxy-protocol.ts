@@ -9,9 +9,7 @@ import type { Endpoint } from '../../src/types.js'
  * check) or cannot say: then the connection's own address stands.
  */
 export type ProxyHeader =
-  | { state: 'incomplete' }
-  | { state: 'malformed' }
-  | { state: 'complete', length: number, client: Endpoint | null }
+  { state: 'incomplete' } | { state: 'malformed' } | { state: 'complete'; length: number; client: Endpoint | null }
 
 /** Longest header that is read, bytes; version 2 could declare 65,551, and none has reason to. */
 export const MAX_PROXY_HEADER_BYTES = 4_096
@@ -31,20 +29,20 @@ const INCOMPLETE: ProxyHeader = { state: 'incomplete' }
 const MALFORMED: ProxyHeader = { state: 'malformed' }
 
 /** Reads the header at the beginning of `bytes`; total, and never undecided beyond {@link MAX_PROXY_HEADER_BYTES}. */
-export function parseProxyHeader (bytes: Uint8Array): ProxyHeader {
+export function parseProxyHeader(bytes: Uint8Array): ProxyHeader {
   if (startsLike(bytes, LINE_START)) return parseLine(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))
   if (startsLike(bytes, SIGNATURE)) return parseBinary(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))
   return MALFORMED
 }
 
 /** Whether the bytes are the beginning, or more, of what begins so. */
-function startsLike (bytes: Uint8Array, start: Uint8Array): boolean {
+function startsLike(bytes: Uint8Array, start: Uint8Array): boolean {
   const length = Math.min(bytes.length, start.length)
   for (let i = 0; i < length; i++) if (bytes[i] !== start[i]) return false
   return true
 }
 
-function parseLine (bytes: Buffer): ProxyHeader {
+function parseLine(bytes: Buffer): ProxyHeader {
   const end = bytes.subarray(0, MAX_LINE_BYTES).indexOf('\r\n')
   if (end < 0) return bytes.length < MAX_LINE_BYTES ? INCOMPLETE : MALFORMED
   const length = end + 2
@@ -52,18 +50,23 @@ function parseLine (bytes: Buffer): ProxyHeader {
   if (words[0] === 'UNKNOWN') return { state: 'complete', length, client: null }
   const [family, source, destination, sourcePort, destinationPort] = words
   const isAddress = family === 'TCP4' ? isIPv4 : family === 'TCP6' ? isIPv6 : undefined
-  const isSound = words.length === 5 && isAddress !== undefined && isAddress(source) && isAddress(destination) &&
-    isPort(sourcePort) && isPort(destinationPort)
+  const isSound =
+    words.length === 5 &&
+    isAddress !== undefined &&
+    isAddress(source) &&
+    isAddress(destination) &&
+    isPort(sourcePort) &&
+    isPort(destinationPort)
   if (!isSound) return MALFORMED
   return { state: 'complete', length, client: { address: normaliseAddress(source), port: Number(sourcePort) } }
 }
 
 /** Decimal, without leading zeros (PROXY protocol 2.1). */
-function isPort (text: string): boolean {
+function isPort(text: string): boolean {
   return /^(0|[1-9]\d{0,4})$/.test(text) && Number(text) <= 65_535
 }
 
-function parseBinary (bytes: Buffer): ProxyHeader {
+function parseBinary(bytes: Buffer): ProxyHeader {
   if (bytes.length > SIGNATURE.length && bytes[12] >> 4 !== 2) return MALFORMED
   if (bytes.length < FIXED_BYTES) return INCOMPLETE
   const command = bytes[12] & 0x0f
@@ -75,10 +78,18 @@ function parseBinary (bytes: Buffer): ProxyHeader {
   switch (bytes[13]) {
     case TCP_OVER_IPV4:
       if (addresses.length < 12) return MALFORMED
-      return { state: 'complete', length, client: { address: [...addresses.subarray(0, 4)].join('.'), port: addresses.readUInt16BE(8) } }
+      return {
+        state: 'complete',
+        length,
+        client: { address: [...addresses.subarray(0, 4)].join('.'), port: addresses.readUInt16BE(8) }
+      }
     case TCP_OVER_IPV6:
       if (addresses.length < 36) return MALFORMED
-      return { state: 'complete', length, client: { address: ipv6(addresses.subarray(0, 16)), port: addresses.readUInt16BE(32) } }
+      return {
+        state: 'complete',
+        length,
+        client: { address: ipv6(addresses.subarray(0, 16)), port: addresses.readUInt16BE(32) }
+      }
     default:
       // Unspecified, or of another kind than TCP: to be taken without an address.
       return { state: 'complete', length, client: null }
@@ -86,7 +97,7 @@ function parseBinary (bytes: Buffer): ProxyHeader {
 }
 
 /** In the form that sockets report (RFC 5952), IPv4-mapped as IPv4. */
-function ipv6 (bytes: Buffer): string {
+function ipv6(bytes: Buffer): string {
   const groups = Array.from({ length: 8 }, (_, i) => bytes.readUInt16BE(2 * i).toString(16))
   // The URL parser knows how zeros are shortened.
   const text = new URL(`http://[${groups.join(':')}]/`).hostname.slice(1, -1)

@@ -15,58 +15,67 @@ const UNSUPPORTED = 1_003
 
 /** The stream of one WebSocket, which must be open. */
 export class WebSocketStream extends Duplex {
-  constructor (private readonly socket: WebSocket) {
+  readonly #socket: WebSocket
+
+  constructor(socket: WebSocket) {
     super({ highWaterMark: 65_536 })
-    socket.on('message', this.onMessage)
-    socket.on('ping', this.onPing)
-    socket.on('error', error => { this.destroy(error) })
+    this.#socket = socket
+    socket.on('message', this.#onMessage)
+    socket.on('ping', this.#onPing)
+    socket.on('error', error => {
+      this.destroy(error)
+    })
     socket.on('close', () => {
       if (!this.readableEnded && !this.destroyed) this.push(null)
       this.destroy()
     })
   }
 
-  override _read (): void {
-    this.socket.resume()
+  override _read(): void {
+    this.#socket.resume()
   }
 
-  override _write (chunk: Buffer, _encoding: BufferEncoding, done: Done): void {
-    this.socket.send(chunk, done)
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: Done): void {
+    this.#socket.send(chunk, done)
   }
 
-  override _writev (chunks: { chunk: Buffer }[], done: Done): void {
-    this.socket.send(Buffer.concat(chunks.map(({ chunk }) => chunk)), done)
+  override _writev(chunks: { chunk: Buffer }[], done: Done): void {
+    this.#socket.send(Buffer.concat(chunks.map(({ chunk }) => chunk)), done)
   }
 
-  override _final (done: Done): void {
-    this.socket.close(NORMAL)
+  override _final(done: Done): void {
+    this.#socket.close(NORMAL)
     done()
   }
 
-  override _destroy (error: Error | null, done: Done): void {
-    const { socket } = this
-    socket.off('message', this.onMessage)
+  override _destroy(error: Error | null, done: Done): void {
+    const socket = this.#socket
+    socket.off('message', this.#onMessage)
     if (socket.readyState === socket.OPEN && error === null) {
       socket.close(NORMAL)
       socket.resume()
     }
     if (error !== null) socket.terminate()
     else if (socket.readyState !== socket.CLOSED) {
-      const limit = setTimeout(() => { socket.terminate() }, CLOSE_LIMIT_MS)
-      socket.once('close', () => { clearTimeout(limit) })
+      const limit = setTimeout(() => {
+        socket.terminate()
+      }, CLOSE_LIMIT_MS)
+      socket.once('close', () => {
+        clearTimeout(limit)
+      })
     }
     done(error)
   }
 
-  private readonly onMessage = (data: RawData, isBinary: boolean): void => {
+  readonly #onMessage = (data: RawData, isBinary: boolean): void => {
     // [MQTT-6.0.0-1]
     if (!isBinary) {
-      this.socket.close(UNSUPPORTED)
+      this.#socket.close(UNSUPPORTED)
       this.destroy()
-    } else if (!this.push(data)) this.socket.pause()
+    } else if (!this.push(data)) this.#socket.pause()
   }
 
-  private readonly onPing = (data: Buffer): void => {
-    if (this.socket.bufferedAmount < MAX_UNSENT_BYTES) this.socket.pong(data)
+  readonly #onPing = (data: Buffer): void => {
+    if (this.#socket.bufferedAmount < MAX_UNSENT_BYTES) this.#socket.pong(data)
   }
 }

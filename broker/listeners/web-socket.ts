@@ -23,7 +23,7 @@ export interface UpgradeListener {
  *
  * @param packetSize largest MQTT packet, bytes: a longer frame is cut at its header
  */
-export function upgradeServer (settings: ListenerSettings, packetSize: number, listener: UpgradeListener): Server {
+export function upgradeServer(settings: ListenerSettings, packetSize: number, listener: UpgradeListener): Server {
   const webSockets = new WebSocketServer({
     noServer: true,
     clientTracking: false,
@@ -35,19 +35,30 @@ export function upgradeServer (settings: ListenerSettings, packetSize: number, l
   })
   const refuse = (request: IncomingMessage, socket: Duplex, status: number, reason: string): void => {
     listener.onRefused(request, reason)
-    socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => socket.destroy())
+    socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () =>
+      socket.destroy()
+    )
   }
   const server = createServer((request, response) => {
     listener.onRefused(request, 'an HTTP request that asks for no WebSocket')
-    response.writeHead(426, { Connection: 'close', Upgrade: 'websocket' }).end('This port speaks MQTT over WebSocket.\n')
+    response
+      .writeHead(426, { Connection: 'close', Upgrade: 'websocket' })
+      .end('This port speaks MQTT over WebSocket.\n')
   })
-  server.on('clientError', (_error, socket) => { socket.destroy() })
+  server.on('clientError', (_error, socket) => {
+    socket.destroy()
+  })
   server.on('upgrade', (request, socket, head) => {
     const { origin, host, 'sec-websocket-protocol': offered = '' } = request.headers
-    if (settings.path !== null && request.url?.split('?')[0] !== settings.path) refuse(request, socket, 404, 'another path')
+    if (settings.path !== null && request.url?.split('?')[0] !== settings.path)
+      refuse(request, socket, 404, 'another path')
     else if (!isOriginAllowed(origin, host, settings.origins)) refuse(request, socket, 403, 'a foreign origin')
-    else if (!offered.split(',').some(one => SUBPROTOCOLS.includes(one.trim()))) refuse(request, socket, 400, 'no subprotocol mqtt')
-    else webSockets.handleUpgrade(request, socket, head, ws => { listener.onUpgrade(new WebSocketStream(ws), request) })
+    else if (!offered.split(',').some(one => SUBPROTOCOLS.includes(one.trim())))
+      refuse(request, socket, 400, 'no subprotocol mqtt')
+    else
+      webSockets.handleUpgrade(request, socket, head, ws => {
+        listener.onUpgrade(new WebSocketStream(ws), request)
+      })
   })
   return server
 }

@@ -3,14 +3,24 @@
 import { DIRECTIVES, type Directive } from './catalog.js'
 
 /** A Markdown table: one line for each directive, one for all that belong to bridges. */
-export function directiveTable (): string {
-  const [bridges, others] = [DIRECTIVES.filter(({ of }) => of === 'bridge'), DIRECTIVES.filter(({ of }) => of !== 'bridge')]
+export function directiveTable(): string {
+  const [bridges, others] = [
+    DIRECTIVES.filter(({ of }) => of === 'bridge'),
+    DIRECTIVES.filter(({ of }) => of !== 'bridge')
+  ]
   const lines = others.map(({ name, standing, here }) => line([name], standing, here))
   const [connection] = bridges
-  if (connection !== undefined) lines.push(line(bridges.map(({ name }) => name), connection.standing, connection.here))
+  if (connection !== undefined)
+    lines.push(
+      line(
+        bridges.map(({ name }) => name),
+        connection.standing,
+        connection.here
+      )
+    )
   return ['| directive | here | what it does here, or what happens instead |', '|---|---|---|', ...lines].join('\n')
 }
 
-function line (names: readonly string[], standing: Directive['standing'], here: string): string {
+function line(names: readonly string[], standing: Directive['standing'], here: string): string {
   return `| ${names.map(name => `\`${name}\``).join(', ')} | ${standing} | ${here} |`
 }

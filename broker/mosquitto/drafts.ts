@@ -40,22 +40,33 @@ export const DEFAULT_PORT = 1883
 const LOOPBACK = { ipv4: '127.0.0.1', ipv6: '::1' }
 
 /** A listener with nothing said about it. */
-export function newDraft (place: string, port: number, host: string | null): Draft {
-  return { place, port, host, socketDomain: null, interfaceName: null, settings: new Map(), security: new Map(), authorities: null, closedBy: null }
+export function newDraft(place: string, port: number, host: string | null): Draft {
+  return {
+    place,
+    port,
+    host,
+    socketDomain: null,
+    interfaceName: null,
+    settings: new Map(),
+    security: new Map(),
+    authorities: null,
+    closedBy: null
+  }
 }
 
 /** The addresses that a listener takes. */
-export function hostsOf ({ host, socketDomain, interfaceName }: Draft, machine: Machine): readonly string[] {
-  if (interfaceName !== null) return machine.addressesOf(interfaceName).filter(address => isOfDomain(address, socketDomain))
+export function hostsOf({ host, socketDomain, interfaceName }: Draft, machine: Machine): readonly string[] {
+  if (interfaceName !== null)
+    return machine.addressesOf(interfaceName).filter(address => isOfDomain(address, socketDomain))
   if (host !== null) return [host]
   return [machine.hasIpv6 && socketDomain !== 'ipv4' ? '::' : '0.0.0.0']
 }
 
 /** The addresses of this machine alone. */
-export function loopbackHosts ({ hasIpv6 }: Machine): readonly string[] {
+export function loopbackHosts({ hasIpv6 }: Machine): readonly string[] {
   return hasIpv6 ? [LOOPBACK.ipv4, LOOPBACK.ipv6] : [LOOPBACK.ipv4]
 }
 
-function isOfDomain (address: string, socketDomain: string | null): boolean {
+function isOfDomain(address: string, socketDomain: string | null): boolean {
   return socketDomain === null || address.includes(':') === (socketDomain === 'ipv6')
 }

@@ -8,8 +8,11 @@ const LINK_LOCAL = /^fe[89ab]/i
 
 /** The machine that this runs on. */
 export const THIS_MACHINE: Machine = {
-  get hasIpv6 () {
-    return Object.values(networkInterfaces()).some(addresses => addresses?.some(({ family }) => family === 'IPv6') === true)
+  get hasIpv6() {
+    return Object.values(networkInterfaces()).some(
+      addresses => addresses?.some(({ family }) => family === 'IPv6') === true
+    )
   },
-  addressesOf: name => (networkInterfaces()[name] ?? []).map(({ address }) => address).filter(address => !LINK_LOCAL.test(address))
+  addressesOf: name =>
+    (networkInterfaces()[name] ?? []).map(({ address }) => address).filter(address => !LINK_LOCAL.test(address))
 }

@@ -20,44 +20,75 @@ interface Whole {
 
 /** Turns drafts into listeners, with what mosquitto takes for granted; adds notes on what is left out. */
 export class Opening {
-  constructor (private readonly machine: Machine, private readonly whole: Whole, private readonly notes: Note[]) {}
+  readonly #machine: Machine
+  readonly #whole: Whole
+  readonly #notes: Note[]
+
+  constructor(machine: Machine, whole: Whole, notes: Note[]) {
+    this.#machine = machine
+    this.#whole = whole
+    this.#notes = notes
+  }
 
   /** Without a listener mosquitto serves this machine alone, with none of a listener's own settings. */
-  local ({ settings, place, security }: Draft): OpenListener[] {
+  local({ settings, place, security }: Draft): OpenListener[] {
     for (const [key, { place }] of settings) {
-      this.notes.push({ place, name: key, standing: 'not followed', text: 'There is no listener above it: the broker serves this machine alone, without it.' })
+      this.#notes.push({
+        place,
+        name: key,
+        standing: 'not followed',
+        text: 'There is no listener above it: the broker serves this machine alone, without it.'
+      })
     }
-    return this.listeners(loopbackHosts(this.machine), DEFAULT_PORT, place, [], security)
+    return this.#listeners(loopbackHosts(this.#machine), DEFAULT_PORT, place, [], security)
   }
 
   /** One for each of its addresses; none where it would let in more than it should. */
-  open (draft: Draft): OpenListener[] {
+  open(draft: Draft): OpenListener[] {
     const { place, port, settings, security } = draft
     const obstacle = obstacleOf(draft)
     if (obstacle !== null) {
-      this.notes.push({ place, name: 'listener', standing: 'not followed', text: `Port ${port} is not opened, because of ${obstacle.name} at ${obstacle.place}.` })
+      this.#notes.push({
+        place,
+        name: 'listener',
+        standing: 'not followed',
+        text: `Port ${port} is not opened, because of ${obstacle.name} at ${obstacle.place}.`
+      })
       return []
     }
     const isEncrypted = settings.has('tls.cert') || settings.has('tls.key')
     const own = [...settings].filter(([key]) => isEncrypted || !key.startsWith('tls.'))
     for (const [key, { place }] of settings) {
-      if (key.startsWith('tls.') && !isEncrypted) this.notes.push({ place, name: key, standing: 'not followed', text: 'Without certfile and keyfile the listener is not encrypted, here as in mosquitto.' })
+      if (key.startsWith('tls.') && !isEncrypted)
+        this.#notes.push({
+          place,
+          name: key,
+          standing: 'not followed',
+          text: 'Without certfile and keyfile the listener is not encrypted, here as in mosquitto.'
+        })
     }
-    return this.listeners(hostsOf(draft, this.machine), port, place, own, security)
+    return this.#listeners(hostsOf(draft, this.#machine), port, place, own, security)
   }
 
   /** Who may come in. */
-  securityOf (given: PlacedSettings): PlacedSettings {
-    const { file, isLocal } = this.whole
+  securityOf(given: PlacedSettings): PlacedSettings {
+    const { file, isLocal } = this.#whole
     const plugin = given.get('plugin')
     const settings = new Map([...given].filter(([key]) => key !== 'plugin'))
     if (plugin !== undefined) settings.set('allowAnonymous', { value: false, place: plugin.place })
-    else if (!settings.has('allowAnonymous')) settings.set('allowAnonymous', { value: isLocal, place: `${file} (mosquitto's default)` })
+    else if (!settings.has('allowAnonymous'))
+      settings.set('allowAnonymous', { value: isLocal, place: `${file} (mosquitto's default)` })
     return settings
   }
 
-  private listeners (hosts: readonly string[], port: number, place: string, own: Iterable<[string, { value: unknown, place: string }]>, given: PlacedSettings): OpenListener[] {
-    const security = this.whole.perListener ? this.securityOf(given) : []
+  #listeners(
+    hosts: readonly string[],
+    port: number,
+    place: string,
+    own: Iterable<[string, { value: unknown; place: string }]>,
+    given: PlacedSettings
+  ): OpenListener[] {
+    const security = this.#whole.perListener ? this.securityOf(given) : []
     return hosts.map(host => ({
       place,
       settings: new Map([['host', { value: host, place }], ['port', { value: port, place }], ...own, ...security])
@@ -66,7 +97,7 @@ export class Opening {
 }
 
 /** What keeps a listener from being opened. */
-function obstacleOf ({ closedBy, authorities, settings }: Draft): Draft['closedBy'] {
+function obstacleOf({ closedBy, authorities, settings }: Draft): Draft['closedBy'] {
   const needsAuthority = settings.get('tls.requireClientCertificate')?.value === true && !settings.has('tls.ca')
   return closedBy ?? (needsAuthority ? authorities : null)
 }

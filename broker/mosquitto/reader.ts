@@ -33,14 +33,18 @@ export interface ReadStatements {
  *
  * @throws OperatorError `mosquitto-file` where the file itself cannot be read
  */
-export function readStatements (file: string, folder: string): ReadStatements {
+export function readStatements(file: string, folder: string): ReadStatements {
   const reader = new Reader(folder)
   let text: string
   try {
     text = readFileSync(file, 'utf8')
   } catch (cause) {
-    throw new OperatorError('mosquitto-file', `mosquitto's configuration ${printable(file, MAX_PATH_LENGTH)} cannot be read (${codeOf(cause)}).`,
-      'Check its name and permissions; Debian has it in /etc/mosquitto/mosquitto.conf.', { cause })
+    throw new OperatorError(
+      'mosquitto-file',
+      `mosquitto's configuration ${printable(file, MAX_PATH_LENGTH)} cannot be read (${codeOf(cause)}).`,
+      'Check its name and permissions; Debian has it in /etc/mosquitto/mosquitto.conf.',
+      { cause }
+    )
   }
   reader.read(text, file, true)
   return reader
@@ -49,23 +53,26 @@ export function readStatements (file: string, folder: string): ReadStatements {
 class Reader implements ReadStatements {
   readonly statements: Statement[] = []
   readonly mistakes: Mistake[] = []
+  readonly #folder: string
 
-  constructor (private readonly folder: string) {}
+  constructor(folder: string) {
+    this.#folder = folder
+  }
 
-  read (text: string, file: string, isMain: boolean): void {
+  read(text: string, file: string, isMain: boolean): void {
     for (const [index, line] of text.split('\n').entries()) {
       const content = line.replace(/[ \r]+$/, '')
       // As in mosquitto a comment begins in the first column.
       if (content === '' || content.startsWith('#')) continue
-      const place = `${nameOf(file, this.folder)}:${index + 1}`
+      const place = `${nameOf(file, this.#folder)}:${index + 1}`
       const [, name = '', rest = ''] = /^ *([^ ]+) *(.*)$/.exec(content) ?? []
       const directive = directiveOf(name)
       if (directive === undefined) this.mistakes.push({ place, key: '', problem: unknown(name) })
-      else this.take({ directive, name, value: rest, place, file }, isMain)
+      else this.#take({ directive, name, value: rest, place, file }, isMain)
     }
   }
 
-  private take (statement: Statement, isMain: boolean): void {
+  #take(statement: Statement, isMain: boolean): void {
     const { directive, name, place } = statement
     const value = valueOf(statement)
     if (typeof value !== 'string') {
@@ -73,13 +80,15 @@ class Reader implements ReadStatements {
       return
     }
     this.statements.push({ ...statement, value })
-    if (directive.name === 'include_dir' && isMain) this.include(value, place)
+    if (directive.name === 'include_dir' && isMain) this.#include(value, place)
   }
 
-  private include (given: string, place: string): void {
-    const folder = path.resolve(this.folder, given)
+  #include(given: string, place: string): void {
+    const folder = path.resolve(this.#folder, given)
     try {
-      const names = readdirSync(folder).filter(name => name.endsWith('.conf')).sort(inMosquittosOrder)
+      const names = readdirSync(folder)
+        .filter(name => name.endsWith('.conf'))
+        .sort(inMosquittosOrder)
       for (const name of names) this.read(readFileSync(path.join(folder, name), 'utf8'), path.join(folder, name), false)
     } catch (cause) {
       this.mistakes.push({ place, key: 'include_dir', problem: `${shown(given)} cannot be read (${codeOf(cause)})` })
@@ -88,7 +97,7 @@ class Reader implements ReadStatements {
 }
 
 /** The value in its form, or what is wrong with it. */
-function valueOf ({ directive: { form, name }, value }: Statement): string | { problem: string } {
+function valueOf({ directive: { form, name }, value }: Statement): string | { problem: string } {
   if (value === '') return { problem: 'a value should follow' }
   if (form.kind === 'text') return value
   const [word = '', ...more] = value.split(/ +/)
@@ -104,21 +113,26 @@ function valueOf ({ directive: { form, name }, value }: Statement): string | { p
       return { problem: `${shown(word)} should be a whole number from ${form.min} to ${form.max}` }
     }
     case 'duration':
-      return /^\d+[hdwmy]$/.test(word) ? word : { problem: `${shown(word)} should be a number and one of h, d, w, m, y (${name})` }
+      return /^\d+[hdwmy]$/.test(word)
+        ? word
+        : { problem: `${shown(word)} should be a number and one of h, d, w, m, y (${name})` }
   }
 }
 
-function unknown (name: string): string {
+function unknown(name: string): string {
   const word = name.split('\t')[0] ?? name
   if (word !== name) return `${shown(word)} should be followed by a space, not by a tab`
   if (name.startsWith('#')) return 'a comment should begin in the first column'
-  const meant = nearest(name, DIRECTIVES.map(({ name }) => name))
+  const meant = nearest(
+    name,
+    DIRECTIVES.map(({ name }) => name)
+  )
   // The value stays unsaid: after a misspelt name it may be a secret.
   return `mosquitto knows no ${shown(name)}${meant === undefined ? '' : `; did you mean ${meant}?`}`
 }
 
 /** Letter by letter, each capital right in front of its small one: A.conf, Ab.conf, a.conf, B.conf. */
-function inMosquittosOrder (a: string, b: string): number {
+function inMosquittosOrder(a: string, b: string): number {
   for (let i = 0; i < Math.min(a.length, b.length); i++) {
     const [x = '', y = ''] = [a[i], b[i]]
     const [upperX, upperY] = [x.toUpperCase(), y.toUpperCase()]
@@ -128,6 +142,6 @@ function inMosquittosOrder (a: string, b: string): number {
   return a.length - b.length
 }
 
-function codeOf (error: unknown): string {
+function codeOf(error: unknown): string {
   return (error as NodeJS.ErrnoException).code ?? String(error)
 }

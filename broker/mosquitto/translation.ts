@@ -26,7 +26,7 @@ export interface Translation {
  * @param folder relative paths in it count from here
  * @throws OperatorError `mosquitto-file` where it cannot be read
  */
-export function translate (file: string, folder: string, machine: Machine): Translation {
+export function translate(file: string, folder: string, machine: Machine): Translation {
   const { statements, mistakes } = readStatements(file, folder)
   const translator = new Translator(nameOf(file, folder), folder, machine)
   for (const statement of statements) translator.take(statement)
@@ -34,121 +34,157 @@ export function translate (file: string, folder: string, machine: Machine): Tran
 }
 
 class Translator {
-  private readonly notes: Note[] = []
-  private readonly mistakes: Mistake[] = []
-  private readonly general: PlacedSettings = new Map()
-  private readonly security: PlacedSettings = new Map()
-  private readonly listeners: Draft[] = []
-  private readonly defaultListener: Draft
+  readonly #notes: Note[] = []
+  readonly #mistakes: Mistake[] = []
+  readonly #general: PlacedSettings = new Map()
+  readonly #security: PlacedSettings = new Map()
+  readonly #listeners: Draft[] = []
+  readonly #defaultListener: Draft
   /** Each file has its own: what stands above a line in another file does not count. */
-  private readonly current = new Map<string, Draft>()
-  private readonly bridges = new Map<string, Note>()
-  private readonly once = new Map<string, string>()
-  private perListener = false
-  private opensDefault = false
-  private isLocal = true
+  readonly #current = new Map<string, Draft>()
+  readonly #bridges = new Map<string, Note>()
+  readonly #once = new Map<string, string>()
+  #perListener = false
+  #opensDefault = false
+  #isLocal = true
+  readonly #name: string
+  readonly #folder: string
+  readonly #machine: Machine
 
-  constructor (private readonly name: string, private readonly folder: string, private readonly machine: Machine) {
-    this.defaultListener = newDraft(name, DEFAULT_PORT, null)
+  constructor(name: string, folder: string, machine: Machine) {
+    this.#name = name
+    this.#folder = folder
+    this.#machine = machine
+    this.#defaultListener = newDraft(name, DEFAULT_PORT, null)
   }
 
-  take (statement: Statement): void {
+  take(statement: Statement): void {
     const { directive, place } = statement
     if (directive.standing === 'refused') {
-      this.mistake(statement, `not known here. ${directive.here}`)
+      this.#mistake(statement, `not known here. ${directive.here}`)
       return
     }
-    const listener = this.current.get(statement.file) ?? this.defaultListener
-    if (this.isGivenTwice(statement, listener)) return
+    const listener = this.#current.get(statement.file) ?? this.#defaultListener
+    if (this.#isGivenTwice(statement, listener)) return
     if (directive.of === 'bridge') {
-      this.bridge(statement)
+      this.#bridge(statement)
       return
     }
-    if (listener === this.defaultListener && this.opens(statement)) this.openDefault(place)
-    if (this.special(statement, listener)) return
+    if (listener === this.#defaultListener && this.#opens(statement)) this.#openDefault(place)
+    if (this.#special(statement, listener)) return
     if (directive.closesListener === true && statement.value !== directive.usual) listener.closedBy ??= statement
-    if (directive.key !== undefined) this.set(this.settingsFor(directive, listener), directive.key, statement)
-    this.noteOn(statement)
+    if (directive.key !== undefined) this.#set(this.#settingsFor(directive, listener), directive.key, statement)
+    this.#noteOn(statement)
   }
 
-  finish (mistakes: readonly Mistake[]): Translation {
+  finish(mistakes: readonly Mistake[]): Translation {
     const values: Record<string, unknown> = { persistence: false }
-    const places = new Map([['persistence', `${this.name} (mosquitto's default)`]])
-    for (const [key, placed] of this.general) put(values, places, key, placed)
-    const { notes } = this
-    const opening = new Opening(this.machine, { file: this.name, isLocal: this.isLocal, perListener: this.perListener }, notes)
-    if (!this.perListener) for (const [key, placed] of opening.securityOf(this.security)) put(values, places, `auth.${key}`, placed)
-    const listeners = [...this.listeners, ...this.opensDefault || this.listeners.length === 0 ? [this.defaultListener] : []]
-    if (!this.isLocal) for (const { settings } of listeners) this.refuseHalfAKey(settings)
-    const open = this.isLocal ? opening.local(this.defaultListener) : listeners.flatMap(draft => opening.open(draft))
+    const places = new Map([['persistence', `${this.#name} (mosquitto's default)`]])
+    for (const [key, placed] of this.#general) put(values, places, key, placed)
+    const notes = this.#notes
+    const opening = new Opening(
+      this.#machine,
+      { file: this.#name, isLocal: this.#isLocal, perListener: this.#perListener },
+      notes
+    )
+    if (!this.#perListener)
+      for (const [key, placed] of opening.securityOf(this.#security)) put(values, places, `auth.${key}`, placed)
+    const listeners = [
+      ...this.#listeners,
+      ...(this.#opensDefault || this.#listeners.length === 0 ? [this.#defaultListener] : [])
+    ]
+    if (!this.#isLocal) for (const { settings } of listeners) this.#refuseHalfAKey(settings)
+    const open = this.#isLocal ? opening.local(this.#defaultListener) : listeners.flatMap(draft => opening.open(draft))
     values.listeners = open.map(() => ({}))
     for (const [index, { place, settings }] of open.entries()) {
       places.set(`listeners[${index}]`, place)
       for (const [key, placed] of settings) put(values, places, `listeners[${index}].${key}`, placed)
     }
-    if (open.length === 0) this.mistakes.push({ place: this.name, key: '', problem: `no listener is left to open.${notes.map(({ place, name, text }) => `\n    ${place}: ${name}: ${text}`).join('')}` })
-    return { values, places, notes, mistakes: [...mistakes, ...this.mistakes] }
+    if (open.length === 0)
+      this.#mistakes.push({
+        place: this.#name,
+        key: '',
+        problem: `no listener is left to open.${notes.map(({ place, name, text }) => `\n    ${place}: ${name}: ${text}`).join('')}`
+      })
+    return { values, places, notes, mistakes: [...mistakes, ...this.#mistakes] }
   }
 
   /** As mosquitto does. */
-  private refuseHalfAKey (settings: PlacedSettings): void {
-    for (const [key, name, other, otherName] of [['tls.cert', 'certfile', 'tls.key', 'keyfile'], ['tls.key', 'keyfile', 'tls.cert', 'certfile']]) {
+  #refuseHalfAKey(settings: PlacedSettings): void {
+    for (const [key, name, other, otherName] of [
+      ['tls.cert', 'certfile', 'tls.key', 'keyfile'],
+      ['tls.key', 'keyfile', 'tls.cert', 'certfile']
+    ]) {
       const placed = settings.get(key)
-      if (placed !== undefined && !settings.has(other)) this.mistakes.push({ place: placed.place, key: name, problem: `${otherName} is missing, and one needs the other` })
+      if (placed !== undefined && !settings.has(other))
+        this.#mistakes.push({
+          place: placed.place,
+          key: name,
+          problem: `${otherName} is missing, and one needs the other`
+        })
     }
   }
 
   /** Directives whose value is more than a setting. Tells whether this was one. */
-  private special (statement: Statement, listener: Draft): boolean {
-    const { directive: { name }, value, place } = statement
+  #special(statement: Statement, listener: Draft): boolean {
+    const {
+      directive: { name },
+      value,
+      place
+    } = statement
     switch (name) {
       case 'listener':
-        this.listener(statement)
+        this.#listener(statement)
         return true
       case 'port':
-        Object.assign(listener === this.defaultListener ? listener : this.defaultListener, { port: Number(value), place })
+        Object.assign(listener === this.#defaultListener ? listener : this.#defaultListener, {
+          port: Number(value),
+          place
+        })
         return true
       case 'bind_address':
-        Object.assign(this.defaultListener, { host: value, place })
+        Object.assign(this.#defaultListener, { host: value, place })
         return true
       case 'bind_interface':
         listener.interfaceName = value
-        if (this.machine.addressesOf(value).length === 0) this.mistake(statement, `${shown(value)} is no network interface with an address`)
+        if (this.#machine.addressesOf(value).length === 0)
+          this.#mistake(statement, `${shown(value)} is no network interface with an address`)
         return true
       case 'capath':
         listener.authorities = statement
         return false
       case 'socket_domain':
-        if (value !== 'ipv4' && value !== 'ipv6') this.mistake(statement, `${shown(value)} should be ipv4 or ipv6`)
+        if (value !== 'ipv4' && value !== 'ipv6') this.#mistake(statement, `${shown(value)} should be ipv4 or ipv6`)
         else listener.socketDomain = value
-        if (value === 'ipv6') this.noteOn(statement)
+        if (value === 'ipv6') this.#noteOn(statement)
         return true
       case 'protocol':
         if (value !== 'mqtt' && value !== 'websockets') {
-          this.mistake(statement, `${shown(value)} should be mqtt or websockets`)
+          this.#mistake(statement, `${shown(value)} should be mqtt or websockets`)
           return true
         }
         return false
       case 'per_listener_settings':
-        if (this.security.size > 0) this.mistake(statement, 'should stand in front of allow_anonymous, password_file, acl_file and the like')
-        this.perListener = value === 'true'
+        if (this.#security.size > 0)
+          this.#mistake(statement, 'should stand in front of allow_anonymous, password_file, acl_file and the like')
+        this.#perListener = value === 'true'
         return true
       case 'persistence_location':
-        this.general.set('data', { value: path.resolve(this.folder, value, 'artemis'), place })
+        this.#general.set('data', { value: path.resolve(this.#folder, value, 'artemis'), place })
         return true
       case 'log_dest':
-        this.logDestination(statement)
+        this.#logDestination(statement)
         return true
       case 'log_type':
-        this.logType(statement)
+        this.#logType(statement)
         return true
       case 'plugin':
       case 'auth_plugin':
-        this.settingsFor(statement.directive, listener).set('plugin', { value: true, place })
+        this.#settingsFor(statement.directive, listener).set('plugin', { value: true, place })
         return false
       case 'websockets_origin': {
         const known = listener.settings.get('origins')?.value as string[] | undefined
-        listener.settings.set('origins', { value: [...known ?? [], value], place })
+        listener.settings.set('origins', { value: [...(known ?? []), value], place })
         return true
       }
       default:
@@ -156,105 +192,127 @@ class Translator {
     }
   }
 
-  private listener (statement: Statement): void {
+  #listener(statement: Statement): void {
     const { value, place, file } = statement
     const [port = '', second] = value.split(/ +/)
     const host = second === undefined || second.startsWith('#') ? null : second
-    this.isLocal = false
+    this.#isLocal = false
     const draft = newDraft(place, Number(port), host)
-    this.current.set(file, draft)
+    this.#current.set(file, draft)
     if (port === '0' && host !== null) draft.closedBy = statement
     else if (!/^\d{1,5}$/.test(port) || Number(port) < 1 || Number(port) > 65_535) {
-      this.mistake(statement, `${shown(port)} should be a port from 1 to 65535`)
+      this.#mistake(statement, `${shown(port)} should be a port from 1 to 65535`)
       return
     }
-    this.listeners.push(draft)
+    this.#listeners.push(draft)
   }
 
   /** Whether a line that stands above every listener makes mosquitto open its default one. */
-  private opens ({ directive: { name, opensDefault, usual }, value }: Statement): boolean {
+  #opens({ directive: { name, opensDefault, usual }, value }: Statement): boolean {
     if (name === 'port' || name === 'bind_address') {
-      this.isLocal = false
+      this.#isLocal = false
       return true
     }
     if (name === 'protocol') return value !== 'mqtt'
-    const isOwn = name === 'password_file' || name === 'psk_file' || name === 'plugin' || name === 'auth_plugin' ||
+    const isOwn =
+      name === 'password_file' ||
+      name === 'psk_file' ||
+      name === 'plugin' ||
+      name === 'auth_plugin' ||
       (name === 'allow_zero_length_clientid' && value === 'false')
-    return (opensDefault === true && value !== usual && value !== 'false') || (this.perListener && isOwn)
+    return (opensDefault === true && value !== usual && value !== 'false') || (this.#perListener && isOwn)
   }
 
-  private openDefault (place: string): void {
-    this.opensDefault = true
-    if (this.defaultListener.place === this.name) this.defaultListener.place = place
+  #openDefault(place: string): void {
+    this.#opensDefault = true
+    if (this.#defaultListener.place === this.#name) this.#defaultListener.place = place
   }
 
   /** mosquitto takes a text once for each listener, or for the broker; of the other kinds the last counts. */
-  private isGivenTwice (statement: Statement, listener: Draft): boolean {
-    const { directive: { form, repeats, of }, name, place } = statement
+  #isGivenTwice(statement: Statement, listener: Draft): boolean {
+    const {
+      directive: { form, repeats, of },
+      name,
+      place
+    } = statement
     if (form.kind !== 'text' || repeats === true) return false
-    const isOfListener = of === 'listener' || (of === 'security' && this.perListener)
+    const isOfListener = of === 'listener' || (of === 'security' && this.#perListener)
     const key = `${isOfListener ? listener.place : ''} ${name}`
-    const first = this.once.get(key)
-    if (first === undefined) this.once.set(key, place)
-    else this.mistake(statement, `given twice, first at ${first}; keep one`)
+    const first = this.#once.get(key)
+    if (first === undefined) this.#once.set(key, place)
+    else this.#mistake(statement, `given twice, first at ${first}; keep one`)
     return first !== undefined
   }
 
-  private bridge (statement: Statement): void {
-    const { directive: { name, here }, value, place, file } = statement
-    const bridge = this.bridges.get(file)
+  #bridge(statement: Statement): void {
+    const {
+      directive: { name, here },
+      value,
+      place,
+      file
+    } = statement
+    const bridge = this.#bridges.get(file)
     if (name === 'connection') {
       const note: Note = { place, name, standing: 'not followed', text: `${shown(value)}: ${here}` }
-      this.bridges.set(file, note)
-      this.notes.push(note)
-    } else if (bridge === undefined) this.mistake(statement, 'belongs to a bridge, and stands below no connection')
+      this.#bridges.set(file, note)
+      this.#notes.push(note)
+    } else if (bridge === undefined) this.#mistake(statement, 'belongs to a bridge, and stands below no connection')
   }
 
-  private settingsFor ({ of }: Directive, listener: Draft): PlacedSettings {
+  #settingsFor({ of }: Directive, listener: Draft): PlacedSettings {
     if (of === 'listener') return listener.settings
-    if (of === 'security') return this.perListener ? listener.security : this.security
-    return this.general
+    if (of === 'security') return this.#perListener ? listener.security : this.#security
+    return this.#general
   }
 
-  private set (settings: PlacedSettings, key: string, { value, place }: Statement): void {
+  #set(settings: PlacedSettings, key: string, { value, place }: Statement): void {
     const convert = VALUES[key]
-    settings.set(key, { value: convert?.(value, this.folder) ?? null, place })
+    settings.set(key, { value: convert?.(value, this.#folder) ?? null, place })
   }
 
-  private logDestination (statement: Statement): void {
+  #logDestination(statement: Statement): void {
     const [destination = '', ...rest] = statement.value.split(/ +/)
     const { place } = statement
-    if (!LOG_DESTINATIONS.includes(destination)) this.mistake(statement, `${shown(destination)} should be one of ${LOG_DESTINATIONS.join(', ')}`)
-    else if (destination === 'none') this.general.set('log.level', { value: 'silent', place })
+    if (!LOG_DESTINATIONS.includes(destination))
+      this.#mistake(statement, `${shown(destination)} should be one of ${LOG_DESTINATIONS.join(', ')}`)
+    else if (destination === 'none') this.#general.set('log.level', { value: 'silent', place })
     else if (destination === 'file') {
-      if (rest.length === 0) this.mistake(statement, 'file should be followed by a path')
-      else this.general.set('log.file', { value: path.resolve(this.folder, rest.join(' ')), place })
-    } else if (destination !== 'stderr') this.noteOn(statement)
+      if (rest.length === 0) this.#mistake(statement, 'file should be followed by a path')
+      else this.#general.set('log.file', { value: path.resolve(this.#folder, rest.join(' ')), place })
+    } else if (destination !== 'stderr') this.#noteOn(statement)
   }
 
-  private logType (statement: Statement): void {
+  #logType(statement: Statement): void {
     const level = logLevelOf(statement.value)
     if (level === undefined) {
-      this.mistake(statement, `${shown(statement.value)} is no type of messages`)
+      this.#mistake(statement, `${shown(statement.value)} is no type of messages`)
       return
     }
-    const known = this.general.get('log.level')?.value as string | undefined
+    const known = this.#general.get('log.level')?.value as string | undefined
     if (known === 'silent') return
-    this.general.set('log.level', { value: known === undefined ? level : leastSevere(known, level), place: statement.place })
+    this.#general.set('log.level', {
+      value: known === undefined ? level : leastSevere(known, level),
+      place: statement.place
+    })
   }
 
-  private noteOn ({ directive: { standing, here, usual }, name, value, place }: Statement): void {
+  #noteOn({ directive: { standing, here, usual }, name, value, place }: Statement): void {
     if (standing === 'followed' || standing === 'refused' || value === usual) return
-    this.notes.push({ place, name, standing, text: here })
+    this.#notes.push({ place, name, standing, text: here })
   }
 
-  private mistake ({ place, name }: Statement, problem: string): void {
-    this.mistakes.push({ place, key: name, problem })
+  #mistake({ place, name }: Statement, problem: string): void {
+    this.#mistakes.push({ place, key: name, problem })
   }
 }
 
 /** Puts a value under a path such as `listeners[0].tls.cert`, and its place under the same. */
-function put (values: Record<string, unknown>, places: Map<string, string>, key: string, { value, place }: Placed): void {
+function put(
+  values: Record<string, unknown>,
+  places: Map<string, string>,
+  key: string,
+  { value, place }: Placed
+): void {
   const steps = key.split(/[.[\]]+/)
   let target = values
   for (const step of steps.slice(0, -1)) target = (target[step] ??= {}) as Record<string, unknown>

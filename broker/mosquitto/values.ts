@@ -9,8 +9,8 @@ const number: Convert = value => Number(value)
 const flag: Convert = value => value === 'true'
 const file: Convert = (value, folder) => path.resolve(folder, value)
 /** 0, or less, is no limit in mosquitto. */
-const limit: Convert = value => Number(value) > 0 ? Number(value) : null
-const bytes: Convert = value => Number(value) > 0 ? `${value}B` : null
+const limit: Convert = value => (Number(value) > 0 ? Number(value) : null)
+const bytes: Convert = value => (Number(value) > 0 ? `${value}B` : null)
 const seconds: Convert = value => `${value}s`
 /** Hours, days, weeks, months and years, as mosquitto counts them. */
 const DAYS: Readonly<Record<string, number>> = { h: 1 / 24, d: 1, w: 7, m: 30, y: 365 }
@@ -52,12 +52,12 @@ const LEVELS: readonly [level: string, types: readonly string[]][] = [
 ]
 
 /** The level that a type of log_type stands for; undefined where mosquitto knows no such type. */
-export function logLevelOf (type: string): string | undefined {
+export function logLevelOf(type: string): string | undefined {
   return LEVELS.find(([, types]) => types.includes(type))?.[0]
 }
 
 /** The least severe of levels. */
-export function leastSevere (a: string, b: string): string {
+export function leastSevere(a: string, b: string): string {
   const rank = (level: string): number => LEVELS.findIndex(([name]) => name === level)
   return rank(a) <= rank(b) ? a : b
 }

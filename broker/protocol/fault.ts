@@ -15,7 +15,10 @@ export class ProtocolFault extends Error {
    * @param message what is wrong, with its clause
    * @param reasonCode what a client of MQTT 5 is told
    */
-  constructor (message: string, readonly reasonCode = MALFORMED_PACKET) {
+  constructor(
+    message: string,
+    readonly reasonCode = MALFORMED_PACKET
+  ) {
     super(message)
     this.name = 'ProtocolFault'
   }

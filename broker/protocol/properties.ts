@@ -5,7 +5,18 @@ import { FieldReader } from './field-reader.js'
 import { isTopicName } from './topics.js'
 
 /** What carries properties, of what a client sends. */
-export type Carrier = 'connect' | 'will' | 'publish' | 'puback' | 'pubrec' | 'pubrel' | 'pubcomp' | 'subscribe' | 'unsubscribe' | 'disconnect' | 'auth'
+export type Carrier =
+  | 'connect'
+  | 'will'
+  | 'publish'
+  | 'puback'
+  | 'pubrec'
+  | 'pubrel'
+  | 'pubcomp'
+  | 'subscribe'
+  | 'unsubscribe'
+  | 'disconnect'
+  | 'auth'
 
 /** One property, and where its bytes lie in the buffer that it was read from. */
 export interface Property {
@@ -58,7 +69,7 @@ const PROPERTIES: ReadonlyMap<number, PropertyType> = new Map<number, PropertyTy
 ])
 
 /** Reads the properties of a packet in their order. */
-export function readProperties (fields: FieldReader, carrier: Carrier): Property[] {
+export function readProperties(fields: FieldReader, carrier: Carrier): Property[] {
   const found: Property[] = []
   const length = fields.varint()
   const { position } = fields
@@ -75,40 +86,42 @@ export function readProperties (fields: FieldReader, carrier: Carrier): Property
 }
 
 /** The value of a property that a packet has once; undefined where it has none. */
-export function valueOf (properties: readonly Property[], wanted: number): unknown {
+export function valueOf(properties: readonly Property[], wanted: number): unknown {
   return properties.find(({ identifier }) => identifier === wanted)?.value
 }
 
-function readValue (fields: FieldReader, identifier: number, carrier: Carrier, before: readonly Property[]): unknown {
+function readValue(fields: FieldReader, identifier: number, carrier: Carrier, before: readonly Property[]): unknown {
   if (identifier === USER_PROPERTY) return [text(fields), text(fields)]
   const type = PROPERTIES.get(identifier)
-  if (type?.carriers.includes(carrier) !== true) fields.refuse(`property ${identifier} is not allowed in this packet (2.2.2.2)`)
-  else if (before.some(other => other.identifier === identifier)) fields.refuse(`property ${identifier} occurs twice`, PROTOCOL_ERROR)
+  if (type?.carriers.includes(carrier) !== true)
+    fields.refuse(`property ${identifier} is not allowed in this packet (2.2.2.2)`)
+  else if (before.some(other => other.identifier === identifier))
+    fields.refuse(`property ${identifier} occurs twice`, PROTOCOL_ERROR)
   else return type.read(fields)
   return undefined
 }
 
-function text (fields: FieldReader): string {
+function text(fields: FieldReader): string {
   return fields.text().toString()
 }
 
-function flag (fields: FieldReader): boolean {
+function flag(fields: FieldReader): boolean {
   const value = fields.byte()
   if (value > 1) fields.refuse('a property must be 0 or 1', PROTOCOL_ERROR)
   return value === 1
 }
 
-function nonZero (fields: FieldReader, value: number): number {
+function nonZero(fields: FieldReader, value: number): number {
   if (value === 0) fields.refuse('a property must not be 0', PROTOCOL_ERROR)
   return value
 }
 
-function responseTopic (fields: FieldReader): string {
+function responseTopic(fields: FieldReader): string {
   const topic = fields.text()
   if (!isTopicName(topic)) fields.refuse('a response topic has wildcards [MQTT-3.3.2-14]', PROTOCOL_ERROR)
   return topic.toString()
 }
 
-function subscriptionIdentifier (fields: FieldReader): number {
+function subscriptionIdentifier(fields: FieldReader): number {
   return nonZero(fields, fields.varint())
 }

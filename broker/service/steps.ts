@@ -7,9 +7,9 @@ import { OperatorError } from '../../src/errors.js'
 
 /** One change to the machine. */
 export type Step =
-  | { kind: 'write', file: string, text: string, mode: number }
-  | { kind: 'remove', path: string }
-  | { kind: 'run', why: string, command: readonly string[] }
+  | { kind: 'write'; file: string; text: string; mode: number }
+  | { kind: 'remove'; path: string }
+  | { kind: 'run'; why: string; command: readonly string[] }
 
 /** A machine, or a folder that stands for one. */
 export interface Machine {
@@ -18,31 +18,39 @@ export interface Machine {
 }
 
 /** Whether a folder stands for the machine. */
-export function isPretended ({ root }: Machine): boolean {
+export function isPretended({ root }: Machine): boolean {
   return path.resolve(root) !== '/'
 }
 
 /** Where a path of the machine lies. */
-export function placeOf ({ root }: Machine, file: string): string {
+export function placeOf({ root }: Machine, file: string): string {
   return path.join(root, file)
 }
 
 /** What a file of the machine holds; undefined where it is not there. */
-export function contentsOf (machine: Machine, file: string): string | undefined {
+export function contentsOf(machine: Machine, file: string): string | undefined {
   try {
     return readFileSync(placeOf(machine, file), 'utf8')
   } catch (error) {
     if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined
-    throw new OperatorError('service-read', `${file} cannot be read: ${(error as Error).message}`, 'Run it as root: sudo.', { cause: error })
+    throw new OperatorError(
+      'service-read',
+      `${file} cannot be read: ${(error as Error).message}`,
+      'Run it as root: sudo.',
+      { cause: error }
+    )
   }
 }
 
 /** A step in words. */
-export function describe (step: Step, machine: Machine): string {
+export function describe(step: Step, machine: Machine): string {
   switch (step.kind) {
-    case 'write': return `${contentsOf(machine, step.file) === undefined ? 'write' : 'replace'} ${placeOf(machine, step.file)}`
-    case 'remove': return `remove ${placeOf(machine, step.path)}`
-    case 'run': return `${isPretended(machine) ? 'not run because of --root: ' : ''}${step.command.join(' ')}   # ${step.why}`
+    case 'write':
+      return `${contentsOf(machine, step.file) === undefined ? 'write' : 'replace'} ${placeOf(machine, step.file)}`
+    case 'remove':
+      return `remove ${placeOf(machine, step.path)}`
+    case 'run':
+      return `${isPretended(machine) ? 'not run because of --root: ' : ''}${step.command.join(' ')}   # ${step.why}`
   }
 }
 
@@ -50,7 +58,7 @@ export function describe (step: Step, machine: Machine): string {
  * Does a step.
  * @throws OperatorError `service-step` where the system refuses
  */
-export function perform (step: Step, machine: Machine): void {
+export function perform(step: Step, machine: Machine): void {
   try {
     if (step.kind === 'write') write(placeOf(machine, step.file), step.text, step.mode)
     else if (step.kind === 'remove') rmSync(placeOf(machine, step.path), { recursive: true, force: true })
@@ -58,19 +66,30 @@ export function perform (step: Step, machine: Machine): void {
   } catch (error) {
     if (error instanceof OperatorError) throw error
     const { code, message } = error as NodeJS.ErrnoException
-    throw new OperatorError('service-step', `This failed: ${describe(step, machine)}: ${message}`,
-      code === 'EACCES' || code === 'EPERM' ? 'Run it as root: sudo. What was done before it stays; running it again goes on from there.' : 'What was done before it stays; running it again goes on from there.', { cause: error })
+    throw new OperatorError(
+      'service-step',
+      `This failed: ${describe(step, machine)}: ${message}`,
+      code === 'EACCES' || code === 'EPERM'
+        ? 'Run it as root: sudo. What was done before it stays; running it again goes on from there.'
+        : 'What was done before it stays; running it again goes on from there.',
+      { cause: error }
+    )
   }
 }
 
-function write (file: string, text: string, mode: number): void {
+function write(file: string, text: string, mode: number): void {
   mkdirSync(path.dirname(file), { recursive: true })
   writeFileSync(file, text)
   chmodSync(file, mode)
 }
 
-function run ([program = '', ...args]: readonly string[]): void {
+function run([program = '', ...args]: readonly string[]): void {
   const { status, error } = spawnSync(program, args, { stdio: ['ignore', 2, 2] })
   if (error !== undefined) throw error
-  if (status !== 0) throw new OperatorError('service-step', `This failed: ${[program, ...args].join(' ')} (exit code ${status}).`, 'Its own message stands above. What was done before it stays; running it again goes on from there.')
+  if (status !== 0)
+    throw new OperatorError(
+      'service-step',
+      `This failed: ${[program, ...args].join(' ')} (exit code ${status}).`,
+      'Its own message stands above. What was done before it stays; running it again goes on from there.'
+    )
 }

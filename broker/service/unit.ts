@@ -14,13 +14,14 @@ export const PLACES = Object.freeze({
 })
 
 /**
- * The unit file. The small space for new objects saves memory (docs/running.md). MemoryDenyWriteExecute is missing because Node compiles while it runs; a mistake of the
+ * The unit file. The small space for new objects saves memory (docs/running.md). MemoryDenyWriteExecute is missing
+ * because Node compiles while it runs; a mistake of the
  * operator (exit code 1) is not tried again, since it would fail again.
  *
  * @param node the Node that runs it
  * @param main the program, `main.js`
  */
-export function unitText (node: string, main: string): string {
+export function unitText(node: string, main: string): string {
   return `# Written by "artemis service install"; "systemctl edit ${SERVICE}" changes it without touching this file.
 [Unit]
 Description=Artemis MQTT broker
@@ -83,7 +84,7 @@ RestrictAddressFamilies=AF_PACKET AF_NETLINK
 `
 
 /** The settings that a new service begins with. */
-export function settingsText (hasTap: boolean): string {
+export function settingsText(hasTap: boolean): string {
   return `# Settings of the Artemis service; artemis.example.yaml of the package shows every one with its default.
 # "systemctl reload ${SERVICE}" makes the broker read them again; ports and the data folder need a restart.
 
@@ -101,7 +102,7 @@ tap:
 }
 
 /** As systemd reads a command line: in quotes where there are spaces, specifiers and variables as themselves. */
-function quoted (text: string): string {
+function quoted(text: string): string {
   const plain = text.replace(/\\/g, '\\\\').replace(/"/g, '\\"').replace(/%/g, '%%').replace(/\$/g, '$$$$')
   return /\s/.test(plain) || plain !== text ? `"${plain}"` : plain
 }

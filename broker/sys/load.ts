@@ -7,21 +7,21 @@ const MINUTE_MS = 60_000
 
 /** The load of one counter: an exponentially weighted average for each period. */
 export class Load {
-  private readonly averages: Record<keyof typeof PERIODS, number> = { '1min': 0, '5min': 0, '15min': 0 }
-  private before = 0
+  readonly #averages: Record<keyof typeof PERIODS, number> = { '1min': 0, '5min': 0, '15min': 0 }
+  #before = 0
 
   /** Takes the counter's value `elapsedMs` after the one before. */
-  update (count: number, elapsedMs: number): void {
-    const perMinute = (count - this.before) * MINUTE_MS / elapsedMs
-    this.before = count
+  update(count: number, elapsedMs: number): void {
+    const perMinute = ((count - this.#before) * MINUTE_MS) / elapsedMs
+    this.#before = count
     for (const [name, minutes] of Object.entries(PERIODS) as [keyof typeof PERIODS, number][]) {
       const weight = Math.exp(-elapsedMs / (minutes * MINUTE_MS))
-      this.averages[name] = perMinute + weight * (this.averages[name] - perMinute)
+      this.#averages[name] = perMinute + weight * (this.#averages[name] - perMinute)
     }
   }
 
   /** The averages with two digits, by the last level of their topics. */
-  texts (): [string, string][] {
-    return Object.entries(this.averages).map(([name, average]) => [name, average.toFixed(2)])
+  texts(): [string, string][] {
+    return Object.entries(this.#averages).map(([name, average]) => [name, average.toFixed(2)])
   }
 }

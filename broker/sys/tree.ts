@@ -10,53 +10,62 @@ export const LIMITS_TOPIC = '$SYS/broker/artemis/limits'
 
 const SYS = '$SYS/broker/'
 const SECOND_MS = 1_000
-const PACKAGE = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }
+const PACKAGE = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
+  version: string
+}
 const VERSION = `artemis version ${PACKAGE.version}`
 
 /** Publishes the figures that have changed, retained: they stay in memory, as all retained messages under `$SYS` do. */
 export class SysTree {
-  private readonly published = new Map<string, string>()
-  private readonly loads = new Map<string, Load>()
-  private readonly startedAtMs = performance.now()
-  private updatedAtMs = this.startedAtMs
-  private heapMaximum = 0
-  private timer: NodeJS.Timeout | undefined
+  readonly #published = new Map<string, string>()
+  readonly #loads = new Map<string, Load>()
+  readonly #startedAtMs = performance.now()
+  #updatedAtMs = this.#startedAtMs
+  #heapMaximum = 0
+  #timer: NodeJS.Timeout | undefined
+  readonly #broker: Broker
+  readonly #tally: Tally
 
-  constructor (private readonly broker: Broker, private readonly tally: Tally) {}
+  constructor(broker: Broker, tally: Tally) {
+    this.#broker = broker
+    this.#tally = tally
+  }
 
   /** Publishes now and every `intervalMs`. */
-  start (intervalMs: number): void {
-    this.update()
-    this.timer = setInterval(() => { this.update() }, intervalMs).unref()
+  start(intervalMs: number): void {
+    this.#update()
+    this.#timer = setInterval(() => {
+      this.#update()
+    }, intervalMs).unref()
   }
 
   /** Publishes no more. */
-  stop (): void {
-    clearInterval(this.timer)
+  stop(): void {
+    clearInterval(this.#timer)
   }
 
-  private update (): void {
+  #update(): void {
     const now = performance.now()
-    const elapsedMs = Math.max(1, now - this.updatedAtMs)
-    this.updatedAtMs = now
-    this.publish(`${SYS}version`, VERSION)
-    this.publish(`${SYS}uptime`, `${Math.floor((now - this.startedAtMs) / SECOND_MS)} seconds`)
-    for (const [topic, value] of Object.entries(this.figures())) this.publish(SYS + topic, String(value))
-    for (const [name, count] of Object.entries(this.loaded())) {
-      let load = this.loads.get(name)
-      if (load === undefined) this.loads.set(name, load = new Load())
+    const elapsedMs = Math.max(1, now - this.#updatedAtMs)
+    this.#updatedAtMs = now
+    this.#publish(`${SYS}version`, VERSION)
+    this.#publish(`${SYS}uptime`, `${Math.floor((now - this.#startedAtMs) / SECOND_MS)} seconds`)
+    for (const [topic, value] of Object.entries(this.#figures())) this.#publish(SYS + topic, String(value))
+    for (const [name, count] of Object.entries(this.#loaded())) {
+      let load = this.#loads.get(name)
+      if (load === undefined) this.#loads.set(name, (load = new Load()))
       load.update(count, elapsedMs)
-      for (const [period, text] of load.texts()) this.publish(`${SYS}load/${name}/${period}`, text)
+      for (const [period, text] of load.texts()) this.#publish(`${SYS}load/${name}/${period}`, text)
     }
-    this.publish(LIMITS_TOPIC, JSON.stringify(this.tally.counters))
+    this.#publish(LIMITS_TOPIC, JSON.stringify(this.#tally.counters))
   }
 
-  private figures (): Record<string, number> {
-    const { traffic, sessions, retained, router } = this.broker
+  #figures(): Record<string, number> {
+    const { traffic, sessions, retained, router } = this.#broker
     const { connected, total, subscriptions, messages, bytes } = sessions.counts
     const stored = retained.size + messages
     const { heapUsed, external } = process.memoryUsage()
-    this.heapMaximum = Math.max(this.heapMaximum, heapUsed + external)
+    this.#heapMaximum = Math.max(this.#heapMaximum, heapUsed + external)
     return {
       'clients/total': total,
       'clients/connected': connected,
@@ -75,24 +84,24 @@ export class SysTree {
       'messages/sent': traffic.out.messages,
       'bytes/received': traffic.in.bytes,
       'bytes/sent': traffic.out.bytes,
-      'publish/messages/dropped': this.dropped(),
+      'publish/messages/dropped': this.#dropped(),
       'publish/messages/received': traffic.in.publishes,
       'publish/messages/sent': traffic.out.publishes,
       'publish/bytes/received': traffic.in.publishBytes,
       'publish/bytes/sent': traffic.out.publishBytes,
       'heap/current': heapUsed + external,
-      'heap/maximum': this.heapMaximum
+      'heap/maximum': this.#heapMaximum
     }
   }
 
-  private loaded (): Record<string, number> {
-    const { traffic } = this.broker
+  #loaded(): Record<string, number> {
+    const { traffic } = this.#broker
     return {
       'messages/received': traffic.in.messages,
       'messages/sent': traffic.out.messages,
       'publish/received': traffic.in.publishes,
       'publish/sent': traffic.out.publishes,
-      'publish/dropped': this.dropped(),
+      'publish/dropped': this.#dropped(),
       'bytes/received': traffic.in.bytes,
       'bytes/sent': traffic.out.bytes,
       sockets: traffic.sockets,
@@ -100,15 +109,15 @@ export class SysTree {
     }
   }
 
-  private dropped (): number {
-    const { queuedMessages, queuedBytes } = this.tally.counters
+  #dropped(): number {
+    const { queuedMessages, queuedBytes } = this.#tally.counters
     return queuedMessages + queuedBytes
   }
 
-  private publish (topic: string, text: string): void {
-    const { broker } = this
-    if (broker.closed || this.published.get(topic) === text) return
-    this.published.set(topic, text)
+  #publish(topic: string, text: string): void {
+    const broker = this.#broker
+    if (broker.closed || this.#published.get(topic) === text) return
+    this.#published.set(topic, text)
     broker.publish({ cmd: 'publish', topic, payload: Buffer.from(text), qos: 0, retain: true, dup: false }, null)
   }
 }

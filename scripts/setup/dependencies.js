@@ -7,7 +7,7 @@ import process from 'node:process'
 
 const STAMP = 'node_modules/.setup-lock-digest'
 
-function read (file) {
+function read(file) {
   try {
     return readFileSync(file, 'utf8')
   } catch (error) {
@@ -16,16 +16,16 @@ function read (file) {
   }
 }
 
-function digest (text) {
+function digest(text) {
   return createHash('sha256').update(text).digest('hex')
 }
 
-function allows (list, value) {
+function allows(list, value) {
   if (list === undefined) return true
   return list.includes(value) || (list.every(item => item.startsWith('!')) && !list.includes(`!${value}`))
 }
 
-function fitsMachine (entry) {
+function fitsMachine(entry) {
   return allows(entry.os, process.platform) && allows(entry.cpu, process.arch)
 }
 
@@ -34,7 +34,7 @@ function fitsMachine (entry) {
  * optional package counts once only, since it may be one that this machine cannot have. Where none is
  * there, somebody left them out: `npm ci --omit=optional`.
  */
-export function isInstalled (root) {
+export function isInstalled(root) {
   const wantedText = read(path.join(root, 'package-lock.json'))
   const presentText = read(path.join(root, 'node_modules/.package-lock.json'))
   if (wantedText === undefined || presentText === undefined) return false
@@ -55,11 +55,11 @@ export function isInstalled (root) {
 }
 
 /** Whether node_modules is a link to somebody else's install, where nothing may be written. */
-export function isLinked (root) {
+export function isLinked(root) {
   return lstatSync(path.join(root, 'node_modules'), { throwIfNoEntry: false })?.isSymbolicLink() ?? false
 }
 
 /** Notes what was installed, so that optional packages that could not be are not tried again each time. */
-export function rememberInstall (root) {
+export function rememberInstall(root) {
   writeFileSync(path.join(root, STAMP), digest(readFileSync(path.join(root, 'package-lock.json'), 'utf8')))
 }

@@ -10,7 +10,7 @@ const REFRESH_MS = 1000
 const STALE_MS = 20000
 const POLL_MS = 100
 
-function take (file) {
+function take(file) {
   try {
     const fd = openSync(file, 'wx')
     writeSync(fd, String(process.pid))
@@ -22,7 +22,7 @@ function take (file) {
   }
 }
 
-function isAlive (pid) {
+function isAlive(pid) {
   try {
     process.kill(pid, 0)
     return true
@@ -31,7 +31,7 @@ function isAlive (pid) {
   }
 }
 
-function isStale (file) {
+function isStale(file) {
   const stat = statSync(file, { throwIfNoEntry: false })
   if (stat === undefined) return false
   if (Date.now() - stat.mtimeMs > STALE_MS) return true
@@ -45,7 +45,7 @@ function isStale (file) {
 }
 
 // Two that find the same dead lock must not both clear it, or the second would clear the first's new one.
-function clearStale (file) {
+function clearStale(file) {
   if (!isStale(file)) return false
   const clearing = `${file}.clearing`
   if (!take(clearing)) {
@@ -61,7 +61,7 @@ function clearStale (file) {
 }
 
 /** Runs `work` while holding the lock `file`; `onWait` is called once if somebody else holds it. */
-export async function withLock (file, onWait, work) {
+export async function withLock(file, onWait, work) {
   mkdirSync(path.dirname(file), { recursive: true })
   for (let waited = false; !take(file);) {
     if (clearStale(file)) continue

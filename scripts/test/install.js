@@ -8,7 +8,7 @@ import { findProgram, packagesOf } from '../system-programs.js'
 // invoke-rc.d asks this program whether it may start a service; 101 says no (Debian policy-rc.d).
 const POLICY = '/usr/sbin/policy-rc.d'
 
-function aptGet (args) {
+function aptGet(args) {
   const { status, error } = spawnSync('apt-get', args, {
     stdio: ['ignore', 2, 2],
     env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
@@ -18,13 +18,17 @@ function aptGet (args) {
 }
 
 /** Installs the packages of `rows`; says on standard error why it cannot. */
-export function installPrograms (rows) {
+export function installPrograms(rows) {
   if (process.getuid?.() !== 0 || findProgram('apt-get') === undefined) {
     process.stderr.write('test: the missing programs can be installed here only by root on Debian\n')
     return
   }
   // Handled after apt-get is done, so that the policy below never stays behind.
-  for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]]) process.once(signal, () => process.exit(code))
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143]
+  ])
+    process.once(signal, () => process.exit(code))
   const ours = !existsSync(POLICY)
   if (ours) writeFileSync(POLICY, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
   try {

@@ -17,7 +17,9 @@ if (isMainThread && process.argv[1]?.endsWith('.test.js')) {
 
   // A test's folder goes before what it started has been stopped, unless a teardown is told before the folder is made.
   const { default: t } = await import('tap')
-  const firstTeardown = test => { test.teardown(() => {}) }
+  const firstTeardown = test => {
+    test.teardown(() => {})
+  }
   firstTeardown(t)
   t.beforeEach(firstTeardown)
 }

@@ -14,16 +14,18 @@ const MOST_LINES = 12
  *
  * `onFile` is told of each file that ended, with the parser's result and the file's own counts, which say what failed.
  */
-export function startTally (onFile = () => {}) {
+export function startTally(onFile = () => {}) {
   const parser = new Parser()
   return { parser, counts: follow(parser, onFile) }
 }
 
-function follow (parser, onFile) {
+function follow(parser, onFile) {
   const counts = { passed: 0, failed: 0, skipped: 0, subtests: 0, reasons: [], failures: [] }
   let assertions = 0
   let child
-  parser.on('child', nested => { child = follow(nested, () => {}) })
+  parser.on('child', nested => {
+    child = follow(nested, () => {})
+  })
   parser.on('assert', result => {
     const ended = result.closingTestPoint ? child : undefined
     child = undefined
@@ -49,7 +51,7 @@ function follow (parser, onFile) {
   return counts
 }
 
-function add (counts, ended, ok) {
+function add(counts, ended, ok) {
   if (!ok && ended.failed === 0) ended.failed = 1
   else if (ok && ended.subtests === 0 && !ended.holdsNothingElse) ended.passed = 1
   counts.passed += ended.passed
@@ -60,14 +62,14 @@ function add (counts, ended, ok) {
 }
 
 /** The first lines of what the assertion says: enough to know where to look. */
-function failureOf (parser, { name, diag }) {
+function failureOf(parser, { name, diag }) {
   const { error, diff, at } = diag ?? {}
   const place = at === undefined ? [] : [`at ${at.fileName}:${at.lineNumber}`]
   const what = (error?.message ?? diff ?? '').trimEnd().split('\n').slice(0, MOST_LINES)
   return [`${parser.fullname} > ${name}`, ...place, ...what].filter(line => line !== '').join('\n    ')
 }
 
-function reasonOf (parser, { name, skip, todo }) {
+function reasonOf(parser, { name, skip, todo }) {
   const where = [parser.fullname, name].filter(part => part !== '').join(' > ')
   const why = [skip, todo].find(text => typeof text === 'string') ?? 'no reason given'
   return `${where}: ${why}`

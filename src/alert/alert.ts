@@ -22,7 +22,7 @@ export interface AlertSubject {
   username: string | null
   address: string | null
   port: number | null
-  broker: { address: string, port: number } | null
+  broker: { address: string; port: number } | null
 }
 
 /** What happened. */
@@ -78,18 +78,21 @@ export class AlertBook {
   raised = 0
   /** Alerts not raised because too many were open. */
   suppressed = 0
-  private readonly open = new Map<string, OpenAlert>()
+  readonly #open = new Map<string, OpenAlert>()
+  readonly #settings: AlertLifeSettings
 
-  constructor (private readonly settings: AlertLifeSettings = DEFAULT_ALERT_LIFE) {}
+  constructor(settings: AlertLifeSettings = DEFAULT_ALERT_LIFE) {
+    this.#settings = settings
+  }
 
   /** Alerts open now. */
-  get openCount (): number {
-    return this.open.size
+  get openCount(): number {
+    return this.#open.size
   }
 
   /** Whether an alert of this subject is open. */
-  isOpen (key: string): boolean {
-    return this.open.has(key)
+  isOpen(key: string): boolean {
+    return this.#open.has(key)
   }
 
   /**
@@ -97,30 +100,30 @@ export class AlertBook {
    *
    * @returns the message to send; undefined while the alert is open and its reminder not yet due
    */
-  exceed (key: string, time: number, describe: () => Omit<Alert, 'id' | 'state'>): Alert | undefined {
-    const known = this.open.get(key)
+  exceed(key: string, time: number, describe: () => Omit<Alert, 'id' | 'state'>): Alert | undefined {
+    const known = this.#open.get(key)
     if (known === undefined) {
-      if (this.open.size >= OPEN_CAP) {
+      if (this.#open.size >= OPEN_CAP) {
         this.suppressed++
         return undefined
       }
       const alert: Alert = { id: ++this.raised, state: 'raised', ...describe() }
-      this.open.set(key, { id: alert.id, lastMessage: time, lastExceeded: time, latest: alert })
+      this.#open.set(key, { id: alert.id, lastMessage: time, lastExceeded: time, latest: alert })
       return alert
     }
     known.lastExceeded = time
-    if (elapsed(known.lastMessage, time) < this.settings.reminderSeconds) return undefined
+    if (elapsed(known.lastMessage, time) < this.#settings.reminderSeconds) return undefined
     known.lastMessage = time
     known.latest = { id: known.id, state: 'continuing', ...describe() }
     return known.latest
   }
 
   /** Ends the alerts whose subjects have been quiet for long enough; returns their last messages. */
-  clear (time: number): Alert[] {
+  clear(time: number): Alert[] {
     const cleared: Alert[] = []
-    for (const [key, { lastExceeded, latest }] of this.open) {
-      if (elapsed(lastExceeded, time) < this.settings.clearAfterSeconds) continue
-      this.open.delete(key)
+    for (const [key, { lastExceeded, latest }] of this.#open) {
+      if (elapsed(lastExceeded, time) < this.#settings.clearAfterSeconds) continue
+      this.#open.delete(key)
       cleared.push({ ...latest, state: 'cleared', time })
     }
     return cleared
@@ -128,6 +131,6 @@ export class AlertBook {
 }
 
 /** Forwards or backwards: after a clock was set back, nothing waits for the old time to come again. */
-function elapsed (since: number, time: number): number {
+function elapsed(since: number, time: number): number {
   return Math.abs(time - since)
 }

@@ -12,17 +12,22 @@ export interface BatchLimits {
 
 /** Collects records until a batch is full. */
 export class Batches {
-  private batch: TrafficRecord[] = []
-  private startedAt = 0
+  #batch: TrafficRecord[] = []
+  #startedAt = 0
+  readonly #limits: BatchLimits
+  readonly #onBatch: (records: TrafficRecord[]) => void
 
-  constructor (private readonly limits: BatchLimits, private readonly onBatch: (records: TrafficRecord[]) => void) {}
+  constructor(limits: BatchLimits, onBatch: (records: TrafficRecord[]) => void) {
+    this.#limits = limits
+    this.#onBatch = onBatch
+  }
 
-  push (record: TrafficRecord): void {
+  push(record: TrafficRecord): void {
     const time = timeOf(record)
-    if (this.batch.length > 0 && this.isOver(time)) this.flush()
-    if (this.batch.length === 0) this.startedAt = time
-    this.batch.push(record)
-    if (this.batch.length >= this.limits.records) this.flush()
+    if (this.#batch.length > 0 && this.#isOver(time)) this.flush()
+    if (this.#batch.length === 0) this.#startedAt = time
+    this.#batch.push(record)
+    if (this.#batch.length >= this.#limits.records) this.flush()
   }
 
   /**
@@ -30,21 +35,21 @@ export class Batches {
    *
    * @param now epoch seconds, by the clock of the records
    */
-  tick (now: number): void {
-    if (this.batch.length > 0 && this.isOver(now)) this.flush()
+  tick(now: number): void {
+    if (this.#batch.length > 0 && this.#isOver(now)) this.flush()
   }
 
   /** Ends the batch as it is. */
-  flush (): void {
-    if (this.batch.length === 0) return
-    const records = this.batch
-    this.batch = []
-    this.onBatch(records)
+  flush(): void {
+    if (this.#batch.length === 0) return
+    const records = this.#batch
+    this.#batch = []
+    this.#onBatch(records)
   }
 
   /** A clock that was set back ends a batch too: it would otherwise wait until the old time comes again. */
-  private isOver (time: number): boolean {
-    const elapsedMs = (time - this.startedAt) * 1_000
-    return elapsedMs >= this.limits.milliseconds || elapsedMs < -this.limits.milliseconds
+  #isOver(time: number): boolean {
+    const elapsedMs = (time - this.#startedAt) * 1_000
+    return elapsedMs >= this.#limits.milliseconds || elapsedMs < -this.#limits.milliseconds
   }
 }

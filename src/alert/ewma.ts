@@ -12,7 +12,10 @@ export class Ewma {
    * @param weight W0 in [0, 1): how much the past counts
    * @param current where to begin: the mean of benign traffic, so that whoever is abnormal from the start stands out
    */
-  constructor (readonly weight: number, public current: number) {
+  constructor(
+    readonly weight: number,
+    public current: number
+  ) {
     this.previous = current
   }
 
@@ -20,7 +23,7 @@ export class Ewma {
    * @param average mean outlier probability of a batch
    * @returns how far the moving average moved: what the paper's rule compares
    */
-  update (average: number): number {
+  update(average: number): number {
     this.previous = this.current
     this.current = this.weight * this.previous + (1 - this.weight) * average
     return this.current - this.previous

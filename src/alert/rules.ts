@@ -43,34 +43,36 @@ export interface Trip {
 
 /** The smoothed state of one subject: the gateway, or a client. */
 export class SubjectState {
-  private readonly ewma: Ewma
-  private sum = 0
+  readonly #ewma: Ewma
+  #sum = 0
+  readonly #baseline: Baseline
 
-  constructor (private readonly baseline: Baseline, weight: number) {
-    this.ewma = new Ewma(weight, baseline.mean)
+  constructor(baseline: Baseline, weight: number) {
+    this.#baseline = baseline
+    this.#ewma = new Ewma(weight, baseline.mean)
   }
 
   /** Whether a batch was ever taken. */
   hasFigures = false
 
   /** The moving average now. */
-  get movingAverage (): number {
-    return this.ewma.current
+  get movingAverage(): number {
+    return this.#ewma.current
   }
 
   /** Takes the subject's share of one batch: at least one record. */
-  update ({ total, count, packetTotal, packets }: Omit<Share, 'worst' | 'worstProbability' | 'connections'>): Figures {
+  update({ total, count, packetTotal, packets }: Omit<Share, 'worst' | 'worstProbability' | 'connections'>): Figures {
     this.hasFigures = true
-    const jump = this.ewma.update(total / count)
+    const jump = this.#ewma.update(total / count)
     // Capped, so that a long attack does not keep its alert alive for as long again.
-    const cap = 2 * this.baseline.limits.cusum
-    this.sum = Math.min(cap, Math.max(0, this.sum + packetTotal - packets * this.baseline.reference))
+    const cap = 2 * this.#baseline.limits.cusum
+    this.#sum = Math.min(cap, Math.max(0, this.#sum + packetTotal - packets * this.#baseline.reference))
     return {
       records: count,
       average: total / count,
-      previous: this.ewma.previous,
-      current: this.ewma.current,
-      values: { jump, level: this.ewma.current, cusum: this.sum }
+      previous: this.#ewma.previous,
+      current: this.#ewma.current,
+      values: { jump, level: this.#ewma.current, cusum: this.#sum }
     }
   }
 }
@@ -79,12 +81,12 @@ export class SubjectState {
 export const TELLING_RECORDS = 5
 
 /** The rules that are asked after a batch. */
-export function askedRules ({ records }: Figures): readonly RuleName[] {
+export function askedRules({ records }: Figures): readonly RuleName[] {
   return records < TELLING_RECORDS ? ['cusum'] : RULES
 }
 
 /** The rules that the figures exceed. */
-export function exceeded (figures: Figures, { limits }: Baseline): Trip[] {
+export function exceeded(figures: Figures, { limits }: Baseline): Trip[] {
   const { values } = figures
   return askedRules(figures)
     .filter(rule => values[rule] > limits[rule])

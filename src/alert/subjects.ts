@@ -30,7 +30,7 @@ export const GATEWAY = 'gateway'
  * Before its CONNECT a connection stands for itself alone, lest one that never sends a CONNECT drags
  * others from its address along.
  */
-export function clientKey (peer: Peer): string {
+export function clientKey(peer: Peer): string {
   const { clientId } = peer
   const { address, port } = originOf(peer)
   return clientId === null ? `${address}:${port}` : `${address} ${clientId}`
@@ -47,20 +47,33 @@ export const PACKET_CAP = 4
  * @param probabilities one per record; NaN where no model could judge the record
  * @param ownProbabilities the same by what the record says itself, which its client is held to
  */
-export function sharesOf (records: readonly TrafficRecord[], probabilities: ArrayLike<number>, ownProbabilities = probabilities): Map<string, Share> {
+export function sharesOf(
+  records: readonly TrafficRecord[],
+  probabilities: ArrayLike<number>,
+  ownProbabilities = probabilities
+): Map<string, Share> {
   const shares = new Map<string, Share>()
   for (let i = 0; i < records.length; i++) {
     if (Number.isNaN(probabilities[i])) continue
     add(shares, GATEWAY, records[i], probabilities[i])
-    if (records[i].direction === 'in' && !isAnswer(records[i])) add(shares, clientKey(records[i].peer), records[i], ownProbabilities[i])
+    if (records[i].direction === 'in' && !isAnswer(records[i]))
+      add(shares, clientKey(records[i].peer), records[i], ownProbabilities[i])
   }
   return shares
 }
 
-function add (shares: Map<string, Share>, key: string, record: TrafficRecord, probability: number): void {
+function add(shares: Map<string, Share>, key: string, record: TrafficRecord, probability: number): void {
   let share = shares.get(key)
   if (share === undefined) {
-    share = { total: 0, count: 0, packetTotal: 0, packets: 0, worst: record, worstProbability: -1, connections: new Set() }
+    share = {
+      total: 0,
+      count: 0,
+      packetTotal: 0,
+      packets: 0,
+      worst: record,
+      worstProbability: -1,
+      connections: new Set()
+    }
     shares.set(key, share)
   }
   const packets = Math.min(PACKET_CAP, Math.max(1, record.initiated))
@@ -76,13 +89,13 @@ function add (shares: Map<string, Share>, key: string, record: TrafficRecord, pr
 }
 
 /** Whether a record carries nothing but acknowledgements, of TCP or of MQTT, or takes its leave. */
-function isAnswer ({ packets, initiated, features }: TrafficRecord): boolean {
+function isAnswer({ packets, initiated, features }: TrafficRecord): boolean {
   if (packets > 0) return initiated === 0
   return features.tcp_len === 0 && features.tcp_syn_flag === 0
 }
 
 /** Puts a later share of the same subject onto an earlier one. */
-export function mergeShares (earlier: Share, later: Share): Share {
+export function mergeShares(earlier: Share, later: Share): Share {
   const worse = later.worstProbability > earlier.worstProbability ? later : earlier
   return {
     total: earlier.total + later.total,

@@ -66,11 +66,12 @@ export const COMMANDS: Readonly<Record<string, Doing>> = {
   learn
 }
 
-async function listClients ({ observer, gate, ask }: Controlled): Promise<object> {
+async function listClients({ observer, gate, ask }: Controlled): Promise<object> {
   const all = [...observer.live()]
   const shown = all.slice(0, CLIENT_CAP)
   const keys = shown.map(({ client, announced, broker, id, clientId }) =>
-    clientKey({ client, announced, broker, connection: id, clientId: clientId ?? null, username: null }))
+    clientKey({ client, announced, broker, connection: id, clientId: clientId ?? null, username: null })
+  )
   const answer = await ask({ kind: 'standings', keys })
   const standings = answer?.kind === 'standings' ? answer.standings : []
   const clients = shown.map((one, i): ClientRow => {
@@ -91,63 +92,86 @@ async function listClients ({ observer, gate, ask }: Controlled): Promise<object
   return { clients, more: all.length - shown.length }
 }
 
-function ban (command: Command, { observer, gate, banSeconds }: Controlled, asker: ObservedConnection): object {
+function ban(command: Command, { observer, gate, banSeconds }: Controlled, asker: ObservedConnection): object {
   const address = addressIn(command)
   const clientId = clientIdIn(command)
   const seconds = secondsIn(command, banSeconds)
   if (address === null && clientId === null) throw nobodyNamed()
   if (clientId === null && address === originOf(asker).address) {
-    throw new OperatorError('control-own-address', `${originOf(asker).address} is the address that you ask from`,
-      'You would lock yourself out: ban a client id at it, or ask from elsewhere.')
+    throw new OperatorError(
+      'control-own-address',
+      `${originOf(asker).address} is the address that you ask from`,
+      'You would lock yourself out: ban a client id at it, or ask from elsewhere.'
+    )
   }
   if (gate.allow.has(address ?? '', clientId)) {
-    throw new OperatorError('control-allowed', `${address ?? clientId} is on the allow-list`, 'Take it off the list first: artemis allow --remove, or response.allow in the settings.')
+    throw new OperatorError(
+      'control-allowed',
+      `${address ?? clientId} is on the allow-list`,
+      'Take it off the list first: artemis allow --remove, or response.allow in the settings.'
+    )
   }
   const made = gate.bans.add(address, clientId, seconds, 'operator')
   let thrownOut = 0
   for (const one of [...observer.live()]) {
-    const isMeant = (address === null || originOf(one).address === address) && (clientId === null || one.clientId === clientId)
+    const isMeant =
+      (address === null || originOf(one).address === address) && (clientId === null || one.clientId === clientId)
     if (isMeant && gate.expel(one.id)) thrownOut++
   }
   return { ban: made, thrownOut }
 }
 
-function unban (command: Command, { gate: { bans } }: Controlled): object {
+function unban(command: Command, { gate: { bans } }: Controlled): object {
   const address = addressIn(command)
   const clientId = clientIdIn(command)
   if (address === null && clientId === null) throw nobodyNamed()
-  const meant = bans.list().filter(one => (address === null || one.address === address) && (clientId === null || one.clientId === clientId))
+  const meant = bans
+    .list()
+    .filter(one => (address === null || one.address === address) && (clientId === null || one.clientId === clientId))
   for (const one of meant) bans.lift(one.address, one.clientId)
   return { lifted: meant }
 }
 
-function allow (command: Command, on: Controlled): object {
+function allow(command: Command, on: Controlled): object {
   const entry = allowEntryIn(command)
-  if (!on.gate.allow.add(entry)) throw new OperatorError('control-allow-full', `The allow-list holds ${ALLOW_CAP} entries`, 'Allow a network instead of its addresses one by one.')
+  if (!on.gate.allow.add(entry))
+    throw new OperatorError(
+      'control-allow-full',
+      `The allow-list holds ${ALLOW_CAP} entries`,
+      'Allow a network instead of its addresses one by one.'
+    )
   on.allowChanged()
   return { allow: on.gate.allow.list() }
 }
 
-function disallow (command: Command, on: Controlled): object {
+function disallow(command: Command, on: Controlled): object {
   const entry = allowEntryIn(command)
   if (!on.gate.allow.remove(entry)) {
     const isConfigured = on.gate.allow.list().some(one => one.entry === entry)
-    throw new OperatorError('control-not-allowed', isConfigured ? `${entry} stands in the settings` : `${entry} is not on the allow-list`,
-      isConfigured ? 'Take it out of response.allow there.' : '"artemis allow" without arguments prints the list.')
+    throw new OperatorError(
+      'control-not-allowed',
+      isConfigured ? `${entry} stands in the settings` : `${entry} is not on the allow-list`,
+      isConfigured ? 'Take it out of response.allow there.' : '"artemis allow" without arguments prints the list.'
+    )
   }
   on.allowChanged()
   return { allow: on.gate.allow.list() }
 }
 
-async function learn ({ anew }: Command, on: Controlled): Promise<object> {
+async function learn({ anew }: Command, on: Controlled): Promise<object> {
   if (anew === true) {
     const answer = await on.ask({ kind: 'learn' })
-    if (answer === undefined) throw new OperatorError('control-no-detection', 'The detection does not answer', 'Look into the log of the broker: it says why.')
+    if (answer === undefined)
+      throw new OperatorError(
+        'control-no-detection',
+        'The detection does not answer',
+        'Look into the log of the broker: it says why.'
+      )
     if (answer.kind === 'refused') throw new OperatorError('control-learn', answer.message, answer.remedy)
   }
   return { anew: anew === true, status: on.status() }
 }
 
-function nobodyNamed (): OperatorError {
+function nobodyNamed(): OperatorError {
   return new OperatorError('control-request', 'Nobody is named', 'Name an address, a clientId, or both.')
 }

@@ -8,7 +8,10 @@ import { COMMANDS, type Controlled } from './commands.js'
 import { readRequest, type Command, type Response } from './request.js'
 
 /** Where requests go and answers come from. */
-export const CONTROL_TOPICS = Object.freeze({ request: `${CONTROL_TOPIC_PREFIX}v1`, response: `${CONTROL_TOPIC_PREFIX}v1/response` })
+export const CONTROL_TOPICS = Object.freeze({
+  request: `${CONTROL_TOPIC_PREFIX}v1`,
+  response: `${CONTROL_TOPIC_PREFIX}v1/response`
+})
 
 /** All that brokers are asked by; none of it is for other clients. */
 const RESERVED_PREFIX = '$CONTROL/'
@@ -17,7 +20,8 @@ const RESERVED_PREFIX = '$CONTROL/'
 export type Asker = Pick<ObservedConnection, 'client' | 'announced' | 'broker' | 'transport' | 'clientId' | 'username'>
 
 /**
- * Whether a client may control the detection; asked after the broker's own `authorizePublish` has let its request through.
+ * Whether a client may control the detection; asked after the broker's own `authorizePublish` has let its request
+ * through.
  * It is given the client itself, since while one takes over the session of another two have the same id.
  */
 export type AuthorizeControl = (asker: Asker, client: Client) => boolean
@@ -36,56 +40,78 @@ type Done = (error?: Error) => void
 /** Stands before the hook that lets messages in, and before the method that hands them on. */
 export class Control {
   readonly counters: ControlCounters = { requests: 0, refused: 0 }
-  private readonly found: Hooks
-  private readonly own: Hooks
+  readonly #found: Hooks
+  readonly #own: Hooks
+  readonly #aedes: Aedes
+  readonly #observer: Observer
+  readonly #on: Controlled
+  readonly #authorize: AuthorizeControl
+  readonly #onError: (error: Error) => void
 
-  constructor (
-    private readonly aedes: Aedes,
-    private readonly observer: Observer,
-    private readonly on: Controlled,
-    private readonly authorize: AuthorizeControl,
-    private readonly onError: (error: Error) => void
+  constructor(
+    aedes: Aedes,
+    observer: Observer,
+    on: Controlled,
+    authorize: AuthorizeControl,
+    onError: (error: Error) => void
   ) {
+    this.#aedes = aedes
+    this.#observer = observer
+    this.#on = on
+    this.#authorize = authorize
+    this.#onError = onError
     const { authorizePublish, authorizeForward, publish } = aedes
-    this.found = { authorizePublish, authorizeForward, publish }
-    this.own = { authorizePublish: this.authorizePublish, authorizeForward: this.authorizeForward, publish: this.publish as Aedes['publish'] }
-    Object.assign(aedes, this.own)
+    this.#found = { authorizePublish, authorizeForward, publish }
+    this.#own = {
+      authorizePublish: this.#authorizePublish,
+      authorizeForward: this.#authorizeForward,
+      publish: this.#publish
+    }
+    Object.assign(aedes, this.#own)
   }
 
   /** Gives the hooks back. */
-  remove (): void {
-    const { aedes, found, own } = this
-    for (const name of Object.keys(found) as (keyof Hooks)[]) if (aedes[name] === own[name]) Object.assign(aedes, { [name]: found[name] })
+  remove(): void {
+    const aedes = this.#aedes
+    const found = this.#found
+    const own = this.#own
+    for (const name of Object.keys(found) as (keyof Hooks)[])
+      if (aedes[name] === own[name]) Object.assign(aedes, { [name]: found[name] })
   }
 
-  private readonly authorizePublish: Hooks['authorizePublish'] = (client, packet, callback) => {
+  readonly #authorizePublish: Hooks['authorizePublish'] = (client, packet, callback) => {
     const isForeign = packet.topic.startsWith(RESERVED_PREFIX) && packet.topic !== CONTROL_TOPICS.request
     if (isForeign && client !== null) callback(new Error(`${RESERVED_PREFIX} topics are reserved`))
-    else this.found.authorizePublish.call(this.aedes, client, packet, callback)
+    else this.#found.authorizePublish.call(this.#aedes, client, packet, callback)
   }
 
   /** Who may ask may hear the answer; nobody else is ever sent one. */
-  private readonly authorizeForward: Hooks['authorizeForward'] = (client, packet) =>
-    packet.topic === CONTROL_TOPICS.response ? packet : this.found.authorizeForward.call(this.aedes, client, packet)
+  readonly #authorizeForward: Hooks['authorizeForward'] = (client, packet) =>
+    packet.topic === CONTROL_TOPICS.response ? packet : this.#found.authorizeForward.call(this.#aedes, client, packet)
 
   /** A request ends here: it is not retained, not stored, and reaches no subscriber. */
-  private readonly publish = (packet: PublishPacket, client: object | null | Done, done: Done = () => {}): void => {
+  readonly #publish = (packet: PublishPacket, client: object | null | Done, done: Done = () => {}): void => {
     if (packet.topic !== CONTROL_TOPICS.request) {
-      (this.found.publish as (packet: PublishPacket, client: object | null | Done, done: Done) => void).call(this.aedes, packet, client, done)
+      ;(this.#found.publish as (packet: PublishPacket, client: object | null | Done, done: Done) => void).call(
+        this.#aedes,
+        packet,
+        client,
+        done
+      )
       return
     }
     if (typeof client === 'function') {
-      (client as Done)()
+      ;(client as Done)()
       return
     }
     // Without a client it is a will, and nobody waits for the answer.
-    if (client !== null) void this.answer(client as Client, packet)
+    if (client !== null) void this.#answer(client as Client, packet)
     done()
   }
 
-  private async answer (client: Client, packet: PublishPacket): Promise<void> {
-    const responses = await this.responsesTo(client, packet)
-    const correlation = (packet.properties as { correlationData?: Buffer } | undefined)?.correlationData
+  async #answer(client: Client, packet: PublishPacket): Promise<void> {
+    const responses = await this.#responsesTo(client, packet)
+    const correlation = packet.properties?.correlationData
     const answer: PublishPacket & { brokerId: string } = {
       cmd: 'publish',
       topic: CONTROL_TOPICS.response,
@@ -93,50 +119,59 @@ export class Control {
       qos: 0,
       retain: false,
       dup: false,
-      brokerId: `${this.aedes.id}/artemis`,
-      ...correlation !== undefined && { properties: { correlationData: correlation } }
+      brokerId: `${this.#aedes.id}/artemis`,
+      ...(correlation !== undefined && { properties: { correlationData: correlation } })
     }
-    client.publish(answer, error => { if (error) this.onError(error) })
+    client.publish(answer, error => {
+      if (error) this.#onError(error)
+    })
   }
 
-  private async responsesTo (client: Client, { payload }: PublishPacket): Promise<Response[]> {
-    const connection = this.observer.of(client.conn)
-    if (connection === undefined || !this.authorize(connection, client)) {
+  async #responsesTo(client: Client, { payload }: PublishPacket): Promise<Response[]> {
+    const connection = this.#observer.of(client.conn)
+    if (connection === undefined || !this.#authorize(connection, client)) {
       this.counters.refused++
-      return [{ error: 'This client may not control the broker.', remedy: 'Ask from the broker\'s own machine, or as a user whom its access rules let write here.' }]
+      return [
+        {
+          error: 'This client may not control the broker.',
+          remedy: "Ask from the broker's own machine, or as a user whom its access rules let write here."
+        }
+      ]
     }
     this.counters.requests++
     try {
       const responses: Response[] = []
-      for (const command of readRequest(Buffer.from(payload))) responses.push(await this.responseTo(command, connection))
+      for (const command of readRequest(Buffer.from(payload)))
+        responses.push(await this.#responseTo(command, connection))
       return responses
     } catch (error) {
-      return [this.refusal(error)]
+      return [this.#refusal(error)]
     }
   }
 
-  private async responseTo (command: Command, asker: ObservedConnection): Promise<Response> {
+  async #responseTo(command: Command, asker: ObservedConnection): Promise<Response> {
     const { command: name, correlationData } = command
-    const head = { command: name, ...correlationData !== undefined && { correlationData } }
+    const head = { command: name, ...(correlationData !== undefined && { correlationData }) }
     const doing = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
-    if (doing === undefined) return { ...head, error: 'There is no such command', remedy: `There are ${Object.keys(COMMANDS).join(', ')}.` }
+    if (doing === undefined)
+      return { ...head, error: 'There is no such command', remedy: `There are ${Object.keys(COMMANDS).join(', ')}.` }
     try {
-      const data = await doing(command, this.on, asker)
+      const data = await doing(command, this.#on, asker)
       // What is confirmed outlasts a crash.
-      await this.on.saved()
+      await this.#on.saved()
       return { ...head, data }
     } catch (error) {
-      return { ...head, ...this.refusal(error) }
+      return { ...head, ...this.#refusal(error) }
     }
   }
 
   /** A fault of ours is told to the log; it must not take the broker with it. */
-  private refusal (error: unknown): Response {
+  #refusal(error: unknown): Response {
     if (!(error instanceof OperatorError)) {
-      this.onError(error instanceof Error ? error : new Error(String(error)))
+      this.#onError(error instanceof Error ? error : new Error(String(error)))
       return { error: 'The command failed', remedy: 'The log of the broker says why.' }
     }
     const { message, remedy } = error
-    return { error: message, ...remedy !== undefined && { remedy } }
+    return { error: message, ...(remedy !== undefined && { remedy }) }
   }
 }

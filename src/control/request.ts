@@ -1,4 +1,5 @@
-// A control request and its answer, in the form that mosquitto's control topics have: a list of commands, a list of responses.
+// A control request and its answer, in the form that mosquitto's control topics have: a list of commands, a list of
+// responses.
 
 import { isIP } from 'node:net'
 import { OperatorError } from '../errors.js'
@@ -35,52 +36,62 @@ const MAX_BAN_SECONDS = 30 * 86_400
  * Reads a request: `{"commands": [{"command": "ban", "address": "192.0.2.7"}]}`.
  * @throws OperatorError `control-request`
  */
-export function readRequest (payload: Buffer): Command[] {
-  const commands = payload.length > MAX_REQUEST_BYTES ? undefined : (parsed(payload) as { commands?: unknown } | null)?.commands
+export function readRequest(payload: Buffer): Command[] {
+  const commands =
+    payload.length > MAX_REQUEST_BYTES ? undefined : (parsed(payload) as { commands?: unknown } | null)?.commands
   if (!Array.isArray(commands) || commands.length > MAX_COMMANDS || !commands.every(isCommand)) {
-    throw wrong('The request is none', `Send {"commands":[{"command":"clients"}]}, up to ${MAX_COMMANDS} commands and ${MAX_REQUEST_BYTES} bytes.`)
+    throw wrong(
+      'The request is none',
+      `Send {"commands":[{"command":"clients"}]}, up to ${MAX_COMMANDS} commands and ${MAX_REQUEST_BYTES} bytes.`
+    )
   }
   return commands
 }
 
 /** An address in its usual form. */
-export function addressIn ({ address }: Command): string | null {
+export function addressIn({ address }: Command): string | null {
   if (address === undefined || address === null) return null
   const text = typeof address === 'string' ? normaliseAddress(address) : ''
-  if (isIP(text) === 0) throw wrong(`${shown('address', address)} is no IP address`, 'Write one such as 192.0.2.7 or 2001:db8::7.')
+  if (isIP(text) === 0)
+    throw wrong(`${shown('address', address)} is no IP address`, 'Write one such as 192.0.2.7 or 2001:db8::7.')
   return text
 }
 
-export function clientIdIn ({ clientId }: Command): string | null {
+export function clientIdIn({ clientId }: Command): string | null {
   if (clientId === undefined || clientId === null) return null
-  if (typeof clientId !== 'string' || clientId === '' || clientId.length > MAX_TEXT_LENGTH) throw wrong('clientId is no client id', 'Write it as the client sends it.')
+  if (typeof clientId !== 'string' || clientId === '' || clientId.length > MAX_TEXT_LENGTH)
+    throw wrong('clientId is no client id', 'Write it as the client sends it.')
   return clientId
 }
 
 /** How long to ban, seconds. */
-export function secondsIn ({ seconds }: Command, fallback: number): number {
+export function secondsIn({ seconds }: Command, fallback: number): number {
   if (seconds === undefined) return fallback
   if (typeof seconds !== 'number' || !(seconds >= 1 && seconds <= MAX_BAN_SECONDS)) {
-    throw wrong(`${shown('seconds', seconds)} is no time that a ban may last`, 'Every ban ends: from 1 second to 30 days (2592000 seconds).')
+    throw wrong(
+      `${shown('seconds', seconds)} is no time that a ban may last`,
+      'Every ban ends: from 1 second to 30 days (2592000 seconds).'
+    )
   }
   return seconds
 }
 
-export function allowEntryIn ({ entry }: Command): string {
-  if (typeof entry !== 'string' || entry.length > MAX_TEXT_LENGTH || !isAllowEntry(entry)) throw wrong(`${shown('entry', entry)} is no entry of an allow-list`, `Write ${ALLOW_FORM}.`)
+export function allowEntryIn({ entry }: Command): string {
+  if (typeof entry !== 'string' || entry.length > MAX_TEXT_LENGTH || !isAllowEntry(entry))
+    throw wrong(`${shown('entry', entry)} is no entry of an allow-list`, `Write ${ALLOW_FORM}.`)
   return entry
 }
 
 /** A parameter as it was sent, where that is something to show. */
-function shown (name: string, value: unknown): string {
+function shown(name: string, value: unknown): string {
   return typeof value === 'string' || typeof value === 'number' ? `${name} ${JSON.stringify(value)}` : name
 }
 
-function wrong (message: string, remedy: string): OperatorError {
+function wrong(message: string, remedy: string): OperatorError {
   return new OperatorError('control-request', message, remedy)
 }
 
-function parsed (payload: Buffer): unknown {
+function parsed(payload: Buffer): unknown {
   try {
     return JSON.parse(payload.toString())
   } catch {
@@ -88,7 +99,7 @@ function parsed (payload: Buffer): unknown {
   }
 }
 
-function isCommand (value: unknown): value is Command {
+function isCommand(value: unknown): value is Command {
   if (typeof value !== 'object' || value === null) return false
   const { command, correlationData } = value as Partial<Command>
   return typeof command === 'string' && (correlationData === undefined || typeof correlationData === 'string')

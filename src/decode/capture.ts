@@ -14,7 +14,8 @@ interface FormatDecoder {
 
 /**
  * Decodes a capture file as its bytes arrive: pcap or pcapng; for compressed ones see
- * decode/gunzip.ts. `onFrame` is called from within `push`, in the order of the file. Throws an `OperatorError`: `capture-empty`, `capture-not-recognised`,
+ * decode/gunzip.ts. `onFrame` is called from within `push`, in the order of the file. Throws an `OperatorError`:
+ * `capture-empty`, `capture-not-recognised`,
  * `capture-corrupt`, `capture-cut-short` (from `end`, when all whole frames are out); the caller
  * knows the file's name and adds it.
  */
@@ -23,12 +24,12 @@ export class CaptureDecoder {
   #decoder: FormatDecoder | null = null
   #head: Buffer = Buffer.alloc(0)
 
-  constructor (onFrame: (frame: CapturedFrame) => void) {
+  constructor(onFrame: (frame: CapturedFrame) => void) {
     this.#onFrame = onFrame
   }
 
   /** Takes the next bytes of the file. */
-  push (chunk: Buffer): void {
+  push(chunk: Buffer): void {
     if (this.#decoder !== null) {
       this.#decoder.push(chunk)
       return
@@ -40,13 +41,13 @@ export class CaptureDecoder {
   }
 
   /** The file is over. */
-  end (): void {
+  end(): void {
     if (this.#decoder !== null) this.#decoder.end()
     else if (this.#head.length === 0) throw emptyCapture()
     else throw notACapture(`it is only ${this.#head.length} bytes long`)
   }
 
-  #decoderFor (magic: number): FormatDecoder {
+  #decoderFor(magic: number): FormatDecoder {
     if (isPcapMagic(magic)) return new PcapDecoder(this.#onFrame)
     if (isPcapngMagic(magic)) return new PcapngDecoder(this.#onFrame)
     throw notACapture(describe(this.#head))
@@ -54,10 +55,13 @@ export class CaptureDecoder {
 }
 
 /** What bytes that are no capture look like, in a few words. */
-function describe (head: Buffer): string {
-  if (head[0] === 0x1f && head[1] === 0x8b) return 'it is compressed with gzip, which can be unpacked only where a file is read'
+function describe(head: Buffer): string {
+  if (head[0] === 0x1f && head[1] === 0x8b)
+    return 'it is compressed with gzip, which can be unpacked only where a file is read'
   const start = head.subarray(0, 16)
-  const printable = start.every(byte => (byte >= 0x20 && byte < 0x7f) || byte === 0x0a || byte === 0x0d || byte === 0x09)
+  const printable = start.every(
+    byte => (byte >= 0x20 && byte < 0x7f) || byte === 0x0a || byte === 0x0d || byte === 0x09
+  )
   return printable
     ? `it opens with the text ${JSON.stringify(start.toString('latin1'))}`
     : `it opens with the bytes ${start.toString('hex', 0, MAGIC_LENGTH)}`

@@ -15,7 +15,12 @@ export interface FragmentLimits {
   ageSeconds: number
 }
 
-export const FRAGMENT_LIMITS: FragmentLimits = Object.freeze({ datagrams: 256, pieces: 256, heldBytes: 8_388_608, ageSeconds: 60 })
+export const FRAGMENT_LIMITS: FragmentLimits = Object.freeze({
+  datagrams: 256,
+  pieces: 256,
+  heldBytes: 8_388_608,
+  ageSeconds: 60
+})
 
 /** What is counted, because nothing is lost in silence. */
 export interface FragmentCounters {
@@ -62,21 +67,31 @@ export class FragmentAssembly {
 
   #heldBytes = 0
 
-  constructor (limits: Partial<FragmentLimits> = {}) {
+  constructor(limits: Partial<FragmentLimits> = {}) {
     this.#limits = { ...FRAGMENT_LIMITS, ...limits }
   }
 
   /** Datagrams that wait for more of their fragments. */
-  get waiting (): number { return this.#unfinished.size }
+  get waiting(): number {
+    return this.#unfinished.size
+  }
 
   /** Bytes of their fragments. */
-  get heldBytes (): number { return this.#heldBytes }
+  get heldBytes(): number {
+    return this.#heldBytes
+  }
 
   /**
    * Takes a fragment of `length` bytes, of which `bytes` were captured; gives the datagram that it
    * completes, else null. `key` names addresses, protocol and identification.
    */
-  push (key: string, { offset, more }: FragmentFields, length: number, bytes: Uint8Array, time: FrameTime): Datagram | null {
+  push(
+    key: string,
+    { offset, more }: FragmentFields,
+    length: number,
+    bytes: Uint8Array,
+    time: FrameTime
+  ): Datagram | null {
     this.counters.fragments++
     const entry = this.#entryOf(key, time)
     const end = offset + length
@@ -98,50 +113,56 @@ export class FragmentAssembly {
     return { bytes: join(entry.pieces, entry.length), length: entry.length }
   }
 
-  #entryOf (key: string, time: FrameTime): Unfinished {
+  #entryOf(key: string, time: FrameTime): Unfinished {
     const known = this.#unfinished.get(key)
     if (known !== undefined && secondsBetween(known, time) <= this.#limits.ageSeconds) return known
     if (known !== undefined) this.#drop(key, known)
     if (this.#unfinished.size >= this.#limits.datagrams) this.#dropOldest()
-    const entry: Unfinished = { pieces: [], bytes: 0, length: null, seconds: time.seconds, nanoseconds: time.nanoseconds }
+    const entry: Unfinished = {
+      pieces: [],
+      bytes: 0,
+      length: null,
+      seconds: time.seconds,
+      nanoseconds: time.nanoseconds
+    }
     this.#unfinished.set(key, entry)
     return entry
   }
 
-  #makeRoom (): void {
+  #makeRoom(): void {
     while (this.#heldBytes > this.#limits.heldBytes) this.#dropOldest()
   }
 
-  #dropOldest (): void {
+  #dropOldest(): void {
     const [[key, entry]] = this.#unfinished
     this.#drop(key, entry)
   }
 
-  #drop (key: string, entry: Unfinished): void {
+  #drop(key: string, entry: Unfinished): void {
     this.#forget(key, entry)
     this.counters.fragmentsDropped++
   }
 
-  #forget (key: string, entry: Unfinished): void {
+  #forget(key: string, entry: Unfinished): void {
     this.#unfinished.delete(key)
     this.#heldBytes -= entry.bytes
   }
 }
 
 /** Whether a fragment lies beyond the end that another one gave the datagram. */
-function contradicts ({ length, pieces }: Unfinished, end: number, more: boolean): boolean {
+function contradicts({ length, pieces }: Unfinished, end: number, more: boolean): boolean {
   if (length !== null) return end > length || (!more && end < length)
   return !more && pieces.some(piece => piece.end > end)
 }
 
-function insert (pieces: Piece[], piece: Piece): void {
+function insert(pieces: Piece[], piece: Piece): void {
   let at = pieces.length
-  while (at > 0 && pieces[at - 1]!.start > piece.start) at--
+  while (at > 0 && pieces[at - 1].start > piece.start) at--
   pieces.splice(at, 0, piece)
 }
 
 /** The end of the stretch that begins at 0 and has no hole. */
-function coveredUpTo (pieces: readonly Piece[]): number {
+function coveredUpTo(pieces: readonly Piece[]): number {
   let end = 0
   for (const piece of pieces) {
     if (piece.start > end) break
@@ -150,7 +171,7 @@ function coveredUpTo (pieces: readonly Piece[]): number {
   return end
 }
 
-function join (pieces: readonly Piece[], length: number): Buffer {
+function join(pieces: readonly Piece[], length: number): Buffer {
   const bytes = Buffer.alloc(length)
   let filled = 0
   for (const piece of pieces) {

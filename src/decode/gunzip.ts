@@ -11,7 +11,7 @@ const OUTPUT_BYTES = 65_536
  * are. A file cut short gives all that can be unpacked. Throws an `OperatorError`
  * (`capture-corrupt`) where the compressed bytes contradict themselves.
  */
-export async function * gunzipped (source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+export async function* gunzipped(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   const input = source[Symbol.asyncIterator]()
   let head: Buffer = Buffer.alloc(0)
   let done = false
@@ -21,12 +21,12 @@ export async function * gunzipped (source: AsyncIterable<Buffer>): AsyncGenerato
     else head = head.length === 0 ? next.value : Buffer.concat([head, next.value])
   }
   const rest = restored(head, input, done)
-  if (head[0] !== GZIP_MAGIC[0] || head[1] !== GZIP_MAGIC[1]) yield * rest
-  else yield * unpacked(rest)
+  if (head[0] !== GZIP_MAGIC[0] || head[1] !== GZIP_MAGIC[1]) yield* rest
+  else yield* unpacked(rest)
 }
 
 /** The source again, with the bytes that were looked at in front. */
-async function * restored (head: Buffer, input: AsyncIterator<Buffer>, done: boolean): AsyncGenerator<Buffer> {
+async function* restored(head: Buffer, input: AsyncIterator<Buffer>, done: boolean): AsyncGenerator<Buffer> {
   try {
     if (head.length > 0) yield head
     while (!done) {
@@ -39,7 +39,7 @@ async function * restored (head: Buffer, input: AsyncIterator<Buffer>, done: boo
   }
 }
 
-async function * unpacked (source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+async function* unpacked(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   // A sync flush at the end gives what a cut file still holds; that a record is cut is seen by the decoder.
   const gunzip = createGunzip({ chunkSize: OUTPUT_BYTES, finishFlush: constants.Z_SYNC_FLUSH })
   const fed = pipeline(source, gunzip)
@@ -49,11 +49,15 @@ async function * unpacked (source: AsyncIterable<Buffer>): AsyncGenerator<Buffer
     for await (const chunk of gunzip) yield chunk as Buffer
   } catch (error) {
     if (!isZlibError(error)) throw error
-    throw new OperatorError('capture-corrupt', `the compressed capture is corrupt: ${error.message}`,
-      'Unpack it with gzip -t to see how far it is sound, or fetch it again.', { cause: error })
+    throw new OperatorError(
+      'capture-corrupt',
+      `the compressed capture is corrupt: ${error.message}`,
+      'Unpack it with gzip -t to see how far it is sound, or fetch it again.',
+      { cause: error }
+    )
   }
 }
 
-function isZlibError (error: unknown): error is Error {
+function isZlibError(error: unknown): error is Error {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' && error.code.startsWith('Z_')
 }

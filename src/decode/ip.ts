@@ -47,14 +47,14 @@ export interface IpHeader {
  * Reads the IP header at `start`; null where it is cut off or contradicts itself. `wireLength` is
  * that of the frame and serves where the header gives no length.
  */
-export function decodeIp (bytes: Buffer, start: number, wireLength: number): IpHeader | null {
+export function decodeIp(bytes: Buffer, start: number, wireLength: number): IpHeader | null {
   if (bytes.length <= start) return null
-  return bytes[start]! >> 4 === 4 ? decodeIpv4(bytes, start, wireLength) : decodeIpv6(bytes, start, wireLength)
+  return bytes[start] >> 4 === 4 ? decodeIpv4(bytes, start, wireLength) : decodeIpv6(bytes, start, wireLength)
 }
 
-function decodeIpv4 (bytes: Buffer, start: number, wireLength: number): IpHeader | null {
+function decodeIpv4(bytes: Buffer, start: number, wireLength: number): IpHeader | null {
   if (bytes.length < start + IPV4_HEADER_LENGTH) return null
-  const headerLength = (bytes[start]! & 0x0f) * 4
+  const headerLength = (bytes[start] & 0x0f) * 4
   // 0 in the length field: segmentation is left to the network card, the frame's own length counts.
   const totalLength = uint16(bytes, start + 2) || wireLength - start
   const present = Math.min(totalLength, wireLength - start)
@@ -65,7 +65,7 @@ function decodeIpv4 (bytes: Buffer, start: number, wireLength: number): IpHeader
   return {
     version: 4,
     start,
-    protocol: bytes[start + 9]!,
+    protocol: bytes[start + 9],
     payloadOffset: start + headerLength,
     payloadLength: present - headerLength,
     totalLength,
@@ -73,17 +73,17 @@ function decodeIpv4 (bytes: Buffer, start: number, wireLength: number): IpHeader
   }
 }
 
-function decodeIpv6 (bytes: Buffer, start: number, wireLength: number): IpHeader | null {
+function decodeIpv6(bytes: Buffer, start: number, wireLength: number): IpHeader | null {
   if (bytes.length < start + IPV6_HEADER_LENGTH) return null
   const declared = uint16(bytes, start + 4)
   const totalLength = declared === 0 ? wireLength - start : declared + IPV6_HEADER_LENGTH
   const end = Math.min(start + totalLength, wireLength)
-  let protocol = bytes[start + 6]!
+  let protocol = bytes[start + 6]
   let offset = start + IPV6_HEADER_LENGTH
   let fragment: FragmentFields | null = null
   for (let i = 0; i < MAX_EXTENSIONS && isExtension(protocol); i++) {
     if (bytes.length < offset + 8) return null
-    const next = bytes[offset]!
+    const next = bytes[offset]
     if (protocol === EXTENSION_FRAGMENT) {
       const word = uint16(bytes, offset + 2)
       // A fragment header with neither offset nor successors is a whole datagram (RFC 6946).
@@ -91,7 +91,7 @@ function decodeIpv6 (bytes: Buffer, start: number, wireLength: number): IpHeader
         fragment = { id: uint32(bytes, offset + 4), offset: word & 0xfff8, more: (word & 1) !== 0 }
       }
     }
-    offset += extensionLength(protocol, bytes[offset + 1]!)
+    offset += extensionLength(protocol, bytes[offset + 1])
     protocol = next
     // What follows the fragment header belongs to the datagram, and only its first piece could be read.
     if (fragment !== null) break
@@ -100,19 +100,27 @@ function decodeIpv6 (bytes: Buffer, start: number, wireLength: number): IpHeader
   return { version: 6, start, protocol, payloadOffset: offset, payloadLength: end - offset, totalLength, fragment }
 }
 
-function isExtension (protocol: number): boolean {
-  return protocol === EXTENSION_HOP_BY_HOP || protocol === EXTENSION_ROUTING || protocol === EXTENSION_FRAGMENT ||
-    protocol === EXTENSION_AUTHENTICATION || protocol === EXTENSION_DESTINATION
+function isExtension(protocol: number): boolean {
+  return (
+    protocol === EXTENSION_HOP_BY_HOP ||
+    protocol === EXTENSION_ROUTING ||
+    protocol === EXTENSION_FRAGMENT ||
+    protocol === EXTENSION_AUTHENTICATION ||
+    protocol === EXTENSION_DESTINATION
+  )
 }
 
-/** The length of an extension header from its length byte, whose unit differs (RFC 4302, section 2.2; RFC 8200, section 4). */
-function extensionLength (protocol: number, lengthByte: number): number {
+/**
+ * The length of an extension header from its length byte, whose unit differs (RFC 4302, section 2.2; RFC 8200, section
+ * 4).
+ */
+function extensionLength(protocol: number, lengthByte: number): number {
   if (protocol === EXTENSION_FRAGMENT) return 8
   return protocol === EXTENSION_AUTHENTICATION ? (lengthByte + 2) * 4 : (lengthByte + 1) * 8
 }
 
 /** The columns that come from an IP header. */
-export function ipFields (bytes: Buffer, header: IpHeader): IpFields {
+export function ipFields(bytes: Buffer, header: IpHeader): IpFields {
   const { start, totalLength } = header
   if (header.version === 6) {
     return {
@@ -122,10 +130,10 @@ export function ipFields (bytes: Buffer, header: IpHeader): IpFields {
       dontFragment: null,
       moreFragments: null,
       reservedBit: null,
-      ttl: bytes[start + 7]!
+      ttl: bytes[start + 7]
     }
   }
-  const flags = bytes[start + 6]! >> 5
+  const flags = bytes[start + 6] >> 5
   return {
     source: ipv4Text(bytes, start + 12),
     destination: ipv4Text(bytes, start + 16),
@@ -133,6 +141,6 @@ export function ipFields (bytes: Buffer, header: IpHeader): IpFields {
     dontFragment: (flags >> 1) & 1,
     moreFragments: flags & 1,
     reservedBit: flags >> 2,
-    ttl: bytes[start + 8]!
+    ttl: bytes[start + 8]
   }
 }

@@ -14,12 +14,12 @@ export class KeptBytes {
   #holed = false
 
   /** `cap`: bytes kept of each field. */
-  constructor (cap: number) {
+  constructor(cap: number) {
     this.#cap = cap
   }
 
   /** Begins a field of `length` bytes. */
-  begin (length: number): void {
+  begin(length: number): void {
     this.#length = length
     this.#kept = 0
     this.#bytes = EMPTY
@@ -28,7 +28,7 @@ export class KeptBytes {
   }
 
   /** Takes the field's next bytes, from `from` to `to` of `source`. */
-  add (source: Uint8Array, from: number, to: number): void {
+  add(source: Uint8Array, from: number, to: number): void {
     const limit = Math.min(this.#cap, this.#length)
     const count = Math.min(to - from, limit - this.#kept)
     if (count <= 0 || this.#holed) return
@@ -42,32 +42,32 @@ export class KeptBytes {
   }
 
   /** Lets go of what was kept: a view holds on to all of the bytes around it. */
-  release (): void {
+  release(): void {
     this.#bytes = EMPTY
     this.#kept = 0
     this.#owned = false
   }
 
   /** Makes a copy where there is only a view: the bytes behind it are about to change. */
-  own (): void {
+  own(): void {
     if (this.#owned || this.#kept === 0) return
     this.#bytes = this.#bytes.slice()
     this.#owned = true
   }
 
   /** The field's next bytes will never be seen. */
-  skip (): void {
+  skip(): void {
     if (this.#kept < Math.min(this.#cap, this.#length)) this.#holed = true
   }
 
   /** What was kept; null where part of what should have been kept was never seen. */
-  get bytes (): Uint8Array | null {
+  get bytes(): Uint8Array | null {
     if (this.#holed) return null
     return this.#owned ? this.#bytes.subarray(0, this.#kept) : this.#bytes
   }
 
   /** Grows as bytes come, never to what a hostile length merely announces. */
-  #reserve (size: number, limit: number): void {
+  #reserve(size: number, limit: number): void {
     if (this.#owned && this.#bytes.length >= size) return
     const grown = new Uint8Array(Math.min(limit, Math.max(SMALLEST_BUFFER, size * 2)))
     grown.set(this.#bytes.subarray(0, this.#kept))

@@ -35,28 +35,36 @@ export const NO_IP = -1
  * The offset of a frame's IP header in `bytes`, or `NO_IP`: another protocol, an unknown link type,
  * or too little captured. The header's version agrees with what the link layer announced.
  */
-export function findIp (linkType: number, bytes: Buffer): number {
+export function findIp(linkType: number, bytes: Buffer): number {
   switch (linkType) {
-    case LINK_ETHERNET: return afterEthertype(bytes, 12)
-    case LINK_LINUX_SLL: return afterEthertype(bytes, 14)
-    case LINK_LINUX_SLL2: return bytes.length < 20 ? NO_IP : ofEthertype(bytes, uint16(bytes, 0), 20)
+    case LINK_ETHERNET:
+      return afterEthertype(bytes, 12)
+    case LINK_LINUX_SLL:
+      return afterEthertype(bytes, 14)
+    case LINK_LINUX_SLL2:
+      return bytes.length < 20 ? NO_IP : ofEthertype(bytes, uint16(bytes, 0), 20)
     case LINK_NULL:
-    case LINK_LOOP: return afterFamily(bytes)
+    case LINK_LOOP:
+      return afterFamily(bytes)
     case LINK_RAW:
     case LINK_RAW_BSD:
-    case LINK_RAW_OPENBSD: return ofVersion(bytes, 0, 4) === NO_IP ? ofVersion(bytes, 0, 6) : 0
-    case LINK_IPV4: return ofVersion(bytes, 0, 4)
-    case LINK_IPV6: return ofVersion(bytes, 0, 6)
-    default: return NO_IP
+    case LINK_RAW_OPENBSD:
+      return ofVersion(bytes, 0, 4) === NO_IP ? ofVersion(bytes, 0, 6) : 0
+    case LINK_IPV4:
+      return ofVersion(bytes, 0, 4)
+    case LINK_IPV6:
+      return ofVersion(bytes, 0, 6)
+    default:
+      return NO_IP
   }
 }
 
 /** `at`: where the ethertype stands; the next layer follows it. */
-function afterEthertype (bytes: Buffer, at: number): number {
+function afterEthertype(bytes: Buffer, at: number): number {
   return bytes.length < at + 2 ? NO_IP : ofEthertype(bytes, uint16(bytes, at), at + 2)
 }
 
-function ofEthertype (bytes: Buffer, ethertype: number, next: number): number {
+function ofEthertype(bytes: Buffer, ethertype: number, next: number): number {
   let type = ethertype
   let offset = next
   while (VLAN_ETHERTYPES.has(type)) {
@@ -75,7 +83,7 @@ function ofEthertype (bytes: Buffer, ethertype: number, next: number): number {
 }
 
 /** LINKTYPE_NULL is in the byte order of the capturing machine, LINKTYPE_LOOP in network order: try both. */
-function afterFamily (bytes: Buffer): number {
+function afterFamily(bytes: Buffer): number {
   if (bytes.length < 4) return NO_IP
   const big = uint32(bytes, 0)
   const family = big > 0xffff ? bytes.readUInt32LE(0) : big
@@ -84,6 +92,6 @@ function afterFamily (bytes: Buffer): number {
   return NO_IP
 }
 
-function ofVersion (bytes: Buffer, offset: number, version: number): number {
-  return bytes.length > offset && bytes[offset]! >> 4 === version ? offset : NO_IP
+function ofVersion(bytes: Buffer, offset: number, version: number): number {
+  return bytes.length > offset && bytes[offset] >> 4 === version ? offset : NO_IP
 }

@@ -13,33 +13,35 @@ export class MessageHash {
   #hash = FNV_BASIS
   #left = TOPIC_BYTES
 
-  begin (): void {
+  begin(): void {
     this.#hash = FNV_BASIS
     this.#left = TOPIC_BYTES
   }
 
   /** The topic is over, and a payload of `bytes` bytes follows. */
-  payload (bytes: number): void {
-    for (let i = 0; i < length.length; i++) length[i] = bytes >>> 8 * i
+  payload(bytes: number): void {
+    for (let i = 0; i < length.length; i++) length[i] = bytes >>> (8 * i)
     this.#hash = fnv(this.#hash, length, 0, length.length)
     this.#left = PAYLOAD_BYTES
   }
 
   /** Takes the bytes from `from` to `to`. */
-  add (bytes: Uint8Array, from: number, to: number): void {
+  add(bytes: Uint8Array, from: number, to: number): void {
     const end = Math.min(to, from + this.#left)
     this.#hash = fnv(this.#hash, bytes, from, end)
     this.#left -= end - from
   }
 
   /** 32 bits, never 0. */
-  get value (): number { return (this.#hash >>> 0) || 1 }
+  get value(): number {
+    return this.#hash >>> 0 || 1
+  }
 }
 
 const hash = new MessageHash()
 
 /** The hash of a message of which topic and payload are known as far as they count; never 0. */
-export function messageHash (topic: Uint8Array, payload: Uint8Array, payloadLength: number): number {
+export function messageHash(topic: Uint8Array, payload: Uint8Array, payloadLength: number): number {
   hash.begin()
   hash.add(topic, 0, topic.length)
   hash.payload(payloadLength)

@@ -70,26 +70,30 @@ export class MqttBody {
   #number = 0
   #shift = 0
 
-  constructor (options: MqttBodyOptions) {
+  constructor(options: MqttBodyOptions) {
     this.#topic = new KeptBytes(options.topicCapBytes)
     this.#payload = new KeptBytes(options.payloadCapBytes)
   }
 
   /** The topic's bytes as far as they were kept. */
-  get topic (): Uint8Array | null { return this.topicLength === null ? null : this.#topic.bytes }
+  get topic(): Uint8Array | null {
+    return this.topicLength === null ? null : this.#topic.bytes
+  }
 
   /** The payload's bytes as far as they were kept; null where there is no payload or part of it was never seen. */
-  get payload (): Uint8Array | null { return this.#hasPayload ? this.#payload.bytes : null }
+  get payload(): Uint8Array | null {
+    return this.#hasPayload ? this.#payload.bytes : null
+  }
 
   /** What the body says, packed as in `mqtt-facts.ts`; complete once all of it was read. */
-  get facts (): number {
+  get facts(): number {
     const facts = this.#type === SUBSCRIBE ? this.#filters.facts : this.#facts
     const isWhole = this.#type === PUBLISH ? this.#hasPayload : this.#field === Field.Rest
     return isWhole || this.#holed ? facts : malformedFacts(facts)
   }
 
   /** Begins the body of `length` bytes of a packet with this first byte; a CONNECT tells the session its version. */
-  begin (header: number, length: number, session: MqttSession): void {
+  begin(header: number, length: number, session: MqttSession): void {
     this.#session = session
     this.topicLength = null
     this.payloadLength = 0
@@ -112,12 +116,12 @@ export class MqttBody {
   }
 
   /** Takes the body's next bytes, from `from` to `to` of `bytes`. */
-  read (bytes: Uint8Array, from: number, to: number): void {
+  read(bytes: Uint8Array, from: number, to: number): void {
     for (let at = from; at < to;) at = this.#readField(bytes, at, to)
   }
 
   /** Steps over bytes of the body that nobody saw. */
-  skip (length: number): void {
+  skip(length: number): void {
     if (length > 0) this.#holed = true
     for (let left = length; left > 0;) {
       if (isNumber(this.#field)) {
@@ -134,49 +138,54 @@ export class MqttBody {
   }
 
   /** Copies what are views of bytes that are about to change. */
-  own (): void {
+  own(): void {
     if (this.topicLength !== null) this.#topic.own()
     if (this.#hasPayload) this.#payload.own()
   }
 
   /** Lets go of the bytes of topic and payload. */
-  release (): void {
+  release(): void {
     this.#topic.release()
     this.#payload.release()
   }
 
   /** Reads from `at`, not beyond `to`, within one field; gives where it stopped. */
-  #readField (bytes: Uint8Array, at: number, to: number): number {
+  #readField(bytes: Uint8Array, at: number, to: number): number {
     if (isNumber(this.#field)) {
-      if (this.#field === Field.PropertiesLength || this.#field === Field.WillPropertiesLength) this.#readVarint(bytes[at]!)
-      else this.#number = this.#number * 256 + bytes[at]!
+      if (this.#field === Field.PropertiesLength || this.#field === Field.WillPropertiesLength)
+        this.#readVarint(bytes[at])
+      else this.#number = this.#number * 256 + bytes[at]
       this.#take(1)
       return at + 1
     }
     const end = Math.min(to, at + this.#wanted)
     if (this.#field === Field.Payload) this.#payload.add(bytes, at, end)
     else if (this.#field === Field.Topic) this.#topic.add(bytes, at, end)
-    if (this.#type === SUBSCRIBE && (this.#field === Field.Topic || this.#field === Field.Filter)) this.#filters.read(bytes, at, end)
+    if (this.#type === SUBSCRIBE && (this.#field === Field.Topic || this.#field === Field.Filter))
+      this.#filters.read(bytes, at, end)
     else if (this.#field === Field.ClientId) this.#readClientId(bytes, at, end)
     else if (this.#field === Field.WillTopic || this.#field === Field.WillPayload) this.#will.add(bytes, at, end)
     this.#take(end - at)
     return end
   }
 
-  #readClientId (bytes: Uint8Array, at: number, end: number): void {
+  #readClientId(bytes: Uint8Array, at: number, end: number): void {
     this.clientHash = fnv(this.clientHash === 0 ? FNV_BASIS : this.clientHash, bytes, at, end) >>> 0
   }
 
   /** One more byte is wanted as long as the highest bit says so. */
-  #readVarint (byte: number): void {
+  #readVarint(byte: number): void {
     this.#number += (byte & 0x7f) << this.#shift
     if ((byte & 0x80) === 0) return
-    if (this.#shift === MAX_VARINT_SHIFT) return this.#expect(Field.Rest, Infinity)
+    if (this.#shift === MAX_VARINT_SHIFT) {
+      this.#expect(Field.Rest, Infinity)
+      return
+    }
     this.#shift += 7
     this.#wanted++
   }
 
-  #expect (field: number, wanted: number): void {
+  #expect(field: number, wanted: number): void {
     this.#field = field
     this.#wanted = wanted
     this.#number = 0
@@ -184,102 +193,179 @@ export class MqttBody {
   }
 
   /** `count` bytes of the field were read: goes on to the next one that wants bytes. */
-  #take (count: number): void {
+  #take(count: number): void {
     this.#left -= count
     this.#wanted -= count
     while (this.#wanted === 0 && this.#field < Field.Payload) this.#next(this.#number)
   }
 
-  #next (number: number): void {
+  #next(number: number): void {
     switch (this.#field) {
       case Field.ProtocolNameLength:
         this.#protocolNameLength = number
-        return this.#expect(Field.ProtocolName, number)
-      case Field.ProtocolName: return this.#expect(Field.ProtocolLevel, 1)
-      case Field.ProtocolLevel: return this.#takeLevel(number)
+        {
+          this.#expect(Field.ProtocolName, number)
+          return
+        }
+      case Field.ProtocolName: {
+        this.#expect(Field.ProtocolLevel, 1)
+        return
+      }
+      case Field.ProtocolLevel: {
+        this.#takeLevel(number)
+        return
+      }
       case Field.ConnectFlags:
         this.#facts = number
-        return this.#expect(Field.KeepAlive, 2)
-      case Field.KeepAlive: return this.#takeKeepAlive(number)
-      case Field.ClientIdLength: return this.#expect(Field.ClientId, number)
-      case Field.ClientId: return this.#expectWill()
-      case Field.WillPropertiesLength: return this.#expect(Field.WillProperties, number)
-      case Field.WillProperties: return this.#expect(Field.WillTopicLength, 2)
+        {
+          this.#expect(Field.KeepAlive, 2)
+          return
+        }
+      case Field.KeepAlive: {
+        this.#takeKeepAlive(number)
+        return
+      }
+      case Field.ClientIdLength: {
+        this.#expect(Field.ClientId, number)
+        return
+      }
+      case Field.ClientId: {
+        this.#expectWill()
+        return
+      }
+      case Field.WillPropertiesLength: {
+        this.#expect(Field.WillProperties, number)
+        return
+      }
+      case Field.WillProperties: {
+        this.#expect(Field.WillTopicLength, 2)
+        return
+      }
       case Field.WillTopicLength:
         this.#will.begin()
-        return this.#expect(Field.WillTopic, number)
-      case Field.WillTopic: return this.#expect(Field.WillPayloadLength, 2)
+        {
+          this.#expect(Field.WillTopic, number)
+          return
+        }
+      case Field.WillTopic: {
+        this.#expect(Field.WillPayloadLength, 2)
+        return
+      }
       case Field.WillPayloadLength:
         this.#will.payload(number)
-        return this.#expect(Field.WillPayload, number)
+        {
+          this.#expect(Field.WillPayload, number)
+          return
+        }
       case Field.WillPayload:
         if (!this.#holed) this.willHash = this.#will.value
-        return this.#expect(Field.Rest, Infinity)
+        {
+          this.#expect(Field.Rest, Infinity)
+          return
+        }
       case Field.Acknowledgement:
         this.#facts = connackFacts(number & 0xff)
-        return this.#expect(Field.Rest, Infinity)
+        {
+          this.#expect(Field.Rest, Infinity)
+          return
+        }
       case Field.PacketId:
         this.#facts = packetIdFacts(number)
-        return this.#type > PUBLISH && this.#type < SUBSCRIBE ? this.#expect(Field.Rest, Infinity) : this.#expectProperties()
-      case Field.PropertiesLength: return this.#expect(Field.Properties, number)
-      case Field.Properties: return this.#expectAfterProperties()
+        {
+          this.#type > PUBLISH && this.#type < SUBSCRIBE ? this.#expect(Field.Rest, Infinity) : this.#expectProperties()
+          return
+        }
+      case Field.PropertiesLength: {
+        this.#expect(Field.Properties, number)
+        return
+      }
+      case Field.Properties: {
+        this.#expectAfterProperties()
+        return
+      }
       case Field.TopicLength:
         this.topicLength = number
         this.#topic.begin(number)
-        return this.#expectFilter(Field.Topic, number)
-      case Field.FilterLength: return this.#expectFilter(Field.Filter, number)
-      case Field.Options:
-        return this.#left > 0 ? this.#expect(Field.FilterLength, 2) : this.#expect(Field.Rest, Infinity)
+        {
+          this.#expectFilter(Field.Topic, number)
+          return
+        }
+      case Field.FilterLength: {
+        this.#expectFilter(Field.Filter, number)
+        return
+      }
+      case Field.Options: {
+        this.#left > 0 ? this.#expect(Field.FilterLength, 2) : this.#expect(Field.Rest, Infinity)
+        return
+      }
       case Field.Topic:
-      case Field.Filter: return this.#expectAfterTopic()
-      default: return this.#expect(Field.Rest, Infinity)
+      case Field.Filter: {
+        this.#expectAfterTopic()
+        return
+      }
+      default: {
+        this.#expect(Field.Rest, Infinity)
+        return
+      }
     }
   }
 
-  #takeLevel (level: number): void {
+  #takeLevel(level: number): void {
     this.#session.version = level
     // Bridges set the highest bit.
     const version = level & 0x7f
-    const isKnown = this.#protocolNameLength === OLD_NAME_LENGTH ? version === 3 : this.#protocolNameLength === NAME_LENGTH && (version === 4 || version === VERSION_5)
-    if (isKnown) return this.#expect(Field.ConnectFlags, 1)
+    const isKnown =
+      this.#protocolNameLength === OLD_NAME_LENGTH
+        ? version === 3
+        : this.#protocolNameLength === NAME_LENGTH && (version === 4 || version === VERSION_5)
+    if (isKnown) {
+      this.#expect(Field.ConnectFlags, 1)
+      return
+    }
     // What follows in another protocol nobody knows; the packet counts as one that ends too early.
     this.#facts = malformedFacts(0)
     this.#expect(Field.Rest, Infinity)
   }
 
-  #takeKeepAlive (keepAlive: number): void {
+  #takeKeepAlive(keepAlive: number): void {
     this.#hasWill = (this.#facts & WILL_FLAG) !== 0
     this.#facts = connectFacts({ keepAlive, will: this.#hasWill })
     if (this.#session.version === VERSION_5) this.#expect(Field.PropertiesLength, 1)
     else this.#expect(Field.ClientIdLength, 2)
   }
 
-  #expectWill (): void {
+  #expectWill(): void {
     if (!this.#hasWill) this.#expect(Field.Rest, Infinity)
     else if (this.#session.version === VERSION_5) this.#expect(Field.WillPropertiesLength, 1)
     else this.#expect(Field.WillTopicLength, 2)
   }
 
-  #expectFilter (field: number, length: number): void {
+  #expectFilter(field: number, length: number): void {
     this.#filters.begin()
     this.#expect(field, length)
   }
 
-  #expectAfterTopic (): void {
+  #expectAfterTopic(): void {
     if (this.#type === SUBSCRIBE) this.#expect(Field.Options, 1)
     else if (this.#type !== PUBLISH) this.#expect(Field.Rest, Infinity)
     else if (this.#hasPacketId) this.#expect(Field.PacketId, 2)
     else this.#expectProperties()
   }
 
-  #expectProperties (): void {
+  #expectProperties(): void {
     if (this.#session.version === VERSION_5) this.#expect(Field.PropertiesLength, 1)
     else this.#expectAfterProperties()
   }
 
-  #expectAfterProperties (): void {
-    if (this.#type === CONNECT) return this.#expect(Field.ClientIdLength, 2)
-    if (this.#type !== PUBLISH) return this.#expect(Field.TopicLength, 2)
+  #expectAfterProperties(): void {
+    if (this.#type === CONNECT) {
+      this.#expect(Field.ClientIdLength, 2)
+      return
+    }
+    if (this.#type !== PUBLISH) {
+      this.#expect(Field.TopicLength, 2)
+      return
+    }
     this.#hasPayload = true
     this.payloadLength = this.#left
     this.#payload.begin(this.#left)

@@ -49,7 +49,7 @@ const AUTH = 15
  * A sender that writes whole packets passes; the middle of a payload passes about once in a
  * million, because type, flags, length, direction and a PUBLISH's topic must all fit.
  */
-export function isBoundaryChain (bytes: Uint8Array, direction: Direction, version: number): boolean {
+export function isBoundaryChain(bytes: Uint8Array, direction: Direction, version: number): boolean {
   let at = 0
   while (at < bytes.length) {
     const next = packetEnd(bytes, at, direction, version)
@@ -60,7 +60,7 @@ export function isBoundaryChain (bytes: Uint8Array, direction: Direction, versio
 }
 
 /** Where the packet that may begin at `at` ends; null where none can, or where it ends beyond the bytes. */
-function packetEnd (bytes: Uint8Array, at: number, direction: Direction, version: number): number | null {
+function packetEnd(bytes: Uint8Array, at: number, direction: Direction, version: number): number | null {
   let remaining = 0
   let body = at + 1
   for (let shift = 0; ; shift += 7) {
@@ -70,12 +70,12 @@ function packetEnd (bytes: Uint8Array, at: number, direction: Direction, version
     if ((byte & 0x80) === 0) break
   }
   const end = body + remaining
-  if (end > bytes.length || !fits(bytes[at]!, remaining, direction, version)) return null
-  if (bytes[at]! >> 4 !== PUBLISH) return end
-  return topicFits(bytes, bytes[at]!, body, end) ? end : null
+  if (end > bytes.length || !fits(bytes[at], remaining, direction, version)) return null
+  if (bytes[at] >> 4 !== PUBLISH) return end
+  return topicFits(bytes, bytes[at], body, end) ? end : null
 }
 
-function fits (header: number, remaining: number, direction: Direction, version: number): boolean {
+function fits(header: number, remaining: number, direction: Direction, version: number): boolean {
   const type = header >> 4
   const flags = header & 0x0f
   const is5 = version === VERSION_5
@@ -88,13 +88,13 @@ function fits (header: number, remaining: number, direction: Direction, version:
 }
 
 /** A topic name holds no wildcard and no control character [MQTT-3.3.2-2], [MQTT-1.5.4-2]. */
-function topicFits (bytes: Uint8Array, header: number, body: number, end: number): boolean {
+function topicFits(bytes: Uint8Array, header: number, body: number, end: number): boolean {
   const start = body + 2
-  const topicEnd = start + ((bytes[body]! << 8) | bytes[body + 1]!)
+  const topicEnd = start + ((bytes[body] << 8) | bytes[body + 1])
   const packetId = (header & 0x06) === 0 ? 0 : 2
   if (topicEnd + packetId > end) return false
   for (let i = start; i < topicEnd; i++) {
-    const byte = bytes[i]!
+    const byte = bytes[i]
     if (byte < 0x20 || byte === 0x23 || byte === 0x2b || byte === 0x7f) return false
   }
   return true

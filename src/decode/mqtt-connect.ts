@@ -16,7 +16,7 @@ const TEXT_CAP = 255
  * Reads a whole CONNECT packet, its fixed header included; null where it is malformed or cut off before
  * the names are told [MQTT-3.1].
  */
-export function connectIdentity (bytes: Uint8Array): ConnectIdentity | null {
+export function connectIdentity(bytes: Uint8Array): ConnectIdentity | null {
   const reader = new Reader(bytes)
   reader.skip(1)
   reader.variable()
@@ -39,29 +39,32 @@ const decoder = new TextDecoder()
 
 /** Reads on and on; beyond the end everything is 0 and empty. */
 class Reader {
-  private at = 0
+  #at = 0
+  readonly #bytes: Uint8Array
 
-  constructor (private readonly bytes: Uint8Array) {}
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes
+  }
 
   /** Whether anything was read that is not there. */
-  get beyond (): boolean {
-    return this.at > this.bytes.length
+  get beyond(): boolean {
+    return this.#at > this.#bytes.length
   }
 
-  skip (length: number): void {
-    this.at += length
+  skip(length: number): void {
+    this.#at += length
   }
 
-  byte (): number {
-    return this.bytes[this.at++] ?? 0
+  byte(): number {
+    return this.#bytes[this.#at++] ?? 0
   }
 
-  short (): number {
-    return this.byte() << 8 | this.byte()
+  short(): number {
+    return (this.byte() << 8) | this.byte()
   }
 
   /** A variable byte integer [MQTT-1.5.5]. */
-  variable (): number {
+  variable(): number {
     let value = 0
     for (let shift = 0; shift < 28; shift += 7) {
       const byte = this.byte()
@@ -71,10 +74,10 @@ class Reader {
     return value
   }
 
-  text (): string {
+  text(): string {
     const length = this.short()
-    const start = this.at
-    this.at += length
-    return decoder.decode(this.bytes.subarray(start, start + Math.min(length, TEXT_CAP)))
+    const start = this.#at
+    this.#at += length
+    return decoder.decode(this.#bytes.subarray(start, start + Math.min(length, TEXT_CAP)))
   }
 }

@@ -39,24 +39,29 @@ export interface SubscribeFacts {
 }
 
 /** Packs; `malformed` may be added to any. */
-export function connectFacts ({ keepAlive, will }: ConnectFacts): number {
+export function connectFacts({ keepAlive, will }: ConnectFacts): number {
   return (keepAlive << KEEP_ALIVE_SHIFT) | (will ? WILL : 0)
 }
 
 /** @param code return code of MQTT 3 or reason code of MQTT 5, a byte */
-export function connackFacts (code: number): number {
+export function connackFacts(code: number): number {
   return code << CODE_SHIFT
 }
 
-export function packetIdFacts (id: number): number {
+export function packetIdFacts(id: number): number {
   return id << PACKET_ID_SHIFT
 }
 
-export function subscribeFacts ({ filters, wildcards, widest }: SubscribeFacts): number {
-  return ((Math.min(filters, BYTE) << FILTERS_SHIFT) | (Math.min(wildcards, BYTE) << WILDCARDS_SHIFT) | (Math.min(widest, BYTE) << WIDEST_SHIFT)) >>> 0
+export function subscribeFacts({ filters, wildcards, widest }: SubscribeFacts): number {
+  return (
+    ((Math.min(filters, BYTE) << FILTERS_SHIFT) |
+      (Math.min(wildcards, BYTE) << WILDCARDS_SHIFT) |
+      (Math.min(widest, BYTE) << WIDEST_SHIFT)) >>>
+    0
+  )
 }
 
-export function malformedFacts (facts: number): number {
+export function malformedFacts(facts: number): number {
   return (facts | MALFORMED) >>> 0
 }
 
@@ -64,31 +69,37 @@ export function malformedFacts (facts: number): number {
  * Whether the body of a packet ended within one of its fields, its first byte may not be [MQTT-2.2.2-2],
  * or a PUBLISH names a topic with a wildcard or a null character [MQTT-3.3.2-2, MQTT-1.5.4-2].
  */
-export function isMalformed ({ header, facts, topic }: Pick<MqttPacket, 'header' | 'facts' | 'topic'>): boolean {
+export function isMalformed({ header, facts, topic }: Pick<MqttPacket, 'header' | 'facts' | 'topic'>): boolean {
   if ((facts & MALFORMED) !== 0 || !isHeaderPossible(header)) return true
-  return header >> 4 === PUBLISH && topic !== null && topic.some((byte) => byte === HASH || byte === PLUS || byte === 0)
+  return header >> 4 === PUBLISH && topic !== null && topic.some(byte => byte === HASH || byte === PLUS || byte === 0)
 }
 
 /** Reads a CONNECT; null for other packets. */
-export function readConnect ({ header, facts }: Pick<MqttPacket, 'header' | 'facts'>): ConnectFacts | null {
-  return header >> 4 === CONNECT ? { keepAlive: (facts >>> KEEP_ALIVE_SHIFT) & 0xffff, will: (facts & WILL) !== 0 } : null
+export function readConnect({ header, facts }: Pick<MqttPacket, 'header' | 'facts'>): ConnectFacts | null {
+  return header >> 4 === CONNECT
+    ? { keepAlive: (facts >>> KEEP_ALIVE_SHIFT) & 0xffff, will: (facts & WILL) !== 0 }
+    : null
 }
 
 /** Packet identifier of a PUBLISH, PUBACK, PUBREC, PUBREL or PUBCOMP; 0 where there is none. */
-export function readPacketId ({ header, facts }: Pick<MqttPacket, 'header' | 'facts'>): number {
+export function readPacketId({ header, facts }: Pick<MqttPacket, 'header' | 'facts'>): number {
   const type = header >> 4
   return type >= PUBLISH && type <= PUBCOMP ? (facts >>> PACKET_ID_SHIFT) & 0xffff : 0
 }
 
 /** Whether a CONNACK refuses. */
-export function isRefusal ({ header, facts }: Pick<MqttPacket, 'header' | 'facts'>): boolean {
+export function isRefusal({ header, facts }: Pick<MqttPacket, 'header' | 'facts'>): boolean {
   return header >> 4 === CONNACK && ((facts >>> CODE_SHIFT) & BYTE) !== 0
 }
 
 /** Reads a SUBSCRIBE; null for other packets. */
-export function readSubscribe ({ header, facts }: Pick<MqttPacket, 'header' | 'facts'>): SubscribeFacts | null {
+export function readSubscribe({ header, facts }: Pick<MqttPacket, 'header' | 'facts'>): SubscribeFacts | null {
   if (header >> 4 !== SUBSCRIBE) return null
-  return { filters: (facts >>> FILTERS_SHIFT) & BYTE, wildcards: (facts >>> WILDCARDS_SHIFT) & BYTE, widest: (facts >>> WIDEST_SHIFT) & BYTE }
+  return {
+    filters: (facts >>> FILTERS_SHIFT) & BYTE,
+    wildcards: (facts >>> WILDCARDS_SHIFT) & BYTE,
+    widest: (facts >>> WIDEST_SHIFT) & BYTE
+  }
 }
 
 /** Flags that each type must have, MQTT 3.1.1 table 2.2; PUBLISH apart. */
@@ -97,7 +108,7 @@ const QOS_3 = 6
 const DUP_FLAG = 8
 
 /** Whether type and flags of a fixed header may be; MQTT 3.1 sets DUP on more types than PUBLISH. */
-function isHeaderPossible (header: number): boolean {
+function isHeaderPossible(header: number): boolean {
   const type = header >> 4
   if (type === PUBLISH) return (header & QOS_3) !== QOS_3
   return FLAGS[type] === (header & 0x0f & ~DUP_FLAG)

@@ -1,6 +1,8 @@
 // The fields that the bodies of MQTT control packets are made of.
 
-/** Fields in the order in which they come, as far as packets share one; those before `Payload` are followed by another. */
+/**
+ * Fields in the order in which they come, as far as packets share one; those before `Payload` are followed by another.
+ */
 export const Field = Object.freeze({
   ProtocolNameLength: 0,
   ProtocolName: 1,
@@ -31,13 +33,27 @@ export const Field = Object.freeze({
   Rest: 23
 })
 
-const NUMBERS = Uint8Array.from({ length: Field.Rest + 1 }, (_, field) => Number([
-  Field.ProtocolNameLength, Field.ProtocolLevel, Field.ConnectFlags, Field.KeepAlive, Field.ClientIdLength,
-  Field.WillPropertiesLength, Field.WillTopicLength, Field.WillPayloadLength, Field.Acknowledgement,
-  Field.PacketId, Field.PropertiesLength, Field.TopicLength, Field.FilterLength
-].some((number) => number === field)))
+const NUMBERS = Uint8Array.from({ length: Field.Rest + 1 }, (_, field) =>
+  Number(
+    [
+      Field.ProtocolNameLength,
+      Field.ProtocolLevel,
+      Field.ConnectFlags,
+      Field.KeepAlive,
+      Field.ClientIdLength,
+      Field.WillPropertiesLength,
+      Field.WillTopicLength,
+      Field.WillPayloadLength,
+      Field.Acknowledgement,
+      Field.PacketId,
+      Field.PropertiesLength,
+      Field.TopicLength,
+      Field.FilterLength
+    ].some(number => number === field)
+  )
+)
 
 /** Whether the bytes of a field are a number. */
-export function isNumber (field: number): boolean {
+export function isNumber(field: number): boolean {
   return NUMBERS[field] === 1
 }

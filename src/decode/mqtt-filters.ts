@@ -15,26 +15,26 @@ export class FilterCounts {
   #isBegun = false
 
   /** The counts, packed as in `mqtt-facts.ts`. */
-  get facts (): number {
+  get facts(): number {
     return subscribeFacts({ filters: this.#filters, wildcards: this.#wildcards, widest: this.#widest })
   }
 
   /** Another packet begins. */
-  clear (): void {
+  clear(): void {
     this.#filters = this.#wildcards = this.#widest = 0
   }
 
   /** Another filter begins. */
-  begin (): void {
+  begin(): void {
     this.#filters++
     this.#isWildcard = false
     this.#isBegun = false
   }
 
   /** Takes the filter's next bytes, from `at` to `end`. */
-  read (bytes: Uint8Array, at: number, end: number): void {
+  read(bytes: Uint8Array, at: number, end: number): void {
     for (let i = at; i < end; i++) {
-      const byte = bytes[i]!
+      const byte = bytes[i]
       const isWildcard = byte === HASH || byte === PLUS
       if (isWildcard && !this.#isWildcard) {
         this.#wildcards++

@@ -45,40 +45,50 @@ export class MqttWalker {
   /** Offset at which the packet in progress ends. */
   #end = 0
 
-  constructor (options: MqttWalkerOptions) {
+  constructor(options: MqttWalkerOptions) {
     this.#options = options
   }
 
   /** Bytes of the stream seen or skipped so far. */
-  get offset (): number { return this.#offset }
+  get offset(): number {
+    return this.#offset
+  }
 
   /** Whether the stream stands at the boundary between two packets. */
-  get boundary (): boolean { return this.#stage === Stage.Header }
+  get boundary(): boolean {
+    return this.#stage === Stage.Header
+  }
 
   /** Whether a remaining length of more than four bytes came [MQTT-1.5.5-1]; nothing is read after it. */
-  get malformed (): boolean { return this.#stage === Stage.Malformed }
+  get malformed(): boolean {
+    return this.#stage === Stage.Malformed
+  }
 
   /** Whether a gap hid where the next packet begins; `resync` ends that. */
-  get lost (): boolean { return this.#stage === Stage.Lost }
+  get lost(): boolean {
+    return this.#stage === Stage.Lost
+  }
 
   /** Size of the packet in progress, fixed header included, as soon as it is declared; else 0. */
-  get declared (): number {
+  get declared(): number {
     return this.#stage === Stage.Body ? this.#size + this.#remainingLength : 0
   }
 
   /** The packet in progress, as far as it has come; null where none is. */
-  get inProgress (): PacketBegun | null {
+  get inProgress(): PacketBegun | null {
     const body = this.#stage === Stage.Body ? this.#body : null
-    return body === null ? null : { header: this.#header, topic: body.topic, payloadLength: body.payload === null ? null : body.payloadLength }
+    return body === null
+      ? null
+      : { header: this.#header, topic: body.topic, payloadLength: body.payload === null ? null : body.payloadLength }
   }
 
   /** Declares that the next byte pushed begins a packet. */
-  resync (): void {
+  resync(): void {
     this.#stage = Stage.Header
   }
 
   /** Takes the next bytes of the stream. */
-  push (bytes: Uint8Array, onPacket: (packet: MqttPacket) => void): void {
+  push(bytes: Uint8Array, onPacket: (packet: MqttPacket) => void): void {
     const start = this.#offset
     const length = bytes.length
     let at = 0
@@ -90,7 +100,7 @@ export class MqttWalker {
         this.#shift = 0
         this.#stage = Stage.RemainingLength
       } else if (this.#stage === Stage.RemainingLength) {
-        this.#readRemainingLength(bytes[at++]!, start + at)
+        this.#readRemainingLength(bytes[at++], start + at)
       } else {
         const stop = Math.min(length, this.#end - start)
         this.#body!.read(bytes, at, stop)
@@ -106,7 +116,7 @@ export class MqttWalker {
    * Steps over `length` bytes that nobody saw. A packet known to end among them is reported to
    * `onPacket`; the walker stays in step only where the next packet's beginning is still known.
    */
-  skip (length: number, onPacket?: (packet: MqttPacket) => void): void {
+  skip(length: number, onPacket?: (packet: MqttPacket) => void): void {
     const target = this.#offset + length
     if (length > 0 && this.#stage === Stage.Body) {
       this.#body!.skip(Math.min(length, this.#end - this.#offset))
@@ -119,7 +129,7 @@ export class MqttWalker {
   }
 
   /** `next` is the offset of the byte after this one. */
-  #readRemainingLength (byte: number, next: number): void {
+  #readRemainingLength(byte: number, next: number): void {
     this.#size++
     this.#remainingLength += (byte & 0x7f) << this.#shift
     if ((byte & 0x80) === 0) {
@@ -134,7 +144,7 @@ export class MqttWalker {
     }
   }
 
-  #finish (onPacket?: (packet: MqttPacket) => void): void {
+  #finish(onPacket?: (packet: MqttPacket) => void): void {
     const body = this.#body!
     this.#stage = Stage.Header
     this.#offset = this.#end

@@ -1,9 +1,10 @@
-// Numbers in network byte order. The caller made sure that they are there: Buffer's own readers check, at many times the cost.
+// Numbers in network byte order. The caller made sure that they are there: Buffer's own readers check, at many times
+// the cost.
 
-export function uint16 (bytes: Uint8Array, at: number): number {
-  return (bytes[at]! << 8) | bytes[at + 1]!
+export function uint16(bytes: Uint8Array, at: number): number {
+  return (bytes[at] << 8) | bytes[at + 1]
 }
 
-export function uint32 (bytes: Uint8Array, at: number): number {
-  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0
+export function uint32(bytes: Uint8Array, at: number): number {
+  return ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0
 }

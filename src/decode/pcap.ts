@@ -16,7 +16,7 @@ const NANO_BIG = 0xa1b23c4d
 const NANO_LITTLE = 0x4d3cb2a1
 
 /** Whether the first four bytes of a file, read as a big-endian number, open a classic pcap file. */
-export function isPcapMagic (magic: number): boolean {
+export function isPcapMagic(magic: number): boolean {
   return magic === MICRO_BIG || magic === MICRO_LITTLE || magic === NANO_BIG || magic === NANO_LITTLE
 }
 
@@ -39,12 +39,12 @@ export class PcapDecoder {
   #consumed = 0
   #frames = 0
 
-  constructor (onFrame: (frame: CapturedFrame) => void) {
+  constructor(onFrame: (frame: CapturedFrame) => void) {
     this.#onFrame = onFrame
   }
 
   /** Takes the next bytes of the file. */
-  push (chunk: Buffer): void {
+  push(chunk: Buffer): void {
     const bytes = this.#pending.add(chunk, this.#needed)
     if (bytes === null) return
     const used = this.#walk(bytes)
@@ -53,20 +53,23 @@ export class PcapDecoder {
   }
 
   /** The file is over. */
-  end (): void {
+  end(): void {
     if (this.#pending.length > 0) throw cutShort(this.#frames, this.#pending.length)
   }
 
   /** Reads whole records; gives how many bytes it used. */
-  #walk (bytes: Buffer): number {
+  #walk(bytes: Buffer): number {
     let at = this.#started ? 0 : this.#readFileHeader(bytes)
     for (;;) {
       this.#needed = RECORD_HEADER_LENGTH
       if (bytes.length - at < RECORD_HEADER_LENGTH) return at
       const captured = this.#uint32(bytes, at + 8)
       if (captured > MAX_CAPTURED_LENGTH) {
-        throw corruptCapture(`the record after frame ${this.#frames} says it holds ${captured} bytes, ` +
-          `more than any frame can (${MAX_CAPTURED_LENGTH})`, this.#consumed + at)
+        throw corruptCapture(
+          `the record after frame ${this.#frames} says it holds ${captured} bytes, ` +
+            `more than any frame can (${MAX_CAPTURED_LENGTH})`,
+          this.#consumed + at
+        )
       }
       this.#needed = RECORD_HEADER_LENGTH + captured
       if (bytes.length - at < this.#needed) return at
@@ -75,7 +78,7 @@ export class PcapDecoder {
     }
   }
 
-  #readFileHeader (bytes: Buffer): number {
+  #readFileHeader(bytes: Buffer): number {
     const magic = bytes.readUInt32BE(0)
     if (!isPcapMagic(magic)) throw notACapture(`it opens with ${bytes.toString('hex', 0, 4)}`)
     this.#little = magic === MICRO_LITTLE || magic === NANO_LITTLE
@@ -87,7 +90,7 @@ export class PcapDecoder {
     return FILE_HEADER_LENGTH
   }
 
-  #deliver (bytes: Buffer, at: number, captured: number): void {
+  #deliver(bytes: Buffer, at: number, captured: number): void {
     const seconds = this.#uint32(bytes, at)
     const wireLength = this.#uint32(bytes, at + 12)
     const fraction = this.#nanosecond ? this.#uint32(bytes, at + 4) : this.#uint32(bytes, at + 4) * 1000
@@ -104,13 +107,13 @@ export class PcapDecoder {
     })
   }
 
-  #uint32 (bytes: Buffer, at: number): number {
+  #uint32(bytes: Buffer, at: number): number {
     const value = uint32(bytes, at)
     return this.#little ? swapped(value) : value
   }
 }
 
 /** The four bytes the other way round. */
-function swapped (value: number): number {
+function swapped(value: number): number {
   return ((value << 24) | ((value & 0xff00) << 8) | ((value >>> 8) & 0xff00) | (value >>> 24)) >>> 0
 }

@@ -21,22 +21,23 @@ export class FrameClock {
    * `resolution` is the byte of the option if_tsresol: a negative power of ten, or of two where its
    * highest bit is set. `offset` is that of if_tsoffset, in seconds.
    */
-  constructor (resolution: number = DEFAULT_RESOLUTION, offset: bigint = 0n) {
-    this.#ticks = (resolution & POWER_OF_TWO) === 0 ? 10n ** BigInt(resolution) : 2n ** BigInt(resolution & ~POWER_OF_TWO)
+  constructor(resolution: number = DEFAULT_RESOLUTION, offset: bigint = 0n) {
+    this.#ticks =
+      (resolution & POWER_OF_TWO) === 0 ? 10n ** BigInt(resolution) : 2n ** BigInt(resolution & ~POWER_OF_TWO)
     this.#offset = offset
     this.#isPlain = resolution === DEFAULT_RESOLUTION && offset === 0n
   }
 
   /** The time of a tick given as its high and low 32 bits; times that cannot be are brought to the nearest that can. */
-  timeOf (high: number, low: number): FrameTime {
+  timeOf(high: number, low: number): FrameTime {
     if (this.#isPlain && high < EXACT_HIGH) {
       const ticks = high * 0x1_0000_0000 + low
       const seconds = Math.floor(ticks / MICROSECOND_TICKS)
       return { seconds, nanoseconds: (ticks - seconds * MICROSECOND_TICKS) * 1000 }
     }
-    const ticks = BigInt(high) << 32n | BigInt(low)
+    const ticks = (BigInt(high) << 32n) | BigInt(low)
     const whole = ticks / this.#ticks
-    const nanoseconds = (ticks - whole * this.#ticks) * NANOSECONDS / this.#ticks
+    const nanoseconds = ((ticks - whole * this.#ticks) * NANOSECONDS) / this.#ticks
     const seconds = whole + this.#offset
     if (seconds < 0n) return { seconds: 0, nanoseconds: 0 }
     return { seconds: Number(seconds < LATEST_SECONDS ? seconds : LATEST_SECONDS), nanoseconds: Number(nanoseconds) }

@@ -9,20 +9,20 @@ const OPTION_OFFSET = 14
 export class PcapngReader {
   readonly #little: boolean
 
-  constructor (littleEndian: boolean) {
+  constructor(littleEndian: boolean) {
     this.#little = littleEndian
   }
 
-  uint16 (bytes: Buffer, at: number): number {
+  uint16(bytes: Buffer, at: number): number {
     return this.#little ? bytes.readUInt16LE(at) : bytes.readUInt16BE(at)
   }
 
-  uint32 (bytes: Buffer, at: number): number {
+  uint32(bytes: Buffer, at: number): number {
     return this.#little ? bytes.readUInt32LE(at) : bytes.readUInt32BE(at)
   }
 
   /** The clock that the options of an interface description describe: microseconds unless they say otherwise. */
-  clock (options: Buffer): FrameClock {
+  clock(options: Buffer): FrameClock {
     let resolution: number | undefined
     let offset = 0n
     for (let at = 0; at + 4 <= options.length;) {
@@ -31,8 +31,9 @@ export class PcapngReader {
       const value = options.subarray(at + 4, at + 4 + length)
       if (code === OPTION_END) break
       if (code === OPTION_RESOLUTION && value.length === 1) resolution = value[0]
-      if (code === OPTION_OFFSET && value.length === 8) offset = this.#little ? value.readBigInt64LE(0) : value.readBigInt64BE(0)
-      at += 4 + length + (4 - length % 4) % 4
+      if (code === OPTION_OFFSET && value.length === 8)
+        offset = this.#little ? value.readBigInt64LE(0) : value.readBigInt64BE(0)
+      at += 4 + length + ((4 - (length % 4)) % 4)
     }
     return new FrameClock(resolution, offset)
   }

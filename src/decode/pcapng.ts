@@ -38,7 +38,7 @@ interface Interface {
 }
 
 /** Whether the first four bytes of a file, read as a big-endian number, open a pcapng file. */
-export function isPcapngMagic (magic: number): boolean {
+export function isPcapngMagic(magic: number): boolean {
   return magic === SECTION_HEADER
 }
 
@@ -62,12 +62,12 @@ export class PcapngDecoder {
   #received = 0
   #frames = 0
 
-  constructor (onFrame: (frame: CapturedFrame) => void) {
+  constructor(onFrame: (frame: CapturedFrame) => void) {
     this.#onFrame = onFrame
   }
 
   /** Takes the next bytes of the file. */
-  push (chunk: Buffer): void {
+  push(chunk: Buffer): void {
     this.#received += chunk.length
     const skipped = Math.min(this.#skipping, chunk.length)
     this.#skipping -= skipped
@@ -79,12 +79,12 @@ export class PcapngDecoder {
   }
 
   /** The file is over. */
-  end (): void {
+  end(): void {
     if (this.#pending.length > 0 || this.#skipping > 0) throw cutShort(this.#frames, this.#received - this.#block)
   }
 
   /** Reads whole blocks; gives how many bytes it used. */
-  #walk (bytes: Buffer): number {
+  #walk(bytes: Buffer): number {
     let at = 0
     for (;;) {
       this.#needed = PREFIX_LENGTH
@@ -101,7 +101,8 @@ export class PcapngDecoder {
         if (length > LARGEST_BLOCK) throw this.#corrupt(`a block of type ${type} says it is ${length} bytes long`)
         this.#needed = length
         if (bytes.length - at < length) return at
-        if (this.#reader.uint32(bytes, at + length - 4) !== length) throw this.#corrupt('the two lengths of a block differ')
+        if (this.#reader.uint32(bytes, at + length - 4) !== length)
+          throw this.#corrupt('the two lengths of a block differ')
         this.#readBlock(type, bytes.subarray(at + 8, at + length - 4))
         at += length
       }
@@ -109,40 +110,57 @@ export class PcapngDecoder {
   }
 
   /** The type of the block at `at`; a section header's byte order holds from there on. */
-  #typeOf (bytes: Buffer, at: number): number {
+  #typeOf(bytes: Buffer, at: number): number {
     if (bytes.readUInt32BE(at) !== SECTION_HEADER) return this.#reader.uint32(bytes, at)
     const magic = bytes.readUInt32LE(at + 8)
     if (magic !== BYTE_ORDER_MAGIC && magic !== BYTE_ORDER_MAGIC_SWAPPED) {
-      throw this.#block === 0 ? notACapture('it opens like pcapng, but without a byte-order mark') : this.#corrupt('a section has no byte-order mark')
+      throw this.#block === 0
+        ? notACapture('it opens like pcapng, but without a byte-order mark')
+        : this.#corrupt('a section has no byte-order mark')
     }
     this.#reader = new PcapngReader(magic === BYTE_ORDER_MAGIC)
     return SECTION_HEADER
   }
 
-  #lengthOf (bytes: Buffer, at: number): number {
+  #lengthOf(bytes: Buffer, at: number): number {
     const length = this.#reader.uint32(bytes, at + 4)
     if (length < SMALLEST_BLOCK || length % 4 !== 0) throw this.#corrupt(`a block says it is ${length} bytes long`)
     return length
   }
 
-  #readBlock (type: number, body: Buffer): void {
+  #readBlock(type: number, body: Buffer): void {
     switch (type) {
-      case SECTION_HEADER: return this.#readSection(body)
-      case INTERFACE_DESCRIPTION: return this.#readInterface(body)
-      case ENHANCED_PACKET: return this.#readPacket(body, 20, body.length >= 20 ? this.#reader.uint32(body, 0) : 0)
-      case PACKET: return this.#readPacket(body, 20, body.length >= 20 ? this.#reader.uint16(body, 0) : 0)
-      default: return this.#readSimplePacket(body)
+      case SECTION_HEADER: {
+        this.#readSection(body)
+        return
+      }
+      case INTERFACE_DESCRIPTION: {
+        this.#readInterface(body)
+        return
+      }
+      case ENHANCED_PACKET: {
+        this.#readPacket(body, 20, body.length >= 20 ? this.#reader.uint32(body, 0) : 0)
+        return
+      }
+      case PACKET: {
+        this.#readPacket(body, 20, body.length >= 20 ? this.#reader.uint16(body, 0) : 0)
+        return
+      }
+      default: {
+        this.#readSimplePacket(body)
+        return
+      }
     }
   }
 
-  #readSection (body: Buffer): void {
+  #readSection(body: Buffer): void {
     if (body.length < 16) throw this.#corrupt('a section header is too short')
     const major = this.#reader.uint16(body, 4)
     if (major !== 1) throw this.#corrupt(`a section says version ${major}, and only version 1 is known`)
     this.#interfaces = []
   }
 
-  #readInterface (body: Buffer): void {
+  #readInterface(body: Buffer): void {
     if (body.length < 8) throw this.#corrupt('an interface description is too short')
     if (this.#interfaces.length >= MAX_INTERFACES) throw this.#corrupt(`more than ${MAX_INTERFACES} interfaces`)
     this.#interfaces.push({
@@ -153,17 +171,25 @@ export class PcapngDecoder {
   }
 
   /** Enhanced and old packet blocks: the same but for the width of the interface's number. */
-  #readPacket (body: Buffer, headerLength: number, id: number): void {
+  #readPacket(body: Buffer, headerLength: number, id: number): void {
     if (body.length < headerLength) throw this.#corrupt('a packet block is too short')
     const from = this.#interfaces[id]
-    if (from === undefined) throw this.#corrupt(`frame ${this.#frames + 1} names interface ${id}, which was not described`)
+    if (from === undefined)
+      throw this.#corrupt(`frame ${this.#frames + 1} names interface ${id}, which was not described`)
     const captured = this.#reader.uint32(body, 12)
-    if (captured > body.length - headerLength) throw this.#corrupt(`frame ${this.#frames + 1} says it holds ${captured} bytes, more than its block`)
+    if (captured > body.length - headerLength)
+      throw this.#corrupt(`frame ${this.#frames + 1} says it holds ${captured} bytes, more than its block`)
     const time = from.clock.timeOf(this.#reader.uint32(body, 4), this.#reader.uint32(body, 8))
-    this.#deliver(from.linkType, time.seconds, time.nanoseconds, this.#reader.uint32(body, 16), body.subarray(headerLength, headerLength + captured))
+    this.#deliver(
+      from.linkType,
+      time.seconds,
+      time.nanoseconds,
+      this.#reader.uint32(body, 16),
+      body.subarray(headerLength, headerLength + captured)
+    )
   }
 
-  #readSimplePacket (body: Buffer): void {
+  #readSimplePacket(body: Buffer): void {
     const from = this.#interfaces[0]
     if (body.length < 4) throw this.#corrupt('a packet block is too short')
     if (from === undefined) throw this.#corrupt(`frame ${this.#frames + 1} comes before any interface was described`)
@@ -172,9 +198,10 @@ export class PcapngDecoder {
     this.#deliver(from.linkType, 0, 0, wireLength, body.subarray(4, 4 + captured))
   }
 
-  #deliver (linkType: number, seconds: number, nanoseconds: number, wireLength: number, bytes: Buffer): void {
+  #deliver(linkType: number, seconds: number, nanoseconds: number, wireLength: number, bytes: Buffer): void {
     this.#frames++
-    if (bytes.length > MAX_CAPTURED_LENGTH) throw this.#corrupt(`frame ${this.#frames} says it holds ${bytes.length} bytes`)
+    if (bytes.length > MAX_CAPTURED_LENGTH)
+      throw this.#corrupt(`frame ${this.#frames} says it holds ${bytes.length} bytes`)
     this.#onFrame({
       seconds,
       nanoseconds,
@@ -184,12 +211,17 @@ export class PcapngDecoder {
     })
   }
 
-  #corrupt (found: string): Error {
+  #corrupt(found: string): Error {
     return corruptCapture(found, this.#block)
   }
 }
 
-function isRead (type: number): boolean {
-  return type === ENHANCED_PACKET || type === INTERFACE_DESCRIPTION || type === SECTION_HEADER ||
-    type === SIMPLE_PACKET || type === PACKET
+function isRead(type: number): boolean {
+  return (
+    type === ENHANCED_PACKET ||
+    type === INTERFACE_DESCRIPTION ||
+    type === SECTION_HEADER ||
+    type === SIMPLE_PACKET ||
+    type === PACKET
+  )
 }

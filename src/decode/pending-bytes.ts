@@ -6,10 +6,12 @@ export class PendingBytes {
   #length = 0
 
   /** How many bytes wait. */
-  get length (): number { return this.#length }
+  get length(): number {
+    return this.#length
+  }
 
   /** Adds bytes; gives all of them where at least `needed` are there, else null. */
-  add (chunk: Buffer, needed: number): Buffer | null {
+  add(chunk: Buffer, needed: number): Buffer | null {
     if (this.#length === 0 && chunk.length >= needed) return chunk
     this.#parts.push(chunk)
     this.#length += chunk.length
@@ -21,7 +23,7 @@ export class PendingBytes {
   }
 
   /** Lets wait what was given out and is not used. */
-  keep (rest: Buffer): void {
+  keep(rest: Buffer): void {
     this.#parts = rest.length > 0 ? [rest] : []
     this.#length = rest.length
   }

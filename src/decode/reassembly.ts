@@ -51,7 +51,10 @@ const NONE: HeldSegment[] = []
  * direction and grow beyond 4 GiB; they are exact up to 2^53.
  */
 export class Reassembly {
-  /** Sequence number of its SYN, as far as one can tell; null before anything tells. Whoever follows the headers sets it. */
+  /**
+   * Sequence number of its SYN, as far as one can tell; null before anything tells. Whoever follows the headers sets
+   * it.
+   */
   initial: number | null = null
 
   readonly #limits: ReassemblyLimits
@@ -65,38 +68,46 @@ export class Reassembly {
   #acknowledged = 0
 
   /** `room` is shared by all that `heldBytesTotal` is for. */
-  constructor (limits: ReassemblyLimits, counters: ReassemblyCounters, room: HeldRoom) {
+  constructor(limits: ReassemblyLimits, counters: ReassemblyCounters, room: HeldRoom) {
     this.#limits = limits
     this.#counters = counters
     this.#room = room
   }
 
   /** Bytes that wait. */
-  get heldBytes (): number { return this.#heldBytes }
+  get heldBytes(): number {
+    return this.#heldBytes
+  }
 
   /** Segments that wait. */
-  get heldSegments (): number { return this.#held.length }
+  get heldSegments(): number {
+    return this.#held.length
+  }
 
   /** Forgets what waits: the stream is over. */
-  release (): void {
+  release(): void {
     for (const segment of this.#held) this.#drop(segment)
     this.#held = NONE
   }
 
   /** The contiguous pointer: the offset of the first byte that has not been delivered. */
-  get next (): number { return this.#next }
+  get next(): number {
+    return this.#next
+  }
 
   /** Whether offset 0 is known. */
-  get placed (): boolean { return this.#base !== null }
+  get placed(): boolean {
+    return this.#base !== null
+  }
 
   /** Fixes the sequence number of offset 0, unless bytes were delivered already. */
-  place (sequence: number): void {
+  place(sequence: number): void {
     if (this.#next > 0 || this.#held.length > 0) return
     this.#base = sequence >>> 0
   }
 
   /** The other side has acknowledged everything before `sequence`. */
-  acknowledge (sequence: number): void {
+  acknowledge(sequence: number): void {
     if (this.#base === null) return
     const offset = this.#offsetOf(sequence)
     if (offset > this.#acknowledged && offset - this.#next <= MAX_WINDOW) this.#acknowledged = offset
@@ -106,7 +117,7 @@ export class Reassembly {
    * Takes a segment of `length` bytes, of which `bytes` were captured, and gives what has become
    * contiguous with it: usually the segment itself, nothing when it is old or early.
    */
-  push (sequence: number, length: number, bytes: Uint8Array): readonly StreamChunk[] {
+  push(sequence: number, length: number, bytes: Uint8Array): readonly StreamChunk[] {
     if (length === 0 && this.#held.length === 0) return NOTHING
     this.#base ??= sequence
     const start = this.#offsetOf(sequence)
@@ -127,25 +138,37 @@ export class Reassembly {
     return this.#held.length > 0 ? this.#drain(start, end) : NOTHING
   }
 
-  #offsetOf (sequence: number): number {
+  #offsetOf(sequence: number): number {
     // The difference from the pointer, taken as signed 32 bits, survives every wrap.
-    const distance = (sequence - ((this.#base ?? 0) + this.#next % 0x1_0000_0000)) | 0
+    const distance = (sequence - ((this.#base ?? 0) + (this.#next % 0x1_0000_0000))) | 0
     return this.#next + distance
   }
 
   /** Appends the part of a segment that lies behind the pointer and moves the pointer to its end. */
-  #deliver (chunks: StreamChunk[], start: number, end: number, bytes: Uint8Array, wait?: Pick<StreamChunk, 'overdue'>): void {
+  #deliver(
+    chunks: StreamChunk[],
+    start: number,
+    end: number,
+    bytes: Uint8Array,
+    wait?: Pick<StreamChunk, 'overdue'>
+  ): void {
     const from = this.#next
     const captured = Math.min(end, start + bytes.length)
-    if (captured > from) chunks.push({ start: from, length: captured - from, bytes: from === start ? bytes : bytes.subarray(from - start), ...wait })
+    if (captured > from)
+      chunks.push({
+        start: from,
+        length: captured - from,
+        bytes: from === start ? bytes : bytes.subarray(from - start),
+        ...wait
+      })
     const missing = Math.max(from, captured)
     if (end > missing) chunks.push({ start: missing, length: end - missing, bytes: null, ...wait })
     this.#next = end
   }
 
-  #hold (start: number, end: number, bytes: Uint8Array): void {
+  #hold(start: number, end: number, bytes: Uint8Array): void {
     let at = this.#held.length
-    while (at > 0 && this.#held[at - 1]!.start > start) at--
+    while (at > 0 && this.#held[at - 1].start > start) at--
     // A retransmission of what waits already; the one that captured more is kept by being first in line.
     const before = this.#held[at - 1]
     if (before !== undefined && before.end >= end && before.bytes.length >= before.end - before.start) return
@@ -157,20 +180,21 @@ export class Reassembly {
   }
 
   /** No longer counts a segment among those that wait. */
-  #drop ({ bytes }: HeldSegment): void {
+  #drop({ bytes }: HeldSegment): void {
     this.#heldBytes -= bytes.length
     this.#room.bytes -= bytes.length + HELD_SEGMENT_BYTES
   }
 
   /** Delivers what waits no longer, the segment from `start` to `end` being the one that just came. */
-  #drain (start: number, end: number): readonly StreamChunk[] {
+  #drain(start: number, end: number): readonly StreamChunk[] {
     const chunks: StreamChunk[] = []
     const { gapBytes } = this.#counters
     let taken = 0
     for (let first = this.#held[0]; first !== undefined; first = this.#held[taken]) {
       if (first.start > this.#next && !this.#giveUp(first.start, taken, chunks)) break
       const isNew = this.#counters.gapBytes === gapBytes || (first.start === start && first.end === end)
-      if (first.end > this.#next) this.#deliver(chunks, first.start, first.end, first.bytes, isNew ? undefined : OVERDUE)
+      if (first.end > this.#next)
+        this.#deliver(chunks, first.start, first.end, first.bytes, isNew ? undefined : OVERDUE)
       this.#drop(first)
       taken++
     }
@@ -179,10 +203,11 @@ export class Reassembly {
   }
 
   /** Declares the gap up to `end` lost if it will never be filled, or if too much waits for it. */
-  #giveUp (end: number, taken: number, chunks: StreamChunk[]): boolean {
+  #giveUp(end: number, taken: number, chunks: StreamChunk[]): boolean {
     const lost = this.#acknowledged >= end
     const { heldBytes, heldSegments, heldBytesTotal } = this.#limits
-    const forced = this.#heldBytes > heldBytes || this.#held.length - taken > heldSegments || this.#room.bytes > heldBytesTotal
+    const forced =
+      this.#heldBytes > heldBytes || this.#held.length - taken > heldSegments || this.#room.bytes > heldBytesTotal
     if (!lost && !forced) return false
     if (lost) this.#counters.gapsLost++
     else this.#counters.gapsForced++

@@ -15,28 +15,30 @@ export class SecondChance<T extends Kept> {
   readonly #free: number[] = []
   #hand = 0
 
-  constructor (cap: number) {
+  constructor(cap: number) {
     this.#cap = cap
   }
 
   /** Items kept now. */
-  get size (): number { return this.#slots.length - this.#free.length }
+  get size(): number {
+    return this.#slots.length - this.#free.length
+  }
 
   /** Adds an item; gives the one that had to make room. */
-  add (item: T): T | undefined {
+  add(item: T): T | undefined {
     const evicted = this.size < this.#cap ? undefined : this.#evict()
     item.slot = this.#free.pop() ?? this.#slots.length
     this.#slots[item.slot] = item
     return evicted
   }
 
-  remove ({ slot }: T): void {
+  remove({ slot }: T): void {
     this.#slots[slot] = undefined
     this.#free.push(slot)
   }
 
   /** All slots are taken: the first item that was not used since the hand last passed it. */
-  #evict (): T {
+  #evict(): T {
     for (;;) {
       const item = this.#slots[this.#hand]!
       this.#hand = (this.#hand + 1) % this.#cap

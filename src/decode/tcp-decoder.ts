@@ -16,31 +16,42 @@ export class TcpDecoder {
   readonly #ports: ReadonlySet<number>
   readonly #fragments: FragmentAssembly
 
-  constructor (ports: ReadonlySet<number>, limits: Partial<FragmentLimits> = {}) {
+  constructor(ports: ReadonlySet<number>, limits: Partial<FragmentLimits> = {}) {
     this.#ports = ports
     this.#fragments = new FragmentAssembly(limits)
   }
 
-  get counters (): FragmentCounters { return this.#fragments.counters }
+  get counters(): FragmentCounters {
+    return this.#fragments.counters
+  }
 
   /** Bytes of fragments that wait for the rest of their datagrams. */
-  get heldBytes (): number { return this.#fragments.heldBytes }
+  get heldBytes(): number {
+    return this.#fragments.heldBytes
+  }
 
   /** The TCP frame, or null: another protocol or port, or a fragment that completes nothing. */
-  decode (frame: CapturedFrame, number: number): TcpFrame | null {
+  decode(frame: CapturedFrame, number: number): TcpFrame | null {
     const { bytes } = frame
     const start = findIp(frame.linkType, bytes)
     if (start === NO_IP) return null
     const ip = decodeIp(bytes, start, frame.wireLength)
     if (ip === null || ip.protocol !== PROTOCOL_TCP) return null
-    if (ip.fragment === null) return decodeSegment(frame, number, ip, bytes, ip.payloadOffset, ip.payloadLength, this.#ports)
+    if (ip.fragment === null)
+      return decodeSegment(frame, number, ip, bytes, ip.payloadOffset, ip.payloadLength, this.#ports)
     const captured = bytes.subarray(ip.payloadOffset, ip.payloadOffset + ip.payloadLength)
-    const datagram = this.#fragments.push(keyOf(bytes, ip, ip.fragment.id), ip.fragment, ip.payloadLength, captured, frame)
+    const datagram = this.#fragments.push(
+      keyOf(bytes, ip, ip.fragment.id),
+      ip.fragment,
+      ip.payloadLength,
+      captured,
+      frame
+    )
     return datagram === null ? null : decodeSegment(frame, number, ip, datagram.bytes, 0, datagram.length, this.#ports)
   }
 }
 
-function keyOf (bytes: Buffer, ip: IpHeader, id: number): string {
+function keyOf(bytes: Buffer, ip: IpHeader, id: number): string {
   const { source, destination } = ipFields(bytes, ip)
   return `${source} ${destination} ${id}`
 }

@@ -54,7 +54,12 @@ interface Connection extends FrameTime, Kept {
  */
 export class TcpStreams {
   readonly counters: TcpStreamCounters = {
-    frames: 0, streams: 0, streamsEvicted: 0, gapsLost: 0, gapsForced: 0, gapBytes: 0
+    frames: 0,
+    streams: 0,
+    streamsEvicted: 0,
+    gapsLost: 0,
+    gapsForced: 0,
+    gapBytes: 0
   }
 
   readonly #ports: ReadonlySet<number>
@@ -68,7 +73,7 @@ export class TcpStreams {
   readonly #deltas = new DeltaWindow()
   readonly #room: HeldRoom = { bytes: 0 }
 
-  constructor (ports: ReadonlySet<number>, limits: Partial<TcpStreamLimits> = {}) {
+  constructor(ports: ReadonlySet<number>, limits: Partial<TcpStreamLimits> = {}) {
     this.#ports = ports
     this.#limits = { ...TCP_STREAM_LIMITS, ...limits }
     this.#open = new SecondChance(this.#limits.streams)
@@ -76,16 +81,22 @@ export class TcpStreams {
   }
 
   /** Open connections remembered now. */
-  get open (): number { return this.#open.size }
+  get open(): number {
+    return this.#open.size
+  }
 
   /** Closed ones. */
-  get closed (): number { return this.#closed.size }
+  get closed(): number {
+    return this.#closed.size
+  }
 
   /** Memory of segments that wait for those before them, bytes. */
-  get heldBytes (): number { return this.#room.bytes }
+  get heldBytes(): number {
+    return this.#room.bytes
+  }
 
   /** Places the next frame of the capture. */
-  push (frame: TcpFrame): StreamFrame {
+  push(frame: TcpFrame): StreamFrame {
     const { sequence, flags } = frame.tcp
     this.counters.frames++
     const connection = this.#connectionOf(frame)
@@ -112,20 +123,24 @@ export class TcpStreams {
     return { frame, stream, direction, delta, l20Average, from, to, chunks }
   }
 
-  #connectionOf (frame: TcpFrame): Connection {
-    const { ip: { source, destination }, tcp: { sourcePort, destinationPort } } = frame
+  #connectionOf(frame: TcpFrame): Connection {
+    const {
+      ip: { source, destination },
+      tcp: { sourcePort, destinationPort }
+    } = frame
     const place = placeOf(source, sourcePort, destination, destinationPort)
     const latest = this.#latest[place]
     if (latest !== undefined && isBetween(frame, latest.stream) && !opensAnother(latest, frame)) {
       latest.recent = true
       return latest
     }
-    return this.#latest[place] = this.#findOrOpen(frame)
+    return (this.#latest[place] = this.#findOrOpen(frame))
   }
 
-  #findOrOpen (frame: TcpFrame): Connection {
+  #findOrOpen(frame: TcpFrame): Connection {
     const brokerSent = this.#isBrokerSource(frame)
-    const key = brokerSent ? tupleOf(frame.ip.destination, frame.tcp.destinationPort, frame.ip.source, frame.tcp.sourcePort)
+    const key = brokerSent
+      ? tupleOf(frame.ip.destination, frame.tcp.destinationPort, frame.ip.source, frame.tcp.sourcePort)
       : tupleOf(frame.ip.source, frame.tcp.sourcePort, frame.ip.destination, frame.tcp.destinationPort)
     const known = this.#connections.get(key)
     if (known !== undefined && !opensAnother(known, frame)) {
@@ -133,7 +148,7 @@ export class TcpStreams {
       return known
     }
     if (known !== undefined) {
-      (known.closed ? this.#closed : this.#open).remove(known)
+      ;(known.closed ? this.#closed : this.#open).remove(known)
       this.#forget(known)
     }
     const connection = this.#connection(frame, key, this.#isBrokerOpening(frame, brokerSent))
@@ -143,28 +158,28 @@ export class TcpStreams {
   }
 
   /** Keeps it among the open ones. */
-  #keep (connection: Connection): void {
+  #keep(connection: Connection): void {
     const evicted = this.#open.add(connection)
     if (evicted === undefined) return
     this.#forget(evicted)
     this.counters.streamsEvicted++
   }
 
-  #close (connection: Connection): void {
+  #close(connection: Connection): void {
     connection.closed = true
     this.#open.remove(connection)
     const forgotten = this.#closed.add(connection)
     if (forgotten !== undefined) this.#forget(forgotten)
   }
 
-  #reopen (connection: Connection): void {
+  #reopen(connection: Connection): void {
     connection.closed = false
     this.#closed.remove(connection)
     this.#keep(connection)
   }
 
   /** Whether the source is on the broker's side, by the ports alone, so that both directions agree. */
-  #isBrokerSource (frame: TcpFrame): boolean {
+  #isBrokerSource(frame: TcpFrame): boolean {
     const { sourcePort, destinationPort } = frame.tcp
     if (this.#ports.has(sourcePort) !== this.#ports.has(destinationPort)) return this.#ports.has(sourcePort)
     if (sourcePort !== destinationPort) return sourcePort < destinationPort
@@ -172,13 +187,13 @@ export class TcpStreams {
   }
 
   /** Where both ports are watched, the first frame says who opened the connection, if it is part of the handshake. */
-  #isBrokerOpening (frame: TcpFrame, byPorts: boolean): boolean {
+  #isBrokerOpening(frame: TcpFrame, byPorts: boolean): boolean {
     const { sourcePort, destinationPort, flags } = frame.tcp
     if (!this.#ports.has(sourcePort) || !this.#ports.has(destinationPort) || (flags & TCP_SYN) === 0) return byPorts
     return (flags & TCP_ACK) !== 0
   }
 
-  #connection (frame: TcpFrame, key: string, brokerSent: boolean): Connection {
+  #connection(frame: TcpFrame, key: string, brokerSent: boolean): Connection {
     const source: Endpoint = { address: frame.ip.source, port: frame.tcp.sourcePort }
     const destination: Endpoint = { address: frame.ip.destination, port: frame.tcp.destinationPort }
     const stream: TcpStream = {
@@ -189,14 +204,24 @@ export class TcpStreams {
       ended: { in: false, out: false }
     }
     const { seconds, nanoseconds } = frame
-    return { key, stream, in: this.#direction(), out: this.#direction(), closed: false, recent: true, slot: 0, seconds, nanoseconds }
+    return {
+      key,
+      stream,
+      in: this.#direction(),
+      out: this.#direction(),
+      closed: false,
+      recent: true,
+      slot: 0,
+      seconds,
+      nanoseconds
+    }
   }
 
-  #direction (): Reassembly {
+  #direction(): Reassembly {
     return new Reassembly(this.#limits, this.counters, this.#room)
   }
 
-  #forget ({ key, stream: { client, broker }, in: inbound, out }: Connection): void {
+  #forget({ key, stream: { client, broker }, in: inbound, out }: Connection): void {
     inbound.release()
     out.release()
     this.#latest[placeOf(client.address, client.port, broker.address, broker.port)] = undefined
@@ -205,19 +230,19 @@ export class TcpStreams {
 }
 
 /** A SYN of a client with another initial sequence number than before: the tuple is used again. */
-function opensAnother (connection: Connection, frame: TcpFrame): boolean {
+function opensAnother(connection: Connection, frame: TcpFrame): boolean {
   if ((frame.tcp.flags & (TCP_SYN | TCP_ACK)) !== TCP_SYN) return false
   const { initial } = isFrom(frame, connection.stream.client) ? connection.in : connection.out
   return initial !== null && initial !== frame.tcp.sequence
 }
 
 /** Whether, with this frame's flags, nothing new is to come. */
-function isOver ({ ended }: TcpStream, flags: number): boolean {
+function isOver({ ended }: TcpStream, flags: number): boolean {
   return (flags & TCP_RST) !== 0 || (ended.in && ended.out)
 }
 
 /** Takes what a header says about both directions. */
-function follow (connection: Connection, direction: Direction, frame: TcpFrame): void {
+function follow(connection: Connection, direction: Direction, frame: TcpFrame): void {
   const { sequence, acknowledgement, flags } = frame.tcp
   const { synced, ended } = connection.stream
   const side = connection[direction]

@@ -23,8 +23,14 @@ const NO_BYTES = new Uint8Array(0)
  * Decodes the TCP segment of `length` bytes on the wire that begins at `at` in `bytes`: those of the
  * frame itself or of a datagram put together.
  */
-export function decodeSegment (
-  frame: CapturedFrame, number: number, ip: IpHeader, bytes: Buffer, at: number, length: number, ports: ReadonlySet<number>
+export function decodeSegment(
+  frame: CapturedFrame,
+  number: number,
+  ip: IpHeader,
+  bytes: Buffer,
+  at: number,
+  length: number,
+  ports: ReadonlySet<number>
 ): TcpFrame | null {
   if (!isWatched(bytes, at, ports)) return null
   const headerLength = segmentHeaderLength(bytes, at, length)
@@ -45,19 +51,18 @@ export function decodeSegment (
 }
 
 /** Whether the TCP header at `at` names a watched port. */
-function isWatched (bytes: Buffer, at: number, ports: ReadonlySet<number>): boolean {
-  return bytes.length >= at + TCP_HEADER_LENGTH &&
-    (ports.has(uint16(bytes, at)) || ports.has(uint16(bytes, at + 2)))
+function isWatched(bytes: Buffer, at: number, ports: ReadonlySet<number>): boolean {
+  return bytes.length >= at + TCP_HEADER_LENGTH && (ports.has(uint16(bytes, at)) || ports.has(uint16(bytes, at + 2)))
 }
 
 /** Header length of the segment of `length` bytes at `at`; 0 where its data offset contradicts that length. */
-function segmentHeaderLength (bytes: Buffer, at: number, length: number): number {
-  const headerLength = (bytes[at + 12]! >> 4) * 4
+function segmentHeaderLength(bytes: Buffer, at: number, length: number): number {
+  const headerLength = (bytes[at + 12] >> 4) * 4
   return headerLength >= TCP_HEADER_LENGTH && headerLength <= length ? headerLength : 0
 }
 
 /** The columns that come from the TCP header at `at`; at least 20 bytes are there. */
-function tcpFields (bytes: Buffer, at: number): TcpFields {
+function tcpFields(bytes: Buffer, at: number): TcpFields {
   return {
     sourcePort: uint16(bytes, at),
     destinationPort: uint16(bytes, at + 2),

@@ -5,29 +5,39 @@ import type { Endpoint, TcpFrame, TcpStream } from '../types.js'
 export const PLACES = 4_096
 
 /** The name of a connection. */
-export function tupleOf (clientAddress: string, clientPort: number, brokerAddress: string, brokerPort: number): string {
+export function tupleOf(clientAddress: string, clientPort: number, brokerAddress: string, brokerPort: number): string {
   return `${clientAddress} ${clientPort} ${brokerAddress} ${brokerPort}`
 }
 
 /** Where to look for a connection first, below {@link PLACES}; the same for both directions. */
-export function placeOf (source: string, sourcePort: number, destination: string, destinationPort: number): number {
+export function placeOf(source: string, sourcePort: number, destination: string, destinationPort: number): number {
   return ((sourcePort ^ destinationPort) + endOf(source) + endOf(destination)) & (PLACES - 1)
 }
 
 /** The last three characters of an address, where those of one network differ. */
-function endOf (address: string): number {
-  return address.charCodeAt(address.length - 1) * 41 + address.charCodeAt(address.length - 2) * 11 + address.charCodeAt(address.length - 3)
+function endOf(address: string): number {
+  return (
+    address.charCodeAt(address.length - 1) * 41 +
+    address.charCodeAt(address.length - 2) * 11 +
+    address.charCodeAt(address.length - 3)
+  )
 }
 
 /** Whether a frame is of a stream's tuple. */
-export function isBetween (frame: TcpFrame, { client, broker }: TcpStream): boolean {
-  const { ip: { source, destination }, tcp: { sourcePort, destinationPort } } = frame
+export function isBetween(frame: TcpFrame, { client, broker }: TcpStream): boolean {
+  const {
+    ip: { source, destination },
+    tcp: { sourcePort, destinationPort }
+  } = frame
   return sourcePort === client.port
     ? destinationPort === broker.port && source === client.address && destination === broker.address
-    : sourcePort === broker.port && destinationPort === client.port && source === broker.address && destination === client.address
+    : sourcePort === broker.port &&
+        destinationPort === client.port &&
+        source === broker.address &&
+        destination === client.address
 }
 
 /** Whether it was sent from there. */
-export function isFrom (frame: TcpFrame, endpoint: Endpoint): boolean {
+export function isFrom(frame: TcpFrame, endpoint: Endpoint): boolean {
   return frame.tcp.sourcePort === endpoint.port && frame.ip.source === endpoint.address
 }

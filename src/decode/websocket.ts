@@ -1,4 +1,5 @@
-// The frames of one direction of a WebSocket connection (RFC 6455, section 5.2): where each ends and what of it is data.
+// The frames of one direction of a WebSocket connection (RFC 6455, section 5.2): where each ends and what of it is
+// data.
 
 const RESERVED_BITS = 0x70
 const OPCODE = 0x0f
@@ -10,59 +11,67 @@ const LENGTH_64 = 127
 const MASK_BYTES = 4
 const LONGEST_HEADER = 14
 
-/** Called for each complete frame: the bytes it takes in all, and how many of them are application data; 0 for control frames. */
+/**
+ * Called for each complete frame: the bytes it takes in all, and how many of them are application data; 0 for control
+ * frames.
+ */
 export type OnWebSocketFrame = (frameLength: number, dataLength: number) => void
 
 /** Walks over frames in any portions of bytes; keeps none of the payload, never throws on bytes. */
 export class WebSocketWalker {
-  private readonly header = new Uint8Array(LONGEST_HEADER)
-  private headerLength = 0
+  readonly #header = new Uint8Array(LONGEST_HEADER)
+  #headerLength = 0
   /** Bytes of the header in progress that are needed. */
-  private needed = 2
+  #needed = 2
   /** Payload bytes of the frame in progress that are still to come. */
-  private left = 0
-  private frameLength = 0
-  private dataLength = 0
-  private failed = false
+  #left = 0
+  #frameLength = 0
+  #dataLength = 0
+  #failed = false
 
   /** Whether frames came that are not understood: extensions such as permessage-deflate, or no WebSocket at all. */
-  get malformed (): boolean {
-    return this.failed
+  get malformed(): boolean {
+    return this.#failed
   }
 
-  push (bytes: Uint8Array, onFrame: OnWebSocketFrame): void {
+  push(bytes: Uint8Array, onFrame: OnWebSocketFrame): void {
     let at = 0
-    while (at < bytes.length && !this.failed) {
-      if (this.headerLength < this.needed) {
-        this.header[this.headerLength++] = bytes[at++]
-        if (this.headerLength === 2) this.needed = headerLengthOf(this.header)
-        if (this.headerLength < this.needed) continue
-        this.begin()
+    while (at < bytes.length && !this.#failed) {
+      if (this.#headerLength < this.#needed) {
+        this.#header[this.#headerLength++] = bytes[at++]
+        if (this.#headerLength === 2) this.#needed = headerLengthOf(this.#header)
+        if (this.#headerLength < this.#needed) continue
+        this.#begin()
       } else {
-        const taken = Math.min(this.left, bytes.length - at)
-        this.left -= taken
+        const taken = Math.min(this.#left, bytes.length - at)
+        this.#left -= taken
         at += taken
       }
-      if (this.left > 0 || this.failed) continue
-      this.headerLength = 0
-      this.needed = 2
-      onFrame(this.frameLength, this.dataLength)
+      if (this.#left > 0 || this.#failed) continue
+      this.#headerLength = 0
+      this.#needed = 2
+      onFrame(this.#frameLength, this.#dataLength)
     }
   }
 
   /** The header is complete. */
-  private begin (): void {
-    const view = new DataView(this.header.buffer)
-    const short = this.header[1] & LENGTH
-    const length = short === LENGTH_64 ? view.getUint32(2) * 2 ** 32 + view.getUint32(6) : short === LENGTH_16 ? view.getUint16(2) : short
-    this.left = length
-    this.frameLength = this.needed + length
-    this.dataLength = (this.header[0] & OPCODE) <= LAST_DATA_OPCODE ? length : 0
-    this.failed = (this.header[0] & RESERVED_BITS) !== 0 || !Number.isSafeInteger(this.frameLength)
+  #begin(): void {
+    const view = new DataView(this.#header.buffer)
+    const short = this.#header[1] & LENGTH
+    const length =
+      short === LENGTH_64
+        ? view.getUint32(2) * 2 ** 32 + view.getUint32(6)
+        : short === LENGTH_16
+          ? view.getUint16(2)
+          : short
+    this.#left = length
+    this.#frameLength = this.#needed + length
+    this.#dataLength = (this.#header[0] & OPCODE) <= LAST_DATA_OPCODE ? length : 0
+    this.#failed = (this.#header[0] & RESERVED_BITS) !== 0 || !Number.isSafeInteger(this.#frameLength)
   }
 }
 
-function headerLengthOf (header: Uint8Array): number {
+function headerLengthOf(header: Uint8Array): number {
   const length = header[1] & LENGTH
   const extended = length === LENGTH_64 ? 8 : length === LENGTH_16 ? 2 : 0
   return 2 + extended + ((header[1] & MASKED) === 0 ? 0 : MASK_BYTES)

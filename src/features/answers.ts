@@ -7,7 +7,10 @@ import { hasOutline } from './origins.js'
 import { spread } from './references.js'
 import type { FrameSight, Sight } from './tally.js'
 
-/** Frames of a direction that wait for their acknowledgement, and messages that wait for theirs; older ones are forgotten. */
+/**
+ * Frames of a direction that wait for their acknowledgement, and messages that wait for theirs; older ones are
+ * forgotten.
+ */
 const WAITING_FRAMES = 256
 const WAITING_MESSAGES = 1_024
 /** Both over all connections, about 20 MB. */
@@ -31,11 +34,14 @@ export class AnswerRoom {
   /** Frames and messages not remembered for want of room. */
   refused = 0
   #taken = 0
+  readonly #cap: number
 
-  constructor (private readonly cap = WAITING_CAP) {}
+  constructor(cap = WAITING_CAP) {
+    this.#cap = cap
+  }
 
-  take (): boolean {
-    if (this.#taken >= this.cap) {
+  take(): boolean {
+    if (this.#taken >= this.#cap) {
       this.refused++
       return false
     }
@@ -43,7 +49,7 @@ export class AnswerRoom {
     return true
   }
 
-  give (count: number): void {
+  give(count: number): void {
     this.#taken -= count
   }
 }
@@ -60,20 +66,26 @@ class Side {
 export interface AnswerReferences {
   /** Where all its packets are acknowledgements: the records whose messages they acknowledge. */
   answered: readonly number[]
-  /** Where it carries nothing: the records whose bytes it is the first to acknowledge. Where it is sent again: the one before. */
+  /**
+   * Where it carries nothing: the records whose bytes it is the first to acknowledge. Where it is sent again: the one
+   * before.
+   */
   earlier: readonly number[]
 }
 
 /** What a connection remembers of records that may be answered. */
 export class Answers {
   readonly #sides: Record<Direction, Side> = { in: new Side(), out: new Side() }
+  readonly #room: AnswerRoom
 
-  constructor (private readonly room: AnswerRoom) {}
+  constructor(room: AnswerRoom) {
+    this.#room = room
+  }
 
   /** Forgets everything: the connection is forgotten. */
-  clear (): void {
+  clear(): void {
     for (const side of Object.values(this.#sides)) {
-      this.room.give(side.frames.length + side.messages.size)
+      this.#room.give(side.frames.length + side.messages.size)
       side.frames = []
       side.messages.clear()
     }
@@ -81,9 +93,14 @@ export class Answers {
 
   /**
    * Takes a record in, and says what it answers; see `references.ts` for how many.
-   * @param origins for each packet the record that published it, where it is passed on: beside it others may lie in the same frame
+   * @param origins for each packet the record that published it, where it is passed on: beside it others may lie in the
+   *   same frame
    */
-  see ({ direction, packets, begun, frame }: Sight, record: number, origins: readonly (number | undefined)[]): AnswerReferences {
+  see(
+    { direction, packets, begun, frame }: Sight,
+    record: number,
+    origins: readonly (number | undefined)[]
+  ): AnswerReferences {
     const own = this.#sides[direction]
     const other = this.#sides[direction === 'in' ? 'out' : 'in']
     const acknowledged = frame === null ? [] : this.#acknowledge(other, frame.flags, frame.acknowledgement)
@@ -106,7 +123,7 @@ export class Answers {
         references.push(...known(own.messages.get(id)))
       } else if (type === PUBACK || type === PUBREC || type === PUBCOMP) {
         references.push(...known(other.messages.get(id)))
-        if (type !== PUBREC && other.messages.delete(id)) this.room.give(1)
+        if (type !== PUBREC && other.messages.delete(id)) this.#room.give(1)
       } else {
         isAnswer = false
       }
@@ -115,42 +132,42 @@ export class Answers {
     return { answered: own.answered, earlier: [] }
   }
 
-  #keep ({ messages }: Side, id: number, record: number): void {
+  #keep({ messages }: Side, id: number, record: number): void {
     if (messages.size >= WAITING_MESSAGES && !messages.has(id)) {
       const [oldest] = messages.keys()
       messages.delete(oldest)
-      this.room.give(1)
+      this.#room.give(1)
     }
-    if (messages.has(id) || this.room.take()) messages.set(id, record)
+    if (messages.has(id) || this.#room.take()) messages.set(id, record)
   }
 
   /** The records of a direction whose last byte an acknowledgement covers: they wait no longer. */
-  #acknowledge (side: Side, flags: number, number: number): number[] {
+  #acknowledge(side: Side, flags: number, number: number): number[] {
     if ((flags & TCP_ACK) === 0) return []
     let covered = 0
     // Sequence numbers go round (RFC 9293, section 3.4).
     while (covered < side.frames.length && ((number - side.frames[covered].end) | 0) >= 0) covered++
     if (covered === 0) return []
-    this.room.give(covered)
+    this.#room.give(covered)
     return side.frames.splice(0, covered).map(({ record }) => record)
   }
 
-  #remember (side: Side, frame: FrameSight, record: number): void {
+  #remember(side: Side, frame: FrameSight, record: number): void {
     const end = endOf(frame)
     if (end === frame.sequence) return
     if (side.frames.length >= WAITING_FRAMES) {
       side.frames.shift()
-      this.room.give(1)
+      this.#room.give(1)
     }
-    if (this.room.take()) side.frames.push({ end, record })
+    if (this.#room.take()) side.frames.push({ end, record })
   }
 }
 
 /** Sequence number after a frame's last byte; SYN and FIN count as one (RFC 9293, section 3.4). */
-function endOf ({ sequence, length, flags }: FrameSight): number {
+function endOf({ sequence, length, flags }: FrameSight): number {
   return (sequence + length + ((flags & (TCP_SYN | TCP_FIN)) === 0 ? 0 : 1)) >>> 0
 }
 
-function known (record: number | undefined): number[] {
+function known(record: number | undefined): number[] {
   return record === undefined ? [] : [record]
 }

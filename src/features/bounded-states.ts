@@ -10,36 +10,39 @@ export class BoundedStates<K, S extends Recent> {
   /** States forgotten for want of room. */
   evicted = 0
   readonly #states = new Map<K, S>()
+  readonly #cap: number
+  readonly #create: (key: K) => S
+  readonly #onEvicted: (state: S) => void
 
-  constructor (
-    private readonly cap: number,
-    private readonly create: (key: K) => S,
-    private readonly onEvicted: (state: S) => void = () => {}
-  ) {}
+  constructor(cap: number, create: (key: K) => S, onEvicted: (state: S) => void = () => {}) {
+    this.#cap = cap
+    this.#create = create
+    this.#onEvicted = onEvicted
+  }
 
   /** States kept now. */
-  get size (): number {
+  get size(): number {
     return this.#states.size
   }
 
   /** The state of a key, made where there is none. */
-  of (key: K): S {
+  of(key: K): S {
     let state = this.#states.get(key)
     if (state === undefined) {
-      if (this.#states.size >= this.cap) this.#evict()
-      state = this.create(key)
+      if (this.#states.size >= this.#cap) this.#evict()
+      state = this.#create(key)
       this.#states.set(key, state)
     }
     state.recent = true
     return state
   }
 
-  #evict (): void {
+  #evict(): void {
     for (const [key, state] of this.#states) {
       this.#states.delete(key)
       if (!state.recent) {
         this.evicted++
-        this.onEvicted(state)
+        this.#onEvicted(state)
         return
       }
       state.recent = false

@@ -9,10 +9,18 @@ import { FEATURES, type FeatureName } from './schema.js'
 export type Variant = 'wire' | 'broker'
 
 /** The named choices of columns; see docs/features.md. */
-export const PRESETS = ['table1', 'table1-no-identity', 'best24', 'context', 'full', 'full-no-identity', 'behaviour'] as const
+export const PRESETS = [
+  'table1',
+  'table1-no-identity',
+  'best24',
+  'context',
+  'full',
+  'full-no-identity',
+  'behaviour'
+] as const
 
 /** A named choice of columns. */
-export type Preset = typeof PRESETS[number]
+export type Preset = (typeof PRESETS)[number]
 
 /** Name of a column: a feature of Table I, or one of context and payload. */
 export type ColumnName = string
@@ -38,7 +46,13 @@ export const COLUMNS: readonly Choice[] = Object.freeze([
  * that never changes, as these did not in any labelled capture at hand (see docs/detectors.md).
  */
 const NOT_BEST: readonly FeatureName[] = [
-  'ip_mf_flag', 'ip_rb_flag', 'tcp_cwr_flag', 'tcp_ecn_flag', 'tcp_ns_flag', 'tcp_res_flag', 'tcp_urg_flag'
+  'ip_mf_flag',
+  'ip_rb_flag',
+  'tcp_cwr_flag',
+  'tcp_ecn_flag',
+  'tcp_ns_flag',
+  'tcp_res_flag',
+  'tcp_urg_flag'
 ]
 
 /**
@@ -47,12 +61,20 @@ const NOT_BEST: readonly FeatureName[] = [
  * times between frames of others.
  */
 const BEHAVIOUR: readonly FeatureName[] = [
-  'tcp_len', 'tcp_fin_flag', 'tcp_push_flag', 'tcp_reset_flag', 'tcp_syn_flag', 'mqtt_len', 'mqtt_topic_len', 'mqtt_qos_lvl'
+  'tcp_len',
+  'tcp_fin_flag',
+  'tcp_push_flag',
+  'tcp_reset_flag',
+  'tcp_syn_flag',
+  'mqtt_len',
+  'mqtt_topic_len',
+  'mqtt_qos_lvl'
 ]
 
 /**
  * What `behaviour` leaves out of context and payloads, because all attacks are told as well without it
- * (bench/results/ablation-columns.md): what else is in a frame than its length and first packet, and how long a payload is
+ * (bench/results/ablation-columns.md): what else is in a frame than its length and first packet, and how long a payload
+ * is
  * on its topic.
  */
 const TELLS_NOTHING = /^(frame_(?!up$)|payload_length_surprise$)/
@@ -62,41 +84,56 @@ const TELLS_NOTHING = /^(frame_(?!up$)|payload_length_surprise$)/
  * @param variant `broker` leaves out what only a tap can know
  * @throws OperatorError `features-unknown` for a name that is neither
  */
-export function columnsOf (features: string, variant: Variant): ColumnName[] {
-  const list = features.split(',').map((name) => name.trim())
-  const preset = PRESETS.find((name) => name === features)
-  const unknown = preset === undefined ? list.find((name) => !COLUMNS.some((column) => column.name === name)) : undefined
+export function columnsOf(features: string, variant: Variant): ColumnName[] {
+  const list = features.split(',').map(name => name.trim())
+  const preset = PRESETS.find(name => name === features)
+  const unknown = preset === undefined ? list.find(name => !COLUMNS.some(column => column.name === name)) : undefined
   if (unknown !== undefined) {
-    throw new OperatorError('features-unknown', `there is no feature or preset ${unknown}`,
-      `use ${PRESETS.join(' or ')}, or a list of ${COLUMNS.map(({ name }) => name).join(', ')}`)
+    throw new OperatorError(
+      'features-unknown',
+      `there is no feature or preset ${unknown}`,
+      `use ${PRESETS.join(' or ')}, or a list of ${COLUMNS.map(({ name }) => name).join(', ')}`
+    )
   }
-  const columns = COLUMNS.filter((column) =>
-    (preset === undefined ? list.includes(column.name) : isIn(preset, column)) && (variant === 'wire' || !column.wire))
+  const columns = COLUMNS.filter(
+    column =>
+      (preset === undefined ? list.includes(column.name) : isIn(preset, column)) && (variant === 'wire' || !column.wire)
+  )
   if (columns.length === 0) {
-    throw new OperatorError('features-none', `of ${features}, nothing is known without a tap`,
-      'name at least one MQTT feature')
+    throw new OperatorError(
+      'features-none',
+      `of ${features}, nothing is known without a tap`,
+      'name at least one MQTT feature'
+    )
   }
   return columns.map(({ name }) => name)
 }
 
 /** Whether a column is one of messages, and not of records. */
-export function isMessageColumn (name: ColumnName): boolean {
-  return MESSAGE_COLUMNS.some((column) => column.name === name)
+export function isMessageColumn(name: ColumnName): boolean {
+  return MESSAGE_COLUMNS.some(column => column.name === name)
 }
 
 /** Whether any of the columns is more than Table I knows. */
-export function needsContext (columns: readonly ColumnName[]): boolean {
-  return columns.some((name) => !FEATURES.some((feature) => feature.name === name))
+export function needsContext(columns: readonly ColumnName[]): boolean {
+  return columns.some(name => !FEATURES.some(feature => feature.name === name))
 }
 
-function isIn (preset: Preset, { name, identity, group }: Choice): boolean {
+function isIn(preset: Preset, { name, identity, group }: Choice): boolean {
   switch (preset) {
-    case 'table1': return group === 'table1'
-    case 'table1-no-identity': return group === 'table1' && !identity
-    case 'best24': return group === 'table1' && !(NOT_BEST as readonly string[]).includes(name)
-    case 'context': return group !== 'payload' && !identity
-    case 'full': return true
-    case 'full-no-identity': return !identity
-    case 'behaviour': return group === 'table1' ? (BEHAVIOUR as readonly string[]).includes(name) : !TELLS_NOTHING.test(name)
+    case 'table1':
+      return group === 'table1'
+    case 'table1-no-identity':
+      return group === 'table1' && !identity
+    case 'best24':
+      return group === 'table1' && !(NOT_BEST as readonly string[]).includes(name)
+    case 'context':
+      return group !== 'payload' && !identity
+    case 'full':
+      return true
+    case 'full-no-identity':
+      return !identity
+    case 'behaviour':
+      return group === 'table1' ? (BEHAVIOUR as readonly string[]).includes(name) : !TELLS_NOTHING.test(name)
   }
 }

@@ -36,39 +36,76 @@ type Traits = Partial<Pick<ContextColumn, 'wire' | 'coding'>>
 const TAPPED: Traits = { wire: true }
 
 /** The context column of a name; undefined where there is none. */
-export function contextColumn (name: string): ContextColumn | undefined {
+export function contextColumn(name: string): ContextColumn | undefined {
   return BY_NAME.get(name)
 }
 
-function column (scope: ContextScope, name: string, about: string, read: (view: View) => number, traits: Traits = {}, window: number | null = null): ContextColumn {
+function column(
+  scope: ContextScope,
+  name: string,
+  about: string,
+  read: (view: View) => number,
+  traits: Traits = {},
+  window: number | null = null
+): ContextColumn {
   return Object.freeze({ name, scope, window, wire: false, coding: 'log', about, read, ...traits })
 }
 
 /** A damped count of the connection or the address. */
-function count (scope: 'connection' | 'address', what: string, number: number, window: Window, about: string, traits: Traits = {}): ContextColumn {
+function count(
+  scope: 'connection' | 'address',
+  what: string,
+  number: number,
+  window: Window,
+  about: string,
+  traits: Traits = {}
+): ContextColumn {
   const seconds = WINDOWS[window]
-  return column(scope, `${scope === 'connection' ? 'conn' : 'addr'}_${what}_${seconds}s`, about,
-    (view) => Math.max(0, view[scope].counts.get(number, window)), traits, seconds)
+  return column(
+    scope,
+    `${scope === 'connection' ? 'conn' : 'addr'}_${what}_${seconds}s`,
+    about,
+    view => Math.max(0, view[scope].counts.get(number, window)),
+    traits,
+    seconds
+  )
 }
 
 /** One count over another, over a window; 0 where the other is 0. */
-function ratio (scope: 'connection' | 'address', what: string, top: number, bottoms: readonly number[], window: Window, about: string, traits: Traits = {}): ContextColumn {
+function ratio(
+  scope: 'connection' | 'address',
+  what: string,
+  top: number,
+  bottoms: readonly number[],
+  window: Window,
+  about: string,
+  traits: Traits = {}
+): ContextColumn {
   const seconds = WINDOWS[window]
-  return column(scope, `${scope === 'connection' ? 'conn' : 'addr'}_${what}_${seconds}s`, about, (view) => {
-    const { counts } = view[scope]
-    let bottom = 0
-    for (const number of bottoms) bottom += counts.get(number, window)
-    return bottom < 1e-9 ? 0 : Math.max(0, counts.get(top, window) / bottom)
-  }, traits, seconds)
+  return column(
+    scope,
+    `${scope === 'connection' ? 'conn' : 'addr'}_${what}_${seconds}s`,
+    about,
+    view => {
+      const { counts } = view[scope]
+      let bottom = 0
+      for (const number of bottoms) bottom += counts.get(number, window)
+      return bottom < 1e-9 ? 0 : Math.max(0, counts.get(top, window) / bottom)
+    },
+    traits,
+    seconds
+  )
 }
 
 /** How many packets of the frame are of some types. */
-function types (what: string, about: string, ...wanted: number[]): ContextColumn {
+function types(what: string, about: string, ...wanted: number[]): ContextColumn {
   const mask = wanted.reduce((bits, type) => bits | (1 << type), 0)
-  return column('frame', `frame_${what}`, about, ({ packets }) => countOf(packets, ({ header }) => (mask & (1 << (header >> 4))) !== 0))
+  return column('frame', `frame_${what}`, about, ({ packets }) =>
+    countOf(packets, ({ header }) => (mask & (1 << (header >> 4))) !== 0)
+  )
 }
 
-function countOf (packets: readonly MqttPacket[], is: (packet: MqttPacket) => boolean): number {
+function countOf(packets: readonly MqttPacket[], is: (packet: MqttPacket) => boolean): number {
   let found = 0
   for (const packet of packets) if (is(packet)) found++
   return found
@@ -78,9 +115,17 @@ const [S1, S10, S60] = [0, 1, 2] as const
 
 /** The columns, in the order of every file this program writes. */
 export const CONTEXT_COLUMNS: readonly ContextColumn[] = Object.freeze([
-  column('frame', 'frame_up', '1 from client to broker, 0 back', ({ direction }) => Number(direction === 'in'), { coding: 'value' }),
+  column('frame', 'frame_up', '1 from client to broker, 0 back', ({ direction }) => Number(direction === 'in'), {
+    coding: 'value'
+  }),
   column('frame', 'frame_packets', 'MQTT packets completed in the frame', ({ packets }) => packets.length, TAPPED),
-  column('frame', 'frame_incomplete', '1 where the frame carries bytes and completes no packet', ({ frame, packets }) => Number(frame !== null && frame.length > 0 && packets.length === 0), { wire: true, coding: 'value' }),
+  column(
+    'frame',
+    'frame_incomplete',
+    '1 where the frame carries bytes and completes no packet',
+    ({ frame, packets }) => Number(frame !== null && frame.length > 0 && packets.length === 0),
+    { wire: true, coding: 'value' }
+  ),
   types('connect', 'CONNECT packets of the frame', 1),
   types('connack', 'CONNACK packets of the frame', 2),
   types('publish', 'PUBLISH packets of the frame', 3),
@@ -89,14 +134,28 @@ export const CONTEXT_COLUMNS: readonly ContextColumn[] = Object.freeze([
   types('suback', 'SUBACK and UNSUBACK packets of the frame', 9, 11),
   types('ping', 'PINGREQ and PINGRESP packets of the frame', 12, 13),
   types('disconnect', 'DISCONNECT and AUTH packets of the frame', 14, 15),
-  column('frame', 'frame_refused', 'CONNACK packets of the frame that refuse', ({ packets }) => countOf(packets, isRefusal)),
-  column('frame', 'frame_malformed', 'packets of the frame from the client that are not as they must be', ({ direction, packets }) => direction === 'in' ? countOf(packets, isStrange) : 0),
-  column('frame', 'frame_retained', 'PUBLISH packets of the frame with the retain flag', ({ packets }) => countOf(packets, ({ header }) => header >> 4 === 3 && (header & 1) === 1)),
-  column('frame', 'frame_wide_filters', 'filters of the frame with wildcards or $, those that begin so counted twice',
-    ({ packets }) => packets.reduce((sum, packet) => {
-      const facts = readSubscribe(packet)
-      return facts === null ? sum : sum + facts.wildcards + facts.widest
-    }, 0)),
+  column('frame', 'frame_refused', 'CONNACK packets of the frame that refuse', ({ packets }) =>
+    countOf(packets, isRefusal)
+  ),
+  column(
+    'frame',
+    'frame_malformed',
+    'packets of the frame from the client that are not as they must be',
+    ({ direction, packets }) => (direction === 'in' ? countOf(packets, isStrange) : 0)
+  ),
+  column('frame', 'frame_retained', 'PUBLISH packets of the frame with the retain flag', ({ packets }) =>
+    countOf(packets, ({ header }) => header >> 4 === 3 && (header & 1) === 1)
+  ),
+  column(
+    'frame',
+    'frame_wide_filters',
+    'filters of the frame with wildcards or $, those that begin so counted twice',
+    ({ packets }) =>
+      packets.reduce((sum, packet) => {
+        const facts = readSubscribe(packet)
+        return facts === null ? sum : sum + facts.wildcards + facts.widest
+      }, 0)
+  ),
 
   count('connection', 'frames', Count.Frames, S1, 'frames that the client sent of its own accord', TAPPED),
   count('connection', 'frames', Count.Frames, S10, 'frames that the client sent of its own accord', TAPPED),
@@ -105,22 +164,101 @@ export const CONTEXT_COLUMNS: readonly ContextColumn[] = Object.freeze([
   count('connection', 'packets', Count.Packets, S60, 'MQTT packets that the client sent of its own accord'),
   count('connection', 'publishes', Count.Publishes, S10, 'PUBLISH packets from the client'),
   ratio('connection', 'length', Count.Bytes, [Count.Frames], S60, 'mean bytes of a frame of its own accord', TAPPED),
-  ratio('connection', 'packets_per_frame', Count.Packets, [Count.Frames], S60, 'MQTT packets of a frame of its own accord', TAPPED),
-  ratio('connection', 'fragments_share', Count.Fragments, [Count.Frames], S60, 'share of these frames that complete no packet', { wire: true, coding: 'value' }),
-  ratio('connection', 'payload_mean', Count.PayloadBytes, [Count.Publishes], S60, 'mean payload of a PUBLISH from the client, bytes'),
-  ratio('connection', 'retained_share', Count.Retained, [Count.Publishes], S60, 'share of its PUBLISH packets with the retain flag', { coding: 'value' }),
+  ratio(
+    'connection',
+    'packets_per_frame',
+    Count.Packets,
+    [Count.Frames],
+    S60,
+    'MQTT packets of a frame of its own accord',
+    TAPPED
+  ),
+  ratio(
+    'connection',
+    'fragments_share',
+    Count.Fragments,
+    [Count.Frames],
+    S60,
+    'share of these frames that complete no packet',
+    { wire: true, coding: 'value' }
+  ),
+  ratio(
+    'connection',
+    'payload_mean',
+    Count.PayloadBytes,
+    [Count.Publishes],
+    S60,
+    'mean payload of a PUBLISH from the client, bytes'
+  ),
+  ratio(
+    'connection',
+    'retained_share',
+    Count.Retained,
+    [Count.Publishes],
+    S60,
+    'share of its PUBLISH packets with the retain flag',
+    { coding: 'value' }
+  ),
   column('connection', 'conn_subscribes', 'SUBSCRIBE packets so far', ({ connection }) => connection.subscribes),
-  column('connection', 'conn_topics', 'different topics that the client published to in the last one to two minutes, up to 1,420', ({ connection, time }) => connection.topics.count(time)),
-  column('connection', 'conn_wide_filters', 'filters with wildcards or $ so far, those that begin so counted twice', ({ connection }) => connection.wideFilters),
+  column(
+    'connection',
+    'conn_topics',
+    'different topics that the client published to in the last one to two minutes, up to 1,420',
+    ({ connection, time }) => connection.topics.count(time)
+  ),
+  column(
+    'connection',
+    'conn_wide_filters',
+    'filters with wildcards or $ so far, those that begin so counted twice',
+    ({ connection }) => connection.wideFilters
+  ),
   column('connection', 'conn_filters', 'filters so far', ({ connection }) => connection.filters),
-  column('connection', 'conn_malformed', 'packets so far that are not as or when they must be', ({ connection }) => connection.malformed),
-  column('connection', 'conn_keep_alive', 'keep alive of the CONNECT, seconds; missing before it', ({ connection }) => connection.keepAlive ?? NaN),
-  column('connection', 'conn_will', '1 where the CONNECT carries a will', ({ connection }) => Number(connection.will), { coding: 'value' }),
-  column('connection', 'conn_idle', 'time since the client\'s last complete packet, as a share of its keep alive (of 60 s where it has none)', ({ connection, time }) => connection.idle(time)),
-  column('connection', 'conn_no_connect', 'seconds since the connection was first seen, while no complete packet came from the client', ({ connection, time }) => connection.waitedForConnect(time)),
-  column('connection', 'conn_waiting_bytes', 'bytes of the frame\'s direction after its last complete packet', ({ connection, direction }) => connection.waitingBytes[direction], TAPPED),
-  column('connection', 'conn_releases_due', 'PUBLISH packets of QoS 2 from the client without PUBREL', ({ connection }) => connection.releasesDue),
-  column('connection', 'conn_acks_due', 'PUBLISH packets of QoS 1 and 2 to the client that it did not acknowledge', ({ connection }) => connection.acksDue),
+  column(
+    'connection',
+    'conn_malformed',
+    'packets so far that are not as or when they must be',
+    ({ connection }) => connection.malformed
+  ),
+  column(
+    'connection',
+    'conn_keep_alive',
+    'keep alive of the CONNECT, seconds; missing before it',
+    ({ connection }) => connection.keepAlive ?? NaN
+  ),
+  column('connection', 'conn_will', '1 where the CONNECT carries a will', ({ connection }) => Number(connection.will), {
+    coding: 'value'
+  }),
+  column(
+    'connection',
+    'conn_idle',
+    "time since the client's last complete packet, as a share of its keep alive (of 60 s where it has none)",
+    ({ connection, time }) => connection.idle(time)
+  ),
+  column(
+    'connection',
+    'conn_no_connect',
+    'seconds since the connection was first seen, while no complete packet came from the client',
+    ({ connection, time }) => connection.waitedForConnect(time)
+  ),
+  column(
+    'connection',
+    'conn_waiting_bytes',
+    "bytes of the frame's direction after its last complete packet",
+    ({ connection, direction }) => connection.waitingBytes[direction],
+    TAPPED
+  ),
+  column(
+    'connection',
+    'conn_releases_due',
+    'PUBLISH packets of QoS 2 from the client without PUBREL',
+    ({ connection }) => connection.releasesDue
+  ),
+  column(
+    'connection',
+    'conn_acks_due',
+    'PUBLISH packets of QoS 1 and 2 to the client that it did not acknowledge',
+    ({ connection }) => connection.acksDue
+  ),
 
   count('address', 'frames', Count.Frames, S1, 'frames that came from the address of its own accord', TAPPED),
   count('address', 'frames', Count.Frames, S10, 'frames that came from the address of its own accord', TAPPED),
@@ -138,7 +276,12 @@ export const CONTEXT_COLUMNS: readonly ContextColumn[] = Object.freeze([
   count('address', 'resets', Count.Resets, S10, 'RST segments, both ways', TAPPED),
   count('address', 'malformed', Count.Malformed, S60, 'packets that are not as they must be'),
   count('address', 'wide_filters', Count.WideFilters, S60, 'filters with wildcards or $'),
-  column('address', 'addr_topics', 'different topics published to in the last one to two minutes, up to 1,420', ({ address, time }) => address.topics.count(time))
+  column(
+    'address',
+    'addr_topics',
+    'different topics published to in the last one to two minutes, up to 1,420',
+    ({ address, time }) => address.topics.count(time)
+  )
 ])
 
-const BY_NAME: ReadonlyMap<string, ContextColumn> = new Map(CONTEXT_COLUMNS.map((column) => [column.name, column]))
+const BY_NAME: ReadonlyMap<string, ContextColumn> = new Map(CONTEXT_COLUMNS.map(column => [column.name, column]))

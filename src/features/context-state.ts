@@ -16,7 +16,10 @@ const DISCONNECT = 14
 const QOS_2 = 2
 /** A connection without a keep alive is held to this one, seconds. */
 const USUAL_KEEP_ALIVE = 60
-/** Who was thrown out does in its first second back, from the opening of a connection on, what it would not have had to do. */
+/**
+ * Who was thrown out does in its first second back, from the opening of a connection on, what it would not have had to
+ * do.
+ */
 const RETURN_SECONDS = 1
 
 /** What connections and addresses have in common. */
@@ -26,7 +29,7 @@ export class TrafficState {
   readonly topics = new DistinctSketch()
 
   /** Takes a tallied record in. */
-  count ({ amounts, topics }: Tally, time: number): void {
+  count({ amounts, topics }: Tally, time: number): void {
     this.counts.fade(time)
     for (let i = 0; i < COUNTS; i++) if (amounts[i] !== 0) this.counts.add(i, amounts[i])
     for (const hash of topics) this.topics.add(hash, time)
@@ -60,7 +63,7 @@ export class ClientState {
    * A connection comes with this client id: whoever has the session is thrown out [MQTT-3.1.4-2].
    * @returns the takeover, where it was of another address
    */
-  connect (connection: ConnectionState, record: number): Takeover | null {
+  connect(connection: ConnectionState, record: number): Takeover | null {
     const holder = this.#holder
     this.#holder = connection
     if (holder === null || holder.source === connection.source) return null
@@ -70,13 +73,13 @@ export class ClientState {
   }
 
   /** The CONNECT was refused: the session stays where it was. */
-  stay (takeover: Takeover): void {
+  stay(takeover: Takeover): void {
     this.#holder = takeover.holder
     takeover.holder.stay(takeover)
   }
 
   /** A connection ends: it can no longer be thrown out. */
-  leave (connection: ConnectionState): void {
+  leave(connection: ConnectionState): void {
     if (this.#holder === connection) this.#holder = null
   }
 }
@@ -115,7 +118,12 @@ export class ConnectionState extends TrafficState {
   /** Of whom it is the return, as far as is known. */
   #returned: Takeover | null
 
-  constructor (public address: AddressState, public source: string, time: number, room: AnswerRoom) {
+  constructor(
+    public address: AddressState,
+    public source: string,
+    time: number,
+    room: AnswerRoom
+  ) {
     super()
     this.answers = new Answers(room)
     this.#opened = time
@@ -123,35 +131,42 @@ export class ConnectionState extends TrafficState {
     this.#returned = address.thrownOut
   }
 
-  /** The CONNECT of another address without which a record at this time would not be there; null where there is none. */
-  takenOverBy (time: number): number | null {
+  /**
+   * The CONNECT of another address without which a record at this time would not be there; null where there is none.
+   */
+  takenOverBy(time: number): number | null {
     return (this.#thrownOut ?? (time < this.#opened + RETURN_SECONDS ? this.#returned : null))?.record ?? null
   }
 
   /** Another address takes the session over. */
-  throwOut (by: Takeover): void {
+  throwOut(by: Takeover): void {
     this.#thrownOut = by
     this.address.thrownOut = by
   }
 
   /** It did not. */
-  stay (by: Takeover): void {
+  stay(by: Takeover): void {
     if (this.#thrownOut === by) this.#thrownOut = null
     if (this.address.thrownOut === by) this.address.thrownOut = null
   }
 
-  /** Seconds without any complete packet since the connection was first seen; 0 once one came: a connection met in mid-stream does not age. */
-  waitedForConnect (time: number): number {
+  /**
+   * Seconds without any complete packet since the connection was first seen; 0 once one came: a connection met in
+   * mid-stream does not age.
+   */
+  waitedForConnect(time: number): number {
     return this.#end.in === 0 ? Math.max(0, time - this.#opened) : 0
   }
 
-  /** Seconds since the client's last complete packet, as a share of its keep alive, or of a minute where it has none. */
-  idle (time: number): number {
+  /**
+   * Seconds since the client's last complete packet, as a share of its keep alive, or of a minute where it has none.
+   */
+  idle(time: number): number {
     const seconds = Math.max(0, time - this.lastPacket)
     return seconds / (this.keepAlive === null || this.keepAlive === 0 ? USUAL_KEEP_ALIVE : this.keepAlive)
   }
 
-  see (sight: Sight, record: number, clientOf: (hash: number) => ClientState): void {
+  see(sight: Sight, record: number, clientOf: (hash: number) => ClientState): void {
     const { time, direction, packets, frame } = sight
     if (frame !== null) this.#seeFrame(frame, direction)
     for (const packet of packets) {
@@ -167,7 +182,7 @@ export class ConnectionState extends TrafficState {
   }
 
   /** A proxy has announced from where its client comes. */
-  moveTo (address: AddressState, source: string): void {
+  moveTo(address: AddressState, source: string): void {
     if (this.#isOpen) {
       this.address.open--
       address.open++
@@ -178,14 +193,14 @@ export class ConnectionState extends TrafficState {
   }
 
   /** Closed or forgotten: it no longer counts as open. */
-  forget (): void {
+  forget(): void {
     if (this.#isOpen) this.address.open--
     this.#isOpen = false
     this.#takes = null
     this.client?.leave(this)
   }
 
-  #seeFrame ({ flags }: FrameSight, direction: Direction): void {
+  #seeFrame({ flags }: FrameSight, direction: Direction): void {
     const up = direction === 'in'
     const { counts } = this.address
     if (up && (flags & (TCP_SYN | TCP_ACK)) === TCP_SYN && !this.#isOpen && !this.#isClosing) {
@@ -203,7 +218,7 @@ export class ConnectionState extends TrafficState {
     this.forget()
   }
 
-  #seeUp (packet: MqttPacket, record: number, clientOf: (hash: number) => ClientState): void {
+  #seeUp(packet: MqttPacket, record: number, clientOf: (hash: number) => ClientState): void {
     const type = packet.header >> 4
     if (isStrange(packet)) this.malformed++
     if (type === DISCONNECT) this.client?.leave(this)
@@ -228,19 +243,19 @@ export class ConnectionState extends TrafficState {
     this.wideFilters += subscribe.wildcards + subscribe.widest
   }
 
-  #connect (client: ClientState, record: number): void {
+  #connect(client: ClientState, record: number): void {
     this.client = client
     if (this.#returned?.client !== client) this.#returned = null
     else if (this.address.thrownOut === this.#returned) this.address.thrownOut = null
     this.#takes = client.connect(this, record)
   }
 
-  #answerConnect (isRefused: boolean): void {
+  #answerConnect(isRefused: boolean): void {
     if (isRefused && this.#takes !== null) this.#takes.client.stay(this.#takes)
     this.#takes = null
   }
 }
 
-function qosOf ({ header }: MqttPacket): number {
+function qosOf({ header }: MqttPacket): number {
   return (header >> 1) & 3
 }

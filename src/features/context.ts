@@ -29,7 +29,10 @@ export interface RecordContext {
   payloads: readonly PayloadSample[] | null
   /** Number of the record in its source, from 0. */
   record: number
-  /** Numbers of earlier records whose messages this one acknowledges, and nothing else: at least as strange as all of them. */
+  /**
+   * Numbers of earlier records whose messages this one acknowledges, and nothing else: at least as strange as all of
+   * them.
+   */
   references: readonly number[]
   /**
    * Numbers of earlier records whose message this one passes on to a client, whose bytes it acknowledges
@@ -38,7 +41,8 @@ export interface RecordContext {
   origins: readonly number[]
   /**
    * Number of the CONNECT of another address that took its client's session: set at the end of that connection and
-   * at the begin of the client's return. At least as strange as that; not so the messages that it brings. null where nobody did.
+   * at the begin of the client's return. At least as strange as that; not so the messages that it brings. null where
+   * nobody did.
    */
   takeover: number | null
 }
@@ -68,7 +72,9 @@ export interface FrameContent extends Pick<ContextInput, 'packets' | 'begun'> {
 
 const NONE: readonly number[] = Object.freeze([])
 
-/** Follows connections, addresses and client ids through the records of one source, in their order, by packet time only. */
+/**
+ * Follows connections, addresses and client ids through the records of one source, in their order, by packet time only.
+ */
 export class ContextTracker {
   readonly #connections: BoundedStates<object, ConnectionState>
   readonly #addresses: BoundedStates<string, AddressState>
@@ -77,39 +83,64 @@ export class ContextTracker {
   readonly #room = new AnswerRoom()
   readonly #origins = new Origins()
   #records = 0
-  #input: { address: string, time: number } = { address: '', time: 0 }
+  #input: { address: string; time: number } = { address: '', time: 0 }
 
-  constructor (limits: ContextLimits = CONTEXT_LIMITS) {
+  constructor(limits: ContextLimits = CONTEXT_LIMITS) {
     this.#addresses = new BoundedStates(limits.addresses, () => new AddressState())
     this.#clients = new BoundedStates(limits.clients, () => new ClientState())
-    this.#connections = new BoundedStates(limits.connections,
-      () => new ConnectionState(this.#addresses.of(this.#input.address), this.#input.address, this.#input.time, this.#room),
-      (state) => {
+    this.#connections = new BoundedStates(
+      limits.connections,
+      () =>
+        new ConnectionState(this.#addresses.of(this.#input.address), this.#input.address, this.#input.time, this.#room),
+      state => {
         state.forget()
         state.answers.clear()
-      })
+      }
+    )
   }
 
   /** What was forgotten for want of room. */
-  get counters (): { connectionsForgotten: number, addressesForgotten: number, clientsForgotten: number, answersForgotten: number, originsForgotten: number } {
+  get counters(): {
+    connectionsForgotten: number
+    addressesForgotten: number
+    clientsForgotten: number
+    answersForgotten: number
+    originsForgotten: number
+  } {
     return {
-      connectionsForgotten: this.#connections.evicted, addressesForgotten: this.#addresses.evicted, clientsForgotten: this.#clients.evicted,
-      answersForgotten: this.#room.refused, originsForgotten: this.#origins.forgotten
+      connectionsForgotten: this.#connections.evicted,
+      addressesForgotten: this.#addresses.evicted,
+      clientsForgotten: this.#clients.evicted,
+      answersForgotten: this.#room.refused,
+      originsForgotten: this.#origins.forgotten
     }
   }
 
   /** Takes the next frame in, with all packets that it completes. */
-  frame (
-    { frame: { tcp, payloadLength, seconds, nanoseconds }, stream, direction, to }: StreamFrame, { join, packets, begun, client = stream.client }: FrameContent
+  frame(
+    { frame: { tcp, payloadLength, seconds, nanoseconds }, stream, direction, to }: StreamFrame,
+    { join, packets, begun, client = stream.client }: FrameContent
   ): RecordContext {
     return this.push({
-      connection: stream, client, seconds, nanoseconds, direction, packets, begun,
-      frame: { length: payloadLength, flags: tcp.flags, sequence: tcp.sequence, acknowledgement: tcp.acknowledgement, to: join === 'none' ? null : to }
+      connection: stream,
+      client,
+      seconds,
+      nanoseconds,
+      direction,
+      packets,
+      begun,
+      frame: {
+        length: payloadLength,
+        flags: tcp.flags,
+        sequence: tcp.sequence,
+        acknowledgement: tcp.acknowledgement,
+        to: join === 'none' ? null : to
+      }
     })
   }
 
   /** Takes the next record in, and gives its context. */
-  push (input: ContextInput): RecordContext {
+  push(input: ContextInput): RecordContext {
     const { client, direction, packets, begun = null, frame } = input
     const time = timeOf(input)
     const record = this.#records++
@@ -123,7 +154,7 @@ export class ContextTracker {
     this.#tally.take(sight)
     address.count(this.#tally, time)
     connection.count(this.#tally, time)
-    connection.see(sight, record, (hash) => this.#clients.of(hash))
+    connection.see(sight, record, hash => this.#clients.of(hash))
     const view: View = { time, direction, packets, begun, frame, connection, address }
     const published = this.#origins.see(sight, record)
     const { answered, earlier } = connection.answers.see(sight, record, published)
@@ -141,6 +172,6 @@ export class ContextTracker {
 }
 
 /** Those that are known, each once. */
-function known (origins: readonly (number | undefined)[]): readonly number[] {
-  return origins.length === 0 ? NONE : spread([...new Set(origins)].filter((origin) => origin !== undefined))
+function known(origins: readonly (number | undefined)[]): readonly number[] {
+  return origins.length === 0 ? NONE : spread([...new Set(origins)].filter(origin => origin !== undefined))
 }

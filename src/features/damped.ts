@@ -22,17 +22,18 @@ export class DampedCounts {
   readonly #fills = new Float64Array(WINDOWS.length).fill(1)
 
   /** @param size how many counts */
-  constructor (size: number) {
+  constructor(size: number) {
     this.#values = new Float64Array(size * WINDOWS.length)
   }
 
   /** Lets the counts fade until `time`, epoch seconds. A clock that steps back lets nothing fade. */
-  fade (time: number): void {
+  fade(time: number): void {
     const elapsed = time - this.#time
     if (elapsed === 0) return
     if (this.#since === -Infinity) this.#since = time
     this.#time = time
-    for (let w = 0; w < WINDOWS.length; w++) this.#fills[w] = 1 - Math.exp(-Math.max(LEAST_AGE, (time - this.#since) / WINDOWS[w]))
+    for (let w = 0; w < WINDOWS.length; w++)
+      this.#fills[w] = 1 - Math.exp(-Math.max(LEAST_AGE, (time - this.#since) / WINDOWS[w]))
     if (!(elapsed > 0)) return
     const values = this.#values
     for (let w = 0; w < WINDOWS.length; w++) {
@@ -42,12 +43,12 @@ export class DampedCounts {
   }
 
   /** Adds to a count, in all windows. */
-  add (count: number, amount: number): void {
+  add(count: number, amount: number): void {
     const values = this.#values
     for (let i = count * WINDOWS.length, w = 0; w < WINDOWS.length; w++) values[i + w] += amount
   }
 
-  get (count: number, window: Window): number {
+  get(count: number, window: Window): number {
     return this.#values[count * WINDOWS.length + window] / this.#fills[window]
   }
 }
@@ -69,7 +70,7 @@ export class DistinctSketch {
   #since = -Infinity
 
   /** @param hash of the thing, 32 bits */
-  add (hash: number, time: number): void {
+  add(hash: number, time: number): void {
     this.#turn(time)
     // The low bits of FNV-1a alone are uneven.
     const bit = (hash ^ (hash >>> 15)) & (SKETCH_BITS - 1)
@@ -77,14 +78,14 @@ export class DistinctSketch {
   }
 
   /** The estimate at a time. */
-  count (time: number): number {
+  count(time: number): number {
     this.#turn(time)
     let set = 0
     for (let i = 0; i < SKETCH_WORDS; i++) set += bitsIn(this.#current[i] | this.#previous[i])
     return set === SKETCH_BITS ? DistinctSketch.most : -SKETCH_BITS * Math.log(1 - set / SKETCH_BITS)
   }
 
-  #turn (time: number): void {
+  #turn(time: number): void {
     const age = Math.abs(time - this.#since)
     if (age < GENERATION_SECONDS) return
     const oldest = this.#previous
@@ -95,7 +96,7 @@ export class DistinctSketch {
   }
 }
 
-function bitsIn (word: number): number {
+function bitsIn(word: number): number {
   let bits = word - ((word >>> 1) & 0x55555555)
   bits = (bits & 0x33333333) + ((bits >>> 2) & 0x33333333)
   return Math.imul((bits + (bits >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24

@@ -23,7 +23,9 @@ type Coding =
   | 'log'
   /** ln(1 + milliseconds), from seconds. */
   | 'log-ms'
-  /** An IPv4 address as a fraction of 2^32, so that neighbours stay neighbours; an IPv6 address as 1 + a hash in [0, 1). */
+  /**
+   * An IPv4 address as a fraction of 2^32, so that neighbours stay neighbours; an IPv6 address as 1 + a hash in [0, 1).
+   */
   | 'address'
   /** Mean log-likelihood per byte of `payload.ts`, at most 0; without a payload the mean of the training payloads. */
   | 'payload'
@@ -85,14 +87,14 @@ const CONTEXT_INDEX: ReadonlyMap<ColumnName, number> = new Map(CONTEXT_COLUMNS.m
 export class Encoding {
   readonly leastDeviations: Float64Array
 
-  private constructor (
+  private constructor(
     /** Names of the vector's columns, in its order. */
     readonly columns: readonly ColumnName[],
     /** Columns of Table I asked for that never changed in training: they could only mislead. */
     readonly dropped: readonly ColumnName[],
     readonly payload: PayloadModel | undefined
   ) {
-    this.leastDeviations = Float64Array.from(columns, (name) => CONTEXT_INDEX.has(name) ? CONTEXT_DEVIATION : 0)
+    this.leastDeviations = Float64Array.from(columns, name => (CONTEXT_INDEX.has(name) ? CONTEXT_DEVIATION : 0))
   }
 
   /**
@@ -101,9 +103,9 @@ export class Encoding {
    * @param options.columns see {@link columnsOf}
    * @throws OperatorError `training-data` where no column changes
    */
-  static fit (records: Iterable<RecordFeatures>, { columns }: { columns: readonly ColumnName[] }): Encoding {
+  static fit(records: Iterable<RecordFeatures>, { columns }: { columns: readonly ColumnName[] }): Encoding {
     const payload = columns.includes(MESSAGE) ? new PayloadModel() : undefined
-    const plain = columns.filter((name) => name !== MESSAGE)
+    const plain = columns.filter(name => name !== MESSAGE)
     const first = new Float64Array(plain.length)
     const changes = new Set<ColumnName>()
     let rows = 0
@@ -117,12 +119,19 @@ export class Encoding {
       rows++
     }
     if (payload !== undefined && payload.bytesLearnt > 0) changes.add(MESSAGE)
-    const kept = columns.filter((name) => changes.has(name) || CONTEXT_INDEX.has(name))
+    const kept = columns.filter(name => changes.has(name) || CONTEXT_INDEX.has(name))
     if (changes.size === 0) {
-      throw new OperatorError('training-data', `none of the ${columns.length} columns changes within the ${rows} training records`,
-        'train on more traffic')
+      throw new OperatorError(
+        'training-data',
+        `none of the ${columns.length} columns changes within the ${rows} training records`,
+        'train on more traffic'
+      )
     }
-    return new Encoding(kept, columns.filter((name) => !kept.includes(name)), changes.has(MESSAGE) ? payload : undefined)
+    return new Encoding(
+      kept,
+      columns.filter(name => !kept.includes(name)),
+      changes.has(MESSAGE) ? payload : undefined
+    )
   }
 
   /**
@@ -130,15 +139,23 @@ export class Encoding {
    * @throws OperatorError `model-features` where it was made for another feature list or coding
    * @throws DetectorError `state` where it is no encoding
    */
-  static fromJSON (json: unknown): Encoding {
+  static fromJSON(json: unknown): Encoding {
     const reader = new StateReader(json, 'encoding')
     if (reader.strings('features').join() !== FEATURES.map(({ name }) => name).join()) {
-      throw new OperatorError('model-features', 'the model was made for another list of features', 'train it again with this version')
+      throw new OperatorError(
+        'model-features',
+        'the model was made for another list of features',
+        'train it again with this version'
+      )
     }
-    const columns = reader.strings('columns').map((text) => {
+    const columns = reader.strings('columns').map(text => {
       const name = NAMES_BY_LABEL.get(text)
       if (name === undefined) {
-        throw new OperatorError('model-features', `the model has a column ${text} that this version does not know`, 'train it again with this version')
+        throw new OperatorError(
+          'model-features',
+          `the model has a column ${text} that this version does not know`,
+          'train it again with this version'
+        )
       }
       return name
     })
@@ -150,22 +167,22 @@ export class Encoding {
   }
 
   /** The record as numbers, one for each of `columns`. */
-  encode (values: RecordFeatures): Float64Array {
-    return this.#encode(values, (payload) => this.payload?.score(payload) ?? MISSING)
+  encode(values: RecordFeatures): Float64Array {
+    return this.#encode(values, payload => this.payload?.score(payload) ?? MISSING)
   }
 
   /** The same for a record of the training data, with its payload scored as if it had not been learnt. */
-  encodeHeldOut (values: RecordFeatures): Float64Array {
-    return this.#encode(values, (payload) => this.payload?.scoreHeldOut(payload) ?? MISSING)
+  encodeHeldOut(values: RecordFeatures): Float64Array {
+    return this.#encode(values, payload => this.payload?.scoreHeldOut(payload) ?? MISSING)
   }
 
   /** What an explanation shows of a column: the record's value; for a payload its number, never the payload. */
-  shown (values: RecordFeatures, column: number, row: Float64Array): number | string | null {
+  shown(values: RecordFeatures, column: number, row: Float64Array): number | string | null {
     const value = columnValue(this.columns[column], values)
     return value instanceof Uint8Array ? row[column] : value
   }
 
-  toJSON (): EncodingJson {
+  toJSON(): EncodingJson {
     return {
       features: FEATURES.map(({ name }) => name),
       columns: this.columns.map(label),
@@ -174,12 +191,12 @@ export class Encoding {
     }
   }
 
-  #encode (values: RecordFeatures, scorePayload: (payload: Uint8Array) => number): Float64Array {
+  #encode(values: RecordFeatures, scorePayload: (payload: Uint8Array) => number): Float64Array {
     const row = new Float64Array(this.columns.length)
     for (let j = 0; j < row.length; j++) {
       const name = this.columns[j]
       if (name !== MESSAGE) row[j] = encodeColumn(name, values)
-      else row[j] = values.mqtt_msg === null ? this.payload?.neutral ?? MISSING : scorePayload(values.mqtt_msg)
+      else row[j] = values.mqtt_msg === null ? (this.payload?.neutral ?? MISSING) : scorePayload(values.mqtt_msg)
     }
     return row
   }
@@ -189,23 +206,24 @@ const MESSAGE = 'mqtt_msg'
 
 /** The labels that `toJSON` writes for the columns that there are. */
 const NAMES_BY_LABEL: ReadonlyMap<string, ColumnName> = new Map(
-  [...FEATURES, ...CONTEXT_COLUMNS].map(({ name }) => [label(name), name]))
+  [...FEATURES, ...CONTEXT_COLUMNS].map(({ name }) => [label(name), name])
+)
 
-function label (name: ColumnName): string {
+function label(name: ColumnName): string {
   const context = CONTEXT_INDEX.get(name)
   if (context !== undefined) return `${name}:${CONTEXT_COLUMNS[context].coding}`
   return `${name}:${CODINGS[name as FeatureName]}`
 }
 
 /** The value of a column as the record has it; null where it has none. */
-function columnValue (name: ColumnName, values: RecordFeatures): number | string | Uint8Array | null {
+function columnValue(name: ColumnName, values: RecordFeatures): number | string | Uint8Array | null {
   const index = CONTEXT_INDEX.get(name)
   if (index === undefined) return values[name as FeatureName] ?? null
   const value = values.context?.values[index]
   return value === undefined || Number.isNaN(value) ? null : value
 }
 
-function encodeColumn (name: ColumnName, values: RecordFeatures): number {
+function encodeColumn(name: ColumnName, values: RecordFeatures): number {
   const index = CONTEXT_INDEX.get(name)
   if (index !== undefined) {
     const value = values.context?.values[index] ?? NaN
@@ -217,14 +235,19 @@ function encodeColumn (name: ColumnName, values: RecordFeatures): number {
   if (typeof value !== 'number' || !Number.isFinite(value)) return MISSING
   switch (CODINGS[name as FeatureName]) {
     // A capture's clock may step back.
-    case 'log-ms': return Math.log1p(Math.max(0, value) * 1000)
-    case 'log': return Math.log1p(Math.max(0, value))
-    case 'value': case 'address': case 'payload': return value
+    case 'log-ms':
+      return Math.log1p(Math.max(0, value) * 1000)
+    case 'log':
+      return Math.log1p(Math.max(0, value))
+    case 'value':
+    case 'address':
+    case 'payload':
+      return value
   }
 }
 
 /** FNV-1a (RFC 9923) over the text of what is no IPv4 address. */
-function addressNumber (address: string): number {
+function addressNumber(address: string): number {
   if (isIPv4(address)) return address.split('.').reduce((number, part) => number * 256 + Number(part), 0) / 2 ** 32
   let hash = 0x811c9dc5
   for (let i = 0; i < address.length; i++) hash = Math.imul(hash ^ address.charCodeAt(i), 0x01000193)

@@ -18,7 +18,7 @@ const NO_PACKET = Object.freeze({
 })
 
 /** The 31 features of a frame; `packet` is the first one it completes, null where it completes none. */
-export function extractFeatures (streamFrame: StreamFrame, packet: MqttPacket | null): FeatureValues {
+export function extractFeatures(streamFrame: StreamFrame, packet: MqttPacket | null): FeatureValues {
   const { frame, delta, l20Average } = streamFrame
   const { ip, tcp } = frame
   const { flags } = tcp
@@ -62,7 +62,7 @@ export function extractFeatures (streamFrame: StreamFrame, packet: MqttPacket | 
 export type MqttFeatures = Pick<FeatureValues, keyof typeof NO_PACKET>
 
 /** The seven columns that come from an MQTT packet, for records with and without a tap. */
-export function mqttFeatures (packet: MqttPacket): MqttFeatures {
+export function mqttFeatures(packet: MqttPacket): MqttFeatures {
   const type = packet.header >> 4
   return {
     tcp_pdu_size: packet.size,
@@ -75,6 +75,6 @@ export function mqttFeatures (packet: MqttPacket): MqttFeatures {
   }
 }
 
-function bit (flags: number, mask: number): number {
+function bit(flags: number, mask: number): number {
   return (flags & mask) === 0 ? 0 : 1
 }

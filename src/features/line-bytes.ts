@@ -25,7 +25,7 @@ export class LineBytes {
   length = 0
 
   /** Makes room for so many more; what is given is to be written into until the next call. */
-  reserve (count: number): Buffer {
+  reserve(count: number): Buffer {
     const needed = this.length + count
     if (needed > this.#bytes.length) {
       const grown = Buffer.allocUnsafe(Math.max(needed, 2 * this.#bytes.length))
@@ -36,7 +36,7 @@ export class LineBytes {
   }
 
   /** What was gathered since the last call; its memory is the caller's. */
-  take (): Buffer {
+  take(): Buffer {
     const taken = this.#bytes.subarray(0, this.length)
     this.#bytes = Buffer.allocUnsafe(Math.max(FIRST_BYTES, this.length))
     this.length = 0
@@ -47,23 +47,23 @@ export class LineBytes {
 // Each of these writes from `at` on, where there is room, and gives where it ends.
 
 /** Text that was turned into bytes before. */
-export function writeBytes (bytes: Buffer, at: number, text: Uint8Array): number {
+export function writeBytes(bytes: Buffer, at: number, text: Uint8Array): number {
   const { length } = text
   for (let i = 0; i < length; i++) bytes[at + i] = text[i]!
   return at + length
 }
 
-export function writeAscii (bytes: Buffer, at: number, text: string): number {
+export function writeAscii(bytes: Buffer, at: number, text: string): number {
   const { length } = text
   if (length > SHORT_TEXT) bytes.write(text, at, 'latin1')
   else for (let i = 0; i < length; i++) bytes[at + i] = text.charCodeAt(i)
   return at + length
 }
 
-export function writeHex (bytes: Buffer, at: number, value: Uint8Array): number {
+export function writeHex(bytes: Buffer, at: number, value: Uint8Array): number {
   let end = at
   for (let i = 0; i < value.length; i++) {
-    const byte = value[i]!
+    const byte = value[i]
     bytes[end++] = HEX_DIGITS[byte >> 4]!
     bytes[end++] = HEX_DIGITS[byte & 15]!
   }
@@ -71,7 +71,7 @@ export function writeHex (bytes: Buffer, at: number, value: Uint8Array): number 
 }
 
 /** A whole number, as far as doubles are exact; any other number as JavaScript writes it. */
-export function writeNumber (bytes: Buffer, at: number, value: number): number {
+export function writeNumber(bytes: Buffer, at: number, value: number): number {
   // Most are flags.
   if (value === 0 || value === 1) {
     bytes[at] = ZERO + value
@@ -82,10 +82,14 @@ export function writeNumber (bytes: Buffer, at: number, value: number): number {
 }
 
 /** A number of seconds: with six decimals where they say everything, else with nine or twelve. */
-export function writeSeconds (bytes: Buffer, at: number, value: number): number {
-  const decimals = Math.round(value * 1e6) / 1e6 === value ? MICROSECONDS
-    : Math.round(value * 1e9) / 1e9 === value ? NANOSECONDS : PICOSECONDS
-  const perSecond = POWERS_OF_TEN[decimals]!
+export function writeSeconds(bytes: Buffer, at: number, value: number): number {
+  const decimals =
+    Math.round(value * 1e6) / 1e6 === value
+      ? MICROSECONDS
+      : Math.round(value * 1e9) / 1e9 === value
+        ? NANOSECONDS
+        : PICOSECONDS
+  const perSecond = POWERS_OF_TEN[decimals]
   const parts = Math.round(Math.abs(value) * perSecond)
   if (!Number.isSafeInteger(parts)) return writeAscii(bytes, at, value.toFixed(decimals))
   let end = at
@@ -95,26 +99,26 @@ export function writeSeconds (bytes: Buffer, at: number, value: number): number 
 }
 
 /** Epoch seconds with microseconds; what is finer is cut off. */
-export function writeTime (bytes: Buffer, at: number, seconds: number, nanoseconds: number): number {
+export function writeTime(bytes: Buffer, at: number, seconds: number, nanoseconds: number): number {
   return writeFraction(bytes, writeInteger(bytes, at, seconds), Math.floor(nanoseconds / 1000), MICROSECONDS)
 }
 
 /** A point and so many digits. */
-function writeFraction (bytes: Buffer, at: number, parts: number, decimals: number): number {
+function writeFraction(bytes: Buffer, at: number, parts: number, decimals: number): number {
   bytes[at] = POINT
   return writeDigits(bytes, at + 1, parts, decimals)
 }
 
-function writeInteger (bytes: Buffer, at: number, value: number): number {
+function writeInteger(bytes: Buffer, at: number, value: number): number {
   let count = 1
   for (let limit = 10; limit <= value; limit *= 10) count++
   return writeDigits(bytes, at, value, count)
 }
 
 /** So many digits, zeros in front. */
-function writeDigits (bytes: Buffer, at: number, value: number, count: number): number {
+function writeDigits(bytes: Buffer, at: number, value: number, count: number): number {
   if (value > 0xffff_ffff) {
-    const power = POWERS_OF_TEN[QUICK_DIGITS]!
+    const power = POWERS_OF_TEN[QUICK_DIGITS]
     const high = Math.floor(value / power)
     return writeDigits(bytes, writeDigits(bytes, at, high, count - QUICK_DIGITS), value - high * power, QUICK_DIGITS)
   }

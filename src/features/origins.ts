@@ -24,23 +24,24 @@ export class Origins {
    * @returns for each packet that it carries to a client, or for the one that it carries a part of, the record that
    * published it, a will by that of its CONNECT; undefined where it is no message, or not known
    */
-  see ({ direction, packets, begun }: Sight, record: number): readonly (number | undefined)[] {
+  see({ direction, packets, begun }: Sight, record: number): readonly (number | undefined)[] {
     if (direction === 'in') {
       for (const packet of packets) this.#remember(packet, record)
       return NONE
     }
-    if (packets.length > 0) return packets.map((packet) => isPublish(packet) ? this.#messages.get(hashOf(packet)) : undefined)
+    if (packets.length > 0)
+      return packets.map(packet => (isPublish(packet) ? this.#messages.get(hashOf(packet)) : undefined))
     return begun !== null && hasOutline(begun) ? [this.#outlines.get(outlineHash(begun))] : NONE
   }
 
-  #remember (packet: MqttPacket, record: number): void {
+  #remember(packet: MqttPacket, record: number): void {
     if (packet.willHash !== 0) this.#set(this.#messages, packet.willHash, record)
     if (!isPublish(packet)) return
     this.#set(this.#messages, hashOf(packet), record)
     this.#set(this.#outlines, outlineHash(packet), record)
   }
 
-  #set (records: Map<number, number>, hash: number, record: number): void {
+  #set(records: Map<number, number>, hash: number, record: number): void {
     // Set anew it stands last, so that the first is the one that was published the longest ago.
     if (!records.delete(hash) && records.size >= MESSAGES_CAP) {
       const [oldest] = records.keys()
@@ -51,22 +52,22 @@ export class Origins {
   }
 }
 
-type Outline = PacketBegun & { topic: Uint8Array, payloadLength: number }
-type Publish = MqttPacket & { topic: Uint8Array, payload: Uint8Array }
+type Outline = PacketBegun & { topic: Uint8Array; payloadLength: number }
+type Publish = MqttPacket & { topic: Uint8Array; payload: Uint8Array }
 
 /** Whether it is a message of which all is known but its payload. */
-export function hasOutline (packet: PacketBegun): packet is Outline {
+export function hasOutline(packet: PacketBegun): packet is Outline {
   return packet.header >> 4 === PUBLISH && packet.topic !== null && packet.payloadLength !== null
 }
 
-function isPublish (packet: MqttPacket): packet is Publish {
+function isPublish(packet: MqttPacket): packet is Publish {
   return packet.header >> 4 === PUBLISH && packet.topic !== null && packet.payload !== null
 }
 
-function hashOf ({ topic, payload, payloadLength }: Publish): number {
+function hashOf({ topic, payload, payloadLength }: Publish): number {
   return messageHash(topic, payload, payloadLength)
 }
 
-function outlineHash ({ topic, payloadLength }: Pick<Outline, 'topic' | 'payloadLength'>): number {
+function outlineHash({ topic, payloadLength }: Pick<Outline, 'topic' | 'payloadLength'>): number {
   return messageHash(topic, NO_PAYLOAD, payloadLength)
 }

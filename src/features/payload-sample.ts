@@ -51,28 +51,33 @@ const CLASSES = Uint8Array.from({ length: 256 }, (_, byte) => {
 })
 
 /** Hash of a topic as far as it counts. */
-export function topicHash (topic: Uint8Array | null): number {
+export function topicHash(topic: Uint8Array | null): number {
   return topic === null ? NO_TOPIC : hashBytes(topic, Math.min(topic.length, TOPIC_CAP_BYTES))
 }
 
 /** The PUBLISH packets among packets. */
-export function publishesOf (packets: readonly MqttPacket[]): readonly MqttPacket[] {
+export function publishesOf(packets: readonly MqttPacket[]): readonly MqttPacket[] {
   return packets.filter(({ header, payload }) => header >> 4 === PUBLISH && payload !== null)
 }
 
 /** Payloads to keep; null where there is none. */
-export function payloadSamples (publishes: readonly MqttPacket[]): PayloadSample[] | null {
+export function payloadSamples(publishes: readonly MqttPacket[]): PayloadSample[] | null {
   if (publishes.length === 0) return null
   const step = Math.ceil(publishes.length / SAMPLES_PER_RECORD)
   const samples: PayloadSample[] = []
   for (let i = 0; i < publishes.length; i += step) {
     const { topic, payload, payloadLength: length } = publishes[i]
-    samples.push({ topic: topicHash(topic), parent: parentHash(topic), length, payload: (payload as Uint8Array).subarray(0, PAYLOAD_CAP_BYTES) })
+    samples.push({
+      topic: topicHash(topic),
+      parent: parentHash(topic),
+      length,
+      payload: (payload as Uint8Array).subarray(0, PAYLOAD_CAP_BYTES)
+    })
   }
   return samples
 }
 
-function parentHash (topic: Uint8Array | null): number {
+function parentHash(topic: Uint8Array | null): number {
   const end = topic?.lastIndexOf(SLASH) ?? -1
   return topic === null || end < 1 ? NO_TOPIC : hashBytes(topic, Math.min(end, TOPIC_CAP_BYTES))
 }
@@ -81,7 +86,7 @@ const counts = new Uint32Array(256)
 const classes = new Float64Array(4)
 
 /** Figures of a payload. */
-export function payloadFigures (payload: Uint8Array): PayloadFigures {
+export function payloadFigures(payload: Uint8Array): PayloadFigures {
   counts.fill(0)
   classes.fill(0)
   const length = Math.min(payload.length, PAYLOAD_CAP_BYTES)
@@ -92,12 +97,15 @@ export function payloadFigures (payload: Uint8Array): PayloadFigures {
   const total = Math.max(1, length)
   return {
     entropy: entropyOf(length),
-    digits: classes[DIGIT] / total, letters: classes[LETTER] / total, punctuation: classes[PUNCTUATION] / total, binary: classes[BINARY] / total
+    digits: classes[DIGIT] / total,
+    letters: classes[LETTER] / total,
+    punctuation: classes[PUNCTUATION] / total,
+    binary: classes[BINARY] / total
   }
 }
 
 /** Of the bytes in `counts`. */
-function entropyOf (total: number): number {
+function entropyOf(total: number): number {
   let sum = 0
   for (const count of counts) if (count > 0) sum -= count * Math.log2(count / total)
   return total === 0 ? 0 : sum / total

@@ -46,10 +46,10 @@ export class PayloadModel {
   readonly #contextKinds = new Int32Array(CONTEXTS)
   readonly #byteTotals = new Int32Array(BYTES)
   #total = 0
-  #table: { logs: Float32Array, mean: number } | undefined
+  #table: { logs: Float32Array; mean: number } | undefined
 
   /** The model that `toJSON` saved; throws `DetectorError` `state` where it is not one. */
-  static fromJSON (json: unknown): PayloadModel {
+  static fromJSON(json: unknown): PayloadModel {
     const reader = new StateReader(json, 'payload')
     const cells = reader.array('cells', Uint32Array)
     const counts = reader.array('counts', Uint32Array, cells.length)
@@ -65,24 +65,24 @@ export class PayloadModel {
   }
 
   /** Payload bytes learnt (halved now and then): 0 for a model that knows nothing. */
-  get bytesLearnt (): number {
+  get bytesLearnt(): number {
     return this.#total
   }
 
   /** The mean log-likelihood of a byte in training: the score of an empty payload, and of none. */
-  get neutral (): number {
+  get neutral(): number {
     return this.#tabulate().mean
   }
 
   /** Adds one payload's bytes to the counts. */
-  learn (payload: Uint8Array): void {
+  learn(payload: Uint8Array): void {
     this.#addAll(payload, 1)
     this.#table = undefined
     if (this.#total >= HALVE_BYTES) this.#halve()
   }
 
   /** Mean log-likelihood per byte, negative; lower is stranger. Takes any bytes. */
-  score (payload: Uint8Array): number {
+  score(payload: Uint8Array): number {
     const { logs, mean } = this.#tabulate()
     const length = Math.min(payload.length, PAYLOAD_CAP_BYTES)
     let sum = PRIOR_BYTES * mean
@@ -95,7 +95,7 @@ export class PayloadModel {
   }
 
   /** The score that a payload already learnt would have, had it not been learnt. */
-  scoreHeldOut (payload: Uint8Array): number {
+  scoreHeldOut(payload: Uint8Array): number {
     const { mean } = this.#tabulate()
     const length = Math.min(payload.length, PAYLOAD_CAP_BYTES)
     this.#addAll(payload, -1)
@@ -109,15 +109,15 @@ export class PayloadModel {
     return sum / (length + PRIOR_BYTES)
   }
 
-  toJSON (): PayloadModelJson {
-    const cells = [...this.#counts.keys()].filter((cell) => this.#counts[cell] > 0)
+  toJSON(): PayloadModelJson {
+    const cells = [...this.#counts.keys()].filter(cell => this.#counts[cell] > 0)
     return {
       cells: toBase64(Uint32Array.from(cells)),
-      counts: toBase64(Uint32Array.from(cells, (cell) => this.#counts[cell]))
+      counts: toBase64(Uint32Array.from(cells, cell => this.#counts[cell]))
     }
   }
 
-  #addAll (payload: Uint8Array, amount: 1 | -1): void {
+  #addAll(payload: Uint8Array, amount: 1 | -1): void {
     const length = Math.min(payload.length, PAYLOAD_CAP_BYTES)
     let context = START
     for (let i = 0; i < length; i++) {
@@ -126,7 +126,7 @@ export class PayloadModel {
     }
   }
 
-  #add (context: number, byte: number, amount: number): void {
+  #add(context: number, byte: number, amount: number): void {
     const cell = context * BYTES + byte
     const before = this.#counts[cell]
     const after = before + amount
@@ -137,7 +137,7 @@ export class PayloadModel {
     this.#total += amount
   }
 
-  #logProbability (context: number, byte: number): number {
+  #logProbability(context: number, byte: number): number {
     const background = (Math.max(0, this.#byteTotals[byte]) + 1) / (Math.max(0, this.#total) + BYTES)
     const total = Math.max(0, this.#contextTotals[context])
     const kinds = this.#contextKinds[context]
@@ -145,7 +145,7 @@ export class PayloadModel {
     return Math.log((Math.max(0, this.#counts[context * BYTES + byte]) + kinds * background) / (total + kinds))
   }
 
-  #tabulate (): { logs: Float32Array, mean: number } {
+  #tabulate(): { logs: Float32Array; mean: number } {
     if (this.#table !== undefined) return this.#table
     const logs = new Float32Array(CONTEXTS * BYTES)
     let sum = 0
@@ -157,7 +157,7 @@ export class PayloadModel {
     return this.#table
   }
 
-  #halve (): void {
+  #halve(): void {
     const counts = this.#counts.slice()
     this.#counts.fill(0)
     this.#contextTotals.fill(0)

@@ -3,16 +3,37 @@ import type { TrafficRecord } from '../record.js'
 import { CONTEXT_COLUMNS } from './context-columns.js'
 import type { RecordContext } from './context.js'
 import { FEATURES } from './schema.js'
-import { LONGEST_NUMBER, LineBytes, writeAscii, writeBytes, writeHex, writeNumber, writeSeconds, writeTime } from './line-bytes.js'
+import {
+  LONGEST_NUMBER,
+  LineBytes,
+  writeAscii,
+  writeBytes,
+  writeHex,
+  writeNumber,
+  writeSeconds,
+  writeTime
+} from './line-bytes.js'
 
 /** Names of the forms. */
 export type RecordFormat = 'csv' | 'ndjson'
 
-/** What a record may be written with: Table I, or that and context and payloads, which every preset can be learnt from. */
+/**
+ * What a record may be written with: Table I, or that and context and payloads, which every preset can be learnt from.
+ */
 export type RecordColumns = 'table1' | 'full'
 
-/** Names of what `full` adds: the context columns, the payloads as `topic.parent.length.hex`, the record's number, and those of the records that it answers; lists are parted by semicolons. */
-export const FULL_NAMES: readonly string[] = Object.freeze([...CONTEXT_COLUMNS.map(({ name }) => name), 'payloads', 'record', 'references', 'origins', 'takeover'])
+/**
+ * Names of what `full` adds: the context columns, the payloads as `topic.parent.length.hex`, the record's number, and
+ * those of the records that it answers; lists are parted by semicolons.
+ */
+export const FULL_NAMES: readonly string[] = Object.freeze([
+  ...CONTEXT_COLUMNS.map(({ name }) => name),
+  'payloads',
+  'record',
+  'references',
+  'origins',
+  'takeover'
+])
 
 const NAMES: readonly string[] = [...FEATURES.map(({ name }) => name), ...FULL_NAMES]
 const FIRST_FULL = FEATURES.length
@@ -37,14 +58,31 @@ interface Form {
 
 const NO_NAME = new Uint8Array(0)
 
-const CSV = form({ start: '', keys: { frame: '', time: ',' }, keyOf: () => ',', quote: '', nothing: '', end: '\n', file: name => `${quoted(name)},` })
+const CSV = form({
+  start: '',
+  keys: { frame: '', time: ',' },
+  keyOf: () => ',',
+  quote: '',
+  nothing: '',
+  end: '\n',
+  file: name => `${quoted(name)},`
+})
 const NDJSON = form({
-  start: '{', keys: { frame: '"frame":', time: ',"time":' }, keyOf: name => `,"${name}":`, quote: '"', nothing: 'null', end: '}\n',
+  start: '{',
+  keys: { frame: '"frame":', time: ',"time":' },
+  keyOf: name => `,"${name}":`,
+  quote: '"',
+  nothing: 'null',
+  end: '}\n',
   file: name => `"file":${JSON.stringify(name)},`
 })
 
 /** A writer of `format`; with `manyFiles` each record begins with its file's name. */
-export function recordWriter (format: RecordFormat, manyFiles: boolean, columns: RecordColumns = 'table1'): RecordWriter {
+export function recordWriter(
+  format: RecordFormat,
+  manyFiles: boolean,
+  columns: RecordColumns = 'table1'
+): RecordWriter {
   return new RecordWriter(format, manyFiles, columns === 'full')
 }
 
@@ -54,33 +92,46 @@ export class RecordWriter {
   readonly header: string
   readonly #form: Form
   readonly #out = new LineBytes()
+  readonly #manyFiles: boolean
+  readonly #isFull: boolean
 
-  constructor (format: RecordFormat, private readonly manyFiles: boolean, private readonly isFull: boolean) {
+  constructor(format: RecordFormat, manyFiles: boolean, isFull: boolean) {
+    this.#manyFiles = manyFiles
+    this.#isFull = isFull
     this.#form = format === 'csv' ? CSV : NDJSON
-    const names = [...manyFiles ? ['file'] : [], 'frame', 'time', ...isFull ? NAMES : NAMES.slice(0, FIRST_FULL)]
+    const names = [...(manyFiles ? ['file'] : []), 'frame', 'time', ...(isFull ? NAMES : NAMES.slice(0, FIRST_FULL))]
     this.header = format === 'csv' ? `${names.join(',')}\n` : ''
   }
 
   /** One record as a line of its own. Not to be mixed with {@link write}. */
-  line (record: TrafficRecord, file: string): string {
+  line(record: TrafficRecord, file: string): string {
     this.write(record, file)
     return this.take().toString()
   }
 
   /** The lines since the last call. */
-  take (): Buffer {
+  take(): Buffer {
     return this.#out.take()
   }
 
   /** Adds a record; `file` is written only where the writer was made for several files. */
-  write ({ frame, seconds: whole, nanoseconds, features }: TrafficRecord, file: string): void {
+  write({ frame, seconds: whole, nanoseconds, features }: TrafficRecord, file: string): void {
     const out = this.#out
     const form = this.#form
-    const name = this.manyFiles ? form.file(file) : NO_NAME
-    const bytes = out.reserve(name.length + form.longest + lengthOf(features.src_ip) + lengthOf(features.dst_ip) + 2 * lengthOf(features.mqtt_msg))
+    const name = this.#manyFiles ? form.file(file) : NO_NAME
+    const bytes = out.reserve(
+      name.length +
+        form.longest +
+        lengthOf(features.src_ip) +
+        lengthOf(features.dst_ip) +
+        2 * lengthOf(features.mqtt_msg)
+    )
     let at = writeBytes(bytes, out.length, form.start)
     at = writeBytes(bytes, at, name)
-    at = frame === null ? writeBytes(bytes, at, form.noFrame) : writeNumber(bytes, writeBytes(bytes, at, form.beforeFrame), frame)
+    at =
+      frame === null
+        ? writeBytes(bytes, at, form.noFrame)
+        : writeNumber(bytes, writeBytes(bytes, at, form.beforeFrame), frame)
     at = writeTime(bytes, writeBytes(bytes, at, form.beforeTime), whole, nanoseconds)
     at = number(bytes, at, form, 0, features.packet_length)
     at = text(bytes, at, form, 1, features.src_ip)
@@ -113,12 +164,12 @@ export class RecordWriter {
     at = number(bytes, at, form, 28, features.mqtt_topic_len)
     at = number(bytes, at, form, 29, features.mqtt_msg_type)
     at = number(bytes, at, form, 30, features.mqtt_qos_lvl)
-    out.length = this.isFull ? at : writeBytes(bytes, at, form.end)
-    if (this.isFull) this.#writeRest(features.context)
+    out.length = this.#isFull ? at : writeBytes(bytes, at, form.end)
+    if (this.#isFull) this.#writeRest(features.context)
   }
 
   /** What `full` adds, and the end of the line. */
-  #writeRest (context: RecordContext | undefined): void {
+  #writeRest(context: RecordContext | undefined): void {
     const form = this.#form
     const payloads = payloadsText(context)
     const references = listText(context?.references)
@@ -126,7 +177,9 @@ export class RecordWriter {
     const bytes = this.#out.reserve(form.longest + lengthOf(payloads) + lengthOf(references) + lengthOf(origins))
     let at = this.#out.length
     // As many digits as bring the number back.
-    CONTEXT_COLUMNS.forEach((_, i) => { at = number(bytes, at, form, FIRST_FULL + i, numberOf(context?.values[i])) })
+    CONTEXT_COLUMNS.forEach((_, i) => {
+      at = number(bytes, at, form, FIRST_FULL + i, numberOf(context?.values[i]))
+    })
     at = text(bytes, at, form, NAMES.length - 5, payloads)
     at = number(bytes, at, form, NAMES.length - 4, context?.record ?? null)
     at = text(bytes, at, form, NAMES.length - 3, references)
@@ -138,31 +191,35 @@ export class RecordWriter {
 
 // The value of a column and what stands before it, from `at` on; gives where it ends.
 
-function number (bytes: Buffer, at: number, form: Form, column: number, value: number | null): number {
-  return value === null ? writeBytes(bytes, at, form.nothing[column]!) : writeNumber(bytes, writeBytes(bytes, at, form.before[column]!), value)
+function number(bytes: Buffer, at: number, form: Form, column: number, value: number | null): number {
+  return value === null
+    ? writeBytes(bytes, at, form.nothing[column])
+    : writeNumber(bytes, writeBytes(bytes, at, form.before[column]), value)
 }
 
-function seconds (bytes: Buffer, at: number, form: Form, column: number, value: number | null): number {
-  return value === null ? writeBytes(bytes, at, form.nothing[column]!) : writeSeconds(bytes, writeBytes(bytes, at, form.before[column]!), value)
+function seconds(bytes: Buffer, at: number, form: Form, column: number, value: number | null): number {
+  return value === null
+    ? writeBytes(bytes, at, form.nothing[column])
+    : writeSeconds(bytes, writeBytes(bytes, at, form.before[column]), value)
 }
 
-function text (bytes: Buffer, at: number, form: Form, column: number, value: string | null): number {
-  if (value === null) return writeBytes(bytes, at, form.nothing[column]!)
-  return writeBytes(bytes, writeAscii(bytes, writeBytes(bytes, at, form.beforeText[column]!), value), form.afterText)
+function text(bytes: Buffer, at: number, form: Form, column: number, value: string | null): number {
+  if (value === null) return writeBytes(bytes, at, form.nothing[column])
+  return writeBytes(bytes, writeAscii(bytes, writeBytes(bytes, at, form.beforeText[column]), value), form.afterText)
 }
 
-function hex (bytes: Buffer, at: number, form: Form, column: number, value: Uint8Array | null): number {
-  if (value === null) return writeBytes(bytes, at, form.nothing[column]!)
-  return writeBytes(bytes, writeHex(bytes, writeBytes(bytes, at, form.beforeText[column]!), value), form.afterText)
+function hex(bytes: Buffer, at: number, form: Form, column: number, value: Uint8Array | null): number {
+  if (value === null) return writeBytes(bytes, at, form.nothing[column])
+  return writeBytes(bytes, writeHex(bytes, writeBytes(bytes, at, form.beforeText[column]), value), form.afterText)
 }
 
-function lengthOf (value: string | Uint8Array | null): number {
+function lengthOf(value: string | Uint8Array | null): number {
   return value === null ? 0 : value.length
 }
 
 interface FormTexts {
   start: string
-  keys: { frame: string, time: string }
+  keys: { frame: string; time: string }
   keyOf: (name: string) => string
   quote: string
   nothing: string
@@ -170,7 +227,7 @@ interface FormTexts {
   file: (name: string) => string
 }
 
-function form ({ start, keys, keyOf, quote, nothing, end, file }: FormTexts): Form {
+function form({ start, keys, keyOf, quote, nothing, end, file }: FormTexts): Form {
   const before = NAMES.map(keyOf)
   return {
     start: ascii(start),
@@ -183,30 +240,38 @@ function form ({ start, keys, keyOf, quote, nothing, end, file }: FormTexts): Fo
     noFrame: ascii(keys.frame + nothing),
     end: ascii(end),
     file: name => Buffer.from(file(name)),
-    longest: [start, keys.frame, keys.time, ...before, end].join('').length + (NAMES.length + 2) * (LONGEST_NUMBER + 2 * quote.length)
+    longest:
+      [start, keys.frame, keys.time, ...before, end].join('').length +
+      (NAMES.length + 2) * (LONGEST_NUMBER + 2 * quote.length)
   }
 }
 
-function ascii (text: string): Uint8Array {
+function ascii(text: string): Uint8Array {
   return Buffer.from(text, 'latin1')
 }
 
-function numberOf (value = NaN): number | null {
+function numberOf(value = NaN): number | null {
   return Number.isNaN(value) ? null : value
 }
 
 /** null where there are none. */
-function payloadsText (context: RecordContext | undefined): string | null {
+function payloadsText(context: RecordContext | undefined): string | null {
   const payloads = context?.payloads ?? []
-  return payloads.length === 0 ? null : payloads.map(({ topic, parent, length, payload }) => `${topic}.${parent}.${length}.${Buffer.from(payload).toString('hex')}`).join(';')
+  return payloads.length === 0
+    ? null
+    : payloads
+        .map(
+          ({ topic, parent, length, payload }) => `${topic}.${parent}.${length}.${Buffer.from(payload).toString('hex')}`
+        )
+        .join(';')
 }
 
 /** null where there are none. */
-function listText (records: readonly number[] = []): string | null {
+function listText(records: readonly number[] = []): string | null {
   return records.length === 0 ? null : records.join(';')
 }
 
 /** A CSV field (RFC 4180, section 2), quoted only where it must be. */
-function quoted (text: string): string {
+function quoted(text: string): string {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
 }

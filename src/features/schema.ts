@@ -62,7 +62,7 @@ export interface RecordFeatures extends FeatureValues {
 /** Name of a feature, as Table I spells it. */
 export type FeatureName = keyof FeatureValues
 
-function column (name: FeatureName, layer: Layer, traits: { identity?: boolean, wire?: boolean } = {}): FeatureColumn {
+function column(name: FeatureName, layer: Layer, traits: { identity?: boolean; wire?: boolean } = {}): FeatureColumn {
   const { identity = false, wire = layer !== 'mqtt' } = traits
   return Object.freeze({ name, layer, identity, wire })
 }

@@ -15,9 +15,9 @@ export const BEST_COUNT = 24
  * @throws DetectorError `labels` where they are not
  * @throws OperatorError `training-data` where no column changes
  */
-export function bestFeatures (records: readonly FeatureValues[], labels: ArrayLike<number>): ColumnName[] {
+export function bestFeatures(records: readonly FeatureValues[], labels: ArrayLike<number>): ColumnName[] {
   const encoding = Encoding.fit(records, { columns: columnsOf('table1', 'wire') })
-  const rows: Rows = records.map((values) => encoding.encodeHeldOut(values))
+  const rows: Rows = records.map(values => encoding.encodeHeldOut(values))
   const best = selectKBest(rows, labels, Math.min(BEST_COUNT, encoding.columns.length))
-  return best.map((j) => encoding.columns[j])
+  return best.map(j => encoding.columns[j])
 }

@@ -64,18 +64,21 @@ export interface Sight {
 const BROKER_ONLY = (1 << 2) | (1 << 9) | (1 << 11) | (1 << 13)
 
 /** Whether a client's packet is not as it must be. */
-export function isStrange (packet: MqttPacket): boolean {
+export function isStrange(packet: MqttPacket): boolean {
   return isMalformed(packet) || (BROKER_ONLY & (1 << (packet.header >> 4))) !== 0
 }
 
-function countInitiated (packets: readonly MqttPacket[]): number {
+function countInitiated(packets: readonly MqttPacket[]): number {
   let initiated = 0
   for (const packet of packets) if (isInitiative(packet)) initiated++
   return initiated
 }
 
-/** Whether a frame from a client is more than an answer: it opens a connection, or carries a packet or part of one of its own. */
-function isInitiated ({ packets, frame }: Sight): boolean {
+/**
+ * Whether a frame from a client is more than an answer: it opens a connection, or carries a packet or part of one of
+ * its own.
+ */
+function isInitiated({ packets, frame }: Sight): boolean {
   if (packets.length > 0) return packets.some(isInitiative)
   return frame !== null && (frame.length > 0 || (frame.flags & TCP_SYN) !== 0)
 }
@@ -87,7 +90,7 @@ export class Tally {
   readonly topics: number[] = []
 
   /** Tallies a record, in place of the one before. */
-  take (sight: Sight): void {
+  take(sight: Sight): void {
     const { direction, packets, frame } = sight
     const { amounts } = this
     amounts.fill(0)
@@ -110,7 +113,7 @@ export class Tally {
     }
   }
 
-  #takeUp (packet: MqttPacket): void {
+  #takeUp(packet: MqttPacket): void {
     const { amounts } = this
     if (isStrange(packet)) amounts[Count.Malformed]++
     if (packet.header >> 4 === PUBLISH) {

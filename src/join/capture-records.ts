@@ -15,7 +15,10 @@ export const DEFAULT_MQTT_PORTS: readonly number[] = Object.freeze([1883, 8883])
 export interface CaptureRecordsOptions extends DecodedJoinOptions {
   /** TCP ports that carry MQTT. */
   ports?: Iterable<number>
-  /** Whether connections are followed for the context columns and the detection's own messages told, which takes its time; true unless said otherwise. */
+  /**
+   * Whether connections are followed for the context columns and the detection's own messages told, which takes its
+   * time; true unless said otherwise.
+   */
   context?: boolean
 }
 
@@ -23,9 +26,14 @@ export interface CaptureRecordsOptions extends DecodedJoinOptions {
  * Reads the records of one capture file, gzip-compressed or not, in portions as its bytes come.
  * Throws an `OperatorError` where the file is no sound capture, after all records before the fault.
  */
-export async function * readRecords (source: AsyncIterable<Buffer>, options: CaptureRecordsOptions = {}): AsyncGenerator<TrafficRecord[]> {
+export async function* readRecords(
+  source: AsyncIterable<Buffer>,
+  options: CaptureRecordsOptions = {}
+): AsyncGenerator<TrafficRecord[]> {
   let records: TrafficRecord[] = []
-  for await (const count of eachRecord(source, options, record => { records.push(record) })) {
+  for await (const count of eachRecord(source, options, record => {
+    records.push(record)
+  })) {
     if (count === 0) continue
     yield records
     records = []
@@ -36,8 +44,10 @@ export async function * readRecords (source: AsyncIterable<Buffer>, options: Cap
  * The same without gathering them: `onRecord` gets each record, which need not outlive the call. Yields
  * after each portion how many there were.
  */
-export async function * eachRecord (
-  source: AsyncIterable<Buffer>, options: CaptureRecordsOptions, onRecord: (record: TrafficRecord) => void
+export async function* eachRecord(
+  source: AsyncIterable<Buffer>,
+  options: CaptureRecordsOptions,
+  onRecord: (record: TrafficRecord) => void
 ): AsyncGenerator<number> {
   let count = 0
   const capture = new CaptureRecords(record => {
@@ -70,7 +80,7 @@ export class CaptureRecords {
   readonly #onRecord: (record: TrafficRecord) => void
   #frames = 0
 
-  constructor (onRecord: (record: TrafficRecord) => void, options: CaptureRecordsOptions = {}) {
+  constructor(onRecord: (record: TrafficRecord) => void, options: CaptureRecordsOptions = {}) {
     const { ports = DEFAULT_MQTT_PORTS, ...recordOptions } = options
     this.#onRecord = onRecord
     const watched = new Set(ports)
@@ -81,24 +91,34 @@ export class CaptureRecords {
   }
 
   /** Frames of the capture so far, also those that are no records. */
-  get frames (): number { return this.#frames }
+  get frames(): number {
+    return this.#frames
+  }
 
   /** What was lost or given up on the way. */
-  get counters (): TcpDecoder['counters'] & TcpStreams['counters'] & DecodedRecords['counters'] & DecodedRecords['contextCounters'] {
-    return { ...this.#tcp.counters, ...this.#streams.counters, ...this.#records.counters, ...this.#records.contextCounters }
+  get counters(): TcpDecoder['counters'] &
+    TcpStreams['counters'] &
+    DecodedRecords['counters'] &
+    DecodedRecords['contextCounters'] {
+    return {
+      ...this.#tcp.counters,
+      ...this.#streams.counters,
+      ...this.#records.counters,
+      ...this.#records.contextCounters
+    }
   }
 
   /** Takes the next bytes of the capture. */
-  push (chunk: Buffer): void {
+  push(chunk: Buffer): void {
     this.#decoder.push(chunk)
   }
 
   /** The capture is over. */
-  end (): void {
+  end(): void {
     this.#decoder.end()
   }
 
-  #onFrame (captured: CapturedFrame): void {
+  #onFrame(captured: CapturedFrame): void {
     const frame = this.#tcp.decode(captured, ++this.#frames)
     if (frame === null) return
     this.#onRecord(this.#records.record(this.#streams.push(frame)))

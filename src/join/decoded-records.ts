@@ -13,7 +13,10 @@ const CONNECT = 1
 
 /** How to decode, and what to leave out of the judgement. */
 export interface DecodedRecordsOptions extends DecodedJoinOptions {
-  /** Whether connections are followed for the context columns and the detection's own messages told, which takes its time; true unless said otherwise. */
+  /**
+   * Whether connections are followed for the context columns and the detection's own messages told, which takes its
+   * time; true unless said otherwise.
+   */
   context?: boolean
   /** Prefix of the topics on which the detection publishes; those of a broker of ours where left out. */
   ownPrefix?: string
@@ -23,37 +26,37 @@ export interface DecodedRecordsOptions extends DecodedJoinOptions {
 
 /** Makes the record of each frame, in the order of the capture. */
 export class DecodedRecords {
-  private readonly join: DecodedJoin
-  private readonly peers = new WeakMap<TcpStream, Peer>()
-  private readonly context: ContextTracker | null
-  private readonly own: OwnFrames | null
-  private readonly isOwn: (peer: Peer) => boolean
+  readonly #join: DecodedJoin
+  readonly #peers = new WeakMap<TcpStream, Peer>()
+  readonly #context: ContextTracker | null
+  readonly #own: OwnFrames | null
+  readonly #isOwn: (peer: Peer) => boolean
 
-  constructor ({ context = true, ownPrefix, isOwn = () => false, ...options }: DecodedRecordsOptions = {}) {
-    this.join = new DecodedJoin(options)
-    this.context = context ? new ContextTracker() : null
-    this.own = context ? new OwnFrames(ownPrefix === undefined ? undefined : [Buffer.from(ownPrefix)]) : null
-    this.isOwn = isOwn
+  constructor({ context = true, ownPrefix, isOwn = () => false, ...options }: DecodedRecordsOptions = {}) {
+    this.#join = new DecodedJoin(options)
+    this.#context = context ? new ContextTracker() : null
+    this.#own = context ? new OwnFrames(ownPrefix === undefined ? undefined : [Buffer.from(ownPrefix)]) : null
+    this.#isOwn = isOwn
   }
 
-  get counters (): DecodedJoinCounters {
-    return this.join.counters
+  get counters(): DecodedJoinCounters {
+    return this.#join.counters
   }
 
   /** What the context forgot for want of room. */
-  get contextCounters (): Partial<ContextTracker['counters']> {
-    return this.context?.counters ?? {}
+  get contextCounters(): Partial<ContextTracker['counters']> {
+    return this.#context?.counters ?? {}
   }
 
   /** The record of the next frame; its payload may be a view of the frame's bytes. */
-  record (streamFrame: StreamFrame): TrafficRecord {
-    const { join, packet, packets, begun, completed, initiated } = this.join.push(streamFrame)
+  record(streamFrame: StreamFrame): TrafficRecord {
+    const { join, packet, packets, begun, completed, initiated } = this.#join.push(streamFrame)
     const { stream, direction, frame } = streamFrame
-    const peer = this.peerOf(stream)
+    const peer = this.#peerOf(stream)
     if (packet !== null && packet.header >> 4 === CONNECT) identify(peer, streamFrame, packet)
-    const own = this.isOwn(peer) || (this.own !== null && this.own.has(streamFrame, packets, begun))
+    const own = this.#isOwn(peer) || (this.#own !== null && this.#own.has(streamFrame, packets, begun))
     const features: RecordFeatures = extractFeatures(streamFrame, packet)
-    if (this.context !== null && !own) features.context = this.context.frame(streamFrame, { join, packets, begun })
+    if (this.#context !== null && !own) features.context = this.#context.frame(streamFrame, { join, packets, begun })
     return {
       frame: frame.number,
       seconds: frame.seconds,
@@ -68,18 +71,18 @@ export class DecodedRecords {
     }
   }
 
-  private peerOf (stream: TcpStream): Peer {
-    let peer = this.peers.get(stream)
+  #peerOf(stream: TcpStream): Peer {
+    let peer = this.#peers.get(stream)
     if (peer === undefined) {
       peer = { client: stream.client, broker: stream.broker, connection: null, clientId: null, username: null }
-      this.peers.set(stream, peer)
+      this.#peers.set(stream, peer)
     }
     return peer
   }
 }
 
 /** From a CONNECT that lies within one segment, as nearly all do. */
-function identify (peer: Peer, { chunks, direction }: StreamFrame, { end, size }: MqttPacket): void {
+function identify(peer: Peer, { chunks, direction }: StreamFrame, { end, size }: MqttPacket): void {
   if (direction !== 'in' || peer.clientId !== null) return
   for (const { start, length, bytes } of chunks) {
     const at = end - size - start

@@ -43,8 +43,22 @@ const WHOLE_TOPIC = 65_535
 /** Payload that one record may carry into a file; MQTT itself allows 256 MB. */
 const LARGE_PAYLOAD = 16_777_216
 
-const NOTHING: CompletedPackets = Object.freeze({ join: 'none', packet: null, packets: [], begun: null, completed: 0, initiated: 0 })
-const NO_PACKET: CompletedPackets = Object.freeze({ join: 'decoded', packet: null, packets: [], begun: null, completed: 0, initiated: 0 })
+const NOTHING: CompletedPackets = Object.freeze({
+  join: 'none',
+  packet: null,
+  packets: [],
+  begun: null,
+  completed: 0,
+  initiated: 0
+})
+const NO_PACKET: CompletedPackets = Object.freeze({
+  join: 'decoded',
+  packet: null,
+  packets: [],
+  begun: null,
+  completed: 0,
+  initiated: 0
+})
 
 /** A TLS record of a handshake opens with its type and version (RFC 8446, section 5.1). */
 const TLS_OPENING_LENGTH = 3
@@ -88,18 +102,18 @@ export class DecodedJoin {
     if (isInitiative(packet)) this.#initiated++
   }
 
-  constructor (options: DecodedJoinOptions = {}) {
+  constructor(options: DecodedJoinOptions = {}) {
     this.#options = { topicCapBytes: WHOLE_TOPIC, payloadCapBytes: LARGE_PAYLOAD, ...options }
   }
 
   /** What the next frame of the capture completes. The packet's topic and payload may be views of the frame's bytes. */
-  push (streamFrame: StreamFrame): CompletedPackets {
+  push(streamFrame: StreamFrame): CompletedPackets {
     const { stream, direction, chunks } = streamFrame
     const known = this.#conversations.get(stream)
     if (known?.tls === true) return NOTHING
     if (chunks.length === 0) return NO_PACKET
     const conversation = known ?? this.#open(stream)
-    const flow = conversation[direction] ??= flowOf(conversation.options)
+    const flow = (conversation[direction] ??= flowOf(conversation.options))
     for (const chunk of chunks) {
       if (flow.tlsBytes !== NOT_TLS && opensWithTls(flow, chunk)) {
         conversation.tls = true
@@ -113,16 +127,16 @@ export class DecodedJoin {
   }
 
   /** What was completed since the last call. */
-  #take (begun: PacketBegun | null): CompletedPackets {
+  #take(begun: PacketBegun | null): CompletedPackets {
     const packets = this.#packets
     if (packets === null) return begun === null ? NO_PACKET : { ...NO_PACKET, begun }
     const initiated = this.#initiated
     this.#packets = null
     this.#initiated = 0
-    return { join: 'decoded', packet: packets[0]!, packets, begun, completed: packets.length, initiated }
+    return { join: 'decoded', packet: packets[0], packets, begun, completed: packets.length, initiated }
   }
 
-  #open (stream: TcpStream): Conversation {
+  #open(stream: TcpStream): Conversation {
     const { topicCapBytes, payloadCapBytes } = this.#options
     const options = { topicCapBytes, payloadCapBytes, session: { version: 0 }, spare: this.#spare }
     const conversation: Conversation = { options, tls: false, in: null, out: null }
@@ -130,7 +144,7 @@ export class DecodedJoin {
     return conversation
   }
 
-  #walk (walker: MqttWalker, chunk: StreamChunk, { stream, direction }: StreamFrame, session: MqttSession): void {
+  #walk(walker: MqttWalker, chunk: StreamChunk, { stream, direction }: StreamFrame, session: MqttSession): void {
     if (walker.malformed) return
     const lost = walker.offset === 0 ? !stream.synced[direction] : walker.lost
     if (chunk.bytes === null || (lost && !isBoundaryChain(chunk.bytes, direction, session.version))) {
@@ -146,15 +160,16 @@ export class DecodedJoin {
   }
 }
 
-function flowOf (options: MqttWalkerOptions): Flow {
+function flowOf(options: MqttWalkerOptions): Flow {
   return { walker: new MqttWalker(options), tlsBytes: 0 }
 }
 
 /** Looks at the first bytes of a direction and says whether they open a TLS record. */
-function opensWithTls (flow: Flow, { bytes, length }: StreamChunk): boolean {
+function opensWithTls(flow: Flow, { bytes, length }: StreamChunk): boolean {
   for (let i = 0; i < length; i++) {
     const byte = bytes?.[i] ?? 0
-    const fits = flow.tlsBytes === 0 ? byte === TLS_HANDSHAKE : flow.tlsBytes === 1 ? byte === TLS_MAJOR : byte <= TLS_LAST_MINOR
+    const fits =
+      flow.tlsBytes === 0 ? byte === TLS_HANDSHAKE : flow.tlsBytes === 1 ? byte === TLS_MAJOR : byte <= TLS_LAST_MINOR
     flow.tlsBytes = fits ? flow.tlsBytes + 1 : NOT_TLS
     if (!fits || flow.tlsBytes === TLS_OPENING_LENGTH) return fits
   }

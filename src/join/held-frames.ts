@@ -10,28 +10,28 @@ export interface HeldFrame {
 
 /** A queue whose head is taken in constant time. */
 export class HeldFrames {
-  private frames: HeldFrame[] = []
-  private head = 0
+  #frames: HeldFrame[] = []
+  #head = 0
 
-  get length (): number {
-    return this.frames.length - this.head
+  get length(): number {
+    return this.#frames.length - this.#head
   }
 
   /** The one that has waited longest. */
-  get first (): HeldFrame | undefined {
-    return this.frames[this.head]
+  get first(): HeldFrame | undefined {
+    return this.#frames[this.#head]
   }
 
-  push (streamFrame: StreamFrame, arrivedAtMs: number): void {
-    this.frames.push({ streamFrame, arrivedAtMs })
+  push(streamFrame: StreamFrame, arrivedAtMs: number): void {
+    this.#frames.push({ streamFrame, arrivedAtMs })
   }
 
   /** Removes and returns the first; there must be one. */
-  shift (): StreamFrame {
-    const { streamFrame } = this.frames[this.head++]
-    if (this.head > 1_024 && this.head * 2 > this.frames.length) {
-      this.frames = this.frames.slice(this.head)
-      this.head = 0
+  shift(): StreamFrame {
+    const { streamFrame } = this.#frames[this.#head++]
+    if (this.#head > 1_024 && this.#head * 2 > this.#frames.length) {
+      this.#frames = this.#frames.slice(this.#head)
+      this.#head = 0
     }
     return streamFrame
   }

@@ -23,14 +23,17 @@ export interface JoinedFrame {
 
 /** Makes records in the order in which it is called, and follows their context. */
 export class JoinedRecords {
-  private readonly context = new ContextTracker()
-  private readonly own = new OwnFrames()
+  readonly #context = new ContextTracker()
+  readonly #own = new OwnFrames()
+  readonly #onRecord: (record: TrafficRecord) => void
 
-  constructor (private readonly onRecord: (record: TrafficRecord) => void) {}
+  constructor(onRecord: (record: TrafficRecord) => void) {
+    this.#onRecord = onRecord
+  }
 
   /** What the context forgot for want of room. */
-  get contextCounters (): ContextTracker['counters'] {
-    return this.context.counters
+  get contextCounters(): ContextTracker['counters'] {
+    return this.#context.counters
   }
 
   /**
@@ -38,20 +41,30 @@ export class JoinedRecords {
    *
    * @param timeMs when it went by, epoch milliseconds
    */
-  packet (connection: Connection, direction: Direction, timeMs: number, packet: MqttPacket): void {
-    this.onRecord(packetRecord(connection, connection.peer, direction, timeMs, packet, this.context))
+  packet(connection: Connection, direction: Direction, timeMs: number, packet: MqttPacket): void {
+    this.#onRecord(packetRecord(connection, connection.peer, direction, timeMs, packet, this.#context))
   }
 
-  frame (streamFrame: StreamFrame, { join, peer, packets, first, begun }: JoinedFrame): void {
+  frame(streamFrame: StreamFrame, { join, peer, packets, first, begun }: JoinedFrame): void {
     const { frame, direction } = streamFrame
-    const own = this.own.has(streamFrame, packets, begun)
+    const own = this.#own.has(streamFrame, packets, begun)
     const features = extractFeatures(streamFrame, first)
-    this.onRecord({
+    this.#onRecord({
       frame: frame.number,
       seconds: frame.seconds,
       nanoseconds: frame.nanoseconds,
       // Of packets that are not all known the context learns nothing, as the record shows none.
-      features: own ? features : { ...features, context: this.context.frame(streamFrame, { join, packets: first === null ? [] : packets, begun, client: originOf(peer) }) },
+      features: own
+        ? features
+        : {
+            ...features,
+            context: this.#context.frame(streamFrame, {
+              join,
+              packets: first === null ? [] : packets,
+              begun,
+              client: originOf(peer)
+            })
+          },
       join,
       direction,
       peer,

@@ -43,15 +43,24 @@ export interface JoinCounters {
   packetsUnseen: number
   /** Connections that were thought joined and turned out not to match; they are judged by their packets. */
   mismatches: number
-  /** Connections over TLS or WebSocket whose packets could not be placed in the stream; they are judged by their packets. */
+  /**
+   * Connections over TLS or WebSocket whose packets could not be placed in the stream; they are judged by their
+   * packets.
+   */
   connectionsUnplaced: number
   /** Connections of which the tap saw no beginning in time; they are judged by their packets. */
   connectionsUnseen: number
-  /** Times that a connection's frames ceased to come, or fell too far behind; its packets are records until they come again. */
+  /**
+   * Times that a connection's frames ceased to come, or fell too far behind; its packets are records until they come
+   * again.
+   */
   connectionsBlind: number
   /** Connections with more packets waiting than `packetsPerConnection`; they are judged by their packets. */
   connectionsOverflowed: number
-  /** Directions that are joined again: of connections older than the tap, found in mid-stream, and of those that it was behind. */
+  /**
+   * Directions that are joined again: of connections older than the tap, found in mid-stream, and of those that it was
+   * behind.
+   */
   midstreamFound: number
   /** Streams forgotten because more than `unboundStreams` waited for the broker to accept them. */
   streamsForgotten: number
@@ -60,7 +69,7 @@ export interface JoinCounters {
 }
 
 /** All counters at nought. */
-export function noJoinCounts (): JoinCounters {
+export function noJoinCounts(): JoinCounters {
   return {
     framesJoined: 0,
     framesUnjoined: 0,

@@ -36,60 +36,64 @@ export interface JoinOutputs {
 export class LiveJoin {
   readonly counters = noJoinCounts()
 
-  private readonly records: JoinedRecords
-  private readonly connections = new Map<number, Connection>()
-  private readonly bindings: StreamBindings
+  readonly #records: JoinedRecords
+  readonly #connections = new Map<number, Connection>()
+  readonly #bindings: StreamBindings
   /** Streams that nobody accepted in time: their frames wait no more. */
-  private readonly forsaken = new WeakSet<TcpStream>()
-  private readonly pending = new HeldFrames()
-  private timings = SAME_CLOCK
-  private tapped = false
-  private reviewedAtMs = 0
+  readonly #forsaken = new WeakSet<TcpStream>()
+  readonly #pending = new HeldFrames()
+  #timings = SAME_CLOCK
+  #tapped = false
+  #reviewedAtMs = 0
+  readonly #outputs: JoinOutputs
+  readonly #clock: Clock
+  readonly #limits: JoinLimits
 
-  constructor (
-    private readonly outputs: JoinOutputs,
-    private readonly clock: Clock,
-    private readonly limits: JoinLimits = DEFAULT_JOIN_LIMITS
-  ) {
-    this.records = new JoinedRecords(record => { outputs.onRecord(record) })
-    this.bindings = new StreamBindings(limits.unboundStreams, limits.holdMs)
+  constructor(outputs: JoinOutputs, clock: Clock, limits: JoinLimits = DEFAULT_JOIN_LIMITS) {
+    this.#outputs = outputs
+    this.#clock = clock
+    this.#limits = limits
+    this.#records = new JoinedRecords(record => {
+      outputs.onRecord(record)
+    })
+    this.#bindings = new StreamBindings(limits.unboundStreams, limits.holdMs)
   }
 
   /** Frames held back now. */
-  get held (): number {
-    return this.pending.length
+  get held(): number {
+    return this.#pending.length
   }
 
   /** What the context forgot for want of room. */
-  get contextCounters (): object {
-    return this.records.contextCounters
+  get contextCounters(): object {
+    return this.#records.contextCounters
   }
 
   /** Frames will come from now on, stamped by a clock that agrees with the broker's so exactly as one of these asks. */
-  tapUp (timings: readonly MidstreamTiming[] = SAME_CLOCK): void {
-    this.tapped = true
-    this.timings = timings
+  tapUp(timings: readonly MidstreamTiming[] = SAME_CLOCK): void {
+    this.#tapped = true
+    this.#timings = timings
   }
 
   /** No frames will come: what is held is settled, and packets are records from here on. */
-  tapDown (): void {
-    this.tapped = false
-    while (this.held > 0) this.settle(this.pending.shift())
-    this.bindings.clear()
-    for (const connection of this.connections.values()) {
-      this.setAside(connection)
+  tapDown(): void {
+    this.#tapped = false
+    while (this.held > 0) this.#settle(this.#pending.shift())
+    this.#bindings.clear()
+    for (const connection of this.#connections.values()) {
+      this.#setAside(connection)
       // A tap that comes back meets it in mid-stream.
-      if (!connection.closed) this.bindings.await(connection)
+      if (!connection.closed) this.#bindings.await(connection)
     }
   }
 
   /** Takes what the broker tells. */
-  entry (entry: BrokerEntry): void {
+  entry(entry: BrokerEntry): void {
     if (entry.kind === 'open') {
-      this.open(entry)
+      this.#open(entry)
       return
     }
-    const connection = this.connections.get(entry.connection)
+    const connection = this.#connections.get(entry.connection)
     if (connection === undefined) {
       this.counters.strays++
       return
@@ -103,77 +107,82 @@ export class LiveJoin {
         connection.peer.username = entry.username
         break
       case 'packet':
-        this.packet(connection, entry)
+        this.#packet(connection, entry)
         break
       case 'mark':
-        this.mark(connection, entry)
+        this.#mark(connection, entry)
         break
       case 'unplaced':
         this.counters.connectionsUnplaced++
         connection.placed = false
-        this.giveUpJoin(connection, entry.reason)
+        this.#giveUpJoin(connection, entry.reason)
         break
       case 'close':
-        this.close(connection)
+        this.#close(connection)
         break
     }
   }
 
   /** Takes a frame from the tap. */
-  frame (streamFrame: StreamFrame): void {
+  frame(streamFrame: StreamFrame): void {
     const { stream, direction, frame, from, to, chunks } = streamFrame
-    this.pending.push(streamFrame, this.clock.now())
-    this.bind(stream)
+    this.#pending.push(streamFrame, this.#clock.now())
+    this.#bind(stream)
     if (to > from) {
-      this.find(this.bindings.of(stream), direction, midstream => {
-        // Where frames are lost, what was captured of a burst need not be all of it.
-        if (chunks.some(({ lost }) => lost === true)) midstream.restart()
-        midstream.see(timeOf(frame) * 1_000, to)
-      }, to)
+      this.#find(
+        this.#bindings.of(stream),
+        direction,
+        midstream => {
+          // Where frames are lost, what was captured of a burst need not be all of it.
+          if (chunks.some(({ lost }) => lost === true)) midstream.restart()
+          midstream.see(timeOf(frame) * 1_000, to)
+        },
+        to
+      )
     }
-    if (this.held > this.limits.pendingFrames) {
+    if (this.held > this.#limits.pendingFrames) {
       this.counters.framesOverflowed++
-      this.giveUp(this.pending.shift())
+      this.#giveUp(this.#pending.shift())
     }
   }
 
   /** Lets out every record that is final, and settles what has waited too long. Call after each batch of input. */
-  release (): void {
-    const now = this.clock.now()
-    for (let first = this.pending.first; first !== undefined; first = this.pending.first) {
-      if (this.isFinal(first.streamFrame)) this.settle(this.pending.shift())
-      else if (now - first.arrivedAtMs > this.limits.holdMs) this.giveUp(this.pending.shift())
+  release(): void {
+    const now = this.#clock.now()
+    for (let first = this.#pending.first; first !== undefined; first = this.#pending.first) {
+      if (this.#isFinal(first.streamFrame)) this.#settle(this.#pending.shift())
+      else if (now - first.arrivedAtMs > this.#limits.holdMs) this.#giveUp(this.#pending.shift())
       else break
     }
-    if (now - this.reviewedAtMs >= REVIEW_INTERVAL_MS) this.review(now)
+    if (now - this.#reviewedAtMs >= REVIEW_INTERVAL_MS) this.#review(now)
   }
 
   /** Connections that the tap does not see after all are judged by their packets. */
-  private review (now: number): void {
-    this.reviewedAtMs = now
-    this.counters.streamsForgotten = this.bindings.forgotten
-    for (const connection of this.connections.values()) {
-      if (connection.route === 'undecided' && now - connection.openedAtMs > this.limits.holdMs) {
+  #review(now: number): void {
+    this.#reviewedAtMs = now
+    this.counters.streamsForgotten = this.#bindings.forgotten
+    for (const connection of this.#connections.values()) {
+      if (connection.route === 'undecided' && now - connection.openedAtMs > this.#limits.holdMs) {
         this.counters.connectionsUnseen++
-        this.giveUpJoin(connection, 'unseen')
-        this.bound(this.bindings.bindWaiting(connection, now))
-      } else if (!connection.closed && now - connection.supersededAtMs > this.limits.holdMs) {
+        this.#giveUpJoin(connection, 'unseen')
+        this.#bound(this.#bindings.bindWaiting(connection, now))
+      } else if (!connection.closed && now - connection.supersededAtMs > this.#limits.holdMs) {
         // Its tuple opened another stream, and yet it is open: it never was the stream that it was bound to.
-        this.mismatch(connection)
-      } else if (this.isBlind(connection, now)) {
+        this.#mismatch(connection)
+      } else if (this.#isBlind(connection, now)) {
         this.counters.connectionsBlind++
-        this.giveUpJoin(connection, 'unseen')
+        this.#giveUpJoin(connection, 'unseen')
       } else {
-        this.reap(connection)
+        this.#reap(connection)
       }
     }
   }
 
-  private open ({ connection: id, transport, client, broker }: OpenEntry): void {
+  #open({ connection: id, transport, client, broker }: OpenEntry): void {
     const connection: Connection = {
       id,
-      openedAtMs: this.clock.now(),
-      route: this.tapped && transport !== 'stream' ? 'undecided' : 'packets',
+      openedAtMs: this.#clock.now(),
+      route: this.#tapped && transport !== 'stream' ? 'undecided' : 'packets',
       join: transport === 'tls' || transport === 'websocket' ? transport : 'exact',
       bound: false,
       placed: transport !== 'stream',
@@ -186,98 +195,112 @@ export class LiveJoin {
       in: new PacketQueue(),
       out: new PacketQueue()
     }
-    this.connections.set(id, connection)
-    this.bindings.await(connection)
-    this.bound(this.bindings.bindWaiting(connection, this.clock.now()))
+    this.#connections.set(id, connection)
+    this.#bindings.await(connection)
+    this.#bound(this.#bindings.bindWaiting(connection, this.#clock.now()))
   }
 
-  private bind (stream: TcpStream): void {
-    this.bound(this.bindings.bind(stream, this.clock.now()))
-    const connection = this.bindings.of(stream)
-    if (connection !== undefined) beginMidway(connection, stream, this.timings)
+  #bind(stream: TcpStream): void {
+    this.#bound(this.#bindings.bind(stream, this.#clock.now()))
+    const connection = this.#bindings.of(stream)
+    if (connection !== undefined) beginMidway(connection, stream, this.#timings)
   }
 
-  /** One more thing is known that may tell where a connection's frames belong; `seen` as {@link findMidway} takes it. */
-  private find (connection: Connection | undefined, direction: Direction, take: (midstream: Midstream) => void, seen?: number): void {
+  /**
+   * One more thing is known that may tell where a connection's frames belong; `seen` as {@link findMidway} takes it.
+   */
+  #find(
+    connection: Connection | undefined,
+    direction: Direction,
+    take: (midstream: Midstream) => void,
+    seen?: number
+  ): void {
     if (findMidway(connection, direction, take, seen)) this.counters.midstreamFound++
   }
 
-  private bound (connections: readonly Connection[]): void {
+  #bound(connections: readonly Connection[]): void {
     for (const connection of connections) {
       if (connection.route === 'undecided') connection.route = 'frames'
-      this.reap(connection)
+      this.#reap(connection)
     }
   }
 
-  private close (connection: Connection): void {
+  #close(connection: Connection): void {
     connection.closed = true
-    connection.closedAtMs = this.clock.now()
-    this.bindings.release(connection)
-    if (!connection.bound) this.bound(this.bindings.bindWaiting(connection, this.clock.now()))
-    this.reap(connection)
+    connection.closedAtMs = this.#clock.now()
+    this.#bindings.release(connection)
+    if (!connection.bound) this.#bound(this.#bindings.bindWaiting(connection, this.#clock.now()))
+    this.#reap(connection)
   }
 
   /** Forgets a closed connection once no frame of it can make a difference: the tap may lag behind the broker. */
-  private reap (connection: Connection): void {
+  #reap(connection: Connection): void {
     const { closed, closedAtMs, route, bound, in: inbound, out } = connection
     if (!closed || route === 'undecided' || inbound.length + out.length > 0) return
-    if (!bound && this.tapped && this.clock.now() - closedAtMs <= this.limits.holdMs) return
-    this.connections.delete(connection.id)
-    this.bindings.forget(connection)
+    if (!bound && this.#tapped && this.#clock.now() - closedAtMs <= this.#limits.holdMs) return
+    this.#connections.delete(connection.id)
+    this.#bindings.forget(connection)
   }
 
-  private packet (connection: Connection, entry: PacketEntry): void {
+  #packet(connection: Connection, entry: PacketEntry): void {
     const { direction, time, packet, last } = entry
     const queue = connection[direction]
     if (!joinsFrames(connection, direction) || packet.end <= joinedFrom(connection, direction)) {
       const whole = queue.pass(entry)
-      this.alone(connection, direction, time, packet)
-      this.find(connection, direction, midstream => {
+      this.#alone(connection, direction, time, packet)
+      this.#find(connection, direction, midstream => {
         if (!whole) midstream.restart()
         if (last) midstream.tell(time, packet.end)
       })
       return
     }
     // Within a TLS record or a WebSocket frame all packets end at one offset, those dropped among them.
-    queue.push(entry, connection.join === 'exact' ? packet.end - packet.size : packet.end, this.clock.now())
-    if (queue.length <= this.limits.packetsPerConnection) return
+    queue.push(entry, connection.join === 'exact' ? packet.end - packet.size : packet.end, this.#clock.now())
+    if (queue.length <= this.#limits.packetsPerConnection) return
     this.counters.connectionsOverflowed++
-    this.giveUpJoin(connection, 'unseen')
+    this.#giveUpJoin(connection, 'unseen')
   }
 
-  private mark (connection: Connection, entry: MarkEntry): void {
+  #mark(connection: Connection, entry: MarkEntry): void {
     connection[entry.direction].mark(entry)
-    this.find(connection, entry.direction, midstream => { midstream.tell(entry.time, entry.offset) })
+    this.#find(connection, entry.direction, midstream => {
+      midstream.tell(entry.time, entry.offset)
+    })
   }
 
-  private isFinal ({ stream, direction, from, to }: StreamFrame): boolean {
+  #isFinal({ stream, direction, from, to }: StreamFrame): boolean {
     if (from === to) return true
-    const connection = this.bindings.of(stream)
-    if (connection === undefined) return !isWhole(stream) || this.forsaken.has(stream)
+    const connection = this.#bindings.of(stream)
+    if (connection === undefined) return !isWhole(stream) || this.#forsaken.has(stream)
     const queue = connection[direction]
-    return !joinsFrames(connection, direction) || connection.closed || queue.stalled || queue.watermark >= to + shiftOf(connection, direction)
+    return (
+      !joinsFrames(connection, direction) ||
+      connection.closed ||
+      queue.stalled ||
+      queue.watermark >= to + shiftOf(connection, direction)
+    )
   }
 
-  private settle (streamFrame: StreamFrame): void {
+  #settle(streamFrame: StreamFrame): void {
     const { stream, direction } = streamFrame
-    const connection = this.bindings.of(stream)
+    const connection = this.#bindings.of(stream)
     if (connection !== undefined && !joinsFrames(connection, direction)) {
       this.counters.framesSetAside++
       return
     }
     if (streamFrame.from === streamFrame.to) {
-      this.bare(streamFrame, connection?.join ?? 'none')
+      this.#bare(streamFrame, connection?.join ?? 'none')
       return
     }
     if (connection === undefined) {
       this.counters.framesUnjoined++
-      this.bare(streamFrame, 'none')
+      this.#bare(streamFrame, 'none')
       return
     }
-    this.join(streamFrame, connection)
+    this.#join(streamFrame, connection)
   }
 
-  private join (streamFrame: StreamFrame, connection: Connection): void {
+  #join(streamFrame: StreamFrame, connection: Connection): void {
     const { direction } = streamFrame
     const shift = shiftOf(connection, direction)
     const [from, to] = [streamFrame.from + shift, streamFrame.to + shift]
@@ -289,16 +312,16 @@ export class LiveJoin {
     this.counters.packetsLate += late.length
     this.counters.packetsUnseen += unseen.length
     const frameMs = timeOf(streamFrame.frame) * 1_000
-    for (const packet of [...late, ...unseen]) this.alone(connection, direction, frameMs, packet)
+    for (const packet of [...late, ...unseen]) this.#alone(connection, direction, frameMs, packet)
     if (from < joinedFrom(connection, direction)) {
       // It was on its way when the connection was found in mid-stream: some of its packets are records already.
       this.counters.framesSetAside++
-      for (const packet of packets) this.alone(connection, direction, frameMs, packet)
+      for (const packet of packets) this.#alone(connection, direction, frameMs, packet)
       return
     }
     if (packets.some(packet => contradicts(connection.join, streamFrame, packet, shift))) {
-      for (const packet of packets) this.alone(connection, direction, frameMs, packet)
-      this.mismatch(connection)
+      for (const packet of packets) this.#alone(connection, direction, frameMs, packet)
+      this.#mismatch(connection)
       return
     }
     const joined = told && whole
@@ -307,62 +330,80 @@ export class LiveJoin {
     else this.counters.framesUnjoined++
     // What follows the last packet is a part of the next one, which is told where it was written at once.
     const begun = joined && taken.at(-1)?.end !== to ? begunOf(queue.first) : null
-    const peer = this.bindings.peerOf(streamFrame.stream)
-    this.records.frame(streamFrame, { join: joined ? connection.join : 'none', peer, packets, first: joined ? packets[0] ?? null : null, begun })
-    this.reap(connection)
+    const peer = this.#bindings.peerOf(streamFrame.stream)
+    this.#records.frame(streamFrame, {
+      join: joined ? connection.join : 'none',
+      peer,
+      packets,
+      first: joined ? (packets[0] ?? null) : null,
+      begun
+    })
+    this.#reap(connection)
   }
 
-  private giveUp (streamFrame: StreamFrame): void {
+  #giveUp(streamFrame: StreamFrame): void {
     const { stream, direction, to } = streamFrame
-    if (!this.isFinal(streamFrame)) {
-      const connection = this.bindings.of(stream)
-      if (connection === undefined) this.forsaken.add(stream)
+    if (!this.#isFinal(streamFrame)) {
+      const connection = this.#bindings.of(stream)
+      if (connection === undefined) this.#forsaken.add(stream)
       else connection[direction].stall(to + shiftOf(connection, direction))
     }
-    this.settle(streamFrame)
+    this.#settle(streamFrame)
   }
 
-  private mismatch (connection: Connection): void {
+  #mismatch(connection: Connection): void {
     this.counters.mismatches++
     connection.placed = false
     connection.supersededAtMs = Infinity
-    this.giveUpJoin(connection, 'mismatch')
+    this.#giveUpJoin(connection, 'mismatch')
   }
 
-  private giveUpJoin (connection: Connection, reason: UnjoinedReason): void {
-    this.outputs.onUnjoined?.(reason, connection)
-    this.setAside(connection)
+  #giveUpJoin(connection: Connection, reason: UnjoinedReason): void {
+    this.#outputs.onUnjoined?.(reason, connection)
+    this.#setAside(connection)
   }
 
   /** From here on the connection's packets are its records, those already told among them. */
-  private setAside (connection: Connection): void {
+  #setAside(connection: Connection): void {
     connection.route = 'packets'
     connection.midway = undefined
     const told = [
       ...connection.in.drain().map(waiting => ({ direction: 'in' as const, ...waiting })),
       ...connection.out.drain().map(waiting => ({ direction: 'out' as const, ...waiting }))
     ].sort((a, b) => a.timeMs - b.timeMs)
-    for (const { direction, timeMs, packet } of told) this.alone(connection, direction, timeMs, packet)
-    this.reap(connection)
+    for (const { direction, timeMs, packet } of told) this.#alone(connection, direction, timeMs, packet)
+    this.#reap(connection)
   }
 
-  private isBlind ({ in: inbound, out }: Connection, now: number): boolean {
+  #isBlind({ in: inbound, out }: Connection, now: number): boolean {
     const oldest = Math.min(inbound.oldestArrivalMs, out.oldestArrivalMs)
-    return now - oldest > this.limits.blindMs
+    return now - oldest > this.#limits.blindMs
   }
 
-  private alone (connection: Connection, direction: Direction, timeMs: number, packet: MqttPacket): void {
+  #alone(connection: Connection, direction: Direction, timeMs: number, packet: MqttPacket): void {
     this.counters.packetsAlone++
-    this.records.packet(connection, direction, timeMs, packet)
+    this.#records.packet(connection, direction, timeMs, packet)
   }
 
   /** A frame that nothing is known of. */
-  private bare (streamFrame: StreamFrame, join: JoinKind): void {
-    this.records.frame(streamFrame, { join, peer: this.bindings.peerOf(streamFrame.stream), packets: [], first: null, begun: null })
+  #bare(streamFrame: StreamFrame, join: JoinKind): void {
+    this.#records.frame(streamFrame, {
+      join,
+      peer: this.#bindings.peerOf(streamFrame.stream),
+      packets: [],
+      first: null,
+      begun: null
+    })
   }
 }
 
 /** What a frame that carries only a part of a packet shows of it. */
-function begunOf (packet: MqttPacket | null): PacketBegun | null {
-  return packet === null ? null : { header: packet.header, topic: packet.topic, payloadLength: packet.payload === null ? null : packet.payloadLength }
+function begunOf(packet: MqttPacket | null): PacketBegun | null {
+  return packet === null
+    ? null
+    : {
+        header: packet.header,
+        topic: packet.topic,
+        payloadLength: packet.payload === null ? null : packet.payloadLength
+      }
 }

@@ -2,7 +2,9 @@
 
 /** How exact the clocks of broker and tap agree, and hence which pauses count. */
 export interface MidstreamTiming {
-  /** The end of a pause may differ by so much between the two, ms: the clocks, and how long the broker takes to read. */
+  /**
+   * The end of a pause may differ by so much between the two, ms: the clocks, and how long the broker takes to read.
+   */
   toleranceMs: number
   /** A pause is a silence of at least this length, ms; some times the tolerance. */
   pauseMs: number
@@ -37,50 +39,58 @@ interface Point {
  * nothing is joined.
  */
 export class Midstream {
-  private readonly told = new Pauses()
-  private readonly seen = new Pauses()
-  private difference = NaN
-  private agreeing = 0
-  /** Where the tap was at the latest of them, by how much that was more than before, and whether it ever was another length. */
-  private at = NaN
-  private length = NaN
-  private varied = false
+  readonly #told = new Pauses()
+  readonly #seen = new Pauses()
+  #difference = NaN
+  #agreeing = 0
+  /**
+   * Where the tap was at the latest of them, by how much that was more than before, and whether it ever was another
+   * length.
+   */
+  #at = NaN
+  #length = NaN
+  #varied = false
+  readonly #timing: MidstreamTiming
 
-  constructor (private readonly timing: MidstreamTiming) {}
+  constructor(timing: MidstreamTiming) {
+    this.#timing = timing
+  }
 
   /** By how much the broker's offsets exceed the tap's; undefined as long as that is not certain. */
-  get shift (): number | undefined {
-    return this.agreeing >= AGREEING_PAUSES && this.varied ? this.difference : undefined
+  get shift(): number | undefined {
+    return this.#agreeing >= AGREEING_PAUSES && this.#varied ? this.#difference : undefined
   }
 
   /** The broker has read or written up to `offset`; epoch ms. */
-  tell (timeMs: number, offset: number): void {
-    if (this.told.push(timeMs, offset, this.timing.pauseMs)) this.match()
+  tell(timeMs: number, offset: number): void {
+    if (this.#told.push(timeMs, offset, this.#timing.pauseMs)) this.#match()
   }
 
   /** The tap has captured up to `offset`, by its own count; epoch ms. */
-  see (timeMs: number, offset: number): void {
-    if (this.seen.push(timeMs, offset, this.timing.pauseMs)) this.match()
+  see(timeMs: number, offset: number): void {
+    if (this.#seen.push(timeMs, offset, this.#timing.pauseMs)) this.#match()
   }
 
   /** What was gathered is void: something went by unheard. */
-  restart (): void {
-    this.told.clear()
-    this.seen.clear()
-    this.agreeing = 0
+  restart(): void {
+    this.#told.clear()
+    this.#seen.clear()
+    this.#agreeing = 0
   }
 
-  private match (): void {
-    const { told, seen, timing } = this
+  #match(): void {
+    const told = this.#told
+    const seen = this.#seen
+    const timing = this.#timing
     for (let a = told.first, b = seen.first; a !== undefined && b !== undefined; a = told.first, b = seen.first) {
       const apart = a.timeMs - b.timeMs
       if (Math.abs(apart) <= timing.toleranceMs) {
-        this.compare(a.offset - b.offset, b.offset)
+        this.#compare(a.offset - b.offset, b.offset)
         told.shift()
         seen.shift()
       } else {
         // One side alone saw this pause: the two do not keep step.
-        this.agreeing = 0
+        this.#agreeing = 0
         if (apart < 0) told.shift()
         else seen.shift()
       }
@@ -88,49 +98,49 @@ export class Midstream {
     if (told.length > WAITING_CAP || seen.length > WAITING_CAP) this.restart()
   }
 
-  private compare (difference: number, at: number): void {
-    const length = at - this.at
-    if (this.agreeing > 0 && difference === this.difference) {
-      if (this.agreeing > 1 && length !== this.length) this.varied = true
-      this.agreeing++
+  #compare(difference: number, at: number): void {
+    const length = at - this.#at
+    if (this.#agreeing > 0 && difference === this.#difference) {
+      if (this.#agreeing > 1 && length !== this.#length) this.#varied = true
+      this.#agreeing++
     } else {
-      this.agreeing = 1
-      this.varied = false
+      this.#agreeing = 1
+      this.#varied = false
     }
-    this.difference = difference
-    this.at = at
-    this.length = length
+    this.#difference = difference
+    this.#at = at
+    this.#length = length
   }
 }
 
 /** The ends of the bursts of one side, each followed by a pause. */
 class Pauses {
-  private readonly points: Point[] = []
-  private latest: Point | undefined
+  readonly #points: Point[] = []
+  #latest: Point | undefined
 
-  get first (): Point | undefined {
-    return this.points[0]
+  get first(): Point | undefined {
+    return this.#points[0]
   }
 
-  get length (): number {
-    return this.points.length
+  get length(): number {
+    return this.#points.length
   }
 
   /** Returns whether a pause went before, which is known only now. */
-  push (timeMs: number, offset: number, pauseMs: number): boolean {
-    const { latest } = this
-    this.latest = { timeMs, offset }
+  push(timeMs: number, offset: number, pauseMs: number): boolean {
+    const latest = this.#latest
+    this.#latest = { timeMs, offset }
     if (latest === undefined || timeMs - latest.timeMs < pauseMs) return false
-    this.points.push(latest)
+    this.#points.push(latest)
     return true
   }
 
-  shift (): void {
-    this.points.shift()
+  shift(): void {
+    this.#points.shift()
   }
 
-  clear (): void {
-    this.points.length = 0
-    this.latest = undefined
+  clear(): void {
+    this.#points.length = 0
+    this.#latest = undefined
   }
 }

@@ -37,8 +37,13 @@ const NO_WIRE = Object.freeze({
  * @param connection stands for the connection, to whoever follows connections
  * @param timeMs when the broker saw the packet, epoch milliseconds
  */
-export function packetRecord (
-  connection: object, peer: Peer, direction: Direction, timeMs: number, packet: MqttPacket, context: ContextTracker
+export function packetRecord(
+  connection: object,
+  peer: Peer,
+  direction: Direction,
+  timeMs: number,
+  packet: MqttPacket,
+  context: ContextTracker
 ): TrafficRecord {
   const microseconds = Math.round(timeMs * 1_000)
   const seconds = Math.floor(microseconds / MICROSECONDS)
@@ -49,8 +54,20 @@ export function packetRecord (
     frame: null,
     seconds,
     nanoseconds,
-    features: own ? features
-      : { ...features, context: context.push({ connection, client: originOf(peer), seconds, nanoseconds, direction, packets: [packet], frame: null }) },
+    features: own
+      ? features
+      : {
+          ...features,
+          context: context.push({
+            connection,
+            client: originOf(peer),
+            seconds,
+            nanoseconds,
+            direction,
+            packets: [packet],
+            frame: null
+          })
+        },
     join: 'none',
     direction,
     peer,
@@ -60,7 +77,7 @@ export function packetRecord (
   }
 }
 
-function packetFeatures (peer: Peer, direction: Direction, packet: MqttPacket): FeatureValues {
+function packetFeatures(peer: Peer, direction: Direction, packet: MqttPacket): FeatureValues {
   const [source, destination] = direction === 'in' ? [peer.client, peer.broker] : [peer.broker, peer.client]
   return {
     ...NO_WIRE,

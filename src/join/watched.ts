@@ -9,32 +9,34 @@ import { DecodedRecords, type DecodedRecordsOptions } from './decoded-records.js
 export class WatchedJoin {
   /** Frames held back: none ever is. */
   readonly held = 0
-  private readonly records: DecodedRecords
+  readonly #records: DecodedRecords
+  readonly #onRecord: (record: TrafficRecord) => void
 
-  constructor (private readonly onRecord: (record: TrafficRecord) => void, options: DecodedRecordsOptions) {
-    this.records = new DecodedRecords(options)
+  constructor(onRecord: (record: TrafficRecord) => void, options: DecodedRecordsOptions) {
+    this.#onRecord = onRecord
+    this.#records = new DecodedRecords(options)
   }
 
-  get counters (): object {
-    return this.records.counters
+  get counters(): object {
+    return this.#records.counters
   }
 
-  get contextCounters (): object {
-    return this.records.contextCounters
+  get contextCounters(): object {
+    return this.#records.contextCounters
   }
 
-  frame (streamFrame: StreamFrame): void {
-    const record = this.records.record(streamFrame)
-    this.onRecord({ ...record, features: detached(record.features) })
+  frame(streamFrame: StreamFrame): void {
+    const record = this.#records.record(streamFrame)
+    this.#onRecord({ ...record, features: detached(record.features) })
   }
 }
 
 /** Views would keep a whole chunk of the tap alive for as long as the record is learnt from. */
-function detached ({ mqtt_msg: payload, context, ...features }: RecordFeatures): RecordFeatures {
+function detached({ mqtt_msg: payload, context, ...features }: RecordFeatures): RecordFeatures {
   const payloads = context?.payloads?.map(sample => ({ ...sample, payload: Uint8Array.from(sample.payload) })) ?? null
   return {
     ...features,
     mqtt_msg: payload === null ? null : Uint8Array.from(payload),
-    ...context !== undefined && { context: { ...context, payloads } }
+    ...(context !== undefined && { context: { ...context, payloads } })
   }
 }

@@ -10,7 +10,7 @@ import type { Transport } from './entries.js'
 const IPV4_MAPPED = /^::ffff:(\d{1,3}(?:\.\d{1,3}){3})$/i
 
 /** An IPv4-mapped IPv6 address, as dual-stack listeners report it, written as IPv4 (RFC 4291, 2.5.5.2). */
-export function normaliseAddress (address: string): string {
+export function normaliseAddress(address: string): string {
   return IPV4_MAPPED.exec(address)?.[1] ?? address
 }
 
@@ -28,23 +28,23 @@ export interface ConnectionAddresses {
  *
  * @param request the HTTP upgrade request of a WebSocket, whose stream itself knows no addresses
  */
-export function addressesOf (connection: Duplex, request?: IncomingMessage): ConnectionAddresses {
+export function addressesOf(connection: Duplex, request?: IncomingMessage): ConnectionAddresses {
   const socket = (request?.socket ?? connection) as Partial<Socket> & { encrypted?: boolean }
   const announced = announcementOf(connection)?.client
   return {
     transport: transportOf(socket, request),
     client: endpoint(socket.remoteAddress, socket.remotePort),
     broker: endpoint(socket.localAddress, socket.localPort),
-    ...announced !== undefined && { announced: endpoint(announced.address, announced.port) }
+    ...(announced !== undefined && { announced: endpoint(announced.address, announced.port) })
   }
 }
 
-function transportOf (socket: Partial<Socket> & { encrypted?: boolean }, request?: IncomingMessage): Transport {
+function transportOf(socket: Partial<Socket> & { encrypted?: boolean }, request?: IncomingMessage): Transport {
   if (request !== undefined) return 'websocket'
   if (socket.encrypted === true) return 'tls'
   return socket.remoteAddress === undefined ? 'stream' : 'tcp'
 }
 
-function endpoint (address?: string, port?: number): Endpoint {
+function endpoint(address?: string, port?: number): Endpoint {
   return { address: address === undefined ? '' : normaliseAddress(address), port: port ?? 0 }
 }

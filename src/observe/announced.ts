@@ -17,11 +17,11 @@ const announcements = new WeakMap<object, Announcement>()
  * `aedes.handle`, with the very stream that is handed over, and for trusted proxies only: whoever is
  * believed can blame anybody.
  */
-export function announce (connection: object, announcement: Announcement): void {
+export function announce(connection: object, announcement: Announcement): void {
   announcements.set(connection, announcement)
 }
 
 /** What was told of a connection. */
-export function announcementOf (connection: object): Announcement | undefined {
+export function announcementOf(connection: object): Announcement | undefined {
   return announcements.get(connection)
 }

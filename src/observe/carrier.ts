@@ -10,15 +10,28 @@ import { watchRecords } from './tls-records.js'
 import { watchFrames } from './websocket-frames.js'
 
 /** Watches a connection, whatever carries it; where that is not understood, `onUnplaced` says so, at once or later. */
-export function watchCarried (
-  connection: Duplex, request: IncomingMessage | undefined, transport: Transport, kept: KeptBytes, listener: PlacedListener
+export function watchCarried(
+  connection: Duplex,
+  request: IncomingMessage | undefined,
+  transport: Transport,
+  kept: KeptBytes,
+  listener: PlacedListener
 ): void {
   if (transport === 'tcp' || transport === 'stream') {
     const headerBytes = announcementOf(connection)?.headerBytes ?? 0
-    watchConnection(connection, kept, {
-      onPacket: (direction, packet, ordinal) => { listener.onPacket(direction, packet, ordinal, true) },
-      onMark: (direction, begin, offset, ordinal) => { listener.onMark(direction, begin, offset, ordinal) }
-    }, headerBytes)
+    watchConnection(
+      connection,
+      kept,
+      {
+        onPacket: (direction, packet, ordinal) => {
+          listener.onPacket(direction, packet, ordinal, true)
+        },
+        onMark: (direction, begin, offset, ordinal) => {
+          listener.onMark(direction, begin, offset, ordinal)
+        }
+      },
+      headerBytes
+    )
     // Frames that carry the header alone are final.
     if (headerBytes > 0) listener.onMark('in', headerBytes, headerBytes, 0)
     return
@@ -31,14 +44,25 @@ export function watchCarried (
     placements.in.stop()
     placements.out.stop()
   }
-  const onBacklog = (): void => { stop('backlog') }
+  const onBacklog = (): void => {
+    stop('backlog')
+  }
   const placements = { in: new Placement('in', listener, onBacklog), out: new Placement('out', listener, onBacklog) }
   watchConnection(connection, kept, {
-    onPacket: (direction, packet, ordinal) => { placements[direction].packet(packet, ordinal) },
-    onMark: (direction, _begin, offset) => { placements[direction].mark(offset) }
+    onPacket: (direction, packet, ordinal) => {
+      placements[direction].packet(packet, ordinal)
+    },
+    onMark: (direction, _begin, offset) => {
+      placements[direction].mark(offset)
+    }
   })
-  const obstacle = request !== undefined
-    ? watchFrames(connection, request, placements.in, placements.out, () => { stop('frames') })
-    : watchRecords(connection, placements.in, placements.out, () => { stop('records') })
+  const obstacle =
+    request !== undefined
+      ? watchFrames(connection, request, placements.in, placements.out, () => {
+          stop('frames')
+        })
+      : watchRecords(connection, placements.in, placements.out, () => {
+          stop('records')
+        })
   if (obstacle !== undefined) stop(obstacle)
 }

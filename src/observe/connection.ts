@@ -6,9 +6,15 @@ import type { Direction, MqttPacket } from '../types.js'
 
 /** What the watcher of a connection tells; called synchronously on the broker's path, so it must be quick. */
 export interface ByteListener {
-  /** A control packet was read (`in`) or written (`out`), the direction's `ordinal`-th from 0; its bytes are only valid during the call. */
+  /**
+   * A control packet was read (`in`) or written (`out`), the direction's `ordinal`-th from 0; its bytes are only valid
+   * during the call.
+   */
   onPacket(direction: Direction, packet: MqttPacket, ordinal: number): void
-  /** Bytes up to `offset` went by, and the packet that begins at `begin` is still incomplete; `ordinal` counts those before it. */
+  /**
+   * Bytes up to `offset` went by, and the packet that begins at `begin` is still incomplete; `ordinal` counts those
+   * before it.
+   */
   onMark(direction: Direction, begin: number, offset: number, ordinal: number): void
 }
 
@@ -21,7 +27,10 @@ export interface KeptBytes {
 /** What a stream's `_write` calls back. */
 export type WriteCallback = (error?: Error | null) => void
 /** One of the chunks that `_writev` is given. */
-export interface PendingWrite { chunk: unknown, encoding: BufferEncoding }
+export interface PendingWrite {
+  chunk: unknown
+  encoding: BufferEncoding
+}
 
 /** The stream methods that Node calls with every byte; they are public contract of `stream.Duplex`. */
 export interface ByteMethods {
@@ -39,7 +48,7 @@ export interface ByteMethods {
  *
  * @param headerBytes how many bytes a proxy sent before those of MQTT: offsets count them
  */
-export function watchConnection (connection: Duplex, kept: KeptBytes, listener: ByteListener, headerBytes = 0): void {
+export function watchConnection(connection: Duplex, kept: KeptBytes, listener: ByteListener, headerBytes = 0): void {
   const session = { version: 4 }
   const walker = new MqttWalker({ ...kept, session })
   walker.skip(headerBytes)
@@ -72,26 +81,32 @@ export function watchConnection (connection: Duplex, kept: KeptBytes, listener: 
 }
 
 class DirectionWatch {
-  private readonly onPacket: (packet: MqttPacket) => void
-  private begin = 0
-  private ordinal = 0
+  readonly #onPacket: (packet: MqttPacket) => void
+  #begin = 0
+  #ordinal = 0
+  readonly #direction: Direction
+  readonly #walker: MqttWalker
+  readonly #listener: ByteListener
 
-  constructor (private readonly direction: Direction, private readonly walker: MqttWalker, private readonly listener: ByteListener) {
-    this.onPacket = packet => {
-      this.begin = packet.end
-      listener.onPacket(direction, packet, this.ordinal)
-      this.ordinal = (this.ordinal + 1) >>> 0
+  constructor(direction: Direction, walker: MqttWalker, listener: ByteListener) {
+    this.#direction = direction
+    this.#walker = walker
+    this.#listener = listener
+    this.#onPacket = packet => {
+      this.#begin = packet.end
+      listener.onPacket(direction, packet, this.#ordinal)
+      this.#ordinal = (this.#ordinal + 1) >>> 0
     }
   }
 
-  bytes (chunk: Uint8Array): void {
+  bytes(chunk: Uint8Array): void {
     if (chunk.length === 0) return
-    this.walker.push(chunk, this.onPacket)
+    this.#walker.push(chunk, this.#onPacket)
     // Only after every packet that ends here is told may the watermark move: it makes frames final.
-    if (!this.walker.boundary) this.listener.onMark(this.direction, this.begin, this.walker.offset, this.ordinal)
+    if (!this.#walker.boundary) this.#listener.onMark(this.#direction, this.#begin, this.#walker.offset, this.#ordinal)
   }
 
-  chunk (chunk: unknown, encoding?: BufferEncoding): void {
+  chunk(chunk: unknown, encoding?: BufferEncoding): void {
     if (chunk instanceof Uint8Array) this.bytes(chunk)
     else if (typeof chunk === 'string') this.bytes(Buffer.from(chunk, encoding))
   }

@@ -65,7 +65,7 @@ export interface MarkEntry {
  * a TLS record went by uncounted, as with a change of keys. `frames`: a WebSocket frame that is not
  * understood, such as a compressed one. `backlog`: too much waited to be placed.
  */
-export type UnplacedReason = typeof UNPLACED_REASONS[number]
+export type UnplacedReason = (typeof UNPLACED_REASONS)[number]
 export const UNPLACED_REASONS = ['cipher', 'tls-websocket', 'carrier', 'records', 'frames', 'backlog'] as const
 
 /** Where packets end in the TCP stream cannot be said any more, or never could: what carries them is not understood. */
@@ -83,4 +83,5 @@ export interface CloseEntry {
 }
 
 /** One entry of the ring. */
-export type BrokerEntry = OpenEntry | AnnouncedEntry | IdentityEntry | PacketEntry | MarkEntry | UnplacedEntry | CloseEntry
+export type BrokerEntry =
+  OpenEntry | AnnouncedEntry | IdentityEntry | PacketEntry | MarkEntry | UnplacedEntry | CloseEntry

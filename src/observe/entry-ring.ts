@@ -20,23 +20,25 @@ const decoder = new TextDecoder()
 
 /** Writes entries into a ring; each call costs one copy and no allocation on the packet's path. */
 export class EntryWriter {
-  private readonly spare: number
+  readonly #spare: number
+  readonly #ring: RingWriter
 
-  constructor (private readonly ring: RingWriter) {
-    this.spare = Math.floor(ring.capacity * SPARE_SHARE)
+  constructor(ring: RingWriter) {
+    this.#ring = ring
+    this.#spare = Math.floor(ring.capacity * SPARE_SHARE)
   }
 
   /** Entries dropped for want of room. */
-  get dropped (): number {
-    return this.ring.dropped
+  get dropped(): number {
+    return this.#ring.dropped
   }
 
-  open (connection: number, time: number, transport: Transport, client: Endpoint, broker: Endpoint): void {
+  open(connection: number, time: number, transport: Transport, client: Endpoint, broker: Endpoint): void {
     const clientAddress = text(client.address)
     const brokerAddress = text(broker.address)
-    const at = this.ring.reserve(20 + clientAddress.length + brokerAddress.length)
+    const at = this.#ring.reserve(20 + clientAddress.length + brokerAddress.length)
     if (at < 0) return
-    const { view, bytes } = this.ring
+    const { view, bytes } = this.#ring
     view.setUint8(at, KIND.open)
     view.setUint8(at + 1, TRANSPORTS.indexOf(transport))
     view.setUint8(at + 2, clientAddress.length)
@@ -47,43 +49,50 @@ export class EntryWriter {
     view.setUint16(at + 18, broker.port, true)
     bytes.set(clientAddress, at + 20)
     bytes.set(brokerAddress, at + 20 + clientAddress.length)
-    this.ring.commit()
+    this.#ring.commit()
   }
 
-  announced (connection: number, client: Endpoint): void {
+  announced(connection: number, client: Endpoint): void {
     const address = text(client.address)
-    const at = this.ring.reserve(12 + address.length)
+    const at = this.#ring.reserve(12 + address.length)
     if (at < 0) return
-    const { view, bytes } = this.ring
+    const { view, bytes } = this.#ring
     view.setUint8(at, KIND.announced)
     view.setUint32(at + 4, connection, true)
     view.setUint16(at + 8, client.port, true)
     view.setUint16(at + 10, address.length, true)
     bytes.set(address, at + 12)
-    this.ring.commit()
+    this.#ring.commit()
   }
 
-  identity (connection: number, clientId: string, username: string): void {
+  identity(connection: number, clientId: string, username: string): void {
     const id = text(clientId)
     const user = text(username)
-    const at = this.ring.reserve(12 + id.length + user.length)
+    const at = this.#ring.reserve(12 + id.length + user.length)
     if (at < 0) return
-    const { view, bytes } = this.ring
+    const { view, bytes } = this.#ring
     view.setUint8(at, KIND.identity)
     view.setUint32(at + 4, connection, true)
     view.setUint16(at + 8, id.length, true)
     view.setUint16(at + 10, user.length, true)
     bytes.set(id, at + 12)
     bytes.set(user, at + 12 + id.length)
-    this.ring.commit()
+    this.#ring.commit()
   }
 
-  packet (connection: number, direction: Direction, time: number, packet: MqttPacket, ordinal: number, last: boolean): void {
+  packet(
+    connection: number,
+    direction: Direction,
+    time: number,
+    packet: MqttPacket,
+    ordinal: number,
+    last: boolean
+  ): void {
     const topicBytes = packet.topic?.length ?? 0
     const payloadBytes = packet.payload?.length ?? 0
-    const at = this.ring.reserve(PACKET_HEADER_BYTES + topicBytes + payloadBytes, this.spare)
+    const at = this.#ring.reserve(PACKET_HEADER_BYTES + topicBytes + payloadBytes, this.#spare)
     if (at < 0) return
-    const { view, bytes } = this.ring
+    const { view, bytes } = this.#ring
     view.setUint8(at, KIND.packet)
     view.setUint8(at + 1, (direction === 'in' ? 0 : OUT) | (last ? LAST : 0))
     view.setUint8(at + 2, packet.header)
@@ -102,13 +111,13 @@ export class EntryWriter {
     view.setUint32(at + 56, packet.willHash, true)
     if (packet.topic !== null) bytes.set(packet.topic, at + PACKET_HEADER_BYTES)
     if (packet.payload !== null) bytes.set(packet.payload, at + PACKET_HEADER_BYTES + topicBytes)
-    this.ring.commit()
+    this.#ring.commit()
   }
 
-  mark (connection: number, direction: Direction, time: number, begin: number, offset: number, ordinal: number): void {
-    const at = this.ring.reserve(36, this.spare)
+  mark(connection: number, direction: Direction, time: number, begin: number, offset: number, ordinal: number): void {
+    const at = this.#ring.reserve(36, this.#spare)
     if (at < 0) return
-    const { view } = this.ring
+    const { view } = this.#ring
     view.setUint8(at, KIND.mark)
     view.setUint8(at + 1, direction === 'in' ? 0 : OUT)
     view.setUint32(at + 4, connection, true)
@@ -116,36 +125,38 @@ export class EntryWriter {
     view.setFloat64(at + 16, offset, true)
     view.setUint32(at + 24, ordinal, true)
     view.setFloat64(at + 28, time, true)
-    this.ring.commit()
+    this.#ring.commit()
   }
 
-  unplaced (connection: number, reason: UnplacedReason): void {
-    const at = this.ring.reserve(8)
+  unplaced(connection: number, reason: UnplacedReason): void {
+    const at = this.#ring.reserve(8)
     if (at < 0) return
-    const { view } = this.ring
+    const { view } = this.#ring
     view.setUint8(at, KIND.unplaced)
     view.setUint8(at + 1, UNPLACED_REASONS.indexOf(reason))
     view.setUint32(at + 4, connection, true)
-    this.ring.commit()
+    this.#ring.commit()
   }
 
-  close (connection: number, time: number): void {
-    const at = this.ring.reserve(16)
+  close(connection: number, time: number): void {
+    const at = this.#ring.reserve(16)
     if (at < 0) return
-    const { view } = this.ring
+    const { view } = this.#ring
     view.setUint8(at, KIND.close)
     view.setUint32(at + 4, connection, true)
     view.setFloat64(at + 8, time, true)
-    this.ring.commit()
+    this.#ring.commit()
   }
 }
 
 /** Reads all entries that are there, in order. */
-export function readEntries (ring: RingReader, onEntry: (entry: BrokerEntry) => void): number {
-  return ring.drain((bytes, view, at) => { onEntry(decodeEntry(bytes, view, at)) })
+export function readEntries(ring: RingReader, onEntry: (entry: BrokerEntry) => void): number {
+  return ring.drain((bytes, view, at) => {
+    onEntry(decodeEntry(bytes, view, at))
+  })
 }
 
-function decodeEntry (bytes: Uint8Array, view: DataView, at: number): BrokerEntry {
+function decodeEntry(bytes: Uint8Array, view: DataView, at: number): BrokerEntry {
   const kind = view.getUint8(at)
   const connection = view.getUint32(at + 4, true)
   const flags = view.getUint8(at + 1)
@@ -159,14 +170,20 @@ function decodeEntry (bytes: Uint8Array, view: DataView, at: number): BrokerEntr
         time: view.getFloat64(at + 8, true),
         transport: TRANSPORTS[view.getUint8(at + 1)],
         client: { address: string(bytes, at + 20, clientEnd), port: view.getUint16(at + 16, true) },
-        broker: { address: string(bytes, clientEnd, clientEnd + view.getUint8(at + 3)), port: view.getUint16(at + 18, true) }
+        broker: {
+          address: string(bytes, clientEnd, clientEnd + view.getUint8(at + 3)),
+          port: view.getUint16(at + 18, true)
+        }
       }
     }
     case KIND.announced:
       return {
         kind: 'announced',
         connection,
-        client: { address: string(bytes, at + 12, at + 12 + view.getUint16(at + 10, true)), port: view.getUint16(at + 8, true) }
+        client: {
+          address: string(bytes, at + 12, at + 12 + view.getUint16(at + 10, true)),
+          port: view.getUint16(at + 8, true)
+        }
       }
     case KIND.identity: {
       const idEnd = at + 12 + view.getUint16(at + 8, true)
@@ -206,7 +223,7 @@ function decodeEntry (bytes: Uint8Array, view: DataView, at: number): BrokerEntr
   }
 }
 
-function decodePacket (bytes: Uint8Array, view: DataView, at: number): MqttPacket {
+function decodePacket(bytes: Uint8Array, view: DataView, at: number): MqttPacket {
   const remainingLength = view.getUint32(at + 24, true)
   const topicLength = view.getUint32(at + 28, true)
   const payloadLength = view.getUint32(at + 32, true)
@@ -228,16 +245,16 @@ function decodePacket (bytes: Uint8Array, view: DataView, at: number): MqttPacke
 }
 
 /** A text as the detection gets to see it, cut at the cap: whoever compares the two must compare this. */
-export function asTold (value: string): string {
+export function asTold(value: string): string {
   return decoder.decode(text(value))
 }
 
 /** Text as bytes, cut at the cap: a client chooses its own id and may choose a long one. */
-function text (value: string): Uint8Array {
+function text(value: string): Uint8Array {
   const bytes = encoder.encode(value)
   return bytes.length > TEXT_CAP_BYTES - 1 ? bytes.subarray(0, TEXT_CAP_BYTES - 1) : bytes
 }
 
-function string (bytes: Uint8Array, start: number, end: number): string {
+function string(bytes: Uint8Array, start: number, end: number): string {
   return decoder.decode(bytes.slice(start, end))
 }

@@ -22,33 +22,47 @@ export interface ObservedConnection extends ConnectionAddresses {
 
 /** The broker side of the observation: a registry of live connections, and the entries they cause. */
 export class Observer {
-  private readonly connections = new Map<number, ObservedConnection>()
-  private readonly byStream = new WeakMap<Duplex, ObservedConnection>()
-  private lastId = 0
+  readonly #connections = new Map<number, ObservedConnection>()
+  readonly #byStream = new WeakMap<Duplex, ObservedConnection>()
+  #lastId = 0
+  #entries: EntryWriter
+  readonly #kept: KeptBytes
+  readonly #clock: Clock
 
-  constructor (
-    private entries: EntryWriter,
-    private readonly kept: KeptBytes,
-    private readonly clock: Clock
-  ) {}
+  constructor(entries: EntryWriter, kept: KeptBytes, clock: Clock) {
+    this.#entries = entries
+    this.#kept = kept
+    this.#clock = clock
+  }
 
   /** Begins to watch; call before the broker reads the first byte. */
-  accept (stream: Duplex, request?: IncomingMessage): ObservedConnection {
-    const connection: ObservedConnection = { id: ++this.lastId, stream, since: this.clock.now(), ...addressesOf(stream, request) }
-    this.connections.set(connection.id, connection)
-    this.byStream.set(stream, connection)
-    this.announce(connection)
+  accept(stream: Duplex, request?: IncomingMessage): ObservedConnection {
+    const connection: ObservedConnection = {
+      id: ++this.#lastId,
+      stream,
+      since: this.#clock.now(),
+      ...addressesOf(stream, request)
+    }
+    this.#connections.set(connection.id, connection)
+    this.#byStream.set(stream, connection)
+    this.#announce(connection)
     // A WebSocket may bring bytes after its stream was closed: nobody reads them.
     let isOpen = true
-    watchCarried(stream, request, connection.transport, this.kept, {
-      onPacket: (direction, packet, ordinal, last) => { if (isOpen) this.entries.packet(connection.id, direction, this.clock.now(), packet, ordinal, last) },
-      onMark: (direction, begin, offset, ordinal) => { if (isOpen) this.entries.mark(connection.id, direction, this.clock.now(), begin, offset, ordinal) },
-      onUnplaced: reason => { if (isOpen) this.entries.unplaced(connection.id, reason) }
+    watchCarried(stream, request, connection.transport, this.#kept, {
+      onPacket: (direction, packet, ordinal, last) => {
+        if (isOpen) this.#entries.packet(connection.id, direction, this.#clock.now(), packet, ordinal, last)
+      },
+      onMark: (direction, begin, offset, ordinal) => {
+        if (isOpen) this.#entries.mark(connection.id, direction, this.#clock.now(), begin, offset, ordinal)
+      },
+      onUnplaced: reason => {
+        if (isOpen) this.#entries.unplaced(connection.id, reason)
+      }
     })
     const forget = (): void => {
       isOpen = false
-      this.connections.delete(connection.id)
-      this.entries.close(connection.id, this.clock.now())
+      this.#connections.delete(connection.id)
+      this.#entries.close(connection.id, this.#clock.now())
     }
     // A stream that died on its way here does not say so again.
     if (stream.closed) forget()
@@ -57,38 +71,39 @@ export class Observer {
   }
 
   /** Tells who the connection claims to be. */
-  identify (connection: ObservedConnection, clientId: string, username: string): void {
+  identify(connection: ObservedConnection, clientId: string, username: string): void {
     connection.clientId = asTold(clientId)
     connection.username = username
-    this.entries.identity(connection.id, clientId, username)
+    this.#entries.identity(connection.id, clientId, username)
   }
 
   /** The connection of a stream, where it was accepted through this observer. */
-  of (stream: Duplex): ObservedConnection | undefined {
-    return this.byStream.get(stream)
+  of(stream: Duplex): ObservedConnection | undefined {
+    return this.#byStream.get(stream)
   }
 
   /** A live connection by its number. */
-  get (id: number): ObservedConnection | undefined {
-    return this.connections.get(id)
+  get(id: number): ObservedConnection | undefined {
+    return this.#connections.get(id)
   }
 
   /** The live connections. */
-  live (): IterableIterator<ObservedConnection> {
-    return this.connections.values()
+  live(): IterableIterator<ObservedConnection> {
+    return this.#connections.values()
   }
 
   /** Turns to the ring of a new detection thread, and announces to it what is already connected. */
-  redirect (entries: EntryWriter): void {
-    this.entries = entries
-    for (const connection of this.connections.values()) {
-      this.announce(connection)
-      if (connection.clientId !== undefined) entries.identity(connection.id, connection.clientId, connection.username ?? '')
+  redirect(entries: EntryWriter): void {
+    this.#entries = entries
+    for (const connection of this.#connections.values()) {
+      this.#announce(connection)
+      if (connection.clientId !== undefined)
+        entries.identity(connection.id, connection.clientId, connection.username ?? '')
     }
   }
 
-  private announce ({ id, transport, client, broker, announced }: ObservedConnection): void {
-    this.entries.open(id, this.clock.now(), transport, client, broker)
-    if (announced !== undefined) this.entries.announced(id, announced)
+  #announce({ id, transport, client, broker, announced }: ObservedConnection): void {
+    this.#entries.open(id, this.#clock.now(), transport, client, broker)
+    if (announced !== undefined) this.#entries.announced(id, announced)
   }
 }

@@ -21,7 +21,7 @@ const SAME_EXCESS = 3
 const REST_FOLLOWS_MS = 300
 
 /** The bytes by which a record is longer than what it carries; undefined where that is not fixed, as with CBC. */
-export function recordOverhead (protocol: string | null, suite: string): number | undefined {
+export function recordOverhead(protocol: string | null, suite: string): number | undefined {
   if (protocol === 'TLSv1.3') return TLS_1_3_SUITES.has(suite) ? OVERHEAD_TLS_1_3 : undefined
   if (protocol !== 'TLSv1.2') return undefined
   if (/-GCM-SHA\d+$/.test(suite)) return OVERHEAD_GCM
@@ -38,8 +38,11 @@ export function recordOverhead (protocol: string | null, suite: string): number 
  * @param onTrouble called when the records and the socket's counters do not agree
  * @returns why the connection is none whose records can be counted
  */
-export function watchRecords (
-  connection: Duplex, inbound: Placement, outbound: Placement, onTrouble: () => void
+export function watchRecords(
+  connection: Duplex,
+  inbound: Placement,
+  outbound: Placement,
+  onTrouble: () => void
 ): 'cipher' | 'carrier' | undefined {
   // One that was destroyed on its way here has no cipher any more.
   if (!(connection instanceof TLSSocket) || connection.destroyed) return 'carrier'
@@ -49,14 +52,21 @@ export function watchRecords (
   if (overhead === undefined) return 'cipher'
   // A socket of a kind of its own may count something else.
   if (parent === undefined || Object.getPrototypeOf(parent) !== Socket.prototype) return 'carrier'
-  if (socket.bytesRead > 0 || socket.bytesWritten > 0 || socket.readableLength > 0 || socket.writableLength > 0) return 'carrier'
+  if (socket.bytesRead > 0 || socket.bytesWritten > 0 || socket.readableLength > 0 || socket.writableLength > 0)
+    return 'carrier'
   countInbound(socket, parent, overhead, inbound, onTrouble)
   countOutbound(socket, parent, overhead, outbound, onTrouble)
   return undefined
 }
 
 /** OpenSSL hands out what it decrypts record by record, so each push is one. */
-function countInbound (socket: TLSSocket, parent: Socket, overhead: number, inbound: Placement, onTrouble: () => void): void {
+function countInbound(
+  socket: TLSSocket,
+  parent: Socket,
+  overhead: number,
+  inbound: Placement,
+  onTrouble: () => void
+): void {
   const records = new InboundRecords(inbound, parent.bytesRead, onTrouble)
   const methods = socket as unknown as ByteMethods
   const push = methods.push
@@ -65,7 +75,9 @@ function countInbound (socket: TLSSocket, parent: Socket, overhead: number, inbo
     return push.call(this, chunk, encoding)
   }
   // No record yet: all that was read is handshake, or the beginning of a record.
-  setImmediate(() => { if (inbound.length === 0) inbound.reach(parent.bytesRead) })
+  setImmediate(() => {
+    if (inbound.length === 0) inbound.reach(parent.bytesRead)
+  })
   socket.once('close', () => {
     records.settle()
     inbound.reach(parent.bytesRead)
@@ -73,55 +85,65 @@ function countInbound (socket: TLSSocket, parent: Socket, overhead: number, inbo
 }
 
 class InboundRecords {
-  /** The least by which the bytes read exceeded the records so far: a read may end in the middle of a record, never before one. */
-  private least = Infinity
-  private calibrated = false
-  private calibrating = false
+  /**
+   * The least by which the bytes read exceeded the records so far: a read may end in the middle of a record, never
+   * before one.
+   */
+  #least = Infinity
+  #calibrated = false
+  #calibrating = false
   /** The counter at the latest push, and before the read that caused it. */
-  private latest = 0
-  private before = 0
-  private excess = 0
-  private sameExcess = 0
+  #latest = 0
+  #before = 0
+  #excess = 0
+  #sameExcess = 0
   /** The least that was found when a read was looked at last. */
-  private looked = Infinity
-  private waiting: NodeJS.Timeout | undefined
+  #looked = Infinity
+  #waiting: NodeJS.Timeout | undefined
+  readonly #inbound: Placement
+  readonly #handshakeRead: number
+  readonly #onTrouble: () => void
 
   /**
    * @param handshakeRead bytes read when the handshake was done; records may be among them
    */
-  constructor (private readonly inbound: Placement, private readonly handshakeRead: number, private readonly onTrouble: () => void) {}
+  constructor(inbound: Placement, handshakeRead: number, onTrouble: () => void) {
+    this.#inbound = inbound
+    this.#handshakeRead = handshakeRead
+    this.#onTrouble = onTrouble
+  }
 
-  add (length: number, overhead: number, bytesRead: number): void {
-    const { inbound } = this
-    if (bytesRead !== this.latest) this.next(bytesRead, overhead)
+  add(length: number, overhead: number, bytesRead: number): void {
+    const inbound = this.#inbound
+    if (bytesRead !== this.#latest) this.#next(bytesRead, overhead)
     inbound.unit(length, length + overhead)
     const ahead = bytesRead - inbound.length
-    if (!this.calibrated) {
-      this.least = Math.min(this.least, ahead)
-      this.calibrate()
-    // A record that ends beyond the bytes read, or within those of an earlier read, was miscounted.
-    } else if (!(ahead >= this.least) || this.least + inbound.length <= this.before) {
-      this.onTrouble()
+    if (!this.#calibrated) {
+      this.#least = Math.min(this.#least, ahead)
+      this.#calibrate()
+      // A record that ends beyond the bytes read, or within those of an earlier read, was miscounted.
+    } else if (!(ahead >= this.#least) || this.#least + inbound.length <= this.#before) {
+      this.#onTrouble()
     }
   }
 
   /** Another read: what the one before left over is the beginning of a record, and rarely as long each time. */
-  private next (bytesRead: number, overhead: number): void {
-    const excess = this.calibrated ? this.latest - this.inbound.length - this.least : 0
-    this.sameExcess = excess >= overhead && excess === this.excess ? this.sameExcess + 1 : 1
-    this.excess = excess
-    this.before = this.latest
-    this.latest = bytesRead
-    if (excess >= overhead && this.sameExcess >= SAME_EXCESS) this.onTrouble()
+  #next(bytesRead: number, overhead: number): void {
+    const excess = this.#calibrated ? this.#latest - this.#inbound.length - this.#least : 0
+    this.#sameExcess = excess >= overhead && excess === this.#excess ? this.#sameExcess + 1 : 1
+    this.#excess = excess
+    this.#before = this.#latest
+    this.#latest = bytesRead
+    if (excess >= overhead && this.#sameExcess >= SAME_EXCESS) this.#onTrouble()
   }
 
   /** No further record will come: what is known of the handshake must do. */
-  settle (): void {
-    clearTimeout(this.waiting)
-    if (this.calibrated || this.inbound.length === 0) return
-    this.calibrated = true
-    this.least = Math.min(this.least, this.handshakeRead)
-    this.inbound.start(this.least)
+  settle(): void {
+    clearTimeout(this.#waiting)
+    if (this.#calibrated || this.#inbound.length === 0) return
+    this.#calibrated = true
+    this.#least = Math.min(this.#least, this.#handshakeRead)
+    this.#inbound.start(this.#least)
   }
 
   /**
@@ -131,22 +153,33 @@ class InboundRecords {
    * seems as long, nothing came with it. Where it seems shorter, records came with it, and a second read or
    * silence must confirm that the first did not end within one.
    */
-  private calibrate (): void {
-    if (this.calibrating) return
-    this.calibrating = true
+  #calibrate(): void {
+    if (this.#calibrating) return
+    this.#calibrating = true
     setImmediate(() => {
-      this.calibrating = false
-      if (this.calibrated || !this.inbound.boundary || this.least > this.handshakeRead) return
-      const confirms = this.latest - this.inbound.length === this.looked
-      this.looked = this.least
-      if (this.least === this.handshakeRead || confirms) this.settle()
-      else this.waiting ??= setTimeout(() => { this.settle() }, REST_FOLLOWS_MS).unref()
+      this.#calibrating = false
+      if (this.#calibrated || !this.#inbound.boundary || this.#least > this.#handshakeRead) return
+      const confirms = this.#latest - this.#inbound.length === this.#looked
+      this.#looked = this.#least
+      if (this.#least === this.#handshakeRead || confirms) this.settle()
+      else
+        this.#waiting ??= setTimeout(() => {
+          this.settle()
+        }, REST_FOLLOWS_MS).unref()
     })
   }
 }
 
-/** OpenSSL cuts each write into full records and a rest, and calls back when all of it was handed to the socket below. */
-function countOutbound (socket: TLSSocket, parent: Socket, overhead: number, outbound: Placement, onTrouble: () => void): void {
+/**
+ * OpenSSL cuts each write into full records and a rest, and calls back when all of it was handed to the socket below.
+ */
+function countOutbound(
+  socket: TLSSocket,
+  parent: Socket,
+  overhead: number,
+  outbound: Placement,
+  onTrouble: () => void
+): void {
   let handshake: number | undefined
   const add = (length: number): void => {
     for (let left = length; left > 0; left -= RECORD_BYTES) {
@@ -154,18 +187,20 @@ function countOutbound (socket: TLSSocket, parent: Socket, overhead: number, out
       outbound.unit(plain, plain + overhead)
     }
   }
-  const written = (callback: WriteCallback): WriteCallback => error => {
-    if (!error && !socket.destroyed) {
-      const length = parent.bytesWritten - outbound.length
-      if (handshake === undefined) {
-        handshake = length
-        outbound.start(length)
-      } else if (length !== handshake) {
-        onTrouble()
+  const written =
+    (callback: WriteCallback): WriteCallback =>
+    error => {
+      if (!error && !socket.destroyed) {
+        const length = parent.bytesWritten - outbound.length
+        if (handshake === undefined) {
+          handshake = length
+          outbound.start(length)
+        } else if (length !== handshake) {
+          onTrouble()
+        }
       }
+      callback(error)
     }
-    callback(error)
-  }
   const methods = socket as unknown as Required<ByteMethods>
   const { _write: write, _writev: writev } = methods
   methods._write = function (chunk, encoding, callback) {
@@ -177,13 +212,15 @@ function countOutbound (socket: TLSSocket, parent: Socket, overhead: number, out
     writev.call(this, chunks, written(callback))
   }
   outbound.reach(parent.bytesWritten)
-  setImmediate(() => { if (outbound.length === 0) outbound.reach(parent.bytesWritten) })
+  setImmediate(() => {
+    if (outbound.length === 0) outbound.reach(parent.bytesWritten)
+  })
   socket.once('close', () => {
     if (handshake === undefined && outbound.length > 0) onTrouble()
     outbound.reach(parent.bytesWritten)
   })
 }
 
-function lengthOf (chunk: unknown, encoding: BufferEncoding): number {
+function lengthOf(chunk: unknown, encoding: BufferEncoding): number {
   return typeof chunk === 'string' ? Buffer.byteLength(chunk, encoding) : (chunk as Uint8Array).length
 }

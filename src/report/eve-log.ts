@@ -5,7 +5,7 @@ import { LineLog } from './line-log.js'
 
 /** An EVE log. */
 export class EveLog extends LineLog {
-  write (event: object): void {
+  write(event: object): void {
     this.append(`${shownJson(JSON.stringify(event))}\n`)
   }
 }

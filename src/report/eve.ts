@@ -4,7 +4,7 @@ import type { Alert } from '../alert/alert.js'
 import type { RuleName } from '../alert/rules.js'
 import type { Ban, BanEnding } from '../respond/bans.js'
 
-const SIGNATURE: Record<RuleName, { id: number, text: string }> = {
+const SIGNATURE: Record<RuleName, { id: number; text: string }> = {
   jump: { id: 1, text: 'outlier probability rose faster than on benign traffic' },
   level: { id: 2, text: 'outlier probability stands higher than on benign traffic' },
   cusum: { id: 3, text: 'abnormal records keep coming' }
@@ -21,7 +21,7 @@ export type EveAlert = Record<string, unknown>
  * @param time epoch milliseconds
  * @param ending why it ended; undefined where it begins
  */
-export function eveBan ({ address, clientId, since, until, by }: Ban, time: number, ending?: BanEnding): EveAlert {
+export function eveBan({ address, clientId, since, until, by }: Ban, time: number, ending?: BanEnding): EveAlert {
   return {
     timestamp: eveTime(time / 1_000),
     event_type: 'ban',
@@ -45,7 +45,7 @@ export function eveBan ({ address, clientId, since, until, by }: Ban, time: numb
  *
  * @param isBlocked whether, on its account, somebody was thrown out or kept out just now
  */
-export function eveAlert (alert: Alert, isBlocked = false): EveAlert {
+export function eveAlert(alert: Alert, isBlocked = false): EveAlert {
   const { subject } = alert
   const signature = SIGNATURE[alert.rule]
   return {
@@ -87,12 +87,12 @@ export function eveAlert (alert: Alert, isBlocked = false): EveAlert {
 }
 
 /** Epoch seconds as EVE writes them: microseconds and the offset without a colon. */
-function eveTime (seconds: number): string {
+function eveTime(seconds: number): string {
   const whole = Math.floor(seconds)
   const microseconds = Math.min(999_999, Math.round((seconds - whole) * 1e6))
   return `${new Date(whole * 1_000).toISOString().slice(0, 19)}.${String(microseconds).padStart(6, '0')}+0000`
 }
 
-function rounded (value: number): number {
+function rounded(value: number): number {
   return Math.round(value * 1e4) / 1e4
 }

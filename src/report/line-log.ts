@@ -12,35 +12,37 @@ const OWNER_ONLY = 0o600
 export class LineLog {
   /** Lines that did not reach the file. */
   lost = 0
-  private readonly file: WriteStream
+  readonly #file: WriteStream
 
   /**
    * @param onError gets the first failure
    */
-  constructor (path: string, onError: (error: Error) => void) {
-    this.file = createWriteStream(path, { flags: 'a', mode: OWNER_ONLY })
+  constructor(path: string, onError: (error: Error) => void) {
+    this.#file = createWriteStream(path, { flags: 'a', mode: OWNER_ONLY })
     let told = false
-    this.file.on('error', error => {
+    this.#file.on('error', error => {
       if (!told) onError(error)
       told = true
     })
   }
 
   /** Resolves when everything is on its way to the disk. */
-  async close (): Promise<void> {
-    if (!this.file.writable) return
-    await new Promise<void>(resolve => { this.file.end(resolve) })
+  async close(): Promise<void> {
+    if (!this.#file.writable) return
+    await new Promise<void>(resolve => {
+      this.#file.end(resolve)
+    })
   }
 
   /**
    * @param line with its line end
    */
-  protected append (line: string): void {
-    if (this.file.writable && this.file.writableLength < WAITING_CAP_BYTES) this.file.write(line, this.written)
+  protected append(line: string): void {
+    if (this.#file.writable && this.#file.writableLength < WAITING_CAP_BYTES) this.#file.write(line, this.#written)
     else this.lost++
   }
 
-  private readonly written = (error?: Error | null): void => {
+  readonly #written = (error?: Error | null): void => {
     if (error) this.lost++
   }
 }

@@ -6,17 +6,17 @@ import { LineLog } from './line-log.js'
 
 /** An NDJSON file of records, in the form of `extract`. */
 export class RecordLog extends LineLog {
-  private readonly writer: RecordWriter
+  readonly #writer: RecordWriter
 
   /**
    * @param columns `full` where what is learnt from the file should know contexts and payloads
    */
-  constructor (path: string, onError: (error: Error) => void, columns: RecordColumns = 'table1') {
+  constructor(path: string, onError: (error: Error) => void, columns: RecordColumns = 'table1') {
     super(path, onError)
-    this.writer = recordWriter('ndjson', false, columns)
+    this.#writer = recordWriter('ndjson', false, columns)
   }
 
-  write (record: TrafficRecord): void {
-    this.append(this.writer.line(record, ''))
+  write(record: TrafficRecord): void {
+    this.append(this.#writer.line(record, ''))
   }
 }

@@ -21,31 +21,36 @@ const REFUSED = 0x80
  * subscribes: Aedes' own retained messages go to the store, which may be an SD card.
  */
 export class SysTopic {
-  private latestStatus: Buffer | undefined
-  private readonly onSubscribe = (subscriptions: Subscription[], client: Client): void => {
-    const isAsked = ({ topic, qos }: Subscription): boolean => Number(qos) < REFUSED && filterMatches(topic, TOPICS.status)
-    if (this.latestStatus === undefined || !subscriptions.some(isAsked)) return
+  #latestStatus: Buffer | undefined
+  readonly #onSubscribe = (subscriptions: Subscription[], client: Client): void => {
+    const isAsked = ({ topic, qos }: Subscription): boolean =>
+      Number(qos) < REFUSED && filterMatches(topic, TOPICS.status)
+    if (this.#latestStatus === undefined || !subscriptions.some(isAsked)) return
     // Aedes calls the callback without looking whether there is one.
-    client.publish(this.packet(TOPICS.status, this.latestStatus, true), this.told)
+    client.publish(this.#packet(TOPICS.status, this.#latestStatus, true), this.#told)
   }
 
-  private readonly told = (error?: Error | null): void => {
-    if (error) this.onError(error)
+  readonly #told = (error?: Error | null): void => {
+    if (error) this.#onError(error)
   }
+  readonly #aedes: Aedes
+  readonly #onError: (error: Error) => void
 
   /**
    * @param onError gets what a publish failed with
    */
-  constructor (private readonly aedes: Aedes, private readonly onError: (error: Error) => void) {
-    aedes.on('subscribe', this.onSubscribe)
+  constructor(aedes: Aedes, onError: (error: Error) => void) {
+    this.#aedes = aedes
+    this.#onError = onError
+    aedes.on('subscribe', this.#onSubscribe)
   }
 
-  alert (event: object): void {
-    this.publish(TOPICS.alerts, Buffer.from(shownJson(JSON.stringify(event))))
+  alert(event: object): void {
+    this.#publish(TOPICS.alerts, Buffer.from(shownJson(JSON.stringify(event))))
   }
 
-  scores (scores: object): void {
-    this.publish(TOPICS.scores, Buffer.from(JSON.stringify(scores)))
+  scores(scores: object): void {
+    this.#publish(TOPICS.scores, Buffer.from(JSON.stringify(scores)))
   }
 
   /**
@@ -53,32 +58,32 @@ export class SysTopic {
    *
    * @param isNews whether those who have subscribed should hear of it now
    */
-  status (status: object, isNews = true): void {
-    this.latestStatus = Buffer.from(JSON.stringify(status))
-    if (isNews) this.publish(TOPICS.status, this.latestStatus)
+  status(status: object, isNews = true): void {
+    this.#latestStatus = Buffer.from(JSON.stringify(status))
+    if (isNews) this.#publish(TOPICS.status, this.#latestStatus)
   }
 
   /** Gives the status to no new subscriber any more. */
-  close (): void {
-    this.aedes.off('subscribe', this.onSubscribe)
+  close(): void {
+    this.#aedes.off('subscribe', this.#onSubscribe)
   }
 
-  private publish (topic: string, payload: Buffer): void {
-    if (this.aedes.closed) return
-    this.aedes.publish(this.packet(topic, payload, false), this.told)
+  #publish(topic: string, payload: Buffer): void {
+    if (this.#aedes.closed) return
+    this.#aedes.publish(this.#packet(topic, payload, false), this.#told)
   }
 
   /**
    * Numbered apart from the broker's own messages: Aedes takes what is overtaken by a higher number for a
    * duplicate, and ours, which nobody stores, overtake what is still being stored.
    */
-  private packet (topic: string, payload: Buffer, retain: boolean): PublishPacket & { brokerId: string } {
-    return { cmd: 'publish', topic, payload, qos: 0, retain, dup: false, brokerId: `${this.aedes.id}/artemis` }
+  #packet(topic: string, payload: Buffer, retain: boolean): PublishPacket & { brokerId: string } {
+    return { cmd: 'publish', topic, payload, qos: 0, retain, dup: false, brokerId: `${this.#aedes.id}/artemis` }
   }
 }
 
 /** Whether a topic filter matches a topic that begins with `$` [MQTT-4.7.2-1]. */
-export function filterMatches (filter: string, topic: string): boolean {
+export function filterMatches(filter: string, topic: string): boolean {
   const filterLevels = filter.split('/')
   const levels = topic.split('/')
   for (const [i, level] of filterLevels.entries()) {

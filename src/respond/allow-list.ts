@@ -14,84 +14,88 @@ const CLIENT_PREFIX = 'client:'
 export const ALLOW_CAP = 1_000
 const BITS = { ipv4: 32, ipv6: 128 } as const
 
-type Network = { address: string, bits: number, family: keyof typeof BITS }
+type Network = { address: string; bits: number; family: keyof typeof BITS }
 
 /** Whether a text is an entry. */
-export function isAllowEntry (text: string): boolean {
+export function isAllowEntry(text: string): boolean {
   return text.startsWith(CLIENT_PREFIX) ? text.length > CLIENT_PREFIX.length : networkOf(text) !== undefined
 }
 
 /** The entry that stands for a client id. */
-export function allowClient (clientId: string): AllowEntry {
+export function allowClient(clientId: string): AllowEntry {
   return CLIENT_PREFIX + clientId
 }
 
 /** The allow-list: what the settings name, and what was added while running. */
 export class AllowList {
-  private readonly added = new Set<AllowEntry>()
-  private clients = new Set<string>()
-  private networks = new BlockList()
+  readonly #added = new Set<AllowEntry>()
+  #clients = new Set<string>()
+  #networks = new BlockList()
+  readonly #configured: readonly AllowEntry[]
 
   /**
    * @param configured entries that nobody takes away while running
    */
-  constructor (private readonly configured: readonly AllowEntry[] = []) {
-    this.index()
+  constructor(configured: readonly AllowEntry[] = []) {
+    this.#configured = configured
+    this.#index()
   }
 
   /** Whether a client id is allowed that might come from anywhere. */
-  get namesClients (): boolean {
-    return this.clients.size > 0
+  get namesClients(): boolean {
+    return this.#clients.size > 0
   }
 
   /** Adds an entry; tells whether there was room for it. */
-  add (entry: AllowEntry): boolean {
-    if (this.added.size >= ALLOW_CAP && !this.added.has(entry)) return false
-    this.added.add(entry)
-    this.index()
+  add(entry: AllowEntry): boolean {
+    if (this.#added.size >= ALLOW_CAP && !this.#added.has(entry)) return false
+    this.#added.add(entry)
+    this.#index()
     return true
   }
 
   /** Takes away an entry that was added while running; tells whether it was one. */
-  remove (entry: AllowEntry): boolean {
-    const wasThere = this.added.delete(entry)
-    this.index()
+  remove(entry: AllowEntry): boolean {
+    const wasThere = this.#added.delete(entry)
+    this.#index()
     return wasThere
   }
 
   /** The entries, and where each comes from. */
-  list (): { entry: AllowEntry, from: 'settings' | 'command' }[] {
+  list(): { entry: AllowEntry; from: 'settings' | 'command' }[] {
     return [
-      ...this.configured.map(entry => ({ entry, from: 'settings' as const })),
-      ...Array.from(this.added, entry => ({ entry, from: 'command' as const }))
+      ...this.#configured.map(entry => ({ entry, from: 'settings' as const })),
+      ...Array.from(this.#added, entry => ({ entry, from: 'command' as const }))
     ]
   }
 
   /** Whether everybody at this address is allowed. */
-  hasAddress (address: string): boolean {
+  hasAddress(address: string): boolean {
     // A zone says over which interface a link-local address is reached: `fe80::1%eth0`.
     const plain = normaliseAddress(address).replace(/%.*$/, '')
     const family = isIP(plain)
-    return family !== 0 && this.networks.check(plain, family === 4 ? 'ipv4' : 'ipv6')
+    return family !== 0 && this.#networks.check(plain, family === 4 ? 'ipv4' : 'ipv6')
   }
 
   /** Whether a client is allowed, by its address or its id. */
-  has (address: string, clientId: string | null): boolean {
-    return (clientId !== null && this.clients.has(clientId)) || this.hasAddress(address)
+  has(address: string, clientId: string | null): boolean {
+    return (clientId !== null && this.#clients.has(clientId)) || this.hasAddress(address)
   }
 
-  private index (): void {
-    const entries = [...this.configured, ...this.added]
-    this.clients = new Set(entries.filter(entry => entry.startsWith(CLIENT_PREFIX)).map(entry => entry.slice(CLIENT_PREFIX.length)))
-    this.networks = new BlockList()
+  #index(): void {
+    const entries = [...this.#configured, ...this.#added]
+    this.#clients = new Set(
+      entries.filter(entry => entry.startsWith(CLIENT_PREFIX)).map(entry => entry.slice(CLIENT_PREFIX.length))
+    )
+    this.#networks = new BlockList()
     for (const entry of entries) {
       const network = entry.startsWith(CLIENT_PREFIX) ? undefined : networkOf(entry)
-      if (network !== undefined) this.networks.addSubnet(network.address, network.bits, network.family)
+      if (network !== undefined) this.#networks.addSubnet(network.address, network.bits, network.family)
     }
   }
 }
 
-function networkOf (text: string): Network | undefined {
+function networkOf(text: string): Network | undefined {
   const [, base, prefix] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? []
   const address = normaliseAddress(base ?? '')
   const version = isIP(address)

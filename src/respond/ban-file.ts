@@ -19,52 +19,68 @@ interface Contents {
 
 /** The file. Reads it once, and writes it whenever something has changed. */
 export class BanFile {
-  private due: NodeJS.Timeout | undefined
-  private writing: Promise<void> = Promise.resolve()
+  #due: NodeJS.Timeout | undefined
+  #writing: Promise<void> = Promise.resolve()
+  readonly #path: string
+  readonly #bans: BanList
+  readonly #allow: AllowList
+  readonly #onError: (error: Error) => void
 
   /**
    * @param onError gets what reading or writing failed with
    */
-  constructor (
-    private readonly path: string,
-    private readonly bans: BanList,
-    private readonly allow: AllowList,
-    private readonly onError: (error: Error) => void
-  ) {}
+  constructor(path: string, bans: BanList, allow: AllowList, onError: (error: Error) => void) {
+    this.#path = path
+    this.#bans = bans
+    this.#allow = allow
+    this.#onError = onError
+  }
 
   /** Takes over what an earlier run left; a file that is damaged is told, and then as good as none. */
-  load (): void {
+  load(): void {
     try {
-      const { bans, allow } = parse(readFileSync(this.path, 'utf8'))
-      for (const entry of allow) this.allow.add(entry)
-      this.bans.restore(bans)
+      const { bans, allow } = parse(readFileSync(this.#path, 'utf8'))
+      for (const entry of allow) this.#allow.add(entry)
+      this.#bans.restore(bans)
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') this.onError(error as Error)
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') this.#onError(error as Error)
     }
   }
 
   /** Something has changed: it is written soon. */
-  touch (): void {
-    this.due ??= setTimeout(() => { this.write() }, WRITE_INTERVAL_MS).unref()
+  touch(): void {
+    this.#due ??= setTimeout(() => {
+      this.#write()
+    }, WRITE_INTERVAL_MS).unref()
   }
 
   /** Writes what is still unwritten; resolves when it is on the disk, or could not be written. */
-  async flush (): Promise<void> {
-    if (this.due !== undefined) this.write()
-    await this.writing
+  async flush(): Promise<void> {
+    if (this.#due !== undefined) this.#write()
+    await this.#writing
   }
 
-  private write (): void {
-    clearTimeout(this.due)
-    this.due = undefined
-    this.writing = this.writing.then(async () => {
-      const contents: Contents = { bans: this.bans.list(), allow: this.allow.list().filter(({ from }) => from === 'command').map(({ entry }) => entry) }
-      await replaceFile(this.path, JSON.stringify(contents))
-    }).catch((error: Error) => { this.onError(error) })
+  #write(): void {
+    clearTimeout(this.#due)
+    this.#due = undefined
+    this.#writing = this.#writing
+      .then(async () => {
+        const contents: Contents = {
+          bans: this.#bans.list(),
+          allow: this.#allow
+            .list()
+            .filter(({ from }) => from === 'command')
+            .map(({ entry }) => entry)
+        }
+        await replaceFile(this.#path, JSON.stringify(contents))
+      })
+      .catch((error: Error) => {
+        this.#onError(error)
+      })
   }
 }
 
-async function replaceFile (path: string, text: string): Promise<void> {
+async function replaceFile(path: string, text: string): Promise<void> {
   const beside = `${path}.new`
   const file = await open(beside, 'w', OWNER_ONLY)
   try {
@@ -76,20 +92,22 @@ async function replaceFile (path: string, text: string): Promise<void> {
   await rename(beside, path)
 }
 
-function parse (text: string): Contents {
+function parse(text: string): Contents {
   if (text.length > MAX_FILE_LENGTH) throw new Error('it is too large')
   const { bans, allow } = JSON.parse(text) as Partial<Record<keyof Contents, unknown>>
-  if (!Array.isArray(bans) || !Array.isArray(allow) || !bans.every(isBan) || !allow.every(isText)) throw new Error('it does not hold bans and an allow-list')
+  if (!Array.isArray(bans) || !Array.isArray(allow) || !bans.every(isBan) || !allow.every(isText))
+    throw new Error('it does not hold bans and an allow-list')
   return { bans, allow: allow.filter(isAllowEntry) }
 }
 
-function isText (value: unknown): value is string {
+function isText(value: unknown): value is string {
   return typeof value === 'string'
 }
 
-function isBan (value: unknown): value is Ban {
+function isBan(value: unknown): value is Ban {
   if (typeof value !== 'object' || value === null) return false
   const { address, clientId, since, until, by } = value as Partial<Record<keyof Ban, unknown>>
-  const isSomebody = [address, clientId].every(part => part === null || isText(part)) && (isText(address) || isText(clientId))
+  const isSomebody =
+    [address, clientId].every(part => part === null || isText(part)) && (isText(address) || isText(clientId))
   return isSomebody && Number.isFinite(since) && Number.isFinite(until) && (by === 'alert' || by === 'operator')
 }

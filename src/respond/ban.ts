@@ -10,7 +10,7 @@ import type { Response } from './response.js'
  */
 export const ban: Response = {
   name: 'ban',
-  apply (offender, broker, settings) {
+  apply(offender, broker, settings) {
     const { address, clientId } = offender
     if (address !== '') {
       if (!broker.hasBystanders(offender)) broker.bans.add(address, null, settings.banSeconds)
@@ -18,7 +18,7 @@ export const ban: Response = {
     }
     return disconnect.apply(offender, broker, settings)
   },
-  undo ({ address, clientId }, { bans }) {
+  undo({ address, clientId }, { bans }) {
     bans.lift(address, null)
     if (clientId !== null) bans.lift(address, clientId)
   }

@@ -41,14 +41,20 @@ interface Entry {
 
 /** The bans in force. Every ban expires. */
 export class BanList extends EventEmitter<BanEvents> {
-  private readonly entries = new Map<string, Entry>()
+  readonly #entries = new Map<string, Entry>()
+  readonly #clock: Clock
+  readonly #cap: number
+  readonly #steady: Clock
 
   /**
    * @param clock epoch milliseconds, for what is shown and kept
    * @param steady for how long a ban has yet to last
    */
-  constructor (private readonly clock: Clock, private readonly cap = BAN_CAP, private readonly steady: Clock = clock) {
+  constructor(clock: Clock, cap = BAN_CAP, steady: Clock = clock) {
     super()
+    this.#clock = clock
+    this.#cap = cap
+    this.#steady = steady
   }
 
   /**
@@ -57,87 +63,92 @@ export class BanList extends EventEmitter<BanEvents> {
    * @param address null bans the client id wherever it comes from
    * @param clientId null bans everybody at the address
    */
-  add (address: string | null, clientId: string | null, seconds: number, by: BannedBy = 'alert'): Ban {
-    const now = this.clock.now()
+  add(address: string | null, clientId: string | null, seconds: number, by: BannedBy = 'alert'): Ban {
+    const now = this.#clock.now()
     const key = keyOf(address, clientId)
-    const known = this.entries.get(key)
-    const endsAt = this.steady.now() + seconds * 1_000
+    const known = this.#entries.get(key)
+    const endsAt = this.#steady.now() + seconds * 1_000
     // An alert does not shorten what an operator said.
     if (known !== undefined && by === 'alert' && known.endsAt >= endsAt) return known.ban
     const ban = { address, clientId, since: known?.ban.since ?? now, until: now + seconds * 1_000, by }
-    this.entries.delete(key)
-    if (this.entries.size >= this.cap) this.makeRoom()
-    this.entries.set(key, { ban, endsAt })
+    this.#entries.delete(key)
+    if (this.#entries.size >= this.#cap) this.#makeRoom()
+    this.#entries.set(key, { ban, endsAt })
     if (known === undefined) this.emit('begin', ban)
     this.emit('change')
     return ban
   }
 
   /** Takes over bans of an earlier run, each for what is left of it; told as ended where nothing is. */
-  restore (bans: readonly Ban[]): void {
-    const now = this.clock.now()
+  restore(bans: readonly Ban[]): void {
+    const now = this.#clock.now()
     for (const ban of bans) {
       // A machine without a clock of its own may believe that it is long ago.
       const left = Math.min(ban.until - now, ban.until - ban.since)
       if (left <= 0) this.emit('end', ban, 'expired')
-      else if (this.entries.size < this.cap) {
-        this.entries.set(keyOf(ban.address, ban.clientId), { ban: { ...ban, until: now + left }, endsAt: this.steady.now() + left })
+      else if (this.#entries.size < this.#cap) {
+        this.#entries.set(keyOf(ban.address, ban.clientId), {
+          ban: { ...ban, until: now + left },
+          endsAt: this.#steady.now() + left
+        })
       }
     }
   }
 
   /** Lifts a ban; tells whether there was one. */
-  lift (address: string | null, clientId: string | null): boolean {
-    return this.remove(keyOf(address, clientId), 'lifted')
+  lift(address: string | null, clientId: string | null): boolean {
+    return this.#remove(keyOf(address, clientId), 'lifted')
   }
 
   /** Whether nobody at this address may connect. */
-  coversAddress (address: string): boolean {
-    return this.isInForce(keyOf(address, null))
+  coversAddress(address: string): boolean {
+    return this.#isInForce(keyOf(address, null))
   }
 
   /** Whether this client id at this address may not connect. */
-  coversClient (address: string, clientId: string): boolean {
-    return this.coversAddress(address) || this.isInForce(keyOf(address, clientId)) || this.isInForce(keyOf(null, clientId))
+  coversClient(address: string, clientId: string): boolean {
+    return (
+      this.coversAddress(address) || this.#isInForce(keyOf(address, clientId)) || this.#isInForce(keyOf(null, clientId))
+    )
   }
 
   /** The bans in force. */
-  list (): Ban[] {
+  list(): Ban[] {
     this.expire()
-    return Array.from(this.entries.values(), ({ ban }) => ban)
+    return Array.from(this.#entries.values(), ({ ban }) => ban)
   }
 
   /** Ends what is over; to be called now and then, so that an end is told when it comes. */
-  expire (): void {
-    const now = this.steady.now()
-    for (const [key, { endsAt }] of this.entries) if (endsAt <= now) this.remove(key, 'expired')
+  expire(): void {
+    const now = this.#steady.now()
+    for (const [key, { endsAt }] of this.#entries) if (endsAt <= now) this.#remove(key, 'expired')
   }
 
-  private isInForce (key: string): boolean {
-    const entry = this.entries.get(key)
+  #isInForce(key: string): boolean {
+    const entry = this.#entries.get(key)
     if (entry === undefined) return false
-    if (entry.endsAt > this.steady.now()) return true
-    this.remove(key, 'expired')
+    if (entry.endsAt > this.#steady.now()) return true
+    this.#remove(key, 'expired')
     return false
   }
 
-  private remove (key: string, ending: BanEnding): boolean {
-    const entry = this.entries.get(key)
+  #remove(key: string, ending: BanEnding): boolean {
+    const entry = this.#entries.get(key)
     if (entry === undefined) return false
-    this.entries.delete(key)
+    this.#entries.delete(key)
     this.emit('end', entry.ban, ending)
     this.emit('change')
     return true
   }
 
-  private makeRoom (): void {
+  #makeRoom(): void {
     this.expire()
-    const [oldest] = this.entries.keys()
-    if (this.entries.size >= this.cap) this.remove(oldest, 'displaced')
+    const [oldest] = this.#entries.keys()
+    if (this.#entries.size >= this.#cap) this.#remove(oldest, 'displaced')
   }
 }
 
 /** No address holds a space. */
-function keyOf (address: string | null, clientId: string | null): string {
+function keyOf(address: string | null, clientId: string | null): string {
   return clientId === null ? String(address) : `${address ?? ''} ${clientId}`
 }

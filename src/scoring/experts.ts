@@ -35,32 +35,56 @@ const FEWEST_PAYLOADS = 64
  *
  * @param frames the records that came from a tap; none where they are too few
  */
-export async function fitExperts (all: readonly RecordFeatures[], frames: readonly number[], plan: ExpertsPlan): Promise<Experts> {
+export async function fitExperts(
+  all: readonly RecordFeatures[],
+  frames: readonly number[],
+  plan: ExpertsPlan
+): Promise<Experts> {
   const { labels, onProgress, features, ...rest } = plan
   const isSupervised = catalogEntry(plan.detector).supervised
-  const fit = async (variant: Variant, chosen: readonly number[]): Promise<Panel> => await Panel.fit(chosen.map((i) => all[i]), {
-    ...rest, variant,
-    columns: columnsOf(features, variant).filter((name) => isSupervised || !isMessageColumn(name)),
-    ...onProgress !== undefined && { onProgress: (progress) => { onProgress(progress, variant) } },
-    ...labels !== undefined && { labels: Uint8Array.from(chosen, (i) => labels[i]) }
-  })
-  const experts: Experts = { broker: await fit('broker', [...all.keys()].filter((i) => all[i].mqtt_msg_type !== null)) }
+  const fit = async (variant: Variant, chosen: readonly number[]): Promise<Panel> =>
+    await Panel.fit(
+      chosen.map(i => all[i]),
+      {
+        ...rest,
+        variant,
+        columns: columnsOf(features, variant).filter(name => isSupervised || !isMessageColumn(name)),
+        ...(onProgress !== undefined && {
+          onProgress: progress => {
+            onProgress(progress, variant)
+          }
+        }),
+        ...(labels !== undefined && { labels: Uint8Array.from(chosen, i => labels[i]) })
+      }
+    )
+  const experts: Experts = {
+    broker: await fit(
+      'broker',
+      [...all.keys()].filter(i => all[i].mqtt_msg_type !== null)
+    )
+  }
   if (frames.length > 0) experts.wire = await fit('wire', frames)
   const messageColumns = columnsOf(features, 'broker').filter(isMessageColumn)
   if (isSupervised || messageColumns.length === 0) return experts
   const samples = all.flatMap(({ context }) => context?.payloads ?? [])
-  if (samples.length >= FEWEST_PAYLOADS) experts.messages = await Expert.fitMessages(samples, messageColumns, { ...rest, calibrated: true })
+  if (samples.length >= FEWEST_PAYLOADS)
+    experts.messages = await Expert.fitMessages(samples, messageColumns, { ...rest, calibrated: true })
   return experts
 }
 
 /** Who judges records like this one; undefined where nobody can. */
-export function panelFor ({ wire, broker }: Experts, features: RecordFeatures, isFrame: boolean): Panel | undefined {
+export function panelFor({ wire, broker }: Experts, features: RecordFeatures, isFrame: boolean): Panel | undefined {
   if (isFrame && wire !== undefined) return wire
   return features.mqtt_msg_type === null ? undefined : broker
 }
 
 /** Raises each record's score to that of the worst of its payloads. */
-export function withMessages (expert: MessageExpert, records: readonly RecordFeatures[], scores: Float64Array, heldOut: boolean): void {
+export function withMessages(
+  expert: MessageExpert,
+  records: readonly RecordFeatures[],
+  scores: Float64Array,
+  heldOut: boolean
+): void {
   const places: number[] = []
   const samples: PayloadSample[] = []
   records.forEach(({ context }, i) => {
@@ -71,11 +95,16 @@ export function withMessages (expert: MessageExpert, records: readonly RecordFea
   })
   if (samples.length === 0) return
   const judged = expert.score(samples, heldOut)
-  judged.scores.forEach((score, k) => { scores[places[k]] = Math.max(scores[places[k]], score) })
+  judged.scores.forEach((score, k) => {
+    scores[places[k]] = Math.max(scores[places[k]], score)
+  })
 }
 
 /** The payload of a record that is least usual. */
-export function worstMessage (expert: MessageExpert, { context }: RecordFeatures): { sample: PayloadSample, score: number } | undefined {
+export function worstMessage(
+  expert: MessageExpert,
+  { context }: RecordFeatures
+): { sample: PayloadSample; score: number } | undefined {
   const samples = context?.payloads ?? []
   if (samples.length === 0) return undefined
   const { scores } = expert.score(samples)

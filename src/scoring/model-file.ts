@@ -44,10 +44,12 @@ export interface LoadedModel extends Model {
  * @returns the SHA-256 of its content
  * @throws OperatorError `model-not-writable` where the system refuses
  */
-export async function saveModel (path: string, model: Model): Promise<string> {
+export async function saveModel(path: string, model: Model): Promise<string> {
   const { created, seed, detector, experts, threshold, alert, metrics } = model
   // Through JSON and back: what is hashed is then what a reader of the file sees.
-  const content = JSON.parse(JSON.stringify({ format: FORMAT, schema: SCHEMA, created, seed, detector, experts, threshold, alert, metrics })) as object
+  const content = JSON.parse(
+    JSON.stringify({ format: FORMAT, schema: SCHEMA, created, seed, detector, experts, threshold, alert, metrics })
+  ) as object
   const digest = digestContent(content)
   const temporary = join(dirname(path), `.${basename(path)}.${randomUUID()}.tmp`)
   try {
@@ -57,8 +59,12 @@ export async function saveModel (path: string, model: Model): Promise<string> {
   } catch (error) {
     // Where even this fails, the first error says why.
     await rm(temporary, { force: true }).catch(() => undefined)
-    throw new OperatorError('model-not-writable', `the model cannot be written to ${path}: ${reason(error)}`,
-      'check that the folder exists, may be written to and has room', { cause: error })
+    throw new OperatorError(
+      'model-not-writable',
+      `the model cannot be written to ${path}: ${reason(error)}`,
+      'check that the folder exists, may be written to and has room',
+      { cause: error }
+    )
   }
   return digest
 }
@@ -68,20 +74,31 @@ export async function saveModel (path: string, model: Model): Promise<string> {
  * @throws OperatorError `model-not-readable`, `model-damaged` (no JSON, cut off, or not what a model
  * holds), `model-format`, `model-schema` (of another version), `model-edited`, `model-features`
  */
-export async function loadModel (path: string): Promise<LoadedModel> {
+export async function loadModel(path: string): Promise<LoadedModel> {
   const content = parse(path, await readText(path))
   try {
     const reader = new StateReader(content, 'model')
     if (reader.raw('format') !== FORMAT) {
-      throw new OperatorError('model-format', `${path} is not a model: its format is not ${FORMAT}`, 'name a file that "artemis train" wrote')
+      throw new OperatorError(
+        'model-format',
+        `${path} is not a model: its format is not ${FORMAT}`,
+        'name a file that "artemis train" wrote'
+      )
     }
     const schema = reader.integer('schema', 1, Number.MAX_SAFE_INTEGER)
     if (schema > SCHEMA) {
-      throw new OperatorError('model-schema', `${path} has schema ${schema}, and this version reads up to ${SCHEMA}`,
-        'update, or train the model with this version')
+      throw new OperatorError(
+        'model-schema',
+        `${path} has schema ${schema}, and this version reads up to ${SCHEMA}`,
+        'update, or train the model with this version'
+      )
     }
     if (schema < SCHEMA) {
-      throw new OperatorError('model-schema', `${path} has schema ${schema}, which this version no longer reads`, 'train the model again with this version')
+      throw new OperatorError(
+        'model-schema',
+        `${path} has schema ${schema}, which this version no longer reads`,
+        'train the model again with this version'
+      )
     }
     const digest = checkDigest(path, content, reader.string('digest'))
     return { ...readModel(reader), digest }
@@ -94,7 +111,7 @@ export async function loadModel (path: string): Promise<LoadedModel> {
   }
 }
 
-function readModel (reader: StateReader): Model {
+function readModel(reader: StateReader): Model {
   const detector = reader.string('detector')
   if (!isDetectorKind(detector)) throw new DetectorError('state', `there is no detector ${detector}`)
   const experts = reader.object('experts')
@@ -114,18 +131,22 @@ function readModel (reader: StateReader): Model {
   return model
 }
 
-async function readText (path: string): Promise<string> {
+async function readText(path: string): Promise<string> {
   try {
     const { size } = await stat(path)
     if (size > MAX_MODEL_BYTES) throw new Error(`it has ${size} bytes, and a model has at most ${MAX_MODEL_BYTES}`)
     return await readFile(path, 'utf8')
   } catch (error) {
-    throw new OperatorError('model-not-readable', `the model ${path} cannot be read: ${reason(error)}`,
-      'check the name, or train a model with "artemis train"', { cause: error })
+    throw new OperatorError(
+      'model-not-readable',
+      `the model ${path} cannot be read: ${reason(error)}`,
+      'check the name, or train a model with "artemis train"',
+      { cause: error }
+    )
   }
 }
 
-function parse (path: string, text: string): object {
+function parse(path: string, text: string): object {
   let content: unknown
   try {
     content = JSON.parse(text)
@@ -136,7 +157,7 @@ function parse (path: string, text: string): object {
   return content
 }
 
-function checkDigest (path: string, content: object, stated: string): string {
+function checkDigest(path: string, content: object, stated: string): string {
   const rest = Object.fromEntries(Object.entries(content).filter(([name]) => name !== 'digest'))
   let digest: string
   try {
@@ -146,25 +167,33 @@ function checkDigest (path: string, content: object, stated: string): string {
     throw damaged(path, 'it is nested too deep', error)
   }
   if (digest !== stated) {
-    throw new OperatorError('model-edited', `${path} was changed after it was written: its digest does not match`,
-      'take the file from a backup or train it again')
+    throw new OperatorError(
+      'model-edited',
+      `${path} was changed after it was written: its digest does not match`,
+      'take the file from a backup or train it again'
+    )
   }
   return digest
 }
 
-function digestContent (content: object): string {
+function digestContent(content: object): string {
   return createHash('sha256').update(JSON.stringify(content)).digest('hex')
 }
 
-function damaged (path: string, what: string, cause?: unknown): OperatorError {
-  return new OperatorError('model-damaged', `${path} is no usable model: ${what}`, 'take the file from a backup or train it again', { cause })
+function damaged(path: string, what: string, cause?: unknown): OperatorError {
+  return new OperatorError(
+    'model-damaged',
+    `${path} is no usable model: ${what}`,
+    'take the file from a backup or train it again',
+    { cause }
+  )
 }
 
-function reason (error: unknown): string {
+function reason(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
-async function writeDurably (path: string, text: string): Promise<void> {
+async function writeDurably(path: string, text: string): Promise<void> {
   const file = await open(path, 'wx', 0o644)
   try {
     await file.writeFile(text)
@@ -175,7 +204,7 @@ async function writeDurably (path: string, text: string): Promise<void> {
 }
 
 /** Makes the new name survive a power cut. */
-async function syncFolder (path: string): Promise<void> {
+async function syncFolder(path: string): Promise<void> {
   // Windows has no such call for folders.
   if (process.platform === 'win32') return
   const folder = await open(path, 'r')

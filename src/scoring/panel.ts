@@ -23,13 +23,13 @@ const SHARED: readonly ColumnName[] = ['frame_up']
  * strange in one respect would be drowned among the columns of all others in one distance over them.
  */
 export class Panel {
-  private constructor (
+  private constructor(
     /** One at least. */
     readonly experts: readonly Expert[]
   ) {}
 
   /** @throws OperatorError for parameters, labels or data that do not serve */
-  static async fit (records: readonly RecordFeatures[], { columns, ...plan }: PanelPlan): Promise<Panel> {
+  static async fit(records: readonly RecordFeatures[], { columns, ...plan }: PanelPlan): Promise<Panel> {
     const isApart = needsContext(columns) && !catalogEntry(plan.detector).supervised
     const experts: Expert[] = []
     for (const aspect of isApart ? aspectsOf(columns) : [columns]) {
@@ -43,54 +43,65 @@ export class Panel {
    * @throws DetectorError `state` where it is none for such records and of this detector
    * @throws OperatorError `model-features` where it was made for other features
    */
-  static fromJSON (json: unknown, variant: Variant, detector: DetectorKind): Panel {
-    if (!Array.isArray(json) || json.length === 0) throw new DetectorError('state', `experts.${variant} is no list of experts`)
-    const experts = json.map((each) => Expert.fromJSON(each))
+  static fromJSON(json: unknown, variant: Variant, detector: DetectorKind): Panel {
+    if (!Array.isArray(json) || json.length === 0)
+      throw new DetectorError('state', `experts.${variant} is no list of experts`)
+    const experts = json.map(each => Expert.fromJSON(each))
     const [first] = experts
     for (const expert of experts) {
-      if (expert.variant !== variant || expert.detector.kind !== detector || (expert.tail === undefined) !== (first.tail === undefined)) {
-        throw new DetectorError('state', `experts.${variant} has a ${expert.detector.kind} for ${expert.variant} records`)
+      if (
+        expert.variant !== variant ||
+        expert.detector.kind !== detector ||
+        (expert.tail === undefined) !== (first.tail === undefined)
+      ) {
+        throw new DetectorError(
+          'state',
+          `experts.${variant} has a ${expert.detector.kind} for ${expert.variant} records`
+        )
       }
     }
-    if (experts.length > 1 && first.tail === undefined) throw new DetectorError('state', `experts.${variant} have no scale in common`)
+    if (experts.length > 1 && first.tail === undefined)
+      throw new DetectorError('state', `experts.${variant} have no scale in common`)
     return new Panel(experts)
   }
 
   /** Whether scores are surprise, which all such panels have in common. */
-  get isCalibrated (): boolean {
+  get isCalibrated(): boolean {
     return this.experts[0].tail !== undefined
   }
 
   /** Rows that each expert was trained on. */
-  get rows (): number {
+  get rows(): number {
     return this.experts[0].training.rows
   }
 
   /** Names of the columns that the experts look at, each once. */
-  get columns (): ColumnName[] {
+  get columns(): ColumnName[] {
     return [...new Set(this.experts.flatMap(({ encoding }) => encoding.columns))]
   }
 
   /** Names of the columns asked for that no expert looks at, because they never changed in training. */
-  get dropped (): ColumnName[] {
+  get dropped(): ColumnName[] {
     const columns = this.columns
-    return [...new Set(this.experts.flatMap(({ encoding }) => encoding.dropped))].filter((name) => !columns.includes(name))
+    return [...new Set(this.experts.flatMap(({ encoding }) => encoding.dropped))].filter(
+      name => !columns.includes(name)
+    )
   }
 
   /** What all its experts are. */
-  get detector (): OutlierDetector {
+  get detector(): OutlierDetector {
     return this.experts[0].detector
   }
 
   /** Names the training data: SHA-256, in hex. */
-  get digest (): string {
+  get digest(): string {
     const digests = this.experts.map(({ training }) => training.digest)
     return digests.length === 1 ? digests[0] : createHash('sha256').update(digests.join()).digest('hex')
   }
 
   /** @param heldOut whether these are the records of the training, see {@link Expert.score} */
-  score (records: readonly RecordFeatures[], heldOut = false): Scored {
-    const [first, ...others] = this.experts.map((expert) => expert.score(records, heldOut))
+  score(records: readonly RecordFeatures[], heldOut = false): Scored {
+    const [first, ...others] = this.experts.map(expert => expert.score(records, heldOut))
     for (const { scores, probabilities } of others) {
       for (let i = 0; i < scores.length; i++) {
         first.scores[i] = Math.max(first.scores[i], scores[i])
@@ -101,23 +112,25 @@ export class Panel {
   }
 
   /** The columns that raise the record's score most: of the expert that finds it most abnormal. */
-  contributions (record: RecordFeatures): Contribution[] {
-    const scores = this.experts.map((expert) => expert.score([record]).scores[0])
+  contributions(record: RecordFeatures): Contribution[] {
+    const scores = this.experts.map(expert => expert.score([record]).scores[0])
     return this.experts[scores.indexOf(Math.max(...scores))].contributions(record)
   }
 
-  toJSON (): ExpertJson[] {
-    return this.experts.map((expert) => expert.toJSON())
+  toJSON(): ExpertJson[] {
+    return this.experts.map(expert => expert.toJSON())
   }
 }
 
 /** The columns as each expert gets them: of the record itself, its connection, its address. */
-function aspectsOf (columns: readonly ColumnName[]): ColumnName[][] {
+function aspectsOf(columns: readonly ColumnName[]): ColumnName[][] {
   const aspects: Record<'record' | 'connection' | 'address', ColumnName[]> = { record: [], connection: [], address: [] }
   for (const name of columns) {
     const scope = contextColumn(name)?.scope ?? 'frame'
     aspects[scope === 'frame' ? 'record' : scope].push(name)
   }
-  const shared = SHARED.filter((name) => columns.includes(name))
-  return Object.values(aspects).filter((aspect) => aspect.length > 0).map((aspect) => [...new Set([...shared, ...aspect])])
+  const shared = SHARED.filter(name => columns.includes(name))
+  return Object.values(aspects)
+    .filter(aspect => aspect.length > 0)
+    .map(aspect => [...new Set([...shared, ...aspect])])
 }

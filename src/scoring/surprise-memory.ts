@@ -10,14 +10,14 @@ export class SurpriseMemory {
   readonly #records = new Float64Array(REMEMBERED).fill(-1)
   readonly #surprises = new Float64Array(REMEMBERED)
 
-  set (record: number, surprise: number): void {
+  set(record: number, surprise: number): void {
     const place = record % REMEMBERED
     this.#records[place] = record
     this.#surprises[place] = surprise
   }
 
   /** undefined where the record is not remembered. */
-  get (record: number): number | undefined {
+  get(record: number): number | undefined {
     const place = record % REMEMBERED
     return this.#records[place] === record ? this.#surprises[place] : undefined
   }
@@ -26,7 +26,7 @@ export class SurpriseMemory {
    * A record's surprise: the highest of its own, that of the least surprising of its references, and that of
    * the most surprising of its origins.
    */
-  withReferences (own: number, { references, origins }: Pick<RecordContext, 'references' | 'origins'>): number {
+  withReferences(own: number, { references, origins }: Pick<RecordContext, 'references' | 'origins'>): number {
     let least = Infinity
     for (const record of references) least = Math.min(least, this.get(record) ?? Infinity)
     let most = least === Infinity ? own : Math.max(own, least)

@@ -14,14 +14,15 @@ export type TapSettings = SshSettings
  * Opens a tap; resolves when frames are surely being seen.
  * @throws OperatorError with what to do about it.
  */
-export async function openTap (
-  target: CaptureTarget, settings: TapSettings, options: TapOptions
-): Promise<TapSession> {
+export async function openTap(target: CaptureTarget, settings: TapSettings, options: TapOptions): Promise<TapSession> {
   switch (target.kind) {
     // Its library takes a good part of the start, and memory, which most run without.
-    case 'ssh': return await (await import('./ssh.js')).openSsh(target, settings, options)
-    case 'local': return await openLocal(target, settings, options)
-    case 'file': return await openFile(target, options)
+    case 'ssh':
+      return await (await import('./ssh.js')).openSsh(target, settings, options)
+    case 'local':
+      return await openLocal(target, settings, options)
+    case 'file':
+      return await openFile(target, options)
   }
 }
 
@@ -35,8 +36,10 @@ export interface ResolvedTarget {
 }
 
 /** Decides `auto`: all interfaces of this machine where tcpdump may capture, found out by trying, else no tap. */
-export async function resolveTarget (
-  target: TapTarget, settings: TapSettings, options: TapOptions
+export async function resolveTarget(
+  target: TapTarget,
+  settings: TapSettings,
+  options: TapOptions
 ): Promise<ResolvedTarget> {
   if (target.kind !== 'auto') return { target }
   const local: CaptureTarget = { kind: 'local', interface: 'any' }

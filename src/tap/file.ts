@@ -13,9 +13,11 @@ const READ_BYTES = 256 * 1024
  * Reads a capture file as it stands; `options` do not change what is in it.
  * @throws OperatorError `tap-file` where it cannot be read.
  */
-export async function openFile (target: FileTarget, options: TapOptions): Promise<TapSession> {
+export async function openFile(target: FileTarget, options: TapOptions): Promise<TapSession> {
   options.signal?.throwIfAborted()
-  const file = await open(target.path).catch((cause: NodeJS.ErrnoException) => { throw unreadable(target.path, cause) })
+  const file = await open(target.path).catch((cause: NodeJS.ErrnoException) => {
+    throw unreadable(target.path, cause)
+  })
   if ((await file.stat()).isDirectory()) {
     await file.close()
     throw new OperatorError('tap-file', `${target.path} is a directory.`, 'Name one capture file: file:PATH.')
@@ -24,9 +26,9 @@ export async function openFile (target: FileTarget, options: TapOptions): Promis
   const closed = new Promise<void>(resolve => stream.once('close', () => resolve()))
   let closing = false
 
-  async function * relay (): AsyncGenerator<Buffer> {
+  async function* relay(): AsyncGenerator<Buffer> {
     try {
-      yield * stream
+      yield* stream
     } catch (error) {
       // Closed in the middle, a file ends as any tap does.
       if (!closing) throw error
@@ -35,7 +37,7 @@ export async function openFile (target: FileTarget, options: TapOptions): Promis
 
   return {
     bytes: Readable.from(relay(), { objectMode: false }),
-    async close () {
+    async close() {
       closing = true
       stream.destroy()
       await closed
@@ -44,7 +46,7 @@ export async function openFile (target: FileTarget, options: TapOptions): Promis
   }
 }
 
-function unreadable (path: string, cause: NodeJS.ErrnoException): OperatorError {
+function unreadable(path: string, cause: NodeJS.ErrnoException): OperatorError {
   const remedy = cause.code === 'ENOENT' ? 'Check the path; it is relative to the current directory.' : undefined
   const reason = cause.code === 'ENOENT' ? 'does not exist' : `cannot be read (${cause.code ?? cause.message})`
   return new OperatorError('tap-file', `The capture file ${path} ${reason}.`, remedy, { cause })

@@ -20,11 +20,11 @@ export type HostKeyVerdict = 'known' | 'unknown' | 'changed' | 'revoked'
 const DEFAULT_SSH_PORT = 22
 
 /** Reads the file's text; lines that are none are passed over, as ssh does. */
-export function parseKnownHosts (text: string): KnownHost[] {
+export function parseKnownHosts(text: string): KnownHost[] {
   const entries: KnownHost[] = []
   for (const line of text.split(/\r?\n/)) {
     const fields = line.trim().split(/[ \t]+/)
-    const marker = fields[0]?.startsWith('@') === true ? fields.shift() : undefined
+    const marker = fields[0]?.startsWith('@') ? fields.shift() : undefined
     const [hosts, keyType, base64] = fields
     if (hosts === undefined || keyType === undefined || base64 === undefined || hosts.startsWith('#')) continue
     if (marker !== undefined && marker !== '@revoked') continue
@@ -34,13 +34,13 @@ export function parseKnownHosts (text: string): KnownHost[] {
 }
 
 /** The name under which a host stands in the file: bare on port 22, else `[host]:port`. */
-export function knownHostName (host: string, port: number): string {
+export function knownHostName(host: string, port: number): string {
   const name = host.toLowerCase()
   return port === DEFAULT_SSH_PORT ? name : `[${name}]:${port}`
 }
 
 /** Judges the key that a host shows; `name` as `knownHostName` makes it. */
-export function judgeHostKey (entries: readonly KnownHost[], name: string, key: Buffer): HostKeyVerdict {
+export function judgeHostKey(entries: readonly KnownHost[], name: string, key: Buffer): HostKeyVerdict {
   const own = entries.filter(entry => matches(entry.hosts, name))
   if (own.some(entry => entry.revoked && entry.key.equals(key))) return 'revoked'
   const accepted = own.filter(entry => !entry.revoked)
@@ -49,22 +49,26 @@ export function judgeHostKey (entries: readonly KnownHost[], name: string, key: 
 }
 
 /** The types of the keys that the file has for a host. */
-export function knownKeyTypes (entries: readonly KnownHost[], name: string): Set<string> {
+export function knownKeyTypes(entries: readonly KnownHost[], name: string): Set<string> {
   return new Set(entries.filter(entry => !entry.revoked && matches(entry.hosts, name)).map(entry => entry.keyType))
 }
 
 /** The fingerprint of a key as OpenSSH prints it: `SHA256:` and unpadded base64. */
-export function fingerprint (key: Buffer): string {
+export function fingerprint(key: Buffer): string {
   return `SHA256:${createHash('sha256').update(key).digest('base64').replace(/=+$/, '')}`
 }
 
 /** The type that stands at the head of a key (RFC 4253, 6.6). */
-export function keyTypeOf (key: Buffer): string {
+export function keyTypeOf(key: Buffer): string {
   const length = key.length < 4 ? 0 : key.readUInt32BE(0)
-  return key.subarray(4, 4 + length).toString('latin1').replace(/[^\x21-\x7e]/g, '?').slice(0, 64)
+  return key
+    .subarray(4, 4 + length)
+    .toString('latin1')
+    .replace(/[^\x21-\x7e]/g, '?')
+    .slice(0, 64)
 }
 
-function matches (hosts: string, name: string): boolean {
+function matches(hosts: string, name: string): boolean {
   if (hosts.startsWith('|1|')) return matchesHashed(hosts, name)
   let found = false
   for (const pattern of hosts.split(',')) {
@@ -78,13 +82,16 @@ function matches (hosts: string, name: string): boolean {
   return found
 }
 
-function matchesHashed (hosts: string, name: string): boolean {
+function matchesHashed(hosts: string, name: string): boolean {
   const [, , salt, hash] = hosts.split('|')
   if (salt === undefined || hash === undefined) return false
   return createHmac('sha1', Buffer.from(salt, 'base64')).update(name).digest('base64') === hash
 }
 
-function wildcard (pattern: string): RegExp {
-  const source = pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*').replaceAll('?', '.')
+function wildcard(pattern: string): RegExp {
+  const source = pattern
+    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+    .replaceAll('*', '.*')
+    .replaceAll('?', '.')
   return new RegExp(`^${source}$`, 'i')
 }

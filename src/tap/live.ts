@@ -16,7 +16,7 @@ export interface LiveTapSettings extends TapSettings {
   /** 0 captures whole frames; with anything else payload bytes are discarded on arrival. */
   snapLength: number
   /** What the decoders may keep. */
-  limits?: { streams: Partial<TcpStreamLimits>, fragments: Partial<FragmentLimits> }
+  limits?: { streams: Partial<TcpStreamLimits>; fragments: Partial<FragmentLimits> }
 }
 
 /** What the tap tells. */
@@ -37,111 +37,131 @@ const NO_BYTES = new Uint8Array(0)
 
 /** Opens the tap that the settings name, and opens it again whenever it dies. */
 export class LiveTap {
-  private state: TapState = 'none'
-  private reason: string | undefined
-  private target = 'none'
-  private sessions = 0
-  private summary: TapSummary = {}
-  private supervised: SupervisedTap | undefined
-  private decoder: CaptureDecoder | undefined
-  private tcp: TcpDecoder | undefined
-  private streams: TcpStreams | undefined
-  private frames = 0
-  private stopped = false
+  #state: TapState = 'none'
+  #reason: string | undefined
+  #target = 'none'
+  #sessions = 0
+  #summary: TapSummary = {}
+  #supervised: SupervisedTap | undefined
+  #decoder: CaptureDecoder | undefined
+  #tcp: TcpDecoder | undefined
+  #streams: TcpStreams | undefined
+  #frames = 0
+  #stopped = false
+  readonly #settings: LiveTapSettings
+  readonly #ports: readonly number[]
+  readonly #listener: LiveTapListener
 
-  constructor (
-    private readonly settings: LiveTapSettings,
-    private readonly ports: readonly number[],
-    private readonly listener: LiveTapListener
-  ) {}
+  constructor(settings: LiveTapSettings, ports: readonly number[], listener: LiveTapListener) {
+    this.#settings = settings
+    this.#ports = ports
+    this.#listener = listener
+  }
 
   /**
    * Decides which tap it will be and begins to open it; does not wait for it.
    *
    * @throws OperatorError where the target is no target
    */
-  async start (): Promise<void> {
-    const options = { ports: this.ports, snapLength: this.settings.snapLength }
-    const asked = parseTarget(this.settings.target)
+  async start(): Promise<void> {
+    const options = { ports: this.#ports, snapLength: this.#settings.snapLength }
+    const asked = parseTarget(this.#settings.target)
     if (asked.kind === 'file') {
-      throw new OperatorError('tap-target', `a running broker cannot tap the file ${asked.path}`,
-        'Use local:INTERFACE or ssh://user@host/INTERFACE here, and "artemis replay" for a file.')
+      throw new OperatorError(
+        'tap-target',
+        `a running broker cannot tap the file ${asked.path}`,
+        'Use local:INTERFACE or ssh://user@host/INTERFACE here, and "artemis replay" for a file.'
+      )
     }
-    const { target, decision, obstacle } = await resolveTarget(asked, this.settings, options)
-    this.target = formatTarget(target)
+    const { target, decision, obstacle } = await resolveTarget(asked, this.#settings, options)
+    this.#target = formatTarget(target)
     if (decision !== undefined) {
       const remedy = obstacle?.remedy
-      this.listener.onLog(obstacle === undefined ? 'info' : 'warn', decision, { ...remedy !== undefined && { remedy } })
+      this.#listener.onLog(obstacle === undefined ? 'info' : 'warn', decision, {
+        ...(remedy !== undefined && { remedy })
+      })
     }
     // Deciding takes a while, in which it may be over already.
-    if (target.kind !== 'none' && !this.stopped) this.supervise(target)
+    if (target.kind !== 'none' && !this.#stopped) this.#supervise(target)
   }
 
   /** Ends the tap for good. */
-  async stop (): Promise<void> {
-    this.stopped = true
-    await this.supervised?.close()
+  async stop(): Promise<void> {
+    this.#stopped = true
+    await this.#supervised?.close()
   }
 
   /** For the status. */
-  status (): object {
+  status(): object {
     return {
-      target: this.target,
-      state: this.state,
-      ...this.reason !== undefined && { reason: this.reason },
-      sessions: this.sessions,
-      frames: this.frames,
-      ...this.summary.dropped !== undefined && { droppedByKernel: this.summary.dropped },
-      ...this.tcp !== undefined && { fragments: this.tcp.counters },
-      ...this.streams !== undefined && { streams: this.streams.counters }
+      target: this.#target,
+      state: this.#state,
+      ...(this.#reason !== undefined && { reason: this.#reason }),
+      sessions: this.#sessions,
+      frames: this.#frames,
+      ...(this.#summary.dropped !== undefined && { droppedByKernel: this.#summary.dropped }),
+      ...(this.#tcp !== undefined && { fragments: this.#tcp.counters }),
+      ...(this.#streams !== undefined && { streams: this.#streams.counters })
     }
   }
 
-  private supervise (target: CaptureTarget): void {
-    this.state = 'down'
-    const open = async (options: Parameters<typeof openTap>[2]): ReturnType<typeof openTap> => await openTap(target, this.settings, options)
-    this.supervised = superviseTap(open, { ports: this.ports, snapLength: this.settings.snapLength }, {
-      onUp: () => { this.up(target) },
-      onBytes: chunk => { this.bytes(chunk) },
-      onDown: (reason, retryMs, summary) => { this.down(reason, retryMs, summary) }
-    })
+  #supervise(target: CaptureTarget): void {
+    this.#state = 'down'
+    const open = async (options: Parameters<typeof openTap>[2]): ReturnType<typeof openTap> =>
+      await openTap(target, this.#settings, options)
+    this.#supervised = superviseTap(
+      open,
+      { ports: this.#ports, snapLength: this.#settings.snapLength },
+      {
+        onUp: () => {
+          this.#up(target)
+        },
+        onBytes: chunk => {
+          this.#bytes(chunk)
+        },
+        onDown: (reason, retryMs, summary) => {
+          this.#down(reason, retryMs, summary)
+        }
+      }
+    )
   }
 
-  private up (target: CaptureTarget): void {
-    const ports = new Set(this.ports)
-    const tcp = new TcpDecoder(ports, this.settings.limits?.fragments)
-    const streams = new TcpStreams(ports, this.settings.limits?.streams)
+  #up(target: CaptureTarget): void {
+    const ports = new Set(this.#ports)
+    const tcp = new TcpDecoder(ports, this.#settings.limits?.fragments)
+    const streams = new TcpStreams(ports, this.#settings.limits?.streams)
     let number = 0
-    this.tcp = tcp
-    this.streams = streams
-    this.decoder = new CaptureDecoder(captured => {
-      this.frames++
+    this.#tcp = tcp
+    this.#streams = streams
+    this.#decoder = new CaptureDecoder(captured => {
+      this.#frames++
       const frame = tcp.decode(captured, ++number)
       if (frame === null) return
       // Short headers let some payload through the snap length; nobody asked for it, so nobody keeps it.
-      if (this.settings.snapLength > 0) frame.payload = NO_BYTES
-      this.listener.onFrame(streams.push(frame))
+      if (this.#settings.snapLength > 0) frame.payload = NO_BYTES
+      this.#listener.onFrame(streams.push(frame))
     })
-    this.state = 'up'
-    this.reason = undefined
-    this.sessions++
-    this.listener.onLog('info', `tap ${this.target} is up`)
-    this.listener.onUp(target.kind === 'local')
+    this.#state = 'up'
+    this.#reason = undefined
+    this.#sessions++
+    this.#listener.onLog('info', `tap ${this.#target} is up`)
+    this.#listener.onUp(target.kind === 'local')
   }
 
-  private bytes (chunk: Buffer): void {
-    this.decoder?.push(chunk)
-    this.listener.onChunk()
+  #bytes(chunk: Buffer): void {
+    this.#decoder?.push(chunk)
+    this.#listener.onChunk()
   }
 
-  private down (reason: OperatorError, retryMs: number, summary: TapSummary): void {
-    const wasUp = this.state === 'up'
-    this.state = 'down'
-    this.reason = reason.message
-    this.summary = summary
-    this.listener.onLog('warn', `tap ${this.target} is down: ${reason.message}`, {
-      ...reason.remedy !== undefined && { remedy: reason.remedy }, retryMs
+  #down(reason: OperatorError, retryMs: number, summary: TapSummary): void {
+    const wasUp = this.#state === 'up'
+    this.#state = 'down'
+    this.#reason = reason.message
+    this.#summary = summary
+    this.#listener.onLog('warn', `tap ${this.#target} is down: ${reason.message}`, {
+      ...(reason.remedy !== undefined && { remedy: reason.remedy }),
+      retryMs
     })
-    if (wasUp) this.listener.onDown()
+    if (wasUp) this.#listener.onDown()
   }
 }

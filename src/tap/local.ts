@@ -18,8 +18,10 @@ export interface LocalSettings {
  * Captures on an interface of this machine.
  * @throws OperatorError where tcpdump is missing, not permitted, or the interface does not exist.
  */
-export async function openLocal (
-  target: LocalTarget, settings: LocalSettings, options: TapOptions
+export async function openLocal(
+  target: LocalTarget,
+  settings: LocalSettings,
+  options: TapOptions
 ): Promise<TapSession> {
   options.signal?.throwIfAborted()
   const place = { name: 'this machine', interface: target.interface, sudo: settings.sudo ?? false }
@@ -29,26 +31,37 @@ export async function openLocal (
   shell.stdin.on('error', () => {})
   const exited = new Promise<number | null>((resolve, reject) => {
     shell.once('exit', code => resolve(code))
-    shell.once('error', cause => reject(new OperatorError('tap-shell',
-      `tcpdump cannot be started: /bin/sh does not run here (${cause.message}).`,
-      'Capture on another machine by ssh://user@host/interface instead.', { cause })))
+    shell.once('error', cause =>
+      reject(
+        new OperatorError(
+          'tap-shell',
+          `tcpdump cannot be started: /bin/sh does not run here (${cause.message}).`,
+          'Capture on another machine by ssh://user@host/interface instead.',
+          { cause }
+        )
+      )
+    )
   })
   const stderrRead = finished(shell.stderr)
-  return await openTcpdump({
-    stdin: shell.stdin,
-    stdout: shell.stdout,
-    stderr: shell.stderr,
-    ended: Promise.all([exited, stderrRead]).then(([code]) => code),
-    kill () {
-      endGroup(shell.pid)
-      // What takes no signal from us, as sudo does not, ends by SIGPIPE at its next frame.
-      shell.stdout.destroy()
-      shell.stderr.destroy()
-    }
-  }, place, options.signal)
+  return await openTcpdump(
+    {
+      stdin: shell.stdin,
+      stdout: shell.stdout,
+      stderr: shell.stderr,
+      ended: Promise.all([exited, stderrRead]).then(([code]) => code),
+      kill() {
+        endGroup(shell.pid)
+        // What takes no signal from us, as sudo does not, ends by SIGPIPE at its next frame.
+        shell.stdout.destroy()
+        shell.stderr.destroy()
+      }
+    },
+    place,
+    options.signal
+  )
 }
 
-function endGroup (pid: number | undefined): void {
+function endGroup(pid: number | undefined): void {
   if (pid === undefined) return
   try {
     process.kill(-pid, 'SIGKILL')

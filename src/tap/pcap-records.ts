@@ -1,4 +1,5 @@
-// Cuts a stream of classic pcap at record boundaries and counts, so that a capture that is broken off stays a valid file.
+// Cuts a stream of classic pcap at record boundaries and counts, so that a capture that is broken off stays a valid
+// file.
 
 import { OperatorError } from '../errors.js'
 
@@ -9,8 +10,15 @@ const CAPTURED_LENGTH_OFFSET = 8
 /** Largest record believed, bytes: tcpdump never captures more of a frame (MAXIMUM_SNAPLEN). */
 const MAX_RECORD_BYTES = 262_144
 
-/** Magic numbers of microsecond and nanosecond pcap, as read in little-endian order, and the byte order they stand for. */
-const LITTLE_ENDIAN = new Map([[0xa1b2c3d4, true], [0xa1b23c4d, true], [0xd4c3b2a1, false], [0x4d3cb2a1, false]])
+/**
+ * Magic numbers of microsecond and nanosecond pcap, as read in little-endian order, and the byte order they stand for.
+ */
+const LITTLE_ENDIAN = new Map([
+  [0xa1b2c3d4, true],
+  [0xa1b23c4d, true],
+  [0xd4c3b2a1, false],
+  [0x4d3cb2a1, false]
+])
 
 /** A cutter for one capture, fed chunk by chunk. */
 export class PcapRecords {
@@ -20,10 +28,10 @@ export class PcapRecords {
   #littleEndian: boolean | undefined
 
   /** At most `limit` records are passed on in all. */
-  constructor (readonly limit = Infinity) {}
+  constructor(readonly limit = Infinity) {}
 
   /** Whether the limit is reached. */
-  get complete (): boolean {
+  get complete(): boolean {
     return this.count >= this.limit
   }
 
@@ -31,7 +39,7 @@ export class PcapRecords {
    * Takes a chunk; gives the bytes up to the end of the last whole record.
    * @throws OperatorError `capture-not-recognised` where this is no pcap.
    */
-  push (chunk: Buffer): Buffer {
+  push(chunk: Buffer): Buffer {
     const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk])
     let end = 0
     if (this.#littleEndian === undefined) {
@@ -53,13 +61,16 @@ export class PcapRecords {
   }
 }
 
-function byteOrder (bytes: Buffer): boolean {
+function byteOrder(bytes: Buffer): boolean {
   const order = LITTLE_ENDIAN.get(bytes.readUInt32LE(0))
   if (order === undefined) throw notRecognised(`it begins with ${bytes.toString('hex', 0, 4)}`)
   return order
 }
 
-function notRecognised (reason: string): OperatorError {
-  return new OperatorError('capture-not-recognised', `What the tap delivers is no pcap: ${reason}.`,
-    'A login shell that prints something, or a file in pcapng, does this; `editcap -F pcap IN OUT` turns pcapng into pcap.')
+function notRecognised(reason: string): OperatorError {
+  return new OperatorError(
+    'capture-not-recognised',
+    `What the tap delivers is no pcap: ${reason}.`,
+    'A login shell that prints something, or a file in pcapng, does this; `editcap -F pcap IN OUT` turns pcapng into pcap.'
+  )
 }

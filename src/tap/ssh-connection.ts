@@ -30,10 +30,13 @@ const KEEPALIVE_COUNT = 3
 
 /**
  * Connects and logs in.
- * @throws OperatorError for everything between a wrong host name and a key that is not welcome; or the reason of `signal`.
+ * @throws OperatorError for everything between a wrong host name and a key that is not welcome; or the reason of
+ *   `signal`.
  */
-export async function connectSsh (
-  target: SshTarget, settings: ConnectionSettings, signal?: AbortSignal
+export async function connectSsh(
+  target: SshTarget,
+  settings: ConnectionSettings,
+  signal?: AbortSignal
 ): Promise<SshConnection> {
   const pin = await pinHostKey(target, settings)
   const { description, ...identity } = await readIdentity(settings)
@@ -72,7 +75,9 @@ export async function connectSsh (
     }
   })
 
-  function onAbort (): void { socket.destroy() }
+  function onAbort(): void {
+    socket.destroy()
+  }
   signal?.addEventListener('abort', onAbort)
   try {
     await Promise.race([ready, lost])
@@ -85,7 +90,7 @@ export async function connectSsh (
   return {
     client,
     lost,
-    async cut () {
+    async cut() {
       client.end()
       socket.destroy()
       await closed
@@ -93,40 +98,75 @@ export async function connectSsh (
   }
 }
 
-function explain (
-  cause: Error & { level?: string, code?: string }, target: SshTarget, keys: string, timeoutMs: number
+function explain(
+  cause: Error & { level?: string; code?: string },
+  target: SshTarget,
+  keys: string,
+  timeoutMs: number
 ): OperatorError {
   const { host, port, user } = target
   switch (cause.code ?? '') {
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
-      return new OperatorError('tap-host-not-found', `The host ${host} has no address.`,
-        'Check its spelling and the name service, or write its address.', { cause })
+      return new OperatorError(
+        'tap-host-not-found',
+        `The host ${host} has no address.`,
+        'Check its spelling and the name service, or write its address.',
+        { cause }
+      )
     case 'ECONNREFUSED':
-      return new OperatorError('tap-refused', `${host} refuses connections on port ${port}.`,
-        'Check that sshd runs there, and on that port: ssh://user@host:port/interface.', { cause })
+      return new OperatorError(
+        'tap-refused',
+        `${host} refuses connections on port ${port}.`,
+        'Check that sshd runs there, and on that port: ssh://user@host:port/interface.',
+        { cause }
+      )
     case 'EHOSTUNREACH':
     case 'ENETUNREACH':
     case 'ETIMEDOUT':
-      return new OperatorError('tap-unreachable', `${host} cannot be reached (${cause.code}).`,
-        'Check that it is up, and the route to it.', { cause })
-    default: break
+      return new OperatorError(
+        'tap-unreachable',
+        `${host} cannot be reached (${cause.code}).`,
+        'Check that it is up, and the route to it.',
+        { cause }
+      )
+    default:
+      break
   }
   switch (cause.level ?? '') {
     case 'client-timeout':
       if (cause.message === 'Keepalive timeout') break
-      return new OperatorError('tap-timeout', `${host} did not let us in within ${timeoutMs / 1000} s.`,
-        'Check that it is up, that the port is that of sshd, and that no firewall drops the packets.', { cause })
+      return new OperatorError(
+        'tap-timeout',
+        `${host} did not let us in within ${timeoutMs / 1000} s.`,
+        'Check that it is up, that the port is that of sshd, and that no firewall drops the packets.',
+        { cause }
+      )
     case 'client-authentication':
-      return new OperatorError('tap-login', `${host} does not let ${user} in by ${keys}.`,
-        `Put the public key there: ssh-copy-id -i KEY.pub -p ${port} ${user}@${host}`, { cause })
+      return new OperatorError(
+        'tap-login',
+        `${host} does not let ${user} in by ${keys}.`,
+        `Put the public key there: ssh-copy-id -i KEY.pub -p ${port} ${user}@${host}`,
+        { cause }
+      )
     case 'handshake':
-      return new OperatorError('tap-handshake', `${host} and we share no way to talk SSH: ${cause.message}.`,
-        'Bring its sshd up to date; keys and ciphers by SHA-1 are not accepted.', { cause })
+      return new OperatorError(
+        'tap-handshake',
+        `${host} and we share no way to talk SSH: ${cause.message}.`,
+        'Bring its sshd up to date; keys and ciphers by SHA-1 are not accepted.',
+        { cause }
+      )
     case 'protocol':
-      return new OperatorError('tap-handshake', `What listens on ${host} port ${port} does not talk SSH: ${cause.message}.`,
-        'Check the port: ssh://user@host:port/interface.', { cause })
-    default: break
+      return new OperatorError(
+        'tap-handshake',
+        `What listens on ${host} port ${port} does not talk SSH: ${cause.message}.`,
+        'Check the port: ssh://user@host:port/interface.',
+        { cause }
+      )
+    default:
+      break
   }
-  return new OperatorError('tap-connection-lost', `The SSH connection to ${host} broke: ${cause.message}.`, undefined, { cause })
+  return new OperatorError('tap-connection-lost', `The SSH connection to ${host} broke: ${cause.message}.`, undefined, {
+    cause
+  })
 }

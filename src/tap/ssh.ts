@@ -19,10 +19,13 @@ export interface SshSettings extends ConnectionSettings {
  * Captures on an interface of another machine.
  * @throws OperatorError for everything between a wrong host name and a tcpdump without rights.
  */
-export async function openSsh (target: SshTarget, settings: SshSettings, options: TapOptions): Promise<TapSession> {
+export async function openSsh(target: SshTarget, settings: SshSettings, options: TapOptions): Promise<TapSession> {
   if (options.ports.includes(target.port)) {
-    throw new OperatorError('tap-port', `Port ${target.port} carries the SSH connection itself: every frame captured would make the next one.`,
-      'Leave it out of the ports to capture.')
+    throw new OperatorError(
+      'tap-port',
+      `Port ${target.port} carries the SSH connection itself: every frame captured would make the next one.`,
+      'Leave it out of the ports to capture.'
+    )
   }
   const place = { name: `${target.user}@${target.host}`, interface: target.interface, sudo: settings.sudo ?? false }
   // The login shell may be any; the script is for a plain one.
@@ -33,7 +36,7 @@ export async function openSsh (target: SshTarget, settings: SshSettings, options
     let closing: Promise<TapSummary> | undefined
     return {
       bytes: session.bytes,
-      close: () => closing ??= session.close().finally(() => connection.cut())
+      close: () => (closing ??= session.close().finally(() => connection.cut()))
     }
   } catch (error) {
     await connection.cut()
@@ -41,15 +44,24 @@ export async function openSsh (target: SshTarget, settings: SshSettings, options
   }
 }
 
-async function capture (
-  { client, lost, cut }: SshConnection, command: string, place: Place, signal?: AbortSignal
+async function capture(
+  { client, lost, cut }: SshConnection,
+  command: string,
+  place: Place,
+  signal?: AbortSignal
 ): Promise<TapSession> {
   const opening = new Promise<ssh2.ClientChannel>((resolve, reject) => {
     client.exec(command, (cause, channel) => {
       if (cause === undefined) resolve(channel)
       else {
-        reject(new OperatorError('tap-exec', `${place.name} lets us in but runs no command (${cause.message}).`,
-          'Look for ForceCommand in its sshd_config, and for restrictions before the key in its authorized_keys.', { cause }))
+        reject(
+          new OperatorError(
+            'tap-exec',
+            `${place.name} lets us in but runs no command (${cause.message}).`,
+            'Look for ForceCommand in its sshd_config, and for restrictions before the key in its authorized_keys.',
+            { cause }
+          )
+        )
       }
     })
   })
@@ -59,11 +71,17 @@ async function capture (
     channel.once('close', () => resolve(null))
   })
   const stderrRead = once(channel.stderr, 'end')
-  return await openTcpdump({
-    stdin: channel,
-    stdout: channel,
-    stderr: channel.stderr,
-    ended: Promise.race([Promise.all([exited, stderrRead]).then(([code]) => code), lost]),
-    kill: () => { void cut() }
-  }, place, signal)
+  return await openTcpdump(
+    {
+      stdin: channel,
+      stdout: channel,
+      stderr: channel.stderr,
+      ended: Promise.race([Promise.all([exited, stderrRead]).then(([code]) => code), lost]),
+      kill: () => {
+        void cut()
+      }
+    },
+    place,
+    signal
+  )
 }

@@ -40,29 +40,38 @@ const LONGEST_RETRY_MS = 60_000
 const SOUND_SESSION_MS = 60_000
 
 /** What waiting does not heal, or what a host takes for an attack when repeated: tried at the slowest pace. */
-const NEEDS_OPERATOR = /^tap-(target|port|snap-length|fingerprint|known-hosts|host-key-.*|identity|login|sudo|not-permitted|tcpdump-missing|exec|shell)$/
+const NEEDS_OPERATOR =
+  /^tap-(target|port|snap-length|fingerprint|known-hosts|host-key-.*|identity|login|sudo|not-permitted|tcpdump-missing|exec|shell)$/
 
 const realTiming: SupervisorTiming = {
   now: () => performance.now(),
-  sleep: async (ms, signal) => { await sleep(ms, undefined, { signal }) },
+  sleep: async (ms, signal) => {
+    await sleep(ms, undefined, { signal })
+  },
   random: Math.random
 }
 
 /** Whether an attempt that failed so will fail again until somebody mends it. */
-export function needsOperator (error: OperatorError): boolean {
+export function needsOperator(error: OperatorError): boolean {
   return NEEDS_OPERATOR.test(error.code)
 }
 
-/** Opens a live tap and keeps it open until `close`. A finite tap (a file) is not for this: it would be read again and again. */
-export function superviseTap (
-  open: OpenTap, options: TapOptions, handlers: TapHandlers, timing: SupervisorTiming = realTiming
+/**
+ * Opens a live tap and keeps it open until `close`. A finite tap (a file) is not for this: it would be read again and
+ * again.
+ */
+export function superviseTap(
+  open: OpenTap,
+  options: TapOptions,
+  handlers: TapHandlers,
+  timing: SupervisorTiming = realTiming
 ): SupervisedTap {
   const stopping = new AbortController()
   const { signal } = stopping
   let session: TapSession | undefined
   let summary: TapSummary = {}
 
-  async function run (): Promise<TapSummary> {
+  async function run(): Promise<TapSummary> {
     for (let failures = 0; !signal.aborted; failures++) {
       const begun = timing.now()
       const reason = await runSession()
@@ -77,7 +86,7 @@ export function superviseTap (
   }
 
   /** Resolves with the reason for which the session ended or did not begin. */
-  async function runSession (): Promise<OperatorError> {
+  async function runSession(): Promise<OperatorError> {
     summary = {}
     try {
       session = await open({ ...options, signal })
@@ -95,7 +104,7 @@ export function superviseTap (
     }
   }
 
-  async function passOn (bytes: AsyncIterable<string | Buffer>): Promise<OperatorError> {
+  async function passOn(bytes: AsyncIterable<string | Buffer>): Promise<OperatorError> {
     const chunks = bytes[Symbol.asyncIterator]()
     for (;;) {
       let next: IteratorResult<string | Buffer>
@@ -116,7 +125,7 @@ export function superviseTap (
 
   const running = run()
   return {
-    async close () {
+    async close() {
       stopping.abort()
       await session?.close()
       return await running
@@ -124,18 +133,22 @@ export function superviseTap (
   }
 }
 
-function retryDelay (failures: number, reason: OperatorError, random: number): number {
+function retryDelay(failures: number, reason: OperatorError, random: number): number {
   const pace = needsOperator(reason) ? LONGEST_RETRY_MS : SHORTEST_RETRY_MS * 2 ** failures
   // Between half and all of it, so that many gateways do not come back in step.
   return Math.round(Math.min(pace, LONGEST_RETRY_MS) * (0.5 + random / 2))
 }
 
-function endedOfItself (): OperatorError {
+function endedOfItself(): OperatorError {
   return new OperatorError('tap-ended', 'The tap ended of itself.')
 }
 
-function asOperatorError (error: unknown): OperatorError {
+function asOperatorError(error: unknown): OperatorError {
   if (error instanceof OperatorError) return error
-  return new OperatorError('tap-fault', `The tap failed: ${error instanceof Error ? error.message : String(error)}`,
-    undefined, { cause: error })
+  return new OperatorError(
+    'tap-fault',
+    `The tap failed: ${error instanceof Error ? error.message : String(error)}`,
+    undefined,
+    { cause: error }
+  )
 }

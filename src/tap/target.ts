@@ -47,7 +47,7 @@ const DEFAULT_SSH_PORT = 22
  * Parses the text form of a tap.
  * @throws OperatorError `tap-target`, saying which part is wrong and what would be right.
  */
-export function parseTarget (text: string): TapTarget {
+export function parseTarget(text: string): TapTarget {
   if (text === 'none' || text === 'auto') return { kind: text }
   if (text.startsWith('ssh:')) return parseSsh(text)
   if (text.startsWith('local:')) {
@@ -62,27 +62,33 @@ export function parseTarget (text: string): TapTarget {
 }
 
 /** The text form of a target, as `parseTarget` reads it. */
-export function formatTarget (target: TapTarget): string {
+export function formatTarget(target: TapTarget): string {
   switch (target.kind) {
     case 'ssh': {
       const host = target.host.includes(':') ? `[${target.host}]` : target.host
       const port = target.port === DEFAULT_SSH_PORT ? '' : `:${target.port}`
       return `ssh://${target.user}@${host}${port}/${target.interface}`
     }
-    case 'local': return `local:${target.interface}`
-    case 'file': return `file:${target.path}`
+    case 'local':
+      return `local:${target.interface}`
+    case 'file':
+      return `file:${target.path}`
     case 'none':
-    case 'auto': return target.kind
+    case 'auto':
+      return target.kind
   }
 }
 
-function parseSsh (text: string): SshTarget {
+function parseSsh(text: string): SshTarget {
   const match = SSH.exec(text)
   if (match === null) throw wrong(text, 'it is not of the form ssh://user@host[:port]/interface')
   const [, user = '', bracketed = '', portText, name = ''] = match
   if (user.includes(':')) {
-    throw new OperatorError('tap-target', 'A tap never takes a password (ssh://user:...).',
-      'Use a key: name its file with --identity, or load it into an ssh agent.')
+    throw new OperatorError(
+      'tap-target',
+      'A tap never takes a password (ssh://user:...).',
+      'Use a key: name its file with --identity, or load it into an ssh agent.'
+    )
   }
   if (!USER.test(user)) throw wrong(text, user === '' ? 'the user is missing' : `"${user}" is not a user name`)
   const host = bracketed.startsWith('[') ? bracketed.slice(1, -1) : bracketed
@@ -97,21 +103,24 @@ function parseSsh (text: string): SshTarget {
 }
 
 /** Whether a text can be the name of a network interface: nothing that means something to a shell. */
-export function isInterfaceName (text: string): boolean {
+export function isInterfaceName(text: string): boolean {
   return INTERFACE.test(text)
 }
 
-function checkInterface (text: string, name: string): string {
+function checkInterface(text: string, name: string): string {
   if (name === '') {
     throw wrong(text, 'the interface is missing', 'Name a network interface, for example eth0, or any for all of them.')
   }
   if (!isInterfaceName(name)) {
-    throw wrong(text, `"${name}" is not an interface name`,
-      'A name begins with a letter or digit, has up to 32 letters, digits and the signs _ . : @ -; `ip link` lists them.')
+    throw wrong(
+      text,
+      `"${name}" is not an interface name`,
+      'A name begins with a letter or digit, has up to 32 letters, digits and the signs _ . : @ -; `ip link` lists them.'
+    )
   }
   return name
 }
 
-function wrong (text: string, reason: string, remedy: string = FORMS): OperatorError {
+function wrong(text: string, reason: string, remedy: string = FORMS): OperatorError {
   return new OperatorError('tap-target', `"${text}" is not a tap: ${reason}.`, remedy)
 }

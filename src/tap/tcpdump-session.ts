@@ -16,7 +16,9 @@ export interface CaptureProcess {
   stdin: NodeJS.WritableStream
   stdout: Readable
   stderr: Readable
-  /** Resolves with the exit code once standard error is read to its end; rejects where the connection to it was lost. */
+  /**
+   * Resolves with the exit code once standard error is read to its end; rejects where the connection to it was lost.
+   */
   ended: Promise<number | null>
   /** Ends it by force. */
   kill(): void
@@ -26,14 +28,16 @@ export interface CaptureProcess {
  * Waits until tcpdump listens and makes a session of it. Where this rejects, the process is gone.
  * @throws OperatorError with what tcpdump said; or the reason of `signal`.
  */
-export async function openTcpdump (capture: CaptureProcess, place: Place, signal?: AbortSignal): Promise<TapSession> {
+export async function openTcpdump(capture: CaptureProcess, place: Place, signal?: AbortSignal): Promise<TapSession> {
   const log = new TcpdumpLog()
-  const failed = capture.ended.then(exitCode => { throw log.explain(place, exitCode) })
+  const failed = capture.ended.then(exitCode => {
+    throw log.explain(place, exitCode)
+  })
   // It has its listeners where it matters; before them it must not count as unhandled.
   failed.catch(() => {})
   let closing: Promise<TapSummary> | undefined
 
-  async function end (): Promise<TapSummary> {
+  async function end(): Promise<TapSummary> {
     capture.stdin.end()
     const timer = setTimeout(() => capture.kill(), CLOSE_TIMEOUT_MS)
     // That it ended is all that counts here.
@@ -42,8 +46,8 @@ export async function openTcpdump (capture: CaptureProcess, place: Place, signal
     return log.summary
   }
 
-  async function * relay (): AsyncGenerator<Buffer> {
-    yield * capture.stdout
+  async function* relay(): AsyncGenerator<Buffer> {
+    yield* capture.stdout
     if (closing === undefined) await failed
   }
 
@@ -55,20 +59,34 @@ export async function openTcpdump (capture: CaptureProcess, place: Place, signal
   }
   return {
     bytes: Readable.from(relay(), { objectMode: false }),
-    close: () => closing ??= end()
+    close: () => (closing ??= end())
   }
 }
 
-function listening (
-  stderr: Readable, log: TcpdumpLog, failed: Promise<never>, place: Place, signal?: AbortSignal
+function listening(
+  stderr: Readable,
+  log: TcpdumpLog,
+  failed: Promise<never>,
+  place: Place,
+  signal?: AbortSignal
 ): Promise<void> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => settle(() => reject(new OperatorError('tap-timeout',
-      `tcpdump on ${place.name} did not begin to capture within ${LISTEN_TIMEOUT_MS / 1000} s.`))), LISTEN_TIMEOUT_MS)
-    function onAbort (): void {
+    const timer = setTimeout(
+      () =>
+        settle(() =>
+          reject(
+            new OperatorError(
+              'tap-timeout',
+              `tcpdump on ${place.name} did not begin to capture within ${LISTEN_TIMEOUT_MS / 1000} s.`
+            )
+          )
+        ),
+      LISTEN_TIMEOUT_MS
+    )
+    function onAbort(): void {
       settle(() => reject(signal?.reason))
     }
-    function settle (how: () => void): void {
+    function settle(how: () => void): void {
       clearTimeout(timer)
       signal?.removeEventListener('abort', onAbort)
       how()

@@ -29,7 +29,8 @@ const QUOTE_CAP = 300
 const EXIT_NOT_EXECUTABLE = 126
 const EXIT_NOT_FOUND = 127
 
-const SUDO_REFUSAL = /(password|authentication) is required|not allowed to|not in the sudoers|must have a tty|may not run|sudo: (command )?not found/i
+const SUDO_REFUSAL =
+  /(password|authentication) is required|not allowed to|not in the sudoers|must have a tty|may not run|sudo: (command )?not found/i
 
 /** Where a capture runs, for messages and remedies. */
 export interface Place {
@@ -50,13 +51,16 @@ export interface Place {
  * tcpdump is ready, because a shell starts background jobs deaf to it. The exit code is tcpdump's own.
  * It is one line without single quotes, so that any login shell takes it as one quoted word.
  */
-export function captureScript (place: Place, options: TapOptions): string {
+export function captureScript(place: Place, options: TapOptions): string {
   if (!isInterfaceName(place.interface)) {
     throw new OperatorError('tap-target', `"${place.interface}" is not an interface name.`)
   }
   if (!Number.isInteger(options.snapLength) || options.snapLength < 0) {
-    throw new OperatorError('tap-snap-length', `${options.snapLength} is not a snap length.`,
-      'Give a whole number of bytes, or 0 for whole frames.')
+    throw new OperatorError(
+      'tap-snap-length',
+      `${options.snapLength} is not a snap length.`,
+      'Give a whole number of bytes, or 0 for whole frames.'
+    )
   }
   const snapLength = options.snapLength === 0 ? WHOLE_FRAME : options.snapLength
   const headersOnly = snapLength <= HEADERS_SNAP_LENGTH
@@ -82,7 +86,7 @@ export function captureScript (place: Place, options: TapOptions): string {
 }
 
 /** The capture filter for TCP on the given ports, in pcap-filter(7) syntax. */
-export function captureFilter (ports: readonly number[]): string {
+export function captureFilter(ports: readonly number[]): string {
   for (const port of ports) {
     if (!Number.isInteger(port) || port < 1 || port > 65535) {
       throw new OperatorError('tap-port', `${port} is not a TCP port.`, 'A port is a number from 1 to 65535.')
@@ -97,17 +101,17 @@ export class TcpdumpLog {
   #text = ''
 
   /** Takes one more piece. */
-  append (chunk: Buffer): void {
+  append(chunk: Buffer): void {
     this.#text = (this.#text + chunk.toString('latin1')).slice(-STDERR_CAP)
   }
 
   /** Whether the capture has begun. */
-  get listening (): boolean {
+  get listening(): boolean {
     return /\blistening on /.test(this.#text)
   }
 
   /** The counts that tcpdump writes when it ends. */
-  get summary (): TapSummary {
+  get summary(): TapSummary {
     const summary: TapSummary = {}
     const captured = /^(\d+) packets? captured/m.exec(this.#text)
     const dropped = /^(\d+) packets? dropped by kernel/m.exec(this.#text)
@@ -117,34 +121,51 @@ export class TcpdumpLog {
   }
 
   /** Why the capture did not begin, or ended of itself; `exitCode` is null where a signal ended it. */
-  explain (place: Place, exitCode: number | null): OperatorError {
+  explain(place: Place, exitCode: number | null): OperatorError {
     const text = this.#text
     const { name } = place
     if (place.sudo && SUDO_REFUSAL.test(text)) {
-      return new OperatorError('tap-sudo', `On ${name}, sudo does not run tcpdump: ${this.#quote()}`,
-        'Give the user a rule (visudo): USER ALL=(root) NOPASSWD: /usr/bin/tcpdump - or leave sudo out and run there: sudo setcap cap_net_raw+ep $(command -v tcpdump)')
+      return new OperatorError(
+        'tap-sudo',
+        `On ${name}, sudo does not run tcpdump: ${this.#quote()}`,
+        'Give the user a rule (visudo): USER ALL=(root) NOPASSWD: /usr/bin/tcpdump - or leave sudo out and run there: sudo setcap cap_net_raw+ep $(command -v tcpdump)'
+      )
     }
     if (exitCode === EXIT_NOT_FOUND || /^sudo: tcpdump: command not found/m.test(text)) {
-      return new OperatorError('tap-tcpdump-missing', `tcpdump is not installed on ${name}, or not on its PATH.`,
-        'Install it there: apt-get install tcpdump (Debian, Ubuntu, Raspberry Pi OS), dnf install tcpdump, apk add tcpdump.')
+      return new OperatorError(
+        'tap-tcpdump-missing',
+        `tcpdump is not installed on ${name}, or not on its PATH.`,
+        'Install it there: apt-get install tcpdump (Debian, Ubuntu, Raspberry Pi OS), dnf install tcpdump, apk add tcpdump.'
+      )
     }
     if (exitCode === EXIT_NOT_EXECUTABLE || /permission|not permitted/i.test(text)) {
-      return new OperatorError('tap-not-permitted', `On ${name}, the user may not capture on ${place.interface}: ${this.#quote()}`,
-        'Run there once: sudo setcap cap_net_raw+ep $(command -v tcpdump) - or add the user to the group that may run it (pcap, tcpdump or wireshark, as the system has it), or set sudo.')
+      return new OperatorError(
+        'tap-not-permitted',
+        `On ${name}, the user may not capture on ${place.interface}: ${this.#quote()}`,
+        'Run there once: sudo setcap cap_net_raw+ep $(command -v tcpdump) - or add the user to the group that may run it (pcap, tcpdump or wireshark, as the system has it), or set sudo.'
+      )
     }
     if (/no such device|doesn't exist|is not up|network is down/i.test(text)) {
-      return new OperatorError('tap-interface', `On ${name}, the interface ${place.interface} cannot be captured on: ${this.#quote()}`,
-        'See `ip link` (or `tcpdump -D`) on that machine for the names; `any` takes all that are up.')
+      return new OperatorError(
+        'tap-interface',
+        `On ${name}, the interface ${place.interface} cannot be captured on: ${this.#quote()}`,
+        'See `ip link` (or `tcpdump -D`) on that machine for the names; `any` takes all that are up.'
+      )
     }
     const how = exitCode === null ? 'was killed' : `ended with exit code ${exitCode}`
     return new OperatorError('tap-ended', `tcpdump on ${name} ${how}: ${this.#quote()}`)
   }
 
   // The last line that is no count and no notice, free of control characters: it comes from another machine.
-  #quote (): string {
-    const lines = this.#text.split('\n').map(line => line.trim())
+  #quote(): string {
+    const lines = this.#text
+      .split('\n')
+      .map(line => line.trim())
       .filter(line => line !== '' && !/listening on |^\d+ packets? /.test(line))
-    const said = lines.slice(-2).join(' ').replace(/[^\x20-\x7e]/g, '?')
+    const said = lines
+      .slice(-2)
+      .join(' ')
+      .replace(/[^\x20-\x7e]/g, '?')
     return said === '' ? 'it said nothing.' : said.slice(-QUOTE_CAP)
   }
 }

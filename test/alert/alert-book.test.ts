@@ -5,14 +5,26 @@ import { AlertBook, type Alert } from '../../src/alert/alert.js'
 
 const LIFE = { reminderSeconds: 10, clearAfterSeconds: 30 }
 
-function description (time: number): Omit<Alert, 'id' | 'state'> {
+function description(time: number): Omit<Alert, 'id' | 'state'> {
   return {
-    time, subject: { scope: 'client', clientId: 'a', username: null, address: '192.0.2.7', port: 1, broker: null }, rule: 'jump', value: time, limit: 0,
-    score: 1, average: 1, movingAverage: 1, previousMovingAverage: 0, records: 10, contributions: [], detector: 'iforest', model: 'x', response: 'observe'
+    time,
+    subject: { scope: 'client', clientId: 'a', username: null, address: '192.0.2.7', port: 1, broker: null },
+    rule: 'jump',
+    value: time,
+    limit: 0,
+    score: 1,
+    average: 1,
+    movingAverage: 1,
+    previousMovingAverage: 0,
+    records: 10,
+    contributions: [],
+    detector: 'iforest',
+    model: 'x',
+    response: 'observe'
   }
 }
 
-function bookOf (life = LIFE) {
+function bookOf(life = LIFE) {
   const book = new AlertBook(life)
   return { book, exceed: (key: string, time: number) => book.exceed(key, time, () => description(time)) }
 }
@@ -25,7 +37,11 @@ t.test('raised once, continuing at each reminder, cleared once', async t => {
   t.equal(exceed('a', 119), undefined)
   t.same(book.clear(148), [])
   t.equal(book.openCount, 1)
-  t.match(book.clear(149), [{ id: 1, state: 'cleared', time: 149, value: 110 }], 'thirty seconds after it was last exceeded')
+  t.match(
+    book.clear(149),
+    [{ id: 1, state: 'cleared', time: 149, value: 110 }],
+    'thirty seconds after it was last exceeded'
+  )
   t.same(book.clear(500), [])
   t.equal(book.openCount, 0)
   t.match(exceed('a', 500), { id: 2, state: 'raised' })

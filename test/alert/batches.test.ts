@@ -4,10 +4,18 @@ import t from 'tap'
 import { Batches, type BatchLimits } from '../../src/alert/batches.js'
 import { record, START } from '../support/records.js'
 
-function cutter (limits: Partial<BatchLimits> = {}) {
+function cutter(limits: Partial<BatchLimits> = {}) {
   const sizes: number[] = []
-  const batches = new Batches({ records: 100, milliseconds: 200, ...limits }, records => { sizes.push(records.length) })
-  return { batches, sizes, push: (...times: number[]) => { for (const time of times) batches.push(record(time)) } }
+  const batches = new Batches({ records: 100, milliseconds: 200, ...limits }, records => {
+    sizes.push(records.length)
+  })
+  return {
+    batches,
+    sizes,
+    push: (...times: number[]) => {
+      for (const time of times) batches.push(record(time))
+    }
+  }
 }
 
 t.test('by count', async t => {
@@ -60,8 +68,10 @@ t.test('a clock that is set back ends a batch, a record that overtook another do
 
 t.test('every record is in one batch, in order', async t => {
   const seen: number[] = []
-  const batches = new Batches({ records: 7, milliseconds: 50 }, records => { seen.push(...records.map(({ frame }) => frame ?? -1)) })
-  for (let i = 0; i < 1_000; i++) batches.push(record((i * i % 97) / 10, { frame: i }))
+  const batches = new Batches({ records: 7, milliseconds: 50 }, records => {
+    seen.push(...records.map(({ frame }) => frame ?? -1))
+  })
+  for (let i = 0; i < 1_000; i++) batches.push(record(((i * i) % 97) / 10, { frame: i }))
   batches.flush()
   t.same(seen, [...Array(1_000).keys()])
 })

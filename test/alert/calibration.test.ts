@@ -1,4 +1,5 @@
-// The limits learnt from benign traffic, against figures worked out by hand, and that benign traffic never exceeds them.
+// The limits learnt from benign traffic, against figures worked out by hand, and that benign traffic never exceeds
+// them.
 
 import t from 'tap'
 import { Random } from '../../models/random.js'
@@ -14,13 +15,13 @@ const QUIET = peer('quiet', 1)
 const LOUD = peer('loud', 2)
 
 /** A batch in which clients have so many records of one probability each. */
-function batch (...parts: [typeof QUIET, number, number][]): Map<string, Share> {
+function batch(...parts: [typeof QUIET, number, number][]): Map<string, Share> {
   const records = parts.flatMap(([who, count]) => Array.from({ length: count }, () => record(0, { peer: who })))
   const probabilities = parts.flatMap(([, count, probability]) => Array<number>(count).fill(probability))
   return sharesOf(records, probabilities)
 }
 
-function near (value: number, expected: number): boolean {
+function near(value: number, expected: number): boolean {
   return Math.abs(value - expected) < 1e-12
 }
 
@@ -70,8 +71,13 @@ t.test('the traffic that was learnt from never exceeds the limits, a stronger on
   const random = new Random(5)
   const peers = Array.from({ length: 12 }, (_, i) => peer(`c${i}`, i))
   const batches = Array.from({ length: 200 }, () => {
-    const records = Array.from({ length: 1 + random.integer(100) }, () => record(0, { peer: peers[random.integer(12)] }))
-    return sharesOf(records, records.map(({ peer }) => random.uniform() ** 3 * (peer === peers[0] ? 1 : 0.6)))
+    const records = Array.from({ length: 1 + random.integer(100) }, () =>
+      record(0, { peer: peers[random.integer(12)] })
+    )
+    return sharesOf(
+      records,
+      records.map(({ peer }) => random.uniform() ** 3 * (peer === peers[0] ? 1 : 0.6))
+    )
   })
   const calibration = new Calibration(SETTINGS)
   for (const shares of batches) calibration.observe(shares)
@@ -80,7 +86,10 @@ t.test('the traffic that was learnt from never exceeds the limits, a stronger on
   const trips = (shares: readonly Map<string, Share>[]): string[] => {
     const smoothing = new Smoothing(baselines, SETTINGS)
     const all: string[] = []
-    for (const part of shares) smoothing.update(part, (key, _share, figures, baseline) => { all.push(...exceeded(figures, baseline).map(({ rule }) => `${key} ${rule}`)) })
+    for (const part of shares)
+      smoothing.update(part, (key, _share, figures, baseline) => {
+        all.push(...exceeded(figures, baseline).map(({ rule }) => `${key} ${rule}`))
+      })
     return all
   }
   t.same(trips(batches), [])
@@ -88,15 +97,28 @@ t.test('the traffic that was learnt from never exceeds the limits, a stronger on
   const tripped = new Set(trips(attack))
   for (const rule of ['jump', 'level', 'cusum']) t.ok(tripped.has(`192.0.2.7 attacker ${rule}`), rule)
   t.ok([...tripped].some(trip => trip.startsWith(GATEWAY)))
-  t.notOk([...tripped].some(trip => trip.includes('c1')), 'the bystander is not suspected')
+  t.notOk(
+    [...tripped].some(trip => trip.includes('c1')),
+    'the bystander is not suspected'
+  )
 })
 
 t.test('limits come back from a model file, and nothing else passes for them', async t => {
   const { gateway, client } = new Calibration(SETTINGS).baselines()
   t.same(baselinesFromJson(JSON.parse(JSON.stringify({ gateway, client }))), { gateway, client })
   for (const wrong of [
-    undefined, null, 7, 'x', [], {}, { gateway }, { gateway, client: null }, { gateway, client: { ...client, mean: '0' } },
-    { gateway, client: { ...client, reference: null } }, { gateway, client: { ...client, limits: { jump: 1, level: 1 } } },
+    undefined,
+    null,
+    7,
+    'x',
+    [],
+    {},
+    { gateway },
+    { gateway, client: null },
+    { gateway, client: { ...client, mean: '0' } },
+    { gateway, client: { ...client, reference: null } },
+    { gateway, client: { ...client, limits: { jump: 1, level: 1 } } },
     { gateway, client: { ...client, limits: { ...client.limits, cusum: null } } }
-  ]) t.equal(baselinesFromJson(wrong), undefined, JSON.stringify(wrong))
+  ])
+    t.equal(baselinesFromJson(wrong), undefined, JSON.stringify(wrong))
 })

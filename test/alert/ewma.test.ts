@@ -4,11 +4,11 @@ import t, { type Test } from 'tap'
 import { Ewma } from '../../src/alert/ewma.js'
 import { exceeded, SubjectState, type Baseline } from '../../src/alert/rules.js'
 
-function near (t: Test, value: number, expected: number, what = ''): void {
+function near(t: Test, value: number, expected: number, what = ''): void {
   t.ok(Math.abs(value - expected) < 1e-15, `${what} ${value} is ${expected}`)
 }
 
-t.test('mov_avg = W0 * prev_mov_avg + (1 - W0) * avg, with the paper\'s W0 = 0.4', async t => {
+t.test("mov_avg = W0 * prev_mov_avg + (1 - W0) * avg, with the paper's W0 = 0.4", async t => {
   const ewma = new Ewma(0.4, 0.1)
   // avg, 0.4 * previous, 0.6 * avg, their sum, and how far it moved
   const steps = [
@@ -37,11 +37,11 @@ t.test('without a past it is the average itself', async t => {
 const BASELINE: Baseline = { mean: 0.1, reference: 0.2, limits: { jump: 0.25, level: 0.5, cusum: 3 } }
 
 /** A batch of records with one packet each, unless there are more. */
-function batch (total: number, count: number, packets = 1): Parameters<SubjectState['update']>[0] {
+function batch(total: number, count: number, packets = 1): Parameters<SubjectState['update']>[0] {
   return { total, count, packetTotal: total * packets, packets: count * packets }
 }
 
-t.test('a subject\'s figures after a batch', async t => {
+t.test("a subject's figures after a batch", async t => {
   const state = new SubjectState(BASELINE, 0.4)
   t.equal(state.movingAverage, 0.1)
   const first = state.update(batch(6, 10))
@@ -51,14 +51,27 @@ t.test('a subject\'s figures after a batch', async t => {
   near(t, first.values.jump, 0.3)
   near(t, first.values.level, 0.4)
   t.equal(first.values.cusum, 4, '6 - 10 * 0.2')
-  t.same(exceeded(first, BASELINE).map(({ rule, limit }) => [rule, limit]), [['jump', 0.25], ['cusum', 3]], 'the paper\'s rule comes first')
+  t.same(
+    exceeded(first, BASELINE).map(({ rule, limit }) => [rule, limit]),
+    [
+      ['jump', 0.25],
+      ['cusum', 3]
+    ],
+    "the paper's rule comes first"
+  )
   const second = state.update(batch(9, 10))
   near(t, second.values.level, 0.7)
-  t.equal(second.values.cusum, 6, 'no higher than twice its limit, so that an attack\'s end shows')
-  t.same(exceeded(second, BASELINE).map(({ rule }) => rule), ['jump', 'level', 'cusum'])
+  t.equal(second.values.cusum, 6, "no higher than twice its limit, so that an attack's end shows")
+  t.same(
+    exceeded(second, BASELINE).map(({ rule }) => rule),
+    ['jump', 'level', 'cusum']
+  )
   const third = state.update(batch(0, 10))
   t.equal(third.values.cusum, 4)
-  t.same(exceeded(third, BASELINE).map(({ rule, value }) => [rule, value]), [['cusum', 4]])
+  t.same(
+    exceeded(third, BASELINE).map(({ rule, value }) => [rule, value]),
+    [['cusum', 4]]
+  )
   t.equal(state.update(batch(0, 100)).values.cusum, 0, 'and never below nothing')
 })
 
@@ -73,13 +86,21 @@ t.test('a flood packed into few frames counts by its packets', async t => {
 t.test('a limit is exceeded only beyond it', async t => {
   const at = { records: 10, average: 0.5, previous: 0.25, current: 0.5, values: { jump: 0.25, level: 0.5, cusum: 3 } }
   t.same(exceeded(at, BASELINE), [])
-  t.same(exceeded({ ...at, values: { ...at.values, level: 0.5000001 } }, BASELINE), [{ rule: 'level', value: 0.5000001, limit: 0.5 }])
+  t.same(exceeded({ ...at, values: { ...at.values, level: 0.5000001 } }, BASELINE), [
+    { rule: 'level', value: 0.5000001, limit: 0.5 }
+  ])
 })
 
 t.test('a mean of few records is not asked, a sum is', async t => {
   const few = { records: 4, average: 0.9, previous: 0.1, current: 0.6, values: { jump: 0.5, level: 0.6, cusum: 4 } }
-  t.same(exceeded(few, BASELINE).map(({ rule }) => rule), ['cusum'])
-  t.same(exceeded({ ...few, records: 5 }, BASELINE).map(({ rule }) => rule), ['jump', 'level', 'cusum'])
+  t.same(
+    exceeded(few, BASELINE).map(({ rule }) => rule),
+    ['cusum']
+  )
+  t.same(
+    exceeded({ ...few, records: 5 }, BASELINE).map(({ rule }) => rule),
+    ['jump', 'level', 'cusum']
+  )
 })
 
 t.test('an attack that rises slowly or simply stays is seen by the rules that do not look at differences', async t => {

@@ -13,16 +13,31 @@ const ELSEWHERE = peer('a', 3, '192.0.2.8')
 
 t.test('a batch is divided among the gateway and the clients that sent', async t => {
   const records = [
-    record(0, { peer: A }), record(0, { peer: A }), record(0, { peer: B }), record(0, { peer: B, direction: 'out' }),
-    record(0, { peer: ELSEWHERE }), record(0, { peer: peer(null, null) }), record(0, { peer: A })
+    record(0, { peer: A }),
+    record(0, { peer: A }),
+    record(0, { peer: B }),
+    record(0, { peer: B, direction: 'out' }),
+    record(0, { peer: ELSEWHERE }),
+    record(0, { peer: peer(null, null) }),
+    record(0, { peer: A })
   ]
   const shares = sharesOf(records, [0.1, 0.5, 0.2, 0.9, 0.3, 0.4, NaN])
   t.same([...shares.keys()].sort(), ['192.0.2.7:50000', '192.0.2.7 a', '192.0.2.7 b', '192.0.2.8 a', GATEWAY].sort())
   t.match(shares.get(GATEWAY), { count: 6, worst: records[3], worstProbability: 0.9, connections: new Set([1, 2, 3]) })
   t.ok(Math.abs((shares.get(GATEWAY)?.total ?? 0) - 2.4) < 1e-12)
-  t.match(shares.get(clientKey(A)), { total: 0.6, count: 2, worst: records[1], worstProbability: 0.5, connections: new Set([1]) })
+  t.match(shares.get(clientKey(A)), {
+    total: 0.6,
+    count: 2,
+    worst: records[1],
+    worstProbability: 0.5,
+    connections: new Set([1])
+  })
   t.match(shares.get(clientKey(B)), { total: 0.2, count: 1 }, 'what the broker sends to it is not held against it')
-  t.match(shares.get(clientKey(ELSEWHERE)), { count: 1, connections: new Set([3]) }, 'the same name at another address is another client')
+  t.match(
+    shares.get(clientKey(ELSEWHERE)),
+    { count: 1, connections: new Set([3]) },
+    'the same name at another address is another client'
+  )
   t.match(shares.get('192.0.2.7:50000'), { count: 1, connections: new Set() })
   t.same(sharesOf([records[0]], [NaN]), new Map(), 'what nobody could judge is held against nobody')
   t.equal(sharesOf([records[0]], [0]).get(GATEWAY)?.worst, records[0])
@@ -30,8 +45,11 @@ t.test('a batch is divided among the gateway and the clients that sent', async t
 
 t.test('an answer is not held against whoever must give it, a burst only so much', async t => {
   const wire = (values: object): TrafficRecord['features'] => ({ ...record(0).features, ...values })
-  const sent = (packets: number, initiated: number, features = record(0).features): TrafficRecord =>
-    ({ ...record(0, { peer: A, features }), packets, initiated })
+  const sent = (packets: number, initiated: number, features = record(0).features): TrafficRecord => ({
+    ...record(0, { peer: A, features }),
+    packets,
+    initiated
+  })
   const acknowledgements = sent(30, 0)
   const bareAck = sent(0, 0, wire({ tcp_len: 0, tcp_syn_flag: 0 }))
   const hidden = sent(30, 29)
@@ -39,7 +57,11 @@ t.test('an answer is not held against whoever must give it, a burst only so much
   const part = sent(0, 0, wire({ tcp_len: 1_448, tcp_syn_flag: 0 }))
   const probabilities = [0.9, 0.9, 0.5, 0.25, 0.25]
   const shares = sharesOf([acknowledgements, bareAck, hidden, syn, part], probabilities)
-  t.match(shares.get(clientKey(A)), { count: 3, total: 1, packets: PACKET_CAP + 2, packetTotal: 0.5 * PACKET_CAP + 0.5 }, 'an acknowledgement in front hides no flood')
+  t.match(
+    shares.get(clientKey(A)),
+    { count: 3, total: 1, packets: PACKET_CAP + 2, packetTotal: 0.5 * PACKET_CAP + 0.5 },
+    'an acknowledgement in front hides no flood'
+  )
   t.match(shares.get(GATEWAY), { count: 5 }, 'the gateway sees everything')
 })
 
@@ -50,18 +72,31 @@ t.test('what somebody else made a client do counts for the gateway, not for the 
 })
 
 const LIMITS = { jump: 1, level: 1, cusum: 100 }
-const BASELINES: Baselines = { gateway: { mean: 0, reference: 0, limits: LIMITS }, client: { mean: 0, reference: 0, limits: LIMITS } }
-
-function share (count: number, probability: number, connection = 1): Share {
-  const worst: TrafficRecord = record(0, { peer: peer('a', connection) })
-  return { total: count * probability, count, packetTotal: count * probability, packets: count, worst, worstProbability: probability, connections: new Set([connection]) }
+const BASELINES: Baselines = {
+  gateway: { mean: 0, reference: 0, limits: LIMITS },
+  client: { mean: 0, reference: 0, limits: LIMITS }
 }
 
-t.test('a client\'s records are gathered until they say something', async t => {
+function share(count: number, probability: number, connection = 1): Share {
+  const worst: TrafficRecord = record(0, { peer: peer('a', connection) })
+  return {
+    total: count * probability,
+    count,
+    packetTotal: count * probability,
+    packets: count,
+    worst,
+    worstProbability: probability,
+    connections: new Set([connection])
+  }
+}
+
+t.test("a client's records are gathered until they say something", async t => {
   const smoothing = new Smoothing(BASELINES, { weight: 0.5, minimumClientPackets: 10, clientCap: 100 })
-  const seen: { key: string, share: Share, average: number, current: number }[] = []
+  const seen: { key: string; share: Share; average: number; current: number }[] = []
   const update = (key: string, part: Share) => {
-    smoothing.update(new Map([[key, part]]), (key, share, { average, current }) => { seen.push({ key, share, average, current }) })
+    smoothing.update(new Map([[key, part]]), (key, share, { average, current }) => {
+      seen.push({ key, share, average, current })
+    })
     return seen.splice(0)
   }
   t.same(update('a', share(4, 0.5, 1)), [])
@@ -72,7 +107,7 @@ t.test('a client\'s records are gathered until they say something', async t => {
   t.match(gathered, { key: 'a', share: { count: 12, total: 7, worstProbability: 1, connections: new Set([1, 2, 3]) } })
   t.equal(gathered.share.worst.peer.connection, 2, 'the worst of all of them')
   t.equal(gathered.average, 7 / 12)
-  t.equal(gathered.current, 0.5 * 7 / 12)
+  t.equal(gathered.current, (0.5 * 7) / 12)
   t.same(update('a', share(9, 1)), [], 'and it begins anew')
   t.equal(update('a', share(1, 1)).length, 1)
   t.equal(update('b', share(30, 1)).length, 1, 'what is enough at once does not wait')
@@ -84,7 +119,9 @@ t.test('no more clients are kept than the cap; who was silent longest goes first
   const smoothing = new Smoothing(BASELINES, { weight: 0.5, minimumClientPackets: 1, clientCap: 3 })
   const previous = (key: string) => {
     let result = NaN
-    smoothing.update(new Map([[key, share(1, 1)]]), (_key, _share, figures) => { result = figures.previous })
+    smoothing.update(new Map([[key, share(1, 1)]]), (_key, _share, figures) => {
+      result = figures.previous
+    })
     return result
   }
   t.same(['a', 'b', 'c', 'a', 'd'].map(previous), [0, 0, 0, 0.5, 0])

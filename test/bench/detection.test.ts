@@ -18,17 +18,31 @@ const REFRESH = 'made anew by npm run bench:detection -- --refresh'
 const SLACK = { auc: 0.01, recall: 0.05 }
 
 /** And no refresh may bring the trained model's AUC below these. */
-const LEAST: Readonly<Record<string, number>> = { malaria: 0.96, 'port-scan': 0.98, retained: 0.84, slowite: 0.98, takeover: 0.93 }
+const LEAST: Readonly<Record<string, number>> = {
+  malaria: 0.96,
+  'port-scan': 0.98,
+  retained: 0.84,
+  slowite: 0.98,
+  takeover: 0.93
+}
 
 t.test('the trained model is what the broker ships, and its card is its own', async t => {
   const model = await GuardModel.load(`${TRAINED}.json`)
   const { wire, messages } = model.experts
   if (wire === undefined || messages === undefined) throw new Error('an expert is missing')
   t.equal(model.detector, DEFAULTS.detector.kind, REFRESH)
-  t.match(wire.detector.parameters, { ...parametersOf(model.detector), contamination: DEFAULTS.detector.contamination, seed: DEFAULTS.detector.seed }, REFRESH)
+  t.match(
+    wire.detector.parameters,
+    { ...parametersOf(model.detector), contamination: DEFAULTS.detector.contamination, seed: DEFAULTS.detector.seed },
+    REFRESH
+  )
   const columns = columnsOf(DEFAULTS.detector.features, 'wire')
   t.same([...wire.columns, ...wire.dropped].sort(), columns.filter(name => !isMessageColumn(name)).sort(), REFRESH)
-  t.same([...messages.encoding.columns, ...messages.encoding.dropped].sort(), columns.filter(isMessageColumn).sort(), REFRESH)
+  t.same(
+    [...messages.encoding.columns, ...messages.encoding.dropped].sort(),
+    columns.filter(isMessageColumn).sort(),
+    REFRESH
+  )
   t.match(readFileSync(`${TRAINED}.md`, 'utf8'), model.digest, REFRESH)
 })
 
@@ -38,9 +52,18 @@ t.test('attacks in small captures are found as well as at the last refresh', asy
   t.ok(attacks.length >= 5)
   t.same(Object.keys(floors.learnt), attacks)
   const figures = await judgeFixtures(FIXTURES, floors.benign, attacks, await GuardModel.load(`${TRAINED}.json`))
-  const holds = (what: string, now: FixtureFigures, floor: FixtureFigures, recalls: readonly ('recall' | 'recallAt5')[]): void => {
+  const holds = (
+    what: string,
+    now: FixtureFigures,
+    floor: FixtureFigures,
+    recalls: readonly ('recall' | 'recallAt5')[]
+  ): void => {
     t.ok(now.auc >= floor.auc - SLACK.auc, `${what}: AUC ${now.auc.toFixed(4)}, was ${floor.auc}`)
-    for (const recall of recalls) t.ok(now[recall] >= floor[recall] - SLACK.recall, `${what}: ${recall} ${now[recall].toFixed(3)}, was ${floor[recall]}`)
+    for (const recall of recalls)
+      t.ok(
+        now[recall] >= floor[recall] - SLACK.recall,
+        `${what}: ${recall} ${now[recall].toFixed(3)}, was ${floor[recall]}`
+      )
   }
   for (const [attack, least] of Object.entries(LEAST)) {
     const name = attacks.find(name => name.startsWith(`${attack}-s`)) ?? attack
@@ -53,17 +76,25 @@ t.test('attacks in small captures are found as well as at the last refresh', asy
   }
 })
 
-t.test('who is thrown out of a session is judged with the CONNECT that took it, and not held to account for it', async t => {
-  const { trained } = await readFloors(FIXTURES)
-  const name = Object.keys(trained).find(attack => attack.startsWith('takeover-'))
-  const records = await recordsOf([`${FIXTURES}${name}.pcap.gz`])
-  const model = await GuardModel.load(`${TRAINED}.json`)
-  const { probabilities, ownProbabilities } = model.judge(records)
-  // Among them are frames of the attackers, who are thrown out in their turn, and strange by themselves.
-  const thrownOut = [...records.keys()].filter(i => records[i].direction === 'in' && (records[i].features.context?.takeover ?? null) !== null)
-  const usual = thrownOut.filter(i => ownProbabilities[i] < 0.5)
-  const strange = usual.filter(i => probabilities[i] > 0.9)
-  // An attacker's first CONNECTs are not strange yet.
-  t.ok(usual.length > 50 && strange.length > 0.75 * usual.length, `of ${thrownOut.length} frames ${usual.length} are usual by themselves, ${strange.length} of these strange by the takeover`)
-  t.ok(records.every((_, i) => Number.isNaN(probabilities[i]) || ownProbabilities[i] <= probabilities[i]))
-})
+t.test(
+  'who is thrown out of a session is judged with the CONNECT that took it, and not held to account for it',
+  async t => {
+    const { trained } = await readFloors(FIXTURES)
+    const name = Object.keys(trained).find(attack => attack.startsWith('takeover-'))
+    const records = await recordsOf([`${FIXTURES}${name}.pcap.gz`])
+    const model = await GuardModel.load(`${TRAINED}.json`)
+    const { probabilities, ownProbabilities } = model.judge(records)
+    // Among them are frames of the attackers, who are thrown out in their turn, and strange by themselves.
+    const thrownOut = [...records.keys()].filter(
+      i => records[i].direction === 'in' && (records[i].features.context?.takeover ?? null) !== null
+    )
+    const usual = thrownOut.filter(i => ownProbabilities[i] < 0.5)
+    const strange = usual.filter(i => probabilities[i] > 0.9)
+    // An attacker's first CONNECTs are not strange yet.
+    t.ok(
+      usual.length > 50 && strange.length > 0.75 * usual.length,
+      `of ${thrownOut.length} frames ${usual.length} are usual by themselves, ${strange.length} of these strange by the takeover`
+    )
+    t.ok(records.every((_, i) => Number.isNaN(probabilities[i]) || ownProbabilities[i] <= probabilities[i]))
+  }
+)

@@ -26,7 +26,9 @@ for (const name of readdirSync(KEPT)) {
 }
 
 t.test(`${INPUTS} inputs find nothing`, async t => {
-  const child = spawn(process.execPath, [PROGRAM, '--inputs', String(INPUTS), '--seed', '7'], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [PROGRAM, '--inputs', String(INPUTS), '--seed', '7'], {
+    stdio: ['ignore', 'pipe', 'pipe']
+  })
   const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
   t.equal(err, '')
   t.equal(code, 0)
@@ -35,13 +37,25 @@ t.test(`${INPUTS} inputs find nothing`, async t => {
 
 t.test('what is broken is found, cut short and told', async t => {
   const broken: FuzzTarget = {
-    name: 'broken', properties: '', weight: 1, covers: [],
+    name: 'broken',
+    properties: '',
+    weight: 1,
+    covers: [],
     generate: random => Uint8Array.from({ length: 20 }, () => random.integer(256)),
-    run (input) { check(!input.includes(0x42), 'there is no 0x42') }
+    run(input) {
+      check(!input.includes(0x42), 'there is no 0x42')
+    }
   }
   const coverage = new BlockCoverage()
-  t.teardown(() => { coverage.stop() })
-  const endless = { ...broken, run: (input: Uint8Array) => { for (;;) if (!input.includes(0x43)) return } }
+  t.teardown(() => {
+    coverage.stop()
+  })
+  const endless = {
+    ...broken,
+    run: (input: Uint8Array) => {
+      for (;;) if (!input.includes(0x43)) return
+    }
+  }
   const { findings } = await fuzz(broken, { inputs: 500, seed: 1, coverage, kept: [] })
   t.equal(findings.length, 1)
   t.match(findings, [{ what: 'there is no 0x42' }])

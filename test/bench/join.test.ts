@@ -10,25 +10,56 @@ const BAD = { loss: 0.02, duplication: 0.02, reordering: 0.05 }
 const STEADY = { rate: 200, seconds: 5, publishers: 10 }
 const WITH_PAUSES = { rate: 50, seconds: 16, publishers: 25 }
 const RUNS: (Pick<RunOptions, 'carrier' | 'ipv6' | 'interrupt' | 'snapLength'> & { name: string })[] = [
-  { name: 'TCP over IPv4, headers only, the tap killed in the middle', carrier: 'tcp', interrupt: true, snapLength: 66 },
-  { name: 'TLS 1.3 over IPv6, headers only, the tap killed in the middle', carrier: 'tls1.3', ipv6: true, interrupt: true, snapLength: 86 },
+  {
+    name: 'TCP over IPv4, headers only, the tap killed in the middle',
+    carrier: 'tcp',
+    interrupt: true,
+    snapLength: 66
+  },
+  {
+    name: 'TLS 1.3 over IPv6, headers only, the tap killed in the middle',
+    carrier: 'tls1.3',
+    ipv6: true,
+    interrupt: true,
+    snapLength: 86
+  },
   { name: 'WebSocket over IPv4, headers only', carrier: 'websocket', interrupt: false, snapLength: 66 }
 ]
 
 const missing = networkMissing()
-const skip = missing !== false ? skipReason(missing)
-  : programMissing('socat') || programMissing('ethtool') || programMissing('tcpdump') || programMissing('tshark') || programMissing('openssl')
+const skip =
+  missing !== false
+    ? skipReason(missing)
+    : programMissing('socat') ||
+      programMissing('ethtool') ||
+      programMissing('tcpdump') ||
+      programMissing('tshark') ||
+      programMissing('openssl')
 
 for (const { name, ...run } of RUNS) {
   t.test(name, { skip }, async t => {
-    const result = await runJoin({ ...run, link: BAD, ...run.interrupt ? WITH_PAUSES : STEADY, subscribers: 3, seed: 5, directory: t.testdir() })
+    const result = await runJoin({
+      ...run,
+      link: BAD,
+      ...(run.interrupt ? WITH_PAUSES : STEADY),
+      subscribers: 3,
+      seed: 5,
+      directory: t.testdir()
+    })
     t.same(result.examples, [], 'no frame carries what another one brought')
     t.equal(result.wrong, 0)
     t.equal(result.unmatched, 0, 'every record is a frame of the capture')
-    t.ok(result.forwarded !== undefined && result.forwarded.b.lost > 0 && result.forwarded.b.reordered > 0, 'the link was bad')
+    t.ok(
+      result.forwarded !== undefined && result.forwarded.b.lost > 0 && result.forwarded.b.reordered > 0,
+      'the link was bad'
+    )
     t.ok(result.mostInOne > 20, `up to ${result.mostInOne} packets in one frame`)
-    t.ok(result.right > 300, `${result.right} of ${result.withMqtt} frames with MQTT are joined: ${JSON.stringify(result.join)}`)
+    t.ok(
+      result.right > 300,
+      `${result.right} of ${result.withMqtt} frames with MQTT are joined: ${JSON.stringify(result.join)}`
+    )
     t.equal(result.tap.sessions, run.interrupt ? 2 : 1)
-    if (run.interrupt) t.ok(result.join.midstreamFound > 0, `${result.join.midstreamFound} directions were found again in mid-stream`)
+    if (run.interrupt)
+      t.ok(result.join.midstreamFound > 0, `${result.join.midstreamFound} directions were found again in mid-stream`)
   })
 }

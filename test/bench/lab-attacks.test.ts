@@ -28,57 +28,79 @@ const PACE = 1 / 60
 class Doorman {
   readonly addresses = new Set<string>()
   bytes = 0
-  private readonly sockets = new Set<Socket>()
-  private isOpen = true
-  private constructor (readonly target: Target, private readonly end: () => Promise<void>) {}
+  readonly #sockets = new Set<Socket>()
+  #isOpen = true
+  readonly #end: () => Promise<void>
 
-  static async open (): Promise<Doorman> {
+  private constructor(
+    readonly target: Target,
+    end: () => Promise<void>
+  ) {
+    this.#end = end
+  }
+
+  static async open(): Promise<Doorman> {
     const aedes = await Aedes.createBroker()
     const server = createServer({ noDelay: true }, socket => {
       socket.on('error', () => {})
       // Who was let in as the door closed would be read by nobody, and never end.
-      if (!doorman.isOpen) {
+      if (!doorman.#isOpen) {
         socket.destroy()
         return
       }
       // There is none where the connection is closed already.
       if (socket.remoteAddress !== undefined) doorman.addresses.add(socket.remoteAddress)
-      doorman.sockets.add(socket)
-      socket.once('close', () => { doorman.sockets.delete(socket) })
-      socket.on('data', chunk => { doorman.bytes += chunk.length })
+      doorman.#sockets.add(socket)
+      socket.once('close', () => {
+        doorman.#sockets.delete(socket)
+      })
+      socket.on('data', chunk => {
+        doorman.bytes += chunk.length
+      })
       aedes.handle(socket)
     })
-    await new Promise<void>(resolve => { server.listen(0, '127.0.0.1', resolve) })
+    await new Promise<void>(resolve => {
+      server.listen(0, '127.0.0.1', resolve)
+    })
     const { port } = server.address() as AddressInfo
     const doorman: Doorman = new Doorman({ host: '127.0.0.1', port, tlsPort: null, webSocketPort: null }, async () => {
-      doorman.isOpen = false
+      doorman.#isOpen = false
       server.close()
-      for (const socket of doorman.sockets) socket.destroy()
+      for (const socket of doorman.#sockets) socket.destroy()
       // It may wait for clients that are gone; it holds nothing by then.
-      await Promise.race([new Promise<void>(resolve => { aedes.close(resolve) }), pause(1_000)])
+      await Promise.race([
+        new Promise<void>(resolve => {
+          aedes.close(resolve)
+        }),
+        pause(1_000)
+      ])
     })
     return doorman
   }
 
-  async close (): Promise<void> {
-    await this.end()
+  async close(): Promise<void> {
+    await this.#end()
   }
 }
 
-function planOf (name: string, attackers: readonly [number, number]): Party[] {
+function planOf(name: string, attackers: readonly [number, number]): Party[] {
   const { parties } = makePlan({ seed: 7, attack: { name, attackers }, durationMs: 60_000, kinds: DEVICE_KINDS })
   // Addresses of loopback stand for those of the lab's network.
   return parties.map((party, i) => ({ ...party, address: `127.0.66.${i + 1}` }))
 }
 
 /** Where this process opened connections to, while `act` ran. */
-async function destinations (act: () => Promise<void>): Promise<Set<string>> {
+async function destinations(act: () => Promise<void>): Promise<Set<string>> {
   const seen = new Set<string>()
   const listener = (message: unknown): void => {
     const { socket } = message as { socket: Socket }
-    socket.prependListener('connectionAttempt', (address: string) => { seen.add(address) })
+    socket.prependListener('connectionAttempt', (address: string) => {
+      seen.add(address)
+    })
     // Early versions of Node 20 do not tell attempts.
-    socket.prependListener('connect', () => { seen.add(socket.remoteAddress ?? '') })
+    socket.prependListener('connect', () => {
+      seen.add(socket.remoteAddress ?? '')
+    })
   }
   subscribe('net.client.socket', listener)
   try {
@@ -99,42 +121,73 @@ t.test('every attack reaches its target and nothing else, and ends', async t => 
       const ledger = new Ledger(path)
       const parties = planOf(attack.name, attack.attackers)
       const injected: Buffer[] = []
-      const scene = { target: doorman.target, home: new Home(7, parties), ledger, victims: [VICTIM], inject: (packet: Buffer) => { injected.push(packet) } }
+      const scene = {
+        target: doorman.target,
+        home: new Home(7, parties),
+        ledger,
+        victims: [VICTIM],
+        inject: (packet: Buffer) => {
+          injected.push(packet)
+        }
+      }
       const ours = parties.filter(({ role }) => role === 'attacker')
       t.ok(ours.length >= attack.attackers[0] && ours.length <= attack.attackers[1])
       const begun = performance.now()
       const seen = await destinations(async () => {
-        await Promise.all(ours.map(async party => {
-          const attacker = new Attacker(party, scene, ATTACK_MS)
-          await attack.run(attacker)
-          attacker.stop()
-        }))
+        await Promise.all(
+          ours.map(async party => {
+            const attacker = new Attacker(party, scene, ATTACK_MS)
+            await attack.run(attacker)
+            attacker.stop()
+          })
+        )
       })
       t.ok(performance.now() - begun < ATTACK_MS + END_MS, 'it ends when it is over')
       t.same([...seen], attack.isForged === true ? [] : [doorman.target.host], 'it connects to the target only')
       for (const packet of injected) {
         t.equal(packet.subarray(16, 20).join('.'), doorman.target.host, 'it forges packets to the target only')
-        t.ok(ours.some(({ address }) => address === packet.subarray(12, 16).join('.')), 'from its own addresses only')
+        t.ok(
+          ours.some(({ address }) => address === packet.subarray(12, 16).join('.')),
+          'from its own addresses only'
+        )
       }
-      for (const address of doorman.addresses) t.ok(ours.some(party => party.address === address), 'it comes from its own addresses')
+      for (const address of doorman.addresses)
+        t.ok(
+          ours.some(party => party.address === address),
+          'it comes from its own addresses'
+        )
       t.ok(doorman.bytes > 0 || injected.length > 0, 'something arrives')
       await ledger.close()
-      t.equal(readFileSync(path, 'utf8').split('\n').filter(line => line !== '').length, ledger.messages, 'what it publishes is written down')
+      t.equal(
+        readFileSync(path, 'utf8')
+          .split('\n')
+          .filter(line => line !== '').length,
+        ledger.messages,
+        'what it publishes is written down'
+      )
       await doorman.close()
     })
   }
 })
 
-t.test('nothing talks to a broker that is not the lab\'s', async t => {
+t.test("nothing talks to a broker that is not the lab's", async t => {
   for (const host of ['192.0.2.1', '10.0.0.1', '8.8.8.8', 'example.org', '::1', '198.180.0.1']) {
     const target = { host, port: 1883, tlsPort: null, webSocketPort: null }
-    t.throws(() => { assertLabTarget(target) }, { message: /own broker only/ }, host)
+    t.throws(
+      () => {
+        assertLabTarget(target)
+      },
+      { message: /own broker only/ },
+      host
+    )
     const [party] = planOf('malaria', [3, 3])
     const home = new Home(1, [])
     t.throws(() => new Device(party, home, target, {} as Ledger))
     t.throws(() => new Attacker(party, { target, home, ledger: {} as Ledger, victims: [], inject: () => {} }, 1))
   }
-  t.doesNotThrow(() => { assertLabTarget({ host: '198.18.0.2', port: 1883, tlsPort: null, webSocketPort: null }) })
+  t.doesNotThrow(() => {
+    assertLabTarget({ host: '198.18.0.2', port: 1883, tlsPort: null, webSocketPort: null })
+  })
 })
 
 t.test('every kind of device lives, publishes under its own address and goes', async t => {
@@ -155,9 +208,15 @@ t.test('every kind of device lives, publishes under its own address and goes', a
   })
   await waitUntil('every kind comes', () => devices.every(({ party }) => doorman.addresses.has(party.address)))
   await waitUntil('messages flow', () => ledger.messages > 100)
-  await Promise.all(devices.map(async device => { await device.stop() }))
+  await Promise.all(
+    devices.map(async device => {
+      await device.stop()
+    })
+  )
   await ledger.close()
-  const lines = readFileSync(path, 'utf8').split('\n').filter(line => line !== '')
+  const lines = readFileSync(path, 'utf8')
+    .split('\n')
+    .filter(line => line !== '')
   t.ok(lines.every(line => /^\d+\.\d{3},(device|newcomer),127\.0\.66\.\d+,/.test(line)))
   await doorman.close()
 })

@@ -12,7 +12,10 @@ const OPTIONS = { attack: { name: 'malaria', attackers: [3, 6] as const }, durat
 t.test('the same seed gives the same plan, another one another', async t => {
   const [one, again, other] = [1, 1, 2].map(seed => makePlan({ ...OPTIONS, seed }))
   t.same(one, again)
-  t.notSame(one.parties.map(({ address }) => address), other.parties.map(({ address }) => address))
+  t.notSame(
+    one.parties.map(({ address }) => address),
+    other.parties.map(({ address }) => address)
+  )
   const [home, another] = [one, other].map(({ seed, parties }) => new Home(seed, parties))
   t.notSame(home.namesOf('dht11'), another.namesOf('dht11'))
   t.equal(new Set(home.namesOf('switch')).size, home.namesOf('switch').length, 'no two switches are called alike')
@@ -21,13 +24,19 @@ t.test('the same seed gives the same plan, another one another', async t => {
 t.test('nobody can be told by address or by being new', async t => {
   for (let seed = 0; seed < 50; seed++) {
     const { parties, attackFromMs, attackToMs } = makePlan({ ...OPTIONS, seed })
-    const [attackers, newcomers, devices] = ['attacker', 'newcomer', 'device'].map(role => parties.filter(party => party.role === role))
+    const [attackers, newcomers, devices] = ['attacker', 'newcomer', 'device'].map(role =>
+      parties.filter(party => party.role === role)
+    )
     t.ok(attackers.length >= 3 && attackers.length <= 6)
     t.ok(newcomers.length >= attackers.length)
     t.ok(devices.every(({ arriveMs }) => arriveMs < attackFromMs))
     t.equal(new Set(parties.map(({ address }) => address)).size, parties.length, 'an address each')
     t.ok(attackers.every(({ arriveMs }) => arriveMs >= attackFromMs && arriveMs < attackToMs))
-    for (const { arriveMs } of attackers) t.ok(newcomers.some(newcomer => Math.abs(newcomer.arriveMs - arriveMs) <= 500), 'a newcomer comes with each attacker')
+    for (const { arriveMs } of attackers)
+      t.ok(
+        newcomers.some(newcomer => Math.abs(newcomer.arriveMs - arriveMs) <= 500),
+        'a newcomer comes with each attacker'
+      )
     t.same([...new Set(attackers.map(({ address }) => address.split('.').slice(0, 2).join('.')))], ['198.18'])
   }
 })
@@ -46,5 +55,6 @@ t.test('the page about the lab names every device and every attack', async t => 
 })
 
 t.test('every attack has a file of its own', async t => {
-  for (const { name } of ATTACKS) t.ok(existsSync(new URL(`../../../bench/lab/attacks/${name}.ts`, import.meta.url)), name)
+  for (const { name } of ATTACKS)
+    t.ok(existsSync(new URL(`../../../bench/lab/attacks/${name}.ts`, import.meta.url)), name)
 })

@@ -23,28 +23,45 @@ interface Run {
   ended: Promise<unknown>
 }
 
-function lab (temporary: string, ...flags: string[]): Run {
-  const child = spawn(process.execPath, [LAB, ...flags], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, TMPDIR: temporary } })
+function lab(temporary: string, ...flags: string[]): Run {
+  const child = spawn(process.execPath, [LAB, ...flags], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, TMPDIR: temporary }
+  })
   const run: Run = { child, temporary, said: '', ended: once(child, 'exit') }
-  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => { run.said += chunk.toString() })
+  for (const stream of [child.stdout, child.stderr])
+    stream?.on('data', (chunk: Buffer) => {
+      run.said += chunk.toString()
+    })
   return run
 }
 
 /** Building a network takes a while on a busy machine. */
-async function waitFor (what: string, condition: () => boolean): Promise<void> {
+async function waitFor(what: string, condition: () => boolean): Promise<void> {
   for (const deadline = performance.now() + 60_000; !condition(); await pause(20)) {
     if (performance.now() > deadline) throw new Error(`not within a minute: ${what}`)
   }
 }
 
 /** The namespaces of a process. */
-function namespaces (pid: number | undefined): string[] {
+function namespaces(pid: number | undefined): string[] {
   return existsSync('/run/netns') ? readdirSync('/run/netns').filter(name => name.startsWith(`artemis-${pid}-`)) : []
 }
 
 t.test('a capture of will abuse, labelled by address and by message', { skip }, async t => {
   const folder = t.testdir({ out: {}, tmp: {} })
-  const run = lab(join(folder, 'tmp'), '--attack', 'will-abuse', '--minutes', '0.2', '--seed', '5', '--records', '--out', join(folder, 'out'))
+  const run = lab(
+    join(folder, 'tmp'),
+    '--attack',
+    'will-abuse',
+    '--minutes',
+    '0.2',
+    '--seed',
+    '5',
+    '--records',
+    '--out',
+    join(folder, 'out')
+  )
   await run.ended
   t.equal(run.child.exitCode, 0, run.said)
   const file = (suffix: string): string => join(folder, 'out', `will-abuse-s5.${suffix}`)
@@ -55,8 +72,16 @@ t.test('a capture of will abuse, labelled by address and by message', { skip }, 
   t.equal(figures.lostStreams, 0)
   t.ok(figures.attack > figures.forwarded && figures.forwarded > 0, 'wills are forwarded by the broker')
 
-  const parties = new Map(readFileSync(file('parties.csv'), 'utf8').trim().split('\n').slice(1).map(line => [line.split(',')[0], line.split(',')[1]]))
-  const [labels, byAddress, newcomers] = await Promise.all(['labels.csv', 'by-address.csv', 'newcomers.csv'].map(async name => await readLabels(file(name), ['one'])))
+  const parties = new Map(
+    readFileSync(file('parties.csv'), 'utf8')
+      .trim()
+      .split('\n')
+      .slice(1)
+      .map(line => [line.split(',')[0], line.split(',')[1]])
+  )
+  const [labels, byAddress, newcomers] = await Promise.all(
+    ['labels.csv', 'by-address.csv', 'newcomers.csv'].map(async name => await readLabels(file(name), ['one']))
+  )
   let [records, attacks, caused, wrong, ofNewcomers, oversized] = [0, 0, 0, 0, 0, 0]
   for await (const some of readRecords(createReadStream(file('pcap')), { ports: [1883, 8883, 9001] })) {
     for (const record of some) {
@@ -78,8 +103,13 @@ t.test('a capture of will abuse, labelled by address and by message', { skip }, 
   t.equal(ofNewcomers, figures.newcomer)
   t.ok(ofNewcomers > 0)
   t.equal(oversized, 0, 'no frame is larger than the link')
-  const recorded = readFileSync(file('records.labels.csv'), 'utf8').split('\n').filter(line => line.endsWith(',will-abuse')).length
-  t.ok(Math.abs(recorded - attacks) <= attacks / 50, `what the broker recorded of the attack is labelled: ${recorded} of ${attacks}`)
+  const recorded = readFileSync(file('records.labels.csv'), 'utf8')
+    .split('\n')
+    .filter(line => line.endsWith(',will-abuse')).length
+  t.ok(
+    Math.abs(recorded - attacks) <= attacks / 50,
+    `what the broker recorded of the attack is labelled: ${recorded} of ${attacks}`
+  )
   t.same(readdirSync(run.temporary), [], 'no temporary files are left')
   t.same(namespaces(run.child.pid), [], 'no namespaces are left')
 })
@@ -87,7 +117,9 @@ t.test('a capture of will abuse, labelled by address and by message', { skip }, 
 t.test('Ctrl-C leaves nothing behind', { skip }, async t => {
   const folder = t.testdir({ out: {}, tmp: {} })
   const run = lab(join(folder, 'tmp'), '--attack', 'malaria', '--out', join(folder, 'out'))
-  await waitFor('the capture runs', () => readdirSync(run.temporary).some(name => existsSync(join(run.temporary, name, 'malaria-s1.devices-air.csv'))))
+  await waitFor('the capture runs', () =>
+    readdirSync(run.temporary).some(name => existsSync(join(run.temporary, name, 'malaria-s1.devices-air.csv')))
+  )
   t.ok(namespaces(run.child.pid).length > 0)
   run.child.kill('SIGINT')
   await run.ended
@@ -101,7 +133,11 @@ t.test('Ctrl-C leaves nothing behind', { skip }, async t => {
 t.test('mistakes are told plainly', async t => {
   const folder = t.testdir({ tmp: {} })
   for (const [flags, message] of [
-    [['--attack', 'nothing'], /no attack called "nothing"/], [['--attack', 'none', '--minutes', '0'], /--minutes is a number from 0.2 to 60/], [['--attack', 'none', '--seed', '1.5'], /--seed is a whole number/], [['--atack', 'none'], /--atack/], [[], /npm run lab -- --attack/]
+    [['--attack', 'nothing'], /no attack called "nothing"/],
+    [['--attack', 'none', '--minutes', '0'], /--minutes is a number from 0.2 to 60/],
+    [['--attack', 'none', '--seed', '1.5'], /--seed is a whole number/],
+    [['--atack', 'none'], /--atack/],
+    [[], /npm run lab -- --attack/]
   ] as const) {
     const run = lab(folder, ...flags)
     await run.ended

@@ -15,23 +15,27 @@ const NODE = process.execPath
 /** Echoes what it is sent, on a port that it names. */
 const ECHO = 'require("net").createServer(s=>s.pipe(s)).listen(0,"::",function(){console.log(this.address().port)})'
 /** Sends so many bytes to an echo and says how many came back. */
-const SEND = 'let n=0;const [h,p,b]=process.argv.slice(1);const s=require("net").connect(p,h,()=>{s.end(Buffer.alloc(+b))});' +
+const SEND =
+  'let n=0;const [h,p,b]=process.argv.slice(1);const s=require("net").connect(p,h,()=>{s.end(Buffer.alloc(+b))});' +
   's.on("data",d=>{n+=d.length}).on("end",()=>{console.log(n)})'
 /** Says what the first datagram to port 7777 holds, and who sent it. */
-const LISTEN = 'require("dgram").createSocket("udp4").bind(7777,()=>console.log("bound")).once("message",(m,from)=>{console.log(m+" "+from.address);process.exit()})'
+const LISTEN =
+  'require("dgram").createSocket("udp4").bind(7777,()=>console.log("bound")).once("message",(m,from)=>{console.log(m+" "+from.address);process.exit()})'
 
-async function network (t: Test): Promise<Network> {
+async function network(t: Test): Promise<Network> {
   const made = new Network()
-  t.teardown(async () => { await made.close() })
+  t.teardown(async () => {
+    await made.close()
+  })
   return made
 }
 
-async function firstLine (child: ChildProcess): Promise<string> {
-  const [chunk] = await once(child.stdout as NodeJS.ReadableStream, 'data') as [Buffer]
+async function firstLine(child: ChildProcess): Promise<string> {
+  const [chunk] = (await once(child.stdout as NodeJS.ReadableStream, 'data')) as [Buffer]
   return chunk.toString().trim()
 }
 
-async function echoed (from: Host, to: Host, address: string, bytes: number): Promise<number> {
+async function echoed(from: Host, to: Host, address: string, bytes: number): Promise<number> {
   const port = await firstLine(to.spawn(NODE, ['-e', ECHO], { stdio: ['ignore', 'pipe', 'inherit'] }))
   return Number(await from.run(NODE, ['-e', SEND, address, port, String(bytes)]))
 }
@@ -39,29 +43,41 @@ async function echoed (from: Host, to: Host, address: string, bytes: number): Pr
 const missing = networkMissing()
 const skip = missing === false ? programMissing('socat') || programMissing('ethtool') : skipReason(missing)
 
-t.test('hosts on a switch reach each other, over IPv4 and IPv6, in frames within the MTU', { skip: skip || programMissing('tcpdump') }, async t => {
-  const net = await network(t)
-  const lan = await net.addSwitch('lan')
-  const one = await net.addHost('one')
-  const two = await net.addHost('two')
-  const device = await net.connect(one, lan, ['10.77.0.1/24', 'fd77::1/64'])
-  await net.connect(two, lan, ['10.77.0.2/24', 'fd77::2/64'])
-  const capture = one.spawn('tcpdump', ['-i', device, '-nn', '-e', 'tcp'], { stdio: ['ignore', 'pipe', 'pipe'] })
-  const lines = text(capture.stdout as NodeJS.ReadableStream)
-  await once(capture.stderr as NodeJS.ReadableStream, 'data')
-  t.equal(await echoed(one, two, '10.77.0.2', 500_000), 500_000)
-  t.equal(await echoed(two, one, 'fd77::1', 500_000), 500_000)
-  capture.kill('SIGINT')
-  const lengths = [...(await lines).matchAll(/ethertype IPv[46] \(0x[0-9a-f]+\), length (\d+)/g)].map(match => Number(match[1]))
-  t.ok(lengths.length > 1_000, `${lengths.length} frames captured`)
-  t.equal(Math.max(...lengths), 1_514)
-})
+t.test(
+  'hosts on a switch reach each other, over IPv4 and IPv6, in frames within the MTU',
+  { skip: skip || programMissing('tcpdump') },
+  async t => {
+    const net = await network(t)
+    const lan = await net.addSwitch('lan')
+    const one = await net.addHost('one')
+    const two = await net.addHost('two')
+    const device = await net.connect(one, lan, ['10.77.0.1/24', 'fd77::1/64'])
+    await net.connect(two, lan, ['10.77.0.2/24', 'fd77::2/64'])
+    const capture = one.spawn('tcpdump', ['-i', device, '-nn', '-e', 'tcp'], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const lines = text(capture.stdout as NodeJS.ReadableStream)
+    await once(capture.stderr as NodeJS.ReadableStream, 'data')
+    t.equal(await echoed(one, two, '10.77.0.2', 500_000), 500_000)
+    t.equal(await echoed(two, one, 'fd77::1', 500_000), 500_000)
+    capture.kill('SIGINT')
+    const lengths = [...(await lines).matchAll(/ethertype IPv[46] \(0x[0-9a-f]+\), length (\d+)/g)].map(match =>
+      Number(match[1])
+    )
+    t.ok(lengths.length > 1_000, `${lengths.length} frames captured`)
+    t.equal(Math.max(...lengths), 1_514)
+  }
+)
 
 t.test('a bad link loses, doubles and reorders, and TCP gets through it', { skip }, async t => {
   const net = await network(t)
   const [a, b] = [await net.addHost('c'), await net.addHost('d')]
   const bad = { loss: 0.02, duplication: 0.02, reordering: 0.05 }
-  const link = await Forwarder.open({ a: { host: a, addresses: ['10.77.1.1/24'] }, b: { host: b, addresses: ['10.77.1.2/24'] }, toA: bad, toB: bad, seed: 3 })
+  const link = await Forwarder.open({
+    a: { host: a, addresses: ['10.77.1.1/24'] },
+    b: { host: b, addresses: ['10.77.1.2/24'] },
+    toA: bad,
+    toB: bad,
+    seed: 3
+  })
   t.equal(await echoed(a, b, '10.77.1.2', 2_000_000), 2_000_000)
   for (const counters of [link.counters('a'), link.counters('b')]) {
     t.ok(counters.lost > 0 && counters.duplicated > 0 && counters.reordered > 0, JSON.stringify(counters))
@@ -73,7 +89,10 @@ t.test('a bad link loses, doubles and reorders, and TCP gets through it', { skip
 t.test('a hand-made packet arrives as if it came over the link', { skip }, async t => {
   const net = await network(t)
   const [a, b] = [await net.addHost('e'), await net.addHost('f')]
-  const link = await Forwarder.open({ a: { host: a, addresses: ['10.77.2.1/24'] }, b: { host: b, addresses: ['10.77.2.2/24'] } })
+  const link = await Forwarder.open({
+    a: { host: a, addresses: ['10.77.2.1/24'] },
+    b: { host: b, addresses: ['10.77.2.2/24'] }
+  })
   const listener = b.spawn(NODE, ['-e', LISTEN], { stdio: ['ignore', 'pipe', 'inherit'] })
   t.equal(await firstLine(listener), 'bound')
   const heard = firstLine(listener)
@@ -88,11 +107,15 @@ t.test('an interrupted process leaves nothing behind', { skip }, async t => {
     const child = spawn(NODE, [main], { stdio: ['ignore', 'pipe', 'inherit'] })
     t.equal(await firstLine(child), 'ready')
     const pid = child.pid as number
-    const socats = (): string => execFileSync('sh', ['-c', `ps -eo args | grep '[t]un-name=art${pid.toString(36)}' || true`], { encoding: 'utf8' })
+    const socats = (): string =>
+      execFileSync('sh', ['-c', `ps -eo args | grep '[t]un-name=art${pid.toString(36)}' || true`], { encoding: 'utf8' })
     t.not(socats(), '')
     child.kill(signal)
     t.same(await once(child, 'exit'), [null, signal])
-    t.same(readdirSync('/run/netns').filter(name => name.startsWith(`artemis-${pid}-`)), [])
+    t.same(
+      readdirSync('/run/netns').filter(name => name.startsWith(`artemis-${pid}-`)),
+      []
+    )
     await waitUntil('the link is gone', () => socats() === '')
   }
 })
@@ -110,7 +133,7 @@ t.test('what a killed process left, the next one removes', { skip }, async t => 
 })
 
 /** An IPv4 packet with a UDP datagram to port 7777. */
-function datagram (source: number[], destination: number[], message: string): Buffer {
+function datagram(source: number[], destination: number[], message: string): Buffer {
   const body = Buffer.from(message)
   const packet = Buffer.alloc(28 + body.length)
   packet.set([0x45, 0, 0, packet.length, 0, 0, 0, 0, 64, 17, 0, 0, ...source, ...destination])

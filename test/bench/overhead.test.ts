@@ -14,15 +14,27 @@ const MESSAGES = 300
 
 t.test('all loads on the brokers in node', async t => {
   const shape = { session: ['clean'], window: ['20'] }
-  const cells = [...cellsOf({ load: ['raw'], qos: ['0', '1', '2'], ...shape }), ...cellsOf({ load: ['mqtt.js'], qos: ['1'], ...shape })]
+  const cells = [
+    ...cellsOf({ load: ['raw'], qos: ['0', '1', '2'], ...shape }),
+    ...cellsOf({ load: ['mqtt.js'], qos: ['1'], ...shape })
+  ]
   t.equal(cells.length, 4)
-  const effort = { variants: ['aedes', 'artemis'], rounds: 1, messages: MESSAGES, warmUp: MESSAGES, overrides: ['limits.inflightMessages=50'] }
+  const effort = {
+    variants: ['aedes', 'artemis'],
+    rounds: 1,
+    messages: MESSAGES,
+    warmUp: MESSAGES,
+    overrides: ['limits.inflightMessages=50']
+  }
   for (const cell of cells) {
     const result = await measureCell(cell, effort, () => {})
     for (const { variant, rounds, failed } of result.series) {
       t.equal(failed, undefined, `${variant}, ${cell.load}, QoS ${cell.qos}`)
       t.match(rounds, [{ messages: MESSAGES, duplicates: 0, disordered: 0 }])
-      t.ok(rounds[0].threadUs > 0 && rounds[0].threadUs <= rounds[0].processUs, `${rounds[0].threadUs} us of ${rounds[0].processUs}`)
+      t.ok(
+        rounds[0].threadUs > 0 && rounds[0].threadUs <= rounds[0].processUs,
+        `${rounds[0].threadUs} us of ${rounds[0].processUs}`
+      )
     }
     t.match(resultTable([result], 'aedes'), /\| bare Aedes \| [\d.]+ \| 1\.00 \|/)
     t.same(oddities([result]), [])
@@ -31,13 +43,27 @@ t.test('all loads on the brokers in node', async t => {
 
 t.test('a lasting session on the program, and on mosquitto', { skip: programMissing('mosquitto') }, async t => {
   const [cell] = cellsOf({ load: ['raw'], qos: ['1'], session: ['lasting'], window: ['1000'] })
-  const { series } = await measureCell(cell, { variants: ['mosquitto', 'artemis'], rounds: 2, messages: MESSAGES, warmUp: MESSAGES, overrides: [] }, () => {})
-  t.same(series.map(({ rounds, failed }) => [rounds.length, failed]), [[2, undefined], [2, undefined]])
+  const { series } = await measureCell(
+    cell,
+    { variants: ['mosquitto', 'artemis'], rounds: 2, messages: MESSAGES, warmUp: MESSAGES, overrides: [] },
+    () => {}
+  )
+  t.same(
+    series.map(({ rounds, failed }) => [rounds.length, failed]),
+    [
+      [2, undefined],
+      [2, undefined]
+    ]
+  )
 })
 
 t.test('a broker that does not start is told, and the others go on', async t => {
   const [cell] = cellsOf({ load: ['raw'], qos: ['0'], session: ['clean'], window: ['1000'] })
-  const result = await measureCell(cell, { variants: ['artemis', 'aedes'], rounds: 1, messages: MESSAGES, warmUp: MESSAGES, overrides: ['no.such=1'] }, () => {})
+  const result = await measureCell(
+    cell,
+    { variants: ['artemis', 'aedes'], rounds: 1, messages: MESSAGES, warmUp: MESSAGES, overrides: ['no.such=1'] },
+    () => {}
+  )
   t.match(result.series[0].failed, /ended before it listened/)
   t.equal(result.series[1].rounds.length, 1)
   t.match(resultTable([result], 'artemis'), /failed/)
@@ -54,7 +80,9 @@ t.test('what does not come', async t => {
   delivery.receive(0)
   delivery.receive(0)
   t.equal(delivery.room, 1)
-  await t.rejects(delivery.done, { message: 'nothing came for 0.02 s: 2 of 3 messages sent, 1 acknowledged, 2 received' })
+  await t.rejects(delivery.done, {
+    message: 'nothing came for 0.02 s: 2 of 3 messages sent, 1 acknowledged, 2 received'
+  })
 })
 
 t.test('frames, however they are cut', t => {
@@ -64,17 +92,31 @@ t.test('frames, however they are cut', t => {
   const bytes = Buffer.concat([PUBACK, frame, PUBACK])
   for (let cut = 0; cut <= bytes.length; cut++) {
     const found: [number, number][] = []
-    const reader = new FrameReader((first, _bytes, start, end) => { found.push([first, end - start]) })
+    const reader = new FrameReader((first, _bytes, start, end) => {
+      found.push([first, end - start])
+    })
     reader.read(bytes.subarray(0, cut))
     reader.read(bytes.subarray(cut))
-    t.same(found, [[FIRST.puback, 2], [FIRST.publish | 2, 208], [FIRST.puback, 2]], `cut at ${cut}`)
+    t.same(
+      found,
+      [
+        [FIRST.puback, 2],
+        [FIRST.publish | 2, 208],
+        [FIRST.puback, 2]
+      ],
+      `cut at ${cut}`
+    )
   }
   t.end()
 })
 
 t.test('settings of the command line', t => {
   const tree = { limits: { queuedMessages: 1 } }
-  t.same(withOverrides(tree, ['limits.inflightMessages=5', 'store.sync=true', 'data=a b']), { limits: { queuedMessages: 1, inflightMessages: 5 }, store: { sync: true }, data: 'a b' })
+  t.same(withOverrides(tree, ['limits.inflightMessages=5', 'store.sync=true', 'data=a b']), {
+    limits: { queuedMessages: 1, inflightMessages: 5 },
+    store: { sync: true },
+    data: 'a b'
+  })
   t.same(tree, { limits: { queuedMessages: 1 } })
   t.throws(() => withOverrides(tree, ['limits']), /write it as/)
   t.end()

@@ -6,7 +6,9 @@ import { compareWithTshark } from '../../bench/parity/compare.js'
 import { programMissing } from '../support/programs.js'
 
 const CAPTURES = fileURLToPath(new URL('../../../test/captures/', import.meta.url))
-const names = readdirSync(CAPTURES).filter(name => name.endsWith('.ndjson')).map(name => name.slice(0, -'.ndjson'.length))
+const names = readdirSync(CAPTURES)
+  .filter(name => name.endsWith('.ndjson'))
+  .map(name => name.slice(0, -'.ndjson'.length))
 
 /** Captures that hold what tshark is not followed in, and how many frames of it. */
 const EXCEPTIONS: Readonly<Record<string, object>> = {

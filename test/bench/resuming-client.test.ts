@@ -9,19 +9,37 @@ import { ResumingClient, type ClientOptions } from '../../bench/durability/resum
 import { waitUntil } from '../support/wait-until.js'
 
 /** A broker's end of one connection at a time, which says what the test tells it to. */
-async function script (t: Test, version: 4 | 5): Promise<{ port: number, heard: string[], accept: (sessionPresent: boolean, ...more: Packet[]) => void, say: (packet: Packet) => void, cut: () => void }> {
+async function script(
+  t: Test,
+  version: 4 | 5
+): Promise<{
+  port: number
+  heard: string[]
+  accept: (sessionPresent: boolean, ...more: Packet[]) => void
+  say: (packet: Packet) => void
+  cut: () => void
+}> {
   const heard: string[] = []
   let socket: Socket | undefined
   let greeting: Packet[] = []
-  const say = (...packets: Packet[]): void => { socket?.write(Buffer.concat(packets.map(packet => mqttPacket.generate(packet, { protocolVersion: version })))) }
+  const say = (...packets: Packet[]): void => {
+    socket?.write(Buffer.concat(packets.map(packet => mqttPacket.generate(packet, { protocolVersion: version }))))
+  }
   const server = createServer(connection => {
     socket = connection
     const parser = mqttPacket.parser({ protocolVersion: version })
     parser.on('packet', (packet: Packet) => {
       if (packet.cmd === 'connect') say(...greeting)
-      else heard.push(`${packet.cmd} ${packet.messageId}${packet.cmd === 'publish' ? ` ${packet.payload.toString()}${packet.dup ? ' dup' : ''}` : ''}`)
+      else
+        heard.push(
+          `${packet.cmd} ${packet.messageId}${packet.cmd === 'publish' ? ` ${packet.payload.toString()}${packet.dup ? ' dup' : ''}` : ''}`
+        )
     })
-    connection.on('data', bytes => { parser.parse(bytes) }).on('error', () => {})
+    connection
+      .on('data', bytes => {
+        parser.parse(bytes)
+      })
+      .on('error', () => {})
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   t.teardown(() => {
@@ -31,30 +49,58 @@ async function script (t: Test, version: 4 | 5): Promise<{ port: number, heard: 
   return {
     port: (server.address() as AddressInfo).port,
     heard,
-    accept (sessionPresent, ...more) {
-      greeting = [{ cmd: 'connack', sessionPresent, ...version === 5 ? { reasonCode: 0, properties: { receiveMaximum: 7 } } : { returnCode: 0 } }, ...more]
+    accept(sessionPresent, ...more) {
+      greeting = [
+        {
+          cmd: 'connack',
+          sessionPresent,
+          ...(version === 5 ? { reasonCode: 0, properties: { receiveMaximum: 7 } } : { returnCode: 0 })
+        },
+        ...more
+      ]
     },
     say,
-    cut: () => { socket?.resetAndDestroy() }
+    cut: () => {
+      socket?.resetAndDestroy()
+    }
   }
 }
 
-function made (options: Partial<ClientOptions>): { client: ResumingClient, got: string[], acknowledged: string[], completed: string[] } {
+function made(options: Partial<ClientOptions>): {
+  client: ResumingClient
+  got: string[]
+  acknowledged: string[]
+  completed: string[]
+} {
   const got: string[] = []
   const acknowledged: string[] = []
   const completed: string[] = []
   const client = new ResumingClient({
     clientId: 'resuming',
     version: 4,
-    onMessage: ({ payload }) => { got.push(payload.toString()) },
-    onAcknowledged: ({ payload }) => { acknowledged.push(payload) },
-    onCompleted: ({ payload }) => { completed.push(payload) },
+    onMessage: ({ payload }) => {
+      got.push(payload.toString())
+    },
+    onAcknowledged: ({ payload }) => {
+      acknowledged.push(payload)
+    },
+    onCompleted: ({ payload }) => {
+      completed.push(payload)
+    },
     ...options
   })
   return { client, got, acknowledged, completed }
 }
 
-const publish = (messageId: number, payload: string, dup = false): Packet => ({ cmd: 'publish', topic: 't', messageId, payload, qos: 2, dup, retain: false })
+const publish = (messageId: number, payload: string, dup = false): Packet => ({
+  cmd: 'publish',
+  topic: 't',
+  messageId,
+  payload,
+  qos: 2,
+  dup,
+  retain: false
+})
 
 for (const version of [4, 5] as const) {
   t.test(`a publisher resumes, level ${version}`, async t => {
@@ -84,7 +130,13 @@ for (const version of [4, 5] as const) {
     broker.say({ cmd: 'pubcomp', messageId: 3 })
     broker.say({ cmd: 'puback', messageId: 4 })
     await waitUntil('all is through', () => client.inFlight === 0)
-    t.same([acknowledged, completed], [['a', 'b', 'c', 'd'], ['b', 'a', 'c', 'd']])
+    t.same(
+      [acknowledged, completed],
+      [
+        ['a', 'b', 'c', 'd'],
+        ['b', 'a', 'c', 'd']
+      ]
+    )
     t.same(client.faults, { sessionsLost: 0, withoutDup: 0, idsTaken: 0, refused: 0 })
     await client.cut()
   })
@@ -116,17 +168,34 @@ for (const version of [4, 5] as const) {
 }
 
 t.test('the books', t => {
-  const ledger = new Ledger([{ name: 'p', qos: 1, topics: ['p'] }, { name: 'q', qos: 2, topics: ['q/0', 'q/1'] }], [{ name: 's', qos: 2 }])
+  const ledger = new Ledger(
+    [
+      { name: 'p', qos: 1, topics: ['p'] },
+      { name: 'q', qos: 2, topics: ['q/0', 'q/1'] }
+    ],
+    [{ name: 's', qos: 2 }]
+  )
   const sent = Array.from({ length: 5 }, () => ledger.next(1))
-  t.same(sent.map(({ topic }) => topic), ['q/0', 'q/1', 'q/0', 'q/1', 'q/0'])
+  t.same(
+    sent.map(({ topic }) => topic),
+    ['q/0', 'q/1', 'q/0', 'q/1', 'q/0']
+  )
   for (const message of sent.slice(0, 4)) ledger.acknowledge(message)
-  for (const [number, qos] of [[2, 2], [1, 2], [0, 2], [2, 1]] as const) ledger.receive(0, sent[number].topic, sent[number].payload, qos)
+  for (const [number, qos] of [
+    [2, 2],
+    [1, 2],
+    [0, 2],
+    [2, 1]
+  ] as const)
+    ledger.receive(0, sent[number].topic, sent[number].payload, qos)
   const { payload } = ledger.next(0)
   ledger.acknowledge({ payload })
   ledger.receive(0, 'p', payload, 1)
   t.notOk(ledger.isComplete())
   ledger.receive(0, 'p', payload, 1)
   t.same(ledger.publisherFigures(), { published: 6, acknowledged: { 1: 1, 2: 4 }, unacknowledged: 1 })
-  t.same(ledger.subscriberFigures(), [{ name: 's', qos: 2, due: 5, missing: { 1: 0, 2: 1 }, twice: 1, disordered: 1, wrongQos: 1, again: 1 }])
+  t.same(ledger.subscriberFigures(), [
+    { name: 's', qos: 2, due: 5, missing: { 1: 0, 2: 1 }, twice: 1, disordered: 1, wrongQos: 1, again: 1 }
+  ])
   t.end()
 })

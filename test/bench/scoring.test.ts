@@ -27,7 +27,10 @@ t.test('every detector has its line, and the tables hold what was measured', asy
   for (const task of chosen) results.push(await compare(task, train, test, { seconds: 0.01, rounds: 1 }))
   for (const { task, ours, speeds, worker } of results) {
     t.ok(ours.auc > 0.8 && ours.seconds > 0, task.name)
-    t.same(speeds.map(({ batch }) => batch), BATCHES)
+    t.same(
+      speeds.map(({ batch }) => batch),
+      BATCHES
+    )
     t.ok(speeds.every(one => one.ours[0] > 100))
     t.equal(worker.length, Number(task.kind === 'iforest'))
     t.ok(worker.every(speed => speed > 100))

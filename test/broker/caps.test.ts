@@ -11,7 +11,7 @@ import { connect } from './mqtt-client.js'
 
 /** The parts of the status that tell what a cap cost. */
 interface Status {
-  tap: { state: string, frames: number, streams?: Record<string, number> }
+  tap: { state: string; frames: number; streams?: Record<string, number> }
   join: Record<string, number>
 }
 
@@ -25,25 +25,47 @@ for (const [name, caps, moves] of [
   ['those that it comes with', '', false]
 ] as const) {
   t.test(name, { skip: programMissing('tcpdump') }, async t => {
-    const broker = await startListening(t, t.testdir({}), [[]], ['tap: { target: "local:lo" }', ...caps === '' ? [] : [caps]])
+    const broker = await startListening(
+      t,
+      t.testdir({}),
+      [[]],
+      ['tap: { target: "local:lo" }', ...(caps === '' ? [] : [caps])]
+    )
     const watcher = await connect(t, broker.url)
     let latest: Status | undefined
-    watcher.on('message', (_topic, payload) => { latest = JSON.parse(payload.toString()) as Status })
+    watcher.on('message', (_topic, payload) => {
+      latest = JSON.parse(payload.toString()) as Status
+    })
     await watcher.subscribeAsync('$SYS/broker/artemis/status')
     await waitUntil('the tap', () => latest?.tap.state === 'up')
     const before = latest?.tap.frames ?? 0
 
     const crowd: Socket[] = Array.from({ length: CROWD }, (_, i) => {
       const socket = net.connect({ port: broker.port, host: '127.0.0.1', noDelay: true })
-      socket.on('error', () => {}).resume().write(connectBytes({ clientId: `c${i}` }))
+      socket
+        .on('error', () => {})
+        .resume()
+        .write(connectBytes({ clientId: `c${i}` }))
       return socket
     })
-    t.teardown(() => { for (const socket of crowd) socket.destroy() })
+    t.teardown(() => {
+      for (const socket of crowd) socket.destroy()
+    })
     const burst = Buffer.concat(Array.from({ length: MESSAGES }, (_, i) => publish(`t/${i}`, 'x')))
-    const costs = (): number[] => [latest?.tap.streams?.streamsEvicted ?? 0, latest?.join.framesOverflowed ?? 0, latest?.join.connectionsOverflowed ?? 0]
-    const send = setInterval(() => { for (const socket of crowd) socket.write(burst) }, 50)
-    t.teardown(() => { clearInterval(send) })
-    await waitUntil('the status tells of it', () => moves ? costs().every(cost => cost > 0) : (latest?.tap.frames ?? 0) > before + 1_000)
+    const costs = (): number[] => [
+      latest?.tap.streams?.streamsEvicted ?? 0,
+      latest?.join.framesOverflowed ?? 0,
+      latest?.join.connectionsOverflowed ?? 0
+    ]
+    const send = setInterval(() => {
+      for (const socket of crowd) socket.write(burst)
+    }, 50)
+    t.teardown(() => {
+      clearInterval(send)
+    })
+    await waitUntil('the status tells of it', () =>
+      moves ? costs().every(cost => cost > 0) : (latest?.tap.frames ?? 0) > before + 1_000
+    )
     if (!moves) t.equal(costs()[0], 0, 'no connection was forgotten')
     t.pass(`evicted, overflowed frames, overflowed connections: ${costs().join(', ')}`)
     clearInterval(send)

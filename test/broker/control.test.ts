@@ -19,12 +19,18 @@ t.test('clients, ban, unban, allow, learn and alerts', async t => {
     return stdout
   }
   const lamp = await connect(t, broker.url, { clientId: 'lamp', protocolVersion: 5 })
-  t.match(await artemis('clients'), /^client +address +user +for +protocol +score +state\nlamp +127\.0\.0\.1:\d+ +- +\d+ s +MQTT 5, tcp +-/)
+  t.match(
+    await artemis('clients'),
+    /^client +address +user +for +protocol +score +state\nlamp +127\.0\.0\.1:\d+ +- +\d+ s +MQTT 5, tcp +-/
+  )
   const { clients } = JSON.parse(await artemis('clients', '--format', 'json')) as { clients: object[] }
   t.match(clients, [{ clientId: 'lamp', address: '127.0.0.1', protocol: '5' }, { clientId: /^artemis/ }])
 
   const closed = heard(lamp, 'close')
-  t.match(await artemis('ban', '--client', 'lamp', '--for', '1h'), /any +lamp +operator +1 h 0 m\n1 connection was closed/)
+  t.match(
+    await artemis('ban', '--client', 'lamp', '--for', '1h'),
+    /any +lamp +operator +1 h 0 m\n1 connection was closed/
+  )
   await closed
   t.match(await artemis('ban'), /lamp +operator +(1 h 0 m|59 m)/)
   const byUrl = await runArtemis(['ban', '192.0.2.9', '--url', broker.url], folder)
@@ -61,17 +67,31 @@ t.test('mistakes are said, and what is not this broker as well', async t => {
   }
 })
 
-t.test('mosquitto\'s own tools can ask, and nobody hears the answer', { skip: programMissing('mosquitto_pub') }, async t => {
-  const broker = await startBroker(t, t.testdir({}))
-  const spy = await connect(t, broker.url)
-  const overheard: string[] = []
-  spy.on('message', topic => overheard.push(topic))
-  await spy.subscribeAsync(['$CONTROL/#', '#'])
-  const { stdout } = await run(findProgram('mosquitto_rr'), ['-p', String(broker.port), '-t', '$CONTROL/artemis/v1', '-e', '$CONTROL/artemis/v1/response',
-    '-m', '{"commands":[{"command":"bans","correlationData":"1"}]}', '-W', '10'])
-  t.same(JSON.parse(stdout), { responses: [{ command: 'bans', correlationData: '1', data: { bans: [] } }] })
-  const last = heard(spy, 'message')
-  await spy.publishAsync('end', '')
-  await last
-  t.same(overheard, ['end'])
-})
+t.test(
+  "mosquitto's own tools can ask, and nobody hears the answer",
+  { skip: programMissing('mosquitto_pub') },
+  async t => {
+    const broker = await startBroker(t, t.testdir({}))
+    const spy = await connect(t, broker.url)
+    const overheard: string[] = []
+    spy.on('message', topic => overheard.push(topic))
+    await spy.subscribeAsync(['$CONTROL/#', '#'])
+    const { stdout } = await run(findProgram('mosquitto_rr'), [
+      '-p',
+      String(broker.port),
+      '-t',
+      '$CONTROL/artemis/v1',
+      '-e',
+      '$CONTROL/artemis/v1/response',
+      '-m',
+      '{"commands":[{"command":"bans","correlationData":"1"}]}',
+      '-W',
+      '10'
+    ])
+    t.same(JSON.parse(stdout), { responses: [{ command: 'bans', correlationData: '1', data: { bans: [] } }] })
+    const last = heard(spy, 'message')
+    await spy.publishAsync('end', '')
+    await last
+    t.same(overheard, ['end'])
+  }
+)

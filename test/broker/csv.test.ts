@@ -3,8 +3,10 @@
 import t from 'tap'
 import { readCsv } from '../../broker/csv.js'
 
-async function rows (...chunks: Uint8Array[]): Promise<{ line: number, fields: string[] }[]> {
-  async function * source (): AsyncGenerator<Uint8Array> { yield * chunks }
+async function rows(...chunks: Uint8Array[]): Promise<{ line: number; fields: string[] }[]> {
+  async function* source(): AsyncGenerator<Uint8Array> {
+    yield* chunks
+  }
   const read = []
   for await (const portion of readCsv(source(), 'f.csv')) read.push(...portion)
   return read
@@ -19,19 +21,31 @@ t.test('fields, quotes and line ends, split at every byte', async t => {
     { line: 5, fields: ['', 'last'] }
   ]
   t.same(await rows(text), wanted)
-  for (let i = 0; i <= text.length; i++) t.same(await rows(text.subarray(0, i), text.subarray(i)), wanted, `split at ${i}`)
+  for (let i = 0; i <= text.length; i++)
+    t.same(await rows(text.subarray(0, i), text.subarray(i)), wanted, `split at ${i}`)
   t.same(await rows(), [])
   t.same(await rows(Buffer.from('one\n')), [{ line: 1, fields: ['one'] }])
 })
 
 t.test('quotes that do not match are named by file and line', async t => {
-  for (const [text, line] of [['ok\na"b\n', 2], ['ok\nok\n"a"b\n', 3], ['"open\n\n', 1], ['a,"b" ,c\n', 1]] as const) {
-    await t.rejects(rows(Buffer.from(text)), { code: 'csv', message: new RegExp(`^f\\.csv:${line}: `), remedy: /quotes/ }, JSON.stringify(text))
+  for (const [text, line] of [
+    ['ok\na"b\n', 2],
+    ['ok\nok\n"a"b\n', 3],
+    ['"open\n\n', 1],
+    ['a,"b" ,c\n', 1]
+  ] as const) {
+    await t.rejects(
+      rows(Buffer.from(text)),
+      { code: 'csv', message: new RegExp(`^f\\.csv:${line}: `), remedy: /quotes/ },
+      JSON.stringify(text)
+    )
   }
 })
 
 t.test('a row without end is refused before it fills the memory', async t => {
-  async function * endless (): AsyncGenerator<Uint8Array> { for (;;) yield Buffer.alloc(2 ** 20, 'x') }
+  async function* endless(): AsyncGenerator<Uint8Array> {
+    for (;;) yield Buffer.alloc(2 ** 20, 'x')
+  }
   await t.rejects(readCsv(endless(), 'f.csv').next(), { code: 'csv', message: /longer than/ })
   const [{ fields }] = await rows(Buffer.from(`${','.repeat(1e6)}\n`))
   t.ok(fields.length <= 256, 'a million fields are not told apart')

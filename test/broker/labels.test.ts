@@ -7,16 +7,30 @@ import { labelAll, readLabels } from '../../broker/labels/labels.js'
 import type { TrafficRecord } from '../../src/record.js'
 import { values } from '../features/feature-values.js'
 
-function record (given: { frame?: number, time?: number, from?: string, to?: string }): TrafficRecord {
+function record(given: { frame?: number; time?: number; from?: string; to?: string }): TrafficRecord {
   const { frame = 1, time = 100, from = '10.0.0.2', to = '10.0.0.1' } = given
-  const peer = { client: { address: from, port: 4 }, broker: { address: to, port: 1883 }, connection: null, clientId: null, username: null }
+  const peer = {
+    client: { address: from, port: 4 },
+    broker: { address: to, port: 1883 },
+    connection: null,
+    clientId: null,
+    username: null
+  }
   return {
-    frame, seconds: time, nanoseconds: 0, features: values({ src_ip: from, dst_ip: to }),
-    join: 'none', direction: 'in', peer, packets: 0, initiated: 0, own: false
+    frame,
+    seconds: time,
+    nanoseconds: 0,
+    features: values({ src_ip: from, dst_ip: to }),
+    join: 'none',
+    direction: 'in',
+    peer,
+    packets: 0,
+    initiated: 0,
+    own: false
   }
 }
 
-async function read (t: Test, text: string, files = ['a.pcap']): Promise<Labels> {
+async function read(t: Test, text: string, files = ['a.pcap']): Promise<Labels> {
   return await readLabels(join(t.testdir({ 'labels.csv': text }), 'labels.csv'), files)
 }
 
@@ -27,7 +41,11 @@ t.test('by address: either end, within the time, the first attack counts', async
     t.equal(labels.of(record({ from: '10.0.0.66', time: 100 })), 'flood')
     t.equal(labels.of(record({ from: '10.0.0.66', time: 200 })), 'flood')
     t.equal(labels.of(record({ from: '10.0.0.66', time: 201 })), 'slow')
-    t.equal(labels.of(record({ to: '10.0.0.66', time: 99 })), 'slow', 'an attack outweighs a benign label of the other end')
+    t.equal(
+      labels.of(record({ to: '10.0.0.66', time: 99 })),
+      'slow',
+      'an attack outweighs a benign label of the other end'
+    )
     t.equal(labels.of(record({ from: '10.0.0.9', to: '10.0.0.8' })), null)
     t.same(labels.unmatched(), [])
   }
@@ -44,25 +62,43 @@ t.test('addresses are compared in one form', async t => {
 t.test('by frame, for one capture', async t => {
   for (const header of ['frame,label\n', '']) {
     const labels = await read(t, `${header}1,0\n2,flood\n7,Benign\n`)
-    t.same([1, 2, 5, 7].map(frame => labels.of(record({ frame }))), [null, 'flood', null, null])
+    t.same(
+      [1, 2, 5, 7].map(frame => labels.of(record({ frame }))),
+      [null, 'flood', null, null]
+    )
     t.throws(() => labels.of(record({ frame: 7 })), { code: 'labels-frames', message: /more than one capture/ })
   }
   const elsewhere = await read(t, 'frame,label\n1,flood\n8,0\n9,flood\n')
   elsewhere.of(record({ frame: 1 }))
   t.same(elsewhere.unmatched(), ['frame 9'], 'an attack that no row has, and not what is benign anyhow')
-  await t.rejects(read(t, 'frame,label\n1,flood\n', ['a.pcap', 'b.pcap']), { code: 'labels-frames', message: /2 files/ })
+  await t.rejects(read(t, 'frame,label\n1,flood\n', ['a.pcap', 'b.pcap']), {
+    code: 'labels-frames',
+    message: /2 files/
+  })
 })
 
 t.test('by file: every file has a row, by its name without the folders', async t => {
-  const labels = await read(t, 'file,label\nlegitimate.pcap,benign\nflood.pcap,flood\nslow.pcap,slow\n', ['a/legitimate.pcap', 'flood.pcap'])
+  const labels = await read(t, 'file,label\nlegitimate.pcap,benign\nflood.pcap,flood\nslow.pcap,slow\n', [
+    'a/legitimate.pcap',
+    'flood.pcap'
+  ])
   labels.begin('a/legitimate.pcap')
   t.equal(labels.of(record({})), null)
   labels.begin('flood.pcap')
   t.equal(labels.of(record({})), 'flood')
   t.same(labels.unmatched(), ['slow.pcap'])
-  t.throws(() => { labels.begin('a/other.pcap') }, { code: 'labels-files', message: /"other\.pcap"/, remedy: /other\.pcap,benign/ })
+  t.throws(
+    () => {
+      labels.begin('a/other.pcap')
+    },
+    { code: 'labels-files', message: /"other\.pcap"/, remedy: /other\.pcap,benign/ }
+  )
   for (const row of ['flood.pcap', 'a/flood.pcap,flood', ',flood', 'flood.pcap,', 'legitimate.pcap,flood']) {
-    await t.rejects(read(t, `file,label\nlegitimate.pcap,0\n${row}\n`), { code: 'csv', message: /labels\.csv:3: / }, row)
+    await t.rejects(
+      read(t, `file,label\nlegitimate.pcap,0\n${row}\n`),
+      { code: 'csv', message: /labels\.csv:3: / },
+      row
+    )
   }
 })
 
@@ -89,7 +125,11 @@ t.test('mistakes are named by file and line', async t => {
     ['frame,label\n1,"a\n', 2]
   ]
   for (const [text, line] of mistakes) {
-    await t.rejects(read(t, text), { name: 'OperatorError', code: 'csv', message: new RegExp(`labels\\.csv:${line}: `), remedy: /./ }, JSON.stringify(text))
+    await t.rejects(
+      read(t, text),
+      { name: 'OperatorError', code: 'csv', message: new RegExp(`labels\\.csv:${line}: `), remedy: /./ },
+      JSON.stringify(text)
+    )
   }
   await t.rejects(read(t, ''), { code: 'labels-empty' })
   await t.rejects(readLabels('/no/such/file', ['a']), { code: 'labels-unreadable' })

@@ -1,4 +1,5 @@
-// persistence: false: sessions, queues and retained messages work, and nothing of them outlives the broker or touches the disk.
+// persistence: false: sessions, queues and retained messages work, and nothing of them outlives the broker or touches
+// the disk.
 
 import { existsSync } from 'node:fs'
 import path from 'node:path'
@@ -19,7 +20,10 @@ t.test('what is kept in memory', async t => {
   for (let i = 0; i < 20; i++) await publisher.publishAsync('queued', String(i), { qos: 1 })
   await publisher.publishAsync('gone', 'x', { qos: 2 })
   const back = open(t, first.url, away)
-  t.same(await messages(back, 20), Array.from({ length: 20 }, (_, i) => `queued ${i}`))
+  t.same(
+    await messages(back, 20),
+    Array.from({ length: 20 }, (_, i) => `queued ${i}`)
+  )
   const got = messages(back, 1)
   await back.subscribeAsync('kept')
   t.same(await got, ['kept x'])

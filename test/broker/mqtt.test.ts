@@ -10,11 +10,14 @@ import { startBroker } from './running-broker.js'
 
 const run = promisify(execFile)
 
-async function hasMosquittoTools (): Promise<boolean> {
-  return await run('mosquitto_pub', ['--version']).then(() => true, (error: NodeJS.ErrnoException) => error.code !== 'ENOENT')
+async function hasMosquittoTools(): Promise<boolean> {
+  return await run('mosquitto_pub', ['--version']).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => error.code !== 'ENOENT'
+  )
 }
 
-const skip = await hasMosquittoTools() ? false : 'mosquitto_pub is missing: apt-get install mosquitto-clients'
+const skip = (await hasMosquittoTools()) ? false : 'mosquitto_pub is missing: apt-get install mosquitto-clients'
 
 t.test('mosquitto_pub and mosquitto_sub talk through it in every version and quality', { skip }, async t => {
   const broker = await startBroker(t, t.testdir({}))
@@ -23,7 +26,22 @@ t.test('mosquitto_pub and mosquitto_sub talk through it in every version and qua
     for (const qos of ['0', '1', '2']) {
       const topic = `${version}/${qos}`
       await run('mosquitto_pub', ['-p', port, '-V', version, '-q', qos, '-r', '-t', topic, '-m', `hello ${qos}`])
-      const { stdout } = await run('mosquitto_sub', ['-p', port, '-V', version, '-q', qos, '-t', `${version}/+/#`, '-t', topic, '-C', '1', '-W', '10'])
+      const { stdout } = await run('mosquitto_sub', [
+        '-p',
+        port,
+        '-V',
+        version,
+        '-q',
+        qos,
+        '-t',
+        `${version}/+/#`,
+        '-t',
+        topic,
+        '-C',
+        '1',
+        '-W',
+        '10'
+      ])
       t.match(stdout, /^hello \d\n$/, topic)
     }
   }
@@ -105,7 +123,10 @@ t.test('the will of a client that was connected at a kill is published after the
 t.test('a stop publishes the wills of the clients it cuts, and keeps them', async t => {
   const folder = t.testdir({})
   const first = await startBroker(t, folder)
-  await connect(t, first.url, { clientId: 'one', will: { topic: 'gone', payload: Buffer.from('one'), qos: 1, retain: true } })
+  await connect(t, first.url, {
+    clientId: 'one',
+    will: { topic: 'gone', payload: Buffer.from('one'), qos: 1, retain: true }
+  })
   t.match(await first.stop(), { code: 0, stderr: /^(?!.*"level":"error").*$/s })
 
   const second = await startBroker(t, folder)
@@ -117,7 +138,12 @@ t.test('a stop publishes the wills of the clients it cuts, and keeps them', asyn
 
 t.test('a session that lasts keeps its subscriptions over a stop', async t => {
   const folder = t.testdir({})
-  const options: IClientOptions = { clientId: 'lasting', protocolVersion: 5, clean: false, properties: { sessionExpiryInterval: 3600 } }
+  const options: IClientOptions = {
+    clientId: 'lasting',
+    protocolVersion: 5,
+    clean: false,
+    properties: { sessionExpiryInterval: 3600 }
+  }
   const first = await startBroker(t, folder)
   const before = await connect(t, first.url, options)
   await before.subscribeAsync('news', { qos: 2 })
@@ -150,7 +176,12 @@ t.test('a packet above the limit costs the client its connection and nobody else
 })
 
 t.test('a second signal ends a broker that is slow to stop', async t => {
-  const child = spawn(process.execPath, ['--input-type=module', '-e', `
+  const child = spawn(
+    process.execPath,
+    [
+      '--input-type=module',
+      '-e',
+      `
     import { stopSignal } from ${JSON.stringify(new URL('../../broker/stopping.js', import.meta.url).href)}
     let now = 0
     stopSignal(undefined, () => now)
@@ -160,7 +191,10 @@ t.test('a second signal ends a broker that is slow to stop', async t => {
     })
     setInterval(() => {}, 1000)
     process.stdout.write('ready')
-  `], { stdio: ['ignore', 'pipe', 'inherit'] })
+  `
+    ],
+    { stdio: ['ignore', 'pipe', 'inherit'] }
+  )
   t.teardown(() => child.kill('SIGKILL'))
   await once(child.stdout, 'data')
   child.kill('SIGTERM')

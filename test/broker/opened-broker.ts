@@ -16,11 +16,20 @@ export interface OpenedBroker {
 }
 
 /** Opens one with the default settings but for some limits; it is closed when the test ends. */
-export async function openBroker (test: Test, limits: Partial<Settings['limits']> = {}, isPersistent = false, folder = test.testdir({})): Promise<OpenedBroker> {
+export async function openBroker(
+  test: Test,
+  limits: Partial<Settings['limits']> = {},
+  isPersistent = false,
+  folder = test.testdir({})
+): Promise<OpenedBroker> {
   const log = pino({ level: 'silent' })
   const tally = new Tally(log)
   const { settings } = readSettings({}, folder)
-  const opened = await open({ ...settings, data: folder, persistence: isPersistent, limits: { ...settings.limits, ...limits } }, log, tally)
+  const opened = await open(
+    { ...settings, data: folder, persistence: isPersistent, limits: { ...settings.limits, ...limits } },
+    log,
+    tally
+  )
   test.teardown(async () => {
     await opened.closeClients()
     await opened.close()

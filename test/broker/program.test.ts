@@ -11,7 +11,9 @@ import { MAIN, runArtemis, startBroker } from './running-broker.js'
 
 t.test('help and version are on standard output and fine', async t => {
   const folder = t.testdir({})
-  const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as { version: string }
+  const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
+    version: string
+  }
   t.match(await runArtemis(['--version'], folder), { code: 0, stdout: `${version}\n`, stderr: '' })
   for (const args of [['--help'], ['broker', '--help'], ['check', '--help']]) {
     t.match(await runArtemis(args, folder), { code: 0, stdout: /^Usage: artemis/, stderr: '' }, args.join(' '))
@@ -25,10 +27,16 @@ t.test('mistakes on the command line end with 1, a hint, and no stack', async t 
     [['chekc'], /Unknown command "chekc"\.\n.*Did you mean check\?/],
     [['dance', '--port', '1'], /Unknown command "dance"\.\n.*--help/],
     [['check', '--port'], /argument missing/],
-    [['extract', 'a.pcap', '--mqtt-port', '1883,99999'], /'1883,99999' is invalid\. Write ports from 1 to 65535 with commas between, such as 1883,8883\.\n/],
+    [
+      ['extract', 'a.pcap', '--mqtt-port', '1883,99999'],
+      /'1883,99999' is invalid\. Write ports from 1 to 65535 with commas between, such as 1883,8883\.\n/
+    ],
     [['check', 'twice'], /Too many arguments for 'check'/],
     [['--config', 'none.yaml'], /none\.yaml cannot be read \(ENOENT\)\.\n/],
-    [['--port', '70000', '--host', '1 2'], /There are 2 mistakes.*--host: "1 2".*--port: 70000 should be a whole number/s]
+    [
+      ['--port', '70000', '--host', '1 2'],
+      /There are 2 mistakes.*--host: "1 2".*--port: 70000 should be a whole number/s
+    ]
   ]
   for (const [args, message] of cases) {
     const { code, stdout, stderr } = await runArtemis(args, folder)
@@ -39,14 +47,23 @@ t.test('mistakes on the command line end with 1, a hint, and no stack', async t 
 })
 
 t.test('a command of commands by itself prints its help, and nothing else', async t => {
-  t.match(await runArtemis(['service'], t.testdir({})), { code: 1, stdout: '', stderr: /^Usage: artemis service [^]*uninstall[^]*display help for command\n$/ })
+  t.match(await runArtemis(['service'], t.testdir({})), {
+    code: 1,
+    stdout: '',
+    stderr: /^Usage: artemis service [^]*uninstall[^]*display help for command\n$/
+  })
 })
 
 t.test('a signal ends whatever runs with 0, also while it loads', async t => {
-  const telling = "data:text/javascript,process.on('newListener', name => { if (name === 'SIGTERM') setImmediate(() => process.stdout.write('.')) })"
+  const telling =
+    "data:text/javascript,process.on('newListener', name => { if (name === 'SIGTERM') setImmediate(() => process.stdout.write('.')) })"
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     // A password that does not come keeps it waiting.
-    const child = spawn(process.execPath, ['--import', telling, MAIN, 'passwd', path.join(t.testdir({}), 'users'), 'bob'], { stdio: ['pipe', 'pipe', 'ignore'] })
+    const child = spawn(
+      process.execPath,
+      ['--import', telling, MAIN, 'passwd', path.join(t.testdir({}), 'users'), 'bob'],
+      { stdio: ['pipe', 'pipe', 'ignore'] }
+    )
     t.teardown(() => child.kill('SIGKILL'))
     await once(child.stdout, 'data')
     child.kill(signal)
@@ -116,9 +133,11 @@ t.test('check prints settings that give the same when read again', async t => {
 t.test('a reader that leaves early is no fault', async t => {
   const child = spawn(process.execPath, [MAIN, 'check'], { cwd: t.testdir({}), stdio: ['ignore', 'pipe', 'pipe'] })
   let stderr = ''
-  child.stderr.setEncoding('utf8').on('data', (text: string) => { stderr += text })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text
+  })
   child.stdout.destroy()
-  const [code] = await once(child, 'close') as [number]
+  const [code] = (await once(child, 'close')) as [number]
   t.same({ code, stderr }, { code: 0, stderr: '' })
 })
 
@@ -136,8 +155,12 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
 }
 
 t.test('what is loaded into every thread besides does not hold up the end', async t => {
-  const held = 'data:text/javascript,import{isMainThread}from"node:worker_threads";if(!isMainThread)setInterval(()=>{},1000)'
-  const child = spawn(process.execPath, ['--import', held, MAIN, '--port', '0', '--data', 'data'], { cwd: t.testdir({ 'artemis.yaml': 'tap: { target: none }\n' }), stdio: ['ignore', 'ignore', 'pipe'] })
+  const held =
+    'data:text/javascript,import{isMainThread}from"node:worker_threads";if(!isMainThread)setInterval(()=>{},1000)'
+  const child = spawn(process.execPath, ['--import', held, MAIN, '--port', '0', '--data', 'data'], {
+    cwd: t.testdir({ 'artemis.yaml': 'tap: { target: none }\n' }),
+    stdio: ['ignore', 'ignore', 'pipe']
+  })
   t.teardown(() => child.kill('SIGKILL'))
   let stderr = ''
   let askedAt = 0
@@ -147,7 +170,7 @@ t.test('what is loaded into every thread besides does not hold up the end', asyn
     askedAt = performance.now()
     child.kill('SIGTERM')
   })
-  const [code] = await once(child, 'close') as [number]
+  const [code] = (await once(child, 'close')) as [number]
   t.equal(code, 0)
   // A detection thread that does not end is ended by force after ten seconds.
   t.ok(performance.now() - askedAt < 8_000, 'the detection thread ended by itself')
@@ -155,7 +178,10 @@ t.test('what is loaded into every thread besides does not hold up the end', asyn
 
 t.test('on a terminal, or where asked for, the log is for people', async t => {
   const folder = t.testdir({ 'artemis.yaml': 'log:\n  format: text\n' })
-  const child = spawn(process.execPath, [MAIN, '--port', '0', '--data', 'data'], { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] })
+  const child = spawn(process.execPath, [MAIN, '--port', '0', '--data', 'data'], {
+    cwd: folder,
+    stdio: ['ignore', 'ignore', 'pipe']
+  })
   t.teardown(() => child.kill('SIGKILL'))
   let stderr = ''
   let asked = false
@@ -163,7 +189,7 @@ t.test('on a terminal, or where asked for, the log is for people', async t => {
     stderr += text
     if (!asked && stderr.includes('Artemis is ready')) asked = child.kill('SIGTERM')
   })
-  const [code] = await once(child, 'close') as [number]
+  const [code] = (await once(child, 'close')) as [number]
   t.equal(code, 0)
   t.match(stderr, /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d INFO {2}Listening for MQTT on mqtt:\/\/127\.0\.0\.1:\d+\./m)
 })

@@ -13,21 +13,33 @@ const START_LIMIT_MS = 60_000
 const RUN_LIMIT_MS = 120_000
 
 /** How a process ended. */
-export interface Ending { code: number | null, signal: NodeJS.Signals | null, stdout: string, stderr: string }
+export interface Ending {
+  code: number | null
+  signal: NodeJS.Signals | null
+  stdout: string
+  stderr: string
+}
 
 /** Runs `artemis` with these arguments to its end. */
-export async function runArtemis (args: readonly string[], cwd: string): Promise<Ending> {
+export async function runArtemis(args: readonly string[], cwd: string): Promise<Ending> {
   const child = spawn(process.execPath, [MAIN, ...args], {
-    cwd, stdio: ['ignore', 'pipe', 'pipe'], timeout: RUN_LIMIT_MS, killSignal: 'SIGKILL'
+    cwd,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: RUN_LIMIT_MS,
+    killSignal: 'SIGKILL'
   })
   return await endingOf(child)
 }
 
-function endingOf (child: ChildProcess): Promise<Ending> {
+function endingOf(child: ChildProcess): Promise<Ending> {
   return new Promise((resolve, reject) => {
     const said = { stdout: '', stderr: '' }
-    child.stdout?.setEncoding('utf8').on('data', (text: string) => { said.stdout += text })
-    child.stderr?.setEncoding('utf8').on('data', (text: string) => { said.stderr += text })
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      said.stdout += text
+    })
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      said.stderr += text
+    })
     child.once('error', reject)
     child.once('close', (code, signal) => resolve({ code, signal, ...said }))
   })
@@ -49,7 +61,7 @@ export interface RunningBroker {
  * Starts a broker on a free port; it is killed when the test ends, should it still run. Where the folder
  * holds no settings, it runs without a tap.
  */
-export async function startBroker (test: Test, folder: string, args: readonly string[] = []): Promise<RunningBroker> {
+export async function startBroker(test: Test, folder: string, args: readonly string[] = []): Promise<RunningBroker> {
   const file = path.join(folder, 'artemis.yaml')
   if (!existsSync(file)) writeFileSync(file, 'tap:\n  target: none\n')
   const all = [MAIN, '--port', '0', '--data', 'data', ...args]

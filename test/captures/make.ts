@@ -24,6 +24,6 @@ for (const name of readdirSync(CAPTURES)) {
   writeFileSync(new URL(`${name}.ndjson`, CAPTURES), lines)
 }
 
-async function * chunks (bytes: Buffer): AsyncGenerator<Buffer> {
+async function* chunks(bytes: Buffer): AsyncGenerator<Buffer> {
   yield bytes
 }

@@ -17,16 +17,16 @@ const HERE = '192.0.2.7'
 
 const control = { authorize: ({ client: { address } }: Asker) => address === OPERATOR }
 
-async function operatorOf ({ broker }: SelfWatching): Promise<RawClient> {
+async function operatorOf({ broker }: SelfWatching): Promise<RawClient> {
   return await RawClient.connect(broker, { clientId: 'operator' }, from(OPERATOR))
 }
 
 /** Asks, and takes the answer that comes next. */
-async function ask (client: RawClient, ...commands: object[]): Promise<Response[]> {
+async function ask(client: RawClient, ...commands: object[]): Promise<Response[]> {
   return await send(client, JSON.stringify({ commands }))
 }
 
-async function send (client: RawClient, payload: string, qos = 0): Promise<Response[]> {
+async function send(client: RawClient, payload: string, qos = 0): Promise<Response[]> {
   const before = answersTo(client).length
   client.send(publish(CONTROL_TOPICS.request, payload, { qos }))
   await waitUntil('an answer', () => answersTo(client).length > before)
@@ -34,11 +34,11 @@ async function send (client: RawClient, payload: string, qos = 0): Promise<Respo
   return (JSON.parse(answer.payload) as { responses: Response[] }).responses
 }
 
-function createdOf (status: object): string | undefined {
+function createdOf(status: object): string | undefined {
   return (status as { model?: { created: string } }).model?.created
 }
 
-function answersTo (client: RawClient): { payload: string }[] {
+function answersTo(client: RawClient): { payload: string }[] {
   return client.received.filter(({ type, topic }) => type === TYPE.publish && topic === CONTROL_TOPICS.response)
 }
 
@@ -51,7 +51,11 @@ for (const version of BROKER_VERSIONS) {
       await spy.next(TYPE.suback)
       const operator = await operatorOf(it)
       for (const qos of [0, 1]) {
-        const [response] = await send(operator, JSON.stringify({ commands: [{ command: 'clients', correlationData: 'a7' }] }), qos)
+        const [response] = await send(
+          operator,
+          JSON.stringify({ commands: [{ command: 'clients', correlationData: 'a7' }] }),
+          qos
+        )
         t.match(response, { command: 'clients', correlationData: 'a7', data: { more: 0 } })
       }
       operator.send(publish('room', 'last'))
@@ -68,26 +72,45 @@ for (const version of BROKER_VERSIONS) {
       t.match(it.ids.status(), { control: { requests: 1, refused: 1 } })
     })
 
-    t.test('the broker\'s own rules are asked first', async t => {
-      const it = await selfWatching(t, version, { control: { authorize: () => true } }, {
-        authorizePublish: (client, { topic }, callback) => { callback(topic.startsWith('$CONTROL/') && client?.id !== 'operator' ? new Error('no') : null) },
-        authorizeForward: () => null
-      })
+    t.test("the broker's own rules are asked first", async t => {
+      const it = await selfWatching(
+        t,
+        version,
+        { control: { authorize: () => true } },
+        {
+          authorizePublish: (client, { topic }, callback) => {
+            callback(topic.startsWith('$CONTROL/') && client?.id !== 'operator' ? new Error('no') : null)
+          },
+          authorizeForward: () => null
+        }
+      )
       const other = await RawClient.connect(it.broker, { clientId: 'other' }, from(OPERATOR))
       other.send(publish(CONTROL_TOPICS.request, '{"commands":[{"command":"bans"}]}'))
       await other.whenClosed()
       t.same(answersTo(other), [])
-      t.match(await ask(await operatorOf(it), { command: 'bans' }), [{ data: { bans: [] } }], 'and who may write is answered, whatever it may read')
+      t.match(
+        await ask(await operatorOf(it), { command: 'bans' }),
+        [{ data: { bans: [] } }],
+        'and who may write is answered, whatever it may read'
+      )
     })
 
-    t.test('nobody answers in the broker\'s name', async t => {
+    t.test("nobody answers in the broker's name", async t => {
       const it = await selfWatching(t, version, { control })
-      const liar = await RawClient.connect(it.broker, { clientId: 'liar', will: { topic: CONTROL_TOPICS.response, payload: 'x' } }, from(OPERATOR))
+      const liar = await RawClient.connect(
+        it.broker,
+        { clientId: 'liar', will: { topic: CONTROL_TOPICS.response, payload: 'x' } },
+        from(OPERATOR)
+      )
       const operator = await operatorOf(it)
       operator.send(subscribe([CONTROL_TOPICS.response]))
       liar.send(publish(CONTROL_TOPICS.response, '{}'))
       await liar.whenClosed()
-      const asking = await RawClient.connect(it.broker, { clientId: 'asking', will: { topic: CONTROL_TOPICS.request, payload: '{"commands":[]}' } }, from(OPERATOR))
+      const asking = await RawClient.connect(
+        it.broker,
+        { clientId: 'asking', will: { topic: CONTROL_TOPICS.request, payload: '{"commands":[]}' } },
+        from(OPERATOR)
+      )
       asking.stream.destroy()
       await asking.whenClosed()
       await ask(operator, { command: 'bans' })
@@ -97,17 +120,45 @@ for (const version of BROKER_VERSIONS) {
     t.test('whatever is sent is answered, and harms nobody', async t => {
       const it = await selfWatching(t, version, { control })
       const operator = await operatorOf(it)
-      for (const payload of ['', 'null', '[]', '{}', '{"commands":{}}', '{"commands":[1]}', '{"commands":[{"command":7}]}', `{"commands":[${'{"command":"x"},'.repeat(200)}1]}`, 'x'.repeat(70_000)]) {
+      for (const payload of [
+        '',
+        'null',
+        '[]',
+        '{}',
+        '{"commands":{}}',
+        '{"commands":[1]}',
+        '{"commands":[{"command":7}]}',
+        `{"commands":[${'{"command":"x"},'.repeat(200)}1]}`,
+        'x'.repeat(70_000)
+      ]) {
         t.match(await send(operator, payload), [{ error: /request/, remedy: /commands/ }], payload.slice(0, 30))
       }
       for (const command of [
-        { command: 'toString' }, { command: 'ban' }, { command: 'ban', address: 'kitchen' }, { command: 'ban', address: 7 }, { command: 'ban', clientId: '' },
-        { command: 'ban', address: HERE, seconds: 0 }, { command: 'ban', address: HERE, seconds: 1e9 }, { command: 'ban', address: HERE, seconds: 'x' },
-        { command: 'unban' }, { command: 'allow' }, { command: 'allow', entry: '10.0.0.0/33' }, { command: 'allow', entry: 'client:' }, { command: 'disallow', entry: '10.0.0.1' },
+        { command: 'toString' },
+        { command: 'ban' },
+        { command: 'ban', address: 'kitchen' },
+        { command: 'ban', address: 7 },
+        { command: 'ban', clientId: '' },
+        { command: 'ban', address: HERE, seconds: 0 },
+        { command: 'ban', address: HERE, seconds: 1e9 },
+        { command: 'ban', address: HERE, seconds: 'x' },
+        { command: 'unban' },
+        { command: 'allow' },
+        { command: 'allow', entry: '10.0.0.0/33' },
+        { command: 'allow', entry: 'client:' },
+        { command: 'disallow', entry: '10.0.0.1' },
         { command: 'ban', address: OPERATOR }
-      ]) t.match(await ask(operator, command), [{ error: /.+/, remedy: /.+/ }], JSON.stringify(command))
-      t.match(await ask(operator, { command: 'ban', address: 'kitchen' }, { command: 'allow', entry: 'x' }), [{ error: 'address "kitchen" is no IP address' }, { error: 'entry "x" is no entry of an allow-list' }], 'the value is named')
-      t.match(await ask(operator, { command: 'bans' }, { command: 'allowed' }), [{ data: { bans: [] } }, { data: { allow: [] } }])
+      ])
+        t.match(await ask(operator, command), [{ error: /.+/, remedy: /.+/ }], JSON.stringify(command))
+      t.match(
+        await ask(operator, { command: 'ban', address: 'kitchen' }, { command: 'allow', entry: 'x' }),
+        [{ error: 'address "kitchen" is no IP address' }, { error: 'entry "x" is no entry of an allow-list' }],
+        'the value is named'
+      )
+      t.match(await ask(operator, { command: 'bans' }, { command: 'allowed' }), [
+        { data: { bans: [] } },
+        { data: { allow: [] } }
+      ])
     })
 
     t.test('a ban throws out and keeps out, an unban lets back in, and both are told', async t => {
@@ -118,23 +169,51 @@ for (const version of BROKER_VERSIONS) {
       const operator = await operatorOf(it)
       const first = await RawClient.connect(it.broker, { clientId: 'lamp' }, from(HERE))
       const second = await RawClient.connect(it.broker, { clientId: 'lamp-2' }, from('192.0.2.8'))
-      t.match(await ask(operator, { command: 'ban', address: `::ffff:${HERE}`, seconds: 60 }), [{ data: { thrownOut: 1, ban: { address: HERE, clientId: null, by: 'operator' } } }])
+      t.match(await ask(operator, { command: 'ban', address: `::ffff:${HERE}`, seconds: 60 }), [
+        { data: { thrownOut: 1, ban: { address: HERE, clientId: null, by: 'operator' } } }
+      ])
       await first.whenClosed()
       t.match(await ask(operator, { command: 'ban', clientId: 'lamp-2' }), [{ data: { thrownOut: 1 } }])
       await second.whenClosed()
-      for (const [address, clientId] of [[HERE, 'any'], ['192.0.2.9', 'lamp-2']]) {
+      for (const [address, clientId] of [
+        [HERE, 'any'],
+        ['192.0.2.9', 'lamp-2']
+      ]) {
         const refused = new RawClient(it.broker, from(address, 50_009))
         refused.send(connectBytes({ clientId }))
         await refused.whenClosed()
         t.same(refused.received, [])
       }
-      t.match(await ask(operator, { command: 'unban', address: HERE }, { command: 'unban', clientId: 'lamp-2' }, { command: 'unban', clientId: 'lamp-2' }),
-        [{ data: { lifted: [{ address: HERE }] } }, { data: { lifted: [{ clientId: 'lamp-2' }] } }, { data: { lifted: [] } }])
+      t.match(
+        await ask(
+          operator,
+          { command: 'unban', address: HERE },
+          { command: 'unban', clientId: 'lamp-2' },
+          { command: 'unban', clientId: 'lamp-2' }
+        ),
+        [
+          { data: { lifted: [{ address: HERE }] } },
+          { data: { lifted: [{ clientId: 'lamp-2' }] } },
+          { data: { lifted: [] } }
+        ]
+      )
       await RawClient.connect(it.broker, { clientId: 'lamp' }, from(HERE, 50_010))
-      t.same(told, [[HERE, null, undefined], [null, 'lamp-2', undefined], [HERE, null, 'lifted'], [null, 'lamp-2', 'lifted']])
+      t.same(told, [
+        [HERE, null, undefined],
+        [null, 'lamp-2', undefined],
+        [HERE, null, 'lifted'],
+        [null, 'lamp-2', 'lifted']
+      ])
       await it.ids.close()
-      const lines = readFileSync(eve, 'utf8').trim().split('\n').map(line => JSON.parse(line) as object)
-      t.match(lines[0], { event_type: 'ban', src_ip: HERE, artemis: { state: 'begun', by: 'operator', client_id: null } })
+      const lines = readFileSync(eve, 'utf8')
+        .trim()
+        .split('\n')
+        .map(line => JSON.parse(line) as object)
+      t.match(lines[0], {
+        event_type: 'ban',
+        src_ip: HERE,
+        artemis: { state: 'begun', by: 'operator', client_id: null }
+      })
       t.match(lines[3], { event_type: 'ban', artemis: { state: 'ended', reason: 'lifted', client_id: 'lamp-2' } })
     })
 
@@ -150,22 +229,47 @@ for (const version of BROKER_VERSIONS) {
       const it = await selfWatching(t, version, { control, response: { action: 'ban', allow: ['192.0.2.64/26'] } })
       const operator = await operatorOf(it)
       t.match(await ask(operator, { command: 'ban', address: '192.0.2.66' }), [{ error: /allow-list/ }])
-      t.match(await ask(operator, { command: 'disallow', entry: '192.0.2.64/26' }), [{ error: /settings/, remedy: /response\.allow/ }])
-      t.match(await ask(operator, { command: 'allow', entry: 'client:hub' }), [{ data: { allow: [{ entry: '192.0.2.64/26', from: 'settings' }, { entry: 'client:hub', from: 'command' }] } }])
+      t.match(await ask(operator, { command: 'disallow', entry: '192.0.2.64/26' }), [
+        { error: /settings/, remedy: /response\.allow/ }
+      ])
+      t.match(await ask(operator, { command: 'allow', entry: 'client:hub' }), [
+        {
+          data: {
+            allow: [
+              { entry: '192.0.2.64/26', from: 'settings' },
+              { entry: 'client:hub', from: 'command' }
+            ]
+          }
+        }
+      ])
       await ask(operator, { command: 'ban', address: HERE })
       const hub = await RawClient.connect(it.broker, { clientId: 'hub' }, from(HERE))
       const other = new RawClient(it.broker, from(HERE, 50_001))
       other.send(connectBytes({ clientId: 'other' }))
       await other.whenClosed()
       t.notOk(hub.closed)
-      t.match(await ask(operator, { command: 'clients' }), [{ data: { clients: [{ clientId: 'operator', allowed: false }, { clientId: 'hub', address: HERE, allowed: true }] } }])
+      t.match(await ask(operator, { command: 'clients' }), [
+        {
+          data: {
+            clients: [
+              { clientId: 'operator', allowed: false },
+              { clientId: 'hub', address: HERE, allowed: true }
+            ]
+          }
+        }
+      ])
     })
 
     t.test('bans and what was allowed outlast a restart, and a damaged file does not stop it', async t => {
       const file = join(t.testdir(), 'bans.json')
       const first = await selfWatching(t, version, { control, response: { file } })
       const operator = await operatorOf(first)
-      await ask(operator, { command: 'ban', address: HERE, seconds: 600 }, { command: 'allow', entry: '10.0.0.0/8' }, { command: 'ban', clientId: 'x', seconds: 1 })
+      await ask(
+        operator,
+        { command: 'ban', address: HERE, seconds: 600 },
+        { command: 'allow', entry: '10.0.0.0/8' },
+        { command: 'ban', clientId: 'x', seconds: 1 }
+      )
       await first.ids.close()
       const next = await selfWatching(t, version, { control, response: { file } })
       const after = await operatorOf(next)
@@ -188,17 +292,37 @@ for (const version of BROKER_VERSIONS) {
       const operator = await operatorOf(it)
       await it.until('it learns', ({ state }) => state === 'learning')
       t.match(await ask(operator, { command: 'clients' }, { command: 'learn' }), [
-        { data: { clients: [{ clientId: 'operator', address: OPERATOR, port: 50_000, transport: 'tcp', protocol: '3.1.1', username: null, score: null }] } },
+        {
+          data: {
+            clients: [
+              {
+                clientId: 'operator',
+                address: OPERATOR,
+                port: 50_000,
+                transport: 'tcp',
+                protocol: '3.1.1',
+                username: null,
+                score: null
+              }
+            ]
+          }
+        },
         { data: { anew: false, status: { state: 'learning' } } }
       ])
-      const sensors = await Promise.all(['kitchen', 'cellar', 'attic'].map(async (clientId, i) => await RawClient.connect(it.broker, { clientId }, from(HERE, 50_000 + i))))
+      const sensors = await Promise.all(
+        ['kitchen', 'cellar', 'attic'].map(
+          async (clientId, i) => await RawClient.connect(it.broker, { clientId }, from(HERE, 50_000 + i))
+        )
+      )
       await it.learn(sensors)
       await it.until('it guards', ({ state }) => state === 'guarding')
       const allowed = await RawClient.connect(it.broker, { clientId: 'burst' }, from('192.0.2.99'))
       const attacker = await RawClient.connect(it.broker, { clientId: 'drill' }, from('192.0.2.98'))
       const alertsAbout = async (name: string): Promise<object[]> => {
         const [{ data }] = await ask(operator, { command: 'alerts' })
-        return (data as { alerts: { artemis: { client_id: string } }[] }).alerts.filter(({ artemis }) => artemis.client_id === name)
+        return (data as { alerts: { artemis: { client_id: string } }[] }).alerts.filter(
+          ({ artemis }) => artemis.client_id === name
+        )
       }
       for (let i = 0; i < 400 || !attacker.far.destroyed; i++) {
         allowed.send(garbage(i))
@@ -208,7 +332,9 @@ for (const version of BROKER_VERSIONS) {
       }
       await it.until('both are noticed', ({ alerts }) => (alerts?.raised ?? 0) >= 2)
       await operator.settled()
-      t.match(await alertsAbout('drill'), [{ event_type: 'alert', alert: { action: 'blocked' }, artemis: { response: 'disconnect' } }])
+      t.match(await alertsAbout('drill'), [
+        { event_type: 'alert', alert: { action: 'blocked' }, artemis: { response: 'disconnect' } }
+      ])
       t.match(await alertsAbout('burst'), [{ alert: { action: 'allowed' }, artemis: { response: 'observe' } }])
       t.notOk(allowed.far.destroyed)
       const [{ data }] = await ask(operator, { command: 'clients' })
@@ -216,10 +342,17 @@ for (const version of BROKER_VERSIONS) {
       t.match(row, { allowed: true, score: { movAvg: Number, alert: true } })
 
       t.match(await ask(operator, { command: 'learn', anew: true }), [{ data: { anew: true } }])
-      await it.until('it learns, and still guards', ({ state, learning }) => state === 'guarding' && learning !== undefined)
+      await it.until(
+        'it learns, and still guards',
+        ({ state, learning }) => state === 'guarding' && learning !== undefined
+      )
       const before = createdOf(it.status())
-      for (let i = 0; it.status().learning !== undefined && i < 4_000; i++) sensors[i % 3].send(publish(`sensors/${i % 7}/state`, `{"temperature":${20 + i % 50 / 10}}`))
-      await it.until('a new model guards', ({ learning, model }) => learning === undefined && createdOf({ model }) !== before)
+      for (let i = 0; it.status().learning !== undefined && i < 4_000; i++)
+        sensors[i % 3].send(publish(`sensors/${i % 7}/state`, `{"temperature":${20 + (i % 50) / 10}}`))
+      await it.until(
+        'a new model guards',
+        ({ learning, model }) => learning === undefined && createdOf({ model }) !== before
+      )
     })
   })
 }

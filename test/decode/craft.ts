@@ -29,25 +29,42 @@ export const CLIENT = '10.0.0.2'
 export const BROKER = '10.0.0.1'
 
 /** A TCP segment without its IP header; by default from a client's port 40000 to port 1883. */
-export function tcpBytes (segment: Segment): Buffer {
-  const { sourcePort = 40_000, destinationPort = 1883, sequence = 0, acknowledgement = 0, flags = ACK, window = 512 } = segment
+export function tcpBytes(segment: Segment): Buffer {
+  const {
+    sourcePort = 40_000,
+    destinationPort = 1883,
+    sequence = 0,
+    acknowledgement = 0,
+    flags = ACK,
+    window = 512
+  } = segment
   const { payload = new Uint8Array(0), options = new Uint8Array(0) } = segment
   const header = Buffer.alloc(20)
   header.writeUInt16BE(sourcePort, 0)
   header.writeUInt16BE(destinationPort, 2)
   header.writeUInt32BE(sequence >>> 0, 4)
   header.writeUInt32BE(acknowledgement >>> 0, 8)
-  header.writeUInt16BE(((20 + options.length) / 4) << 12 | flags, 12)
+  header.writeUInt16BE((((20 + options.length) / 4) << 12) | flags, 12)
   header.writeUInt16BE(window, 14)
   return Buffer.concat([header, options, payload])
 }
 
 /** An IPv4 datagram; `fragmentWord` holds flags and fragment offset, `options` a multiple of 4 bytes. */
-export function ipv4Bytes (body: Uint8Array, fields: { source?: string, destination?: string, id?: number, fragmentWord?: number, options?: Uint8Array, length?: number } = {}): Buffer {
+export function ipv4Bytes(
+  body: Uint8Array,
+  fields: {
+    source?: string
+    destination?: string
+    id?: number
+    fragmentWord?: number
+    options?: Uint8Array
+    length?: number
+  } = {}
+): Buffer {
   const { source = CLIENT, destination = BROKER, id = 1, fragmentWord = 0x4000, options = new Uint8Array(0) } = fields
   const headerLength = 20 + options.length
   const header = Buffer.alloc(20)
-  header[0] = 0x40 | headerLength / 4
+  header[0] = 0x40 | (headerLength / 4)
   header.writeUInt16BE(fields.length ?? headerLength + body.length, 2)
   header.writeUInt16BE(id, 4)
   header.writeUInt16BE(fragmentWord, 6)
@@ -59,7 +76,10 @@ export function ipv4Bytes (body: Uint8Array, fields: { source?: string, destinat
 }
 
 /** An IPv6 datagram between two addresses of 16 bytes; `extensions` stand before the body. */
-export function ipv6Bytes (body: Uint8Array, fields: { source?: Uint8Array, destination?: Uint8Array, next?: number, extensions?: Uint8Array } = {}): Buffer {
+export function ipv6Bytes(
+  body: Uint8Array,
+  fields: { source?: Uint8Array; destination?: Uint8Array; next?: number; extensions?: Uint8Array } = {}
+): Buffer {
   const { source = ipv6(1), destination = ipv6(2), next = 6, extensions = new Uint8Array(0) } = fields
   const header = Buffer.alloc(8)
   header[0] = 0x60
@@ -70,7 +90,7 @@ export function ipv6Bytes (body: Uint8Array, fields: { source?: Uint8Array, dest
 }
 
 /** 2001:db8::last */
-export function ipv6 (last: number): Uint8Array {
+export function ipv6(last: number): Uint8Array {
   const address = Buffer.alloc(16)
   address.set([0x20, 0x01, 0x0d, 0xb8])
   address[15] = last
@@ -78,7 +98,7 @@ export function ipv6 (last: number): Uint8Array {
 }
 
 /** An Ethernet frame with `tags` (each: ethertype and VLAN number) and padding to 60 bytes. */
-export function ethernetBytes (body: Uint8Array, { ethertype = 0x0800, tags = [] as readonly number[] } = {}): Buffer {
+export function ethernetBytes(body: Uint8Array, { ethertype = 0x0800, tags = [] as readonly number[] } = {}): Buffer {
   const head = Buffer.from([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2])
   const types = Buffer.alloc(tags.length * 4 + 2)
   tags.forEach((tag, i) => {
@@ -91,36 +111,41 @@ export function ethernetBytes (body: Uint8Array, { ethertype = 0x0800, tags = []
 }
 
 /** A captured Ethernet frame with IPv4 and TCP, at `time` in seconds. */
-export function frameOf (segment: Segment, time = 0): CapturedFrame {
+export function frameOf(segment: Segment, time = 0): CapturedFrame {
   const { source, destination, ipLength } = segment
   return captured(ethernetBytes(ipv4Bytes(tcpBytes(segment), { source, destination, length: ipLength })), { time })
 }
 
 /** A captured frame of any kind. */
-export function captured (bytes: Buffer, { time = 0, linkType = 1, wireLength = bytes.length } = {}): CapturedFrame {
+export function captured(bytes: Buffer, { time = 0, linkType = 1, wireLength = bytes.length } = {}): CapturedFrame {
   const seconds = Math.floor(time)
   return { seconds, nanoseconds: Math.round((time - seconds) * 1e9), linkType, wireLength, bytes }
 }
 
 export const PORTS: ReadonlySet<number> = new Set([1883])
 
-/** A frame decoded by itself, as the first of its capture; null where it carries no whole TCP segment of these ports. */
-export function decodeTcp (frame: CapturedFrame, number: number, ports: ReadonlySet<number>): TcpFrame | null {
+/**
+ * A frame decoded by itself, as the first of its capture; null where it carries no whole TCP segment of these ports.
+ */
+export function decodeTcp(frame: CapturedFrame, number: number, ports: ReadonlySet<number>): TcpFrame | null {
   return new TcpDecoder(ports).decode(frame, number)
 }
 
 /** The segment as a decoder gives it. */
-export function tcpFrame (segment: Segment, number = 1, time = 0): TcpFrame {
+export function tcpFrame(segment: Segment, number = 1, time = 0): TcpFrame {
   const frame = decodeTcp(frameOf(segment, time), number, PORTS)
   if (frame === null) throw new Error('the crafted segment is not TCP')
   return frame
 }
 
 /** A classic pcap file. */
-export function pcapFile (frames: readonly CapturedFrame[], { nano = false, bigEndian = false, linkType = 1 } = {}): Buffer {
+export function pcapFile(
+  frames: readonly CapturedFrame[],
+  { nano = false, bigEndian = false, linkType = 1 } = {}
+): Buffer {
   const parts: Buffer[] = [Buffer.alloc(24)]
-  const put = bigEndian ? 'BE' as const : 'LE' as const
-  const head = parts[0]!
+  const put = bigEndian ? ('BE' as const) : ('LE' as const)
+  const head = parts[0]
   head[`writeUInt32${put}`](nano ? 0xa1b23c4d : 0xa1b2c3d4, 0)
   head[`writeUInt16${put}`](2, 4)
   head[`writeUInt16${put}`](4, 6)
@@ -143,20 +168,25 @@ export class Talk {
   #sequence = { in: 1000, out: 5000 }
   #time: number
 
-  constructor (readonly clientPort = 40_000, start = 0, readonly client = CLIENT) {
+  constructor(
+    readonly clientPort = 40_000,
+    start = 0,
+    readonly client = CLIENT
+  ) {
     this.#time = start
   }
 
   /** A segment of `payload` from one side, a millisecond after the last. */
-  send (direction: 'in' | 'out', payload: Uint8Array, flags = ACK | PSH): CapturedFrame {
+  send(direction: 'in' | 'out', payload: Uint8Array, flags = ACK | PSH): CapturedFrame {
     const frame = frameOf(this.segment(direction, payload, flags), this.#time)
     this.#time += 0.001
-    this.#sequence[direction] = (this.#sequence[direction] + payload.length + ((flags & (SYN | FIN)) === 0 ? 0 : 1)) >>> 0
+    this.#sequence[direction] =
+      (this.#sequence[direction] + payload.length + ((flags & (SYN | FIN)) === 0 ? 0 : 1)) >>> 0
     this.frames.push(frame)
     return frame
   }
 
-  segment (direction: 'in' | 'out', payload: Uint8Array, flags = ACK): Segment {
+  segment(direction: 'in' | 'out', payload: Uint8Array, flags = ACK): Segment {
     const isIn = direction === 'in'
     return {
       source: isIn ? this.client : BROKER,
@@ -171,7 +201,7 @@ export class Talk {
   }
 
   /** SYN, SYN-ACK, ACK. */
-  open (): this {
+  open(): this {
     this.send('in', new Uint8Array(0), SYN)
     this.send('out', new Uint8Array(0), SYN | ACK)
     this.send('in', new Uint8Array(0), ACK)

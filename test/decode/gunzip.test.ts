@@ -5,23 +5,26 @@ import { gunzipped } from '../../src/decode/gunzip.js'
 
 // Bytes that hardly compress, so that half of the file is half of the content.
 let state = 1
-const content = Buffer.from(Array.from({ length: 100_000 }, () => {
-  state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-  return state >>> 26
-}))
+const content = Buffer.from(
+  Array.from({ length: 100_000 }, () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    return state >>> 26
+  })
+)
 
-async function * portions (bytes: Buffer, size: number): AsyncGenerator<Buffer> {
+async function* portions(bytes: Buffer, size: number): AsyncGenerator<Buffer> {
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size)
 }
 
-async function collect (source: AsyncIterable<Buffer>): Promise<Buffer> {
+async function collect(source: AsyncIterable<Buffer>): Promise<Buffer> {
   const parts: Buffer[] = []
   for await (const part of gunzipped(source)) parts.push(part)
   return Buffer.concat(parts)
 }
 
 t.test('what is not compressed passes as it is', async t => {
-  for (const size of [1, 1000, 200_000]) t.ok((await collect(portions(content.subarray(0, 5000), size))).equals(content.subarray(0, 5000)))
+  for (const size of [1, 1000, 200_000])
+    t.ok((await collect(portions(content.subarray(0, 5000), size))).equals(content.subarray(0, 5000)))
   t.equal((await collect(portions(Buffer.alloc(0), 1))).length, 0)
   t.equal((await collect(portions(Buffer.from([0x1f]), 1))).length, 1)
 })
@@ -46,7 +49,7 @@ t.test('bytes that contradict themselves', async t => {
 })
 
 t.test('a fault of the source comes through', async t => {
-  async function * failing (): AsyncGenerator<Buffer> {
+  async function* failing(): AsyncGenerator<Buffer> {
     yield gzipSync(content).subarray(0, 100)
     throw new Error('the disk is gone')
   }
@@ -56,7 +59,7 @@ t.test('a fault of the source comes through', async t => {
 t.test('who stops reading stops the source', async t => {
   for (const bytes of [content, gzipSync(content)]) {
     let closed = false
-    async function * source (): AsyncGenerator<Buffer> {
+    async function* source(): AsyncGenerator<Buffer> {
       try {
         for (;;) yield bytes
       } finally {

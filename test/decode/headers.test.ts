@@ -2,13 +2,27 @@
 import t from 'tap'
 import { ipv6Text } from '../../src/decode/addresses.js'
 import type { TcpFrame } from '../../src/types.js'
-import { ACK, BROKER, CLIENT, PORTS, PSH, captured, decodeTcp, ethernetBytes, frameOf, ipv4Bytes, ipv6, ipv6Bytes, tcpBytes } from './craft.js'
+import {
+  ACK,
+  BROKER,
+  CLIENT,
+  PORTS,
+  PSH,
+  captured,
+  decodeTcp,
+  ethernetBytes,
+  frameOf,
+  ipv4Bytes,
+  ipv6,
+  ipv6Bytes,
+  tcpBytes
+} from './craft.js'
 
 const payload = Buffer.from('hello')
 const segment = tcpBytes({ payload, sequence: 0xfffffff0, acknowledgement: 7, flags: 0xfff, window: 0xabcd })
 const datagram = ipv4Bytes(segment)
 
-function decode (bytes: Buffer, linkType: number, wireLength = bytes.length): TcpFrame | null {
+function decode(bytes: Buffer, linkType: number, wireLength = bytes.length): TcpFrame | null {
   return decodeTcp(captured(bytes, { linkType, wireLength }), 3, PORTS)
 }
 
@@ -31,13 +45,32 @@ t.test('every link type finds the same segment', async t => {
     ['IPv4', 228, datagram]
   ]
   for (const [name, linkType, bytes] of cases) {
-    t.match(decode(bytes, linkType), {
-      number: 3,
-      wireLength: bytes.length,
-      ip: { source: CLIENT, destination: BROKER, length: 45, dontFragment: 1, moreFragments: 0, reservedBit: 0, ttl: 64 },
-      tcp: { sourcePort: 40_000, destinationPort: 1883, sequence: 0xfffffff0, acknowledgement: 7, flags: 0xfff, window: 0xabcd },
-      payloadLength: 5
-    }, name)
+    t.match(
+      decode(bytes, linkType),
+      {
+        number: 3,
+        wireLength: bytes.length,
+        ip: {
+          source: CLIENT,
+          destination: BROKER,
+          length: 45,
+          dontFragment: 1,
+          moreFragments: 0,
+          reservedBit: 0,
+          ttl: 64
+        },
+        tcp: {
+          sourcePort: 40_000,
+          destinationPort: 1883,
+          sequence: 0xfffffff0,
+          acknowledgement: 7,
+          flags: 0xfff,
+          window: 0xabcd
+        },
+        payloadLength: 5
+      },
+      name
+    )
     t.same(Buffer.from(decode(bytes, linkType)!.payload), payload, `${name}: payload without padding`)
   }
 })
@@ -52,7 +85,15 @@ t.test('IPv6, with and without extension headers', async t => {
   const extensions = Buffer.concat([hopByHop, destination, routing, authentication, atomicFragment])
   for (const bytes of [ipv6Bytes(body), ipv6Bytes(body, { next: 0, extensions })]) {
     const expected = {
-      ip: { source: '2001:db8::1', destination: '2001:db8::2', length: bytes.length, dontFragment: null, moreFragments: null, reservedBit: null, ttl: 64 },
+      ip: {
+        source: '2001:db8::1',
+        destination: '2001:db8::2',
+        length: bytes.length,
+        dontFragment: null,
+        moreFragments: null,
+        reservedBit: null,
+        ttl: 64
+      },
       payloadLength: 5
     }
     t.match(decode(ethernetBytes(bytes, { ethertype: 0x86dd }), 1), expected)
@@ -103,7 +144,11 @@ t.test('what is not TCP on a watched port is passed over', async t => {
   notTcp[9] = 17
   t.equal(decode(ethernetBytes(notTcp), 1), null, 'UDP')
   t.equal(decode(ethernetBytes(ipv4Bytes(tcpBytes({ destinationPort: 80 }))), 1), null, 'another port')
-  t.match(decode(ethernetBytes(ipv4Bytes(tcpBytes({ sourcePort: 1883, destinationPort: 80 }))), 1), { number: 3 }, 'the source port counts too')
+  t.match(
+    decode(ethernetBytes(ipv4Bytes(tcpBytes({ sourcePort: 1883, destinationPort: 80 }))), 1),
+    { number: 3 },
+    'the source port counts too'
+  )
   t.equal(decode(ethernetBytes(datagram, { ethertype: 0x0806 }), 1), null, 'ARP')
   t.equal(decode(ethernetBytes(datagram, { ethertype: 0x86dd }), 1), null, 'an ethertype that the header contradicts')
   t.equal(decode(datagram, 147), null, 'an unknown link type')
@@ -123,7 +168,8 @@ t.test('no bytes make it throw', async t => {
   }
   for (const bytes of whole) {
     for (let length = 0; length <= bytes.length; length++) {
-      for (const linkType of [0, 1, 12, 101, 108, 113, 228, 229, 276]) decode(bytes.subarray(0, length), linkType, bytes.length)
+      for (const linkType of [0, 1, 12, 101, 108, 113, 228, 229, 276])
+        decode(bytes.subarray(0, length), linkType, bytes.length)
     }
     for (let i = 0; i < 20_000; i++) {
       const broken = Buffer.from(bytes)

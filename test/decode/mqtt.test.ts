@@ -9,18 +9,18 @@ import { isBoundaryChain } from '../../src/decode/mqtt-boundary.js'
 import type { MqttPacket } from '../../src/types.js'
 import { CONNACK, PINGREQ, PUBACK, connect, packet, publish, subscribe, text } from './craft-mqtt.js'
 
-function walkerOf (version = 0, { topicCapBytes = 1000, payloadCapBytes = 1000 } = {}): MqttWalker {
+function walkerOf(version = 0, { topicCapBytes = 1000, payloadCapBytes = 1000 } = {}): MqttWalker {
   return new MqttWalker({ topicCapBytes, payloadCapBytes, session: { version } })
 }
 
 /** A packet with its bytes copied, as plain text where that reads better. */
-function plain (packet: MqttPacket): object {
+function plain(packet: MqttPacket): object {
   const { topic, payload, ...rest } = packet
   return { ...rest, topic: topic && Buffer.from(topic).toString(), payload: payload && Buffer.from(payload).toString() }
 }
 
 /** Walks portions, each in a buffer of its own that is wiped afterwards. */
-function walk (walker: MqttWalker, ...portions: Uint8Array[]): object[] {
+function walk(walker: MqttWalker, ...portions: Uint8Array[]): object[] {
   const packets: object[] = []
   for (const portion of portions) {
     const copy = Buffer.from(portion)
@@ -32,13 +32,19 @@ function walk (walker: MqttWalker, ...portions: Uint8Array[]): object[] {
 
 const userProperty = Buffer.concat([Buffer.from([38]), text('k'), text('v')])
 
-const conversations: Record<string, { version: number, stream: Buffer[], expected: object[] }> = {
+const conversations: Record<string, { version: number; stream: Buffer[]; expected: object[] }> = {
   'MQTT 3.1.1': {
     version: 0,
     stream: [
-      connect(4), publish('a/b', 'hello'), publish('q', '', { qos: 1 }), subscribe(['first/#', 'second']),
-      packet(0xa2, Buffer.concat([Buffer.from([0, 8]), text('off')])), PINGREQ, PUBACK,
-      publish('long', Buffer.alloc(300, 'x'), { qos: 2 }), packet(0xe0)
+      connect(4),
+      publish('a/b', 'hello'),
+      publish('q', '', { qos: 1 }),
+      subscribe(['first/#', 'second']),
+      packet(0xa2, Buffer.concat([Buffer.from([0, 8]), text('off')])),
+      PINGREQ,
+      PUBACK,
+      publish('long', Buffer.alloc(300, 'x'), { qos: 2 }),
+      packet(0xe0)
     ],
     expected: [
       { header: 0x10, topicLength: null, topic: null, payload: null, payloadLength: 0 },
@@ -55,8 +61,11 @@ const conversations: Record<string, { version: number, stream: Buffer[], expecte
   'MQTT 5': {
     version: 0,
     stream: [
-      connect(5), publish('a', 'one', { properties: userProperty }), publish('a', 'two', { qos: 1, properties: Buffer.alloc(0) }),
-      publish('', 'alias', { properties: Buffer.from([35, 0, 1]) }), subscribe(['s/+'], { properties: userProperty }),
+      connect(5),
+      publish('a', 'one', { properties: userProperty }),
+      publish('a', 'two', { qos: 1, properties: Buffer.alloc(0) }),
+      publish('', 'alias', { properties: Buffer.from([35, 0, 1]) }),
+      subscribe(['s/+'], { properties: userProperty }),
       publish('p', 'far', { properties: null }).subarray(0, 0),
       packet(0x30, Buffer.concat([text('big'), Buffer.from([0x80, 1]), Buffer.alloc(128, 1), Buffer.from('end')]))
     ],
@@ -72,9 +81,18 @@ const conversations: Record<string, { version: number, stream: Buffer[], expecte
   'packets that contradict themselves': {
     version: 4,
     stream: [
-      packet(0x30, Buffer.from([0, 9, 97])), packet(0x30, Buffer.from([0])), packet(0x30), packet(0x32, Buffer.concat([text('t'), Buffer.from([1])])),
-      packet(0x82, Buffer.from([0])), packet(0x82, Buffer.from([0, 1, 0, 200, 97])), packet(0x10, Buffer.from([0, 4, 77])),
-      packet(0x10), packet(0x00, Buffer.from('zero')), packet(0xf0), packet(0x36, Buffer.concat([text('q3'), Buffer.from([0, 1, 33])])), PINGREQ
+      packet(0x30, Buffer.from([0, 9, 97])),
+      packet(0x30, Buffer.from([0])),
+      packet(0x30),
+      packet(0x32, Buffer.concat([text('t'), Buffer.from([1])])),
+      packet(0x82, Buffer.from([0])),
+      packet(0x82, Buffer.from([0, 1, 0, 200, 97])),
+      packet(0x10, Buffer.from([0, 4, 77])),
+      packet(0x10),
+      packet(0x00, Buffer.from('zero')),
+      packet(0xf0),
+      packet(0x36, Buffer.concat([text('q3'), Buffer.from([0, 1, 33])])),
+      PINGREQ
     ],
     expected: [
       { header: 0x30, topicLength: 9, payload: null, payloadLength: 0 },
@@ -83,7 +101,10 @@ const conversations: Record<string, { version: number, stream: Buffer[], expecte
       { header: 0x32, topicLength: 1, topic: 't', payload: null },
       { header: 0x82, topicLength: null },
       { header: 0x82, topicLength: 200 },
-      { header: 0x10 }, { header: 0x10 }, { header: 0x00 }, { header: 0xf0 },
+      { header: 0x10 },
+      { header: 0x10 },
+      { header: 0x00 },
+      { header: 0xf0 },
       { header: 0x36, topic: 'q3', payload: '!' },
       { header: 0xc0 }
     ]
@@ -96,8 +117,13 @@ for (const [name, { version, stream, expected }] of Object.entries(conversations
     const whole = walk(walkerOf(version), bytes)
     t.match(whole, expected)
     t.equal(whole.length, expected.length)
-    const ends = stream.filter(part => part.length > 0).map((_, i, parts) => Buffer.concat(parts.slice(0, i + 1)).length)
-    t.same(whole.map(packet => (packet as MqttPacket).end), ends)
+    const ends = stream
+      .filter(part => part.length > 0)
+      .map((_, i, parts) => Buffer.concat(parts.slice(0, i + 1)).length)
+    t.same(
+      whole.map(packet => (packet as MqttPacket).end),
+      ends
+    )
     for (let cut = 1; cut < bytes.length; cut++) {
       const walker = walkerOf(version)
       const split = walk(walker, bytes.subarray(0, cut))
@@ -124,7 +150,9 @@ t.test('topic and payload are kept up to their caps, lengths are true', async t 
   const stream = publish('abcdefgh', Buffer.alloc(5000, 'y'))
   for (const portions of [[stream], [stream.subarray(0, 6), stream.subarray(6, 700), stream.subarray(700)]]) {
     const walker = walkerOf(4, { topicCapBytes: 3, payloadCapBytes: 1024 })
-    t.match(walk(walker, ...portions), [{ topicLength: 8, topic: 'abc', payload: 'y'.repeat(1024), payloadLength: 5000 }])
+    t.match(walk(walker, ...portions), [
+      { topicLength: 8, topic: 'abc', payload: 'y'.repeat(1024), payloadLength: 5000 }
+    ])
   }
 })
 
@@ -151,19 +179,35 @@ t.test('a walker does not hold on to bytes of packets that are over', async t =>
     await setImmediate()
     collect()
   }
-  t.same(portions.map(portion => portion.deref()), [undefined, undefined])
+  t.same(
+    portions.map(portion => portion.deref()),
+    [undefined, undefined]
+  )
   t.ok(walkers.every(({ boundary }) => boundary))
 })
 
 t.test('walkers that share their bodies do not mix their packets up', async t => {
   const spare: MqttBody[] = []
-  const walkers = [1, 2, 3].map(() => new MqttWalker({ topicCapBytes: 100, payloadCapBytes: 100, session: { version: 4 }, spare }))
-  const streams = walkers.map((_, i) => Buffer.concat([publish(`topic/${i}`, `payload ${i}`), subscribe([`f/${i}`]), publish('second', `${i}${i}`)]))
+  const walkers = [1, 2, 3].map(
+    () => new MqttWalker({ topicCapBytes: 100, payloadCapBytes: 100, session: { version: 4 }, spare })
+  )
+  const streams = walkers.map((_, i) =>
+    Buffer.concat([publish(`topic/${i}`, `payload ${i}`), subscribe([`f/${i}`]), publish('second', `${i}${i}`)])
+  )
   const packets: object[][] = walkers.map(() => [])
-  for (let at = 0; at < streams[0]!.length; at++) {
-    walkers.forEach((walker, i) => { packets[i]!.push(...walk(walker, streams[i]!.subarray(at, at + 1))) })
+  for (let at = 0; at < streams[0].length; at++) {
+    walkers.forEach((walker, i) => {
+      packets[i].push(...walk(walker, streams[i].subarray(at, at + 1)))
+    })
   }
-  t.match(packets, walkers.map((_, i) => [{ topic: `topic/${i}`, payload: `payload ${i}` }, { topic: `f/${i}` }, { topic: 'second', payload: `${i}${i}` }]))
+  t.match(
+    packets,
+    walkers.map((_, i) => [
+      { topic: `topic/${i}`, payload: `payload ${i}` },
+      { topic: `f/${i}` },
+      { topic: 'second', payload: `${i}${i}` }
+    ])
+  )
   t.equal(spare.length, 3, 'as many as had a packet in progress at a time')
 })
 
@@ -180,7 +224,9 @@ t.test('what is declared is known as soon as the fixed header is whole', async t
 
 t.test('a remaining length of five bytes ends the walk', async t => {
   const walker = walkerOf(4)
-  t.match(walk(walker, PINGREQ, Buffer.from([0x30, 0x80, 0x80, 0x80]), Buffer.from([0x80, 0x01]), PINGREQ), [{ header: 0xc0 }])
+  t.match(walk(walker, PINGREQ, Buffer.from([0x30, 0x80, 0x80, 0x80]), Buffer.from([0x80, 0x01]), PINGREQ), [
+    { header: 0xc0 }
+  ])
   t.ok(walker.malformed)
   t.notOk(walker.boundary)
   t.equal(walker.declared, 0)
@@ -198,12 +244,16 @@ t.test('a gap inside a packet of known length does not lose the step', async t =
     packets.push(...walk(walker, stream.subarray(end)))
     const first = packets[0] as MqttPacket
     if (packets.length !== 2 || first.end !== end || first.payload !== null) t.same(packets, [], `gap from ${from}`)
-    if (first.topicLength !== (from >= 4 ? 5 : null)) t.equal(first.topicLength, 5, `topic length with a gap from ${from}`)
+    if (first.topicLength !== (from >= 4 ? 5 : null))
+      t.equal(first.topicLength, 5, `topic length with a gap from ${from}`)
   }
   const inside = walkerOf(4)
   walk(inside, stream.subarray(0, 20))
   inside.skip(30)
-  t.match(walk(inside, stream.subarray(50)), [{ header: 0x30, payload: null, payloadLength: 100, topic: 'topic' }, { header: 0xc0 }])
+  t.match(walk(inside, stream.subarray(50)), [
+    { header: 0x30, payload: null, payloadLength: 100, topic: 'topic' },
+    { header: 0xc0 }
+  ])
 })
 
 t.test('a gap beyond the payload that is kept hides nothing', async t => {
@@ -237,7 +287,7 @@ t.test('any bytes at all', async t => {
     const walker = walkerOf(random(6))
     let end = 0
     for (let i = 0; i < 6; i++) {
-      const bytes = Buffer.from(Array.from({ length: random(60) }, () => random(3) === 0 ? random(256) : random(8)))
+      const bytes = Buffer.from(Array.from({ length: random(60) }, () => (random(3) === 0 ? random(256) : random(8))))
       const onPacket = (packet: MqttPacket): void => {
         if (packet.end <= end || packet.size < 2 || packet.payloadLength < 0) t.fail('impossible packet')
         end = packet.end
@@ -259,7 +309,10 @@ t.test('where decoding may begin again', async t => {
   t.notOk(isBoundaryChain(CONNACK, 'in', 4), 'a client sends no CONNACK')
   t.notOk(isBoundaryChain(packet(0x36, publish('t', 'x', { qos: 1 }).subarray(2)), 'in', 4), 'QoS 3')
   t.notOk(isBoundaryChain(publish('a/#', 'x'), 'in', 4), 'a wildcard in a topic')
-  t.notOk(isBoundaryChain(Buffer.from('0123456789012345678901234567890123456789012345678901'), 'in', 4), 'digits of a payload')
+  t.notOk(
+    isBoundaryChain(Buffer.from('0123456789012345678901234567890123456789012345678901'), 'in', 4),
+    'digits of a payload'
+  )
   t.notOk(isBoundaryChain(packet(0x40, Buffer.from([0, 1, 16, 0])), 'out', 4))
   t.ok(isBoundaryChain(packet(0x40, Buffer.from([0, 1, 16, 0])), 'out', 5), 'a reason code in MQTT 5')
   t.notOk(isBoundaryChain(Buffer.alloc(0), 'in', 4))

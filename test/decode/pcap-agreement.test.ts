@@ -9,9 +9,14 @@ import { CaptureDecoder } from '../../src/decode/capture.js'
 
 const CAPTURES = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../../test/captures')
 
-interface Frame { seconds: number, microseconds: number, wireLength: number, bytes: string }
+interface Frame {
+  seconds: number
+  microseconds: number
+  wireLength: number
+  bytes: string
+}
 
-function ours (file: string): Frame[] {
+function ours(file: string): Frame[] {
   const frames: Frame[] = []
   const decoder = new CaptureDecoder(({ seconds, nanoseconds, wireLength, bytes }) => {
     frames.push({ seconds, microseconds: Math.floor(nanoseconds / 1_000), wireLength, bytes: bytes.toString('hex') })
@@ -21,11 +26,16 @@ function ours (file: string): Frame[] {
   return frames
 }
 
-async function theirs (file: string): Promise<Frame[]> {
+async function theirs(file: string): Promise<Frame[]> {
   const frames: Frame[] = []
   const parser = parse(file)
   parser.on('packet', ({ header, data }: PcapPacket) => {
-    frames.push({ seconds: header.timestampSeconds, microseconds: header.timestampMicroseconds, wireLength: header.originalLength, bytes: data.toString('hex') })
+    frames.push({
+      seconds: header.timestampSeconds,
+      microseconds: header.timestampMicroseconds,
+      wireLength: header.originalLength,
+      bytes: data.toString('hex')
+    })
   })
   await once(parser, 'end')
   return frames

@@ -5,9 +5,9 @@ declare module 'pcap-parser' {
   import type { Readable } from 'node:stream'
 
   export interface PcapPacket {
-    header: { timestampSeconds: number, timestampMicroseconds: number, capturedLength: number, originalLength: number }
+    header: { timestampSeconds: number; timestampMicroseconds: number; capturedLength: number; originalLength: number }
     data: Buffer
   }
 
-  export function parse (source: Readable | string): EventEmitter<{ packet: [PcapPacket], end: [], error: [Error] }>
+  export function parse(source: Readable | string): EventEmitter<{ packet: [PcapPacket]; end: []; error: [Error] }>
 }

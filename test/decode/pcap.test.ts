@@ -11,9 +11,11 @@ const frames = [
   captured(Buffer.alloc(0), { time: 1_700_000_002.25, wireLength: 60 })
 ]
 
-function decode (file: Buffer, cut = 0): CapturedFrame[] {
+function decode(file: Buffer, cut = 0): CapturedFrame[] {
   const result: CapturedFrame[] = []
-  const decoder = new CaptureDecoder(frame => { result.push({ ...frame, bytes: Buffer.from(frame.bytes) }) })
+  const decoder = new CaptureDecoder(frame => {
+    result.push({ ...frame, bytes: Buffer.from(frame.bytes) })
+  })
   if (cut > 0) decoder.push(file.subarray(0, cut))
   decoder.push(file.subarray(cut))
   decoder.end()
@@ -21,9 +23,11 @@ function decode (file: Buffer, cut = 0): CapturedFrame[] {
 }
 
 /** Frames delivered before the fault, and the fault. */
-function failing (file: Buffer): { frames: number, error: unknown } {
+function failing(file: Buffer): { frames: number; error: unknown } {
   let count = 0
-  const decoder = new CaptureDecoder(() => { count++ })
+  const decoder = new CaptureDecoder(() => {
+    count++
+  })
   try {
     if (file.length > 0) decoder.push(file)
     decoder.end()
@@ -35,23 +39,28 @@ function failing (file: Buffer): { frames: number, error: unknown } {
 
 for (const nano of [false, true]) {
   for (const bigEndian of [false, true]) {
-    t.test(`${nano ? 'nanosecond' : 'microsecond'}, ${bigEndian ? 'big' : 'little'} endian, split at every byte`, async t => {
-      const exact = frames.map((frame, i) => nano ? { ...frame, nanoseconds: 123_456_789 + i } : frame)
-      const file = pcapFile(exact, { nano, bigEndian, linkType: 113 })
-      const expected = exact.map(frame => ({
-        ...frame, linkType: 113, nanoseconds: nano ? frame.nanoseconds : Math.floor(frame.nanoseconds / 1000) * 1000
-      }))
-      t.same(decode(file), expected)
-      for (let cut = 1; cut < file.length; cut++) {
-        const result = decode(file, cut)
-        if (JSON.stringify(result) !== JSON.stringify(expected)) t.same(result, expected, `split at ${cut}`)
+    t.test(
+      `${nano ? 'nanosecond' : 'microsecond'}, ${bigEndian ? 'big' : 'little'} endian, split at every byte`,
+      async t => {
+        const exact = frames.map((frame, i) => (nano ? { ...frame, nanoseconds: 123_456_789 + i } : frame))
+        const file = pcapFile(exact, { nano, bigEndian, linkType: 113 })
+        const expected = exact.map(frame => ({
+          ...frame,
+          linkType: 113,
+          nanoseconds: nano ? frame.nanoseconds : Math.floor(frame.nanoseconds / 1000) * 1000
+        }))
+        t.same(decode(file), expected)
+        for (let cut = 1; cut < file.length; cut++) {
+          const result = decode(file, cut)
+          if (JSON.stringify(result) !== JSON.stringify(expected)) t.same(result, expected, `split at ${cut}`)
+        }
       }
-    })
+    )
   }
 }
 
 t.test('frame check sequence bits beside the link type do not hide it', async t => {
-  const file = pcapFile([frames[0]!])
+  const file = pcapFile([frames[0]])
   file.writeUInt32LE(0x14000001, 20)
   t.equal(decode(file)[0]?.linkType, 1)
 })
@@ -73,7 +82,10 @@ t.test('an empty file', async t => {
 
 t.test('what is not a capture says what it looks like', async t => {
   t.match(failing(Buffer.from('time,source\n1,2\n')).error, { code: 'capture-not-recognised', message: /"time,source/ })
-  t.match(failing(Buffer.from([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1, 0])).error, { code: 'capture-not-recognised', message: /7f454c46/ })
+  t.match(failing(Buffer.from([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1, 0])).error, {
+    code: 'capture-not-recognised',
+    message: /7f454c46/
+  })
   t.match(failing(Buffer.from('ab')).error, { code: 'capture-not-recognised', message: /2 bytes/ })
 })
 
@@ -100,7 +112,8 @@ t.test('a file cut at any byte delivers its whole frames and says so', async t =
     const whole = Math.max(0, ends.filter(end => end <= length).length - 1)
     if (count !== whole) t.equal(count, whole, `cut at ${length}`)
     if (ends.includes(length)) t.equal(error, null, `whole at ${length}`)
-    else if (!(error instanceof OperatorError) || error.code !== 'capture-cut-short') t.match(error, { code: 'capture-cut-short' }, `cut at ${length}`)
+    else if (!(error instanceof OperatorError) || error.code !== 'capture-cut-short')
+      t.match(error, { code: 'capture-cut-short' }, `cut at ${length}`)
   }
 })
 

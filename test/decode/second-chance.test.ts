@@ -7,7 +7,7 @@ interface Item extends Kept {
   name: number
 }
 
-function item (name: number, recent = true): Item {
+function item(name: number, recent = true): Item {
   return { name, recent, slot: -1 }
 }
 
@@ -16,7 +16,7 @@ t.test('the first that was not used since it was passed over makes room', async 
   const items = [0, 1, 2].map(name => item(name))
   for (const each of items) t.equal(kept.add(each), undefined)
   t.equal(kept.add(item(3))?.name, 0, 'all were used: the oldest, and all others are passed over')
-  items[1]!.recent = true
+  items[1].recent = true
   t.equal(kept.add(item(4))?.name, 2)
   t.equal(kept.add(item(5))?.name, 1)
   t.equal(kept.size, 3)
@@ -26,7 +26,7 @@ t.test('what is removed leaves its place to the next', async t => {
   const kept = new SecondChance<Item>(3)
   const items = [0, 1, 2].map(name => item(name, false))
   for (const each of items) kept.add(each)
-  kept.remove(items[1]!)
+  kept.remove(items[1])
   t.equal(kept.size, 2)
   t.equal(kept.add(item(3)), undefined)
   t.equal(kept.size, 3)
@@ -39,7 +39,7 @@ t.test('many come and go', async t => {
   let seed = 5
   const random = (below: number): number => {
     seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0
-    return Math.floor(seed / 0x1_0000_0000 * below)
+    return Math.floor((seed / 0x1_0000_0000) * below)
   }
   for (let name = 0; name < 5_000; name++) {
     const added = item(name, random(2) === 0)

@@ -7,8 +7,12 @@ import { PORTS, captured, ethernetBytes, frameOf, ipv4Bytes, ipv6, ipv6Bytes, tc
 const payload = Buffer.from(Array.from({ length: 200 }, (_, i) => i))
 const segment = tcpBytes({ payload, sequence: 77 })
 
-function fragment (from: number, to: number, { id = 1, time = 0, bytes = segment, source = '10.0.0.2' } = {}): CapturedFrame {
-  const word = (to < bytes.length ? 0x2000 : 0) | from / 8
+function fragment(
+  from: number,
+  to: number,
+  { id = 1, time = 0, bytes = segment, source = '10.0.0.2' } = {}
+): CapturedFrame {
+  const word = (to < bytes.length ? 0x2000 : 0) | (from / 8)
   return captured(ethernetBytes(ipv4Bytes(bytes.subarray(from, to), { id, fragmentWord: word, source })), { time })
 }
 
@@ -19,12 +23,25 @@ t.test('whole datagrams pass as they are', async t => {
 })
 
 t.test('in every order the last to come is the TCP frame', async t => {
-  for (const order of [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]]) {
+  for (const order of [
+    [0, 1, 2],
+    [0, 2, 1],
+    [1, 0, 2],
+    [1, 2, 0],
+    [2, 0, 1],
+    [2, 1, 0]
+  ]) {
     const decoder = new TcpDecoder(PORTS)
-    const results = order.map((index, i) => decoder.decode(pieces[index]!, i + 1))
+    const results = order.map((index, i) => decoder.decode(pieces[index], i + 1))
     t.same(results.slice(0, 2), [null, null])
-    const last = pieces[order[2]!]!
-    t.match(results[2], { number: 3, wireLength: last.wireLength, payloadLength: 200, tcp: { sequence: 77 }, ip: { moreFragments: order[2] === 2 ? 0 : 1 } })
+    const last = pieces[order[2]]
+    t.match(results[2], {
+      number: 3,
+      wireLength: last.wireLength,
+      payloadLength: 200,
+      tcp: { sequence: 77 },
+      ip: { moreFragments: order[2] === 2 ? 0 : 1 }
+    })
     t.same(Buffer.from(results[2]!.payload), payload)
     t.same(decoder.counters, { fragments: 3, reassembled: 1, fragmentsDropped: 0 })
   }
@@ -33,7 +50,10 @@ t.test('in every order the last to come is the TCP frame', async t => {
 t.test('repeated and overlapping pieces complete once', async t => {
   const decoder = new TcpDecoder(PORTS)
   const frames = [pieces[0], pieces[0], fragment(40, 120), pieces[1], pieces[2]]
-  t.same(frames.map((frame, i) => decoder.decode(frame, i)?.payloadLength ?? null), [null, null, null, null, 200])
+  t.same(
+    frames.map((frame, i) => decoder.decode(frame, i)?.payloadLength ?? null),
+    [null, null, null, null, 200]
+  )
 })
 
 t.test('datagrams are told apart by their ends and numbers', async t => {
@@ -51,7 +71,11 @@ t.test('IPv6', async t => {
     header[0] = 6
     header.writeUInt16BE(from | (to < segment.length ? 1 : 0), 2)
     header.writeUInt32BE(0xabcdef01, 4)
-    return captured(ethernetBytes(ipv6Bytes(segment.subarray(from, to), { next: 44, extensions: header, source: ipv6(9) }), { ethertype: 0x86dd }))
+    return captured(
+      ethernetBytes(ipv6Bytes(segment.subarray(from, to), { next: 44, extensions: header, source: ipv6(9) }), {
+        ethertype: 0x86dd
+      })
+    )
   }
   t.equal(decoder.decode(part(80, segment.length), 1), null)
   t.match(decoder.decode(part(0, 80), 2), { payloadLength: 200, ip: { source: '2001:db8::9', length: 128 } })
@@ -90,7 +114,11 @@ t.test('what waits is capped in number, pieces, length and age', async t => {
 
 t.test('a datagram with two ends is given up, and what comes after it begins anew', async t => {
   const raw = (from: number, length: number, more: boolean): CapturedFrame =>
-    captured(ethernetBytes(ipv4Bytes(segment.subarray(from, from + length), { fragmentWord: (more ? 0x2000 : 0) | from / 8 })))
+    captured(
+      ethernetBytes(
+        ipv4Bytes(segment.subarray(from, from + length), { fragmentWord: (more ? 0x2000 : 0) | (from / 8) })
+      )
+    )
   const orders = [
     [raw(16, 8, true), raw(24, 8, true), raw(8, 8, false)],
     [raw(0, 8, true), raw(80, 80, false), raw(160, 8, true)],
@@ -100,7 +128,10 @@ t.test('a datagram with two ends is given up, and what comes after it begins ane
     const decoder = new TcpDecoder(PORTS)
     for (const frame of order) t.equal(decoder.decode(frame, 1), null)
     t.match(decoder.counters, { reassembled: 0, fragmentsDropped: 1 })
-    t.match(pieces.map(frame => decoder.decode(frame, 1)?.payloadLength), [undefined, undefined, 200])
+    t.match(
+      pieces.map(frame => decoder.decode(frame, 1)?.payloadLength),
+      [undefined, undefined, 200]
+    )
   }
 })
 

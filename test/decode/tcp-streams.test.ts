@@ -13,36 +13,45 @@ class Sender {
   readonly streams: TcpStreams
   #number = 0
 
-  constructor (readonly initial = 100, limits: Partial<TcpStreamLimits> = {}) {
+  constructor(
+    readonly initial = 100,
+    limits: Partial<TcpStreamLimits> = {}
+  ) {
     this.streams = new TcpStreams(PORTS, limits)
     this.push({ sequence: initial, flags: SYN })
   }
 
-  push (segment: Segment): StreamFrame {
+  push(segment: Segment): StreamFrame {
     return this.streams.push(tcpFrame(segment, ++this.#number, this.#number))
   }
 
   /** Sends text that begins at `offset`. */
-  say (offset: number, text: string): StreamFrame {
+  say(offset: number, text: string): StreamFrame {
     return this.push({ sequence: this.initial + 1 + offset, payload: Buffer.from(text) })
   }
 
   /** The broker acknowledges everything before `offset`. */
-  acknowledge (offset: number): StreamFrame {
+  acknowledge(offset: number): StreamFrame {
     return this.push({
-      source: BROKER, destination: CLIENT, sourcePort: 1883, destinationPort: 40_000,
-      sequence: 900, acknowledgement: this.initial + 1 + offset
+      source: BROKER,
+      destination: CLIENT,
+      sourcePort: 1883,
+      destinationPort: 40_000,
+      sequence: 900,
+      acknowledgement: this.initial + 1 + offset
     })
   }
 }
 
 /** What a frame made contiguous: gaps as dots. */
-function contiguous ({ chunks }: StreamFrame): string {
-  return chunks.map(({ bytes, length }) => bytes === null ? '.'.repeat(length) : Buffer.from(bytes).toString()).join('')
+function contiguous({ chunks }: StreamFrame): string {
+  return chunks
+    .map(({ bytes, length }) => (bytes === null ? '.'.repeat(length) : Buffer.from(bytes).toString()))
+    .join('')
 }
 
 /** Chunks line up with `from` and `to` and with each other. */
-function consistent ({ from, to, chunks }: StreamFrame): boolean {
+function consistent({ from, to, chunks }: StreamFrame): boolean {
   let at = from
   for (const chunk of chunks) {
     if (chunk.start !== at || (chunk.bytes !== null && chunk.bytes.length !== chunk.length)) return false
@@ -55,7 +64,16 @@ t.test('segments in order', async t => {
   const sender = new Sender()
   t.match(sender.say(0, 'abc'), { direction: 'in', from: 0, to: 3 })
   const second = sender.say(3, 'de')
-  t.match(second, { from: 3, to: 5, stream: { id: 0, client: { address: CLIENT, port: 40_000 }, broker: { address: BROKER, port: 1883 }, synced: { in: true, out: false } } })
+  t.match(second, {
+    from: 3,
+    to: 5,
+    stream: {
+      id: 0,
+      client: { address: CLIENT, port: 40_000 },
+      broker: { address: BROKER, port: 1883 },
+      synced: { in: true, out: false }
+    }
+  })
   t.equal(contiguous(second), 'de')
   t.match(sender.acknowledge(5), { direction: 'out', from: 0, to: 0, chunks: [] })
 })
@@ -85,9 +103,17 @@ t.test('an early segment waits, and the one before it completes both', async t =
 })
 
 t.test('every order of five overlapping segments gives the same stream', async t => {
-  const pieces: [number, string][] = [[0, 'abc'], [2, 'cde'], [5, 'fg'], [6, 'ghij'], [10, 'k']]
-  const orders = (rest: [number, string][]): [number, string][][] => rest.length === 0 ? [[]]
-    : rest.flatMap((piece, i) => orders(rest.filter((_, j) => j !== i)).map(tail => [piece, ...tail]))
+  const pieces: [number, string][] = [
+    [0, 'abc'],
+    [2, 'cde'],
+    [5, 'fg'],
+    [6, 'ghij'],
+    [10, 'k']
+  ]
+  const orders = (rest: [number, string][]): [number, string][][] =>
+    rest.length === 0
+      ? [[]]
+      : rest.flatMap((piece, i) => orders(rest.filter((_, j) => j !== i)).map(tail => [piece, ...tail]))
   for (const order of orders(pieces)) {
     const sender = new Sender(0xffff_fff8)
     const frames = order.map(([offset, text]) => sender.say(offset, text))
@@ -178,7 +204,12 @@ t.test('data on the SYN is part of the stream', async t => {
 
 t.test('what a RST carries is not part of the stream', async t => {
   const sender = new Sender()
-  t.match(sender.push({ sequence: 101, flags: RST | ACK, payload: Buffer.from('why') }), { from: 0, to: 0, chunks: [], frame: { payloadLength: 3 } })
+  t.match(sender.push({ sequence: 101, flags: RST | ACK, payload: Buffer.from('why') }), {
+    from: 0,
+    to: 0,
+    chunks: [],
+    frame: { payloadLength: 3 }
+  })
 })
 
 t.test('the end of each direction is kept up', async t => {
@@ -255,7 +286,8 @@ t.test('a flood of new connections costs the same for each, however many went be
   const frame = tcpFrame({ flags: SYN })
   const flood = (from: number): number => {
     const began = performance.now()
-    for (let i = from; i < from + 10_000; i++) streams.push({ ...frame, ip: { ...frame.ip, source: `10.1.${i >> 8}.${i & 255}` } })
+    for (let i = from; i < from + 10_000; i++)
+      streams.push({ ...frame, ip: { ...frame.ip, source: `10.1.${i >> 8}.${i & 255}` } })
     return performance.now() - began
   }
   for (let i = 0; i < 3; i++) flood(i * 10_000)
@@ -271,20 +303,20 @@ class Clients {
   readonly streams: TcpStreams
   #number = 0
 
-  constructor (limits: Partial<TcpStreamLimits> = {}) {
+  constructor(limits: Partial<TcpStreamLimits> = {}) {
     this.streams = new TcpStreams(PORTS, limits)
   }
 
-  in (sourcePort: number, segment: Segment): StreamFrame {
+  in(sourcePort: number, segment: Segment): StreamFrame {
     return this.streams.push(tcpFrame({ sourcePort, ...segment }, ++this.#number, this.#number))
   }
 
-  out (destinationPort: number, segment: Segment): StreamFrame {
+  out(destinationPort: number, segment: Segment): StreamFrame {
     return this.in(1883, { source: BROKER, destination: CLIENT, destinationPort, ...segment })
   }
 
   /** Opens, says something, closes from both sides; gives the stream. */
-  visit (port: number, initial = 100): StreamFrame['stream'] {
+  visit(port: number, initial = 100): StreamFrame['stream'] {
     this.in(port, { sequence: initial, flags: SYN })
     this.out(port, { sequence: 500, acknowledgement: initial + 1, flags: SYN | ACK })
     this.in(port, { sequence: initial + 1, acknowledgement: 501, payload: Buffer.from('abc') })
@@ -364,8 +396,10 @@ t.test('hostile segments never break the order of chunks', async t => {
   for (let i = 0; i < 20_000; i++) {
     const payload = Buffer.alloc(random(40), 97)
     const offset = random(20) === 0 ? random(0x7fff_ffff) * 2 : random(4000)
-    const frame = random(5) === 0 ? sender.acknowledge(offset)
-      : sender.push({ sequence: 101 + offset, payload, flags: random(0x200) & ~SYN })
+    const frame =
+      random(5) === 0
+        ? sender.acknowledge(offset)
+        : sender.push({ sequence: 101 + offset, payload, flags: random(0x200) & ~SYN })
     if (!consistent(frame)) t.fail(`frame ${i}`)
   }
   t.ok(sender.streams.counters.gapBytes > 0)

@@ -1,10 +1,11 @@
-// WebSocket framing: every frame found whichever way its bytes are cut, and nothing taken for a frame that is not understood.
+// WebSocket framing: every frame found whichever way its bytes are cut, and nothing taken for a frame that is not
+// understood.
 
 import t from 'tap'
 import { Random } from '../../models/random.js'
 import { WebSocketWalker } from '../../src/decode/websocket.js'
 
-function frame (first: number, length: number, masked: boolean): Buffer {
+function frame(first: number, length: number, masked: boolean): Buffer {
   const mask = masked ? 0x80 : 0
   const head = length < 126 ? Buffer.from([first, mask | length]) : length < 65_536 ? Buffer.alloc(4) : Buffer.alloc(10)
   if (length >= 126) {
@@ -16,8 +17,16 @@ function frame (first: number, length: number, masked: boolean): Buffer {
 }
 
 const FRAMES = [
-  frame(0x82, 5, true), frame(0x82, 0, true), frame(0x89, 3, false), frame(0x02, 125, true), frame(0x00, 126, false), frame(0x8a, 0, true),
-  frame(0x80, 300, true), frame(0x82, 65_535, false), frame(0x82, 65_536, true), frame(0x88, 2, true)
+  frame(0x82, 5, true),
+  frame(0x82, 0, true),
+  frame(0x89, 3, false),
+  frame(0x02, 125, true),
+  frame(0x00, 126, false),
+  frame(0x8a, 0, true),
+  frame(0x80, 300, true),
+  frame(0x82, 65_535, false),
+  frame(0x82, 65_536, true),
+  frame(0x88, 2, true)
 ]
 const DATA = [5, 0, 0, 125, 126, 0, 300, 65_535, 65_536, 0]
 
@@ -30,7 +39,9 @@ t.test('frames end where they end, in any portions', async t => {
     const found: number[][] = []
     for (let at = 0; at < bytes.length;) {
       const end = at + 1 + random.integer(most)
-      walker.push(bytes.subarray(at, end), (frameLength, dataLength) => { found.push([frameLength, dataLength]) })
+      walker.push(bytes.subarray(at, end), (frameLength, dataLength) => {
+        found.push([frameLength, dataLength])
+      })
       at = end
     }
     t.strictSame(found, expected, `up to ${most} bytes at once`)
@@ -42,7 +53,11 @@ t.test('a compressed frame, and a length beyond all numbers, end the walk', asyn
   for (const bytes of [frame(0xc2, 5, true), Buffer.from([0x82, 127, 255, 255, 255, 255, 255, 255, 255, 255])]) {
     const walker = new WebSocketWalker()
     const found: number[] = []
-    const push = (bytes: Buffer): void => { walker.push(bytes, length => { found.push(length) }) }
+    const push = (bytes: Buffer): void => {
+      walker.push(bytes, length => {
+        found.push(length)
+      })
+    }
     push(Buffer.concat([FRAMES[0], bytes, FRAMES[0]]))
     push(FRAMES[0])
     t.ok(walker.malformed)

@@ -12,22 +12,40 @@ const T0 = 1_700_000_000
 
 /** A connection as the tracker meets it. */
 class Client {
-  private readonly key = {}
-  private readonly session = { version: 4 }
-  private readonly walkers = {
-    in: new MqttWalker({ session: this.session, topicCapBytes: 256, payloadCapBytes: 1_024 }),
-    out: new MqttWalker({ session: this.session, topicCapBytes: 256, payloadCapBytes: 1_024 })
+  readonly #key = {}
+  readonly #session = { version: 4 }
+  readonly #walkers = {
+    in: new MqttWalker({ session: this.#session, topicCapBytes: 256, payloadCapBytes: 1_024 }),
+    out: new MqttWalker({ session: this.#session, topicCapBytes: 256, payloadCapBytes: 1_024 })
+  }
+  readonly #tracker: ContextTracker
+  readonly #address: string
+  readonly #tapped: boolean
+
+  constructor(tracker: ContextTracker, address = '192.0.2.1', tapped = true) {
+    this.#tracker = tracker
+    this.#address = address
+    this.#tapped = tapped
   }
 
-  constructor (private readonly tracker: ContextTracker, private readonly address = '192.0.2.1', private readonly tapped = true) {}
-
-  at (seconds: number, direction: Direction, bytes: Uint8Array = new Uint8Array(0), flags = TCP_ACK): (name: string) => number {
+  at(
+    seconds: number,
+    direction: Direction,
+    bytes: Uint8Array = new Uint8Array(0),
+    flags = TCP_ACK
+  ): (name: string) => number {
     const packets: MqttPacket[] = []
-    this.walkers[direction].push(bytes, each => packets.push(each))
-    const { values } = this.tracker.push({
-      connection: this.key, client: { address: this.address, port: 1 }, direction, packets,
-      seconds: T0 + Math.floor(seconds), nanoseconds: Math.round((seconds % 1) * 1e9),
-      frame: this.tapped ? { length: bytes.length, flags, sequence: 0, acknowledgement: 0, to: this.walkers[direction].offset } : null
+    this.#walkers[direction].push(bytes, each => packets.push(each))
+    const { values } = this.#tracker.push({
+      connection: this.#key,
+      client: { address: this.#address, port: 1 },
+      direction,
+      packets,
+      seconds: T0 + Math.floor(seconds),
+      nanoseconds: Math.round((seconds % 1) * 1e9),
+      frame: this.#tapped
+        ? { length: bytes.length, flags, sequence: 0, acknowledgement: 0, to: this.#walkers[direction].offset }
+        : null
     })
     return name => values[CONTEXT_COLUMNS.findIndex(column => column.name === name)]
   }
@@ -49,7 +67,10 @@ t.test('counts fade by packet time', async t => {
   client.at(0, 'in', ping)
   t.ok(near(client.at(0, 'in', ping)('addr_frames_10s'), 2 / FRESH))
   t.ok(near(client.at(10, 'in', ping)('addr_frames_10s'), (1 + 2 / Math.E) / (1 - 1 / Math.E)))
-  t.ok(near(client.at(5, 'in', ping)('addr_frames_10s'), (2 + 2 / Math.E) / (1 - Math.exp(-0.5))), 'a clock that steps back lets nothing fade')
+  t.ok(
+    near(client.at(5, 'in', ping)('addr_frames_10s'), (2 + 2 / Math.E) / (1 - Math.exp(-0.5))),
+    'a clock that steps back lets nothing fade'
+  )
   t.ok(client.at(1_000, 'in', ping)('addr_frames_10s') < 1.001)
 })
 
@@ -59,7 +80,8 @@ t.test('who goes on as before counts as before, however short the time that it h
   const counts: number[] = []
   for (let second = 1; second <= 400; second++) {
     const read = client.at(second, 'in', publish('t', 'x'))
-    if (second === 20 || second === 60 || second === 400) counts.push(read('conn_packets_60s'), read('addr_packets_60s'))
+    if (second === 20 || second === 60 || second === 400)
+      counts.push(read('conn_packets_60s'), read('addr_packets_60s'))
   }
   t.ok(Math.max(...counts) / Math.min(...counts) < 1.1, counts.join())
 })
@@ -73,13 +95,21 @@ t.test('what a client gets, and what it must answer, is not held against it', as
     client.at(0, 'in')
   }
   const read = client.at(0, 'in', publish('t', 'x'))
-  for (const name of ['conn_frames_10s', 'addr_frames_1s', 'conn_packets_60s', 'addr_packets_60s']) t.ok(near(read(name), 2 / FRESH), name)
+  for (const name of ['conn_frames_10s', 'addr_frames_1s', 'conn_packets_60s', 'addr_packets_60s'])
+    t.ok(near(read(name), 2 / FRESH), name)
 })
 
 t.test('all packets of a frame count, and all their payloads', async t => {
   const client = new Client(new ContextTracker())
   client.at(0, 'in', connect())
-  const read = client.at(1, 'in', Buffer.concat([...['a', 'b', 'c'].map(topic => publish(topic, 'x')), publish('d', Buffer.from([0, 200, 3, 77]), { qos: 1 })]))
+  const read = client.at(
+    1,
+    'in',
+    Buffer.concat([
+      ...['a', 'b', 'c'].map(topic => publish(topic, 'x')),
+      publish('d', Buffer.from([0, 200, 3, 77]), { qos: 1 })
+    ])
+  )
   t.equal(read('frame_publish'), 4)
   t.ok(Math.round(read('conn_topics')) === 4)
 })
@@ -113,7 +143,11 @@ t.test('refusals, filters that reach widely, QoS 2 that is never released', asyn
   const client = new Client(new ContextTracker())
   client.at(0, 'in', connect())
   t.equal(client.at(0, 'out', packet(0x20, Buffer.from([0, 5])))('addr_refusals_60s'), 1 / FRESH)
-  t.equal(client.at(0, 'in', subscribe(['#', 'a/+/b', '$SYS/#', 'plain']))('conn_wide_filters'), 5, '# and $SYS/# begin widely, too')
+  t.equal(
+    client.at(0, 'in', subscribe(['#', 'a/+/b', '$SYS/#', 'plain']))('conn_wide_filters'),
+    5,
+    '# and $SYS/# begin widely, too'
+  )
   client.at(0, 'in', publish('a', 'x', { qos: 2 }))
   t.equal(client.at(0, 'in', publish('a', 'x', { qos: 2 }))('conn_releases_due'), 2)
   t.equal(client.at(0, 'in', packet(0x62, Buffer.from([0, 9])))('conn_releases_due'), 1)
@@ -164,12 +198,23 @@ t.test('memory is bounded, and what is forgotten is counted', async t => {
 t.test('payloads that are kept are spread over the frame', async t => {
   const tracker = new ContextTracker()
   const packets: MqttPacket[] = []
-  new MqttWalker({ session: { version: 4 }, topicCapBytes: 256, payloadCapBytes: 1_024 })
-    .push(Buffer.concat(Array.from({ length: 40 }, (_, i) => publish(`t/${i}`, String(i)))), each => packets.push(each))
+  new MqttWalker({ session: { version: 4 }, topicCapBytes: 256, payloadCapBytes: 1_024 }).push(
+    Buffer.concat(Array.from({ length: 40 }, (_, i) => publish(`t/${i}`, String(i)))),
+    each => packets.push(each)
+  )
   const { payloads }: RecordContext = tracker.push({
-    connection: {}, client: { address: '192.0.2.1', port: 1 }, direction: 'in', packets, seconds: T0, nanoseconds: 0, frame: null
+    connection: {},
+    client: { address: '192.0.2.1', port: 1 },
+    direction: 'in',
+    packets,
+    seconds: T0,
+    nanoseconds: 0,
+    frame: null
   })
-  t.same(payloads?.map(({ payload }) => Buffer.from(payload).toString()), ['0', '5', '10', '15', '20', '25', '30', '35'])
+  t.same(
+    payloads?.map(({ payload }) => Buffer.from(payload).toString()),
+    ['0', '5', '10', '15', '20', '25', '30', '35']
+  )
   t.equal(new Set(payloads?.map(({ topic }) => topic)).size, 8)
   t.equal(new Set(payloads?.map(({ parent }) => parent)).size, 1)
 })
@@ -178,7 +223,12 @@ t.test('a client that a proxy announces counts for its own address, its open con
   const tracker = new ContextTracker()
   const record = (address: string, key: object, flags: number) => {
     const { values } = tracker.push({
-      connection: key, client: { address, port: 1 }, direction: 'in', packets: [], seconds: T0, nanoseconds: 0,
+      connection: key,
+      client: { address, port: 1 },
+      direction: 'in',
+      packets: [],
+      seconds: T0,
+      nanoseconds: 0,
       frame: { length: 0, flags, sequence: 0, acknowledgement: 0, to: 0 }
     })
     return (name: string): number => values[CONTEXT_COLUMNS.findIndex(column => column.name === name)]

@@ -7,22 +7,37 @@ import { FEATURES, type FeatureName, type FeatureValues } from '../../src/featur
 import { telemetry, values } from './feature-values.js'
 
 /** An encoding of one column, and the number it makes of each record. */
-function encodeColumn (name: FeatureName, records: Partial<FeatureValues>[]): number[] {
+function encodeColumn(name: FeatureName, records: Partial<FeatureValues>[]): number[] {
   const full = records.map(values)
   const encoding = Encoding.fit(full, { columns: [name] })
-  return full.map((record) => encoding.encode(record)[0])
+  return full.map(record => encoding.encode(record)[0])
 }
 
-t.test('presets', async (t) => {
-  t.same(columnsOf('table1', 'wire'), FEATURES.map(({ name }) => name))
+t.test('presets', async t => {
+  t.same(
+    columnsOf('table1', 'wire'),
+    FEATURES.map(({ name }) => name)
+  )
   t.equal(columnsOf('table1-no-identity', 'wire').length, 27)
   t.same(columnsOf('table1-no-identity', 'broker'), [
-    'tcp_pdu_size', 'mqtt_header', 'mqtt_msg', 'mqtt_len', 'mqtt_topic_len', 'mqtt_msg_type', 'mqtt_qos_lvl'
+    'tcp_pdu_size',
+    'mqtt_header',
+    'mqtt_msg',
+    'mqtt_len',
+    'mqtt_topic_len',
+    'mqtt_msg_type',
+    'mqtt_qos_lvl'
   ])
-  t.same(columnsOf('table1', 'broker').slice(0, 5), ['src_ip', 'dst_ip', 'tcp_pdu_size', 'tcp_src_port', 'tcp_dst_port'])
+  t.same(columnsOf('table1', 'broker').slice(0, 5), [
+    'src_ip',
+    'dst_ip',
+    'tcp_pdu_size',
+    'tcp_src_port',
+    'tcp_dst_port'
+  ])
 })
 
-t.test('lists of names stand in the order of Table I', async (t) => {
+t.test('lists of names stand in the order of Table I', async t => {
   t.same(columnsOf('mqtt_len, ttl,tcp_len', 'wire'), ['ttl', 'tcp_len', 'mqtt_len'])
   t.same(columnsOf('mqtt_len, ttl,tcp_len', 'broker'), ['mqtt_len'])
   t.throws(() => columnsOf('mqtt_len,weather', 'wire'), { code: 'features-unknown' })
@@ -30,18 +45,21 @@ t.test('lists of names stand in the order of Table I', async (t) => {
   t.throws(() => columnsOf('ttl', 'broker'), { code: 'features-none' })
 })
 
-t.test('every preset encodes every record to finite numbers', async (t) => {
+t.test('every preset encodes every record to finite numbers', async t => {
   const records = telemetry(50, 1)
   for (const features of ['table1', 'table1-no-identity']) {
     for (const variant of ['wire', 'broker'] as const) {
       const encoding = Encoding.fit(records, { columns: columnsOf(features, variant) })
-      const rows = [...records, values()].map((record) => encoding.encode(record))
-      t.ok(rows.every((row) => row.length === encoding.columns.length && row.every(Number.isFinite)), `${features} ${variant}`)
+      const rows = [...records, values()].map(record => encoding.encode(record))
+      t.ok(
+        rows.every(row => row.length === encoding.columns.length && row.every(Number.isFinite)),
+        `${features} ${variant}`
+      )
     }
   }
 })
 
-t.test('missing, and what is no number, is one value below all others', async (t) => {
+t.test('missing, and what is no number, is one value below all others', async t => {
   for (const { name } of FEATURES) {
     if (name === 'src_ip' || name === 'dst_ip' || name === 'mqtt_msg') continue
     const [missing, nan, zero, one] = encodeColumn(name, [{}, { [name]: NaN }, { [name]: 0 }, { [name]: 1 }])
@@ -49,21 +67,30 @@ t.test('missing, and what is no number, is one value below all others', async (t
   }
 })
 
-t.test('lengths and times are logarithmic', async (t) => {
+t.test('lengths and times are logarithmic', async t => {
   t.same(encodeColumn('tcp_len', [{ tcp_len: 0 }, { tcp_len: 1 }, { tcp_len: 1023 }]), [0, Math.log(2), Math.log(1024)])
-  t.same(encodeColumn('tcp_delta', [{ tcp_delta: -0.1 }, { tcp_delta: 0.001 }, { tcp_delta: 1 }]), [0, Math.log(2), Math.log(1001)])
+  t.same(encodeColumn('tcp_delta', [{ tcp_delta: -0.1 }, { tcp_delta: 0.001 }, { tcp_delta: 1 }]), [
+    0,
+    Math.log(2),
+    Math.log(1001)
+  ])
 })
 
-t.test('addresses become numbers', async (t) => {
+t.test('addresses become numbers', async t => {
   const [low, next, high, six, other, none] = encodeColumn('src_ip', [
-    { src_ip: '0.0.0.1' }, { src_ip: '0.0.0.2' }, { src_ip: '255.255.255.255' }, { src_ip: '2001:db8::1' }, { src_ip: '2001:db8::2' }, {}
+    { src_ip: '0.0.0.1' },
+    { src_ip: '0.0.0.2' },
+    { src_ip: '255.255.255.255' },
+    { src_ip: '2001:db8::1' },
+    { src_ip: '2001:db8::2' },
+    {}
   ])
   t.ok(0 < low && low < next && next < high && high < 1)
   t.ok(six >= 1 && six < 2 && other >= 1 && other < 2 && six !== other)
   t.equal(none, MISSING)
 })
 
-t.test('the payload is its likelihood; without one, the training mean', async (t) => {
+t.test('the payload is its likelihood; without one, the training mean', async t => {
   const records = telemetry(100, 1)
   const encoding = Encoding.fit(records, { columns: ['mqtt_msg'] })
   const [none] = encoding.encode(values())
@@ -75,41 +102,53 @@ t.test('the payload is its likelihood; without one, the training mean', async (t
   t.ok(encoding.encodeHeldOut(records[0])[0] < usual, 'held out, a training payload looks less usual')
 })
 
-t.test('columns that never change are dropped', async (t) => {
+t.test('columns that never change are dropped', async t => {
   const records = telemetry(50, 1)
   const encoding = Encoding.fit(records, { columns: columnsOf('table1-no-identity', 'wire') })
   t.notOk(encoding.columns.includes('tcp_urg_flag'))
   t.ok(encoding.dropped.includes('tcp_urg_flag'))
   t.same(encoding.encode({ ...records[0], tcp_urg_flag: 1 }), encoding.encode(records[0]))
-  const silent = records.map((record) => ({ ...record, mqtt_msg: null }))
+  const silent = records.map(record => ({ ...record, mqtt_msg: null }))
   t.ok(Encoding.fit(silent, { columns: columnsOf('table1', 'wire') }).dropped.includes('mqtt_msg'))
-  t.throws(() => Encoding.fit([values(), values()], { columns: columnsOf('table1', 'wire') }), { code: 'training-data' })
+  t.throws(() => Encoding.fit([values(), values()], { columns: columnsOf('table1', 'wire') }), {
+    code: 'training-data'
+  })
   t.throws(() => Encoding.fit([], { columns: columnsOf('table1', 'wire') }), { code: 'training-data' })
 })
 
-t.test('records are read once', async (t) => {
-  function* stream () {
+t.test('records are read once', async t => {
+  function* stream() {
     yield* telemetry(20, 1)
   }
   const columns = columnsOf('table1', 'wire')
-  t.equal(JSON.stringify(Encoding.fit(stream(), { columns })), JSON.stringify(Encoding.fit(telemetry(20, 1), { columns })))
+  t.equal(
+    JSON.stringify(Encoding.fit(stream(), { columns })),
+    JSON.stringify(Encoding.fit(telemetry(20, 1), { columns }))
+  )
 })
 
-t.test('JSON brings it back', async (t) => {
+t.test('JSON brings it back', async t => {
   const records = telemetry(50, 1)
   const encoding = Encoding.fit(records, { columns: columnsOf('table1', 'wire') })
   const loaded = Encoding.fromJSON(JSON.parse(JSON.stringify(encoding)))
   t.same(loaded.columns, encoding.columns)
   t.same(loaded.dropped, encoding.dropped)
-  t.same(records.map((record) => loaded.encode(record)), records.map((record) => encoding.encode(record)))
+  t.same(
+    records.map(record => loaded.encode(record)),
+    records.map(record => encoding.encode(record))
+  )
 })
 
-t.test('JSON for other features is refused', async (t) => {
+t.test('JSON for other features is refused', async t => {
   const json = Encoding.fit(telemetry(50, 1), { columns: columnsOf('table1', 'wire') }).toJSON()
   t.throws(() => Encoding.fromJSON({ ...json, features: json.features.toReversed() }), { code: 'model-features' })
   t.throws(() => Encoding.fromJSON({ ...json, features: [...json.features, 'weather'] }), { code: 'model-features' })
   t.throws(() => Encoding.fromJSON({ ...json, columns: ['weather:value'] }), { code: 'model-features' })
-  t.throws(() => Encoding.fromJSON({ ...json, columns: ['tcp_len:value'] }), { code: 'model-features' }, 'another coding')
+  t.throws(
+    () => Encoding.fromJSON({ ...json, columns: ['tcp_len:value'] }),
+    { code: 'model-features' },
+    'another coding'
+  )
   t.throws(() => Encoding.fromJSON({ ...json, columns: [] }), { code: 'state' })
   t.throws(() => Encoding.fromJSON({ ...json, columns: ['tcp_len:log', 'tcp_len:log'] }), { code: 'state' })
   t.throws(() => Encoding.fromJSON({ ...json, payload: null }), { code: 'state' })

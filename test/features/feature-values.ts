@@ -4,11 +4,11 @@ import { Random } from '../../models/random.js'
 import { FEATURES, type FeatureValues } from '../../src/features/schema.js'
 
 /** A record whose fields are all missing, but for those given. */
-export function values (given: Partial<FeatureValues> = {}): FeatureValues {
+export function values(given: Partial<FeatureValues> = {}): FeatureValues {
   return { ...Object.fromEntries(FEATURES.map(({ name }) => [name, null])), ...given } as FeatureValues
 }
 
-function frame (random: Random, given: Partial<FeatureValues>): FeatureValues {
+function frame(random: Random, given: Partial<FeatureValues>): FeatureValues {
   const length = given.tcp_len ?? 0
   return values({
     packet_length: length + 66,
@@ -39,7 +39,7 @@ function frame (random: Random, given: Partial<FeatureValues>): FeatureValues {
   })
 }
 
-function publish (random: Random, payload: Uint8Array, given: Partial<FeatureValues>): FeatureValues {
+function publish(random: Random, payload: Uint8Array, given: Partial<FeatureValues>): FeatureValues {
   const topicLength = 10 + random.integer(3)
   const length = payload.length + topicLength + 2
   return frame(random, {
@@ -56,19 +56,23 @@ function publish (random: Random, payload: Uint8Array, given: Partial<FeatureVal
 }
 
 /** Sensors that publish JSON now and then, with an acknowledgement after each. */
-export function telemetry (count: number, seed: number): FeatureValues[] {
+export function telemetry(count: number, seed: number): FeatureValues[] {
   const random = new Random(seed)
-  return Array.from({ length: count }, (_, i) => i % 2 === 0
-    ? publish(random, Buffer.from(`{"t":${random.integer(400) / 10},"h":${random.integer(100)}}`), {})
-    : frame(random, {}))
+  return Array.from({ length: count }, (_, i) =>
+    i % 2 === 0
+      ? publish(random, Buffer.from(`{"t":${random.integer(400) / 10},"h":${random.integer(100)}}`), {})
+      : frame(random, {})
+  )
 }
 
 /** Random bytes, published as fast as it goes. */
-export function flood (count: number, seed: number): FeatureValues[] {
+export function flood(count: number, seed: number): FeatureValues[] {
   const random = new Random(seed)
-  return Array.from({ length: count }, () => publish(
-    random,
-    Uint8Array.from({ length: 30 }, () => random.integer(256)),
-    { tcp_delta: 1e-5, l20_avg: 1e-4 }
-  ))
+  return Array.from({ length: count }, () =>
+    publish(
+      random,
+      Uint8Array.from({ length: 30 }, () => random.integer(256)),
+      { tcp_delta: 1e-5, l20_avg: 1e-4 }
+    )
+  )
 }

@@ -2,19 +2,48 @@
 
 import t from 'tap'
 import { Random } from '../../models/random.js'
-import { LONGEST_NUMBER, LineBytes, writeAscii, writeBytes, writeHex, writeNumber, writeSeconds, writeTime } from '../../src/features/line-bytes.js'
+import {
+  LONGEST_NUMBER,
+  LineBytes,
+  writeAscii,
+  writeBytes,
+  writeHex,
+  writeNumber,
+  writeSeconds,
+  writeTime
+} from '../../src/features/line-bytes.js'
 
 /** Writes after some text that must stay; nothing is written behind the end that is given. */
-function written (write: (bytes: Buffer, at: number) => number): string {
+function written(write: (bytes: Buffer, at: number) => number): string {
   const bytes = Buffer.alloc(400, '~')
   const end = write(bytes, 3)
-  if (!/^~~~.*~$/s.test(bytes.toString('latin1')) || /[^~]/.test(bytes.toString('latin1', end))) t.fail('something was written elsewhere')
+  if (!/^~~~.*~$/s.test(bytes.toString('latin1')) || /[^~]/.test(bytes.toString('latin1', end)))
+    t.fail('something was written elsewhere')
   return bytes.toString('latin1', 3, end)
 }
 
 t.test('whole numbers of any size, and others as JavaScript writes them', async t => {
   const random = new Random(1)
-  const values = [0, 1, 9, 10, 99, 100, 65_535, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 10 ** 10, 2 ** 53 - 1, -1, 0.25, 2 ** 60, -0, -Number.MAX_VALUE, 5e-324]
+  const values = [
+    0,
+    1,
+    9,
+    10,
+    99,
+    100,
+    65_535,
+    2 ** 31,
+    2 ** 32 - 1,
+    2 ** 32,
+    10 ** 10,
+    2 ** 53 - 1,
+    -1,
+    0.25,
+    2 ** 60,
+    -0,
+    -Number.MAX_VALUE,
+    5e-324
+  ]
   for (let i = 0; i < 2_000; i++) values.push(Math.floor(random.uniform() * 10 ** random.integer(16)))
   for (const value of values) {
     const text = written((bytes, at) => writeNumber(bytes, at, value))
@@ -40,22 +69,45 @@ t.test('seconds with as many decimals as say everything', async t => {
 })
 
 t.test('times, cut to microseconds', async t => {
-  t.equal(written((bytes, at) => writeTime(bytes, at, 7, 42_999)), '7.000042')
-  t.equal(written((bytes, at) => writeTime(bytes, at, 1_700_000_000, 999_999_999)), '1700000000.999999')
-  t.equal(written((bytes, at) => writeTime(bytes, at, 999_999_999_999, 0)), '999999999999.000000')
+  t.equal(
+    written((bytes, at) => writeTime(bytes, at, 7, 42_999)),
+    '7.000042'
+  )
+  t.equal(
+    written((bytes, at) => writeTime(bytes, at, 1_700_000_000, 999_999_999)),
+    '1700000000.999999'
+  )
+  t.equal(
+    written((bytes, at) => writeTime(bytes, at, 999_999_999_999, 0)),
+    '999999999999.000000'
+  )
 })
 
 t.test('texts and bytes', async t => {
   const long = 'a'.repeat(300)
-  t.equal(written((bytes, at) => writeAscii(bytes, at, long)), long)
-  t.equal(written((bytes, at) => writeAscii(bytes, at, 'short')), 'short')
-  t.equal(written((bytes, at) => writeHex(bytes, at, Uint8Array.of(0, 15, 255))), '000fff')
-  t.equal(written((bytes, at) => writeBytes(bytes, at, Buffer.from('{}'))), '{}')
+  t.equal(
+    written((bytes, at) => writeAscii(bytes, at, long)),
+    long
+  )
+  t.equal(
+    written((bytes, at) => writeAscii(bytes, at, 'short')),
+    'short'
+  )
+  t.equal(
+    written((bytes, at) => writeHex(bytes, at, Uint8Array.of(0, 15, 255))),
+    '000fff'
+  )
+  t.equal(
+    written((bytes, at) => writeBytes(bytes, at, Buffer.from('{}'))),
+    '{}'
+  )
 })
 
 t.test('room grows and keeps what was written; what was taken is not written over', async t => {
   const out = new LineBytes()
-  const add = (text: string): void => { out.length = writeAscii(out.reserve(text.length), out.length, text) }
+  const add = (text: string): void => {
+    out.length = writeAscii(out.reserve(text.length), out.length, text)
+  }
   const long = 'b'.repeat(100_000)
   add('first')
   add(long)

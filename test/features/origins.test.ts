@@ -12,43 +12,59 @@ const NOTHING = new Uint8Array(0)
 
 /** One connection whose frames follow each other without loss, unless told otherwise. */
 class Talk {
-  private readonly session = { version: 4 }
-  private readonly walkers = {
-    in: new MqttWalker({ session: this.session, topicCapBytes: 256, payloadCapBytes: 1_024 }),
-    out: new MqttWalker({ session: this.session, topicCapBytes: 256, payloadCapBytes: 1_024 })
+  readonly #session = { version: 4 }
+  readonly #walkers = {
+    in: new MqttWalker({ session: this.#session, topicCapBytes: 256, payloadCapBytes: 1_024 }),
+    out: new MqttWalker({ session: this.#session, topicCapBytes: 256, payloadCapBytes: 1_024 })
   }
 
-  private readonly sent = { in: 0, out: 0 }
+  readonly #sent = { in: 0, out: 0 }
+  readonly #tracker: ContextTracker
+  readonly #address: string
+  readonly #tapped: boolean
 
-  constructor (private readonly tracker: ContextTracker, private readonly address = '192.0.2.1', private readonly tapped = true) {}
+  constructor(tracker: ContextTracker, address = '192.0.2.1', tapped = true) {
+    this.#tracker = tracker
+    this.#address = address
+    this.#tapped = tapped
+  }
 
-  frame (direction: Direction, bytes: Uint8Array = NOTHING, seconds = 1, flags = TCP_ACK): RecordContext {
+  frame(direction: Direction, bytes: Uint8Array = NOTHING, seconds = 1, flags = TCP_ACK): RecordContext {
     const packets: MqttPacket[] = []
-    const walker = this.walkers[direction]
+    const walker = this.#walkers[direction]
     walker.push(bytes, each => packets.push(each))
-    const sequence = this.sent[direction]
-    this.sent[direction] += bytes.length
-    return this.push(direction, { sequence, length: bytes.length, flags }, packets, walker, seconds)
+    const sequence = this.#sent[direction]
+    this.#sent[direction] += bytes.length
+    return this.#push(direction, { sequence, length: bytes.length, flags }, packets, walker, seconds)
   }
 
   /** The last bytes of a direction once more. */
-  again (direction: Direction, length: number): RecordContext {
-    return this.push(direction, { sequence: this.sent[direction] - length, length, flags: TCP_ACK }, [])
+  again(direction: Direction, length: number): RecordContext {
+    return this.#push(direction, { sequence: this.#sent[direction] - length, length, flags: TCP_ACK }, [])
   }
 
-  private push (
-    direction: Direction, segment: { sequence: number, length: number, flags: number }, packets: MqttPacket[], walker?: MqttWalker, time = 1
+  #push(
+    direction: Direction,
+    segment: { sequence: number; length: number; flags: number },
+    packets: MqttPacket[],
+    walker?: MqttWalker,
+    time = 1
   ): RecordContext {
     const seconds = Math.floor(time)
-    return this.tracker.push({
-      connection: this, client: { address: this.address, port: 1 }, direction, packets, begun: walker?.inProgress ?? null,
-      seconds, nanoseconds: Math.round((time - seconds) * 1e9),
-      frame: this.tapped ? { ...segment, acknowledgement: this.sent[direction === 'in' ? 'out' : 'in'], to: 0 } : null
+    return this.#tracker.push({
+      connection: this,
+      client: { address: this.#address, port: 1 },
+      direction,
+      packets,
+      begun: walker?.inProgress ?? null,
+      seconds,
+      nanoseconds: Math.round((time - seconds) * 1e9),
+      frame: this.#tapped ? { ...segment, acknowledgement: this.#sent[direction === 'in' ? 'out' : 'in'], to: 0 } : null
     })
   }
 }
 
-function talks (): [Talk, Talk] {
+function talks(): [Talk, Talk] {
   const tracker = new ContextTracker()
   return [new Talk(tracker), new Talk(tracker)]
 }
@@ -59,10 +75,17 @@ t.test('a message is known again where it is passed on, by topic and payload', a
   const two = publisher.frame('in', publish('a', 'two'))
   t.same(one.origins, [])
   t.same(reader.frame('out', publish('a', 'two')).origins, [two.record])
-  t.same(reader.frame('out', Buffer.concat([publish('a', 'one'), publish('a', 'two')])).origins, [one.record, two.record])
+  t.same(reader.frame('out', Buffer.concat([publish('a', 'one'), publish('a', 'two')])).origins, [
+    one.record,
+    two.record
+  ])
   t.same(reader.frame('out', publish('b', 'two')).origins, [], 'the same said elsewhere is another message')
   const later = publisher.frame('in', publish('a', 'one', { qos: 1 }))
-  t.same(reader.frame('out', publish('a', 'one')).origins, [later.record], 'who said it last said it, at whatever quality of service')
+  t.same(
+    reader.frame('out', publish('a', 'one')).origins,
+    [later.record],
+    'who said it last said it, at whatever quality of service'
+  )
 })
 
 t.test('a will comes from the CONNECT that left it', async t => {
@@ -87,26 +110,29 @@ t.test('a part of a message belongs to it, a frame sent again to the first', asy
   t.same(reader.again('out', 1_000).origins, [part.record + 1])
 })
 
-t.test('who acknowledges without a word is as strange as any of it, who acknowledges by name only as all of it', async t => {
-  const [publisher, reader] = talks()
-  const usual = publisher.frame('in', publish('a', 'usual', { qos: 1 }))
-  const strange = publisher.frame('in', publish('a', 'strange', { qos: 1 }))
-  // Both in one frame: the frame is the stranger's doing, an answer to the other is not.
-  const both = reader.frame('out', Buffer.concat([publish('a', 'strange'), publish('a', 'usual', { qos: 1 })]))
-  const bare = reader.frame('in')
-  const answer = reader.frame('in', PUBACK)
-  t.same(bare.origins, [both.record])
-  t.same(answer.references, [usual.record])
+t.test(
+  'who acknowledges without a word is as strange as any of it, who acknowledges by name only as all of it',
+  async t => {
+    const [publisher, reader] = talks()
+    const usual = publisher.frame('in', publish('a', 'usual', { qos: 1 }))
+    const strange = publisher.frame('in', publish('a', 'strange', { qos: 1 }))
+    // Both in one frame: the frame is the stranger's doing, an answer to the other is not.
+    const both = reader.frame('out', Buffer.concat([publish('a', 'strange'), publish('a', 'usual', { qos: 1 })]))
+    const bare = reader.frame('in')
+    const answer = reader.frame('in', PUBACK)
+    t.same(bare.origins, [both.record])
+    t.same(answer.references, [usual.record])
 
-  const memory = new SurpriseMemory()
-  memory.set(usual.record, 1)
-  memory.set(strange.record, 7)
-  memory.set(both.record, memory.withReferences(0, both))
-  t.equal(memory.get(both.record), 7)
-  t.equal(memory.withReferences(0, bare), 7)
-  t.equal(memory.withReferences(0, answer), 1)
-  t.equal(memory.withReferences(3, { references: [usual.record, strange.record], origins: [] }), 3)
-})
+    const memory = new SurpriseMemory()
+    memory.set(usual.record, 1)
+    memory.set(strange.record, 7)
+    memory.set(both.record, memory.withReferences(0, both))
+    t.equal(memory.get(both.record), 7)
+    t.equal(memory.withReferences(0, bare), 7)
+    t.equal(memory.withReferences(0, answer), 1)
+    t.equal(memory.withReferences(3, { references: [usual.record, strange.record], origins: [] }), 3)
+  }
+)
 
 t.test('what is invented on and on is forgotten, and counted', async t => {
   const tracker = new ContextTracker()
@@ -120,23 +146,26 @@ t.test('what is invented on and on is forgotten, and counted', async t => {
 })
 
 for (const tapped of [true, false]) {
-  t.test(`who is thrown out of a session is judged with the CONNECT that took it, until the first second back is over, ${tapped ? 'with' : 'without'} a tap`, async t => {
-    const tracker = new ContextTracker()
-    const talk = (address: string): Talk => new Talk(tracker, address, tapped)
-    const [device, thief] = [talk('192.0.2.1'), talk('192.0.2.66')]
-    device.frame('in', connect(4, 'lamp'), 1)
-    t.equal(device.frame('in', publish('a', 'x'), 2).takeover, null)
-    const { record, takeover } = thief.frame('in', connect(4, 'lamp'), 3)
-    t.equal(takeover, null, 'who takes it is judged by itself')
-    t.equal(device.frame('out', packet(0xe0), 3).takeover, record, 'what is left of the connection')
-    const back = talk('192.0.2.1')
-    const returned = back.frame('in', connect(4, 'lamp'), 8)
-    t.equal(returned.takeover, record)
-    t.equal(back.frame('in', publish('a', 'x'), 8.9).takeover, record)
-    t.equal(back.frame('in', publish('a', 'x'), 9.1).takeover, null)
-    t.equal(thief.frame('out', packet(0xe0), 8).takeover, returned.record, 'the thief is thrown out in its turn')
-    t.equal(talk('192.0.2.1').frame('in', connect(4, 'lamp'), 20).takeover, null, 'only the first return counts')
-  })
+  t.test(
+    `who is thrown out of a session is judged with the CONNECT that took it, until the first second back is over, ${tapped ? 'with' : 'without'} a tap`,
+    async t => {
+      const tracker = new ContextTracker()
+      const talk = (address: string): Talk => new Talk(tracker, address, tapped)
+      const [device, thief] = [talk('192.0.2.1'), talk('192.0.2.66')]
+      device.frame('in', connect(4, 'lamp'), 1)
+      t.equal(device.frame('in', publish('a', 'x'), 2).takeover, null)
+      const { record, takeover } = thief.frame('in', connect(4, 'lamp'), 3)
+      t.equal(takeover, null, 'who takes it is judged by itself')
+      t.equal(device.frame('out', packet(0xe0), 3).takeover, record, 'what is left of the connection')
+      const back = talk('192.0.2.1')
+      const returned = back.frame('in', connect(4, 'lamp'), 8)
+      t.equal(returned.takeover, record)
+      t.equal(back.frame('in', publish('a', 'x'), 8.9).takeover, record)
+      t.equal(back.frame('in', publish('a', 'x'), 9.1).takeover, null)
+      t.equal(thief.frame('out', packet(0xe0), 8).takeover, returned.record, 'the thief is thrown out in its turn')
+      t.equal(talk('192.0.2.1').frame('in', connect(4, 'lamp'), 20).takeover, null, 'only the first return counts')
+    }
+  )
 }
 
 t.test('nothing is taken from who has left, who comes from the same address, or who has another client id', async t => {
@@ -156,7 +185,11 @@ t.test('nothing is taken from who has left, who comes from the same address, or 
   const half = talk('192.0.2.3')
   half.frame('in', connect(4, 'half-open'), 1)
   talk('192.0.2.3').frame('in', connect(4, 'half-open'), 2)
-  t.equal(half.frame('out', packet(0xd0), 3).takeover, null, 'a device takes its own session over where its connection was lost')
+  t.equal(
+    half.frame('out', packet(0xd0), 3).takeover,
+    null,
+    'a device takes its own session over where its connection was lost'
+  )
 
   const lamp = talk('192.0.2.4')
   lamp.frame('in', connect(4, 'lamp'), 1)

@@ -8,7 +8,7 @@ import { ACK, PORTS, SYN, Talk, captured, decodeTcp } from '../decode/craft.js'
 import { CONNACK, PINGREQ, PINGRESP, PUBACK, connect, publish, subscribe } from '../decode/craft-mqtt.js'
 
 /** Joins frames, in this order. */
-function joined (frames: readonly CapturedFrame[], join = new DecodedJoin()): CompletedPackets[] {
+function joined(frames: readonly CapturedFrame[], join = new DecodedJoin()): CompletedPackets[] {
   const streams = new TcpStreams(PORTS)
   return frames.map((frame, i) => {
     const result = join.push(streams.push(decodeTcp(frame, i + 1, PORTS) as TcpFrame))
@@ -18,7 +18,7 @@ function joined (frames: readonly CapturedFrame[], join = new DecodedJoin()): Co
 }
 
 /** Headers of the packets found, null where a frame completes none. */
-function headers (results: readonly CompletedPackets[]): (number | null)[] {
+function headers(results: readonly CompletedPackets[]): (number | null)[] {
   return results.map(({ packet }) => packet?.header ?? null)
 }
 
@@ -30,7 +30,10 @@ t.test('a conversation', async t => {
   talk.send('out', Buffer.alloc(0), ACK)
   const results = joined(talk.frames)
   t.same(headers(results), [null, null, null, 0x10, 0x20, 0x82, null])
-  t.same(results.map(({ completed }) => completed), [0, 0, 0, 1, 1, 3, 0])
+  t.same(
+    results.map(({ completed }) => completed),
+    [0, 0, 0, 1, 1, 3, 0]
+  )
   t.ok(results.every(({ join }) => join === 'decoded'))
 })
 
@@ -43,7 +46,8 @@ t.test('a packet belongs to the frame that brings its last byte', async t => {
     const [first, second] = joined(talk.frames).slice(3)
     const end = stream.length - 2
     const expected = cut < end ? [0, 2] : [1, 1]
-    if (first?.completed !== expected[0] || second?.completed !== expected[1]) t.same([first, second], expected, `cut at ${cut}`)
+    if (first?.completed !== expected[0] || second?.completed !== expected[1])
+      t.same([first, second], expected, `cut at ${cut}`)
     if ((first?.packet ?? second?.packet)?.payload?.length !== 50) t.fail(`payload cut at ${cut}`)
   }
 })
@@ -55,7 +59,10 @@ t.test('out of order, repeated and missing segments', async t => {
   const three = talk.send('in', publish('t', 'three'))
   const opening = talk.frames.slice(0, 3)
   const results = joined([...opening, two, three, one, one, two])
-  t.same(results.slice(3).map(({ completed }) => completed), [0, 0, 3, 0, 0])
+  t.same(
+    results.slice(3).map(({ completed }) => completed),
+    [0, 0, 3, 0, 0]
+  )
   t.equal(results[5]?.packet?.payload?.toString(), 'one', 'the first in the stream, not in time')
 })
 
@@ -71,8 +78,11 @@ t.test('after a gap decoding resumes at a segment that is surely made of packets
   talk.send('in', publish('more', 'z'))
   const join = new DecodedJoin()
   const results = joined(talk.frames, join)
-  t.match(results.slice(-2), [{ completed: 3, packet: { header: 0x30, payload: null, payloadLength: 90 } }, { completed: 1 }],
-    'the packet that ends in the gap is known, what follows it only from the next sure boundary')
+  t.match(
+    results.slice(-2),
+    [{ completed: 3, packet: { header: 0x30, payload: null, payloadLength: 90 } }, { completed: 1 }],
+    'the packet that ends in the gap is known, what follows it only from the next sure boundary'
+  )
   t.equal(join.counters.resumed, 1)
 })
 
@@ -96,7 +106,10 @@ t.test('a stream that opens with a TLS record has no MQTT', async t => {
     talk.send('in', PINGREQ)
     const join = new DecodedJoin()
     const results = joined(talk.frames, join)
-    t.ok(results.every(({ packet }) => packet === null), `cut at ${cut}`)
+    t.ok(
+      results.every(({ packet }) => packet === null),
+      `cut at ${cut}`
+    )
     t.equal(results.at(-1)?.join, 'none')
     t.equal(join.counters.tlsStreams, 1)
   }
@@ -119,7 +132,9 @@ t.test('frames cut by the snap length keep the step', async t => {
   const talk = new Talk().open()
   talk.send('in', publish('topic', Buffer.alloc(200, 'x')))
   talk.send('in', publish('topic', 'short'))
-  const frames = talk.frames.map(({ bytes, ...frame }) => captured(bytes.subarray(0, 64), { ...frame, time: 0, wireLength: bytes.length }))
+  const frames = talk.frames.map(({ bytes, ...frame }) =>
+    captured(bytes.subarray(0, 64), { ...frame, time: 0, wireLength: bytes.length })
+  )
   t.match(joined(frames).slice(3), [
     { completed: 1, packet: { header: 0x30, topicLength: 5, payload: null, payloadLength: 200 } },
     { completed: 1, packet: { header: 0x30, topicLength: 5, payload: null, payloadLength: 5 } }

@@ -7,7 +7,7 @@ import { Link, TestConnection, TestJoin } from './wire.js'
 
 const [FIRST, SECOND, THIRD] = ['first', 'the second', 'a third one'].map(text => publish('a', text))
 
-function established () {
+function established() {
   const test = new TestJoin()
   test.join.tapUp()
   const link = new Link()
@@ -19,7 +19,7 @@ function established () {
 }
 
 /** The other side acknowledges everything that was sent. */
-function acknowledgement (link: Link) {
+function acknowledgement(link: Link) {
   const segment = link.segment('out', 0, new Uint8Array(0), ACK)
   return { ...segment, acknowledgement: link.segment('in', link.sent.in).sequence }
 }
@@ -43,7 +43,13 @@ t.test('nor to a frame without bytes', async t => {
   test.see(link.next('in', SECOND))
   test.tell(...connection.pass('in', FIRST), ...connection.pass('in', SECOND))
   test.see(acknowledgement(link), link.segment('in', link.sent.in, new Uint8Array(0), ACK))
-  t.same(test.take(), ['frame in exact', 'empty out exact', 'packet in none 30 of 1', 'packet in none 30 of 1', 'empty in exact'])
+  t.same(test.take(), [
+    'frame in exact',
+    'empty out exact',
+    'packet in none 30 of 1',
+    'packet in none 30 of 1',
+    'empty in exact'
+  ])
 })
 
 t.test('a frame that comes late brings with it what waited for it, as in a full capture', async t => {

@@ -33,14 +33,23 @@ t.test('caps: frames held', async t => {
   t.equal(test.join.held, 3)
   t.same(test.take(), ['frame in none', 'frame in none'])
   test.tell(...connection.pass('in', Buffer.concat(Array(5).fill(PINGREQ))))
-  t.same(test.take(), [...Array<string>(2).fill('packet in none c0 of 1'), ...Array<string>(3).fill('frame in exact c0 of 1')])
+  t.same(test.take(), [
+    ...Array<string>(2).fill('packet in none c0 of 1'),
+    ...Array<string>(3).fill('frame in exact c0 of 1')
+  ])
   t.equal(test.join.counters.packetsLate, 2)
 })
 
 t.test('caps: an overflow that pushes out what was final costs nothing', async t => {
   const test = tapped({ pendingFrames: 3 })
   const { link, connection } = established(test)
-  const frames = [link.next('in', HELLO), link.segment('in', link.sent.in, undefined, 16), link.next('in', PINGREQ), link.next('in', PINGREQ), link.next('in', PINGREQ)]
+  const frames = [
+    link.next('in', HELLO),
+    link.segment('in', link.sent.in, undefined, 16),
+    link.next('in', PINGREQ),
+    link.next('in', PINGREQ),
+    link.next('in', PINGREQ)
+  ]
   for (const entry of connection.pass('in', HELLO)) test.join.entry(entry)
   for (const segment of frames) test.join.frame(test.tap.see(segment))
   t.same(test.take(), ['frame in exact 30 of 1', 'empty in exact'])
@@ -74,22 +83,29 @@ t.test('caps: streams without a connection', async t => {
   t.equal(sizes(test.join), '5 0 0')
 })
 
-t.test('several packets that end at one place, as in a TLS record, go to one frame, however late the last is told', async t => {
-  const { test, link, tell } = encrypted()
-  test.see(link.next('in', Buffer.alloc(100, 23)), link.next('in', Buffer.alloc(50, 23)))
-  tell(100, 0, false)
-  tell(100, 1, false)
-  t.same(test.take(), [], 'a third one may follow')
-  tell(100, 2, true)
-  t.same(test.take(), ['frame in tls 30 of 3'])
-  tell(150, 3, true)
-  t.same(test.take(), ['frame in tls 30 of 1'], 'bytes that are no MQTT contradict nothing')
-})
+t.test(
+  'several packets that end at one place, as in a TLS record, go to one frame, however late the last is told',
+  async t => {
+    const { test, link, tell } = encrypted()
+    test.see(link.next('in', Buffer.alloc(100, 23)), link.next('in', Buffer.alloc(50, 23)))
+    tell(100, 0, false)
+    tell(100, 1, false)
+    t.same(test.take(), [], 'a third one may follow')
+    tell(100, 2, true)
+    t.same(test.take(), ['frame in tls 30 of 3'])
+    tell(150, 3, true)
+    t.same(test.take(), ['frame in tls 30 of 1'], 'bytes that are no MQTT contradict nothing')
+  }
+)
 
 t.test('a dropped packet among several that end at one place costs that frame, and no other', async t => {
   for (const dropped of [0, 1, 2, 3]) {
     const { test, link, tell, mark } = encrypted()
-    test.see(link.next('in', Buffer.alloc(60, 23)), link.next('in', Buffer.alloc(100, 23)), link.next('in', Buffer.alloc(50, 23)))
+    test.see(
+      link.next('in', Buffer.alloc(60, 23)),
+      link.next('in', Buffer.alloc(100, 23)),
+      link.next('in', Buffer.alloc(50, 23))
+    )
     tell(60, 0, true)
     t.same(test.take(), ['frame in tls 30 of 1'])
     for (const ordinal of [1, 2, 3]) if (ordinal !== dropped) tell(160, ordinal, false)
@@ -100,21 +116,24 @@ t.test('a dropped packet among several that end at one place costs that frame, a
   }
 })
 
-t.test('a WebSocket frame cannot begin with any byte: where it does, the connection is not where it was thought to be', async t => {
-  const { test, link, tell } = encrypted('websocket')
-  const frame = (first: number): Buffer => Buffer.concat([Buffer.of(first), Buffer.alloc(59, 0x61)])
-  test.see(link.next('in', Buffer.concat([frame(0x82), frame(0x82).subarray(0, 9)])))
-  tell(60, 0, true)
-  tell(120, 1, true)
-  t.same(test.take(), ['frame in websocket 30 of 1'])
-  test.see(link.next('in', Buffer.concat([frame(0x82).subarray(9), frame(0x65)])))
-  tell(180, 2, true)
-  t.same(test.take(), ['packet in none 30 of 1', 'packet in none 30 of 1'])
-  t.equal(test.join.counters.mismatches, 1)
-})
+t.test(
+  'a WebSocket frame cannot begin with any byte: where it does, the connection is not where it was thought to be',
+  async t => {
+    const { test, link, tell } = encrypted('websocket')
+    const frame = (first: number): Buffer => Buffer.concat([Buffer.of(first), Buffer.alloc(59, 0x61)])
+    test.see(link.next('in', Buffer.concat([frame(0x82), frame(0x82).subarray(0, 9)])))
+    tell(60, 0, true)
+    tell(120, 1, true)
+    t.same(test.take(), ['frame in websocket 30 of 1'])
+    test.see(link.next('in', Buffer.concat([frame(0x82).subarray(9), frame(0x65)])))
+    tell(180, 2, true)
+    t.same(test.take(), ['packet in none 30 of 1', 'packet in none 30 of 1'])
+    t.equal(test.join.counters.mismatches, 1)
+  }
+)
 
 /** A connection over TLS or WebSocket, its handshake seen, of which the broker tells by offsets of the TCP stream. */
-function encrypted (carrier: 'tls' | 'websocket' = 'tls') {
+function encrypted(carrier: 'tls' | 'websocket' = 'tls') {
   const test = tapped()
   const link = new Link()
   const connection = new TestConnection(1)
@@ -126,7 +145,11 @@ function encrypted (carrier: 'tls' | 'websocket' = 'tls') {
   return {
     test,
     link,
-    tell: (end: number, ordinal: number, last: boolean) => { test.tell({ ...hello, packet: { ...hello.packet, end }, ordinal, last }) },
-    mark: (offset: number, ordinal: number) => { test.tell({ kind: 'mark', connection: 1, direction: 'in', time: 0, begin: offset, offset, ordinal }) }
+    tell: (end: number, ordinal: number, last: boolean) => {
+      test.tell({ ...hello, packet: { ...hello.packet, end }, ordinal, last })
+    },
+    mark: (offset: number, ordinal: number) => {
+      test.tell({ kind: 'mark', connection: 1, direction: 'in', time: 0, begin: offset, offset, ordinal })
+    }
   }
 }

@@ -1,4 +1,5 @@
-// The exact join against the plain definition, on made-up conversations, whatever comes first: the frame or the broker's word.
+// The exact join against the plain definition, on made-up conversations, whatever comes first: the frame or the
+// broker's word.
 
 import t from 'tap'
 import { Random } from '../../models/random.js'
@@ -22,45 +23,72 @@ interface Trace {
 }
 
 class Conversations {
-  constructor (private readonly random: Random) {}
+  readonly #random: Random
+
+  constructor(random: Random) {
+    this.#random = random
+  }
 
   /** Several connections at once, each with a port of its own. */
-  trace (): Trace {
+  trace(): Trace {
     const truth = new Map<string, MqttPacket[]>()
-    const talks = Array.from({ length: 1 + this.random.integer(3) }, (_, i) => this.talk(i + 1, 40_000 + i, truth))
+    const talks = Array.from({ length: 1 + this.#random.integer(3) }, (_, i) => this.#talk(i + 1, 40_000 + i, truth))
     const tap = new TestTap()
     const frames = this.merge(talks.map(({ segments }) => segments)).map(segment => tap.see(segment))
     return { frames, entries: this.merge(talks.map(({ entries }) => entries)), truth }
   }
 
-  private talk (id: number, port: number, truth: Map<string, MqttPacket[]>): { segments: Segment[], entries: BrokerEntry[] } {
-    const link = new Link(port, { in: this.random.uint32(), out: this.random.uint32() })
+  #talk(id: number, port: number, truth: Map<string, MqttPacket[]>): { segments: Segment[]; entries: BrokerEntry[] } {
+    const link = new Link(port, { in: this.#random.uint32(), out: this.#random.uint32() })
     const connection = new TestConnection(id, port)
-    const bytes = { in: this.bytes('in'), out: this.bytes('out') }
+    const bytes = { in: this.#bytes('in'), out: this.#bytes('out') }
     const told: Record<Direction, BrokerEntry[]> = { in: [], out: [] }
     for (const direction of ['in', 'out'] as const) {
-      for (const chunk of this.cut(bytes[direction])) told[direction].push(...connection.pass(direction, chunk))
-      truth.set(`${port} ${direction}`, told[direction].filter(entry => entry.kind === 'packet').map(({ packet }) => packet))
+      for (const chunk of this.#cut(bytes[direction])) told[direction].push(...connection.pass(direction, chunk))
+      truth.set(
+        `${port} ${direction}`,
+        told[direction].filter(entry => entry.kind === 'packet').map(({ packet }) => packet)
+      )
     }
-    const segments = (direction: Direction): Segment[] => this.disturb(this.cut(bytes[direction]).map(piece => link.next(direction, piece)))
+    const segments = (direction: Direction): Segment[] =>
+      this.#disturb(this.#cut(bytes[direction]).map(piece => link.next(direction, piece)))
     return {
-      segments: [...link.handshake(), ...this.merge([segments('in'), segments('out'), this.acks(link)]), link.fin('in'), link.fin('out')],
+      segments: [
+        ...link.handshake(),
+        ...this.merge([segments('in'), segments('out'), this.#acks(link)]),
+        link.fin('in'),
+        link.fin('out')
+      ],
       entries: [connection.open(), ...this.merge([told.in, told.out]), connection.close()]
     }
   }
 
-  private bytes (direction: Direction): Buffer {
-    const { random } = this
-    const makers: (() => Buffer)[] = direction === 'in'
-      ? [() => PINGREQ, () => publish(`t${random.integer(99)}`, 'x'.repeat(random.integer(300))), () => publish('q', 'y', { qos: 1 }), () => subscribe(['a/#'])]
-      : [() => PINGRESP, () => PUBACK, () => publish('down', Buffer.alloc(random.integer(2_000), 1)), () => publish('d', 'z', { qos: 1 })]
+  #bytes(direction: Direction): Buffer {
+    const random = this.#random
+    const makers: (() => Buffer)[] =
+      direction === 'in'
+        ? [
+            () => PINGREQ,
+            () => publish(`t${random.integer(99)}`, 'x'.repeat(random.integer(300))),
+            () => publish('q', 'y', { qos: 1 }),
+            () => subscribe(['a/#'])
+          ]
+        : [
+            () => PINGRESP,
+            () => PUBACK,
+            () => publish('down', Buffer.alloc(random.integer(2_000), 1)),
+            () => publish('d', 'z', { qos: 1 })
+          ]
     const count = random.integer(25)
-    return Buffer.concat([direction === 'in' ? connect() : CONNACK, ...Array.from({ length: count }, () => makers[random.integer(makers.length)]())])
+    return Buffer.concat([
+      direction === 'in' ? connect() : CONNACK,
+      ...Array.from({ length: count }, () => makers[random.integer(makers.length)]())
+    ])
   }
 
   /** Anything from single bytes to everything at once. */
-  private cut (bytes: Buffer): Buffer[] {
-    const { random } = this
+  #cut(bytes: Buffer): Buffer[] {
+    const random = this.#random
     const most = [5, 40, 200, 1_400, 20_000][random.integer(5)]
     const pieces = []
     for (let at = 0; at < bytes.length;) {
@@ -72,8 +100,8 @@ class Conversations {
   }
 
   /** Repeats some segments and lets some overtake others, as a network does. */
-  private disturb (segments: Segment[]): Segment[] {
-    const { random } = this
+  #disturb(segments: Segment[]): Segment[] {
+    const random = this.#random
     const disturbed = segments.flatMap((segment, i) => {
       const again = random.integer(10)
       return again === 0 ? [segment, segment] : again === 1 ? [segment, segments[random.integer(i + 1)]] : [segment]
@@ -86,13 +114,15 @@ class Conversations {
     return disturbed
   }
 
-  private acks (link: Link): Segment[] {
-    return Array.from({ length: this.random.integer(5) }, () => link.segment(this.random.integer(2) === 0 ? 'in' : 'out', 0, undefined, ACK))
+  #acks(link: Link): Segment[] {
+    return Array.from({ length: this.#random.integer(5) }, () =>
+      link.segment(this.#random.integer(2) === 0 ? 'in' : 'out', 0, undefined, ACK)
+    )
   }
 
   /** One order of all items that keeps the order within each list. */
-  merge<T> (lists: readonly (readonly T[])[]): T[] {
-    const { random } = this
+  merge<T>(lists: readonly (readonly T[])[]): T[] {
+    const random = this.#random
     const rest = lists.map(list => [...list]).filter(list => list.length > 0)
     const merged: T[] = []
     while (rest.length > 0) {
@@ -106,16 +136,20 @@ class Conversations {
 }
 
 /** The definition: a frame that moves the contiguous end from n to n' completes the packets with n < end <= n'. */
-function completedBy ({ stream, direction, from, to }: StreamFrame, truth: Trace['truth']): MqttPacket[] {
+function completedBy({ stream, direction, from, to }: StreamFrame, truth: Trace['truth']): MqttPacket[] {
   return (truth.get(`${stream.client.port} ${direction}`) ?? []).filter(({ end }) => end > from && end <= to)
 }
 
-function run ({ frames, entries }: Trace, random: Random): TestJoin {
+function run({ frames, entries }: Trace, random: Random): TestJoin {
   const test = new TestJoin()
   test.join.tapUp()
   const order = new Conversations(random).merge<() => void>([
-    frames.map(frame => () => { test.join.frame(frame) }),
-    entries.map(entry => () => { test.join.entry(entry) })
+    frames.map(frame => () => {
+      test.join.frame(frame)
+    }),
+    entries.map(entry => () => {
+      test.join.entry(entry)
+    })
   ])
   for (const step of order) {
     step()
@@ -125,23 +159,34 @@ function run ({ frames, entries }: Trace, random: Random): TestJoin {
   return test
 }
 
-function hex (bytes: Uint8Array | null): string | null {
+function hex(bytes: Uint8Array | null): string | null {
   return bytes === null ? null : Buffer.from(bytes).toString('hex')
 }
 
-function agrees (record: TrafficRecord | undefined, { frame, direction, from, to }: StreamFrame, packets: MqttPacket[]): boolean {
+function agrees(
+  record: TrafficRecord | undefined,
+  { frame, direction, from, to }: StreamFrame,
+  packets: MqttPacket[]
+): boolean {
   if (record === undefined || record.frame !== frame.number || record.direction !== direction) return false
   if (record.packets !== packets.length || (to > from && record.join !== 'exact')) return false
   const { mqtt_header, mqtt_len, mqtt_topic_len, mqtt_msg, tcp_pdu_size } = record.features
   if (packets.length === 0) return mqtt_header === null && mqtt_msg === null
   const expected = mqttFeatures(packets[0])
-  return mqtt_header === expected.mqtt_header && mqtt_len === expected.mqtt_len && mqtt_topic_len === expected.mqtt_topic_len &&
-    tcp_pdu_size === expected.tcp_pdu_size && hex(mqtt_msg) === hex(expected.mqtt_msg)
+  return (
+    mqtt_header === expected.mqtt_header &&
+    mqtt_len === expected.mqtt_len &&
+    mqtt_topic_len === expected.mqtt_topic_len &&
+    tcp_pdu_size === expected.tcp_pdu_size &&
+    hex(mqtt_msg) === hex(expected.mqtt_msg)
+  )
 }
 
 /** What must not depend on who was quicker. Whether a frame is called joined that brings nothing new does. */
-function essence (records: readonly TrafficRecord[], { frames }: Trace): string {
-  return JSON.stringify(records.map((record, i) => frames[i].from === frames[i].to ? { ...record, join: null } : record))
+function essence(records: readonly TrafficRecord[], { frames }: Trace): string {
+  return JSON.stringify(
+    records.map((record, i) => (frames[i].from === frames[i].to ? { ...record, join: null } : record))
+  )
 }
 
 t.test('every frame gets exactly the packets that it completes, whatever comes first', async t => {
@@ -168,7 +213,8 @@ t.test('the order in which tap and broker report changes nothing', async t => {
     const trace = new Conversations(new Random(seed)).trace()
     const first = essence(run(trace, new Random(seed)).records, trace)
     for (let order = 1; order <= 5; order++, orders++) {
-      if (essence(run(trace, new Random(seed * 100 + order)).records, trace) !== first) t.fail(`seed ${seed}, order ${order}`)
+      if (essence(run(trace, new Random(seed * 100 + order)).records, trace) !== first)
+        t.fail(`seed ${seed}, order ${order}`)
     }
   }
   t.equal(orders, 75)
@@ -183,8 +229,11 @@ t.test('the records are those that the capture alone gives', async t => {
     for (const [i, frame] of trace.frames.entries()) {
       const { packet, completed } = decoded.push(frame)
       const { mqtt_header, mqtt_msg, mqtt_len } = records[i].features
-      const same = records[i].packets === completed && mqtt_header === (packet?.header ?? null) &&
-        mqtt_len === (packet?.remainingLength ?? null) && hex(mqtt_msg) === hex(packet?.payload ?? null)
+      const same =
+        records[i].packets === completed &&
+        mqtt_header === (packet?.header ?? null) &&
+        mqtt_len === (packet?.remainingLength ?? null) &&
+        hex(mqtt_msg) === hex(packet?.payload ?? null)
       if (!same) t.fail(`seed ${seed}, frame ${i + 1}`)
       compared++
     }
@@ -212,7 +261,10 @@ t.test('entries that the full ring dropped cost the join, and never make it wron
       // Of a connection that was given up, the packets are the records.
       if (record === undefined || frame.to === frame.from) continue
       const { join, features } = record
-      const sound = join === 'exact' ? agrees(record, frame, completedBy(frame, trace.truth)) : features.mqtt_header === null && features.mqtt_msg === null
+      const sound =
+        join === 'exact'
+          ? agrees(record, frame, completedBy(frame, trace.truth))
+          : features.mqtt_header === null && features.mqtt_msg === null
       if (!sound) t.fail(`seed ${seed}, frame ${frame.frame.number}`)
       if (join === 'exact') exact++
       else none++

@@ -50,14 +50,32 @@ t.test('without a tap the packets are the records', async t => {
   const test = new TestJoin()
   const connection = new TestConnection(1)
   test.clock.time = 1_700_000_000_123.456
-  test.tell(connection.open(), connection.identity('sensor', 'alice'), ...new TestConnection(1, 40_000, test.clock).pass('in', HELLO))
+  test.tell(
+    connection.open(),
+    connection.identity('sensor', 'alice'),
+    ...new TestConnection(1, 40_000, test.clock).pass('in', HELLO)
+  )
   const [record] = test.records
   t.match(record, {
-    frame: null, seconds: 1_700_000_000, nanoseconds: 123_456_000, join: 'none', direction: 'in', packets: 1, own: false,
+    frame: null,
+    seconds: 1_700_000_000,
+    nanoseconds: 123_456_000,
+    join: 'none',
+    direction: 'in',
+    packets: 1,
+    own: false,
     peer: { connection: 1, clientId: 'sensor', username: 'alice' },
     features: {
-      src_ip: '10.0.0.2', dst_ip: '10.0.0.1', tcp_src_port: 40_000, tcp_dst_port: 1883, packet_length: null, tcp_delta: null,
-      mqtt_header: 0x30, mqtt_topic_len: 1, mqtt_qos_lvl: 0, mqtt_msg: Uint8Array.from(Buffer.from('hello'))
+      src_ip: '10.0.0.2',
+      dst_ip: '10.0.0.1',
+      tcp_src_port: 40_000,
+      tcp_dst_port: 1883,
+      packet_length: null,
+      tcp_delta: null,
+      mqtt_header: 0x30,
+      mqtt_topic_len: 1,
+      mqtt_qos_lvl: 0,
+      mqtt_msg: Uint8Array.from(Buffer.from('hello'))
     }
   })
   test.records.length = 0
@@ -73,7 +91,10 @@ t.test('what the tap cannot see into is judged by its packets alone', async t =>
     test.tell(connection.open(transport), connection.unplaced(), ...connection.pass('in', HELLO))
     t.same(test.take(), ['packet in none 30 of 1'])
     test.see(...link.handshake(), link.next('in', Buffer.alloc(99, 23)), link.next('out', Buffer.alloc(99, 23)))
-    t.notOk(test.take().some(record => record.startsWith('frame')), 'the frames are not records as well')
+    t.notOk(
+      test.take().some(record => record.startsWith('frame')),
+      'the frames are not records as well'
+    )
     t.equal(test.join.held, 0, 'and hold nobody up')
     t.ok(test.join.counters.framesSetAside >= 2)
   }
@@ -164,7 +185,11 @@ t.test('a frame that the broker does not read holds others up for no longer than
   test.see(stuck.next('in', CONNACK))
   t.same(test.take(), [], 'once the broker has caught up it waits again')
   test.tell(...stalled.pass('in', CONNACK))
-  t.same(test.take(), ['packet in none 30 of 1', 'packet in none c0 of 1', 'frame in exact 20 of 1'], 'what came too late for its frames is told')
+  t.same(
+    test.take(),
+    ['packet in none 30 of 1', 'packet in none c0 of 1', 'frame in exact 20 of 1'],
+    'what came too late for its frames is told'
+  )
   t.equal(test.join.counters.packetsLate, 2)
 })
 
@@ -182,7 +207,11 @@ t.test('a stream that the broker knows nothing of is waited for once', async t =
     t.same(test.take(), ['frame in none', 'frame out none', 'frame in exact 30 of 1'])
   }
   const late = new TestConnection(2, 45_000)
-  test.tell(late.open(), ...late.pass('in', Buffer.concat(Array(6).fill(HELLO))), ...late.pass('out', Buffer.concat(Array(5).fill(HELLO))))
+  test.tell(
+    late.open(),
+    ...late.pass('in', Buffer.concat(Array(6).fill(HELLO))),
+    ...late.pass('out', Buffer.concat(Array(5).fill(HELLO)))
+  )
   test.see(foreign.next('in', PINGREQ))
   t.same(test.take(), [], 'should it be accepted at last, its frames wait again')
   test.tell(...late.pass('in', PINGREQ))
@@ -195,25 +224,52 @@ t.test('a port that is used again while the tap lags behind', async t => {
   const [one, two] = [new TestConnection(1), new TestConnection(2)]
   test.tell(one.open(), one.identity('one'), ...one.pass('in', HELLO), one.close())
   test.tell(two.open(), two.identity('two'), ...two.pass('in', subscribe(['a'])))
-  test.see(...first.handshake(), first.next('in', HELLO), first.fin('in'), ...second.handshake(), second.next('in', subscribe(['a'])))
+  test.see(
+    ...first.handshake(),
+    first.next('in', HELLO),
+    first.fin('in'),
+    ...second.handshake(),
+    second.next('in', subscribe(['a']))
+  )
   const frames = test.records.filter(({ features }) => features.tcp_len !== 0)
-  t.same(frames.map(({ peer, features, join }) => [peer.connection, peer.clientId, features.mqtt_header, join]), [[1, 'one', 0x30, 'exact'], [2, 'two', 0x82, 'exact']])
+  t.same(
+    frames.map(({ peer, features, join }) => [peer.connection, peer.clientId, features.mqtt_header, join]),
+    [
+      [1, 'one', 0x30, 'exact'],
+      [2, 'two', 0x82, 'exact']
+    ]
+  )
 })
 
 t.test('a port that is used again before the broker has told anything', async t => {
   const test = tapped()
   const [first, second] = [new Link(40_000, { in: 1_000, out: 2_000 }), new Link(40_000, { in: 700_000, out: 800_000 })]
   const [one, two] = [new TestConnection(1), new TestConnection(2)]
-  test.see(...first.handshake(), first.next('in', HELLO), first.fin('in'), ...second.handshake(), second.next('in', subscribe(['a'])))
+  test.see(
+    ...first.handshake(),
+    first.next('in', HELLO),
+    first.fin('in'),
+    ...second.handshake(),
+    second.next('in', subscribe(['a']))
+  )
   test.tell(one.open(), ...one.pass('in', HELLO), one.close(), two.open(), ...two.pass('in', subscribe(['a'])))
   const frames = test.records.filter(({ features }) => features.tcp_len !== 0)
-  t.same(frames.map(({ peer, features, join }) => [peer.connection, features.mqtt_header, join]), [[1, 0x30, 'exact'], [2, 0x82, 'exact']])
+  t.same(
+    frames.map(({ peer, features, join }) => [peer.connection, features.mqtt_header, join]),
+    [
+      [1, 0x30, 'exact'],
+      [2, 0x82, 'exact']
+    ]
+  )
 })
 
 t.test('a SYN that nobody answered is not taken for the connection that came of the next', async t => {
   for (const brokerFirst of [true, false]) {
     const test = tapped()
-    const [failed, link] = [new Link(40_000, { in: 1_000, out: 2_000 }), new Link(40_000, { in: 700_000, out: 800_000 })]
+    const [failed, link] = [
+      new Link(40_000, { in: 1_000, out: 2_000 }),
+      new Link(40_000, { in: 700_000, out: 800_000 })
+    ]
     const connection = new TestConnection(1)
     if (brokerFirst) test.tell(connection.open())
     test.see(failed.segment('in', 0, undefined, SYN), ...link.handshake(), link.next('in', HELLO))
@@ -295,7 +351,11 @@ t.test('what the detection itself publishes is marked, and nothing else', async 
   const { link, connection } = established(test)
   const alert = publish('$SYS/broker/artemis/alerts', '{}')
   const cases: [Buffer[], boolean][] = [
-    [[alert], true], [[alert, alert], true], [[alert, HELLO], false], [[publish('$SYS/broker/artemisx', '{}')], false], [[publish('$SYS/broker/uptime', '1')], false]
+    [[alert], true],
+    [[alert, alert], true],
+    [[alert, HELLO], false],
+    [[publish('$SYS/broker/artemisx', '{}')], false],
+    [[publish('$SYS/broker/uptime', '1')], false]
   ]
   for (const [packets, own] of cases) {
     const bytes = Buffer.concat(packets)

@@ -8,11 +8,17 @@ import { Link, TestConnection, TestJoin } from './wire.js'
 const MISSED = 12_345
 
 /** Something that goes by: when the tap saw it, by how much later the broker told, and how long it is. */
-interface Burst { at: number, latency?: number, bytes: number, unseen?: boolean, untold?: boolean }
+interface Burst {
+  at: number
+  latency?: number
+  bytes: number
+  unseen?: boolean
+  untold?: boolean
+}
 
 const [EXACT, COARSE] = SAME_CLOCK
 
-function shiftAfter (bursts: readonly Burst[], timing = EXACT): number | undefined {
+function shiftAfter(bursts: readonly Burst[], timing = EXACT): number | undefined {
   const midstream = new Midstream(timing)
   let [told, seen] = [MISSED, 0]
   for (const { at, latency = 0.1, bytes, unseen, untold } of bursts) {
@@ -25,7 +31,7 @@ function shiftAfter (bursts: readonly Burst[], timing = EXACT): number | undefin
 }
 
 const steady = (count: number, everyMs = 100, extra: Partial<Burst> = {}): Burst[] =>
-  Array.from({ length: count }, (_, i) => ({ at: 1e12 + i * everyMs, bytes: 50 + i % 3, ...extra }))
+  Array.from({ length: count }, (_, i) => ({ at: 1e12 + i * everyMs, bytes: 50 + (i % 3), ...extra }))
 
 t.test('a few pauses are enough, and no fewer', async t => {
   t.equal(shiftAfter(steady(4)), undefined)
@@ -40,7 +46,11 @@ t.test('what never pauses is not found', async t => {
 
 t.test('a clock that is off, and a broker that lags behind, give nothing rather than something wrong', async t => {
   t.equal(shiftAfter(steady(50, 100, { latency: 15 })), undefined)
-  t.equal(shiftAfter(steady(50, 100, { latency: 95 })), undefined, 'by as much as from one message to the next, less the tolerance')
+  t.equal(
+    shiftAfter(steady(50, 100, { latency: 95 })),
+    undefined,
+    'by as much as from one message to the next, less the tolerance'
+  )
   t.equal(shiftAfter(steady(50, 100, { latency: 95, bytes: 50 })), undefined, 'the same where all are of one length')
   t.equal(shiftAfter(steady(50, 100, { bytes: 50 })), undefined, 'nobody could tell it from a broker that is in step')
   t.equal(shiftAfter(steady(50, 100, { latency: 400 })), undefined)
@@ -78,11 +88,15 @@ class Older {
   readonly test = new TestJoin()
   readonly link = new Link()
   readonly connection = new TestConnection(1, 40_000, this.test.clock)
-  private count = 0
+  #count = 0
 
-  constructor () {
+  constructor() {
     this.test.clock.time = this.test.tap.time * 1_000
-    this.test.tell(this.connection.open(), ...this.connection.pass('in', connect()), ...this.connection.pass('out', CONNACK))
+    this.test.tell(
+      this.connection.open(),
+      ...this.connection.pass('in', connect()),
+      ...this.connection.pass('out', CONNACK)
+    )
     this.link.sent.in = connect().length
     this.link.sent.out = CONNACK.length
     this.test.join.tapUp()
@@ -90,10 +104,10 @@ class Older {
   }
 
   /** A message, an answer and a pause. */
-  round (): string[] {
+  round(): string[] {
     const { test, link, connection } = this
-    const hello = publish('a', 'x'.repeat(10 + this.count++ % 7))
-    const answer = publish('b', 'y'.repeat(this.count % 5), { qos: 1 })
+    const hello = publish('a', 'x'.repeat(10 + (this.#count++ % 7)))
+    const answer = publish('b', 'y'.repeat(this.#count % 5), { qos: 1 })
     test.clock.advance(200)
     test.tap.time = test.clock.time / 1_000
     test.see(link.next('in', hello))
@@ -119,7 +133,10 @@ t.test('a connection older than the tap is joined once it is found', async t => 
 
 t.test('no packet is told twice, and none is lost, while a connection is found', async t => {
   const older = new Older()
-  const headers = Array.from({ length: 20 }, () => older.round()).flat().filter(record => / of /.test(record)).map(record => record.split(' ')[3])
+  const headers = Array.from({ length: 20 }, () => older.round())
+    .flat()
+    .filter(record => / of /.test(record))
+    .map(record => record.split(' ')[3])
   t.same(headers, Array.from({ length: 20 }, () => ['30', 'c0', '32']).flat())
 })
 

@@ -6,7 +6,7 @@ import { Link, tapped, TestConnection } from './wire.js'
 
 const HELLO = publish('a', 'hello')
 
-function two (): [Link, Link] {
+function two(): [Link, Link] {
   return [new Link(40_000, { in: 1_000, out: 2_000 }), new Link(40_000, { in: 700_000, out: 800_000 })]
 }
 
@@ -15,9 +15,18 @@ t.test('a stream that was never handed to the broker is not taken for the next o
   const test = tapped()
   const [refused, accepted] = two()
   const connection = new TestConnection(1, 40_000, test.clock)
-  test.see(...refused.handshake(), refused.next('in', HELLO), refused.fin('in'), ...accepted.handshake(), accepted.next('in', HELLO))
+  test.see(
+    ...refused.handshake(),
+    refused.next('in', HELLO),
+    refused.fin('in'),
+    ...accepted.handshake(),
+    accepted.next('in', HELLO)
+  )
   test.tell(connection.open(), ...connection.pass('in', HELLO))
-  t.notOk(test.take().some(record => record.includes('exact 30')), 'nobody can tell which of the two it is')
+  t.notOk(
+    test.take().some(record => record.includes('exact 30')),
+    'nobody can tell which of the two it is'
+  )
   for (let i = 0; i < 5; i++) test.pass(501)
   t.notOk(test.take().some(record => record.includes('exact 30')))
   t.ok(test.join.counters.connectionsUnseen === 1 && test.join.held === 0)
@@ -29,7 +38,10 @@ t.test('a stream that has ended waits for the connection to end, too', async t =
   test.see(...refused.handshake(), refused.next('in', HELLO), refused.fin('in'))
   const connection = new TestConnection(1, 40_000, test.clock)
   test.tell(connection.open(), ...connection.pass('in', HELLO))
-  t.notOk(test.take().some(record => record.includes('exact 30')), 'the tap lags: this may be the next stream')
+  t.notOk(
+    test.take().some(record => record.includes('exact 30')),
+    'the tap lags: this may be the next stream'
+  )
   test.see(...accepted.handshake(), accepted.next('in', HELLO))
   for (let i = 0; i < 5; i++) test.pass(501)
   t.notOk(test.take().some(record => record.includes('exact 30')))
@@ -78,7 +90,10 @@ t.test('a client that comes again at once by the same port is joined each time',
     test.tell(connection.open(), ...connection.pass('in', packet))
     test.see(link.fin('in'), link.fin('out'))
     test.tell(connection.close())
-    t.ok(test.take().some(record => record === `frame in exact ${i % 2 === 0 ? '30' : '82'} of 1`), `connection ${i}`)
+    t.ok(
+      test.take().some(record => record === `frame in exact ${i % 2 === 0 ? '30' : '82'} of 1`),
+      `connection ${i}`
+    )
   }
   t.match(test.join.counters, { framesJoined: 50, framesUnjoined: 0, mismatches: 0, connectionsUnseen: 0 })
 })
@@ -95,7 +110,10 @@ t.test('addresses that are translated on the way: a word on it, and join none', 
   test.tell(...connection.pass('in', PINGREQ))
   test.pass(1)
   const records = test.take()
-  t.same(records.filter(record => record.startsWith('packet')), ['packet in none 30 of 1', 'packet in none c0 of 1'])
+  t.same(
+    records.filter(record => record.startsWith('packet')),
+    ['packet in none 30 of 1', 'packet in none c0 of 1']
+  )
   t.notOk(records.some(record => record.includes('exact')))
   t.same(test.reasons, ['unseen'])
 })

@@ -16,102 +16,142 @@ const NOTHING = new Uint8Array(0)
 /** The tap: numbers frames and places them in their streams, a millisecond after each other. */
 export class TestTap {
   readonly streams = new TcpStreams(PORTS)
-  private frames = 0
+  #frames = 0
 
   /** Epoch seconds of the latest frame. */
-  constructor (public time = 1_700_000_000) {}
+  constructor(public time = 1_700_000_000) {}
 
-  see (segment: Segment): StreamFrame {
+  see(segment: Segment): StreamFrame {
     this.time += 0.001
-    return this.streams.push(tcpFrame(segment, ++this.frames, this.time))
+    return this.streams.push(tcpFrame(segment, ++this.#frames, this.time))
   }
 }
 
 /** The segments of one TCP connection. Nothing is acknowledged beyond the handshake, so no gap is ever given up. */
 export class Link {
   readonly sent = { in: 0, out: 0 }
+  readonly #first: { in: number; out: number }
 
-  constructor (readonly port = 40_000, private readonly first = { in: 0xffff_ff00, out: 5_000 }) {}
+  constructor(
+    readonly port = 40_000,
+    first = { in: 0xffff_ff00, out: 5_000 }
+  ) {
+    this.#first = first
+  }
 
   /** A segment whose payload begins `start` bytes into its direction. */
-  segment (direction: Direction, start: number, payload: Uint8Array = NOTHING, flags = ACK | PSH): Segment {
+  segment(direction: Direction, start: number, payload: Uint8Array = NOTHING, flags = ACK | PSH): Segment {
     const isIn = direction === 'in'
     return {
       source: isIn ? CLIENT : BROKER,
       destination: isIn ? BROKER : CLIENT,
       sourcePort: isIn ? this.port : 1883,
       destinationPort: isIn ? 1883 : this.port,
-      sequence: (this.first[direction] + ((flags & SYN) === 0 ? 1 : 0) + start) >>> 0,
-      acknowledgement: (flags & ACK) === 0 ? 0 : (this.first[isIn ? 'out' : 'in'] + 1) >>> 0,
+      sequence: (this.#first[direction] + ((flags & SYN) === 0 ? 1 : 0) + start) >>> 0,
+      acknowledgement: (flags & ACK) === 0 ? 0 : (this.#first[isIn ? 'out' : 'in'] + 1) >>> 0,
       flags,
       payload
     }
   }
 
   /** SYN, SYN-ACK, ACK. */
-  handshake (): Segment[] {
-    return [this.segment('in', 0, NOTHING, SYN), this.segment('out', 0, NOTHING, SYN | ACK), this.segment('in', 0, NOTHING, ACK)]
+  handshake(): Segment[] {
+    return [
+      this.segment('in', 0, NOTHING, SYN),
+      this.segment('out', 0, NOTHING, SYN | ACK),
+      this.segment('in', 0, NOTHING, ACK)
+    ]
   }
 
   /** The next bytes of a direction. */
-  next (direction: Direction, payload: Uint8Array): Segment {
+  next(direction: Direction, payload: Uint8Array): Segment {
     const segment = this.segment(direction, this.sent[direction], payload)
     this.sent[direction] += payload.length
     return segment
   }
 
-  fin (direction: Direction): Segment {
+  fin(direction: Direction): Segment {
     return this.segment(direction, this.sent[direction], NOTHING, FIN | ACK)
   }
 }
 
 class Bare extends Duplex {
-  override _read (): void {}
-  override _write (_chunk: unknown, _encoding: unknown, callback: () => void): void { callback() }
+  override _read(): void {}
+  override _write(_chunk: unknown, _encoding: unknown, callback: () => void): void {
+    callback()
+  }
 }
 
 /** The broker's side of one connection: what it tells while bytes go by. */
 export class TestConnection {
-  private readonly stream = new Bare()
-  private told: (PacketEntry | MarkEntry)[] = []
+  readonly #stream = new Bare()
+  #told: (PacketEntry | MarkEntry)[] = []
+  readonly #clock: TestClock
 
-  constructor (readonly id: number, readonly port = 40_000, private readonly clock = new TestClock()) {
-    watchConnection(this.stream, { topicCapBytes: 256, payloadCapBytes: 1_024 }, {
-      onPacket: (direction, packet, ordinal) => {
-        const { topic, payload } = packet
-        // As in the ring, what is told is a copy.
-        const copy = { ...packet, topic: topic && Uint8Array.from(topic), payload: payload && Uint8Array.from(payload) }
-        this.told.push({ kind: 'packet', connection: id, direction, time: this.clock.now(), packet: copy, ordinal, last: true })
-      },
-      onMark: (direction, begin, offset, ordinal) => { this.told.push({ kind: 'mark', connection: id, direction, time: this.clock.now(), begin, offset, ordinal }) }
-    })
-    this.stream.resume()
+  constructor(
+    readonly id: number,
+    readonly port = 40_000,
+    clock = new TestClock()
+  ) {
+    this.#clock = clock
+    watchConnection(
+      this.#stream,
+      { topicCapBytes: 256, payloadCapBytes: 1_024 },
+      {
+        onPacket: (direction, packet, ordinal) => {
+          const { topic, payload } = packet
+          // As in the ring, what is told is a copy.
+          const copy = {
+            ...packet,
+            topic: topic && Uint8Array.from(topic),
+            payload: payload && Uint8Array.from(payload)
+          }
+          this.#told.push({
+            kind: 'packet',
+            connection: id,
+            direction,
+            time: this.#clock.now(),
+            packet: copy,
+            ordinal,
+            last: true
+          })
+        },
+        onMark: (direction, begin, offset, ordinal) => {
+          this.#told.push({ kind: 'mark', connection: id, direction, time: this.#clock.now(), begin, offset, ordinal })
+        }
+      }
+    )
+    this.#stream.resume()
   }
 
-  open (transport: Transport = 'tcp'): BrokerEntry {
+  open(transport: Transport = 'tcp'): BrokerEntry {
     return {
-      kind: 'open', connection: this.id, time: this.clock.now(), transport,
-      client: { address: CLIENT, port: this.port }, broker: { address: BROKER, port: 1883 }
+      kind: 'open',
+      connection: this.id,
+      time: this.#clock.now(),
+      transport,
+      client: { address: CLIENT, port: this.port },
+      broker: { address: BROKER, port: 1883 }
     }
   }
 
-  identity (clientId: string, username = ''): BrokerEntry {
+  identity(clientId: string, username = ''): BrokerEntry {
     return { kind: 'identity', connection: this.id, clientId, username }
   }
 
   /** The broker reads or writes a chunk. */
-  pass (direction: Direction, bytes: Uint8Array): (PacketEntry | MarkEntry)[] {
-    if (direction === 'in') this.stream.push(bytes)
-    else this.stream.write(bytes)
-    return this.told.splice(0)
+  pass(direction: Direction, bytes: Uint8Array): (PacketEntry | MarkEntry)[] {
+    if (direction === 'in') this.#stream.push(bytes)
+    else this.#stream.write(bytes)
+    return this.#told.splice(0)
   }
 
-  unplaced (): BrokerEntry {
+  unplaced(): BrokerEntry {
     return { kind: 'unplaced', connection: this.id, reason: 'carrier' }
   }
 
-  close (): BrokerEntry {
-    return { kind: 'close', connection: this.id, time: this.clock.now() }
+  close(): BrokerEntry {
+    return { kind: 'close', connection: this.id, time: this.#clock.now() }
   }
 }
 
@@ -124,46 +164,58 @@ export class TestJoin {
   readonly join: LiveJoin
   tap = new TestTap()
 
-  constructor (limits?: JoinLimits) {
-    this.join = new LiveJoin({
-      onRecord: record => { this.records.push(record) },
-      onUnjoined: reason => { this.reasons.push(reason) }
-    }, this.clock, limits)
+  constructor(limits?: JoinLimits) {
+    this.join = new LiveJoin(
+      {
+        onRecord: record => {
+          this.records.push(record)
+        },
+        onUnjoined: reason => {
+          this.reasons.push(reason)
+        }
+      },
+      this.clock,
+      limits
+    )
   }
 
-  tell (...entries: BrokerEntry[]): void {
+  tell(...entries: BrokerEntry[]): void {
     for (const entry of entries) this.join.entry(entry)
     this.join.release()
   }
 
-  see (...segments: Segment[]): void {
+  see(...segments: Segment[]): void {
     for (const segment of segments) this.join.frame(this.tap.see(segment))
     this.join.release()
   }
 
-  pass (milliseconds: number): void {
+  pass(milliseconds: number): void {
     this.clock.advance(milliseconds)
     this.join.release()
   }
 
   /** The records since the last call, in a few words: frame or packet, how joined, header and how many packets. */
-  take (): string[] {
+  take(): string[] {
     return this.records.splice(0).map(({ frame, join, direction, features, packets }) => {
-      const kind = frame === null ? 'packet' : features.tcp_syn_flag === 1 ? 'syn' : features.tcp_len === 0 ? 'empty' : 'frame'
-      return `${kind} ${direction} ${join}` + (features.mqtt_header === null ? '' : ` ${features.mqtt_header.toString(16)} of ${packets}`)
+      const kind =
+        frame === null ? 'packet' : features.tcp_syn_flag === 1 ? 'syn' : features.tcp_len === 0 ? 'empty' : 'frame'
+      return (
+        `${kind} ${direction} ${join}` +
+        (features.mqtt_header === null ? '' : ` ${features.mqtt_header.toString(16)} of ${packets}`)
+      )
     })
   }
 }
 
 /** A join whose tap is up. */
-export function tapped (limits: Partial<JoinLimits> = {}): TestJoin {
+export function tapped(limits: Partial<JoinLimits> = {}): TestJoin {
   const test = new TestJoin({ ...DEFAULT_JOIN_LIMITS, ...limits })
   test.join.tapUp()
   return test
 }
 
 /** A connection whose handshake tap and broker have both seen. */
-export function established (test: TestJoin, id = 1, port = 40_000): { link: Link, connection: TestConnection } {
+export function established(test: TestJoin, id = 1, port = 40_000): { link: Link; connection: TestConnection } {
   const link = new Link(port)
   const connection = new TestConnection(id, port, test.clock)
   test.tell(connection.open())
@@ -173,7 +225,10 @@ export function established (test: TestJoin, id = 1, port = 40_000): { link: Lin
 }
 
 /** How many connections, accepted ones without a stream, and streams without a connection are kept. */
-export function sizes (join: LiveJoin): string {
-  const { connections, bindings } = join as unknown as { connections: Map<unknown, unknown>, bindings: Record<string, Map<unknown, unknown>> }
+export function sizes(join: LiveJoin): string {
+  const { connections, bindings } = join as unknown as {
+    connections: Map<unknown, unknown>
+    bindings: Record<string, Map<unknown, unknown>>
+  }
   return `${connections.size} ${bindings.waitingConnections.size} ${bindings.waitingStreams.size}`
 }

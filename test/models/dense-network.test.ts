@@ -5,18 +5,25 @@ import { DenseNetwork } from '../../models/dense-network.js'
 import { Random } from '../../models/random.js'
 import { StateReader } from '../../models/state.js'
 import type { Tensor } from '../../models/tensor-types.js'
-import { EPSILON, gather, normal, TrainableNetwork, uniform, type TrainableLayer } from '../../models/trainable-network.js'
+import {
+  EPSILON,
+  gather,
+  normal,
+  TrainableNetwork,
+  uniform,
+  type TrainableLayer
+} from '../../models/trainable-network.js'
 import { tensorflow, tensorflowMissing } from '../support/tensorflow.js'
 import { largestDifference } from './reference.js'
 
 /** What is used of the layers of TensorFlow.js; named in a string, so that the compiler needs no package. */
 interface Layers {
-  sequential (): { add (layer: object): void, setWeights (weights: Tensor[]): void, predict (rows: Tensor): Tensor }
+  sequential(): { add(layer: object): void; setWeights(weights: Tensor[]): void; predict(rows: Tensor): Tensor }
   layers: Record<'dense' | 'batchNormalization' | 'activation', (settings: object) => object>
 }
 const LAYERS: string = '@tensorflow/tfjs-layers'
 
-t.test('layers by hand', async (t) => {
+t.test('layers by hand', async t => {
   const network = new DenseNetwork([
     { kernel: Float32Array.of(1, -1, 0.5, 2, 1, 0), bias: Float32Array.of(0, 0.25, -8), activation: 'relu' },
     { kernel: Float32Array.of(1, 0, 2), bias: Float32Array.of(0.5), activation: 'linear' }
@@ -30,10 +37,15 @@ t.test('layers by hand', async (t) => {
   t.equal(logistic.forward(Float32Array.of(0.5))[0], 0.5)
 })
 
-t.test('JSON brings a network back, whatever its widths', async (t) => {
+t.test('JSON brings a network back, whatever its widths', async t => {
   const random = new Random(3)
   const values = (count: number) => Float32Array.from({ length: count }, () => random.normal())
-  for (const [inputs, units] of [[1, 1], [3, 4], [7, 5], [4, 9]]) {
+  for (const [inputs, units] of [
+    [1, 1],
+    [3, 4],
+    [7, 5],
+    [4, 9]
+  ]) {
     const network = new DenseNetwork([
       { kernel: values(inputs * units), bias: values(units), activation: 'relu' },
       { kernel: values(units * 2), bias: values(2), activation: 'sigmoid' }
@@ -45,40 +57,62 @@ t.test('JSON brings a network back, whatever its widths', async (t) => {
   }
 })
 
-t.test('a network that is not whole is refused', async (t) => {
-  const state = new DenseNetwork([{ kernel: Float32Array.of(1, 2), bias: Float32Array.of(3), activation: 'relu' }]).state()
+t.test('a network that is not whole is refused', async t => {
+  const state = new DenseNetwork([
+    { kernel: Float32Array.of(1, 2), bias: Float32Array.of(3), activation: 'relu' }
+  ]).state()
   const restore = (changes: object) => () => DenseNetwork.restore(new StateReader({ ...state, ...changes }, 'network'))
   t.doesNotThrow(restore({}))
   for (const changes of [
-    { activations: [] }, { activations: ['softmax'] }, { activations: ['relu', 'relu'] }, { activations: undefined },
-    { weights: '' }, { weights: undefined }, { units: '' }, { units: Buffer.alloc(8).toString('base64') }
-  ]) t.throws(restore(changes), { code: 'state' }, JSON.stringify(changes))
+    { activations: [] },
+    { activations: ['softmax'] },
+    { activations: ['relu', 'relu'] },
+    { activations: undefined },
+    { weights: '' },
+    { weights: undefined },
+    { units: '' },
+    { units: Buffer.alloc(8).toString('base64') }
+  ])
+    t.throws(restore(changes), { code: 'state' }, JSON.stringify(changes))
 })
 
-t.test('it equals TensorFlow.js, normalisation included', { skip: tensorflowMissing() }, async (t) => {
+t.test('it equals TensorFlow.js, normalisation included', { skip: tensorflowMissing() }, async t => {
   if (tensorflow === undefined) throw new Error('skipped')
   const { tf } = tensorflow
-  const layers = await import(LAYERS) as Layers
+  const layers = (await import(LAYERS)) as Layers
   const random = new Random(5)
-  const kernel = uniform(random, (inputs) => Math.sqrt(6 / inputs))
+  const kernel = uniform(random, inputs => Math.sqrt(6 / inputs))
   const bias = normal(random, () => 0.5)
-  const trainable = new TrainableNetwork(tf, 27, [
-    { units: 64, activation: 'relu', kernel, batchNorm: true, dropout: 0.2 },
-    { units: 33, activation: 'sigmoid', kernel, bias },
-    { units: 27, activation: 'linear', kernel, bias }
-  ], random)
+  const trainable = new TrainableNetwork(
+    tf,
+    27,
+    [
+      { units: 64, activation: 'relu', kernel, batchNorm: true, dropout: 0.2 },
+      { units: 33, activation: 'sigmoid', kernel, bias },
+      { units: 27, activation: 'linear', kernel, bias }
+    ],
+    random
+  )
   const count = 200
   const table = normal(random, () => 3)(27 * count, 27, 27)
-  const rows = gather(tf, table, 27, Uint32Array.from({ length: count }, (_, i) => i))
+  const rows = gather(
+    tf,
+    table,
+    27,
+    Uint32Array.from({ length: count }, (_, i) => i)
+  )
   // Moves the running statistics away from 0 and 1, and gamma and beta as training would.
-  for (let i = 0; i < 5; i++) tf.tidy(() => { trainable.forward(rows) })
+  for (let i = 0; i < 5; i++)
+    tf.tidy(() => {
+      trainable.forward(rows)
+    })
   trainable.layers[0].normalization?.gamma.assign(tf.tensor(normal(random, () => 1)(64, 0, 64), [64]))
   trainable.layers[0].normalization?.beta.assign(tf.tensor(normal(random, () => 1)(64, 0, 64), [64]))
 
   const model = layers.sequential()
   for (const [l, layer] of trainable.layers.entries()) {
     const { units, activation } = layer.plan
-    model.add(layers.layers.dense({ units, useBias: layer.bias !== undefined, ...l === 0 && { inputShape: [27] } }))
+    model.add(layers.layers.dense({ units, useBias: layer.bias !== undefined, ...(l === 0 && { inputShape: [27] }) }))
     if (layer.normalization !== undefined) model.add(layers.layers.batchNormalization({ epsilon: EPSILON }))
     model.add(layers.layers.activation({ activation }))
   }
@@ -87,16 +121,25 @@ t.test('it equals TensorFlow.js, normalisation included', { skip: tensorflowMiss
 
   const network = trainable.freeze()
   const ours = Float64Array.from({ length: count * 27 })
-  for (let i = 0; i < count; i++) ours.set(network.forward(table.subarray(27 * i, 27 * (i + 1))).subarray(0, 27), 27 * i)
+  for (let i = 0; i < count; i++)
+    ours.set(network.forward(table.subarray(27 * i, 27 * (i + 1))).subarray(0, 27), 27 * i)
   const difference = largestDifference(ours, theirs)
   t.ok(difference < 1e-5, `largest difference ${difference}`)
   t.ok(Math.max(...ours) - Math.min(...ours) > 1, 'and there is something to compare')
 
-  function trainedOf ({ kernel, bias, normalization }: TrainableLayer) {
-    return [kernel, ...bias === undefined ? [] : [bias], ...normalization === undefined ? [] : [normalization.gamma, normalization.beta]]
+  function trainedOf({ kernel, bias, normalization }: TrainableLayer) {
+    return [
+      kernel,
+      ...(bias === undefined ? [] : [bias]),
+      ...(normalization === undefined ? [] : [normalization.gamma, normalization.beta])
+    ]
   }
 
-  function statisticsOf ({ normalization }: TrainableLayer) {
-    return normalization === undefined ? [] : [normalization.mean, normalization.variance].map((values) => tf.tensor(Float32Array.from(values), [values.length]))
+  function statisticsOf({ normalization }: TrainableLayer) {
+    return normalization === undefined
+      ? []
+      : [normalization.mean, normalization.variance].map(values =>
+          tf.tensor(Float32Array.from(values), [values.length])
+        )
   }
 })

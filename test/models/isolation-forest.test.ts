@@ -5,9 +5,10 @@ import { IsolationForest, rocAuc } from '../../models/index.js'
 import { Random } from '../../models/random.js'
 import { readReference, readStandardised } from './reference.js'
 
-t.test('its mean AUC is that of PyOD', async (t) => {
+t.test('its mean AUC is that of PyOD', async t => {
   const { train, test, testLabels } = readStandardised()
-  const theirs = readReference<{ iforest: { test_auc_over_20_seeds: { mean: number } } }>().iforest.test_auc_over_20_seeds.mean
+  const theirs = readReference<{ iforest: { test_auc_over_20_seeds: { mean: number } } }>().iforest
+    .test_auc_over_20_seeds.mean
   let mean = 0
   for (let seed = 0; seed < 20; seed++) {
     const forest = new IsolationForest({ seed })
@@ -17,21 +18,24 @@ t.test('its mean AUC is that of PyOD', async (t) => {
   t.ok(mean > theirs - 0.01, `${mean} against ${theirs}`)
 })
 
-t.test('two rows are told apart by one cut: path length 1 is the norm of two samples', async (t) => {
+t.test('two rows are told apart by one cut: path length 1 is the norm of two samples', async t => {
   const forest = new IsolationForest({ nEstimators: 5 })
   await forest.fit([[0], [1]])
   t.same(forest.decisionFunction([[0], [1], [-5]]), Float64Array.of(0, 0, 0))
 })
 
-t.test('a row far from the others scores above 0, one in their midst below', async (t) => {
+t.test('a row far from the others scores above 0, one in their midst below', async t => {
   const forest = new IsolationForest()
   const random = new Random(1)
   await forest.fit(Array.from({ length: 500 }, () => [random.normal(), random.normal()]))
-  const [middle, far] = forest.decisionFunction([[0, 0], [9, 9]])
+  const [middle, far] = forest.decisionFunction([
+    [0, 0],
+    [9, 9]
+  ])
   t.ok(middle < 0 && far > 0, `${middle} and ${far}`)
 })
 
-t.test('a saved tree that would walk in circles is refused', async (t) => {
+t.test('a saved tree that would walk in circles is refused', async t => {
   const forest = new IsolationForest({ nEstimators: 1 })
   await forest.fit([[0], [1], [2]])
   const json = forest.toJSON()

@@ -10,27 +10,39 @@ import { Random } from '../../models/random.js'
 const skip = compiled === undefined && 'this machine has no WebAssembly with SIMD'
 
 /** Runs the same work with both kinds of kernels. */
-function both<T> (sizes: readonly number[], work: (memory: KernelMemory) => T): [T, T] {
+function both<T>(sizes: readonly number[], work: (memory: KernelMemory) => T): [T, T] {
   return [work(new KernelMemory(sizes, compiled)), work(new KernelMemory(sizes, undefined))]
 }
 
 t.test('dense layers', { skip }, async t => {
-  for (const [name, panel] of [['wide', WIDE_PANEL], ['wideRelu', WIDE_PANEL], ['narrow', NARROW_PANEL], ['narrowRelu', NARROW_PANEL]] as const) {
+  for (const [name, panel] of [
+    ['wide', WIDE_PANEL],
+    ['wideRelu', WIDE_PANEL],
+    ['narrow', NARROW_PANEL],
+    ['narrowRelu', NARROW_PANEL]
+  ] as const) {
     const [inputs, panels] = [31, 3]
     const units = panel * panels
     const sizes = [4 * inputs * units, 4 * units, 4 * inputs, 4 * units]
     const [fast, plain] = both(sizes, memory => {
       const random = new Random(4)
       const [weights, bias, input] = [memory.floats(inputs * units), memory.floats(units), memory.floats(inputs)]
-      for (const block of [weights, bias, input]) block.forEach((_, i) => { block[i] = random.normal() })
+      for (const block of [weights, bias, input])
+        block.forEach((_, i) => {
+          block[i] = random.normal()
+        })
       const output = memory.floats(units)
       memory.kernels[name](weights.byteOffset, bias.byteOffset, input.byteOffset, output.byteOffset, inputs, panels)
       const byHand = bias.map((start, u) => {
         let sum = start
-        for (let i = 0; i < inputs; i++) sum += input[i] * weights[(Math.floor(u / panel) * inputs + i) * panel + u % panel]
+        for (let i = 0; i < inputs; i++)
+          sum += input[i] * weights[(Math.floor(u / panel) * inputs + i) * panel + (u % panel)]
         return name.endsWith('Relu') && sum < 0 ? 0 : sum
       })
-      t.ok(output.every((value, u) => Math.abs(value - byHand[u]) < 1e-4), `${name} by hand`)
+      t.ok(
+        output.every((value, u) => Math.abs(value - byHand[u]) < 1e-4),
+        `${name} by hand`
+      )
       return output
     })
     t.same(fast, plain, name)
@@ -44,7 +56,10 @@ t.test('distances', { skip }, async t => {
   const [fast, plain] = both([8 * width * room, 8 * width, 8 * room], memory => {
     const random = new Random(5)
     const [points, row] = [memory.doubles(width * room), memory.doubles(width)]
-    for (const block of [points, row]) block.forEach((_, i) => { block[i] = random.normal() })
+    for (const block of [points, row])
+      block.forEach((_, i) => {
+        block[i] = random.normal()
+      })
     const output = memory.doubles(room)
     memory.kernels.distances(points.byteOffset, row.byteOffset, output.byteOffset, width, panels)
     return output
@@ -57,7 +72,7 @@ t.test('distances', { skip }, async t => {
 t.test('trees', { skip }, async t => {
   const [nodes, width, rows] = [TREE_GROUP * 3, 2, 5]
   const [fast, plain] = both([NODE_BYTES * nodes, 4 * TREE_GROUP, 8 * width * rows, 8 * rows], memory => {
-    const doubles = memory.doubles(nodes * NODE_BYTES / 8)
+    const doubles = memory.doubles((nodes * NODE_BYTES) / 8)
     const integers = new Int32Array(doubles.buffer, doubles.byteOffset, 2 * doubles.length)
     const roots = memory.integers(TREE_GROUP)
     const data = memory.doubles(width * rows)
@@ -74,7 +89,14 @@ t.test('trees', { skip }, async t => {
     }
     data.set([-1, -1, 0, 0, 1, 1, 2, 3, 9, 9])
     sums.fill(0.5)
-    memory.kernels.walk(roots.byteOffset, 1, data.byteOffset, data.byteOffset + 8 * width * rows, 8 * width, sums.byteOffset)
+    memory.kernels.walk(
+      roots.byteOffset,
+      1,
+      data.byteOffset,
+      data.byteOffset + 8 * width * rows,
+      8 * width,
+      sums.byteOffset
+    )
     return sums
   })
   t.same([...fast], [1111.5, 1111.5, 1112.5, 1122.5, 2222.5])

@@ -12,7 +12,7 @@ interface Figures {
   test_distance_to_nearest: number[]
 }
 
-t.test('it finds the partition that scikit-learn finds', async (t) => {
+t.test('it finds the partition that scikit-learn finds', async t => {
   const { train, test } = readStandardised()
   const theirs = readReference<{ kmeans: Figures }>().kmeans
   const detector = new KMeans()
@@ -21,16 +21,23 @@ t.test('it finds the partition that scikit-learn finds', async (t) => {
   t.ok(largestDifference(detector.decisionFunction(test), theirs.test_distance_to_nearest) < 1e-6, 'distances')
   const { centers } = detector
   if (centers === undefined) throw new Error('no centres')
-  const nearest = test.map((row) => centers.nearest(row, 0).center)
+  const nearest = test.map(row => centers.nearest(row, 0).center)
   const flipped = nearest[0] !== theirs.test_assignment[0]
-  t.same(nearest.map((center) => flipped ? 1 - center : center), theirs.test_assignment, 'assignment')
-  const ours = flipped ? [...centers.data.subarray(centers.width), ...centers.data.subarray(0, centers.width)] : centers.data
+  t.same(
+    nearest.map(center => (flipped ? 1 - center : center)),
+    theirs.test_assignment,
+    'assignment'
+  )
+  const ours = flipped
+    ? [...centers.data.subarray(centers.width), ...centers.data.subarray(0, centers.width)]
+    : centers.data
   t.ok(largestDifference(ours, theirs.centers.flat()) < 1e-6, 'centres')
 })
 
-t.test('trained on a capture with an attack in it, the smaller cluster is the attack', async (t) => {
+t.test('trained on a capture with an attack in it, the smaller cluster is the attack', async t => {
   const random = new Random(1)
-  const cloud = (count: number, center: number) => Array.from({ length: count }, () => [center + random.normal(), random.normal()])
+  const cloud = (count: number, center: number) =>
+    Array.from({ length: count }, () => [center + random.normal(), random.normal()])
   const detector = new KMeans({ score: 'cluster' })
   await detector.fit([...cloud(100, 20), ...cloud(300, 0)])
   const labels = [...Array<number>(50).fill(1), ...Array<number>(50).fill(0)]
@@ -39,7 +46,7 @@ t.test('trained on a capture with an attack in it, the smaller cluster is the at
   t.ok(scores[0] > 0 && scores[99] < 0, 'above 0 on the side of the outliers')
 })
 
-t.test('more clusters than distinct rows', async (t) => {
+t.test('more clusters than distinct rows', async t => {
   const detector = new KMeans({ nClusters: 5 })
   await detector.fit([[0], [0], [1]])
   t.same(detector.decisionFunction([[0], [1], [3]]), Float64Array.of(0, 0, 2))

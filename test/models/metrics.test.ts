@@ -5,11 +5,11 @@ import { accuracy, averagePrecision, confusion, evaluate, recallAtFpr, rocAuc, r
 import { readReference, readTable } from './reference.js'
 
 interface Reference {
-  ocsvm: { test_scores: number[], threshold: number }
-  metrics: { roc_auc: number, average_precision: number, accuracy_at_threshold: number }
+  ocsvm: { test_scores: number[]; threshold: number }
+  metrics: { roc_auc: number; average_precision: number; accuracy_at_threshold: number }
 }
 
-t.test('they agree with scikit-learn to 1e-9', async (t) => {
+t.test('they agree with scikit-learn to 1e-9', async t => {
   const { labels } = readTable('test.csv')
   const { ocsvm, metrics } = readReference<Reference>()
   t.ok(Math.abs(rocAuc(labels, ocsvm.test_scores) - metrics.roc_auc) < 1e-9)
@@ -17,13 +17,13 @@ t.test('they agree with scikit-learn to 1e-9', async (t) => {
   t.ok(Math.abs(accuracy(labels, ocsvm.test_scores, ocsvm.threshold) - metrics.accuracy_at_threshold) < 1e-9)
 })
 
-t.test('ties count half', async (t) => {
+t.test('ties count half', async t => {
   t.equal(rocAuc([0, 1, 0, 1], [1, 1, 1, 1]), 0.5)
   t.equal(rocAuc([0, 0, 1, 1], [0, 1, 1, 2]), 0.875)
   t.equal(averagePrecision([0, 1], [1, 1]), 0.5)
 })
 
-t.test('the ends of the scale', async (t) => {
+t.test('the ends of the scale', async t => {
   t.equal(rocAuc([0, 0, 1], [0, 1, 2]), 1)
   t.equal(rocAuc([1, 0, 0], [0, 1, 2]), 0)
   t.ok(Number.isNaN(rocAuc([0, 0], [1, 2])))
@@ -32,7 +32,7 @@ t.test('the ends of the scale', async (t) => {
   t.ok(Number.isNaN(recallAtFpr([1, 1], [1, 2], 0.01)))
 })
 
-t.test('recall at a false-positive rate', async (t) => {
+t.test('recall at a false-positive rate', async t => {
   const labels = [...Array<number>(100).fill(0), 1, 1, 1, 1]
   const scores = [...Array<number>(100).keys(), 98.5, 97.5, 200, 201]
   t.equal(recallAtFpr(labels, scores, 0), 0.5)
@@ -40,11 +40,11 @@ t.test('recall at a false-positive rate', async (t) => {
   t.equal(recallAtFpr(labels, scores, 0.02), 1)
 })
 
-t.test('only scores above the threshold are called outliers', async (t) => {
+t.test('only scores above the threshold are called outliers', async t => {
   t.same(confusion([0, 1, 0, 1], [1, 1, 2, 2], 1), { tp: 1, fp: 1, tn: 1, fn: 1 })
 })
 
-t.test('an evaluation has the figures of each label against the benign rows', async (t) => {
+t.test('an evaluation has the figures of each label against the benign rows', async t => {
   const names = [null, null, null, null, 'flood', 'flood', '__proto__']
   const figures = evaluate(names, [0, 1, 2, 3, 4, 5, 1.5], 3.5)
   t.equal(figures.rows, 7)
@@ -56,8 +56,16 @@ t.test('an evaluation has the figures of each label against the benign rows', as
   t.equal((JSON.parse(JSON.stringify(evaluate([null], [1], 0))) as { rocAuc: null }).rocAuc, null)
 })
 
-t.test('the ROC curve begins and ends in its corners, with a point for each distinct score', (t) => {
+t.test('the ROC curve begins and ends in its corners, with a point for each distinct score', t => {
   const curve = rocCurve([0, 1, 0, 1], [0.1, 0.9, 0.5, 0.5])
-  t.same(curve.map(({ falsePositiveRate, truePositiveRate }) => [falsePositiveRate, truePositiveRate]), [[0, 0], [0, 0.5], [0.5, 1], [1, 1]])
+  t.same(
+    curve.map(({ falsePositiveRate, truePositiveRate }) => [falsePositiveRate, truePositiveRate]),
+    [
+      [0, 0],
+      [0, 0.5],
+      [0.5, 1],
+      [1, 1]
+    ]
+  )
   t.end()
 })

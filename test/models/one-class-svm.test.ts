@@ -15,10 +15,13 @@ interface Figures {
 }
 
 const { train, test, testLabels } = readStandardised()
-const reference = readReference<{ ocsvm: Figures, ocsvm_nu01: Figures }>()
+const reference = readReference<{ ocsvm: Figures; ocsvm_nu01: Figures }>()
 
-for (const [name, options] of [['ocsvm', {}], ['ocsvm_nu01', { nu: 0.1 }]] as const) {
-  t.test(`${name} agrees with PyOD`, async (t) => {
+for (const [name, options] of [
+  ['ocsvm', {}],
+  ['ocsvm_nu01', { nu: 0.1 }]
+] as const) {
+  t.test(`${name} agrees with PyOD`, async t => {
     const theirs = reference[name]
     const detector = new OneClassSvm(options)
     await detector.fit(train)
@@ -33,17 +36,17 @@ for (const [name, options] of [['ocsvm', {}], ['ocsvm_nu01', { nu: 0.1 }]] as co
   })
 }
 
-t.test('nu bounds the rows outside from above and the support vectors from below', async (t) => {
+t.test('nu bounds the rows outside from above and the support vectors from below', async t => {
   for (const nu of [0.05, 0.3, 0.8]) {
     const detector = new OneClassSvm({ nu, tol: 1e-6 })
     await detector.fit(train)
-    const outside = (detector.trainingScores ?? []).filter((score) => score > 1e-4).length
+    const outside = (detector.trainingScores ?? []).filter(score => score > 1e-4).length
     t.ok(outside <= nu * train.length, `nu ${nu}: ${outside} outside`)
     t.ok(detector.supportVectors >= nu * train.length, `nu ${nu}: ${detector.supportVectors} support vectors`)
   }
 })
 
-t.test('a cap on the rows bounds the support vectors, and costs little', async (t) => {
+t.test('a cap on the rows bounds the support vectors, and costs little', async t => {
   const detector = new OneClassSvm({ maxSamples: 200 })
   await detector.fit(train)
   t.ok(detector.supportVectors <= 200)
@@ -52,7 +55,7 @@ t.test('a cap on the rows bounds the support vectors, and costs little', async (
   t.ok(auc > 0.97, `AUC ${auc}`)
 })
 
-t.test('gamma: scale is 1 / (columns * variance), and a number is itself', async (t) => {
+t.test('gamma: scale is 1 / (columns * variance), and a number is itself', async t => {
   const random = new Random(1)
   const rows = Array.from({ length: 50 }, () => [3 * random.normal(), 3 * random.normal()])
   const flat = rows.flat()
@@ -68,17 +71,20 @@ t.test('gamma: scale is 1 / (columns * variance), and a number is itself', async
   t.throws(() => new OneClassSvm({ gamma: 'wide' as 'auto' }), { code: 'parameter' })
 })
 
-t.test('scores end at rho, and unbounded they go on in the same order', async (t) => {
+t.test('scores end at rho, and unbounded they go on in the same order', async t => {
   const random = new Random(1)
   const detector = new OneClassSvm({ nu: 0.1 })
   await detector.fit(Array.from({ length: 500 }, () => [random.normal(), random.normal()]))
   const distances = Array.from({ length: 40 }, (_, i) => i / 4)
-  const rows = distances.map((distance) => [distance, 0])
+  const rows = distances.map(distance => [distance, 0])
   const [scores, unbounded] = [detector.decisionFunction(rows), detector.unbounded(rows)]
   const isRising = (values: Float64Array): boolean => values.every((value, i) => i === 0 || value >= values[i - 1])
   t.ok(isRising(scores.subarray(8)) && isRising(unbounded.subarray(8)))
   t.ok(scores[39] - scores[32] < 1e-3 * (scores[32] - scores[8]), 'eight deviations or ten are one to the score')
   t.ok(unbounded[39] - unbounded[32] > 2, 'but not to what is left of the kernels')
-  const [far, farther] = detector.unbounded([[1e4, 1e4], [1e9, 1e9]])
+  const [far, farther] = detector.unbounded([
+    [1e4, 1e4],
+    [1e9, 1e9]
+  ])
   t.ok(farther > far && Number.isFinite(farther))
 })

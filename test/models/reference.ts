@@ -13,32 +13,37 @@ export interface LabelledRows {
 }
 
 /** Reads `train.csv` or `test.csv` as they stand. */
-export function readTable (name: 'train.csv' | 'test.csv'): LabelledRows {
+export function readTable(name: 'train.csv' | 'test.csv'): LabelledRows {
   const lines = readFileSync(new URL(name, FOLDER), 'utf8').trim().split('\n').slice(1)
-  const table = lines.map((line) => line.split(',').map(Number))
-  return { rows: table.map((row) => row.slice(0, -1)), labels: Uint8Array.from(table, (row) => row[row.length - 1]) }
+  const table = lines.map(line => line.split(',').map(Number))
+  return { rows: table.map(row => row.slice(0, -1)), labels: Uint8Array.from(table, row => row[row.length - 1]) }
 }
 
 /** Reads `reference.json`, with the fields that a test names. */
-export function readReference<T> (): T {
+export function readReference<T>(): T {
   return JSON.parse(readFileSync(new URL('reference.json', FOLDER), 'utf8')) as T
 }
 
 /** Both tables, standardised by the training rows, as every reference detector saw them. */
-export function readStandardised (): { train: Float64Array[], trainLabels: Uint8Array, test: Float64Array[], testLabels: Uint8Array } {
+export function readStandardised(): {
+  train: Float64Array[]
+  trainLabels: Uint8Array
+  test: Float64Array[]
+  testLabels: Uint8Array
+} {
   const train = readTable('train.csv')
   const test = readTable('test.csv')
   const scaler = StandardScaler.fit(train.rows)
   return {
-    train: train.rows.map((row) => scaler.transform(row)),
+    train: train.rows.map(row => scaler.transform(row)),
     trainLabels: train.labels,
-    test: test.rows.map((row) => scaler.transform(row)),
+    test: test.rows.map(row => scaler.transform(row)),
     testLabels: test.labels
   }
 }
 
 /** The largest absolute difference of two lists of one length. */
-export function largestDifference (ours: ArrayLike<number>, theirs: ArrayLike<number>): number {
+export function largestDifference(ours: ArrayLike<number>, theirs: ArrayLike<number>): number {
   if (ours.length !== theirs.length) return Infinity
   return Array.from(ours).reduce((worst, value, i) => Math.max(worst, Math.abs(value - theirs[i])), 0)
 }

@@ -8,12 +8,12 @@ import { readReference, readStandardised } from './reference.js'
 
 const skip = tensorflowMissing()
 
-function cloud (count: number, seed = 1): number[][] {
+function cloud(count: number, seed = 1): number[][] {
   const random = new Random(seed)
   return Array.from({ length: count }, () => Array.from({ length: 5 }, () => 10 + 2 * random.normal()))
 }
 
-t.test('its mean AUC is not below that of PyOD', { skip }, async (t) => {
+t.test('its mean AUC is not below that of PyOD', { skip }, async t => {
   const { train, test, testLabels } = readStandardised()
   const theirs = readReference<{ so_gaal: { test_auc_over_5_seeds: number[] } }>().so_gaal.test_auc_over_5_seeds
   let mean = 0
@@ -26,17 +26,20 @@ t.test('its mean AUC is not below that of PyOD', { skip }, async (t) => {
   t.ok(mean > theirMean - 0.01, `${mean} against ${theirMean}`)
 })
 
-t.test('the sign turns the score round', { skip }, async (t) => {
+t.test('the sign turns the score round', { skip }, async t => {
   const rows = cloud(200)
   const detector = new SoGaal({ stopEpochs: 5 })
   const turned = new SoGaal({ stopEpochs: 5, sign: 'complement' })
   await detector.fit(rows)
   await turned.fit(rows)
   const probes = cloud(50, 2)
-  t.same(turned.decisionFunction(probes), detector.decisionFunction(probes).map((score) => -score))
+  t.same(
+    turned.decisionFunction(probes),
+    detector.decisionFunction(probes).map(score => -score)
+  )
 })
 
-t.test('benign rows do not all have the same probability', { skip }, async (t) => {
+t.test('benign rows do not all have the same probability', { skip }, async t => {
   const detector = new SoGaal()
   await detector.fit(cloud(400))
   const probabilities = detector.predictProba(cloud(200, 2)).sort()
@@ -44,14 +47,20 @@ t.test('benign rows do not all have the same probability', { skip }, async (t) =
   t.ok(high - low > 0.2 && high < 0.9, `most are between ${low} and ${high}`)
 })
 
-t.test('a row far below all others is abnormal, and the middle of the rows is not', { skip }, async (t) => {
+t.test('a row far below all others is abnormal, and the middle of the rows is not', { skip }, async t => {
   const detector = new SoGaal()
   await detector.fit(cloud(400))
-  const [middle, far] = detector.decisionFunction([Array.from({ length: 5 }, () => 10), Array.from({ length: 5 }, () => 0)])
-  t.ok(far > detector.threshold && middle < detector.threshold, `${far} far off, ${middle} in the middle, threshold ${detector.threshold}`)
+  const [middle, far] = detector.decisionFunction([
+    Array.from({ length: 5 }, () => 10),
+    Array.from({ length: 5 }, () => 0)
+  ])
+  t.ok(
+    far > detector.threshold && middle < detector.threshold,
+    `${far} far off, ${middle} in the middle, threshold ${detector.threshold}`
+  )
 })
 
-t.test('no tensor stays behind, be it trained to the end or stopped', { skip }, async (t) => {
+t.test('no tensor stays behind, be it trained to the end or stopped', { skip }, async t => {
   if (tensorflow === undefined) throw new Error('skipped')
   const { tf } = tensorflow
   const before = tf.memory().numTensors
@@ -59,15 +68,20 @@ t.test('no tensor stays behind, be it trained to the end or stopped', { skip }, 
   await detector.fit(cloud(100))
   t.equal(tf.memory().numTensors, before)
   const controller = new AbortController()
-  await t.rejects(detector.fit(cloud(100), undefined, {
-    signal: controller.signal,
-    onProgress: ({ done }) => { if (done > 0.5) controller.abort(new Error('enough')) }
-  }), { message: 'enough' })
+  await t.rejects(
+    detector.fit(cloud(100), undefined, {
+      signal: controller.signal,
+      onProgress: ({ done }) => {
+        if (done > 0.5) controller.abort(new Error('enough'))
+      }
+    }),
+    { message: 'enough' }
+  )
   t.equal(tf.memory().numTensors, before)
 })
 
-t.test('it tells epochs and a loss', { skip }, async (t) => {
-  const seen: { done: number, loss: number | undefined }[] = []
+t.test('it tells epochs and a loss', { skip }, async t => {
+  const seen: { done: number; loss: number | undefined }[] = []
   await new SoGaal({ stopEpochs: 2 }).fit(cloud(100), undefined, {
     onProgress: ({ done, total, loss }) => {
       t.equal(total, 6)
@@ -78,7 +92,7 @@ t.test('it tells epochs and a loss', { skip }, async (t) => {
   t.ok(losses[losses.length - 1] < losses[0], `${losses[0]} to ${losses[losses.length - 1]}`)
 })
 
-t.test('a single row can be learnt', { skip }, async (t) => {
+t.test('a single row can be learnt', { skip }, async t => {
   const detector = new SoGaal({ stopEpochs: 1 })
   await detector.fit(cloud(1))
   t.ok(detector.decisionFunction(cloud(20, 2)).every(Number.isFinite))

@@ -9,7 +9,8 @@ const scores = Array.from({ length: 20_000 }, () => -Math.log(1 - random.uniform
 const tail = Tail.fit(scores)
 
 t.test('surprise is -log10 of the share of scores that are as high', async t => {
-  for (const power of [0.5, 1, 1.5, 2, 3]) t.ok(Math.abs(tail.surprise(power * Math.LN10) - power) < 0.15, `1 in 10^${power}`)
+  for (const power of [0.5, 1, 1.5, 2, 3])
+    t.ok(Math.abs(tail.surprise(power * Math.LN10) - power) < 0.15, `1 in 10^${power}`)
   t.equal(tail.surprise(-1), 0)
 })
 

@@ -36,7 +36,7 @@ const standIn = () => `if (name === '${NATIVE}') return source(\`
 \`)`
 
 /** Runs training-route.js where `rule` decides how packages are found. */
-async function run (t: Test, rule: string, saved: unknown[] = []): Promise<RouteReport> {
+async function run(t: Test, rule: string, saved: unknown[] = []): Promise<RouteReport> {
   const folder = t.testdir({
     'register.mjs': `
       import { register } from 'node:module'
@@ -55,57 +55,74 @@ async function run (t: Test, rule: string, saved: unknown[] = []): Promise<Route
     'saved.json': JSON.stringify(saved)
   })
   const { stdout } = await promisify(execFile)(process.execPath, [
-    '--import', path.join(folder, 'register.mjs'), ROUTE.pathname, path.join(folder, 'saved.json')
+    '--import',
+    path.join(folder, 'register.mjs'),
+    ROUTE.pathname,
+    path.join(folder, 'saved.json')
   ])
   return JSON.parse(stdout) as RouteReport
 }
 
-function trains (t: Test, { trained }: RouteReport): void {
+function trains(t: Test, { trained }: RouteReport): void {
   for (const kind of ['autoencoder', 'so-gaal'] as const) {
     const outcome = trained[kind]
     t.ok('auc' in outcome && outcome.auc > 0.7, `${kind}: ${JSON.stringify(outcome)}`)
   }
 }
 
-t.test('without TensorFlow.js a saved model scores as ever, and training says what to install', { skip: tensorflowMissing() }, async (t) => {
-  const rows = Array.from({ length: 60 }, (_, i) => [Math.sin(i), Math.cos(i), i % 7])
-  const saved = [new Autoencoder({ epochs: 1 }), new SoGaal({ stopEpochs: 1 })]
-  for (const detector of saved) await detector.fit(rows)
-  const report = await run(t, NOTHING, saved.map((detector) => ({ detector, rows })))
-  t.same(report.scores, saved.map((detector) => [...detector.decisionFunction(rows)]))
-  for (const outcome of [report.trained.autoencoder, report.trained['so-gaal']]) {
-    t.match(outcome, { code: 'tensorflow', message: /npm install @tensorflow\/tfjs-core .*@tensorflow\/tfjs-backend-wasm/ })
+t.test(
+  'without TensorFlow.js a saved model scores as ever, and training says what to install',
+  { skip: tensorflowMissing() },
+  async t => {
+    const rows = Array.from({ length: 60 }, (_, i) => [Math.sin(i), Math.cos(i), i % 7])
+    const saved = [new Autoencoder({ epochs: 1 }), new SoGaal({ stopEpochs: 1 })]
+    for (const detector of saved) await detector.fit(rows)
+    const report = await run(
+      t,
+      NOTHING,
+      saved.map(detector => ({ detector, rows }))
+    )
+    t.same(
+      report.scores,
+      saved.map(detector => [...detector.decisionFunction(rows)])
+    )
+    for (const outcome of [report.trained.autoencoder, report.trained['so-gaal']]) {
+      t.match(outcome, {
+        code: 'tensorflow',
+        message: /npm install @tensorflow\/tfjs-core .*@tensorflow\/tfjs-backend-wasm/
+      })
+    }
+    t.equal(report.trained.iforest.auc > 0.9, true, 'others need none')
+    t.match(report.prepared, /is not installed/)
   }
-  t.equal(report.trained.iforest.auc > 0.9, true, 'others need none')
-  t.match(report.prepared, /is not installed/)
-})
+)
 
-t.test('scoring loads nothing of it', { skip: tensorflowMissing() }, async (t) => {
+t.test('scoring loads nothing of it', { skip: tensorflowMissing() }, async t => {
   const report = await run(t, '')
   t.same(report.loadedBeforeTraining, [])
   t.not(report.loadedAfterTraining.length, 0, 'training does')
 })
 
-t.test('without tfjs-node it trains on WebAssembly', { skip: tensorflowMissing() }, async (t) => {
+t.test('without tfjs-node it trains on WebAssembly', { skip: tensorflowMissing() }, async t => {
   const report = await run(t, NO_NATIVE)
   t.match(report.prepared, /^TensorFlow\.js \d+\.\d+\.\d+ on wasm$/)
   trains(t, report)
 })
 
-t.test('with a tfjs-node that does not load as well, and it says why', { skip: tensorflowMissing() }, async (t) => {
+t.test('with a tfjs-node that does not load as well, and it says why', { skip: tensorflowMissing() }, async t => {
   const report = await run(t, BROKEN_NATIVE)
   t.match(report.prepared, /on wasm; @tensorflow\/tfjs-node is installed but does not load: no binary$/)
   trains(t, report)
 })
 
-t.test('tfjs-node comes first, with what Node.js 23 took from it', { skip: tensorflowMissing() }, async (t) => {
+t.test('tfjs-node comes first, with what Node.js 23 took from it', { skip: tensorflowMissing() }, async t => {
   const report = await run(t, standIn())
   t.match(report.prepared, /on tfjs-node$/)
   trains(t, report)
 })
 
 const nativeSkip = tensorflow?.backend !== 'tfjs-node' && `${NATIVE} is not installed, or its binary is missing`
-t.test('the real tfjs-node trains', { skip: nativeSkip }, async (t) => {
+t.test('the real tfjs-node trains', { skip: nativeSkip }, async t => {
   const report = await run(t, '')
   t.match(report.prepared, /on tfjs-node$/)
   trains(t, report)

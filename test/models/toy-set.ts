@@ -11,13 +11,13 @@ export interface ToySet {
 }
 
 /** Two clouds of inliers with a correlated pair of columns, and one in ten rows spread wide around them. */
-export function toySet (): ToySet {
+export function toySet(): ToySet {
   const random = new Random(20)
   const draw = (rows: number) => {
     const labels = Uint8Array.from({ length: rows }, (_, i) => Number(i % 10 === 0))
     return {
       labels,
-      rows: Array.from(labels, (label) => {
+      rows: Array.from(labels, label => {
         if (label === 1) return Array.from({ length: 6 }, () => 4 * random.normal())
         const shift = random.uniform() < 0.5 ? 0 : 3
         const row = Array.from({ length: 6 }, () => shift + random.normal())

@@ -2,11 +2,18 @@
 
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { catalogEntry, createDetector, DetectorError, loadDetector, rocAuc, type DetectorKind } from '../../models/index.js'
+import {
+  catalogEntry,
+  createDetector,
+  DetectorError,
+  loadDetector,
+  rocAuc,
+  type DetectorKind
+} from '../../models/index.js'
 import { toySet } from './toy-set.js'
 
 /** What becomes of one training. */
-type Outcome = { auc: number } | { code: string, message: string }
+type Outcome = { auc: number } | { code: string; message: string }
 
 /** What the program prints, as JSON. */
 export interface RouteReport {
@@ -17,10 +24,10 @@ export interface RouteReport {
   loadedAfterTraining: string[]
   /** What the catalog says of TensorFlow.js: what is used, or what is wrong. */
   prepared: string
-  trained: { autoencoder: Outcome, 'so-gaal': Outcome, iforest: { auc: number } }
+  trained: { autoencoder: Outcome; 'so-gaal': Outcome; iforest: { auc: number } }
 }
 
-async function train (kind: DetectorKind, parameters: Record<string, unknown>): Promise<Outcome> {
+async function train(kind: DetectorKind, parameters: Record<string, unknown>): Promise<Outcome> {
   const toy = toySet()
   const detector = createDetector(kind, parameters)
   try {
@@ -32,19 +39,22 @@ async function train (kind: DetectorKind, parameters: Record<string, unknown>): 
   return { auc: rocAuc(toy.testLabels, detector.decisionFunction(toy.test)) }
 }
 
-function loaded (): string[] {
-  return Object.keys(createRequire(import.meta.url).cache).filter((file) => file.includes('@tensorflow'))
+function loaded(): string[] {
+  return Object.keys(createRequire(import.meta.url).cache).filter(file => file.includes('@tensorflow'))
 }
 
-const saved = JSON.parse(readFileSync(process.argv[2], 'utf8')) as { detector: unknown, rows: number[][] }[]
+const saved = JSON.parse(readFileSync(process.argv[2], 'utf8')) as { detector: unknown; rows: number[][] }[]
 const report: RouteReport = {
   scores: saved.map(({ detector, rows }) => [...loadDetector(detector).decisionFunction(rows)]),
   loadedBeforeTraining: loaded(),
-  prepared: await catalogEntry('autoencoder').prepare?.().catch((error: Error) => error.message) ?? '',
+  prepared:
+    (await catalogEntry('autoencoder')
+      .prepare?.()
+      .catch((error: Error) => error.message)) ?? '',
   trained: {
     autoencoder: await train('autoencoder', { epochs: 5 }),
     'so-gaal': await train('so-gaal', { stopEpochs: 8 }),
-    iforest: await train('iforest', {}) as { auc: number }
+    iforest: (await train('iforest', {})) as { auc: number }
   },
   // Last, as it is written: properties are computed in order.
   loadedAfterTraining: loaded()

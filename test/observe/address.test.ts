@@ -6,12 +6,18 @@ import t from 'tap'
 import { addressesOf, normaliseAddress } from '../../src/observe/address.js'
 import { PairEnd } from '../support/duplex-pair.js'
 
-const SOCKET = { remoteAddress: '::ffff:192.0.2.7', remotePort: 50_000, localAddress: '::FFFF:192.0.2.1', localPort: 1883 }
+const SOCKET = {
+  remoteAddress: '::ffff:192.0.2.7',
+  remotePort: 50_000,
+  localAddress: '::FFFF:192.0.2.1',
+  localPort: 1883
+}
 const ENDS = { client: { address: '192.0.2.7', port: 50_000 }, broker: { address: '192.0.2.1', port: 1883 } }
 
 t.test('an IPv4 address in IPv6 clothes is an IPv4 address', async t => {
   t.equal(normaliseAddress('::ffff:127.0.0.1'), '127.0.0.1')
-  for (const address of ['127.0.0.1', '::1', '2001:db8::ffff:1', '::ffff:1:2', '::ffff:1.2.3', '']) t.equal(normaliseAddress(address), address)
+  for (const address of ['127.0.0.1', '::1', '2001:db8::ffff:1', '::ffff:1:2', '::ffff:1.2.3', ''])
+    t.equal(normaliseAddress(address), address)
 })
 
 t.test('each kind of connection', async t => {
@@ -21,5 +27,5 @@ t.test('each kind of connection', async t => {
   t.same(addressesOf(PairEnd.pair().broker), { transport: 'stream', client: nobody, broker: nobody })
   // The stream of a WebSocket knows no addresses: they are those of the socket that asked for the upgrade.
   const request = { socket: SOCKET } as unknown as IncomingMessage
-  t.same(addressesOf(PairEnd.pair().broker as Duplex, request), { transport: 'websocket', ...ENDS })
+  t.same(addressesOf(PairEnd.pair().broker, request), { transport: 'websocket', ...ENDS })
 })

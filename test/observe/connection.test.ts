@@ -15,61 +15,73 @@ class Wire extends Duplex {
   /** Called before bytes are handed to the wire. */
   onSend: () => void = () => {}
 
-  override _read (): void {}
+  override _read(): void {}
 
-  override _write (chunk: Buffer | string, encoding: BufferEncoding, callback: () => void): void {
+  override _write(chunk: Buffer | string, encoding: BufferEncoding, callback: () => void): void {
     this.record(chunk, encoding)
     callback()
   }
 
-  protected record (chunk: Buffer | string, encoding: BufferEncoding): void {
+  protected record(chunk: Buffer | string, encoding: BufferEncoding): void {
     this.onSend()
     this.sent.push(typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk)
   }
 }
 
 class VectorWire extends Wire {
-  override _writev (chunks: { chunk: Buffer | string, encoding: BufferEncoding }[], callback: () => void): void {
+  override _writev(chunks: { chunk: Buffer | string; encoding: BufferEncoding }[], callback: () => void): void {
     for (const { chunk, encoding } of chunks) this.record(chunk, encoding)
     callback()
   }
 }
 
 interface Told {
-  packets: { direction: Direction, packet: MqttPacket }[]
-  marks: { direction: Direction, begin: number, offset: number }[]
+  packets: { direction: Direction; packet: MqttPacket }[]
+  marks: { direction: Direction; begin: number; offset: number }[]
 }
 
-function watch (wire: Duplex, kept = KEPT): Told {
+function watch(wire: Duplex, kept = KEPT): Told {
   const told: Told = { packets: [], marks: [] }
   watchConnection(wire, kept, {
     // As the observer does: what is kept is copied at once.
     onPacket: (direction, packet) => {
       const { topic, payload } = packet
-      told.packets.push({ direction, packet: { ...packet, topic: topic && Buffer.from(topic), payload: payload && Buffer.from(payload) } })
+      told.packets.push({
+        direction,
+        packet: { ...packet, topic: topic && Buffer.from(topic), payload: payload && Buffer.from(payload) }
+      })
     },
-    onMark: (direction, begin, offset) => { told.marks.push({ direction, begin, offset }) }
+    onMark: (direction, begin, offset) => {
+      told.marks.push({ direction, begin, offset })
+    }
   })
   return told
 }
 
 const INBOUND = [
-  connect(5), subscribe(['a/#', 'b'], { properties: Buffer.alloc(0) }),
+  connect(5),
+  subscribe(['a/#', 'b'], { properties: Buffer.alloc(0) }),
   publish('room/1', 'warm', { properties: Buffer.alloc(0) }),
-  publish('room/2', 'x'.repeat(150), { qos: 1, properties: Buffer.alloc(0) }), PINGREQ
+  publish('room/2', 'x'.repeat(150), { qos: 1, properties: Buffer.alloc(0) }),
+  PINGREQ
 ]
-const OUTBOUND = [CONNACK, publish('a/b', '', { properties: Buffer.alloc(0) }), PUBACK, publish('a/c', Buffer.alloc(200, 7), { qos: 1, properties: Buffer.alloc(0) })]
+const OUTBOUND = [
+  CONNACK,
+  publish('a/b', '', { properties: Buffer.alloc(0) }),
+  PUBACK,
+  publish('a/c', Buffer.alloc(200, 7), { qos: 1, properties: Buffer.alloc(0) })
+]
 
-function endsOf (packets: readonly Buffer[]): number[] {
+function endsOf(packets: readonly Buffer[]): number[] {
   let end = 0
-  return packets.map(({ length }) => end += length)
+  return packets.map(({ length }) => (end += length))
 }
 
-function summary ({ packets }: Told, wanted: Direction): unknown[] {
+function summary({ packets }: Told, wanted: Direction): unknown[] {
   return packets.filter(({ direction }) => direction === wanted).map(({ packet }) => packet)
 }
 
-async function whole (): Promise<{ in: unknown[], out: unknown[] }> {
+async function whole(): Promise<{ in: unknown[]; out: unknown[] }> {
   const wire = new Wire()
   const told = watch(wire)
   for (const bytes of INBOUND) wire.push(bytes)
@@ -79,9 +91,21 @@ async function whole (): Promise<{ in: unknown[], out: unknown[] }> {
 
 t.test('packets as they are sent, one by one', async t => {
   const { in: inbound, out } = await whole()
-  t.same(inbound.map(told => (told as MqttPacket).end), endsOf(INBOUND))
-  t.same(out.map(told => (told as MqttPacket).end), endsOf(OUTBOUND))
-  t.match(inbound[2], { header: 0x30, topic: Buffer.from('room/1'), topicLength: 6, payload: Buffer.from('warm'), payloadLength: 4 })
+  t.same(
+    inbound.map(told => (told as MqttPacket).end),
+    endsOf(INBOUND)
+  )
+  t.same(
+    out.map(told => (told as MqttPacket).end),
+    endsOf(OUTBOUND)
+  )
+  t.match(inbound[2], {
+    header: 0x30,
+    topic: Buffer.from('room/1'),
+    topicLength: 6,
+    payload: Buffer.from('warm'),
+    payloadLength: 4
+  })
   t.match(out[3], { header: 0x32, topic: Buffer.from('a/c'), payload: Buffer.alloc(200, 7) })
 })
 
@@ -95,7 +119,8 @@ t.test('cut at every byte, and into single bytes, it tells the same', async t =>
   for (const [, positions] of cuts) {
     const wire = new Wire()
     const told = watch(wire)
-    const pieces = (bytes: Buffer): Buffer[] => [0, ...positions].map((start, i) => bytes.subarray(start, positions[i] ?? bytes.length))
+    const pieces = (bytes: Buffer): Buffer[] =>
+      [0, ...positions].map((start, i) => bytes.subarray(start, positions[i] ?? bytes.length))
     for (const piece of pieces(inbound)) wire.push(piece)
     for (const piece of pieces(outbound)) wire.write(piece)
     if (!same(summary(told, 'in'), expected.in) || !same(summary(told, 'out'), expected.out)) wrong++
@@ -105,16 +130,27 @@ t.test('cut at every byte, and into single bytes, it tells the same', async t =>
   t.equal(wrong, 0)
 })
 
-function same (a: unknown, b: unknown): boolean {
+function same(a: unknown, b: unknown): boolean {
   return JSON.stringify(a) === JSON.stringify(b)
 }
 
 /** There is a mark for each piece that ends within a packet, at its end, and it names that packet's beginning. */
-function marksThatLie ({ marks }: Told, direction: Direction, ends: number[], positions: number[], length: number): number {
+function marksThatLie(
+  { marks }: Told,
+  direction: Direction,
+  ends: number[],
+  positions: number[],
+  length: number
+): number {
   const expected = [...positions.filter(at => at > 0 && at < length), length]
     .filter(at => !ends.includes(at))
     .map(offset => ({ direction, begin: Math.max(0, ...ends.filter(end => end <= offset)), offset }))
-  return same(marks.filter(mark => mark.direction === direction), expected) ? 0 : 1
+  return same(
+    marks.filter(mark => mark.direction === direction),
+    expected
+  )
+    ? 0
+    : 1
 }
 
 t.test('strings and vectors are counted as they are written', async t => {
@@ -142,7 +178,9 @@ t.test('who reads the stream sees what it would see unwatched', async t => {
     const told = watch(wire)
     const seen: Buffer[] = []
     wire.on('data', (chunk: Buffer) => seen.push(chunk))
-    const ended = new Promise<void>(resolve => { wire.on('end', resolve) })
+    const ended = new Promise<void>(resolve => {
+      wire.on('end', resolve)
+    })
     const bytes = Buffer.concat(INBOUND)
     for (let at = 0; at < bytes.length; at += size) wire.push(bytes.subarray(at, at + size))
     wire.push(null)
@@ -159,7 +197,9 @@ t.test('a packet is told before its bytes go on', async t => {
   const wire = new Wire()
   const told = watch(wire)
   let toldAtSend = -1
-  wire.onSend = () => { toldAtSend = told.packets.length }
+  wire.onSend = () => {
+    toldAtSend = told.packets.length
+  }
   wire.write(CONNACK)
   t.equal(toldAtSend, 1)
   let toldAtRead = -1
@@ -176,7 +216,12 @@ t.test('no more is kept than was asked for, whatever is declared', async t => {
   const wire = new Wire()
   const told = watch(wire, { topicCapBytes: 3, payloadCapBytes: 5 })
   wire.push(publish('room/1', 'x'.repeat(100)))
-  t.match(told.packets[0].packet, { topic: Buffer.from('roo'), topicLength: 6, payload: Buffer.from('xxxxx'), payloadLength: 100 })
+  t.match(told.packets[0].packet, {
+    topic: Buffer.from('roo'),
+    topicLength: 6,
+    payload: Buffer.from('xxxxx'),
+    payloadLength: 100
+  })
 })
 
 t.test('garbage is watched without a word, and the watermark goes on', async t => {
@@ -198,12 +243,19 @@ t.test('garbage is watched without a word, and the watermark goes on', async t =
       )
       if (reached !== offset) t.equal(reached, offset, `round ${round} ${direction}`)
     }
-    if (told.packets.some(({ packet: { payload } }) => payload !== null && payload.length > KEPT.payloadCapBytes)) t.fail('too much kept')
+    if (told.packets.some(({ packet: { payload } }) => payload !== null && payload.length > KEPT.payloadCapBytes))
+      t.fail('too much kept')
   }
   const wire = new Wire()
   const told = watch(wire)
   wire.push(Buffer.from([0x30, 0xff, 0xff, 0xff, 0xff, 0xff]))
   wire.push(packet(0xc0))
   t.same(told.packets, [], 'after a length of more than four bytes nothing is MQTT any more')
-  t.same(told.marks.map(({ begin, offset }) => [begin, offset]), [[0, 6], [0, 8]])
+  t.same(
+    told.marks.map(({ begin, offset }) => [begin, offset]),
+    [
+      [0, 6],
+      [0, 8]
+    ]
+  )
 })

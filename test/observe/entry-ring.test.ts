@@ -8,14 +8,16 @@ import { EntryWriter, readEntries } from '../../src/observe/entry-ring.js'
 import { allocateRing, RingReader, RingWriter } from '../../src/observe/ring.js'
 import type { Direction, MqttPacket } from '../../src/types.js'
 
-function wired (bytes = 1 << 20) {
+function wired(bytes = 1 << 20) {
   const memory = allocateRing(bytes)
   const reader = new RingReader(memory)
   return {
     entries: new EntryWriter(new RingWriter(memory, () => {})),
     read: (): BrokerEntry[] => {
       const all: BrokerEntry[] = []
-      readEntries(reader, entry => { all.push(entry) })
+      readEntries(reader, entry => {
+        all.push(entry)
+      })
       return all
     }
   }
@@ -26,32 +28,61 @@ const ADDRESSES = ['', '192.0.2.1', '2001:db8:1234:5678:9abc:def0:1234:5678', 'f
 const TEXTS = ['', 'sensor-1', 'Küche/Ω/🦊', 'x'.repeat(255), ' with spaces ', '\u0000\n']
 
 class Maker {
-  private readonly random: Random
+  readonly #random: Random
 
-  constructor (seed: number) {
-    this.random = new Random(seed)
+  constructor(seed: number) {
+    this.#random = new Random(seed)
   }
 
-  entry (): BrokerEntry {
-    const { random } = this
+  entry(): BrokerEntry {
+    const random = this.#random
     const connection = random.integer(2 ** 32)
     const time = 1.7e12 + random.integer(1e9) / 1_000
     switch (random.integer(7)) {
-      case 0: return { kind: 'open', connection, time, transport: this.of(TRANSPORTS), client: this.endpoint(), broker: this.endpoint() }
-      case 1: return { kind: 'identity', connection, clientId: this.of(TEXTS), username: this.of(TEXTS) }
+      case 0:
+        return {
+          kind: 'open',
+          connection,
+          time,
+          transport: this.#of(TRANSPORTS),
+          client: this.#endpoint(),
+          broker: this.#endpoint()
+        }
+      case 1:
+        return { kind: 'identity', connection, clientId: this.#of(TEXTS), username: this.#of(TEXTS) }
       case 2: {
         const begin = random.integer(2 ** 32) * 1_000
-        return { kind: 'mark', connection, direction: this.direction(), time, begin, offset: begin + random.integer(2 ** 28), ordinal: random.integer(2 ** 32) }
+        return {
+          kind: 'mark',
+          connection,
+          direction: this.#direction(),
+          time,
+          begin,
+          offset: begin + random.integer(2 ** 28),
+          ordinal: random.integer(2 ** 32)
+        }
       }
-      case 3: return { kind: 'close', connection, time }
-      case 4: return { kind: 'unplaced', connection, reason: this.of(UNPLACED_REASONS) }
-      case 5: return { kind: 'announced', connection, client: this.endpoint() }
-      default: return { kind: 'packet', connection, direction: this.direction(), time, packet: this.packet(), ordinal: random.integer(2 ** 32), last: random.integer(2) === 0 }
+      case 3:
+        return { kind: 'close', connection, time }
+      case 4:
+        return { kind: 'unplaced', connection, reason: this.#of(UNPLACED_REASONS) }
+      case 5:
+        return { kind: 'announced', connection, client: this.#endpoint() }
+      default:
+        return {
+          kind: 'packet',
+          connection,
+          direction: this.#direction(),
+          time,
+          packet: this.#packet(),
+          ordinal: random.integer(2 ** 32),
+          last: random.integer(2) === 0
+        }
     }
   }
 
-  private packet (): MqttPacket {
-    const { random } = this
+  #packet(): MqttPacket {
+    const random = this.#random
     const remainingLength = random.integer(268_435_456)
     const hasTopic = random.integer(2) === 0
     const hasPayload = random.integer(2) === 0
@@ -61,8 +92,8 @@ class Maker {
       size: remainingLength + 2 + random.integer(4),
       end: random.integer(2 ** 32) * 65_536,
       topicLength: hasTopic ? random.integer(65_536) : null,
-      topic: hasTopic && random.integer(4) > 0 ? this.bytes(40) : null,
-      payload: hasPayload ? this.bytes(1_024) : null,
+      topic: hasTopic && random.integer(4) > 0 ? this.#bytes(40) : null,
+      payload: hasPayload ? this.#bytes(1_024) : null,
       payloadLength: hasPayload ? random.integer(268_435_456) : 0,
       facts: random.integer(2 ** 32),
       clientHash: random.integer(2 ** 32),
@@ -70,32 +101,53 @@ class Maker {
     }
   }
 
-  private bytes (most: number): Uint8Array {
-    return Uint8Array.from({ length: this.random.integer(most) }, () => this.random.integer(256))
+  #bytes(most: number): Uint8Array {
+    return Uint8Array.from({ length: this.#random.integer(most) }, () => this.#random.integer(256))
   }
 
-  private endpoint () {
-    return { address: this.of(ADDRESSES), port: this.random.integer(65_536) }
+  #endpoint() {
+    return { address: this.#of(ADDRESSES), port: this.#random.integer(65_536) }
   }
 
-  private direction (): Direction {
-    return this.of(['in', 'out'] as const)
+  #direction(): Direction {
+    return this.#of(['in', 'out'] as const)
   }
 
-  private of<T> (items: readonly T[]): T {
-    return items[this.random.integer(items.length)]
+  #of<T>(items: readonly T[]): T {
+    return items[this.#random.integer(items.length)]
   }
 }
 
-function write (entries: EntryWriter, entry: BrokerEntry): void {
+function write(entries: EntryWriter, entry: BrokerEntry): void {
   switch (entry.kind) {
-    case 'open': return entries.open(entry.connection, entry.time, entry.transport, entry.client, entry.broker)
-    case 'announced': return entries.announced(entry.connection, entry.client)
-    case 'identity': return entries.identity(entry.connection, entry.clientId, entry.username)
-    case 'packet': return entries.packet(entry.connection, entry.direction, entry.time, entry.packet, entry.ordinal, entry.last)
-    case 'mark': return entries.mark(entry.connection, entry.direction, entry.time, entry.begin, entry.offset, entry.ordinal)
-    case 'unplaced': return entries.unplaced(entry.connection, entry.reason)
-    case 'close': return entries.close(entry.connection, entry.time)
+    case 'open': {
+      entries.open(entry.connection, entry.time, entry.transport, entry.client, entry.broker)
+      return
+    }
+    case 'announced': {
+      entries.announced(entry.connection, entry.client)
+      return
+    }
+    case 'identity': {
+      entries.identity(entry.connection, entry.clientId, entry.username)
+      return
+    }
+    case 'packet': {
+      entries.packet(entry.connection, entry.direction, entry.time, entry.packet, entry.ordinal, entry.last)
+      return
+    }
+    case 'mark': {
+      entries.mark(entry.connection, entry.direction, entry.time, entry.begin, entry.offset, entry.ordinal)
+      return
+    }
+    case 'unplaced': {
+      entries.unplaced(entry.connection, entry.reason)
+      return
+    }
+    case 'close': {
+      entries.close(entry.connection, entry.time)
+      return
+    }
   }
 }
 
@@ -123,14 +175,28 @@ t.test('many at once keep their order', async t => {
 
 t.test('what was read is a copy: the ring may overwrite it', async t => {
   const { entries, read } = wired(1 << 10)
-  const packet: MqttPacket = { header: 0x30, remainingLength: 9, size: 11, end: 11, topicLength: 2, topic: Buffer.from('ab'), payload: Buffer.from('hello'), payloadLength: 5, facts: 0, clientHash: 0, willHash: 0 }
+  const packet: MqttPacket = {
+    header: 0x30,
+    remainingLength: 9,
+    size: 11,
+    end: 11,
+    topicLength: 2,
+    topic: Buffer.from('ab'),
+    payload: Buffer.from('hello'),
+    payloadLength: 5,
+    facts: 0,
+    clientHash: 0,
+    willHash: 0
+  }
   entries.packet(1, 'in', 1, packet, 0, true)
   const [first] = read()
   for (let i = 0; i < 100; i++) {
     entries.packet(2, 'in', 1, { ...packet, topic: Buffer.from('xy'), payload: Buffer.from('XXXXX') }, i, true)
     read()
   }
-  t.match(first, { packet: { topic: Uint8Array.from(Buffer.from('ab')), payload: Uint8Array.from(Buffer.from('hello')) } })
+  t.match(first, {
+    packet: { topic: Uint8Array.from(Buffer.from('ab')), payload: Uint8Array.from(Buffer.from('hello')) }
+  })
 })
 
 t.test('a text longer than 255 bytes is cut, and cut the same way each time', async t => {
@@ -147,7 +213,19 @@ t.test('a text longer than 255 bytes is cut, and cut the same way each time', as
 
 t.test('a flood of packets leaves room to tell of connections', async t => {
   const { entries, read } = wired(1 << 12)
-  const packet: MqttPacket = { header: 0x30, remainingLength: 9, size: 11, end: 11, topicLength: null, topic: null, payload: Buffer.alloc(5), payloadLength: 5, facts: 0, clientHash: 0, willHash: 0 }
+  const packet: MqttPacket = {
+    header: 0x30,
+    remainingLength: 9,
+    size: 11,
+    end: 11,
+    topicLength: null,
+    topic: null,
+    payload: Buffer.alloc(5),
+    payloadLength: 5,
+    facts: 0,
+    clientHash: 0,
+    willHash: 0
+  }
   for (let i = 0; i < 1_000; i++) entries.packet(1, 'in', i, packet, i, true)
   const dropped = entries.dropped
   t.ok(dropped > 900)
@@ -158,5 +236,14 @@ t.test('a flood of packets leaves room to tell of connections', async t => {
   entries.identity(2, 'quiet', '')
   entries.close(1, 2)
   t.equal(entries.dropped, without)
-  t.same(read().slice(-3).map(({ kind, connection }) => [kind, connection]), [['open', 2], ['identity', 2], ['close', 1]])
+  t.same(
+    read()
+      .slice(-3)
+      .map(({ kind, connection }) => [kind, connection]),
+    [
+      ['open', 2],
+      ['identity', 2],
+      ['close', 1]
+    ]
+  )
 })

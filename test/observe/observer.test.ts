@@ -10,12 +10,16 @@ import { connect, PINGREQ } from '../decode/craft-mqtt.js'
 import { TestClock } from '../support/test-clock.js'
 
 class Bare extends Duplex {
-  override _read (): void {}
+  override _read(): void {}
 }
 
-t.test('bytes that come after the close, as a WebSocket may bring them, are nobody\'s', async t => {
+t.test("bytes that come after the close, as a WebSocket may bring them, are nobody's", async t => {
   const memory = allocateRing(4_096)
-  const observer = new Observer(new EntryWriter(new RingWriter(memory, () => {})), { topicCapBytes: 16, payloadCapBytes: 16 }, new TestClock())
+  const observer = new Observer(
+    new EntryWriter(new RingWriter(memory, () => {})),
+    { topicCapBytes: 16, payloadCapBytes: 16 },
+    new TestClock()
+  )
   const stream = new Bare()
   observer.accept(stream)
   stream.push(connect())
@@ -24,6 +28,8 @@ t.test('bytes that come after the close, as a WebSocket may bring them, are nobo
   stream.push(PINGREQ)
   stream.push(PINGREQ.subarray(0, 1))
   const told: string[] = []
-  readEntries(new RingReader(memory), ({ kind }) => { told.push(kind) })
+  readEntries(new RingReader(memory), ({ kind }) => {
+    told.push(kind)
+  })
   t.same(told, ['open', 'packet', 'close'])
 })

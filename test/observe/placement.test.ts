@@ -4,17 +4,41 @@ import t from 'tap'
 import { Placement } from '../../src/observe/placement.js'
 import type { MqttPacket } from '../../src/types.js'
 
-function packet (end: number): MqttPacket {
-  return { header: 0x30, remainingLength: 8, size: 10, end, topicLength: null, topic: Buffer.from('t'), payload: null, payloadLength: 0, facts: 0, clientHash: 0, willHash: 0 }
+function packet(end: number): MqttPacket {
+  return {
+    header: 0x30,
+    remainingLength: 8,
+    size: 10,
+    end,
+    topicLength: null,
+    topic: Buffer.from('t'),
+    payload: null,
+    payloadLength: 0,
+    facts: 0,
+    clientHash: 0,
+    willHash: 0
+  }
 }
 
-function placing (): { placement: Placement, take: () => string[] } {
+function placing(): { placement: Placement; take: () => string[] } {
   const told: string[] = []
-  const placement = new Placement('in', {
-    onPacket: (_direction, { end }, ordinal, last) => { told.push(`${ordinal} at ${end}${last ? '' : ', more'}`) },
-    onMark: (_direction, _begin, offset, ordinal) => { told.push(`${ordinal} up to ${offset}`) },
-    onUnplaced: () => { told.push('unplaced') }
-  }, () => { told.push('trouble') })
+  const placement = new Placement(
+    'in',
+    {
+      onPacket: (_direction, { end }, ordinal, last) => {
+        told.push(`${ordinal} at ${end}${last ? '' : ', more'}`)
+      },
+      onMark: (_direction, _begin, offset, ordinal) => {
+        told.push(`${ordinal} up to ${offset}`)
+      },
+      onUnplaced: () => {
+        told.push('unplaced')
+      }
+    },
+    () => {
+      told.push('trouble')
+    }
+  )
   return { placement, take: () => told.splice(0) }
 }
 

@@ -15,7 +15,7 @@ t.test('200,000 packets from another thread', async t => {
   let seen = 0
   let damaged = 0
 
-  function drain (): void {
+  function drain(): void {
     do {
       readEntries(reader, entry => {
         seen++
@@ -24,8 +24,14 @@ t.test('200,000 packets from another thread', async t => {
           return
         }
         const { connection: i, direction, time, packet } = entry
-        const sound = i > last && time === i && packet.end === i * 7 && direction === (i % 2 === 0 ? 'in' : 'out') &&
-          packet.payloadLength === i % 200 && packet.payload?.length === i % 200 && packet.payload.every(byte => byte === (i & 0xff))
+        const sound =
+          i > last &&
+          time === i &&
+          packet.end === i * 7 &&
+          direction === (i % 2 === 0 ? 'in' : 'out') &&
+          packet.payloadLength === i % 200 &&
+          packet.payload?.length === i % 200 &&
+          packet.payload.every(byte => byte === (i & 0xff))
         if (!sound) damaged++
         last = i
       })

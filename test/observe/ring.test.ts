@@ -4,12 +4,12 @@ import t from 'tap'
 import { Random } from '../../models/random.js'
 import { allocateRing, RingReader, RingWriter } from '../../src/observe/ring.js'
 
-function ringOf (bytes: number, wake: () => void = () => {}) {
+function ringOf(bytes: number, wake: () => void = () => {}) {
   const memory = allocateRing(bytes)
   return { memory, writer: new RingWriter(memory, wake), reader: new RingReader(memory) }
 }
 
-function write (writer: RingWriter, bytes: Uint8Array, spare?: number): boolean {
+function write(writer: RingWriter, bytes: Uint8Array, spare?: number): boolean {
   const at = writer.reserve(bytes.length, spare)
   if (at < 0) return false
   writer.bytes.set(bytes, at)
@@ -17,9 +17,11 @@ function write (writer: RingWriter, bytes: Uint8Array, spare?: number): boolean 
   return true
 }
 
-function read (reader: RingReader): Buffer[] {
+function read(reader: RingReader): Buffer[] {
   const entries: Buffer[] = []
-  reader.drain((bytes, _view, start, length) => { entries.push(Buffer.from(bytes.slice(start, start + length))) })
+  reader.drain((bytes, _view, start, length) => {
+    entries.push(Buffer.from(bytes.slice(start, start + length)))
+  })
   return entries
 }
 
@@ -43,7 +45,10 @@ t.test('entries of every length come out as they went in, however often the ring
   got.push(...read(reader))
   t.equal(got.length, written.length)
   t.ok(Buffer.concat(got).equals(Buffer.concat(written)), 'the same bytes in the same order')
-  t.ok(got.every((entry, i) => entry.length === written[i].length), 'cut at the same places')
+  t.ok(
+    got.every((entry, i) => entry.length === written[i].length),
+    'cut at the same places'
+  )
   t.ok(dropped > 100 && written.length > 10_000, `${dropped} dropped, so both ways were walked`)
   t.equal(writer.dropped, dropped)
   t.equal(reader.dropped, dropped)
@@ -52,7 +57,11 @@ t.test('entries of every length come out as they went in, however often the ring
 t.test('a full ring drops what is new, keeps what is old, and takes again when there is room', async t => {
   const { writer, reader } = ringOf(64)
   const entry = (i: number): Buffer => Buffer.alloc(12, i)
-  t.same([0, 1, 2, 3, 4, 5].map(i => write(writer, entry(i))), [true, true, true, true, false, false], 'four times 16 bytes fit to the last')
+  t.same(
+    [0, 1, 2, 3, 4, 5].map(i => write(writer, entry(i))),
+    [true, true, true, true, false, false],
+    'four times 16 bytes fit to the last'
+  )
   t.equal(writer.dropped, 2)
   t.same(read(reader), [0, 1, 2, 3].map(entry))
   t.ok(write(writer, entry(6)))
@@ -111,12 +120,17 @@ t.test('the counters wrap at 2^32 bytes unnoticed', async t => {
   let fitted = 0
   for (; writer.reserve(length) >= 0; fitted++) writer.commit()
   t.equal(writer.dropped, 1, 'and it still knows when it is full')
-  t.equal(reader.drain(() => {}), fitted)
+  t.equal(
+    reader.drain(() => {}),
+    fitted
+  )
 })
 
 t.test('the reader is woken once for each sleep, and only then', async t => {
   let wakes = 0
-  const { writer, reader } = ringOf(256, () => { wakes++ })
+  const { writer, reader } = ringOf(256, () => {
+    wakes++
+  })
   write(writer, Buffer.from([1]))
   t.equal(wakes, 0, 'an awake reader is left alone')
   t.notOk(reader.sleep(), 'with something to read it may not sleep')

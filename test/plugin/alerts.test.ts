@@ -14,15 +14,19 @@ import { garbage, reading, selfWatching, type SelfWatching } from './watching-it
 const ROUTER = '192.0.2.7'
 
 /** Sensors behind one router that have taught the detection what is normal. */
-async function taught ({ broker, learn, until }: SelfWatching): Promise<RawClient[]> {
-  const sensors = await Promise.all(['kitchen', 'cellar', 'attic'].map(async (clientId, i) => await RawClient.connect(broker, { clientId }, from(ROUTER, 50_000 + i))))
+async function taught({ broker, learn, until }: SelfWatching): Promise<RawClient[]> {
+  const sensors = await Promise.all(
+    ['kitchen', 'cellar', 'attic'].map(
+      async (clientId, i) => await RawClient.connect(broker, { clientId }, from(ROUTER, 50_000 + i))
+    )
+  )
   sensors[0].send(subscribe(['sensors/0/state']))
   await learn(sensors)
   await until('it guards', ({ state }) => state === 'guarding')
   return sensors
 }
 
-async function attack (client: RawClient, until: () => boolean): Promise<void> {
+async function attack(client: RawClient, until: () => boolean): Promise<void> {
   for (let i = 0; !until() && i < 20_000; i++) {
     client.send(garbage(i))
     if (i % 20 === 0) await new Promise(resolve => setImmediate(resolve))
@@ -37,27 +41,49 @@ for (const version of BROKER_VERSIONS) {
       const it = await selfWatching(t, version, { response: { action: 'ban', banSeconds: 60 }, report: { eve } })
       const { broker, ids, until, status } = it
       const alerts: Alert[] = []
-      ids.on('alert', alert => { alerts.push(alert) })
+      ids.on('alert', alert => {
+        alerts.push(alert)
+      })
       const sensors = await taught(it)
       const watcher = await RawClient.connect(broker, { clientId: 'dashboard' }, from('192.0.2.50'))
       watcher.send(subscribe(['$SYS/broker/artemis/#']))
       await watcher.next(TYPE.suback)
 
-      const attacker = await RawClient.connect(broker, { clientId: 'drill', username: 'mallory', password: 'pw', will: { topic: 'last', payload: 'words' } }, from(ROUTER, 50_099))
+      const attacker = await RawClient.connect(
+        broker,
+        { clientId: 'drill', username: 'mallory', password: 'pw', will: { topic: 'last', payload: 'words' } },
+        from(ROUTER, 50_099)
+      )
       sensors[1].send(subscribe(['last']))
       await attack(attacker, () => attacker.far.destroyed)
       await waitUntil('the alert', () => alerts.some(({ subject }) => subject.clientId === 'drill'))
       const [alert] = alerts.filter(({ subject }) => subject.clientId === 'drill')
-      t.match(alert, { state: 'raised', subject: { clientId: 'drill', username: 'mallory', address: ROUTER, port: 50_099 }, response: 'ban' })
-      const published = await watcher.next(TYPE.publish, ({ topic, payload }) => topic === TOPICS.alerts && payload.includes('"event_type":"alert"') && payload.includes('drill'))
-      t.match(JSON.parse(published.payload), { event_type: 'alert', src_ip: ROUTER, alert: { action: 'blocked' }, artemis: { client_id: 'drill', id: alert.id } })
+      t.match(alert, {
+        state: 'raised',
+        subject: { clientId: 'drill', username: 'mallory', address: ROUTER, port: 50_099 },
+        response: 'ban'
+      })
+      const published = await watcher.next(
+        TYPE.publish,
+        ({ topic, payload }) =>
+          topic === TOPICS.alerts && payload.includes('"event_type":"alert"') && payload.includes('drill')
+      )
+      t.match(JSON.parse(published.payload), {
+        event_type: 'alert',
+        src_ip: ROUTER,
+        alert: { action: 'blocked' },
+        artemis: { client_id: 'drill', id: alert.id }
+      })
       t.notOk(published.retain)
 
       const again = new RawClient(broker, from(ROUTER, 50_100))
       again.send(connectBytes({ clientId: 'drill' }))
       await again.whenClosed()
       t.same(again.received, [])
-      t.ok(sensors.every(sensor => !sensor.closed), 'the neighbours behind the router stay')
+      t.ok(
+        sensors.every(sensor => !sensor.closed),
+        'the neighbours behind the router stay'
+      )
       const newcomer = await RawClient.connect(broker, { clientId: 'balcony' }, from(ROUTER, 50_101))
       newcomer.send(reading(0))
       await newcomer.settled()
@@ -70,10 +96,16 @@ for (const version of BROKER_VERSIONS) {
       const forgiven = await RawClient.connect(broker, { clientId: 'drill' }, from(ROUTER, 50_102))
       await forgiven.settled()
       await ids.close()
-      const lines = readFileSync(eve, 'utf8').trimEnd().split('\n').map(line => JSON.parse(line) as { event_type: string, artemis: { client_id: string } })
+      const lines = readFileSync(eve, 'utf8')
+        .trimEnd()
+        .split('\n')
+        .map(line => JSON.parse(line) as { event_type: string; artemis: { client_id: string } })
       t.ok(lines.some(({ artemis }) => artemis.client_id === 'drill'))
       t.equal(lines.filter(({ event_type }) => event_type === 'alert').length, alerts.length)
-      t.match(lines.filter(({ event_type }) => event_type === 'ban'), [{ artemis: { client_id: 'drill', state: 'begun', by: 'alert' } }])
+      t.match(
+        lines.filter(({ event_type }) => event_type === 'ban'),
+        [{ artemis: { client_id: 'drill', state: 'begun', by: 'alert' } }]
+      )
     })
 
     t.test('whoever only watches throws nobody out, and its own messages are told from the others', async t => {
@@ -82,7 +114,9 @@ for (const version of BROKER_VERSIONS) {
       dashboard.send(subscribe(['$SYS/broker/artemis/#']))
       await taught(it)
       const alerts: Alert[] = []
-      it.ids.on('alert', alert => { alerts.push(alert) })
+      it.ids.on('alert', alert => {
+        alerts.push(alert)
+      })
       const attacker = await RawClient.connect(it.broker, { clientId: 'drill' }, from(ROUTER, 50_099))
       await attack(attacker, () => alerts.some(({ subject }) => subject.clientId === 'drill'))
       await attacker.settled()
@@ -96,10 +130,24 @@ for (const version of BROKER_VERSIONS) {
 
 t.test('options that cannot be are refused at once', async t => {
   const broker = await BROKER_VERSIONS[1].create()
-  t.teardown(async () => { await new Promise<void>(resolve => { broker.close(resolve) }) })
+  t.teardown(async () => {
+    await new Promise<void>(resolve => {
+      broker.close(resolve)
+    })
+  })
   const { handle } = broker
-  for (const options of [{ response: { action: 'shout' } }, { response: { action: 'toString' } }, { alert: { weight: 1 } }, { alert: { weight: NaN } }, { alert: { weight: -0.1 } }]) {
-    t.throws(() => artemis(broker, options as Parameters<typeof artemis>[1]), { name: 'OperatorError', code: 'option' }, JSON.stringify(options))
+  for (const options of [
+    { response: { action: 'shout' } },
+    { response: { action: 'toString' } },
+    { alert: { weight: 1 } },
+    { alert: { weight: NaN } },
+    { alert: { weight: -0.1 } }
+  ]) {
+    t.throws(
+      () => artemis(broker, options as Parameters<typeof artemis>[1]),
+      { name: 'OperatorError', code: 'option' },
+      JSON.stringify(options)
+    )
   }
   t.equal(broker.handle, handle, 'and nothing is attached')
   const client = await RawClient.connect(broker)

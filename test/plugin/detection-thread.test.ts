@@ -21,7 +21,9 @@ t.test('a crash costs the broker nothing, and the detection starts again', async
   t.equal(status().thread.restarts, 0)
 
   const crashed = new Promise<void>(resolve => {
-    ids.on('status', report => { if ((report as { state: string }).state === 'crashed') resolve() })
+    ids.on('status', report => {
+      if ((report as { state: string }).state === 'crashed') resolve()
+    })
   })
   await ids.restartDetection()
   await crashed
@@ -56,7 +58,9 @@ t.test('what cannot be is said, and the broker serves without a detection', asyn
 
   ids.use({ tap: { target: 'none' } })
   await until('it is mended', ({ state }) => state === 'learning')
-  const { records: { seen } } = status()
+  const {
+    records: { seen }
+  } = status()
   client.send(publish('room', 'y'))
   await until('it sees who was connected before', ({ records }) => records.seen > seen)
 })
@@ -69,7 +73,10 @@ t.test('it can be ended at any moment, and twice', async t => {
     if (moment === 'after a crash') await ids.restartDetection()
     if (moment === 'with other settings') ids.use({ tap: { target: 'none' }, learn: { minimumRecords: 1_000 } })
     await Promise.all([ids.close(), ids.close()])
-    t.notOk([broker.handle, broker.authorizePublish].some((hook, i) => hook === hooks[i]), `${moment}: the hooks are given back`)
+    t.notOk(
+      [broker.handle, broker.authorizePublish].some((hook, i) => hook === hooks[i]),
+      `${moment}: the hooks are given back`
+    )
     const client = await RawClient.connect(broker)
     client.send(subscribe(['room']), publish('room', 'x'))
     t.equal((await client.next(TYPE.publish)).payload, 'x')
@@ -78,27 +85,44 @@ t.test('it can be ended at any moment, and twice', async t => {
 
 t.test('other settings are told at once, and nothing that went before comes after them', async t => {
   const { broker, ids, until } = await selfWatching(t, version, { learn: { seconds: 0, minimumRecords: 1_111 } })
-  const minimumOf = (status: object): number | undefined => (status as { learning?: { minimumRecords: number } }).learning?.minimumRecords
+  const minimumOf = (status: object): number | undefined =>
+    (status as { learning?: { minimumRecords: number } }).learning?.minimumRecords
   const published: (number | undefined)[] = []
   const reported: (number | undefined)[] = []
   // No client: with nothing to learn from, the new status is like the old one in all else.
-  const hear = (topic: string, onMessage: (payload: string) => void): Promise<void> => new Promise(resolve => {
-    broker.subscribe(topic, ({ payload }, done) => {
-      onMessage(payload.toString())
-      done()
-    }, resolve)
-  })
+  const hear = (topic: string, onMessage: (payload: string) => void): Promise<void> =>
+    new Promise(resolve => {
+      broker.subscribe(
+        topic,
+        ({ payload }, done) => {
+          onMessage(payload.toString())
+          done()
+        },
+        resolve
+      )
+    })
   let marked = false
-  await hear(TOPICS.status, payload => { published.push(minimumOf(JSON.parse(payload) as object)) })
-  await hear('mark', () => { marked = true })
+  await hear(TOPICS.status, payload => {
+    published.push(minimumOf(JSON.parse(payload) as object))
+  })
+  await hear('mark', () => {
+    marked = true
+  })
   await until('the first settings are told', () => published.includes(1_111))
-  ids.on('status', status => { reported.push(minimumOf(status)) })
+  ids.on('status', status => {
+    reported.push(minimumOf(status))
+  })
   ids.use({ tap: { target: 'none' }, learn: { seconds: 0, minimumRecords: 2_222 } })
   await until('the second are in force', () => reported.includes(2_222))
   await new Promise<void>(resolve => {
-    broker.publish({ cmd: 'publish', topic: 'mark', payload: '', qos: 0, retain: false, dup: false }, () => { resolve() })
+    broker.publish({ cmd: 'publish', topic: 'mark', payload: '', qos: 0, retain: false, dup: false }, () => {
+      resolve()
+    })
   })
   await until('the mark', () => marked)
   t.ok(published.includes(2_222), 'those who have subscribed were told')
-  t.ok(reported.every(minimum => minimum === 2_222), `the thread that was replaced says no more how it stands: ${reported.join(' ')}`)
+  t.ok(
+    reported.every(minimum => minimum === 2_222),
+    `the thread that was replaced says no more how it stands: ${reported.join(' ')}`
+  )
 })

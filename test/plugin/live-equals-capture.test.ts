@@ -38,11 +38,16 @@ exec ${findProgram('tcpdump')} "$@" >"$directory/pipe"
 
 type Row = Record<string, unknown>
 
-for (const { name, snapLength } of [{ name: 'whole frames', snapLength: 0 }, { name: 'headers only', snapLength: 86 }]) {
-  t.test(name, { skip: programMissing('tcpdump') }, async t => { await compare(t, snapLength) })
+for (const { name, snapLength } of [
+  { name: 'whole frames', snapLength: 0 },
+  { name: 'headers only', snapLength: 86 }
+]) {
+  t.test(name, { skip: programMissing('tcpdump') }, async t => {
+    await compare(t, snapLength)
+  })
 }
 
-async function compare (t: Test, snapLength: number): Promise<void> {
+async function compare(t: Test, snapLength: number): Promise<void> {
   const directory = t.testdir({ tcpdump: KEEPING_TCPDUMP })
   chmodSync(join(directory, 'tcpdump'), 0o755)
   process.env.PATH = directory + delimiter + String(process.env.PATH)
@@ -54,12 +59,17 @@ async function compare (t: Test, snapLength: number): Promise<void> {
     detector: { features: 'behaviour' },
     report: { records: recordsFile }
   })
-  t.teardown(async () => { await broker.close() })
+  t.teardown(async () => {
+    await broker.close()
+  })
   await broker.until(({ tap }) => tap.state === 'up', 'the tap')
   const kept = join(directory, 'kept.pcap')
   await trafficOfAllKinds(broker.port, text => tailOf(kept).includes(text))
   const { tap } = await broker.until(
-    ({ join: { held, packetsAlone }, tap: { frames }, records }) => held === 0 && frames > 2_000 && records.seen === frames + packetsAlone, 'every frame to become a record')
+    ({ join: { held, packetsAlone }, tap: { frames }, records }) =>
+      held === 0 && frames > 2_000 && records.seen === frames + packetsAlone,
+    'every frame to become a record'
+  )
   t.equal(tap.streams?.gapBytes, 0, 'the kernel dropped no frame: after a gap a capture alone can only guess')
   await broker.close()
 
@@ -67,18 +77,27 @@ async function compare (t: Test, snapLength: number): Promise<void> {
   const extracted = await extract(kept, broker.port)
   t.equal(live.length, extracted.length, 'as many records')
   const columns = ['frame', 'time', ...FEATURES.map(({ name }) => name), ...FULL_NAMES]
-  const differences = extracted.flatMap((row, i) => columns
-    .filter(column => row[column] !== live[i]?.[column])
-    .map(column => `frame ${String(row.frame)} ${column}: ${String(row[column])} extracted, ${String(live[i]?.[column])} live`))
+  const differences = extracted.flatMap((row, i) =>
+    columns
+      .filter(column => row[column] !== live[i]?.[column])
+      .map(
+        column =>
+          `frame ${String(row.frame)} ${column}: ${String(row[column])} extracted, ${String(live[i]?.[column])} live`
+      )
+  )
   t.same(differences.slice(0, 10), [], 'no column of any frame differs')
   const withMqtt = live.filter(row => row.mqtt_header !== null)
   const types = new Set(withMqtt.map(row => row.mqtt_msg_type))
   t.ok(withMqtt.length > 1_000, `frames with MQTT columns: ${withMqtt.length} of ${live.length}`)
-  t.strictSame([...types].sort((a, b) => Number(a) - Number(b)), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14], 'every control packet type but AUTH went by')
+  t.strictSame(
+    [...types].sort((a, b) => Number(a) - Number(b)),
+    [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14],
+    'every control packet type but AUTH went by'
+  )
 }
 
 /** The last that was captured. */
-function tailOf (file: string): string {
+function tailOf(file: string): string {
   const descriptor = openSync(file, 'r')
   try {
     const { size } = fstatSync(descriptor)
@@ -96,48 +115,69 @@ function tailOf (file: string): string {
  * @param isCaptured whether the capture ends with frames that hold a text: whole frames leave the kernel's buffer few
  *   slots, so each round waits until the one before was read from there
  */
-async function trafficOfAllKinds (port: number, isCaptured: (text: string) => boolean): Promise<void> {
+async function trafficOfAllKinds(port: number, isCaptured: (text: string) => boolean): Promise<void> {
   const subscriber = await connectClient({ port, from: '127.0.5.1' }, { clientId: 'subscriber', keepalive: 1 })
   await subscriber.subscribeAsync('#', { qos: 2 })
-  const clients = await Promise.all([3, 4, 5, 4, 5].map(async (protocolVersion, i) => await connectClient(
-    { port, from: `127.0.6.${i + 1}` },
-    {
-      protocolVersion: protocolVersion as 3 | 4 | 5,
-      ...protocolVersion === 3 && { protocolId: 'MQIsdp' },
-      clientId: `client ${i}`,
-      will: { topic: `will/${i}`, payload: Buffer.from('gone'), qos: 1, retain: false }
-    }
-  )))
+  const clients = await Promise.all(
+    [3, 4, 5, 4, 5].map(
+      async (protocolVersion, i) =>
+        await connectClient(
+          { port, from: `127.0.6.${i + 1}` },
+          {
+            protocolVersion: protocolVersion as 3 | 4 | 5,
+            ...(protocolVersion === 3 && { protocolId: 'MQIsdp' }),
+            clientId: `client ${i}`,
+            will: { topic: `will/${i}`, payload: Buffer.from('gone'), qos: 1, retain: false }
+          }
+        )
+    )
+  )
   for (let round = 0; round < 40; round++) {
-    await Promise.all(clients.flatMap((client, i) => Array.from({ length: 12 }, async (_, n) => {
-      const length = (round * 31 + n * 7) % 400 + (round === n && i === n % 5 ? 70_000 : 0)
-      await client.publishAsync(`topic/${i}/${n}`, Buffer.alloc(length, 97 + n), {
-        qos: n % 3 as 0 | 1 | 2,
-        retain: n === 0,
-        ...client.options.protocolVersion === 5 && { properties: { messageExpiryInterval: 60, userProperties: { round: String(round) } } }
-      })
-    })))
+    await Promise.all(
+      clients.flatMap((client, i) =>
+        Array.from({ length: 12 }, async (_, n) => {
+          const length = ((round * 31 + n * 7) % 400) + (round === n && i === n % 5 ? 70_000 : 0)
+          await client.publishAsync(`topic/${i}/${n}`, Buffer.alloc(length, 97 + n), {
+            qos: (n % 3) as 0 | 1 | 2,
+            retain: n === 0,
+            ...(client.options.protocolVersion === 5 && {
+              properties: { messageExpiryInterval: 60, userProperties: { round: String(round) } }
+            })
+          })
+        })
+      )
+    )
     const mark = `round ${round} is over`
     await clients[0].publishAsync('mark', mark, { qos: 1 })
     await waitUntil(mark, () => isCaptured(mark))
   }
   await subscriber.unsubscribeAsync('#')
   await new Promise<void>(resolve => {
-    subscriber.on('packetreceive', ({ cmd }) => { if (cmd === 'pingresp') resolve() })
+    subscriber.on('packetreceive', ({ cmd }) => {
+      if (cmd === 'pingresp') resolve()
+    })
   })
   clients[0].stream.destroy()
   await Promise.all([subscriber, ...clients.slice(1)].map(endClient))
 }
 
-async function extract (path: string, port: number): Promise<Row[]> {
+async function extract(path: string, port: number): Promise<Row[]> {
   const writer = recordWriter('ndjson', false, 'full')
   let text = ''
-  const records = new CaptureRecords(record => { text += writer.line(record, '') }, { ports: [port], payloadCapBytes: PAYLOAD_CAP_BYTES })
+  const records = new CaptureRecords(
+    record => {
+      text += writer.line(record, '')
+    },
+    { ports: [port], payloadCapBytes: PAYLOAD_CAP_BYTES }
+  )
   for await (const chunk of createReadStream(path)) records.push(chunk as Buffer)
   records.end()
   return rowsOf(text)
 }
 
-function rowsOf (ndjson: string): Row[] {
-  return ndjson.trimEnd().split('\n').map(line => JSON.parse(line) as Row)
+function rowsOf(ndjson: string): Row[] {
+  return ndjson
+    .trimEnd()
+    .split('\n')
+    .map(line => JSON.parse(line) as Row)
 }

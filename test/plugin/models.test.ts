@@ -11,13 +11,24 @@ import { startWatchedBroker, type WatchedBroker } from '../support/watched-broke
 const RECORDS = 400
 
 /** A broker without a tap that has learnt ordinary traffic with a detector, and saved its model. */
-async function learnt (t: Test, kind: DetectorKind, model: string): Promise<WatchedBroker> {
-  const broker = await startWatchedBroker({ tap: { target: 'none' }, learn: { seconds: 0, minimumRecords: RECORDS }, detector: { kind, model } })
-  t.teardown(async () => { await broker.close() })
+async function learnt(t: Test, kind: DetectorKind, model: string): Promise<WatchedBroker> {
+  const broker = await startWatchedBroker({
+    tap: { target: 'none' },
+    learn: { seconds: 0, minimumRecords: RECORDS },
+    detector: { kind, model }
+  })
+  t.teardown(async () => {
+    await broker.close()
+  })
   const client = await connectClient({ port: broker.port }, { clientId: 'device' })
   // Enough with the acknowledgements, and no more: the networks would take long to fit.
   for (let sent = 0; sent < RECORDS; sent += 20) {
-    await Promise.all(Array.from({ length: 20 }, async () => await client.publishAsync('room/temperature', (20 + Math.random()).toFixed(2), { qos: 1 })))
+    await Promise.all(
+      Array.from(
+        { length: 20 },
+        async () => await client.publishAsync('room/temperature', (20 + Math.random()).toFixed(2), { qos: 1 })
+      )
+    )
   }
   await broker.until(({ state }) => state === 'guarding', `a model of ${kind}`)
   await endClient(client)
@@ -47,16 +58,25 @@ t.test('switching while it runs', async t => {
   for (const unsound of ['broken.json', 'missing.json']) {
     broker.ids.useModel(join(folder, unsound))
     await broker.until(() => true, 'the next status')
-    t.match(broker.ids.status(), { state: 'guarding', model: { detector: 'kmeans' } }, `${unsound}: the present one stays`)
+    t.match(
+      broker.ids.status(),
+      { state: 'guarding', model: { detector: 'kmeans' } },
+      `${unsound}: the present one stays`
+    )
   }
   await broker.ids.restartDetection()
-  const again = await broker.until(({ thread, state }) => thread.restarts === 1 && state === 'guarding', 'the thread that started again')
+  const again = await broker.until(
+    ({ thread, state }) => thread.restarts === 1 && state === 'guarding',
+    'the thread that started again'
+  )
   t.equal(again.model?.detector, 'kmeans', 'a crash does not bring the old model back')
 })
 
 t.test('a detector that needs labels says so, and the broker serves', async t => {
   const broker = await startWatchedBroker({ tap: { target: 'none' }, detector: { kind: 'random-forest' } })
-  t.teardown(async () => { await broker.close() })
+  t.teardown(async () => {
+    await broker.close()
+  })
   const status = await broker.until(({ state }) => state === 'refused', 'the refusal')
   t.match(status.failure, /random-forest needs examples/)
   await endClient(await connectClient({ port: broker.port }))
@@ -69,9 +89,17 @@ t.test('a model of another detector than the one asked for guards all the same',
   const broker = await startWatchedBroker({
     tap: { target: 'none' },
     detector: { kind: 'iforest', model },
-    logger: { info: () => {}, warn: (_details, message) => { told.push(message) }, error: () => {} }
+    logger: {
+      info: () => {},
+      warn: (_details, message) => {
+        told.push(message)
+      },
+      error: () => {}
+    }
   })
-  t.teardown(async () => { await broker.close() })
+  t.teardown(async () => {
+    await broker.close()
+  })
   await broker.until(({ model }) => model?.detector === 'kmeans', 'the model of the file')
   t.match(told.join('\n'), /the model is of kmeans though iforest is asked for/)
 })
@@ -83,9 +111,20 @@ t.test('nobody is told of a detector that nobody asked for', async t => {
   const broker = await startWatchedBroker({
     tap: { target: 'none' },
     detector: { model },
-    logger: { info: () => {}, warn: (_details, message) => { told.push(message) }, error: () => {} }
+    logger: {
+      info: () => {},
+      warn: (_details, message) => {
+        told.push(message)
+      },
+      error: () => {}
+    }
   })
-  t.teardown(async () => { await broker.close() })
+  t.teardown(async () => {
+    await broker.close()
+  })
   await broker.until(({ model }) => model?.detector === 'kmeans', 'the model of the file')
-  t.same(told.filter(line => line.includes('is asked for')), [])
+  t.same(
+    told.filter(line => line.includes('is asked for')),
+    []
+  )
 })

@@ -20,10 +20,15 @@ t.test('a killed tap', { skip: programMissing('tcpdump') }, async t => {
   chmodSync(join(directory, 'tcpdump'), 0o755)
   process.env.PATH = directory + delimiter + String(process.env.PATH)
   const broker = await startWatchedBroker({ tap: { target: 'local:lo' }, learn: { seconds: 0, minimumRecords: 600 } })
-  t.teardown(async () => { await broker.close() })
+  t.teardown(async () => {
+    await broker.close()
+  })
   await broker.until(({ tap }) => tap.state === 'up', 'the tap')
-  const [subscriber, publisher] = await Promise.all(['subscriber', 'publisher'].map(async (clientId, i) =>
-    await connectClient({ port: broker.port, from: `127.0.7.${i + 1}` }, { clientId })))
+  const [subscriber, publisher] = await Promise.all(
+    ['subscriber', 'publisher'].map(
+      async (clientId, i) => await connectClient({ port: broker.port, from: `127.0.7.${i + 1}` }, { clientId })
+    )
+  )
   await subscriber.subscribeAsync('room/#', { qos: 1 })
 
   const first = await publishAll(publisher, subscriber, MESSAGES)
@@ -38,7 +43,10 @@ t.test('a killed tap', { skip: programMissing('tcpdump') }, async t => {
   t.equal(await during, MESSAGES, 'everything arrives while the tap dies')
   const scoredBefore = (broker.ids.status() as typeof down).records.scored ?? 0
   t.equal(await publishAll(publisher, subscriber, MESSAGES), MESSAGES, 'everything arrives without a tap')
-  const without = await broker.until(({ records }) => (records.scored ?? 0) >= scoredBefore + MESSAGES, 'packets to be scored')
+  const without = await broker.until(
+    ({ records }) => (records.scored ?? 0) >= scoredBefore + MESSAGES,
+    'packets to be scored'
+  )
   t.ok(without.join.packetsAlone >= MESSAGES, 'packets are scored without wire fields')
 
   const back = await broker.until(({ tap }) => tap.state === 'up' && tap.sessions === 2, 'the tap to come back')
@@ -51,11 +59,11 @@ t.test('a killed tap', { skip: programMissing('tcpdump') }, async t => {
 })
 
 /** Publishes one message after the other and counts what the subscriber gets. */
-async function publishAll (publisher: MqttClient, subscriber: MqttClient, count: number): Promise<number> {
+async function publishAll(publisher: MqttClient, subscriber: MqttClient, count: number): Promise<number> {
   let received = 0
   const all = new Promise<void>(resolve => {
     subscriber.on('message', onMessage)
-    function onMessage (): void {
+    function onMessage(): void {
       if (++received < count) return
       subscriber.off('message', onMessage)
       resolve()

@@ -1,4 +1,5 @@
-// TLS whose records come in pieces, as through a slow relay: the broker's reads end within records, the first among them.
+// TLS whose records come in pieces, as through a slow relay: the broker's reads end within records, the first among
+// them.
 
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -19,12 +20,19 @@ const HEADER_BYTES = 5
 const SENT = [connect(), publish('a', 'hello'), publish('b', 'x'.repeat(700)), PINGREQ]
 const LATER = 3
 
-interface Row { frame: number | null, mqtt_header: number | null, mqtt_len: number | null }
+interface Row {
+  frame: number | null
+  mqtt_header: number | null
+  mqtt_len: number | null
+}
 
 /** Where each TLS record ends (RFC 8446, section 5.1) that lies complete in these bytes. */
-function recordEnds (bytes: Buffer): number[] {
+function recordEnds(bytes: Buffer): number[] {
   const ends: number[] = []
-  for (let at = 0; at + HEADER_BYTES <= bytes.length && at + HEADER_BYTES + bytes.readUInt16BE(at + 3) <= bytes.length;) {
+  for (
+    let at = 0;
+    at + HEADER_BYTES <= bytes.length && at + HEADER_BYTES + bytes.readUInt16BE(at + 3) <= bytes.length;
+  ) {
     at += HEADER_BYTES + bytes.readUInt16BE(at + 3)
     ends.push(at)
   }
@@ -36,28 +44,35 @@ class Sluice extends Duplex {
   held = Buffer.alloc(0)
   isOpen = true
 
-  constructor (readonly socket: Socket) {
+  constructor(readonly socket: Socket) {
     super()
-    socket.on('data', (chunk: Buffer) => { this.push(chunk) })
-    socket.on('end', () => { this.push(null) })
+    socket.on('data', (chunk: Buffer) => {
+      this.push(chunk)
+    })
+    socket.on('end', () => {
+      this.push(null)
+    })
     socket.on('error', () => {})
   }
 
-  override _read (): void {}
+  override _read(): void {}
 
-  override _write (chunk: Buffer, _encoding: BufferEncoding, callback: () => void): void {
+  override _write(chunk: Buffer, _encoding: BufferEncoding, callback: () => void): void {
     if (this.isOpen) this.socket.write(chunk)
     else this.held = Buffer.concat([this.held, chunk])
     callback()
   }
 
-  override _final (callback: () => void): void {
+  override _final(callback: () => void): void {
     this.socket.end()
     callback()
   }
 }
 
-/** Where the bytes are cut that follow the handshake's; `ends` are those of the records of {@link SENT}, 0 is the first one's beginning. */
+/**
+ * Where the bytes are cut that follow the handshake's; `ends` are those of the records of {@link SENT}, 0 is the first
+ * one's beginning.
+ */
 type Cuts = (ends: readonly number[]) => number[]
 
 const CUTS: Record<string, Cuts> = {
@@ -72,15 +87,26 @@ const CUTS: Record<string, Cuts> = {
   'at once': () => []
 }
 
-/** One connection: the handshake, then what the client sends in these pieces, each when the broker has read the one before; then pings as they come. */
-async function converse (port: number, version: SecureVersion, brokerEnd: () => Socket | undefined, cutAtHandshake: boolean, cuts: Cuts): Promise<void> {
+/**
+ * One connection: the handshake, then what the client sends in these pieces, each when the broker has read the one
+ * before; then pings as they come.
+ */
+async function converse(
+  port: number,
+  version: SecureVersion,
+  brokerEnd: () => Socket | undefined,
+  cutAtHandshake: boolean,
+  cuts: Cuts
+): Promise<void> {
   const socket = connectTcp({ port, host: '127.0.0.1', noDelay: true })
   await once(socket, 'connect')
   const sluice = new Sluice(socket)
   const client = connectTls({ socket: sluice, rejectUnauthorized: false, minVersion: version, maxVersion: version })
   client.on('error', () => {})
   let heard = Buffer.alloc(0)
-  client.on('data', (chunk: Buffer) => { heard = Buffer.concat([heard, chunk]) })
+  client.on('data', (chunk: Buffer) => {
+    heard = Buffer.concat([heard, chunk])
+  })
   // In TLS 1.3 the client's last word of the handshake waits with what follows it.
   if (cutAtHandshake) {
     await waitUntil('the client has greeted', () => socket.bytesWritten > 0)
@@ -92,7 +118,12 @@ async function converse (port: number, version: SecureVersion, brokerEnd: () => 
   // Otherwise the broker has read the handshake, and nothing else.
   if (!cutAtHandshake) await waitUntil('the broker has read the handshake', () => far.bytesRead >= socket.bytesWritten)
   sluice.isOpen = false
-  for (const packet of SENT) await new Promise<void>(resolve => { client.write(packet, () => { resolve() }) })
+  for (const packet of SENT)
+    await new Promise<void>(resolve => {
+      client.write(packet, () => {
+        resolve()
+      })
+    })
   const { held } = sluice
   const ends = recordEnds(held)
   const begin = ends.at(-SENT.length - 1) ?? 0
@@ -115,41 +146,73 @@ async function converse (port: number, version: SecureVersion, brokerEnd: () => 
 }
 
 for (const version of ['TLSv1.3', 'TLSv1.2'] as const) {
-  t.test(version, { skip: programMissing('tcpdump') || programMissing('openssl') || programMissing('tshark') }, async t => {
-    const directory = t.testdir()
-    const keyLog = join(directory, 'keys')
-    writeFileSync(keyLog, '')
-    const capture = keepCaptures(directory)
-    const recordsFile = join(directory, 'live.ndjson')
-    const ends: Socket[] = []
-    const makeServer = tlsServer({ ...certificate(directory), minVersion: version, maxVersion: version }, keyLog)
-    const broker = await startWatchedBroker({ tap: { target: 'local:lo', snapLength: 0 }, caps: PATIENT_CAPS, report: { records: recordsFile } }, (handle): Server => {
-      const server = makeServer(handle)
-      server.on('connection', (socket: Socket) => { ends.push(socket) })
-      return server
-    })
-    t.teardown(async () => { await broker.close() })
-    await broker.until(({ tap }) => tap.state === 'up', 'the tap')
-    let connections = 0
-    for (const cutAtHandshake of version === 'TLSv1.3' ? [false, true] : [false]) {
-      for (const cuts of Object.values(CUTS)) {
-        await converse(broker.port, version, () => ends[connections], cutAtHandshake, cuts)
-        connections++
+  t.test(
+    version,
+    { skip: programMissing('tcpdump') || programMissing('openssl') || programMissing('tshark') },
+    async t => {
+      const directory = t.testdir()
+      const keyLog = join(directory, 'keys')
+      writeFileSync(keyLog, '')
+      const capture = keepCaptures(directory)
+      const recordsFile = join(directory, 'live.ndjson')
+      const ends: Socket[] = []
+      const makeServer = tlsServer({ ...certificate(directory), minVersion: version, maxVersion: version }, keyLog)
+      const broker = await startWatchedBroker(
+        { tap: { target: 'local:lo', snapLength: 0 }, caps: PATIENT_CAPS, report: { records: recordsFile } },
+        (handle): Server => {
+          const server = makeServer(handle)
+          server.on('connection', (socket: Socket) => {
+            ends.push(socket)
+          })
+          return server
+        }
+      )
+      t.teardown(async () => {
+        await broker.close()
+      })
+      await broker.until(({ tap }) => tap.state === 'up', 'the tap')
+      let connections = 0
+      for (const cutAtHandshake of version === 'TLSv1.3' ? [false, true] : [false]) {
+        for (const cuts of Object.values(CUTS)) {
+          await converse(broker.port, version, () => ends[connections], cutAtHandshake, cuts)
+          connections++
+        }
       }
+      const packets = connections * (SENT.length + LATER)
+      const { join: counts } = await broker.until(
+        ({ join: { held }, tap: { frames }, records: { seen }, join: { framesSetAside, packetsAlone } }) =>
+          held === 0 && frames > packets && seen === frames - framesSetAside + packetsAlone,
+        'every frame to become a record'
+      )
+      await broker.close()
+      const rows = readFileSync(recordsFile, 'utf8')
+        .trimEnd()
+        .split('\n')
+        .map(line => JSON.parse(line) as Row)
+        .filter(({ frame }) => frame !== null)
+      const decrypted = decrypt(capture, keyLog, broker.port)
+      const wrong = rows.filter(
+        ({ frame, mqtt_header, mqtt_len }) =>
+          mqtt_header !== null && `${mqtt_header} ${mqtt_len}` !== decrypted.get(frame ?? 0)?.[0]
+      )
+      t.same(
+        wrong.map(({ frame, mqtt_header, mqtt_len }) => [frame, mqtt_header, mqtt_len, decrypted.get(frame ?? 0)]),
+        [],
+        'no frame carries what another one brought'
+      )
+      const joined = rows.filter(({ mqtt_header }) => mqtt_header !== null).length
+      t.ok(
+        joined >= decrypted.size - counts.framesSetAside,
+        `${joined} of ${decrypted.size} frames with MQTT are joined: ${JSON.stringify(counts)}`
+      )
+      // Where a record's beginning came with the handshake, and as much of the next with the record, the handshake's
+      // length is guessed wrong, and found so.
+      const ambiguous = version === 'TLSv1.3' ? connections / 2 : 0
+      t.ok(
+        counts.connectionsUnplaced <= ambiguous,
+        `${counts.connectionsUnplaced} of ${connections} connections are given up`
+      )
+      t.equal(counts.mismatches + counts.framesUnjoined, 0)
     }
-    const packets = connections * (SENT.length + LATER)
-    const { join: counts } = await broker.until(({ join: { held }, tap: { frames }, records: { seen }, join: { framesSetAside, packetsAlone } }) =>
-      held === 0 && frames > packets && seen === frames - framesSetAside + packetsAlone, 'every frame to become a record')
-    await broker.close()
-    const rows = readFileSync(recordsFile, 'utf8').trimEnd().split('\n').map(line => JSON.parse(line) as Row).filter(({ frame }) => frame !== null)
-    const decrypted = decrypt(capture, keyLog, broker.port)
-    const wrong = rows.filter(({ frame, mqtt_header, mqtt_len }) => mqtt_header !== null && `${mqtt_header} ${mqtt_len}` !== decrypted.get(frame ?? 0)?.[0])
-    t.same(wrong.map(({ frame, mqtt_header, mqtt_len }) => [frame, mqtt_header, mqtt_len, decrypted.get(frame ?? 0)]), [], 'no frame carries what another one brought')
-    const joined = rows.filter(({ mqtt_header }) => mqtt_header !== null).length
-    t.ok(joined >= decrypted.size - counts.framesSetAside, `${joined} of ${decrypted.size} frames with MQTT are joined: ${JSON.stringify(counts)}`)
-    // Where a record's beginning came with the handshake, and as much of the next with the record, the handshake's length is guessed wrong, and found so.
-    const ambiguous = version === 'TLSv1.3' ? connections / 2 : 0
-    t.ok(counts.connectionsUnplaced <= ambiguous, `${counts.connectionsUnplaced} of ${connections} connections are given up`)
-    t.equal(counts.mismatches + counts.framesUnjoined, 0)
-  })
+  )
 }

@@ -22,10 +22,19 @@ export interface SelfWatching {
 }
 
 /** Makes one; it is closed with the test. */
-export async function selfWatching (t: Test, version: BrokerVersion, options: ArtemisOptions = {}, brokerOptions: AedesOptions = {}): Promise<SelfWatching> {
+export async function selfWatching(
+  t: Test,
+  version: BrokerVersion,
+  options: ArtemisOptions = {},
+  brokerOptions: AedesOptions = {}
+): Promise<SelfWatching> {
   const broker = await version.create(brokerOptions)
   const lines: string[] = []
-  const log = (level: string) => (_details: object, message: string): void => { lines.push(`${level} ${message}`) }
+  const log =
+    (level: string) =>
+    (_details: object, message: string): void => {
+      lines.push(`${level} ${message}`)
+    }
   const ids = artemis(broker, {
     tap: { target: 'none' },
     // What clients do takes minutes to settle; what single packets look like, no time at all.
@@ -50,7 +59,7 @@ export async function selfWatching (t: Test, version: BrokerVersion, options: Ar
         throw new Error(`${String(error)}: ${JSON.stringify(status())}`)
       })
     },
-    async learn (clients) {
+    async learn(clients) {
       for (let i = 0; status().state !== 'guarding' && i < 20_000; i++) {
         const client = clients[i % clients.length]
         client.send(reading(i))
@@ -61,11 +70,13 @@ export async function selfWatching (t: Test, version: BrokerVersion, options: Ar
 }
 
 /** A message as sensors send them. */
-export function reading (i: number): Buffer {
-  return publish(`sensors/${i % 7}/state`, `{"temperature":${20 + i % 50 / 10},"humidity":${40 + i % 23}}`, { qos: i % 3 === 0 ? 1 : 0 })
+export function reading(i: number): Buffer {
+  return publish(`sensors/${i % 7}/state`, `{"temperature":${20 + (i % 50) / 10},"humidity":${40 + (i % 23)}}`, {
+    qos: i % 3 === 0 ? 1 : 0
+  })
 }
 
 /** A message as no sensor sends them. */
-export function garbage (i: number): Buffer {
-  return publish(`x/${'y'.repeat(100 + i % 80)}`, Buffer.alloc(900 + i % 100, 0x80 + i % 97))
+export function garbage(i: number): Buffer {
+  return publish(`x/${'y'.repeat(100 + (i % 80))}`, Buffer.alloc(900 + (i % 100), 0x80 + (i % 97)))
 }

@@ -33,13 +33,23 @@ t.test('WebSocket', { skip: missing }, async t => {
   t.equal(status.tap.streams?.gapBytes, 0, 'the kernel dropped no frame')
   const decoded = await decode(capture, port)
   const differences = rows
-    .map(({ frame, mqtt_header, mqtt_len }) => [frame, `${mqtt_header} ${mqtt_len}`, decoded.get(frame ?? 0)?.[0] ?? 'null null'])
+    .map(({ frame, mqtt_header, mqtt_len }) => [
+      frame,
+      `${mqtt_header} ${mqtt_len}`,
+      decoded.get(frame ?? 0)?.[0] ?? 'null null'
+    ])
     .filter(([, live, reference]) => live !== reference)
   t.same(differences.slice(0, 10), [], `${differences.length} of ${rows.length} frames differ`)
   const joined = rows.filter(({ mqtt_header }) => mqtt_header !== null)
   t.equal(joined.length, decoded.size, 'every frame that completes MQTT has it, and no other')
   t.ok(joined.length > 600, `${joined.length} frames with MQTT, ${[...decoded.values()].flat().length} packets`)
-  t.match(status.join, { framesUnjoined: 0, framesSetAside: 0, packetsAlone: 0, packetsLate: 0, connectionsUnplaced: 0 })
+  t.match(status.join, {
+    framesUnjoined: 0,
+    framesSetAside: 0,
+    packetsAlone: 0,
+    packetsLate: 0,
+    connectionsUnplaced: 0
+  })
 })
 
 t.test('compressed frames are not guessed at', { skip: missing }, async t => {
@@ -47,12 +57,14 @@ t.test('compressed frames are not guessed at', { skip: missing }, async t => {
   t.equal(status.join.connectionsUnplaced, 5)
   t.ok(status.join.packetsAlone > 500)
   const decoded = await decode(capture, port)
-  const wrong = rows.filter(({ frame, mqtt_header, mqtt_len }) =>
-    frame !== null && mqtt_header !== null && decoded.get(frame)?.[0] !== `${mqtt_header} ${mqtt_len}`)
+  const wrong = rows.filter(
+    ({ frame, mqtt_header, mqtt_len }) =>
+      frame !== null && mqtt_header !== null && decoded.get(frame)?.[0] !== `${mqtt_header} ${mqtt_len}`
+  )
   t.same(wrong, [], 'what was joined before the first of them is right')
 })
 
-function webSocketServer (perMessageDeflate: boolean): MakeServer {
+function webSocketServer(perMessageDeflate: boolean): MakeServer {
   return handle => {
     const server = createServer()
     const options = perMessageDeflate ? { perMessageDeflate: { threshold: 0 } } : {}
@@ -68,54 +80,77 @@ function webSocketServer (perMessageDeflate: boolean): MakeServer {
 }
 
 /** Runs a broker with WebSocket clients, and what came of it; again where the kernel dropped frames. */
-async function watched (directory: string, deflate: boolean) {
+async function watched(directory: string, deflate: boolean) {
   for (let attempt = 1; ; attempt++) {
     const run = await watchedOnce(directory, deflate, `live${attempt}.ndjson`)
     if (run.status.tap.streams?.gapBytes === 0 || attempt === 3) return run
   }
 }
 
-async function watchedOnce (directory: string, deflate: boolean, recordsName: string) {
+async function watchedOnce(directory: string, deflate: boolean, recordsName: string) {
   const capture = keepCaptures(directory)
   const recordsFile = join(directory, recordsName)
-  const broker = await startWatchedBroker({ tap: { target: 'local:lo', snapLength: 0 }, caps: PATIENT_CAPS, report: { records: recordsFile } }, webSocketServer(deflate))
+  const broker = await startWatchedBroker(
+    { tap: { target: 'local:lo', snapLength: 0 }, caps: PATIENT_CAPS, report: { records: recordsFile } },
+    webSocketServer(deflate)
+  )
   const { port } = broker
   let status: Status
   try {
     await broker.until(({ tap }) => tap.state === 'up', 'the tap')
     await traffic(port, deflate)
-    status = await broker.until(({ join, tap, records }) => join.held === 0 && tap.frames > 500 &&
-      records.seen === tap.frames - join.framesSetAside + join.packetsAlone, 'every frame to become a record')
+    status = await broker.until(
+      ({ join, tap, records }) =>
+        join.held === 0 && tap.frames > 500 && records.seen === tap.frames - join.framesSetAside + join.packetsAlone,
+      'every frame to become a record'
+    )
   } finally {
     await broker.close()
   }
-  const rows = readFileSync(recordsFile, 'utf8').trimEnd().split('\n').map(line => JSON.parse(line) as Row)
+  const rows = readFileSync(recordsFile, 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map(line => JSON.parse(line) as Row)
   return { rows, status, capture, port }
 }
 
-async function traffic (port: number, perMessageDeflate: boolean): Promise<void> {
+async function traffic(port: number, perMessageDeflate: boolean): Promise<void> {
   const client = async (options: IClientOptions): Promise<MqttClient> => {
-    const client = mqtt.connect(`ws://127.0.0.1:${port}`, { reconnectPeriod: 0, wsOptions: { perMessageDeflate }, ...options })
+    const client = mqtt.connect(`ws://127.0.0.1:${port}`, {
+      reconnectPeriod: 0,
+      wsOptions: { perMessageDeflate },
+      ...options
+    })
     client.on('error', () => {})
-    await new Promise<void>(resolve => { client.once('connect', () => { resolve() }) })
+    await new Promise<void>(resolve => {
+      client.once('connect', () => {
+        resolve()
+      })
+    })
     return client
   }
   const subscriber = await client({ clientId: 'subscriber' })
   await subscriber.subscribeAsync('#')
-  const clients = await Promise.all([4, 5, 4, 5].map(async (version, i) => await client({ clientId: `client ${i}`, protocolVersion: version as 4 | 5 })))
+  const clients = await Promise.all(
+    [4, 5, 4, 5].map(async (version, i) => await client({ clientId: `client ${i}`, protocolVersion: version as 4 | 5 }))
+  )
   for (let round = 0; round < 20; round++) {
     // Whole frames leave the kernel's buffer few slots: no more bursts than the tap can read meanwhile.
     await pause(PACE_MS)
-    await Promise.all(clients.flatMap((one, i) => Array.from({ length: 8 }, async (_, n) => {
-      const length = (round * 31 + n * 7) % 400 + (round === n && i === n % 4 ? 70_000 : 0)
-      await one.publishAsync(`topic/${i}/${n}`, Buffer.alloc(length, 97 + n), { qos: n % 3 as 0 | 1 | 2 })
-    })))
+    await Promise.all(
+      clients.flatMap((one, i) =>
+        Array.from({ length: 8 }, async (_, n) => {
+          const length = ((round * 31 + n * 7) % 400) + (round === n && i === n % 4 ? 70_000 : 0)
+          await one.publishAsync(`topic/${i}/${n}`, Buffer.alloc(length, 97 + n), { qos: (n % 3) as 0 | 1 | 2 })
+        })
+      )
+    )
   }
   await Promise.all([...clients, subscriber].map(endClient))
 }
 
 /** Header and length of the packets that each frame completes, from the capture's bytes alone. */
-async function decode (capture: string, port: number): Promise<Map<number, string[]>> {
+async function decode(capture: string, port: number): Promise<Map<number, string[]>> {
   const found = new Map<number, string[]>()
   const ports = new Set([port])
   const tcp = new TcpDecoder(ports)
@@ -128,7 +163,7 @@ async function decode (capture: string, port: number): Promise<Map<number, strin
     const { stream, direction, chunks } = streams.push(frame)
     const flow = flows.get(stream) ?? { in: new Unwrapper(), out: new Unwrapper() }
     flows.set(stream, flow)
-    const packets = chunks.flatMap(({ bytes }) => bytes === null ? [] : flow[direction].push(Buffer.from(bytes)))
+    const packets = chunks.flatMap(({ bytes }) => (bytes === null ? [] : flow[direction].push(Buffer.from(bytes))))
     if (packets.length > 0) found.set(number, packets)
   })
   for await (const chunk of createReadStream(capture)) decoder.push(chunk as Buffer)
@@ -137,13 +172,15 @@ async function decode (capture: string, port: number): Promise<Map<number, strin
 
 /** Takes MQTT out of one direction. */
 class Unwrapper {
-  private readonly walker = new MqttWalker({ topicCapBytes: 0, payloadCapBytes: 0, session: { version: 4 } })
-  private readonly payloads = new WebSocketPayloads()
+  readonly #walker = new MqttWalker({ topicCapBytes: 0, payloadCapBytes: 0, session: { version: 4 } })
+  readonly #payloads = new WebSocketPayloads()
 
-  push (bytes: Buffer): string[] {
+  push(bytes: Buffer): string[] {
     const packets: string[] = []
-    for (const payload of this.payloads.push(bytes)) {
-      this.walker.push(payload, ({ header, remainingLength }) => { packets.push(`${header} ${remainingLength}`) })
+    for (const payload of this.#payloads.push(bytes)) {
+      this.#walker.push(payload, ({ header, remainingLength }) => {
+        packets.push(`${header} ${remainingLength}`)
+      })
     }
     return packets
   }

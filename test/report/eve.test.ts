@@ -9,7 +9,12 @@ const CLIENT: Alert = {
   state: 'raised',
   time: 1_700_000_000.1234567,
   subject: {
-    scope: 'client', clientId: 'drill-9', username: 'alice', address: '192.0.2.7', port: 50_123, broker: { address: '192.0.2.100', port: 1883 }
+    scope: 'client',
+    clientId: 'drill-9',
+    username: 'alice',
+    address: '192.0.2.7',
+    port: 50_123,
+    broker: { address: '192.0.2.100', port: 1883 }
   },
   rule: 'level',
   value: 0.7123456,
@@ -77,14 +82,26 @@ t.test('an alert about a client', async t => {
 t.test('an alert about the gateway as a whole names no client', async t => {
   const event = eveAlert({
     ...CLIENT,
-    subject: { scope: 'gateway', clientId: null, username: null, address: null, port: null, broker: { address: '192.0.2.100', port: 1883 } },
+    subject: {
+      scope: 'gateway',
+      clientId: null,
+      username: null,
+      address: null,
+      port: null,
+      broker: { address: '192.0.2.100', port: 1883 }
+    },
     response: 'observe',
     rule: 'jump'
   })
   t.notOk('src_ip' in event || 'src_port' in event)
   t.match(event, {
     dest_ip: '192.0.2.100',
-    alert: { action: 'allowed', signature_id: 101, severity: 2, signature: 'ARTEMIS gateway: outlier probability rose faster than on benign traffic' },
+    alert: {
+      action: 'allowed',
+      signature_id: 101,
+      severity: 2,
+      signature: 'ARTEMIS gateway: outlier probability rose faster than on benign traffic'
+    },
     artemis: { scope: 'gateway', client_id: null }
   })
 })
@@ -93,7 +110,10 @@ t.test('each rule and scope has a signature of its own', async t => {
   const seen = new Set<unknown>()
   for (const rule of ['jump', 'level', 'cusum'] as const) {
     for (const scope of ['client', 'gateway'] as const) {
-      seen.add((eveAlert({ ...CLIENT, rule, subject: { ...CLIENT.subject, scope } }).alert as { signature_id: number }).signature_id)
+      seen.add(
+        (eveAlert({ ...CLIENT, rule, subject: { ...CLIENT.subject, scope } }).alert as { signature_id: number })
+          .signature_id
+      )
     }
   }
   t.equal(seen.size, 6)
@@ -101,26 +121,45 @@ t.test('each rule and scope has a signature of its own', async t => {
 
 t.test('the time has the form that Suricata writes, whatever its fraction', async t => {
   for (const [time, text] of [
-    [0, '1970-01-01T00:00:00.000000+0000'], [1_700_000_000, '2023-11-14T22:13:20.000000+0000'],
-    [1_700_000_000.000001, '2023-11-14T22:13:20.000001+0000'], [1_709_164_799.99999976, '2024-02-28T23:59:59.999999+0000']
-  ] as const) t.equal(eveAlert({ ...CLIENT, time }).timestamp, text)
+    [0, '1970-01-01T00:00:00.000000+0000'],
+    [1_700_000_000, '2023-11-14T22:13:20.000000+0000'],
+    [1_700_000_000.000001, '2023-11-14T22:13:20.000001+0000'],
+    [1_709_164_799.99999976, '2024-02-28T23:59:59.999999+0000']
+  ] as const)
+    t.equal(eveAlert({ ...CLIENT, time }).timestamp, text)
 })
 
 t.test('nothing is said to be blocked where nothing was', async t => {
-  for (const state of ['raised', 'continuing', 'cleared'] as const) t.match(eveAlert({ ...CLIENT, state }), { alert: { action: 'allowed' }, artemis: { response: 'ban' } })
+  for (const state of ['raised', 'continuing', 'cleared'] as const)
+    t.match(eveAlert({ ...CLIENT, state }), { alert: { action: 'allowed' }, artemis: { response: 'ban' } })
 })
 
 t.test('a ban and its end', async t => {
-  const ban = { address: '192.0.2.7', clientId: null, since: 1_700_000_000_000, until: 1_700_000_600_000, by: 'alert' as const }
+  const ban = {
+    address: '192.0.2.7',
+    clientId: null,
+    since: 1_700_000_000_000,
+    until: 1_700_000_600_000,
+    by: 'alert' as const
+  }
   t.strictSame(JSON.parse(JSON.stringify(eveBan(ban, ban.since))), {
     timestamp: '2023-11-14T22:13:20.000000+0000',
     event_type: 'ban',
     src_ip: '192.0.2.7',
     proto: 'TCP',
     app_proto: 'mqtt',
-    artemis: { state: 'begun', client_id: null, by: 'alert', since: '2023-11-14T22:13:20.000000+0000', until: '2023-11-14T22:23:20.000000+0000' }
+    artemis: {
+      state: 'begun',
+      client_id: null,
+      by: 'alert',
+      since: '2023-11-14T22:13:20.000000+0000',
+      until: '2023-11-14T22:23:20.000000+0000'
+    }
   })
   const end = eveBan({ ...ban, address: null, clientId: 'pest' }, ban.until, 'expired')
-  t.match(end, { timestamp: '2023-11-14T22:23:20.000000+0000', artemis: { state: 'ended', reason: 'expired', client_id: 'pest' } })
+  t.match(end, {
+    timestamp: '2023-11-14T22:23:20.000000+0000',
+    artemis: { state: 'ended', reason: 'expired', client_id: 'pest' }
+  })
   t.notOk('src_ip' in end)
 })

@@ -11,12 +11,20 @@ import { waitUntil } from '../support/wait-until.js'
 
 t.test('alerts, one JSON object a line, behind what is there', async t => {
   const path = join(t.testdir({ 'eve.json': '{"earlier":true}\n' }), 'eve.json')
-  const log = new EveLog(path, error => { t.fail(error.message) })
+  const log = new EveLog(path, error => {
+    t.fail(error.message)
+  })
   log.write({ id: 1, text: 'a\nb' })
   log.write({ id: 2 })
   await log.close()
   await log.close()
-  t.same(readFileSync(path, 'utf8').trimEnd().split('\n').map(line => JSON.parse(line) as unknown), [{ earlier: true }, { id: 1, text: 'a\nb' }, { id: 2 }])
+  t.same(
+    readFileSync(path, 'utf8')
+      .trimEnd()
+      .split('\n')
+      .map(line => JSON.parse(line) as unknown),
+    [{ earlier: true }, { id: 1, text: 'a\nb' }, { id: 2 }]
+  )
   t.equal(log.lost, 0)
   log.write({ id: 3 })
   t.equal(log.lost, 1, 'after its end nothing is written')
@@ -24,7 +32,9 @@ t.test('alerts, one JSON object a line, behind what is there', async t => {
 
 t.test('what a client calls itself moves no cursor of whoever looks at the file', async t => {
   const path = join(t.testdir(), 'eve.json')
-  const log = new EveLog(path, error => { t.fail(error.message) })
+  const log = new EveLog(path, error => {
+    t.fail(error.message)
+  })
   const event = { client_id: 'a\u009b31m\u007f\u202eb\u001b[0m', reading: '23 °C' }
   log.write(event)
   await log.close()
@@ -36,26 +46,60 @@ t.test('what a client calls itself moves no cursor of whoever looks at the file'
 
 t.test('records, as extract writes them', async t => {
   const path = join(t.testdir(), 'records.ndjson')
-  const log = new RecordLog(path, error => { t.fail(error.message) })
-  log.write(record(0.25, { frame: 3, features: values({ ttl: 64, mqtt_msg: Buffer.from('hi'), tcp_delta: 0.5, src_ip: '192.0.2.7' }) }))
+  const log = new RecordLog(path, error => {
+    t.fail(error.message)
+  })
+  log.write(
+    record(0.25, {
+      frame: 3,
+      features: values({ ttl: 64, mqtt_msg: Buffer.from('hi'), tcp_delta: 0.5, src_ip: '192.0.2.7' })
+    })
+  )
   log.write(record(1))
   await log.close()
-  const [first, second] = readFileSync(path, 'utf8').trimEnd().split('\n').map(line => JSON.parse(line) as Record<string, unknown>)
-  t.match(first, { frame: 3, time: 1_700_000_000.25, ttl: 64, mqtt_msg: '6869', tcp_delta: 0.5, src_ip: '192.0.2.7', mqtt_len: null })
+  const [first, second] = readFileSync(path, 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map(line => JSON.parse(line) as Record<string, unknown>)
+  t.match(first, {
+    frame: 3,
+    time: 1_700_000_000.25,
+    ttl: 64,
+    mqtt_msg: '6869',
+    tcp_delta: 0.5,
+    src_ip: '192.0.2.7',
+    mqtt_len: null
+  })
   t.equal(Object.keys(first).length, 33)
   t.match(second, { frame: null, time: 1_700_000_001 })
   t.equal(log.lost, 0)
 })
 
 for (const [name, open] of [
-  ['alerts', (path: string, onError: (error: Error) => void) => {
-    const log = new EveLog(path, onError)
-    return { log, write: () => { log.write({}) } }
-  }],
-  ['records', (path: string, onError: (error: Error) => void) => {
-    const log = new RecordLog(path, onError)
-    return { log, write: () => { log.write(record(0)) } }
-  }]
+  [
+    'alerts',
+    (path: string, onError: (error: Error) => void) => {
+      const log = new EveLog(path, onError)
+      return {
+        log,
+        write: () => {
+          log.write({})
+        }
+      }
+    }
+  ],
+  [
+    'records',
+    (path: string, onError: (error: Error) => void) => {
+      const log = new RecordLog(path, onError)
+      return {
+        log,
+        write: () => {
+          log.write(record(0))
+        }
+      }
+    }
+  ]
 ] as const) {
   t.test(`${name} that cannot be written are counted, the reason told once`, async t => {
     const folder = t.testdir()

@@ -8,17 +8,35 @@ import { BROKER_VERSIONS, closeBroker, type BrokerVersion } from '../support/bro
 import { RawClient, TYPE } from '../support/raw-client.js'
 import { waitUntil } from '../support/wait-until.js'
 
-const MATCHING = ['$SYS/#', '$SYS/broker/artemis/+', '$SYS/broker/artemis/status', '$SYS/+/artemis/status', '$SYS/broker/artemis/status/#']
-const OTHER = ['#', '+/broker/artemis/status', '+/#', '$SYS/broker/artemis', '$SYS/broker/artemis/alerts', '$SYS/+', '$SYS/broker/artemis/status/+']
+const MATCHING = [
+  '$SYS/#',
+  '$SYS/broker/artemis/+',
+  '$SYS/broker/artemis/status',
+  '$SYS/+/artemis/status',
+  '$SYS/broker/artemis/status/#'
+]
+const OTHER = [
+  '#',
+  '+/broker/artemis/status',
+  '+/#',
+  '$SYS/broker/artemis',
+  '$SYS/broker/artemis/alerts',
+  '$SYS/+',
+  '$SYS/broker/artemis/status/+'
+]
 
-async function withTopic (t: Test, version: BrokerVersion, options?: AedesOptions) {
+async function withTopic(t: Test, version: BrokerVersion, options?: AedesOptions) {
   const broker = await version.create(options)
-  const topic = new SysTopic(broker, error => { t.fail(error.message) })
-  t.teardown(async () => { await closeBroker(broker) })
+  const topic = new SysTopic(broker, error => {
+    t.fail(error.message)
+  })
+  t.teardown(async () => {
+    await closeBroker(broker)
+  })
   return { broker, topic }
 }
 
-function ours ({ topics }: RawClient): string[] {
+function ours({ topics }: RawClient): string[] {
   return topics.filter(topic => topic.startsWith('$SYS/broker/artemis/'))
 }
 
@@ -59,7 +77,11 @@ for (const version of BROKER_VERSIONS) {
       topic.status({ state: 'guarding' })
       topic.scores({ movAvg: 0.1 })
       topic.alert({ event_type: 'alert' })
-      for (const [name, body] of [[TOPICS.status, { state: 'guarding' }], [TOPICS.scores, { movAvg: 0.1 }], [TOPICS.alerts, { event_type: 'alert' }]] as const) {
+      for (const [name, body] of [
+        [TOPICS.status, { state: 'guarding' }],
+        [TOPICS.scores, { movAvg: 0.1 }],
+        [TOPICS.alerts, { event_type: 'alert' }]
+      ] as const) {
         const { payload, retain } = await client.next(TYPE.publish, packet => packet.topic === name)
         t.same(JSON.parse(payload), body)
         t.notOk(retain)
@@ -81,7 +103,9 @@ for (const version of BROKER_VERSIONS) {
 
     t.test('a subscription that was refused is given nothing', async t => {
       const { broker, topic } = await withTopic(t, version, {
-        authorizeSubscribe: (_client, subscription, callback) => { callback(null, subscription.topic.startsWith('$SYS') ? null : subscription) }
+        authorizeSubscribe: (_client, subscription, callback) => {
+          callback(null, subscription.topic.startsWith('$SYS') ? null : subscription)
+        }
       })
       topic.status({ state: 'guarding' })
       const client = await RawClient.connect(broker)
@@ -94,7 +118,9 @@ for (const version of BROKER_VERSIONS) {
     t.test('nothing reaches the store', async t => {
       const { broker, topic } = await withTopic(t, version)
       const stored: string[] = []
-      const { persistence } = broker as unknown as { persistence: Record<string, (...args: { topic?: string }[]) => unknown> }
+      const { persistence } = broker as unknown as {
+        persistence: Record<string, (...args: { topic?: string }[]) => unknown>
+      }
       for (const name of ['storeRetained', 'outgoingEnqueue', 'outgoingEnqueueCombi', 'outgoingUpdate']) {
         const original = persistence[name]
         persistence[name] = function (...args) {
@@ -107,17 +133,25 @@ for (const version of BROKER_VERSIONS) {
       topic.status({ state: 'guarding' })
       await client.next(TYPE.publish, packet => packet.topic === TOPICS.status)
       await client.next(TYPE.publish, packet => packet.topic === 'room')
-      t.ok(stored.some(entry => entry.endsWith('room')), 'the spy works')
+      t.ok(
+        stored.some(entry => entry.endsWith('room')),
+        'the spy works'
+      )
       t.notOk(stored.some(entry => entry.includes('$SYS/broker/artemis')))
     })
 
     t.test('no message of somebody else is lost because one of ours overtook it', async t => {
       const { broker, topic } = await withTopic(t, version)
-      const { persistence } = broker as unknown as { persistence: { subscriptionsByTopic(topic: string): Promise<unknown> } }
+      const { persistence } = broker as unknown as {
+        persistence: { subscriptionsByTopic(topic: string): Promise<unknown> }
+      }
       const slow: (() => void)[] = []
       const lookUp = persistence.subscriptionsByTopic
       persistence.subscriptionsByTopic = async function (name) {
-        if (name === 'room') await new Promise<void>(resolve => { slow.push(resolve) })
+        if (name === 'room')
+          await new Promise<void>(resolve => {
+            slow.push(resolve)
+          })
         return await lookUp.call(this, name)
       }
       const client = await RawClient.connect(broker)
@@ -128,7 +162,9 @@ for (const version of BROKER_VERSIONS) {
       await waitUntil('the message is being stored', () => slow.length === 1)
       topic.scores({ movAvg: 0.1 })
       await client.next(TYPE.publish, packet => packet.topic === TOPICS.scores)
-      slow.forEach(go => { go() })
+      slow.forEach(go => {
+        go()
+      })
       t.equal((await client.next(TYPE.publish, packet => packet.topic === 'room')).payload, 'warm')
     })
 

@@ -26,7 +26,13 @@ t.test('whom a ban covers', async t => {
 t.test('it ends to the millisecond, and can be prolonged and lifted', async t => {
   const clock = new TestClock()
   const bans = new BanList(clock)
-  t.same(bans.add('192.0.2.1', null, 10), { address: '192.0.2.1', clientId: null, since: clock.time, until: clock.time + 10_000, by: 'alert' })
+  t.same(bans.add('192.0.2.1', null, 10), {
+    address: '192.0.2.1',
+    clientId: null,
+    since: clock.time,
+    until: clock.time + 10_000,
+    by: 'alert'
+  })
   clock.advance(9_999)
   t.ok(bans.coversAddress('192.0.2.1'))
   bans.add('192.0.2.1', null, 10)
@@ -52,18 +58,29 @@ t.test('it holds no more than its cap: those that ended go first, then the oldes
   bans.add('new', null, 100)
   clock.advance(1_000)
   bans.add('newer', null, 100)
-  t.same(bans.list().map(({ address }) => address), ['old', 'new', 'newer'])
+  t.same(
+    bans.list().map(({ address }) => address),
+    ['old', 'new', 'newer']
+  )
   bans.add('old', null, 100)
   bans.add('newest', null, 100)
-  t.same(bans.list().map(({ address }) => address), ['newer', 'old', 'newest'], 'prolonged is as good as new')
+  t.same(
+    bans.list().map(({ address }) => address),
+    ['newer', 'old', 'newest'],
+    'prolonged is as good as new'
+  )
 })
 
 t.test('every begin and every end is told once, with the reason', async t => {
   const clock = new TestClock()
   const bans = new BanList(clock, 2)
   const told: string[] = []
-  bans.on('begin', ({ address }) => { told.push(`${address} begins`) })
-  bans.on('end', ({ address }, ending) => { told.push(`${address} ${ending}`) })
+  bans.on('begin', ({ address }) => {
+    told.push(`${address} begins`)
+  })
+  bans.on('end', ({ address }, ending) => {
+    told.push(`${address} ${ending}`)
+  })
   bans.add('a', null, 1)
   bans.add('a', null, 2)
   bans.add('b', null, 9)
@@ -107,7 +124,10 @@ t.test('what an earlier run left lasts for what is left of it, and no longer tha
   ])
   t.same(ended, [['over', 'expired']])
   clock.advance(5_000)
-  t.same(bans.list().map(({ address }) => address), ['of the future'])
+  t.same(
+    bans.list().map(({ address }) => address),
+    ['of the future']
+  )
   clock.advance(2_000)
   t.same(bans.list(), [])
 })

@@ -22,25 +22,25 @@ class FakeBroker implements BrokerControl {
   readonly bans = new BanList(this.clock)
   bystanders = false
   readonly expelled: number[] = []
-  private readonly live = new Set([1, 2, 3, 4])
+  readonly #live = new Set([1, 2, 3, 4])
 
-  expel (connection: number): boolean {
-    if (!this.live.delete(connection)) return false
+  expel(connection: number): boolean {
+    if (!this.#live.delete(connection)) return false
     this.expelled.push(connection)
     return true
   }
 
-  hasBystanders (): boolean {
+  hasBystanders(): boolean {
     return this.bystanders
   }
 
-  get isOut (): boolean {
+  get isOut(): boolean {
     return this.bans.coversClient('192.0.2.7', 'attacker')
   }
 }
 
 /** Runs the contract on one response, as a subtest. */
-export function checkResponse (name: ResponseName, { throwsOut, bans }: ResponseTraits): void {
+export function checkResponse(name: ResponseName, { throwsOut, bans }: ResponseTraits): void {
   const response = RESPONSES[name]
 
   t.test(name, async t => {
@@ -99,8 +99,11 @@ export function checkResponse (name: ResponseName, { throwsOut, bans }: Response
         const broker = new FakeBroker()
         broker.bystanders = bystanders
         for (const offender of [
-          { ...OFFENDER, connections: [] }, { ...OFFENDER, connections: [99, -1, 2 ** 40] },
-          { ...OFFENDER, address: '' }, { ...OFFENDER, clientId: null }, { ...OFFENDER, clientId: '' }
+          { ...OFFENDER, connections: [] },
+          { ...OFFENDER, connections: [99, -1, 2 ** 40] },
+          { ...OFFENDER, address: '' },
+          { ...OFFENDER, clientId: null },
+          { ...OFFENDER, clientId: '' }
         ]) {
           response.apply(offender, broker, SETTINGS)
           response.undo(offender, broker)

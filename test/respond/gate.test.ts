@@ -1,4 +1,5 @@
-// The gate on both versions of Aedes: the user's hooks stay, `$SYS` is guarded, who is thrown out is silenced, who is banned stays out.
+// The gate on both versions of Aedes: the user's hooks stay, `$SYS` is guarded, who is thrown out is silenced, who is
+// banned stays out.
 
 import t from 'tap'
 import { publish, subscribe } from '../decode/craft-mqtt.js'
@@ -14,59 +15,94 @@ for (const version of BROKER_VERSIONS) {
     t.test('the hooks of the user are asked as before, and what they say holds', async t => {
       const asked: string[] = []
       const { broker } = await watchedBroker(t, version, {
-        preConnect (_client, { clientId }, callback) {
+        preConnect(_client, { clientId }, callback) {
           asked.push(`preConnect ${clientId} ${this === broker}`)
           callback(null, clientId !== 'unwelcome')
         },
-        authenticate (client, username, password, callback) {
+        authenticate(client, username, password, callback) {
           asked.push(`authenticate ${client.id} ${username ?? 'nobody'} ${String(password)}`)
           callback(null, username !== 'mallory')
         },
-        authorizePublish (client, { topic }, callback) {
+        authorizePublish(client, { topic }, callback) {
           asked.push(`authorizePublish ${client?.id ?? 'broker'} ${topic}`)
           callback(topic === 'forbidden' ? new Error('no') : null)
         },
-        authorizeSubscribe (client, subscription, callback) {
+        authorizeSubscribe(client, subscription, callback) {
           asked.push(`authorizeSubscribe ${client.id} ${subscription.topic}`)
           callback(null, subscription.topic === 'secret' ? null : subscription)
         }
       })
-      const client = await RawClient.connect(broker, { clientId: 'good', username: 'alice', password: 'pw' }, from(HERE))
+      const client = await RawClient.connect(
+        broker,
+        { clientId: 'good', username: 'alice', password: 'pw' },
+        from(HERE)
+      )
       client.send(subscribe(['room', 'secret']), publish('room', 'warm'))
       const { bytes } = await client.next(TYPE.suback)
-      t.same([...bytes.subarray(-2)].map(code => code < 0x80), [true, false])
+      t.same(
+        [...bytes.subarray(-2)].map(code => code < 0x80),
+        [true, false]
+      )
       t.equal((await client.next(TYPE.publish)).payload, 'warm')
       client.send(publish('forbidden', 'x'), publish('room', 'after'))
       await client.whenClosed()
       t.notOk(client.received.some(({ payload }) => payload === 'after'))
-      t.equal((await RawClient.connect(broker, { clientId: 'bad', username: 'mallory', password: 'pw' })).received[0].bytes[3], 5, 'not authorised')
+      t.equal(
+        (await RawClient.connect(broker, { clientId: 'bad', username: 'mallory', password: 'pw' })).received[0]
+          .bytes[3],
+        5,
+        'not authorised'
+      )
       const unwelcome = new RawClient(broker)
       unwelcome.send(connectBytes({ clientId: 'unwelcome' }))
       await waitUntil('the hook was asked', () => asked.some(line => line.includes('unwelcome')))
       for (const line of [
-        'preConnect good true', 'authenticate good alice pw', 'authorizeSubscribe good room', 'authorizeSubscribe good secret',
-        'authorizePublish good room', 'authorizePublish good forbidden', 'authenticate bad mallory pw'
-      ]) t.ok(asked.includes(line), line)
+        'preConnect good true',
+        'authenticate good alice pw',
+        'authorizeSubscribe good room',
+        'authorizeSubscribe good secret',
+        'authorizePublish good room',
+        'authorizePublish good forbidden',
+        'authenticate bad mallory pw'
+      ])
+        t.ok(asked.includes(line), line)
       t.same(unwelcome.received, [])
     })
 
-    for (const [name, options] of [['Aedes\' own guard', {}], ['a hook that allows everything', {
-      authorizePublish: (_client: unknown, _packet: unknown, callback: (error: null) => void) => { callback(null) }
-    }]] as const) {
+    for (const [name, options] of [
+      ["Aedes' own guard", {}],
+      [
+        'a hook that allows everything',
+        {
+          authorizePublish: (_client: unknown, _packet: unknown, callback: (error: null) => void) => {
+            callback(null)
+          }
+        }
+      ]
+    ] as const) {
       t.test(`nobody publishes under $SYS, with ${name}`, async t => {
         const { broker, published } = await watchedBroker(t, version, options)
         const watcher = await RawClient.connect(broker, { clientId: 'watcher' })
         watcher.send(subscribe(['$SYS/broker/#', 'last']))
         const liar = await RawClient.connect(broker, { clientId: 'liar' })
-        liar.send(publish('$SYS/broker/artemis/alerts', 'all is well'), publish('$SYS/broker/artemis/alerts', 'yes', { qos: 1 }))
+        liar.send(
+          publish('$SYS/broker/artemis/alerts', 'all is well'),
+          publish('$SYS/broker/artemis/alerts', 'yes', { qos: 1 })
+        )
         await liar.whenClosed()
-        const dying = await RawClient.connect(broker, { clientId: 'dying', will: { topic: '$SYS/broker/artemis/alerts', payload: 'will' } })
+        const dying = await RawClient.connect(broker, {
+          clientId: 'dying',
+          will: { topic: '$SYS/broker/artemis/alerts', payload: 'will' }
+        })
         dying.stream.destroy()
         await dying.whenClosed()
         const heir = await RawClient.connect(broker, { clientId: 'heir', will: { topic: 'last', payload: 'will' } })
         heir.stream.destroy()
         await watcher.next(TYPE.publish, ({ topic }) => topic === 'last')
-        t.same(watcher.topics.filter(topic => topic !== 'last'), [])
+        t.same(
+          watcher.topics.filter(topic => topic !== 'last'),
+          []
+        )
         await waitUntil('the broker tells what it published', () => published.length > 0)
         t.same(published, ['last will'], 'an ordinary will is published')
       })
@@ -78,7 +114,11 @@ for (const version of BROKER_VERSIONS) {
       watcher.send(subscribe(['#']))
       await watcher.next(TYPE.suback)
       const bystander = await RawClient.connect(broker, { clientId: 'bystander' }, from(HERE, 50_001))
-      const attacker = await RawClient.connect(broker, { clientId: 'attacker', will: { topic: 'will', payload: 'ha' } }, from(HERE, 50_002))
+      const attacker = await RawClient.connect(
+        broker,
+        { clientId: 'attacker', will: { topic: 'will', payload: 'ha' } },
+        from(HERE, 50_002)
+      )
       attacker.send(publish('before', 'x'))
       await watcher.next(TYPE.publish, ({ topic }) => topic === 'before')
       const id = idOf('attacker')
@@ -101,13 +141,19 @@ for (const version of BROKER_VERSIONS) {
     t.test('a publish that a slow hook still considers is refused when its sender is thrown out meanwhile', async t => {
       const waiting: (() => void)[] = []
       const { broker, gate, idOf, published } = await watchedBroker(t, version, {
-        authorizePublish: (_client, _packet, callback) => { waiting.push(() => { callback(null) }) }
+        authorizePublish: (_client, _packet, callback) => {
+          waiting.push(() => {
+            callback(null)
+          })
+        }
       })
       const attacker = await RawClient.connect(broker, { clientId: 'attacker' }, from(HERE))
       attacker.send(publish('after', 'x'), publish('after', 'y', { qos: 1 }))
       await waitUntil('the hook considers both', () => waiting.length === 2)
       gate.expel(idOf('attacker'))
-      waiting.forEach(go => { go() })
+      waiting.forEach(go => {
+        go()
+      })
       await attacker.whenClosed()
       t.same(published, [])
     })
@@ -156,7 +202,10 @@ for (const version of BROKER_VERSIONS) {
       await RawClient.connect(broker, { clientId }, from(HERE))
       const identity = told().find(entry => entry.kind === 'identity')
       if (identity?.kind !== 'identity') throw new Error('nobody was told')
-      t.notOk(gate.hasBystanders({ address: HERE, clientId: identity.clientId, connections: [] }), 'its own connections are no bystanders')
+      t.notOk(
+        gate.hasBystanders({ address: HERE, clientId: identity.clientId, connections: [] }),
+        'its own connections are no bystanders'
+      )
       bans.add(HERE, identity.clientId, 60)
       gate.expel(idOf(identity.clientId))
       const again = new RawClient(broker, from(HERE))
@@ -182,15 +231,31 @@ for (const version of BROKER_VERSIONS) {
 
     t.test('what the broker knows is told: who came, who it says it is, what it sent, that it went', async t => {
       const { broker, told, clock, observer } = await watchedBroker(t, version)
-      const client = await RawClient.connect(broker, { clientId: 'sensor', username: 'alice', password: 'secret' }, from(HERE))
+      const client = await RawClient.connect(
+        broker,
+        { clientId: 'sensor', username: 'alice', password: 'secret' },
+        from(HERE)
+      )
       client.send(publish('room', 'warm'))
       await client.settled()
       client.stream.destroy()
       await client.whenClosed()
       const entries = told()
-      t.match(entries[0], { kind: 'open', connection: 1, time: clock.time, transport: 'tcp', client: { address: HERE, port: 50_000 }, broker: { address: '192.0.2.100', port: 1883 } })
-      t.match(entries.filter(({ kind }) => kind === 'identity'), [{ connection: 1, clientId: 'sensor', username: 'alice' }])
-      const packets = entries.filter(entry => entry.kind === 'packet').map(({ direction, packet }) => `${direction} ${packet.header >> 4}`)
+      t.match(entries[0], {
+        kind: 'open',
+        connection: 1,
+        time: clock.time,
+        transport: 'tcp',
+        client: { address: HERE, port: 50_000 },
+        broker: { address: '192.0.2.100', port: 1883 }
+      })
+      t.match(
+        entries.filter(({ kind }) => kind === 'identity'),
+        [{ connection: 1, clientId: 'sensor', username: 'alice' }]
+      )
+      const packets = entries
+        .filter(entry => entry.kind === 'packet')
+        .map(({ direction, packet }) => `${direction} ${packet.header >> 4}`)
       t.same(packets.slice(0, 3), ['in 1', 'out 2', 'in 3'])
       t.match(entries.at(-1), { kind: 'close', connection: 1 })
       t.notOk(JSON.stringify(entries).includes(Buffer.from('secret').toJSON().data.join()), 'no password')
@@ -219,14 +284,21 @@ for (const version of BROKER_VERSIONS) {
       await waitUntil('it is closed', () => client.far.closed)
       broker.handle(client.far)
       t.same([...observer.live()], [])
-      t.same(told().map(({ kind }) => kind), ['open', 'close'])
+      t.same(
+        told().map(({ kind }) => kind),
+        ['open', 'close']
+      )
     })
 
     t.test('the hooks are given back, and one that was set meanwhile stays', async t => {
-      const authorizePublish = (_client: unknown, _packet: unknown, callback: (error: null) => void): void => { callback(null) }
+      const authorizePublish = (_client: unknown, _packet: unknown, callback: (error: null) => void): void => {
+        callback(null)
+      }
       const { broker, gate } = await watchedBroker(t, version, { authorizePublish })
       t.not(broker.authorizePublish, authorizePublish)
-      const mine: typeof broker.authenticate = (_client, _username, _password, callback) => { callback(null, true) }
+      const mine: typeof broker.authenticate = (_client, _username, _password, callback) => {
+        callback(null, true)
+      }
       broker.authenticate = mine
       gate.remove()
       t.equal(broker.authorizePublish, authorizePublish)
@@ -240,54 +312,71 @@ for (const version of BROKER_VERSIONS) {
     t.test('clients that come past the plug-in are counted', async t => {
       const plain = await version.create()
       const { handle } = plain
-      t.teardown(async () => { await new Promise<void>(resolve => { plain.close(resolve) }) })
+      t.teardown(async () => {
+        await new Promise<void>(resolve => {
+          plain.close(resolve)
+        })
+      })
       const watched = await watchedBroker(t, { ...version, create: async () => plain })
       await RawClient.connect({ handle } as typeof plain, { clientId: 'early' })
       t.equal(watched.gate.counters.unobserved, 1)
     })
 
-    if (version.mqtt5) t.test('MQTT 5', async t => {
-      t.test('is told why: administrative action', async t => {
-        const { broker, gate, idOf, published } = await watchedBroker(t, version)
-        const attacker = await RawClient.connect(broker, { clientId: 'attacker', level: 5, will: { topic: 'will', payload: 'ha' } }, from(HERE))
-        await attacker.settled()
-        gate.expel(idOf('attacker'))
-        attacker.send(publish('after', 'x', { properties: Buffer.alloc(0) }))
-        const { bytes } = await attacker.next(TYPE.disconnect)
-        t.equal(bytes[2], 0x98)
-        await attacker.whenClosed()
-        t.same(published, [])
-      })
+    if (version.mqtt5)
+      t.test('MQTT 5', async t => {
+        t.test('is told why: administrative action', async t => {
+          const { broker, gate, idOf, published } = await watchedBroker(t, version)
+          const attacker = await RawClient.connect(
+            broker,
+            { clientId: 'attacker', level: 5, will: { topic: 'will', payload: 'ha' } },
+            from(HERE)
+          )
+          await attacker.settled()
+          gate.expel(idOf('attacker'))
+          attacker.send(publish('after', 'x', { properties: Buffer.alloc(0) }))
+          const { bytes } = await attacker.next(TYPE.disconnect)
+          t.equal(bytes[2], 0x98)
+          await attacker.whenClosed()
+          t.same(published, [])
+        })
 
-      t.test('a will that was to come later does not come', async t => {
-        const { broker, gate, idOf, published } = await watchedBroker(t, version)
-        const attacker = await RawClient.connect(broker, { clientId: 'attacker', level: 5, clean: false, will: { topic: 'will', payload: 'ha', delaySeconds: 1 } }, from(HERE))
-        const heir = await RawClient.connect(broker, { clientId: 'heir', level: 5, clean: false, will: { topic: 'heir', payload: 'hm', delaySeconds: 1 } }, from(HERE))
-        gate.expel(idOf('attacker'))
-        await attacker.whenClosed()
-        heir.stream.destroy()
-        await waitUntil('the other will came', () => published.length > 0)
-        t.same(published, ['heir hm'])
-      })
+        t.test('a will that was to come later does not come', async t => {
+          const { broker, gate, idOf, published } = await watchedBroker(t, version)
+          const attacker = await RawClient.connect(
+            broker,
+            { clientId: 'attacker', level: 5, clean: false, will: { topic: 'will', payload: 'ha', delaySeconds: 1 } },
+            from(HERE)
+          )
+          const heir = await RawClient.connect(
+            broker,
+            { clientId: 'heir', level: 5, clean: false, will: { topic: 'heir', payload: 'hm', delaySeconds: 1 } },
+            from(HERE)
+          )
+          gate.expel(idOf('attacker'))
+          await attacker.whenClosed()
+          heir.stream.destroy()
+          await waitUntil('the other will came', () => published.length > 0)
+          t.same(published, ['heir hm'])
+        })
 
-      t.test('one that does not read is cut off all the same', async t => {
-        const { broker, gate, idOf } = await watchedBroker(t, version)
-        const attacker = await RawClient.connect(broker, { clientId: 'attacker', level: 5 }, from(HERE))
-        await attacker.settled()
-        attacker.stream.pause()
-        attacker.far.cork()
-        gate.expel(idOf('attacker'))
-        await waitUntil('the connection is gone', () => attacker.far.destroyed)
-        t.notOk(attacker.received.some(({ type }) => type === TYPE.disconnect))
-      })
+        t.test('one that does not read is cut off all the same', async t => {
+          const { broker, gate, idOf } = await watchedBroker(t, version)
+          const attacker = await RawClient.connect(broker, { clientId: 'attacker', level: 5 }, from(HERE))
+          await attacker.settled()
+          attacker.stream.pause()
+          attacker.far.cork()
+          gate.expel(idOf('attacker'))
+          await waitUntil('the connection is gone', () => attacker.far.destroyed)
+          t.notOk(attacker.received.some(({ type }) => type === TYPE.disconnect))
+        })
 
-      t.test('one that never said CONNECT is cut off at once', async t => {
-        const { broker, gate, observer } = await watchedBroker(t, version)
-        const attacker = new RawClient(broker, from(HERE))
-        const [{ id }] = observer.live()
-        t.ok(gate.expel(id))
-        await attacker.whenClosed()
+        t.test('one that never said CONNECT is cut off at once', async t => {
+          const { broker, gate, observer } = await watchedBroker(t, version)
+          const attacker = new RawClient(broker, from(HERE))
+          const [{ id }] = observer.live()
+          t.ok(gate.expel(id))
+          await attacker.whenClosed()
+        })
       })
-    })
   })
 }

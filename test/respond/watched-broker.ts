@@ -27,16 +27,26 @@ export interface WatchedBroker {
 }
 
 /** Makes one; it is closed with the test. */
-export async function watchedBroker (t: Test, version: BrokerVersion, options: AedesOptions = {}): Promise<WatchedBroker> {
+export async function watchedBroker(
+  t: Test,
+  version: BrokerVersion,
+  options: AedesOptions = {}
+): Promise<WatchedBroker> {
   const broker = await version.create(options)
   const clock = new TestClock()
   const memory = allocateRing(1 << 18)
   const reader = new RingReader(memory)
-  const observer = new Observer(new EntryWriter(new RingWriter(memory, () => {})), { topicCapBytes: 256, payloadCapBytes: 1_024 }, clock)
+  const observer = new Observer(
+    new EntryWriter(new RingWriter(memory, () => {})),
+    { topicCapBytes: 256, payloadCapBytes: 1_024 },
+    clock
+  )
   const bans = new BanList(clock)
   const gate = new Gate(broker, observer, bans)
   const published: string[] = []
-  broker.on('publish', ({ topic, payload }, client) => { if (client !== null) published.push(`${topic} ${payload.toString()}`) })
+  broker.on('publish', ({ topic, payload }, client) => {
+    if (client !== null) published.push(`${topic} ${payload.toString()}`)
+  })
   t.teardown(async () => {
     // Aedes waits half a minute for those who never said CONNECT.
     for (const { stream } of observer.live()) stream.destroy()
@@ -51,7 +61,9 @@ export async function watchedBroker (t: Test, version: BrokerVersion, options: A
     published,
     told: () => {
       const entries: BrokerEntry[] = []
-      readEntries(reader, entry => { entries.push(entry) })
+      readEntries(reader, entry => {
+        entries.push(entry)
+      })
       return entries
     },
     idOf: clientId => {
@@ -62,6 +74,6 @@ export async function watchedBroker (t: Test, version: BrokerVersion, options: A
 }
 
 /** Addresses of a connection from `address`. */
-export function from (address: string, port = 50_000) {
+export function from(address: string, port = 50_000) {
   return { remoteAddress: address, remotePort: port, localAddress: '192.0.2.100', localPort: 1883 }
 }

@@ -1,4 +1,5 @@
-// What every detector promises as part of a model: its file comes back or is refused, and what never moved in training says nothing.
+// What every detector promises as part of a model: its file comes back or is refused, and what never moved in training
+// says nothing.
 
 import { createHash } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -11,13 +12,17 @@ import { loadModel, saveModel } from '../../src/scoring/model-file.js'
 import { flood, telemetry } from '../features/feature-values.js'
 import { tensorflowMissing } from '../support/tensorflow.js'
 
-const SHORT: Readonly<Record<string, Record<string, number>>> = { autoencoder: { epochs: 2 }, 'so-gaal': { stopEpochs: 1 }, 'random-forest': { nEstimators: 5 } }
+const SHORT: Readonly<Record<string, Record<string, number>>> = {
+  autoencoder: { epochs: 2 },
+  'so-gaal': { stopEpochs: 1 },
+  'random-forest': { nEstimators: 5 }
+}
 
 const records = [...telemetry(120, 1), ...flood(40, 2)]
 const labels = Uint8Array.from(records, (_, i) => Number(i >= 120))
 
 /** Changes the text of a model file and gives it a digest that fits. */
-function forge (text: string, from: string, to: string): string {
+function forge(text: string, from: string, to: string): string {
   const content = JSON.parse(text.replace(from, to)) as Record<string, unknown>
   Reflect.deleteProperty(content, 'digest')
   return JSON.stringify({ ...content, digest: createHash('sha256').update(JSON.stringify(content)).digest('hex') })
@@ -26,9 +31,15 @@ function forge (text: string, from: string, to: string): string {
 for (const kind of DETECTOR_KINDS) {
   const { supervised, prepare } = catalogEntry(kind)
   t.test(kind, { skip: prepare !== undefined && tensorflowMissing() }, async t => {
-    const fit = (variant: 'wire' | 'broker') => Panel.fit(records, {
-      variant, columns: columnsOf('table1-no-identity', variant), detector: kind, seed: 3, parameters: SHORT[kind] ?? {}, ...supervised && { labels }
-    })
+    const fit = (variant: 'wire' | 'broker') =>
+      Panel.fit(records, {
+        variant,
+        columns: columnsOf('table1-no-identity', variant),
+        detector: kind,
+        seed: 3,
+        parameters: SHORT[kind] ?? {},
+        ...(supervised && { labels })
+      })
     const [wire, broker] = [await fit('wire'), await fit('broker')]
     const path = join(t.testdir(), 'model.json')
     await saveModel(path, { created: '2024-05-01T12:00:00.000Z', seed: 3, detector: kind, experts: { wire, broker } })
@@ -40,7 +51,11 @@ for (const kind of DETECTOR_KINDS) {
     const still = records.find(({ ttl }) => ttl === 64)
     if (still === undefined) throw new Error('no record')
     t.ok(wire.dropped.includes('ttl'))
-    t.same(wire.score([{ ...still, ttl: 255 }]), wire.score([still]), 'a column constant in training says nothing when it moves')
+    t.same(
+      wire.score([{ ...still, ttl: 255 }]),
+      wire.score([still]),
+      'a column constant in training says nothing when it moves'
+    )
 
     const text = readFileSync(path, 'utf8')
     const refusals: [string, string][] = [

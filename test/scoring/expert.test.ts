@@ -10,27 +10,33 @@ const probe = [...telemetry(100, 2), ...flood(100, 3)]
 const labels = Uint8Array.from(probe, (_, i) => Number(i >= 100))
 
 for (const variant of ['wire', 'broker'] as const) {
-  t.test(`${variant}: a flood scores above telemetry`, async (t) => {
+  t.test(`${variant}: a flood scores above telemetry`, async t => {
     const expert = await Expert.fit(benign, { variant, detector: 'iforest', seed: 1 })
-    const seen = [...probe.keys()].filter((i) => variant === 'wire' || probe[i].mqtt_msg_type !== null)
-    const { scores, probabilities } = expert.score(seen.map((i) => probe[i]))
-    const auc = rocAuc(seen.map((i) => labels[i]), scores)
+    const seen = [...probe.keys()].filter(i => variant === 'wire' || probe[i].mqtt_msg_type !== null)
+    const { scores, probabilities } = expert.score(seen.map(i => probe[i]))
+    const auc = rocAuc(
+      seen.map(i => labels[i]),
+      scores
+    )
     t.ok(auc > 0.9, `AUC ${auc}`)
-    t.ok(probabilities.every((value) => value >= 0 && value <= 1))
+    t.ok(probabilities.every(value => value >= 0 && value <= 1))
     t.equal(expert.training.rows, variant === 'wire' ? 400 : 200, 'the broker learns from MQTT packets only')
   })
 }
 
-t.test('the same records, options and seed give the same expert', async (t) => {
+t.test('the same records, options and seed give the same expert', async t => {
   const fit = (seed: number) => Expert.fit(benign, { variant: 'wire', detector: 'iforest', seed })
   const [one, same, other] = [await fit(1), await fit(1), await fit(2)]
   t.same(same.score(probe), one.score(probe))
   t.notSame(other.score(probe), one.score(probe))
   t.equal(one.training.digest, other.training.digest, 'the digest is that of the data')
-  t.not((await Expert.fit(telemetry(400, 9), { variant: 'wire', detector: 'iforest' })).training.digest, one.training.digest)
+  t.not(
+    (await Expert.fit(telemetry(400, 9), { variant: 'wire', detector: 'iforest' })).training.digest,
+    one.training.digest
+  )
 })
 
-t.test('contributions name what is strange about a record, and hold no payload', async (t) => {
+t.test('contributions name what is strange about a record, and hold no payload', async t => {
   const expert = await Expert.fit(benign, { variant: 'wire', detector: 'iforest', seed: 1 })
   const odd = { ...telemetry(1, 5)[0], tcp_w_size: 9 }
   const [first] = expert.contributions(odd)
@@ -38,19 +44,22 @@ t.test('contributions name what is strange about a record, and hold no payload',
   t.ok(first.contribution > 0)
   const shares = expert.contributions(flood(1, 5)[0])
   t.equal(shares.length, 3)
-  t.same(shares.map(({ contribution }) => contribution).sort((a, b) => b - a), shares.map(({ contribution }) => contribution))
+  t.same(
+    shares.map(({ contribution }) => contribution).sort((a, b) => b - a),
+    shares.map(({ contribution }) => contribution)
+  )
   const payload = shares.find(({ feature }) => feature === 'mqtt_msg')
   t.type(payload?.value, 'number')
 })
 
-t.test('a column that hardly moved in training is clipped, one that never did is dropped', async (t) => {
+t.test('a column that hardly moved in training is clipped, one that never did is dropped', async t => {
   const records = benign.map((record, i) => ({ ...record, tcp_fin_flag: Number(i === 7) }))
   const expert = await Expert.fit(records, { variant: 'wire', detector: 'iforest' })
   const row = expert.scaler.transform(expert.encoding.encode({ ...records[0], tcp_fin_flag: 1e9, tcp_urg_flag: 1e9 }))
-  t.ok(row.every((value) => Math.abs(value) <= 10))
+  t.ok(row.every(value => Math.abs(value) <= 10))
 })
 
-t.test('JSON brings it back with identical scores', async (t) => {
+t.test('JSON brings it back with identical scores', async t => {
   const expert = await Expert.fit(benign, { variant: 'wire', detector: 'iforest' })
   const loaded = Expert.fromJSON(JSON.parse(JSON.stringify(expert)))
   t.same(loaded.score(probe), expert.score(probe))
@@ -58,7 +67,7 @@ t.test('JSON brings it back with identical scores', async (t) => {
   t.same(loaded.training, expert.training)
 })
 
-t.test('parts that do not belong together are refused', async (t) => {
+t.test('parts that do not belong together are refused', async t => {
   const wire = (await Expert.fit(benign, { variant: 'wire', detector: 'iforest' })).toJSON()
   const broker = (await Expert.fit(benign, { variant: 'broker', detector: 'iforest' })).toJSON()
   t.throws(() => Expert.fromJSON({ ...wire, detector: broker.detector }), { code: 'state' })
@@ -67,8 +76,9 @@ t.test('parts that do not belong together are refused', async (t) => {
   t.throws(() => Expert.fromJSON({ ...wire, variant: 'radio' }), { code: 'state' })
 })
 
-t.test('what does not serve is said to the operator', async (t) => {
-  const fit = (options: object, records = benign) => Expert.fit(records, { variant: 'wire', detector: 'iforest', ...options })
+t.test('what does not serve is said to the operator', async t => {
+  const fit = (options: object, records = benign) =>
+    Expert.fit(records, { variant: 'wire', detector: 'iforest', ...options })
   await t.rejects(fit({ parameters: { trees: 3 } }), { name: 'OperatorError', code: 'training-parameter' })
   await t.rejects(fit({ contamination: 2 }), { name: 'OperatorError', code: 'training-parameter' })
   await t.rejects(fit({ features: 'weather' }), { name: 'OperatorError', code: 'features-unknown' })

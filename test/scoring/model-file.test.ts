@@ -12,14 +12,18 @@ import { telemetry } from '../features/feature-values.js'
 const records = telemetry(60, 1)
 const small = { detector: 'iforest', parameters: { nEstimators: 3 } } as const
 
-async function trained (): Promise<Model> {
+async function trained(): Promise<Model> {
   return {
     created: '2024-05-01T12:00:00.000Z',
     seed: 0,
     detector: 'iforest',
     experts: {
       wire: await Panel.fit(records, { variant: 'wire', columns: columnsOf('table1-no-identity', 'wire'), ...small }),
-      broker: await Panel.fit(records, { variant: 'broker', columns: columnsOf('table1-no-identity', 'broker'), ...small })
+      broker: await Panel.fit(records, {
+        variant: 'broker',
+        columns: columnsOf('table1-no-identity', 'broker'),
+        ...small
+      })
     },
     alert: { threshold: 0.25 },
     metrics: { rocAuc: null }
@@ -32,7 +36,7 @@ interface Content {
 }
 
 /** Writes the file again with changes, and with a digest that fits them. */
-function forge (path: string, change: (content: Content) => void): void {
+function forge(path: string, change: (content: Content) => void): void {
   const content = JSON.parse(readFileSync(path, 'utf8')) as Content
   change(content)
   Reflect.deleteProperty(content, 'digest')
@@ -40,7 +44,7 @@ function forge (path: string, change: (content: Content) => void): void {
   writeFileSync(path, JSON.stringify({ ...content, digest }))
 }
 
-t.test('a model comes back as it was', async (t) => {
+t.test('a model comes back as it was', async t => {
   const path = join(t.testdir(), 'model.json')
   const model = await trained()
   const digest = await saveModel(path, model)
@@ -53,25 +57,31 @@ t.test('a model comes back as it was', async (t) => {
   t.same(readdirSync(join(path, '..')), ['model.json'], 'no temporary file stays')
 })
 
-t.test('a model for the broker alone needs no wire expert', async (t) => {
+t.test('a model for the broker alone needs no wire expert', async t => {
   const path = join(t.testdir(), 'model.json')
-  const { experts: { broker }, ...rest } = await trained()
+  const {
+    experts: { broker },
+    ...rest
+  } = await trained()
   await saveModel(path, { ...rest, experts: { broker } })
   t.equal((await loadModel(path)).experts.wire, undefined)
 })
 
-t.test('saving replaces the old file whole, or leaves it', async (t) => {
+t.test('saving replaces the old file whole, or leaves it', async t => {
   const path = join(t.testdir({ 'model.json': 'old' }), 'model.json')
   const model = await trained()
   await saveModel(path, model)
   t.equal((await loadModel(path)).created, model.created)
-  await t.rejects(saveModel(join(path, 'below', 'model.json'), model), { name: 'OperatorError', code: 'model-not-writable' })
+  await t.rejects(saveModel(join(path, 'below', 'model.json'), model), {
+    name: 'OperatorError',
+    code: 'model-not-writable'
+  })
   const folder = t.testdir({ 'model.json': { 'a folder': '' } })
   await t.rejects(saveModel(join(folder, 'model.json'), model), { code: 'model-not-writable' })
   t.same(readdirSync(folder), ['model.json'], 'no temporary file stays')
 })
 
-t.test('what is no model is refused with the reason', async (t) => {
+t.test('what is no model is refused with the reason', async t => {
   const folder = t.testdir()
   const good = join(folder, 'good.json')
   await saveModel(good, await trained())
@@ -103,14 +113,39 @@ t.test('what is no model is refused with the reason', async (t) => {
   t.notOk('polluted' in {})
 })
 
-t.test('a fitting digest alone makes no model', async (t) => {
+t.test('a fitting digest alone makes no model', async t => {
   const folder = t.testdir()
   const forgeries: [string, (content: Content) => void][] = [
-    ['model-features', (content) => { content.experts.broker[0].encoding.features.pop() }],
-    ['model-damaged', (content) => { content.detector = 'horoscope' }],
-    ['model-damaged', (content) => { content.seed = -1 }],
-    ['model-damaged', (content) => { content.experts = { broker: (content.experts as unknown as { wire: Content['experts']['broker'] }).wire } }],
-    ['model-damaged', (content) => { Reflect.deleteProperty(content.experts, 'broker') }]
+    [
+      'model-features',
+      content => {
+        content.experts.broker[0].encoding.features.pop()
+      }
+    ],
+    [
+      'model-damaged',
+      content => {
+        content.detector = 'horoscope'
+      }
+    ],
+    [
+      'model-damaged',
+      content => {
+        content.seed = -1
+      }
+    ],
+    [
+      'model-damaged',
+      content => {
+        content.experts = { broker: (content.experts as unknown as { wire: Content['experts']['broker'] }).wire }
+      }
+    ],
+    [
+      'model-damaged',
+      content => {
+        Reflect.deleteProperty(content.experts, 'broker')
+      }
+    ]
   ]
   for (const [i, [code, change]] of forgeries.entries()) {
     const path = join(folder, `${i}.json`)

@@ -9,27 +9,42 @@ import t, { type Test } from 'tap'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 
-interface Ending { code: number | null, stderr: string, ms: number }
+interface Ending {
+  code: number | null
+  stderr: string
+  ms: number
+}
 
 /** Runs setup in `folder` to its end. */
-function setup (folder: string): Promise<Ending> {
+function setup(folder: string): Promise<Ending> {
   return new Promise((resolve, reject) => {
     const began = performance.now()
-    const child = spawn(process.execPath, [path.join(folder, 'scripts/setup.js')], { stdio: ['ignore', 'inherit', 'pipe'] })
+    const child = spawn(process.execPath, [path.join(folder, 'scripts/setup.js')], {
+      stdio: ['ignore', 'inherit', 'pipe']
+    })
     let stderr = ''
-    child.stderr.setEncoding('utf8').on('data', (text: string) => { stderr += text })
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text
+    })
     child.once('error', reject)
     child.once('close', code => resolve({ code, stderr, ms: performance.now() - began }))
   })
 }
 
 /** A small clone: one source, the real scripts, and a linked node_modules. */
-function clone (test: Test): string {
+function clone(test: Test): string {
   const folder = test.testdir({
     'package.json': '{ "type": "module" }',
     'package-lock.json': readFileSync(path.join(root, 'package-lock.json'), 'utf8'),
     'tsconfig.json': JSON.stringify({
-      compilerOptions: { rootDir: '.', outDir: 'dist', declaration: true, incremental: true, tsBuildInfoFile: 'dist/.tsbuildinfo', types: [] },
+      compilerOptions: {
+        rootDir: '.',
+        outDir: 'dist',
+        declaration: true,
+        incremental: true,
+        tsBuildInfoFile: 'dist/.tsbuildinfo',
+        types: []
+      },
       include: ['src', 'test']
     }),
     src: { 'one.ts': 'export const one: number = 1\n' }
@@ -85,7 +100,11 @@ t.test('several at once all find a whole build, even after one that died with th
   await new Promise(resolve => dead.once('close', resolve))
   writeFileSync(path.join(folder, 'dist/.setup-lock'), String(dead.pid))
   const endings = await Promise.all([1, 2, 3].map(() => setup(folder)))
-  t.same(endings.map(({ code }) => code), [0, 0, 0], endings.map(({ stderr }) => stderr).join('\n'))
+  t.same(
+    endings.map(({ code }) => code),
+    [0, 0, 0],
+    endings.map(({ stderr }) => stderr).join('\n')
+  )
   t.equal(endings.filter(({ stderr }) => stderr.includes('compiled in')).length, 1, 'one of them compiles')
   t.notOk(existsSync(path.join(folder, 'dist/.setup-lock')))
 })
@@ -100,14 +119,22 @@ t.test('a checkout that makes the lock file look new installs nothing', async t 
 })
 
 t.test('packages that are optional may all have been left out, but not some of them', async t => {
-  const { isInstalled } = await import(new URL('../../../scripts/setup/dependencies.js', import.meta.url).href) as { isInstalled (root: string): boolean }
-  const lock = (...names: string[]): string => JSON.stringify({
-    packages: Object.fromEntries(['', ...names].map(name => [name, { version: '1.0.0', ...name.startsWith('tensor') && { optional: true } }]))
-  })
-  const installed = (...names: string[]): boolean => isInstalled(t.testdir({
-    'package-lock.json': lock('broker', 'tensors', 'tensor-backend'),
-    node_modules: { '.package-lock.json': lock(...names) }
-  }))
+  const { isInstalled } = (await import(new URL('../../../scripts/setup/dependencies.js', import.meta.url).href)) as {
+    isInstalled(root: string): boolean
+  }
+  const lock = (...names: string[]): string =>
+    JSON.stringify({
+      packages: Object.fromEntries(
+        ['', ...names].map(name => [name, { version: '1.0.0', ...(name.startsWith('tensor') && { optional: true }) }])
+      )
+    })
+  const installed = (...names: string[]): boolean =>
+    isInstalled(
+      t.testdir({
+        'package-lock.json': lock('broker', 'tensors', 'tensor-backend'),
+        node_modules: { '.package-lock.json': lock(...names) }
+      })
+    )
   t.ok(installed('broker', 'tensors', 'tensor-backend'))
   t.ok(installed('broker'), 'npm ci --omit=optional')
   t.notOk(installed('broker', 'tensors'), 'one that is new or did not load')

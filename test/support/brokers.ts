@@ -13,11 +13,19 @@ export interface BrokerVersion {
 
 /** Both, the older one under the newer one's type. */
 export const BROKER_VERSIONS: readonly BrokerVersion[] = [
-  { name: 'Aedes 1', mqtt5: false, create: async options => await (Aedes1 as unknown as typeof Aedes).createBroker(options) },
+  {
+    name: 'Aedes 1',
+    mqtt5: false,
+    create: async options => await (Aedes1 as unknown as typeof Aedes).createBroker(options)
+  },
   { name: 'Aedes 2', mqtt5: true, create: async options => await Aedes.createBroker(options) }
 ]
 
 /** Closes a broker and all its clients. */
-export async function closeBroker (broker: Aedes): Promise<void> {
-  await new Promise<void>(resolve => { broker.close(() => { resolve() }) })
+export async function closeBroker(broker: Aedes): Promise<void> {
+  await new Promise<void>(resolve => {
+    broker.close(() => {
+      resolve()
+    })
+  })
 }

@@ -14,15 +14,22 @@ export interface Route {
  * Connects an MQTT.js client that does not reconnect by itself. Nagle's algorithm is off, as it would
  * gather many small packets into one frame.
  */
-export async function connectClient ({ port, from = '127.0.0.1' }: Route, options: IClientOptions = {}): Promise<MqttClient> {
-  const client = new MqttClient(
-    () => connectSocket({ host: '127.0.0.1', port, localAddress: from, noDelay: true }),
-    { reconnectPeriod: 0, ...options }
-  )
+export async function connectClient(
+  { port, from = '127.0.0.1' }: Route,
+  options: IClientOptions = {}
+): Promise<MqttClient> {
+  const client = new MqttClient(() => connectSocket({ host: '127.0.0.1', port, localAddress: from, noDelay: true }), {
+    reconnectPeriod: 0,
+    ...options
+  })
   await new Promise<void>((resolve, reject) => {
-    client.once('connect', () => { resolve() })
+    client.once('connect', () => {
+      resolve()
+    })
     client.once('error', reject)
-    client.once('close', () => { reject(new Error('the connection was closed before the CONNACK')) })
+    client.once('close', () => {
+      reject(new Error('the connection was closed before the CONNACK'))
+    })
   })
   // A client that is thrown out later must not take the test with it.
   client.on('error', () => {})
@@ -30,6 +37,6 @@ export async function connectClient ({ port, from = '127.0.0.1' }: Route, option
 }
 
 /** Ends a client and waits until its socket is closed. */
-export async function endClient (client: MqttClient): Promise<void> {
+export async function endClient(client: MqttClient): Promise<void> {
   if (client.connected) await client.endAsync()
 }

@@ -16,46 +16,47 @@ export class PairEnd extends Duplex implements SocketAddresses {
   remotePort?: number
   localAddress?: string
   localPort?: number
-  private other: PairEnd | undefined
-  private resume_: (() => void) | undefined
+  #other: PairEnd | undefined
+  #resume: (() => void) | undefined
 
   /** Makes both ends. */
-  static pair (addresses: SocketAddresses = {}): { client: PairEnd, broker: PairEnd } {
+  static pair(addresses: SocketAddresses = {}): { client: PairEnd; broker: PairEnd } {
     const client = new PairEnd()
     const broker = Object.assign(new PairEnd(), addresses)
-    client.other = broker
-    broker.other = client
+    client.#other = broker
+    broker.#other = client
     return { client, broker }
   }
 
-  override _read (): void {
-    const { other } = this
-    const resume = other?.resume_
-    if (other === undefined || resume === undefined) return
-    other.resume_ = undefined
+  override _read(): void {
+    const other = this.#other
+    if (other === undefined) return
+    const resume = other.#resume
+    if (resume === undefined) return
+    other.#resume = undefined
     // Not at once: no socket brings more while it is being read, and Aedes relies on that.
     setImmediate(resume)
   }
 
-  override _write (chunk: Buffer, _encoding: BufferEncoding, callback: () => void): void {
-    const { other } = this
+  override _write(chunk: Buffer, _encoding: BufferEncoding, callback: () => void): void {
+    const other = this.#other
     if (other === undefined || other.destroyed || other.push(chunk)) callback()
-    else this.resume_ = callback
+    else this.#resume = callback
   }
 
-  override _final (callback: () => void): void {
-    this.endOther()
+  override _final(callback: () => void): void {
+    this.#endOther()
     callback()
   }
 
-  override _destroy (error: Error | null, callback: (error: Error | null) => void): void {
-    this.endOther()
+  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
+    this.#endOther()
     callback(error)
   }
 
-  private endOther (): void {
-    const { other } = this
-    this.other = undefined
+  #endOther(): void {
+    const other = this.#other
+    this.#other = undefined
     if (other !== undefined && !other.destroyed) other.push(null)
   }
 }

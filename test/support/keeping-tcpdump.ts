@@ -13,9 +13,11 @@ const BUFFER_KIB = 524_288
  *
  * @returns the file in `directory` that it captures into, from the next start on
  */
-export function keepCaptures (directory: string): string {
+export function keepCaptures(directory: string): string {
   const program = join(directory, 'tcpdump')
-  writeFileSync(program, `#!/bin/sh
+  writeFileSync(
+    program,
+    `#!/bin/sh
 directory=$(dirname "$0")
 before=
 for argument do
@@ -28,7 +30,8 @@ done
 # Whoever reads slowly does not make tcpdump wait.
 tail -c +1 -f -s 0.1 --pid=$$ "$directory/kept.pcap" &
 exec ${findProgram('tcpdump')} "$@" >"$directory/kept.pcap"
-`)
+`
+  )
   chmodSync(program, 0o755)
   process.env.PATH = directory + delimiter + String(process.env.PATH)
   return join(directory, 'kept.pcap')

@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 
 /** Kills every tcpdump that captures this port, which is nobody else's; returns how many there were. */
-export function killTcpdump (port: number): number {
+export function killTcpdump(port: number): number {
   let killed = 0
   for (const pid of readdirSync('/proc').filter(name => /^\d+$/.test(name))) {
     try {
@@ -11,7 +11,9 @@ export function killTcpdump (port: number): number {
       if (!args[0].endsWith('tcpdump') || !args.some(arg => new RegExp(`port ${port}\\b`).test(arg))) continue
       process.kill(Number(pid), 'SIGKILL')
       killed++
-    } catch { /* It ended in between. */ }
+    } catch {
+      /* It ended in between. */
+    }
   }
   return killed
 }

@@ -13,7 +13,7 @@ export const BEGIN = 1_700_000_000
 export const FLOOD_BEGIN = BEGIN + 1_000
 
 /** Frames of a conversation of one sensor, `rounds` messages long: JSON, acknowledgements, a ping now and then. */
-function sensor (client: string, start: number, rounds: number, random: Random): CapturedFrame[] {
+function sensor(client: string, start: number, rounds: number, random: Random): CapturedFrame[] {
   const talk = new Talk(40_000 + random.integer(20_000), start, client).open()
   talk.send('in', connect(4, `sensor-${client}`))
   talk.send('out', CONNACK)
@@ -28,7 +28,7 @@ function sensor (client: string, start: number, rounds: number, random: Random):
 }
 
 /** Frames of a flood of random bytes on random topics. */
-function flood (messages: number, random: Random): CapturedFrame[] {
+function flood(messages: number, random: Random): CapturedFrame[] {
   const talk = new Talk(50_000, FLOOD_BEGIN, ATTACKER).open()
   talk.send('in', connect(4, 'malaria'))
   talk.send('out', CONNACK)
@@ -40,16 +40,16 @@ function flood (messages: number, random: Random): CapturedFrame[] {
 }
 
 /** A capture of `sensors` sensors, one after the other, of about 210 frames each. */
-export function benignCapture (sensors = 3, seed = 1): Buffer {
+export function benignCapture(sensors = 3, seed = 1): Buffer {
   return pcapFile(benignFrames(sensors, seed))
 }
 
 /** The same and then a flood of `messages` messages from {@link ATTACKER}. */
-export function attackedCapture (sensors = 3, messages = 100, seed = 2): Buffer {
+export function attackedCapture(sensors = 3, messages = 100, seed = 2): Buffer {
   return pcapFile([...benignFrames(sensors, seed), ...flood(messages, new Random(seed))])
 }
 
-function benignFrames (sensors: number, seed: number): CapturedFrame[] {
+function benignFrames(sensors: number, seed: number): CapturedFrame[] {
   const random = new Random(seed)
   return Array.from({ length: sensors }, (_, i) => sensor(`10.0.0.${10 + i}`, BEGIN + 10 * i, 95, random)).flat()
 }

@@ -20,7 +20,7 @@ const START_TIMEOUT_MS = 30_000
 const ATTEMPTS = 3
 
 /** Starts one that lets everybody in and keeps nothing. */
-export async function startMosquitto (directory: string): Promise<Mosquitto> {
+export async function startMosquitto(directory: string): Promise<Mosquitto> {
   for (let attempt = 1; ; attempt++) {
     const port = await freePort()
     const file = join(directory, 'mosquitto.conf')
@@ -32,7 +32,7 @@ export async function startMosquitto (directory: string): Promise<Mosquitto> {
         return {
           port,
           url: `mqtt://127.0.0.1:${port}`,
-          async stop () {
+          async stop() {
             if (child.exitCode !== null) return
             child.kill()
             await once(child, 'exit')
@@ -47,9 +47,17 @@ export async function startMosquitto (directory: string): Promise<Mosquitto> {
   }
 }
 
-async function answers (port: number): Promise<boolean> {
+async function answers(port: number): Promise<boolean> {
   const socket = connect(port, '127.0.0.1')
-  const connected = await new Promise<boolean>(resolve => { socket.once('connect', () => { resolve(true) }).once('error', () => { resolve(false) }) })
+  const connected = await new Promise<boolean>(resolve => {
+    socket
+      .once('connect', () => {
+        resolve(true)
+      })
+      .once('error', () => {
+        resolve(false)
+      })
+  })
   socket.destroy()
   return connected
 }

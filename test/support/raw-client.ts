@@ -19,36 +19,47 @@ export interface ConnectFields {
   expirySeconds?: number
   username?: string
   password?: string
-  will?: { topic: string, payload: string, qos?: 0 | 1, delaySeconds?: number }
+  will?: { topic: string; payload: string; qos?: 0 | 1; delaySeconds?: number }
 }
 
 /** A CONNECT of MQTT 3.1.1 or 5. */
-export function connectBytes (fields: ConnectFields = {}): Buffer {
+export function connectBytes(fields: ConnectFields = {}): Buffer {
   const { clientId = 'tester', level = 4, clean = true, username, password, will } = fields
-  const flags = (username === undefined ? 0 : 0x80) | (password === undefined ? 0 : 0x40) |
-    (will === undefined ? 0 : 0x04 | (will.qos ?? 0) << 3) | (clean ? 0x02 : 0)
+  const flags =
+    (username === undefined ? 0 : 0x80) |
+    (password === undefined ? 0 : 0x40) |
+    (will === undefined ? 0 : 0x04 | ((will.qos ?? 0) << 3)) |
+    (clean ? 0x02 : 0)
   const none = Buffer.alloc(0)
   const properties = level === 5 ? connectProperties(fields) : none
-  return packet(0x10, Buffer.concat([
-    text(level === 3 ? 'MQIsdp' : 'MQTT'), Buffer.from([level, flags, 0, 60]), properties, text(clientId),
-    ...will === undefined ? [] : [level === 5 ? willDelay(will.delaySeconds) : none, text(will.topic), text(will.payload)],
-    username === undefined ? none : text(username),
-    password === undefined ? none : text(password)
-  ]))
+  return packet(
+    0x10,
+    Buffer.concat([
+      text(level === 3 ? 'MQIsdp' : 'MQTT'),
+      Buffer.from([level, flags, 0, 60]),
+      properties,
+      text(clientId),
+      ...(will === undefined
+        ? []
+        : [level === 5 ? willDelay(will.delaySeconds) : none, text(will.topic), text(will.payload)]),
+      username === undefined ? none : text(username),
+      password === undefined ? none : text(password)
+    ])
+  )
 }
 
 /** A will is sent no later than the session ends, so a delay needs a session that lasts. */
-function connectProperties ({ receiveMaximum, maximumPacketSize, expirySeconds, will }: ConnectFields): Buffer {
+function connectProperties({ receiveMaximum, maximumPacketSize, expirySeconds, will }: ConnectFields): Buffer {
   const seconds = expirySeconds ?? will?.delaySeconds
   const properties = [
-    ...seconds === undefined ? [] : [0x11, 0, 0, 0, seconds],
-    ...receiveMaximum === undefined ? [] : [0x21, receiveMaximum >> 8, receiveMaximum & 0xff],
-    ...maximumPacketSize === undefined ? [] : [0x27, 0, 0, maximumPacketSize >> 8, maximumPacketSize & 0xff]
+    ...(seconds === undefined ? [] : [0x11, 0, 0, 0, seconds]),
+    ...(receiveMaximum === undefined ? [] : [0x21, receiveMaximum >> 8, receiveMaximum & 0xff]),
+    ...(maximumPacketSize === undefined ? [] : [0x27, 0, 0, maximumPacketSize >> 8, maximumPacketSize & 0xff])
   ]
   return Buffer.from([properties.length, ...properties])
 }
 
-function willDelay (seconds?: number): Buffer {
+function willDelay(seconds?: number): Buffer {
   return seconds === undefined ? Buffer.from([0]) : Buffer.from([5, 0x18, 0, 0, 0, seconds])
 }
 
@@ -64,7 +75,17 @@ export interface ReceivedPacket {
 }
 
 /** Every control packet type by its name. */
-export const TYPE = Object.freeze({ connack: 2, publish: 3, puback: 4, pubrec: 5, pubrel: 6, pubcomp: 7, suback: 9, pingresp: 13, disconnect: 14 })
+export const TYPE = Object.freeze({
+  connack: 2,
+  publish: 3,
+  puback: 4,
+  pubrec: 5,
+  pubrel: 6,
+  pubcomp: 7,
+  suback: 9,
+  pingresp: 13,
+  disconnect: 14
+})
 
 /** One client. */
 export class RawClient {
@@ -72,16 +93,16 @@ export class RawClient {
   readonly stream: PairEnd
   /** The broker's end. */
   readonly far: PairEnd
-  private bytes = Buffer.alloc(0)
+  #bytes = Buffer.alloc(0)
 
   /** Connects to a broker; nothing is sent yet. */
-  constructor (broker: Aedes, addresses: SocketAddresses = {}, level = 4) {
+  constructor(broker: Aedes, addresses: SocketAddresses = {}, level = 4) {
     const { client, broker: far } = PairEnd.pair(addresses)
     this.stream = client
     this.far = far
     const walker = new MqttWalker({ topicCapBytes: 65_535, payloadCapBytes: 65_535, session: { version: level } })
     client.on('data', (chunk: Buffer) => {
-      this.bytes = Buffer.concat([this.bytes, chunk])
+      this.#bytes = Buffer.concat([this.#bytes, chunk])
       walker.push(chunk, ({ header, topic, payload, end, size }) => {
         this.received.push({
           type: header >> 4,
@@ -89,7 +110,7 @@ export class RawClient {
           topic: Buffer.from(topic ?? []).toString(),
           payload: Buffer.from(payload ?? []).toString(),
           retain: (header & 1) === 1,
-          bytes: this.bytes.subarray(end - size, end)
+          bytes: this.#bytes.subarray(end - size, end)
         })
       })
     })
@@ -98,7 +119,7 @@ export class RawClient {
   }
 
   /** Connects and sends a CONNECT; resolves with the CONNACK. */
-  static async connect (broker: Aedes, fields: ConnectFields = {}, addresses: SocketAddresses = {}): Promise<RawClient> {
+  static async connect(broker: Aedes, fields: ConnectFields = {}, addresses: SocketAddresses = {}): Promise<RawClient> {
     const client = new RawClient(broker, addresses, fields.level)
     client.send(connectBytes(fields))
     await client.next(TYPE.connack)
@@ -106,35 +127,35 @@ export class RawClient {
   }
 
   /** Whether the connection is closed, and everything read that came before. */
-  get closed (): boolean {
+  get closed(): boolean {
     return this.far.closed && (this.stream.readableEnded || this.stream.destroyed)
   }
 
-  send (...parts: Uint8Array[]): void {
+  send(...parts: Uint8Array[]): void {
     for (const part of parts) this.stream.write(part)
   }
 
   /** The first packet of a type that has come, or comes. */
-  async next (type: number, where: (packet: ReceivedPacket) => boolean = () => true): Promise<ReceivedPacket> {
+  async next(type: number, where: (packet: ReceivedPacket) => boolean = () => true): Promise<ReceivedPacket> {
     const find = (): ReceivedPacket | undefined => this.received.find(packet => packet.type === type && where(packet))
     await waitUntil(`a packet of type ${type}`, () => find() !== undefined)
     return find() as ReceivedPacket
   }
 
   /** The topics of the PUBLISHes that have come. */
-  get topics (): string[] {
+  get topics(): string[] {
     return this.received.filter(({ type }) => type === TYPE.publish).map(({ topic }) => topic)
   }
 
   /** Resolves when everything that was sent before is answered; so what has not come by then does not come. */
-  async settled (): Promise<void> {
+  async settled(): Promise<void> {
     const pongs = (): number => this.received.filter(({ type }) => type === TYPE.pingresp).length
     const before = pongs()
     this.send(packet(0xc0))
     await waitUntil('a PINGRESP', () => pongs() > before)
   }
 
-  async whenClosed (): Promise<void> {
+  async whenClosed(): Promise<void> {
     await waitUntil('the broker closes the connection', () => this.closed)
   }
 }

@@ -9,18 +9,27 @@ import { values } from '../features/feature-values.js'
 export const START = 1_700_000_000
 
 /** A client's connection. */
-export function peer (clientId: string | null, connection: number | null = 1, address = '192.0.2.7'): Peer {
-  return { client: { address, port: 50_000 + (connection ?? 0) }, broker: { address: '192.0.2.100', port: 1883 }, connection, clientId, username: null }
+export function peer(clientId: string | null, connection: number | null = 1, address = '192.0.2.7'): Peer {
+  return {
+    client: { address, port: 50_000 + (connection ?? 0) },
+    broker: { address: '192.0.2.100', port: 1883 },
+    connection,
+    clientId,
+    username: null
+  }
 }
 
 /** A record `seconds` after the start. */
-export function record (seconds: number, given: {
-  peer?: Peer
-  direction?: Direction
-  features?: FeatureValues
-  frame?: number | null
-  own?: boolean
-} = {}): TrafficRecord {
+export function record(
+  seconds: number,
+  given: {
+    peer?: Peer
+    direction?: Direction
+    features?: FeatureValues
+    frame?: number | null
+    own?: boolean
+  } = {}
+): TrafficRecord {
   const microseconds = Math.round(seconds * 1e6)
   return {
     frame: given.frame ?? null,

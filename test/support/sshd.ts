@@ -41,7 +41,7 @@ const START_TIMEOUT_MS = 30_000
 const ATTEMPTS = 5
 
 /** Starts an sshd that keeps everything in `directory`. */
-export async function startSshd (directory: string, options: SshdOptions = {}): Promise<Sshd> {
+export async function startSshd(directory: string, options: SshdOptions = {}): Promise<Sshd> {
   const types = options.hostKeys ?? ['ed25519']
   const identityFile = makeKey(join(directory, 'client_key'))
   const hostKeys: Sshd['hostKeys'] = {}
@@ -53,27 +53,37 @@ export async function startSshd (directory: string, options: SshdOptions = {}): 
   for (let attempt = 1; ; attempt++) {
     const port = await freePort()
     const config = join(directory, 'sshd_config')
-    writeFileSync(config, [
-      `ListenAddress 127.0.0.1:${port}`,
-      ...types.map(type => `HostKey ${join(directory, `host_${type}`)}`),
-      `AuthorizedKeysFile ${join(directory, 'authorized_keys')}`,
-      `PidFile ${join(directory, 'sshd.pid')}`,
-      'PasswordAuthentication no',
-      'KbdInteractiveAuthentication no',
-      'PermitRootLogin prohibit-password',
-      // The files stand in a directory of a test, whose parents may belong to anybody.
-      'StrictModes no',
-      'UsePAM no',
-      'LogLevel ERROR',
-      ...options.config ?? [],
-      ''
-    ].join('\n'))
+    writeFileSync(
+      config,
+      [
+        `ListenAddress 127.0.0.1:${port}`,
+        ...types.map(type => `HostKey ${join(directory, `host_${type}`)}`),
+        `AuthorizedKeysFile ${join(directory, 'authorized_keys')}`,
+        `PidFile ${join(directory, 'sshd.pid')}`,
+        'PasswordAuthentication no',
+        'KbdInteractiveAuthentication no',
+        'PermitRootLogin prohibit-password',
+        // The files stand in a directory of a test, whose parents may belong to anybody.
+        'StrictModes no',
+        'UsePAM no',
+        'LogLevel ERROR',
+        ...(options.config ?? []),
+        ''
+      ].join('\n')
+    )
     const server = spawn(findProgram('sshd'), ['-D', '-e', '-f', config], { stdio: ['ignore', 'ignore', 'pipe'] })
     let said = ''
-    server.stderr.on('data', (chunk: Buffer) => { said += chunk.toString() })
+    server.stderr.on('data', (chunk: Buffer) => {
+      said += chunk.toString()
+    })
     if (await listens(server, port)) {
       const knownHostsFile = join(directory, 'known_hosts')
-      writeFileSync(knownHostsFile, Object.values(hostKeys).map(key => `[127.0.0.1]:${port} ${key}\n`).join(''))
+      writeFileSync(
+        knownHostsFile,
+        Object.values(hostKeys)
+          .map(key => `[127.0.0.1]:${port} ${key}\n`)
+          .join('')
+      )
       return {
         user: userInfo().username,
         host: '127.0.0.1',
@@ -81,7 +91,7 @@ export async function startSshd (directory: string, options: SshdOptions = {}): 
         identityFile,
         knownHostsFile,
         hostKeys,
-        async stop () {
+        async stop() {
           if (server.exitCode !== null || server.signalCode !== null) return
           server.kill('SIGTERM')
           await once(server, 'exit')
@@ -94,23 +104,26 @@ export async function startSshd (directory: string, options: SshdOptions = {}): 
 }
 
 /** Makes a key pair without a passphrase; returns the path of the private key. */
-export function makeKey (path: string, type: HostKeyType = 'ed25519', passphrase = ''): string {
+export function makeKey(path: string, type: HostKeyType = 'ed25519', passphrase = ''): string {
   const made = spawnSync('ssh-keygen', ['-q', '-t', type, '-N', passphrase, '-C', '', '-f', path])
   if (made.status !== 0) throw new Error(`ssh-keygen: ${made.stderr?.toString() ?? made.error?.message}`)
   return path
 }
 
 /** The public half of a key, as `type base64`. */
-export function publicKey (privateKeyPath: string): string {
+export function publicKey(privateKeyPath: string): string {
   return readFileSync(`${privateKeyPath}.pub`, 'utf8').trim()
 }
 
-async function listens (server: ChildProcess, port: number): Promise<boolean> {
+async function listens(server: ChildProcess, port: number): Promise<boolean> {
   const deadline = Date.now() + START_TIMEOUT_MS
   while (server.exitCode === null && Date.now() < deadline) {
     const socket = connect(port, '127.0.0.1')
     const greeted = await new Promise<boolean>(resolve => {
-      socket.once('data', () => resolve(true)).on('error', () => {}).once('close', () => resolve(false))
+      socket
+        .once('data', () => resolve(true))
+        .on('error', () => {})
+        .once('close', () => resolve(false))
     })
     socket.destroy()
     if (greeted && server.exitCode === null) return true

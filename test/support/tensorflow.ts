@@ -11,6 +11,6 @@ export const tensorflow: TensorFlow | undefined = await loadTensorFlow().catch((
 })
 
 /** The reason to skip a test that trains with TensorFlow.js, or false where it can: `{ skip: tensorflowMissing() }`. */
-export function tensorflowMissing (): string | false {
+export function tensorflowMissing(): string | false {
   return tensorflow === undefined && skipReason('TensorFlow.js is not installed: npm install --include=optional')
 }

@@ -4,13 +4,13 @@ import type { Clock } from '../../src/clock.js'
 
 /** Starts at a round time after 2020, in epoch milliseconds. */
 export class TestClock implements Clock {
-  constructor (public time = 1_700_000_000_000) {}
+  constructor(public time = 1_700_000_000_000) {}
 
-  now (): number {
+  now(): number {
     return this.time
   }
 
-  advance (milliseconds: number): void {
+  advance(milliseconds: number): void {
     this.time += milliseconds
   }
 }

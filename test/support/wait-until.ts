@@ -6,7 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 const TIMEOUT_MS = 60_000
 
 /** Resolves when `condition` holds; rejects when it does not within a minute. */
-export async function waitUntil (what: string, condition: () => boolean): Promise<void> {
+export async function waitUntil(what: string, condition: () => boolean): Promise<void> {
   const deadline = performance.now() + TIMEOUT_MS
   while (!condition()) {
     if (performance.now() > deadline) throw new Error(`not within ${TIMEOUT_MS} ms: ${what}`)

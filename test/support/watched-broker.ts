@@ -11,14 +11,22 @@ import { artemis, type Artemis, type ArtemisOptions } from '../../src/index.js'
 export interface Status {
   state: string
   failure?: string
-  learning?: { phase: string, progress: number, records: number }
-  model?: { detector: string, digest: string, rows: { wire: number, broker: number } }
-  tap: { target: string, state: string, reason?: string, sessions: number, frames: number, droppedByKernel?: number, streams?: { gapBytes: number } }
+  learning?: { phase: string; progress: number; records: number }
+  model?: { detector: string; digest: string; rows: { wire: number; broker: number } }
+  tap: {
+    target: string
+    state: string
+    reason?: string
+    sessions: number
+    frames: number
+    droppedByKernel?: number
+    streams?: { gapBytes: number }
+  }
   join: Record<string, number>
-  records: { seen: number, scored?: number, own?: number }
-  alerts: { raised: number, open: number }
+  records: { seen: number; scored?: number; own?: number }
+  alerts: { raised: number; open: number }
   ring: { dropped: number }
-  response: { action: string, expelled: number, refused: number, unobserved: number, bans: number }
+  response: { action: string; expelled: number; refused: number; unobserved: number; bans: number }
   thread: { restarts: number }
 }
 
@@ -36,17 +44,25 @@ export interface WatchedBroker {
 /** Far beyond what any state takes on a slow machine; only a fault gets there. */
 const PATIENCE_MS = 60_000
 
-/** For tests that ask for every frame: a machine that does much else gives the broker no time to read for a second or more. */
+/**
+ * For tests that ask for every frame: a machine that does much else gives the broker no time to read for a second or
+ * more.
+ */
 export const PATIENT_CAPS = { holdMs: 30_000 }
 
 /** Makes a server that hands its connections on. */
 export type MakeServer = (handle: (stream: Duplex, request?: IncomingMessage) => void) => Server
 
 /** Starts it; `options.ports` is filled in. */
-export async function startWatchedBroker (options: ArtemisOptions, makeServer: MakeServer = createServer): Promise<WatchedBroker> {
+export async function startWatchedBroker(
+  options: ArtemisOptions,
+  makeServer: MakeServer = createServer
+): Promise<WatchedBroker> {
   const aedes = await Aedes.createBroker()
   // Late bound, because the port must be known before the detection starts.
-  const server = makeServer((stream, request) => { aedes.handle(stream as Parameters<typeof aedes.handle>[0], request) })
+  const server = makeServer((stream, request) => {
+    aedes.handle(stream, request)
+  })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
@@ -57,19 +73,21 @@ export async function startWatchedBroker (options: ArtemisOptions, makeServer: M
     ids,
     port,
     until: async (satisfies, what) => await statusUntil(ids, satisfies, what),
-    async close () {
+    async close() {
       if (closing) return
       closing = true
       await ids.close()
       const closed = once(server, 'close')
       server.close()
-      await new Promise<void>(resolve => { aedes.close(resolve) })
+      await new Promise<void>(resolve => {
+        aedes.close(resolve)
+      })
       await closed
     }
   }
 }
 
-async function statusUntil (ids: Artemis, satisfies: (status: Status) => boolean, what: string): Promise<Status> {
+async function statusUntil(ids: Artemis, satisfies: (status: Status) => boolean, what: string): Promise<Status> {
   return await new Promise((resolve, reject) => {
     const check = (status: object): void => {
       if (!satisfies(status as Status)) return
@@ -80,7 +98,7 @@ async function statusUntil (ids: Artemis, satisfies: (status: Status) => boolean
       stop()
       reject(new Error(`waited in vain for ${what}; the status is ${JSON.stringify(ids.status())}`))
     }, PATIENCE_MS)
-    function stop (): void {
+    function stop(): void {
       clearTimeout(deadline)
       ids.off('status', check)
     }

@@ -2,25 +2,25 @@
 
 /** Takes the data out of one direction: HTTP up to the empty line, then whole frames of RFC 6455, section 5.2. */
 export class WebSocketPayloads {
-  private rest = Buffer.alloc(0)
-  private isUpgraded = false
+  #rest = Buffer.alloc(0)
+  #isUpgraded = false
 
   /** The payloads that these bytes complete, unmasked; control frames have none. */
-  push (bytes: Uint8Array): Buffer[] {
-    this.rest = Buffer.concat([this.rest, bytes])
-    if (!this.isUpgraded) {
-      const end = this.rest.indexOf('\r\n\r\n')
+  push(bytes: Uint8Array): Buffer[] {
+    this.#rest = Buffer.concat([this.#rest, bytes])
+    if (!this.#isUpgraded) {
+      const end = this.#rest.indexOf('\r\n\r\n')
       if (end < 0) return []
-      this.isUpgraded = true
-      this.rest = this.rest.subarray(end + 4)
+      this.#isUpgraded = true
+      this.#rest = this.#rest.subarray(end + 4)
     }
     const payloads: Buffer[] = []
-    for (let payload = this.frame(); payload !== null; payload = this.frame()) payloads.push(payload)
+    for (let payload = this.#frame(); payload !== null; payload = this.#frame()) payloads.push(payload)
     return payloads
   }
 
-  private frame (): Buffer | null {
-    const { rest } = this
+  #frame(): Buffer | null {
+    const rest = this.#rest
     if (rest.length < 2) return null
     const short = rest[1] & 0x7f
     const lengthBytes = short === 127 ? 8 : short === 126 ? 2 : 0
@@ -32,7 +32,7 @@ export class WebSocketPayloads {
     const payload = Buffer.from(rest.subarray(start, start + length))
     const mask = rest.subarray(start - maskBytes, start)
     if (maskBytes > 0) for (let i = 0; i < length; i++) payload[i] ^= mask[i % 4]
-    this.rest = rest.subarray(start + length)
+    this.#rest = rest.subarray(start + length)
     return (rest[0] & 0x0f) > 2 ? Buffer.alloc(0) : payload
   }
 }

@@ -20,18 +20,24 @@ interface Run {
   ended: Promise<number | string | null>
 }
 
-function run (t: Test, ...args: string[]): Run {
+function run(t: Test, ...args: string[]): Run {
   // A process group of its own, so that a test can do what Ctrl-C in a terminal does.
   const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'ignore', 'pipe'], detached: true })
   let stderr = ''
-  child.stderr.on('data', (chunk: Buffer) => { stderr += chunk.toString() })
-  const ended = new Promise<number | string | null>(resolve => { child.once('close', (code, signal) => resolve(code ?? signal)) })
-  t.teardown(() => { if (child.exitCode === null) child.kill('SIGKILL') })
+  child.stderr.on('data', (chunk: Buffer) => {
+    stderr += chunk.toString()
+  })
+  const ended = new Promise<number | string | null>(resolve => {
+    child.once('close', (code, signal) => resolve(code ?? signal))
+  })
+  t.teardown(() => {
+    if (child.exitCode === null) child.kill('SIGKILL')
+  })
   return { pid: child.pid ?? 0, stderr: () => stderr, ended }
 }
 
 /** Traffic, and the command capturing it to `out`. */
-async function capturing (t: Test, ...flags: string[]): Promise<Run & { out: string, traffic: Traffic }> {
+async function capturing(t: Test, ...flags: string[]): Promise<Run & { out: string; traffic: Traffic }> {
   const traffic = await startTraffic()
   t.teardown(traffic.stop)
   const out = join(t.testdir(), 'out.pcap')
@@ -41,8 +47,11 @@ async function capturing (t: Test, ...flags: string[]): Promise<Run & { out: str
 }
 
 /** How many frames an independent reader finds in a capture. */
-function framesIn (file: string): number {
-  const text = execFileSync(findProgram('tcpdump'), ['-n', '-r', file], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+function framesIn(file: string): number {
+  const text = execFileSync(findProgram('tcpdump'), ['-n', '-r', file], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore']
+  })
   return text.split('\n').filter(line => line !== '').length
 }
 
@@ -50,7 +59,10 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   t.test(`${signal} ends it in order`, { skip }, async t => {
     const { pid, out, traffic, stderr, ended } = await capturing(t)
     await traffic.send('kept to the last frame')
-    await waitUntil('it is written', () => existsSync(`${out}.part`) && readFileSync(`${out}.part`, 'latin1').includes('kept to the last frame'))
+    await waitUntil(
+      'it is written',
+      () => existsSync(`${out}.part`) && readFileSync(`${out}.part`, 'latin1').includes('kept to the last frame')
+    )
     t.notOk(existsSync(out), 'the name appears when the file is complete')
     process.kill(-pid, signal)
     t.equal(await ended, 0)
@@ -78,25 +90,33 @@ t.test('--duration ends it, and --snaplen is passed on', { skip }, async t => {
   t.same(tcpdumpsOn(traffic.port), [])
 })
 
-t.test('a tap that dies leaves what it saw under another name', { skip: skip || (process.platform !== 'linux' && 'looks into /proc') }, async t => {
-  const { out, traffic, stderr, ended } = await capturing(t)
-  await traffic.send('seen before the end')
-  await waitUntil('it is written', () => readFileSync(`${out}.part`, 'latin1').includes('seen before the end'))
-  for (const pid of tcpdumpsOn(traffic.port)) process.kill(pid, 'SIGKILL')
-  t.equal(await ended, 1)
-  t.match(stderr(), 'tap-ended')
-  t.match(stderr(), `${out}.part`)
-  t.notOk(existsSync(out))
-  t.ok(framesIn(`${out}.part`) >= 8)
-})
+t.test(
+  'a tap that dies leaves what it saw under another name',
+  { skip: skip || (process.platform !== 'linux' && 'looks into /proc') },
+  async t => {
+    const { out, traffic, stderr, ended } = await capturing(t)
+    await traffic.send('seen before the end')
+    await waitUntil('it is written', () => readFileSync(`${out}.part`, 'latin1').includes('seen before the end'))
+    for (const pid of tcpdumpsOn(traffic.port)) process.kill(pid, 'SIGKILL')
+    t.equal(await ended, 1)
+    t.match(stderr(), 'tap-ended')
+    t.match(stderr(), `${out}.part`)
+    t.notOk(existsSync(out))
+    t.ok(framesIn(`${out}.part`) >= 8)
+  }
+)
 
-t.test('killed outright, it takes tcpdump with it', { skip: skip || (process.platform !== 'linux' && 'looks into /proc') }, async t => {
-  const { pid, traffic, ended } = await capturing(t)
-  t.equal(tcpdumpsOn(traffic.port).length, 1)
-  process.kill(pid, 'SIGKILL')
-  t.equal(await ended, 'SIGKILL')
-  await waitUntil('tcpdump is gone, without another frame', () => tcpdumpsOn(traffic.port).length === 0)
-})
+t.test(
+  'killed outright, it takes tcpdump with it',
+  { skip: skip || (process.platform !== 'linux' && 'looks into /proc') },
+  async t => {
+    const { pid, traffic, ended } = await capturing(t)
+    t.equal(tcpdumpsOn(traffic.port).length, 1)
+    process.kill(pid, 'SIGKILL')
+    t.equal(await ended, 'SIGKILL')
+    await waitUntil('tcpdump is gone, without another frame', () => tcpdumpsOn(traffic.port).length === 0)
+  }
+)
 
 t.test('what cannot be captured leaves no file', async t => {
   const directory = t.testdir({ 'text.pcap': 'this is no capture, but it is long enough to be read as one' })
@@ -126,11 +146,22 @@ t.test('a file is copied up to its last whole record', async t => {
 })
 
 t.test('wrong flags', async t => {
-  for (const flags of [['--duration', '0s'], ['--duration', '5 days'], ['--packets', '0'], ['--packets', '1e3'],
-    ['--mqtt-port', '1883,'], ['--mqtt-port', '65536'], ['--snaplen', '-1']]) {
-    const command = captureCommand().exitOverride().configureOutput({ writeErr: () => {} })
-    await t.rejects(command.parseAsync(['auto', '--out', 'unused.pcap', ...flags], { from: 'user' }),
-      { code: 'commander.invalidArgument', message: flags[0] })
+  for (const flags of [
+    ['--duration', '0s'],
+    ['--duration', '5 days'],
+    ['--packets', '0'],
+    ['--packets', '1e3'],
+    ['--mqtt-port', '1883,'],
+    ['--mqtt-port', '65536'],
+    ['--snaplen', '-1']
+  ]) {
+    const command = captureCommand()
+      .exitOverride()
+      .configureOutput({ writeErr: () => {} })
+    await t.rejects(command.parseAsync(['auto', '--out', 'unused.pcap', ...flags], { from: 'user' }), {
+      code: 'commander.invalidArgument',
+      message: flags[0]
+    })
   }
 })
 
@@ -140,7 +171,9 @@ t.test('a pipe is written to and stays a pipe', { skip }, async t => {
   const reader = spawn('cat', [pipe], { stdio: ['ignore', 'pipe', 'inherit'] })
   t.teardown(() => reader.kill('SIGKILL'))
   let bytes = 0
-  reader.stdout.on('data', (chunk: Buffer) => { bytes += chunk.length })
+  reader.stdout.on('data', (chunk: Buffer) => {
+    bytes += chunk.length
+  })
   t.equal(await run(t, `local:${loopback()}`, '--out', pipe, '--duration', '200ms', '--mqtt-port', '1').ended, 0)
   await waitUntil('the header has come through', () => bytes >= 24)
   t.ok(statSync(pipe).isFIFO())

@@ -16,22 +16,33 @@ interface Subject {
   name: string
   skip: string | false
   /** A tap of this kind that sees `traffic`, or has it recorded. */
-  prepare(t: Test, traffic: Traffic): Promise<{ target: CaptureTarget, settings: TapSettings, recorded?: string }>
+  prepare(t: Test, traffic: Traffic): Promise<{ target: CaptureTarget; settings: TapSettings; recorded?: string }>
 }
 
 const subjects: Subject[] = [
-  { name: 'local', skip: captureImpossible(), prepare: async () => ({ target: { kind: 'local', interface: loopback() }, settings: {} }) },
-  { name: 'ssh', skip: captureImpossible() || programMissing('sshd') || programMissing('ssh-keygen'), prepare: prepareSsh },
+  {
+    name: 'local',
+    skip: captureImpossible(),
+    prepare: async () => ({ target: { kind: 'local', interface: loopback() }, settings: {} })
+  },
+  {
+    name: 'ssh',
+    skip: captureImpossible() || programMissing('sshd') || programMissing('ssh-keygen'),
+    prepare: prepareSsh
+  },
   { name: 'file', skip: captureImpossible(), prepare: prepareFile }
 ]
 
-async function prepareSsh (t: Test): ReturnType<Subject['prepare']> {
+async function prepareSsh(t: Test): ReturnType<Subject['prepare']> {
   const { user, host, port, identityFile, knownHostsFile, stop } = await startSshd(t.testdir())
   t.teardown(stop)
-  return { target: { kind: 'ssh', user, host, port, interface: loopback() }, settings: { identityFile, knownHostsFile } }
+  return {
+    target: { kind: 'ssh', user, host, port, interface: loopback() },
+    settings: { identityFile, knownHostsFile }
+  }
 }
 
-async function prepareFile (t: Test, traffic: Traffic): ReturnType<Subject['prepare']> {
+async function prepareFile(t: Test, traffic: Traffic): ReturnType<Subject['prepare']> {
   const path = join(t.testdir(), 'capture.pcap')
   const recorded = 'recorded before'
   const session = await openTap({ kind: 'local', interface: loopback() }, {}, { ports: [traffic.port], snapLength: 0 })
@@ -61,22 +72,35 @@ for (const { name, skip, prepare } of subjects) {
       await seen.ended.catch(() => {})
       const path = join(t.testdir(), 'seen.pcap')
       writeFileSync(path, seen.bytes())
-      const lines = execFileSync(findProgram('tcpdump'), ['-n', '-r', path], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim().split('\n')
+      const lines = execFileSync(findProgram('tcpdump'), ['-n', '-r', path], {
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'ignore']
+      })
+        .trim()
+        .split('\n')
       t.ok(lines.length >= 8, 'a handshake, data both ways and an end are eight frames at least')
-      t.ok(lines.every(line => line.includes(`.${traffic.port}`)), 'nothing but the port asked for')
-      if (target.kind !== 'file') t.match(summary, { captured: lines.length, dropped: 0 }, 'the counts are those of tcpdump')
+      t.ok(
+        lines.every(line => line.includes(`.${traffic.port}`)),
+        'nothing but the port asked for'
+      )
+      if (target.kind !== 'file')
+        t.match(summary, { captured: lines.length, dropped: 0 }, 'the counts are those of tcpdump')
     })
 
-    t.test('keeps no more of a frame than the snap length', { skip: target.kind === 'file' && 'a file is as it was made' }, async t => {
-      const session = await openTap(target, settings, { ...options, snapLength: 66 })
-      const seen = collect(session.bytes)
-      await traffic.send('a secret word')
-      await waitUntil('frames came', () => seen.bytes().length >= 24 + 8 * (16 + 54))
-      await session.close()
-      await seen.ended
-      t.notMatch(seen.text(), 'secret word')
-      t.equal(seen.bytes().readUInt32LE(16), 66, 'and the file header says so')
-    })
+    t.test(
+      'keeps no more of a frame than the snap length',
+      { skip: target.kind === 'file' && 'a file is as it was made' },
+      async t => {
+        const session = await openTap(target, settings, { ...options, snapLength: 66 })
+        const seen = collect(session.bytes)
+        await traffic.send('a secret word')
+        await waitUntil('frames came', () => seen.bytes().length >= 24 + 8 * (16 + 54))
+        await session.close()
+        await seen.ended
+        t.notMatch(seen.text(), 'secret word')
+        t.equal(seen.bytes().readUInt32LE(16), 66, 'and the file header says so')
+      }
+    )
 
     t.test('a slow reader still gets what was captured', async t => {
       const session = await openTap(target, settings, options)
@@ -118,7 +142,14 @@ for (const { name, skip, prepare } of subjects) {
       if (live) await waitUntil('tcpdump starts', () => tcpdumpsOn(traffic.port).length > 0)
       aborter.abort(reason)
       // Which of both is quicker is open; what must hold is that nothing is left.
-      await opening.then(async session => { await session.close() }, error => { t.equal(error, reason) })
+      await opening.then(
+        async session => {
+          await session.close()
+        },
+        error => {
+          t.equal(error, reason)
+        }
+      )
       t.same(tcpdumpsOn(traffic.port), [])
     })
   })

@@ -21,7 +21,13 @@ t.test('a file that is closed in the middle ends like any tap', async t => {
 
 t.test('what cannot be read', async t => {
   const directory = t.testdir()
-  await t.rejects(openTap({ kind: 'file', path: join(directory, 'nowhere') }, {}, options),
-    { code: 'tap-file', message: /does not exist/, remedy: /current directory/ })
-  await t.rejects(openTap({ kind: 'file', path: directory }, {}, options), { code: 'tap-file', message: /is a directory/ })
+  await t.rejects(openTap({ kind: 'file', path: join(directory, 'nowhere') }, {}, options), {
+    code: 'tap-file',
+    message: /does not exist/,
+    remedy: /current directory/
+  })
+  await t.rejects(openTap({ kind: 'file', path: directory }, {}, options), {
+    code: 'tap-file',
+    message: /is a directory/
+  })
 })

@@ -4,7 +4,14 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { fingerprint, judgeHostKey, keyTypeOf, knownHostName, knownKeyTypes, parseKnownHosts } from '../../src/tap/known-hosts.js'
+import {
+  fingerprint,
+  judgeHostKey,
+  keyTypeOf,
+  knownHostName,
+  knownKeyTypes,
+  parseKnownHosts
+} from '../../src/tap/known-hosts.js'
 import { findProgram, programMissing } from '../support/programs.js'
 import { makeKey, publicKey } from '../support/sshd.js'
 
@@ -13,7 +20,7 @@ const OTHER = 'AAAAC3NzaC1lZDI1NTE5AAAAIJ1cJHLqUWyILlgvCdtS0HHZffITVjrHptOitI6Tv
 const key = Buffer.from(ED25519, 'base64')
 const other = Buffer.from(OTHER, 'base64')
 
-function judge (text: string, host: string, port: number, shown: Buffer): string {
+function judge(text: string, host: string, port: number, shown: Buffer): string {
   return judgeHostKey(parseKnownHosts(text), knownHostName(host, port), shown)
 }
 
@@ -35,7 +42,8 @@ t.test('names, ports and patterns', async t => {
 })
 
 t.test('several keys, markers, and lines that are none', async t => {
-  const text = `# gateway ssh-ed25519 ${OTHER}\n\ngateway\ngateway ssh-ed25519\n` +
+  const text =
+    `# gateway ssh-ed25519 ${OTHER}\n\ngateway\ngateway ssh-ed25519\n` +
     `@cert-authority gateway ssh-ed25519 ${OTHER}\ngateway ssh-rsa AAAAB3NzaC1yc2E=\n\tgateway  ssh-ed25519 ${ED25519}`
   t.equal(judge(text, 'gateway', 22, key), 'known')
   t.equal(judge(text, 'gateway', 22, other), 'changed', 'neither a comment nor a certificate authority is a host key')
@@ -47,7 +55,8 @@ t.test('several keys, markers, and lines that are none', async t => {
 
 t.test('what ssh-keygen makes of it', { skip: programMissing('ssh-keygen') }, async t => {
   const directory = t.testdir()
-  const keygen = (...args: string[]): string => execFileSync(findProgram('ssh-keygen'), args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+  const keygen = (...args: string[]): string =>
+    execFileSync(findProgram('ssh-keygen'), args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
   for (const type of ['ed25519', 'ecdsa', 'rsa'] as const) {
     const path = makeKey(join(directory, type), type)
     const line = publicKey(path)
@@ -68,5 +77,9 @@ t.test('what ssh-keygen makes of it', { skip: programMissing('ssh-keygen') }, as
 
 t.test('a key that is none', async t => {
   t.equal(keyTypeOf(Buffer.alloc(0)), '')
-  t.equal(keyTypeOf(Buffer.from([255, 255, 255, 255, 27, 91])), '?[', 'control characters of the far end reach no terminal')
+  t.equal(
+    keyTypeOf(Buffer.from([255, 255, 255, 255, 27, 91])),
+    '?[',
+    'control characters of the far end reach no terminal'
+  )
 })

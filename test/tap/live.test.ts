@@ -1,4 +1,5 @@
-// The tap of a running broker: frames in their streams, down and up again, and over when it is over; tcpdump is played by a script.
+// The tap of a running broker: frames in their streams, down and up again, and over when it is over; tcpdump is played
+// by a script.
 
 import { chmodSync, existsSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
@@ -19,24 +20,41 @@ cat bytes
 exec sleep 60
 `
 
-function captureOf (talk: Talk): Buffer {
+function captureOf(talk: Talk): Buffer {
   talk.open().send('in', connect())
   return pcapFile(talk.frames)
 }
 
-function tapOf (t: Test, bytes: Buffer, settings: Partial<LiveTapSettings> = {}) {
+function tapOf(t: Test, bytes: Buffer, settings: Partial<LiveTapSettings> = {}) {
   const folder = t.testdir({ tcpdump: PLAYED_TCPDUMP })
   chmodSync(join(folder, 'tcpdump'), 0o755)
-  const play = (played: Buffer): void => { writeFileSync(join(folder, 'bytes'), played) }
+  const play = (played: Buffer): void => {
+    writeFileSync(join(folder, 'bytes'), played)
+  }
   play(bytes)
   const path = process.env.PATH ?? ''
   process.env.PATH = folder + delimiter + path
-  const seen = { frames: [] as StreamFrame[], chunks: 0, ups: 0, downs: 0, lines: [] as string[], remedies: [] as unknown[] }
+  const seen = {
+    frames: [] as StreamFrame[],
+    chunks: 0,
+    ups: 0,
+    downs: 0,
+    lines: [] as string[],
+    remedies: [] as unknown[]
+  }
   const tap = new LiveTap({ target: 'local:lo', snapLength: 0, ...settings }, [1883], {
-    onUp: () => { seen.ups++ },
-    onFrame: frame => { seen.frames.push(frame) },
-    onChunk: () => { seen.chunks++ },
-    onDown: () => { seen.downs++ },
+    onUp: () => {
+      seen.ups++
+    },
+    onFrame: frame => {
+      seen.frames.push(frame)
+    },
+    onChunk: () => {
+      seen.chunks++
+    },
+    onDown: () => {
+      seen.downs++
+    },
     onLog: (level, message, details) => {
       seen.lines.push(`${level} ${message}`)
       seen.remedies.push((details as { remedy?: string } | undefined)?.remedy)
@@ -46,7 +64,14 @@ function tapOf (t: Test, bytes: Buffer, settings: Partial<LiveTapSettings> = {})
     await tap.stop()
     process.env.PATH = path
   })
-  return { tap, seen, play, starts: () => readFileSync(join(folder, 'starts'), 'utf8').split('\n').length - 1, folder, status: () => tap.status() as Record<string, unknown> }
+  return {
+    tap,
+    seen,
+    play,
+    starts: () => readFileSync(join(folder, 'starts'), 'utf8').split('\n').length - 1,
+    folder,
+    status: () => tap.status() as Record<string, unknown>
+  }
 }
 
 t.test('frames come in their streams', async t => {
@@ -66,7 +91,12 @@ t.test('payload that comes along with the headers is not kept', async t => {
   const { tap, seen } = tapOf(t, captureOf(new Talk()), { snapLength: 96 })
   await tap.start()
   await waitUntil('the frames', () => seen.frames.length === 4)
-  t.match(seen.frames[3], { from: 0, to: connect().length, frame: { payload: new Uint8Array(0) }, chunks: [{ length: connect().length, bytes: null }] })
+  t.match(seen.frames[3], {
+    from: 0,
+    to: connect().length,
+    frame: { payload: new Uint8Array(0) },
+    chunks: [{ length: connect().length, bytes: null }]
+  })
 })
 
 t.test('what is no capture takes the tap down, not the thread, and it is opened anew', async t => {

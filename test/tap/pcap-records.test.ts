@@ -4,7 +4,7 @@ import t from 'tap'
 import { PcapRecords } from '../../src/tap/pcap-records.js'
 
 /** A capture with records of the given lengths. */
-function capture (magic: string, lengths: readonly number[]): Buffer {
+function capture(magic: string, lengths: readonly number[]): Buffer {
   const little = magic === 'd4c3b2a1' || magic === '4d3cb2a1'
   const header = Buffer.concat([Buffer.from(magic, 'hex'), Buffer.alloc(20)])
   const records = lengths.map((length, index) => {
@@ -25,7 +25,9 @@ for (const magic of ['d4c3b2a1', '4d3cb2a1', 'a1b2c3d4', 'a1b23c4d']) {
       if (!out.equals(whole) || records.count !== 3) t.fail(`cut at ${cut}`)
     }
     const records = new PcapRecords()
-    const out = Buffer.concat(Array.from(whole, (_, index) => Buffer.from(records.push(whole.subarray(index, index + 1)))))
+    const out = Buffer.concat(
+      Array.from(whole, (_, index) => Buffer.from(records.push(whole.subarray(index, index + 1))))
+    )
     t.same(out, whole, 'byte by byte')
   })
 }
@@ -47,7 +49,11 @@ t.test('a limit ends at a record', async t => {
 
 t.test('what is no pcap is refused', async t => {
   const pcapng = Buffer.from('0a0d0d0a1c0000004d3c2b1a01000000ffffffffffffffff', 'hex')
-  t.throws(() => new PcapRecords().push(pcapng), { code: 'capture-not-recognised', message: /begins with 0a0d0d0a/, remedy: /editcap/ })
+  t.throws(() => new PcapRecords().push(pcapng), {
+    code: 'capture-not-recognised',
+    message: /begins with 0a0d0d0a/,
+    remedy: /editcap/
+  })
   const corrupt = capture('d4c3b2a1', [5])
   corrupt.writeUInt32LE(0xffffffff, 24 + 8)
   t.throws(() => new PcapRecords().push(corrupt), { code: 'capture-not-recognised', message: /4294967295 bytes/ })

@@ -17,18 +17,19 @@ class ManualTiming {
 
   now = (): number => this.time
   random = (): number => this.chance
-  sleep = (ms: number, signal: AbortSignal): Promise<void> => new Promise((resolve, reject) => {
-    this.waiting = ms
-    this.#wake = () => {
-      this.waiting = undefined
-      this.time += ms
-      resolve()
-    }
-    signal.addEventListener('abort', () => reject(signal.reason))
-  })
+  sleep = (ms: number, signal: AbortSignal): Promise<void> =>
+    new Promise((resolve, reject) => {
+      this.waiting = ms
+      this.#wake = () => {
+        this.waiting = undefined
+        this.time += ms
+        resolve()
+      }
+      signal.addEventListener('abort', () => reject(signal.reason))
+    })
 
   /** Resolves when something waits, and lets it go on. */
-  async pass (): Promise<number> {
+  async pass(): Promise<number> {
     await waitUntil('the supervisor waits', () => this.waiting !== undefined)
     const waited = this.waiting ?? 0
     this.#wake()
@@ -48,7 +49,7 @@ class FakeSession implements TapSession {
 }
 
 /** Opens what the plan says, again and again its last. */
-function opener (plan: readonly (TapSession | Error)[]): { open: OpenTap, calls: () => number } {
+function opener(plan: readonly (TapSession | Error)[]): { open: OpenTap; calls: () => number } {
   let calls = 0
   const open: OpenTap = async () => {
     const next = plan[Math.min(calls++, plan.length - 1)]
@@ -59,14 +60,20 @@ function opener (plan: readonly (TapSession | Error)[]): { open: OpenTap, calls:
   return { open, calls: () => calls }
 }
 
-function recorder (): { told: string[], handlers: TapHandlers } {
+function recorder(): { told: string[]; handlers: TapHandlers } {
   const told: string[] = []
   return {
     told,
     handlers: {
-      onUp: () => { told.push('up') },
-      onBytes: chunk => { told.push(chunk.toString()) },
-      onDown: ({ code }, retryMs, { captured }) => { told.push(`down ${code} ${retryMs} ${captured ?? '-'}`) }
+      onUp: () => {
+        told.push('up')
+      },
+      onBytes: chunk => {
+        told.push(chunk.toString())
+      },
+      onDown: ({ code }, retryMs, { captured }) => {
+        told.push(`down ${code} ${retryMs} ${captured ?? '-'}`)
+      }
     }
   }
 }
@@ -90,9 +97,15 @@ t.test('every session is announced before its first byte, every end with its rea
   sessions[2].bytes.write('last')
   t.same(await tap.close(), { captured: 7 })
   t.same(await tap.close(), { captured: 7 }, 'closing twice is fine')
-  t.same(told, ['up', 'one', 'down tap-ended 1000 7', 'up', 'two', 'down tap-connection-lost 2000 7', 'up', 'last'],
-    'the end that was asked for is no failure, and its last bytes are passed on')
-  t.ok(sessions.every(({ closed }) => closed > 0), 'every session was closed')
+  t.same(
+    told,
+    ['up', 'one', 'down tap-ended 1000 7', 'up', 'two', 'down tap-connection-lost 2000 7', 'up', 'last'],
+    'the end that was asked for is no failure, and its last bytes are passed on'
+  )
+  t.ok(
+    sessions.every(({ closed }) => closed > 0),
+    'every session was closed'
+  )
 })
 
 t.test('it waits twice as long each time, a minute at most', async t => {
@@ -114,7 +127,12 @@ t.test('it waits twice as long each time, a minute at most', async t => {
 t.test('what only the operator can mend is tried at the slowest pace from the start', async t => {
   const timing = new ManualTiming()
   const { told, handlers } = recorder()
-  const tap = superviseTap(opener([new OperatorError('tap-host-key-changed', 'changed')]).open, options, handlers, timing)
+  const tap = superviseTap(
+    opener([new OperatorError('tap-host-key-changed', 'changed')]).open,
+    options,
+    handlers,
+    timing
+  )
   t.equal(await timing.pass(), 60_000)
   t.equal(await timing.pass(), 60_000)
   t.equal(told[0], 'down tap-host-key-changed 60000 -')
@@ -144,17 +162,34 @@ t.test('after a sound session it begins with the shortest wait again, after a sh
 
 t.test('a slow consumer holds the tap back', async t => {
   let produced = 0
-  const bytes = new Readable({ read () { this.push(Buffer.alloc(16_384, produced++ % 256)) } })
-  const session: TapSession = { bytes, close: async () => { bytes.destroy(); return {} } }
+  const bytes = new Readable({
+    read() {
+      this.push(Buffer.alloc(16_384, produced++ % 256))
+    }
+  })
+  const session: TapSession = {
+    bytes,
+    close: async () => {
+      bytes.destroy()
+      return {}
+    }
+  }
   let release = (): void => {}
   let taken = 0
-  const tap = superviseTap(opener([session]).open, options, {
-    ...recorder().handlers,
-    onBytes: () => {
-      taken++
-      return new Promise(resolve => { release = resolve })
-    }
-  }, new ManualTiming())
+  const tap = superviseTap(
+    opener([session]).open,
+    options,
+    {
+      ...recorder().handlers,
+      onBytes: () => {
+        taken++
+        return new Promise(resolve => {
+          release = resolve
+        })
+      }
+    },
+    new ManualTiming()
+  )
   await waitUntil('the first chunk arrives', () => taken === 1)
   for (let turn = 0; turn < 100; turn++) await new Promise(resolve => setImmediate(resolve))
   t.equal(taken, 1, 'one chunk at a time')
@@ -169,9 +204,10 @@ t.test('a slow consumer holds the tap back', async t => {
 t.test('closing ends an attempt to open, and a wait', async t => {
   const timing = new ManualTiming()
   let tap: SupervisedTap
-  const never: OpenTap = ({ signal }) => new Promise((_resolve, reject) => {
-    signal?.addEventListener('abort', () => reject(signal.reason))
-  })
+  const never: OpenTap = ({ signal }) =>
+    new Promise((_resolve, reject) => {
+      signal?.addEventListener('abort', () => reject(signal.reason))
+    })
   const { told, handlers } = recorder()
   tap = superviseTap(never, options, handlers, timing)
   await tap.close()
@@ -185,7 +221,10 @@ t.test('closing ends an attempt to open, and a wait', async t => {
 t.test('a tap that opens although it was told not to is closed', async t => {
   const session = new FakeSession()
   let opened: (session: TapSession) => void = () => {}
-  const stubborn: OpenTap = () => new Promise(resolve => { opened = resolve })
+  const stubborn: OpenTap = () =>
+    new Promise(resolve => {
+      opened = resolve
+    })
   const { told, handlers } = recorder()
   const tap = superviseTap(stubborn, options, handlers, new ManualTiming())
   const closing = tap.close()
@@ -214,10 +253,17 @@ t.test('bytes that are no sound capture end the session, and the tap is opened a
   const { told, handlers } = recorder()
   const broken = new FakeSession()
   const { open, calls } = opener([broken, new FakeSession()])
-  const tap = superviseTap(open, { ports: [1883], snapLength: 0 }, {
-    ...handlers,
-    onBytes: () => { throw new OperatorError('capture-corrupt', 'the capture is corrupt') }
-  }, timing)
+  const tap = superviseTap(
+    open,
+    { ports: [1883], snapLength: 0 },
+    {
+      ...handlers,
+      onBytes: () => {
+        throw new OperatorError('capture-corrupt', 'the capture is corrupt')
+      }
+    },
+    timing
+  )
   broken.bytes.write('garbage')
   t.equal(await timing.pass(), 1_000)
   await waitUntil('it is opened again', () => calls() === 2)

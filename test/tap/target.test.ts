@@ -8,7 +8,10 @@ import { formatTarget, parseTarget, type TapTarget } from '../../src/tap/target.
 const right: [string, TapTarget][] = [
   ['ssh://pi@gateway/eth0', { kind: 'ssh', user: 'pi', host: 'gateway', port: 22, interface: 'eth0' }],
   ['ssh://pi@192.0.2.7:2222/wlan0', { kind: 'ssh', user: 'pi', host: '192.0.2.7', port: 2222, interface: 'wlan0' }],
-  ['ssh://a_b.c-d@[2001:db8::1]:2222/br-1a2b', { kind: 'ssh', user: 'a_b.c-d', host: '2001:db8::1', port: 2222, interface: 'br-1a2b' }],
+  [
+    'ssh://a_b.c-d@[2001:db8::1]:2222/br-1a2b',
+    { kind: 'ssh', user: 'a_b.c-d', host: '2001:db8::1', port: 2222, interface: 'br-1a2b' }
+  ],
   ['ssh://pi@[::1]/eth0.100', { kind: 'ssh', user: 'pi', host: '::1', port: 22, interface: 'eth0.100' }],
   ['local:any', { kind: 'local', interface: 'any' }],
   ['file:captures/a b.pcap', { kind: 'file', path: 'captures/a b.pcap' }],

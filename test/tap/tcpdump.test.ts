@@ -6,7 +6,7 @@ import { captureFilter, captureScript, TcpdumpLog, type Place } from '../../src/
 const place: Place = { name: 'pi@gateway', interface: 'eth0', sudo: false }
 const options = { ports: [1883, 8883], snapLength: 66 }
 
-function log (text: string): TcpdumpLog {
+function log(text: string): TcpdumpLog {
   const written = new TcpdumpLog()
   written.append(Buffer.from(text))
   return written
@@ -42,8 +42,15 @@ t.test('it listens', async t => {
 })
 
 t.test('its counts', async t => {
-  t.same(log('tcpdump: listening on lo\n12 packets captured\n24 packets received by filter\n3 packets dropped by kernel\n').summary, { captured: 12, dropped: 3 })
-  t.same(log('1 packet captured\n1 packet received by filter\n0 packets dropped by kernel\n').summary, { captured: 1, dropped: 0 })
+  t.same(
+    log('tcpdump: listening on lo\n12 packets captured\n24 packets received by filter\n3 packets dropped by kernel\n')
+      .summary,
+    { captured: 12, dropped: 3 }
+  )
+  t.same(log('1 packet captured\n1 packet received by filter\n0 packets dropped by kernel\n').summary, {
+    captured: 1,
+    dropped: 0
+  })
   t.same(log('tcpdump: listening on lo\n').summary, {})
 })
 
@@ -51,8 +58,16 @@ const failures: [string, number | null, string][] = [
   ['sh: 1: tcpdump: not found\n', 127, 'tap-tcpdump-missing'],
   ['sudo: tcpdump: command not found\n', 1, 'tap-tcpdump-missing'],
   ['sh: 1: tcpdump: Permission denied\n', 126, 'tap-not-permitted'],
-  ["tcpdump: eth0: You don't have permission to capture on that device\n(socket: Operation not permitted)\n", 1, 'tap-not-permitted'],
-  ["tcpdump: eth0: You don't have permission to perform this capture on that device\n(Attempt to create packet socket failed - CAP_NET_RAW may be required)\n", 1, 'tap-not-permitted'],
+  [
+    "tcpdump: eth0: You don't have permission to capture on that device\n(socket: Operation not permitted)\n",
+    1,
+    'tap-not-permitted'
+  ],
+  [
+    "tcpdump: eth0: You don't have permission to perform this capture on that device\n(Attempt to create packet socket failed - CAP_NET_RAW may be required)\n",
+    1,
+    'tap-not-permitted'
+  ],
   ['tcpdump: (cannot open BPF device) /dev/bpf0: Permission denied\n', 1, 'tap-not-permitted'],
   ['tcpdump: eth7: No such device exists\n(No such device exists)\n', 1, 'tap-interface'],
   ['tcpdump: eth0: That device is not up\n', 1, 'tap-interface'],
@@ -70,8 +85,14 @@ for (const [text, exitCode, code] of failures) {
   })
 }
 
-for (const text of ['sudo: a password is required\n', 'sudo: interactive authentication is required\n', 'pi is not in the sudoers file.\n',
-  'Sorry, user pi is not allowed to execute \'/usr/bin/tcpdump\' as root on gateway.\n', 'sh: 1: sudo: not found\n', 'sh: line 1: sudo: command not found\n']) {
+for (const text of [
+  'sudo: a password is required\n',
+  'sudo: interactive authentication is required\n',
+  'pi is not in the sudoers file.\n',
+  "Sorry, user pi is not allowed to execute '/usr/bin/tcpdump' as root on gateway.\n",
+  'sh: 1: sudo: not found\n',
+  'sh: line 1: sudo: command not found\n'
+]) {
   t.test(`sudo: ${text.trim()}`, async t => {
     t.equal(log(text).explain({ ...place, sudo: true }, 1).code, 'tap-sudo')
   })

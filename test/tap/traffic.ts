@@ -20,20 +20,20 @@ export interface Traffic {
 }
 
 /** Starts a server on a free port of loopback. */
-export async function startTraffic (): Promise<Traffic> {
+export async function startTraffic(): Promise<Traffic> {
   const server = createServer(socket => socket.on('error', () => {}).pipe(socket)).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   return {
     port,
-    async send (text) {
+    async send(text) {
       const socket = connect(port, '127.0.0.1')
       socket.end(text)
       let echoed = ''
       for await (const chunk of socket) echoed += String(chunk)
       if (echoed !== text) throw new Error(`echo of ${text} was ${echoed}`)
     },
-    async stop () {
+    async stop() {
       server.close()
       await once(server, 'close')
     }
@@ -41,13 +41,13 @@ export async function startTraffic (): Promise<Traffic> {
 }
 
 /** Name of the loopback interface: `lo` on Linux, `lo0` elsewhere. */
-export function loopback (): string {
+export function loopback(): string {
   const found = Object.entries(networkInterfaces()).find(([, addresses]) => addresses?.some(({ internal }) => internal))
   return found?.[0] ?? 'lo'
 }
 
 /** The reason to skip a test that captures here, or false. */
-export function captureImpossible (): string | false {
+export function captureImpossible(): string | false {
   const missing = programMissing('tcpdump')
   if (missing !== false) return missing
   try {
@@ -60,27 +60,30 @@ export function captureImpossible (): string | false {
 }
 
 /** Process ids of the tcpdumps that capture a port, anywhere on this machine; Linux only, elsewhere none. */
-export function tcpdumpsOn (port: number): number[] {
+export function tcpdumpsOn(port: number): number[] {
   return processesLike(new RegExp(`^(\\S*/)?tcpdump .*\\bport ${port}\\b`))
 }
 
 /** Process ids whose command line, its arguments parted by blanks, matches; Linux only, elsewhere none. */
-export function processesLike (pattern: RegExp): number[] {
+export function processesLike(pattern: RegExp): number[] {
   if (process.platform !== 'linux') return []
-  return readdirSync('/proc').filter(name => /^\d+$/.test(name)).map(Number).filter(pid => {
-    try {
-      return pattern.test(readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' '))
-    } catch {
-      // It ended between the listing and the look.
-      return false
-    }
-  })
+  return readdirSync('/proc')
+    .filter(name => /^\d+$/.test(name))
+    .map(Number)
+    .filter(pid => {
+      try {
+        return pattern.test(readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' '))
+      } catch {
+        // It ended between the listing and the look.
+        return false
+      }
+    })
 }
 
 /** Resolves when a condition holds; rejects when it does not for too long. */
-export async function waitUntil (what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
+export async function waitUntil(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = Date.now() + WAIT_TIMEOUT_MS
-  while (!await condition()) {
+  while (!(await condition())) {
     if (Date.now() > deadline) throw new Error(`not within ${WAIT_TIMEOUT_MS} ms: ${what}`)
     await sleep(10)
   }
@@ -95,10 +98,12 @@ export interface Collected {
 }
 
 /** Reads a stream as it flows. */
-export function collect (stream: NodeJS.ReadableStream): Collected {
+export function collect(stream: NodeJS.ReadableStream): Collected {
   const chunks: Buffer[] = []
   stream.on('data', (chunk: Buffer) => chunks.push(chunk))
-  const ended = new Promise<void>((resolve, reject) => { stream.on('end', resolve).on('error', reject) })
+  const ended = new Promise<void>((resolve, reject) => {
+    stream.on('end', resolve).on('error', reject)
+  })
   ended.catch(() => {})
   const bytes = (): Buffer => Buffer.concat(chunks)
   return { bytes, text: () => bytes().toString('latin1'), ended }

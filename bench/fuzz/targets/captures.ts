@@ -24,9 +24,11 @@ interface Decoded {
   fault: string
 }
 
-function decode (bytes: Iterable<Buffer>): Decoded {
+function decode(bytes: Iterable<Buffer>): Decoded {
   const frames: CapturedFrame[] = []
-  const decoder = new CaptureDecoder(frame => { frames.push({ ...frame, bytes: Buffer.from(frame.bytes) }) })
+  const decoder = new CaptureDecoder(frame => {
+    frames.push({ ...frame, bytes: Buffer.from(frame.bytes) })
+  })
   try {
     for (const chunk of bytes) decoder.push(chunk)
     decoder.end()
@@ -38,29 +40,39 @@ function decode (bytes: Iterable<Buffer>): Decoded {
   }
 }
 
-function runCapture (input: Uint8Array): void {
+function runCapture(input: Uint8Array): void {
   const whole = decode([Buffer.from(input)])
   let held = 0
   for (const { seconds, nanoseconds, wireLength, bytes } of whole.frames) {
     held += bytes.length
     check(Number.isSafeInteger(seconds) && seconds >= 0, 'a frame has a time that is no time')
-    check(Number.isInteger(nanoseconds) && nanoseconds >= 0 && nanoseconds < NANOSECONDS, 'nanoseconds are not within the second')
+    check(
+      Number.isInteger(nanoseconds) && nanoseconds >= 0 && nanoseconds < NANOSECONDS,
+      'nanoseconds are not within the second'
+    )
     check(bytes.length <= wireLength, 'more was captured than there was')
     check(bytes.length <= MAX_CAPTURED_LENGTH, 'a frame is longer than any frame')
   }
   check(held <= input.length, 'frames hold more than the file')
   const parts = decode(portions(input, input.length <= SINGLE_BYTES_UP_TO ? 1 : 97))
   check(parts.fault === whole.fault, 'in portions the file ends otherwise than in one piece')
-  check(parts.frames.length === whole.frames.length && parts.frames.every((frame, i) => isSame(frame, whole.frames[i])),
-    'in portions the file gives other frames than in one piece')
+  check(
+    parts.frames.length === whole.frames.length && parts.frames.every((frame, i) => isSame(frame, whole.frames[i])),
+    'in portions the file gives other frames than in one piece'
+  )
 }
 
-function isSame (a: CapturedFrame, b: CapturedFrame): boolean {
-  return a.seconds === b.seconds && a.nanoseconds === b.nanoseconds && a.linkType === b.linkType &&
-    a.wireLength === b.wireLength && sameBytes(a.bytes, b.bytes)
+function isSame(a: CapturedFrame, b: CapturedFrame): boolean {
+  return (
+    a.seconds === b.seconds &&
+    a.nanoseconds === b.nanoseconds &&
+    a.linkType === b.linkType &&
+    a.wireLength === b.wireLength &&
+    sameBytes(a.bytes, b.bytes)
+  )
 }
 
-function anyFrames (random: Random): CapturedFrame[] {
+function anyFrames(random: Random): CapturedFrame[] {
   return Array.from({ length: random.integer(5) }, () => {
     const bytes = Buffer.alloc(random.integer(40), random.integer(256))
     const wireLength = random.integer(4) === 0 ? random.integer(100) : bytes.length
@@ -68,8 +80,12 @@ function anyFrames (random: Random): CapturedFrame[] {
   })
 }
 
-function anyPcap (random: Random): Buffer {
-  return pcapFile(anyFrames(random), { nano: random.integer(2) === 0, bigEndian: random.integer(2) === 0, linkType: random.integer(300) })
+function anyPcap(random: Random): Buffer {
+  return pcapFile(anyFrames(random), {
+    nano: random.integer(2) === 0,
+    bigEndian: random.integer(2) === 0,
+    linkType: random.integer(300)
+  })
 }
 
 export const pcapTarget: FuzzTarget = {
@@ -85,30 +101,43 @@ export const pcapngTarget: FuzzTarget = {
   name: 'pcapng',
   properties: 'only coded errors; frames within the file; the same in single bytes and odd portions',
   weight: 1,
-  covers: ['src/decode/pcapng.js', 'src/decode/pcapng-reader.js', 'src/decode/pcapng-clock.js', 'src/decode/capture.js'],
-  generate (random) {
+  covers: [
+    'src/decode/pcapng.js',
+    'src/decode/pcapng-reader.js',
+    'src/decode/pcapng-clock.js',
+    'src/decode/capture.js'
+  ],
+  generate(random) {
     const sections = Array.from({ length: 1 + random.integer(2) }, () => {
       const interfaces: CraftedInterface[] = Array.from({ length: 1 + random.integer(3) }, () => ({
         linkType: random.integer(300),
         snapLength: random.integer(3) * 20,
-        ...random.integer(2) === 0 && { resolution: [0, 3, 6, 9, 0x8a, 0x94][random.integer(6)] },
-        ...random.integer(3) === 0 && { offset: -BigInt(random.integer(2 ** 31)) }
+        ...(random.integer(2) === 0 && { resolution: [0, 3, 6, 9, 0x8a, 0x94][random.integer(6)] }),
+        ...(random.integer(3) === 0 && { offset: -BigInt(random.integer(2 ** 31)) })
       }))
       const packets = anyFrames(random).map(frame => ({ interface: random.integer(interfaces.length), frame }))
       const kind = random.integer(4)
-      const extra = Array.from({ length: random.integer(3) }, () => ({ type: [4, 5, 9, 10, 0xbad, 0x4000_0bad][random.integer(6)], body: Buffer.alloc(random.integer(20)) }))
-      return pcapngFile(interfaces, packets, { bigEndian: random.integer(2) === 0, old: kind === 1, simple: kind === 2, extra })
+      const extra = Array.from({ length: random.integer(3) }, () => ({
+        type: [4, 5, 9, 10, 0xbad, 0x4000_0bad][random.integer(6)],
+        body: Buffer.alloc(random.integer(20))
+      }))
+      return pcapngFile(interfaces, packets, {
+        bigEndian: random.integer(2) === 0,
+        old: kind === 1,
+        simple: kind === 2,
+        extra
+      })
     })
     return Buffer.concat(sections)
   },
   run: runCapture
 }
 
-async function * source (chunks: Iterable<Buffer>): AsyncGenerator<Buffer> {
-  yield * chunks
+async function* source(chunks: Iterable<Buffer>): AsyncGenerator<Buffer> {
+  yield* chunks
 }
 
-async function unpack (chunks: Iterable<Buffer>): Promise<{ bytes: Buffer, fault: string }> {
+async function unpack(chunks: Iterable<Buffer>): Promise<{ bytes: Buffer; fault: string }> {
   const parts: Buffer[] = []
   try {
     for await (const part of gunzipped(source(chunks))) parts.push(part)
@@ -124,13 +153,16 @@ export const gzipTarget: FuzzTarget = {
   properties: 'only coded errors; no more out than deflate can pack; the same in portions',
   weight: 0.02,
   covers: ['src/decode/gunzip.js'],
-  generate (random) {
+  generate(random) {
     const content = anyPcap(random)
     const half = random.integer(content.length)
-    const packed = random.integer(3) === 0 ? Buffer.concat([gzipSync(content.subarray(0, half)), gzipSync(content.subarray(half))]) : gzipSync(content)
+    const packed =
+      random.integer(3) === 0
+        ? Buffer.concat([gzipSync(content.subarray(0, half)), gzipSync(content.subarray(half))])
+        : gzipSync(content)
     return random.integer(4) === 0 ? packed.subarray(0, random.integer(packed.length)) : packed
   },
-  async run (input) {
+  async run(input) {
     const whole = await unpack([Buffer.from(input)])
     check(whole.bytes.length <= input.length * LARGEST_RATIO, 'more comes out than can be packed')
     const parts = await unpack(portions(input, 61))
@@ -138,6 +170,9 @@ export const gzipTarget: FuzzTarget = {
     // Where it is corrupt, more or less of what came before may be out already.
     const length = whole.fault === '' ? whole.bytes.length : Math.min(parts.bytes.length, whole.bytes.length)
     check(whole.fault !== '' || parts.bytes.length === length, 'in portions more or less is unpacked')
-    check(sameBytes(parts.bytes.subarray(0, length), whole.bytes.subarray(0, length)), 'in portions something else is unpacked')
+    check(
+      sameBytes(parts.bytes.subarray(0, length), whole.bytes.subarray(0, length)),
+      'in portions something else is unpacked'
+    )
   }
 }

@@ -15,19 +15,27 @@ const LINK_TYPES = [1, 113, 276, 0, 108, 101, 12, 14, 228, 229, 147, -1]
 const LARGEST_DATAGRAM = 65_535
 
 /** What stands before an IP packet on a link. */
-function framed (random: Random, linkType: number, packet: Buffer, isIpv6: boolean): Buffer {
+function framed(random: Random, linkType: number, packet: Buffer, isIpv6: boolean): Buffer {
   const ethertype = Buffer.from(isIpv6 ? [0x86, 0xdd] : [8, 0])
   switch (linkType) {
-    case 1: return ethernetBytes(packet, { ethertype: isIpv6 ? 0x86dd : 0x0800, tags: [[], [0x8100], [0x88a8, 0x8100], [0x9100, 0x9200]][random.integer(4)] })
-    case 113: return Buffer.concat([Buffer.alloc(14), ethertype, packet])
-    case 276: return Buffer.concat([ethertype, Buffer.alloc(18), packet])
+    case 1:
+      return ethernetBytes(packet, {
+        ethertype: isIpv6 ? 0x86dd : 0x0800,
+        tags: [[], [0x8100], [0x88a8, 0x8100], [0x9100, 0x9200]][random.integer(4)]
+      })
+    case 113:
+      return Buffer.concat([Buffer.alloc(14), ethertype, packet])
+    case 276:
+      return Buffer.concat([ethertype, Buffer.alloc(18), packet])
     case 0:
-    case 108: return Buffer.concat([Buffer.from([0, 0, 0, isIpv6 ? 30 : 2]), packet])
-    default: return packet
+    case 108:
+      return Buffer.concat([Buffer.from([0, 0, 0, isIpv6 ? 30 : 2]), packet])
+    default:
+      return packet
   }
 }
 
-function extensionsOf (random: Random): { next: number, extensions: Buffer } {
+function extensionsOf(random: Random): { next: number; extensions: Buffer } {
   const kinds = Array.from({ length: random.integer(4) }, () => [0, 43, 44, 51, 60][random.integer(5)])
   const headers = kinds.map((kind, i) => {
     const header = Buffer.alloc(kind === 51 ? 12 : 8)
@@ -42,22 +50,34 @@ function extensionsOf (random: Random): { next: number, extensions: Buffer } {
 /** Where the first byte chooses the link type, and the second how much longer the frame was on the wire. */
 export const headersTarget: FuzzTarget = {
   name: 'headers',
-  properties: 'a frame or nothing; lengths within the frame; addresses are addresses; a cut frame says the same or nothing',
+  properties:
+    'a frame or nothing; lengths within the frame; addresses are addresses; a cut frame says the same or nothing',
   weight: 22,
   covers: ['src/decode/link.js', 'src/decode/ip.js', 'src/decode/tcp.js', 'src/decode/addresses.js'],
-  generate (random) {
+  generate(random) {
     const kind = random.integer(LINK_TYPES.length)
-    const segment = tcpBytes({ payload: Buffer.alloc(random.integer(20), 7), options: Buffer.alloc(random.integer(3) * 4, 1), flags: random.integer(0x1000), destinationPort: random.integer(2) === 0 ? 1883 : 8883 })
+    const segment = tcpBytes({
+      payload: Buffer.alloc(random.integer(20), 7),
+      options: Buffer.alloc(random.integer(3) * 4, 1),
+      flags: random.integer(0x1000),
+      destinationPort: random.integer(2) === 0 ? 1883 : 8883
+    })
     const isIpv6 = random.integer(2) === 0
-    const packet = isIpv6 ? ipv6Bytes(segment, extensionsOf(random)) : ipv4Bytes(segment, { options: Buffer.alloc(random.integer(4) * 4, 1) })
-    return Buffer.concat([Buffer.from([kind, random.integer(3) * 20]), framed(random, LINK_TYPES[kind], packet, isIpv6)])
+    const packet = isIpv6
+      ? ipv6Bytes(segment, extensionsOf(random))
+      : ipv4Bytes(segment, { options: Buffer.alloc(random.integer(4) * 4, 1) })
+    return Buffer.concat([
+      Buffer.from([kind, random.integer(3) * 20]),
+      framed(random, LINK_TYPES[kind], packet, isIpv6)
+    ])
   },
-  run (input) {
+  run(input) {
     if (input.length < 2) return
     const linkType = LINK_TYPES[input[0] % LINK_TYPES.length]
     const bytes = Buffer.from(input.buffer, input.byteOffset + 2, input.length - 2)
     const wireLength = bytes.length + input[1]
-    const decode = (length: number): TcpFrame | null => decodeTcp(captured(bytes.subarray(0, length), { linkType, wireLength }), 1, PORTS)
+    const decode = (length: number): TcpFrame | null =>
+      decodeTcp(captured(bytes.subarray(0, length), { linkType, wireLength }), 1, PORTS)
     const whole = decode(bytes.length)
     const cut = decode(input[1] % (bytes.length + 1))
     if (whole === null) {
@@ -73,7 +93,7 @@ export const headersTarget: FuzzTarget = {
   }
 }
 
-function checkFrame ({ ip, tcp, payload, payloadLength }: TcpFrame, wireLength: number): void {
+function checkFrame({ ip, tcp, payload, payloadLength }: TcpFrame, wireLength: number): void {
   check(isIP(ip.source) !== 0 && isIP(ip.destination) !== 0, 'an address is none')
   check(payloadLength >= 0 && payloadLength <= wireLength, 'the payload is longer than the frame')
   check(payload.length <= payloadLength, 'more payload was captured than there was')
@@ -93,8 +113,11 @@ export const fragmentsTarget: FuzzTarget = {
   properties: 'what is put together is what was sent, whatever the order and overlap; never more kept than the caps',
   weight: 3,
   covers: ['src/decode/fragments.js'],
-  generate: random => Uint8Array.from({ length: 6 * (1 + random.integer(20)) }, (_, i) => i % 6 === 1 || i % 6 === 3 || i % 6 === 5 ? random.integer(3) : random.integer(random.integer(2) === 0 ? 8 : 256)),
-  run (input) {
+  generate: random =>
+    Uint8Array.from({ length: 6 * (1 + random.integer(20)) }, (_, i) =>
+      i % 6 === 1 || i % 6 === 3 || i % 6 === 5 ? random.integer(3) : random.integer(random.integer(2) === 0 ? 8 : 256)
+    ),
+  run(input) {
     const script = new Script(input)
     const assembly = new FragmentAssembly(LIMITS)
     let seconds = 0
@@ -108,12 +131,21 @@ export const fragmentsTarget: FuzzTarget = {
       const captured = (traits & 2) === 0 ? length : length >> 1
       if ((traits & 0xf0) === 0xf0) seconds += 30
       const bytes = contentFrom(key * KEY_STEP + offset, captured)
-      const datagram = assembly.push(String(key), { id: key, offset, more: (traits & 1) === 0 }, length, bytes, { seconds, nanoseconds: 0 })
+      const datagram = assembly.push(String(key), { id: key, offset, more: (traits & 1) === 0 }, length, bytes, {
+        seconds,
+        nanoseconds: 0
+      })
       check(assembly.waiting <= LIMITS.datagrams, 'more datagrams wait than may')
       check(assembly.heldBytes >= 0 && assembly.heldBytes <= LIMITS.heldBytes, 'more bytes wait than may')
       if (datagram === null) continue
-      check(datagram.length <= LARGEST_DATAGRAM && datagram.bytes.length <= datagram.length, 'a datagram is longer than it can be')
-      check(sameBytes(datagram.bytes, contentFrom(key * KEY_STEP, datagram.bytes.length)), 'a datagram holds what nobody sent')
+      check(
+        datagram.length <= LARGEST_DATAGRAM && datagram.bytes.length <= datagram.length,
+        'a datagram is longer than it can be'
+      )
+      check(
+        sameBytes(datagram.bytes, contentFrom(key * KEY_STEP, datagram.bytes.length)),
+        'a datagram holds what nobody sent'
+      )
     }
   }
 }
@@ -124,7 +156,7 @@ export const ipTarget: FuzzTarget = {
   properties: 'no fragment, header or length makes it throw; frames as sound as single ones',
   weight: 20,
   covers: ['src/decode/tcp-decoder.js', 'src/decode/ip.js', 'src/decode/fragments.js'],
-  generate (random) {
+  generate(random) {
     const body = tcpBytes({ payload: Buffer.alloc(random.integer(60), 1) })
     const parts: Buffer[] = []
     for (let i = 1 + random.integer(6); i > 0; i--) {
@@ -132,13 +164,14 @@ export const ipTarget: FuzzTarget = {
       const piece = body.subarray(from, random.integer(3) === 0 ? undefined : from + 8 * random.integer(6))
       const isIpv6 = random.integer(3) === 0
       const header = Buffer.from([6, 0, 0, from | random.integer(2), 0, 0, 0, random.integer(2)])
-      const packet = isIpv6 ? ipv6Bytes(piece, { next: 44, extensions: header })
-        : ipv4Bytes(piece, { id: random.integer(2), fragmentWord: from / 8 | random.integer(2) * 0x2000 })
+      const packet = isIpv6
+        ? ipv6Bytes(piece, { next: 44, extensions: header })
+        : ipv4Bytes(piece, { id: random.integer(2), fragmentWord: (from / 8) | (random.integer(2) * 0x2000) })
       parts.push(Buffer.from([packet.length]), packet)
     }
     return Buffer.concat(parts)
   },
-  run (input) {
+  run(input) {
     const script = new Script(input)
     const decoder = new TcpDecoder(PORTS, LIMITS)
     for (let number = 1; !script.over; number++) {

@@ -12,7 +12,24 @@ import { endlessTarget, extractTarget } from './whole.js'
 
 /** In the order in which bytes meet them. */
 export const TARGETS: readonly FuzzTarget[] = [
-  pcapTarget, pcapngTarget, gzipTarget, headersTarget, ipTarget, fragmentsTarget, reassemblyTarget, streamsTarget,
-  mqttTarget, webSocketTarget, decodedTarget, midstreamTarget, extractTarget, endlessTarget, observerTarget, placementTarget, joinTarget,
-  connectTarget, proxyTarget, checksTarget
+  pcapTarget,
+  pcapngTarget,
+  gzipTarget,
+  headersTarget,
+  ipTarget,
+  fragmentsTarget,
+  reassemblyTarget,
+  streamsTarget,
+  mqttTarget,
+  webSocketTarget,
+  decodedTarget,
+  midstreamTarget,
+  extractTarget,
+  endlessTarget,
+  observerTarget,
+  placementTarget,
+  joinTarget,
+  connectTarget,
+  proxyTarget,
+  checksTarget
 ]

@@ -22,8 +22,10 @@ const ACK = 16
 const TRANSPORTS = ['tcp', 'tcp', 'tcp', 'tls', 'websocket', 'stream'] as const
 
 class Sink extends Duplex {
-  override _read (): void {}
-  override _write (_chunk: unknown, _encoding: unknown, callback: () => void): void { callback() }
+  override _read(): void {}
+  override _write(_chunk: unknown, _encoding: unknown, callback: () => void): void {
+    callback()
+  }
 }
 
 /** One true connection: what its broker reads and writes, and the segments that carry it. */
@@ -32,19 +34,37 @@ class TrueConnection {
   readonly #stream = new Sink()
   readonly first = { in: 0xffff_ff80, out: 5_000 }
 
-  constructor (readonly id: number, readonly port: number, tell: (entry: BrokerEntry) => void) {
+  constructor(
+    readonly id: number,
+    readonly port: number,
+    tell: (entry: BrokerEntry) => void
+  ) {
     this.#stream.resume()
-    watchConnection(this.#stream, { topicCapBytes: 20, payloadCapBytes: 20 }, {
-      onPacket: (direction, packet, ordinal) => {
-        const { topic, payload } = packet
-        tell({ kind: 'packet', connection: id, direction, time: 0, ordinal, last: true, packet: { ...packet, topic: topic && Uint8Array.from(topic), payload: payload && Uint8Array.from(payload) } })
-      },
-      onMark: (direction, begin, offset, ordinal) => { tell({ kind: 'mark', connection: id, direction, time: 0, begin, offset, ordinal }) }
-    })
+    watchConnection(
+      this.#stream,
+      { topicCapBytes: 20, payloadCapBytes: 20 },
+      {
+        onPacket: (direction, packet, ordinal) => {
+          const { topic, payload } = packet
+          tell({
+            kind: 'packet',
+            connection: id,
+            direction,
+            time: 0,
+            ordinal,
+            last: true,
+            packet: { ...packet, topic: topic && Uint8Array.from(topic), payload: payload && Uint8Array.from(payload) }
+          })
+        },
+        onMark: (direction, begin, offset, ordinal) => {
+          tell({ kind: 'mark', connection: id, direction, time: 0, begin, offset, ordinal })
+        }
+      }
+    )
   }
 
   /** The broker reads or writes the bytes; gives where they begin. */
-  pass (direction: Direction, bytes: Uint8Array): number {
+  pass(direction: Direction, bytes: Uint8Array): number {
     const at = this.sent[direction]
     this.sent[direction] += bytes.length
     if (direction === 'in') this.#stream.push(Buffer.from(bytes))
@@ -52,17 +72,32 @@ class TrueConnection {
     return at
   }
 
-  segment (direction: Direction, offset: number, payload: Uint8Array, flags: number, number: number): TcpFrame {
+  segment(direction: Direction, offset: number, payload: Uint8Array, flags: number, number: number): TcpFrame {
     const isIn = direction === 'in'
-    const [client, broker] = [{ address: '10.0.0.2', port: this.port }, { address: '10.0.0.1', port: 1883 }]
+    const [client, broker] = [
+      { address: '10.0.0.2', port: this.port },
+      { address: '10.0.0.1', port: 1883 }
+    ]
     const [source, destination] = isIn ? [client, broker] : [broker, client]
     const sequence = (this.first[direction] + ((flags & SYN) === 0 ? 1 : 0) + offset + WRAP) % WRAP
     const acknowledgement = (flags & ACK) === 0 ? 0 : (this.first[isIn ? 'out' : 'in'] + 1) % WRAP
     return {
-      number, seconds: number, nanoseconds: 0, wireLength: 54 + payload.length,
-      ip: { source: source.address, destination: destination.address, length: 40 + payload.length, dontFragment: 1, moreFragments: 0, reservedBit: 0, ttl: 64 },
+      number,
+      seconds: number,
+      nanoseconds: 0,
+      wireLength: 54 + payload.length,
+      ip: {
+        source: source.address,
+        destination: destination.address,
+        length: 40 + payload.length,
+        dontFragment: 1,
+        moreFragments: 0,
+        reservedBit: 0,
+        ttl: 64
+      },
       tcp: { sourcePort: source.port, destinationPort: destination.port, sequence, acknowledgement, flags, window: 1 },
-      payloadLength: payload.length, payload
+      payloadLength: payload.length,
+      payload
     }
   }
 }
@@ -71,40 +106,51 @@ class TrueConnection {
 class Scene {
   readonly records: TrafficRecord[] = []
   readonly join: LiveJoin
-  private readonly streams = new TcpStreams(PORTS, STREAM_LIMITS)
-  private now = 0
+  readonly #streams = new TcpStreams(PORTS, STREAM_LIMITS)
+  #now = 0
   /** The ring is full: what the broker tells is lost. */
   deaf = false
   frames = 0
   packetsTold = 0
 
-  constructor () {
-    this.join = new LiveJoin({ onRecord: record => { this.records.push(record) } }, { now: () => this.now }, LIMITS)
+  constructor() {
+    this.join = new LiveJoin(
+      {
+        onRecord: record => {
+          this.records.push(record)
+        }
+      },
+      { now: () => this.#now },
+      LIMITS
+    )
   }
 
-  tell (entry: BrokerEntry): void {
+  tell(entry: BrokerEntry): void {
     if (this.deaf && (entry.kind === 'packet' || entry.kind === 'mark')) return
     if (entry.kind === 'packet') this.packetsTold++
     this.join.entry(entry)
   }
 
-  see (frame: TcpFrame): void {
+  see(frame: TcpFrame): void {
     this.frames++
-    this.join.frame(this.streams.push(frame))
+    this.join.frame(this.#streams.push(frame))
   }
 
-  pass (ms: number): void {
-    this.now += ms
+  pass(ms: number): void {
+    this.#now += ms
     this.join.release()
     check(this.join.held <= LIMITS.pendingFrames, 'more frames wait than may')
   }
 }
 
 /** Bytes that follow a step's kind: a length and so many. */
-function step (random: Random): Buffer {
+function step(random: Random): Buffer {
   const bytes = anyPackets(random, 4, 1 + random.integer(2)).subarray(0, 200)
   const kind = [0, 0, 0, 0, 1, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13][random.integer(19)]
-  return Buffer.concat([Buffer.from([kind | random.integer(2) << 4 | random.integer(4) << 5, random.integer(256), bytes.length]), bytes])
+  return Buffer.concat([
+    Buffer.from([kind | (random.integer(2) << 4) | (random.integer(4) << 5), random.integer(256), bytes.length]),
+    bytes
+  ])
 }
 
 /**
@@ -113,11 +159,23 @@ function step (random: Random): Buffer {
  */
 export const joinTarget: FuzzTarget = {
   name: 'join',
-  properties: 'each frame is at most one record, each packet counted at most once; a record shows the packet of its own bytes; caps hold',
+  properties:
+    'each frame is at most one record, each packet counted at most once; a record shows the packet of its own bytes; caps hold',
   weight: 1,
-  covers: ['src/join/live.js', 'src/join/packet-queue.js', 'src/join/bindings.js', 'src/join/midstream.js', 'src/join/held-frames.js', 'src/join/frame-check.js'],
-  generate: random => Buffer.concat([Buffer.from([random.integer(6)]), ...Array.from({ length: 2 + random.integer(16) }, () => step(random))]),
-  run (input) {
+  covers: [
+    'src/join/live.js',
+    'src/join/packet-queue.js',
+    'src/join/bindings.js',
+    'src/join/midstream.js',
+    'src/join/held-frames.js',
+    'src/join/frame-check.js'
+  ],
+  generate: random =>
+    Buffer.concat([
+      Buffer.from([random.integer(6)]),
+      ...Array.from({ length: 2 + random.integer(16) }, () => step(random))
+    ]),
+  run(input) {
     const script = new Script(input)
     const transport = TRANSPORTS[script.below(TRANSPORTS.length)]
     const scene = new Scene()
@@ -130,18 +188,26 @@ export const joinTarget: FuzzTarget = {
       const bend = script.byte()
       const bytes = script.take(script.byte())
       const direction = (what & 16) === 0 ? 'in' : 'out'
-      const connection = connections.at(-1 - (what >> 5) % Math.max(1, connections.length))
-      const see = (frame: TcpFrame): void => { scene.see(last = frame) }
+      const connection = connections.at(-1 - ((what >> 5) % Math.max(1, connections.length)))
+      const see = (frame: TcpFrame): void => {
+        scene.see((last = frame))
+      }
       if (connection === undefined || (what & 15) === 8) {
-        const opened = new TrueConnection(connections.length + 1, 40_000 + (bend & 3), entry => { scene.tell(entry) })
+        const opened = new TrueConnection(connections.length + 1, 40_000 + (bend & 3), entry => {
+          scene.tell(entry)
+        })
         connections.push(opened)
         if ((bend & 4) === 0) {
           see(opened.segment('in', 0, NO_BYTES, SYN, ++number))
           see(opened.segment('out', 0, NO_BYTES, SYN | ACK, ++number))
         }
         scene.tell({
-          kind: 'open', connection: opened.id, time: 0, transport,
-          client: { address: '10.0.0.2', port: opened.port }, broker: { address: '10.0.0.1', port: 1883 }
+          kind: 'open',
+          connection: opened.id,
+          time: 0,
+          transport,
+          client: { address: '10.0.0.2', port: opened.port },
+          broker: { address: '10.0.0.1', port: 1883 }
         })
       } else {
         const at = connection.sent[direction]
@@ -175,7 +241,11 @@ export const joinTarget: FuzzTarget = {
             see({ ...connection.segment(direction, at, bytes, ACK, ++number), payload: bytes.subarray(0, bend) })
             break
           case 9:
-            scene.tell((bend & 1) === 0 ? { kind: 'close', connection: connection.id, time: 0 } : { kind: 'unplaced', connection: connection.id, reason: 'carrier' })
+            scene.tell(
+              (bend & 1) === 0
+                ? { kind: 'close', connection: connection.id, time: 0 }
+                : { kind: 'unplaced', connection: connection.id, reason: 'carrier' }
+            )
             break
           case 10:
             if ((bend & 1) === 0) scene.join.tapDown()
@@ -200,7 +270,7 @@ export const joinTarget: FuzzTarget = {
   }
 }
 
-function checkScene ({ records, frames, packetsTold, join }: Scene): void {
+function checkScene({ records, frames, packetsTold, join }: Scene): void {
   const seen = new Set<number>()
   let packets = 0
   for (const { frame, join: kind, features, packets: completed, initiated } of records) {
@@ -209,12 +279,15 @@ function checkScene ({ records, frames, packetsTold, join }: Scene): void {
       seen.add(frame)
     }
     packets += completed
-    check(initiated <= completed, 'more packets are of somebody\'s own accord than there are')
+    check(initiated <= completed, "more packets are of somebody's own accord than there are")
     check(kind !== 'none' || frame === null || features.mqtt_header === null, 'a record without a join shows a packet')
     check(features.mqtt_header === null || completed > 0, 'a record shows a packet and counts none')
   }
   const { framesSetAside, framesJoined, framesUnjoined, packetsAlone } = join.counters
-  check(records.filter(({ frame }) => frame !== null).length + framesSetAside + join.held <= frames, 'more frames come out than went in')
+  check(
+    records.filter(({ frame }) => frame !== null).length + framesSetAside + join.held <= frames,
+    'more frames come out than went in'
+  )
   check(packets <= packetsTold, 'a packet is counted twice')
   check(framesJoined + framesUnjoined <= frames && packetsAlone <= packetsTold, 'the counters count what was not there')
 }

@@ -18,12 +18,14 @@ const KEPT = { topicCapBytes: 40, payloadCapBytes: 100 }
 const ENCODINGS = ['utf8', 'latin1', 'hex', 'base64'] as const
 
 class Sink extends Duplex {
-  override _read (): void {}
-  override _write (_chunk: unknown, _encoding: unknown, callback: () => void): void { callback() }
+  override _read(): void {}
+  override _write(_chunk: unknown, _encoding: unknown, callback: () => void): void {
+    callback()
+  }
 }
 
 /** Chunks with the direction and form in a byte before each, and its length in another. */
-function anyChunks (random: Random, most: number): Buffer {
+function anyChunks(random: Random, most: number): Buffer {
   const parts: Buffer[] = []
   for (let i = random.integer(most); i > 0; i--) {
     const bytes = anyPackets(random, 4, 1 + random.integer(3))
@@ -48,7 +50,7 @@ export const observerTarget: FuzzTarget = {
   weight: 1,
   covers: ['src/observe/connection.js', 'src/observe/entries.js', 'src/observe/ring.js'],
   generate: random => anyChunks(random, 6),
-  run (input) {
+  run(input) {
     const script = new Script(input)
     const memory = allocateRing(RING_BYTES)
     const entries = new EntryWriter(new RingWriter(memory, () => undefined))
@@ -59,13 +61,17 @@ export const observerTarget: FuzzTarget = {
     const sink = new Sink()
     sink.resume()
     watchConnection(sink, KEPT, {
-      onPacket (direction, packet, ordinal) {
+      onPacket(direction, packet, ordinal) {
         check(ordinal === told[direction].packets.length, 'a packet has another number')
-        told[direction].packets.push({ ...packet, topic: packet.topic && Uint8Array.from(packet.topic), payload: packet.payload && Uint8Array.from(packet.payload) })
+        told[direction].packets.push({
+          ...packet,
+          topic: packet.topic && Uint8Array.from(packet.topic),
+          payload: packet.payload && Uint8Array.from(packet.payload)
+        })
         entries.packet(1, direction, 0, packet, ordinal, true)
         written++
       },
-      onMark (direction, begin, offset, ordinal) {
+      onMark(direction, begin, offset, ordinal) {
         check(begin <= offset && ordinal === told[direction].packets.length, 'a mark stands before what it marks')
         check(offset > (told[direction].marks.at(-1) ?? -1), 'a watermark goes back')
         told[direction].marks.push(offset)
@@ -75,7 +81,9 @@ export const observerTarget: FuzzTarget = {
     })
     let read = 0
     const taken: Record<Direction, MqttPacket[]> = { in: [], out: [] }
-    const take = (entry: BrokerEntry): void => { if (entry.kind === 'packet') taken[entry.direction].push(entry.packet) }
+    const take = (entry: BrokerEntry): void => {
+      if (entry.kind === 'packet') taken[entry.direction].push(entry.packet)
+    }
     while (!script.over) {
       const kind = script.byte()
       const chunk = Buffer.from(script.take(script.byte()))
@@ -84,7 +92,7 @@ export const observerTarget: FuzzTarget = {
         sink.push(chunk)
         bytes.in.push(chunk)
       } else {
-        const encoding = ENCODINGS[kind >> 3 & 3]
+        const encoding = ENCODINGS[(kind >> 3) & 3]
         const isText = (kind & 2) !== 0
         if (isText) sink.write(chunk.toString(encoding), encoding)
         else sink.write(chunk)
@@ -101,22 +109,31 @@ export const observerTarget: FuzzTarget = {
       walker.push(Buffer.concat(bytes[direction]), ({ end }) => expected.push(end))
       const { packets } = told[direction]
       // A CONNECT of one direction changes how the other is read, but not where its packets end.
-      check(packets.length === expected.length && packets.every(({ end }, i) => end === expected[i]), 'the observer tells of other packets than the bytes hold')
+      check(
+        packets.length === expected.length && packets.every(({ end }, i) => end === expected[i]),
+        'the observer tells of other packets than the bytes hold'
+      )
       checkTaken(taken[direction], packets)
     }
   }
 }
 
 /** What was read is a part of what was told, unchanged. */
-function checkTaken (taken: readonly MqttPacket[], told: readonly MqttPacket[]): void {
+function checkTaken(taken: readonly MqttPacket[], told: readonly MqttPacket[]): void {
   let at = 0
   for (const packet of taken) {
     while (at < told.length && told[at].end !== packet.end) at++
     check(at < told.length, 'a packet is read that nobody wrote')
     const { topic, payload, ...fields } = packet
     const { topic: toldTopic, payload: toldPayload, ...toldFields } = told[at]
-    check(sameBytes(topic, toldTopic) && sameBytes(payload, toldPayload), 'a packet is read with other bytes than it was written')
-    check(Object.entries(fields).every(([name, value]) => toldFields[name as keyof typeof toldFields] === value), 'a packet is read otherwise than it was written')
+    check(
+      sameBytes(topic, toldTopic) && sameBytes(payload, toldPayload),
+      'a packet is read with other bytes than it was written'
+    )
+    check(
+      Object.entries(fields).every(([name, value]) => toldFields[name as keyof typeof toldFields] === value),
+      'a packet is read otherwise than it was written'
+    )
   }
 }
 
@@ -126,32 +143,37 @@ export const placementTarget: FuzzTarget = {
   properties: 'offsets only go forward, each packet is told once and after no later one; what waits is capped',
   weight: 5,
   covers: ['src/observe/placement.js'],
-  generate: random => Uint8Array.from({ length: random.integer(200) }, () => random.integer(random.integer(2) === 0 ? 256 : 24)),
-  run (input) {
+  generate: random =>
+    Uint8Array.from({ length: random.integer(200) }, () => random.integer(random.integer(2) === 0 ? 256 : 24)),
+  run(input) {
     const script = new Script(input)
     const told: number[] = []
     let reached = 0
     let ends = 0
     let stopped = false
-    const placement = new Placement('in', {
-      onPacket (_direction, packet, ordinal) {
-        check(told.length === 0 || ordinal > told[told.length - 1], 'packets are told out of order')
-        if (!stopped) {
-          check(packet.end >= reached && packet.end >= ends, 'a packet ends before what was told already')
-          ends = packet.end
-        }
-        told.push(ordinal)
+    const placement = new Placement(
+      'in',
+      {
+        onPacket(_direction, packet, ordinal) {
+          check(told.length === 0 || ordinal > told[told.length - 1], 'packets are told out of order')
+          if (!stopped) {
+            check(packet.end >= reached && packet.end >= ends, 'a packet ends before what was told already')
+            ends = packet.end
+          }
+          told.push(ordinal)
+        },
+        onMark(_direction, begin, offset) {
+          check(begin <= offset && offset > reached, 'a watermark goes back')
+          check(stopped || offset >= ends, 'a watermark stands before a packet that was told')
+          reached = offset
+        },
+        onUnplaced: () => undefined
       },
-      onMark (_direction, begin, offset) {
-        check(begin <= offset && offset > reached, 'a watermark goes back')
-        check(stopped || offset >= ends, 'a watermark stands before a packet that was told')
-        reached = offset
-      },
-      onUnplaced: () => undefined
-    }, () => {
-      stopped = true
-      placement.stop()
-    })
+      () => {
+        stopped = true
+        placement.stop()
+      }
+    )
     let plain = 0
     let walked = 0
     let ordinal = 0
@@ -167,7 +189,22 @@ export const placementTarget: FuzzTarget = {
         placement.unit(length, length + 22)
       } else if (kind <= 5) {
         walked += length + 2
-        placement.packet({ header: 0x30, remainingLength: length, size: length + 2, end: walked, topicLength: 0, topic: null, payload: null, payloadLength: 0, facts: 0, clientHash: 0, willHash: 0 }, ordinal++)
+        placement.packet(
+          {
+            header: 0x30,
+            remainingLength: length,
+            size: length + 2,
+            end: walked,
+            topicLength: 0,
+            topic: null,
+            payload: null,
+            payloadLength: 0,
+            facts: 0,
+            clientHash: 0,
+            willHash: 0
+          },
+          ordinal++
+        )
       } else if (kind === 6) {
         placement.mark(walked + 1)
       } else if (walked <= plain) {

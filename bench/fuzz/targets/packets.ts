@@ -13,14 +13,18 @@ const CAPS = [0, 3, 50, 70_000]
 const SINGLE_BYTES_UP_TO = 300
 
 /** A conversation's one direction; `version` as in CONNECT. */
-export function anyPackets (random: Random, version: number, count: number): Buffer {
+export function anyPackets(random: Random, version: number, count: number): Buffer {
   const properties = version !== 5 ? null : random.integer(2) === 0 ? Buffer.alloc(0) : Buffer.from([35, 0, 1])
   const kinds: (() => Buffer)[] = [
     () => connect(Math.max(3, version), 'c'.repeat(random.integer(30))),
-    () => publish('t/'.repeat(random.integer(20)), Buffer.alloc(random.integer(60), 120), { qos: random.integer(3), properties }),
+    () =>
+      publish('t/'.repeat(random.integer(20)), Buffer.alloc(random.integer(60), 120), {
+        qos: random.integer(3),
+        properties
+      }),
     () => publish('big', Buffer.alloc(120 + random.integer(200), 120), { qos: random.integer(3), properties }),
     () => subscribe(['a/#', 'b'], { properties }),
-    () => packet(0xa2, Buffer.concat([Buffer.from([0, 8]), ...version === 5 ? [Buffer.from([0])] : [], text('off')])),
+    () => packet(0xa2, Buffer.concat([Buffer.from([0, 8]), ...(version === 5 ? [Buffer.from([0])] : []), text('off')])),
     () => PUBACK,
     () => PINGREQ,
     () => CONNACK,
@@ -34,8 +38,8 @@ interface Walk {
   walker: MqttWalker
 }
 
-function walk (how: number, parts: Iterable<Uint8Array>): Walk {
-  const cap = CAPS[how >> 2 & 3]
+function walk(how: number, parts: Iterable<Uint8Array>): Walk {
+  const cap = CAPS[(how >> 2) & 3]
   const walker = new MqttWalker({ topicCapBytes: cap, payloadCapBytes: cap, session: { version: VERSIONS[how & 3] } })
   const packets: MqttPacket[] = []
   for (const part of parts) {
@@ -48,12 +52,23 @@ function walk (how: number, parts: Iterable<Uint8Array>): Walk {
   return { packets, walker }
 }
 
-function isSame (a: MqttPacket, b: MqttPacket): boolean {
-  return a.header === b.header && a.remainingLength === b.remainingLength && a.size === b.size && a.end === b.end &&
-    a.facts === b.facts && a.clientHash === b.clientHash && a.willHash === b.willHash && a.topicLength === b.topicLength && a.payloadLength === b.payloadLength && sameBytes(a.topic, b.topic) && sameBytes(a.payload, b.payload)
+function isSame(a: MqttPacket, b: MqttPacket): boolean {
+  return (
+    a.header === b.header &&
+    a.remainingLength === b.remainingLength &&
+    a.size === b.size &&
+    a.end === b.end &&
+    a.facts === b.facts &&
+    a.clientHash === b.clientHash &&
+    a.willHash === b.willHash &&
+    a.topicLength === b.topicLength &&
+    a.payloadLength === b.payloadLength &&
+    sameBytes(a.topic, b.topic) &&
+    sameBytes(a.payload, b.payload)
+  )
 }
 
-function checkPackets ({ packets, walker }: Walk, bytes: Uint8Array, cap: number): void {
+function checkPackets({ packets, walker }: Walk, bytes: Uint8Array, cap: number): void {
   let end = 0
   for (const { header, remainingLength, size, end: packetEnd, topicLength, topic, payload, payloadLength } of packets) {
     check(size > remainingLength && size <= remainingLength + 5, 'a packet has a fixed header of another size')
@@ -64,7 +79,10 @@ function checkPackets ({ packets, walker }: Walk, bytes: Uint8Array, cap: number
     check(payloadLength <= remainingLength, 'a payload is longer than its packet')
     if (payload !== null) {
       check(payload.length === Math.min(cap, payloadLength), 'not as much payload is kept as may')
-      check(sameBytes(payload, bytes.subarray(packetEnd - payloadLength, packetEnd - payloadLength + payload.length)), 'a payload holds other bytes')
+      check(
+        sameBytes(payload, bytes.subarray(packetEnd - payloadLength, packetEnd - payloadLength + payload.length)),
+        'a payload holds other bytes'
+      )
     }
     end = packetEnd
   }
@@ -75,24 +93,41 @@ function checkPackets ({ packets, walker }: Walk, bytes: Uint8Array, cap: number
 /** The first byte says which version and caps. */
 export const mqttTarget: FuzzTarget = {
   name: 'mqtt',
-  properties: 'packets follow each other, hold the right bytes and no more than the caps; the same in single bytes and two halves; gaps do no harm',
+  properties:
+    'packets follow each other, hold the right bytes and no more than the caps; the same in single bytes and two halves; gaps do no harm',
   weight: 8,
-  covers: ['src/decode/mqtt.js', 'src/decode/mqtt-body.js', 'src/decode/mqtt-filters.js', 'src/decode/kept-bytes.js', 'src/decode/mqtt-boundary.js'],
-  generate (random) {
+  covers: [
+    'src/decode/mqtt.js',
+    'src/decode/mqtt-body.js',
+    'src/decode/mqtt-filters.js',
+    'src/decode/kept-bytes.js',
+    'src/decode/mqtt-boundary.js'
+  ],
+  generate(random) {
     const how = random.integer(16)
     return Buffer.concat([Buffer.from([how]), anyPackets(random, VERSIONS[how & 3], random.integer(6))])
   },
-  run (input) {
+  run(input) {
     if (input.length === 0) return
     const [how] = input
     const bytes = input.subarray(1)
     const whole = walk(how, [Uint8Array.from(bytes)])
-    checkPackets(whole, bytes, CAPS[how >> 2 & 3])
+    checkPackets(whole, bytes, CAPS[(how >> 2) & 3])
     const middle = bytes.length >> 1
-    for (const parts of [portions(bytes, bytes.length <= SINGLE_BYTES_UP_TO ? 1 : 53), [bytes.slice(0, middle), bytes.slice(middle)]]) {
+    for (const parts of [
+      portions(bytes, bytes.length <= SINGLE_BYTES_UP_TO ? 1 : 53),
+      [bytes.slice(0, middle), bytes.slice(middle)]
+    ]) {
       const other = walk(how, parts)
-      check(other.packets.length === whole.packets.length && other.packets.every((packet, i) => isSame(packet, whole.packets[i])), 'in portions there are other packets')
-      check(other.walker.declared === whole.walker.declared && other.walker.malformed === whole.walker.malformed, 'in portions the walker ends otherwise')
+      check(
+        other.packets.length === whole.packets.length &&
+          other.packets.every((packet, i) => isSame(packet, whole.packets[i])),
+        'in portions there are other packets'
+      )
+      check(
+        other.walker.declared === whole.walker.declared && other.walker.malformed === whole.walker.malformed,
+        'in portions the walker ends otherwise'
+      )
     }
     checkGap(how, bytes, whole)
     isBoundaryChain(bytes, (how & 16) === 0 ? 'in' : 'out', VERSIONS[how & 3])
@@ -100,21 +135,26 @@ export const mqttTarget: FuzzTarget = {
 }
 
 /** Two bytes in the middle are never seen. */
-function checkGap (how: number, bytes: Uint8Array, whole: Walk): void {
+function checkGap(how: number, bytes: Uint8Array, whole: Walk): void {
   const from = bytes.length >> 1
   const walker = new MqttWalker({ topicCapBytes: 50, payloadCapBytes: 50, session: { version: VERSIONS[how & 3] } })
   const packets: MqttPacket[] = []
-  const onPacket = (packet: MqttPacket): void => { packets.push(packet) }
+  const onPacket = (packet: MqttPacket): void => {
+    packets.push(packet)
+  }
   walker.push(bytes.slice(0, from), onPacket)
   const before = packets.length
   walker.skip(Math.min(2, bytes.length - from), onPacket)
   walker.push(bytes.slice(from + 2), onPacket)
   check(walker.offset === bytes.length, 'a gap puts the walker elsewhere')
   for (let i = 0; i < before; i++) check(packets[i].end === whole.packets[i].end, 'a gap changes what came before it')
-  check(walker.lost || walker.malformed || packets.every(({ end }) => whole.packets.some(packet => packet.end === end)), 'after a gap the walker is out of step and does not know')
+  check(
+    walker.lost || walker.malformed || packets.every(({ end }) => whole.packets.some(packet => packet.end === end)),
+    'after a gap the walker is out of step and does not know'
+  )
 }
 
-function anyWebSocketFrame (random: Random): Buffer {
+function anyWebSocketFrame(random: Random): Buffer {
   const length = [0, 1, 125, 126, 127, 300][random.integer(6)]
   const isMasked = random.integer(2) === 0
   const form = length < 126 && random.integer(8) > 0 ? 0 : random.integer(2) + 1
@@ -122,13 +162,20 @@ function anyWebSocketFrame (random: Random): Buffer {
   head[0] = random.integer(4) === 0 ? random.integer(256) : [0x80, 0, 2, 0x82, 0x88, 0x89, 0x8a][random.integer(7)]
   head[1] = (isMasked ? 0x80 : 0) | [length, 126, 127][form]
   if (form > 0) head.writeUIntBE(length, form === 1 ? 2 : 4, form === 1 ? 2 : 6)
-  return Buffer.concat([head, Buffer.alloc(isMasked ? 4 : 0, 0x5a), Buffer.alloc(random.integer(6) === 0 ? length >> 1 : length, 0x41)])
+  return Buffer.concat([
+    head,
+    Buffer.alloc(isMasked ? 4 : 0, 0x5a),
+    Buffer.alloc(random.integer(6) === 0 ? length >> 1 : length, 0x41)
+  ])
 }
 
-function frames (parts: Iterable<Uint8Array>): { found: number[], malformed: boolean } {
+function frames(parts: Iterable<Uint8Array>): { found: number[]; malformed: boolean } {
   const walker = new WebSocketWalker()
   const found: number[] = []
-  for (const part of parts) walker.push(part, (frameLength, dataLength) => { found.push(frameLength, dataLength) })
+  for (const part of parts)
+    walker.push(part, (frameLength, dataLength) => {
+      found.push(frameLength, dataLength)
+    })
   return { found, malformed: walker.malformed }
 }
 
@@ -138,7 +185,7 @@ export const webSocketTarget: FuzzTarget = {
   weight: 12,
   covers: ['src/decode/websocket.js'],
   generate: random => Buffer.concat(Array.from({ length: random.integer(6) }, () => anyWebSocketFrame(random))),
-  run (input) {
+  run(input) {
     const whole = frames([input])
     let sum = 0
     for (let i = 0; i < whole.found.length; i += 2) {
@@ -147,7 +194,11 @@ export const webSocketTarget: FuzzTarget = {
     }
     check(sum <= input.length, 'frames reach beyond the bytes')
     const parts = frames(portions(input, input.length <= SINGLE_BYTES_UP_TO ? 1 : 41))
-    check(parts.malformed === whole.malformed && parts.found.length === whole.found.length && parts.found.every((value, i) => value === whole.found[i]),
-      'in portions there are other frames')
+    check(
+      parts.malformed === whole.malformed &&
+        parts.found.length === whole.found.length &&
+        parts.found.every((value, i) => value === whole.found[i]),
+      'in portions there are other frames'
+    )
   }
 }

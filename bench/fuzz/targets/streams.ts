@@ -16,12 +16,13 @@ const TOTAL_BYTES = 6_000
 const LARGEST_SEGMENT = 300
 
 /** Chunks follow each other from `from` to `to`, and hold what was sent. */
-function checkChunks (chunks: readonly StreamChunk[], from: number, to: number, base?: number): void {
+function checkChunks(chunks: readonly StreamChunk[], from: number, to: number, base?: number): void {
   let at = from
   for (const { start, length, bytes } of chunks) {
     check(start === at && length > 0, 'chunks do not follow each other')
     check(bytes === null || bytes.length === length, 'a chunk is not as long as it says')
-    if (bytes !== null && base !== undefined) check(sameBytes(bytes, contentFrom(base + start, length)), 'a chunk holds what nobody sent there')
+    if (bytes !== null && base !== undefined)
+      check(sameBytes(bytes, contentFrom(base + start, length)), 'a chunk holds what nobody sent there')
     at += length
   }
   check(at === to, 'chunks do not reach as far as the pointer')
@@ -33,12 +34,17 @@ export const reassemblyTarget: FuzzTarget = {
   properties: 'every byte delivered is the one that was sent at that sequence number, once, in order; caps hold',
   weight: 6,
   covers: ['src/decode/reassembly.js'],
-  generate: random => Uint8Array.from({ length: 4 + 4 * random.integer(40) }, () => random.integer(random.integer(3) === 0 ? 256 : 16)),
-  run (input) {
+  generate: random =>
+    Uint8Array.from({ length: 4 + 4 * random.integer(40) }, () => random.integer(random.integer(3) === 0 ? 256 : 16)),
+  run(input) {
     const script = new Script(input)
     const counters = { gapsLost: 0, gapsForced: 0, gapBytes: 0 }
     const room = { bytes: 0 }
-    const reassembly = new Reassembly({ heldBytes: HELD_BYTES, heldSegments: HELD_SEGMENTS, heldBytesTotal: TOTAL_BYTES }, counters, room)
+    const reassembly = new Reassembly(
+      { heldBytes: HELD_BYTES, heldSegments: HELD_SEGMENTS, heldBytesTotal: TOTAL_BYTES },
+      counters,
+      room
+    )
     const base = script.uint32()
     reassembly.place(base)
     let gaps = 0
@@ -47,7 +53,7 @@ export const reassemblyTarget: FuzzTarget = {
       const isFar = (kind & 0x70) === 0x70
       const from = reassembly.next
       const distance = isFar ? script.uint32() : script.byte() * 4 - 200
-      const sequence = (base + from % WRAP + distance + WRAP) % WRAP
+      const sequence = (base + (from % WRAP) + distance + WRAP) % WRAP
       if ((kind & 7) === 0) {
         reassembly.acknowledge(sequence)
         continue
@@ -59,7 +65,10 @@ export const reassemblyTarget: FuzzTarget = {
       for (const { lost, length } of chunks) if (lost === true) gaps += length
       check(reassembly.heldSegments <= HELD_SEGMENTS, 'more segments wait than may')
       check(reassembly.heldBytes <= HELD_BYTES && room.bytes <= TOTAL_BYTES, 'more bytes wait than may')
-      check(room.bytes === reassembly.heldBytes + reassembly.heldSegments * HELD_SEGMENT_BYTES, 'the bytes that wait are miscounted')
+      check(
+        room.bytes === reassembly.heldBytes + reassembly.heldSegments * HELD_SEGMENT_BYTES,
+        'the bytes that wait are miscounted'
+      )
     }
     check(counters.gapBytes === gaps, 'gaps are miscounted')
     reassembly.release()
@@ -71,7 +80,12 @@ const NO_BYTES = new Uint8Array(0)
 const PORTS: ReadonlySet<number> = new Set([1883, 8883])
 
 /** A segment as the script says; `ends` are where each tuple's directions stood last. */
-function anySegment (script: Script, number: number, ends: Map<string, number>, payloadOf: (sequence: number, length: number) => Uint8Array): TcpFrame {
+function anySegment(
+  script: Script,
+  number: number,
+  ends: Map<string, number>,
+  payloadOf: (sequence: number, length: number) => Uint8Array
+): TcpFrame {
   const kind = script.byte()
   const tuple = script.byte()
   // One client calls from a port that is watched as well.
@@ -84,26 +98,43 @@ function anySegment (script: Script, number: number, ends: Map<string, number>, 
   const distance = (kind & 0x30) === 0x30 ? script.uint32() : (kind & 0x30) === 0x10 ? script.byte() - 128 : 0
   const sequence = (last + distance + WRAP) % WRAP
   const length = (kind & 3) === 0 ? 0 : script.byte()
-  const flags = (kind & 4) === 0 ? 0x10 : script.byte() | (script.byte() & 0xf) << 8
+  const flags = (kind & 4) === 0 ? 0x10 : script.byte() | ((script.byte() & 0xf) << 8)
   const seen = (kind & 0x40) === 0 ? length : length >> 1
   ends.set(key, (sequence + length + ((flags & 3) === 0 ? 0 : 1)) % WRAP)
-  const acknowledgement = (kind & 0x80) === 0 ? ends.get(keyOf(destination, source)) ?? 0 : script.uint32()
+  const acknowledgement = (kind & 0x80) === 0 ? (ends.get(keyOf(destination, source)) ?? 0) : script.uint32()
   return {
-    number, seconds: number, nanoseconds: 0, wireLength: length + 54,
-    ip: { source: source.address, destination: destination.address, length: length + 40, dontFragment: 1, moreFragments: 0, reservedBit: 0, ttl: 64 },
+    number,
+    seconds: number,
+    nanoseconds: 0,
+    wireLength: length + 54,
+    ip: {
+      source: source.address,
+      destination: destination.address,
+      length: length + 40,
+      dontFragment: 1,
+      moreFragments: 0,
+      reservedBit: 0,
+      ttl: 64
+    },
     tcp: { sourcePort: source.port, destinationPort: destination.port, sequence, acknowledgement, flags, window: 512 },
     payloadLength: length,
     payload: payloadOf(sequence, seen)
   }
 }
 
-const STREAM_LIMITS = { streams: 6, closedStreams: 3, heldBytes: HELD_BYTES, heldSegments: HELD_SEGMENTS, heldBytesTotal: TOTAL_BYTES }
+const STREAM_LIMITS = {
+  streams: 6,
+  closedStreams: 3,
+  heldBytes: HELD_BYTES,
+  heldSegments: HELD_SEGMENTS,
+  heldBytesTotal: TOTAL_BYTES
+}
 
 /** Follows where each direction of each stream stands. */
 class Followed {
   readonly #ends = new Map<TcpStream, Record<Direction, number>>()
 
-  check ({ stream, direction, from, to, chunks, frame }: StreamFrame): void {
+  check({ stream, direction, from, to, chunks, frame }: StreamFrame): void {
     const ends = this.#ends.get(stream) ?? { in: 0, out: 0 }
     check(from === ends[direction] && to >= from, 'the pointer of a direction goes back, or jumps between frames')
     checkChunks(chunks, from, to)
@@ -118,9 +149,16 @@ export const streamsTarget: FuzzTarget = {
   name: 'streams',
   properties: 'pointers only go forward, chunks fill them exactly, tuples keep their stream; caps hold',
   weight: 4,
-  covers: ['src/decode/tcp-streams.js', 'src/decode/tuples.js', 'src/decode/second-chance.js', 'src/decode/reassembly.js', 'src/decode/frame-times.js'],
-  generate: random => Uint8Array.from({ length: 12 + random.integer(300) }, () => random.integer(random.integer(2) === 0 ? 256 : 20)),
-  run (input) {
+  covers: [
+    'src/decode/tcp-streams.js',
+    'src/decode/tuples.js',
+    'src/decode/second-chance.js',
+    'src/decode/reassembly.js',
+    'src/decode/frame-times.js'
+  ],
+  generate: random =>
+    Uint8Array.from({ length: 12 + random.integer(300) }, () => random.integer(random.integer(2) === 0 ? 256 : 20)),
+  run(input) {
     const script = new Script(input)
     const streams = new TcpStreams(PORTS, STREAM_LIMITS)
     const followed = new Followed()
@@ -130,9 +168,15 @@ export const streamsTarget: FuzzTarget = {
       followed.check(placed)
       const { stream, direction, frame } = placed
       const sender = direction === 'in' ? stream.client : stream.broker
-      check(sender.port === frame.tcp.sourcePort && sender.address === frame.ip.source, 'a frame is taken for the other side\'s')
+      check(
+        sender.port === frame.tcp.sourcePort && sender.address === frame.ip.source,
+        "a frame is taken for the other side's"
+      )
       check(Number.isFinite(placed.delta) && Number.isFinite(placed.l20Average), 'a time difference is no number')
-      check(streams.open <= STREAM_LIMITS.streams && streams.closed <= STREAM_LIMITS.closedStreams, 'more streams are kept than may')
+      check(
+        streams.open <= STREAM_LIMITS.streams && streams.closed <= STREAM_LIMITS.closedStreams,
+        'more streams are kept than may'
+      )
       check(streams.heldBytes <= TOTAL_BYTES, 'more bytes wait than may')
     }
     const { counters } = streams
@@ -140,27 +184,48 @@ export const streamsTarget: FuzzTarget = {
   }
 }
 
-function anyStream (random: Random, isClient: boolean): Buffer {
+function anyStream(random: Random, isClient: boolean): Buffer {
   const version = 3 + random.integer(3)
   const properties = version === 5 ? Buffer.alloc(0) : null
   const packets = [isClient ? connect(version) : CONNACK]
   for (let i = random.integer(6); i > 0; i--) {
-    packets.push(random.integer(3) === 0 ? PINGREQ : random.integer(4) === 0 ? subscribe(['a/b'], { properties })
-      : publish('topic', Buffer.alloc(random.integer(40), 97), { qos: random.integer(3), properties }))
+    packets.push(
+      random.integer(3) === 0
+        ? PINGREQ
+        : random.integer(4) === 0
+          ? subscribe(['a/b'], { properties })
+          : publish('topic', Buffer.alloc(random.integer(40), 97), { qos: random.integer(3), properties })
+    )
   }
   return Buffer.concat(packets)
 }
 
 /** Places the segments of one direction and gives what each completes. */
-function decodeSegments (bytes: Uint8Array, cuts: (index: number) => number, order: (segments: TcpFrame[]) => TcpFrame[]): { completed: number, initiated: number, joins: Set<string> } {
+function decodeSegments(
+  bytes: Uint8Array,
+  cuts: (index: number) => number,
+  order: (segments: TcpFrame[]) => TcpFrame[]
+): { completed: number; initiated: number; joins: Set<string> } {
   const streams = new TcpStreams(PORTS)
   const join = new DecodedJoin({ topicCapBytes: 100, payloadCapBytes: 100 })
   const segments: TcpFrame[] = []
   const segment = (sequence: number, payload: Uint8Array, flags: number): TcpFrame => ({
-    number: 1, seconds: 0, nanoseconds: 0, wireLength: 60,
-    ip: { source: '10.0.0.2', destination: '10.0.0.1', length: 40, dontFragment: 0, moreFragments: 0, reservedBit: 0, ttl: 1 },
+    number: 1,
+    seconds: 0,
+    nanoseconds: 0,
+    wireLength: 60,
+    ip: {
+      source: '10.0.0.2',
+      destination: '10.0.0.1',
+      length: 40,
+      dontFragment: 0,
+      moreFragments: 0,
+      reservedBit: 0,
+      ttl: 1
+    },
     tcp: { sourcePort: 5_000, destinationPort: 1883, sequence: sequence >>> 0, acknowledgement: 0, flags, window: 1 },
-    payloadLength: payload.length, payload
+    payloadLength: payload.length,
+    payload
   })
   for (let at = 0, i = 0; at < bytes.length; i++) {
     const end = Math.min(bytes.length, at + Math.max(1, cuts(i)))
@@ -185,16 +250,28 @@ export const decodedTarget: FuzzTarget = {
   properties: 'the same packets however the stream is cut, in order or not; none out of TLS',
   weight: 1,
   covers: ['src/join/decoded.js', 'src/decode/mqtt.js', 'src/decode/mqtt-body.js', 'src/decode/mqtt-filters.js'],
-  generate: random => Buffer.concat([Buffer.from([random.integer(256)]), random.integer(8) === 0 ? Buffer.from([0x16, 3, random.integer(6), 0, 9]) : Buffer.alloc(0), anyStream(random, random.integer(2) === 0)]),
-  run (input) {
+  generate: random =>
+    Buffer.concat([
+      Buffer.from([random.integer(256)]),
+      random.integer(8) === 0 ? Buffer.from([0x16, 3, random.integer(6), 0, 9]) : Buffer.alloc(0),
+      anyStream(random, random.integer(2) === 0)
+    ]),
+  run(input) {
     if (input.length < 2) return
     const bytes = input.subarray(1)
     const inOrder = (segments: TcpFrame[]): TcpFrame[] => segments
     const whole = decodeSegments(bytes, () => bytes.length, inOrder)
-    const cut = decodeSegments(bytes, i => 1 + (i * 7 + input[0]) % 23, inOrder)
-    const swapped = decodeSegments(bytes, i => 1 + (i * 5 + input[0]) % 31, segments => segments.flatMap((frame, i) => i % 2 === 0 ? [segments[i + 1] ?? frame, frame] : []))
+    const cut = decodeSegments(bytes, i => 1 + ((i * 7 + input[0]) % 23), inOrder)
+    const swapped = decodeSegments(
+      bytes,
+      i => 1 + ((i * 5 + input[0]) % 31),
+      segments => segments.flatMap((frame, i) => (i % 2 === 0 ? [segments[i + 1] ?? frame, frame] : []))
+    )
     for (const other of [cut, swapped]) {
-      check(other.completed === whole.completed && other.initiated === whole.initiated, 'cut otherwise, a stream has other packets')
+      check(
+        other.completed === whole.completed && other.initiated === whole.initiated,
+        'cut otherwise, a stream has other packets'
+      )
     }
   }
 }
@@ -205,16 +282,19 @@ export const midstreamTarget: FuzzTarget = {
   properties: 'gaps, cut bytes and wrong beginnings: nothing thrown, nothing counted twice',
   weight: 1,
   covers: ['src/join/decoded.js', 'src/decode/mqtt.js', 'src/decode/mqtt-boundary.js'],
-  generate (random) {
+  generate(random) {
     const parts: Buffer[] = []
     for (let i = 1 + random.integer(12); i > 0; i--) {
       const bytes = anyStream(random, random.integer(2) === 0)
-      const piece = bytes.subarray(random.integer(4) === 0 ? random.integer(bytes.length) : 0, random.integer(3) === 0 ? random.integer(bytes.length) : undefined)
+      const piece = bytes.subarray(
+        random.integer(4) === 0 ? random.integer(bytes.length) : 0,
+        random.integer(3) === 0 ? random.integer(bytes.length) : undefined
+      )
       parts.push(Buffer.from([random.integer(16), piece.length]), piece)
     }
     return Buffer.concat(parts)
   },
-  run (input) {
+  run(input) {
     const script = new Script(input)
     const streams = new TcpStreams(PORTS, STREAM_LIMITS)
     const join = new DecodedJoin({ topicCapBytes: 100, payloadCapBytes: 100 })
@@ -230,15 +310,37 @@ export const midstreamTarget: FuzzTarget = {
       const length = payload.length + ((kind & 4) === 0 ? 0 : 20)
       ends[direction] += length
       const placed = streams.push({
-        number, seconds: number, nanoseconds: 0, wireLength: length + 54,
-        ip: { source: direction === 'in' ? 'a' : 'b', destination: direction === 'in' ? 'b' : 'a', length: 40, dontFragment: 0, moreFragments: 0, reservedBit: 0, ttl: 1 },
-        tcp: { sourcePort: mine, destinationPort: other, sequence, acknowledgement: direction === 'in' ? ends.out : ends.in, flags: (kind & 8) === 0 ? 0x10 : 0x12, window: 1 },
-        payloadLength: length, payload
+        number,
+        seconds: number,
+        nanoseconds: 0,
+        wireLength: length + 54,
+        ip: {
+          source: direction === 'in' ? 'a' : 'b',
+          destination: direction === 'in' ? 'b' : 'a',
+          length: 40,
+          dontFragment: 0,
+          moreFragments: 0,
+          reservedBit: 0,
+          ttl: 1
+        },
+        tcp: {
+          sourcePort: mine,
+          destinationPort: other,
+          sequence,
+          acknowledgement: direction === 'in' ? ends.out : ends.in,
+          flags: (kind & 8) === 0 ? 0x10 : 0x12,
+          window: 1
+        },
+        payloadLength: length,
+        payload
       })
       followed.check(placed)
       const { completed, initiated, packet } = join.push(placed)
       check(initiated <= completed && (packet === null) === (completed === 0), 'the packets of a frame are miscounted')
-      check(packet === null || packet.payload === null || packet.payload.length <= Math.min(100, packet.payloadLength), 'more payload is kept than may')
+      check(
+        packet === null || packet.payload === null || packet.payload.length <= Math.min(100, packet.payloadLength),
+        'more payload is kept than may'
+      )
     }
   }
 }

@@ -7,7 +7,7 @@ import { PASSWORDS, USERS } from './words.js'
 
 const MOST_GUESSES = 1_500
 
-async function guess (attacker: Attacker, clientId: string): Promise<void> {
+async function guess(attacker: Attacker, clientId: string): Promise<void> {
   const { chance } = attacker
   const socket = await attacker.connect()
   if (socket === null) return
@@ -24,7 +24,7 @@ export const bruteForce: Attack = {
   name: 'brute-force',
   summary: 'brute-force login: 3 to 5 addresses, 4 tasks each, about 15 guesses a second from each address',
   attackers: [3, 5],
-  async run (attacker) {
+  async run(attacker) {
     const { chance } = attacker
     const fixedId = chance.happens(0.5) ? `mqttpwn-${chance.hex(6)}` : null
     let guesses = 0

@@ -23,13 +23,28 @@ import { willAbuse } from './will-abuse.js'
 
 /** The attacks, in the order of the list. */
 export const ATTACKS: readonly Attack[] = [
-  malaria, malariaJson, malaria40, bruteForce, connectionFlood,
-  slowIte, slowTt, malformed, fuzz, topicScan,
-  wildcardBomb, retained, takeover, willAbuse, largePayloads,
-  qos2Exhaustion, exfiltration, synFlood, portScan
+  malaria,
+  malariaJson,
+  malaria40,
+  bruteForce,
+  connectionFlood,
+  slowIte,
+  slowTt,
+  malformed,
+  fuzz,
+  topicScan,
+  wildcardBomb,
+  retained,
+  takeover,
+  willAbuse,
+  largePayloads,
+  qos2Exhaustion,
+  exfiltration,
+  synFlood,
+  portScan
 ]
 
 /** The attack called `name`, or undefined. */
-export function findAttack (name: string): Attack | undefined {
+export function findAttack(name: string): Attack | undefined {
   return ATTACKS.find(attack => attack.name === name)
 }

@@ -7,16 +7,26 @@ const HOST_NAMES = ['web01', 'db-prod', 'nas', 'laptop-hr', 'dc01']
 /** Data carried out in small pieces. */
 export const exfiltration: Attack = {
   name: 'exfiltration',
-  summary: 'low-and-slow exfiltration: 3 to 5 addresses, some of which listen to everything, carry data out as base64 or hex pieces of 28 to 160 characters in topics that look like telemetry, one every 1 to 4 s',
+  summary:
+    'low-and-slow exfiltration: 3 to 5 addresses, some of which listen to everything, carry data out as base64 or hex pieces of 28 to 160 characters in topics that look like telemetry, one every 1 to 4 s',
   attackers: [3, 5],
-  async run (attacker) {
-    const { chance, scene: { home }, party } = attacker
+  async run(attacker) {
+    const {
+      chance,
+      scene: { home },
+      party
+    } = attacker
     const clientId = `${chance.oneOf(['sensor', 'node', 'esp32', 'ESP'])}-${chance.hex(6)}`
     const client = await attacker.client({ clientId, keepalive: 30 })
     if (client === null) return
     // The first one collects what the others send, as their master would.
     const topic = `${home.base}/${home.room(party.index)}/${chance.oneOf(['diag', 'stats', 'raw', 'calibration'])}`
-    if (party.index === 0) client.subscribe([`${home.base}/+/diag`, `${home.base}/+/stats`, `${home.base}/+/raw`, `${home.base}/+/calibration`], { qos: 1 }, () => {})
+    if (party.index === 0)
+      client.subscribe(
+        [`${home.base}/+/diag`, `${home.base}/+/stats`, `${home.base}/+/raw`, `${home.base}/+/calibration`],
+        { qos: 1 },
+        () => {}
+      )
     else if (chance.happens(0.5)) client.subscribe('#', () => {})
     const encoding = chance.oneOf(['base64', 'hex'] as const)
     const host = chance.oneOf(HOST_NAMES)

@@ -7,9 +7,10 @@ import { TOPIC_WORDS } from './words.js'
 /** Payloads that are too large. */
 export const largePayloads: Attack = {
   name: 'large-payloads',
-  summary: 'large payloads: 3 to 4 addresses publish messages of 256 kB to 2 MB, random bytes or one byte repeated, up to 5 MB each',
+  summary:
+    'large payloads: 3 to 4 addresses publish messages of 256 kB to 2 MB, random bytes or one byte repeated, up to 5 MB each',
   attackers: [3, 4],
-  async run (attacker) {
+  async run(attacker) {
     const { chance } = attacker
     const clientId = chance.text(14)
     let left = 5_000_000
@@ -23,7 +24,13 @@ export const largePayloads: Attack = {
         const topic = `${chance.oneOf(TOPIC_WORDS)}/${chance.text(6)}`
         attacker.note(clientId, topic, payload)
         left -= bytes
-        if (!await attacker.send(socket, publishPacket(topic, payload, { qos: chance.oneOf([0, 1]), id: chance.whole(1, 65_535) }))) break
+        if (
+          !(await attacker.send(
+            socket,
+            publishPacket(topic, payload, { qos: chance.oneOf([0, 1]), id: chance.whole(1, 65_535) })
+          ))
+        )
+          break
         await attacker.pause(chance.between(500, 2_500))
       }
       socket.end()

@@ -20,12 +20,12 @@ const TICK_MS = 100
 const JITTER = 0.1
 
 /** So many hex digits. */
-export function hexDigits ({ chance }: Attacker, bytes: number): string {
+export function hexDigits({ chance }: Attacker, bytes: number): string {
   return chance.text(bytes, HEX_DIGITS)
 }
 
 /** What one process of the tool does. */
-export async function publish (attacker: Attacker, { rate, count, payload }: MalariaSettings): Promise<void> {
+export async function publish(attacker: Attacker, { rate, count, payload }: MalariaSettings): Promise<void> {
   const { chance, party } = attacker
   const clientId = `beem.loadr-${chance.oneOf(['kali', 'ubuntu', 'vps', 'debian'])}-${chance.whole(900, 32_000)}-${party.index}`
   // The tool's default of 100 bytes, and the 500 and 1000 of its own examples.
@@ -39,7 +39,9 @@ export async function publish (attacker: Attacker, { rate, count, payload }: Mal
     const text = payload(attacker, bytes)
     attacker.note(clientId, topic, text)
     inFlight++
-    client.publish(topic, text, { qos: 1 }, () => { inFlight-- })
+    client.publish(topic, text, { qos: 1 }, () => {
+      inFlight--
+    })
   }
   for (let sent = 0; sent < count && !attacker.over && client.connected;) {
     if (rate === Infinity) {
@@ -47,9 +49,10 @@ export async function publish (attacker: Attacker, { rate, count, payload }: Mal
       await attacker.pause(TICK_MS)
     } else {
       message(++sent)
-      await attacker.pause(1_000 / rate * chance.between(1 - JITTER, 1 + JITTER))
+      await attacker.pause((1_000 / rate) * chance.between(1 - JITTER, 1 + JITTER))
     }
   }
-  for (let waited = 0; waited < 20 && inFlight > 0 && client.connected && !attacker.over; waited++) await attacker.pause(50)
+  for (let waited = 0; waited < 20 && inFlight > 0 && client.connected && !attacker.over; waited++)
+    await attacker.pause(50)
   client.end(!client.connected)
 }

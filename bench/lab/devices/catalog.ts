@@ -14,11 +14,29 @@ import { zigbee } from './zigbee.js'
 
 /** The kinds, in the order of the list. */
 export const DEVICE_KINDS: readonly DeviceKind[] = [
-  dht11, esphome, sleeper, zigbee, tasmota, assistant, relay, meter, camera, owntracks, flow, recorder, dashboard, flaky, script, plant, machine, gateway, watch
+  dht11,
+  esphome,
+  sleeper,
+  zigbee,
+  tasmota,
+  assistant,
+  relay,
+  meter,
+  camera,
+  owntracks,
+  flow,
+  recorder,
+  dashboard,
+  flaky,
+  script,
+  plant,
+  machine,
+  gateway,
+  watch
 ]
 
 /** The kind called `name`; throws where there is none. */
-export function deviceKind (name: string): DeviceKind {
+export function deviceKind(name: string): DeviceKind {
   const kind = DEVICE_KINDS.find(kind => kind.name === name)
   if (kind === undefined) throw new Error(`there is no device called ${name}`)
   return kind

@@ -9,35 +9,56 @@ const SECOND = 1_000
 /** An edge node of a small plant: binary metrics, birth and death certificates. */
 export const plant: DeviceKind = {
   name: 'plant',
-  summary: 'a plant\'s edge nodes: binary metrics in the manner of Sparkplug B, birth and death certificates, subscriptions to commands at QoS 1',
+  summary:
+    "a plant's edge nodes: binary metrics in the manner of Sparkplug B, birth and death certificates, subscriptions to commands at QoS 1",
   residents: 3,
   ordinary: true,
-  start (device) {
+  start(device) {
     const { chance, name } = device
     const node = `spBv1.0/Plant${chance.whole(1, 9)}`
     const clientId = `edge-${chance.hex(6)}`
-    const client = device.open({ clientId, keepalive: 30, will: device.will(clientId, `${node}/NDEATH/${name}`, metrics(chance, 1, []).toString('latin1'), { qos: 1 }) })
-    const walks = Array.from({ length: chance.whole(4, 12) }, () => new Walk(chance, 0, chance.oneOf([10, 100, 1_000]), 2))
+    const client = device.open({
+      clientId,
+      keepalive: 30,
+      will: device.will(clientId, `${node}/NDEATH/${name}`, metrics(chance, 1, []).toString('latin1'), { qos: 1 })
+    })
+    const walks = Array.from(
+      { length: chance.whole(4, 12) },
+      () => new Walk(chance, 0, chance.oneOf([10, 100, 1_000]), 2)
+    )
     client.on('connect', () => {
       client.subscribe([`${node}/NCMD/${name}/#`, `${node}/DCMD/${name}/#`], { qos: 1 })
       device.publish(client, `${node}/NBIRTH/${name}`, metrics(chance, 8, walks), { qos: 0 })
     })
-    device.every(chance.between(1.5, 5) * SECOND, () => { device.publish(client, `${node}/NDATA/${name}`, metrics(chance, 0, walks.slice(0, chance.whole(1, walks.length))), { qos: 0 }) })
+    device.every(chance.between(1.5, 5) * SECOND, () => {
+      device.publish(
+        client,
+        `${node}/NDATA/${name}`,
+        metrics(chance, 0, walks.slice(0, chance.whole(1, walks.length))),
+        { qos: 0 }
+      )
+    })
   }
 }
 
 /** A machine that speaks MQTT 5: properties, aliases, request and response. */
 export const machine: DeviceKind = {
   name: 'machine',
-  summary: 'MQTT 5 machines: content type, expiry, user properties, topic aliases, requests with response topic and correlation data, QoS 2; one over TLS',
+  summary:
+    'MQTT 5 machines: content type, expiry, user properties, topic aliases, requests with response topic and correlation data, QoS 2; one over TLS',
   residents: 4,
   ordinary: true,
-  start (device) {
+  start(device) {
     const { chance, home, name, party } = device
     const clientId = `m5-${chance.hex(8)}`
     const topic = `${home.base}/machine/${name}`
     const client = device.open({
-      clientId, protocolVersion: 5, transport: party.index === 0 ? 'tls' : 'tcp', clean: chance.happens(0.5), keepalive: 20, autoAssignTopicAlias: chance.happens(0.4),
+      clientId,
+      protocolVersion: 5,
+      transport: party.index === 0 ? 'tls' : 'tcp',
+      clean: chance.happens(0.5),
+      keepalive: 20,
+      autoAssignTopicAlias: chance.happens(0.4),
       properties: { sessionExpiryInterval: 120, receiveMaximum: 40, topicAliasMaximum: 10 },
       will: device.will(clientId, `${topic}/state`, 'gone', { qos: 1, retain: true })
     })
@@ -49,28 +70,54 @@ export const machine: DeviceKind = {
     client.on('message', (_topic, _payload, { properties }) => {
       const answer = properties?.responseTopic
       if (answer === undefined || chance.happens(0.5)) return
-      device.publish(client, answer, JSON.stringify({ ok: true, machine: name }), { qos: 1, properties: { correlationData: properties?.correlationData } })
-    })
-    device.every(chance.between(2, 6) * SECOND, () => {
-      device.publish(client, `${topic}/telemetry`, JSON.stringify({ rpm: speed.round(1), load: Number(chance.between(0.2, 0.9).toFixed(3)), job: chance.whole(1, 40) }), {
-        qos: chance.oneOf([0, 1]), properties: { contentType: 'application/json', messageExpiryInterval: 60, payloadFormatIndicator: true, userProperties: { line: 'A', unit: name } }
+      device.publish(client, answer, JSON.stringify({ ok: true, machine: name }), {
+        qos: 1,
+        properties: { correlationData: properties?.correlationData }
       })
     })
-    device.sometimes(15 * SECOND, () => { device.publish(client, `${topic}/count`, String(chance.whole(1, 9_999)), { qos: 2 }) })
+    device.every(chance.between(2, 6) * SECOND, () => {
+      device.publish(
+        client,
+        `${topic}/telemetry`,
+        JSON.stringify({
+          rpm: speed.round(1),
+          load: Number(chance.between(0.2, 0.9).toFixed(3)),
+          job: chance.whole(1, 40)
+        }),
+        {
+          qos: chance.oneOf([0, 1]),
+          properties: {
+            contentType: 'application/json',
+            messageExpiryInterval: 60,
+            payloadFormatIndicator: true,
+            userProperties: { line: 'A', unit: name }
+          }
+        }
+      )
+    })
+    device.sometimes(15 * SECOND, () => {
+      device.publish(client, `${topic}/count`, String(chance.whole(1, 9_999)), { qos: 2 })
+    })
     device.sometimes(20 * SECOND, () => {
-      device.publish(client, `${topic}/request`, JSON.stringify({ method: chance.oneOf(['status', 'program', 'tools']) }), { qos: 1, properties: { responseTopic: `${topic}/response`, correlationData: chance.bytes(8) } })
+      device.publish(
+        client,
+        `${topic}/request`,
+        JSON.stringify({ method: chance.oneOf(['status', 'program', 'tools']) }),
+        { qos: 1, properties: { responseTopic: `${topic}/response`, correlationData: chance.bytes(8) } }
+      )
     })
   }
 }
 
 /** Metrics as fields of a protocol buffer: time, then name, type and value of each. */
-function metrics (chance: Chance, names: number, walks: readonly Walk[]): Buffer {
+function metrics(chance: Chance, names: number, walks: readonly Walk[]): Buffer {
   const parts: Buffer[] = [Buffer.from([0x08]), varint(Date.now())]
   for (const [i, walk] of walks.entries()) {
     const value = Buffer.alloc(5)
     value[0] = 0x65
     value.writeFloatLE(walk.next(), 1)
-    const label = names > 0 ? Buffer.concat([Buffer.from([0x0a, 8]), Buffer.from(`Metric/${i % 10}`)]) : Buffer.from([0x10, i])
+    const label =
+      names > 0 ? Buffer.concat([Buffer.from([0x0a, 8]), Buffer.from(`Metric/${i % 10}`)]) : Buffer.from([0x10, i])
     const body = Buffer.concat([label, Buffer.from([0x18]), varint(Date.now()), Buffer.from([0x20, 9]), value])
     parts.push(Buffer.from([0x12, body.length]), body)
   }
@@ -78,11 +125,11 @@ function metrics (chance: Chance, names: number, walks: readonly Walk[]): Buffer
   return Buffer.concat(parts)
 }
 
-function varint (value: number): Buffer {
+function varint(value: number): Buffer {
   const bytes = []
   let rest = value
   do {
-    bytes.push(rest % 128 | (rest >= 128 ? 128 : 0))
+    bytes.push((rest % 128) | (rest >= 128 ? 128 : 0))
     rest = Math.floor(rest / 128)
   } while (rest > 0)
   return Buffer.from(bytes)

@@ -11,11 +11,15 @@ export const dht11: DeviceKind = {
   summary: 'temperature and humidity as plain numbers, QoS 0, every 2 to 10 s; one board in five speaks MQTT 3.1',
   residents: 10,
   ordinary: true,
-  start (device) {
+  start(device) {
     const { chance, home, name, party } = device
-    const clientId = chance.oneOf([`ESP8266Client-${chance.hex(4)}`, `ESP-${chance.hex(6).toUpperCase()}`, `dht11_${name}`])
+    const clientId = chance.oneOf([
+      `ESP8266Client-${chance.hex(4)}`,
+      `ESP-${chance.hex(6).toUpperCase()}`,
+      `dht11_${name}`
+    ])
     const legacy = party.index % 5 === 4
-    const client = device.open({ clientId, ...legacy ? { protocolVersion: 3, protocolId: 'MQIsdp' } : {} })
+    const client = device.open({ clientId, ...(legacy ? { protocolVersion: 3, protocolId: 'MQIsdp' } : {}) })
     const decimals = chance.whole(0, 2)
     const celsius = new Walk(chance, 17, 26, 0.15)
     const humidity = new Walk(chance, 35, 65, 0.4)
@@ -30,13 +34,19 @@ export const dht11: DeviceKind = {
 /** An ESPHome node: discovery, retained states on a topic each, log lines. */
 export const esphome: DeviceKind = {
   name: 'esphome',
-  summary: 'ESPHome: Home Assistant discovery (retained JSON), one topic for each state, log lines in text, a retained will; one over TLS',
+  summary:
+    'ESPHome: Home Assistant discovery (retained JSON), one topic for each state, log lines in text, a retained will; one over TLS',
   residents: 6,
   ordinary: true,
-  start (device) {
+  start(device) {
     const { chance, name, party } = device
     const clientId = `${name}-${chance.hex(12)}`
-    const client = device.open({ clientId, clean: false, transport: party.index === 0 ? 'tls' : 'tcp', will: device.will(clientId, `${name}/status`, 'offline', { retain: true }) })
+    const client = device.open({
+      clientId,
+      clean: false,
+      transport: party.index === 0 ? 'tls' : 'tcp',
+      will: device.will(clientId, `${name}/status`, 'offline', { retain: true })
+    })
     const sensors = [
       { id: 'temperature', unit: '°C', walk: new Walk(chance, 17, 26, 0.1), decimals: 1 },
       { id: 'humidity', unit: '%', walk: new Walk(chance, 35, 65, 0.3), decimals: 1 },
@@ -47,17 +57,32 @@ export const esphome: DeviceKind = {
     client.on('connect', () => {
       device.publish(client, `${name}/status`, 'online', { retain: true })
       for (const { id, unit } of sensors) {
-        device.publish(client, `homeassistant/sensor/${name}/${id}/config`, JSON.stringify({
-          dev_cla: id, unit_of_meas: unit, stat_cla: 'measurement', name: id, stat_t: `${name}/sensor/${id}/state`, avty_t: `${name}/status`, uniq_id: `${clientId}-sensor-${id}`,
-          dev: { ids: clientId.slice(-12), name, sw: 'esphome v2024.12.4', mdl: 'esp32dev', mf: 'espressif' }
-        }), { retain: true })
+        device.publish(
+          client,
+          `homeassistant/sensor/${name}/${id}/config`,
+          JSON.stringify({
+            dev_cla: id,
+            unit_of_meas: unit,
+            stat_cla: 'measurement',
+            name: id,
+            stat_t: `${name}/sensor/${id}/state`,
+            avty_t: `${name}/status`,
+            uniq_id: `${clientId}-sensor-${id}`,
+            dev: { ids: clientId.slice(-12), name, sw: 'esphome v2024.12.4', mdl: 'esp32dev', mf: 'espressif' }
+          }),
+          { retain: true }
+        )
       }
     })
     for (const { id, walk, decimals } of sensors) {
       device.every(chance.between(6, 30) * SECOND, () => {
         const value = walk.text(decimals)
         device.publish(client, `${name}/sensor/${id}/state`, value, { retain: true })
-        device.publish(client, `${name}/debug`, `[D][sensor:094]: '${name} ${id}': Sending state ${value} with ${decimals} decimals of accuracy`)
+        device.publish(
+          client,
+          `${name}/debug`,
+          `[D][sensor:094]: '${name} ${id}': Sending state ${value} with ${decimals} decimals of accuracy`
+        )
       })
     }
   }
@@ -66,10 +91,11 @@ export const esphome: DeviceKind = {
 /** A sensor on a battery: wakes, says its word, and is gone. */
 export const sleeper: DeviceKind = {
   name: 'sleeper',
-  summary: 'battery sensors: connect, publish one to three messages, disconnect, sleep 12 to 45 s; one with a TLS handshake each time',
+  summary:
+    'battery sensors: connect, publish one to three messages, disconnect, sleep 12 to 45 s; one with a TLS handshake each time',
   residents: 6,
   ordinary: true,
-  start (device) {
+  start(device) {
     const { chance, home, name, party } = device
     const clientId = `sensor-${chance.hex(8)}`
     const battery = new Walk(chance, 2.6, 3.3, 0.005)
@@ -77,15 +103,27 @@ export const sleeper: DeviceKind = {
     const qos = chance.oneOf([0, 1, 1] as const)
     const isJson = chance.happens(0.5)
     device.every(chance.between(12, 45) * SECOND, () => {
-      const client = device.open({ clientId, reconnectPeriod: 0, keepalive: 15, transport: party.index === 0 ? 'tls' : 'tcp' })
+      const client = device.open({
+        clientId,
+        reconnectPeriod: 0,
+        keepalive: 15,
+        transport: party.index === 0 ? 'tls' : 'tcp'
+      })
       client.once('connect', () => {
         if (isJson) {
-          device.publish(client, `${home.base}/${name}/soil`, JSON.stringify({ moisture: moisture.round(1), battery: battery.round(2), rssi: -chance.whole(50, 85) }), { qos, retain: true })
+          device.publish(
+            client,
+            `${home.base}/${name}/soil`,
+            JSON.stringify({ moisture: moisture.round(1), battery: battery.round(2), rssi: -chance.whole(50, 85) }),
+            { qos, retain: true }
+          )
         } else {
           device.publish(client, `${home.base}/${name}/soil/moisture`, moisture.text(1), { qos, retain: true })
           device.publish(client, `${home.base}/${name}/soil/battery`, battery.text(2), { qos, retain: true })
         }
-        device.after(chance.between(50, 400), () => { client.end() })
+        device.after(chance.between(50, 400), () => {
+          client.end()
+        })
       })
     })
   }

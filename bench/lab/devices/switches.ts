@@ -11,13 +11,18 @@ export const relay: DeviceKind = {
   summary: 'switches: retained ON/OFF, QoS 1, commands on .../set, a retained will',
   residents: 8,
   ordinary: true,
-  start (device) {
+  start(device) {
     const { chance, home, name } = device
     const topic = `${home.base}/${name}`
     const clientId = `switch-${chance.hex(6)}`
-    const client = device.open({ clientId, will: device.will(clientId, `${topic}/availability`, 'offline', { qos: 1, retain: true }) })
+    const client = device.open({
+      clientId,
+      will: device.will(clientId, `${topic}/availability`, 'offline', { qos: 1, retain: true })
+    })
     let on = chance.happens(0.5)
-    const tell = (): void => { device.publish(client, `${topic}/state`, on ? 'ON' : 'OFF', { qos: 1, retain: true }) }
+    const tell = (): void => {
+      device.publish(client, `${topic}/state`, on ? 'ON' : 'OFF', { qos: 1, retain: true })
+    }
     client.on('connect', () => {
       device.publish(client, `${topic}/availability`, 'online', { qos: 1, retain: true })
       tell()
@@ -37,12 +42,15 @@ export const relay: DeviceKind = {
 /** A meter at the fuse box: a dozen topics in one go, or one that counts exactly once. */
 export const meter: DeviceKind = {
   name: 'meter',
-  summary: 'meters: a burst of 4 to 12 numbers every 5 or 10 s (QoS 0 or 1), or one counter each second or two at QoS 2',
+  summary:
+    'meters: a burst of 4 to 12 numbers every 5 or 10 s (QoS 0 or 1), or one counter each second or two at QoS 2',
   residents: 5,
   ordinary: true,
-  start (device) {
+  start(device) {
     const { chance, home, name, party } = device
-    const client = device.open({ clientId: `${chance.oneOf(['dsmr', 'sml', 'shelly3em', 'vzlogger'])}-${chance.hex(6)}` })
+    const client = device.open({
+      clientId: `${chance.oneOf(['dsmr', 'sml', 'shelly3em', 'vzlogger'])}-${chance.hex(6)}`
+    })
     if (party.index % 2 === 1) {
       let count = chance.between(100, 9_000)
       device.every(chance.between(1, 2.5) * SECOND, () => {
@@ -51,14 +59,37 @@ export const meter: DeviceKind = {
       })
       return
     }
-    const names = ['power', 'voltage_l1', 'voltage_l2', 'voltage_l3', 'current_l1', 'current_l2', 'current_l3', 'energy_import', 'energy_export', 'frequency', 'power_factor', 'tariff'].slice(0, chance.whole(4, 12))
+    const names = [
+      'power',
+      'voltage_l1',
+      'voltage_l2',
+      'voltage_l3',
+      'current_l1',
+      'current_l2',
+      'current_l3',
+      'energy_import',
+      'energy_export',
+      'frequency',
+      'power_factor',
+      'tariff'
+    ].slice(0, chance.whole(4, 12))
     const power = new Walk(chance, 120, 6_000, 150)
     const qos = chance.oneOf([0, 1] as const)
-    device.every(chance.oneOf([5, 10]) * SECOND, () => {
-      for (const one of names) {
-        const value = one.startsWith('voltage') ? chance.between(226, 236).toFixed(1) : one === 'frequency' ? chance.between(49.95, 50.05).toFixed(2) : one === 'tariff' ? '2' : power.text(3)
-        device.publish(client, `${home.base}/${name}/${one}`, value, { qos })
-      }
-    }, 0.02)
+    device.every(
+      chance.oneOf([5, 10]) * SECOND,
+      () => {
+        for (const one of names) {
+          const value = one.startsWith('voltage')
+            ? chance.between(226, 236).toFixed(1)
+            : one === 'frequency'
+              ? chance.between(49.95, 50.05).toFixed(2)
+              : one === 'tariff'
+                ? '2'
+                : power.text(3)
+          device.publish(client, `${home.base}/${name}/${one}`, value, { qos })
+        }
+      },
+      0.02
+    )
   }
 }

@@ -4,15 +4,19 @@ import t from 'tap'
 import { LoginQueue, type Answer } from '../../../broker/auth/login-queue.js'
 
 /** A check that is answered by the test. */
-function pending (): { run: () => Promise<boolean>, answer: (isRight: boolean) => void, started: () => boolean } {
+function pending(): { run: () => Promise<boolean>; answer: (isRight: boolean) => void; started: () => boolean } {
   let resolve: (isRight: boolean) => void = () => {}
   let isStarted = false
   return {
     run: () => {
       isStarted = true
-      return new Promise(done => { resolve = done })
+      return new Promise(done => {
+        resolve = done
+      })
     },
-    answer: isRight => { resolve(isRight) },
+    answer: isRight => {
+      resolve(isRight)
+    },
     started: () => isStarted
   }
 }
@@ -20,19 +24,27 @@ function pending (): { run: () => Promise<boolean>, answer: (isRight: boolean) =
 const here = (): boolean => true
 
 /** Lets everything run that does not wait for the test. */
-async function turn (): Promise<void> {
-  await new Promise(resolve => { setImmediate(resolve) })
+async function turn(): Promise<void> {
+  await new Promise(resolve => {
+    setImmediate(resolve)
+  })
 }
 
 t.test('two at a time, the others wait', async t => {
   const queue = new LoginQueue()
   const checks = Array.from({ length: 4 }, pending)
   const answers = checks.map((check, i) => queue.ask(`10.0.0.${i}`, check.run, here))
-  t.same(checks.map(check => check.started()), [true, true, false, false])
+  t.same(
+    checks.map(check => check.started()),
+    [true, true, false, false]
+  )
   t.equal(queue.length, 4)
   checks[1].answer(true)
   t.equal(await answers[1], 'right')
-  t.same(checks.map(check => check.started()), [true, true, true, false])
+  t.same(
+    checks.map(check => check.started()),
+    [true, true, true, false]
+  )
   checks[0].answer(false)
   t.equal(await answers[0], 'wrong')
   for (const check of checks.slice(2)) {
@@ -46,11 +58,16 @@ t.test('two at a time, the others wait', async t => {
 t.test('an address that floods waits for itself', async t => {
   const queue = new LoginQueue()
   const order: string[] = []
-  const ask = (address: string): Promise<Answer> => queue.ask(address, async () => {
-    await turn()
-    order.push(address)
-    return true
-  }, here)
+  const ask = (address: string): Promise<Answer> =>
+    queue.ask(
+      address,
+      async () => {
+        await turn()
+        order.push(address)
+        return true
+      },
+      here
+    )
   const flood = Array.from({ length: 60 }, () => ask('10.0.0.1'))
   const others = Array.from({ length: 5 }, (_, i) => ask(`10.0.1.${i}`))
   t.same(await Promise.all(others), Array(5).fill('right'))
@@ -80,7 +97,7 @@ t.test('who has left costs nothing', async t => {
   isHere = false
   first.answer(true)
   second.answer(true)
-  t.same([...await Promise.all(running), await answer], ['right', 'right', 'gone'])
+  t.same([...(await Promise.all(running)), await answer], ['right', 'right', 'gone'])
   t.equal(late.started(), false)
   t.equal(queue.counters.gone, 1)
 })

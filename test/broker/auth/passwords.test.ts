@@ -6,10 +6,17 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import t from 'tap'
 import { parsePasswords, userFault, withoutUser, withUser } from '../../../broker/auth/password-file.js'
-import { formatHash, hashPassword, isPassword, parseHash, unknownHash, type PasswordHash } from '../../../broker/auth/password-hash.js'
+import {
+  formatHash,
+  hashPassword,
+  isPassword,
+  parseHash,
+  unknownHash,
+  type PasswordHash
+} from '../../../broker/auth/password-hash.js'
 import { findProgram, programMissing } from '../../support/programs.js'
 
-function hashOf (text: string): PasswordHash {
+function hashOf(text: string): PasswordHash {
   const hash = parseHash(text)
   if (typeof hash === 'string') throw new Error(hash)
   return hash
@@ -17,17 +24,23 @@ function hashOf (text: string): PasswordHash {
 
 t.test('both kinds that mosquitto_passwd writes', { skip: programMissing('mosquitto_passwd') }, async t => {
   const folder = t.testdir({})
-  const passwd = (...args: string[]): void => { execFileSync(findProgram('mosquitto_passwd'), args, { cwd: folder, stdio: 'ignore' }) }
+  const passwd = (...args: string[]): void => {
+    execFileSync(findProgram('mosquitto_passwd'), args, { cwd: folder, stdio: 'ignore' })
+  }
   passwd('-c', '-b', 'file', 'new', 'pässword')
   passwd('-H', 'sha512', '-b', 'file', 'old', 'word:with$signs')
   const { users, faults } = parsePasswords(readFileSync(path.join(folder, 'file'), 'utf8'))
   t.same(faults, [])
   t.same([...users.keys()], ['new', 'old'])
   t.same([users.get('new')?.kind, users.get('new')?.salt.length, users.get('old')?.kind], ['pbkdf2', 12, 'sha512'])
-  for (const [user, password] of [['new', 'pässword'], ['old', 'word:with$signs']] as const) {
+  for (const [user, password] of [
+    ['new', 'pässword'],
+    ['old', 'word:with$signs']
+  ] as const) {
     const stored = users.get(user) as PasswordHash
     t.equal(await isPassword(Buffer.from(password), stored), true, user)
-    for (const wrong of ['', `${password} `, password.slice(1), 'other']) t.equal(await isPassword(Buffer.from(wrong), stored), false, `${user} ${wrong}`)
+    for (const wrong of ['', `${password} `, password.slice(1), 'other'])
+      t.equal(await isPassword(Buffer.from(wrong), stored), false, `${user} ${wrong}`)
   }
 })
 
@@ -56,12 +69,26 @@ t.test('an unknown user costs what a known one costs', t => {
 
 t.test('faulty lines are left out and named, the others count', t => {
   const good = `$6$${'A'.repeat(16)}$${Buffer.alloc(64).toString('base64')}`
-  const { users, faults } = parsePasswords([
-    '# comment', '', `alice:${good}`, 'no colon', 'plain:secret', 'short:$7$101$AAAA', `many:$7$9999999$${'A'.repeat(16)}$AAAA`,
-    `alice:${good.replace('A', 'B')}`, 'strange:$8$x$y', `nosalt:$6$$${'A'.repeat(86)}==`, `bob:${good}\r`
-  ].join('\n'))
+  const { users, faults } = parsePasswords(
+    [
+      '# comment',
+      '',
+      `alice:${good}`,
+      'no colon',
+      'plain:secret',
+      'short:$7$101$AAAA',
+      `many:$7$9999999$${'A'.repeat(16)}$AAAA`,
+      `alice:${good.replace('A', 'B')}`,
+      'strange:$8$x$y',
+      `nosalt:$6$$${'A'.repeat(86)}==`,
+      `bob:${good}\r`
+    ].join('\n')
+  )
   t.same([...users.keys()], ['alice', 'bob'])
-  t.same(faults.map(({ line }) => line), [4, 5, 6, 7, 8, 9, 10])
+  t.same(
+    faults.map(({ line }) => line),
+    [4, 5, 6, 7, 8, 9, 10]
+  )
   t.notMatch(faults.map(({ problem }) => problem).join(), /secret/, 'no password is repeated')
   t.equal(users.get('alice')?.salt.toString('base64'), 'A'.repeat(16), 'the first line of a user counts')
   t.end()
@@ -81,7 +108,8 @@ t.test('users are put in and taken out, everything else stays', async t => {
 })
 
 t.test('names that the file cannot hold', t => {
-  for (const name of ['', 'a:b', 'a\nb', ' a', 'a ', '#a', 'x'.repeat(70_000)]) t.type(userFault(name), 'string', JSON.stringify(name.slice(0, 9)))
+  for (const name of ['', 'a:b', 'a\nb', ' a', 'a ', '#a', 'x'.repeat(70_000)])
+    t.type(userFault(name), 'string', JSON.stringify(name.slice(0, 9)))
   for (const name of ['a', 'a b', 'ä/ö', 'x@y', '+']) t.equal(userFault(name), undefined, name)
   t.end()
 })

@@ -15,9 +15,14 @@ import { ATTACKER, attackedCapture, benignCapture, FLOOD_BEGIN } from '../../sup
 
 const attacked = attackedCapture()
 
-function recordsOf (capture: Buffer): TrafficRecord[] {
+function recordsOf(capture: Buffer): TrafficRecord[] {
   const records: TrafficRecord[] = []
-  new CaptureRecords(record => { records.push(record) }, { ports: [1883] }).push(capture)
+  new CaptureRecords(
+    record => {
+      records.push(record)
+    },
+    { ports: [1883] }
+  ).push(capture)
   return records
 }
 
@@ -26,7 +31,10 @@ const isAttack = records.map(({ features: { src_ip: from, dst_ip: to } }) => fro
 const attackRows = isAttack.filter(Boolean).length
 
 /** A folder with a model that learnt from benign traffic, an attacked capture and labels. */
-async function folder (t: Test, more: Record<string, string | Buffer> = {}): Promise<{ dir: string, model: GuardModel, run: (...args: string[]) => ReturnType<typeof runArtemis> }> {
+async function folder(
+  t: Test,
+  more: Record<string, string | Buffer> = {}
+): Promise<{ dir: string; model: GuardModel; run: (...args: string[]) => ReturnType<typeof runArtemis> }> {
   const dir = t.testdir({ 'a.pcap': attacked, 'labels.csv': `ip,label\n${ATTACKER},flood\n`, ...more })
   const fitted = await trainModel(recordsOf(benignCapture()), undefined, planOf({ detector: 'ocsvm' }))
   const model = await fitted.save(join(dir, 'm.json'))
@@ -39,7 +47,17 @@ t.test('figures as JSON, in the form that stays', async t => {
   t.equal(code, 0, err)
   t.equal(err, '')
   const figures = JSON.parse(out) as Evaluation
-  t.same(Object.keys(figures), ['rows', 'attackRows', 'rocAuc', 'averagePrecision', 'accuracy', 'threshold', 'recallAtFpr1', 'confusion', 'perLabel'])
+  t.same(Object.keys(figures), [
+    'rows',
+    'attackRows',
+    'rocAuc',
+    'averagePrecision',
+    'accuracy',
+    'threshold',
+    'recallAtFpr1',
+    'confusion',
+    'perLabel'
+  ])
   t.same(Object.keys(figures.confusion), ['tp', 'fp', 'tn', 'fn'])
   t.same(Object.keys(figures.perLabel), ['flood'])
   t.same(Object.keys(figures.perLabel.flood), ['rows', 'rocAuc', 'recall', 'recallAtFpr1'])
@@ -47,7 +65,9 @@ t.test('figures as JSON, in the form that stays', async t => {
   const found = isAttack.filter((attack, i) => attack && scores[i] > model.threshold).length
   const accused = isAttack.filter((attack, i) => !attack && scores[i] > model.threshold).length
   t.match(figures, {
-    rows: records.length, attackRows, threshold: model.threshold,
+    rows: records.length,
+    attackRows,
+    threshold: model.threshold,
     confusion: { tp: found, fn: attackRows - found, fp: accused, tn: records.length - attackRows - accused },
     perLabel: { flood: { rows: attackRows, recall: found / attackRows, rocAuc: figures.rocAuc } }
   })
@@ -61,9 +81,21 @@ t.test('every form of labels and of input gives the same figures', async t => {
   })
   const { out: csv } = await runArtemis(['extract', join(dir, 'a.pcap')])
   writeFileSync(join(dir, 'a.csv'), csv)
-  const runs = await Promise.all([['a.pcap', 'frames.csv'], ['a.pcap', 'time.csv'], ['a.csv', 'frames.csv']]
-    .map(([input, labels]) => run(join(dir, input), '--labels', join(dir, labels), '--format', 'json')))
-  t.same(runs.map(({ err, code }) => [code, err]), [[0, ''], [0, ''], [0, '']])
+  const runs = await Promise.all(
+    [
+      ['a.pcap', 'frames.csv'],
+      ['a.pcap', 'time.csv'],
+      ['a.csv', 'frames.csv']
+    ].map(([input, labels]) => run(join(dir, input), '--labels', join(dir, labels), '--format', 'json'))
+  )
+  t.same(
+    runs.map(({ err, code }) => [code, err]),
+    [
+      [0, ''],
+      [0, ''],
+      [0, '']
+    ]
+  )
   for (const { out } of runs) t.equal(out, runs[0].out)
   t.match(JSON.parse(runs[0].out), { attackRows })
 })
@@ -71,9 +103,20 @@ t.test('every form of labels and of input gives the same figures', async t => {
 t.test('files of one kind each are judged together', async t => {
   const benign = benignCapture()
   const { dir, run } = await folder(t, { 'b.pcap': benign, 'files.csv': 'file,label\nb.pcap,benign\na.pcap,flood\n' })
-  const { code, out, err } = await run(join(dir, 'b.pcap'), join(dir, 'a.pcap'), '--labels', join(dir, 'files.csv'), '--format', 'json')
+  const { code, out, err } = await run(
+    join(dir, 'b.pcap'),
+    join(dir, 'a.pcap'),
+    '--labels',
+    join(dir, 'files.csv'),
+    '--format',
+    'json'
+  )
   t.equal(code, 0, err)
-  t.match(JSON.parse(out), { rows: recordsOf(benign).length + records.length, attackRows: records.length, perLabel: { flood: { rows: records.length } } })
+  t.match(JSON.parse(out), {
+    rows: recordsOf(benign).length + records.length,
+    attackRows: records.length,
+    perLabel: { flood: { rows: records.length } }
+  })
 })
 
 t.test('with one kind of rows, what is not defined is null', async t => {
@@ -83,22 +126,40 @@ t.test('with one kind of rows, what is not defined is null', async t => {
     run(join(dir, 'a.pcap'), '--label-all', 'benign', '--format', 'json'),
     run(join(dir, 'a.pcap'), join(dir, 'a.pcap'))
   ])
-  t.match(JSON.parse(all.out), { rows: records.length, attackRows: records.length, rocAuc: null, perLabel: { flood: { rocAuc: null } } })
-  t.match(JSON.parse(none.out), { rows: records.length, attackRows: 0, rocAuc: null, perLabel: {}, confusion: { tp: 0, fn: 0 } })
+  t.match(JSON.parse(all.out), {
+    rows: records.length,
+    attackRows: records.length,
+    rocAuc: null,
+    perLabel: { flood: { rocAuc: null } }
+  })
+  t.match(JSON.parse(none.out), {
+    rows: records.length,
+    attackRows: 0,
+    rocAuc: null,
+    perLabel: {},
+    confusion: { tp: 0, fn: 0 }
+  })
   t.match(unlabelled, { code: 0, err: /no labels/, out: new RegExp(`rows +${2 * records.length}\n`) })
 })
 
 t.test('the table says the same', async t => {
   const { dir, run } = await folder(t)
-  const [table, json] = await Promise.all(['table', 'json'].map(format => run(join(dir, 'a.pcap'), '--labels', join(dir, 'labels.csv'), '--format', format)))
-  const { rocAuc, confusion: { tp, fn } } = JSON.parse(json.out) as Evaluation
+  const [table, json] = await Promise.all(
+    ['table', 'json'].map(format => run(join(dir, 'a.pcap'), '--labels', join(dir, 'labels.csv'), '--format', format))
+  )
+  const {
+    rocAuc,
+    confusion: { tp, fn }
+  } = JSON.parse(json.out) as Evaluation
   t.match(table.out, new RegExp(`ROC AUC +${rocAuc.toFixed(4)}`))
   t.match(table.out, new RegExp(`found, missed +${tp}, ${fn}`))
   t.match(table.out, new RegExp(`flood +${attackRows} `))
 })
 
 t.test('the drawing is whole, and safe whatever the labels', async t => {
-  const { dir, run } = await folder(t, { 'hostile.csv': `ip,label\n${ATTACKER},"<script>&""x\u001b"\n10.0.0.10,other\n` })
+  const { dir, run } = await folder(t, {
+    'hostile.csv': `ip,label\n${ATTACKER},"<script>&""x\u001b"\n10.0.0.10,other\n`
+  })
   const labels = join(dir, 'hostile.csv')
   const plot = join(dir, 'p.svg')
   t.match(await run(join(dir, 'a.pcap'), '--labels', labels, '--plot', plot), { code: 0 })
@@ -109,14 +170,24 @@ t.test('the drawing is whole, and safe whatever the labels', async t => {
   t.notMatch(svg, /<script|NaN|Infinity|undefined|\u001b/)
   t.ok(svg.includes('&#60;script&#62;'))
   t.equal((svg.match(/<g /g) ?? []).length, 2, 'two panels')
-  await t.rejects(evaluateCommand().exitOverride().configureOutput({ writeErr: () => {} }).parseAsync(['a', '--model', 'm', '--plot', 'p.png'], { from: 'user' }),
-    { code: 'commander.invalidArgument', message: /\.svg/ })
+  await t.rejects(
+    evaluateCommand()
+      .exitOverride()
+      .configureOutput({ writeErr: () => {} })
+      .parseAsync(['a', '--model', 'm', '--plot', 'p.png'], { from: 'user' }),
+    { code: 'commander.invalidArgument', message: /\.svg/ }
+  )
   t.match(await run(join(dir, 'a.pcap'), '--label-all', 'flood', '--plot', plot), { code: 0 })
   t.match(readFileSync(plot, 'utf8'), /no curve without both/)
 })
 
 t.test('mistakes leave no drawing and are told in one line', async t => {
-  const bad = { 'l.csv': 'ip,label\nhost,flood\n', 'a.csv': 'frame,label\n1,flood\n', 'unmet.csv': 'ip,label\n10.9.9.9,flood\n', 'bad.json': '{' }
+  const bad = {
+    'l.csv': 'ip,label\nhost,flood\n',
+    'a.csv': 'frame,label\n1,flood\n',
+    'unmet.csv': 'ip,label\n10.9.9.9,flood\n',
+    'bad.json': '{'
+  }
   const { dir, run } = await folder(t, bad)
   const plot = join(dir, 'p.svg')
   const [labels, records, unmet, model, none] = await Promise.all([
@@ -137,8 +208,19 @@ t.test('mistakes leave no drawing and are told in one line', async t => {
 t.test('a capture cut short is judged as far as it is whole; a model of packets leaves frames out', async t => {
   const { dir } = await folder(t, { 'cut.pcap': attacked.subarray(0, -3) })
   const few = recordsOf(benignCapture()).slice(0, 200)
-  const model = await (await trainModel(few, undefined, planOf({ detector: 'iforest' }))).save(join(dir, 'packets.json'))
-  const { code, out, err } = await runArtemis(['evaluate', join(dir, 'cut.pcap'), '--model', join(dir, 'packets.json'), '--label-all', '0', '--format', 'json'])
+  const model = await (
+    await trainModel(few, undefined, planOf({ detector: 'iforest' }))
+  ).save(join(dir, 'packets.json'))
+  const { code, out, err } = await runArtemis([
+    'evaluate',
+    join(dir, 'cut.pcap'),
+    '--model',
+    join(dir, 'packets.json'),
+    '--label-all',
+    '0',
+    '--format',
+    'json'
+  ])
   t.equal(code, 0)
   const packets = records.slice(0, -1).filter(({ features }) => features.mqtt_msg_type !== null).length
   t.match(JSON.parse(out), { rows: packets, threshold: model.threshold })

@@ -26,21 +26,23 @@ talk.send('in', publish('t', 'hello'))
 talk.send('in', PINGREQ)
 const capture = pcapFile(talk.frames)
 
-function start (...args: string[]): ChildProcess {
-  const child = spawn(process.execPath, ['--input-type=module', '-e', SCRIPT, '--', ...args], { stdio: ['pipe', 'pipe', 'pipe'] })
+function start(...args: string[]): ChildProcess {
+  const child = spawn(process.execPath, ['--input-type=module', '-e', SCRIPT, '--', ...args], {
+    stdio: ['pipe', 'pipe', 'pipe']
+  })
   // It may end before it has read everything.
   child.stdin.on('error', () => {})
   return child
 }
 
-async function run (args: string[], input?: Buffer): Promise<{ code: number | null, out: string, err: string }> {
+async function run(args: string[], input?: Buffer): Promise<{ code: number | null; out: string; err: string }> {
   const child = start(...args)
   child.stdin!.end(input)
   const [out, err, [code]] = await Promise.all([readText(child.stdout!), readText(child.stderr!), once(child, 'close')])
   return { code: code as number | null, out, err }
 }
 
-async function parse (...args: string[]): Promise<void> {
+async function parse(...args: string[]): Promise<void> {
   await extractCommand().exitOverride().parseAsync(args, { from: 'user' })
 }
 
@@ -58,7 +60,13 @@ t.test('a capture becomes CSV on standard output', async t => {
 t.test('standard input, NDJSON', async t => {
   const { code, out } = await run(['-', '--format', 'ndjson'], capture)
   t.equal(code, 0)
-  t.match(out.trimEnd().split('\n').map(line => JSON.parse(line) as object), [{ frame: 1 }, {}, {}, { mqtt_msg_type: 1 }, { mqtt_msg: '68656c6c6f' }, { mqtt_msg_type: 12 }])
+  t.match(
+    out
+      .trimEnd()
+      .split('\n')
+      .map(line => JSON.parse(line) as object),
+    [{ frame: 1 }, {}, {}, { mqtt_msg_type: 1 }, { mqtt_msg: '68656c6c6f' }, { mqtt_msg_type: 12 }]
+  )
 })
 
 t.test('several files carry their names, and each counts its own frames', async t => {
@@ -68,8 +76,8 @@ t.test('several files carry their names, and each counts its own frames', async 
   const lines = readFileSync(out, 'utf8').trimEnd().split('\n')
   t.equal(lines.length, 13)
   t.match(lines[0], /^file,frame,time/)
-  t.ok(lines[1]!.startsWith(`${join(dir, 'a.pcap')},1,`))
-  t.ok(lines[7]!.startsWith(`${join(dir, 'b.pcap')},1,`))
+  t.ok(lines[1].startsWith(`${join(dir, 'a.pcap')},1,`))
+  t.ok(lines[7].startsWith(`${join(dir, 'b.pcap')},1,`))
   t.same(readdirSync(dir).sort(), ['a.pcap', 'b.pcap', 'out.csv'])
 })
 
@@ -79,13 +87,21 @@ t.test('ports', async t => {
   await parse(join(dir, 'a.pcap'), '--mqtt-port', '8883,9001', '--out', out)
   t.equal(readFileSync(out, 'utf8').split('\n').length, 2, 'the header alone')
   for (const value of ['mqtt', '0', '65536', '1883,', '1.5', '']) {
-    await t.rejects(parse(join(dir, 'a.pcap'), '--mqtt-port', value), { code: 'commander.invalidArgument', message: /ports from 1 to 65535/ }, value)
+    await t.rejects(
+      parse(join(dir, 'a.pcap'), '--mqtt-port', value),
+      { code: 'commander.invalidArgument', message: /ports from 1 to 65535/ },
+      value
+    )
   }
 })
 
 t.test('a capture without a frame of the ports says so', async t => {
   const file = join(t.testdir({ 'a.pcap': capture }), 'a.pcap')
-  t.match(await runArtemis(['extract', file, '--mqtt-port', '8883,9001']), { code: 0, out: /^frame,.*\n$/, err: /a\.pcap: there is no frame of port 8883 or 9001; --mqtt-port names others\.\n$/ })
+  t.match(await runArtemis(['extract', file, '--mqtt-port', '8883,9001']), {
+    code: 0,
+    out: /^frame,.*\n$/,
+    err: /a\.pcap: there is no frame of port 8883 or 9001; --mqtt-port names others\.\n$/
+  })
 })
 
 t.test('mistakes name the file and leave no output', async t => {
@@ -102,7 +118,11 @@ t.test('mistakes name the file and leave no output', async t => {
   ]
   for (const [name, expected] of mistakes) {
     const path = join(dir, name)
-    await t.rejects(parse(path, '--out', out), { name: 'OperatorError', message: new RegExp(name), remedy: /./, ...expected }, name)
+    await t.rejects(
+      parse(path, '--out', out),
+      { name: 'OperatorError', message: new RegExp(name), remedy: /./, ...expected },
+      name
+    )
   }
   t.notOk(readdirSync(dir).some(name => name.startsWith('out.csv')))
 })
@@ -110,13 +130,16 @@ t.test('mistakes name the file and leave no output', async t => {
 t.test('a capture cut short gives all its whole frames and then the fault', async t => {
   const dir = t.testdir({ 'cut.pcap': capture.subarray(0, -3), 'whole.pcap': capture })
   const out = join(dir, 'out.csv')
-  await t.rejects(parse(join(dir, 'cut.pcap'), join(dir, 'whole.pcap'), '--out', out), { code: 'capture-cut-short', message: /cut\.pcap.*frame 5/ })
+  await t.rejects(parse(join(dir, 'cut.pcap'), join(dir, 'whole.pcap'), '--out', out), {
+    code: 'capture-cut-short',
+    message: /cut\.pcap.*frame 5/
+  })
   t.equal(readFileSync(out, 'utf8').trimEnd().split('\n').length, 1 + 5 + 6)
 })
 
 t.test('a compressed capture, whole and cut', async t => {
   const many = new Talk().open()
-  for (let i = 0; i < 500; i++) many.send('in', publish('t', `${i * 7919 % 1000}`))
+  for (let i = 0; i < 500; i++) many.send('in', publish('t', `${(i * 7919) % 1000}`))
   const packed = gzipSync(pcapFile(many.frames))
   const dir = t.testdir({ 'whole.pcap': packed, 'cut.pcap': packed.subarray(0, packed.length >> 1) })
   const out = join(dir, 'out.csv')
@@ -166,7 +189,11 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     const child = start('-', join(dir, 'other.pcap'), '--out', join(dir, 'out.csv'))
     // The last frame is cut: the end may come anywhere.
     child.stdin!.write(capture.subarray(0, -3))
-    await waitUntil('the frames written', () => readdirSync(dir).some(name => name.includes('.part-') && readFileSync(join(dir, name), 'utf8').split('\n').length > 6))
+    await waitUntil('the frames written', () =>
+      readdirSync(dir).some(
+        name => name.includes('.part-') && readFileSync(join(dir, name), 'utf8').split('\n').length > 6
+      )
+    )
     child.kill(signal)
     const [err, [code]] = await Promise.all([readText(child.stderr!), once(child, 'close')])
     t.equal(code, 0)
@@ -181,7 +208,9 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 
 t.test('a live input may have its last words after the signal', async t => {
   const interruption = new Interruption(1)
-  t.teardown(() => { interruption.dispose() })
+  t.teardown(() => {
+    interruption.dispose()
+  })
   interruption.reading(true)
   interruption.interrupt()
   t.ok(interruption.isEnding)

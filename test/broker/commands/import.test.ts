@@ -13,11 +13,20 @@ import { runArtemis, startBroker } from '../running-broker.js'
 const skip = programMissing('mosquitto')
 
 t.test('retained messages come over with their quality and properties', { skip }, async t => {
-  const old = await startCompared(t, 'mosquitto', { conf: 'listener {port} 127.0.0.1\nallow_anonymous true\nsys_interval 1\n' })
+  const old = await startCompared(t, 'mosquitto', {
+    conf: 'listener {port} 127.0.0.1\nallow_anonymous true\nsys_interval 1\n'
+  })
   const writer = await Probe.connect({ port: old.port, version: 5 })
   for (const qos of [0, 1, 2] as const) await writer.publish(`kept/${qos}`, `value ${qos}`, { qos, retain: true })
   await writer.publish('passing', 'by')
-  await new Promise(resolve => { writer.client.publish('kept/rich', 'x', { qos: 1, retain: true, properties: { contentType: 'text/plain', userProperties: { a: 'b' } } }, resolve) })
+  await new Promise(resolve => {
+    writer.client.publish(
+      'kept/rich',
+      'x',
+      { qos: 1, retain: true, properties: { contentType: 'text/plain', userProperties: { a: 'b' } } },
+      resolve
+    )
+  })
   const away = await Probe.connect({ port: old.port, clientId: 'away', clean: false })
   await away.subscribe('#', 1)
   await away.end()
@@ -32,16 +41,27 @@ t.test('retained messages come over with their quality and properties', { skip }
 
   const { port } = await startBroker(t, data)
   const reader = await Probe.connect({ port, version: 5 })
-  const rich = new Promise(resolve => { reader.client.on('message', (topic, _payload, { properties }) => { if (topic === 'kept/rich') resolve(properties) }) })
+  const rich = new Promise(resolve => {
+    reader.client.on('message', (topic, _payload, { properties }) => {
+      if (topic === 'kept/rich') resolve(properties)
+    })
+  })
   await reader.subscribe(['#', MARK], 2)
   await waitUntil('all have come', () => reader.received.length >= 4)
-  t.same([...reader.received].sort(), ['kept/0 value 0 q0 R', 'kept/1 value 1 q1 R', 'kept/2 value 2 q2 R', 'kept/rich x q1 R'])
+  t.same([...reader.received].sort(), [
+    'kept/0 value 0 q0 R',
+    'kept/1 value 1 q1 R',
+    'kept/2 value 2 q2 R',
+    'kept/rich x q1 R'
+  ])
   t.match(await rich, { contentType: 'text/plain', userProperties: { a: 'b' } })
   await reader.end()
 })
 
 t.test('more than mosquitto sends to one subscription', { skip }, async t => {
-  const old = await startCompared(t, 'mosquitto', { conf: 'listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 1000\nsys_interval 1\n' })
+  const old = await startCompared(t, 'mosquitto', {
+    conf: 'listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 1000\nsys_interval 1\n'
+  })
   const writer = await Probe.connect({ port: old.port })
   for (let i = 0; i < 2400; i++) await writer.publish(`house/room-${i % 4}/${i}`, 'x'.repeat(50), { retain: true })
   await writer.end()
@@ -53,7 +73,9 @@ t.test('more than mosquitto sends to one subscription', { skip }, async t => {
 t.test('with a user, over TLS, and refusals in plain words', { skip: skip || programMissing('openssl') }, async t => {
   const old = await startCompared(t, 'artemis', {
     conf: 'listener {port} 127.0.0.1\ncertfile {dir}/localhost.pem\nkeyfile {dir}/localhost.key\ncafile {dir}/ca.pem\nrequire_certificate true\nuse_identity_as_username true\n',
-    prepare: folder => { makeCertificates(folder, ['localhost', 'alice']) }
+    prepare: folder => {
+      makeCertificates(folder, ['localhost', 'alice'])
+    }
   })
   const { folder } = old
   const at = (name: string): string => path.join(folder, name)
@@ -67,8 +89,11 @@ t.test('with a user, over TLS, and refusals in plain words', { skip: skip || pro
   const certain = ['--ca', at('ca.pem'), '--cert', at('alice.pem'), '--key', at('alice.key')]
   t.match((await runArtemis(['import', url, '--data', 'copied', ...certain], folder)).stderr, /^1 retained message/)
   for (const [args, message] of [
-    [[url, '--data', 'copied'], /certificate/], [['mqtt://127.0.0.1:1', '--data', 'copied'], /Nobody can be reached/], [['nonsense', '--data', 'copied'], /no address of a broker/],
-    [[url, '--ca', 'nowhere', '--data', 'copied'], /nowhere cannot be read/], [[url, '--config', 'yaml/artemis.yaml'], /keep nothing/]
+    [[url, '--data', 'copied'], /certificate/],
+    [['mqtt://127.0.0.1:1', '--data', 'copied'], /Nobody can be reached/],
+    [['nonsense', '--data', 'copied'], /no address of a broker/],
+    [[url, '--ca', 'nowhere', '--data', 'copied'], /nowhere cannot be read/],
+    [[url, '--config', 'yaml/artemis.yaml'], /keep nothing/]
   ] as const) {
     const { code, stderr } = await runArtemis(['import', ...args], folder)
     t.equal(code, 1, args.join(' '))

@@ -11,9 +11,14 @@ import type { GuardModel } from '../../../src/scoring/guard-model.js'
 import { runArtemis } from '../../support/artemis.js'
 import { benignCapture } from '../../support/labelled-traffic.js'
 
-async function withModel (t: Test, detector: string, features: string): Promise<{ dir: string, model: GuardModel }> {
+async function withModel(t: Test, detector: string, features: string): Promise<{ dir: string; model: GuardModel }> {
   const records: TrafficRecord[] = []
-  new CaptureRecords(record => { records.push(record) }, { ports: [1883] }).push(benignCapture())
+  new CaptureRecords(
+    record => {
+      records.push(record)
+    },
+    { ports: [1883] }
+  ).push(benignCapture())
   const dir = t.testdir({ 'package.json': '{"name":"none of ours"}', 'notes.txt': 'text', sub: {} })
   const model = await trainModel(records, undefined, planOf({ detector, features }))
   return { dir, model: await model.save(join(dir, 'good.json')) }
@@ -31,7 +36,15 @@ t.test('models are listed with what they were trained on, broken ones with their
   const [head, row, ...faults] = out.trimEnd().split('\n')
   t.match(head, /^file +detector +features +frames +packets .*trained +digest +bytes$/)
   t.same(row.split(/ +/), [
-    join(dir, 'good.json'), 'kmeans', 'table1', String(model.rows.wire), String(model.rows.broker), '-', model.created, model.digest.slice(0, 12), String(text.length)
+    join(dir, 'good.json'),
+    'kmeans',
+    'table1',
+    String(model.rows.wire),
+    String(model.rows.broker),
+    '-',
+    model.created,
+    model.digest.slice(0, 12),
+    String(text.length)
   ])
   t.equal(faults.length, 3, 'JSON of others is passed over')
   t.match(faults.join('\n'), /cut\.json.*cut off[^]*edited\.json.*changed[^]*newer\.json has schema 99/)

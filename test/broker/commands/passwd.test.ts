@@ -10,14 +10,18 @@ import { startCompared } from '../comparison/compared-brokers.js'
 import { MAIN } from '../running-broker.js'
 
 /** Runs it with this on a pipe. */
-function passwd (folder: string, args: readonly string[], input = ''): { status: number | null, stderr: string } {
+function passwd(folder: string, args: readonly string[], input = ''): { status: number | null; stderr: string } {
   return spawnSync(process.execPath, [MAIN, 'passwd', ...args], { cwd: folder, input, encoding: 'utf8' })
 }
 
 t.test('a file that is new, a user more, another password, one user less', t => {
   const folder = t.testdir({})
   const file = path.join(folder, 'users')
-  const users = (): string[] => readFileSync(file, 'utf8').split('\n').filter(line => line !== '').map(line => line.split(':')[0] ?? '')
+  const users = (): string[] =>
+    readFileSync(file, 'utf8')
+      .split('\n')
+      .filter(line => line !== '')
+      .map(line => line.split(':')[0] ?? '')
   t.match(passwd(folder, ['users', 'ann'], 'secret\n'), { status: 0, stderr: /SIGHUP/ })
   t.equal(statSync(file).mode & 0o777, 0o600)
   t.equal(passwd(folder, ['users', 'bob'], 'secret').status, 0)
@@ -40,8 +44,15 @@ t.test('a file that is new, a user more, another password, one user less', t => 
 t.test('mistakes change nothing', t => {
   const folder = t.testdir({ users: 'ann:$6$x$y\n' })
   for (const [args, input, message] of [
-    [['users', 'bob'], '', /empty/], [['users', 'bob'], '\nsecond line', /empty/], [['users', 'bob'], 'x'.repeat(65_536), /has 65536 bytes/], [['users', 'bob'], 'é'.repeat(32_768), /has 65536 bytes/], [['users', 'a:b'], 'x', /colon/], [['users', 'bob', '-D'], '', /has no user "bob"/],
-    [['users', 'bob', '-D', '-c'], '', /exclude each other/], [['none', 'bob', '-D'], '', /has no user/], [['no/where', 'bob'], 'x', /ENOENT/]
+    [['users', 'bob'], '', /empty/],
+    [['users', 'bob'], '\nsecond line', /empty/],
+    [['users', 'bob'], 'x'.repeat(65_536), /has 65536 bytes/],
+    [['users', 'bob'], 'é'.repeat(32_768), /has 65536 bytes/],
+    [['users', 'a:b'], 'x', /colon/],
+    [['users', 'bob', '-D'], '', /has no user "bob"/],
+    [['users', 'bob', '-D', '-c'], '', /exclude each other/],
+    [['none', 'bob', '-D'], '', /has no user/],
+    [['no/where', 'bob'], 'x', /ENOENT/]
   ] as const) {
     const { status, stderr } = passwd(folder, args, input)
     t.equal(status, 1, args.join(' '))
@@ -67,24 +78,35 @@ t.test('mosquitto lets in whom it wrote', { skip: programMissing('mosquitto') },
 
 t.test('on a terminal it asks twice and shows nothing', { skip: programMissing('script') }, async t => {
   const folder = t.testdir({})
-  const run = async (answers: readonly string[]): Promise<{ screen: string, code: number | null }> => {
-    const child = spawn(findProgram('script'), ['-qec', `${process.execPath} ${MAIN} passwd users ann`, '/dev/null'], { cwd: folder, stdio: ['pipe', 'pipe', 'inherit'] })
+  const run = async (answers: readonly string[]): Promise<{ screen: string; code: number | null }> => {
+    const child = spawn(findProgram('script'), ['-qec', `${process.execPath} ${MAIN} passwd users ann`, '/dev/null'], {
+      cwd: folder,
+      stdio: ['pipe', 'pipe', 'inherit']
+    })
     let screen = ''
     let asked = 0
     // Whoever takes no more answers may have ended.
     child.stdin.on('error', () => {})
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       screen += text
-      for (const prompts = screen.match(/(Password|Once more): /g)?.length ?? 0; asked < prompts; asked++) child.stdin.write(answers[asked] ?? '')
+      for (const prompts = screen.match(/(Password|Once more): /g)?.length ?? 0; asked < prompts; asked++)
+        child.stdin.write(answers[asked] ?? '')
     })
-    const code = await new Promise<number | null>(resolve => { child.once('close', resolve) })
+    const code = await new Promise<number | null>(resolve => {
+      child.once('close', resolve)
+    })
     return { screen, code }
   }
   const same = await run(['geheim\u007fm\r', 'geheim\r'])
   t.equal(same.code, 0)
   t.notMatch(same.screen, /geheim/)
   writeFileSync(path.join(folder, 'before'), readFileSync(path.join(folder, 'users')))
-  for (const [code, message, ...answers] of [[1, /differ/, 'one\r', 'two\r'], [1, /No password/, '\u0004'], [0, /Nothing was changed/, '\u0003'], [0, /Nothing was changed/, 'one\r', '\u0003']] as const) {
+  for (const [code, message, ...answers] of [
+    [1, /differ/, 'one\r', 'two\r'],
+    [1, /No password/, '\u0004'],
+    [0, /Nothing was changed/, '\u0003'],
+    [0, /Nothing was changed/, 'one\r', '\u0003']
+  ] as const) {
     const other = await run(answers)
     t.equal(other.code, code)
     t.match(other.screen, message)

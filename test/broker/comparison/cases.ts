@@ -15,7 +15,7 @@ export interface ComparedCase {
   /** What both answer. */
   expected: unknown
   /** What this broker answers where it does better on purpose, and why. */
-  ours?: { expected: unknown, why: string }
+  ours?: { expected: unknown; why: string }
 }
 
 export const CASES: readonly ComparedCase[] = [...LOGIN_CASES, ...TOPIC_CASES, ...MESSAGE_CASES, ...TRANSPORT_CASES]

@@ -40,16 +40,27 @@ export interface ComparedBroker {
 /** On a machine that is busy with other tests. */
 const START_LIMIT_MS = 60_000
 
-const HEARD: Readonly<Record<BrokerName, RegExp>> = { mosquitto: /Reloading config/g, artemis: /SIGHUP|stay as they were/g }
-const READY: Readonly<Record<BrokerName, RegExp>> = { mosquitto: /mosquitto version \S+ running/, artemis: /Artemis is ready/ }
+const HEARD: Readonly<Record<BrokerName, RegExp>> = {
+  mosquitto: /Reloading config/g,
+  artemis: /SIGHUP|stay as they were/g
+}
+const READY: Readonly<Record<BrokerName, RegExp>> = {
+  mosquitto: /mosquitto version \S+ running/,
+  artemis: /Artemis is ready/
+}
 
 /** Starts a broker; it ends with the test at the latest. */
-export async function startCompared (test: Test, name: BrokerName, { conf, files = {}, prepare }: ComparedConfig): Promise<ComparedBroker> {
+export async function startCompared(
+  test: Test,
+  name: BrokerName,
+  { conf, files = {}, prepare }: ComparedConfig
+): Promise<ComparedBroker> {
   const folder = test.testdir({})
   // mosquitto leaves root for a user of its own.
   chmodSync(folder, 0o755)
   const [port, port2] = [await freePort(), await freePort()]
-  const fill = (text: string): string => text.replaceAll('{port}', String(port)).replaceAll('{port2}', String(port2)).replaceAll('{dir}', folder)
+  const fill = (text: string): string =>
+    text.replaceAll('{port}', String(port)).replaceAll('{port2}', String(port2)).replaceAll('{dir}', folder)
   const rewrite = (file: string, text: string): void => {
     mkdirSync(path.dirname(path.join(folder, file)), { recursive: true })
     writeFileSync(path.join(folder, file), fill(text))
@@ -63,7 +74,9 @@ export async function startCompared (test: Test, name: BrokerName, { conf, files
   const ended = once(child, 'close')
   let log = ''
   const ready = new Promise<void>((resolve, reject) => {
-    const timer = setTimeout(() => { reject(new Error(`${name} did not start:\n${log}`)) }, START_LIMIT_MS)
+    const timer = setTimeout(() => {
+      reject(new Error(`${name} did not start:\n${log}`))
+    }, START_LIMIT_MS)
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text: string) => {
         log += text
@@ -92,7 +105,11 @@ export async function startCompared (test: Test, name: BrokerName, { conf, files
   return { name, port, port2, folder, log: () => log, rewrite, reload, stop }
 }
 
-function commandOf (name: BrokerName, port: number, hasConf: boolean): [string, string[]] {
-  if (name === 'mosquitto') return [findProgram('mosquitto'), hasConf ? ['-v', '-c', 'mosquitto.conf'] : ['-v', '-p', String(port)]]
-  return [process.execPath, [MAIN, 'broker', '--data', 'data', ...hasConf ? ['--mosquitto', 'mosquitto.conf'] : ['--port', String(port)]]]
+function commandOf(name: BrokerName, port: number, hasConf: boolean): [string, string[]] {
+  if (name === 'mosquitto')
+    return [findProgram('mosquitto'), hasConf ? ['-v', '-c', 'mosquitto.conf'] : ['-v', '-p', String(port)]]
+  return [
+    process.execPath,
+    [MAIN, 'broker', '--data', 'data', ...(hasConf ? ['--mosquitto', 'mosquitto.conf'] : ['--port', String(port)])]
+  ]
 }

@@ -8,7 +8,7 @@ import type { ComparedBroker } from './compared-brokers.js'
 import type { ComparedCase } from './cases.js'
 import { Probe } from './probe.js'
 
-const LOGINS: Readonly<Record<string, { username?: string, password?: string }>> = {
+const LOGINS: Readonly<Record<string, { username?: string; password?: string }>> = {
   nobody: {},
   right: { username: 'alice', password: 'wonder' },
   wrong: { username: 'alice', password: 'blunder' },
@@ -19,7 +19,7 @@ const LOGINS: Readonly<Record<string, { username?: string, password?: string }>>
 }
 
 /** The code that each gets, under MQTT 3.1.1 and 5. */
-async function codes (port: number): Promise<Record<string, unknown>> {
+async function codes(port: number): Promise<Record<string, unknown>> {
   const answers: Record<string, unknown> = {}
   for (const [name, login] of Object.entries(LOGINS)) {
     answers[name] = [await Probe.connack({ port, ...login }), await Probe.connack({ port, version: 5, ...login })]
@@ -28,16 +28,20 @@ async function codes (port: number): Promise<Record<string, unknown>> {
 }
 
 /** Two users with the real mosquitto_passwd: one of its two kinds of hash each. */
-function withPasswords (folder: string): void {
-  const passwd = (...args: string[]): void => { execFileSync(findProgram('mosquitto_passwd'), args, { cwd: folder, stdio: 'ignore' }) }
+function withPasswords(folder: string): void {
+  const passwd = (...args: string[]): void => {
+    execFileSync(findProgram('mosquitto_passwd'), args, { cwd: folder, stdio: 'ignore' })
+  }
   passwd('-c', '-b', 'passwords', 'alice', 'wonder')
   passwd('-H', 'sha512', '-b', 'passwords', 'bob', 'builder')
   execFileSync('chmod', ['644', path.join(folder, 'passwords')])
 }
 
 /** An address of this machine that is not loopback; undefined where it has none. */
-function outerAddress (): string | undefined {
-  return Object.values(networkInterfaces()).flat().find(address => address?.family === 'IPv4' && !address.internal)?.address
+function outerAddress(): string | undefined {
+  return Object.values(networkInterfaces())
+    .flat()
+    .find(address => address?.family === 'IPv4' && !address.internal)?.address
 }
 
 const IN = [0, 0]
@@ -49,7 +53,7 @@ export const LOGIN_CASES: readonly ComparedCase[] = [
     config: {},
     run: async ({ port }: ComparedBroker) => {
       const host = outerAddress()
-      return { ...await codes(port), outside: host === undefined ? 'closed' : await Probe.connack({ port, host }) }
+      return { ...(await codes(port)), outside: host === undefined ? 'closed' : await Probe.connack({ port, host }) }
     },
     expected: { nobody: IN, right: IN, wrong: IN, empty: IN, without: IN, unknown: IN, old: IN, outside: 'closed' }
   },
@@ -73,7 +77,10 @@ export const LOGIN_CASES: readonly ComparedCase[] = [
   },
   {
     name: 'a password file and allow_anonymous',
-    config: { conf: 'listener {port} 127.0.0.1\npassword_file {dir}/passwords\nallow_anonymous true\n', prepare: withPasswords },
+    config: {
+      conf: 'listener {port} 127.0.0.1\npassword_file {dir}/passwords\nallow_anonymous true\n',
+      prepare: withPasswords
+    },
     run: ({ port }) => codes(port),
     expected: { nobody: IN, right: IN, wrong: OUT, empty: OUT, without: OUT, unknown: OUT, old: IN }
   },
@@ -93,7 +100,11 @@ export const LOGIN_CASES: readonly ComparedCase[] = [
     name: 'include_dir, comments and spaces',
     config: {
       conf: '# Comment\n\nlistener  {port}  127.0.0.1  \ninclude_dir {dir}/conf.d\n',
-      files: { 'conf.d/10-users.conf': 'password_file {dir}/passwords\r\n', 'conf.d/20-open.conf': 'allow_anonymous 1\n', 'conf.d/README': 'nonsense\n' },
+      files: {
+        'conf.d/10-users.conf': 'password_file {dir}/passwords\r\n',
+        'conf.d/20-open.conf': 'allow_anonymous 1\n',
+        'conf.d/README': 'nonsense\n'
+      },
       prepare: withPasswords
     },
     run: ({ port }) => codes(port),

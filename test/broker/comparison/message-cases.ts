@@ -12,7 +12,7 @@ const FILTERS = ['a', 'a/b', 'a/+', 'a/#', '+', '+/+', '+/b', '#', '/+', '+/+/+'
 const TOPICS = ['a', 'a/b', 'a/b/c', 'a//c', '/a', 'b', '$x/y']
 
 /** Which of the topics each filter matches. */
-async function matching ({ port }: ComparedBroker): Promise<unknown> {
+async function matching({ port }: ComparedBroker): Promise<unknown> {
   const writer = await Probe.connect({ port })
   const matched: Record<string, string[]> = {}
   for (const filter of FILTERS) {
@@ -32,8 +32,20 @@ export const MESSAGE_CASES: readonly ComparedCase[] = [
     config: { conf: OPEN },
     run: matching,
     expected: {
-      a: ['a'], 'a/b': ['a/b'], 'a/+': ['a/b'], 'a/#': ['a', 'a/b', 'a/b/c', 'a//c'], '+': ['a', 'b'], '+/+': ['a/b', '/a'], '+/b': ['a/b'],
-      '#': ['a', 'a/b', 'a/b/c', 'a//c', '/a', 'b'], '/+': ['/a'], '+/+/+': ['a/b/c', 'a//c'], 'a/+/c': ['a/b/c', 'a//c'], 'a//c': ['a//c'], '/#': ['/a'], 'b/#': ['b']
+      a: ['a'],
+      'a/b': ['a/b'],
+      'a/+': ['a/b'],
+      'a/#': ['a', 'a/b', 'a/b/c', 'a//c'],
+      '+': ['a', 'b'],
+      '+/+': ['a/b', '/a'],
+      '+/b': ['a/b'],
+      '#': ['a', 'a/b', 'a/b/c', 'a//c', '/a', 'b'],
+      '/+': ['/a'],
+      '+/+/+': ['a/b/c', 'a//c'],
+      'a/+/c': ['a/b/c', 'a//c'],
+      'a//c': ['a//c'],
+      '/#': ['/a'],
+      'b/#': ['b']
     }
   },
   {
@@ -46,15 +58,28 @@ export const MESSAGE_CASES: readonly ComparedCase[] = [
           const client = await Probe.connect({ port, version })
           got.push(String(await client.subscribe(['t', MARK], qos)))
           for (const sent of [0, 1, 2] as const) await client.publish('t', String(sent), { qos: sent })
-          got.push(...await client.caughtUpWith(client))
+          got.push(...(await client.caughtUpWith(client)))
           await client.end()
         }
       }
       return got
     },
-    expected: Array(3).fill([
-      '0,0', 't 0 q0', 't 1 q0', 't 2 q0', '1,1', 't 0 q0', 't 1 q1', 't 2 q1', '2,2', 't 0 q0', 't 1 q1', 't 2 q2'
-    ]).flat()
+    expected: Array(3)
+      .fill([
+        '0,0',
+        't 0 q0',
+        't 1 q0',
+        't 2 q0',
+        '1,1',
+        't 0 q0',
+        't 1 q1',
+        't 2 q1',
+        '2,2',
+        't 0 q0',
+        't 1 q1',
+        't 2 q2'
+      ])
+      .flat()
   },
   {
     name: 'retained messages: given to newcomers, replaced, taken away',
@@ -68,14 +93,17 @@ export const MESSAGE_CASES: readonly ComparedCase[] = [
       await writer.publish('k/2', 'gone', { retain: true })
       await writer.publish('k/2', '', { retain: true })
       await writer.publish('k/3', 'not kept')
-      const live = [...await early.caughtUpWith(writer)]
+      const live = [...(await early.caughtUpWith(writer))]
       const late = await Probe.connect({ port })
       await late.subscribe(['k/#', MARK], 1)
       const kept = await late.caughtUpWith(writer)
       await Promise.all([writer.end(), early.end(), late.end()])
       return { live, kept }
     },
-    expected: { live: ['k/1 one q1', 'k/1 two q1', 'k/2 gone q1', 'k/2  q1', 'k/3 not kept q1'], kept: ['k/1 two q1 R'] }
+    expected: {
+      live: ['k/1 one q1', 'k/1 two q1', 'k/2 gone q1', 'k/2  q1', 'k/3 not kept q1'],
+      kept: ['k/1 two q1 R']
+    }
   },
   {
     name: 'a will is published when its client vanishes, and not when it takes leave',
@@ -139,7 +167,13 @@ export const MESSAGE_CASES: readonly ComparedCase[] = [
     run: async ({ port }) => {
       const writer = await Probe.connect({ port })
       const results: unknown[] = []
-      for (const fields of [{ level: 3 }, { level: 4 }, { level: 5 }, { level: 5, receiveMaximum: 2 }, { level: 5, receiveMaximum: 9 }] as const) {
+      for (const fields of [
+        { level: 3 },
+        { level: 4 },
+        { level: 5 },
+        { level: 5, receiveMaximum: 2 },
+        { level: 5, receiveMaximum: 9 }
+      ] as const) {
         const client = await SlowClient.connect(port, fields)
         await client.subscribe('t')
         for (let i = 0; i < 12; i++) await writer.publish('t', String(i))
@@ -158,7 +192,13 @@ export const MESSAGE_CASES: readonly ComparedCase[] = [
       for (let i = 0; i < 12; i++) await writer.publish(`kept/${i}`, String(i), { retain: true })
       const late = await SlowClient.connect(port, {})
       await late.subscribe('kept/#')
-      results.push([await late.halted(), [...await late.take(12)].map(Number).sort((a, b) => a - b).join(' ')])
+      results.push([
+        await late.halted(),
+        [...(await late.take(12))]
+          .map(Number)
+          .sort((a, b) => a - b)
+          .join(' ')
+      ])
       await writer.end()
       back.end()
       late.end()
@@ -193,7 +233,11 @@ export const MESSAGE_CASES: readonly ComparedCase[] = [
     run: async ({ port }) => {
       const client = await Probe.connect({ port })
       await client.subscribe(['t', MARK], 2)
-      const answers = [await client.publish('t', 'x'.repeat(100)), await client.publish('t', 'y'.repeat(101)), await client.publish('t', 'z'.repeat(101), { qos: 2 })]
+      const answers = [
+        await client.publish('t', 'x'.repeat(100)),
+        await client.publish('t', 'y'.repeat(101)),
+        await client.publish('t', 'z'.repeat(101), { qos: 2 })
+      ]
       const got = await client.caughtUpWith(client)
       await client.end()
       return { answers, got }
@@ -208,10 +252,17 @@ export const MESSAGE_CASES: readonly ComparedCase[] = [
       await client.end()
       return {
         told: client.connack.properties?.serverKeepAlive,
-        older: [await Probe.connack({ port, keepalive: 20 }), await Probe.connack({ port, keepalive: 60 }), await Probe.connack({ port, keepalive: 0 })]
+        older: [
+          await Probe.connack({ port, keepalive: 20 }),
+          await Probe.connack({ port, keepalive: 60 }),
+          await Probe.connack({ port, keepalive: 0 })
+        ]
       }
     },
     expected: { told: 30, older: [0, 0, 0] },
-    ours: { expected: { told: 30, older: [0, 2, 2] }, why: 'they cannot be told, and would hold a dead connection for as long as they like; later versions of mosquitto 2.0 refuse them too' }
+    ours: {
+      expected: { told: 30, older: [0, 2, 2] },
+      why: 'they cannot be told, and would hold a dead connection for as long as they like; later versions of mosquitto 2.0 refuse them too'
+    }
   }
 ]

@@ -20,29 +20,39 @@ export class Probe {
   /** Reason code of a DISCONNECT, MQTT 5. */
   disconnected: number | undefined
   closed = false
-  private readonly marks = new Set<string>()
+  readonly #marks = new Set<string>()
 
-  private constructor (readonly client: MqttClient, readonly connack: IConnackPacket) {}
+  private constructor(
+    readonly client: MqttClient,
+    readonly connack: IConnackPacket
+  ) {}
 
   /** The code of the CONNACK; `closed` where none comes. The client is gone afterwards. */
-  static async connack (options: ProbeOptions): Promise<number | 'closed'> {
-    const probe = await Probe.open(options)
+  static async connack(options: ProbeOptions): Promise<number | 'closed'> {
+    const probe = await Probe.#open(options)
     if (probe === 'closed') return probe
     await probe.end()
     return codeOf(probe.connack)
   }
 
   /** Connects; the broker must let it in. */
-  static async connect (options: ProbeOptions): Promise<Probe> {
-    const probe = await Probe.open(options)
-    if (probe === 'closed' || codeOf(probe.connack) !== 0) throw new Error(`refused: ${probe === 'closed' ? probe : codeOf(probe.connack)}`)
+  static async connect(options: ProbeOptions): Promise<Probe> {
+    const probe = await Probe.#open(options)
+    if (probe === 'closed' || codeOf(probe.connack) !== 0)
+      throw new Error(`refused: ${probe === 'closed' ? probe : codeOf(probe.connack)}`)
     return probe
   }
 
-  private static async open ({ version = 4, ...options }: ProbeOptions): Promise<Probe | 'closed'> {
+  static async #open({ version = 4, ...options }: ProbeOptions): Promise<Probe | 'closed'> {
     const client = mqtt.connect({
-      host: '127.0.0.1', protocol: 'mqtt', reconnectPeriod: 0, protocolVersion: version, connectTimeout: 10_000,
-      ...version === 3 && { protocolId: 'MQIsdp' }, clientId: `probe-${randomUUID().slice(0, 8)}`, ...options
+      host: '127.0.0.1',
+      protocol: 'mqtt',
+      reconnectPeriod: 0,
+      protocolVersion: version,
+      connectTimeout: 10_000,
+      ...(version === 3 && { protocolId: 'MQIsdp' }),
+      clientId: `probe-${randomUUID().slice(0, 8)}`,
+      ...options
     })
     client.on('error', () => {})
     const early: Packet[] = []
@@ -54,7 +64,7 @@ export class Probe {
           resolve(probe)
         }
         if (probe === undefined) early.push(packet)
-        else probe.take(packet)
+        else probe.#take(packet)
       })
       client.on('close', () => {
         if (probe !== undefined) probe.closed = true
@@ -64,7 +74,7 @@ export class Probe {
   }
 
   /** Subscribes; the codes of the SUBACK. */
-  async subscribe (filters: string | string[], qos: 0 | 1 | 2 = 0): Promise<number[]> {
+  async subscribe(filters: string | string[], qos: 0 | 1 | 2 = 0): Promise<number[]> {
     const list = [filters].flat()
     return await new Promise((resolve, reject) => {
       const onPacket = (packet: Packet): void => {
@@ -73,14 +83,22 @@ export class Probe {
         resolve(packet.granted as number[])
       }
       this.client.on('packetreceive', onPacket)
-      this.client.subscribe(list, { qos }, error => { if (error && error.message.includes('onnection')) reject(error) })
+      this.client.subscribe(list, { qos }, error => {
+        if (error && error.message.includes('onnection')) reject(error)
+      })
     })
   }
 
   /** Publishes; `ok`, the reason code of a refusal (MQTT 5), or `closed`. */
-  async publish (topic: string, payload: string | Buffer = 'x', options: { qos?: 0 | 1 | 2, retain?: boolean } = {}): Promise<'ok' | 'closed' | number> {
+  async publish(
+    topic: string,
+    payload: string | Buffer = 'x',
+    options: { qos?: 0 | 1 | 2; retain?: boolean } = {}
+  ): Promise<'ok' | 'closed' | number> {
     return await new Promise(resolve => {
-      const onClose = (): void => { resolve('closed') }
+      const onClose = (): void => {
+        resolve('closed')
+      }
       this.client.once('close', onClose)
       this.client.publish(topic, payload, { qos: 1, ...options }, error => {
         this.client.off('close', onClose)
@@ -91,32 +109,32 @@ export class Probe {
   }
 
   /** Resolves when what `writer` has published until now has come, as far as it comes. */
-  async caughtUpWith (writer: Probe): Promise<string[]> {
+  async caughtUpWith(writer: Probe): Promise<string[]> {
     const mark = randomUUID()
     await writer.publish(MARK, mark)
-    await waitUntil('the mark comes', () => this.marks.has(mark))
+    await waitUntil('the mark comes', () => this.#marks.has(mark))
     return this.received
   }
 
   /** Leaves without a DISCONNECT, which sends the will. */
-  async vanish (): Promise<void> {
+  async vanish(): Promise<void> {
     this.client.stream.destroy()
     await waitUntil('the connection is gone', () => this.closed)
   }
 
-  async end (): Promise<void> {
+  async end(): Promise<void> {
     if (!this.closed) await this.client.endAsync(codeOf(this.connack) !== 0)
   }
 
-  private take (packet: Packet): void {
+  #take(packet: Packet): void {
     if (packet.cmd === 'disconnect') this.disconnected = packet.reasonCode
     if (packet.cmd !== 'publish') return
     const payload = packet.payload.toString()
-    if (packet.topic === MARK) this.marks.add(payload)
+    if (packet.topic === MARK) this.#marks.add(payload)
     else this.received.push(`${packet.topic} ${payload.slice(0, 40)} q${packet.qos}${packet.retain ? ' R' : ''}`)
   }
 }
 
-function codeOf ({ returnCode, reasonCode }: IConnackPacket): number {
+function codeOf({ returnCode, reasonCode }: IConnackPacket): number {
   return reasonCode ?? returnCode ?? 0
 }

@@ -30,10 +30,17 @@ pattern own/%u/#
 pattern deny own/%u/locked
 `
 
-const CONFIG = { conf: 'listener {port} 127.0.0.1\nallow_anonymous true\nacl_file {dir}/rules\n', files: { rules: RULES } }
+const CONFIG = {
+  conf: 'listener {port} 127.0.0.1\nallow_anonymous true\nacl_file {dir}/rules\n',
+  files: { rules: RULES }
+}
 
 /** Which of the topics a client may write to, as a reader of everything sees it. */
-async function written ({ port }: ComparedBroker, who: Partial<ProbeOptions>, topics: readonly string[]): Promise<unknown> {
+async function written(
+  { port }: ComparedBroker,
+  who: Partial<ProbeOptions>,
+  topics: readonly string[]
+): Promise<unknown> {
   const reader = await Probe.connect({ port, username: 'reader' })
   await reader.subscribe(['#', '$SYS/broker/connection/#'], 2)
   const writer = await Probe.connect({ port, ...who })
@@ -46,12 +53,29 @@ async function written ({ port }: ComparedBroker, who: Partial<ProbeOptions>, to
   }
   const other = await Probe.connect({ port, username: 'reader' })
   await reader.caughtUpWith(other)
-  const result = { answers, seen: topics.map(topic => reader.received.filter(line => line.startsWith(`${topic} x`)).length) }
+  const result = {
+    answers,
+    seen: topics.map(topic => reader.received.filter(line => line.startsWith(`${topic} x`)).length)
+  }
   await Promise.all([reader.end(), writer.end(), other.end()])
   return result
 }
 
-const ALICES = ['alice/a', 'alice/no/a', 'alice/no/a/b', 'other', 'only/in', 'only/out', 'with a space', 'up/al/x', 'up/other/x', 'own/alice/x', 'own/alice/locked', 'own/bob/x', '$SYS/x']
+const ALICES = [
+  'alice/a',
+  'alice/no/a',
+  'alice/no/a/b',
+  'other',
+  'only/in',
+  'only/out',
+  'with a space',
+  'up/al/x',
+  'up/other/x',
+  'own/alice/x',
+  'own/alice/locked',
+  'own/bob/x',
+  '$SYS/x'
+]
 const ALICES_SEEN = [3, 0, 3, 0, 3, 0, 3, 3, 0, 3, 0, 0, 0]
 
 export const TOPIC_CASES: readonly ComparedCase[] = [
@@ -66,22 +90,36 @@ export const TOPIC_CASES: readonly ComparedCase[] = [
     config: CONFIG,
     run: broker => written(broker, { username: 'alice', clientId: 'al', version: 5 }, ALICES),
     expected: {
-      answers: Object.fromEntries(ALICES.map((topic, index) => [topic, ALICES_SEEN[index] === 0 ? [135, 135] : ['ok', 'ok']])),
+      answers: Object.fromEntries(
+        ALICES.map((topic, index) => [topic, ALICES_SEEN[index] === 0 ? [135, 135] : ['ok', 'ok']])
+      ),
       seen: ALICES_SEEN
     }
   },
   {
     name: 'without a name the rules before the first user count, and patterns with %c',
     config: CONFIG,
-    run: broker => written(broker, { clientId: 'an' }, ['open/a', 'alice/a', 'up/an/x', 'own/an/x', 'own//x', 'own/%u/x']),
-    expected: { answers: { 'open/a': ['ok', 'ok'], 'alice/a': ['ok', 'ok'], 'up/an/x': ['ok', 'ok'], 'own/an/x': ['ok', 'ok'], 'own//x': ['ok', 'ok'], 'own/%u/x': ['ok', 'ok'] }, seen: [0, 0, 3, 0, 0, 0] }
+    run: broker =>
+      written(broker, { clientId: 'an' }, ['open/a', 'alice/a', 'up/an/x', 'own/an/x', 'own//x', 'own/%u/x']),
+    expected: {
+      answers: {
+        'open/a': ['ok', 'ok'],
+        'alice/a': ['ok', 'ok'],
+        'up/an/x': ['ok', 'ok'],
+        'own/an/x': ['ok', 'ok'],
+        'own//x': ['ok', 'ok'],
+        'own/%u/x': ['ok', 'ok']
+      },
+      seen: [0, 0, 3, 0, 0, 0]
+    }
   },
   {
     name: 'client ids with wildcards get nothing from patterns',
     config: CONFIG,
     run: async broker => {
       const seen: unknown[] = []
-      for (const clientId of ['+', '#', 'a+b', 'a#']) seen.push(await written(broker, { username: 'bob', clientId, version: 5 }, ['up/a/x', 'own/bob/x']))
+      for (const clientId of ['+', '#', 'a+b', 'a#'])
+        seen.push(await written(broker, { username: 'bob', clientId, version: 5 }, ['up/a/x', 'own/bob/x']))
       return seen
     },
     expected: Array(4).fill({ answers: { 'up/a/x': [135, 135], 'own/bob/x': [135, 135] }, seen: [0, 0] })
@@ -91,22 +129,44 @@ export const TOPIC_CASES: readonly ComparedCase[] = [
     config: CONFIG,
     run: broker => written(broker, { username: 'bob', clientId: 'a/b', version: 5 }, ['up/a/b/x']),
     expected: { answers: { 'up/a/b/x': ['ok', 'ok'] }, seen: [3] },
-    ours: { expected: { answers: { 'up/a/b/x': [135, 135] }, seen: [0] }, why: 'whoever calls itself a/b would write below the topics of a' }
+    ours: {
+      expected: { answers: { 'up/a/b/x': [135, 135] }, seen: [0] },
+      why: 'whoever calls itself a/b would write below the topics of a'
+    }
   },
   {
     name: 'everybody may subscribe to everything, and gets what he may read; retained messages too',
     config: CONFIG,
     run: async ({ port }) => {
       const writer = await Probe.connect({ port, username: 'reader' })
-      const topics = ['open/kept', 'open/secret', 'alice/kept', 'only/in', 'only/out', 'down/al', 'down/other', 'own/alice/kept', 'own/bob/kept', 'elsewhere']
+      const topics = [
+        'open/kept',
+        'open/secret',
+        'alice/kept',
+        'only/in',
+        'only/out',
+        'down/al',
+        'down/other',
+        'own/alice/kept',
+        'own/bob/kept',
+        'elsewhere'
+      ]
       for (const topic of topics) await writer.publish(topic, 'kept', { retain: true })
       const result: Record<string, unknown> = {}
-      for (const [name, who] of Object.entries({ alice: { username: 'alice', clientId: 'al' }, nobody: { clientId: 'an' } })) {
+      for (const [name, who] of Object.entries({
+        alice: { username: 'alice', clientId: 'al' },
+        nobody: { clientId: 'an' }
+      })) {
         const client = await Probe.connect({ port, version: 5, ...who })
         const granted = await client.subscribe(['#', 'elsewhere', 'open/secret', '$SYS/#', '$CONTROL/#'], 1)
         for (const topic of topics) await writer.publish(topic, 'new')
         await client.caughtUpWith(writer)
-        result[name] = { granted, got: [...new Set(client.received.map(line => line.replace(/ q\d/, '')))].filter(line => !line.startsWith('$')).sort() }
+        result[name] = {
+          granted,
+          got: [...new Set(client.received.map(line => line.replace(/ q\d/, '')))]
+            .filter(line => !line.startsWith('$'))
+            .sort()
+        }
         await client.end()
       }
       for (const topic of topics) await writer.publish(topic, '', { retain: true })
@@ -114,7 +174,19 @@ export const TOPIC_CASES: readonly ComparedCase[] = [
       return result
     },
     expected: {
-      alice: { granted: [1, 1, 1, 1, 1], got: ['alice/kept kept R', 'alice/kept new', 'down/al kept R', 'down/al new', 'only/out kept R', 'only/out new', 'own/alice/kept kept R', 'own/alice/kept new'] },
+      alice: {
+        granted: [1, 1, 1, 1, 1],
+        got: [
+          'alice/kept kept R',
+          'alice/kept new',
+          'down/al kept R',
+          'down/al new',
+          'only/out kept R',
+          'only/out new',
+          'own/alice/kept kept R',
+          'own/alice/kept new'
+        ]
+      },
       nobody: { granted: [1, 1, 1, 1, 1], got: ['open/kept kept R', 'open/kept new'] }
     }
   },
@@ -125,10 +197,20 @@ export const TOPIC_CASES: readonly ComparedCase[] = [
       const reader = await Probe.connect({ port, username: 'reader' })
       await reader.subscribe('#', 1)
       for (const topic of ['alice/will', 'other/will']) {
-        const client = await Probe.connect({ port, username: 'alice', clientId: 'al', will: { topic, payload: Buffer.from('gone'), qos: 1, retain: false } })
+        const client = await Probe.connect({
+          port,
+          username: 'alice',
+          clientId: 'al',
+          will: { topic, payload: Buffer.from('gone'), qos: 1, retain: false }
+        })
         await client.vanish()
       }
-      const writer = await Probe.connect({ port, username: 'alice', clientId: 'al', will: { topic: 'alice/last', payload: Buffer.from('gone'), qos: 1, retain: false } })
+      const writer = await Probe.connect({
+        port,
+        username: 'alice',
+        clientId: 'al',
+        will: { topic: 'alice/last', payload: Buffer.from('gone'), qos: 1, retain: false }
+      })
       await writer.vanish()
       // Wills come in the order in which their clients went.
       while (!reader.received.some(line => line.startsWith('alice/last'))) await reader.caughtUpWith(reader)
@@ -162,16 +244,29 @@ export const TOPIC_CASES: readonly ComparedCase[] = [
       for (const version of [3, 4, 5] as const) {
         const client = await Probe.connect({ port, version })
         await client.subscribe(['#', '$other/#', '$SYS/forged/#'], 2)
-        for (const topic of ['plain', '$other/x', '$SYS/forged/x']) result.push(await client.publish(topic, 'x', { qos: 2 }))
+        for (const topic of ['plain', '$other/x', '$SYS/forged/x'])
+          result.push(await client.publish(topic, 'x', { qos: 2 }))
         result.push(await client.caughtUpWith(client), client.closed)
         await client.end()
       }
       return result
     },
     expected: [
-      'ok', 'ok', 'ok', ['plain x q2', '$other/x x q2'], false,
-      'ok', 'ok', 'ok', ['plain x q2', '$other/x x q2'], false,
-      'ok', 'ok', 135, ['plain x q2', '$other/x x q2'], false
+      'ok',
+      'ok',
+      'ok',
+      ['plain x q2', '$other/x x q2'],
+      false,
+      'ok',
+      'ok',
+      'ok',
+      ['plain x q2', '$other/x x q2'],
+      false,
+      'ok',
+      'ok',
+      135,
+      ['plain x q2', '$other/x x q2'],
+      false
     ]
   }
 ]

@@ -7,16 +7,16 @@ import type { ComparedCase } from './cases.js'
 import { MARK, Probe, type ProbeOptions } from './probe.js'
 
 /** Certificates that mosquitto may read when it has left root. */
-function withCertificates (folder: string): void {
+function withCertificates(folder: string): void {
   makeCertificates(folder, ['localhost', 'alice', 'bob'])
   for (const name of readdirSync(folder)) chmodSync(path.join(folder, name), name === 'conf.d' ? 0o755 : 0o644)
 }
 
 const TLS = 'listener {port} 127.0.0.1\ncertfile {dir}/localhost.pem\nkeyfile {dir}/localhost.key\n'
 
-function tls (folder: string, port: number, name?: string): ProbeOptions {
+function tls(folder: string, port: number, name?: string): ProbeOptions {
   const { ca, ...own } = clientCertificate(folder, name ?? 'alice')
-  return { port, protocol: 'mqtts', ca, ...name !== undefined && own, servername: 'localhost' }
+  return { port, protocol: 'mqtts', ca, ...(name !== undefined && own), servername: 'localhost' }
 }
 
 export const TRANSPORT_CASES: readonly ComparedCase[] = [
@@ -41,9 +41,19 @@ export const TRANSPORT_CASES: readonly ComparedCase[] = [
       prepare: withCertificates
     },
     run: async ({ folder, port }) => {
-      const alice = await Probe.connect({ ...tls(folder, port, 'alice'), username: 'bob', password: 'ignored', version: 5 })
+      const alice = await Probe.connect({
+        ...tls(folder, port, 'alice'),
+        username: 'bob',
+        password: 'ignored',
+        version: 5
+      })
       const bob = await Probe.connect({ ...tls(folder, port, 'bob'), version: 5 })
-      const answers = [await alice.publish('alice/x'), await alice.publish('bob/x'), await bob.publish('alice/x'), await Probe.connack(tls(folder, port))]
+      const answers = [
+        await alice.publish('alice/x'),
+        await alice.publish('bob/x'),
+        await bob.publish('alice/x'),
+        await Probe.connack(tls(folder, port))
+      ]
       await Promise.all([alice.end(), bob.end()])
       return answers
     },
@@ -57,7 +67,9 @@ export const TRANSPORT_CASES: readonly ComparedCase[] = [
   },
   {
     name: 'WebSocket, beside TCP and across',
-    config: { conf: 'listener {port} 127.0.0.1\nlistener {port2} 127.0.0.1\nprotocol websockets\nallow_anonymous true\n' },
+    config: {
+      conf: 'listener {port} 127.0.0.1\nlistener {port2} 127.0.0.1\nprotocol websockets\nallow_anonymous true\n'
+    },
     run: async ({ port, port2 }) => {
       const browser = await Probe.connect({ port: port2, protocol: 'ws', path: '/mqtt' })
       const device = await Probe.connect({ port })

@@ -15,22 +15,25 @@ import { readSettings, type EffectiveSettings, type Flags } from '../../../broke
 const example = fileURLToPath(new URL('../../../../artemis.example.yaml', import.meta.url))
 
 /** The plug-in's defaults that can be set in the file. */
-function pick ({ tap, payloadCapBytes, detector, learn, alert, response }: typeof DEFAULTS): object {
+function pick({ tap, payloadCapBytes, detector, learn, alert, response }: typeof DEFAULTS): object {
   return { tap, payloadCapBytes, detector, learn, alert, response }
 }
 
 /** The lines of the error that reading `yaml` ends with. */
-function mistakesOf (folder: string, flags: Flags = {}): string[] {
+function mistakesOf(folder: string, flags: Flags = {}): string[] {
   try {
     readSettings(flags, folder)
   } catch (error) {
     if (!(error instanceof OperatorError)) throw error
-    return error.message.split('\n').slice(1).map(line => line.trim())
+    return error.message
+      .split('\n')
+      .slice(1)
+      .map(line => line.trim())
   }
   return []
 }
 
-function keysOf (schema: GenericSchema, key: string): string[] {
+function keysOf(schema: GenericSchema, key: string): string[] {
   const part = partOf(schema)
   if (part.kind === 'value') return [key]
   if (part.kind === 'list') return partOf(part.item).kind === 'value' ? [key] : keysOf(part.item, `${key}[0]`)
@@ -58,14 +61,22 @@ t.test('without a file and flags everything is a default', t => {
 t.test('the defaults are those of the plug-in', t => {
   const { settings } = readSettings({}, t.testdir({}))
   const { detector, learn, alert, response, tap } = settings
-  t.same({
-    tap: { target: tap.target, snapLength: tap.snapLength },
-    payloadCapBytes: detector.payloadCap,
-    detector: { kind: detector.kind, contamination: detector.contamination, seed: detector.seed, features: detector.features },
-    learn: { seconds: learn.duration / 1000, minimumRecords: learn.minimumRecords },
-    alert: { weight: alert.weight, batchRecords: alert.batchRecords, batchMs: alert.batchDuration },
-    response: { action: response.action, banSeconds: response.banDuration / 1000 }
-  }, pick(DEFAULTS))
+  t.same(
+    {
+      tap: { target: tap.target, snapLength: tap.snapLength },
+      payloadCapBytes: detector.payloadCap,
+      detector: {
+        kind: detector.kind,
+        contamination: detector.contamination,
+        seed: detector.seed,
+        features: detector.features
+      },
+      learn: { seconds: learn.duration / 1000, minimumRecords: learn.minimumRecords },
+      alert: { weight: alert.weight, batchRecords: alert.batchRecords, batchMs: alert.batchDuration },
+      response: { action: response.action, banSeconds: response.banDuration / 1000 }
+    },
+    pick(DEFAULTS)
+  )
   t.end()
 })
 
@@ -75,7 +86,10 @@ t.test('flags win over the file, the file over defaults, and each source is know
   })
   const { settings, sources, file } = readSettings({ port: '1999', data: 'elsewhere' }, folder)
   t.equal(file, path.join(folder, 'artemis.yaml'))
-  t.match(settings.listeners, [{ host: '0.0.0.0', port: 1999 }, { host: '127.0.0.1', port: 1885 }])
+  t.match(settings.listeners, [
+    { host: '0.0.0.0', port: 1999 },
+    { host: '127.0.0.1', port: 1885 }
+  ])
   t.equal(settings.response.banDuration, 5_400_000)
   t.equal(settings.data, path.join(folder, 'elsewhere'))
   const source = (key: string) => sources.get(key)
@@ -89,7 +103,9 @@ t.test('flags win over the file, the file over defaults, and each source is know
 })
 
 t.test('a path in a file counts from the folder of the file, one on the command line from here', t => {
-  const folder = t.testdir({ etc: { 'a.yaml': 'data: state\nreport:\n  eve: /var/log/eve.json\ntap:\n  identity: ~/.ssh/id\n' } })
+  const folder = t.testdir({
+    etc: { 'a.yaml': 'data: state\nreport:\n  eve: /var/log/eve.json\ntap:\n  identity: ~/.ssh/id\n' }
+  })
   const { settings } = readSettings({ config: 'etc/a.yaml' }, folder)
   t.equal(settings.data, path.join(folder, 'etc/state'))
   t.equal(settings.report.eve, '/var/log/eve.json')
@@ -162,12 +178,31 @@ t.test('a listener in full', t => {
       'limits: { connections: null, loginAttempts: { window: 1m } }'
     ].join('\n')
   })
-  const { settings: { listeners: [listener], limits }, sources } = readSettings({}, folder)
+  const {
+    settings: {
+      listeners: [listener],
+      limits
+    },
+    sources
+  } = readSettings({}, folder)
   t.same(listener, {
-    host: '::', port: 1883, protocol: 'websockets', path: '/mqtt', maxConnections: null,
-    tls: { cert: path.join(folder, 'pem/cert.pem'), key: '/etc/key.pem', ca: null, requireClientCertificate: false, identityAsUsername: false },
-    proxy: ['10.0.0.0/8', '2001:db8::7'], origins: ['https://panel.example', 'http://192.0.2.7:8123'],
-    allowAnonymous: false, passwordFile: null, aclFile: null
+    host: '::',
+    port: 1883,
+    protocol: 'websockets',
+    path: '/mqtt',
+    maxConnections: null,
+    tls: {
+      cert: path.join(folder, 'pem/cert.pem'),
+      key: '/etc/key.pem',
+      ca: null,
+      requireClientCertificate: false,
+      identityAsUsername: false
+    },
+    proxy: ['10.0.0.0/8', '2001:db8::7'],
+    origins: ['https://panel.example', 'http://192.0.2.7:8123'],
+    allowAnonymous: false,
+    passwordFile: null,
+    aclFile: null
   })
   t.match(limits, { connections: null, connectionsPerAddress: 200, loginAttempts: { perAddress: 20, window: 60_000 } })
   t.equal(sources.get('listeners[0].tls.cert'), 'artemis.yaml:6')
@@ -177,12 +212,17 @@ t.test('a listener in full', t => {
 })
 
 t.test('what is missing, or does not go together, is told as well', t => {
-  const of = (...lines: string[]): string[] => mistakesOf(t.testdir({ 'artemis.yaml': ['listeners:', '  - port: 1', ...lines.map(line => `    ${line}`)].join('\n') }))
+  const of = (...lines: string[]): string[] =>
+    mistakesOf(
+      t.testdir({ 'artemis.yaml': ['listeners:', '  - port: 1', ...lines.map(line => `    ${line}`)].join('\n') })
+    )
   t.same(of('tls: { cert: a }'), ['artemis.yaml:3: listeners[0].tls.key: missing, it should be a path'])
-  t.same(of('tls:', '  cert: a', '  key: b', '  requireClientCertificate: true'),
-    ['artemis.yaml:3: listeners[0].tls.ca: null should be a path, where client certificates are required: they are checked against it'])
-  t.same(of('tls:', '  cert: a', '  key: b', '  identityAsUsername: true'),
-    ['artemis.yaml:3: listeners[0].tls.requireClientCertificate: false should be true, where the identity of a client certificate is the username'])
+  t.same(of('tls:', '  cert: a', '  key: b', '  requireClientCertificate: true'), [
+    'artemis.yaml:3: listeners[0].tls.ca: null should be a path, where client certificates are required: they are checked against it'
+  ])
+  t.same(of('tls:', '  cert: a', '  key: b', '  identityAsUsername: true'), [
+    'artemis.yaml:3: listeners[0].tls.requireClientCertificate: false should be true, where the identity of a client certificate is the username'
+  ])
   t.same(of('tls: null'), [])
   t.match(of('tls: a'), [/^artemis\.yaml:3: listeners\[0\]\.tls: "a" should be a map with the keys cert, key, ca/])
   t.match(of('proxy: [ 10.0.0.0/33 ]', 'origins: [ panel.example ]', 'path: mqtt'), [
@@ -196,8 +236,13 @@ t.test('what is missing, or does not go together, is told as well', t => {
 t.test('what is no YAML, and what is no map', t => {
   const broken = t.testdir({ 'artemis.yaml': 'data: x\nlog: {level: info\n' })
   t.match(mistakesOf(broken), [/^artemis\.yaml:\d: not YAML: /])
-  t.same(mistakesOf(t.testdir({ 'artemis.yaml': '- data\n' })).map(line => line.slice(0, 35)), ['artemis.yaml:1: a list should be a '])
-  t.same(mistakesOf(t.testdir({ 'artemis.yaml': 'listeners: []\n' })), ['artemis.yaml:1: listeners: an empty list should be a list of at least one listener'])
+  t.same(
+    mistakesOf(t.testdir({ 'artemis.yaml': '- data\n' })).map(line => line.slice(0, 35)),
+    ['artemis.yaml:1: a list should be a ']
+  )
+  t.same(mistakesOf(t.testdir({ 'artemis.yaml': 'listeners: []\n' })), [
+    'artemis.yaml:1: listeners: an empty list should be a list of at least one listener'
+  ])
   t.same(mistakesOf(t.testdir({ 'artemis.yaml': '# nothing yet\nlog:\n#  level: debug\n' })), [])
   t.match(mistakesOf(t.testdir({ 'artemis.yaml': 'data: a\n---\ndata: b\n' })), [/^artemis\.yaml:\d: not YAML: /])
   t.end()
@@ -213,19 +258,23 @@ t.test('names from the prototype of objects are keys like any other', t => {
 
 t.test('messages carry no secrets and no control characters', t => {
   const folder = t.testdir({
-    'artemis.yaml': 'pasword: hunter2\ntap:\n  target: ssh://root:hunter2@router/br-lan\nlog:\n  level: "\\e[2J\\u202einfo"\n'
+    'artemis.yaml':
+      'pasword: hunter2\ntap:\n  target: ssh://root:hunter2@router/br-lan\nlog:\n  level: "\\e[2J\\u202einfo"\n'
   })
   const text = mistakesOf(folder).join('\n')
   t.equal(mistakesOf(folder).length, 3)
   t.notMatch(text, /hunter2/)
-   
+
   t.notMatch(text, /[\u0000-\u0009\u000b-\u001f\u202e]/)
   t.end()
 })
 
 t.test('a named file that is not there is a mistake, the usual one is not', t => {
   const folder = t.testdir({})
-  t.throws(() => readSettings({ config: 'other.yaml' }, folder), { code: 'config-file', message: /other\.yaml.*ENOENT/ })
+  t.throws(() => readSettings({ config: 'other.yaml' }, folder), {
+    code: 'config-file',
+    message: /other\.yaml.*ENOENT/
+  })
   t.doesNotThrow(() => readSettings({}, folder))
   t.end()
 })
@@ -266,17 +315,31 @@ t.test('the example has a comment on every key', t => {
 t.test('two listeners on one port are refused, with both places', t => {
   const folder = t.testdir({
     'artemis.yaml': [
-      'listeners:', '  - port: 1884', '  - port: 0', '  - port: 1885', '    host: 0.0.0.0', '  - port: 1884', '    protocol: websockets',
-      '  - port: 1885', '    host: 127.0.0.2', '  - port: 1885', '    host: "::1"', '  - port: 0', '  - host: localhost'
+      'listeners:',
+      '  - port: 1884',
+      '  - port: 0',
+      '  - port: 1885',
+      '    host: 0.0.0.0',
+      '  - port: 1884',
+      '    protocol: websockets',
+      '  - port: 1885',
+      '    host: 127.0.0.2',
+      '  - port: 1885',
+      '    host: "::1"',
+      '  - port: 0',
+      '  - host: localhost'
     ].join('\n'),
-    'mosquitto.conf': 'allow_anonymous true\nlistener 1883 127.0.0.1\nlistener 1884 127.0.0.1\nlistener 1883 127.0.0.1\nprotocol websockets\n',
+    'mosquitto.conf':
+      'allow_anonymous true\nlistener 1883 127.0.0.1\nlistener 1884 127.0.0.1\nlistener 1883 127.0.0.1\nprotocol websockets\n',
     'other.yaml': 'sysInterval: 10s\n'
   })
   t.same(mistakesOf(folder), [
     'artemis.yaml:6: listeners[3]: port 1884 on 127.0.0.1 is that of listeners[0] (artemis.yaml:2) as well; one of the two should have another port',
     'artemis.yaml:8: listeners[4]: port 1885 on 127.0.0.2 is that of listeners[2] (artemis.yaml:4) as well; one of the two should have another port'
   ])
-  t.match(mistakesOf(folder, { config: 'other.yaml', mosquitto: 'mosquitto.conf' }), [/^mosquitto\.conf:4: listeners\[2\]: port 1883 on 127\.0\.0\.1 is that of listeners\[0\] \(mosquitto\.conf:2\)/])
+  t.match(mistakesOf(folder, { config: 'other.yaml', mosquitto: 'mosquitto.conf' }), [
+    /^mosquitto\.conf:4: listeners\[2\]: port 1883 on 127\.0\.0\.1 is that of listeners\[0\] \(mosquitto\.conf:2\)/
+  ])
   t.same(mistakesOf(t.testdir({ 'artemis.yaml': 'listeners:\n  - port: 1885\n  - port: 1883\n' }), { port: '1883' }), [
     'artemis.yaml:3: listeners[1]: port 1883 on 127.0.0.1 is that of listeners[0] (artemis.yaml:2) as well; one of the two should have another port'
   ])

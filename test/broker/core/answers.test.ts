@@ -6,34 +6,50 @@ import { Store } from '../../../broker/core/store.js'
 import { waitUntil } from '../../support/wait-until.js'
 import { FakeDatabase } from './fake-database.js'
 
-function make (): { db: FakeDatabase, store: Store, answers: Answers, sent: string[], released: () => number } {
+function make(): { db: FakeDatabase; store: Store; answers: Answers; sent: string[]; released: () => number } {
   const db = new FakeDatabase()
   db.hold()
   const store = new Store(db.database, { onFailed: () => {}, onRecovered: () => {} })
   let released = 0
-  return { db, store, answers: new Answers(store, () => { released++ }), sent: [], released: () => released }
+  return {
+    db,
+    store,
+    answers: new Answers(store, () => {
+      released++
+    }),
+    sent: [],
+    released: () => released
+  }
 }
 
-function change (store: Store): number {
+function change(store: Store): number {
   store.put(`key${store.changes}`, Buffer.from('x'))
   return store.latest
 }
 
 t.test('an answer that needs nothing, or what is stored already, is sent at once', async t => {
   const { db, store, answers, sent, released } = make()
-  answers.add(0, () => { sent.push('a') })
+  answers.add(0, () => {
+    sent.push('a')
+  })
   t.same(sent, ['a'])
   const batch = change(store)
   await waitUntil('a batch', () => db.isHolding)
   db.release()
   await store.settled()
-  answers.add(batch, () => { sent.push('b') })
+  answers.add(batch, () => {
+    sent.push('b')
+  })
   t.same([sent, answers.length, released()], [['a', 'b'], 0, 0])
 })
 
 t.test('answers wait for the store, and those behind them for them [MQTT-4.6.0-2]', async t => {
   const { db, store, answers, sent, released } = make()
-  const add = (name: string, batch: number): void => { answers.add(batch, () => { sent.push(`${name} ${store.stored}`) }) }
+  const add = (name: string, batch: number): void => {
+    answers.add(batch, () => {
+      sent.push(`${name} ${store.stored}`)
+    })
+  }
   add('a', change(store))
   add('b', 0)
   await waitUntil('a batch', () => db.isHolding)
@@ -55,7 +71,9 @@ t.test('a batch that releases nothing tells nobody', async t => {
   const { db, store, answers, sent, released } = make()
   change(store)
   await waitUntil('a batch', () => db.isHolding)
-  answers.add(change(store), () => { sent.push('a') })
+  answers.add(change(store), () => {
+    sent.push('a')
+  })
   db.release(true)
   await waitUntil('the next', () => db.isHolding)
   t.same([sent, released()], [[], 0])
@@ -68,9 +86,13 @@ t.test('one that is answered while others are being sent comes behind them', asy
   const { db, store, answers, sent } = make()
   answers.add(change(store), () => {
     sent.push('a')
-    answers.add(0, () => { sent.push('c') })
+    answers.add(0, () => {
+      sent.push('c')
+    })
   })
-  answers.add(0, () => { sent.push('b') })
+  answers.add(0, () => {
+    sent.push('b')
+  })
   db.release()
   await store.settled()
   t.same([sent, answers.length], [['a', 'b', 'c'], 0])
@@ -88,7 +110,9 @@ t.test('nothing is sent after closing, be it in the middle', async t => {
       end()
     }
   }
-  answers.add(change(store), () => { sent.push('a') })
+  answers.add(change(store), () => {
+    sent.push('a')
+  })
   t.equal(watchers, 1)
   answers.close()
   t.equal(watchers, 0, 'nor is the store watched')
@@ -101,7 +125,9 @@ t.test('nothing is sent after closing, be it in the middle', async t => {
     sent.push('b')
     answers.close()
   })
-  answers.add(0, () => { sent.push('c') })
+  answers.add(0, () => {
+    sent.push('c')
+  })
   await waitUntil('a batch', () => db.isHolding)
   db.release()
   await store.settled()
@@ -111,10 +137,15 @@ t.test('nothing is sent after closing, be it in the middle', async t => {
 t.test('while the disk fails nothing is sent, and all of it when it does no more', async t => {
   const { db, store, answers, sent } = make()
   db.failure = new Error('no space')
-  for (const name of ['a', 'b']) answers.add(change(store), () => { sent.push(name) })
+  for (const name of ['a', 'b'])
+    answers.add(change(store), () => {
+      sent.push(name)
+    })
   db.release()
   await waitUntil('a batch fails', () => store.isFailing)
-  answers.add(0, () => { sent.push('c') })
+  answers.add(0, () => {
+    sent.push('c')
+  })
   await waitUntil('it failed again', () => db.batches.length === 2)
   t.same(sent, [])
   db.failure = undefined

@@ -16,7 +16,8 @@ import { startListening, type Listening } from '../listeners/listening.js'
 export type Carrier = 'TCP' | 'TLS' | 'WebSocket'
 
 /** All of them; TLS needs openssl, for the broker's certificate. */
-export const CARRIERS: readonly Carrier[] = programMissing('openssl') === false ? ['TCP', 'TLS', 'WebSocket'] : ['TCP', 'WebSocket']
+export const CARRIERS: readonly Carrier[] =
+  programMissing('openssl') === false ? ['TCP', 'TLS', 'WebSocket'] : ['TCP', 'WebSocket']
 
 const LISTENERS: Readonly<Record<Carrier, readonly string[]>> = {
   TCP: [],
@@ -38,11 +39,18 @@ export interface BrokerSettings {
 }
 
 /** Starts one in a folder; in the same folder again, it takes up what the last one left. */
-export async function startCarried (test: Test, folder: string, { limits, more = [] }: BrokerSettings = {}): Promise<CarriedBroker> {
+export async function startCarried(
+  test: Test,
+  folder: string,
+  { limits, more = [] }: BrokerSettings = {}
+): Promise<CarriedBroker> {
   if (CARRIERS.includes('TLS') && !existsSync(path.join(folder, 'broker.pem'))) makeCertificates(folder, ['broker'])
-  const broker = await startListening(test, folder, CARRIERS.map(carrier => LISTENERS[carrier]), [
-    `limits: ${JSON.stringify({ messagesPerSecond: null, connectionsPerAddress: null, ...limits })}`, ...more
-  ])
+  const broker = await startListening(
+    test,
+    folder,
+    CARRIERS.map(carrier => LISTENERS[carrier]),
+    [`limits: ${JSON.stringify({ messagesPerSecond: null, connectionsPerAddress: null, ...limits })}`, ...more]
+  )
   return { ...broker, open: carrier => OPENERS[carrier](broker.ports[CARRIERS.indexOf(carrier)] ?? 0) }
 }
 
@@ -63,6 +71,8 @@ const OPENERS: Readonly<Record<Carrier, (port: number) => Promise<Duplex>>> = {
     await once(socket, 'open')
     const stream = createWebSocketStream(socket)
     // As a socket is by itself.
-    return stream.once('end', () => { stream.destroy() })
+    return stream.once('end', () => {
+      stream.destroy()
+    })
   }
 }

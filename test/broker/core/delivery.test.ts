@@ -10,8 +10,10 @@ import { startBroker } from '../running-broker.js'
 const CONNECT = Buffer.from([0x10, 15, 0, 4, 0x4d, 0x51, 0x54, 0x54, 4, 2, 0, 0, 0, 3, 0x72, 0x61, 0x77])
 
 /** SUBSCRIBE with packet id 1. */
-function subscribe (...filters: [string, number][]): Buffer {
-  const parts = filters.map(([filter, qos]) => Buffer.concat([Buffer.from([0, filter.length]), Buffer.from(filter), Buffer.from([qos])]))
+function subscribe(...filters: [string, number][]): Buffer {
+  const parts = filters.map(([filter, qos]) =>
+    Buffer.concat([Buffer.from([0, filter.length]), Buffer.from(filter), Buffer.from([qos])])
+  )
   const body = Buffer.concat([Buffer.from([0, 1]), ...parts])
   return Buffer.concat([Buffer.from([0x82, body.length]), body])
 }
@@ -78,11 +80,15 @@ t.test('a client that does not read holds nobody up, and is disconnected', async
   const reader = await connect(t, broker.url)
   await reader.subscribeAsync(['small', '$SYS/+/disconnect/clients'])
   const publisher = await connect(t, broker.url)
-  const gone = new Promise<string>(resolve => reader.on('message', (topic, payload) => {
-    if (topic.startsWith('$SYS/')) resolve(payload.toString())
-  }))
+  const gone = new Promise<string>(resolve =>
+    reader.on('message', (topic, payload) => {
+      if (topic.startsWith('$SYS/')) resolve(payload.toString())
+    })
+  )
   let done = false
-  void gone.then(() => { done = true })
+  void gone.then(() => {
+    done = true
+  })
   const big = Buffer.alloc(1_000_000)
   // More than the buffers of the system and of the broker hold; far beyond the 100 messages that Aedes would let wait.
   for (let number = 0; number < 300 && !done; number++) {
@@ -102,7 +108,7 @@ t.test('each filter of a SUBSCRIBE gets its grant, in their order', async t => {
   client.write(CONNECT)
   await once(client, 'data')
   client.write(subscribe(['b', 0], ['5', 1], ['__proto__', 2], ['b', 1], ['3', 0]))
-  const [suback] = await once(client, 'data') as [Buffer]
+  const [suback] = (await once(client, 'data')) as [Buffer]
   t.same([...suback], [0x90, 7, 0, 1, 0, 1, 2, 1, 0])
 })
 
@@ -110,7 +116,8 @@ t.test('a SUBSCRIBE with very many filters is done soon, also for a session that
   const folder = t.testdir({})
   const broker = await startBroker(t, folder)
   const publisher = await connect(t, broker.url)
-  for (let number = 0; number < 200; number++) await publisher.publishAsync(`kept/${number}`, 'x', { retain: true, qos: 1 })
+  for (let number = 0; number < 200; number++)
+    await publisher.publishAsync(`kept/${number}`, 'x', { retain: true, qos: 1 })
   const filters = Array.from({ length: 3000 }, (_, number) => `many/${number}/+`)
   const options = { clientId: 'many', clean: false }
   const client = await connect(t, broker.url, options)

@@ -1,7 +1,17 @@
 // The program on a disk that is full, damaged or read-only, and at the limits of what it keeps.
 
 import { createHash, randomBytes } from 'node:crypto'
-import { closeSync, cpSync, existsSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  cpSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync
+} from 'node:fs'
 import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import t, { type Test } from 'tap'
@@ -29,107 +39,133 @@ const MOST = 900
 const FAILED = 'The store cannot be written'
 const RECOVERED = 'The store is written again.'
 
-async function connect (broker: CarriedBroker, clientId: string, options: Partial<SessionOptions> = {}): Promise<SessionClient> {
-  return await SessionClient.connect(await broker.open('TCP'), { clientId, clean: true, acknowledges: true, ...options })
+async function connect(
+  broker: CarriedBroker,
+  clientId: string,
+  options: Partial<SessionOptions> = {}
+): Promise<SessionClient> {
+  return await SessionClient.connect(await broker.open('TCP'), {
+    clientId,
+    clean: true,
+    acknowledges: true,
+    ...options
+  })
 }
 
-function times (text: string, log: string): number {
+function times(text: string, log: string): number {
   return log.split(text).length - 1
 }
 
-function isAcknowledgement ({ cmd }: { cmd: string }): boolean {
+function isAcknowledgement({ cmd }: { cmd: string }): boolean {
   return cmd === 'puback'
 }
 
-t.test('a disk that is full: nothing is acknowledged that it has not, everybody stays, and when there is room again all of it is there', { skip: noDisk, ...beside }, async t => {
-  const folder = t.testdir({})
-  const data = path.join(folder, 'data')
-  mountDisk(t, data, DISK_BYTES)
-  const ballast = path.join(data, 'ballast')
-  writeFileSync(ballast, Buffer.alloc(BALLAST_BYTES, 1))
-  const settings = { limits: { bytesPerSecond: null } }
-  const broker = await startCarried(t, folder, settings)
-  const away = await connect(broker, 'away', { clean: false })
-  await away.watch()
-  await away.subscribe([['t', 1]])
-  await away.leave()
-  const [listener, other] = [await connect(broker, 'listener', { version: 5 }), await connect(broker, 'other')]
-  await listener.watch()
-  await listener.subscribe([['live', 2]])
+t.test(
+  'a disk that is full: nothing is acknowledged that it has not, everybody stays, and when there is room again all of it is there',
+  { skip: noDisk, ...beside },
+  async t => {
+    const folder = t.testdir({})
+    const data = path.join(folder, 'data')
+    mountDisk(t, data, DISK_BYTES)
+    const ballast = path.join(data, 'ballast')
+    writeFileSync(ballast, Buffer.alloc(BALLAST_BYTES, 1))
+    const settings = { limits: { bytesPerSecond: null } }
+    const broker = await startCarried(t, folder, settings)
+    const away = await connect(broker, 'away', { clean: false })
+    await away.watch()
+    await away.subscribe([['t', 1]])
+    await away.leave()
+    const [listener, other] = [await connect(broker, 'listener', { version: 5 }), await connect(broker, 'other')]
+    await listener.watch()
+    await listener.subscribe([['live', 2]])
 
-  const publisher = await connect(broker, 'publisher')
-  const sent: string[] = []
-  const acknowledged = (): number => publisher.received.filter(isAcknowledgement).length
-  while (!broker.log().includes(FAILED)) {
-    if (sent.length - acknowledged() >= WINDOW) await pause(1)
-    else if (sent.length >= MOST) throw new Error('the disk does not fill')
-    else {
-      const payload = Buffer.concat([Buffer.from(`${sent.length} `), randomBytes(PAYLOAD_BYTES)])
-      sent.push(createHash('sha1').update(payload).digest('hex'))
-      publisher.send(publisher.publishPacket('t', payload))
+    const publisher = await connect(broker, 'publisher')
+    const sent: string[] = []
+    const acknowledged = (): number => publisher.received.filter(isAcknowledgement).length
+    while (!broker.log().includes(FAILED)) {
+      if (sent.length - acknowledged() >= WINDOW) await pause(1)
+      else if (sent.length >= MOST) throw new Error('the disk does not fill')
+      else {
+        const payload = Buffer.concat([Buffer.from(`${sent.length} `), randomBytes(PAYLOAD_BYTES)])
+        sent.push(createHash('sha1').update(payload).digest('hex'))
+        publisher.send(publisher.publishPacket('t', payload))
+      }
     }
+    await publisher.settled()
+    const before = acknowledged()
+    t.ok(before > WINDOW && before < sent.length, `${before} of ${sent.length} are acknowledged`)
+
+    await t.test('others go on', async t => {
+      for (const qos of [0, 1, 2] as const) await other.publish('live', String(qos), { qos })
+      t.same(
+        (await listener.caughtUp()).map(({ payload }) => payload.toString()),
+        ['0', '1', '2']
+      )
+      const late = await connect(broker, 'late')
+      t.same(await late.subscribe([['live', 1]]), [1])
+      await other.publish('live', 'to both')
+      t.equal((await late.next('publish')).payload.toString(), 'to both')
+      await late.leave()
+    })
+    // LevelDB begins a new diary when it is opened anew.
+    await waitUntil('the disk is tried again', () => existsSync(path.join(data, 'store', 'LOG.old')))
+    await publisher.settled()
+    t.equal(acknowledged(), before, 'nothing is acknowledged meanwhile')
+
+    rmSync(ballast)
+    await logged(broker, RECOVERED)
+    await waitUntil('all is acknowledged', () => acknowledged() === sent.length)
+    t.same(
+      publisher.received.filter(isAcknowledgement).map(packet => (packet as { messageId?: number }).messageId),
+      sent.map((_, i) => i + 1)
+    )
+    t.equal(times(FAILED, broker.log()), 1)
+    t.equal(times(RECOVERED, broker.log()), 1)
+    t.equal(times('"level":"error"', broker.log()), 1)
+    t.notOk([publisher, listener, other].some(({ isClosed }) => isClosed))
+
+    await broker.stop('SIGKILL')
+    const again = await startCarried(t, folder, settings)
+    const back = await connect(again, 'away', { clean: false })
+    const got = (await back.caughtUp()).map(({ payload }) => createHash('sha1').update(payload).digest('hex'))
+    t.equal(got.length, sent.length)
+    t.ok(
+      got.every((hash, i) => hash === sent[i]),
+      'in their order'
+    )
+    t.equal((await again.stop()).code, 0)
   }
-  await publisher.settled()
-  const before = acknowledged()
-  t.ok(before > WINDOW && before < sent.length, `${before} of ${sent.length} are acknowledged`)
+)
 
-  await t.test('others go on', async t => {
-    for (const qos of [0, 1, 2] as const) await other.publish('live', String(qos), { qos })
-    t.same((await listener.caughtUp()).map(({ payload }) => payload.toString()), ['0', '1', '2'])
-    const late = await connect(broker, 'late')
-    t.same(await late.subscribe([['live', 1]]), [1])
-    await other.publish('live', 'to both')
-    t.equal((await late.next('publish')).payload.toString(), 'to both')
-    await late.leave()
-  })
-  // LevelDB begins a new diary when it is opened anew.
-  await waitUntil('the disk is tried again', () => existsSync(path.join(data, 'store', 'LOG.old')))
-  await publisher.settled()
-  t.equal(acknowledged(), before, 'nothing is acknowledged meanwhile')
-
-  rmSync(ballast)
-  await logged(broker, RECOVERED)
-  await waitUntil('all is acknowledged', () => acknowledged() === sent.length)
-  t.same(publisher.received.filter(isAcknowledgement).map(packet => (packet as { messageId?: number }).messageId), sent.map((_, i) => i + 1))
-  t.equal(times(FAILED, broker.log()), 1)
-  t.equal(times(RECOVERED, broker.log()), 1)
-  t.equal(times('"level":"error"', broker.log()), 1)
-  t.notOk([publisher, listener, other].some(({ isClosed }) => isClosed))
-
-  await broker.stop('SIGKILL')
-  const again = await startCarried(t, folder, settings)
-  const back = await connect(again, 'away', { clean: false })
-  const got = (await back.caughtUp()).map(({ payload }) => createHash('sha1').update(payload).digest('hex'))
-  t.equal(got.length, sent.length)
-  t.ok(got.every((hash, i) => hash === sent[i]), 'in their order')
-  t.equal((await again.stop()).code, 0)
-})
-
-t.test('a stop comes to its end on a full disk, also where old records were to be removed', { skip: noDisk, ...beside }, async t => {
-  const folder = t.testdir({})
-  const data = path.join(folder, 'data')
-  mountDisk(t, data, DISK_BYTES)
-  unpackOldStore('killed', path.join(folder, 'old'))
-  cpSync(path.join(folder, 'old'), data, { recursive: true })
-  const broker = await startCarried(t, folder)
-  t.match(broker.log(), 'of an earlier version were taken over')
-  const ballast = path.join(data, 'ballast')
-  fill(ballast)
-  const { code, stderr } = await broker.stop()
-  t.equal(code, 1)
-  t.match(broker.log(), FAILED)
-  t.match(stderr, /The store could not be written before the stop: \d+ changes are lost, none of them acknowledged/)
-  rmSync(ballast)
-  const again = await startCarried(t, folder)
-  t.notMatch(again.log(), 'were taken over', 'once is enough')
-  for (const { clientId, version } of oldContents('killed').sessions.filter(({ queue }) => queue.length > 0)) {
-    t.ok((await connect(again, clientId, { clean: false, version: version === 5 ? 5 : 4 })).sessionPresent, clientId)
+t.test(
+  'a stop comes to its end on a full disk, also where old records were to be removed',
+  { skip: noDisk, ...beside },
+  async t => {
+    const folder = t.testdir({})
+    const data = path.join(folder, 'data')
+    mountDisk(t, data, DISK_BYTES)
+    unpackOldStore('killed', path.join(folder, 'old'))
+    cpSync(path.join(folder, 'old'), data, { recursive: true })
+    const broker = await startCarried(t, folder)
+    t.match(broker.log(), 'of an earlier version were taken over')
+    const ballast = path.join(data, 'ballast')
+    fill(ballast)
+    const { code, stderr } = await broker.stop()
+    t.equal(code, 1)
+    t.match(broker.log(), FAILED)
+    t.match(stderr, /The store could not be written before the stop: \d+ changes are lost, none of them acknowledged/)
+    rmSync(ballast)
+    const again = await startCarried(t, folder)
+    t.notMatch(again.log(), 'were taken over', 'once is enough')
+    for (const { clientId, version } of oldContents('killed').sessions.filter(({ queue }) => queue.length > 0)) {
+      t.ok((await connect(again, clientId, { clean: false, version: version === 5 ? 5 : 4 })).sessionPresent, clientId)
+    }
+    t.equal((await again.stop()).code, 0)
   }
-  t.equal((await again.stop()).code, 0)
-})
+)
 
 /** Leaves no room for another page. */
-function fill (file: string): void {
+function fill(file: string): void {
   const handle = openSync(file, 'w')
   try {
     for (;;) writeSync(handle, Buffer.alloc(4_096))
@@ -141,29 +177,36 @@ function fill (file: string): void {
 }
 
 /** A data folder in which something is kept, as a broker leaves it that was started `starts` times. */
-async function makeData (test: Test, folder: string, starts = 1): Promise<string> {
+async function makeData(test: Test, folder: string, starts = 1): Promise<string> {
   for (let start = 0; start < starts; start++) {
     const broker = await startCarried(test, folder)
     const client = await connect(broker, 'away', { clean: false })
     await client.subscribe([['t', 1]])
     await client.leave()
     const publisher = await connect(broker, 'publisher')
-    for (let i = 0; i < 20; i++) await publisher.publish(i === 0 ? 't' : `kept/${i}`, randomBytes(500), { retain: i > 0 })
+    for (let i = 0; i < 20; i++)
+      await publisher.publish(i === 0 ? 't' : `kept/${i}`, randomBytes(500), { retain: i > 0 })
     test.equal((await broker.stop()).code, 0)
   }
   return path.join(folder, 'data')
 }
 
 /** Files and what is in them; LevelDB's diary of itself and its lock are left out. */
-function contentsOf (data: string): Record<string, string> {
-  const files = readdirSync(data, { recursive: true, withFileTypes: true }).filter(entry => entry.isFile() && !/^(LOG(\.old)?|LOCK)$/.test(entry.name))
-  return Object.fromEntries(files.map(({ parentPath, name }) => {
-    const file = path.join(parentPath, name)
-    return [path.relative(data, file), createHash('sha1').update(readFileSync(file)).digest('hex')] as const
-  }).sort(([a], [b]) => a < b ? -1 : 1))
+function contentsOf(data: string): Record<string, string> {
+  const files = readdirSync(data, { recursive: true, withFileTypes: true }).filter(
+    entry => entry.isFile() && !/^(LOG(\.old)?|LOCK)$/.test(entry.name)
+  )
+  return Object.fromEntries(
+    files
+      .map(({ parentPath, name }) => {
+        const file = path.join(parentPath, name)
+        return [path.relative(data, file), createHash('sha1').update(readFileSync(file)).digest('hex')] as const
+      })
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+  )
 }
 
-async function start (folder: string): Promise<Ending> {
+async function start(folder: string): Promise<Ending> {
   return await runArtemis(['broker', '--port', '0', '--data', 'data'], folder)
 }
 
@@ -182,17 +225,25 @@ t.test('a data folder without CURRENT is told to be damaged, and nothing in it i
   t.same(readdirSync(path.join(data, 'store')).sort(), names, 'nothing is made either')
 })
 
-for (const [what, pattern] of [['table', /\.ldb$/], ['list of tables', /^MANIFEST-/]] as const) {
+for (const [what, pattern] of [
+  ['table', /\.ldb$/],
+  ['list of tables', /^MANIFEST-/]
+] as const) {
   t.test(`a damaged ${what} is told to be one, and stays`, beside, async t => {
     const folder = t.testdir({})
     // What a broker has left in its journal becomes a table with the next start.
     const data = await makeData(t, folder, 2)
     const store = path.join(data, 'store')
-    const damaged = readdirSync(store).filter(name => pattern.test(name)).sort()
+    const damaged = readdirSync(store)
+      .filter(name => pattern.test(name))
+      .sort()
     t.ok(damaged.length > 0)
     for (const name of damaged) {
       const bytes = readFileSync(path.join(store, name))
-      writeFileSync(path.join(store, name), bytes.map((byte, at) => at >= 8 && at < bytes.length - 48 ? byte ^ 0x55 : byte))
+      writeFileSync(
+        path.join(store, name),
+        bytes.map((byte, at) => (at >= 8 && at < bytes.length - 48 ? byte ^ 0x55 : byte))
+      )
     }
     const before = contentsOf(data)
     const { code, stderr } = await start(folder)
@@ -217,18 +268,28 @@ for (const what of ['an empty one', 'one that is in use'] as const) {
     const { code, stderr } = await start(folder)
     t.equal(code, 1)
     t.match(stderr, /\bdata\b/)
-    t.match(stderr, /Check that this user may write to it|Name one that this user may write to|read-only: write elsewhere/)
+    t.match(
+      stderr,
+      /Check that this user may write to it|Name one that this user may write to|read-only: write elsewhere/
+    )
     t.notMatch(stderr, 'fault of Artemis')
     t.same(contentsOf(data), before)
   })
 }
 
 /** The latest figures that the broker publishes of itself. */
-async function figures (test: Test, broker: CarriedBroker): Promise<(topic: string) => string> {
-  const watcher = await SessionClient.connect(await broker.open('TCP'), { clientId: 'watcher', clean: true, acknowledges: true })
+async function figures(test: Test, broker: CarriedBroker): Promise<(topic: string) => string> {
+  const watcher = await SessionClient.connect(await broker.open('TCP'), {
+    clientId: 'watcher',
+    clean: true,
+    acknowledges: true
+  })
   await watcher.subscribe([['$SYS/broker/#', 0]])
   test.teardown(() => watcher.vanish())
-  return topic => watcher.received.findLast(packet => packet.cmd === 'publish' && packet.topic === `$SYS/broker/${topic}`)?.bytes.toString() ?? ''
+  return topic =>
+    watcher.received
+      .findLast(packet => packet.cmd === 'publish' && packet.topic === `$SYS/broker/${topic}`)
+      ?.bytes.toString() ?? ''
 }
 
 t.test('no more sessions last than may, and no more messages are retained', beside, async t => {
@@ -249,19 +310,35 @@ t.test('no more sessions last than may, and no more messages are retained', besi
   const publisher = await connect(broker, 'publisher')
   for (let i = 0; i < 5; i++) await publisher.publish(`kept/${i}`, String(i), { retain: true })
   await publisher.publish('kept/0', 'changed', { retain: true })
-  t.same((await listener.caughtUp()).map(({ payload }) => payload.toString()), ['0', '1', '2', '3', '4', 'changed'], 'all of them are delivered')
+  t.same(
+    (await listener.caughtUp()).map(({ payload }) => payload.toString()),
+    ['0', '1', '2', '3', '4', 'changed'],
+    'all of them are delivered'
+  )
   const late = await connect(broker, 'late')
   await late.subscribe([['kept/#', 1]])
   t.same((await late.messages(3)).map(({ payload }) => payload.toString()).sort(), ['1', '2', 'changed'])
-  await waitUntil('both are counted', () => /"sessions":1\b/.test(figure('artemis/limits')) && /"retainedMessages":2\b/.test(figure('artemis/limits')))
+  await waitUntil(
+    'both are counted',
+    () => /"sessions":1\b/.test(figure('artemis/limits')) && /"retainedMessages":2\b/.test(figure('artemis/limits'))
+  )
   t.equal(times('"limit":"retainedMessages"', broker.log()), 1, 'and told of, but not for each')
-  t.same(await Promise.all(['one', 'two', 'three'].map(async clientId => (await connect(broker, clientId, { clean: false })).sessionPresent)), [true, true, false])
+  t.same(
+    await Promise.all(
+      ['one', 'two', 'three'].map(async clientId => (await connect(broker, clientId, { clean: false })).sessionPresent)
+    ),
+    [true, true, false]
+  )
   await broker.stop('SIGKILL')
   const again = await startCarried(t, folder, settings)
   const last = await connect(again, 'last')
   await last.watch()
   await last.subscribe([['kept/#', 1]])
-  t.same((await last.caughtUp()).map(({ payload }) => payload.toString()).sort(), ['1', '2', 'changed'], 'as after a restart')
+  t.same(
+    (await last.caughtUp()).map(({ payload }) => payload.toString()).sort(),
+    ['1', '2', 'changed'],
+    'as after a restart'
+  )
 })
 
 t.test('a session ends when its client stays away longer than it may', beside, async t => {
@@ -279,8 +356,10 @@ t.test('a session ends when its client stays away longer than it may', beside, a
   }
   await Promise.all(away.map(client => client.vanish()))
   const left = Date.now()
-  for (const version of [4, 5] as const) t.ok((await connect(broker, `back${version}`, options(version))).sessionPresent, 'it is there for a while')
+  for (const version of [4, 5] as const)
+    t.ok((await connect(broker, `back${version}`, options(version))).sessionPresent, 'it is there for a while')
   await waitUntil('both are counted', () => figure('clients/expired').endsWith('2'))
   t.ok(Date.now() - left >= 1_950)
-  for (const version of [4, 5] as const) t.equal((await connect(broker, `away${version}`, options(version))).sessionPresent, false)
+  for (const version of [4, 5] as const)
+    t.equal((await connect(broker, `away${version}`, options(version))).sessionPresent, false)
 })

@@ -28,7 +28,7 @@ const FORBIDDEN: readonly [string, Buffer, number][] = [
 /** DISCONNECT of a reason code, as Aedes writes it. */
 const farewell = (reasonCode: number): Buffer => packet(0xe0, Buffer.from([reasonCode, 0]))
 
-async function openBroker (test: Test): Promise<Broker> {
+async function openBroker(test: Test): Promise<Broker> {
   return (await open(test)).aedes
 }
 
@@ -44,11 +44,21 @@ t.test('a client of MQTT 5 is told why', async t => {
 
 t.test('before MQTT 5 the connection is closed without a word', async t => {
   const aedes = await openBroker(t)
-  for (const bytes of [publish('a/#', 'x'), packet(0xc0, Buffer.from([0])), packet(0x40), connectPacket(4), packet(0xa2, Buffer.from([0, 7]))]) {
+  for (const bytes of [
+    publish('a/#', 'x'),
+    packet(0xc0, Buffer.from([0])),
+    packet(0x40),
+    connectPacket(4),
+    packet(0xa2, Buffer.from([0, 7]))
+  ]) {
     const client = await RawClient.connect(aedes)
     client.send(bytes)
     await client.whenClosed()
-    t.same(client.received.map(({ type }) => type), [TYPE.connack], bytes.toString('hex'))
+    t.same(
+      client.received.map(({ type }) => type),
+      [TYPE.connack],
+      bytes.toString('hex')
+    )
   }
 })
 
@@ -68,11 +78,20 @@ t.test('with the CONNECT, in single bytes, and behind other packets', async t =>
   await reader.next(TYPE.suback)
   const last = await RawClient.connect(aedes, { level: 5 })
   const NONE = Buffer.alloc(0)
-  last.send(Buffer.concat([publish('told', 'before', { properties: NONE }), CUT_OFF, publish('told', 'after', { properties: NONE })]))
+  last.send(
+    Buffer.concat([
+      publish('told', 'before', { properties: NONE }),
+      CUT_OFF,
+      publish('told', 'after', { properties: NONE })
+    ])
+  )
   await last.whenClosed()
   await reader.next(TYPE.publish)
   await reader.settled()
-  t.same(reader.received.filter(({ type }) => type === TYPE.publish).map(({ payload }) => payload), ['before'])
+  t.same(
+    reader.received.filter(({ type }) => type === TYPE.publish).map(({ payload }) => payload),
+    ['before']
+  )
 })
 
 t.test('a will is sent after a forbidden packet, and not after a DISCONNECT, whatever follows that', async t => {
@@ -81,11 +100,16 @@ t.test('a will is sent after a forbidden packet, and not after a DISCONNECT, wha
   reader.send(subscribe(['will/#']))
   await reader.next(TYPE.suback)
   const leave = async (name: string, bytes: Buffer): Promise<void> => {
-    const client = await RawClient.connect(aedes, { level: 5, clientId: name, will: { topic: `will/${name}`, payload: 'gone' } })
+    const client = await RawClient.connect(aedes, {
+      level: 5,
+      clientId: name,
+      will: { topic: `will/${name}`, payload: 'gone' }
+    })
     client.send(bytes)
     await client.whenClosed()
   }
-  for (const body of [[], [0], [0, 0]]) await leave('orderly', Buffer.concat([packet(0xe0, Buffer.from(body)), PINGREQ]))
+  for (const body of [[], [0], [0, 0]])
+    await leave('orderly', Buffer.concat([packet(0xe0, Buffer.from(body)), PINGREQ]))
   await leave('faulty', CUT_OFF)
   await reader.next(TYPE.publish)
   // A DISCONNECT that is refused is none (MQTT 5, 3.14.2.2.2).
@@ -103,14 +127,15 @@ t.test('a protocol level or name that cannot be is refused by its return code', 
     await client.whenClosed()
     return client.received[0]?.bytes
   }
-  const CONNECT = (name: string, level: number, clientId: string): Buffer => packet(0x10, Buffer.concat([text(name), Buffer.from([level, 2, 0, 9]), text(clientId)]))
+  const CONNECT = (name: string, level: number, clientId: string): Buffer =>
+    packet(0x10, Buffer.concat([text(name), Buffer.from([level, 2, 0, 9]), text(clientId)]))
   t.same(await refused(CONNECT('MQTT', 6, 'x')), packet(0x20, Buffer.from([0, 1])), '[MQTT-3.1.2-2]')
   t.same(await refused(CONNECT('MQIsdp', 3, '')), packet(0x20, Buffer.from([0, 2])))
   t.equal(await refused(CONNECT('HTTP', 4, 'x')), undefined, '[MQTT-3.1.2-1]')
 })
 
 /** What the broker says until it closes the connection. */
-async function ending (test: Test, port: number, ...parts: Buffer[]): Promise<Buffer> {
+async function ending(test: Test, port: number, ...parts: Buffer[]): Promise<Buffer> {
   const socket: Socket = net.connect({ port, host: '127.0.0.1', noDelay: true })
   test.teardown(() => socket.destroy())
   const said: Buffer[] = []
@@ -125,17 +150,34 @@ async function ending (test: Test, port: number, ...parts: Buffer[]): Promise<Bu
 
 t.test('the program lives through all of them, and serves the others', async t => {
   const broker = await startBroker(t, t.testdir({}))
-  const properties = { responseTopic: 'answer/here', correlationData: Buffer.from([0, 1]), contentType: 'text', messageExpiryInterval: 60, payloadFormatIndicator: true, userProperties: { key: ['one', 'two'] } }
-  const other = await connect(t, broker.url, { protocolVersion: 5, properties: { sessionExpiryInterval: 60, receiveMaximum: 9, requestProblemInformation: true } })
+  const properties = {
+    responseTopic: 'answer/here',
+    correlationData: Buffer.from([0, 1]),
+    contentType: 'text',
+    messageExpiryInterval: 60,
+    payloadFormatIndicator: true,
+    userProperties: { key: ['one', 'two'] }
+  }
+  const other = await connect(t, broker.url, {
+    protocolVersion: 5,
+    properties: { sessionExpiryInterval: 60, receiveMaximum: 9, requestProblemInformation: true }
+  })
   await other.subscribeAsync('kitchen/+/öl/#', { qos: 2, properties: { subscriptionIdentifier: 268_435_455 } })
   for (const [what, bytes, reasonCode] of FORBIDDEN) {
     const said = await ending(t, broker.port, connectPacket(5), bytes)
     t.same(said.subarray(-4), farewell(reasonCode), what)
   }
   const got = messages(other, 1)
-  const [, , received] = await Promise.all([heard(other, 'message'), other.publishAsync('kitchen/1/öl/2', 'x', { qos: 2, properties })]).then(([message]) => message)
+  const [, , received] = await Promise.all([
+    heard(other, 'message'),
+    other.publishAsync('kitchen/1/öl/2', 'x', { qos: 2, properties })
+  ]).then(([message]) => message)
   t.same(await got, ['kitchen/1/öl/2 x'])
-  t.match(received.properties, { responseTopic: 'answer/here', contentType: 'text', subscriptionIdentifier: 268_435_455 })
+  t.match(received.properties, {
+    responseTopic: 'answer/here',
+    contentType: 'text',
+    subscriptionIdentifier: 268_435_455
+  })
   await other.unsubscribeAsync('kitchen/+/öl/#')
   await other.endAsync()
   t.match(broker.log(), /"limit":"malformed"/, 'which the log says')

@@ -5,7 +5,11 @@ import type { Database, KeyRange } from '../../../broker/core/store.js'
 /** A batch as the store wrote it: `key=value`, or `-key` for what is removed. */
 export type Batch = string[]
 
-interface Operation { type: 'put' | 'del', key: string, value?: Buffer }
+interface Operation {
+  type: 'put' | 'del'
+  key: string
+  value?: Buffer
+}
 
 /** What the store needs of a database. */
 export class FakeDatabase {
@@ -20,36 +24,38 @@ export class FakeDatabase {
   closed = 0
   isOpen = true
   /** Batches that are being written. */
-  private held: (() => void)[] | undefined
+  #held: (() => void)[] | undefined
 
   /** As the store wants it. */
-  get database (): Database {
+  get database(): Database {
     return this as unknown as Database
   }
 
   /** Writes nothing until {@link release}. */
-  hold (): void {
-    this.held = []
+  hold(): void {
+    this.#held = []
   }
 
   /** Whether something is to be written. */
-  get isHolding (): boolean {
-    return (this.held?.length ?? 0) > 0
+  get isHolding(): boolean {
+    return (this.#held?.length ?? 0) > 0
   }
 
   /** Writes what is held, and goes on holding or not. */
-  release (goOn = false): void {
-    const { held = [] } = this
-    this.held = goOn ? [] : undefined
+  release(goOn = false): void {
+    const held = this.#held ?? []
+    this.#held = goOn ? [] : undefined
     for (const go of held) go()
   }
 
-  async batch (operations: readonly Operation[], { sync = false }: { sync?: boolean } = {}): Promise<void> {
-    this.batches.push(operations.map(({ type, key, value }) => type === 'del' ? `-${key}` : `${key}=${value?.toString()}`))
+  async batch(operations: readonly Operation[], { sync = false }: { sync?: boolean } = {}): Promise<void> {
+    this.batches.push(
+      operations.map(({ type, key, value }) => (type === 'del' ? `-${key}` : `${key}=${value?.toString()}`))
+    )
     this.synced.push(sync)
     await new Promise<void>(resolve => {
-      if (this.held === undefined) setImmediate(resolve)
-      else this.held.push(resolve)
+      if (this.#held === undefined) setImmediate(resolve)
+      else this.#held.push(resolve)
     })
     if (!this.isOpen) throw new Error('the database is not open')
     if (this.failure !== undefined) throw this.failure
@@ -59,30 +65,30 @@ export class FakeDatabase {
     }
   }
 
-  async get (key: string): Promise<Buffer | undefined> {
+  async get(key: string): Promise<Buffer | undefined> {
     return this.data.get(key)
   }
 
-  async * keys (range: KeyRange): AsyncGenerator<string> {
-    for (const [key] of this.within(range)) yield key
+  async *keys(range: KeyRange): AsyncGenerator<string> {
+    for (const [key] of this.#within(range)) yield key
   }
 
-  async * iterator (range: KeyRange): AsyncGenerator<[string, Buffer]> {
-    yield * this.within(range)
+  async *iterator(range: KeyRange): AsyncGenerator<[string, Buffer]> {
+    yield* this.#within(range)
   }
 
-  async open (): Promise<void> {
+  async open(): Promise<void> {
     this.opened++
     if (this.failure !== undefined) throw this.failure
     this.isOpen = true
   }
 
-  async close (): Promise<void> {
+  async close(): Promise<void> {
     this.closed++
     this.isOpen = false
   }
 
-  private within ({ gt = '', gte = '', lt, limit = Infinity }: KeyRange): [string, Buffer][] {
+  #within({ gt = '', gte = '', lt, limit = Infinity }: KeyRange): [string, Buffer][] {
     const keys = [...this.data.keys()].filter(key => key > gt && key >= gte && key < lt).sort()
     return keys.slice(0, limit).map(key => [key, this.data.get(key) as Buffer])
   }

@@ -17,12 +17,12 @@ const LINEAR_MS = 5_000
 const random = new Random(1)
 
 /** A packet of its own header, with a body that tells its bytes apart. */
-function packetOf (size: number, index: number): Buffer {
-  return packet((index % 15 + 1) << 4, Buffer.alloc(size, `${index}:`))
+function packetOf(size: number, index: number): Buffer {
+  return packet(((index % 15) + 1) << 4, Buffer.alloc(size, `${index}:`))
 }
 
 /** Every packet that is whole now, all of its bytes; what the framer says of it must be right. */
-function takeAll (framer: Framer): Buffer[] {
+function takeAll(framer: Framer): Buffer[] {
   const taken: Buffer[] = []
   for (;;) {
     const start = framer.next()
@@ -30,14 +30,16 @@ function takeAll (framer: Framer): Buffer[] {
     const { header, length } = start
     const { bytes, start: at, from, to, header: again } = framer.take()
     const one = bytes.subarray(at, to)
-    if (header !== one[0] || again !== header || length !== one.length) throw new Error(`packet ${header} of ${length} bytes is ${one.length} long`)
+    if (header !== one[0] || again !== header || length !== one.length)
+      throw new Error(`packet ${header} of ${length} bytes is ${one.length} long`)
     // The body begins after the first byte below 0x80.
-    if (one.subarray(1).findIndex(byte => byte < 0x80) + 2 !== from - at) throw new Error(`the body begins at ${from - at}`)
+    if (one.subarray(1).findIndex(byte => byte < 0x80) + 2 !== from - at)
+      throw new Error(`the body begins at ${from - at}`)
     taken.push(Buffer.from(one))
   }
 }
 
-function chunksOf (bytes: Buffer, size: () => number): Buffer[] {
+function chunksOf(bytes: Buffer, size: () => number): Buffer[] {
   const chunks: Buffer[] = []
   for (let at = 0; at < bytes.length;) {
     const end = Math.min(bytes.length, at + size())
@@ -47,7 +49,7 @@ function chunksOf (bytes: Buffer, size: () => number): Buffer[] {
   return chunks
 }
 
-function through (chunks: readonly Buffer[]): Buffer[] {
+function through(chunks: readonly Buffer[]): Buffer[] {
   const framer = new Framer()
   return chunks.flatMap(chunk => {
     framer.push(chunk)
@@ -56,8 +58,10 @@ function through (chunks: readonly Buffer[]): Buffer[] {
 }
 
 /** One line for each packet: a difference of megabytes is nothing to look at. */
-function summaryOf (packets: readonly Buffer[]): string[] {
-  return packets.map(one => `${one.length} ${one.subarray(0, 9).toString('hex')} ${createHash('sha1').update(one).digest('hex')}`)
+function summaryOf(packets: readonly Buffer[]): string[] {
+  return packets.map(
+    one => `${one.length} ${one.subarray(0, 9).toString('hex')} ${createHash('sha1').update(one).digest('hex')}`
+  )
 }
 
 t.test('a stream cut at any two places', t => {
@@ -66,7 +70,11 @@ t.test('a stream cut at any two places', t => {
   let different = 0
   for (let first = 0; first <= stream.length; first++) {
     for (let second = first; second <= stream.length; second++) {
-      const got = through([stream.subarray(0, first), stream.subarray(first, second), stream.subarray(second)].filter(({ length }) => length > 0))
+      const got = through(
+        [stream.subarray(0, first), stream.subarray(first, second), stream.subarray(second)].filter(
+          ({ length }) => length > 0
+        )
+      )
       if (got.length !== packets.length || !got.every((one, i) => one.equals(packets[i]))) different++
     }
   }
@@ -78,8 +86,13 @@ t.test('every size of the remaining length, in chunks of any size', t => {
   const packets = SIZES.map(packetOf)
   const stream = Buffer.concat(packets)
   const expected = summaryOf(packets)
-  for (const size of [7, 1_000, 65_536, stream.length]) t.same(summaryOf(through(chunksOf(stream, () => size))), expected, `${size} bytes each`)
-  t.same(summaryOf(through(chunksOf(stream, () => 1 + random.integer(random.integer(2) === 0 ? 3 : 100_000)))), expected, 'of sizes that differ')
+  for (const size of [7, 1_000, 65_536, stream.length])
+    t.same(summaryOf(through(chunksOf(stream, () => size))), expected, `${size} bytes each`)
+  t.same(
+    summaryOf(through(chunksOf(stream, () => 1 + random.integer(random.integer(2) === 0 ? 3 : 100_000)))),
+    expected,
+    'of sizes that differ'
+  )
   const short = Buffer.concat(packets.slice(0, 10))
   t.same(summaryOf(through(chunksOf(short, () => 1))), expected.slice(0, 10), 'in single bytes')
   t.end()
@@ -145,7 +158,9 @@ for (const [what, chunk, count, ask] of [
   ['100,000 packets in 10,000 chunks that wait together', 2_000, 10_000, false]
 ] as const) {
   t.test(`${what} is not copied again and again`, t => {
-    const bytes = ask ? packetOf(chunk * count - 5, 2) : Buffer.concat(Array.from({ length: count * 10 }, (_, i) => packetOf(chunk / 10 - 3, i)))
+    const bytes = ask
+      ? packetOf(chunk * count - 5, 2)
+      : Buffer.concat(Array.from({ length: count * 10 }, (_, i) => packetOf(chunk / 10 - 3, i)))
     const chunks = chunksOf(bytes, () => chunk)
     const framer = new Framer()
     const begun = process.cpuUsage()

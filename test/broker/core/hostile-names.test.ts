@@ -8,7 +8,13 @@ import { startBroker, type RunningBroker } from '../running-broker.js'
 const NAMES = ['constructor', '__proto__', 'prototype', 'toString', 'hasOwnProperty', 'valueOf', '__defineGetter__']
 const VERSIONS = [4, 5] as const
 
-function connectAs (test: Test, { url }: RunningBroker, clientId: string, protocolVersion: 4 | 5, clean = true): Promise<MqttClient> {
+function connectAs(
+  test: Test,
+  { url }: RunningBroker,
+  clientId: string,
+  protocolVersion: 4 | 5,
+  clean = true
+): Promise<MqttClient> {
   const properties = protocolVersion === 5 && !clean ? { sessionExpiryInterval: 60 } : {}
   return connect(test, url, { clientId, protocolVersion, clean, properties })
 }
@@ -50,7 +56,10 @@ for (const version of VERSIONS) {
     }
     const identifier = version === 5 ? { properties: { subscriptionIdentifier: 7 } } : {}
     const grants = await client.subscribeAsync(['first', ...NAMES, 'last'], { qos: 1, ...identifier })
-    t.same(grants.map(({ qos }) => qos), [1, ...NAMES.map(() => 1), 1])
+    t.same(
+      grants.map(({ qos }) => qos),
+      [1, ...NAMES.map(() => 1), 1]
+    )
     for (const name of ['first', ...NAMES, 'last']) {
       const got = messages(client, 1)
       await client.publishAsync(name, 'together', { qos: 1 })

@@ -1,23 +1,36 @@
-// A message keeps what is meant for its readers, and nothing that concerned one connection, one will or one subscription.
+// A message keeps what is meant for its readers, and nothing that concerned one connection, one will or one
+// subscription.
 
 import t from 'tap'
-import { encodeProperties, expiryOf, forwarded, messageOf, named, type NamedProperties } from '../../../broker/core/message.js'
+import {
+  encodeProperties,
+  expiryOf,
+  forwarded,
+  messageOf,
+  named,
+  type NamedProperties
+} from '../../../broker/core/message.js'
 import { FieldReader } from '../../../broker/protocol/field-reader.js'
 import { readProperties, type Property } from '../../../broker/protocol/properties.js'
 import { text } from '../../decode/craft-mqtt.js'
 
 const HELD_BACK = { willDelayInterval: 5, topicAlias: 3, subscriptionIdentifier: 7, messageExpiryInterval: 60 }
-const KEPT = { payloadFormatIndicator: true, contentType: 'text/plain', responseTopic: 'answers/ö', correlationData: Buffer.from([0, 255, 1]) }
+const KEPT = {
+  payloadFormatIndicator: true,
+  contentType: 'text/plain',
+  responseTopic: 'answers/ö',
+  correlationData: Buffer.from([0, 255, 1])
+}
 
 /** Encoded properties without their length, as a PUBLISH or a will may have them. */
-function read (encoded: Buffer, carrier: 'publish' | 'will' = 'publish'): Property[] {
+function read(encoded: Buffer, carrier: 'publish' | 'will' = 'publish'): Property[] {
   const fields = new FieldReader(Buffer.concat([Buffer.from([encoded.length]), encoded]))
   const properties = readProperties(fields, carrier)
   if (fields.fault !== undefined) throw fields.fault
   return properties
 }
 
-function user (name: string, value: string): Buffer {
+function user(name: string, value: string): Buffer {
   return Buffer.concat([Buffer.from([0x26]), text(name), text(value)])
 }
 
@@ -30,33 +43,68 @@ t.test('properties that end here are not encoded, whatever else is', t => {
     t.same(named(read(encodeProperties({ ...KEPT, [name]: value }))), KEPT, name)
     t.same(messageOf({ topic: 'a', properties: { [name]: value } }).encodedProperties, none, name)
   }
-  t.same(named(read(encodeProperties({ ...HELD_BACK, ...KEPT, userProperties: { b: ['1', '2'], a: '3' } }))), { ...KEPT, userProperties: { b: ['1', '2'], a: '3' } })
+  t.same(named(read(encodeProperties({ ...HELD_BACK, ...KEPT, userProperties: { b: ['1', '2'], a: '3' } }))), {
+    ...KEPT,
+    userProperties: { b: ['1', '2'], a: '3' }
+  })
   t.same(messageOf({ topic: 'a', properties: { ...HELD_BACK, ...KEPT } }).encodedProperties, encodeProperties(KEPT))
-  t.same(named(read(encodeProperties({ ...KEPT, responseTopic: undefined, contentType: null }))), { payloadFormatIndicator: true, correlationData: KEPT.correlationData }, 'what msgpack gives back for undefined is left out')
+  t.same(
+    named(read(encodeProperties({ ...KEPT, responseTopic: undefined, contentType: null }))),
+    { payloadFormatIndicator: true, correlationData: KEPT.correlationData },
+    'what msgpack gives back for undefined is left out'
+  )
   t.end()
 })
 
-t.test('properties as they came are forwarded in their order, without those that end here [MQTT-3.3.2-17], [MQTT-3.3.2-18]', t => {
-  const parts = [user('x', '1'), Buffer.from([0x02, 0, 0, 0, 9]), user('y', '2'), Buffer.concat([Buffer.from([0x03]), text('t')]), Buffer.from([0x23, 0, 4]), user('x', '3')]
-  const bytes = Buffer.concat([Buffer.from('before'), ...parts, Buffer.from('after')])
-  const found = read(Buffer.concat(parts)).map(property => ({ ...property, from: property.from + 5, to: property.to + 5 }))
-  t.same(forwarded(bytes, found), Buffer.concat([parts[0], parts[2], parts[3], parts[5]]))
-  t.same(forwarded(bytes, []), Buffer.alloc(0))
-  const whole = Buffer.concat([parts[0], parts[2], parts[5]])
-  t.same(forwarded(Buffer.concat([Buffer.from([whole.length]), whole]), read(whole)), whole)
-  const will = Buffer.concat([Buffer.from([0x18, 0, 0, 0, 5]), parts[0]])
-  t.same(forwarded(Buffer.concat([Buffer.from([will.length]), will]), read(will, 'will')), parts[0])
-  t.end()
-})
+t.test(
+  'properties as they came are forwarded in their order, without those that end here [MQTT-3.3.2-17], [MQTT-3.3.2-18]',
+  t => {
+    const parts = [
+      user('x', '1'),
+      Buffer.from([0x02, 0, 0, 0, 9]),
+      user('y', '2'),
+      Buffer.concat([Buffer.from([0x03]), text('t')]),
+      Buffer.from([0x23, 0, 4]),
+      user('x', '3')
+    ]
+    const bytes = Buffer.concat([Buffer.from('before'), ...parts, Buffer.from('after')])
+    const found = read(Buffer.concat(parts)).map(property => ({
+      ...property,
+      from: property.from + 5,
+      to: property.to + 5
+    }))
+    t.same(forwarded(bytes, found), Buffer.concat([parts[0], parts[2], parts[3], parts[5]]))
+    t.same(forwarded(bytes, []), Buffer.alloc(0))
+    const whole = Buffer.concat([parts[0], parts[2], parts[5]])
+    t.same(forwarded(Buffer.concat([Buffer.from([whole.length]), whole]), read(whole)), whole)
+    const will = Buffer.concat([Buffer.from([0x18, 0, 0, 0, 5]), parts[0]])
+    t.same(forwarded(Buffer.concat([Buffer.from([will.length]), will]), read(will, 'will')), parts[0])
+    t.end()
+  }
+)
 
 t.test('user properties by name, several under one name in their order, whatever they are called', t => {
   t.equal(named([]), undefined)
-  const properties = named(read(Buffer.concat([
-    user('__proto__', 'a'), user('constructor', 'b'), user('__proto__', 'c'), user('toString', 'd'), user('__proto__', 'e'), user('', '')
-  ])))
+  const properties = named(
+    read(
+      Buffer.concat([
+        user('__proto__', 'a'),
+        user('constructor', 'b'),
+        user('__proto__', 'c'),
+        user('toString', 'd'),
+        user('__proto__', 'e'),
+        user('', '')
+      ])
+    )
+  )
   const users = properties?.userProperties as NamedProperties
   t.equal(Object.getPrototypeOf(users), null)
-  t.same(Object.entries(users), [['__proto__', ['a', 'c', 'e']], ['constructor', 'b'], ['toString', 'd'], ['', '']])
+  t.same(Object.entries(users), [
+    ['__proto__', ['a', 'c', 'e']],
+    ['constructor', 'b'],
+    ['toString', 'd'],
+    ['', '']
+  ])
   t.notOk('a' in {}, 'no other object has changed')
   const again = named(read(encodeProperties({ userProperties: users })))?.userProperties as NamedProperties
   t.same(Object.entries(again), Object.entries(users))
@@ -65,10 +113,30 @@ t.test('user properties by name, several under one name in their order, whatever
 
 t.test('a message of a packet that says little, and of one that says all', t => {
   t.match(messageOf({ topic: 'a' }), {
-    cmd: 'publish', topic: 'a', payload: Buffer.alloc(0), qos: 0, retain: false, dup: false, messageExpiry: Infinity, clientId: undefined, messageId: undefined, brokerId: '', brokerCounter: 0
+    cmd: 'publish',
+    topic: 'a',
+    payload: Buffer.alloc(0),
+    qos: 0,
+    retain: false,
+    dup: false,
+    messageExpiry: Infinity,
+    clientId: undefined,
+    messageId: undefined,
+    brokerId: '',
+    brokerCounter: 0
   })
   const source = {
-    topic: 'a/ö', payload: 'text', qos: 2, retain: true, dup: true, messageId: 9, clientId: 'c', brokerId: 'b', brokerCounter: 3, properties: { ...KEPT }, messageExpiry: 1_000
+    topic: 'a/ö',
+    payload: 'text',
+    qos: 2,
+    retain: true,
+    dup: true,
+    messageId: 9,
+    clientId: 'c',
+    brokerId: 'b',
+    brokerCounter: 3,
+    properties: { ...KEPT },
+    messageExpiry: 1_000
   } as const
   const before = JSON.stringify(source)
   const message = messageOf(source)
@@ -77,7 +145,11 @@ t.test('a message of a packet that says little, and of one that says all', t => 
   message.topic = 'longer'
   t.equal(message.topicBytes, 6, 'measured anew where a hook has changed it')
   t.equal(JSON.stringify(source), before, 'the packet stays as it is')
-  t.same(messageOf({ topic: 'a', properties: KEPT, encodedProperties: Buffer.from([1, 0]) }).encodedProperties, Buffer.from([1, 0]), 'what is encoded already stays so')
+  t.same(
+    messageOf({ topic: 'a', properties: KEPT, encodedProperties: Buffer.from([1, 0]) }).encodedProperties,
+    Buffer.from([1, 0]),
+    'what is encoded already stays so'
+  )
   t.end()
 })
 
@@ -97,7 +169,11 @@ t.test('a message knows when its time is over [MQTT-3.3.2-5]', t => {
   const before = Date.now()
   const { messageExpiry } = messageOf({ topic: 'a', properties: { messageExpiryInterval: 10 } })
   t.ok(messageExpiry >= before + 10_000 && messageExpiry <= Date.now() + 10_000)
-  t.equal(messageOf({ topic: 'a', properties: { messageExpiryInterval: 10 }, messageExpiry: 5 }).messageExpiry, 5, 'what was counted from its publication stays')
+  t.equal(
+    messageOf({ topic: 'a', properties: { messageExpiryInterval: 10 }, messageExpiry: 5 }).messageExpiry,
+    5,
+    'what was counted from its publication stays'
+  )
   const message = messageOf({ topic: 'a', messageExpiry: 1_000 })
   t.same([message.isExpired(999), message.isExpired(1_000), message.isExpired()], [false, true, true])
   t.equal(messageOf({ topic: 'a' }).isExpired(), false)

@@ -9,29 +9,37 @@ const NAMES = ['__proto__', 'constructor', 'toString', 'hasOwnProperty', 'valueO
 const OTHER: Readonly<Record<Version, Version>> = { 4: 5, 5: 4 }
 
 /** The filters of a session each: such names alone and beside others. */
-function filterSets (way: Way): string[][] {
+function filterSets(way: Way): string[][] {
   return [['__proto__'], ['__proto__', way.name('plain')], ['constructor', '__proto__'], [...NAMES, way.name('plain')]]
 }
 
-async function openSessions (test: Test, way: Way): Promise<SessionClient[]> {
-  return await Promise.all(filterSets(way).map(async (filters, index) => {
-    const client = await way.connect({ clientId: way.name(`session ${index}`), acknowledges: true })
-    await client.watch()
-    test.same(await client.subscribe(filters.map(filter => [filter, 1])), filters.map(() => 1))
-    return client
-  }))
+async function openSessions(test: Test, way: Way): Promise<SessionClient[]> {
+  return await Promise.all(
+    filterSets(way).map(async (filters, index) => {
+      const client = await way.connect({ clientId: way.name(`session ${index}`), acknowledges: true })
+      await client.watch()
+      test.same(
+        await client.subscribe(filters.map(filter => [filter, 1])),
+        filters.map(() => 1)
+      )
+      return client
+    })
+  )
 }
 
 /** Publishes to all of these topics what only this way knows: the ways share the names. */
-async function publishToAll (way: Way, retain = false): Promise<void> {
+async function publishToAll(way: Way, retain = false): Promise<void> {
   const publisher = await way.visitor('publisher')
   for (const topic of [...NAMES, way.name('plain')]) await publisher.publish(topic, way.name(''), { retain })
   await publisher.leave()
 }
 
 /** Where that arrived. */
-async function arrived (way: Way, client: SessionClient): Promise<string[]> {
-  return (await client.caughtUp()).filter(({ payload }) => payload.toString() === way.name('')).map(({ topic }) => topic).sort()
+async function arrived(way: Way, client: SessionClient): Promise<string[]> {
+  return (await client.caughtUp())
+    .filter(({ payload }) => payload.toString() === way.name(''))
+    .map(({ topic }) => topic)
+    .sort()
 }
 
 for (const how of RETURNS) {
@@ -42,7 +50,7 @@ for (const how of RETURNS) {
       await publishToAll(way)
       for (const [index, filters] of filterSets(way).entries()) {
         t.equal(clients[index]?.sessionPresent, true)
-        t.same(await arrived(way, clients[index] as SessionClient), filters.toSorted(), `session ${index}`)
+        t.same(await arrived(way, clients[index]), filters.toSorted(), `session ${index}`)
       }
     }
   })
@@ -54,7 +62,7 @@ onEveryWay('messages to such topics wait for a session that is away, also over a
   await publishToAll(way)
   const back = await way.backAll(clients, 'a restart', { version: OTHER[way.version] })
   for (const [index, filters] of filterSets(way).entries()) {
-    t.same(await arrived(way, back[index] as SessionClient), filters.toSorted(), `session ${index}`)
+    t.same(await arrived(way, back[index]), filters.toSorted(), `session ${index}`)
   }
 })
 
@@ -73,9 +81,17 @@ t.test('messages of such topics are retained', async t => {
   for (const topic of NAMES) await publisher.publish(topic, 'kept', { retain: true })
   for (const when of ['at once', 'after a kill']) {
     for (const filters of [NAMES, ['#'], ['+']]) {
-      const reader = await SessionClient.connect(await broker.open('TCP'), { clientId: 'reader', clean: true, version: 5 })
+      const reader = await SessionClient.connect(await broker.open('TCP'), {
+        clientId: 'reader',
+        clean: true,
+        version: 5
+      })
       await reader.subscribe(filters.map(filter => [filter, 0]))
-      t.same((await reader.messages(NAMES.length)).map(({ topic }) => topic).sort(), NAMES.toSorted(), `${filters.join()} ${when}`)
+      t.same(
+        (await reader.messages(NAMES.length)).map(({ topic }) => topic).sort(),
+        NAMES.toSorted(),
+        `${filters.join()} ${when}`
+      )
       await reader.leave()
     }
     if (when !== 'at once') break
@@ -88,8 +104,14 @@ for (const version of [4, 5] as const) {
   t.test(`clients of such names have sessions, takeovers and wills, MQTT ${version}`, async t => {
     const folder = t.testdir({})
     let broker = await startCarried(t, folder)
-    const connect = async (clientId: string, clean = false, carrier: Carrier = 'TCP'): Promise<SessionClient> => await SessionClient.connect(
-      await broker.open(carrier), { clientId, version, clean, acknowledges: true, will: { topic: `wills/${clientId}`, payload: 'gone', qos: 1 } })
+    const connect = async (clientId: string, clean = false, carrier: Carrier = 'TCP'): Promise<SessionClient> =>
+      await SessionClient.connect(await broker.open(carrier), {
+        clientId,
+        version,
+        clean,
+        acknowledges: true,
+        will: { topic: `wills/${clientId}`, payload: 'gone', qos: 1 }
+      })
     const watcher = await connect('watcher', true)
     await watcher.subscribe([['wills/#', 1]])
     for (const [index, clientId] of NAMES.entries()) {
@@ -108,7 +130,10 @@ for (const version of [4, 5] as const) {
     for (const clientId of NAMES) {
       const client = await connect(clientId)
       t.equal(client.sessionPresent, true, `${clientId} after a kill`)
-      t.same((await client.caughtUp()).map(({ topic }) => topic), [`to/${clientId}`])
+      t.same(
+        (await client.caughtUp()).map(({ topic }) => topic),
+        [`to/${clientId}`]
+      )
       await client.leave()
       t.equal((await connect(clientId, true)).sessionPresent, false)
     }

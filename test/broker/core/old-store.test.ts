@@ -8,72 +8,106 @@ import t, { type Test } from 'tap'
 import type { IPublishPacket } from 'mqtt-packet'
 import { MAIN, runArtemis } from '../running-broker.js'
 import { startCarried, type CarriedBroker } from './carriers.js'
-import { oldContents, unpackOldStore, type Ended, type OldFilter, type OldMessage, type OldProperties, type OldSession } from './old-store.js'
+import {
+  oldContents,
+  unpackOldStore,
+  type Ended,
+  type OldFilter,
+  type OldMessage,
+  type OldProperties,
+  type OldSession
+} from './old-store.js'
 import { SessionClient, type SessionOptions } from './session-client.js'
 
-/** Wills that had not been published when the broker was killed, and are not delayed; the one of QoS 0 waits for nobody. */
+/**
+ * Wills that had not been published when the broker was killed, and are not delayed; the one of QoS 0 waits for nobody.
+ */
 const LEFT_WILLS = ['will/3', 'will/5', 'will/__proto__', 'will/session']
 
-async function connect (broker: CarriedBroker, options: SessionOptions): Promise<SessionClient> {
+async function connect(broker: CarriedBroker, options: SessionOptions): Promise<SessionClient> {
   return await SessionClient.connect(await broker.open('TCP'), options)
 }
 
-async function visit (broker: CarriedBroker, clientId: string): Promise<SessionClient> {
+async function visit(broker: CarriedBroker, clientId: string): Promise<SessionClient> {
   const client = await connect(broker, { clientId, version: 5, clean: true, acknowledges: true })
   await client.watch()
   return client
 }
 
-async function resume (broker: CarriedBroker, { clientId, version }: OldSession): Promise<SessionClient> {
+async function resume(broker: CarriedBroker, { clientId, version }: OldSession): Promise<SessionClient> {
   return await connect(broker, { clientId, version: version === 5 ? 5 : 4 })
 }
 
-function payloadOf ({ payload = '', payloadHex }: OldMessage): string {
+function payloadOf({ payload = '', payloadHex }: OldMessage): string {
   return payloadHex ?? Buffer.from(payload).toString('hex')
 }
 
-function granted (filters: readonly OldFilter[], topic: string): number {
+function granted(filters: readonly OldFilter[], topic: string): number {
   return filters.find(({ filter }) => filter === topic)?.qos ?? 2
 }
 
 /** What its queue must bring: messages, and PUBRELs, each in their order. */
-function due ({ filters, queue }: OldSession): unknown[] {
-  const messages = queue.filter(item => item.state !== 'released').map(item => {
-    const rap = filters.some(({ filter, retainAsPublished }) => filter === item.topic && retainAsPublished === true)
-    return item.state === 'sent'
-      ? [item.topic, payloadOf(item), item.qos, item.packetId, true, false]
-      // The old broker stored the QoS of the publisher.
-      : [item.topic, payloadOf(item), Math.min(item.qos, granted(filters, item.topic)), 'new', false, rap && item.retain]
-  })
+function due({ filters, queue }: OldSession): unknown[] {
+  const messages = queue
+    .filter(item => item.state !== 'released')
+    .map(item => {
+      const rap = filters.some(({ filter, retainAsPublished }) => filter === item.topic && retainAsPublished === true)
+      return item.state === 'sent'
+        ? [item.topic, payloadOf(item), item.qos, item.packetId, true, false]
+        : // The old broker stored the QoS of the publisher.
+          [
+            item.topic,
+            payloadOf(item),
+            Math.min(item.qos, granted(filters, item.topic)),
+            'new',
+            false,
+            rap && item.retain
+          ]
+    })
   return [...messages, ...queue.filter(item => item.state === 'released').map(({ packetId }) => ['pubrel', packetId])]
 }
 
 /** Takes as many packets as are due. */
-async function brought (client: SessionClient, session: OldSession): Promise<unknown[]> {
-  const old = new Set(session.queue.flatMap(item => item.state === 'unsent' ? [] : [item.packetId]))
-  const idOf = ({ messageId = 0 }: IPublishPacket): unknown => old.has(messageId) ? messageId : 'new'
+async function brought(client: SessionClient, session: OldSession): Promise<unknown[]> {
+  const old = new Set(session.queue.flatMap(item => (item.state === 'unsent' ? [] : [item.packetId])))
+  const idOf = ({ messageId = 0 }: IPublishPacket): unknown => (old.has(messageId) ? messageId : 'new')
   const messages: IPublishPacket[] = []
   const released: unknown[] = []
   for (const { state } of session.queue) {
     if (state === 'released') released.push(['pubrel', (await client.next('pubrel')).messageId])
     else messages.push(await client.next('publish'))
   }
-  return [...messages.map(message => [
-    message.topic, Buffer.from(message.payload).toString('hex'), message.qos, idOf(message), message.dup, message.retain
-  ]), ...released]
+  return [
+    ...messages.map(message => [
+      message.topic,
+      Buffer.from(message.payload).toString('hex'),
+      message.qos,
+      idOf(message),
+      message.dup,
+      message.retain
+    ]),
+    ...released
+  ]
 }
 
-function propertiesMatch (test: Test, found: IPublishPacket['properties'], expected: OldProperties = {}, what = ''): void {
+function propertiesMatch(
+  test: Test,
+  found: IPublishPacket['properties'],
+  expected: OldProperties = {},
+  what = ''
+): void {
   const { correlationDataHex, willDelayInterval, messageExpiryInterval, ...rest } = expected
-  void willDelayInterval
-  const correlation = correlationDataHex === undefined ? {} : { correlationData: Buffer.from(correlationDataHex, 'hex') }
+  willDelayInterval
+  const correlation =
+    correlationDataHex === undefined ? {} : { correlationData: Buffer.from(correlationDataHex, 'hex') }
   test.match(found ?? {}, { ...rest, ...correlation }, what)
   test.notOk('willDelayInterval' in (found ?? {}))
-  if (messageExpiryInterval !== undefined) test.ok((found?.messageExpiryInterval ?? NaN) <= messageExpiryInterval, 'expiry')
+  if (messageExpiryInterval !== undefined)
+    test.ok((found?.messageExpiryInterval ?? NaN) <= messageExpiryInterval, 'expiry')
 }
 
 /** What is retained, but for what had expired. */
-async function checkRetained (test: Test, broker: CarriedBroker, ended: Ended): Promise<void> {
+async function checkRetained(test: Test, broker: CarriedBroker, ended: Ended): Promise<void> {
   const { retained } = oldContents(ended)
   const expected = retained.filter(({ messageExpiry = Infinity }) => messageExpiry > Date.now())
   const reader = await visit(broker, 'reader')
@@ -95,26 +129,32 @@ async function checkRetained (test: Test, broker: CarriedBroker, ended: Ended): 
 }
 
 /** Its queue, and its subscriptions. */
-async function checkSession (test: Test, broker: CarriedBroker, session: OldSession): Promise<void> {
+async function checkSession(test: Test, broker: CarriedBroker, session: OldSession): Promise<void> {
   const client = await resume(broker, session)
   test.equal(client.sessionPresent, true, `${session.clientId} is there`)
   test.same(await brought(client, session), due(session), `${session.clientId} has its queue`)
   const sent = client.received.filter(({ cmd }) => cmd === 'publish') as IPublishPacket[]
   for (const item of session.version === 5 ? session.queue : []) {
-    if (item.state === 'sent') propertiesMatch(test, sent.find(({ messageId }) => messageId === item.packetId)?.properties, item.properties)
+    if (item.state === 'sent')
+      propertiesMatch(test, sent.find(({ messageId }) => messageId === item.packetId)?.properties, item.properties)
   }
   client.acknowledgeAll()
   await client.watch()
-  for (const filter of session.filters.filter(({ filter }) => !filter.startsWith('$share/'))) await checkFilter(test, broker, client, filter)
+  for (const filter of session.filters.filter(({ filter }) => !filter.startsWith('$share/')))
+    await checkFilter(test, broker, client, filter)
   await client.leave()
 }
 
-async function checkFilter (test: Test, broker: CarriedBroker, client: SessionClient, filter: OldFilter): Promise<void> {
+async function checkFilter(test: Test, broker: CarriedBroker, client: SessionClient, filter: OldFilter): Promise<void> {
   const topic = filter.filter.replace('+', 'x').replace('#', 'y')
   const what = `${client.options.clientId} at ${filter.filter}`
   if (filter.noLocal === true) {
     await client.publish(topic, 'own')
-    test.same((await client.caughtUp()).filter(({ payload }) => payload.toString() === 'own'), [], `${what}: No Local`)
+    test.same(
+      (await client.caughtUp()).filter(({ payload }) => payload.toString() === 'own'),
+      [],
+      `${what}: No Local`
+    )
   }
   const publisher = await visit(broker, 'publisher')
   const payload = `for ${client.options.clientId}`
@@ -128,7 +168,7 @@ async function checkFilter (test: Test, broker: CarriedBroker, client: SessionCl
 }
 
 /** What it had taken of QoS 2 is not passed on again, until it is released. */
-async function checkInbound (test: Test, broker: CarriedBroker, session: OldSession): Promise<void> {
+async function checkInbound(test: Test, broker: CarriedBroker, session: OldSession): Promise<void> {
   const [watcher, client] = [await visit(broker, 'watcher'), await resume(broker, session)]
   await watcher.subscribe([['in/#', 2]])
   for (const messageId of session.inbound) {
@@ -142,12 +182,16 @@ async function checkInbound (test: Test, broker: CarriedBroker, session: OldSess
 }
 
 /** Wills: in the queue of who waits for them, retained where they said so, and once. */
-async function checkWills (test: Test, broker: CarriedBroker, ended: Ended): Promise<void> {
+async function checkWills(test: Test, broker: CarriedBroker, ended: Ended): Promise<void> {
   const client = await connect(broker, { clientId: 'watches-wills', acknowledges: true })
   const topics = (await client.messages(LEFT_WILLS.length)).map(({ topic }) => topic)
   await client.watch()
   topics.push(...(await client.caughtUp()).map(({ topic }) => topic))
-  test.same(topics.filter(topic => topic !== 'will/bytes').sort(), LEFT_WILLS, `${ended}: each once, and no delayed one`)
+  test.same(
+    topics.filter(topic => topic !== 'will/bytes').sort(),
+    LEFT_WILLS,
+    `${ended}: each once, and no delayed one`
+  )
   const reader = await visit(broker, 'reader')
   await reader.subscribe([['will/#', 2]])
   test.match(await reader.messages(1), [{ topic: 'will/3', retain: true }])
@@ -155,12 +199,14 @@ async function checkWills (test: Test, broker: CarriedBroker, ended: Ended): Pro
   await Promise.all([client.leave(), reader.leave()])
 }
 
-async function checkBans (test: Test, broker: CarriedBroker, folder: string, ended: Ended): Promise<void> {
+async function checkBans(test: Test, broker: CarriedBroker, folder: string, ended: Ended): Promise<void> {
   const { bans, allow } = oldContents(ended)
-  const list = async (command: string): Promise<string> => (await runArtemis([command, '--format', 'json', '--url', broker.url], folder)).stdout
+  const list = async (command: string): Promise<string> =>
+    (await runArtemis([command, '--format', 'json', '--url', broker.url], folder)).stdout
   const listed = await list('ban')
   for (const { address, clientId, until } of bans.filter(({ until }) => until > Date.now())) {
-    for (const part of [address, clientId, String(until)]) if (part !== null) test.ok(listed.includes(part), `ban of ${part}`)
+    for (const part of [address, clientId, String(until)])
+      if (part !== null) test.ok(listed.includes(part), `ban of ${part}`)
   }
   test.notMatch(listed, '192.0.2.9')
   const allowed = await list('allow')
@@ -169,7 +215,7 @@ async function checkBans (test: Test, broker: CarriedBroker, folder: string, end
 }
 
 /** Starts the broker and kills it so soon that it may be anywhere in its start. */
-async function killStarts (folder: string): Promise<void> {
+async function killStarts(folder: string): Promise<void> {
   for (const ms of [250, 350, 450, 550, 800]) {
     const child = spawn(process.execPath, [MAIN, '--port', '0', '--data', 'data'], { cwd: folder, stdio: 'ignore' })
     await pause(ms)

@@ -38,9 +38,9 @@ export interface OldMessage {
 
 /** A message in a queue; of one that was released only the packet identifier is left. */
 export type OldQueued =
-  | OldMessage & { state: 'unsent' }
-  | OldMessage & { state: 'sent', packetId: number }
-  | { state: 'released', packetId: number }
+  | (OldMessage & { state: 'unsent' })
+  | (OldMessage & { state: 'sent'; packetId: number })
+  | { state: 'released'; packetId: number }
 
 /** A subscription; the options of MQTT 5 only where the client spoke it. */
 export interface OldFilter {
@@ -84,13 +84,13 @@ export interface OldContents {
 }
 
 /** What is in the folder that a broker left which ended so (old-store/make-old-store.md). */
-export function oldContents (ended: Ended): OldContents {
+export function oldContents(ended: Ended): OldContents {
   const expected = JSON.parse(readFileSync(path.join(FIXTURE, 'expected.json'), 'utf8')) as Record<Ended, OldContents>
   return expected[ended]
 }
 
 /** Puts that folder where it is told, where there is none yet: it is ready to be used as a broker's data folder. */
-export function unpackOldStore (ended: Ended, folder: string): void {
+export function unpackOldStore(ended: Ended, folder: string): void {
   const beside = mkdtempSync(`${folder}-`)
   execFileSync(findProgram('tar'), ['-xzf', path.join(FIXTURE, 'old-store.tar.gz'), '-C', beside, '--no-same-owner'])
   renameSync(path.join(beside, ended), folder)

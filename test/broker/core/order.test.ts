@@ -11,8 +11,10 @@ const CLIENTS = 6
 const MESSAGES = 200
 
 /** What a subscriber to everything gets of messages that need the store and messages that do not, in a burst. */
-async function burst (aedes: Aedes): Promise<Map<string, number[]>> {
-  const server = createServer(socket => { aedes.handle(socket) }).listen(0, '127.0.0.1')
+async function burst(aedes: Aedes): Promise<Map<string, number[]>> {
+  const server = createServer(socket => {
+    aedes.handle(socket)
+  }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   const subscriber = await connectClient({ port })
@@ -24,11 +26,19 @@ async function burst (aedes: Aedes): Promise<Map<string, number[]>> {
   })
   await subscriber.subscribeAsync('#', { qos: 2 })
   const clients = await Promise.all(Array.from({ length: CLIENTS }, async () => await connectClient({ port })))
-  await Promise.all(clients.flatMap((client, c) => Array.from({ length: MESSAGES }, async (_, n) => {
-    await client.publishAsync(`topic/${c}`, String(n), { qos: (c % 3) as 0 | 1 | 2, retain: n % 3 === 0 })
-  })))
+  await Promise.all(
+    clients.flatMap((client, c) =>
+      Array.from({ length: MESSAGES }, async (_, n) => {
+        await client.publishAsync(`topic/${c}`, String(n), { qos: (c % 3) as 0 | 1 | 2, retain: n % 3 === 0 })
+      })
+    )
+  )
   // Whatever was published before it arrives before it.
-  const last = new Promise<void>(resolve => { subscriber.on('message', topic => { if (topic === 'last') resolve() }) })
+  const last = new Promise<void>(resolve => {
+    subscriber.on('message', topic => {
+      if (topic === 'last') resolve()
+    })
+  })
   await clients[0].publishAsync('last', '0', { qos: 1, retain: true })
   await last
   await Promise.all([subscriber, ...clients].map(endClient))

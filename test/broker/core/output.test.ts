@@ -14,42 +14,53 @@ class Sink extends Duplex {
   readonly writes: Buffer[] = []
   readonly passed: Buffer[] = []
   isSlow = false
-  private goOn: (() => void) | undefined
+  #goOn: (() => void) | undefined
 
-  override write (chunk: unknown, ...rest: unknown[]): boolean {
+  override write(chunk: unknown, ...rest: unknown[]): boolean {
     this.writes.push(chunk as Buffer)
-    return super.write(chunk, ...rest as [])
+    return super.write(chunk, ...(rest as []))
   }
 
-  override _write (chunk: Buffer, _encoding: BufferEncoding, callback: () => void): void {
+  override _write(chunk: Buffer, _encoding: BufferEncoding, callback: () => void): void {
     this.passed.push(chunk)
-    if (this.isSlow) this.goOn = callback
+    if (this.isSlow) this.#goOn = callback
     else callback()
   }
 
-  override _read (): void {}
+  override _read(): void {}
 
   /** Passes on all that waits. */
-  passAll (): void {
+  passAll(): void {
     this.isSlow = false
-    this.goOn?.()
+    this.#goOn?.()
   }
 }
 
-interface Made { sink: Sink, output: Output, counted: { messages: number, bytes: number, publishes: number, publishBytes: number } }
+interface Made {
+  sink: Sink
+  output: Output
+  counted: { messages: number; bytes: number; publishes: number; publishBytes: number }
+}
 
-function make (): Made {
+function make(): Made {
   const sink = new Sink({ highWaterMark: 2 ** 30 })
   const counted = { messages: 0, bytes: 0, publishes: 0, publishBytes: 0 }
   return { sink, counted, output: new Output(sink, counted) }
 }
 
-function delivery (payload: Buffer | string, qos: 0 | 1 = 1, packetId = 7): Delivery {
-  return { message: messageOf({ topic: 'a/ö', payload, properties: { contentType: 'x' } }), qos, retain: false, dup: false, packetId: qos === 0 ? 0 : packetId, identifiers: Buffer.alloc(0) }
+function delivery(payload: Buffer | string, qos: 0 | 1 = 1, packetId = 7): Delivery {
+  return {
+    message: messageOf({ topic: 'a/ö', payload, properties: { contentType: 'x' } }),
+    qos,
+    retain: false,
+    dup: false,
+    packetId: qos === 0 ? 0 : packetId,
+    identifiers: Buffer.alloc(0)
+  }
 }
 
 /** All of a PUBLISH. */
-function whole (one: Delivery, version = 5): Buffer {
+function whole(one: Delivery, version = 5): Buffer {
   const bytes = Buffer.alloc(publishHeaderBytes(one, version))
   writePublishHeader(bytes, 0, one, version)
   return Buffer.concat([bytes, one.message.payload])
@@ -127,7 +138,10 @@ t.test('a large payload is not copied, and keeps its place', async t => {
   output.publish(large, 5)
   output.publish(after, 5)
   await setImmediate()
-  t.ok(sink.writes.some(chunk => chunk === payload), 'the very buffer')
+  t.ok(
+    sink.writes.some(chunk => chunk === payload),
+    'the very buffer'
+  )
   t.ok(Buffer.concat(sink.writes).equals(Buffer.concat([whole(before), whole(large), whole(after)])))
   t.equal(counted.bytes, publishBytes(before, 5) + publishBytes(large, 5) + publishBytes(after, 5))
   const packet = Buffer.alloc(50_000, 'p')
@@ -135,7 +149,11 @@ t.test('a large payload is not copied, and keeps its place', async t => {
   output.write(packet)
   output.write(Buffer.from([2]))
   await setImmediate()
-  t.ok(Buffer.concat(sink.passed).subarray(-50_002).equals(Buffer.concat([Buffer.from([1]), packet, Buffer.from([2])])))
+  t.ok(
+    Buffer.concat(sink.passed)
+      .subarray(-50_002)
+      .equals(Buffer.concat([Buffer.from([1]), packet, Buffer.from([2])]))
+  )
 })
 
 t.test('the bytes of a slow reader stay what they are, whatever others are sent meanwhile', async t => {
@@ -180,7 +198,9 @@ t.test('nothing is written after the end of the connection', async t => {
   for (const end of [(sink: Sink) => sink.destroy(), (sink: Sink) => sink.end()]) {
     const { sink, output } = make()
     const errors: Error[] = []
-    sink.on('error', error => { errors.push(error) })
+    sink.on('error', error => {
+      errors.push(error)
+    })
     output.write(Buffer.from([1]))
     await setImmediate()
     output.write(Buffer.from([2]))

@@ -4,9 +4,14 @@ import t from 'tap'
 import { Pacing } from '../../../broker/core/pacing.js'
 
 /** A clock that is moved by hand. */
-function handClock (): { now: () => number, pass: (ms: number) => void } {
+function handClock(): { now: () => number; pass: (ms: number) => void } {
   let time = 0
-  return { now: () => time, pass: ms => { time += ms } }
+  return {
+    now: () => time,
+    pass: ms => {
+      time += ms
+    }
+  }
 }
 
 const reader = {}
@@ -15,7 +20,9 @@ const other = {}
 t.test('goes on when everybody who fell behind keeps up again, is gone, or has everything', async t => {
   const pacing = new Pacing(handClock().now)
   let wentOn = 0
-  const goOn = (): void => { wentOn++ }
+  const goOn = (): void => {
+    wentOn++
+  }
   t.equal(pacing.hold(goOn), false, 'nobody is behind')
   pacing.fallBehind(reader)
   pacing.fallBehind(other)
@@ -92,7 +99,12 @@ t.test('nobody is waited for for ever', async t => {
   const pacing = new Pacing()
   pacing.fallBehind(reader)
   // By the timer, since nothing else happens.
-  await new Promise<void>(resolve => { t.equal(pacing.hold(resolve), true) })
+  await new Promise<void>(resolve => {
+    t.equal(pacing.hold(resolve), true)
+  })
   pacing.fallBehind(reader)
-  t.equal(pacing.hold(() => {}), false)
+  t.equal(
+    pacing.hold(() => {}),
+    false
+  )
 })

@@ -8,7 +8,11 @@ const TIMES = numbers(20)
 const settings = { limits: { inflightMessages: 1_000 } }
 
 /** Does something with each of so many topics, in one connection; which of them its client is then subscribed to. */
-async function subscribedAfter (way: Way, clean: boolean, act: (client: SessionClient, topic: string) => void): Promise<string[]> {
+async function subscribedAfter(
+  way: Way,
+  clean: boolean,
+  act: (client: SessionClient, topic: string) => void
+): Promise<string[]> {
   const client = await way.connect({ clientId: way.name(`client ${clean}`), clean, acknowledges: true })
   const publisher = await way.visitor('publisher')
   await client.watch()
@@ -22,32 +26,52 @@ for (const clean of [true, false]) {
   const session = clean ? 'clean session' : 'lasting session'
 
   onEveryWay(`UNSUBSCRIBE, SUBSCRIBE: subscribed; ${session}`, async (t, way) => {
-    t.same(await subscribedAfter(way, clean, (client, topic) => {
-      client.send(client.subscribePacket([[topic, 1]]))
-      client.send(client.unsubscribePacket(topic), client.subscribePacket([[topic, 1]]))
-    }), TIMES)
+    t.same(
+      await subscribedAfter(way, clean, (client, topic) => {
+        client.send(client.subscribePacket([[topic, 1]]))
+        client.send(client.unsubscribePacket(topic), client.subscribePacket([[topic, 1]]))
+      }),
+      TIMES
+    )
   })
 
   onEveryWay(`SUBSCRIBE, UNSUBSCRIBE: not subscribed; ${session}`, async (t, way) => {
-    t.same(await subscribedAfter(way, clean, (client, topic) => {
-      client.send(client.subscribePacket([[topic, 1]]), client.unsubscribePacket(topic))
-    }), [])
+    t.same(
+      await subscribedAfter(way, clean, (client, topic) => {
+        client.send(client.subscribePacket([[topic, 1]]), client.unsubscribePacket(topic))
+      }),
+      []
+    )
   })
 
   // One of QoS 2 may be passed on when it comes, or when it is released.
   for (const qos of [0, 1] as const) {
-    onEveryWay(`SUBSCRIBE, PUBLISH, UNSUBSCRIBE, PUBLISH at QoS ${qos}: its sender gets the first; ${session}`, async (t, way) => {
-      const client = await way.connect({ clientId: way.name('client'), clean, acknowledges: true })
-      await client.watch()
-      const published = TIMES.flatMap(name => {
-        const [first, second] = ['first', 'second'].map(payload => client.publishPacket(way.name(name), payload, { qos }))
-        client.send(client.subscribePacket([[way.name(name), 2]]), first, client.unsubscribePacket(way.name(name)), second)
-        return [first, second]
-      })
-      await Promise.all(published.map(packet => client.finish(packet)))
-      const got = [...await client.messages(TIMES.length), ...await client.caughtUp()]
-      t.same(got.map(({ topic, payload }) => [topic, payload.toString()]), TIMES.map(name => [way.name(name), 'first']))
-    }, { settings })
+    onEveryWay(
+      `SUBSCRIBE, PUBLISH, UNSUBSCRIBE, PUBLISH at QoS ${qos}: its sender gets the first; ${session}`,
+      async (t, way) => {
+        const client = await way.connect({ clientId: way.name('client'), clean, acknowledges: true })
+        await client.watch()
+        const published = TIMES.flatMap(name => {
+          const [first, second] = ['first', 'second'].map(payload =>
+            client.publishPacket(way.name(name), payload, { qos })
+          )
+          client.send(
+            client.subscribePacket([[way.name(name), 2]]),
+            first,
+            client.unsubscribePacket(way.name(name)),
+            second
+          )
+          return [first, second]
+        })
+        await Promise.all(published.map(packet => client.finish(packet)))
+        const got = [...(await client.messages(TIMES.length)), ...(await client.caughtUp())]
+        t.same(
+          got.map(({ topic, payload }) => [topic, payload.toString()]),
+          TIMES.map(name => [way.name(name), 'first'])
+        )
+      },
+      { settings }
+    )
   }
 }
 
@@ -60,7 +84,10 @@ onEveryWay('UNSUBSCRIBE, SUBSCRIBE: subscribed at the new QoS after a restart', 
   await client.caughtUp()
   const back = await way.back(client, 'a restart')
   for (const topic of topics) await back.publish(topic, 'x', { qos: 2 })
-  t.same((await back.caughtUp()).map(({ topic, qos }) => [topic, qos]), topics.map(topic => [topic, 2]))
+  t.same(
+    (await back.caughtUp()).map(({ topic, qos }) => [topic, qos]),
+    topics.map(topic => [topic, 2])
+  )
 })
 
 onEveryWay('SUBSCRIBE, SUBSCRIBE: the QoS of the last one [MQTT-3.8.4-3]', async (t, way) => {
@@ -69,7 +96,10 @@ onEveryWay('SUBSCRIBE, SUBSCRIBE: the QoS of the last one [MQTT-3.8.4-3]', async
   const topics = TIMES.map(name => way.name(name))
   for (const topic of topics) client.send(client.subscribePacket([[topic, 2]]), client.subscribePacket([[topic, 1]]))
   for (const topic of topics) await client.publish(topic, 'x', { qos: 2 })
-  t.same((await client.caughtUp()).map(({ topic, qos }) => [topic, qos]), topics.map(topic => [topic, 1]))
+  t.same(
+    (await client.caughtUp()).map(({ topic, qos }) => [topic, qos]),
+    topics.map(topic => [topic, 1])
+  )
 })
 
 onEveryWay('CONNECT, SUBSCRIBE, PUBLISH, without waiting: its sender gets it', async (t, way) => {
@@ -82,13 +112,25 @@ onEveryWay('CONNECT, SUBSCRIBE, PUBLISH, without waiting: its sender gets it', a
   }
 })
 
-onEveryWay('PUBACKs, and PUBRECs, come in the order of their messages [MQTT-4.6.0-2], [MQTT-4.6.0-3]', async (t, way) => {
-  const client = await way.visitor()
-  const packets = TIMES.map((name, i) => client.publishPacket(way.name(name), name, { qos: i % 3 === 0 ? 2 : 1, retain: i % 2 === 0 }))
-  client.send(...packets)
-  await Promise.all(packets.map(packet => client.finish(packet)))
-  for (const [cmd, qos] of [['puback', 1], ['pubrec', 2]] as const) {
-    t.same(client.received.filter(packet => packet.cmd === cmd).map(({ messageId }) => messageId),
-      packets.filter(packet => packet.qos === qos).map(({ messageId }) => messageId), cmd)
-  }
-}, { settings })
+onEveryWay(
+  'PUBACKs, and PUBRECs, come in the order of their messages [MQTT-4.6.0-2], [MQTT-4.6.0-3]',
+  async (t, way) => {
+    const client = await way.visitor()
+    const packets = TIMES.map((name, i) =>
+      client.publishPacket(way.name(name), name, { qos: i % 3 === 0 ? 2 : 1, retain: i % 2 === 0 })
+    )
+    client.send(...packets)
+    await Promise.all(packets.map(packet => client.finish(packet)))
+    for (const [cmd, qos] of [
+      ['puback', 1],
+      ['pubrec', 2]
+    ] as const) {
+      t.same(
+        client.received.filter(packet => packet.cmd === cmd).map(({ messageId }) => messageId),
+        packets.filter(packet => packet.qos === qos).map(({ messageId }) => messageId),
+        cmd
+      )
+    }
+  },
+  { settings }
+)

@@ -1,11 +1,26 @@
-// Taking over old queues: the same wherever it was interrupted, and nothing of them is gone before all of it is through.
+// Taking over old queues: the same wherever it was interrupted, and nothing of them is gone before all of it is
+// through.
 
 import path from 'node:path'
 import { Level } from 'level'
 import t, { type Test } from 'tap'
 import { openPersistence } from '../../../broker/core/persistence.js'
 import { importQueues, removeImported } from '../../../broker/core/queue-import.js'
-import { decodeQueued, decodeSent, decodeSession, encodeSession, IMPORTED, keyOf, packetIdOf, prefixOf, QUEUE, readQueueKey, receivedKey, SENT, SESSIONS } from '../../../broker/core/records.js'
+import {
+  decodeQueued,
+  decodeSent,
+  decodeSession,
+  encodeSession,
+  IMPORTED,
+  keyOf,
+  packetIdOf,
+  prefixOf,
+  QUEUE,
+  readQueueKey,
+  receivedKey,
+  SENT,
+  SESSIONS
+} from '../../../broker/core/records.js'
 import { NEVER } from '../../../broker/core/sessions.js'
 import { Store } from '../../../broker/core/store.js'
 import { waitUntil } from '../../support/wait-until.js'
@@ -17,7 +32,7 @@ type Data = ReadonlyMap<string, Buffer>
 const OLD_PREFIXES = ['outgoing:', 'outgoing-id:', 'incoming:']
 
 /** All that a broker left which ended so. */
-async function oldData (test: Test, ended: Ended): Promise<Data> {
+async function oldData(test: Test, ended: Ended): Promise<Data> {
   const folder = path.join(test.testdir({}), ended)
   unpackOldStore(ended, folder)
   const db = new Level<string, Buffer>(path.join(folder, 'store'), { valueEncoding: 'buffer' })
@@ -29,14 +44,16 @@ async function oldData (test: Test, ended: Ended): Promise<Data> {
 /** A database with this in it, which dies after so many batches: what comes then is neither written nor refused. */
 class DyingDatabase extends FakeDatabase {
   isDead = false
+  readonly #lives: number
 
-  constructor (data: Data, private readonly lives = Infinity) {
+  constructor(data: Data, lives = Infinity) {
     super()
+    this.#lives = lives
     for (const [key, value] of data) this.data.set(key, value)
   }
 
-  override async batch (...args: Parameters<FakeDatabase['batch']>): Promise<void> {
-    if (this.batches.length >= this.lives) {
+  override async batch(...args: Parameters<FakeDatabase['batch']>): Promise<void> {
+    if (this.batches.length >= this.#lives) {
       this.isDead = true
       await new Promise(() => {})
     }
@@ -44,30 +61,41 @@ class DyingDatabase extends FakeDatabase {
   }
 }
 
-function storeOn (db: FakeDatabase): Store {
-  return new Store(db.database, { onFailed: error => { throw error }, onRecovered: () => {} })
+function storeOn(db: FakeDatabase): Store {
+  return new Store(db.database, {
+    onFailed: error => {
+      throw error
+    },
+    onRecovered: () => {}
+  })
 }
 
-async function importInto (db: FakeDatabase): Promise<number | undefined> {
+async function importInto(db: FakeDatabase): Promise<number | undefined> {
   const store = storeOn(db)
   const persistence = await openPersistence(store, 'broker')
   return await importQueues(store, persistence)
 }
 
 /** Begins, and comes to its end or to that of the database. */
-async function untilDeath (db: DyingDatabase, run: () => Promise<unknown>): Promise<void> {
+async function untilDeath(db: DyingDatabase, run: () => Promise<unknown>): Promise<void> {
   let isThrough = false
-  void run().then(() => { isThrough = true })
+  void run().then(() => {
+    isThrough = true
+  })
   await waitUntil('the end', () => isThrough || db.isDead)
 }
 
 /** What can be compared: when a session was taken over is the only thing that differs. */
-function comparable (data: Data): [string, string][] {
-  return [...data].map(([key, value]): [string, string] =>
-    [key, (key.startsWith(SESSIONS) ? encodeSession({ ...decodeSession(value), awaySince: 0 }) : value).toString('hex')]).sort(([a], [b]) => a < b ? -1 : 1)
+function comparable(data: Data): [string, string][] {
+  return [...data]
+    .map(([key, value]): [string, string] => [
+      key,
+      (key.startsWith(SESSIONS) ? encodeSession({ ...decodeSession(value), awaySince: 0 }) : value).toString('hex')
+    ])
+    .sort(([a], [b]) => (a < b ? -1 : 1))
 }
 
-function isOld (key: string): boolean {
+function isOld(key: string): boolean {
   return OLD_PREFIXES.some(prefix => key.startsWith(prefix))
 }
 
@@ -76,14 +104,17 @@ for (const ended of ['killed', 'stopped'] as const) {
     const old = await oldData(t, ended)
     const whole = new DyingDatabase(old)
     const expected = oldContents(ended).sessions
-    t.equal(await importInto(whole), expected.reduce((sum, { queue }) => sum + queue.length, 0))
+    t.equal(
+      await importInto(whole),
+      expected.reduce((sum, { queue }) => sum + queue.length, 0)
+    )
 
     await t.test('every session has its queue, in its order and under its packet identifiers', t => {
       for (const { clientId, queue, inbound } of expected) {
         const session = whole.data.get(keyOf(SESSIONS, clientId))
         t.match(decodeSession(session as Buffer), { expiry: NEVER, start: 0 }, clientId)
         const prefix = prefixOf(QUEUE, clientId)
-        const stored = [...whole.data].filter(([key]) => key.startsWith(prefix)).sort(([a], [b]) => a < b ? -1 : 1)
+        const stored = [...whole.data].filter(([key]) => key.startsWith(prefix)).sort(([a], [b]) => (a < b ? -1 : 1))
         const mark = whole.data.get(keyOf(SENT, clientId))
         const sent = mark === undefined ? 0 : decodeSent(mark)
         const found = stored.map(([key, value]) => {
@@ -91,12 +122,21 @@ for (const ended of ['killed', 'stopped'] as const) {
           const record = decodeQueued(value)
           const packetId = sequence <= sent ? packetIdOf(sequence) : undefined
           if (record !== undefined) t.equal(size, record.message.queuedBytes)
-          return record === undefined ? { state: 'released', packetId } : { state: packetId === undefined ? 'unsent' : 'sent', packetId, topic: record.message.topic }
+          return record === undefined
+            ? { state: 'released', packetId }
+            : { state: packetId === undefined ? 'unsent' : 'sent', packetId, topic: record.message.topic }
         })
-        t.same(found, queue.map(item => ({
-          state: item.state, packetId: item.state === 'unsent' ? undefined : item.packetId, ...item.state !== 'released' && { topic: item.topic }
-        })), clientId)
-        for (const packetId of inbound) t.ok(whole.data.has(receivedKey(clientId, packetId)), `${clientId} has yet to release ${packetId}`)
+        t.same(
+          found,
+          queue.map(item => ({
+            state: item.state,
+            packetId: item.state === 'unsent' ? undefined : item.packetId,
+            ...(item.state !== 'released' && { topic: item.topic })
+          })),
+          clientId
+        )
+        for (const packetId of inbound)
+          t.ok(whole.data.has(receivedKey(clientId, packetId)), `${clientId} has yet to release ${packetId}`)
       }
       t.end()
     })
@@ -110,7 +150,10 @@ for (const ended of ['killed', 'stopped'] as const) {
         const dying = new DyingDatabase(old, lives)
         await untilDeath(dying, () => importInto(dying))
         t.ok(dying.isDead)
-        t.ok([...old.keys()].every(key => dying.data.has(key)), 'nothing of the old is gone')
+        t.ok(
+          [...old.keys()].every(key => dying.data.has(key)),
+          'nothing of the old is gone'
+        )
         t.notOk(dying.data.has(IMPORTED))
         // Once more it dies, a little later, before it gets through.
         const again = new DyingDatabase(dying.data, lives >> 1)

@@ -7,13 +7,15 @@ const LEVELS = ['a', 'b', 'c', '', 'ö', '$SYS', '$', '__proto__', 'constructor'
 const MAX_LEVELS = 4
 
 /** A topic to publish to. */
-export function randomTopic (random: Random): string {
+export function randomTopic(random: Random): string {
   return Array.from({ length: 1 + random.integer(MAX_LEVELS) }, () => LEVELS[random.integer(LEVELS.length)]).join('/')
 }
 
 /** A filter, with wildcards or without. */
-export function randomFilter (random: Random): string {
-  const levels = randomTopic(random).split('/').map(level => random.integer(3) === 0 ? '+' : level)
+export function randomFilter(random: Random): string {
+  const levels = randomTopic(random)
+    .split('/')
+    .map(level => (random.integer(3) === 0 ? '+' : level))
   const draw = random.integer(4)
   if (draw === 0) levels.push('#')
   if (draw === 1) levels[levels.length - 1] = '#'
@@ -21,7 +23,7 @@ export function randomFilter (random: Random): string {
 }
 
 /** Whether a filter matches a topic [MQTT-4.7.1-2], [MQTT-4.7.1-3], [MQTT-4.7.2-1]. */
-export function matchesNaively (filter: string, topic: string): boolean {
+export function matchesNaively(filter: string, topic: string): boolean {
   if (topic.startsWith('$') && (filter.startsWith('+') || filter.startsWith('#'))) return false
   const wanted = filter.split('/')
   const levels = topic.split('/')

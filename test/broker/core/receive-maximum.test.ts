@@ -7,27 +7,32 @@ import { onEveryWay, RETURNS, type Way } from './ways.js'
 const only5 = { versions: [5] } as const
 const MAXIMUM = 3
 
-async function open (way: Way, options: Partial<SessionOptions> = {}): Promise<SessionClient> {
-  const client = await way.connect({ clientId: way.name('client'), properties: { sessionExpiryInterval: 100, receiveMaximum: MAXIMUM }, ...options })
+async function open(way: Way, options: Partial<SessionOptions> = {}): Promise<SessionClient> {
+  const client = await way.connect({
+    clientId: way.name('client'),
+    properties: { sessionExpiryInterval: 100, receiveMaximum: MAXIMUM },
+    ...options
+  })
   await client.watch()
   await client.subscribe([[way.name('t/#'), 2]])
   return client
 }
 
-async function publish (way: Way, count: number, topic = 't'): Promise<void> {
+async function publish(way: Way, count: number, topic = 't'): Promise<void> {
   const publisher = await way.visitor('publisher')
-  for (const name of numbers(count)) await publisher.publish(way.name(topic), name, { qos: Number(name) % 2 === 0 ? 2 : 1 })
+  for (const name of numbers(count))
+    await publisher.publish(way.name(topic), name, { qos: Number(name) % 2 === 0 ? 2 : 1 })
   await publisher.leave()
 }
 
 /** The messages that are there and no more: what is sent at QoS 0 comes past those that wait. */
-async function atOnce (client: SessionClient): Promise<IPublishPacket[]> {
+async function atOnce(client: SessionClient): Promise<IPublishPacket[]> {
   const got = await client.messages(MAXIMUM)
-  return [...got, ...await client.caughtUp(0)]
+  return [...got, ...(await client.caughtUp(0))]
 }
 
 /** Takes all, one acknowledgement at a time; how many were unacknowledged at most. */
-async function takeAll (client: SessionClient, count: number): Promise<{ payloads: string[], most: number }> {
+async function takeAll(client: SessionClient, count: number): Promise<{ payloads: string[]; most: number }> {
   const open: IPublishPacket[] = []
   const payloads: string[] = []
   let most = 0
@@ -35,10 +40,12 @@ async function takeAll (client: SessionClient, count: number): Promise<{ payload
     const next = await client.next('publish')
     payloads.push(next.payload.toString())
     open.push(next)
-    open.push(...client.drain('publish').map(message => {
-      payloads.push(message.payload.toString())
-      return message
-    }))
+    open.push(
+      ...client.drain('publish').map(message => {
+        payloads.push(message.payload.toString())
+        return message
+      })
+    )
     most = Math.max(most, open.length)
     await client.complete(open.shift() as IPublishPacket)
   }
@@ -46,33 +53,44 @@ async function takeAll (client: SessionClient, count: number): Promise<{ payload
   return { payloads, most }
 }
 
-onEveryWay('live', async (t, way) => {
-  for (const clean of [true, false]) {
-    const client = await open(way, { clean, ...clean && { properties: { sessionExpiryInterval: 0, receiveMaximum: MAXIMUM } } })
-    await publish(way, 10)
-    const first = await atOnce(client)
-    t.equal(first.length, MAXIMUM)
-    await client.complete(...first)
-    const { payloads, most } = await takeAll(client, 7)
-    t.same([...payloadsOf(first), ...payloads], numbers(10))
-    t.ok(most <= MAXIMUM, `${most} at a time`)
-    await client.leave()
-  }
-}, only5)
+onEveryWay(
+  'live',
+  async (t, way) => {
+    for (const clean of [true, false]) {
+      const client = await open(way, {
+        clean,
+        ...(clean && { properties: { sessionExpiryInterval: 0, receiveMaximum: MAXIMUM } })
+      })
+      await publish(way, 10)
+      const first = await atOnce(client)
+      t.equal(first.length, MAXIMUM)
+      await client.complete(...first)
+      const { payloads, most } = await takeAll(client, 7)
+      t.same([...payloadsOf(first), ...payloads], numbers(10))
+      t.ok(most <= MAXIMUM, `${most} at a time`)
+      await client.leave()
+    }
+  },
+  only5
+)
 
 for (const how of RETURNS) {
-  onEveryWay(`when a session is resumed after ${how}`, async (t, way) => {
-    const wide = await open(way, { properties: { sessionExpiryInterval: 100, receiveMaximum: 8 } })
-    await publish(way, 12)
-    t.equal((await wide.messages(8)).length, 8)
-    const back = await way.back(wide, how, { properties: { sessionExpiryInterval: 100, receiveMaximum: MAXIMUM } })
-    const first = await atOnce(back)
-    t.same(payloadsOf(first), numbers(MAXIMUM))
-    await back.complete(...first)
-    const { payloads, most } = await takeAll(back, 12 - MAXIMUM)
-    t.same(payloads, numbers(12).slice(MAXIMUM))
-    t.ok(most <= MAXIMUM, `${most} at a time`)
-  }, only5)
+  onEveryWay(
+    `when a session is resumed after ${how}`,
+    async (t, way) => {
+      const wide = await open(way, { properties: { sessionExpiryInterval: 100, receiveMaximum: 8 } })
+      await publish(way, 12)
+      t.equal((await wide.messages(8)).length, 8)
+      const back = await way.back(wide, how, { properties: { sessionExpiryInterval: 100, receiveMaximum: MAXIMUM } })
+      const first = await atOnce(back)
+      t.same(payloadsOf(first), numbers(MAXIMUM))
+      await back.complete(...first)
+      const { payloads, most } = await takeAll(back, 12 - MAXIMUM)
+      t.same(payloads, numbers(12).slice(MAXIMUM))
+      t.ok(most <= MAXIMUM, `${most} at a time`)
+    },
+    only5
+  )
 }
 
 onEveryWay('a client that says nothing has that of limits.inflightMessages', async (t, way) => {
@@ -82,29 +100,37 @@ onEveryWay('a client that says nothing has that of limits.inflightMessages', asy
   t.same(await client.caughtUp(0), [])
 })
 
-onEveryWay('PUBREC makes no room, PUBCOMP does, and so does a PUBREC that refuses', async (t, way) => {
-  const client = await open(way)
-  const publisher = await way.visitor('publisher')
-  for (const name of numbers(6)) await publisher.publish(way.name('t'), name, { qos: 2 })
-  const [first, second] = await client.messages(MAXIMUM)
-  client.acknowledge(first as IPublishPacket)
-  await client.next('pubrel')
-  t.same(await client.caughtUp(0), [])
-  client.send({ cmd: 'pubcomp', messageId: first?.messageId })
-  t.equal((await client.next('publish')).payload.toString(), '3')
-  client.send({ cmd: 'pubrec', messageId: second?.messageId, reasonCode: 0x97 })
-  t.equal((await client.next('publish')).payload.toString(), '4')
-  await client.settled()
-  t.same(client.drain('pubrel'), [], 'no PUBREL for what was refused [MQTT-4.3.3-4]')
-}, only5)
+onEveryWay(
+  'PUBREC makes no room, PUBCOMP does, and so does a PUBREC that refuses',
+  async (t, way) => {
+    const client = await open(way)
+    const publisher = await way.visitor('publisher')
+    for (const name of numbers(6)) await publisher.publish(way.name('t'), name, { qos: 2 })
+    const [first, second] = await client.messages(MAXIMUM)
+    client.acknowledge(first)
+    await client.next('pubrel')
+    t.same(await client.caughtUp(0), [])
+    client.send({ cmd: 'pubcomp', messageId: first?.messageId })
+    t.equal((await client.next('publish')).payload.toString(), '3')
+    client.send({ cmd: 'pubrec', messageId: second?.messageId, reasonCode: 0x97 })
+    t.equal((await client.next('publish')).payload.toString(), '4')
+    await client.settled()
+    t.same(client.drain('pubrel'), [], 'no PUBREL for what was refused [MQTT-4.3.3-4]')
+  },
+  only5
+)
 
-onEveryWay('retained messages keep to it as well', async (t, way) => {
-  for (const name of numbers(10)) await publish(way, 1, `t/${name}`)
-  const publisher = await way.visitor('publisher')
-  for (const name of numbers(10)) await publisher.publish(way.name(`t/${name}`), name, { retain: true })
-  const client = await open(way)
-  t.equal((await atOnce(client)).length, MAXIMUM)
-}, only5)
+onEveryWay(
+  'retained messages keep to it as well',
+  async (t, way) => {
+    for (const name of numbers(10)) await publish(way, 1, `t/${name}`)
+    const publisher = await way.visitor('publisher')
+    for (const name of numbers(10)) await publisher.publish(way.name(`t/${name}`), name, { retain: true })
+    const client = await open(way)
+    t.equal((await atOnce(client)).length, MAXIMUM)
+  },
+  only5
+)
 
 for (const how of RETURNS) {
   onEveryWay(`a packet identifier is taken until PUBCOMP, also after ${how} [MQTT-2.2.1-4]`, async (t, way) => {

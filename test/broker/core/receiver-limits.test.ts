@@ -19,13 +19,26 @@ interface Message {
   lives?: number
 }
 
-async function publish (aedes: Aedes, { topic, bytes = 2, qos = 1, retain = false, lives }: Message): Promise<void> {
+async function publish(aedes: Aedes, { topic, bytes = 2, qos = 1, retain = false, lives }: Message): Promise<void> {
   const properties = lives === undefined ? {} : { properties: { messageExpiryInterval: lives } }
-  const message = { cmd: 'publish', topic, payload: Buffer.alloc(bytes, 'x'), qos, retain, dup: false, ...properties } as const
-  await new Promise<void>((resolve, reject) => { aedes.publish(message, error => { if (error) reject(error); else resolve() }) })
+  const message = {
+    cmd: 'publish',
+    topic,
+    payload: Buffer.alloc(bytes, 'x'),
+    qos,
+    retain,
+    dup: false,
+    ...properties
+  } as const
+  await new Promise<void>((resolve, reject) => {
+    aedes.publish(message, error => {
+      if (error) reject(error)
+      else resolve()
+    })
+  })
 }
 
-function acknowledge (client: RawClient, topic: string): void {
+function acknowledge(client: RawClient, topic: string): void {
   const one = client.received.find(received => received.topic === topic)
   client.send(packet(0x40, one?.bytes.subarray(2 + 2 + topic.length, 2 + 2 + topic.length + 2)))
 }

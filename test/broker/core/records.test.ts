@@ -3,27 +3,82 @@
 import t from 'tap'
 import { messageOf } from '../../../broker/core/message.js'
 import {
-  clientIdOf, decodeQueued, decodeSent, decodeSession, encodeQueued, encodeSent, encodeSession, IMPORTED, keyOf, packetIdOf, prefixOf, QUEUE, queueKey,
-  queueStart, readQueueKey, RECEIVED, receivedKey, RELEASED_RECORD, SENT, SESSIONS, under, type QueuedRecord
+  clientIdOf,
+  decodeQueued,
+  decodeSent,
+  decodeSession,
+  encodeQueued,
+  encodeSent,
+  encodeSession,
+  IMPORTED,
+  keyOf,
+  packetIdOf,
+  prefixOf,
+  QUEUE,
+  queueKey,
+  queueStart,
+  readQueueKey,
+  RECEIVED,
+  receivedKey,
+  RELEASED_RECORD,
+  SENT,
+  SESSIONS,
+  under,
+  type QueuedRecord
 } from '../../../broker/core/records.js'
 import { encodeIdentifiers } from '../../../broker/core/wire.js'
 import { Random } from '../../../models/random.js'
 
-const CLIENT_IDS = ['a', 'A', 'a:', ':a', 'a/b', 'a%3Ab', '%', '100%', 'ö', '中文', '😀', ' ', 'a b', '__proto__', 'constructor', 'a;', 'a-', 'a.', "it's", 'a\\b', '']
+const CLIENT_IDS = [
+  'a',
+  'A',
+  'a:',
+  ':a',
+  'a/b',
+  'a%3Ab',
+  '%',
+  '100%',
+  'ö',
+  '中文',
+  '😀',
+  ' ',
+  'a b',
+  '__proto__',
+  'constructor',
+  'a;',
+  'a-',
+  'a.',
+  "it's",
+  'a\\b',
+  ''
+]
 
-function record (rest: Partial<QueuedRecord> & { source?: Partial<Parameters<typeof messageOf>[0]> } = {}): QueuedRecord {
+function record(
+  rest: Partial<QueuedRecord> & { source?: Partial<Parameters<typeof messageOf>[0]> } = {}
+): QueuedRecord {
   const { source, ...fields } = rest
-  return { message: messageOf({ topic: 'a/ö', payload: 'payload', qos: 1, ...source }), qos: 1, retain: false, identifiers: Buffer.alloc(0), share: '', ...fields }
+  return {
+    message: messageOf({ topic: 'a/ö', payload: 'payload', qos: 1, ...source }),
+    qos: 1,
+    retain: false,
+    identifiers: Buffer.alloc(0),
+    share: '',
+    ...fields
+  }
 }
 
 /** Whatever sorts as LevelDB sorts: by bytes. */
-function byBytes (a: string, b: string): number {
+function byBytes(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b))
 }
 
 t.test('a queued message is read as it was written, with all that belongs to it', t => {
   const properties = {
-    payloadFormatIndicator: true, contentType: 'text', responseTopic: 'r', correlationData: Buffer.from([0, 1]), userProperties: { b: ['1', '2'], a: '3', ['__proto__']: '4' }
+    payloadFormatIndicator: true,
+    contentType: 'text',
+    responseTopic: 'r',
+    correlationData: Buffer.from([0, 1]),
+    userProperties: { b: ['1', '2'], a: '3', ['__proto__']: '4' }
   }
   const long = 'x'.repeat(65_535)
   const cases: [string, QueuedRecord][] = [
@@ -35,7 +90,21 @@ t.test('a queued message is read as it was written, with all that belongs to it'
     ['an expiry', record({ source: { messageExpiry: 1_800_000_000_123 } })],
     ['properties', record({ source: { properties } })],
     ['nothing in it', record({ source: { payload: '' } })],
-    ['everything', record({ qos: 2, retain: true, share: `$share/ö/${long.slice(20)}`, identifiers: encodeIdentifiers(Array.from({ length: 200 }, (_, i) => i + 1)), source: { topic: long, payload: Buffer.alloc(200_000, 'z'), properties: { ...properties, contentType: long }, messageExpiry: 1 } })]
+    [
+      'everything',
+      record({
+        qos: 2,
+        retain: true,
+        share: `$share/ö/${long.slice(20)}`,
+        identifiers: encodeIdentifiers(Array.from({ length: 200 }, (_, i) => i + 1)),
+        source: {
+          topic: long,
+          payload: Buffer.alloc(200_000, 'z'),
+          properties: { ...properties, contentType: long },
+          messageExpiry: 1
+        }
+      })
+    ]
   ]
   for (const [what, one] of cases) {
     const found = decodeQueued(Buffer.concat([encodeQueued(one)]))
@@ -68,14 +137,32 @@ t.test('a message that was released is told from those that were not', t => {
 })
 
 t.test('sessions and marks are read as they were written', t => {
-  for (const session of [{ expiry: 0, awaySince: 0, start: 0 }, { expiry: 0xffffffff, awaySince: 1_800_000_000_123, start: Number.MAX_SAFE_INTEGER }]) t.same(decodeSession(encodeSession(session)), session)
+  for (const session of [
+    { expiry: 0, awaySince: 0, start: 0 },
+    { expiry: 0xffffffff, awaySince: 1_800_000_000_123, start: Number.MAX_SAFE_INTEGER }
+  ])
+    t.same(decodeSession(encodeSession(session)), session)
   for (const sequence of [0, 1, 65_535, Number.MAX_SAFE_INTEGER]) t.equal(decodeSent(encodeSent(sequence)), sequence)
   t.end()
 })
 
 t.test('damaged bytes are a RangeError, and nothing else', t => {
   const random = new Random(10)
-  const whole = [encodeQueued(record()), encodeQueued(record({ qos: 2, retain: true, share: '$share/g/a', identifiers: encodeIdentifiers([5]), source: { properties: { contentType: 'x', userProperties: { a: 'b', c: ['d', 'e'] } }, messageExpiry: 1_800_000_000_000 } }))]
+  const whole = [
+    encodeQueued(record()),
+    encodeQueued(
+      record({
+        qos: 2,
+        retain: true,
+        share: '$share/g/a',
+        identifiers: encodeIdentifiers([5]),
+        source: {
+          properties: { contentType: 'x', userProperties: { a: 'b', c: ['d', 'e'] } },
+          messageExpiry: 1_800_000_000_000
+        }
+      })
+    )
+  ]
   const counts = { refused: 0, read: 0 }
   const look = (decode: (bytes: Buffer) => unknown, bytes: Buffer, what: string): void => {
     try {
@@ -88,14 +175,17 @@ t.test('damaged bytes are a RangeError, and nothing else', t => {
   }
   for (const bytes of whole) {
     const payload = Buffer.from('payload')
-    for (let length = 0; length < bytes.length - payload.length; length++) t.throws(() => decodeQueued(bytes.subarray(0, length)), RangeError, `${length} of ${bytes.length} bytes`)
+    for (let length = 0; length < bytes.length - payload.length; length++)
+      t.throws(() => decodeQueued(bytes.subarray(0, length)), RangeError, `${length} of ${bytes.length} bytes`)
     for (let i = 0; i < 3_000; i++) {
       const damaged = Buffer.from(bytes)
-      for (let changes = 1 + random.integer(4); changes > 0; changes--) damaged[random.integer(damaged.length)] = random.integer(256)
+      for (let changes = 1 + random.integer(4); changes > 0; changes--)
+        damaged[random.integer(damaged.length)] = random.integer(256)
       look(decodeQueued, damaged, 'a queued message')
     }
   }
-  for (let i = 0; i < 2_000; i++) look(decodeQueued, Buffer.from(Array.from({ length: random.integer(60) }, () => random.integer(256))), 'noise')
+  for (let i = 0; i < 2_000; i++)
+    look(decodeQueued, Buffer.from(Array.from({ length: random.integer(60) }, () => random.integer(256))), 'noise')
   t.ok(counts.refused > 1_000 && counts.read > 1_000, JSON.stringify(counts))
   for (let length = 0; length < 20; length++) t.throws(() => decodeSession(Buffer.alloc(length)), RangeError)
   for (let length = 0; length < 8; length++) t.throws(() => decodeSent(Buffer.alloc(length)), RangeError)
@@ -107,19 +197,31 @@ t.test('damaged bytes are a RangeError, and nothing else', t => {
 t.test('keys say whose they are, whatever clients call themselves', t => {
   for (const clientId of CLIENT_IDS) {
     for (const prefix of [SESSIONS, SENT]) t.equal(clientIdOf(prefix, keyOf(prefix, clientId)), clientId)
-    t.same(readQueueKey(queueKey(prefixOf(QUEUE, clientId), 70_000, 1_234)), { clientId, sequence: 70_000, size: 1_234 })
+    t.same(readQueueKey(queueKey(prefixOf(QUEUE, clientId), 70_000, 1_234)), {
+      clientId,
+      sequence: 70_000,
+      size: 1_234
+    })
     const received = receivedKey(clientId, 65_535)
     t.equal(clientIdOf(RECEIVED, received), clientId)
     t.equal(received.slice(prefixOf(RECEIVED, clientId).length), '65535')
   }
-  const keys = CLIENT_IDS.flatMap(id => [keyOf(SESSIONS, id), keyOf(SENT, id), queueKey(prefixOf(QUEUE, id), 1, 1), receivedKey(id, 1)])
+  const keys = CLIENT_IDS.flatMap(id => [
+    keyOf(SESSIONS, id),
+    keyOf(SENT, id),
+    queueKey(prefixOf(QUEUE, id), 1, 1),
+    receivedKey(id, 1)
+  ])
   t.equal(new Set([...keys, IMPORTED]).size, CLIENT_IDS.length * 4 + 1, 'no two of them are the same')
   t.end()
 })
 
 t.test('the keys of one client lie together, and those of no other among them', t => {
   for (const prefix of [QUEUE, RECEIVED]) {
-    const all = CLIENT_IDS.map(clientId => ({ clientId, key: prefix === QUEUE ? queueKey(prefixOf(QUEUE, clientId), 5, 9) : receivedKey(clientId, 5) }))
+    const all = CLIENT_IDS.map(clientId => ({
+      clientId,
+      key: prefix === QUEUE ? queueKey(prefixOf(QUEUE, clientId), 5, 9) : receivedKey(clientId, 5)
+    }))
     for (const { clientId, key } of all) {
       const { gte, lt } = under(prefixOf(prefix, clientId))
       const within = all.filter(one => byBytes(one.key, gte) >= 0 && byBytes(one.key, lt) < 0)
@@ -149,12 +251,16 @@ t.test('the keys of a queue sort by the number of the message, and not by its si
   t.end()
 })
 
-t.test('packet identifiers follow from the number, are never 0, and come again as late as they can [MQTT-2.2.1-3]', t => {
-  const seen = new Set<number>()
-  for (let sequence = 1; sequence <= 65_535; sequence++) seen.add(packetIdOf(sequence))
-  t.equal(seen.size, 65_535)
-  t.notOk(seen.has(0))
-  t.equal(Math.max(...seen), 65_535)
-  for (const sequence of [1, 65_534, 65_535, 65_536, 2 ** 40]) t.equal(packetIdOf(sequence + 65_535), packetIdOf(sequence))
-  t.end()
-})
+t.test(
+  'packet identifiers follow from the number, are never 0, and come again as late as they can [MQTT-2.2.1-3]',
+  t => {
+    const seen = new Set<number>()
+    for (let sequence = 1; sequence <= 65_535; sequence++) seen.add(packetIdOf(sequence))
+    t.equal(seen.size, 65_535)
+    t.notOk(seen.has(0))
+    t.equal(Math.max(...seen), 65_535)
+    for (const sequence of [1, 65_534, 65_535, 65_536, 2 ** 40])
+      t.equal(packetIdOf(sequence + 65_535), packetIdOf(sequence))
+    t.end()
+  }
+)

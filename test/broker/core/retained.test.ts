@@ -7,32 +7,59 @@ import { matches } from '../../../broker/protocol/topics.js'
 
 const NO_LIMITS = { retainedMessages: Infinity, retainedBytes: Infinity }
 
-function message (topic: string, payload: string, rest: Partial<MessageSource> = {}): Message {
+function message(topic: string, payload: string, rest: Partial<MessageSource> = {}): Message {
   return messageOf({ topic, payload: Buffer.from(payload), qos: 0, retain: true, ...rest })
 }
 
 /** A store in memory that notes what is written to it. */
-function makeStore (messages: MessageSource[] = []): RetainedStore & { written: string[] } {
+function makeStore(messages: MessageSource[] = []): RetainedStore & { written: string[] } {
   const written: string[] = []
   return {
     written,
-    async storeRetained ({ topic, payload = '' }) { written.push(`${topic} ${payload.toString()}`) },
-    async * createRetainedStream () { yield * messages }
+    async storeRetained({ topic, payload = '' }) {
+      written.push(`${topic} ${payload.toString()}`)
+    },
+    async *createRetainedStream() {
+      yield* messages
+    }
   }
 }
 
-function found (retained: RetainedMessages, filter: string): string[] {
-  return retained.topics(filter).map(topic => `${topic} ${retained.get(topic)?.payload.toString()}`).sort()
+function found(retained: RetainedMessages, filter: string): string[] {
+  return retained
+    .topics(filter)
+    .map(topic => `${topic} ${retained.get(topic)?.payload.toString()}`)
+    .sort()
 }
 
 t.test('filters match as the standard says, one by one and in the tree', t => {
   const cases: [string, string, boolean][] = [
-    ['a/b', 'a/b', true], ['a/b', 'a/c', false], ['a/b', 'a', false], ['a', 'a/b', false],
-    ['+', 'a', true], ['+', 'a/b', false], ['+/+', '/a', true], ['/+', '/a', true], ['+', '/a', false],
-    ['a/+/c', 'a/b/c', true], ['a/+', 'a', false], ['a/+', 'a/', true],
-    ['#', 'a', true], ['#', 'a/b/c', true], ['a/#', 'a', true], ['a/#', 'a/b/c', true], ['a/#', 'ab', false],
-    ['#', 'a/$b', true], ['#', 'a/$b/c', true], ['+/#', 'a/$b', true], ['+/+', 'a/$b', true], ['a/#', 'a/$b', true],
-    ['#', '$SYS/x', false], ['+/x', '$SYS/x', false], ['$SYS/#', '$SYS/x', true], ['$SYS/+', '$SYS/x', true]
+    ['a/b', 'a/b', true],
+    ['a/b', 'a/c', false],
+    ['a/b', 'a', false],
+    ['a', 'a/b', false],
+    ['+', 'a', true],
+    ['+', 'a/b', false],
+    ['+/+', '/a', true],
+    ['/+', '/a', true],
+    ['+', '/a', false],
+    ['a/+/c', 'a/b/c', true],
+    ['a/+', 'a', false],
+    ['a/+', 'a/', true],
+    ['#', 'a', true],
+    ['#', 'a/b/c', true],
+    ['a/#', 'a', true],
+    ['a/#', 'a/b/c', true],
+    ['a/#', 'ab', false],
+    ['#', 'a/$b', true],
+    ['#', 'a/$b/c', true],
+    ['+/#', 'a/$b', true],
+    ['+/+', 'a/$b', true],
+    ['a/#', 'a/$b', true],
+    ['#', '$SYS/x', false],
+    ['+/x', '$SYS/x', false],
+    ['$SYS/#', '$SYS/x', true],
+    ['$SYS/+', '$SYS/x', true]
   ]
   for (const [filter, topic, expected] of cases) {
     t.equal(matches(filter.split('/'), topic.split('/')), expected, `${filter} on ${topic}`)

@@ -1,4 +1,5 @@
-// Where a message goes: to each session once, as all its matching subscriptions together ask, and to one member of each share.
+// Where a message goes: to each session once, as all its matching subscriptions together ask, and to one member of each
+// share.
 
 import t from 'tap'
 import { Router, type Route } from '../../../broker/core/router.js'
@@ -12,12 +13,12 @@ import { matchesNaively, randomFilter, randomTopic } from './random-topics.js'
 const SESSIONS = ['one', 'two', 'three', '__proto__', 'constructor']
 const GROUPS = ['g', 'h', '__proto__', 'constructor']
 
-function subscription (filter: string, qos: QoS = 0, rest: Partial<Subscription> = {}): Subscription {
+function subscription(filter: string, qos: QoS = 0, rest: Partial<Subscription> = {}): Subscription {
   return { filter, qos, noLocal: false, retainAsPublished: false, retainHandling: 0, identifier: undefined, ...rest }
 }
 
 /** What encoded identifiers say. */
-function identifiersIn (bytes: Buffer): number[] {
+function identifiersIn(bytes: Buffer): number[] {
   const fields = new FieldReader(bytes)
   const found: number[] = []
   while (fields.left > 0) {
@@ -35,16 +36,23 @@ interface Expected {
   own?: Omit<Expected, 'session' | 'own'>
 }
 
-function combined (subscriptions: readonly Subscription[]): Omit<Expected, 'session' | 'own'> {
+function combined(subscriptions: readonly Subscription[]): Omit<Expected, 'session' | 'own'> {
   let qos = 0
   for (const one of subscriptions) if (one.qos > qos) qos = one.qos
   const identifiers = new Set<number>()
   for (const { identifier } of subscriptions) if (identifier !== undefined) identifiers.add(identifier)
-  return { qos, retainAsPublished: subscriptions.some(one => one.retainAsPublished), identifiers: [...identifiers].sort((a, b) => a - b) }
+  return {
+    qos,
+    retainAsPublished: subscriptions.some(one => one.retainAsPublished),
+    identifiers: [...identifiers].sort((a, b) => a - b)
+  }
 }
 
 /** What a topic must lead to, by looking at all subscriptions of all. */
-function expectedRoute (all: ReadonlyMap<string, ReadonlyMap<string, Subscription>>, topic: string): { targets: Expected[], groups: string[] } {
+function expectedRoute(
+  all: ReadonlyMap<string, ReadonlyMap<string, Subscription>>,
+  topic: string
+): { targets: Expected[]; groups: string[] } {
   const targets: Expected[] = []
   const groups = new Map<string, string[]>()
   for (const [session, subscriptions] of all) {
@@ -53,30 +61,43 @@ function expectedRoute (all: ReadonlyMap<string, ReadonlyMap<string, Subscriptio
       const [, group, shared] = /^\$share\/([^/]+)\/(.+)$/.exec(one.filter) ?? []
       if (!matchesNaively(shared ?? one.filter, topic)) continue
       if (group === undefined) matching.push(one)
-      else groups.set(one.filter, [...groups.get(one.filter) ?? [], `${session} ${one.qos} ${one.identifier}`])
+      else groups.set(one.filter, [...(groups.get(one.filter) ?? []), `${session} ${one.qos} ${one.identifier}`])
     }
     if (matching.length === 0) continue
     const own = matching.filter(({ noLocal }) => !noLocal)
-    targets.push({ session, ...combined(matching), ...own.length > 0 && { own: combined(own) } })
+    targets.push({ session, ...combined(matching), ...(own.length > 0 && { own: combined(own) }) })
   }
   return { targets: targets.sort(bySession), groups: [...groups].map(([, members]) => members.sort().join()).sort() }
 }
 
-function bySession (a: Expected, b: Expected): number {
+function bySession(a: Expected, b: Expected): number {
   return a.session < b.session ? -1 : 1
 }
 
-function asked ({ qos, retainAsPublished, identifiers }: Target<string>): Omit<Expected, 'session' | 'own'> {
+function asked({ qos, retainAsPublished, identifiers }: Target<string>): Omit<Expected, 'session' | 'own'> {
   return { qos, retainAsPublished, identifiers: identifiersIn(identifiers).sort((a, b) => a - b) }
 }
 
-function foundRoute ({ targets, groups }: Route<string>): ReturnType<typeof expectedRoute> {
+function foundRoute({ targets, groups }: Route<string>): ReturnType<typeof expectedRoute> {
   return {
-    targets: targets.map(target => ({ session: target.session, ...asked(target), ...target.ownMessages !== undefined && { own: asked(target.ownMessages) } })).sort(bySession),
-    groups: groups.map(group => [...group.sessions()].map(session => {
-      const member = group.of(session) as Target<string>
-      return `${session} ${member.qos} ${identifiersIn(member.identifiers)[0]}`
-    }).sort().join()).sort()
+    targets: targets
+      .map(target => ({
+        session: target.session,
+        ...asked(target),
+        ...(target.ownMessages !== undefined && { own: asked(target.ownMessages) })
+      }))
+      .sort(bySession),
+    groups: groups
+      .map(group =>
+        [...group.sessions()]
+          .map(session => {
+            const member = group.of(session) as Target<string>
+            return `${session} ${member.qos} ${identifiersIn(member.identifiers)[0]}`
+          })
+          .sort()
+          .join()
+      )
+      .sort()
   }
 }
 
@@ -86,7 +107,11 @@ t.test('the same as a look at every subscription, after each change', t => {
   const all = new Map(SESSIONS.map(session => [session, new Map<string, Subscription>()]))
   // Few, and looked at again and again: what is remembered of them must follow.
   const topics = Array.from({ length: 30 }, () => randomTopic(random))
-  const filters = Array.from({ length: 150 }, () => random.integer(4) === 0 ? `$share/${GROUPS[random.integer(GROUPS.length)]}/${randomFilter(random)}` : randomFilter(random))
+  const filters = Array.from({ length: 150 }, () =>
+    random.integer(4) === 0
+      ? `$share/${GROUPS[random.integer(GROUPS.length)]}/${randomFilter(random)}`
+      : randomFilter(random)
+  )
   const different: unknown[] = []
   let targets = 0
   for (let step = 0; step < 1_500; step++) {
@@ -114,27 +139,37 @@ t.test('the same as a look at every subscription, after each change', t => {
   }
   t.same(different.slice(0, 1), [])
   t.ok(targets > 3_000, `${targets} targets`)
-  const shared = [...all.values()].flatMap(subscriptions => [...subscriptions.keys()]).filter(filter => filter.startsWith('$share/')).length
+  const shared = [...all.values()]
+    .flatMap(subscriptions => [...subscriptions.keys()])
+    .filter(filter => filter.startsWith('$share/')).length
   t.equal(router.shared, shared)
   for (const [session, subscriptions] of all) for (const filter of subscriptions.keys()) router.remove(session, filter)
-  t.same(topics.flatMap(topic => [...router.route(topic).targets, ...router.route(topic).groups]), [])
+  t.same(
+    topics.flatMap(topic => [...router.route(topic).targets, ...router.route(topic).groups]),
+    []
+  )
   t.equal(router.shared, 0)
   t.end()
 })
 
-t.test('one target for a session, with the highest QoS and each identifier once [MQTT-3.3.4-2] to [MQTT-3.3.4-4]', t => {
-  const router = new Router<string>()
-  router.add('s', subscription('a/#', 1, { identifier: 7 }))
-  router.add('s', subscription('a/+', 2, { identifier: 268_435_455 }))
-  router.add('s', subscription('a/b', 0, { identifier: 7, retainAsPublished: true }))
-  router.add('s', subscription('+/b', 0))
-  const { targets: [target, ...others] } = router.route('a/b')
-  t.same(others, [])
-  t.match(target, { session: 's', qos: 2, retainAsPublished: true, share: '' })
-  t.same(identifiersIn(target.identifiers), [7, 268_435_455])
-  t.match(router.route('x/b').targets, [{ qos: 0, retainAsPublished: false, identifiers: Buffer.alloc(0) }])
-  t.end()
-})
+t.test(
+  'one target for a session, with the highest QoS and each identifier once [MQTT-3.3.4-2] to [MQTT-3.3.4-4]',
+  t => {
+    const router = new Router<string>()
+    router.add('s', subscription('a/#', 1, { identifier: 7 }))
+    router.add('s', subscription('a/+', 2, { identifier: 268_435_455 }))
+    router.add('s', subscription('a/b', 0, { identifier: 7, retainAsPublished: true }))
+    router.add('s', subscription('+/b', 0))
+    const {
+      targets: [target, ...others]
+    } = router.route('a/b')
+    t.same(others, [])
+    t.match(target, { session: 's', qos: 2, retainAsPublished: true, share: '' })
+    t.same(identifiersIn(target.identifiers), [7, 268_435_455])
+    t.match(router.route('x/b').targets, [{ qos: 0, retainAsPublished: false, identifiers: Buffer.alloc(0) }])
+    t.end()
+  }
+)
 
 t.test('No Local keeps own messages from its subscription, and from no other [MQTT-3.8.3-3]', t => {
   const router = new Router<string>()
@@ -153,13 +188,24 @@ t.test('No Local keeps own messages from its subscription, and from no other [MQ
 
 t.test('a share gives its messages to its members alone, and a share of another name or filter to its own', t => {
   const router = new Router<string>()
-  for (const share of ['$share/g/a/#', '$share/h/a/#', '$share/g/a/b']) for (const session of ['one', 'two']) router.add(session, subscription(share, 1, { identifier: 9 }))
+  for (const share of ['$share/g/a/#', '$share/h/a/#', '$share/g/a/b'])
+    for (const session of ['one', 'two']) router.add(session, subscription(share, 1, { identifier: 9 }))
   router.add('one', subscription('a/b', 0))
   const { targets, groups } = router.route('a/b')
-  t.match(targets, [{ session: 'one', qos: 0, identifiers: Buffer.alloc(0) }], 'what is shared adds nothing to what is not')
+  t.match(
+    targets,
+    [{ session: 'one', qos: 0, identifiers: Buffer.alloc(0) }],
+    'what is shared adds nothing to what is not'
+  )
   t.equal(groups.length, 3)
-  t.same(groups.map(group => group.next(() => READY)?.session), ['one', 'one', 'one'])
-  t.same(groups.map(group => group.next(() => READY)?.session), ['two', 'two', 'two'])
+  t.same(
+    groups.map(group => group.next(() => READY)?.session),
+    ['one', 'one', 'one']
+  )
+  t.same(
+    groups.map(group => group.next(() => READY)?.session),
+    ['two', 'two', 'two']
+  )
   t.equal(router.shared, 6)
   t.equal(router.group('$share/h/a/#')?.of('one')?.share, '$share/h/a/#')
   router.remove('two', '$share/h/a/#')

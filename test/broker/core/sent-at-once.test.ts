@@ -17,13 +17,24 @@ for (const qos of [0, 1] as const) {
     const broker = await startBroker(t, t.testdir({}))
     const reader = await connect(t, broker.url)
     const counts = { row: 0, will: 0 }
-    reader.on('message', topic => { counts[topic as keyof typeof counts]++ })
+    reader.on('message', topic => {
+      counts[topic as keyof typeof counts]++
+    })
     await reader.subscribeAsync(['row', 'will'], { qos })
     for (let i = 0; i < CLIENTS; i++) {
-      const socket = net.connect(broker.port, '127.0.0.1').on('error', () => {}).resume()
+      const socket = net
+        .connect(broker.port, '127.0.0.1')
+        .on('error', () => {})
+        .resume()
       t.teardown(() => socket.destroy())
       const messages = Array.from({ length: MESSAGES }, () => publish('row', 'x', { qos }))
-      socket.end(Buffer.concat([connectBytes({ clientId: `hasty-${i}`, will: { topic: 'will', payload: 'x' } }), ...messages, DISCONNECT]))
+      socket.end(
+        Buffer.concat([
+          connectBytes({ clientId: `hasty-${i}`, will: { topic: 'will', payload: 'x' } }),
+          ...messages,
+          DISCONNECT
+        ])
+      )
     }
     await waitUntil('all messages', () => counts.row === CLIENTS * MESSAGES)
     await reader.publishAsync('will', 'the last', { qos })

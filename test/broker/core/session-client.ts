@@ -3,8 +3,15 @@
 import { randomUUID } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import mqttPacket, {
-  type IConnackPacket, type IConnectPacket, type IDisconnectPacket, type IPublishPacket, type IPubrelPacket, type ISubackPacket,
-  type ISubscription, type Packet, type QoS
+  type IConnackPacket,
+  type IConnectPacket,
+  type IDisconnectPacket,
+  type IPublishPacket,
+  type IPubrelPacket,
+  type ISubackPacket,
+  type ISubscription,
+  type Packet,
+  type QoS
 } from 'mqtt-packet'
 
 /** MQTT 3.1.1 is 4. */
@@ -59,113 +66,128 @@ export class SessionClient {
   connack!: Received<IConnackPacket>
   isClosed = false
   acknowledges: boolean
-  private readonly unread: Received[] = []
-  private readonly wakers = new Set<() => void>()
-  private bytes = Buffer.alloc(0)
-  private lastId = 0
+  readonly #unread: Received[] = []
+  readonly #wakers = new Set<() => void>()
+  #bytes = Buffer.alloc(0)
+  #lastId = 0
+  readonly #stream: Duplex
 
-  private constructor (private readonly stream: Duplex, readonly options: SessionOptions) {
+  private constructor(
+    stream: Duplex,
+    readonly options: SessionOptions
+  ) {
+    this.#stream = stream
     this.version = options.version ?? 4
     this.acknowledges = options.acknowledges ?? false
-    stream.on('data', (chunk: Buffer) => { this.take(chunk) })
+    stream.on('data', (chunk: Buffer) => {
+      this.#take(chunk)
+    })
     stream.on('error', () => {})
     stream.once('close', () => {
       this.isClosed = true
-      this.wake()
+      this.#wake()
     })
   }
 
   /** Sends the CONNECT; nothing has come yet. */
-  static begin (stream: Duplex, options: SessionOptions): SessionClient {
+  static begin(stream: Duplex, options: SessionOptions): SessionClient {
     const client = new SessionClient(stream, options)
     client.send(connectOf(options))
     return client
   }
 
   /** Connects; the broker must let it in. */
-  static async connect (stream: Duplex, options: SessionOptions): Promise<SessionClient> {
+  static async connect(stream: Duplex, options: SessionOptions): Promise<SessionClient> {
     const client = SessionClient.begin(stream, options)
     client.connack = await client.next('connack')
     const { returnCode, reasonCode } = client.connack
-    if ((client.version === 5 ? reasonCode : returnCode) !== 0) throw new Error(`${options.clientId} is refused: ${reasonCode ?? returnCode}`)
+    if ((client.version === 5 ? reasonCode : returnCode) !== 0)
+      throw new Error(`${options.clientId} is refused: ${reasonCode ?? returnCode}`)
     return client
   }
 
-  get sessionPresent (): boolean {
+  get sessionPresent(): boolean {
     return this.connack.sessionPresent
   }
 
   /** Sends packets in one piece. */
-  send (...packets: Packet[]): void {
+  send(...packets: Packet[]): void {
     this.write(Buffer.concat(packets.map(packet => mqttPacket.generate(packet, { protocolVersion: this.version }))))
   }
 
-  write (bytes: Buffer): void {
-    this.stream.write(bytes)
+  write(bytes: Buffer): void {
+    this.#stream.write(bytes)
   }
 
   /** A packet identifier that nothing of this connection had yet. */
-  takeId (): number {
-    return ++this.lastId
+  takeId(): number {
+    return ++this.#lastId
   }
 
   /** Takes the next packet of a kind out of what has come, or comes. */
-  async next<C extends Packet['cmd']> (cmd: C, where: (packet: PacketOf<C>) => boolean = () => true): Promise<PacketOf<C>> {
-    const find = (): number => this.unread.findIndex(packet => packet.cmd === cmd && where(packet as PacketOf<C>))
-    await this.until(`a ${cmd.toUpperCase()} for ${this.options.clientId}`, () => find() >= 0)
-    return this.unread.splice(find(), 1)[0] as PacketOf<C>
+  async next<C extends Packet['cmd']>(
+    cmd: C,
+    where: (packet: PacketOf<C>) => boolean = () => true
+  ): Promise<PacketOf<C>> {
+    const find = (): number => this.#unread.findIndex(packet => packet.cmd === cmd && where(packet as PacketOf<C>))
+    await this.#until(`a ${cmd.toUpperCase()} for ${this.options.clientId}`, () => find() >= 0)
+    return this.#unread.splice(find(), 1)[0] as PacketOf<C>
   }
 
   /** Takes the next so many messages. */
-  async messages (count: number): Promise<Received<IPublishPacket>[]> {
+  async messages(count: number): Promise<Received<IPublishPacket>[]> {
     const taken: Received<IPublishPacket>[] = []
     while (taken.length < count) taken.push(await this.next('publish'))
     return taken
   }
 
   /** Takes all packets of a kind that have come. */
-  drain<C extends Packet['cmd']> (cmd: C): PacketOf<C>[] {
-    const found = this.unread.filter(packet => packet.cmd === cmd) as PacketOf<C>[]
-    for (const packet of found) this.unread.splice(this.unread.indexOf(packet), 1)
+  drain<C extends Packet['cmd']>(cmd: C): PacketOf<C>[] {
+    const found = this.#unread.filter(packet => packet.cmd === cmd) as PacketOf<C>[]
+    for (const packet of found) this.#unread.splice(this.#unread.indexOf(packet), 1)
     return found
   }
 
   /** Subscribes; the codes of the SUBACK. */
-  async subscribe (filters: readonly Filter[], subscriptionIdentifier?: number): Promise<number[]> {
+  async subscribe(filters: readonly Filter[], subscriptionIdentifier?: number): Promise<number[]> {
     const packet = this.subscribePacket(filters, subscriptionIdentifier)
     this.send(packet)
-    return (await this.next('suback', ({ messageId }) => messageId === packet.messageId) as ISubackPacket).granted as number[]
+    return ((await this.next('suback', ({ messageId }) => messageId === packet.messageId)) as ISubackPacket)
+      .granted as number[]
   }
 
   /** A SUBSCRIBE to be sent. */
-  subscribePacket (filters: readonly Filter[], subscriptionIdentifier?: number): Packet & { messageId: number } {
+  subscribePacket(filters: readonly Filter[], subscriptionIdentifier?: number): Packet & { messageId: number } {
     const subscriptions = filters.map(([topic, qos = 0, options]) => ({
-      topic, qos, ...this.version === 5 && { nl: false, rap: false, rh: 0, ...options }
+      topic,
+      qos,
+      ...(this.version === 5 && { nl: false, rap: false, rh: 0, ...options })
     }))
-    const properties = this.version === 5 && subscriptionIdentifier !== undefined ? { properties: { subscriptionIdentifier } } : {}
+    const properties =
+      this.version === 5 && subscriptionIdentifier !== undefined ? { properties: { subscriptionIdentifier } } : {}
     return { cmd: 'subscribe', messageId: this.takeId(), subscriptions, ...properties }
   }
 
-  async unsubscribe (...filters: string[]): Promise<void> {
+  async unsubscribe(...filters: string[]): Promise<void> {
     const packet = this.unsubscribePacket(...filters)
     this.send(packet)
     await this.next('unsuback', ({ messageId }) => messageId === packet.messageId)
   }
 
   /** An UNSUBSCRIBE to be sent. */
-  unsubscribePacket (...unsubscriptions: string[]): Packet & { messageId: number } {
+  unsubscribePacket(...unsubscriptions: string[]): Packet & { messageId: number } {
     return { cmd: 'unsubscribe', messageId: this.takeId(), unsubscriptions }
   }
 
   /** Publishes, and does its part until the message is acknowledged to the end. */
-  async publish (topic: string, payload: string | Buffer = '', options: PublishOptions = {}): Promise<void> {
+  async publish(topic: string, payload: string | Buffer = '', options: PublishOptions = {}): Promise<void> {
     const packet = this.publishPacket(topic, payload, options)
     this.send(packet)
     await this.finish(packet)
   }
 
   /** Publishes many, as fast as the broker lets it. */
-  async publishAll (topic: string, payloads: readonly string[], options: PublishOptions = {}): Promise<void> {
+  async publishAll(topic: string, payloads: readonly string[], options: PublishOptions = {}): Promise<void> {
     const underWay: Promise<void>[] = []
     for (const payload of payloads) {
       if (underWay.length === WINDOW) await underWay.shift()
@@ -175,13 +197,28 @@ export class SessionClient {
   }
 
   /** A PUBLISH to be sent. */
-  publishPacket (topic: string, payload: string | Buffer = '', options: PublishOptions = {}): IPublishPacket {
-    const { qos = 1, retain = false, dup = false, messageId = qos === 0 ? undefined : this.takeId(), properties } = options
-    return { cmd: 'publish', topic, payload, qos, retain, dup, messageId, ...this.version === 5 && { properties: { ...properties } } }
+  publishPacket(topic: string, payload: string | Buffer = '', options: PublishOptions = {}): IPublishPacket {
+    const {
+      qos = 1,
+      retain = false,
+      dup = false,
+      messageId = qos === 0 ? undefined : this.takeId(),
+      properties
+    } = options
+    return {
+      cmd: 'publish',
+      topic,
+      payload,
+      qos,
+      retain,
+      dup,
+      messageId,
+      ...(this.version === 5 && { properties: { ...properties } })
+    }
   }
 
   /** Does the sender's part for a message that has been sent. */
-  async finish ({ qos, messageId }: Pick<IPublishPacket, 'qos' | 'messageId'>): Promise<void> {
+  async finish({ qos, messageId }: Pick<IPublishPacket, 'qos' | 'messageId'>): Promise<void> {
     if (qos === 1) await this.next('puback', packet => packet.messageId === messageId)
     if (qos !== 2) return
     await this.next('pubrec', packet => packet.messageId === messageId)
@@ -190,12 +227,13 @@ export class SessionClient {
   }
 
   /** Acknowledges a message of QoS 1, or its first half of QoS 2. */
-  acknowledge (...messages: Pick<IPublishPacket, 'qos' | 'messageId'>[]): void {
-    for (const { qos, messageId } of messages) if (qos > 0) this.send({ cmd: qos === 1 ? 'puback' : 'pubrec', messageId })
+  acknowledge(...messages: Pick<IPublishPacket, 'qos' | 'messageId'>[]): void {
+    for (const { qos, messageId } of messages)
+      if (qos > 0) this.send({ cmd: qos === 1 ? 'puback' : 'pubrec', messageId })
   }
 
   /** Acknowledges a message to the end. */
-  async complete (...messages: Pick<IPublishPacket, 'qos' | 'messageId'>[]): Promise<void> {
+  async complete(...messages: Pick<IPublishPacket, 'qos' | 'messageId'>[]): Promise<void> {
     this.acknowledge(...messages)
     for (const { messageId } of messages.filter(({ qos }) => qos === 2)) {
       await this.next('pubrel', packet => packet.messageId === messageId)
@@ -204,24 +242,24 @@ export class SessionClient {
   }
 
   /** From here on it acknowledges whatever comes, and at once what has come and was not looked at. */
-  acknowledgeAll (): void {
+  acknowledgeAll(): void {
     this.acknowledges = true
-    for (const packet of this.unread) this.answer(packet)
+    for (const packet of this.#unread) this.#answer(packet)
   }
 
   /** Lets {@link caughtUp} serve, now and when the session is resumed. */
-  async watch (): Promise<void> {
-    await this.subscribe([[this.markTopic, 1]])
+  async watch(): Promise<void> {
+    await this.subscribe([[this.#markTopic, 1]])
   }
 
   /** All messages that were due by now: those before one to itself, which comes behind them. */
-  async caughtUp (qos: QoS = 1): Promise<Received<IPublishPacket>[]> {
+  async caughtUp(qos: QoS = 1): Promise<Received<IPublishPacket>[]> {
     const mark = randomUUID()
-    await this.publish(this.markTopic, mark, { qos })
+    await this.publish(this.#markTopic, mark, { qos })
     const due: Received<IPublishPacket>[] = []
     for (;;) {
       const message = await this.next('publish')
-      if (message.topic !== this.markTopic) due.push(message)
+      if (message.topic !== this.#markTopic) due.push(message)
       else if (message.payload.toString() === mark) {
         if (!this.acknowledges) this.acknowledge(message)
         return due
@@ -230,94 +268,116 @@ export class SessionClient {
   }
 
   /** Resolves when all that it sent has been read. */
-  async settled (): Promise<void> {
+  async settled(): Promise<void> {
     this.send({ cmd: 'pingreq' })
     await this.next('pingresp')
   }
 
   /** Takes leave. */
-  async leave (fields: Partial<IDisconnectPacket> = {}): Promise<void> {
+  async leave(fields: Partial<IDisconnectPacket> = {}): Promise<void> {
     this.send({ ...fields, cmd: 'disconnect' })
     // [MQTT-3.14.4-1]
-    this.stream.end()
+    this.#stream.end()
     await this.whenClosed()
   }
 
   /** Is gone without a word. */
-  async vanish (): Promise<void> {
-    this.stream.destroy()
+  async vanish(): Promise<void> {
+    this.#stream.destroy()
     await this.whenClosed()
   }
 
-  async whenClosed (): Promise<void> {
-    if (!this.isClosed) await this.until(`the end of ${this.options.clientId}`, () => this.isClosed)
+  async whenClosed(): Promise<void> {
+    if (!this.isClosed) await this.#until(`the end of ${this.options.clientId}`, () => this.isClosed)
   }
 
-  private get markTopic (): string {
+  get #markTopic(): string {
     return `mark/${this.options.clientId}`
   }
 
-  private until (what: string, condition: () => boolean): Promise<void> {
+  #until(what: string, condition: () => boolean): Promise<void> {
     return new Promise((resolve, reject) => {
       const settle = (end: () => void): void => {
-        this.wakers.delete(look)
+        this.#wakers.delete(look)
         clearTimeout(timer)
         end()
       }
       const look = (): void => {
         if (condition()) settle(resolve)
-        else if (this.isClosed) settle(() => { reject(new Error(`closed instead of ${what}`)) })
+        else if (this.isClosed)
+          settle(() => {
+            reject(new Error(`closed instead of ${what}`))
+          })
       }
-      const timer = setTimeout(() => { settle(() => { reject(new Error(`not within ${LIMIT_MS} ms: ${what}`)) }) }, LIMIT_MS)
-      this.wakers.add(look)
+      const timer = setTimeout(() => {
+        settle(() => {
+          reject(new Error(`not within ${LIMIT_MS} ms: ${what}`))
+        })
+      }, LIMIT_MS)
+      this.#wakers.add(look)
       look()
     })
   }
 
-  private wake (): void {
-    for (const waker of [...this.wakers]) waker()
+  #wake(): void {
+    for (const waker of [...this.#wakers]) waker()
   }
 
-  private take (chunk: Buffer): void {
-    this.bytes = Buffer.concat([this.bytes, chunk])
-    for (let size = sizeOfFirst(this.bytes); size !== undefined; size = sizeOfFirst(this.bytes)) {
-      const packet = readPacket(this.bytes.subarray(0, size), this.version)
-      this.bytes = this.bytes.subarray(size)
+  #take(chunk: Buffer): void {
+    this.#bytes = Buffer.concat([this.#bytes, chunk])
+    for (let size = sizeOfFirst(this.#bytes); size !== undefined; size = sizeOfFirst(this.#bytes)) {
+      const packet = readPacket(this.#bytes.subarray(0, size), this.version)
+      this.#bytes = this.#bytes.subarray(size)
       this.received.push(packet)
-      this.unread.push(packet)
-      if (this.acknowledges) this.answer(packet)
+      this.#unread.push(packet)
+      if (this.acknowledges) this.#answer(packet)
     }
-    this.wake()
+    this.#wake()
   }
 
-  private answer (packet: Packet): void {
+  #answer(packet: Packet): void {
     if (packet.cmd === 'publish') this.acknowledge(packet)
-    if (packet.cmd === 'pubrel') this.send({ cmd: 'pubcomp', messageId: packet.messageId } satisfies Partial<IPubrelPacket> | Packet)
+    if (packet.cmd === 'pubrel')
+      this.send({ cmd: 'pubcomp', messageId: packet.messageId } satisfies Partial<IPubrelPacket> | Packet)
   }
 }
 
 /** The payloads of messages, as text. */
-export function payloadsOf (messages: readonly Pick<IPublishPacket, 'payload'>[]): string[] {
+export function payloadsOf(messages: readonly Pick<IPublishPacket, 'payload'>[]): string[] {
   return messages.map(({ payload }) => payload.toString())
 }
 
 /** So many payloads, each another. */
-export function numbers (count: number): string[] {
+export function numbers(count: number): string[] {
   return Array.from({ length: count }, (_, i) => String(i))
 }
 
-function connectOf ({ clientId, version = 4, clean = false, keepalive = 0, username, password, will, properties }: SessionOptions): IConnectPacket {
+function connectOf({
+  clientId,
+  version = 4,
+  clean = false,
+  keepalive = 0,
+  username,
+  password,
+  will,
+  properties
+}: SessionOptions): IConnectPacket {
   return {
-    cmd: 'connect', protocolId: 'MQTT', protocolVersion: version, clientId, clean, keepalive,
-    ...username !== undefined && { username },
-    ...password !== undefined && { password: Buffer.from(password) },
-    ...will !== undefined && { will: { qos: 0, retain: false, ...will } },
-    ...version === 5 && { properties: { sessionExpiryInterval: clean ? 0 : LASTING, ...properties } }
+    cmd: 'connect',
+    protocolId: 'MQTT',
+    protocolVersion: version,
+    clientId,
+    clean,
+    keepalive,
+    ...(username !== undefined && { username }),
+    ...(password !== undefined && { password: Buffer.from(password) }),
+    ...(will !== undefined && { will: { qos: 0, retain: false, ...will } }),
+    ...(version === 5 && { properties: { sessionExpiryInterval: clean ? 0 : LASTING, ...properties } })
   }
 }
 
 /** How long the first packet is; undefined where it has not come whole. */
-function sizeOfFirst (bytes: Buffer): number | undefined {
+function sizeOfFirst(bytes: Buffer): number | undefined {
   let length = 0
   for (let at = 1; at < bytes.length; at++) {
     length += (bytes[at] & 0x7f) * 128 ** (at - 1)
@@ -326,11 +386,15 @@ function sizeOfFirst (bytes: Buffer): number | undefined {
   return undefined
 }
 
-function readPacket (bytes: Buffer, version: Version): Received {
-  const parser = mqttPacket.parser({ protocolVersion: version } as Parameters<typeof mqttPacket.parser>[0])
+function readPacket(bytes: Buffer, version: Version): Received {
+  const parser = mqttPacket.parser({ protocolVersion: version })
   let found: Packet | undefined
-  parser.on('packet', packet => { found = packet })
-  parser.on('error', error => { throw error })
+  parser.on('packet', packet => {
+    found = packet
+  })
+  parser.on('error', error => {
+    throw error
+  })
   parser.parse(Buffer.from(bytes))
   if (found === undefined) throw new Error(`what is ${bytes.toString('hex')}?`)
   return Object.assign(found, { bytes: Buffer.from(bytes) })

@@ -11,23 +11,33 @@ import { connect, messages, open } from '../mqtt-client.js'
 import { openBroker } from '../opened-broker.js'
 
 /** Where MQTT.js finds it. */
-async function listen (test: Test, aedes: Aedes): Promise<string> {
-  const server = createServer(socket => { aedes.handle(socket) }).listen(0, '127.0.0.1')
+async function listen(test: Test, aedes: Aedes): Promise<string> {
+  const server = createServer(socket => {
+    aedes.handle(socket)
+  }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   test.teardown(() => server.close())
   return `mqtt://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
 /** A SUBSCRIBE; of MQTT 5 where it has properties. */
-function subscribe (filter: string, qos: number, level = 4): Buffer {
+function subscribe(filter: string, qos: number, level = 4): Buffer {
   return packet(0x82, Buffer.concat([Buffer.from(level === 5 ? [0, 1, 0] : [0, 1]), text(filter), Buffer.from([qos])]))
 }
 
-async function publish (aedes: Aedes, from: number, to: number, { topic = 't', qos = 1 as 0 | 1 | 2, retain = false } = {}): Promise<void> {
+async function publish(
+  aedes: Aedes,
+  from: number,
+  to: number,
+  { topic = 't', qos = 1, retain = false } = {}
+): Promise<void> {
   for (let number = from; number < to; number++) {
     await new Promise<void>((resolve, reject) => {
       const message = { cmd: 'publish', topic, payload: Buffer.from(String(number)), qos, retain, dup: false } as const
-      aedes.publish(message, error => { if (error) reject(error); else resolve() })
+      aedes.publish(message, error => {
+        if (error) reject(error)
+        else resolve()
+      })
     })
   }
 }
@@ -37,18 +47,18 @@ const published = (client: RawClient): ReceivedPacket[] => client.received.filte
 const payloads = (client: RawClient): string[] => published(client).map(({ payload }) => payload)
 
 /** Those of MQTT 5 have properties before the payload, which the walker takes apart. */
-function idOf ({ type, bytes, topic }: ReceivedPacket): number {
+function idOf({ type, bytes, topic }: ReceivedPacket): number {
   return bytes.readUInt16BE(type === TYPE.publish ? 2 + 2 + Buffer.byteLength(topic) : 2)
 }
 
-function acknowledge (client: RawClient, kind: keyof typeof TYPE, id: number, ...rest: number[]): void {
-  client.send(packet(TYPE[kind] << 4 | (kind === 'pubrel' ? 2 : 0), Buffer.from([id >> 8, id & 0xff, ...rest])))
+function acknowledge(client: RawClient, kind: keyof typeof TYPE, id: number, ...rest: number[]): void {
+  client.send(packet((TYPE[kind] << 4) | (kind === 'pubrel' ? 2 : 0), Buffer.from([id >> 8, id & 0xff, ...rest])))
 }
 
 const acknowledged = new WeakSet<ReceivedPacket>()
 
 /** Acknowledges each PUBLISH of QoS 1 as it comes, those that came before too, until so many have come in all. */
-async function take (client: RawClient, count: number): Promise<void> {
+async function take(client: RawClient, count: number): Promise<void> {
   for (let i = 0; i < count; i++) {
     await waitUntil(`message ${i}`, () => published(client).length > i)
     const one = published(client)[i]
@@ -59,13 +69,19 @@ async function take (client: RawClient, count: number): Promise<void> {
 }
 
 /** Resolves with what has come when nothing more comes without an acknowledgement. */
-async function halted (client: RawClient, least = 0): Promise<string[]> {
+async function halted(client: RawClient, least = 0): Promise<string[]> {
   await waitUntil(`${least} messages`, () => published(client).length >= least)
   for (let round = 0; round < 5; round++) await client.settled()
   return payloads(client)
 }
 
-for (const [level, receiveMaximum, most] of [[4, undefined, 20], [5, undefined, 20], [5, 5, 5], [5, 1, 1], [5, 1000, 20]] as const) {
+for (const [level, receiveMaximum, most] of [
+  [4, undefined, 20],
+  [5, undefined, 20],
+  [5, 5, 5],
+  [5, 1, 1],
+  [5, 1000, 20]
+] as const) {
   t.test(`MQTT ${level} with Receive Maximum ${receiveMaximum} gets ${most} unacknowledged messages`, async t => {
     const { aedes } = await openBroker(t)
     const client = await RawClient.connect(aedes, { level, receiveMaximum })
@@ -75,7 +91,10 @@ for (const [level, receiveMaximum, most] of [[4, undefined, 20], [5, undefined, 
     t.same(await halted(client, most), numbers(0, most))
     await publish(aedes, 0, 1, { topic: 'u', qos: 0 })
     t.equal((await halted(client, most + 1)).length, most + 1, 'QoS 0 waits for nothing')
-    client.received.splice(client.received.findIndex(({ topic }) => topic === 'u'), 1)
+    client.received.splice(
+      client.received.findIndex(({ topic }) => topic === 'u'),
+      1
+    )
     acknowledge(client, 'puback', idOf(published(client)[0]) + 1_000)
     t.same(await halted(client), numbers(0, most), 'what is not on its way cannot be acknowledged')
     await take(client, 1)
@@ -118,44 +137,55 @@ t.test('retained messages come at the pace of the acknowledgements', async t => 
   await waitUntil('all answers', () => client.received.filter(({ type }) => type === TYPE.suback).length === 40)
   t.equal((await halted(client, 20)).length, 20)
   await take(client, 70)
-  t.equal((await halted(client, 70)).length, 70, 'those that were on their way with the second SUBSCRIBE, and all once more')
+  t.equal(
+    (await halted(client, 70)).length,
+    70,
+    'those that were on their way with the second SUBSCRIBE, and all once more'
+  )
   t.equal(tally.counters.queuedMessages, 0)
 })
 
 for (const isPersistent of [true, false]) {
-  t.test(`a session that comes back takes what waited, and then what came meanwhile (${isPersistent ? 'on disk' : 'in memory'})`, async t => {
-    const { aedes } = await openBroker(t, {}, isPersistent)
-    const fields = { clientId: 'lasting', clean: false, level: 5, receiveMaximum: 5, expirySeconds: 60 } as const
-    const first = await RawClient.connect(aedes, fields)
-    first.send(subscribe('#', 1, 5))
-    await first.next(TYPE.suback)
-    await publish(aedes, 0, 8)
-    t.same(await halted(first, 5), numbers(0, 5))
-    acknowledge(first, 'puback', idOf(published(first)[0]))
-    t.same(await halted(first, 6), numbers(0, 6))
-    first.stream.destroy()
-    await waitUntil('it is gone', () => aedes.connectedClients === 0)
-    await publish(aedes, 8, 40)
+  t.test(
+    `a session that comes back takes what waited, and then what came meanwhile (${isPersistent ? 'on disk' : 'in memory'})`,
+    async t => {
+      const { aedes } = await openBroker(t, {}, isPersistent)
+      const fields = { clientId: 'lasting', clean: false, level: 5, receiveMaximum: 5, expirySeconds: 60 } as const
+      const first = await RawClient.connect(aedes, fields)
+      first.send(subscribe('#', 1, 5))
+      await first.next(TYPE.suback)
+      await publish(aedes, 0, 8)
+      t.same(await halted(first, 5), numbers(0, 5))
+      acknowledge(first, 'puback', idOf(published(first)[0]))
+      t.same(await halted(first, 6), numbers(0, 6))
+      first.stream.destroy()
+      await waitUntil('it is gone', () => aedes.connectedClients === 0)
+      await publish(aedes, 8, 40)
 
-    // Never having been told apart: the SUBSCRIBEs come with the CONNECT, and all must be heard.
-    const again = new RawClient(aedes, {}, 5)
-    const more = Array.from({ length: 20 }, (_, i) => subscribe(`other/${i}`, 1, 5))
-    again.send(Buffer.concat([connectBytes(fields), ...more]))
-    await again.next(TYPE.connack)
-    await publish(aedes, 40, 60)
-    t.same(await halted(again, 5), numbers(1, 6))
-    await waitUntil('all are heard', () => again.received.filter(({ type }) => type === TYPE.suback).length === 20)
-    const taking = take(again, 69)
-    await publish(aedes, 60, 70)
-    await taking
-    t.same(await halted(again), numbers(1, 70))
-  })
+      // Never having been told apart: the SUBSCRIBEs come with the CONNECT, and all must be heard.
+      const again = new RawClient(aedes, {}, 5)
+      const more = Array.from({ length: 20 }, (_, i) => subscribe(`other/${i}`, 1, 5))
+      again.send(Buffer.concat([connectBytes(fields), ...more]))
+      await again.next(TYPE.connack)
+      await publish(aedes, 40, 60)
+      t.same(await halted(again, 5), numbers(1, 6))
+      await waitUntil('all are heard', () => again.received.filter(({ type }) => type === TYPE.suback).length === 20)
+      const taking = take(again, 69)
+      await publish(aedes, 60, 70)
+      await taking
+      t.same(await halted(again), numbers(1, 70))
+    }
+  )
 }
 
 t.test('a connection that is lost loses nothing that waited', async t => {
   const { aedes } = await openBroker(t, { inflightMessages: 3 }, true)
   const fields = { clientId: 'lasting', clean: false }
-  for (const [round, from] of [[0, 0], [1, 0], [2, 2]] as const) {
+  for (const [round, from] of [
+    [0, 0],
+    [1, 0],
+    [2, 2]
+  ] as const) {
     const client = await RawClient.connect(aedes, fields)
     if (round === 0) {
       client.send(subscribe('#', 1))
@@ -216,7 +246,10 @@ t.test('a client that acknowledges nothing holds nobody up, and what waits for i
   for (let from = 0; from < 300; from += 50) {
     const got = messages(fast, 50)
     await publish(aedes, from, from + 50)
-    t.same(await got, numbers(from, from + 50).map(number => `t ${number}`))
+    t.same(
+      await got,
+      numbers(from, from + 50).map(number => `t ${number}`)
+    )
   }
   t.equal(tally.counters.queuedMessages, (300 - 120) * 2)
   await take(slow, 120)
@@ -260,20 +293,41 @@ t.test('MQTT.js gets everything in order through any window', async t => {
   const url = await listen(t, aedes)
   const publisher = await connect(t, url)
   for (const qos of [1, 2] as const) {
-    const options = [{ protocolVersion: 4 }, { protocolVersion: 5, properties: { receiveMaximum: 1 } }, { protocolVersion: 5, properties: { receiveMaximum: 5 } }] as const
+    const options = [
+      { protocolVersion: 4 },
+      { protocolVersion: 5, properties: { receiveMaximum: 1 } },
+      { protocolVersion: 5, properties: { receiveMaximum: 5 } }
+    ] as const
     const readers = await Promise.all(options.map(async one => await connect(t, url, one)))
     for (const reader of readers) await reader.subscribeAsync('row', { qos })
     const got = readers.map(reader => messages(reader, 200))
     for (let number = 0; number < 200; number++) publisher.publish('row', String(number), { qos })
-    for (const rows of got) t.same(await rows, numbers(0, 200).map(number => `row ${number}`), `QoS ${qos}`)
-    await Promise.all(readers.map(async reader => { await reader.endAsync() }))
+    for (const rows of got)
+      t.same(
+        await rows,
+        numbers(0, 200).map(number => `row ${number}`),
+        `QoS ${qos}`
+      )
+    await Promise.all(
+      readers.map(async reader => {
+        await reader.endAsync()
+      })
+    )
   }
-  const session = { clientId: 'lasting', clean: false, protocolVersion: 5, properties: { receiveMaximum: 1, sessionExpiryInterval: 60 } } as const
+  const session = {
+    clientId: 'lasting',
+    clean: false,
+    protocolVersion: 5,
+    properties: { receiveMaximum: 1, sessionExpiryInterval: 60 }
+  } as const
   const away = await connect(t, url, session)
   await away.subscribeAsync('row', { qos: 2 })
   await away.endAsync()
   for (let number = 0; number < 100; number++) await publisher.publishAsync('row', String(number), { qos: 2 })
-  t.same(await messages(open(t, url, session), 100), numbers(0, 100).map(number => `row ${number}`))
+  t.same(
+    await messages(open(t, url, session), 100),
+    numbers(0, 100).map(number => `row ${number}`)
+  )
 })
 
 t.test('a burst many times as large as the queue loses nothing for a subscriber that keeps acknowledging', async t => {
@@ -284,6 +338,9 @@ t.test('a burst many times as large as the queue loses nothing for a subscriber 
   const publisher = await connect(t, url)
   const got = messages(reader, 4_000)
   for (let number = 0; number < 4_000; number++) publisher.publish('row', String(number), { qos: 1 })
-  t.same(await got, numbers(0, 4_000).map(number => `row ${number}`))
+  t.same(
+    await got,
+    numbers(0, 4_000).map(number => `row ${number}`)
+  )
   t.equal(tally.counters.queuedMessages, 0)
 })

@@ -13,31 +13,52 @@ import { FakeDatabase } from './fake-database.js'
 const CLIENT = { clientId: 'c', cleanStart: false, expiry: 60 }
 
 /** Sessions on a database, as after a start. */
-async function openSessions (db: FakeDatabase, more: Partial<SessionsOptions> = {}): Promise<{ sessions: Sessions, store: Store, unreadable: string[] }> {
+async function openSessions(
+  db: FakeDatabase,
+  more: Partial<SessionsOptions> = {}
+): Promise<{ sessions: Sessions; store: Store; unreadable: string[] }> {
   const store = new Store(db.database, { onFailed: () => {}, onRecovered: () => {} })
   const unreadable: string[] = []
   const sessions = new Sessions({
     store,
     router: new Router<Session>(),
-    subscriptions: { add: () => {}, remove: () => {}, of: async () => [], clients: async function * () {} },
-    queuedMessages: 1_000, queuedBytes: 1e9, maxSessions: 100, maxExpiry: 3_600,
+    subscriptions: { add: () => {}, remove: () => {}, of: async () => [], clients: async function* () {} },
+    queuedMessages: 1_000,
+    queuedBytes: 1e9,
+    maxSessions: 100,
+    maxExpiry: 3_600,
     pace: { waits: 0, fallBehind: () => {}, keepUp: () => {}, catchUp: () => {}, acknowledge: () => {} },
-    onFull: () => {}, onIdle: () => {}, onEnd: () => {}, onHandOver: () => {},
-    onUnreadable: (_session, { message }) => { unreadable.push(message) },
-    onUnavailable: (_session, { message }) => { unreadable.push(message) },
-    onLost: (_clientId, { message }) => { unreadable.push(message) },
+    onFull: () => {},
+    onIdle: () => {},
+    onEnd: () => {},
+    onHandOver: () => {},
+    onUnreadable: (_session, { message }) => {
+      unreadable.push(message)
+    },
+    onUnavailable: (_session, { message }) => {
+      unreadable.push(message)
+    },
+    onLost: (_clientId, { message }) => {
+      unreadable.push(message)
+    },
     ...more
   })
   await sessions.restore()
   return { sessions, store, unreadable }
 }
 
-function enqueue (session: Session, ...texts: string[]): void {
-  for (const text of texts) session.enqueue({ message: messageOf({ topic: 't', payload: text, qos: 1 }), qos: 1, retain: false, identifiers: Buffer.alloc(0) })
+function enqueue(session: Session, ...texts: string[]): void {
+  for (const text of texts)
+    session.enqueue({
+      message: messageOf({ topic: 't', payload: text, qos: 1 }),
+      qos: 1,
+      retain: false,
+      identifiers: Buffer.alloc(0)
+    })
 }
 
 /** A client that takes everything and notes it. */
-function receiver (got: string[]): Receiver {
+function receiver(got: string[]): Receiver {
   return {
     window: 1_000,
     forward: (message: Message) => message,
@@ -71,7 +92,10 @@ for (const how of ['its time is over', 'its client begins anew'] as const) {
       sessions.detach(session)
       enqueue(session, 'new 1', 'new 2')
       db.release()
-      await waitUntil('the old ones are gone', () => db.batches.flat().filter(change => change.startsWith('-artemis:queue:')).length >= 3)
+      await waitUntil(
+        'the old ones are gone',
+        () => db.batches.flat().filter(change => change.startsWith('-artemis:queue:')).length >= 3
+      )
       await store.settled()
       const again = await openSessions(db)
       t.same(again.sessions.counts.messages, 2)
@@ -127,14 +151,19 @@ t.test('a store that cannot be read for a while is read again, and not without a
   const { iterator } = db
   let reads = 0
   const start = performance.now()
-  db.iterator = async function * () {
+  db.iterator = async function* () {
     reads++
     throw new Error('Corruption: block checksum mismatch')
     yield ['', Buffer.alloc(0)]
   }
   const got: string[] = []
   let replays = 0
-  sessions.attach(sessions.open(CLIENT).session, { ...receiver(got), replayed: () => { replays++ } })
+  sessions.attach(sessions.open(CLIENT).session, {
+    ...receiver(got),
+    replayed: () => {
+      replays++
+    }
+  })
   await waitUntil('it fails', () => unreadable.length > 0)
   t.ok(replays > 0, 'its client is read meanwhile')
   t.notOk(session.isReplaying)
@@ -146,33 +175,56 @@ t.test('a store that cannot be read for a while is read again, and not without a
   t.same(got, ['1', '2'])
 })
 
-t.test('messages of a share that its member leaves behind are handed over once, and those of its next session are not', async t => {
-  const db = new FakeDatabase()
-  const handed: string[] = []
-  const { sessions, store } = await openSessions(db, { onHandOver: (share: string, { message }: QueuedRecord) => { handed.push(`${share} ${message.payload.toString()}`) } })
-  const shared = (text: string): Session => {
-    const { session } = sessions.open(CLIENT)
-    sessions.subscribe(session, { filter: '$share/g/t', qos: 1, noLocal: false, retainAsPublished: false, retainHandling: 0, identifier: undefined })
-    sessions.detach(session)
-    session.enqueue({ message: messageOf({ topic: 't', payload: text, qos: 1 }), qos: 1, retain: false, identifiers: Buffer.alloc(0), share: '$share/g/t' })
-    return session
+t.test(
+  'messages of a share that its member leaves behind are handed over once, and those of its next session are not',
+  async t => {
+    const db = new FakeDatabase()
+    const handed: string[] = []
+    const { sessions, store } = await openSessions(db, {
+      onHandOver: (share: string, { message }: QueuedRecord) => {
+        handed.push(`${share} ${message.payload.toString()}`)
+      }
+    })
+    const shared = (text: string): Session => {
+      const { session } = sessions.open(CLIENT)
+      sessions.subscribe(session, {
+        filter: '$share/g/t',
+        qos: 1,
+        noLocal: false,
+        retainAsPublished: false,
+        retainHandling: 0,
+        identifier: undefined
+      })
+      sessions.detach(session)
+      session.enqueue({
+        message: messageOf({ topic: 't', payload: text, qos: 1 }),
+        qos: 1,
+        retain: false,
+        identifiers: Buffer.alloc(0),
+        share: '$share/g/t'
+      })
+      return session
+    }
+    const session = shared('old')
+    enqueue(session, 'own')
+    await store.settled()
+    // One batch is on its way, and all of this comes with the next.
+    db.hold()
+    store.put('other', Buffer.from('x'))
+    await waitUntil('a batch', () => db.isHolding)
+    store.put('another', Buffer.from('x'))
+    sessions.end(session)
+    const next = shared('new')
+    db.release()
+    await waitUntil('it is handed over', () => handed.length > 0)
+    await waitUntil(
+      'only that of the next session is left',
+      () => [...db.data.keys()].filter(key => key.startsWith('artemis:queue:')).length === 1
+    )
+    t.same(handed, ['$share/g/t old'])
+    sessions.end(next)
+    await waitUntil('it is handed over too', () => handed.length > 1)
+    await waitUntil('nothing is left', () => ![...db.data.keys()].some(key => key.startsWith('artemis:')))
+    t.same(handed, ['$share/g/t old', '$share/g/t new'])
   }
-  const session = shared('old')
-  enqueue(session, 'own')
-  await store.settled()
-  // One batch is on its way, and all of this comes with the next.
-  db.hold()
-  store.put('other', Buffer.from('x'))
-  await waitUntil('a batch', () => db.isHolding)
-  store.put('another', Buffer.from('x'))
-  sessions.end(session)
-  const next = shared('new')
-  db.release()
-  await waitUntil('it is handed over', () => handed.length > 0)
-  await waitUntil('only that of the next session is left', () => [...db.data.keys()].filter(key => key.startsWith('artemis:queue:')).length === 1)
-  t.same(handed, ['$share/g/t old'])
-  sessions.end(next)
-  await waitUntil('it is handed over too', () => handed.length > 1)
-  await waitUntil('nothing is left', () => ![...db.data.keys()].some(key => key.startsWith('artemis:')))
-  t.same(handed, ['$share/g/t old', '$share/g/t new'])
-})
+)

@@ -15,16 +15,27 @@ t.jobs = 3
 
 const bytes = (value: string | number): Buffer => Buffer.from(String(value))
 
-interface Made { db: FakeDatabase, store: Store, told: string[] }
+interface Made {
+  db: FakeDatabase
+  store: Store
+  told: string[]
+}
 
-function makeStore (sync?: boolean): Made {
+function makeStore(sync?: boolean): Made {
   const db = new FakeDatabase()
   const told: string[] = []
-  const listener: StoreListener = { onFailed: ({ message }) => { told.push(`failed: ${message}`) }, onRecovered: () => { told.push('recovered') } }
+  const listener: StoreListener = {
+    onFailed: ({ message }) => {
+      told.push(`failed: ${message}`)
+    },
+    onRecovered: () => {
+      told.push('recovered')
+    }
+  }
   return { db, told, store: new Store(db.database, listener, sync) }
 }
 
-async function keysOf (store: Store, range = { gte: '', lt: '~' }): Promise<string[]> {
+async function keysOf(store: Store, range = { gte: '', lt: '~' }): Promise<string[]> {
   const keys: string[] = []
   for await (const key of store.keys(range)) keys.push(key)
   return keys
@@ -120,11 +131,17 @@ t.test('changes that are undone while a batch is being written: whoever waits fo
   store.put('a', bytes(1))
   await waitUntil('a batch', () => db.isHolding)
   const told: string[] = []
-  store.whenStored(() => { told.push('a') })
+  store.whenStored(() => {
+    told.push('a')
+  })
   store.add('x', bytes(1))
-  store.whenStored(() => { told.push('x') })
+  store.whenStored(() => {
+    told.push('x')
+  })
   store.del('x')
-  store.whenStored(() => { told.push('no x') })
+  store.whenStored(() => {
+    told.push('no x')
+  })
   t.notOk(store.isSettled)
   db.release()
   await waitUntil('all are told', () => told.length === 3)
@@ -137,7 +154,11 @@ t.test('changes that are undone while a batch is being written: whoever waits fo
 t.test('who waits is told in order, when the own changes are stored, and not with later ones', async t => {
   const { db, store } = makeStore()
   const told: string[] = []
-  const wait = (name: string): void => { store.whenStored(() => { told.push(`${name} ${[...db.data.keys()].join('')}`) }) }
+  const wait = (name: string): void => {
+    store.whenStored(() => {
+      told.push(`${name} ${[...db.data.keys()].join('')}`)
+    })
+  }
   wait('at once')
   t.same(told.splice(0), ['at once '], 'where there is nothing to wait for')
   db.hold()
@@ -251,11 +272,15 @@ t.test('a batch that fails is tried again on a database that is opened anew, and
   db.failure = new Error('no space')
   const stored: string[] = []
   store.put('a', bytes(1))
-  store.whenStored(() => { stored.push('a') })
+  store.whenStored(() => {
+    stored.push('a')
+  })
   await waitUntil('it failed', () => told.length > 0)
   t.equal(store.isFailing, true)
   store.put('b', bytes(1))
-  store.whenStored(() => { stored.push('b') })
+  store.whenStored(() => {
+    stored.push('b')
+  })
   await waitUntil('it is tried again', () => db.batches.length === 2)
   t.same([told, stored, db.isOpen], [['failed: no space'], [], false])
   t.same(await store.get('a'), bytes(1), 'it can be read')
@@ -265,7 +290,10 @@ t.test('a batch that fails is tried again on a database that is opened anew, and
   t.same(stored, ['a', 'b'])
   t.equal(store.isFailing, false)
   t.same(db.batches.at(-1), ['b=1'])
-  t.ok(db.batches.slice(0, -1).every(batch => batch.join() === 'a=1'), 'the same each time')
+  t.ok(
+    db.batches.slice(0, -1).every(batch => batch.join() === 'a=1'),
+    'the same each time'
+  )
   t.ok(db.opened >= 2 && db.closed >= 2)
   db.failure = new Error('again')
   store.put('c', bytes(1))
@@ -283,13 +311,19 @@ t.test('closing gives up on a disk that stays full, and tells how much is lost',
   await waitUntil('it failed', () => told.length > 0)
   store.put('c', bytes(1))
   let isStored = false
-  store.whenStored(() => { isStored = true })
+  store.whenStored(() => {
+    isStored = true
+  })
   t.same(await store.close(200), { lost: 3 })
   t.equal(db.isOpen, false)
   const { opened } = db
   db.failure = undefined
   await pause(1_300)
-  t.same([db.isOpen, db.opened, isStored, told], [false, opened, false, ['failed: no space']], 'and nothing is opened or written afterwards')
+  t.same(
+    [db.isOpen, db.opened, isStored, told],
+    [false, opened, false, ['failed: no space']],
+    'and nothing is opened or written afterwards'
+  )
 })
 
 t.test('closing while the database is being opened anew leaves it closed', beside, async t => {
@@ -298,7 +332,10 @@ t.test('closing while the database is being opened anew leaves it closed', besid
   db.close = async () => {
     db.closed++
     db.isOpen = false
-    if (db.closed === 1) await new Promise<void>(resolve => { closing = resolve })
+    if (db.closed === 1)
+      await new Promise<void>(resolve => {
+        closing = resolve
+      })
   }
   db.failure = new Error('no space')
   store.put('a', bytes(1))
@@ -318,7 +355,12 @@ for (const [name, make] of [
   t.test(`whatever is changed at random is there, through ${name}`, async t => {
     const db = make(t.testdir({}))
     await db.open()
-    const store = new Store(db, { onFailed: error => { t.fail(error.message) }, onRecovered: () => {} })
+    const store = new Store(db, {
+      onFailed: error => {
+        t.fail(error.message)
+      },
+      onRecovered: () => {}
+    })
     const random = new Random(11)
     const expected = new Map<string, string>()
     let fresh = 0
@@ -345,7 +387,10 @@ for (const [name, make] of [
     const found: [string, string][] = []
     for await (const [key, value] of store.entries({ gte: '', lt: '\u{10ffff}' })) found.push([key, value.toString()])
     t.same(found, sorted)
-    t.same(await keysOf(store, { gte: 'a', lt: 'b' }), sorted.map(([key]) => key).filter(key => key.startsWith('a')))
+    t.same(
+      await keysOf(store, { gte: 'a', lt: 'b' }),
+      sorted.map(([key]) => key).filter(key => key.startsWith('a'))
+    )
     store.put('last', bytes('x'))
     t.same(await store.close(), { lost: 0 })
     if (name === 'memory-level') return

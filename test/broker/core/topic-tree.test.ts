@@ -6,7 +6,7 @@ import { Random } from '../../../models/random.js'
 import { matchesNaively, randomFilter, randomTopic } from './random-topics.js'
 
 /** Entries that are left in all maps which `run` works on: a tree keeps its branches in some. */
-function entriesLeft (run: () => void): number {
+function entriesLeft(run: () => void): number {
   const methods = { set: Map.prototype.set, delete: Map.prototype.delete }
   let entries = 0
   Map.prototype.set = function (key: unknown, value: unknown) {
@@ -96,7 +96,15 @@ t.test('setting replaces, and deleting what is not there changes nothing', t => 
 t.test('nothing is there that nobody has set, whatever it is called', t => {
   const tree = new TopicTree<number>()
   tree.set('a', 1)
-  for (const name of ['__proto__', 'constructor', 'hasOwnProperty', 'toString', 'a/__proto__', 'a/constructor', '__proto__/a']) {
+  for (const name of [
+    '__proto__',
+    'constructor',
+    'hasOwnProperty',
+    'toString',
+    'a/__proto__',
+    'a/constructor',
+    '__proto__/a'
+  ]) {
     t.equal(tree.get(name), undefined, name)
     t.same(tree.matching(name), [], name)
     t.same([...tree.matchedBy(name)], [], name)
@@ -111,14 +119,22 @@ t.test('nothing is there that nobody has set, whatever it is called', t => {
 t.test('deleting leaves no branches behind', t => {
   const random = new Random(4)
   const paths = Array.from({ length: 3_000 }, () => randomFilter(random))
-  t.equal(entriesLeft(() => {
-    const tree = new TopicTree<true>()
-    for (const path of paths) tree.set(path, true)
-    for (const path of paths.toSorted()) {
-      tree.delete(path)
-      tree.delete(`${path}/never`)
-    }
-  }), 0)
-  t.ok(entriesLeft(() => { new TopicTree<true>().set('a/b', true) }) >= 2, 'which is counted where they are kept')
+  t.equal(
+    entriesLeft(() => {
+      const tree = new TopicTree<true>()
+      for (const path of paths) tree.set(path, true)
+      for (const path of paths.toSorted()) {
+        tree.delete(path)
+        tree.delete(`${path}/never`)
+      }
+    }),
+    0
+  )
+  t.ok(
+    entriesLeft(() => {
+      new TopicTree<true>().set('a/b', true)
+    }) >= 2,
+    'which is counted where they are kept'
+  )
   t.end()
 })

@@ -12,22 +12,42 @@ const SIZES: Readonly<Record<number, number>> = { 0x01: 1, 0x02: 4, 0x23: 2 }
 const VARINT = 0x0b
 
 /** A PUBLISH of MQTT 5 with user properties in this order. */
-export function publishWithPairs (topic: string, payload: string, pairs: readonly Pair[], { qos = 1, retain = false, messageId = 1 } = {}): Buffer {
+export function publishWithPairs(
+  topic: string,
+  payload: string,
+  pairs: readonly Pair[],
+  { qos = 1, retain = false, messageId = 1 } = {}
+): Buffer {
   const id = qos === 0 ? [] : [messageId >> 8, messageId & 0xff]
-  return packet(0x30 | qos << 1 | (retain ? 1 : 0), Buffer.concat([text(topic), Buffer.from(id), properties(pairsOf(pairs)), Buffer.from(payload)]))
+  return packet(
+    0x30 | (qos << 1) | (retain ? 1 : 0),
+    Buffer.concat([text(topic), Buffer.from(id), properties(pairsOf(pairs)), Buffer.from(payload)])
+  )
 }
 
 /** A CONNECT of MQTT 5 of a clean session, whose will has user properties in this order. */
-export function connectWithPairs (clientId: string, will: { topic: string, payload: string, retain?: boolean }, pairs: readonly Pair[]): Buffer {
-  const flags = 0x02 | 0x04 | 1 << 3 | (will.retain === true ? 0x20 : 0)
-  return packet(0x10, Buffer.concat([
-    text('MQTT'), Buffer.from([5, flags, 0, 0]), properties(Buffer.from([SESSION_EXPIRY, 0, 0, 0, 0])), text(clientId),
-    properties(pairsOf(pairs)), text(will.topic), text(will.payload)
-  ]))
+export function connectWithPairs(
+  clientId: string,
+  will: { topic: string; payload: string; retain?: boolean },
+  pairs: readonly Pair[]
+): Buffer {
+  const flags = 0x02 | 0x04 | (1 << 3) | (will.retain === true ? 0x20 : 0)
+  return packet(
+    0x10,
+    Buffer.concat([
+      text('MQTT'),
+      Buffer.from([5, flags, 0, 0]),
+      properties(Buffer.from([SESSION_EXPIRY, 0, 0, 0, 0])),
+      text(clientId),
+      properties(pairsOf(pairs)),
+      text(will.topic),
+      text(will.payload)
+    ])
+  )
 }
 
 /** The user properties of a PUBLISH of MQTT 5, in their order. */
-export function pairsIn (publish: Buffer): Pair[] {
+export function pairsIn(publish: Buffer): Pair[] {
   let at = 1
   const varint = (): number => {
     let value = 0
@@ -37,7 +57,7 @@ export function pairsIn (publish: Buffer): Pair[] {
       if (byte < 0x80) return value
     }
   }
-  const string = (): string => publish.toString('utf8', at + 2, at += 2 + publish.readUInt16BE(at))
+  const string = (): string => publish.toString('utf8', at + 2, (at += 2 + publish.readUInt16BE(at)))
   varint()
   string()
   if ((publish[0] & 0x06) !== 0) at += 2
@@ -54,12 +74,12 @@ export function pairsIn (publish: Buffer): Pair[] {
   return pairs
 }
 
-function pairsOf (pairs: readonly Pair[]): Buffer {
+function pairsOf(pairs: readonly Pair[]): Buffer {
   return Buffer.concat(pairs.flatMap(([name, value]) => [Buffer.from([USER_PROPERTY]), text(name), text(value)]))
 }
 
 /** Properties with their length before them. */
-function properties (bytes: Buffer): Buffer {
-  const length = bytes.length < 128 ? [bytes.length] : [bytes.length & 0x7f | 0x80, bytes.length >> 7]
+function properties(bytes: Buffer): Buffer {
+  const length = bytes.length < 128 ? [bytes.length] : [(bytes.length & 0x7f) | 0x80, bytes.length >> 7]
   return Buffer.concat([Buffer.from(length), bytes])
 }

@@ -37,29 +37,35 @@ let tests = 0
  * Runs a test once for each carrier and version. All tests of a file that ask for the same share a broker and its
  * restarts, and run side by side.
  */
-export function onEveryWay (name: string, run: (test: Test, way: Way) => Promise<void>, options: WayOptions = {}): void {
+export function onEveryWay(name: string, run: (test: Test, way: Way) => Promise<void>, options: WayOptions = {}): void {
   const { versions = VERSIONS, carriers = CARRIERS } = options
   const prefix = `${++tests}`
-  const ways = carriers.flatMap(carrier => versions.map(version => {
-    const name = `${prefix}/${carrier}-${version}`
-    const shared = brokerFor(options, options.alone === true ? name : '')
-    return { title: `${carrier}, MQTT ${version === 5 ? '5' : '3.1.1'}`, carrier, version, name, shared }
-  }))
+  const ways = carriers.flatMap(carrier =>
+    versions.map(version => {
+      const name = `${prefix}/${carrier}-${version}`
+      const shared = brokerFor(options, options.alone === true ? name : '')
+      return { title: `${carrier}, MQTT ${version === 5 ? '5' : '3.1.1'}`, carrier, version, name, shared }
+    })
+  )
   t.jobs = tests
   void t.test(name, { buffered: true }, async t => {
     t.jobs = ways.length
-    await Promise.all(ways.map(({ title, shared, carrier, version, name }) => t.test(title, { buffered: true }, async t => {
-      try {
-        await shared.start()
-        await run(t, new Way(t, shared, carrier, version, name))
-      } finally {
-        shared.leave()
-      }
-    })))
+    await Promise.all(
+      ways.map(({ title, shared, carrier, version, name }) =>
+        t.test(title, { buffered: true }, async t => {
+          try {
+            await shared.start()
+            await run(t, new Way(t, shared, carrier, version, name))
+          } finally {
+            shared.leave()
+          }
+        })
+      )
+    )
   })
 }
 
-function brokerFor ({ settings, signal = 'SIGKILL' }: WayOptions, whose: string): SharedBroker {
+function brokerFor({ settings, signal = 'SIGKILL' }: WayOptions, whose: string): SharedBroker {
   const key = JSON.stringify([settings, signal, whose])
   const shared = brokers.get(key) ?? new SharedBroker(path.join(folders, String(brokers.size)), settings, signal)
   brokers.set(key, shared)
@@ -69,112 +75,138 @@ function brokerFor ({ settings, signal = 'SIGKILL' }: WayOptions, whose: string)
 
 /** One way to the broker, with names of its own for clients and topics. */
 export class Way {
-  constructor (
-    private readonly test: Test, private readonly shared: SharedBroker,
-    readonly carrier: Carrier, readonly version: Version, private readonly prefix: string
-  ) {}
+  readonly #test: Test
+  readonly #shared: SharedBroker
+  readonly #prefix: string
+
+  constructor(
+    test: Test,
+    shared: SharedBroker,
+    readonly carrier: Carrier,
+    readonly version: Version,
+    prefix: string
+  ) {
+    this.#test = test
+    this.#shared = shared
+    this.#prefix = prefix
+  }
 
   /** The broker that runs now. */
-  get broker (): CarriedBroker {
-    return this.shared.broker
+  get broker(): CarriedBroker {
+    return this.#shared.broker
   }
 
   /** A name, also a topic, that no other way of any test has. */
-  name (rest: string): string {
-    return `${this.prefix}/${rest}`
+  name(rest: string): string {
+    return `${this.#prefix}/${rest}`
   }
 
   /** Connects, with this way's version unless told otherwise; it is gone when the test ends. */
-  async connect (options: SessionOptions): Promise<SessionClient> {
+  async connect(options: SessionOptions): Promise<SessionClient> {
     const stream = await this.open()
     return await SessionClient.connect(stream, { version: this.version, ...options })
   }
 
   /** Sends a CONNECT and waits for nothing. */
-  async begin (options: SessionOptions): Promise<SessionClient> {
+  async begin(options: SessionOptions): Promise<SessionClient> {
     return SessionClient.begin(await this.open(), { version: this.version, ...options })
   }
 
   /** Connects with a session of its own that ends with the connection. */
-  async visitor (name = 'visitor', options: Partial<SessionOptions> = {}): Promise<SessionClient> {
+  async visitor(name = 'visitor', options: Partial<SessionOptions> = {}): Promise<SessionClient> {
     return await this.connect({ clientId: this.name(name), clean: true, acknowledges: true, ...options })
   }
 
   /** Comes back to a client's session. */
-  async back (client: SessionClient, how: Return, options: Partial<SessionOptions> = {}): Promise<SessionClient> {
-    return (await this.backAll([client], how, options))[0] as SessionClient
+  async back(client: SessionClient, how: Return, options: Partial<SessionOptions> = {}): Promise<SessionClient> {
+    return (await this.backAll([client], how, options))[0]
   }
 
   /** Comes back to the sessions of several clients. */
-  async backAll (clients: readonly SessionClient[], how: Return, options: Partial<SessionOptions> = {}): Promise<SessionClient[]> {
+  async backAll(
+    clients: readonly SessionClient[],
+    how: Return,
+    options: Partial<SessionOptions> = {}
+  ): Promise<SessionClient[]> {
     if (how === 'a lost connection') await Promise.all(clients.map(client => client.vanish()))
     if (how === 'a restart') await this.restart()
     return await Promise.all(clients.map(client => this.connect({ ...client.options, ...options })))
   }
 
   /** Ends the broker once all that share it are there, and starts it anew. */
-  async restart (): Promise<void> {
-    await this.shared.restart()
+  async restart(): Promise<void> {
+    await this.#shared.restart()
   }
 
   /** Opens a connection; nothing is sent yet. */
-  async open (): ReturnType<CarriedBroker['open']> {
+  async open(): ReturnType<CarriedBroker['open']> {
     const stream = await this.broker.open(this.carrier)
-    this.test.teardown(() => { stream.destroy() })
+    this.#test.teardown(() => {
+      stream.destroy()
+    })
     return stream
   }
 }
 
 /** A broker that several share: it is restarted when all that are not through yet have asked for it. */
 class SharedBroker {
-  private running: CarriedBroker | undefined
-  private starting: Promise<void> | undefined
-  private restarting: Promise<void> | undefined
-  private go = (): void => {}
-  private sharers = 0
-  private waiting = 0
+  #running: CarriedBroker | undefined
+  #starting: Promise<void> | undefined
+  #restarting: Promise<void> | undefined
+  #go = (): void => {}
+  #sharers = 0
+  #waiting = 0
+  readonly #folder: string
+  readonly #settings: BrokerSettings | undefined
+  readonly #signal: Signal
 
-  constructor (private readonly folder: string, private readonly settings: BrokerSettings | undefined, private readonly signal: Signal) {}
-
-  get broker (): CarriedBroker {
-    if (this.running === undefined) throw new Error('no broker runs')
-    return this.running
+  constructor(folder: string, settings: BrokerSettings | undefined, signal: Signal) {
+    this.#folder = folder
+    this.#settings = settings
+    this.#signal = signal
   }
 
-  join (): void {
-    this.sharers++
+  get broker(): CarriedBroker {
+    if (this.#running === undefined) throw new Error('no broker runs')
+    return this.#running
   }
 
-  async start (): Promise<void> {
-    this.starting ??= this.begin()
-    await this.starting
+  join(): void {
+    this.#sharers++
   }
 
-  async restart (): Promise<void> {
-    this.restarting ??= new Promise<void>(resolve => { this.go = resolve }).then(async () => {
-      await this.running?.stop(this.signal)
-      await this.begin()
+  async start(): Promise<void> {
+    this.#starting ??= this.#begin()
+    await this.#starting
+  }
+
+  async restart(): Promise<void> {
+    this.#restarting ??= new Promise<void>(resolve => {
+      this.#go = resolve
+    }).then(async () => {
+      await this.#running?.stop(this.#signal)
+      await this.#begin()
     })
-    const done = this.restarting
-    this.waiting++
-    this.goWhenAllWait()
+    const done = this.#restarting
+    this.#waiting++
+    this.#goWhenAllWait()
     await done
   }
 
-  leave (): void {
-    this.sharers--
-    this.goWhenAllWait()
+  leave(): void {
+    this.#sharers--
+    this.#goWhenAllWait()
   }
 
-  private async begin (): Promise<void> {
-    mkdirSync(this.folder, { recursive: true })
-    this.running = await startCarried(t, this.folder, this.settings)
+  async #begin(): Promise<void> {
+    mkdirSync(this.#folder, { recursive: true })
+    this.#running = await startCarried(t, this.#folder, this.#settings)
   }
 
-  private goWhenAllWait (): void {
-    if (this.restarting === undefined || this.waiting < this.sharers) return
-    this.waiting = 0
-    this.restarting = undefined
-    this.go()
+  #goWhenAllWait(): void {
+    if (this.#restarting === undefined || this.#waiting < this.#sharers) return
+    this.#waiting = 0
+    this.#restarting = undefined
+    this.#go()
   }
 }

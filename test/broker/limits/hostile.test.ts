@@ -18,11 +18,11 @@ const MEBIBYTE = 2 ** 20
 const HUGE = Buffer.from([0x30, 0xff, 0xff, 0xff, 0x7f])
 
 /** Resident memory of the broker, bytes. */
-function memoryOf ({ child }: Listening): number {
+function memoryOf({ child }: Listening): number {
   return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1] ?? 0) * 1024
 }
 
-function openSocket (test: Test, port: number, ...parts: Uint8Array[]): Socket {
+function openSocket(test: Test, port: number, ...parts: Uint8Array[]): Socket {
   const socket = net.connect({ port, host: '127.0.0.1', noDelay: true })
   test.teardown(() => socket.destroy())
   socket.on('error', () => {})
@@ -31,12 +31,17 @@ function openSocket (test: Test, port: number, ...parts: Uint8Array[]): Socket {
   return socket
 }
 
-async function closed (socket: Socket): Promise<void> {
-  if (!socket.closed) await new Promise<void>(resolve => { socket.once('close', () => { resolve() }) })
+async function closed(socket: Socket): Promise<void> {
+  if (!socket.closed)
+    await new Promise<void>(resolve => {
+      socket.once('close', () => {
+        resolve()
+      })
+    })
 }
 
 /** Whether somebody else is served. */
-async function serves (test: Test, port: number): Promise<void> {
+async function serves(test: Test, port: number): Promise<void> {
   const client = await connect(test, `mqtt://127.0.0.1:${port}`)
   await client.subscribeAsync('bystander')
   const got = messages(client, 1)
@@ -56,14 +61,23 @@ t.test('a declared 256 MB is cut at its fixed header', async t => {
     openSocket(t, port, Buffer.from([0x10, 0xff, 0xff, 0xff, 0x7f]), chunk),
     // Length as five bytes [MQTT-1.5.5-1].
     openSocket(t, port, Buffer.from([0x10, 0xff, 0xff, 0xff, 0xff, 0x7f]), chunk),
-    openSocket(t, web, Buffer.from('GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
-      'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n'),
-    // A binary frame of 2^40 bytes (RFC 6455, section 5.2).
-    Buffer.from([0x82, 0xff, 0, 0, 1, 0, 0, 0, 0, 0, 1, 2, 3, 4]), chunk)
+    openSocket(
+      t,
+      web,
+      Buffer.from(
+        'GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
+          'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n'
+      ),
+      // A binary frame of 2^40 bytes (RFC 6455, section 5.2).
+      Buffer.from([0x82, 0xff, 0, 0, 1, 0, 0, 0, 0, 0, 1, 2, 3, 4]),
+      chunk
+    )
   ]
   await Promise.all(sockets.map(closed))
   // Announced within the limit, a hundred times, and never sent on: only what came may be kept.
-  const patient = Array.from({ length: 100 }, (_, i) => openSocket(t, port, connectBytes({ clientId: `p${i}` }), Buffer.from([0x30, 0x80, 0x80, 0x80, 0x07])))
+  const patient = Array.from({ length: 100 }, (_, i) =>
+    openSocket(t, port, connectBytes({ clientId: `p${i}` }), Buffer.from([0x30, 0x80, 0x80, 0x80, 0x07]))
+  )
   await waitUntil('they are all in', () => patient.every(({ bytesRead }) => bytesRead > 0))
   await serves(t, port)
   const grown = memoryOf(broker) - before
@@ -73,26 +87,55 @@ t.test('a declared 256 MB is cut at its fixed header', async t => {
 })
 
 t.test('what is not MQTT, in any pieces, closes that connection and no other', async t => {
-  const broker = await startListening(t, t.testdir({}), [[]], ['limits: { connectTimeout: 2s, connections: 500, connectionsPerAddress: null }'])
+  const broker = await startListening(
+    t,
+    t.testdir({}),
+    [[]],
+    ['limits: { connectTimeout: 2s, connections: 500, connectionsPerAddress: null }']
+  )
   const [port] = broker.ports
   const hello = connectBytes()
   const random = new Random(7)
   const bytes = (length: number): Buffer => Buffer.from(Array.from({ length }, () => random.integer(256)))
   const bad: Buffer[][] = [
-    [bytes(100)], [Buffer.from('GET / HTTP/1.1\r\n\r\n')], [Buffer.from([22, 3, 1, 2, 0, 1])],
-    [publish('before/connect', 'x')], [hello, hello], [hello, Buffer.from([0xf0, 0])], [hello, Buffer.from([0x36, 2, 0, 0])],
-    [hello, packet(0x30, Buffer.from([0, 200, 1]))], [hello, packet(0x30, text('a/#/b'))], [hello, packet(0x80, Buffer.from([0, 1, 0, 1, 0x61, 0]))],
-    [hello, packet(0x82, Buffer.from([0, 1]))], [hello, packet(0x30, text(''))], [packet(0x10, Buffer.concat([text('NOPE'), bytes(20)]))],
-    [packet(0x10, Buffer.concat([text('MQTT'), Buffer.from([9, 2, 0, 60]), text('x')]))], [hello, packet(0x20, Buffer.from([0, 0]))]
+    [bytes(100)],
+    [Buffer.from('GET / HTTP/1.1\r\n\r\n')],
+    [Buffer.from([22, 3, 1, 2, 0, 1])],
+    [publish('before/connect', 'x')],
+    [hello, hello],
+    [hello, Buffer.from([0xf0, 0])],
+    [hello, Buffer.from([0x36, 2, 0, 0])],
+    [hello, packet(0x30, Buffer.from([0, 200, 1]))],
+    [hello, packet(0x30, text('a/#/b'))],
+    [hello, packet(0x80, Buffer.from([0, 1, 0, 1, 0x61, 0]))],
+    [hello, packet(0x82, Buffer.from([0, 1]))],
+    [hello, packet(0x30, text(''))],
+    [packet(0x10, Buffer.concat([text('NOPE'), bytes(20)]))],
+    [packet(0x10, Buffer.concat([text('MQTT'), Buffer.from([9, 2, 0, 60]), text('x')]))],
+    [hello, packet(0x20, Buffer.from([0, 0]))]
   ]
-  await Promise.all(bad.map(async parts => { await closed(openSocket(t, port, ...parts)) }))
+  await Promise.all(
+    bad.map(async parts => {
+      await closed(openSocket(t, port, ...parts))
+    })
+  )
   await logged(broker, '"limit":"malformed","address":"127.0.0.1"')
   // Sound packets with a few bytes changed, cut anywhere: whatever they mean, it must be survived.
-  const sound = [hello, publish('a/b', 'x'.repeat(300)), publish('c', 'y', { qos: 1 }), subscribe(['a/+', '#']), connectBytes({ level: 5, will: { topic: 'w', payload: 'p' } })]
+  const sound = [
+    hello,
+    publish('a/b', 'x'.repeat(300)),
+    publish('c', 'y', { qos: 1 }),
+    subscribe(['a/+', '#']),
+    connectBytes({ level: 5, will: { topic: 'w', payload: 'p' } })
+  ]
   for (let round = 0; round < 15; round++) {
     const sockets = Array.from({ length: 30 }, () => {
-      const stream = Buffer.concat([hello, ...Array.from({ length: 1 + random.integer(4) }, () => sound[random.integer(sound.length)])])
-      for (let edits = random.integer(5); edits > 0; edits--) stream[random.integer(stream.length)] = random.integer(256)
+      const stream = Buffer.concat([
+        hello,
+        ...Array.from({ length: 1 + random.integer(4) }, () => sound[random.integer(sound.length)])
+      ])
+      for (let edits = random.integer(5); edits > 0; edits--)
+        stream[random.integer(stream.length)] = random.integer(256)
       const cut = random.integer(stream.length)
       return openSocket(t, port, stream.subarray(0, cut), stream.subarray(cut))
     })
@@ -104,40 +147,67 @@ t.test('what is not MQTT, in any pieces, closes that connection and no other', a
   t.notMatch(broker.log(), '"level":"error"')
 })
 
-t.test('a slow CONNECT, TLS or WebSocket handshake is waited for no longer than allowed', { skip: programMissing('openssl') }, async t => {
-  const folder = t.testdir({})
-  makeCertificates(folder, ['broker'])
-  const broker = await startListening(t, folder, [
-    [], ['tls: { cert: broker.pem, key: broker.key }'], ['protocol: websockets'], ['protocol: websockets', 'tls: { cert: broker.pem, key: broker.key }']
-  ], ['limits: { connectTimeout: 1s }'])
-  const [plain, secure, web, webSecure] = broker.ports
-  const start = performance.now()
-  const slow = [
-    openSocket(t, plain), openSocket(t, plain, connectBytes().subarray(0, 5)), openSocket(t, secure, Buffer.from([22, 3, 1])),
-    openSocket(t, web, Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n')), tls.connect({ port: secure, host: '127.0.0.1', rejectUnauthorized: false }),
-    tls.connect({ port: webSecure, host: '127.0.0.1', rejectUnauthorized: false })
-  ]
-  for (const socket of slow) socket.on('error', () => {}).resume()
-  // One byte at a time, as slowloris does.
-  const drip = openSocket(t, plain)
-  const bytes = connectBytes({ clientId: 'x'.repeat(200) })
-  let at = 0
-  const dripping = setInterval(() => { if (at < bytes.length) drip.write(bytes.subarray(at, ++at)) }, 50)
-  t.teardown(() => { clearInterval(dripping) })
-  await Promise.all([...slow, drip].map(closed))
-  // Node itself would wait a minute for what it expects of HTTP, two for TLS, and for MQTT for ever.
-  t.ok(performance.now() - start < 30_000)
-  await logged(broker, '"limit":"connectTimeout","address":"127.0.0.1"')
-  await serves(t, plain)
-})
+t.test(
+  'a slow CONNECT, TLS or WebSocket handshake is waited for no longer than allowed',
+  { skip: programMissing('openssl') },
+  async t => {
+    const folder = t.testdir({})
+    makeCertificates(folder, ['broker'])
+    const broker = await startListening(
+      t,
+      folder,
+      [
+        [],
+        ['tls: { cert: broker.pem, key: broker.key }'],
+        ['protocol: websockets'],
+        ['protocol: websockets', 'tls: { cert: broker.pem, key: broker.key }']
+      ],
+      ['limits: { connectTimeout: 1s }']
+    )
+    const [plain, secure, web, webSecure] = broker.ports
+    const start = performance.now()
+    const slow = [
+      openSocket(t, plain),
+      openSocket(t, plain, connectBytes().subarray(0, 5)),
+      openSocket(t, secure, Buffer.from([22, 3, 1])),
+      openSocket(t, web, Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n')),
+      tls.connect({ port: secure, host: '127.0.0.1', rejectUnauthorized: false }),
+      tls.connect({ port: webSecure, host: '127.0.0.1', rejectUnauthorized: false })
+    ]
+    for (const socket of slow) socket.on('error', () => {}).resume()
+    // One byte at a time, as slowloris does.
+    const drip = openSocket(t, plain)
+    const bytes = connectBytes({ clientId: 'x'.repeat(200) })
+    let at = 0
+    const dripping = setInterval(() => {
+      if (at < bytes.length) drip.write(bytes.subarray(at, ++at))
+    }, 50)
+    t.teardown(() => {
+      clearInterval(dripping)
+    })
+    await Promise.all([...slow, drip].map(closed))
+    // Node itself would wait a minute for what it expects of HTTP, two for TLS, and for MQTT for ever.
+    t.ok(performance.now() - start < 30_000)
+    await logged(broker, '"limit":"connectTimeout","address":"127.0.0.1"')
+    await serves(t, plain)
+  }
+)
 
 t.test('too many connections: further ones are refused, the others served, and there is room again', async t => {
-  const broker = await startListening(t, t.testdir({}), [['host: "::"'], ['maxConnections: 2'], []], ['limits: { connections: 30, connectionsPerAddress: 20 }'])
+  const broker = await startListening(
+    t,
+    t.testdir({}),
+    [['host: "::"'], ['maxConnections: 2'], []],
+    ['limits: { connections: 30, connectionsPerAddress: 20 }']
+  )
   const [first, few, any] = broker.ports
   const bystander = await connect(t, `mqtt://[::1]:${first}`)
   const crowd = Array.from({ length: 60 }, (_, i) => openSocket(t, first, connectBytes({ clientId: `c${i}` })))
   const served = (): Socket[] => crowd.filter(({ destroyed, bytesRead }) => !destroyed && bytesRead > 0)
-  await waitUntil('those beyond 20 to be closed', () => served().length === 20 && crowd.filter(socket => socket.closed).length === 40)
+  await waitUntil(
+    'those beyond 20 to be closed',
+    () => served().length === 20 && crowd.filter(socket => socket.closed).length === 40
+  )
   const got = messages(bystander, 1)
   await bystander.subscribeAsync('still')
   await bystander.publishAsync('still', 'served')
@@ -155,7 +225,12 @@ t.test('too many connections: further ones are refused, the others served, and t
   const others = Array.from({ length: 4 }, (_, i) => openSocket(t, few, connectBytes({ clientId: `d${i}` })))
   await waitUntil('two of them to be closed', () => others.filter(socket => socket.closed).length === 2)
   await logged(broker, '"limit":"maxConnections"')
-  const many = Array.from({ length: 40 }, (_, i) => net.connect({ port: any, host: '127.0.0.1', localAddress: `127.0.0.${2 + i}` }).on('error', () => {}).resume())
+  const many = Array.from({ length: 40 }, (_, i) =>
+    net
+      .connect({ port: any, host: '127.0.0.1', localAddress: `127.0.0.${2 + i}` })
+      .on('error', () => {})
+      .resume()
+  )
   for (const socket of many) t.teardown(() => socket.destroy())
   await waitUntil('those beyond 30 to be closed', () => many.filter(socket => socket.closed).length >= 13)
   await logged(broker, '"limit":"connections"')

@@ -10,12 +10,12 @@ import { waitUntil } from '../../support/wait-until.js'
 import { logged, startListening, type Listening } from '../listeners/listening.js'
 import { connect, heard, messages, open } from '../mqtt-client.js'
 
-async function startLimited (test: Test, limits: string, folder = test.testdir({})): Promise<Listening> {
+async function startLimited(test: Test, limits: string, folder = test.testdir({})): Promise<Listening> {
   return await startListening(test, folder, [[]], [`limits: { ${limits} }`])
 }
 
 /** What is under way when all messages of a client have been handed over. */
-async function flood (publisher: MqttClient, count: number, size: number): Promise<number> {
+async function flood(publisher: MqttClient, count: number, size: number): Promise<number> {
   const start = performance.now()
   for (let i = 0; i < count; i++) publisher.publish('flood', Buffer.alloc(size))
   await publisher.publishAsync('flood/end', '', { qos: 1 })
@@ -23,7 +23,7 @@ async function flood (publisher: MqttClient, count: number, size: number): Promi
 }
 
 /** Resolves when all that a client has published is in the store: QoS 2 is acknowledged then, QoS 1 before. */
-async function stored (publisher: MqttClient): Promise<void> {
+async function stored(publisher: MqttClient): Promise<void> {
   await publisher.publishAsync('stored', '', { qos: 2 })
 }
 
@@ -31,7 +31,9 @@ t.test('messages beyond the rate are not lost, but late', async t => {
   const broker = await startLimited(t, 'messagesPerSecond: 100')
   const reader = await connect(t, broker.url)
   let got = 0
-  reader.on('message', () => { got++ })
+  reader.on('message', () => {
+    got++
+  })
   await reader.subscribeAsync('flood')
   const publisher = await connect(t, broker.url, { keepalive: 30 })
   const ms = await flood(publisher, 300, 1_000)
@@ -48,11 +50,18 @@ t.test('a client need not wait for its CONNACK, whatever comes with the CONNECT'
   for (const cut of [1, 2, 7, 30, 4_000]) {
     const got = messages(reader, expected.length)
     await reader.subscribeAsync('at once', { qos: 1 })
-    const bytes = Buffer.concat([connectBytes({ clientId: `hasty ${cut}` }), ...expected.map((_, i) => publish('at once', String(i)))])
+    const bytes = Buffer.concat([
+      connectBytes({ clientId: `hasty ${cut}` }),
+      ...expected.map((_, i) => publish('at once', String(i)))
+    ])
     const socket = net.connect({ port: broker.port, host: '127.0.0.1', noDelay: true })
     t.teardown(() => socket.destroy())
     socket.on('error', () => {})
-    socket.write(bytes.subarray(0, cut), () => { setImmediate(() => { socket.write(bytes.subarray(cut)) }) })
+    socket.write(bytes.subarray(0, cut), () => {
+      setImmediate(() => {
+        socket.write(bytes.subarray(cut))
+      })
+    })
     t.same(await got, expected, `the first chunk has ${cut} bytes`)
   }
 })
@@ -63,7 +72,9 @@ t.test('bytes beyond the rate come later, and others are not held up', async t =
   const bystander = await connect(t, broker.url)
   await bystander.subscribeAsync('quick')
   let isOver = false
-  const flooding = flood(publisher, 8, 100_000).finally(() => { isOver = true })
+  const flooding = flood(publisher, 8, 100_000).finally(() => {
+    isOver = true
+  })
   const got = messages(bystander, 1)
   await bystander.publishAsync('quick', 'x')
   await got
@@ -91,13 +102,19 @@ t.test('what waits for a client that is away is cut off, and counted again after
   await stored(again)
   const back = open(t, second.url, options)
   const got = await messages(back, 60)
-  t.same(got, [...Array.from({ length: 50 }, (_, i) => `kept ${i}`), ...Array.from({ length: 10 }, (_, i) => `kept ${80 + i}`)])
+  t.same(got, [
+    ...Array.from({ length: 50 }, (_, i) => `kept ${i}`),
+    ...Array.from({ length: 10 }, (_, i) => `kept ${80 + i}`)
+  ])
   await waitUntil('the acknowledgements', () => back.getLastMessageId() >= 0)
   await back.endAsync()
   // There is room again.
   for (let i = 0; i < 5; i++) await again.publishAsync('kept', `later ${i}`, { qos: 1 })
   await stored(again)
-  t.same(await messages(open(t, second.url, options), 5), Array.from({ length: 5 }, (_, i) => `kept later ${i}`))
+  t.same(
+    await messages(open(t, second.url, options), 5),
+    Array.from({ length: 5 }, (_, i) => `kept later ${i}`)
+  )
 })
 
 t.test('bytes that wait are cut off too', async t => {
@@ -118,7 +135,9 @@ t.test('a client that is connected and acknowledges nothing loses messages, not 
   const deaf = net.connect(broker.port, '127.0.0.1')
   t.teardown(() => deaf.destroy())
   let bytes = 0
-  deaf.on('data', (chunk: Buffer) => { bytes += chunk.length })
+  deaf.on('data', (chunk: Buffer) => {
+    bytes += chunk.length
+  })
   deaf.write(connectBytes({ clientId: 'deaf', clean: false }))
   await once(deaf, 'data')
   deaf.write(packet(0x82, Buffer.concat([Buffer.from([0, 1]), text('t'), Buffer.from([1])])))
@@ -138,7 +157,11 @@ t.test('a client that is connected and acknowledges nothing loses messages, not 
 t.test('subscriptions beyond the limit are refused one by one, and not kept for the session', async t => {
   const broker = await startLimited(t, 'subscriptionsPerClient: 5')
   const client = await connect(t, broker.url, { clientId: 'many', clean: false })
-  const suback = new Promise<Extract<Packet, { cmd: 'suback' }>>(resolve => { client.on('packetreceive', one => { if (one.cmd === 'suback') resolve(one) }) })
+  const suback = new Promise<Extract<Packet, { cmd: 'suback' }>>(resolve => {
+    client.on('packetreceive', one => {
+      if (one.cmd === 'suback') resolve(one)
+    })
+  })
   await client.subscribeAsync(['a', 'b', 'c', 'd', 'e', 'f', 'g'], { qos: 1 }).catch(() => {})
   t.same((await suback).granted, [1, 1, 1, 1, 1, 128, 128])
   await client.subscribeAsync('a', { qos: 0 })
@@ -148,7 +171,12 @@ t.test('subscriptions beyond the limit are refused one by one, and not kept for 
   const publisher = await connect(t, broker.url)
   for (const topic of ['a', 'b', 'c', 'd', 'e', 'f', 'g']) await publisher.publishAsync(topic, 'x', { qos: 1 })
   await stored(publisher)
-  t.same((await messages(open(t, broker.url, { clientId: 'many', clean: false }), 4)).sort(), ['c x', 'd x', 'e x', 'f x'])
+  t.same((await messages(open(t, broker.url, { clientId: 'many', clean: false }), 4)).sort(), [
+    'c x',
+    'd x',
+    'e x',
+    'f x'
+  ])
   await logged(broker, '"limit":"subscriptionsPerClient","address":"127.0.0.1","client":"many"')
 })
 
@@ -168,7 +196,7 @@ t.test('topics beyond the limit: refused in MQTT 5, disconnected before', async 
 t.test('a keep-alive that is too long: shortened in MQTT 5, refused as mosquitto does before', async t => {
   const broker = await startLimited(t, 'keepalive: 60s')
   const modern = open(t, broker.url, { protocolVersion: 5, keepalive: 600 })
-  const [connack] = await heard(modern, 'connect') as [IConnackPacket]
+  const [connack] = (await heard(modern, 'connect')) as [IConnackPacket]
   t.equal(connack.properties?.serverKeepAlive, 60)
   await connect(t, broker.url, { keepalive: 60 })
   for (const keepalive of [61, 0]) {
@@ -180,11 +208,17 @@ t.test('a keep-alive that is too long: shortened in MQTT 5, refused as mosquitto
 
 t.test('messages of QoS 2 that are never released', async t => {
   const broker = await startLimited(t, 'inflightMessages: 5, queuedMessages: 10')
-  const numbered = (id: number): Buffer => packet(0x34, Buffer.concat([text('t'), Buffer.from([0, id]), Buffer.from('x')]))
+  const numbered = (id: number): Buffer =>
+    packet(0x34, Buffer.concat([text('t'), Buffer.from([0, id]), Buffer.from('x')]))
   const modern = await connect(t, broker.url, { protocolVersion: 5, manualConnect: false })
-  const disconnect = new Promise<IDisconnectPacket>(resolve => { modern.on('packetreceive', one => { if (one.cmd === 'disconnect') resolve(one) }) })
+  const disconnect = new Promise<IDisconnectPacket>(resolve => {
+    modern.on('packetreceive', one => {
+      if (one.cmd === 'disconnect') resolve(one)
+    })
+  })
   const properties = Buffer.from([0])
-  for (let id = 1; id < 12; id++) modern.stream.write(packet(0x34, Buffer.concat([text('t'), Buffer.from([0, id]), properties, Buffer.from('x')])))
+  for (let id = 1; id < 12; id++)
+    modern.stream.write(packet(0x34, Buffer.concat([text('t'), Buffer.from([0, id]), properties, Buffer.from('x')])))
   t.equal((await disconnect).reasonCode, 0x93)
   const classic = net.connect(broker.port, '127.0.0.1')
   t.teardown(() => classic.destroy())
@@ -196,7 +230,11 @@ t.test('messages of QoS 2 that are never released', async t => {
   // Whoever releases them may send as many as it likes.
   const good = await connect(t, broker.url, { protocolVersion: 5 })
   for (let round = 0; round < 5; round++) {
-    await Promise.all(Array.from({ length: 9 }, async (_, i) => { await good.publishAsync('t', String(i), { qos: 2 }) }))
+    await Promise.all(
+      Array.from({ length: 9 }, async (_, i) => {
+        await good.publishAsync('t', String(i), { qos: 2 })
+      })
+    )
   }
 })
 

@@ -10,7 +10,12 @@ import { logged, startListening } from '../listeners/listening.js'
 t.test('guessing ends soon', { skip: programMissing('mosquitto') }, async t => {
   const folder = t.testdir({})
   execFileSync(findProgram('mosquitto_passwd'), ['-b', '-c', path.join(folder, 'users'), 'alice', 'right'])
-  const broker = await startListening(t, folder, [[]], ['auth: { passwordFile: users }', 'limits: { loginAttempts: { perAddress: 3 } }'])
+  const broker = await startListening(
+    t,
+    folder,
+    [[]],
+    ['auth: { passwordFile: users }', 'limits: { loginAttempts: { perAddress: 3 } }']
+  )
   const guess = async (username: string, password: string): Promise<unknown> => {
     const [error] = await heard(open(t, broker.url, { username, password }), 'error')
     return (error as Error & { code: number }).code
@@ -24,7 +29,12 @@ t.test('guessing ends soon', { skip: programMissing('mosquitto') }, async t => {
 t.test('who was right before is counted apart', { skip: programMissing('mosquitto') }, async t => {
   const folder = t.testdir({})
   execFileSync(findProgram('mosquitto_passwd'), ['-b', '-c', path.join(folder, 'users'), 'alice', 'right'])
-  const broker = await startListening(t, folder, [[]], ['auth: { passwordFile: users }', 'limits: { loginAttempts: { perAddress: 2 } }'])
+  const broker = await startListening(
+    t,
+    folder,
+    [[]],
+    ['auth: { passwordFile: users }', 'limits: { loginAttempts: { perAddress: 2 } }']
+  )
   const alice = { username: 'alice', password: 'right' }
   await (await connect(t, broker.url, alice)).endAsync()
   for (let i = 0; i < 4; i++) await heard(open(t, broker.url, { username: 'mallory', password: 'guess' }), 'error')

@@ -12,7 +12,9 @@ import { findProgram, programMissing } from '../../support/programs.js'
 import { waitUntil } from '../../support/wait-until.js'
 import { startListening } from './listening.js'
 
-const LIBRARY = readFileSync(path.resolve(path.dirname(fileURLToPath(import.meta.resolve('mqtt'))), '../dist/mqtt.min.js'))
+const LIBRARY = readFileSync(
+  path.resolve(path.dirname(fileURLToPath(import.meta.resolve('mqtt'))), '../dist/mqtt.min.js')
+)
 const LIMIT_MS = 60_000
 
 /** Publishes to itself, and says what came: the message, or what went wrong. */
@@ -26,22 +28,47 @@ const page = (url: string): string => `<!doctype html><script src="/mqtt.js"></s
 </script>`
 
 /** Opens the page in a browser of its own and gives what it says. */
-async function browse (folder: string, host: string, url: string): Promise<string> {
+async function browse(folder: string, host: string, url: string): Promise<string> {
   let settle: (text: string) => void = () => {}
-  const result = new Promise<string>(resolve => { settle = resolve })
+  const result = new Promise<string>(resolve => {
+    settle = resolve
+  })
   const server = createServer((request, response) => {
     if (request.url === '/mqtt.js') response.end(LIBRARY)
-    else if (request.url === '/result') request.setEncoding('utf8').once('data', (text: string) => { settle(text) }).once('end', () => { response.end() })
+    else if (request.url === '/result')
+      request
+        .setEncoding('utf8')
+        .once('data', (text: string) => {
+          settle(text)
+        })
+        .once('end', () => {
+          response.end()
+        })
     else response.setHeader('content-type', 'text/html').end(page(url))
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
-  const browser = spawn(findProgram('chromium'), [
-    '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage', `--user-data-dir=${folder}`,
-    '--host-resolver-rules=MAP foreign.example 127.0.0.1', `http://${host}:${port}/`
-  ], { stdio: 'ignore', detached: true })
-  const deadline = setTimeout(() => { settle('nothing') }, LIMIT_MS)
+  const browser = spawn(
+    findProgram('chromium'),
+    [
+      '--headless',
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      '--disable-dev-shm-usage',
+      `--user-data-dir=${folder}`,
+      '--host-resolver-rules=MAP foreign.example 127.0.0.1',
+      `http://${host}:${port}/`
+    ],
+    { stdio: 'ignore', detached: true }
+  )
+  const deadline = setTimeout(() => {
+    settle('nothing')
+  }, LIMIT_MS)
   try {
     return await result
   } finally {
@@ -53,7 +80,7 @@ async function browse (folder: string, host: string, url: string): Promise<strin
 }
 
 /** A browser is many processes, which write into its folder: it is gone when all of them are. */
-async function endGroup (leader: number): Promise<void> {
+async function endGroup(leader: number): Promise<void> {
   await waitUntil('the end of the browser', () => {
     try {
       return !process.kill(-leader, 'SIGKILL')
@@ -63,10 +90,16 @@ async function endGroup (leader: number): Promise<void> {
   })
 }
 
-t.test('a page of this machine gets through, a page of another site does not', { skip: programMissing('chromium') }, async t => {
-  const folder = t.testdir({ here: {}, there: {} })
-  const { ports: [port] } = await startListening(t, folder, [['protocol: websockets']])
-  const url = `ws://127.0.0.1:${port}`
-  t.equal(await browse(path.join(folder, 'here'), '127.0.0.1', url), 'from a browser')
-  t.equal(await browse(path.join(folder, 'there'), 'foreign.example', url), 'refused')
-})
+t.test(
+  'a page of this machine gets through, a page of another site does not',
+  { skip: programMissing('chromium') },
+  async t => {
+    const folder = t.testdir({ here: {}, there: {} })
+    const {
+      ports: [port]
+    } = await startListening(t, folder, [['protocol: websockets']])
+    const url = `ws://127.0.0.1:${port}`
+    t.equal(await browse(path.join(folder, 'here'), '127.0.0.1', url), 'from a browser')
+    t.equal(await browse(path.join(folder, 'there'), 'foreign.example', url), 'refused')
+  }
+)

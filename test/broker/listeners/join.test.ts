@@ -27,35 +27,47 @@ interface Row {
 }
 
 interface Status {
-  tap: { state: string, streams?: { gapBytes: number } }
+  tap: { state: string; streams?: { gapBytes: number } }
   join: Record<string, number>
 }
 
 /** The status as it comes over MQTT. */
-async function statuses (test: Test, broker: Listening): Promise<() => Status | undefined> {
+async function statuses(test: Test, broker: Listening): Promise<() => Status | undefined> {
   const client = await connect(test, broker.url, { clientId: 'status' })
   let latest: Status | undefined
-  client.on('message', (_topic, payload) => { latest = JSON.parse(payload.toString()) as Status })
+  client.on('message', (_topic, payload) => {
+    latest = JSON.parse(payload.toString()) as Status
+  })
   await client.subscribeAsync('$SYS/broker/artemis/status')
   return () => latest
 }
 
-async function traffic (clients: readonly MqttClient[]): Promise<void> {
+async function traffic(clients: readonly MqttClient[]): Promise<void> {
   await clients[0].subscribeAsync('#', { qos: 1 })
   for (let round = 0; round < 12; round++) {
-    await Promise.all(clients.flatMap((one, i) => Array.from({ length: 6 }, async (_, n) => {
-      const length = (round * 31 + n * 7) % 400 + (round === n && i === n % 4 ? 70_000 : 0)
-      await one.publishAsync(`topic/${i}/${n}`, Buffer.alloc(length, 97 + n), { qos: n % 3 as 0 | 1 | 2 })
-    })))
+    await Promise.all(
+      clients.flatMap((one, i) =>
+        Array.from({ length: 6 }, async (_, n) => {
+          const length = ((round * 31 + n * 7) % 400) + (round === n && i === n % 4 ? 70_000 : 0)
+          await one.publishAsync(`topic/${i}/${n}`, Buffer.alloc(length, 97 + n), { qos: (n % 3) as 0 | 1 | 2 })
+        })
+      )
+    )
   }
 }
 
-function tlsClient (port: number, header?: Buffer): MqttClient {
-  const client = new MqttClient(() => {
-    const secured = tls.connect({ ...header === undefined ? { port, host: '127.0.0.1' } : { socket: socketWith(port, header) }, rejectUnauthorized: false })
-    secured.setNoDelay()
-    return secured
-  }, { reconnectPeriod: 0 })
+function tlsClient(port: number, header?: Buffer): MqttClient {
+  const client = new MqttClient(
+    () => {
+      const secured = tls.connect({
+        ...(header === undefined ? { port, host: '127.0.0.1' } : { socket: socketWith(port, header) }),
+        rejectUnauthorized: false
+      })
+      secured.setNoDelay()
+      return secured
+    },
+    { reconnectPeriod: 0 }
+  )
   // At its end the broker may be the first to close, and what it has not read is then a reset.
   client.on('error', () => {})
   return client
@@ -67,10 +79,21 @@ t.test('every frame carries what its bytes hold', { skip: missing }, async t => 
   const capture = keepCaptures(folder)
   const encrypted = 'tls: { cert: broker.pem, key: broker.key }'
   const proxied = 'proxy: [ 127.0.0.0/8 ]'
-  const broker = await startListening(t, folder, [
-    ['host: "::"'], ['protocol: websockets'], [proxied], ['protocol: websockets', proxied], [encrypted], [encrypted, proxied], ['protocol: websockets', encrypted]
-  // A machine that does much else gives the broker no time to read for a second or more.
-  ], ['tap: { target: "local:lo", snapLength: 64KiB }', 'caps: { holdTime: 30s }', 'report: { records: records.ndjson }'])
+  const broker = await startListening(
+    t,
+    folder,
+    [
+      ['host: "::"'],
+      ['protocol: websockets'],
+      [proxied],
+      ['protocol: websockets', proxied],
+      [encrypted],
+      [encrypted, proxied],
+      ['protocol: websockets', encrypted]
+      // A machine that does much else gives the broker no time to read for a second or more.
+    ],
+    ['tap: { target: "local:lo", snapLength: 64KiB }', 'caps: { holdTime: 30s }', 'report: { records: records.ndjson }']
+  )
   const [plain, web, behind, webBehind, secure, secureBehind, webSecure] = broker.ports
   const latest = await statuses(t, broker)
   await waitUntil('the tap', () => latest()?.tap.state === 'up')
@@ -96,24 +119,50 @@ t.test('every frame carries what its bytes hold', { skip: missing }, async t => 
   const status = latest()
   t.match(await broker.stop(), { code: 0 })
 
-  const rows = readFileSync(path.join(folder, 'records.ndjson'), 'utf8').trimEnd().split('\n').map(line => JSON.parse(line) as Row)
-  const decoded = await unwrapCapture(capture, new Map([
-    [plain, { proxy: false, webSocket: false }], [web, { proxy: false, webSocket: true }],
-    [behind, { proxy: true, webSocket: false }], [webBehind, { proxy: true, webSocket: true }]
-  ]))
-  for (const [name, port, least] of [['plain', plain, 200], ['WebSocket', web, 60], ['behind a proxy', behind, 150], ['WebSocket behind a proxy', webBehind, 60]] as const) {
-    const here = rows.filter(({ frame, tcp_src_port: from, tcp_dst_port: to }) => frame !== null && [from, to].includes(port))
+  const rows = readFileSync(path.join(folder, 'records.ndjson'), 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map(line => JSON.parse(line) as Row)
+  const decoded = await unwrapCapture(
+    capture,
+    new Map([
+      [plain, { proxy: false, webSocket: false }],
+      [web, { proxy: false, webSocket: true }],
+      [behind, { proxy: true, webSocket: false }],
+      [webBehind, { proxy: true, webSocket: true }]
+    ])
+  )
+  for (const [name, port, least] of [
+    ['plain', plain, 200],
+    ['WebSocket', web, 60],
+    ['behind a proxy', behind, 150],
+    ['WebSocket behind a proxy', webBehind, 60]
+  ] as const) {
+    const here = rows.filter(
+      ({ frame, tcp_src_port: from, tcp_dst_port: to }) => frame !== null && [from, to].includes(port)
+    )
     const differences = here
-      .map(({ frame, mqtt_header, mqtt_len }) => [frame, `${mqtt_header} ${mqtt_len}`, decoded.get(frame ?? 0)?.[0] ?? 'null null'])
+      .map(({ frame, mqtt_header, mqtt_len }) => [
+        frame,
+        `${mqtt_header} ${mqtt_len}`,
+        decoded.get(frame ?? 0)?.[0] ?? 'null null'
+      ])
       .filter(([, live, reference]) => live !== reference && reference !== UNKNOWN)
     t.same(differences.slice(0, 5), [], `${name}: ${differences.length} of ${here.length} frames differ`)
     t.ok(here.filter(({ mqtt_header }) => mqtt_header !== null).length > least, `${name}: frames with MQTT`)
   }
-  for (const [name, port] of [['TLS', secure], ['TLS behind a proxy', secureBehind]] as const) {
-    const joined = rows.filter(({ frame, tcp_dst_port: to, mqtt_header }) => frame !== null && to === port && mqtt_header !== null)
+  for (const [name, port] of [
+    ['TLS', secure],
+    ['TLS behind a proxy', secureBehind]
+  ] as const) {
+    const joined = rows.filter(
+      ({ frame, tcp_dst_port: to, mqtt_header }) => frame !== null && to === port && mqtt_header !== null
+    )
     t.ok(joined.length > 20, `${name}: ${joined.length} frames with MQTT from the client`)
     // One write of the client is one record is one packet: TLS 1.3 adds 22 bytes to each.
-    const whole = joined.filter(({ mqtt_len, tcp_len }) => tcp_len === (mqtt_len ?? 0) + 2 + Number((mqtt_len ?? 0) > 127) + 22)
+    const whole = joined.filter(
+      ({ mqtt_len, tcp_len }) => tcp_len === (mqtt_len ?? 0) + 2 + Number((mqtt_len ?? 0) > 127) + 22
+    )
     t.ok(whole.length > 12, `${name}: ${whole.length} of them as long as their packet makes them`)
   }
   t.match(status?.join, { framesUnjoined: 0, packetsLate: 0, mismatches: 0, strays: 0 }, JSON.stringify(status?.join))

@@ -19,11 +19,15 @@ const missing = programMissing('openssl')
 const VERSIONS = [{ protocolVersion: 3, protocolId: 'MQIsdp' }, { protocolVersion: 4 }, { protocolVersion: 5 }] as const
 
 /** Resolves when a socket is closed, with or without an error. */
-async function closed (socket: net.Socket): Promise<void> {
-  await new Promise<void>(resolve => { socket.once('close', () => { resolve() }) })
+async function closed(socket: net.Socket): Promise<void> {
+  await new Promise<void>(resolve => {
+    socket.once('close', () => {
+      resolve()
+    })
+  })
 }
 
-async function roundTrip (test: Test, client: MqttClient, size: number): Promise<void> {
+async function roundTrip(test: Test, client: MqttClient, size: number): Promise<void> {
   await client.subscribeAsync('there/and/back', { qos: 1 })
   const got = messages(client, 1)
   await client.publishAsync('there/and/back', 'x'.repeat(size), { qos: 1 })
@@ -36,7 +40,10 @@ t.test('MQTT 3.1, 3.1.1 and 5 over TCP, TLS, WebSocket and both', { skip: missin
   makeCertificates(folder, ['broker'])
   const encrypted = 'tls: { cert: broker.pem, key: broker.key }'
   const { ports, log, stop } = await startListening(t, folder, [
-    [], [encrypted], ['protocol: websockets'], ['protocol: websockets', encrypted]
+    [],
+    [encrypted],
+    ['protocol: websockets'],
+    ['protocol: websockets', encrypted]
   ])
   for (const [i, scheme] of ['mqtt', 'mqtts', 'ws', 'wss'].entries()) {
     t.match(log(), `Listening for MQTT on ${scheme}://127.0.0.1:${ports[i]}.`)
@@ -50,15 +57,20 @@ t.test('MQTT 3.1, 3.1.1 and 5 over TCP, TLS, WebSocket and both', { skip: missin
 })
 
 t.test('one dual-stack listener takes IPv4 and IPv6', async t => {
-  const { ports: [port] } = await startListening(t, t.testdir({}), [['host: "::"']])
+  const {
+    ports: [port]
+  } = await startListening(t, t.testdir({}), [['host: "::"']])
   for (const host of ['127.0.0.1', '[::1]']) await roundTrip(t, await connect(t, `mqtt://${host}:${port}`), 10)
 })
 
-t.test('client certificates: without one, with a stranger\'s, and with the right one', { skip: missing }, async t => {
+t.test("client certificates: without one, with a stranger's, and with the right one", { skip: missing }, async t => {
   const folder = t.testdir({ other: {} })
   makeCertificates(folder, ['broker', 'sensor'])
   makeCertificates(path.join(folder, 'other'), ['sensor'])
-  const { ports: [port], log } = await startListening(t, folder, [
+  const {
+    ports: [port],
+    log
+  } = await startListening(t, folder, [
     ['tls: { cert: broker.pem, key: broker.key, ca: ca.pem, requireClientCertificate: true }']
   ])
   for (const options of [{}, clientCertificate(path.join(folder, 'other'), 'sensor')]) {
@@ -67,34 +79,52 @@ t.test('client certificates: without one, with a stranger\'s, and with the right
     await closed(socket)
   }
   await logged({ log }, '"limit":"tlsHandshake","address":"127.0.0.1"')
-  await roundTrip(t, await connect(t, `mqtts://127.0.0.1:${port}`, { ...clientCertificate(folder, 'sensor'), rejectUnauthorized: false }), 10)
+  await roundTrip(
+    t,
+    await connect(t, `mqtts://127.0.0.1:${port}`, {
+      ...clientCertificate(folder, 'sensor'),
+      rejectUnauthorized: false
+    }),
+    10
+  )
 })
 
-t.test('SIGHUP puts new certificates in force, and keeps the old ones where the new do not serve', { skip: missing }, async t => {
-  const folder = t.testdir({ second: {}, third: {} })
-  makeCertificates(folder, ['broker'])
-  for (const name of ['second', 'third']) makeCertificates(path.join(folder, name), ['broker'])
-  const { ports: [port], log, child } = await startListening(t, folder, [['tls: { cert: broker.pem, key: broker.key }']])
-  const fingerprint = async (): Promise<string> => {
-    const socket: TLSSocket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false })
-    await once(socket, 'secureConnect')
-    const { fingerprint256 } = socket.getPeerCertificate()
-    socket.destroy()
-    return fingerprint256
+t.test(
+  'SIGHUP puts new certificates in force, and keeps the old ones where the new do not serve',
+  { skip: missing },
+  async t => {
+    const folder = t.testdir({ second: {}, third: {} })
+    makeCertificates(folder, ['broker'])
+    for (const name of ['second', 'third']) makeCertificates(path.join(folder, name), ['broker'])
+    const {
+      ports: [port],
+      log,
+      child
+    } = await startListening(t, folder, [['tls: { cert: broker.pem, key: broker.key }']])
+    const fingerprint = async (): Promise<string> => {
+      const socket: TLSSocket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false })
+      await once(socket, 'secureConnect')
+      const { fingerprint256 } = socket.getPeerCertificate()
+      socket.destroy()
+      return fingerprint256
+    }
+    const first = await fingerprint()
+    const old = await connect(t, `mqtts://127.0.0.1:${port}`, { rejectUnauthorized: false })
+    for (const file of ['broker.pem', 'broker.key'])
+      copyFileSync(path.join(folder, 'second', file), path.join(folder, file))
+    child.kill('SIGHUP')
+    await waitUntil('the settings to be read again', () => log().includes('read again'))
+    const second = await fingerprint()
+    t.not(second, first)
+    await roundTrip(t, old, 10)
+    copyFileSync(path.join(folder, 'third', 'broker.pem'), path.join(folder, 'broker.pem'))
+    child.kill('SIGHUP')
+    await waitUntil('the certificates to be refused', () =>
+      log().includes('The settings stay as they were: The private key')
+    )
+    t.equal(await fingerprint(), second)
   }
-  const first = await fingerprint()
-  const old = await connect(t, `mqtts://127.0.0.1:${port}`, { rejectUnauthorized: false })
-  for (const file of ['broker.pem', 'broker.key']) copyFileSync(path.join(folder, 'second', file), path.join(folder, file))
-  child.kill('SIGHUP')
-  await waitUntil('the settings to be read again', () => log().includes('read again'))
-  const second = await fingerprint()
-  t.not(second, first)
-  await roundTrip(t, old, 10)
-  copyFileSync(path.join(folder, 'third', 'broker.pem'), path.join(folder, 'broker.pem'))
-  child.kill('SIGHUP')
-  await waitUntil('the certificates to be refused', () => log().includes('The settings stay as they were: The private key'))
-  t.equal(await fingerprint(), second)
-})
+)
 
 t.test('certificates that do not serve stop the start, with the file', { skip: missing }, async t => {
   const folder = t.testdir({ empty: '', other: {} })
@@ -106,13 +136,17 @@ t.test('certificates that do not serve stop the start, with the file', { skip: m
     ['broker.pem', 'empty', /private key .*empty does not serve/],
     ['broker.pem', 'other/broker.key', /private key .*broker\.key does not serve/]
   ] as const) {
-    await t.rejects(startListening(t, folder, [[`tls: { cert: ${cert}, key: ${key} }`]]), { message }, `${cert}, ${key}`)
+    await t.rejects(
+      startListening(t, folder, [[`tls: { cert: ${cert}, key: ${key} }`]]),
+      { message },
+      `${cert}, ${key}`
+    )
   }
   t.match(await runArtemis(['check'], folder), { code: 0 })
 })
 
 /** The status of an upgrade that was refused; 101 where it was not. */
-async function upgrade (port: number, subprotocols: string[], options: ClientOptions, path = '/'): Promise<number> {
+async function upgrade(port: number, subprotocols: string[], options: ClientOptions, path = '/'): Promise<number> {
   const socket = new WebSocket(`ws://127.0.0.1:${port}${path}`, subprotocols, options)
   return await new Promise((resolve, reject) => {
     socket.on('unexpected-response', (_request, response) => {
@@ -128,7 +162,10 @@ async function upgrade (port: number, subprotocols: string[], options: ClientOpt
 }
 
 t.test('a WebSocket needs the right path, subprotocol and origin', async t => {
-  const { ports: [port, open], log } = await startListening(t, t.testdir({}), [
+  const {
+    ports: [port, open],
+    log
+  } = await startListening(t, t.testdir({}), [
     ['protocol: websockets', 'path: /mqtt', 'origins: [ "https://panel.example" ]'],
     ['protocol: websockets', 'origins: [ "*" ]']
   ])
@@ -147,7 +184,11 @@ t.test('a WebSocket needs the right path, subprotocol and origin', async t => {
     [101, ['mqtt'], { origin: 'http://panel.local', headers: { host: 'panel.local:9001' } }, '/mqtt']
   ]
   for (const [status, subprotocols, options, path] of cases) {
-    t.equal(await upgrade(port, subprotocols, options, path), status, `${subprotocols.join()} ${options.origin} ${path}`)
+    t.equal(
+      await upgrade(port, subprotocols, options, path),
+      status,
+      `${subprotocols.join()} ${options.origin} ${path}`
+    )
   }
   t.equal(await upgrade(open, ['mqtt'], { origin: 'https://evil.example' }), 101)
   await logged({ log }, '"limit":"webSocketHandshake","address":"127.0.0.1"')
@@ -156,14 +197,20 @@ t.test('a WebSocket needs the right path, subprotocol and origin', async t => {
 })
 
 t.test('what is written together is one frame, never compressed; pings are answered', async t => {
-  const { ports: [port] } = await startListening(t, t.testdir({}), [['protocol: websockets']])
+  const {
+    ports: [port]
+  } = await startListening(t, t.testdir({}), [['protocol: websockets']])
   const publisher = await connect(t, `ws://127.0.0.1:${port}`)
   const socket = new WebSocket(`ws://127.0.0.1:${port}`, ['mqtt'], { perMessageDeflate: true })
-  t.teardown(() => { socket.terminate() })
+  t.teardown(() => {
+    socket.terminate()
+  })
   await once(socket, 'open')
   t.equal(socket.extensions, '')
   const frames: Buffer[] = []
-  socket.on('message', (data: Buffer) => { frames.push(data) })
+  socket.on('message', (data: Buffer) => {
+    frames.push(data)
+  })
   socket.send(Buffer.from([0x10, 15, 0, 4, 0x4d, 0x51, 0x54, 0x54, 4, 2, 0, 0, 0, 3, 0x72, 0x61, 0x77]))
   await waitUntil('the CONNACK', () => frames.length === 1)
   socket.send(Buffer.from([0x82, 6, 0, 1, 0, 1, 0x23, 0]))
@@ -175,14 +222,16 @@ t.test('what is written together is one frame, never compressed; pings are answe
   socket.ping('hello')
   t.equal(String((await pong)[0]), 'hello')
   socket.send('text')
-  const [code] = await once(socket, 'close') as [number]
+  const [code] = (await once(socket, 'close')) as [number]
   t.equal(code, 1003, 'MQTT is binary [MQTT-6.0.0-1]')
 })
 
 t.test('plain bytes on a TLS port, and TLS on a plain one, close that connection only', { skip: missing }, async t => {
   const folder = t.testdir({})
   makeCertificates(folder, ['broker'])
-  const { ports: [plain, encrypted, web] } = await startListening(t, folder, [[], ['tls: { cert: broker.pem, key: broker.key }'], ['protocol: websockets']])
+  const {
+    ports: [plain, encrypted, web]
+  } = await startListening(t, folder, [[], ['tls: { cert: broker.pem, key: broker.key }'], ['protocol: websockets']])
   const bystander = await connect(t, `mqtt://127.0.0.1:${plain}`)
   const garbage = tls.connect({ port: plain, host: '127.0.0.1' })
   garbage.on('error', () => {})

@@ -6,18 +6,20 @@ import type { Test } from 'tap'
 import { heard } from '../mqtt-client.js'
 
 /** Version 1. */
-export function lineHeader (address: string, port = 40_000): Buffer {
-  return Buffer.from(`PROXY ${isIPv6(address) ? 'TCP6' : 'TCP4'} ${address} ${isIPv6(address) ? '::1' : '10.0.0.1'} ${port} 1883\r\n`)
+export function lineHeader(address: string, port = 40_000): Buffer {
+  return Buffer.from(
+    `PROXY ${isIPv6(address) ? 'TCP6' : 'TCP4'} ${address} ${isIPv6(address) ? '::1' : '10.0.0.1'} ${port} 1883\r\n`
+  )
 }
 
 /** Version 2, IPv4. */
-export function binaryHeader (address: string, port = 40_000): Buffer {
+export function binaryHeader(address: string, port = 40_000): Buffer {
   const body = Buffer.from([...address.split('.').map(Number), 10, 0, 0, 1, port >> 8, port & 0xff, 0x07, 0x5b])
   return Buffer.concat([Buffer.from('0d0a0d0a000d0a515549540a2111000c', 'hex'), body])
 }
 
 /** A socket that begins with these bytes, alone in their segment or not. */
-export function socketWith (port: number, header: Buffer): Socket {
+export function socketWith(port: number, header: Buffer): Socket {
   const socket = net.connect({ port, host: '127.0.0.1', noDelay: true })
   socket.on('error', () => {})
   socket.write(header)
@@ -25,18 +27,28 @@ export function socketWith (port: number, header: Buffer): Socket {
 }
 
 /** An MQTT client behind a proxy. */
-export async function connectProxied (test: Test, port: number, header: Buffer, options: IClientOptions = {}): Promise<MqttClient> {
+export async function connectProxied(
+  test: Test,
+  port: number,
+  header: Buffer,
+  options: IClientOptions = {}
+): Promise<MqttClient> {
   const client = new MqttClient(() => socketWith(port, header), { reconnectPeriod: 0, ...options })
   return await ready(test, client)
 }
 
 /** The same over WebSocket. */
-export async function connectProxiedWeb (test: Test, port: number, header: Buffer, options: IClientOptions = {}): Promise<MqttClient> {
+export async function connectProxiedWeb(
+  test: Test,
+  port: number,
+  header: Buffer,
+  options: IClientOptions = {}
+): Promise<MqttClient> {
   const wsOptions = { createConnection: () => socketWith(port, header) }
   return await ready(test, mqtt.connect(`ws://127.0.0.1:${port}`, { reconnectPeriod: 0, wsOptions, ...options }))
 }
 
-async function ready (test: Test, client: MqttClient): Promise<MqttClient> {
+async function ready(test: Test, client: MqttClient): Promise<MqttClient> {
   client.on('error', () => {})
   test.teardown(() => client.endAsync(true))
   await heard(client, 'connect')

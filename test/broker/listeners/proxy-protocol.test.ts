@@ -6,19 +6,35 @@ import { MAX_PROXY_HEADER_BYTES, parseProxyHeader } from '../../../broker/listen
 
 const SIGNATURE = Buffer.from('0d0a0d0a000d0a515549540a', 'hex')
 
-function binary (command: number, family: number, body: Buffer, declared = body.length): Buffer {
+function binary(command: number, family: number, body: Buffer, declared = body.length): Buffer {
   const fixed = Buffer.from([0x20 | command, family, declared >> 8, declared & 0xff])
   return Buffer.concat([SIGNATURE, fixed, body])
 }
 
 const IPV4 = Buffer.from([192, 0, 2, 7, 10, 0, 0, 1, 0x9c, 0x40, 0x07, 0x5b])
-const IPV6 = Buffer.concat([Buffer.from('20010db8000000000000000000000007', 'hex'), Buffer.alloc(16), Buffer.from([0x9c, 0x40, 0x07, 0x5b])])
-const MAPPED = Buffer.concat([Buffer.from('00000000000000000000ffffc0000207', 'hex'), Buffer.alloc(16), Buffer.from([0, 1, 0, 2])])
+const IPV6 = Buffer.concat([
+  Buffer.from('20010db8000000000000000000000007', 'hex'),
+  Buffer.alloc(16),
+  Buffer.from([0x9c, 0x40, 0x07, 0x5b])
+])
+const MAPPED = Buffer.concat([
+  Buffer.from('00000000000000000000ffffc0000207', 'hex'),
+  Buffer.alloc(16),
+  Buffer.from([0, 1, 0, 2])
+])
 const TLV = Buffer.from([0x04, 0, 3, 1, 2, 3])
 
-const SOUND: [string, Buffer, { address: string, port: number } | null][] = [
-  ['version 1, IPv4', Buffer.from('PROXY TCP4 192.0.2.7 10.0.0.1 40000 1883\r\n'), { address: '192.0.2.7', port: 40_000 }],
-  ['version 1, IPv6', Buffer.from('PROXY TCP6 2001:db8::7 ::1 40000 1883\r\n'), { address: '2001:db8::7', port: 40_000 }],
+const SOUND: [string, Buffer, { address: string; port: number } | null][] = [
+  [
+    'version 1, IPv4',
+    Buffer.from('PROXY TCP4 192.0.2.7 10.0.0.1 40000 1883\r\n'),
+    { address: '192.0.2.7', port: 40_000 }
+  ],
+  [
+    'version 1, IPv6',
+    Buffer.from('PROXY TCP6 2001:db8::7 ::1 40000 1883\r\n'),
+    { address: '2001:db8::7', port: 40_000 }
+  ],
   ['version 1, mapped', Buffer.from('PROXY TCP6 ::ffff:192.0.2.7 ::1 1 2\r\n'), { address: '192.0.2.7', port: 1 }],
   ['version 1, unknown', Buffer.from('PROXY UNKNOWN\r\n'), null],
   ['version 1, unknown with more', Buffer.from('PROXY UNKNOWN ffff::1 ffff::2 65535 65535\r\n'), null],
@@ -28,7 +44,11 @@ const SOUND: [string, Buffer, { address: string, port: number } | null][] = [
   ['version 2, mapped', binary(1, 0x21, MAPPED), { address: '192.0.2.7', port: 1 }],
   ['version 2, local', binary(0, 0x11, IPV4), null],
   ['version 2, unspecified', binary(1, 0, Buffer.alloc(0)), null],
-  ['version 2, as long as may be', binary(1, 0x11, Buffer.concat([IPV4, Buffer.alloc(MAX_PROXY_HEADER_BYTES - 28)])), { address: '192.0.2.7', port: 40_000 }]
+  [
+    'version 2, as long as may be',
+    binary(1, 0x11, Buffer.concat([IPV4, Buffer.alloc(MAX_PROXY_HEADER_BYTES - 28)])),
+    { address: '192.0.2.7', port: 40_000 }
+  ]
 ]
 
 for (const [name, header, client] of SOUND) {
@@ -73,7 +93,8 @@ t.test('any bytes give one of the three states, none of them undecided for ever'
     const bytes = Buffer.from(seeds[random.integer(seeds.length)])
     for (let edits = random.integer(4); edits >= 0; edits--) bytes[random.integer(bytes.length)] = random.integer(256)
     const result = parseProxyHeader(bytes)
-    if (result.state === 'complete' && (result.length > bytes.length || result.length > MAX_PROXY_HEADER_BYTES)) t.fail(bytes.toString('hex'))
+    if (result.state === 'complete' && (result.length > bytes.length || result.length > MAX_PROXY_HEADER_BYTES))
+      t.fail(bytes.toString('hex'))
     const longer = parseProxyHeader(Buffer.concat([bytes, Buffer.alloc(MAX_PROXY_HEADER_BYTES)]))
     if (longer.state === 'incomplete') t.fail(bytes.toString('hex'))
   }

@@ -18,12 +18,15 @@ export interface Wrapping {
 export const UNKNOWN = 'unknown'
 
 /** `header length` of the packets that each frame completes, by the frame's number. */
-export async function unwrapCapture (capture: string, ports: ReadonlyMap<number, Wrapping>): Promise<Map<number, string[]>> {
+export async function unwrapCapture(
+  capture: string,
+  ports: ReadonlyMap<number, Wrapping>
+): Promise<Map<number, string[]>> {
   const found = new Map<number, string[]>()
   const watched = new Set(ports.keys())
   const tcp = new TcpDecoder(watched)
   const streams = new TcpStreams(watched)
-  const flows = new Map<TcpStream, { in: Unwrapper, out: Unwrapper }>()
+  const flows = new Map<TcpStream, { in: Unwrapper; out: Unwrapper }>()
   let number = 0
   const decoder = new CaptureDecoder(captured => {
     const frame = tcp.decode(captured, ++number)
@@ -39,7 +42,8 @@ export async function unwrapCapture (capture: string, ports: ReadonlyMap<number,
     }
     const packets = chunks.flatMap(({ bytes, length }) =>
       // What the snap length cut off is the end of a large payload.
-      flow[direction].push(bytes === null ? Buffer.alloc(length) : Buffer.from(bytes)))
+      flow[direction].push(bytes === null ? Buffer.alloc(length) : Buffer.from(bytes))
+    )
     if (packets.length > 0) found.set(number, packets)
   })
   for await (const chunk of createReadStream(capture)) decoder.push(chunk as Buffer)
@@ -48,39 +52,41 @@ export async function unwrapCapture (capture: string, ports: ReadonlyMap<number,
 
 /** Takes MQTT out of one direction. */
 class Unwrapper {
-  private readonly walker = new MqttWalker({ topicCapBytes: 0, payloadCapBytes: 0, session: { version: 4 } })
-  private readonly payloads: WebSocketPayloads | undefined
+  readonly #walker = new MqttWalker({ topicCapBytes: 0, payloadCapBytes: 0, session: { version: 4 } })
+  readonly #payloads: WebSocketPayloads | undefined
   isBroken = false
-  private header = Buffer.alloc(0)
-  private isIntroduced: boolean
+  #header = Buffer.alloc(0)
+  #isIntroduced: boolean
 
-  constructor ({ proxy, webSocket }: Wrapping) {
-    this.isIntroduced = !proxy
-    if (webSocket) this.payloads = new WebSocketPayloads()
+  constructor({ proxy, webSocket }: Wrapping) {
+    this.#isIntroduced = !proxy
+    if (webSocket) this.#payloads = new WebSocketPayloads()
   }
 
-  push (bytes: Buffer): string[] {
-    const introduced = this.introduced(bytes)
+  push(bytes: Buffer): string[] {
+    const introduced = this.#introduced(bytes)
     const packets: string[] = []
-    for (const payload of this.payloads?.push(introduced) ?? [introduced]) {
-      this.walker.push(payload, ({ header, remainingLength }) => { packets.push(`${header} ${remainingLength}`) })
+    for (const payload of this.#payloads?.push(introduced) ?? [introduced]) {
+      this.#walker.push(payload, ({ header, remainingLength }) => {
+        packets.push(`${header} ${remainingLength}`)
+      })
     }
     return packets
   }
 
   /** What of the bytes comes after the proxy's header. */
-  private introduced (bytes: Buffer): Buffer {
-    if (this.isIntroduced) return bytes
-    this.header = Buffer.concat([this.header, bytes])
-    const length = proxyHeaderLength(this.header)
-    if (length === 0 || this.header.length < length) return Buffer.alloc(0)
-    this.isIntroduced = true
-    return this.header.subarray(length)
+  #introduced(bytes: Buffer): Buffer {
+    if (this.#isIntroduced) return bytes
+    this.#header = Buffer.concat([this.#header, bytes])
+    const length = proxyHeaderLength(this.#header)
+    if (length === 0 || this.#header.length < length) return Buffer.alloc(0)
+    this.#isIntroduced = true
+    return this.#header.subarray(length)
   }
 }
 
 /** 0 where it is not told yet. */
-function proxyHeaderLength (bytes: Buffer): number {
+function proxyHeaderLength(bytes: Buffer): number {
   if (bytes[0] !== 0x50) return bytes.length < 16 ? 0 : 16 + bytes.readUInt16BE(14)
   const end = bytes.indexOf('\r\n')
   return end < 0 ? 0 : end + 2

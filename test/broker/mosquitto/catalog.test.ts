@@ -26,7 +26,7 @@ t.test('each directive that becomes a setting becomes one that there is', t => {
     if (key === undefined) continue
     t.type(VALUES[key], 'function', name)
     let part = partOf(settingsSchema)
-    const steps = [...of === 'listener' ? ['listeners'] : of === 'security' ? ['auth'] : [], ...key.split('.')]
+    const steps = [...(of === 'listener' ? ['listeners'] : of === 'security' ? ['auth'] : []), ...key.split('.')]
     for (const step of steps) {
       if (part.kind === 'list') part = partOf(part.item)
       const schema = part.kind === 'map' ? part.entries[step] : undefined
@@ -53,8 +53,16 @@ t.test('mosquitto knows them all, and no other that its program names', { skip: 
   // Of later versions than Debian 12 has.
   const later = ['websockets_origin', 'bridge_max_topic_alias', 'bridge_tcp_keepalive']
   for (const { name } of DIRECTIVES) if (!later.includes(name)) t.ok(knows(name.replace('*', 'x')), name)
-  const words = new Set([...readFileSync(program, 'latin1').matchAll(/\0([a-z]+(?:_[a-z0-9.]+)+)\0/g)].map(([, word]) => word ?? ''))
-  const candidates = [...words].filter(word => directiveOf(word) === undefined && /^(allow|auth|auto|bind|bridge|ca|cert|check|cipher|client|connection|crl|http|idle|include|keepalive|local_|log|max|memory|message|mount|notif|password|per_|persist|pid|plugin|psk|queue|remote_|require|restart|retain|retry|round|set_|socket|start_|store|sys|tls|topic|trace|try|upgrade|use|web)/.test(word))
+  const words = new Set(
+    [...readFileSync(program, 'latin1').matchAll(/\0([a-z]+(?:_[a-z0-9.]+)+)\0/g)].map(([, word]) => word ?? '')
+  )
+  const candidates = [...words].filter(
+    word =>
+      directiveOf(word) === undefined &&
+      /^(allow|auth|auto|bind|bridge|ca|cert|check|cipher|client|connection|crl|http|idle|include|keepalive|local_|log|max|memory|message|mount|notif|password|per_|persist|pid|plugin|psk|queue|remote_|require|restart|retain|retry|round|set_|socket|start_|store|sys|tls|topic|trace|try|upgrade|use|web)/.test(
+        word
+      )
+  )
   t.ok(words.has('allow_anonymous'), 'the program was read')
   t.same(candidates.filter(knows), [])
   t.end()
@@ -62,6 +70,9 @@ t.test('mosquitto knows them all, and no other that its program names', { skip: 
 
 t.test('the documentation holds the table as it is', t => {
   const page = readFileSync(new URL('../../../../docs/mosquitto.md', import.meta.url), 'utf8')
-  t.ok(page.includes(directiveTable()), 'docs/mosquitto.md is out of date: its table is directiveTable() of broker/mosquitto/documentation.ts')
+  t.ok(
+    page.includes(directiveTable()),
+    'docs/mosquitto.md is out of date: its table is directiveTable() of broker/mosquitto/documentation.ts'
+  )
   t.end()
 })

@@ -1,4 +1,5 @@
-// mosquitto.conf in the terms of artemis.yaml: which listeners, for whom, with which limits, and what is said of the rest.
+// mosquitto.conf in the terms of artemis.yaml: which listeners, for whom, with which limits, and what is said of the
+// rest.
 
 import path from 'node:path'
 import t, { type Test } from 'tap'
@@ -7,24 +8,29 @@ import { readSettings, type EffectiveSettings } from '../../../broker/config/set
 import { translate, type Translation } from '../../../broker/mosquitto/translation.js'
 import type { Machine } from '../../../broker/mosquitto/drafts.js'
 
-const MACHINE: Machine = { hasIpv6: true, addressesOf: name => name === 'eth0' ? ['192.0.2.7', '2001:db8::7'] : [] }
+const MACHINE: Machine = { hasIpv6: true, addressesOf: name => (name === 'eth0' ? ['192.0.2.7', '2001:db8::7'] : []) }
 
 type Listener = Record<string, unknown>
 
-function read (t: Test, conf: string, files: Record<string, string> = {}, machine = MACHINE): Translation & { listeners: Listener[], folder: string } {
+function read(
+  t: Test,
+  conf: string,
+  files: Record<string, string> = {},
+  machine = MACHINE
+): Translation & { listeners: Listener[]; folder: string } {
   const folder = t.testdir({ 'mosquitto.conf': conf, 'conf.d': files })
   const translation = translate(path.join(folder, 'mosquitto.conf'), folder, machine)
   return { ...translation, listeners: translation.values.listeners as Listener[], folder }
 }
 
 /** Where a broker listens with it, as `host:port`. */
-function ports (t: Test, conf: string, files?: Record<string, string>, machine?: Machine): string[] {
+function ports(t: Test, conf: string, files?: Record<string, string>, machine?: Machine): string[] {
   const { listeners, mistakes } = read(t, conf, files, machine)
   t.same(mistakes, [])
   return listeners.map(({ host, port }) => `${String(host)}:${String(port)}`)
 }
 
-function mistakes (t: Test, conf: string, files?: Record<string, string>): string[] {
+function mistakes(t: Test, conf: string, files?: Record<string, string>): string[] {
   return read(t, conf, files).mistakes.map(({ place, key, problem }) => [place, key, problem].join(': '))
 }
 
@@ -45,15 +51,31 @@ t.test('where it listens', t => {
 })
 
 t.test('a line of a listener above every listener opens the default one, as it does in mosquitto', t => {
-  for (const line of ['max_connections 5', 'protocol websockets', 'certfile /c\nkeyfile /k', 'require_certificate true', 'socket_domain ipv6']) {
+  for (const line of [
+    'max_connections 5',
+    'protocol websockets',
+    'certfile /c\nkeyfile /k',
+    'require_certificate true',
+    'socket_domain ipv6'
+  ]) {
     t.same(ports(t, `${line}\nlistener 1884\n`), [':::1884', ':::1883'], line)
   }
-  for (const line of ['protocol mqtt', 'allow_anonymous true', 'acl_file /x', 'max_topic_alias 5', 'use_identity_as_username false']) {
+  for (const line of [
+    'protocol mqtt',
+    'allow_anonymous true',
+    'acl_file /x',
+    'max_topic_alias 5',
+    'use_identity_as_username false'
+  ]) {
     t.same(ports(t, `${line}\nlistener 1884\n`), [':::1884'], line)
   }
   t.same(ports(t, 'per_listener_settings true\npassword_file /x\nlistener 1884\n'), [':::1884', ':::1883'])
   t.same(ports(t, 'per_listener_settings true\nacl_file /x\nlistener 1884\n'), [':::1884'])
-  t.same(ports(t, 'listener 1884\ninclude_dir conf.d\n', { 'a.conf': 'protocol websockets\n' }), [':::1884', ':::1883'], 'and a file knows the listeners of no other')
+  t.same(
+    ports(t, 'listener 1884\ninclude_dir conf.d\n', { 'a.conf': 'protocol websockets\n' }),
+    [':::1884', ':::1883'],
+    'and a file knows the listeners of no other'
+  )
   t.end()
 })
 
@@ -63,22 +85,56 @@ t.test('who may come in', t => {
   t.same(auth('password_file /p\n'), { allowAnonymous: true, passwordFile: '/p' })
   t.same(auth('listener 1884\n'), { allowAnonymous: false })
   t.same(auth('listener 1884\nallow_anonymous true\nacl_file /a\n'), { allowAnonymous: true, aclFile: '/a' })
-  t.same(auth('listener 1884\nallow_anonymous true\nplugin /x.so\n'), { allowAnonymous: false }, 'what a plug-in refused must not come in')
-  const { values, listeners } = read(t, 'per_listener_settings true\nlistener 1\nallow_anonymous true\nlistener 2\npassword_file p\nacl_file /a\n')
+  t.same(
+    auth('listener 1884\nallow_anonymous true\nplugin /x.so\n'),
+    { allowAnonymous: false },
+    'what a plug-in refused must not come in'
+  )
+  const { values, listeners } = read(
+    t,
+    'per_listener_settings true\nlistener 1\nallow_anonymous true\nlistener 2\npassword_file p\nacl_file /a\n'
+  )
   t.equal(values.auth, undefined)
-  t.match(listeners, [{ allowAnonymous: true, passwordFile: undefined }, { allowAnonymous: false, passwordFile: /\/p$/, aclFile: '/a' }])
+  t.match(listeners, [
+    { allowAnonymous: true, passwordFile: undefined },
+    { allowAnonymous: false, passwordFile: /\/p$/, aclFile: '/a' }
+  ])
   t.end()
 })
 
 t.test('listeners have their own settings', t => {
-  const { listeners, places, notes, mistakes } = read(t, [
-    'listener 8883', 'certfile /c', 'keyfile /k', 'cafile /a', 'require_certificate true', 'use_identity_as_username true', 'max_connections 7',
-    'listener 9001', 'protocol websockets', 'websockets_origin https://a.example', 'websockets_origin https://b.example', 'max_connections -1'
-  ].join('\n'))
+  const { listeners, places, notes, mistakes } = read(
+    t,
+    [
+      'listener 8883',
+      'certfile /c',
+      'keyfile /k',
+      'cafile /a',
+      'require_certificate true',
+      'use_identity_as_username true',
+      'max_connections 7',
+      'listener 9001',
+      'protocol websockets',
+      'websockets_origin https://a.example',
+      'websockets_origin https://b.example',
+      'max_connections -1'
+    ].join('\n')
+  )
   t.same([notes, mistakes], [[], []])
   t.same(listeners, [
-    { host: '::', port: 8883, tls: { cert: '/c', key: '/k', ca: '/a', requireClientCertificate: true, identityAsUsername: true }, maxConnections: 7 },
-    { host: '::', port: 9001, protocol: 'websockets', origins: ['https://a.example', 'https://b.example'], maxConnections: null }
+    {
+      host: '::',
+      port: 8883,
+      tls: { cert: '/c', key: '/k', ca: '/a', requireClientCertificate: true, identityAsUsername: true },
+      maxConnections: 7
+    },
+    {
+      host: '::',
+      port: 9001,
+      protocol: 'websockets',
+      origins: ['https://a.example', 'https://b.example'],
+      maxConnections: null
+    }
   ])
   t.equal(places.get('listeners[0].tls.ca'), 'mosquitto.conf:4')
   t.equal(places.get('listeners[1].port'), 'mosquitto.conf:8')
@@ -86,16 +142,44 @@ t.test('listeners have their own settings', t => {
 })
 
 t.test('limits, files and the log', t => {
-  const { values, mistakes, notes } = read(t, [
-    'max_packet_size 2000', 'message_size_limit 1000', 'max_keepalive 100', 'max_inflight_messages 0', 'max_queued_messages 50', 'max_queued_bytes 4096',
-    'sys_interval 0', 'persistence true', 'persistence_location /var/lib/mosquitto/', 'pid_file /run/m.pid', 'log_dest file /var/log/m.log', 'log_type error', 'log_type warning'
-  ].join('\n'))
+  const { values, mistakes, notes } = read(
+    t,
+    [
+      'max_packet_size 2000',
+      'message_size_limit 1000',
+      'max_keepalive 100',
+      'max_inflight_messages 0',
+      'max_queued_messages 50',
+      'max_queued_bytes 4096',
+      'sys_interval 0',
+      'persistence true',
+      'persistence_location /var/lib/mosquitto/',
+      'pid_file /run/m.pid',
+      'log_dest file /var/log/m.log',
+      'log_type error',
+      'log_type warning'
+    ].join('\n')
+  )
   t.same(mistakes, [])
   t.match(values, {
-    limits: { packetSize: '2000B', messageSize: '1000B', keepalive: '100s', inflightMessages: null, queuedMessages: 50, queuedBytes: '4096B' },
-    sysInterval: '0s', persistence: true, data: '/var/lib/mosquitto/artemis', pidFile: '/run/m.pid', log: { file: '/var/log/m.log', level: 'warn' }
+    limits: {
+      packetSize: '2000B',
+      messageSize: '1000B',
+      keepalive: '100s',
+      inflightMessages: null,
+      queuedMessages: 50,
+      queuedBytes: '4096B'
+    },
+    sysInterval: '0s',
+    persistence: true,
+    data: '/var/lib/mosquitto/artemis',
+    pidFile: '/run/m.pid',
+    log: { file: '/var/log/m.log', level: 'warn' }
   })
-  t.same(notes.map(({ name }) => name), ['message_size_limit', 'max_keepalive'])
+  t.same(
+    notes.map(({ name }) => name),
+    ['message_size_limit', 'max_keepalive']
+  )
   t.same(read(t, 'max_inflight_messages 20\n').notes, [], 'what goes to a client is held back')
   t.equal(read(t, 'listener 1\n').values.persistence, false, 'as in mosquitto, not unless told')
   t.match(read(t, 'log_dest none\nlog_type all\n').values, { log: { level: 'silent' } })
@@ -103,50 +187,112 @@ t.test('limits, files and the log', t => {
   t.end()
 })
 
-t.test('files are included in mosquitto\'s order', t => {
+t.test("files are included in mosquitto's order", t => {
   const names = ['b', 'A', '01', 'a', 'B', '00', 'a_b', 'aB', 'Ab']
   const files = Object.fromEntries(names.map((name, i) => [`${name}.conf`, `listener ${100 + i}\n`]))
-  const { listeners } = read(t, 'include_dir conf.d\n', { ...files, 'README': 'nonsense', 'x.conf~': 'nonsense' })
-  t.same(listeners.map(({ port }) => names[Number(port) - 100]), ['00', '01', 'A', 'Ab', 'a', 'aB', 'a_b', 'B', 'b'])
+  const { listeners } = read(t, 'include_dir conf.d\n', { ...files, README: 'nonsense', 'x.conf~': 'nonsense' })
+  t.same(
+    listeners.map(({ port }) => names[Number(port) - 100]),
+    ['00', '01', 'A', 'Ab', 'a', 'aB', 'a_b', 'B', 'b']
+  )
   t.end()
 })
 
 t.test('what is different is said with its place, what is not is not', t => {
   const conf = [
-    'listener 1884', 'allow_anonymous true', 'retain_available true', 'queue_qos0_messages false', 'max_qos 2', 'log_timestamp true', 'queue_qos0_messages true',
-    'connection cloud', 'address 192.0.2.1', 'topic # both', 'remote_password hunter2', 'connection other', 'address x'
+    'listener 1884',
+    'allow_anonymous true',
+    'retain_available true',
+    'queue_qos0_messages false',
+    'max_qos 2',
+    'log_timestamp true',
+    'queue_qos0_messages true',
+    'connection cloud',
+    'address 192.0.2.1',
+    'topic # both',
+    'remote_password hunter2',
+    'connection other',
+    'address x'
   ].join('\n')
   const { notes, mistakes } = read(t, conf)
   t.same(mistakes, [])
-  t.same(notes.map(({ place, name, standing }) => `${place} ${name} ${standing}`), [
-    'mosquitto.conf:6 log_timestamp not needed', 'mosquitto.conf:7 queue_qos0_messages not followed',
-    'mosquitto.conf:8 connection not followed', 'mosquitto.conf:12 connection not followed'
-  ])
+  t.same(
+    notes.map(({ place, name, standing }) => `${place} ${name} ${standing}`),
+    [
+      'mosquitto.conf:6 log_timestamp not needed',
+      'mosquitto.conf:7 queue_qos0_messages not followed',
+      'mosquitto.conf:8 connection not followed',
+      'mosquitto.conf:12 connection not followed'
+    ]
+  )
   t.match(notes[2]?.text, /"cloud"/)
   t.notMatch(JSON.stringify(notes), /hunter2/)
   t.end()
 })
 
 t.test('a listener that would be open wider than it was is not opened', t => {
-  const unsafe = ['mount_point x/', 'psk_hint x', 'use_username_as_clientid true', 'use_subject_as_username true', 'crlfile /x', 'capath /x\nrequire_certificate true']
+  const unsafe = [
+    'mount_point x/',
+    'psk_hint x',
+    'use_username_as_clientid true',
+    'use_subject_as_username true',
+    'crlfile /x',
+    'capath /x\nrequire_certificate true'
+  ]
   for (const line of unsafe) {
     const { listeners, notes } = read(t, `listener 1884\nallow_anonymous true\nlistener 1885\n${line}\n`)
-    t.same(listeners.map(({ port }) => port), [1884], line)
-    t.ok(notes.some(({ name, text }) => name === 'listener' && text.includes('Port 1885 is not opened')), line)
+    t.same(
+      listeners.map(({ port }) => port),
+      [1884],
+      line
+    )
+    t.ok(
+      notes.some(({ name, text }) => name === 'listener' && text.includes('Port 1885 is not opened')),
+      line
+    )
   }
   t.same(ports(t, 'listener 1884\nlistener 0 /run/m.sock\n'), [':::1884'])
   t.match(mistakes(t, 'listener 1884\npsk_hint x\n'), [/mosquitto\.conf: : no listener is left to open.*psk_hint/s])
-  t.match(mistakes(t, 'listener 1884\nclientid_prefixes secure-\n'), [/mosquitto\.conf:2: clientid_prefixes: not known here/])
+  t.match(mistakes(t, 'listener 1884\nclientid_prefixes secure-\n'), [
+    /mosquitto\.conf:2: clientid_prefixes: not known here/
+  ])
   t.end()
 })
 
 t.test('mistakes, all at once and with their places', t => {
-  t.same(mistakes(t, [
-    'listener 0', 'listener 70000', 'allow_anonymus true', 'allow_anonymous yes', 'max_keepalive 5', 'protocol mqtts', 'listener\t1883', ' # indented',
-    'max_packet_size 10', 'log_dest nowhere', 'log_dest file', 'log_type loud', 'password_file /a', 'password_file /b', 'include_dir nowhere', 'topic x',
-    'bind_interface wlan9', 'allow_anonymous', 'max_connections 5 6', 'per_listener_settings true', 'socket_domain ipv5', 'persistent_client_expiration 3'
-  ].join('\n')).map(text => text.replace('mosquitto.conf:', '').split(':')[0]).map(Number).sort((a, b) => a - b),
-  [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 15, 16, 17, 18, 19, 20, 21, 22])
+  t.same(
+    mistakes(
+      t,
+      [
+        'listener 0',
+        'listener 70000',
+        'allow_anonymus true',
+        'allow_anonymous yes',
+        'max_keepalive 5',
+        'protocol mqtts',
+        'listener\t1883',
+        ' # indented',
+        'max_packet_size 10',
+        'log_dest nowhere',
+        'log_dest file',
+        'log_type loud',
+        'password_file /a',
+        'password_file /b',
+        'include_dir nowhere',
+        'topic x',
+        'bind_interface wlan9',
+        'allow_anonymous',
+        'max_connections 5 6',
+        'per_listener_settings true',
+        'socket_domain ipv5',
+        'persistent_client_expiration 3'
+      ].join('\n')
+    )
+      .map(text => text.replace('mosquitto.conf:', '').split(':')[0])
+      .map(Number)
+      .sort((a, b) => a - b),
+    [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 15, 16, 17, 18, 19, 20, 21, 22]
+  )
   t.match(mistakes(t, 'allow_anonymus true\n'), [/did you mean allow_anonymous\?/])
   t.notMatch(mistakes(t, 'pasword_file hunter2\n').join(), /hunter2/)
   t.match(mistakes(t, 'include_dir conf.d\n', { 'a.conf': '\nnonsense 1\n' }), [/conf\.d\/a\.conf:2: /])
@@ -155,29 +301,50 @@ t.test('mistakes, all at once and with their places', t => {
 
 t.test('with artemis.yaml: its settings win, listeners stand in one of the two', t => {
   const conf = 'listener 1884 127.0.0.1\nallow_anonymous true\nmax_packet_size 5000\npersistence true\n'
-  const settingsOf = (yaml: string, flags = {}): EffectiveSettings => readSettings(flags, t.testdir({ 'artemis.yaml': yaml, 'mosquitto.conf': conf }))
+  const settingsOf = (yaml: string, flags = {}): EffectiveSettings =>
+    readSettings(flags, t.testdir({ 'artemis.yaml': yaml, 'mosquitto.conf': conf }))
   const both = settingsOf('mosquitto: mosquitto.conf\nlimits:\n  packetSize: 1KiB\nresponse:\n  action: ban\n')
-  t.match(both.settings, { listeners: [{ host: '127.0.0.1', port: 1884 }], auth: { allowAnonymous: true }, limits: { packetSize: 1024 }, response: { action: 'ban' }, persistence: true })
+  t.match(both.settings, {
+    listeners: [{ host: '127.0.0.1', port: 1884 }],
+    auth: { allowAnonymous: true },
+    limits: { packetSize: 1024 },
+    response: { action: 'ban' },
+    persistence: true
+  })
   t.equal(both.sources.get('limits.packetSize'), 'artemis.yaml:3')
   t.equal(both.sources.get('listeners[0].port'), 'mosquitto.conf:1')
   t.equal(both.sources.get('persistence'), 'mosquitto.conf:4')
-  t.match(settingsOf('', { mosquitto: 'mosquitto.conf', port: '1999' }).settings, { listeners: [{ port: 1999 }], limits: { packetSize: 5000 } })
-  t.throws(() => settingsOf('mosquitto: mosquitto.conf\nlisteners:\n  - port: 1\n'), { message: /artemis\.yaml:2: listeners: .*keep one of the two/ })
+  t.match(settingsOf('', { mosquitto: 'mosquitto.conf', port: '1999' }).settings, {
+    listeners: [{ port: 1999 }],
+    limits: { packetSize: 5000 }
+  })
+  t.throws(() => settingsOf('mosquitto: mosquitto.conf\nlisteners:\n  - port: 1\n'), {
+    message: /artemis\.yaml:2: listeners: .*keep one of the two/
+  })
   t.throws(() => settingsOf('mosquitto: none.conf\n'), { code: 'mosquitto-file' })
   t.end()
 })
 
 t.test('a certificate without its key, and the other way round', t => {
-  t.same(mistakes(t, 'listener 8883\ncertfile /c\n'), ['mosquitto.conf:2: certfile: keyfile is missing, and one needs the other'])
-  t.same(mistakes(t, 'listener 8883\nkeyfile /k\n'), ['mosquitto.conf:2: keyfile: certfile is missing, and one needs the other'])
+  t.same(mistakes(t, 'listener 8883\ncertfile /c\n'), [
+    'mosquitto.conf:2: certfile: keyfile is missing, and one needs the other'
+  ])
+  t.same(mistakes(t, 'listener 8883\nkeyfile /k\n'), [
+    'mosquitto.conf:2: keyfile: certfile is missing, and one needs the other'
+  ])
   const folder = t.testdir({ 'mosquitto.conf': 'listener 8883\ncertfile /c\n' })
-  t.throws(() => readSettings({ mosquitto: 'mosquitto.conf' }, folder), { code: 'config', remedy: /docs\/mosquitto\.md/ })
+  t.throws(() => readSettings({ mosquitto: 'mosquitto.conf' }, folder), {
+    code: 'config',
+    remedy: /docs\/mosquitto\.md/
+  })
   t.end()
 })
 
-t.test('a value that only artemis.yaml\'s rules refuse is named with its place', t => {
+t.test("a value that only artemis.yaml's rules refuse is named with its place", t => {
   const folder = t.testdir({ 'mosquitto.conf': 'listener 1883 a!b\n' })
-  t.throws(() => readSettings({ mosquitto: 'mosquitto.conf' }, folder), { message: /mosquitto\.conf:1: listeners\[0\]\.host: "a!b"/ })
+  t.throws(() => readSettings({ mosquitto: 'mosquitto.conf' }, folder), {
+    message: /mosquitto\.conf:1: listeners\[0\]\.host: "a!b"/
+  })
   t.throws(() => readSettings({ mosquitto: 'nowhere.conf' }, folder), OperatorError)
   t.end()
 })

@@ -2,29 +2,45 @@
 
 import t from 'tap'
 import { readPublish } from '../../../broker/core/wire.js'
-import { MALFORMED_PACKET, ProtocolFault, PROTOCOL_ERROR, UNSUPPORTED_VERSION, IDENTIFIER_NOT_VALID } from '../../../broker/protocol/fault.js'
+import {
+  MALFORMED_PACKET,
+  ProtocolFault,
+  PROTOCOL_ERROR,
+  UNSUPPORTED_VERSION,
+  IDENTIFIER_NOT_VALID
+} from '../../../broker/protocol/fault.js'
 import { faultOf } from '../../../broker/protocol/packet-checks.js'
 import { text } from '../../decode/craft-mqtt.js'
 
 type Part = number | string | Uint8Array
 
 /** Fields, one after the other: numbers are bytes, strings have their length before them. */
-function bytes (...parts: Part[]): Buffer {
-  return Buffer.concat(parts.map(part => typeof part === 'number' ? Buffer.from([part]) : typeof part === 'string' ? text(part) : part))
+function bytes(...parts: Part[]): Buffer {
+  return Buffer.concat(
+    parts.map(part => (typeof part === 'number' ? Buffer.from([part]) : typeof part === 'string' ? text(part) : part))
+  )
 }
 
 /** The same with the length of all before them, as properties have it. */
-function properties (...parts: Part[]): Buffer {
+function properties(...parts: Part[]): Buffer {
   const all = bytes(...parts)
   return bytes(all.length, all)
 }
 
-interface Flags { qos?: number, dup?: boolean }
+interface Flags {
+  qos?: number
+  dup?: boolean
+}
 
 /** The reason code with which a packet is refused; undefined where it is not. */
-function refusal (version: number | undefined, cmd: string, body: Buffer, { qos = 0, dup = false }: Flags = {}): number | undefined {
+function refusal(
+  version: number | undefined,
+  cmd: string,
+  body: Buffer,
+  { qos = 0, dup = false }: Flags = {}
+): number | undefined {
   if (cmd !== 'publish') return faultOf({ cmd, body }, { protocolVersion: version })?.reasonCode
-  const read = readPublish(body, 0x30 | qos << 1 | (dup ? 8 : 0), 0, body.length, version ?? 4)
+  const read = readPublish(body, 0x30 | (qos << 1) | (dup ? 8 : 0), 0, body.length, version ?? 4)
   return read instanceof ProtocolFault ? read.reasonCode : undefined
 }
 
@@ -33,7 +49,7 @@ const ID = bytes(0, 7)
 const EURO = Buffer.from([0xe2, 0x82, 0xac])
 const SURROGATE = Buffer.from([0xed, 0xa0, 0x80])
 
-function named (...parts: Uint8Array[]): Buffer {
+function named(...parts: Uint8Array[]): Buffer {
   const all = Buffer.concat(parts)
   return bytes(0, all.length, all)
 }
@@ -60,28 +76,76 @@ t.test('texts', async t => {
     t.equal(refusal(4, 'unsubscribe', bytes(ID, name)), expected, `filter to leave: ${what}`)
     t.equal(refusal(undefined, 'connect', bytes('MQTT', 4, 2, 0, 9, name)), expected, `client id: ${what}`)
     t.equal(refusal(undefined, 'connect', bytes('MQTT', 4, 0x82, 0, 9, 'id', name)), expected, `user name: ${what}`)
-    t.equal(refusal(undefined, 'connect', bytes('MQTT', 4, 6, 0, 9, 'id', name, 'gone')), expected, `topic of a will: ${what}`)
+    t.equal(
+      refusal(undefined, 'connect', bytes('MQTT', 4, 6, 0, 9, 'id', name, 'gone')),
+      expected,
+      `topic of a will: ${what}`
+    )
     t.equal(refusal(5, 'publish', bytes('lamp', properties(0x26, 'key', name))), expected, `user property: ${what}`)
   }
-  t.equal(refusal(undefined, 'connect', bytes('MQTT', 4, 0xc6, 0, 9, 'id', 'will', named(SURROGATE), 'user', named(SURROGATE))), undefined,
-    'the message of a will and a password are bytes')
+  t.equal(
+    refusal(
+      undefined,
+      'connect',
+      bytes('MQTT', 4, 0xc6, 0, 9, 'id', 'will', named(SURROGATE), 'user', named(SURROGATE))
+    ),
+    undefined,
+    'the message of a will and a password are bytes'
+  )
 })
 
 t.test('CONNECT', async t => {
-  for (const level of [3, 4, 0x83, 0x84]) t.equal(refusal(undefined, 'connect', bytes('MQTT', level, 2, 0, 9, 'id')), undefined, `level ${level}`)
+  for (const level of [3, 4, 0x83, 0x84])
+    t.equal(refusal(undefined, 'connect', bytes('MQTT', level, 2, 0, 9, 'id')), undefined, `level ${level}`)
   t.equal(refusal(undefined, 'connect', bytes('MQTT', 5, 2, 0, 9, NONE, 'id')), undefined)
   t.equal(refusal(undefined, 'connect', bytes('MQTT', 4, 2, 0, 9, '')), undefined, 'without a name')
-  t.equal(refusal(undefined, 'connect', bytes('MQIsdp', 3, 2, 0, 9, '')), IDENTIFIER_NOT_VALID, 'without a name in MQTT 3.1')
+  t.equal(
+    refusal(undefined, 'connect', bytes('MQIsdp', 3, 2, 0, 9, '')),
+    IDENTIFIER_NOT_VALID,
+    'without a name in MQTT 3.1'
+  )
   for (const level of [0, 2, 6, 0x7f]) {
-    t.equal(refusal(undefined, 'connect', bytes('MQTT', level, 2, 0, 9, 'id')), UNSUPPORTED_VERSION, `level ${level} [MQTT-3.1.2-2]`)
+    t.equal(
+      refusal(undefined, 'connect', bytes('MQTT', level, 2, 0, 9, 'id')),
+      UNSUPPORTED_VERSION,
+      `level ${level} [MQTT-3.1.2-2]`
+    )
   }
-  t.equal(refusal(undefined, 'connect', bytes('MQTT', 4, 0x1e, 0, 9, 'id', 'will', 'gone')), MALFORMED_PACKET, 'a will of QoS 3 [MQTT-3.1.2-12]')
-  t.equal(refusal(undefined, 'connect', bytes('MQTT', 4, 6, 0, 9, 'id', 'a/+', 'gone')), MALFORMED_PACKET, 'a will with wildcards')
-  t.equal(refusal(undefined, 'connect', bytes('MQTT', 4, 6, 0, 9, 'id', '', 'gone')), PROTOCOL_ERROR, 'a will without a topic')
-  t.equal(refusal(undefined, 'connect', bytes('MQTT', 4, 0x42, 0, 9, 'id', 'secret')), MALFORMED_PACKET, 'a password alone [MQTT-3.1.2-22]')
-  t.equal(refusal(undefined, 'connect', bytes('MQTT', 5, 0x42, 0, 9, NONE, 'id', 'secret')), undefined, 'which MQTT 5 allows')
-  t.equal(refusal(undefined, 'connect', bytes('MQTT', 4, 2, 0, 9, 'id', 'more')), MALFORMED_PACKET, 'fields that no flag announces')
-  t.equal(refusal(undefined, 'connect', bytes('MQTT', 4, 0x82, 0, 9, 'id')), MALFORMED_PACKET, 'a flag without its field')
+  t.equal(
+    refusal(undefined, 'connect', bytes('MQTT', 4, 0x1e, 0, 9, 'id', 'will', 'gone')),
+    MALFORMED_PACKET,
+    'a will of QoS 3 [MQTT-3.1.2-12]'
+  )
+  t.equal(
+    refusal(undefined, 'connect', bytes('MQTT', 4, 6, 0, 9, 'id', 'a/+', 'gone')),
+    MALFORMED_PACKET,
+    'a will with wildcards'
+  )
+  t.equal(
+    refusal(undefined, 'connect', bytes('MQTT', 4, 6, 0, 9, 'id', '', 'gone')),
+    PROTOCOL_ERROR,
+    'a will without a topic'
+  )
+  t.equal(
+    refusal(undefined, 'connect', bytes('MQTT', 4, 0x42, 0, 9, 'id', 'secret')),
+    MALFORMED_PACKET,
+    'a password alone [MQTT-3.1.2-22]'
+  )
+  t.equal(
+    refusal(undefined, 'connect', bytes('MQTT', 5, 0x42, 0, 9, NONE, 'id', 'secret')),
+    undefined,
+    'which MQTT 5 allows'
+  )
+  t.equal(
+    refusal(undefined, 'connect', bytes('MQTT', 4, 2, 0, 9, 'id', 'more')),
+    MALFORMED_PACKET,
+    'fields that no flag announces'
+  )
+  t.equal(
+    refusal(undefined, 'connect', bytes('MQTT', 4, 0x82, 0, 9, 'id')),
+    MALFORMED_PACKET,
+    'a flag without its field'
+  )
   t.equal(refusal(4, 'connect', bytes('MQTT', 4, 2, 0, 9, 'id')), PROTOCOL_ERROR, 'a second one [MQTT-3.1.0-2]')
   t.equal(refusal(undefined, 'pingreq', bytes()), PROTOCOL_ERROR, 'another packet before it [MQTT-3.1.0-1]')
 })
@@ -92,12 +156,25 @@ t.test('PUBLISH', async t => {
   t.equal(refusal(4, 'publish', bytes('a/b'), { dup: true }), MALFORMED_PACKET, 'DUP with QoS 0 [MQTT-3.3.1-2]')
   t.equal(refusal(4, 'publish', bytes('a/b', 0, 0), { qos: 1 }), PROTOCOL_ERROR, 'packet identifier 0 [MQTT-2.2.1-3]')
   t.equal(refusal(4, 'publish', bytes('a/b', 1), { qos: 1 }), MALFORMED_PACKET, 'half a packet identifier')
-  for (const topic of ['+', 'a/#', 'a+b']) t.equal(refusal(4, 'publish', bytes(topic)), MALFORMED_PACKET, `topic "${topic}" [MQTT-3.3.2-2]`)
+  for (const topic of ['+', 'a/#', 'a+b'])
+    t.equal(refusal(4, 'publish', bytes(topic)), MALFORMED_PACKET, `topic "${topic}" [MQTT-3.3.2-2]`)
   t.equal(refusal(5, 'publish', bytes('', NONE)), PROTOCOL_ERROR, 'no topic and no alias (3.3.2.1)')
   t.equal(refusal(5, 'publish', bytes('', properties(0x23, 0, 1))), undefined, 'an alias for the topic')
-  t.equal(refusal(5, 'publish', bytes('a', properties(0x08, 'b/+'))), PROTOCOL_ERROR, 'a response topic with wildcards [MQTT-3.3.2-14]')
-  t.equal(refusal(5, 'publish', bytes('a', properties(0x08), 'payload')), MALFORMED_PACKET, 'a response topic cut off, which brought Aedes down')
-  t.equal(refusal(5, 'publish', bytes('a', properties(0x0b, 1))), PROTOCOL_ERROR, 'a subscription identifier [MQTT-3.3.4-6]')
+  t.equal(
+    refusal(5, 'publish', bytes('a', properties(0x08, 'b/+'))),
+    PROTOCOL_ERROR,
+    'a response topic with wildcards [MQTT-3.3.2-14]'
+  )
+  t.equal(
+    refusal(5, 'publish', bytes('a', properties(0x08), 'payload')),
+    MALFORMED_PACKET,
+    'a response topic cut off, which brought Aedes down'
+  )
+  t.equal(
+    refusal(5, 'publish', bytes('a', properties(0x0b, 1))),
+    PROTOCOL_ERROR,
+    'a subscription identifier [MQTT-3.3.4-6]'
+  )
 })
 
 t.test('acknowledgements', async t => {
@@ -108,7 +185,11 @@ t.test('acknowledgements', async t => {
     t.equal(refusal(4, cmd, bytes(ID, 0)), MALFORMED_PACKET, `${cmd} of MQTT 5 in MQTT 3.1.1`)
     t.equal(refusal(5, cmd, ID), undefined, `${cmd} without a reason code`)
     t.equal(refusal(5, cmd, bytes(ID, 0)), undefined, `${cmd} without properties`)
-    t.equal(refusal(5, cmd, bytes(ID, 0, properties(0x1f, 'why', 0x26, 'k', 'v', 0x26, 'k', 'v'))), undefined, `${cmd} with properties`)
+    t.equal(
+      refusal(5, cmd, bytes(ID, 0, properties(0x1f, 'why', 0x26, 'k', 'v', 0x26, 'k', 'v'))),
+      undefined,
+      `${cmd} with properties`
+    )
     t.equal(refusal(5, cmd, bytes(ID, 1)), PROTOCOL_ERROR, `${cmd} with no reason code of its own`)
     t.equal(refusal(5, cmd, bytes(ID, 0, NONE, 0)), MALFORMED_PACKET, `${cmd} that goes on`)
   }
@@ -126,17 +207,36 @@ t.test('SUBSCRIBE and UNSUBSCRIBE', async t => {
     for (const version of [4, 5]) t.same(both(version, filter), [undefined, undefined], `version ${version}: ${filter}`)
   }
   for (const filter of ['', 'a#', '#/a', 'a/#/b', '##', 'a+', '+a', 'a/b+/c', '++']) {
-    for (const version of [4, 5]) t.same(both(version, filter), [MALFORMED_PACKET, MALFORMED_PACKET], `version ${version}: ${filter} [MQTT-4.7.1-1]`)
+    for (const version of [4, 5])
+      t.same(
+        both(version, filter),
+        [MALFORMED_PACKET, MALFORMED_PACKET],
+        `version ${version}: ${filter} [MQTT-4.7.1-1]`
+      )
   }
   for (const filter of ['$share/', '$share/group', '$share/group/', '$share//a', '$share/a+/b']) {
-    t.ok(both(5, filter).every(code => code !== undefined), `${filter} [MQTT-4.8.2-1]`)
+    t.ok(
+      both(5, filter).every(code => code !== undefined),
+      `${filter} [MQTT-4.8.2-1]`
+    )
   }
-  t.equal(refusal(5, 'subscribe', bytes(ID, NONE, '$share/group/a', 4)), PROTOCOL_ERROR, 'shared, with No Local [MQTT-3.8.3-4]')
+  t.equal(
+    refusal(5, 'subscribe', bytes(ID, NONE, '$share/group/a', 4)),
+    PROTOCOL_ERROR,
+    'shared, with No Local [MQTT-3.8.3-4]'
+  )
   t.equal(refusal(5, 'subscribe', bytes(ID, NONE, 'a', 4)), undefined, 'which others may have')
-  for (const options of [3, 0x30, 0x2f]) t.equal(refusal(5, 'subscribe', bytes(ID, NONE, 'a', options)), PROTOCOL_ERROR, `options ${options} (3.8.3.1)`)
-  for (const options of [0, 1, 2, 0x0e, 0x2e]) t.equal(refusal(5, 'subscribe', bytes(ID, NONE, 'a', options)), undefined, `options ${options}`)
+  for (const options of [3, 0x30, 0x2f])
+    t.equal(refusal(5, 'subscribe', bytes(ID, NONE, 'a', options)), PROTOCOL_ERROR, `options ${options} (3.8.3.1)`)
+  for (const options of [0, 1, 2, 0x0e, 0x2e])
+    t.equal(refusal(5, 'subscribe', bytes(ID, NONE, 'a', options)), undefined, `options ${options}`)
   for (const cmd of ['subscribe', 'unsubscribe']) {
-    for (const version of [4, 5]) t.equal(refusal(version, cmd, bytes(ID, version === 5 ? NONE : bytes())), PROTOCOL_ERROR, `${cmd} without a filter [MQTT-3.8.3-2]`)
+    for (const version of [4, 5])
+      t.equal(
+        refusal(version, cmd, bytes(ID, version === 5 ? NONE : bytes())),
+        PROTOCOL_ERROR,
+        `${cmd} without a filter [MQTT-3.8.3-2]`
+      )
     t.equal(refusal(5, cmd, ID), MALFORMED_PACKET, `${cmd} without properties, not even their length`)
     t.equal(refusal(4, cmd, bytes(0, 0, 'a', 0)), PROTOCOL_ERROR, `${cmd} with packet identifier 0`)
     t.equal(refusal(4, cmd, bytes(7)), MALFORMED_PACKET, `${cmd} with half a packet identifier`)
@@ -147,21 +247,36 @@ t.test('SUBSCRIBE and UNSUBSCRIBE', async t => {
 
 t.test('properties', async t => {
   const publish = (all: Buffer): number | undefined => refusal(5, 'publish', bytes('a', all, 'payload'))
-  t.equal(publish(properties(0x01, 1, 0x02, 0, 0, 0, 9, 0x03, 'text', 0x08, 'b', 0x09, 'data', 0x26, 'k', 'v')), undefined)
+  t.equal(
+    publish(properties(0x01, 1, 0x02, 0, 0, 0, 9, 0x03, 'text', 0x08, 'b', 0x09, 'data', 0x26, 'k', 'v')),
+    undefined
+  )
   t.equal(publish(properties(0x11, 0, 0, 0, 9)), MALFORMED_PACKET, 'one of another packet')
   t.equal(publish(properties(0x04, 1)), MALFORMED_PACKET, 'one that is none')
   t.equal(publish(properties(0x02, 0, 0, 0, 9, 0x02, 0, 0, 0, 9)), PROTOCOL_ERROR, 'one twice')
   t.equal(publish(properties(0x01, 2)), PROTOCOL_ERROR, 'neither 0 nor 1')
   t.equal(publish(properties(0x01)), MALFORMED_PACKET, 'one that ends too early')
-  t.equal(publish(properties(0x81, 0x00, 1)), MALFORMED_PACKET, 'an identifier in more bytes than it needs [MQTT-1.5.5-1]')
+  t.equal(
+    publish(properties(0x81, 0x00, 1)),
+    MALFORMED_PACKET,
+    'an identifier in more bytes than it needs [MQTT-1.5.5-1]'
+  )
   t.equal(publish(bytes(0x80, 0x80, 0x80, 0x80, 1)), MALFORMED_PACKET, 'a length of five bytes')
   t.equal(publish(bytes(0xff, 0xff, 0xff, 0x7f)), MALFORMED_PACKET, 'a length beyond the packet')
-  const connect = (...parts: Part[]): number | undefined => refusal(undefined, 'connect', bytes('MQTT', 5, 2, 0, 9, properties(...parts), 'id'))
+  const connect = (...parts: Part[]): number | undefined =>
+    refusal(undefined, 'connect', bytes('MQTT', 5, 2, 0, 9, properties(...parts), 'id'))
   t.equal(connect(0x11, 0, 0, 0, 9, 0x17, 1, 0x19, 0, 0x21, 0, 9, 0x22, 0, 0, 0x27, 0, 0, 1, 0), undefined)
   t.equal(connect(0x21, 0, 0), PROTOCOL_ERROR, 'receive maximum 0')
   t.equal(connect(0x27, 0, 0, 0, 0), PROTOCOL_ERROR, 'maximum packet size 0')
   t.equal(connect(0x18, 0, 0, 0, 9), MALFORMED_PACKET, 'a delay for a will belongs to the will')
-  t.equal(refusal(undefined, 'connect', bytes('MQTT', 5, 6, 0, 9, NONE, 'id', properties(0x18, 0, 0, 0, 9, 0x01, 1), 'will', 'gone')), undefined)
+  t.equal(
+    refusal(
+      undefined,
+      'connect',
+      bytes('MQTT', 5, 6, 0, 9, NONE, 'id', properties(0x18, 0, 0, 0, 9, 0x01, 1), 'will', 'gone')
+    ),
+    undefined
+  )
 })
 
 t.test('the others', async t => {
@@ -173,14 +288,16 @@ t.test('the others', async t => {
     t.equal(refusal(version, 'pingreq', bytes(0)), MALFORMED_PACKET, 'a PINGREQ with a body')
   }
   t.equal(refusal(4, 'disconnect', bytes(0)), MALFORMED_PACKET, 'a DISCONNECT of MQTT 5 in MQTT 3.1.1')
-  for (const body of [bytes(0), bytes(4, NONE), bytes(0, properties(0x11, 0, 0, 0, 0, 0x1f, 'why'))]) t.equal(refusal(5, 'disconnect', body), undefined)
+  for (const body of [bytes(0), bytes(4, NONE), bytes(0, properties(0x11, 0, 0, 0, 0, 0x1f, 'why'))])
+    t.equal(refusal(5, 'disconnect', body), undefined)
   t.equal(refusal(5, 'disconnect', bytes(0, properties(0x11, 0, 0))), MALFORMED_PACKET)
 })
 
 t.test('a DISCONNECT lets a session last only where the CONNECT did', async t => {
   const refusalAfter = (sessionExpiryInterval: number | undefined, seconds: number): number | undefined => {
     const body = bytes(0, properties(0x11, 0, 0, 0, seconds))
-    return faultOf({ cmd: 'disconnect', body }, { protocolVersion: 5, properties: { sessionExpiryInterval } })?.reasonCode
+    return faultOf({ cmd: 'disconnect', body }, { protocolVersion: 5, properties: { sessionExpiryInterval } })
+      ?.reasonCode
   }
   t.equal(refusalAfter(undefined, 9), PROTOCOL_ERROR, 'which did not say')
   t.equal(refusalAfter(0, 9), PROTOCOL_ERROR, 'which said no')

@@ -1,4 +1,5 @@
-// $SYS/broker/... beside mosquitto's: the same topics, the same forms, the same figures for the same traffic; never on disk.
+// $SYS/broker/... beside mosquitto's: the same topics, the same forms, the same figures for the same traffic; never on
+// disk.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -14,15 +15,18 @@ import { connect, open } from '../mqtt-client.js'
 
 /** What each form of a value looks like. */
 const FORMS: [string, RegExp][] = [
-  ['count', /^-?\d+$/], ['average', /^\d+\.\d\d$/], ['uptime', /^\d+ seconds$/], ['version', /^\S+ version \S+$/]
+  ['count', /^-?\d+$/],
+  ['average', /^\d+\.\d\d$/],
+  ['uptime', /^\d+ seconds$/],
+  ['version', /^\S+ version \S+$/]
 ]
 
-function formOf (value: string): string {
+function formOf(value: string): string {
   return FORMS.find(([, form]) => form.test(value))?.[0] ?? `none: ${value}`
 }
 
 /** Lives through the same on any broker; resolves with what `$SYS/broker/#` said at last. */
-async function sysOf (test: Test, url: string): Promise<Map<string, string>> {
+async function sysOf(test: Test, url: string): Promise<Map<string, string>> {
   const keeper = await connect(test, url, { clientId: 'keeper', clean: false })
   await keeper.subscribeAsync(['kept/+', 'other'], { qos: 1 })
   await keeper.endAsync()
@@ -31,14 +35,20 @@ async function sysOf (test: Test, url: string): Promise<Map<string, string>> {
   await publisher.publishAsync('nobody', 'reads this', { qos: 2 })
   const watcher = await connect(test, url, { clientId: 'watcher' })
   const seen = new Map<string, string>()
-  watcher.on('message', (topic, payload) => { seen.set(topic, payload.toString()) })
+  watcher.on('message', (topic, payload) => {
+    seen.set(topic, payload.toString())
+  })
   await watcher.subscribeAsync('$SYS/broker/#')
-  await waitUntil('two intervals', () => Number(seen.get('$SYS/broker/subscriptions/count')) >= 3 && Number(seen.get('$SYS/broker/messages/sent')) > 100)
+  await waitUntil(
+    'two intervals',
+    () =>
+      Number(seen.get('$SYS/broker/subscriptions/count')) >= 3 && Number(seen.get('$SYS/broker/messages/sent')) > 100
+  )
   return seen
 }
 
 /** A mosquitto that says every second how it is. */
-async function startMosquitto (test: Test): Promise<string> {
+async function startMosquitto(test: Test): Promise<string> {
   const port = await freePort()
   const file = path.join(test.testdir({}), 'mosquitto.conf')
   writeFileSync(file, `listener ${port} 127.0.0.1\nallow_anonymous true\nsys_interval 1\n`)
@@ -51,7 +61,10 @@ async function startMosquitto (test: Test): Promise<string> {
   const url = `mqtt://127.0.0.1:${port}`
   let isUp = false
   await waitUntil('mosquitto', () => {
-    if (!isUp) open(test, url).once('connect', () => { isUp = true })
+    if (!isUp)
+      open(test, url).once('connect', () => {
+        isUp = true
+      })
     return isUp
   })
   return url
@@ -60,16 +73,26 @@ async function startMosquitto (test: Test): Promise<string> {
 t.test('topics, forms and figures are those of mosquitto', { skip: programMissing('mosquitto') }, async t => {
   const ours = await startListening(t, t.testdir({}), [[]], ['sysInterval: 1s'])
   const [here, there] = await Promise.all([sysOf(t, ours.url), sysOf(t, await startMosquitto(t))])
-  const topics = (seen: Map<string, string>): string[] => [...seen.keys()].filter(topic => !topic.startsWith('$SYS/broker/artemis/')).sort()
+  const topics = (seen: Map<string, string>): string[] =>
+    [...seen.keys()].filter(topic => !topic.startsWith('$SYS/broker/artemis/')).sort()
   t.same(topics(here), topics(there))
   for (const topic of topics(there)) {
     t.equal(formOf(here.get(topic) ?? ''), formOf(there.get(topic) ?? ''), topic)
   }
   // publish/messages/received is left out: mosquitto counts QoS 0 alone there, although its bytes are those of all.
-  for (const topic of ['publish/bytes/received', 'publish/messages/dropped', 'subscriptions/count', 'clients/expired', 'shared_subscriptions/count']) {
+  for (const topic of [
+    'publish/bytes/received',
+    'publish/messages/dropped',
+    'subscriptions/count',
+    'clients/expired',
+    'shared_subscriptions/count'
+  ]) {
     t.equal(here.get(`$SYS/broker/${topic}`), there.get(`$SYS/broker/${topic}`), topic)
   }
-  t.same(['total', 'connected', 'disconnected'].map(name => here.get(`$SYS/broker/clients/${name}`)), ['3', '2', '1'])
+  t.same(
+    ['total', 'connected', 'disconnected'].map(name => here.get(`$SYS/broker/clients/${name}`)),
+    ['3', '2', '1']
+  )
 })
 
 t.test('it is retained in memory and never on disk', async t => {
@@ -95,7 +118,9 @@ t.test('the counters of the limits are there as well', async t => {
   const broker = await startListening(t, t.testdir({}), [[]], ['sysInterval: 1s', 'limits: { packetSize: 1KiB }'])
   const client = await connect(t, broker.url)
   let counters: Record<string, number> = {}
-  client.on('message', (_topic, payload) => { counters = JSON.parse(payload.toString()) as Record<string, number> })
+  client.on('message', (_topic, payload) => {
+    counters = JSON.parse(payload.toString()) as Record<string, number>
+  })
   await client.subscribeAsync('$SYS/broker/artemis/limits')
   const other = await connect(t, broker.url)
   other.publish('large', 'x'.repeat(2_000))
@@ -106,7 +131,9 @@ t.test('sysInterval 0s: nothing', async t => {
   const broker = await startListening(t, t.testdir({}), [[]], ['sysInterval: 0s'])
   const client = await connect(t, broker.url)
   let count = 0
-  client.on('message', () => { count++ })
+  client.on('message', () => {
+    count++
+  })
   await client.subscribeAsync(['$SYS/broker/uptime', 'x'])
   await client.publishAsync('x', 'last', { qos: 1 })
   await waitUntil('the last', () => count > 0)
