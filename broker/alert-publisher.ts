@@ -90,7 +90,7 @@ export class AlertPublisher {
       try {
         this.#client ??= await this.#connect()
         failures = 0
-        for (let [first] = this.#waiting; first !== undefined; [first] = this.#waiting) {
+        for (let first = this.#waiting.at(0); first !== undefined; first = this.#waiting.at(0)) {
           await this.#client.publish(first.topic, first.payload, { qos: 1, retain: first.retain })
           this.#waiting.shift()
         }

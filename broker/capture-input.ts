@@ -14,7 +14,7 @@ export const STANDARD_INPUT = '-'
 const READ_BYTES = 262_144
 
 /** Why a file cannot be read, by the code of the error, in plain words. */
-export const UNREADABLE: Readonly<Record<string, string>> = {
+export const UNREADABLE: Readonly<Record<string, string | undefined>> = {
   ENOENT: 'there is no such file',
   EACCES: 'it may not be read by this user',
   EISDIR: 'it is a directory'

@@ -70,7 +70,7 @@ function brokerOf(flags: ControlFlags): { url: string; tls: TlsFiles | undefined
 /** Without TLS for preference: its certificate may not be one for this machine's own name. */
 function reachable({ listeners }: Settings): Settings['listeners'][number] {
   const candidates = listeners.filter(({ protocol, proxy }) => protocol === 'mqtt' && proxy.length === 0)
-  const found = candidates.find(({ tls }) => tls === null) ?? candidates[0]
+  const found = candidates.find(({ tls }) => tls === null) ?? candidates.at(0)
   if (found === undefined)
     throw new OperatorError(
       'control-url',

@@ -116,9 +116,9 @@ function paperSettingsOf(kind: DetectorKind): NamedSettings {
 function parametersOf(kind: DetectorKind, assignments: readonly string[]): Record<string, number | string> {
   return Object.fromEntries(
     assignments.map(assignment => {
-      const [, name, text] = /^([^=]*)=(.*)$/s.exec(assignment) ?? []
-      if (name === undefined || text === undefined)
-        throw paramMistake(kind, `${shown(assignment)} is not of the form name=value`)
+      const match = /^([^=]*)=(.*)$/s.exec(assignment)
+      if (match === null) throw paramMistake(kind, `${shown(assignment)} is not of the form name=value`)
+      const [, name, text] = match
       if (FLAGS.includes(name)) throw paramMistake(kind, `${name} has a flag of its own, --${name}`)
       const parameter = ownParameters(kind).find(([known]) => known === name)?.[1]
       if (parameter === undefined) {

@@ -153,11 +153,11 @@ export class MqttClient implements AsyncIterable<MqttMessage> {
   async subscribe(filters: readonly string[], qos: 0 | 1 | 2 = 1): Promise<void> {
     this.#checkOpen()
     const granted = await this.#answerTo(
-      this.#connection.subscribeAsync([...filters], { qos }).catch((error: Error) => {
+      this.#connection.subscribeAsync([...filters], { qos }).catch((error: unknown) => {
         if (this.#failure !== undefined) throw this.#failure
         throw new OperatorError(
           'mqtt-subscribe',
-          `${this.#name} does not let this user read ${filters.map(filter => printable(filter)).join(', ')}: ${printable(error.message)}.`,
+          `${this.#name} does not let this user read ${filters.map(filter => printable(filter)).join(', ')}: ${printable((error as Error).message)}.`,
           "Take a user that the broker's access rules allow to.",
           { cause: error }
         )
@@ -186,11 +186,11 @@ export class MqttClient implements AsyncIterable<MqttMessage> {
     await this.#answerTo(
       this.#connection
         .publishAsync(topic, payload, { qos, retain, ...(properties !== undefined && { properties }) })
-        .catch((error: Error) => {
+        .catch((error: unknown) => {
           if (this.#failure !== undefined) throw this.#failure
           throw new OperatorError(
             'mqtt-publish',
-            `${this.#name} does not let this user write to ${printable(topic)}: ${printable(error.message)}.`,
+            `${this.#name} does not let this user write to ${printable(topic)}: ${printable((error as Error).message)}.`,
             "Take a user that the broker's access rules allow to.",
             { cause: error }
           )

@@ -67,7 +67,7 @@ export function report(error: unknown): number {
   return EXIT.mistake
 }
 
-const SYSTEM_REFUSALS: Readonly<Record<string, string>> = {
+const SYSTEM_REFUSALS: Readonly<Record<string, string | undefined>> = {
   ENOSPC: 'Make room on the disk, or write elsewhere.',
   EDQUOT: 'Make room in your quota, or write elsewhere.',
   EROFS: 'The file system is read-only: write elsewhere.',
@@ -110,7 +110,7 @@ function neededFor([first = '', ...rest]: readonly string[]): string[] {
 function commandLineEnding(error: CommanderError, args: readonly string[]): number {
   if (error.exitCode === 0) return EXIT.fine
   const names = Object.keys(COMMANDS)
-  const [first] = args
+  const first = args.at(0)
   // A command of commands by itself: its help has been printed.
   if (error.code === 'commander.help') return EXIT.mistake
   if (error.code === 'commander.excessArguments' && first !== undefined && !names.includes(first)) {
@@ -120,7 +120,7 @@ function commandLineEnding(error: CommanderError, args: readonly string[]): numb
       `Unknown command "${printable(unknown)}".\n  ${meant === undefined ? '' : `Did you mean ${meant}? `}artemis --help lists the commands.`
     )
   } else {
-    const [message = '', suggestion] = error.message.replace(/^error: /, '').split('\n')
+    const [message, suggestion] = error.message.replace(/^error: /, '').split('\n') as [string, string?]
     const sentence = message.charAt(0).toUpperCase() + message.slice(1)
     const hint = suggestion === undefined ? '' : `${suggestion.replace(/^\((.*)\)$/, '$1')} `
     complain(

@@ -252,7 +252,7 @@ class RecordReader {
   #time(row: CsvRow): [seconds: number, nanoseconds: number] {
     const match = /^(\d{1,12})(?:\.(\d{1,9}))?$/.exec(row.fields[1 + this.#offset])
     if (match === null) throw this.#wrong(row, 1, 'epoch seconds, such as 1571656088.250000')
-    return [Number(match[1]), Number((match[2] ?? '').padEnd(NANOSECOND_DIGITS, '0'))]
+    return [Number(match[1]), Number((match.at(2) ?? '').padEnd(NANOSECOND_DIGITS, '0'))]
   }
 
   /** Which side sent, and who the client is. */
@@ -290,7 +290,7 @@ class RecordReader {
     const key = `${client.address} ${client.port} ${broker.address} ${broker.port}`
     let peer = this.#peers.get(key)
     if (peer === undefined) {
-      const [oldest] = this.#peers.keys()
+      const oldest = this.#peers.keys().next().value
       if (this.#peers.size >= MAX_PEERS && oldest !== undefined) this.#peers.delete(oldest)
       peer = { client, broker, connection: null, clientId: null, username: null }
       this.#peers.set(key, peer)

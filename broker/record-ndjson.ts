@@ -15,6 +15,9 @@ const TIME_DECIMALS = 6
 const DIFFERENCE_DECIMALS = 12
 const DIFFERENCES: readonly string[] = ['tcp_delta', 'l20_avg']
 
+/** A field of a line. JSON may hold others: as texts they are refused like any wrong field. */
+type Field = string | number | boolean | null
+
 /**
  * Reads lines, some at a time, and gives the header of the CSV first. A record of a packet without a
  * tap has an empty `frame`. Members of other names, such as `file`, are left out.
@@ -51,22 +54,22 @@ export async function* readNdjsonRows(bytes: AsyncIterable<Uint8Array>, file: st
   else throw new OperatorError('records-cut-short', 'the last line was cut off, as a log is when the power fails')
 }
 
-function parse(text: string, file: string, line: number): Record<string, unknown> {
+function parse(text: string, file: string, line: number): Record<string, Field> {
   const values = objectOf(text)
   if (values === undefined) throw csvMistake(file, line, 'the line is no record', REMEDY)
   return values
 }
 
-function objectOf(text: string): Record<string, unknown> | undefined {
+function objectOf(text: string): Record<string, Field> | undefined {
   try {
     const value: unknown = JSON.parse(text)
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined
+    return typeof value === 'object' && value !== null ? (value as Record<string, Field>) : undefined
   } catch {
     return undefined
   }
 }
 
-function textOf(name: string, value: unknown): string {
+function textOf(name: string, value: Field): string {
   if (value === null) return ''
   if (typeof value !== 'number') return String(value)
   if (name === 'time') return value.toFixed(TIME_DECIMALS)

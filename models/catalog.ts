@@ -23,7 +23,7 @@ export interface CatalogEntry {
    * Loads what `fit` needs beyond this package and tells in a line what it is; undefined where that is
    * nothing. Rejects with `DetectorError('tensorflow')` where it is not installed.
    */
-  prepare?(): Promise<string>
+  prepare?: () => Promise<string>
   /** An unfitted detector; throws `DetectorError('parameter')` for options that do not fit. */
   create(options: DetectorOptions): OutlierDetector
   /** A fitted detector from its JSON; throws `DetectorError` where it does not fit. */

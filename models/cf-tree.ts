@@ -54,7 +54,7 @@ export class CfTree {
   /** Adds an entry below `node`; where the node overflows, the two entries that stand in its place. */
   #insertInto(node: Node, item: Entry): [Entry, Entry] | undefined {
     const index = nearestEntry(node.entries, item.center)
-    const nearest = node.entries[index]
+    const nearest = node.entries[index] as Entry | undefined
     if (nearest?.child !== undefined) {
       const halves = this.#insertInto(nearest.child, item)
       if (halves === undefined) {

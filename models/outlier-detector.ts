@@ -203,14 +203,14 @@ export abstract class OutlierDetector<
  * The parameters in a saved detector, once it is sure that it is of the kind.
  * @throws DetectorError `state` where it is not
  */
-export function savedParameters<T>(json: DetectorJson, kind: string): T {
+export function savedParameters(json: DetectorJson, kind: string): object {
   const reader = new StateReader(json, 'detector')
   if (reader.string('kind') !== kind)
     throw new DetectorError('state', `this is a detector ${reader.string('kind')}, not ${kind}`)
   const state = reader.object('state')
   // An object at all; which fields it may have, the constructor checks.
   state.object('parameters')
-  return state.raw('parameters') as T
+  return state.raw('parameters') as object
 }
 
 function checkLabels(labels: ArrayLike<number> | undefined, rows: number): Uint8Array | undefined {

@@ -42,7 +42,7 @@ export function resolveParameters<T extends object>(table: ParameterTable<T>, gi
     throw new DetectorError('parameter', `there is no parameter ${unknown}; there are ${Object.keys(rows).join(', ')}`)
   }
   const resolved = Object.entries(rows).map(([name, row]): [string, number | string] => {
-    const value = values[name] ?? row.default
+    const value: unknown = values[name] ?? row.default
     if (!fits(row, value))
       throw new DetectorError('parameter', `${name} is ${String(value)} where it must be ${range(row)}`)
     return [name, value]

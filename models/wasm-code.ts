@@ -124,7 +124,7 @@ function list(items: readonly Code[]): Code {
 }
 
 function text(name: string): Code {
-  return list([...name].map(character => [character.charCodeAt(0)]))
+  return list(Array.from(name, character => [character.charCodeAt(0)]))
 }
 
 /** LEB128. */

@@ -1,9 +1,8 @@
 // The part of WebAssembly that is used; the compiler has its types only together with those of browsers.
 
 declare namespace WebAssembly {
-  class Module {
-    constructor(bytes: Uint8Array<ArrayBuffer>)
-  }
+  type Module = object
+  const Module: new (bytes: Uint8Array<ArrayBuffer>) => Module
 
   class Memory {
     constructor(pages: { initial: number; maximum: number })

@@ -33,13 +33,13 @@ export type LogLevel = 'info' | 'warn' | 'error'
 
 /** What the detection tells the broker thread. */
 export interface DetectionOutputs {
-  onAlert(alert: Alert): void
-  onOffence(offender: Offender): void
-  onLog(level: LogLevel, message: string, details?: object): void
+  onAlert: (alert: Alert) => void
+  onOffence: (offender: Offender) => void
+  onLog: (level: LogLevel, message: string, details?: object) => void
   /** The model of this file was asked for, and guards. */
-  onModel(path: string): void
+  onModel: (path: string) => void
   /** The status says something new that should not wait. */
-  onChange(): void
+  onChange: () => void
 }
 
 /** What the detection does now. */

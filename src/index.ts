@@ -325,7 +325,7 @@ function checkOptions(options: ArtemisOptions): void {
   if (action !== undefined && !Object.hasOwn(RESPONSES, action)) {
     throw new OperatorError(
       'option',
-      `response.action is "${String(action)}"`,
+      `response.action is "${action}"`,
       `Choose one of ${Object.keys(RESPONSES).join(', ')}.`
     )
   }

@@ -116,7 +116,7 @@ export class Pipeline {
   }
 
   #weigh(time: number, key: string, share: Share, figures: Figures, baseline: Baseline): void {
-    const [trip] = exceeded(figures, baseline)
+    const trip = exceeded(figures, baseline).at(0)
     if (trip === undefined) return
     const { peer } = share.worst
     const isClient = key !== GATEWAY

@@ -6,7 +6,7 @@ import { Aedes } from 'aedes'
 import levelPersistence from 'aedes-persistence-level'
 import { Level } from 'level'
 
-const [port, folder] = process.argv.slice(2)
+const [port, folder] = process.argv.slice(2) as (string | undefined)[]
 const options = folder === undefined ? {} : { persistence: levelPersistence(new Level(join(folder, 'aedes'))) }
 const aedes = await Aedes.createBroker(options)
 const server = createServer({ noDelay: true }, socket => {

@@ -25,7 +25,7 @@ export interface Launch {
   program: string
   args: readonly string[]
   /** Its port, once its standard error says that it takes clients. */
-  portIn(log: string): number | undefined
+  portIn: (log: string) => number | undefined
 }
 
 const START_LIMIT_MS = 60_000

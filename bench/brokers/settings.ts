@@ -13,8 +13,9 @@ export type SettingsTree = Record<string, unknown>
 export function withOverrides(tree: SettingsTree, overrides: readonly string[]): SettingsTree {
   const all = structuredClone(tree)
   for (const override of overrides) {
-    const [, path, value] = /^([\w.]+)=(.*)$/s.exec(override) ?? []
-    if (path === undefined) throw new Error(`--setting ${override}: write it as name.of.setting=value`)
+    const match = /^([\w.]+)=(.*)$/s.exec(override)
+    if (match === null) throw new Error(`--setting ${override}: write it as name.of.setting=value`)
+    const [, path, value] = match
     const names = path.split('.')
     const last = names.pop() as string
     let part = all

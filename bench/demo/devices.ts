@@ -10,7 +10,7 @@ interface Habit {
   retain?: boolean
   /** Mean time between two messages, ms; the real one varies by half of it. */
   everyMs: number
-  payload(): string
+  payload: () => string
 }
 
 /** A device and its habits. */

@@ -56,7 +56,7 @@ export function attackCaptures(names: readonly string[], seed: number): WantedCa
 export async function keptCapture(folder: string, name: string): Promise<KeptCapture | undefined> {
   const path = join(folder, `${name}.json`)
   try {
-    const figures = JSON.parse(await readFile(path, 'utf8')) as KeptCapture
+    const figures = JSON.parse(await readFile(path, 'utf8')) as Omit<KeptCapture, 'made'> & { made?: string }
     // Captures of an earlier lab do not say it themselves.
     return { ...figures, made: figures.made ?? (await stat(path)).mtime.toISOString() }
   } catch (error) {

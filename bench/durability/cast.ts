@@ -41,7 +41,7 @@ export function publishers(count: number): PublisherPart[] {
 
 export const SUBSCRIBERS: readonly SubscriberPart[] = [
   { name: 'QoS 2', version: 4, qos: 2, filters: [{ topic: ALL, qos: 2 }] },
-  { name: 'QoS 2, MQTT 5, slow', version: 5, qos: 2, filters: [{ topic: EACH, qos: 2 }], acknowledgeAfterMs: 20 },
+  { name: 'QoS 2, MQTT 5, slow', version: 5, qos: 2, filters: [{ topic: EACH, qos: 2 }], acknowledgeAfterMs: 5 },
   {
     name: 'QoS 2, overlapping filters',
     version: 5,
@@ -51,7 +51,7 @@ export const SUBSCRIBERS: readonly SubscriberPart[] = [
       { topic: EACH, qos: 2 }
     ]
   },
-  { name: 'QoS 1', version: 4, qos: 1, filters: [{ topic: EACH, qos: 1 }], acknowledgeAfterMs: 20 },
+  { name: 'QoS 1', version: 4, qos: 1, filters: [{ topic: EACH, qos: 1 }], acknowledgeAfterMs: 5 },
   { name: 'QoS 1, MQTT 5', version: 5, qos: 1, filters: [{ topic: ALL, qos: 1 }] },
   { name: 'QoS 2, mostly away', version: 4, qos: 2, filters: [{ topic: ALL, qos: 2 }], isAway: true }
 ]

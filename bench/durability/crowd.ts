@@ -43,7 +43,9 @@ export class Crowd {
           version,
           onAcknowledged: message => {
             this.#ledger.acknowledge(message)
-            // Not at once: the others have their turn, too.
+          },
+          // Deferred, so that one publisher does not starve the others.
+          onCompleted: () => {
             setImmediate(() => {
               this.#fill(i)
             })
@@ -145,7 +147,7 @@ export class Crowd {
   }
 
   #fill(publisher: number): void {
-    const client = this.#publishers[publisher]
+    const client = this.#publishers[publisher] as ResumingClient | undefined
     if (client === undefined || !client.isConnected) return
     while (this.#isPublishing && client.inFlight < Math.min(this.#window, client.receiveMaximum))
       client.publish(this.#ledger.next(publisher))

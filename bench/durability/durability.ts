@@ -48,8 +48,9 @@ function numberOf(name: 'kills' | 'publishers' | 'window' | 'longest'): number {
 
 /** Kills one of the brokers. */
 async function run(name: string): Promise<KillFigures> {
+  if (!Object.hasOwn(VARIANTS, name))
+    throw new Error(`--variants ${name}: it may be ${Object.keys(VARIANTS).join(', ')}`)
   const variant = VARIANTS[name]
-  if (variant === undefined) throw new Error(`--variants ${name}: it may be ${Object.keys(VARIANTS).join(', ')}`)
   const plan = {
     kills: numberOf('kills'),
     publishers: numberOf('publishers'),

@@ -141,8 +141,8 @@ class Round {
 
   /** Resolves when something is done, or the end of its connection has ended it. */
   async until(doing: Promise<void>): Promise<void> {
-    const done = doing.catch((error: Error) => {
-      if (!this.isKilled) this.#troubles.push(error.message)
+    const done = doing.catch((error: unknown) => {
+      if (!this.isKilled) this.#troubles.push((error as Error).message)
     })
     this.#doings.push(done)
     await done

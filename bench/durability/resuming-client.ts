@@ -69,8 +69,8 @@ interface Unacknowledged {
 }
 
 interface Request {
-  resolve(packet: Packet): void
-  reject(error: Error): void
+  resolve: (packet: Packet) => void
+  reject: (error: Error) => void
 }
 
 const FROM = '127.0.40.1'

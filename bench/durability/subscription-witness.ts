@@ -58,16 +58,18 @@ export class SubscriptionWitness implements Witness {
   }
 
   async act(): Promise<void> {
-    for (; this.#client.isConnected; await pause(EVERY_MS)) {
+    while (this.#client.isConnected) {
       const topic = `${ROOT}/${this.#version}/${this.#number++}`
       const [code] = await this.#client.subscribe([{ topic, qos: 1 }])
       if (isGranted(code)) this.#held.add(topic)
       const [oldest] = this.#held
-      if (this.#held.size <= HELD) continue
-      // From here until the answer nobody can say.
-      this.#held.delete(oldest)
-      await this.#client.unsubscribe([oldest])
-      this.#left.add(oldest)
+      if (this.#held.size > HELD) {
+        // From here until the answer nobody can say.
+        this.#held.delete(oldest)
+        await this.#client.unsubscribe([oldest])
+        this.#left.add(oldest)
+      }
+      await pause(EVERY_MS)
     }
   }
 

@@ -23,15 +23,15 @@ export async function runProgram(command: string, args: readonly string[], outpu
   const began = performance.now()
   const child = spawn(command, args, { stdio: ['ignore', fd, 'pipe'] })
   let complaints = ''
-  child.stderr!.on('data', chunk => {
+  child.stderr?.on('data', chunk => {
     complaints += String(chunk)
   })
   const cost: ProgramCost = { seconds: 0, cpuSeconds: 0, peakMB: 0 }
   const timer = setInterval(() => {
-    look(child.pid!, cost)
+    if (child.pid !== undefined) look(child.pid, cost)
   }, POLL_MS)
   try {
-    const [code] = await once(child, 'close')
+    const [code] = (await once(child, 'close')) as [number | null]
     cost.seconds = (performance.now() - began) / 1000
     if (code !== 0) throw new Error(`${command} ended with ${String(code)}: ${complaints}`)
     return cost

@@ -39,7 +39,7 @@ function childrenOf(pid: number): number[] {
 }
 
 function residentOf(pid: number): number {
-  const [, kilobytes] = /^VmRSS:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`)) ?? []
+  const kilobytes = /^VmRSS:\s+(\d+) kB/m.exec(read(`/proc/${pid}/status`))?.[1]
   return (Number(kilobytes ?? 0) * 1_024) / 1e6
 }
 

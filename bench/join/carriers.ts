@@ -17,7 +17,7 @@ export interface TlsIdentity {
   key: string
   cert: string
   /** Gets the lines of the key log. */
-  onKeys(line: Buffer): void
+  onKeys: (line: Buffer) => void
 }
 
 /** Takes a connection. */

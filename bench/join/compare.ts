@@ -73,7 +73,7 @@ export async function compareRecords(records: string, reference: readonly Refere
       result.unmatched++
       continue
     }
-    const [expected] = row.packets
+    const expected = row.packets.at(0)
     if (line.mqtt_header === null) {
       if (expected !== undefined) result.blank++
     } else if (`${line.mqtt_header} ${line.mqtt_len}` === expected) {

@@ -73,8 +73,8 @@ export async function tsharkRows(
   const closed = once(tshark, 'close')
   const rows: ReferenceRow[] = []
   for await (const line of createInterface({ input: tshark.stdout, crlfDelay: Infinity })) {
-    const [frame, time, sourcePort, destinationPort, length, headers, lengths] = line.split('\t')
-    const sizes = (lengths ?? '').split(',')
+    const [frame, time, sourcePort, destinationPort, length, headers, lengths = ''] = line.split('\t')
+    const sizes = lengths.split(',')
     rows.push({
       frame: Number(frame),
       time: Number(time),

@@ -229,19 +229,21 @@ class Broker {
   }
 
   async line(): Promise<unknown> {
-    const { value, done } = await this.#lines.next()
-    if (done === true) throw new Error('the broker has ended')
-    return JSON.parse(value)
+    const next = await this.#lines.next()
+    if (next.done === true) throw new Error('the broker has ended')
+    return JSON.parse(next.value)
   }
 
   async until(satisfies: (status: BrokerStatus, before: BrokerStatus | undefined) => boolean): Promise<BrokerStatus> {
     const deadline = performance.now() + PATIENCE_MS
     for (let before: BrokerStatus | undefined; ;) {
       this.#child.stdin?.write('status\n')
-      const status = (await this.line()) as BrokerStatus
-      if (status.join !== undefined && satisfies(status, before)) return status
+      const status = (await this.line()) as BrokerStatus | { join?: undefined }
+      if (status.join !== undefined) {
+        if (satisfies(status, before)) return status
+        before = status
+      }
       if (performance.now() > deadline) throw new Error(`the broker does not come to rest: ${JSON.stringify(status)}`)
-      before = status
       // The status is told once a second.
       await pause(ASK_INTERVAL_MS * 3)
     }

@@ -148,10 +148,10 @@ export class Attacker {
 
   /** Whether the other end still takes bytes: waits where it is slow. */
   async send(socket: Socket, bytes: Buffer): Promise<boolean> {
-    if (socket.destroyed || this.over) return false
+    if (!this.#reaches(socket)) return false
     if (socket.write(bytes)) return true
     await Promise.race([once(socket, 'drain', { signal: this.#ending.signal }), once(socket, 'close')]).catch(() => {})
-    return !socket.destroyed && !this.over
+    return this.#reaches(socket)
   }
 
   /** Ends what is left. */
@@ -159,6 +159,10 @@ export class Attacker {
     clearTimeout(this.#timer)
     this.#ending.abort()
     for (const socket of this.#sockets) socket.destroy()
+  }
+
+  #reaches(socket: Socket): boolean {
+    return !socket.destroyed && !this.over
   }
 
   #keep(socket: Socket): void {

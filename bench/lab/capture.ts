@@ -41,7 +41,7 @@ export interface CaptureOptions {
   /** Ends the capture early. */
   signal: AbortSignal
   /** Called now and then with the share of the time that is over. */
-  onProgress(share: number): void
+  onProgress: (share: number) => void
 }
 
 /** What came of it. */
@@ -287,15 +287,9 @@ class Players {
 
   /** Resolves when all of them can start at once. */
   async ready(signal: AbortSignal): Promise<void> {
-    let isReady = false
-    void Promise.all(
-      this.#running.map(async ({ ready }) => {
-        await ready
-      })
-    ).then(() => {
-      isReady = true
-    })
-    for (const deadline = performance.now() + READY_MS; !isReady; await pause(20)) {
+    const allReady = Promise.all(this.#running.map(({ ready }) => ready)).then(() => true)
+    const deadline = performance.now() + READY_MS
+    while (!(await Promise.race([allReady, pause(20, false)]))) {
       signal.throwIfAborted()
       this.check()
       if (performance.now() > deadline) throw new Error('the programs of devices and attackers do not start')

@@ -106,6 +106,6 @@ async function ipCommands(host: Host, commands: readonly string[]): Promise<void
   const child = host.spawn('ip', ['-batch', '-'], { stdio: ['pipe', 'ignore', 'inherit'] })
   const exited = once(child, 'exit')
   child.stdin?.end(commands.map(command => `${command}\n`).join(''))
-  const [code] = await exited
+  const [code] = (await exited) as [number | null]
   if (code !== 0) throw new Error(`ip could not do what it was told at ${host.name}`)
 }

@@ -91,7 +91,11 @@ export class Host {
   async end(): Promise<void> {
     const running = [...this.#children]
     for (const child of running) child.kill('SIGTERM')
-    const ended = Promise.all(running.filter(isRunning).map(async child => await once(child, 'exit')))
+    const ended = Promise.all(
+      running.filter(isRunning).map(async child => {
+        await once(child, 'exit')
+      })
+    )
     await Promise.race([ended, pause(END_TIMEOUT_MS, undefined, { ref: false })])
     this.remove()
   }

@@ -9,7 +9,7 @@ let load: Load | undefined
 
 process.on('message', (order: Order) => {
   void obey(order)
-    .catch((error: Error): Reply => ({ failed: error.message }))
+    .catch((error: unknown): Reply => ({ failed: (error as Error).message }))
     .then(reply => {
       process.send?.(reply)
     })

@@ -22,7 +22,7 @@ const HELP = `npm run bench:overhead -- [options]
   --rounds N         of each cell (default: 5)
   --messages N       of each measurement (default: 100000)
   --warm-up N        messages before the first (default: 50000)
-  --setting K=V      of the program, such as store.sync=true; as often as wished
+  --setting K=V      of the program, such as syncWrites=true; as often as wished
   --write            write every round to bench/results/overhead.json
 `
 
@@ -73,7 +73,7 @@ function packageVersion(file: string): string {
 async function main(): Promise<void> {
   const mosquitto = mosquittoVersion()
   if (mosquitto === undefined) say('mosquitto is not installed, and left out')
-  const variants = listOf('variants', values.variants ?? 'aedes,artemis,mosquitto', Object.keys(VARIANTS)).filter(
+  const variants = listOf('variants', values.variants ?? 'aedes,core,artemis,mosquitto', Object.keys(VARIANTS)).filter(
     name => name !== 'mosquitto' || mosquitto !== undefined
   )
   const cells = cellsOf({

@@ -12,7 +12,7 @@ type Measure = 'threadUs' | 'processUs' | 'messagesPerSecond'
  * By QoS, for raw sockets, clean sessions and the large window, as shares of the first variant's: the thread's time at
  * most, messages a second at least.
  */
-const AIMS: Readonly<Record<number, { threadUs: number; messagesPerSecond: number }>> = {
+const AIMS: Readonly<Record<number, { threadUs: number; messagesPerSecond: number } | undefined>> = {
   0: { threadUs: 0.6, messagesPerSecond: 1.4 },
   1: { threadUs: 1, messagesPerSecond: 1 }
 }

@@ -77,7 +77,9 @@ async function program({ folder, inflightMessages, overrides }: Wanted, settings
 
 async function untilLearnt({ folder }: Wanted): Promise<void> {
   const model = join(folder, 'data', 'model.json')
-  for (const deadline = performance.now() + LEARN_LIMIT_MS; !existsSync(model); await pause(100)) {
+  const deadline = performance.now() + LEARN_LIMIT_MS
+  while (!existsSync(model)) {
     if (performance.now() > deadline) throw new Error('it has not learnt from the warm-up')
+    await pause(100)
   }
 }

@@ -80,7 +80,7 @@ export async function* referenceFrames(file: string, ports: readonly number[]): 
     const frame = packet.read(line)
     if (frame !== null) yield frame
   }
-  const [code] = await closed
+  const [code] = (await closed) as [number | null]
   if (code !== 0) process.stderr.write(`tshark ended with ${String(code)}: ${complaints}\n`)
 }
 

@@ -74,9 +74,10 @@ export class Originals {
 
   async #ask(request: object): Promise<unknown> {
     this.#child.stdin?.write(`${JSON.stringify(request)}\n`)
-    const { value, done } = await this.#answers.next()
-    if (done === true) throw new Error(`${PYTHON} ended; on Debian: apt-get install python3-sklearn python3-torch`)
-    return JSON.parse(value) as unknown
+    const answer = await this.#answers.next()
+    if (answer.done === true)
+      throw new Error(`${PYTHON} ended; on Debian: apt-get install python3-sklearn python3-torch`)
+    return JSON.parse(answer.value)
   }
 }
 

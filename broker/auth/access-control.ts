@@ -133,8 +133,8 @@ export class AccessControl {
           this.#admit(client, answer)
           authenticate.call(aedes, client, username, password, done)
         },
-        (error: Error) => {
-          done(Object.assign(error, { returnCode: REFUSAL.serverUnavailable }), false)
+        (error: unknown) => {
+          done(Object.assign(error as Error, { returnCode: REFUSAL.serverUnavailable }), false)
         }
       )
     }

@@ -86,7 +86,7 @@ export class LoginQueue {
   }
 
   #next(): Waiting | undefined {
-    const [turn] = this.#byAddress
+    const turn = this.#byAddress.entries().next().value
     if (turn === undefined) return undefined
     const [address, queue] = turn
     const next = queue.shift()

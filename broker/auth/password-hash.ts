@@ -36,8 +36,7 @@ export function parseHash(text: string): PasswordHash | string {
   if (!isPlain && parts[1] !== '7') return 'unknown kind of hash; $6$ and $7$ are known'
   const [salt, hash] = parts.slice(isPlain ? 2 : 3).map(part => Buffer.from(part, 'base64'))
   const iterations = isPlain ? 1 : /^\d{1,7}$/.test(parts[2] ?? '') ? Number(parts[2]) : NaN
-  if (parts.length !== (isPlain ? 4 : 5) || salt === undefined || hash === undefined)
-    return 'the hash is cut short or has parts too many'
+  if (parts.length !== (isPlain ? 4 : 5)) return 'the hash is cut short or has parts too many'
   if (!(iterations >= 1 && iterations <= MAX_ITERATIONS))
     return `the number of rounds should be from 1 to ${MAX_ITERATIONS}`
   if (salt.length === 0 || salt.length > MAX_SALT_BYTES) return 'the salt is no base64'

@@ -202,7 +202,7 @@ function unwritable(path: string): (cause: NodeJS.ErrnoException) => never {
 
 function parseDuration(text: string): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|)$/.exec(text)
-  const ms = match === null ? NaN : Number(match[1]) * (UNITS_MS[match[2] ?? ''] ?? NaN)
+  const ms = match === null ? NaN : Number(match[1]) * (UNITS_MS[match[2]] ?? NaN)
   if (!(ms > 0 && ms <= MAX_DURATION_MS)) throw new InvalidArgumentError('Write a time such as 60s, 5m or 2h.')
   return ms
 }

@@ -29,7 +29,7 @@ export function clientsCommand(): Command {
     'clients',
     'who is connected to the running broker, and how their scores stand',
     'client'
-  ).action(async flags => {
+  ).action(async (flags: ControlFlags) => {
     await show(flags, { command: 'clients' }, data =>
       clientsTable(data as Parameters<typeof clientsTable>[0], Date.now())
     )
@@ -38,9 +38,11 @@ export function clientsCommand(): Command {
 
 /** The `alerts` command. */
 export function alertsCommand(): Command {
-  return controlCommand('alerts', 'the latest alerts of the running broker', 'alert').action(async flags => {
-    await show(flags, { command: 'alerts' }, data => alertsTable(data as Parameters<typeof alertsTable>[0]))
-  })
+  return controlCommand('alerts', 'the latest alerts of the running broker', 'alert').action(
+    async (flags: ControlFlags) => {
+      await show(flags, { command: 'alerts' }, data => alertsTable(data as Parameters<typeof alertsTable>[0]))
+    }
+  )
 }
 
 /** The `ban` command. */

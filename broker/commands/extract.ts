@@ -89,9 +89,9 @@ async function extract(files: string[], options: ExtractOptions): Promise<void> 
     interruption.dispose()
     progress.stop()
   }
-  const [first, ...others] = extraction.cutShort
+  const first = extraction.cutShort.at(0)
   if (first === undefined) return
-  throw others.length === 0
+  throw extraction.cutShort.length === 1
     ? first
     : new OperatorError(first.code, extraction.cutShort.map(error => error.message).join('\n'), first.remedy)
 }

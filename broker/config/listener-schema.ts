@@ -82,7 +82,7 @@ export const authSchema = v.strictObject(WHO)
 
 /** Whether a text is an address or one with the length of a prefix (RFC 4632, section 3.1; RFC 4291, section 2.3). */
 function isNetwork(text: string): boolean {
-  const [address, prefix, ...more] = text.split('/')
+  const [address, prefix, ...more] = text.split('/') as [string, string?, ...string[]]
   const family = isIP(address)
   if (family === 0 || more.length > 0) return false
   return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128))

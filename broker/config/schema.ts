@@ -139,6 +139,9 @@ export type SchemaPart =
   | { kind: 'list'; item: v.GenericSchema }
   | { kind: 'value'; isPath: boolean; fallback: unknown }
 
+/** A rule's default, whatever it is: by its type alone, a rule has none. */
+export const defaultOf: (schema: v.GenericSchema) => unknown = v.getDefault
+
 /** What a part of the schema holds. */
 export function partOf(schema: v.GenericSchema): SchemaPart {
   // A default and "or null" are wrappers around the rule itself.
@@ -148,14 +151,14 @@ export function partOf(schema: v.GenericSchema): SchemaPart {
     return {
       kind: 'map',
       entries: inner.entries as Record<string, v.GenericSchema>,
-      isOptional: v.getDefault(schema) === null
+      isOptional: defaultOf(schema) === null
     }
   }
   if ('item' in inner) return { kind: 'list', item: inner.item as v.GenericSchema }
   return {
     kind: 'value',
     isPath: v.getMetadata(inner as v.GenericSchema).path === true,
-    fallback: v.getDefault(schema)
+    fallback: defaultOf(schema)
   }
 }
 

@@ -11,7 +11,7 @@ import { THIS_MACHINE } from '../mosquitto/machine.js'
 import type { Note } from '../mosquitto/note.js'
 import { translate, type Translation } from '../mosquitto/translation.js'
 import { nameOf } from './place.js'
-import { partOf, settingsSchema, type Settings } from './schema.js'
+import { defaultOf, partOf, settingsSchema, type Settings } from './schema.js'
 import { sharedPorts } from './shared-ports.js'
 import { readYaml, whatIsRight, type FileContents } from './yaml-file.js'
 
@@ -121,7 +121,7 @@ class Layers {
       )
     }
     if (part.kind === 'list') {
-      const items = (given ?? v.getDefault(schema)) as unknown[]
+      const items = (given ?? defaultOf(schema)) as unknown[]
       if (items.length === 0) return this.#whole(key, items)
       return items.map((item, index) => this.merge(part.item, item, `${key}[${index}]`))
     }

@@ -14,7 +14,7 @@ export function parseSize(text: string): number {
 }
 
 function parse(text: string, units: Readonly<Record<string, number>>): number {
-  const [, number, unit] = /^(\d{1,15}(?:\.\d{1,6})?) ?([A-Za-z]+)$/.exec(text) ?? []
-  const factor = unit !== undefined && Object.hasOwn(units, unit) ? units[unit] : undefined
-  return factor === undefined ? NaN : Math.round(Number(number) * factor)
+  const match = /^(\d{1,15}(?:\.\d{1,6})?) ?([A-Za-z]+)$/.exec(text)
+  if (match === null || !Object.hasOwn(units, match[2])) return NaN
+  return Math.round(Number(match[1]) * units[match[2]])
 }

@@ -86,7 +86,7 @@ export interface ClientParts {
 
 /** The undeclared parts of the broker. */
 export interface BrokerParts {
-  clients: Record<string, Client>
+  clients: Record<string, Client | undefined>
   brokers: object
   counter: number
   maximumPacketSize: number
@@ -101,7 +101,7 @@ export interface BrokerParts {
 
 /** The bus that plug-ins listen to, with `aedes.subscribe` or directly. */
 export interface Bus {
-  on(topic: string, listener: unknown, done?: () => void): unknown
+  on: (topic: string, listener: unknown, done?: () => void) => unknown
   removeListener(topic: string, listener: unknown, done?: () => void): unknown
   emit(packet: object, done: (error?: Error) => void): unknown
 }
@@ -149,7 +149,7 @@ export function openClient(
 /** Aedes' own handling of a packet, which CONNECT alone is given to; its parser has no listener of its own any more. */
 export function takeParser(client: Client): (packet: ParsedPacket) => void {
   const { _parser: parser, _nextBatch: nextBatch, conn } = partsOf(client)
-  const [enqueue] = parser.listeners('packet') as ((this: Parser, packet: ParsedPacket) => void)[]
+  const enqueue = (parser.listeners('packet') as ((this: Parser, packet: ParsedPacket) => void)[]).at(0)
   if (enqueue === undefined) throw new Error('Aedes has no packet listener')
   parser.removeAllListeners('packet')
   parser.removeAllListeners('error')

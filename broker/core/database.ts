@@ -72,7 +72,7 @@ export function readingFailed(folder: string, error: unknown): unknown {
  * counted, so that it is new even where the clock jumps back.
  */
 export async function nextBrokerId(db: Level): Promise<string> {
-  const run = Number((await db.get(RUN_KEY)) ?? 0) + 1
+  const run = Number(((await db.get(RUN_KEY)) as string | undefined) ?? 0) + 1
   await db.put(RUN_KEY, String(run), { sync: true })
   return `artemis-${String(run).padStart(RUN_DIGITS, '0')}`
 }

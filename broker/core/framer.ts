@@ -64,8 +64,8 @@ export class Framer {
     if (at >= bytes.length) return undefined
     let length = 0
     for (let shift = 0; ; shift += 7) {
+      if (at >= bytes.length) return undefined
       const byte = bytes[at++]
-      if (byte === undefined) return undefined
       length += (byte & 0x7f) * 2 ** shift
       if (byte < 0x80) break
       if (shift === 7 * (MAX_LENGTH_BYTES - 1)) return 'malformed'

@@ -630,8 +630,8 @@ export class Link implements Receiver {
       () => {
         this.goOn()
       },
-      (error: Error) => {
-        this.fail(error)
+      (error: unknown) => {
+        this.fail(error as Error)
       }
     )
   }

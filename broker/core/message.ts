@@ -190,7 +190,7 @@ export function encodeProperties(properties: NamedProperties | undefined): Buffe
 
 /** The bytes of those properties that are forwarded, in their order [MQTT-3.3.2-17], [MQTT-3.3.2-18]. */
 export function forwarded(bytes: Buffer, properties: readonly Property[]): Buffer {
-  const [first] = properties
+  const first = properties.at(0)
   const last = properties.at(-1)
   if (first === undefined || last === undefined) return NO_BYTES
   if (properties.every(({ identifier }) => !NOT_FORWARDED.has(identifier))) return bytes.subarray(first.from, last.to)

@@ -29,7 +29,7 @@ export interface Persistence {
   wills: WillStore
   subscriptions: SubscriptionStore
   /** Queues in the form in which Aedes kept them, in order: for those of earlier versions. */
-  queued(clientId: string): AsyncIterable<MessageSource & { cmd: string }>
+  queued: (clientId: string) => AsyncIterable<MessageSource & { cmd: string }>
 }
 
 /** A subscription as aedes-persistence-level keeps it; msgpack gives `undefined` back as null. */
@@ -42,6 +42,18 @@ export interface StoredSubscription {
   subscriptionIdentifier?: number | null
 }
 
+/** What we use of aedes-persistence-level, which comes without types. */
+interface LevelPersistence extends RetainedStore {
+  setup(broker: { id: string }): Promise<void>
+  /** Wills of brokers whose id is no key of `brokers`. */
+  streamWill(brokers: Readonly<Record<string, true>>): AsyncIterable<StoredWill>
+  putWill(client: { id: string }, packet: object): Promise<unknown>
+  addSubscriptions(client: { id: string }, subscriptions: readonly StoredSubscription[]): Promise<unknown>
+  removeSubscriptions(client: { id: string }, filters: readonly string[]): Promise<unknown>
+  subscriptionsByClient(client: { id: string }): Promise<StoredSubscription[]>
+  outgoingStream(client: { id: string }): AsyncIterable<MessageSource & { cmd: string }>
+}
+
 /** As aedes-persistence-level names its keys. */
 const SUBSCRIPTIONS = 'subscriptions:'
 const WILLS = 'will:'
@@ -51,7 +63,7 @@ const REFUSED = 0x80
  * @param brokerId of this run: a will that another run has left is known by it
  */
 export async function openPersistence(store: Store, brokerId: string): Promise<Persistence> {
-  const level = levelPersistence(asDatabase(store))
+  const level = levelPersistence(asDatabase(store)) as LevelPersistence
   await level.setup({ id: brokerId })
   return {
     retained: level,

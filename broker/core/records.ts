@@ -137,7 +137,7 @@ export const RELEASED_RECORD: Readonly<Buffer> = Buffer.from([RELEASED])
  * @throws RangeError for what is none
  */
 export function decodeQueued(bytes: Buffer): QueuedRecord | undefined {
-  const flags = bytes[0] ?? 0
+  const flags = bytes.at(0) ?? 0
   if ((flags & RELEASED) !== 0) return undefined
   const qos = flags & QOS
   if (qos !== 1 && qos !== 2) throw new RangeError(`a queued message has QoS ${qos}`)

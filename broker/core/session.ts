@@ -316,7 +316,7 @@ export class Session {
     const index = this.#waiting.findIndex(
       queued => queued.share === share && queued.sequence > this.#sentUpTo && isWanted(queued.message)
     )
-    const [given] = index < 0 ? [] : this.#waiting.splice(index, 1)
+    const given = index < 0 ? undefined : this.#waiting.splice(index, 1)[0]
     if (given === undefined) return undefined
     this.#count--
     this.#bytes -= given.size
@@ -372,7 +372,7 @@ export class Session {
     const index = this.#waiting.findIndex(
       ({ sequence }) => sequence <= this.#sentUpTo && packetIdOf(sequence) === packetId
     )
-    const [late] = index < 0 ? [] : this.#waiting.splice(index, 1)
+    const late = index < 0 ? undefined : this.#waiting.splice(index, 1)[0]
     if (late === undefined) return undefined
     this.#count--
     this.#bytes -= late.size
@@ -490,8 +490,8 @@ export class Session {
         () => {
           this.#isUnavailable = false
         },
-        async (error: Error) => {
-          if (!this.#isUnavailable) this.#options.onUnavailable(this, error)
+        async (error: unknown) => {
+          if (!this.#isUnavailable) this.#options.onUnavailable(this, error as Error)
           this.#isUnavailable = true
           // Its client is served meanwhile.
           if (this.receiver === receiver) receiver.replayed()

@@ -271,8 +271,8 @@ export class Sessions {
     session
       .storedHandOver()
       .then(hand)
-      .catch((error: Error) => {
-        onLost(session.id, error)
+      .catch((error: unknown) => {
+        onLost(session.id, error as Error)
       })
       .finally(() => {
         this.#dropStored(session)
@@ -282,8 +282,8 @@ export class Sessions {
   #dropStored(session: Session): void {
     session
       .dropStored()
-      .catch((error: Error) => {
-        this.#options.onLost(session.id, error)
+      .catch((error: unknown) => {
+        this.#options.onLost(session.id, error as Error)
       })
       .finally(() => {
         if (this.#ended.get(session.id) === session.sequence) this.#ended.delete(session.id)

@@ -178,6 +178,10 @@ export class Store {
     this.#added.clear()
     this.#isDirty = false
     await this.#untilWritten(this.#writing)
+    this.#wrote(number)
+  }
+
+  #wrote(number: number): void {
     this.#writing = undefined
     this.stored = number
     this.#tell()
@@ -219,9 +223,8 @@ export class Store {
     await new Promise(resolve => {
       setTimeout(resolve, RETRY_MS).unref()
     })
-    if (this.#isClosed) return
     try {
-      await this.#db.close()
+      if (!this.#isClosed) await this.#db.close()
       if (!this.#isClosed) await this.#db.open()
     } catch {
       // Counted by the batch, which fails again.

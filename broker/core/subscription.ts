@@ -35,8 +35,8 @@ const SHARED = /^\$share\/([^/]+)\/(.+)$/s
 
 /** The parts of a shared subscription, `$share/group/filter`; undefined for an ordinary one [MQTT-4.8.2-1]. */
 export function sharedParts(filter: string): { group: string; filter: string } | undefined {
-  const [, group, rest] = SHARED.exec(filter) ?? []
-  return group === undefined || rest === undefined ? undefined : { group, filter: rest }
+  const parts = SHARED.exec(filter)
+  return parts === null ? undefined : { group: parts[1], filter: parts[2] }
 }
 
 /** What several subscriptions of a session ask for together. */

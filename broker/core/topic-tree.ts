@@ -93,7 +93,7 @@ function* topicsBelow<Value>(
   filter: readonly string[],
   at: number
 ): Generator<Value> {
-  const level = filter[at]
+  const level = filter.at(at)
   if (level === undefined) {
     if (value !== undefined) yield value
   } else if (level === REST) {

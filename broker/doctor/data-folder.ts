@@ -97,7 +97,7 @@ async function filesIn(folder: string): Promise<string[]> {
 async function nearestExisting(folder: string): Promise<string> {
   const exists = await stat(folder).then(
     () => true,
-    (error: NodeJS.ErrnoException) => error.code !== 'ENOENT'
+    (error: unknown) => (error as NodeJS.ErrnoException).code !== 'ENOENT'
   )
   return exists || path.dirname(folder) === folder ? folder : await nearestExisting(path.dirname(folder))
 }

@@ -49,7 +49,7 @@ async function checkTls({ cert, key, ca }: Tls, now: number): Promise<Finding[]>
   } catch (error) {
     return [
       problem(
-        `The certificate ${name} or its key cannot be understood: ${printable(String((error as Error).message))}.`,
+        `The certificate ${name} or its key cannot be understood: ${printable((error as Error).message)}.`,
         'Both must be PEM files, and the key without a passphrase.'
       )
     ]

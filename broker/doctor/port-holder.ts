@@ -53,7 +53,7 @@ async function holdsOne(folder: string, inodes: ReadonlySet<string>): Promise<bo
   // Processes of others cannot be looked into, and some are gone by now.
   const files = await readdir(folder).catch(() => [])
   for (const file of files) {
-    const [, inode] = /^socket:\[(\d+)\]$/.exec(await readlink(path.join(folder, file)).catch(() => '')) ?? []
+    const inode = /^socket:\[(\d+)\]$/.exec(await readlink(path.join(folder, file)).catch(() => ''))?.[1]
     if (inode !== undefined && inodes.has(inode)) return true
   }
   return false

@@ -165,7 +165,7 @@ export function limitLogins(aedes: Aedes, limits: LoginLimits, tally: Tally): vo
 
 function remember<Value>(map: Map<string, Value>, key: string, value: Value): void {
   map.delete(key)
-  const [oldest] = map.keys()
+  const oldest = map.keys().next().value
   if (map.size >= MAX_REMEMBERED && oldest !== undefined) map.delete(oldest)
   map.set(key, value)
 }

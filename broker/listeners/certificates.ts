@@ -1,7 +1,7 @@
 // The certificates of a listener, read from the files that its settings name.
 
 import { readFileSync } from 'node:fs'
-import { createSecureContext, type SecureContextOptions, type TLSSocket } from 'node:tls'
+import { createSecureContext, type PeerCertificate, type SecureContextOptions, type TLSSocket } from 'node:tls'
 import { OperatorError } from '../../src/errors.js'
 import { MAX_PATH_LENGTH, printable } from '../printable.js'
 import type { ListenerSettings } from './arrival.js'
@@ -26,7 +26,8 @@ export function readCertificates(settings: TlsSettings): SecureContextOptions {
 
 /** Common name of the certificate that a client has proved to hold; null where it has none, or several. */
 export function commonNameOf(socket: TLSSocket): string | null {
-  const name: unknown = socket.getPeerCertificate().subject?.CN
+  const { subject } = socket.getPeerCertificate() as Partial<PeerCertificate>
+  const name: unknown = subject?.CN
   return typeof name === 'string' && name !== '' ? name : null
 }
 

@@ -14,7 +14,7 @@ export interface ReadHeader {
 export function trustedProxies(networks: readonly string[]): BlockList {
   const list = new BlockList()
   for (const network of networks) {
-    const [address, prefix] = network.split('/')
+    const [address, prefix] = network.split('/') as [string, string?]
     const family = isIPv6(address) ? 'ipv6' : 'ipv4'
     if (prefix === undefined) list.addAddress(address, family)
     else list.addSubnet(address, Number(prefix), family)

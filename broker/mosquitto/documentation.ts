@@ -9,7 +9,7 @@ export function directiveTable(): string {
     DIRECTIVES.filter(({ of }) => of !== 'bridge')
   ]
   const lines = others.map(({ name, standing, here }) => line([name], standing, here))
-  const [connection] = bridges
+  const connection = bridges.at(0)
   if (connection !== undefined)
     lines.push(
       line(

@@ -134,7 +134,7 @@ function unknown(name: string): string {
 /** Letter by letter, each capital right in front of its small one: A.conf, Ab.conf, a.conf, B.conf. */
 function inMosquittosOrder(a: string, b: string): number {
   for (let i = 0; i < Math.min(a.length, b.length); i++) {
-    const [x = '', y = ''] = [a[i], b[i]]
+    const [x, y] = [a[i], b[i]]
     const [upperX, upperY] = [x.toUpperCase(), y.toUpperCase()]
     if (upperX !== upperY) return upperX < upperY ? -1 : 1
     if (x !== y) return x < y ? -1 : 1

@@ -194,7 +194,7 @@ class Translator {
 
   #listener(statement: Statement): void {
     const { value, place, file } = statement
-    const [port = '', second] = value.split(/ +/)
+    const [port, second] = value.split(/ +/) as [string, string?]
     const host = second === undefined || second.startsWith('#') ? null : second
     this.#isLocal = false
     const draft = newDraft(place, Number(port), host)

@@ -17,7 +17,7 @@ const DAYS: Readonly<Record<string, number>> = { h: 1 / 24, d: 1, w: 7, m: 30, y
 const period: Convert = value => `${Math.round(Number(value.slice(0, -1)) * (DAYS[value.slice(-1)] ?? 1) * 24)}h`
 
 /** By key, as in the catalog. */
-export const VALUES: Readonly<Record<string, Convert>> = {
+export const VALUES: Readonly<Record<string, Convert | undefined>> = {
   protocol: value => value,
   maxConnections: limit,
   origins: value => [value],

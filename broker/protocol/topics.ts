@@ -24,7 +24,7 @@ export function isShared(filter: string): boolean {
 
 /** Whether a shared subscription has a name and a filter [MQTT-4.8.2-1], [MQTT-4.8.2-2]. */
 export function isSharedFilter(filter: string): boolean {
-  const [, name, ...levels] = filter.split('/')
+  const [, name, ...levels] = filter.split('/') as [string, string?, ...string[]]
   return name !== undefined && name !== '' && !WILDCARD.test(name) && isTopicFilter(levels.join('/'))
 }
 

@@ -21,7 +21,7 @@ export interface Controlled {
   /** Recent alerts, the latest last. */
   alerts(): EveAlert[]
   status(): object
-  ask(question: Question): Promise<Answer | undefined>
+  ask: (question: Question) => Promise<Answer | undefined>
   /** The allow-list has changed. */
   allowChanged(): void
   /** Resolves when bans and the allow-list are on the disk. */

@@ -33,9 +33,11 @@ export interface ControlCounters {
   refused: number
 }
 
-type Hooks = Pick<Aedes, 'authorizePublish' | 'authorizeForward' | 'publish'>
 type PublishPacket = Parameters<Aedes['publish']>[0]
 type Done = (error?: Error) => void
+type Hooks = Pick<Aedes, 'authorizePublish' | 'authorizeForward'> & {
+  publish: (packet: PublishPacket, client: object | null | Done, done: Done) => void
+}
 
 /** Stands before the hook that lets messages in, and before the method that hands them on. */
 export class Control {
@@ -60,7 +62,7 @@ export class Control {
     this.#on = on
     this.#authorize = authorize
     this.#onError = onError
-    const { authorizePublish, authorizeForward, publish } = aedes
+    const { authorizePublish, authorizeForward, publish } = aedes as Hooks
     this.#found = { authorizePublish, authorizeForward, publish }
     this.#own = {
       authorizePublish: this.#authorizePublish,
@@ -92,12 +94,7 @@ export class Control {
   /** A request ends here: it is not retained, not stored, and reaches no subscriber. */
   readonly #publish = (packet: PublishPacket, client: object | null | Done, done: Done = () => {}): void => {
     if (packet.topic !== CONTROL_TOPICS.request) {
-      ;(this.#found.publish as (packet: PublishPacket, client: object | null | Done, done: Done) => void).call(
-        this.#aedes,
-        packet,
-        client,
-        done
-      )
+      this.#found.publish.call(this.#aedes, packet, client, done)
       return
     }
     if (typeof client === 'function') {

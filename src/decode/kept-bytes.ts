@@ -36,7 +36,7 @@ export class KeptBytes {
       this.#bytes = new Uint8Array(source.buffer, source.byteOffset + from, count)
     } else {
       this.#reserve(this.#kept + count, limit)
-      for (let i = 0; i < count; i++) this.#bytes[this.#kept + i] = source[from + i]!
+      for (let i = 0; i < count; i++) this.#bytes[this.#kept + i] = source[from + i]
     }
     this.#kept += count
   }

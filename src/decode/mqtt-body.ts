@@ -272,7 +272,8 @@ export class MqttBody {
       case Field.PacketId:
         this.#facts = packetIdFacts(number)
         {
-          this.#type > PUBLISH && this.#type < SUBSCRIBE ? this.#expect(Field.Rest, Infinity) : this.#expectProperties()
+          if (this.#type > PUBLISH && this.#type < SUBSCRIBE) this.#expect(Field.Rest, Infinity)
+          else this.#expectProperties()
           return
         }
       case Field.PropertiesLength: {
@@ -295,7 +296,8 @@ export class MqttBody {
         return
       }
       case Field.Options: {
-        this.#left > 0 ? this.#expect(Field.FilterLength, 2) : this.#expect(Field.Rest, Infinity)
+        if (this.#left > 0) this.#expect(Field.FilterLength, 2)
+        else this.#expect(Field.Rest, Infinity)
         return
       }
       case Field.Topic:

@@ -64,8 +64,8 @@ function packetEnd(bytes: Uint8Array, at: number, direction: Direction, version:
   let remaining = 0
   let body = at + 1
   for (let shift = 0; ; shift += 7) {
+    if (body >= bytes.length || shift > 21) return null
     const byte = bytes[body++]
-    if (byte === undefined || shift > 21) return null
     remaining += (byte & 0x7f) << shift
     if ((byte & 0x80) === 0) break
   }
@@ -80,7 +80,7 @@ function fits(header: number, remaining: number, direction: Direction, version: 
   const flags = header & 0x0f
   const is5 = version === VERSION_5
   const shape = type === AUTH && is5 ? SHAPE_OF_AUTH : SHAPES[type]
-  if (shape === null || shape === undefined) return false
+  if (shape === null) return false
   if (!shape.from.includes(direction) && !(is5 && type === DISCONNECT)) return false
   // QoS 3 does not exist [MQTT-3.3.1-4].
   if (type === PUBLISH ? (flags & 6) === 6 : !shape.flags.includes(flags)) return false

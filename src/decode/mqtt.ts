@@ -94,7 +94,7 @@ export class MqttWalker {
     let at = 0
     while (at < length && this.#stage < Stage.Lost) {
       if (this.#stage === Stage.Header) {
-        this.#header = bytes[at++]!
+        this.#header = bytes[at++]
         this.#size = 1
         this.#remainingLength = 0
         this.#shift = 0
@@ -103,13 +103,13 @@ export class MqttWalker {
         this.#readRemainingLength(bytes[at++], start + at)
       } else {
         const stop = Math.min(length, this.#end - start)
-        this.#body!.read(bytes, at, stop)
+        this.#body?.read(bytes, at, stop)
         at = stop
       }
       if (this.#stage === Stage.Body && start + at === this.#end) this.#finish(onPacket)
     }
     this.#offset = start + length
-    if (this.#stage === Stage.Body) this.#body!.own()
+    if (this.#stage === Stage.Body) this.#body?.own()
   }
 
   /**
@@ -119,7 +119,7 @@ export class MqttWalker {
   skip(length: number, onPacket?: (packet: MqttPacket) => void): void {
     const target = this.#offset + length
     if (length > 0 && this.#stage === Stage.Body) {
-      this.#body!.skip(Math.min(length, this.#end - this.#offset))
+      this.#body?.skip(Math.min(length, this.#end - this.#offset))
       if (target >= this.#end) this.#finish(onPacket)
       if (target > this.#end) this.#stage = Stage.Lost
     } else if (length > 0 && this.#stage < Stage.Lost) {
@@ -145,7 +145,7 @@ export class MqttWalker {
   }
 
   #finish(onPacket?: (packet: MqttPacket) => void): void {
-    const body = this.#body!
+    const body = this.#body as MqttBody
     this.#stage = Stage.Header
     this.#offset = this.#end
     onPacket?.({

@@ -173,7 +173,7 @@ export class PcapngDecoder {
   /** Enhanced and old packet blocks: the same but for the width of the interface's number. */
   #readPacket(body: Buffer, headerLength: number, id: number): void {
     if (body.length < headerLength) throw this.#corrupt('a packet block is too short')
-    const from = this.#interfaces[id]
+    const from = this.#interfaces.at(id)
     if (from === undefined)
       throw this.#corrupt(`frame ${this.#frames + 1} names interface ${id}, which was not described`)
     const captured = this.#reader.uint32(body, 12)
@@ -190,7 +190,7 @@ export class PcapngDecoder {
   }
 
   #readSimplePacket(body: Buffer): void {
-    const from = this.#interfaces[0]
+    const from = this.#interfaces.at(0)
     if (body.length < 4) throw this.#corrupt('a packet block is too short')
     if (from === undefined) throw this.#corrupt(`frame ${this.#frames + 1} comes before any interface was described`)
     const wireLength = this.#reader.uint32(body, 0)

@@ -170,7 +170,7 @@ export class Reassembly {
     let at = this.#held.length
     while (at > 0 && this.#held[at - 1].start > start) at--
     // A retransmission of what waits already; the one that captured more is kept by being first in line.
-    const before = this.#held[at - 1]
+    const before = at > 0 ? this.#held[at - 1] : undefined
     if (before !== undefined && before.end >= end && before.bytes.length >= before.end - before.start) return
     if (this.#held === NONE) this.#held = []
     // A view would keep the whole chunk of the capture alive for as long as the segment waits.
@@ -190,7 +190,7 @@ export class Reassembly {
     const chunks: StreamChunk[] = []
     const { gapBytes } = this.#counters
     let taken = 0
-    for (let first = this.#held[0]; first !== undefined; first = this.#held[taken]) {
+    for (let first = this.#held.at(0); first !== undefined; first = this.#held.at(taken)) {
       if (first.start > this.#next && !this.#giveUp(first.start, taken, chunks)) break
       const isNew = this.#counters.gapBytes === gapBytes || (first.start === start && first.end === end)
       if (first.end > this.#next)

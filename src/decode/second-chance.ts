@@ -40,7 +40,7 @@ export class SecondChance<T extends Kept> {
   /** All slots are taken: the first item that was not used since the hand last passed it. */
   #evict(): T {
     for (;;) {
-      const item = this.#slots[this.#hand]!
+      const item = this.#slots[this.#hand] as T
       this.#hand = (this.#hand + 1) % this.#cap
       if (!item.recent) {
         this.remove(item)

@@ -69,7 +69,7 @@ export class TcpStreams {
   /** So that what is captured late still finds its stream. */
   readonly #closed: SecondChance<Connection>
   /** Connections of the latest frames, found without their key. */
-  readonly #latest: (Connection | undefined)[] = new Array(PLACES).fill(undefined)
+  readonly #latest = new Array<Connection | undefined>(PLACES).fill(undefined)
   readonly #deltas = new DeltaWindow()
   readonly #room: HeldRoom = { bytes: 0 }
 

@@ -41,21 +41,21 @@ export class WebSocketWalker {
         this.#header[this.#headerLength++] = bytes[at++]
         if (this.#headerLength === 2) this.#needed = headerLengthOf(this.#header)
         if (this.#headerLength < this.#needed) continue
-        this.#begin()
+        if (!this.#begin()) return
       } else {
         const taken = Math.min(this.#left, bytes.length - at)
         this.#left -= taken
         at += taken
       }
-      if (this.#left > 0 || this.#failed) continue
+      if (this.#left > 0) continue
       this.#headerLength = 0
       this.#needed = 2
       onFrame(this.#frameLength, this.#dataLength)
     }
   }
 
-  /** The header is complete. */
-  #begin(): void {
+  /** The header is complete; false where it is not understood. */
+  #begin(): boolean {
     const view = new DataView(this.#header.buffer)
     const short = this.#header[1] & LENGTH
     const length =
@@ -68,6 +68,7 @@ export class WebSocketWalker {
     this.#frameLength = this.#needed + length
     this.#dataLength = (this.#header[0] & OPCODE) <= LAST_DATA_OPCODE ? length : 0
     this.#failed = (this.#header[0] & RESERVED_BITS) !== 0 || !Number.isSafeInteger(this.#frameLength)
+    return !this.#failed
   }
 }
 

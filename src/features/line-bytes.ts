@@ -49,7 +49,7 @@ export class LineBytes {
 /** Text that was turned into bytes before. */
 export function writeBytes(bytes: Buffer, at: number, text: Uint8Array): number {
   const { length } = text
-  for (let i = 0; i < length; i++) bytes[at + i] = text[i]!
+  for (let i = 0; i < length; i++) bytes[at + i] = text[i]
   return at + length
 }
 
@@ -64,8 +64,8 @@ export function writeHex(bytes: Buffer, at: number, value: Uint8Array): number {
   let end = at
   for (let i = 0; i < value.length; i++) {
     const byte = value[i]
-    bytes[end++] = HEX_DIGITS[byte >> 4]!
-    bytes[end++] = HEX_DIGITS[byte & 15]!
+    bytes[end++] = HEX_DIGITS[byte >> 4]
+    bytes[end++] = HEX_DIGITS[byte & 15]
   }
   return end
 }

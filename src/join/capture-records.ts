@@ -55,15 +55,13 @@ export async function* eachRecord(
     onRecord(record)
   }, options)
   for await (const chunk of gunzipped(source)) {
-    let fault: unknown
     try {
       capture.push(chunk)
-    } catch (error) {
-      fault = error
+    } finally {
+      // Also those before a fault.
+      yield count
+      count = 0
     }
-    yield count
-    count = 0
-    if (fault !== undefined) throw fault
   }
   capture.end()
 }

@@ -21,7 +21,7 @@ export interface DecodedRecordsOptions extends DecodedJoinOptions {
   /** Prefix of the topics on which the detection publishes; those of a broker of ours where left out. */
   ownPrefix?: string
   /** Whether a connection is the detection's own. */
-  isOwn?(peer: Peer): boolean
+  isOwn?: (peer: Peer) => boolean
 }
 
 /** Makes the record of each frame, in the order of the capture. */

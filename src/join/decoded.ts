@@ -121,7 +121,7 @@ export class DecodedJoin {
         this.#take(null)
         return NOTHING
       }
-      this.#walk(flow.walker, chunk, streamFrame, conversation.options.session)
+      if (!flow.walker.malformed) this.#walk(flow.walker, chunk, streamFrame, conversation.options.session)
     }
     return this.#take(flow.walker.inProgress)
   }
@@ -145,7 +145,6 @@ export class DecodedJoin {
   }
 
   #walk(walker: MqttWalker, chunk: StreamChunk, { stream, direction }: StreamFrame, session: MqttSession): void {
-    if (walker.malformed) return
     const lost = walker.offset === 0 ? !stream.synced[direction] : walker.lost
     if (chunk.bytes === null || (lost && !isBoundaryChain(chunk.bytes, direction, session.version))) {
       walker.skip(chunk.length, this.#onPacket)

@@ -34,9 +34,9 @@ export interface PendingWrite {
 
 /** The stream methods that Node calls with every byte; they are public contract of `stream.Duplex`. */
 export interface ByteMethods {
-  push(chunk: unknown, encoding?: BufferEncoding): boolean
-  _write?(chunk: unknown, encoding: BufferEncoding, callback: WriteCallback): void
-  _writev?(chunks: PendingWrite[], callback: WriteCallback): void
+  push: (chunk: unknown, encoding?: BufferEncoding) => boolean
+  _write?: (chunk: unknown, encoding: BufferEncoding, callback: WriteCallback) => void
+  _writev?: (chunks: PendingWrite[], callback: WriteCallback) => void
 }
 
 /**

@@ -41,7 +41,7 @@ export function watchFrames(
     return push.call(this, chunk, encoding)
   }
   // Here and not at `_write`, which comes later when the socket is busy: frames are known once they are sent.
-  const methodsOut = socket as unknown as { write(chunk: unknown, ...rest: unknown[]): boolean }
+  const methodsOut = socket as unknown as { write: (chunk: unknown, ...rest: unknown[]) => boolean }
   const send = methodsOut.write
   methodsOut.write = function (chunk, ...rest) {
     if (chunk instanceof Uint8Array) write(chunk)
@@ -55,10 +55,10 @@ export function watchFrames(
 function walkInto(placement: Placement, onTrouble: () => void): (bytes: Uint8Array) => void {
   const walker = new WebSocketWalker()
   return bytes => {
-    if (walker.malformed) return
+    const wasMalformed = walker.malformed
     walker.push(bytes, (frameLength, dataLength) => {
       placement.unit(dataLength, frameLength)
     })
-    if (walker.malformed) onTrouble()
+    if (walker.malformed && !wasMalformed) onTrouble()
   }
 }

@@ -23,8 +23,7 @@ const REFUSED = 0x80
 export class SysTopic {
   #latestStatus: Buffer | undefined
   readonly #onSubscribe = (subscriptions: Subscription[], client: Client): void => {
-    const isAsked = ({ topic, qos }: Subscription): boolean =>
-      Number(qos) < REFUSED && filterMatches(topic, TOPICS.status)
+    const isAsked = ({ topic, qos }: Subscription): boolean => qos < REFUSED && filterMatches(topic, TOPICS.status)
     if (this.#latestStatus === undefined || !subscriptions.some(isAsked)) return
     // Aedes calls the callback without looking whether there is one.
     client.publish(this.#packet(TOPICS.status, this.#latestStatus, true), this.#told)

@@ -96,7 +96,7 @@ export class AllowList {
 }
 
 function networkOf(text: string): Network | undefined {
-  const [, base, prefix] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? []
+  const [, base, prefix] = (/^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? []) as (string | undefined)[]
   const address = normaliseAddress(base ?? '')
   const version = isIP(address)
   if (version === 0 || address.includes('%')) return undefined

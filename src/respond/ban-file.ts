@@ -74,8 +74,8 @@ export class BanFile {
         }
         await replaceFile(this.#path, JSON.stringify(contents))
       })
-      .catch((error: Error) => {
-        this.#onError(error)
+      .catch((error: unknown) => {
+        this.#onError(error as Error)
       })
   }
 }

@@ -15,8 +15,8 @@ const READ_BYTES = 256 * 1024
  */
 export async function openFile(target: FileTarget, options: TapOptions): Promise<TapSession> {
   options.signal?.throwIfAborted()
-  const file = await open(target.path).catch((cause: NodeJS.ErrnoException) => {
-    throw unreadable(target.path, cause)
+  const file = await open(target.path).catch((cause: unknown) => {
+    throw unreadable(target.path, cause as NodeJS.ErrnoException)
   })
   if ((await file.stat()).isDirectory()) {
     await file.close()

@@ -25,7 +25,7 @@ export function parseKnownHosts(text: string): KnownHost[] {
   for (const line of text.split(/\r?\n/)) {
     const fields = line.trim().split(/[ \t]+/)
     const marker = fields[0]?.startsWith('@') ? fields.shift() : undefined
-    const [hosts, keyType, base64] = fields
+    const [hosts, keyType, base64] = fields as (string | undefined)[]
     if (hosts === undefined || keyType === undefined || base64 === undefined || hosts.startsWith('#')) continue
     if (marker !== undefined && marker !== '@revoked') continue
     entries.push({ revoked: marker === '@revoked', hosts, keyType, key: Buffer.from(base64, 'base64') })
@@ -83,7 +83,7 @@ function matches(hosts: string, name: string): boolean {
 }
 
 function matchesHashed(hosts: string, name: string): boolean {
-  const [, , salt, hash] = hosts.split('|')
+  const [, , salt, hash] = hosts.split('|') as (string | undefined)[]
   if (salt === undefined || hash === undefined) return false
   return createHmac('sha1', Buffer.from(salt, 'base64')).update(name).digest('base64') === hash
 }

@@ -21,7 +21,7 @@ export interface SshConnection {
   /** Rejects with the reason when the connection is gone. */
   lost: Promise<never>
   /** Ends it at once; resolves when it is gone. */
-  cut(): Promise<void>
+  cut: () => Promise<void>
 }
 
 const CONNECT_TIMEOUT_MS = 10_000

@@ -34,10 +34,10 @@ const OWN_KEYS = ['id_ed25519', 'id_ecdsa', 'id_rsa']
 export async function readIdentity(settings: IdentitySettings): Promise<Identity> {
   const { identityFile, passphrase } = settings
   if (identityFile !== undefined) {
-    const privateKey = await readFile(identityFile).catch((cause: Error) => {
+    const privateKey = await readFile(identityFile).catch((cause: unknown) => {
       throw new OperatorError(
         'tap-identity',
-        `The private key ${identityFile} cannot be read (${cause.message}).`,
+        `The private key ${identityFile} cannot be read (${(cause as Error).message}).`,
         'Check the path and its permissions.',
         { cause }
       )

@@ -68,14 +68,15 @@ export function superviseTap(
 ): SupervisedTap {
   const stopping = new AbortController()
   const { signal } = stopping
+  const isStopping = (): boolean => signal.aborted
   let session: TapSession | undefined
   let summary: TapSummary = {}
 
   async function run(): Promise<TapSummary> {
-    for (let failures = 0; !signal.aborted; failures++) {
+    for (let failures = 0; !isStopping(); failures++) {
       const begun = timing.now()
       const reason = await runSession()
-      if (signal.aborted) break
+      if (isStopping()) break
       if (timing.now() - begun >= SOUND_SESSION_MS) failures = 0
       const retryMs = retryDelay(failures, reason, timing.random())
       handlers.onDown(reason, retryMs, summary)

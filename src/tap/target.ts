@@ -82,7 +82,7 @@ export function formatTarget(target: TapTarget): string {
 function parseSsh(text: string): SshTarget {
   const match = SSH.exec(text)
   if (match === null) throw wrong(text, 'it is not of the form ssh://user@host[:port]/interface')
-  const [, user = '', bracketed = '', portText, name = ''] = match
+  const [, user = '', bracketed = '', portText = String(DEFAULT_SSH_PORT), name = ''] = match
   if (user.includes(':')) {
     throw new OperatorError(
       'tap-target',
@@ -95,8 +95,8 @@ function parseSsh(text: string): SshTarget {
   if (!(bracketed.startsWith('[') ? isIPv6(host) : HOST.test(host))) {
     throw wrong(text, host === '' ? 'the host is missing' : `"${host}" is not a host name or address`)
   }
-  const port = portText === undefined ? DEFAULT_SSH_PORT : Number(portText)
-  if (!/^\d{1,5}$/.test(portText ?? '22') || port < 1 || port > 65535) {
+  const port = Number(portText)
+  if (!/^\d{1,5}$/.test(portText) || port < 1 || port > 65535) {
     throw wrong(text, `"${portText}" is not a port`, 'A port is a number from 1 to 65535.')
   }
   return { kind: 'ssh', user, host, port, interface: checkInterface(text, name) }

@@ -73,18 +73,19 @@ function listening(
   return new Promise((resolve, reject) => {
     const timer = setTimeout(
       () =>
-        settle(() =>
-          reject(
-            new OperatorError(
-              'tap-timeout',
-              `tcpdump on ${place.name} did not begin to capture within ${LISTEN_TIMEOUT_MS / 1000} s.`
-            )
+        fail(
+          new OperatorError(
+            'tap-timeout',
+            `tcpdump on ${place.name} did not begin to capture within ${LISTEN_TIMEOUT_MS / 1000} s.`
           )
         ),
       LISTEN_TIMEOUT_MS
     )
     function onAbort(): void {
-      settle(() => reject(signal?.reason))
+      fail(signal?.reason as Error)
+    }
+    function fail(reason: Error): void {
+      settle(() => reject(reason))
     }
     function settle(how: () => void): void {
       clearTimeout(timer)
@@ -95,7 +96,7 @@ function listening(
       log.append(chunk)
       if (log.listening) settle(resolve)
     })
-    failed.catch((error: unknown) => settle(() => reject(error)))
+    failed.catch((error: unknown) => fail(error as Error))
     signal?.addEventListener('abort', onAbort)
     if (signal?.aborted === true) onAbort()
   })

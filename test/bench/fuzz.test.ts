@@ -29,7 +29,11 @@ t.test(`${INPUTS} inputs find nothing`, async t => {
   const child = spawn(process.execPath, [PROGRAM, '--inputs', String(INPUTS), '--seed', '7'], {
     stdio: ['ignore', 'pipe', 'pipe']
   })
-  const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
+  const [out, err, [code]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, 'close') as Promise<[number | null]>
+  ])
   t.equal(err, '')
   t.equal(code, 0)
   for (const { name } of TARGETS) t.match(out, `| ${name} |`)

@@ -30,7 +30,7 @@ function lab(temporary: string, ...flags: string[]): Run {
   })
   const run: Run = { child, temporary, said: '', ended: once(child, 'exit') }
   for (const stream of [child.stdout, child.stderr])
-    stream?.on('data', (chunk: Buffer) => {
+    stream.on('data', (chunk: Buffer) => {
       run.said += chunk.toString()
     })
   return run
@@ -38,8 +38,10 @@ function lab(temporary: string, ...flags: string[]): Run {
 
 /** Building a network takes a while on a busy machine. */
 async function waitFor(what: string, condition: () => boolean): Promise<void> {
-  for (const deadline = performance.now() + 60_000; !condition(); await pause(20)) {
+  const deadline = performance.now() + 60_000
+  while (!condition()) {
     if (performance.now() > deadline) throw new Error(`not within a minute: ${what}`)
+    await pause(20)
   }
 }
 

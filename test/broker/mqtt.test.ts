@@ -13,7 +13,7 @@ const run = promisify(execFile)
 async function hasMosquittoTools(): Promise<boolean> {
   return await run('mosquitto_pub', ['--version']).then(
     () => true,
-    (error: NodeJS.ErrnoException) => error.code !== 'ENOENT'
+    (error: unknown) => (error as NodeJS.ErrnoException).code !== 'ENOENT'
   )
 }
 

@@ -75,7 +75,7 @@ export async function startBroker(test: Test, folder: string, args: readonly str
   const port = await new Promise<number>((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`the broker did not start:\n${log}`)), START_LIMIT_MS)
     let found: number | undefined
-    child.stderr?.on('data', (text: string) => {
+    child.stderr.on('data', (text: string) => {
       log += text
       found ??= Number(/"port":(\d+),"msg":"Listening/.exec(log)?.[1] ?? NaN) || undefined
       if (found === undefined || !log.includes('Artemis is ready')) return

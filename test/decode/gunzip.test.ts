@@ -58,7 +58,7 @@ t.test('a fault of the source comes through', async t => {
 
 t.test('who stops reading stops the source', async t => {
   for (const bytes of [content, gzipSync(content)]) {
-    let closed = false
+    let closed = false as boolean
     async function* source(): AsyncGenerator<Buffer> {
       try {
         for (;;) yield bytes

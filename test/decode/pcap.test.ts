@@ -67,8 +67,8 @@ t.test('frame check sequence bits beside the link type do not hide it', async t 
 
 t.test('captured bytes never outnumber those on the wire', async t => {
   const [frame] = decode(pcapFile([captured(Buffer.from('0123456789'), { wireLength: 4 })]))
-  t.equal(frame?.bytes.toString(), '0123')
-  t.equal(frame?.wireLength, 4)
+  t.equal(frame.bytes.toString(), '0123')
+  t.equal(frame.wireLength, 4)
 })
 
 t.test('a capture without frames is a capture', async t => {

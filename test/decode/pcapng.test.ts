@@ -96,8 +96,8 @@ t.test('simple packet blocks have no time and are cut at the snap length', async
   const [cut] = decode(
     pcapngFile([{ linkType: 1, snapLength: 10 }], [{ interface: 0, frame: whole }], { simple: true })
   )
-  t.equal(cut?.bytes.length, 10)
-  t.equal(cut?.wireLength, 24)
+  t.equal(cut.bytes.length, 10)
+  t.equal(cut.wireLength, 24)
 })
 
 t.test('unknown blocks of any length are stepped over', async t => {

@@ -42,7 +42,7 @@ t.test('in every order the last to come is the TCP frame', async t => {
       tcp: { sequence: 77 },
       ip: { moreFragments: order[2] === 2 ? 0 : 1 }
     })
-    t.same(Buffer.from(results[2]!.payload), payload)
+    t.same(Buffer.from(results[2]?.payload ?? []), payload)
     t.same(decoder.counters, { fragments: 3, reassembled: 1, fragmentsDropped: 0 })
   }
 })
@@ -88,7 +88,7 @@ t.test('a piece cut by the snap length leaves a hole, not a lie', async t => {
   decoder.decode(second, 2)
   const frame = decoder.decode(third, 3)
   t.equal(frame?.payloadLength, 200)
-  t.same(Buffer.from(frame!.payload), payload.subarray(0, 40))
+  t.same(Buffer.from(frame?.payload ?? []), payload.subarray(0, 40))
 })
 
 t.test('what waits is capped in number, pieces, length and age', async t => {

@@ -81,7 +81,7 @@ t.test('columns that a frame does not have are null', async t => {
     t.equal(values[name] === null, isMissing, name)
   }
   const frame = decodeTcp(captured(ethernetBytes(ipv6Bytes(tcpBytes({})), { ethertype: 0x86dd })), 1, PORTS)
-  t.match(valuesOf(frame!, null), {
+  t.match(valuesOf(frame as TcpFrame, null), {
     src_ip: '2001:db8::1',
     ip_len: 60,
     ip_df_flag: null,

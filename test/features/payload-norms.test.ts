@@ -42,7 +42,8 @@ t.test('usual payloads are no surprise where they are usual, short rare words in
 t.test('the same words elsewhere, and other bytes anywhere, are', async t => {
   t.ok(norms.standings(sample('home/room1/climate', 'OFF'), false).lengthSurprise > 5)
   t.ok(
-    norms.standings(sample('home/room1/climate', random.integer(9) + 'f3a09b77c1d2e5f6'.repeat(3)), false).surprise > 3
+    norms.standings(sample('home/room1/climate', `${random.integer(9)}${'f3a09b77c1d2e5f6'.repeat(3)}`), false)
+      .surprise > 3
   )
   const binary = Uint8Array.from({ length: 40 }, () => random.integer(256))
   t.ok(norms.standings(sample('somewhere/else', binary), false).likelihood < norms.model.neutral - 2)

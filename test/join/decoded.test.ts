@@ -46,9 +46,9 @@ t.test('a packet belongs to the frame that brings its last byte', async t => {
     const [first, second] = joined(talk.frames).slice(3)
     const end = stream.length - 2
     const expected = cut < end ? [0, 2] : [1, 1]
-    if (first?.completed !== expected[0] || second?.completed !== expected[1])
+    if (first.completed !== expected[0] || second.completed !== expected[1])
       t.same([first, second], expected, `cut at ${cut}`)
-    if ((first?.packet ?? second?.packet)?.payload?.length !== 50) t.fail(`payload cut at ${cut}`)
+    if ((first.packet ?? second.packet)?.payload?.length !== 50) t.fail(`payload cut at ${cut}`)
   }
 })
 

@@ -19,7 +19,8 @@ function line(count: number, seed = 1): number[][] {
 
 t.test('its mean AUC is that of PyOD', { skip }, async t => {
   const { train, test, testLabels } = readStandardised()
-  const theirs = readReference<{ autoencoder: { test_auc_over_3_seeds: number[] } }>().autoencoder.test_auc_over_3_seeds
+  const theirs = (readReference() as { autoencoder: { test_auc_over_3_seeds: number[] } }).autoencoder
+    .test_auc_over_3_seeds
   let mean = 0
   for (const seed of theirs.keys()) {
     const detector = new Autoencoder({ seed })

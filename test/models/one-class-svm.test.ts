@@ -15,7 +15,7 @@ interface Figures {
 }
 
 const { train, test, testLabels } = readStandardised()
-const reference = readReference<{ ocsvm: Figures; ocsvm_nu01: Figures }>()
+const reference = readReference() as { ocsvm: Figures; ocsvm_nu01: Figures }
 
 for (const [name, options] of [
   ['ocsvm', {}],

@@ -50,7 +50,7 @@ const report: RouteReport = {
   prepared:
     (await catalogEntry('autoencoder')
       .prepare?.()
-      .catch((error: Error) => error.message)) ?? '',
+      .catch((error: unknown) => (error as Error).message)) ?? '',
   trained: {
     autoencoder: await train('autoencoder', { epochs: 5 }),
     'so-gaal': await train('so-gaal', { stopEpochs: 8 }),

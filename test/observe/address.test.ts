@@ -1,7 +1,6 @@
 // Addresses of connections: one spelling for each, whatever carries them.
 
 import type { IncomingMessage } from 'node:http'
-import type { Duplex } from 'node:stream'
 import t from 'tap'
 import { addressesOf, normaliseAddress } from '../../src/observe/address.js'
 import { PairEnd } from '../support/duplex-pair.js'

@@ -18,7 +18,7 @@ export interface Ending {
 export function startArtemis(args: readonly string[]): { child: ChildProcess; ending: Promise<Ending> } {
   const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['pipe', 'pipe', 'pipe'] })
   // It may end before it has read everything.
-  child.stdin?.on('error', () => {})
+  child.stdin.on('error', () => {})
   const ending = Promise.all([
     text(child.stdout as NodeJS.ReadableStream),
     text(child.stderr as NodeJS.ReadableStream),

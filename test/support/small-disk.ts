@@ -1,13 +1,13 @@
 // A file system in memory, of any size, which can be filled or made read-only: root may mount one.
 
-import { spawnSync } from 'node:child_process'
+import { spawnSync, type SpawnSyncReturns } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmdirSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import type { Test } from 'tap'
 
 function run(command: string, ...args: string[]): string | false {
-  const { status, stderr, error } = spawnSync(command, args, { encoding: 'utf8' })
+  const { status, stderr, error } = spawnSync(command, args, { encoding: 'utf8' }) as SpawnSyncReturns<string | null>
   return status === 0 ? false : `${command}: ${stderr?.trim() || error?.message || 'failed'}`
 }
 

@@ -1,6 +1,6 @@
 // A real sshd on loopback with keys of its own, for tests and the demo: nothing of the machine's own ssh is touched.
 
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { spawn, spawnSync, type ChildProcess, type SpawnSyncReturns } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
@@ -105,7 +105,8 @@ export async function startSshd(directory: string, options: SshdOptions = {}): P
 
 /** Makes a key pair without a passphrase; returns the path of the private key. */
 export function makeKey(path: string, type: HostKeyType = 'ed25519', passphrase = ''): string {
-  const made = spawnSync('ssh-keygen', ['-q', '-t', type, '-N', passphrase, '-C', '', '-f', path])
+  const args = ['-q', '-t', type, '-N', passphrase, '-C', '', '-f', path]
+  const made = spawnSync('ssh-keygen', args) as SpawnSyncReturns<Buffer | null>
   if (made.status !== 0) throw new Error(`ssh-keygen: ${made.stderr?.toString() ?? made.error?.message}`)
   return path
 }
@@ -117,7 +118,8 @@ export function publicKey(privateKeyPath: string): string {
 
 async function listens(server: ChildProcess, port: number): Promise<boolean> {
   const deadline = Date.now() + START_TIMEOUT_MS
-  while (server.exitCode === null && Date.now() < deadline) {
+  const runs = (): boolean => server.exitCode === null
+  while (runs() && Date.now() < deadline) {
     const socket = connect(port, '127.0.0.1')
     const greeted = await new Promise<boolean>(resolve => {
       socket
@@ -126,7 +128,7 @@ async function listens(server: ChildProcess, port: number): Promise<boolean> {
         .once('close', () => resolve(false))
     })
     socket.destroy()
-    if (greeted && server.exitCode === null) return true
+    if (greeted && runs()) return true
     await sleep(20)
   }
   server.kill('SIGKILL')

@@ -24,7 +24,7 @@ export interface Status {
   }
   join: Record<string, number>
   records: { seen: number; scored?: number; own?: number }
-  alerts: { raised: number; open: number }
+  alerts?: { raised: number; open: number }
   ring: { dropped: number }
   response: { action: string; expelled: number; refused: number; unobserved: number; bans: number }
   thread: { restarts: number }

@@ -106,7 +106,8 @@ for (const { name, skip, prepare } of subjects) {
       const session = await openTap(target, settings, options)
       const chunks = session.bytes[Symbol.asyncIterator]() as AsyncIterator<Buffer>
       const records = new PcapRecords()
-      records.push((await chunks.next()).value)
+      const first = await chunks.next()
+      if (first.done !== true) records.push(first.value)
       for (let i = 0; i < 20; i++) await traffic.send('x'.repeat(10_000))
       const { captured } = await session.close()
       for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) records.push(next.value)
@@ -146,7 +147,7 @@ for (const { name, skip, prepare } of subjects) {
         async session => {
           await session.close()
         },
-        error => {
+        (error: unknown) => {
           t.equal(error, reason)
         }
       )

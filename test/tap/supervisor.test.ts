@@ -25,7 +25,7 @@ class ManualTiming {
         this.time += ms
         resolve()
       }
-      signal.addEventListener('abort', () => reject(signal.reason))
+      signal.addEventListener('abort', () => reject(signal.reason as Error))
     })
 
   /** Resolves when something waits, and lets it go on. */
@@ -52,7 +52,7 @@ class FakeSession implements TapSession {
 function opener(plan: readonly (TapSession | Error)[]): { open: OpenTap; calls: () => number } {
   let calls = 0
   const open: OpenTap = async () => {
-    const next = plan[Math.min(calls++, plan.length - 1)]
+    const next = plan.at(Math.min(calls++, plan.length - 1))
     if (next instanceof Error) throw next
     if (next === undefined) throw new Error('no plan')
     return next
@@ -206,7 +206,7 @@ t.test('closing ends an attempt to open, and a wait', async t => {
   let tap: SupervisedTap
   const never: OpenTap = ({ signal }) =>
     new Promise((_resolve, reject) => {
-      signal?.addEventListener('abort', () => reject(signal.reason))
+      signal?.addEventListener('abort', () => reject(signal.reason as Error))
     })
   const { told, handlers } = recorder()
   tap = superviseTap(never, options, handlers, timing)

@@ -8,7 +8,7 @@ export interface MalariaSettings {
   rate: number
   /** Messages of each process. */
   count: number
-  payload(attacker: Attacker, bytes: number): string
+  payload: (attacker: Attacker, bytes: number) => string
 }
 
 const IN_FLIGHT = 200

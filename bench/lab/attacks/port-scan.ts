@@ -37,7 +37,7 @@ export const portScan: Attack = {
         })
       )
     }
-    for (let round = 0; round < 60 && !attacker.over; round++) {
+    for (let round = 0; round < 60; round++) {
       const ports = chance.shuffled([...COMMON_PORTS, ...own, ...own])
       const technique = chance.whole(0, 3)
       for (const port of ports) {

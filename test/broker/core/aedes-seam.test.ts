@@ -11,8 +11,7 @@ import {
   holdWrites,
   partsOf,
   takeParser,
-  watchBus,
-  type Bus
+  watchBus
 } from '../../../broker/core/aedes-seam.js'
 import { RawClient } from '../../support/raw-client.js'
 import { openBroker } from '../opened-broker.js'

@@ -115,7 +115,7 @@ t.test('authorizePublish may change properties: set, replaced, left out, and in 
     correlationData: Buffer.from('c'),
     userProperties: { kept: 'k', list: ['1', '2'] }
   }
-  const changes: Record<string, (packet: Hooked) => void> = {
+  const changes: Record<string, ((packet: Hooked) => void) | undefined> = {
     nothing: () => {},
     set: packet => {
       propertiesOf(packet).responseTopic = 'answers'
@@ -169,7 +169,7 @@ t.test('a publisher gets the acknowledgement that is due to it, whatever QoS a h
   const aedes = await openBroker(t)
   const listener = await reader(aedes)
   aedes.authorizePublish = (_client, packet, done) => {
-    const [, qos] = /^as (\d)$/.exec(packet.payload.toString()) ?? []
+    const qos = /^as (\d)$/.exec(packet.payload.toString())?.[1]
     if (qos !== undefined) packet.qos = Number(qos) as 0 | 1 | 2
     done(null)
   }
@@ -521,7 +521,7 @@ t.test(
       ]
       const held: Done[] = []
       const seen: string[] = []
-      aedes.published = (packet, client, done) => {
+      aedes.published = (packet, client: Client | null, done) => {
         if (client?.id === 'publisher') {
           seen.push(`${packet.topic} ${packet.payload.toString()}`)
           held.push(done)
@@ -571,7 +571,7 @@ t.test('an error of published ends the connection, and the message is published 
     errors.push(error.message)
   })
   const publisher = await connect(aedes, 'publisher')
-  aedes.published = (_packet, client, done) => {
+  aedes.published = (_packet, client: Client | null, done) => {
     done(client?.id === 'publisher' ? new Error('no') : undefined)
   }
   publisher.send(publisher.publishPacket('t/x', '1'))

@@ -96,8 +96,8 @@ function propertiesMatch(
   expected: OldProperties = {},
   what = ''
 ): void {
-  const { correlationDataHex, willDelayInterval, messageExpiryInterval, ...rest } = expected
-  willDelayInterval
+  const { correlationDataHex, messageExpiryInterval, ...rest } = expected
+  delete rest.willDelayInterval
   const correlation =
     correlationDataHex === undefined ? {} : { correlationData: Buffer.from(correlationDataHex, 'hex') }
   test.match(found ?? {}, { ...rest, ...correlation }, what)

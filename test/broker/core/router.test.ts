@@ -58,7 +58,7 @@ function expectedRoute(
   for (const [session, subscriptions] of all) {
     const matching: Subscription[] = []
     for (const one of subscriptions.values()) {
-      const [, group, shared] = /^\$share\/([^/]+)\/(.+)$/.exec(one.filter) ?? []
+      const [, group, shared] = (/^\$share\/([^/]+)\/(.+)$/.exec(one.filter) ?? []) as (string | undefined)[]
       if (!matchesNaively(shared ?? one.filter, topic)) continue
       if (group === undefined) matching.push(one)
       else groups.set(one.filter, [...(groups.get(one.filter) ?? []), `${session} ${one.qos} ${one.identifier}`])

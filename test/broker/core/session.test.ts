@@ -29,7 +29,7 @@ async function publish(
   aedes: Aedes,
   from: number,
   to: number,
-  { topic = 't', qos = 1, retain = false } = {}
+  { topic = 't', qos = 1, retain = false }: { topic?: string; qos?: 0 | 1 | 2; retain?: boolean } = {}
 ): Promise<void> {
   for (let number = from; number < to; number++) {
     await new Promise<void>((resolve, reject) => {

@@ -8,7 +8,7 @@ export type Pair = readonly [name: string, value: string]
 const USER_PROPERTY = 0x26
 const SESSION_EXPIRY = 0x11
 /** How many bytes the value of each property of a PUBLISH takes; undefined where that stands in it. */
-const SIZES: Readonly<Record<number, number>> = { 0x01: 1, 0x02: 4, 0x23: 2 }
+const SIZES: Readonly<Record<number, number | undefined>> = { 0x01: 1, 0x02: 4, 0x23: 2 }
 const VARINT = 0x0b
 
 /** A PUBLISH of MQTT 5 with user properties in this order. */

@@ -32,7 +32,7 @@ async function roundTrip(test: Test, client: MqttClient, size: number): Promise<
   const got = messages(client, 1)
   await client.publishAsync('there/and/back', 'x'.repeat(size), { qos: 1 })
   const [text] = await got
-  test.equal(text?.length, 'there/and/back '.length + size)
+  test.equal(text.length, 'there/and/back '.length + size)
 }
 
 t.test('MQTT 3.1, 3.1.1 and 5 over TCP, TLS, WebSocket and both', { skip: missing }, async t => {

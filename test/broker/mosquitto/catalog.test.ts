@@ -54,7 +54,7 @@ t.test('mosquitto knows them all, and no other that its program names', { skip: 
   const later = ['websockets_origin', 'bridge_max_topic_alias', 'bridge_tcp_keepalive']
   for (const { name } of DIRECTIVES) if (!later.includes(name)) t.ok(knows(name.replace('*', 'x')), name)
   const words = new Set(
-    [...readFileSync(program, 'latin1').matchAll(/\0([a-z]+(?:_[a-z0-9.]+)+)\0/g)].map(([, word]) => word ?? '')
+    [...readFileSync(program, 'latin1').matchAll(/\0([a-z]+(?:_[a-z0-9.]+)+)\0/g)].map(([, word]) => word)
   )
   const candidates = [...words].filter(
     word =>
