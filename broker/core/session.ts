@@ -123,6 +123,8 @@ export class Session {
   #sequence: number
   #sentUpTo = 0
   #readUpTo = 0
+  /** The last sequence number that the store has, or will have with batch `#markedIn`, as sent. */
+  #markedUpTo = 0
   #markedIn = 0
   /** The message that has just been authorised. */
   #authorised: { queued: Queued; allowed: Message } | undefined
@@ -141,7 +143,7 @@ export class Session {
     readonly start = 0
   ) {
     this.#options = options
-    this.#sequence = this.#sentUpTo = this.#readUpTo = start
+    this.#sequence = this.#sentUpTo = this.#markedUpTo = this.#readUpTo = start
     this.#queuePrefix = prefixOf(QUEUE, id)
   }
 
@@ -189,7 +191,7 @@ export class Session {
   /** Takes note of what an earlier run has sent. */
   restoreSent(sequence: number): void {
     this.#sequence = Math.max(this.#sequence, sequence)
-    this.#sentUpTo = Math.max(this.#sentUpTo, sequence)
+    this.#sentUpTo = this.#markedUpTo = Math.max(this.#sentUpTo, sequence)
   }
 
   /**
@@ -227,6 +229,8 @@ export class Session {
     if (isBehind && this.isStored) return true
     this.#readUpTo = queued.sequence
     this.#waiting.push(queued)
+    // In the batch of the message itself: it need not wait for another one.
+    if (qos === 2 && this.#isInWindow(this.#waiting.length)) this.#mark(queued.sequence)
     this.#authorised = { queued, allowed }
     this.#send()
     this.#authorised = undefined
@@ -417,13 +421,25 @@ export class Session {
     if (this.#waiting.length < PAGE / 2 || this.#readUpTo < this.#sentUpTo) this.#read()
   }
 
+  /** Whether the client may have so many of the waiting messages. */
+  #isInWindow(count: number): boolean {
+    return this.receiver !== undefined && this.#unacknowledged.size + count <= this.receiver.window
+  }
+
   /**
-   * What its receiver keeps until it is released must be here after a restart as well, or the next message under its
-   * identifier would be taken for it.
+   * A message of QoS 2 is sent when the store has both the message and the mark that it was sent. Without the message
+   * its packet identifier could be given to another one after a restart, and without the mark it would be sent again
+   * with DUP 0 [MQTT-3.3.1-1].
    */
-  #mustWaitForStore({ qos, batch }: Queued): boolean {
+  #mustWaitForStore(next: Queued): boolean {
+    if (next.qos !== 2 || next.isReleased || !this.isStored) return false
     const { store } = this.#options
-    if (qos !== 2 || batch <= store.stored) return false
+    if (next.sequence > this.#markedUpTo) {
+      const marked = this.#waiting.filter((_, i) => this.#isInWindow(i + 1))
+      this.#mark(marked.at(-1)?.sequence ?? next.sequence)
+      for (const queued of marked) queued.batch = store.batch
+    }
+    if (next.batch <= store.stored) return false
     if (this.#awaitsStore) return true
     this.#awaitsStore = true
     store.whenStored(() => {
@@ -460,10 +476,15 @@ export class Session {
 
   #markSent(sequence: number): void {
     this.#sentUpTo = sequence
+    this.#mark(sequence)
+  }
+
+  #mark(sequence: number): void {
+    this.#markedUpTo = Math.max(this.#markedUpTo, sequence)
     const { store } = this.#options
     if (!this.isStored || this.#markedIn === store.batch) return
     this.#markedIn = store.batch
-    store.put(keyOf(SENT, this.id), () => encodeSent(this.#sentUpTo))
+    store.put(keyOf(SENT, this.id), () => encodeSent(this.#markedUpTo))
   }
 
   #finish(packetId: number, queued: Queued): void {

@@ -2,7 +2,7 @@
 
 import t from 'tap'
 import { messageOf, type Message } from '../../../broker/core/message.js'
-import type { QueuedRecord } from '../../../broker/core/records.js'
+import { decodeSent, keyOf, SENT, type QueuedRecord } from '../../../broker/core/records.js'
 import { Router } from '../../../broker/core/router.js'
 import type { Receiver, Session } from '../../../broker/core/session.js'
 import { Sessions, type SessionsOptions } from '../../../broker/core/sessions.js'
@@ -138,6 +138,46 @@ for (const how of ['its time is over', 'its client begins anew'] as const) {
       await waitUntil('all have come', () => got.length >= messages)
       t.same(got, lives === 0 ? ['old 1', 'old 2', 'old 3'] : ['new 1'], `after ${lives} batches`)
     }
+  })
+}
+
+for (const how of ['live', 'queued'] as const) {
+  t.test(`a QoS 2 message is stored and marked as sent before it is sent, ${how} [MQTT-3.3.1-1]`, async t => {
+    const db = new FakeDatabase()
+    const { sessions, store } = await openSessions(db)
+    const { session } = sessions.open(CLIENT)
+    const got: string[] = []
+    const marks: number[] = []
+    const client: Receiver = {
+      ...receiver(got),
+      window: 2,
+      send: delivery => {
+        marks.push(decodeSent(db.data.get(keyOf(SENT, CLIENT.clientId)) ?? Buffer.alloc(8)))
+        return receiver(got).send(delivery)
+      }
+    }
+    if (how === 'live') sessions.attach(session, client)
+    else sessions.detach(session)
+    for (const payload of ['1', '2', '3'])
+      session.enqueue({
+        message: messageOf({ topic: 't', payload, qos: 2 }),
+        qos: 2,
+        retain: false,
+        identifiers: Buffer.alloc(0)
+      })
+    t.same(got, [])
+    await store.settled()
+    if (how === 'queued') sessions.attach(session, client)
+    await waitUntil('two are sent', () => got.length === 2)
+    t.same(got, ['1', '2'], 'without DUP, and as many as the window has room for')
+    t.ok(marks[0] >= 1 && marks[1] >= 2, `marked up to ${marks.join(' and ')}`)
+    const after = new FakeDatabase()
+    for (const [key, value] of db.data) after.data.set(key, value)
+    const again = await openSessions(after)
+    const anew: string[] = []
+    again.sessions.attach(again.sessions.open(CLIENT).session, receiver(anew))
+    await waitUntil('all are sent', () => anew.length === 3)
+    t.same(anew, ['1 again', '2 again', '3'])
   })
 }
 
