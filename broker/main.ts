@@ -1,11 +1,11 @@
 #!/usr/bin/env node
 // The program `artemis`: runs the command line and ends with its exit code.
 
-import './memory.js'
+import './process/memory.js'
 import { report, runProgram } from './program.js'
-import { endWhenTold } from './stopping.js'
+import { exitOnSignal } from './process/stop-signal.js'
 
-endWhenTold()
+exitOnSignal()
 
 // Whoever reads our output may leave before its end (`artemis check | head`); that is no fault.
 for (const stream of [process.stdout, process.stderr]) {

@@ -6,15 +6,15 @@ import { OperatorError } from '../src/errors.js'
 import type { Settings } from './config/schema.js'
 import { Broker } from './core/broker.js'
 import { nextBrokerId, openDatabase, readingFailed } from './core/database.js'
-import { Pacing } from './core/pacing.js'
+import { Backpressure } from './core/backpressure.js'
 import { openPersistence } from './core/persistence.js'
 import { importQueues, removeImported } from './core/queue-import.js'
 import { NEVER } from './core/sessions.js'
 import { Store } from './core/store.js'
 import { addressOf, limitClients, onConnect } from './limits/clients.js'
-import { Tally } from './limits/tally.js'
+import { LimitCounters } from './limits/limit-counters.js'
 import { limitTopics } from './limits/topics.js'
-import { printable } from './printable.js'
+import { printable } from './terminal/printable.js'
 
 /** A broker that has listened to nobody yet, and its end. */
 export interface OpenedBroker {
@@ -48,7 +48,7 @@ mqttPacket.writeToStream.cacheNumbers = false
 export async function openBroker(
   settings: Settings,
   log: Logger,
-  tally = new Tally(log),
+  tally = new LimitCounters(log),
   { mayWait = () => true }: OpenOptions = {}
 ): Promise<OpenedBroker> {
   const { data, persistence: isPersistent, syncWrites, limits } = settings
@@ -96,8 +96,8 @@ export async function openBroker(
         sessions: limits.sessions ?? Infinity,
         sessionExpiry: limits.sessionExpiry === null ? NEVER : Math.ceil(limits.sessionExpiry / SECOND_MS)
       },
-      pacing: new Pacing(),
-      reading: limits,
+      backpressure: new Backpressure(),
+      readLimits: limits,
       inflightMessages: limits.inflightMessages ?? Infinity,
       unreleasedMessages: limits.queuedMessages ?? Infinity,
       unreadBytes: limits.queuedBytes ?? Infinity,

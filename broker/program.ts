@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { OperatorError } from '../src/errors.js'
 import { nearest } from './config/suggestion.js'
-import { printable } from './printable.js'
+import { printable } from './terminal/printable.js'
 
 /** Exit codes: fine, the operator's mistake, a fault of ours. */
 export const EXIT = { fine: 0, mistake: 1, fault: 2 } as const

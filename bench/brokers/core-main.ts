@@ -1,18 +1,18 @@
 // The program without its detection, a process of its own; the argument is its settings file.
 
 import { AccessControl } from '../../broker/auth/access-control.js'
-import { arrivalsAt, doorsOf } from '../../broker/auth/doors.js'
+import { clientOrigins, listenerAuthOf } from '../../broker/auth/listener-auth.js'
 import { readSettings } from '../../broker/config/settings.js'
 import { Admission } from '../../broker/limits/admission.js'
 import { limitLogins } from '../../broker/limits/logins.js'
-import { Tally } from '../../broker/limits/tally.js'
+import { LimitCounters } from '../../broker/limits/limit-counters.js'
 import { Listeners } from '../../broker/listeners/listeners.js'
-import { openLog } from '../../broker/log.js'
+import { openLog } from '../../broker/process/log.js'
 import { openBroker } from '../../broker/open-broker.js'
 
 const { settings } = readSettings({ config: process.argv[2] })
 const log = openLog(settings.log)
-const tally = new Tally(log)
+const tally = new LimitCounters(log)
 const listeners = await Listeners.open(settings.listeners, {
   ...settings.limits,
   admission: new Admission(settings.limits, tally),
@@ -20,8 +20,8 @@ const listeners = await Listeners.open(settings.listeners, {
   log
 })
 const access = await AccessControl.open(
-  doorsOf(settings),
-  arrivalsAt(settings.listeners),
+  listenerAuthOf(settings),
+  clientOrigins(settings.listeners),
   log,
   settings.limits.messageSize ?? undefined
 )

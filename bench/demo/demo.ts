@@ -27,7 +27,7 @@ interface Status {
   state: string
   learning?: { progress: number; phase: string }
   tap: { state: string; target: string }
-  join: { framesJoined: number; framesUnjoined: number; framesUnread: number; mismatches: number }
+  join: { framesJoined: number; framesUnjoined: number; framesAfterClose: number; mismatches: number }
   records: { seen: number }
   response: { expelled: number }
 }
@@ -108,7 +108,7 @@ async function run(): Promise<void> {
     `Benign messages: ${figures.sent} sent, ${figures.received} received${figures.lostOn.length === 0 ? ', none lost' : `; lost on ${figures.lostOn.join(', ')}`}.`
   )
   say(
-    `Join: ${joined} of ${carrying} frames with MQTT (${((100 * joined) / carrying).toFixed(2)} %), ${last.join.framesUnread} more that the broker never read, ${last.join.mismatches} mismatches.`
+    `Join: ${joined} of ${carrying} frames with MQTT (${((100 * joined) / carrying).toFixed(2)} %), ${last.join.framesAfterClose} more that the broker never read, ${last.join.mismatches} mismatches.`
   )
   say(
     `Records: ${last.records.seen}; ${((last.records.seen - before.records.seen) / seconds).toFixed(0)} a second during and after the attack.`

@@ -3,7 +3,7 @@
 import { createReadStream } from 'node:fs'
 import { access, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { readTrainingData } from '../../broker/training-data.js'
+import { readTrainingData } from '../../broker/records/training-data.js'
 import { readRecords } from '../../src/join/capture-records.js'
 import type { TrafficRecord } from '../../src/record.js'
 import type { GuardModel } from '../../src/scoring/guard-model.js'

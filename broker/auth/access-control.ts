@@ -2,11 +2,11 @@
 
 import type { Aedes, AedesPublishPacket, Client, PublishPacket } from 'aedes'
 import type { Logger } from 'pino'
-import { PublishDenied } from '../core/denied.js'
-import { printable } from '../printable.js'
+import { PublishDenied } from '../core/publish-denied.js'
+import { printable } from '../terminal/printable.js'
 import type { Access } from './acl.js'
-import { CredentialFiles, type Door, type DoorSettings } from './credentials.js'
-import { isStillWelcome, type Arrival, type Identity } from './identity.js'
+import { CredentialFiles, type ListenerAuth, type ListenerAuthSettings } from './credentials.js'
+import { isStillAuthorized, type ClientOrigin, type Identity } from './identity.js'
 import { LoginQueue } from './login-queue.js'
 import { isPassword } from './password-hash.js'
 import { CONTROL_REQUEST, CONTROL_RESPONSE, isReserved, namesClients } from './reserved-topics.js'
@@ -34,7 +34,7 @@ interface ClientInternals {
 }
 
 /** Finds out how a client came in; undefined for one that came past the listeners. */
-export type ArrivalOf = (client: Client) => Arrival | undefined
+export type OriginOf = (client: Client) => ClientOrigin | undefined
 
 /** Who may do what, after the files that the settings name. */
 export class AccessControl {
@@ -44,14 +44,14 @@ export class AccessControl {
   readonly #clients = new Set<Client>()
   /** Who had each client id last, the latest at the end: for sessions that outlast the connection. */
   readonly #latest = new Map<string, Identity>()
-  #doors: ReadonlyMap<string, Door>
-  readonly #arrivalOf: ArrivalOf
+  #doors: ReadonlyMap<string, ListenerAuth>
+  readonly #arrivalOf: OriginOf
   readonly #log: Logger
   readonly #messageSize: number
 
   private constructor(
-    doors: ReadonlyMap<string, Door>,
-    arrivalOf: ArrivalOf,
+    doors: ReadonlyMap<string, ListenerAuth>,
+    arrivalOf: OriginOf,
     log: Logger,
     /** Largest payload of a message, bytes. */
     messageSize: number
@@ -69,8 +69,8 @@ export class AccessControl {
    * @throws OperatorError `password-file` or `acl-file`
    */
   static async open(
-    settings: ReadonlyMap<string, DoorSettings>,
-    arrivalOf: ArrivalOf,
+    settings: ReadonlyMap<string, ListenerAuthSettings>,
+    arrivalOf: OriginOf,
     log: Logger,
     messageSize = Infinity
   ): Promise<AccessControl> {
@@ -89,7 +89,7 @@ export class AccessControl {
    *   others may do follows the new rules at once
    * @throws OperatorError `password-file` or `acl-file`
    */
-  async reload(settings: ReadonlyMap<string, DoorSettings>): Promise<() => number> {
+  async reload(settings: ReadonlyMap<string, ListenerAuthSettings>): Promise<() => number> {
     const doors = await openDoors(settings, this.#log)
     return () => this.#put(doors)
   }
@@ -105,14 +105,14 @@ export class AccessControl {
     return this.#mayWrite(client, CONTROL_REQUEST)
   }
 
-  #put(doors: ReadonlyMap<string, Door>): number {
+  #put(doors: ReadonlyMap<string, ListenerAuth>): number {
     // A listener that the settings have no more is open until the restart, under the rules it had.
     this.#doors = new Map([...this.#doors, ...doors])
     let gone = 0
     for (const client of this.#clients) {
       const identity = this.#identities.get(client)
       const door = identity === undefined ? undefined : this.#doors.get(identity.listener)
-      if (identity === undefined || door === undefined || isStillWelcome(identity, door)) continue
+      if (identity === undefined || door === undefined || isStillAuthorized(identity, door)) continue
       client.conn.destroy()
       gone++
     }
@@ -249,11 +249,14 @@ export class AccessControl {
   }
 }
 
-async function openDoors(settings: ReadonlyMap<string, DoorSettings>, log: Logger): Promise<ReadonlyMap<string, Door>> {
+async function openDoors(
+  settings: ReadonlyMap<string, ListenerAuthSettings>,
+  log: Logger
+): Promise<ReadonlyMap<string, ListenerAuth>> {
   const files = new CredentialFiles()
-  const doors = new Map<string, Door>()
+  const doors = new Map<string, ListenerAuth>()
   for (const [listener, one] of settings) doors.set(listener, await files.open(one))
-  for (const { place, problem } of files.leftOut)
+  for (const { place, problem } of files.skipped)
     log.warn({ place }, `A line of the password file is left out: ${problem}.`)
   return doors
 }

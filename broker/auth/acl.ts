@@ -9,7 +9,7 @@ export type Access = 'read' | 'write'
 type Grant = 'read' | 'write' | 'readwrite' | 'deny'
 
 /** Who asks. */
-export interface Asker {
+export interface AclSubject {
   clientId: string
   /** null: anonymous. */
   username: string | null
@@ -47,7 +47,7 @@ export class Acl {
   }
 
   /** Whether a client may read from or write to a topic. */
-  allows(access: Access, topic: string, asker: Asker): boolean {
+  allows(access: Access, topic: string, asker: AclSubject): boolean {
     const levels = levelsOf(topic)
     for (const rule of this.#users.get(asker.username) ?? []) {
       if (!matches(rule.levels, levels)) continue
@@ -57,7 +57,7 @@ export class Acl {
     return this.#patternsAllow(access, levels, asker)
   }
 
-  #patternsAllow(access: Access, levels: readonly string[], { clientId, username }: Asker): boolean {
+  #patternsAllow(access: Access, levels: readonly string[], { clientId, username }: AclSubject): boolean {
     // Who calls itself + or a/b would be given the topics of others (CVE-2017-7650).
     if (this.#patterns.length === 0 || isUnsafe(clientId) || isUnsafe(username ?? '')) return false
     for (const { grant, levels: pattern } of this.#patterns) {

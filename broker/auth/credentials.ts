@@ -2,13 +2,13 @@
 
 import { readFile } from 'node:fs/promises'
 import { OperatorError } from '../../src/errors.js'
-import { MAX_PATH_LENGTH, printable } from '../printable.js'
+import { MAX_PATH_LENGTH, printable } from '../terminal/printable.js'
 import { parseAcl, type Acl } from './acl.js'
 import { parsePasswords } from './password-file.js'
 import { unknownHash, type PasswordHash } from './password-hash.js'
 
 /** Who may come in at a listener, as the settings say it. */
-export interface DoorSettings {
+export interface ListenerAuthSettings {
   /** Whether clients without a username may come in. */
   allowAnonymous: boolean
   /** Whether the identity of the client's certificate is its username. */
@@ -27,13 +27,13 @@ export interface Passwords {
 }
 
 /** Who may come in at a listener, with the files read. */
-export interface Door extends Pick<DoorSettings, 'allowAnonymous' | 'identityAsUsername'> {
+export interface ListenerAuth extends Pick<ListenerAuthSettings, 'allowAnonymous' | 'identityAsUsername'> {
   passwords: Passwords | null
   acl: Acl | null
 }
 
 /** A line of a file that was left out. */
-export interface LeftOut {
+export interface SkippedLine {
   /** `FILE:LINE` */
   place: string
   problem: string
@@ -41,7 +41,7 @@ export interface LeftOut {
 
 /** Reads each file once, whatever number of listeners names it. */
 export class CredentialFiles {
-  readonly leftOut: LeftOut[] = []
+  readonly skipped: SkippedLine[] = []
   readonly #passwords = new Map<string, Promise<Passwords>>()
   readonly #acls = new Map<string, Promise<Acl>>()
 
@@ -50,7 +50,12 @@ export class CredentialFiles {
    *
    * @throws OperatorError `password-file` or `acl-file`
    */
-  async open({ allowAnonymous, identityAsUsername, passwordFile, aclFile }: DoorSettings): Promise<Door> {
+  async open({
+    allowAnonymous,
+    identityAsUsername,
+    passwordFile,
+    aclFile
+  }: ListenerAuthSettings): Promise<ListenerAuth> {
     return {
       allowAnonymous,
       identityAsUsername,
@@ -63,7 +68,7 @@ export class CredentialFiles {
   async #readPasswords(file: string): Promise<Passwords> {
     const text = await read(file, 'password-file', '`artemis passwd FILE USER` makes one.')
     const { users, faults } = parsePasswords(text)
-    for (const { line, problem } of faults) this.leftOut.push({ place: `${file}:${line}`, problem })
+    for (const { line, problem } of faults) this.skipped.push({ place: `${file}:${line}`, problem })
     const dearest = [...users.values()].reduce<PasswordHash | undefined>(
       (most, one) => (one.iterations > (most?.iterations ?? 0) ? one : most),
       undefined

@@ -1,10 +1,10 @@
 // Who a client is, once it is let in.
 
-import type { Door } from './credentials.js'
+import type { ListenerAuth } from './credentials.js'
 import type { PasswordHash } from './password-hash.js'
 
 /** How a client came in. */
-export interface Arrival {
+export interface ClientOrigin {
   /** The key of its listener. */
   listener: string
   /** Where it is, as far as that can be believed: what a trusted proxy announced, else the far end of its socket. */
@@ -30,9 +30,9 @@ export interface Identity {
 }
 
 /** Whether a door would still let this client in: its password is the same, its kind still welcome. */
-export function isStillWelcome(
+export function isStillAuthorized(
   { username, hash }: Identity,
-  { allowAnonymous, identityAsUsername, passwords }: Door
+  { allowAnonymous, identityAsUsername, passwords }: ListenerAuth
 ): boolean {
   if (identityAsUsername) return true
   if (username === null || passwords === null) return allowAnonymous

@@ -13,11 +13,11 @@ interface Waiting {
   /** Whether the client is still there to hear the answer. */
   isWanted: () => boolean
   run: () => Promise<boolean>
-  settle: (answer: Answer) => void
+  settle: (answer: LoginOutcome) => void
 }
 
 /** `right` and `wrong` are what was found out; `busy`: too many wait; `gone`: the client did not wait. */
-export type Answer = 'right' | 'wrong' | 'busy' | 'gone'
+export type LoginOutcome = 'right' | 'wrong' | 'busy' | 'gone'
 
 /** What the status shows of it. */
 export interface LoginQueueCounters {
@@ -45,7 +45,7 @@ export class LoginQueue {
    *
    * @param isWanted asked right before the check, which costs milliseconds
    */
-  ask(address: string, check: () => Promise<boolean>, isWanted: () => boolean): Promise<Answer> {
+  ask(address: string, check: () => Promise<boolean>, isWanted: () => boolean): Promise<LoginOutcome> {
     const queue = this.#byAddress.get(address) ?? []
     if (this.#waiting >= MAX_WAITING || queue.length >= MAX_WAITING_PER_ADDRESS) {
       this.counters.busy++
@@ -69,7 +69,7 @@ export class LoginQueue {
         continue
       }
       this.#running++
-      const ended = (answer: Answer): void => {
+      const ended = (answer: LoginOutcome): void => {
         this.#running--
         next.settle(answer)
         this.#start()

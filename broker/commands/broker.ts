@@ -9,20 +9,20 @@ import { OperatorError } from '../../src/errors.js'
 import type { Settings } from '../config/schema.js'
 import { readSettings, type EffectiveSettings, type Flags } from '../config/settings.js'
 import { AccessControl } from '../auth/access-control.js'
-import { arrivalsAt, doorsOf } from '../auth/doors.js'
+import { clientOrigins, listenerAuthOf } from '../auth/listener-auth.js'
 import { BAN_FILE, MODEL_FILE } from '../data-files.js'
 import { Admission } from '../limits/admission.js'
 import { limitLogins } from '../limits/logins.js'
-import { Tally } from '../limits/tally.js'
+import { LimitCounters } from '../limits/limit-counters.js'
 import { Listeners } from '../listeners/listeners.js'
-import { openLog, reopenLog } from '../log.js'
+import { openLog, reopenLog } from '../process/log.js'
 import type { Note } from '../mosquitto/note.js'
 import { openBroker } from '../open-broker.js'
-import { writePidFile } from '../pid-file.js'
-import { ReloadSignal } from '../reload-signal.js'
-import { aborted, stopSignal } from '../stopping.js'
+import { writePidFile } from '../process/pid-file.js'
+import { ReloadSignal } from '../process/reload-signal.js'
+import { aborted, stopSignal } from '../process/stop-signal.js'
 import { SysTree } from '../sys/tree.js'
-import { printable } from '../printable.js'
+import { printable } from '../terminal/printable.js'
 import { addSettingsOptions } from './settings-options.js'
 
 /** What clients say is nobody else's business. */
@@ -63,14 +63,14 @@ async function runBroker(
   try {
     const { settings } = effective
     const { limits } = settings
-    const tally = new Tally(log)
+    const tally = new LimitCounters(log)
     const admission = new Admission(limits, tally)
     const listeners = await Listeners.open(settings.listeners, { ...limits, admission, tally, log })
     closers.push(() => listeners.destroy())
     closers.push(await writePidFile(settings.pidFile))
     const access = await AccessControl.open(
-      doorsOf(settings),
-      arrivalsAt(settings.listeners),
+      listenerAuthOf(settings),
+      clientOrigins(settings.listeners),
       log,
       limits.messageSize ?? undefined
     )
@@ -147,7 +147,7 @@ async function reload(flags: Flags, { ids, listeners, ports, access, log }: Runn
     reopenLog()
     const effective = readSettings(flags)
     const { settings } = effective
-    const admit = await access.reload(doorsOf(settings))
+    const admit = await access.reload(listenerAuthOf(settings))
     listeners.reloadCertificates()
     ids.use(optionsOf(effective, ports, log))
     const disconnected = admit()
@@ -162,8 +162,8 @@ async function reload(flags: Flags, { ids, listeners, ports, access, log }: Runn
 }
 
 /** What in a mosquitto.conf does not do here what it does there. */
-function tell({ place, name, standing, text }: Note, log: Logger): void {
-  log[standing === 'not needed' ? 'info' : 'warn']({ place }, `${printable(name)}: ${standing}. ${text}`)
+function tell({ place, name, support, text }: Note, log: Logger): void {
+  log[support === 'not needed' ? 'info' : 'warn']({ place }, `${printable(name)}: ${support}. ${text}`)
 }
 
 /** Files that cannot be written should stop the start, and not be found missing when they are needed. */

@@ -4,7 +4,7 @@ import { open, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import { Command, InvalidArgumentError } from 'commander'
 import { OperatorError } from '../../src/errors.js'
 import { parsePorts } from '../port-list.js'
-import { finishFirst } from '../stopping.js'
+import { deferExit } from '../process/stop-signal.js'
 import { openTap, resolveTarget, type TapSettings } from '../../src/tap/catalog.js'
 import { PcapRecords } from '../../src/tap/pcap-records.js'
 import { formatTarget, parseTarget } from '../../src/tap/target.js'
@@ -65,7 +65,7 @@ async function capture(tap: string, flags: CaptureFlags): Promise<void> {
   const wanted = parseTarget(tap)
   const stopping = new AbortController()
   const { signal } = stopping
-  const finished = finishFirst()
+  const finished = deferExit()
   // Whoever insists gets out at once.
   function stop(): void {
     stopping.abort()

@@ -3,7 +3,7 @@
 import { Command } from 'commander'
 import { Document, isScalar } from 'yaml'
 import type { Note } from '../mosquitto/note.js'
-import { MAX_PATH_LENGTH, printable } from '../printable.js'
+import { MAX_PATH_LENGTH, printable } from '../terminal/printable.js'
 import { readSettings, type EffectiveSettings, type Flags } from '../config/settings.js'
 import { addSettingsOptions } from './settings-options.js'
 
@@ -40,8 +40,8 @@ export function render({ written, sources, file, notes }: EffectiveSettings): st
 
 function mosquittoLines(file: string, notes: readonly Note[]): string[] {
   const lines = notes.map(
-    ({ place, name, standing, text }) =>
-      `   ${printable(place, MAX_PATH_LENGTH)}: ${printable(name)}: ${standing}: ${text}`
+    ({ place, name, support, text }) =>
+      `   ${printable(place, MAX_PATH_LENGTH)}: ${printable(name)}: ${support}: ${text}`
   )
   return [
     ` mosquitto's configuration: ${JSON.stringify(file)}`,

@@ -4,8 +4,8 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { OperatorError } from '../../src/errors.js'
 import { shownJson } from '../../src/report/json-line.js'
 import { parseDuration } from '../config/units.js'
-import { askBroker, type ControlFlags } from '../control-client.js'
-import { alertsTable, allowTable, bansTable, clientsTable, learnText } from '../control-tables.js'
+import { askBroker, type ControlFlags } from '../control/control-client.js'
+import { alertsTable, allowTable, bansTable, clientsTable, learnText } from '../control/control-tables.js'
 
 type Format = 'table' | 'json'
 

@@ -4,7 +4,7 @@ import { Command } from 'commander'
 import { OperatorError } from '../../src/errors.js'
 import { readSettings, type EffectiveSettings, type Flags } from '../config/settings.js'
 import { CHECKS } from '../doctor/catalog.js'
-import { ok, problem, type Finding, type Place } from '../doctor/finding.js'
+import { ok, problem, type Finding, type CheckContext } from '../doctor/finding.js'
 import { addSettingsOptions } from './settings-options.js'
 
 const LABELS = { ok: 'ok     ', note: 'note   ', problem: 'PROBLEM' } as const
@@ -36,7 +36,7 @@ export function doctorCommand(): Command {
 export async function examine(
   flags: Flags,
   tell: (finding: Finding) => void,
-  where: Partial<Place> = {}
+  where: Partial<CheckContext> = {}
 ): Promise<number> {
   let problems = 0
   const take = (finding: Finding): void => {
@@ -45,7 +45,7 @@ export async function examine(
   }
   const { effective, finding } = settingsOf(flags)
   take(finding)
-  const place: Place = { effective, now: Date.now(), proc: '/proc', ...where }
+  const place: CheckContext = { effective, now: Date.now(), proc: '/proc', ...where }
   for (const check of CHECKS) for (const one of await check(place)) take(one)
   return problems
 }

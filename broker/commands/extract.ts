@@ -6,11 +6,11 @@ import { recordWriter } from '../../src/features/record-writer.js'
 import type { RecordColumns, RecordFormat, RecordWriter } from '../../src/features/record-writer.js'
 import { DEFAULT_MQTT_PORTS } from '../../src/join/capture-records.js'
 import type { TrafficRecord } from '../../src/record.js'
-import { isLive, nameOfInput, scanCapture } from '../capture-input.js'
-import { Interruption } from '../interruption.js'
-import { openOutputFile, refuseInputAsOutput } from '../output-file.js'
+import { isLive, nameOfInput, scanCapture } from '../records/capture-input.js'
+import { Interruption } from '../process/interruption.js'
+import { openOutputFile, refuseInputAsOutput } from '../process/output-file.js'
 import { parsePorts } from '../port-list.js'
-import { Progress, totalBytes } from '../progress.js'
+import { Progress, totalBytes } from '../terminal/progress.js'
 
 interface ExtractOptions {
   format: RecordFormat

@@ -8,12 +8,12 @@ import { nextBrokerId, openDatabase } from '../core/database.js'
 import type { MessageSource } from '../core/message.js'
 import { openPersistence } from '../core/persistence.js'
 import { Store } from '../core/store.js'
-import type { MqttMessage } from '../mqtt-client.js'
-import { parseMqttUrl } from '../mqtt-url.js'
-import { MAX_PATH_LENGTH, printable } from '../printable.js'
-import { Progress } from '../progress.js'
-import { readKept } from '../retained-import.js'
-import { askPassword } from '../secret-input.js'
+import type { MqttMessage } from '../client/mqtt-client.js'
+import { parseMqttUrl } from '../client/mqtt-url.js'
+import { MAX_PATH_LENGTH, printable } from '../terminal/printable.js'
+import { Progress } from '../terminal/progress.js'
+import { readRetained } from '../client/retained-import.js'
+import { askPassword } from '../terminal/secret-input.js'
 
 interface ImportFlags extends Pick<Flags, 'config' | 'mosquitto' | 'data'> {
   user?: string
@@ -77,7 +77,7 @@ async function run(url: string, flags: ImportFlags): Promise<void> {
         ? url
         : withUser(url, flags.user, await askPassword(`Password of ${printable(flags.user)}: `))
     const tls = { ca: read(flags.ca), cert: read(flags.cert), key: read(flags.key) }
-    const { messages, missing, sessions } = await readKept(address, { tls }, (done, total) => {
+    const { messages, missing, sessions } = await readRetained(address, { tls }, (done, total) => {
       progress.update('Reading', done, Math.max(done, total))
     })
     const { retained } = await openPersistence(store, await nextBrokerId(db))

@@ -8,8 +8,8 @@ import { columnsOf, isMessageColumn, PRESETS, type Variant } from '../../src/fea
 import { loadModel, type LoadedModel } from '../../src/scoring/model-file.js'
 import type { Panel } from '../../src/scoring/panel.js'
 import { readSettings } from '../config/settings.js'
-import { MAX_PATH_LENGTH, printable } from '../printable.js'
-import { textTable } from '../text-table.js'
+import { MAX_PATH_LENGTH, printable } from '../terminal/printable.js'
+import { textTable } from '../terminal/text-table.js'
 
 const HEAD = ['file', 'detector', 'features', 'frames', 'packets', 'ROC AUC', 'trained', 'digest', 'bytes']
 const DIGEST_LENGTH = 12

@@ -5,8 +5,8 @@ import { Command } from 'commander'
 import { OperatorError } from '../../src/errors.js'
 import { userFault, withoutUser, withUser } from '../auth/password-file.js'
 import { hashPassword } from '../auth/password-hash.js'
-import { MAX_PATH_LENGTH, printable } from '../printable.js'
-import { askNewPassword } from '../secret-input.js'
+import { MAX_PATH_LENGTH, printable } from '../terminal/printable.js'
+import { askNewPassword } from '../terminal/secret-input.js'
 
 interface PasswdFlags {
   create?: boolean

@@ -3,15 +3,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Command, Option } from 'commander'
 import { DEFAULT_MQTT_PORTS } from '../../src/join/capture-records.js'
-import { Pipeline } from '../../src/pipeline.js'
+import { Pipeline } from '../../src/detection/pipeline.js'
 import { timeOf, type TrafficRecord } from '../../src/record.js'
 import { eveAlert } from '../../src/report/eve.js'
 import { shownJson } from '../../src/report/json-line.js'
 import { GuardModel } from '../../src/scoring/guard-model.js'
 import { detectionSettings } from '../../src/settings.js'
-import { readCapture } from '../capture-input.js'
+import { readCapture } from '../records/capture-input.js'
 import { parsePorts } from '../port-list.js'
-import { untilStopped } from '../stopping.js'
+import { untilStopped } from '../process/stop-signal.js'
 
 interface ReplayOptions {
   model: string

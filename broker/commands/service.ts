@@ -7,7 +7,7 @@ import { Command } from 'commander'
 import { OperatorError } from '../../src/errors.js'
 import { portHolder } from '../doctor/port-holder.js'
 import { installPlan, uninstallPlan, type Plan } from '../service/plans.js'
-import { describe, isPretended, perform, type Machine } from '../service/steps.js'
+import { describe, isStaged, perform, type TargetSystem } from '../service/steps.js'
 import { SERVICE } from '../service/unit.js'
 
 interface ServiceFlags {
@@ -53,7 +53,7 @@ function withFlags(command: Command): Command {
 
 /** Says every step, asks, and does them. */
 async function carryOut({ steps, advice }: Plan, flags: ServiceFlags): Promise<void> {
-  const machine: Machine = { root: flags.root }
+  const machine: TargetSystem = { root: flags.root }
   if (steps.length === 0) say('There is nothing to do.')
   else {
     say('This will:')
@@ -69,12 +69,12 @@ async function carryOut({ steps, advice }: Plan, flags: ServiceFlags): Promise<v
       perform(step, machine)
     }
   }
-  if (isPretended(machine)) say(`Nothing outside ${flags.root} was touched, and nothing was started.`)
+  if (isStaged(machine)) say(`Nothing outside ${flags.root} was touched, and nothing was started.`)
   else for (const line of advice) say(line)
 }
 
-function checkRights(machine: Machine): void {
-  if (isPretended(machine)) return
+function checkRights(machine: TargetSystem): void {
+  if (isStaged(machine)) return
   if (process.platform !== 'linux')
     throw new OperatorError(
       'service-system',
@@ -106,7 +106,7 @@ async function isAgreed(): Promise<boolean> {
 
 /** The name of the program on the broker's usual port; ours goes by the name of the service. */
 async function holderOfPort({ root }: ServiceFlags): Promise<string | undefined> {
-  if (isPretended({ root })) return undefined
+  if (isStaged({ root })) return undefined
   const holder = await portHolder(PORT, '/proc')
   if (holder === undefined) return undefined
   return holder.command.includes('/artemis.yaml') ? SERVICE : holder.name

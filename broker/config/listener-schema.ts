@@ -5,7 +5,7 @@ import * as v from 'valibot'
 import {
   flag,
   listOf,
-  neededFilePath,
+  requiredFilePath,
   oneOf,
   optionalFilePath,
   optionalFlag,
@@ -39,8 +39,8 @@ const tls = v.optional(
   v.nullable(
     v.pipe(
       v.strictObject({
-        cert: neededFilePath(),
-        key: neededFilePath(),
+        cert: requiredFilePath(),
+        key: requiredFilePath(),
         ca: optionalFilePath(),
         requireClientCertificate: flag(false),
         identityAsUsername: flag(false)

@@ -126,7 +126,7 @@ export function filePath(fallback: string) {
 }
 
 /** A path that has no default. */
-export function neededFilePath() {
+export function requiredFilePath() {
   return v.pipe(v.string(PATH), v.regex(PATH_FORM, PATH), v.metadata({ path: true }))
 }
 

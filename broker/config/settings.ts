@@ -5,15 +5,15 @@ import { homedir } from 'node:os'
 import path from 'node:path'
 import * as v from 'valibot'
 import { OperatorError } from '../../src/errors.js'
-import { MAX_PATH_LENGTH, printable } from '../printable.js'
-import { configError, shown, type Mistake } from './mistake.js'
-import { THIS_MACHINE } from '../mosquitto/machine.js'
+import { MAX_PATH_LENGTH, printable } from '../terminal/printable.js'
+import { configError, displayed, type ConfigIssue } from './config-error.js'
+import { THIS_HOST } from '../mosquitto/host-network.js'
 import type { Note } from '../mosquitto/note.js'
 import { translate, type Translation } from '../mosquitto/translation.js'
-import { nameOf } from './place.js'
+import { displayPath } from './display-path.js'
 import { defaultOf, partOf, settingsSchema, type Settings } from './schema.js'
 import { sharedPorts } from './shared-ports.js'
-import { readYaml, whatIsRight, type FileContents } from './yaml-file.js'
+import { readYaml, expectedOf, type FileContents } from './yaml-file.js'
 
 /** The file that is read when none is named and it is there. */
 export const DEFAULT_FILE = 'artemis.yaml'
@@ -56,10 +56,10 @@ const FLAG_KEYS = {
  */
 export function readSettings(flags: Flags, folder: string = process.cwd()): EffectiveSettings {
   const file = findFile(flags.config, folder)
-  const own = file === undefined ? emptyFile() : readYaml(readText(file), nameOf(file, folder))
+  const own = file === undefined ? emptyFile() : readYaml(readText(file), displayPath(file, folder))
   const given = flags.mosquitto ?? own.values.mosquitto
   const base = flags.mosquitto === undefined && file !== undefined ? path.dirname(file) : folder
-  const mosquitto = typeof given === 'string' ? translate(absolute(given, base), folder, THIS_MACHINE) : undefined
+  const mosquitto = typeof given === 'string' ? translate(absolute(given, base), folder, THIS_HOST) : undefined
   const layers = new Layers(own, mosquitto, flags, file, folder)
   const written = layers.merge(settingsSchema, layers.values, '') as Record<string, unknown>
   const ours = [...own.mistakes, ...layers.mistakes]
@@ -75,7 +75,7 @@ export function readSettings(flags: Flags, folder: string = process.cwd()): Effe
 }
 
 class Layers {
-  readonly mistakes: Mistake[] = []
+  readonly mistakes: ConfigIssue[] = []
   readonly sources = new Map<string, string>()
   /** What the files say together. */
   readonly values: Readonly<Record<string, unknown>>
@@ -141,7 +141,7 @@ class Layers {
   }
 
   /** A mistake that only shows when all is put together: what is missing, and what does not go with another. */
-  mistakeOf({ path, message }: v.BaseIssue<unknown>): Mistake {
+  mistakeOf({ path, message }: v.BaseIssue<unknown>): ConfigIssue {
     const value = path?.at(-1)?.value
     const key = (path ?? []).reduce(
       (text, { key }) =>
@@ -151,7 +151,7 @@ class Layers {
     return {
       place: this.nearestPlaceOf(key),
       key,
-      problem: `${value === undefined ? 'missing, it' : shown(value)} should be ${message}`
+      problem: `${value === undefined ? 'missing, it' : displayed(value)} should be ${message}`
     }
   }
 
@@ -167,7 +167,7 @@ class Layers {
     const line = this.#own.lines.get(key)
     return line === undefined || this.#file === undefined
       ? this.#placeInMosquitto(key)
-      : `${nameOf(this.#file, this.#folder)}:${line}`
+      : `${displayPath(this.#file, this.#folder)}:${line}`
   }
 
   /** The items of a list stand where the list does. */
@@ -181,9 +181,9 @@ class Layers {
       const typed = this.#flags[flag]
       if (flagKey !== key || typed === undefined) continue
       const value = flag === 'port' && /^\d{1,10}$/.test(typed) ? Number(typed) : typed
-      const right = whatIsRight(schema, value)
+      const right = expectedOf(schema, value)
       if (right !== undefined) {
-        this.mistakes.push({ place: `--${flag}`, key: '', problem: `${shown(value)} should be ${right}` })
+        this.mistakes.push({ place: `--${flag}`, key: '', problem: `${displayed(value)} should be ${right}` })
       }
       return { name: `--${flag}`, value }
     }

@@ -1,7 +1,7 @@
 // Listeners that cannot both be opened: the second would find its port taken by the first.
 
 import { isIP } from 'node:net'
-import type { Mistake } from './mistake.js'
+import type { ConfigIssue } from './config-error.js'
 import type { Settings } from './schema.js'
 
 /** An address and those that it stands for. */
@@ -12,8 +12,8 @@ const WILDCARDS: Readonly<Partial<Record<string, number>>> = { '0.0.0.0': 4, '::
  *
  * @param placeOf where a listener stands, by its key
  */
-export function sharedPorts(listeners: Settings['listeners'], placeOf: (key: string) => string): Mistake[] {
-  return listeners.flatMap(({ host, port }, index): Mistake[] => {
+export function sharedPorts(listeners: Settings['listeners'], placeOf: (key: string) => string): ConfigIssue[] {
+  return listeners.flatMap(({ host, port }, index): ConfigIssue[] => {
     const other = listeners.findIndex(before => before.port === port && isShared(before.host, host))
     // Each listener on port 0 gets a free one of its own.
     if (port === 0 || other >= index) return []

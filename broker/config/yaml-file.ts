@@ -13,7 +13,7 @@ import {
   type Node,
   type YAMLMap
 } from 'yaml'
-import { shown, type Mistake } from './mistake.js'
+import { displayed, type ConfigIssue } from './config-error.js'
 import { partOf, settingsSchema, type SchemaPart } from './schema.js'
 import { nearest } from './suggestion.js'
 
@@ -23,7 +23,7 @@ export interface FileContents {
   values: Record<string, unknown>
   /** Line of each value, from 1, by key path: `listeners[0].port`. */
   lines: Map<string, number>
-  mistakes: Mistake[]
+  mistakes: ConfigIssue[]
 }
 
 /** Reads the text of a settings file; `name` stands in the mistakes. */
@@ -36,7 +36,7 @@ export function readYaml(text: string, name: string): FileContents {
 }
 
 class Reader {
-  readonly #mistakes: Mistake[] = []
+  readonly #mistakes: ConfigIssue[] = []
   readonly #lines = new Map<string, number>()
   readonly #document: Document.Parsed
   readonly #lineCounter: LineCounter
@@ -116,14 +116,14 @@ class Reader {
     this.#lines.set(key, this.#lineAt(offset))
     const isList = Array.isArray(value) && partOf(schema).kind === 'list'
     if (isList && value.length > 0) return value
-    const right = whatIsRight(schema, value)
+    const right = expectedOf(schema, value)
     if (right === undefined) return value
-    this.#note(offset, key, `${isList ? 'an empty list' : shown(value)} should be ${right}`)
+    this.#note(offset, key, `${isList ? 'an empty list' : displayed(value)} should be ${right}`)
     return undefined
   }
 
   #wrongKind(part: SchemaPart, node: Node, key: string, offset: number): void {
-    const found = isMap(node) ? 'a map' : isSeq(node) ? 'a list' : shown(isScalar(node) ? node.value : undefined)
+    const found = isMap(node) ? 'a map' : isSeq(node) ? 'a list' : displayed(isScalar(node) ? node.value : undefined)
     const right =
       part.kind === 'list'
         ? 'a list, each item on a line of its own after "- "'
@@ -145,7 +145,7 @@ class Reader {
 }
 
 /** What would be right in place of `value`; undefined where the value is right. */
-export function whatIsRight(schema: GenericSchema, value: unknown): string | undefined {
+export function expectedOf(schema: GenericSchema, value: unknown): string | undefined {
   const { issues } = v.safeParse(schema, value)
   return issues?.[0].message
 }

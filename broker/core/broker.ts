@@ -2,17 +2,17 @@
 
 import { Aedes, type AedesOptions, type Client } from 'aedes'
 import { levelsOf } from '../protocol/topics.js'
-import { AEDES_VERSION, brokerParts, NO_PERSISTENCE, openClient, partsOf, watchBus } from './aedes-seam.js'
+import { AEDES_VERSION, brokerParts, NO_PERSISTENCE, openClient, partsOf, watchBus } from './aedes-internals.js'
 import { Link, linkOf, type LinkOptions } from './link.js'
 import { checkMessage, InvalidMessage, Message, messageOf, type MessageSource, type QoS } from './message.js'
-import type { Pacing } from './pacing.js'
+import type { Backpressure } from './backpressure.js'
 import type { Persistence } from './persistence.js'
 import type { QueuedRecord } from './records.js'
 import { RetainedMessages, type RetainedLimits } from './retained.js'
 import { Router } from './router.js'
 import type { Session } from './session.js'
 import { Sessions } from './sessions.js'
-import { AWAY, READY, UNABLE, WAITING, type Readiness } from './shared.js'
+import { AWAY, READY, UNABLE, WAITING, type Readiness } from './shared-group.js'
 import type { Store } from './store.js'
 import type { Target } from './subscription.js'
 import { Traffic } from './traffic.js'
@@ -51,7 +51,7 @@ export interface CoreOptions extends LinkOptions, CoreEvents {
   store: Store
   persistence: Persistence
   limits: CoreLimits
-  pacing: Pacing
+  backpressure: Backpressure
   /** Whether a message may wait for a client that is away, by what is known of it. */
   mayWait: (clientId: string, topic: string) => boolean
 }
@@ -100,7 +100,7 @@ export class Broker extends Aedes {
       queuedBytes: limits.queuedBytes,
       maxSessions: limits.sessions,
       maxExpiry: limits.sessionExpiry,
-      pace: options.pacing,
+      backpressure: options.backpressure,
       onFull: ({ id }, limit) => {
         options.onDropped(limit, id, this.clientOf(id))
       },

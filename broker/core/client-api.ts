@@ -1,6 +1,6 @@
 // What plug-ins call on a client: publish, subscribe, unsubscribe and disconnect.
 
-import { brokerParts, partsOf } from './aedes-seam.js'
+import { brokerParts, partsOf } from './aedes-internals.js'
 import type { Broker } from './broker.js'
 import type { Link } from './link.js'
 import { checkMessage, messageOf, type Message, type MessageSource } from './message.js'
@@ -11,7 +11,7 @@ type Done = (error?: Error | null) => void
 const NO_BYTES = Buffer.alloc(0)
 
 /** Lets these methods of a client do what they do through its link. */
-export function provideClientApi(broker: Broker, link: Link): void {
+export function installClientApi(broker: Broker, link: Link): void {
   const parts = partsOf(link.client)
   parts.publish = (packet, done = () => {}) => {
     publishTo(broker, link, packet as MessageSource, done)

@@ -6,7 +6,7 @@ import path from 'node:path'
 import { Level } from 'level'
 import { MemoryLevel } from 'memory-level'
 import { OperatorError } from '../../src/errors.js'
-import { MAX_PATH_LENGTH, printable } from '../printable.js'
+import { MAX_PATH_LENGTH, printable } from '../terminal/printable.js'
 
 const RUN_KEY = 'artemis:run'
 const RUN_DIGITS = 10

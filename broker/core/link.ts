@@ -19,23 +19,23 @@ import {
   takeParser,
   type ClientParts,
   type ParsedPacket
-} from './aedes-seam.js'
-import { Answers } from './answers.js'
+} from './aedes-internals.js'
+import { ReplyQueue } from './reply-queue.js'
 import type { Broker } from './broker.js'
-import { provideClientApi } from './client-api.js'
+import { installClientApi } from './client-api.js'
 import { encodeConnack, isAccepted, type Connack } from './connack.js'
 import { Framer, type Packet } from './framer.js'
 import { checkMessage, messageOf, type Message, type MessageSource, type NamedProperties } from './message.js'
 import { Output } from './output.js'
-import type { Pacing } from './pacing.js'
+import type { Backpressure } from './backpressure.js'
 import { Publishing } from './publishing.js'
-import { Pause, type ReadingLimits } from './reading.js'
+import { ReadThrottle, type ReadLimits } from './read-throttle.js'
 import type { Receiver, Session } from './session.js'
 import {
   reauthorise,
-  RetainedFeed,
+  RetainedDelivery,
   subscribe,
-  tellUnsubscribed,
+  emitUnsubscribed,
   unsubscribe,
   type SubscribeRequest,
   type UnsubscribeRequest
@@ -60,14 +60,14 @@ export interface ConnectPacket extends ParsedPacket {
 
 /** What bounds a connection, and who hears of it. */
 export interface LinkOptions {
-  reading: ReadingLimits
+  readLimits: ReadLimits
   /** Messages of QoS 1 and 2 that a client may leave unacknowledged; it may allow less itself. */
   inflightMessages: number
   /** Messages of QoS 2 that it may leave unreleased. */
   unreleasedMessages: number
   /** Bytes that it may leave unread. */
   unreadBytes: number
-  pacing: Pacing
+  backpressure: Backpressure
   /** A CONNECT has come; it may be changed before Aedes sees it. */
   onConnect: (client: Client, packet: ConnectPacket) => void
   /** A client went beyond a limit. */
@@ -132,18 +132,18 @@ export class Link implements Receiver {
   session: Session | undefined
   /** Protocol level: 3, 4 or 5. */
   version = 4
-  readonly retained: RetainedFeed
+  readonly retained: RetainedDelivery
   /** Whether a packet is being handled, and the next one has to wait. */
   isBusy = false
   readonly #parts: ClientParts
   readonly #connection: Duplex
   readonly #output: Output
   readonly #framer = new Framer()
-  readonly #pause: Pause
+  readonly #pause: ReadThrottle
   /** PUBACK, PUBREC, PUBREL and PUBCOMP. */
-  readonly #acknowledgements: Answers
+  readonly #acknowledgements: ReplyQueue
   /** SUBACK and UNSUBACK. */
-  readonly #grants: Answers
+  readonly #grants: ReplyQueue
   readonly #publishing: Publishing
   readonly #connect: (packet: ParsedPacket) => void
   #state: State = 'new'
@@ -175,12 +175,12 @@ export class Link implements Receiver {
     const parts = (this.#parts = partsOf(client))
     this.#connection = parts.conn
     this.#output = new Output(parts.conn, broker.traffic.out)
-    this.#pause = new Pause(options.reading, this.read, name => {
+    this.#pause = new ReadThrottle(options.readLimits, this.read, name => {
       options.onLimit(name, client)
     })
-    this.#acknowledgements = new Answers(broker.store, this.read)
-    this.#grants = new Answers(broker.store, this.read)
-    this.retained = new RetainedFeed(broker, this)
+    this.#acknowledgements = new ReplyQueue(broker.store, this.read)
+    this.#grants = new ReplyQueue(broker.store, this.read)
+    this.retained = new RetainedDelivery(broker, this)
     this.#publishing = new Publishing(broker, this, options)
     this.#connect = takeParser(client)
     parts._parser.on('packet', (packet: ParsedPacket) => {
@@ -197,7 +197,7 @@ export class Link implements Receiver {
     }
     // What Aedes keeps of subscriptions is not used.
     Object.assign(parts, { subscriptions: Object.create(null) as object, duplicates: Object.create(null) as object })
-    provideClientApi(broker, this)
+    installClientApi(broker, this)
     parts.conn.on('readable', this.read)
     parts.conn.on('drain', () => {
       this.retained.go()
@@ -311,7 +311,7 @@ export class Link implements Receiver {
     session.expiry = this.#parts.sessionExpiryInterval
     this.#broker.sessions.detach(session)
     if (this.#broker.sessions.get(session.id) === session) this.retained.close()
-    else tellUnsubscribed(this.#broker, this.client, filters)
+    else emitUnsubscribed(this.#broker, this.client, filters)
   }
 
   /** The message as the client may have it; undefined where it may not. Hooks may change it for this client alone. */
@@ -444,7 +444,7 @@ export class Link implements Receiver {
   /** Whether those who are to get the messages have to be read first. */
   #mustYield(header: number): boolean {
     if (header >> 4 !== TYPE.publish || (header & 6) === 0) return false
-    if (this.#options.pacing.hold(this.read)) return true
+    if (this.#options.backpressure.hold(this.read)) return true
     if (this.#waitingThisTurn < MAX_WAITING_PER_TURN) return false
     setImmediate(() => {
       this.#waitingThisTurn = 0

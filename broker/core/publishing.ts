@@ -2,9 +2,9 @@
 
 import { ProtocolFault } from '../protocol/fault.js'
 import { levelsOf } from '../protocol/topics.js'
-import { brokerParts, partsOf, type ClientParts } from './aedes-seam.js'
+import { brokerParts, partsOf, type ClientParts } from './aedes-internals.js'
 import type { Broker } from './broker.js'
-import { PublishDenied } from './denied.js'
+import { PublishDenied } from './publish-denied.js'
 import type { Packet } from './framer.js'
 import type { Link, LinkOptions } from './link.js'
 import { InvalidMessage, type Message, type NamedProperties } from './message.js'
@@ -89,10 +89,10 @@ export class Publishing {
   #handOn(message: Message, sent: Sent): void {
     const broker = this.#broker
     const link = this.#link
-    const { pacing } = this.#options
+    const { backpressure } = this.#options
     const { qos, messageId } = sent
     const { changes } = broker.store
-    const { waits } = pacing
+    const { waits } = backpressure
     // In one batch with all that the message changes [MQTT-4.3.3-10].
     if (qos === 2) link.session?.take(messageId)
     broker.publish(message, link.client, error => {
@@ -109,7 +109,7 @@ export class Publishing {
           messageId,
           broker.store.changes === changes ? 0 : broker.store.latest
         )
-      if (pacing.waits !== waits) link.countWait()
+      if (backpressure.waits !== waits) link.countWait()
       link.goOn()
     })
   }

@@ -1,6 +1,6 @@
 // Which sessions a message goes to, once each, and how: the subscriptions of all clients.
 
-import { SharedGroup } from './shared.js'
+import { SharedGroup } from './shared-group.js'
 import { sharedParts, targetOf, type Subscription, type Target } from './subscription.js'
 import { TopicTree } from './topic-tree.js'
 

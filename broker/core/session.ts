@@ -46,7 +46,7 @@ export interface SessionOptions {
   /** A message found no room, and is dropped. */
   onFull: (session: Session, limit: 'queuedMessages' | 'queuedBytes') => void
   /** More than half of what may wait does, half or less, or nothing; or the client has acknowledged a message. */
-  pace: Pace
+  backpressure: BackpressureSignals
   /** A member of shared subscriptions could have more, and nothing waits for it. */
   onIdle: (session: Session) => void
   /** A stored message cannot be decoded, and was dropped. */
@@ -56,7 +56,7 @@ export interface SessionOptions {
 }
 
 /** Whoever lets publishers wait for sessions that fall behind. */
-export interface Pace {
+export interface BackpressureSignals {
   /** Messages that had to wait for a connected client, so far. */
   waits: number
   fallBehind(session: object): void
@@ -237,9 +237,9 @@ export class Session {
     // Whoever hears of the message afterwards may change his.
     if (this.#waiting.at(-1) === queued) queued.message = messageOf(message)
     if (this.#count > 0 && this.receiver !== undefined) {
-      const { pace } = this.#options
-      pace.waits++
-      if (this.isCrowded) pace.fallBehind(this)
+      const { backpressure } = this.#options
+      backpressure.waits++
+      if (this.isCrowded) backpressure.fallBehind(this)
     }
     return true
   }
@@ -255,7 +255,7 @@ export class Session {
   /** Its client is gone. */
   detach(): void {
     this.receiver = undefined
-    this.#options.pace.catchUp(this)
+    this.#options.backpressure.catchUp(this)
     if (!this.isStored) return
     for (const { size } of this.#unacknowledged.values()) {
       this.#count++
@@ -490,10 +490,10 @@ export class Session {
   #finish(packetId: number, queued: Queued): void {
     this.#unacknowledged.delete(packetId)
     this.#drop(queued)
-    this.#options.pace.acknowledge(this)
+    this.#options.backpressure.acknowledge(this)
     this.#send()
-    if (this.#count === 0) this.#options.pace.catchUp(this)
-    else if (!this.isCrowded) this.#options.pace.keepUp(this)
+    if (this.#count === 0) this.#options.backpressure.catchUp(this)
+    else if (!this.isCrowded) this.#options.backpressure.keepUp(this)
     if (this.shares.size > 0 && this.hasRoomInWindow) this.#options.onIdle(this)
   }
 

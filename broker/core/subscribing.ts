@@ -2,7 +2,7 @@
 
 import type { Client, Subscription as AedesSubscription } from 'aedes'
 import { isTopicFilter, levelsOf } from '../protocol/topics.js'
-import { brokerParts, type RequestedSubscription } from './aedes-seam.js'
+import { brokerParts, type RequestedSubscription } from './aedes-internals.js'
 import type { Broker } from './broker.js'
 import type { Link } from './link.js'
 import type { QoS } from './message.js'
@@ -87,12 +87,12 @@ export function unsubscribe(broker: Broker, link: Link, { messageId, unsubscript
     broker.sessions.unsubscribe(session, filter) ? 0 : NO_SUBSCRIPTION_EXISTED
   )
   link.ungrant(messageId, codes, () => {
-    tellUnsubscribed(broker, client, unsubscriptions)
+    emitUnsubscribed(broker, client, unsubscriptions)
   })
 }
 
 /** Tells who wants to know that subscriptions have ended. */
-export function tellUnsubscribed(broker: Broker, client: Client, filters: readonly string[]): void {
+export function emitUnsubscribed(broker: Broker, client: Client, filters: readonly string[]): void {
   if (filters.length === 0) return
   broker.emit('unsubscribe', filters, client)
   tell(broker, 'new/unsubscribes', { clientId: client.id, subs: filters })
@@ -201,7 +201,7 @@ function tell(broker: Broker, topic: string, said: object): void {
 const MOST_AT_ONCE = 500
 
 /** The retained messages that are due to one client, given out at the pace at which it takes them. */
-export class RetainedFeed {
+export class RetainedDelivery {
   /** By topic, each once: whoever subscribes again and again does not make it grow. */
   readonly #due = new Map<string, Target<Session>>()
   #isScheduled = false

@@ -5,8 +5,8 @@ import { constants } from 'node:fs'
 import { access, readdir, stat, statfs } from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { MAX_PATH_LENGTH, printable } from '../printable.js'
-import { note, ok, problem, type Finding, type Place } from './finding.js'
+import { MAX_PATH_LENGTH, printable } from '../terminal/printable.js'
+import { note, ok, problem, type Finding, type CheckContext } from './finding.js'
 
 /** Below this the broker will soon be unable to store anything. */
 const FULL_BYTES = 50 * 2 ** 20
@@ -17,7 +17,7 @@ const CLOCK_TOLERANCE_MS = 120_000
 const FIRST_YEAR = 2025
 
 /** The data folder, or where it will be made. */
-export async function checkDataFolder({ effective }: Place): Promise<Finding[]> {
+export async function checkDataFolder({ effective }: CheckContext): Promise<Finding[]> {
   if (effective === undefined) return []
   const { data } = effective.settings
   const name = printable(data, MAX_PATH_LENGTH)
@@ -57,7 +57,7 @@ async function roomIn(folder: string, name: string): Promise<Finding> {
 }
 
 /** A Raspberry Pi has no clock of its own: before it hears of the time, it believes that it is long ago. */
-export async function checkClock({ effective, now }: Place): Promise<Finding[]> {
+export async function checkClock({ effective, now }: CheckContext): Promise<Finding[]> {
   const date = new Date(now).toISOString().slice(0, 16).replace('T', ' ')
   const remedy =
     'Set it: "timedatectl set-ntp true" where there is a network. Until it is right, certificates seem invalid and alerts carry wrong times.'

@@ -8,15 +8,15 @@ import { loadModel } from '../../src/scoring/model-file.js'
 import { openTap, resolveTarget } from '../../src/tap/catalog.js'
 import { parseTarget } from '../../src/tap/target.js'
 import { MODEL_FILE } from '../data-files.js'
-import { MAX_PATH_LENGTH, printable } from '../printable.js'
-import { note, ok, problem, type Finding, type Place } from './finding.js'
+import { MAX_PATH_LENGTH, printable } from '../terminal/printable.js'
+import { note, ok, problem, type Finding, type CheckContext } from './finding.js'
 
 const TAP_LIMIT_MS = 10_000
 /** They train with it; once trained they score without. */
 const TRAINED_WITH_TENSORFLOW: readonly string[] = ['autoencoder', 'so-gaal']
 
 /** The tap, by opening it for a moment. */
-export async function checkTap({ effective }: Place): Promise<Finding[]> {
+export async function checkTap({ effective }: CheckContext): Promise<Finding[]> {
   if (effective === undefined) return []
   const { tap, listeners } = effective.settings
   const settings = {
@@ -61,7 +61,7 @@ export async function checkTap({ effective }: Place): Promise<Finding[]> {
 }
 
 /** The model that guards, or that there is none yet. */
-export async function checkModel({ effective }: Place): Promise<Finding[]> {
+export async function checkModel({ effective }: CheckContext): Promise<Finding[]> {
   if (effective === undefined) return []
   const { detector, data, learn } = effective.settings
   const file = detector.model ?? path.join(data, MODEL_FILE)
@@ -102,7 +102,7 @@ export async function checkModel({ effective }: Place): Promise<Finding[]> {
 }
 
 /** TensorFlow.js, which most do without. */
-export function checkTensorFlow({ effective }: Place): Finding[] {
+export function checkTensorFlow({ effective }: CheckContext): Finding[] {
   const kind = effective?.settings.detector.kind ?? ''
   const isInstalled = ['@tensorflow/tfjs-node', '@tensorflow/tfjs-backend-wasm'].some(isThere)
   if (isInstalled) return [ok('TensorFlow.js is installed: every detector can be trained.')]

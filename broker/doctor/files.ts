@@ -5,8 +5,8 @@ import { constants } from 'node:fs'
 import { access, readFile, stat } from 'node:fs/promises'
 import path from 'node:path'
 import type { Settings } from '../config/schema.js'
-import { MAX_PATH_LENGTH, printable } from '../printable.js'
-import { note, ok, problem, type Finding, type Place } from './finding.js'
+import { MAX_PATH_LENGTH, printable } from '../terminal/printable.js'
+import { note, ok, problem, type Finding, type CheckContext } from './finding.js'
 
 const EXPIRY_NOTE_MS = 14 * 86_400_000
 const READABLE_BY_OTHERS = 0o004
@@ -14,7 +14,7 @@ const READABLE_BY_OTHERS = 0o004
 type Read = { text: string } | Finding
 
 /** What is to be read, and what is to be written. */
-export async function checkFiles({ effective, now }: Place): Promise<Finding[]> {
+export async function checkFiles({ effective, now }: CheckContext): Promise<Finding[]> {
   if (effective === undefined) return []
   const { listeners, auth, report } = effective.settings
   const findings: Finding[] = []

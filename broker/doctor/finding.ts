@@ -14,7 +14,7 @@ export interface Finding {
 }
 
 /** What the checks look at. */
-export interface Place {
+export interface CheckContext {
   /** undefined where the settings have mistakes. */
   effective: EffectiveSettings | undefined
   /** Epoch milliseconds. */
@@ -24,7 +24,7 @@ export interface Place {
 }
 
 /** Looks at one thing; what it cannot look at it leaves out. */
-export type Check = (place: Place) => Promise<Finding[]> | Finding[]
+export type Check = (place: CheckContext) => Promise<Finding[]> | Finding[]
 
 export function ok(message: string): Finding {
   return { level: 'ok', message }

@@ -2,7 +2,7 @@
 
 import { readFile, stat } from 'node:fs/promises'
 import path from 'node:path'
-import { note, ok, problem, type Finding, type Place } from './finding.js'
+import { note, ok, problem, type Finding, type CheckContext } from './finding.js'
 
 const OLDEST_NODE = 20
 
@@ -14,7 +14,7 @@ export function checkNode(): Finding[] {
 }
 
 /** Whether the broker sees its clients through somebody else's address translation. */
-export async function checkContainer({ proc }: Place): Promise<Finding[]> {
+export async function checkContainer({ proc }: CheckContext): Promise<Finding[]> {
   const marks = await Promise.all(
     ['../.dockerenv', '../run/.containerenv', '../run/systemd/container'].map(
       async mark =>

@@ -2,12 +2,12 @@
 
 import { once } from 'node:events'
 import net from 'node:net'
-import { printable } from '../printable.js'
-import { note, ok, problem, type Finding, type Place } from './finding.js'
+import { printable } from '../terminal/printable.js'
+import { note, ok, problem, type Finding, type CheckContext } from './finding.js'
 import { portHolder, type Holder } from './port-holder.js'
 
 /** The ports of the listeners. */
-export async function checkPorts({ effective, proc }: Place): Promise<Finding[]> {
+export async function checkPorts({ effective, proc }: CheckContext): Promise<Finding[]> {
   const findings: Finding[] = []
   for (const { host, port } of effective?.settings.listeners ?? []) findings.push(await checkPort(host, port, proc))
   return findings

@@ -3,7 +3,7 @@
 import { isIP } from 'node:net'
 import { normaliseAddress } from '../../src/observe/address.js'
 import { timeOf, type TrafficRecord } from '../../src/record.js'
-import type { CsvRow } from '../csv.js'
+import type { CsvRow } from '../records/csv.js'
 import { labelMistake, labelOf, shown, type Label, type LabelRows } from './label.js'
 
 /** A stretch of time in which an address has a label. */

@@ -2,7 +2,7 @@
 
 import { basename } from 'node:path'
 import { OperatorError } from '../../src/errors.js'
-import type { CsvRow } from '../csv.js'
+import type { CsvRow } from '../records/csv.js'
 import { labelMistake, labelOf, shown, type Label, type LabelRows } from './label.js'
 
 /** All records of a file have its label; a file is known by its name without the folders. */

@@ -2,7 +2,7 @@
 
 import { OperatorError } from '../../src/errors.js'
 import type { TrafficRecord } from '../../src/record.js'
-import type { CsvRow } from '../csv.js'
+import type { CsvRow } from '../records/csv.js'
 import { labelMistake, labelOf, shown, type Label, type LabelRows } from './label.js'
 
 /** A record has the label of its frame; for one capture only. */

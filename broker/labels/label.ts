@@ -1,9 +1,9 @@
 // What a label is, and what is said where a label file is none.
 
 import type { TrafficRecord } from '../../src/record.js'
-import { csvMistake, type CsvRow } from '../csv.js'
+import { csvMistake, type CsvRow } from '../records/csv.js'
 import type { OperatorError } from '../../src/errors.js'
-import { printable } from '../printable.js'
+import { printable } from '../terminal/printable.js'
 
 /** What a record is called: the attack's name; null where it is benign. */
 export type Label = string | null

@@ -2,8 +2,8 @@
 
 import { createReadStream } from 'node:fs'
 import { OperatorError } from '../../src/errors.js'
-import { UNREADABLE } from '../capture-input.js'
-import { readCsv, type CsvRow } from '../csv.js'
+import { UNREADABLE } from '../records/capture-input.js'
+import { readCsv, type CsvRow } from '../records/csv.js'
 import { AddressLabels, isAddress } from './by-address.js'
 import { FileLabels } from './by-file.js'
 import { FrameLabels } from './by-frame.js'

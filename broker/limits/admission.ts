@@ -1,7 +1,7 @@
 // How many connections there may be: in all, at a listener, and from an address.
 
-import type { ListenerSettings } from '../listeners/arrival.js'
-import type { Tally } from './tally.js'
+import type { ListenerSettings } from '../listeners/accepted-connection.js'
+import type { LimitCounters } from './limit-counters.js'
 
 /** The settings that this enforces. */
 export interface AdmissionLimits {
@@ -10,7 +10,7 @@ export interface AdmissionLimits {
 }
 
 /** One connection's place, which is given back once. */
-export interface Place {
+export interface ConnectionSlot {
   /** Its client is known: false where it has too many connections already. */
   identify: (address: string) => boolean
   release: () => void
@@ -22,9 +22,9 @@ export class Admission {
   readonly #atListener = new Map<ListenerSettings, number>()
   readonly #fromAddress = new Map<string, number>()
   readonly #limits: AdmissionLimits
-  readonly #tally: Tally
+  readonly #tally: LimitCounters
 
-  constructor(limits: AdmissionLimits, tally: Tally) {
+  constructor(limits: AdmissionLimits, tally: LimitCounters) {
     this.#limits = limits
     this.#tally = tally
   }
@@ -35,7 +35,7 @@ export class Admission {
   }
 
   /** Takes a place for a connection; undefined where there is none left. */
-  enter(listener: ListenerSettings, address: string): Place | undefined {
+  enter(listener: ListenerSettings, address: string): ConnectionSlot | undefined {
     const here = this.#atListener.get(listener) ?? 0
     if (this.#total >= (this.#limits.connections ?? Infinity)) {
       this.#tally.hit('connections', address)

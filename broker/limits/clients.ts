@@ -2,8 +2,8 @@
 
 import type { Aedes, Client } from 'aedes'
 import type { ConnectPacket } from '../core/link.js'
-import { arrivalOf } from '../listeners/arrival.js'
-import type { Tally } from './tally.js'
+import { acceptedOf } from '../listeners/accepted-connection.js'
+import type { LimitCounters } from './limit-counters.js'
 
 /** The settings that this enforces. */
 export interface ClientLimits {
@@ -15,7 +15,7 @@ const SECOND_MS = 1_000
 const MQTT_5 = 5
 
 /** Counts what Aedes itself refuses. */
-export function limitClients(aedes: Aedes, tally: Tally): void {
+export function limitClients(aedes: Aedes, tally: LimitCounters): void {
   aedes.on('clientError', (client, error) => {
     const name = LIMIT_OF[error.message]
     if (name !== undefined) tally.hit(name, addressOf(client), { client: client.id })
@@ -27,8 +27,13 @@ export function limitClients(aedes: Aedes, tally: Tally): void {
 }
 
 /** A CONNECT has come: in time, and with a keep-alive that is not too long. */
-export function onConnect(client: Client, packet: ConnectPacket, { keepalive }: ClientLimits, tally: Tally): void {
-  arrivalOf(client.conn)?.settle()
+export function onConnect(
+  client: Client,
+  packet: ConnectPacket,
+  { keepalive }: ClientLimits,
+  tally: LimitCounters
+): void {
+  acceptedOf(client.conn)?.settle()
   if (keepalive === null || !isTooLong(packet, keepalive / SECOND_MS)) return
   tally.hit('keepalive', addressOf(client), { client: client.id })
   if (packet.protocolVersion !== MQTT_5) refuseIdentifier(packet)
@@ -42,7 +47,7 @@ const LIMIT_OF: Readonly<Record<string, 'packetSize' | 'malformed' | undefined>>
 
 /** Where a client is, as far as that can be believed. */
 export function addressOf(client: Client): string {
-  return arrivalOf(client.conn)?.client.address ?? ''
+  return acceptedOf(client.conn)?.client.address ?? ''
 }
 
 /** None at all is longer than any. */

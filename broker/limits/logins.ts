@@ -1,8 +1,8 @@
 // Failed logins: how many there may be from one address, and for one username.
 
 import type { Aedes } from 'aedes'
-import { arrivalOf } from '../listeners/arrival.js'
-import type { Tally } from './tally.js'
+import { acceptedOf } from '../listeners/accepted-connection.js'
+import type { LimitCounters } from './limit-counters.js'
 
 /** The settings that this enforces. */
 export interface LoginLimits {
@@ -138,11 +138,11 @@ export class LoginAttempts {
 }
 
 /** Stands before whatever decides on logins now. */
-export function limitLogins(aedes: Aedes, limits: LoginLimits, tally: Tally): void {
+export function limitLogins(aedes: Aedes, limits: LoginLimits, tally: LimitCounters): void {
   const attempts = new LoginAttempts(limits)
   const { authenticate } = aedes
   aedes.authenticate = (client, username, password, done) => {
-    const address = arrivalOf(client.conn)?.client.address ?? ''
+    const address = acceptedOf(client.conn)?.client.address ?? ''
     const who = { client: client.id, username: username ?? null }
     attempts.take(
       address,

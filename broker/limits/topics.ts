@@ -2,8 +2,8 @@
 
 import type { Aedes, Client } from 'aedes'
 import { linkOf } from '../core/link.js'
-import { arrivalOf } from '../listeners/arrival.js'
-import type { Tally } from './tally.js'
+import { acceptedOf } from '../listeners/accepted-connection.js'
+import type { LimitCounters } from './limit-counters.js'
 
 /** The settings that this enforces. */
 export interface TopicLimits {
@@ -12,12 +12,12 @@ export interface TopicLimits {
 }
 
 /** Stands in Aedes' hooks; whoever decides on rights should stand before it, so that only what is allowed counts. */
-export function limitTopics(aedes: Aedes, limits: TopicLimits, tally: Tally): void {
+export function limitTopics(aedes: Aedes, limits: TopicLimits, tally: LimitCounters): void {
   const { authorizePublish, authorizeSubscribe } = aedes
   const { topicsPerClient, subscriptionsPerClient } = limits
   const topics = new WeakMap<Client, Set<number>>()
   const hit = (name: 'topicsPerClient' | 'subscriptionsPerClient', client: Client): void => {
-    tally.hit(name, arrivalOf(client.conn)?.client.address ?? '', { client: client.id })
+    tally.hit(name, acceptedOf(client.conn)?.client.address ?? '', { client: client.id })
   }
 
   if (topicsPerClient !== null) {

@@ -3,8 +3,8 @@
 import { readFileSync } from 'node:fs'
 import { createSecureContext, type PeerCertificate, type SecureContextOptions, type TLSSocket } from 'node:tls'
 import { OperatorError } from '../../src/errors.js'
-import { MAX_PATH_LENGTH, printable } from '../printable.js'
-import type { ListenerSettings } from './arrival.js'
+import { MAX_PATH_LENGTH, printable } from '../terminal/printable.js'
+import type { ListenerSettings } from './accepted-connection.js'
 
 /** The setting `tls` of a listener that has it. */
 export type TlsSettings = NonNullable<ListenerSettings['tls']>

@@ -9,8 +9,8 @@ import { normaliseAddress } from '../../src/observe/address.js'
 import { announce } from '../../src/observe/announced.js'
 import type { Endpoint } from '../../src/types.js'
 import type { Admission } from '../limits/admission.js'
-import type { Tally } from '../limits/tally.js'
-import { arrivalOf, noteArrival, type ListenerSettings } from './arrival.js'
+import type { LimitCounters } from '../limits/limit-counters.js'
+import { acceptedOf, registerAccepted, type ListenerSettings } from './accepted-connection.js'
 import { commonNameOf, readCertificates } from './certificates.js'
 import { listenError } from './listen-error.js'
 import { isTrusted, readProxyHeader, trustedProxies } from './proxy-header.js'
@@ -25,7 +25,7 @@ export type Handler = (stream: Duplex, request?: IncomingMessage) => void
 /** What all listeners share. */
 export interface Reception {
   admission: Admission
-  tally: Tally
+  tally: LimitCounters
   /** From the connection to its CONNECT, ms. */
   connectTimeout: number
   /** Largest MQTT packet, bytes. */
@@ -229,7 +229,7 @@ export class Listener {
           return
         }
         stream.on('error', () => stream.destroy())
-        this.#deliver(entrant, stream, arrivalOf(request.socket)?.identity ?? null, request)
+        this.#deliver(entrant, stream, acceptedOf(request.socket)?.identity ?? null, request)
       },
       onRefused: (request, reason) => {
         const address = this.#entrants.get(request.socket)?.client.address ?? ''
@@ -245,7 +245,7 @@ export class Listener {
       return
     }
     this.#entrants.set(stream, entrant)
-    noteArrival(stream, { listener: this.settings, client: entrant.client, identity, settle: entrant.settle })
+    registerAccepted(stream, { listener: this.settings, client: entrant.client, identity, settle: entrant.settle })
     if (entrant.rest.length > 0) stream.unshift(entrant.rest)
     entrant.rest = Buffer.alloc(0)
     this.#httpServer.emit('connection', stream)
@@ -255,7 +255,7 @@ export class Listener {
   #deliver(entrant: Entrant, stream: Duplex, identity: string | null, request?: IncomingMessage): void {
     const { client, announced, headerBytes, rest, settle } = entrant
     if (announced) announce(stream, { client, headerBytes })
-    noteArrival(stream, { listener: this.settings, client, identity, settle })
+    registerAccepted(stream, { listener: this.settings, client, identity, settle })
     this.#handle(stream, request)
     // Only now, so that whoever watches the stream sees these bytes too.
     if (rest.length > 0 && !stream.destroyed) stream.push(rest)

@@ -2,7 +2,7 @@
 
 import type { AddressInfo, Socket } from 'node:net'
 import type { SecureContextOptions } from 'node:tls'
-import type { ListenerSettings } from './arrival.js'
+import type { ListenerSettings } from './accepted-connection.js'
 import { readCertificates } from './certificates.js'
 import { Listener, type Handler, type Reception } from './listener.js'
 

@@ -3,7 +3,7 @@
 import { createServer, STATUS_CODES, type IncomingMessage, type Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer } from 'ws'
-import type { ListenerSettings } from './arrival.js'
+import type { ListenerSettings } from './accepted-connection.js'
 import { isOriginAllowed } from './origin.js'
 import { WebSocketStream } from './web-socket-stream.js'
 

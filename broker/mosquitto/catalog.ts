@@ -5,7 +5,7 @@
  * `not followed`: something else happens. `not needed`: leaving it out changes nothing that a client could see.
  * `refused`: without it the broker would let in more than it should, so it does not start.
  */
-export type Standing = 'followed' | 'partly' | 'not followed' | 'not needed' | 'refused'
+export type SupportLevel = 'followed' | 'partly' | 'not followed' | 'not needed' | 'refused'
 
 /** The form of a directive's value: a text is the rest of the line, the others are one word. */
 export type Form = { kind: 'text' | 'flag' | 'duration' } | { kind: 'number'; min: number; max: number }
@@ -20,7 +20,7 @@ export interface Directive {
    */
   of: 'broker' | 'listener' | 'security' | 'bridge'
   form: Form
-  standing: Standing
+  support: SupportLevel
   /** What it does here, or what happens instead; a sentence. */
   here: string
   /** The setting of artemis.yaml that it becomes: below `listeners[n]`, or `auth`, or the whole file's. */
@@ -471,11 +471,11 @@ function row(
   name: string,
   of: Directive['of'],
   form: Form,
-  standing: Standing,
+  support: SupportLevel,
   here: string,
   rest: Pick<Directive, 'key' | 'usual' | 'closesListener' | 'opensDefault' | 'repeats'> = {}
 ): Directive {
-  return { name, of, form, standing, here, ...rest }
+  return { name, of, form, support, here, ...rest }
 }
 
 function number(min: number, max: number): Form {

@@ -8,19 +8,19 @@ export function directiveTable(): string {
     DIRECTIVES.filter(({ of }) => of === 'bridge'),
     DIRECTIVES.filter(({ of }) => of !== 'bridge')
   ]
-  const lines = others.map(({ name, standing, here }) => line([name], standing, here))
+  const lines = others.map(({ name, support, here }) => line([name], support, here))
   const connection = bridges.at(0)
   if (connection !== undefined)
     lines.push(
       line(
         bridges.map(({ name }) => name),
-        connection.standing,
+        connection.support,
         connection.here
       )
     )
   return ['| directive | here | what it does here, or what happens instead |', '|---|---|---|', ...lines].join('\n')
 }
 
-function line(names: readonly string[], standing: Directive['standing'], here: string): string {
-  return `| ${names.map(name => `\`${name}\``).join(', ')} | ${standing} | ${here} |`
+function line(names: readonly string[], support: Directive['support'], here: string): string {
+  return `| ${names.map(name => `\`${name}\``).join(', ')} | ${support} | ${here} |`
 }

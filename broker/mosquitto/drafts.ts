@@ -29,7 +29,7 @@ export interface Draft {
 }
 
 /** What the translation asks the machine. */
-export interface Machine {
+export interface HostNetwork {
   hasIpv6: boolean
   /** Addresses of a network interface, link-local ones left out; none where there is no such interface. */
   addressesOf: (interfaceName: string) => readonly string[]
@@ -55,7 +55,7 @@ export function newDraft(place: string, port: number, host: string | null): Draf
 }
 
 /** The addresses that a listener takes. */
-export function hostsOf({ host, socketDomain, interfaceName }: Draft, machine: Machine): readonly string[] {
+export function hostsOf({ host, socketDomain, interfaceName }: Draft, machine: HostNetwork): readonly string[] {
   if (interfaceName !== null)
     return machine.addressesOf(interfaceName).filter(address => isOfDomain(address, socketDomain))
   if (host !== null) return [host]
@@ -63,7 +63,7 @@ export function hostsOf({ host, socketDomain, interfaceName }: Draft, machine: M
 }
 
 /** The addresses of this machine alone. */
-export function loopbackHosts({ hasIpv6 }: Machine): readonly string[] {
+export function loopbackHosts({ hasIpv6 }: HostNetwork): readonly string[] {
   return hasIpv6 ? [LOOPBACK.ipv4, LOOPBACK.ipv6] : [LOOPBACK.ipv4]
 }
 

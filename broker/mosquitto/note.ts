@@ -1,6 +1,6 @@
 // What is said of a directive that does not do here what it does in mosquitto.
 
-import type { Standing } from './catalog.js'
+import type { SupportLevel } from './catalog.js'
 
 /** A sentence about a line of mosquitto.conf. */
 export interface Note {
@@ -8,7 +8,7 @@ export interface Note {
   place: string
   /** The directive. */
   name: string
-  standing: Exclude<Standing, 'followed' | 'refused'>
+  support: Exclude<SupportLevel, 'followed' | 'refused'>
   /** What happens instead. */
   text: string
 }

@@ -3,10 +3,10 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { OperatorError } from '../../src/errors.js'
-import { shown, type Mistake } from '../config/mistake.js'
-import { nameOf } from '../config/place.js'
+import { displayed, type ConfigIssue } from '../config/config-error.js'
+import { displayPath } from '../config/display-path.js'
 import { nearest } from '../config/suggestion.js'
-import { MAX_PATH_LENGTH, printable } from '../printable.js'
+import { MAX_PATH_LENGTH, printable } from '../terminal/printable.js'
 import { DIRECTIVES, directiveOf, type Directive } from './catalog.js'
 
 /** A line of the file. */
@@ -25,7 +25,7 @@ export interface Statement {
 /** What the files say. */
 export interface ReadStatements {
   statements: Statement[]
-  mistakes: Mistake[]
+  mistakes: ConfigIssue[]
 }
 
 /**
@@ -52,7 +52,7 @@ export function readStatements(file: string, folder: string): ReadStatements {
 
 class Reader implements ReadStatements {
   readonly statements: Statement[] = []
-  readonly mistakes: Mistake[] = []
+  readonly mistakes: ConfigIssue[] = []
   readonly #folder: string
 
   constructor(folder: string) {
@@ -64,7 +64,7 @@ class Reader implements ReadStatements {
       const content = line.replace(/[ \r]+$/, '')
       // As in mosquitto a comment begins in the first column.
       if (content === '' || content.startsWith('#')) continue
-      const place = `${nameOf(file, this.#folder)}:${index + 1}`
+      const place = `${displayPath(file, this.#folder)}:${index + 1}`
       const [, name = '', rest = ''] = /^ *([^ ]+) *(.*)$/.exec(content) ?? []
       const directive = directiveOf(name)
       if (directive === undefined) this.mistakes.push({ place, key: '', problem: unknown(name) })
@@ -91,7 +91,11 @@ class Reader implements ReadStatements {
         .sort(inMosquittosOrder)
       for (const name of names) this.read(readFileSync(path.join(folder, name), 'utf8'), path.join(folder, name), false)
     } catch (cause) {
-      this.mistakes.push({ place, key: 'include_dir', problem: `${shown(given)} cannot be read (${codeOf(cause)})` })
+      this.mistakes.push({
+        place,
+        key: 'include_dir',
+        problem: `${displayed(given)} cannot be read (${codeOf(cause)})`
+      })
     }
   }
 }
@@ -101,34 +105,35 @@ function valueOf({ directive: { form, name }, value }: Statement): string | { pr
   if (value === '') return { problem: 'a value should follow' }
   if (form.kind === 'text') return value
   const [word = '', ...more] = value.split(/ +/)
-  if (more.length > 0 && !more[0]?.startsWith('#')) return { problem: `one word should follow, not ${shown(value)}` }
+  if (more.length > 0 && !more[0]?.startsWith('#'))
+    return { problem: `one word should follow, not ${displayed(value)}` }
   switch (form.kind) {
     case 'flag':
       if (word === 'true' || word === '1') return 'true'
       if (word === 'false' || word === '0') return 'false'
-      return { problem: `${shown(word)} should be true or false` }
+      return { problem: `${displayed(word)} should be true or false` }
     case 'number': {
       const isRight = /^-?\d{1,16}$/.test(word) && Number(word) >= form.min && Number(word) <= form.max
       if (isRight) return String(Number(word))
-      return { problem: `${shown(word)} should be a whole number from ${form.min} to ${form.max}` }
+      return { problem: `${displayed(word)} should be a whole number from ${form.min} to ${form.max}` }
     }
     case 'duration':
       return /^\d+[hdwmy]$/.test(word)
         ? word
-        : { problem: `${shown(word)} should be a number and one of h, d, w, m, y (${name})` }
+        : { problem: `${displayed(word)} should be a number and one of h, d, w, m, y (${name})` }
   }
 }
 
 function unknown(name: string): string {
   const word = name.split('\t')[0] ?? name
-  if (word !== name) return `${shown(word)} should be followed by a space, not by a tab`
+  if (word !== name) return `${displayed(word)} should be followed by a space, not by a tab`
   if (name.startsWith('#')) return 'a comment should begin in the first column'
   const meant = nearest(
     name,
     DIRECTIVES.map(({ name }) => name)
   )
   // The value stays unsaid: after a misspelt name it may be a secret.
-  return `mosquitto knows no ${shown(name)}${meant === undefined ? '' : `; did you mean ${meant}?`}`
+  return `mosquitto knows no ${displayed(name)}${meant === undefined ? '' : `; did you mean ${meant}?`}`
 }
 
 /** Letter by letter, each capital right in front of its small one: A.conf, Ab.conf, a.conf, B.conf. */

@@ -1,12 +1,12 @@
 // mosquitto.conf as settings of artemis.yaml, each with its place, and notes on what is different.
 
 import path from 'node:path'
-import { shown, type Mistake } from '../config/mistake.js'
-import { nameOf } from '../config/place.js'
+import { displayed, type ConfigIssue } from '../config/config-error.js'
+import { displayPath } from '../config/display-path.js'
 import type { Directive } from './catalog.js'
-import { DEFAULT_PORT, newDraft, type Draft, type Machine, type Placed, type PlacedSettings } from './drafts.js'
+import { DEFAULT_PORT, newDraft, type Draft, type HostNetwork, type Placed, type PlacedSettings } from './drafts.js'
 import type { Note } from './note.js'
-import { Opening } from './opening.js'
+import { ListenerPlanner } from './listener-planner.js'
 import { readStatements, type Statement } from './reader.js'
 import { leastSevere, LOG_DESTINATIONS, logLevelOf, VALUES } from './values.js'
 
@@ -17,7 +17,7 @@ export interface Translation {
   /** `FILE:LINE` of each, by key path. */
   places: Map<string, string>
   notes: Note[]
-  mistakes: Mistake[]
+  mistakes: ConfigIssue[]
 }
 
 /**
@@ -26,16 +26,16 @@ export interface Translation {
  * @param folder relative paths in it count from here
  * @throws OperatorError `mosquitto-file` where it cannot be read
  */
-export function translate(file: string, folder: string, machine: Machine): Translation {
+export function translate(file: string, folder: string, machine: HostNetwork): Translation {
   const { statements, mistakes } = readStatements(file, folder)
-  const translator = new Translator(nameOf(file, folder), folder, machine)
+  const translator = new Translator(displayPath(file, folder), folder, machine)
   for (const statement of statements) translator.take(statement)
   return translator.finish(mistakes)
 }
 
 class Translator {
   readonly #notes: Note[] = []
-  readonly #mistakes: Mistake[] = []
+  readonly #mistakes: ConfigIssue[] = []
   readonly #general: PlacedSettings = new Map()
   readonly #security: PlacedSettings = new Map()
   readonly #listeners: Draft[] = []
@@ -49,9 +49,9 @@ class Translator {
   #isLocal = true
   readonly #name: string
   readonly #folder: string
-  readonly #machine: Machine
+  readonly #machine: HostNetwork
 
-  constructor(name: string, folder: string, machine: Machine) {
+  constructor(name: string, folder: string, machine: HostNetwork) {
     this.#name = name
     this.#folder = folder
     this.#machine = machine
@@ -60,7 +60,7 @@ class Translator {
 
   take(statement: Statement): void {
     const { directive, place } = statement
-    if (directive.standing === 'refused') {
+    if (directive.support === 'refused') {
       this.#mistake(statement, `not known here. ${directive.here}`)
       return
     }
@@ -77,12 +77,12 @@ class Translator {
     this.#noteOn(statement)
   }
 
-  finish(mistakes: readonly Mistake[]): Translation {
+  finish(mistakes: readonly ConfigIssue[]): Translation {
     const values: Record<string, unknown> = { persistence: false }
     const places = new Map([['persistence', `${this.#name} (mosquitto's default)`]])
     for (const [key, placed] of this.#general) put(values, places, key, placed)
     const notes = this.#notes
-    const opening = new Opening(
+    const opening = new ListenerPlanner(
       this.#machine,
       { file: this.#name, isLocal: this.#isLocal, perListener: this.#perListener },
       notes
@@ -148,19 +148,19 @@ class Translator {
       case 'bind_interface':
         listener.interfaceName = value
         if (this.#machine.addressesOf(value).length === 0)
-          this.#mistake(statement, `${shown(value)} is no network interface with an address`)
+          this.#mistake(statement, `${displayed(value)} is no network interface with an address`)
         return true
       case 'capath':
         listener.authorities = statement
         return false
       case 'socket_domain':
-        if (value !== 'ipv4' && value !== 'ipv6') this.#mistake(statement, `${shown(value)} should be ipv4 or ipv6`)
+        if (value !== 'ipv4' && value !== 'ipv6') this.#mistake(statement, `${displayed(value)} should be ipv4 or ipv6`)
         else listener.socketDomain = value
         if (value === 'ipv6') this.#noteOn(statement)
         return true
       case 'protocol':
         if (value !== 'mqtt' && value !== 'websockets') {
-          this.#mistake(statement, `${shown(value)} should be mqtt or websockets`)
+          this.#mistake(statement, `${displayed(value)} should be mqtt or websockets`)
           return true
         }
         return false
@@ -201,7 +201,7 @@ class Translator {
     this.#current.set(file, draft)
     if (port === '0' && host !== null) draft.closedBy = statement
     else if (!/^\d{1,5}$/.test(port) || Number(port) < 1 || Number(port) > 65_535) {
-      this.#mistake(statement, `${shown(port)} should be a port from 1 to 65535`)
+      this.#mistake(statement, `${displayed(port)} should be a port from 1 to 65535`)
       return
     }
     this.#listeners.push(draft)
@@ -253,7 +253,7 @@ class Translator {
     } = statement
     const bridge = this.#bridges.get(file)
     if (name === 'connection') {
-      const note: Note = { place, name, standing: 'not followed', text: `${shown(value)}: ${here}` }
+      const note: Note = { place, name, support: 'not followed', text: `${displayed(value)}: ${here}` }
       this.#bridges.set(file, note)
       this.#notes.push(note)
     } else if (bridge === undefined) this.#mistake(statement, 'belongs to a bridge, and stands below no connection')
@@ -274,7 +274,7 @@ class Translator {
     const [destination = '', ...rest] = statement.value.split(/ +/)
     const { place } = statement
     if (!LOG_DESTINATIONS.includes(destination))
-      this.#mistake(statement, `${shown(destination)} should be one of ${LOG_DESTINATIONS.join(', ')}`)
+      this.#mistake(statement, `${displayed(destination)} should be one of ${LOG_DESTINATIONS.join(', ')}`)
     else if (destination === 'none') this.#general.set('log.level', { value: 'silent', place })
     else if (destination === 'file') {
       if (rest.length === 0) this.#mistake(statement, 'file should be followed by a path')
@@ -285,7 +285,7 @@ class Translator {
   #logType(statement: Statement): void {
     const level = logLevelOf(statement.value)
     if (level === undefined) {
-      this.#mistake(statement, `${shown(statement.value)} is no type of messages`)
+      this.#mistake(statement, `${displayed(statement.value)} is no type of messages`)
       return
     }
     const known = this.#general.get('log.level')?.value as string | undefined
@@ -296,9 +296,9 @@ class Translator {
     })
   }
 
-  #noteOn({ directive: { standing, here, usual }, name, value, place }: Statement): void {
-    if (standing === 'followed' || standing === 'refused' || value === usual) return
-    this.#notes.push({ place, name, standing, text: here })
+  #noteOn({ directive: { support, here, usual }, name, value, place }: Statement): void {
+    if (support === 'followed' || support === 'refused' || value === usual) return
+    this.#notes.push({ place, name, support, text: here })
   }
 
   #mistake({ place, name }: Statement, problem: string): void {

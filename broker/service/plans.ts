@@ -1,8 +1,8 @@
 // Which steps install the service and take it away again, given what is there already.
 
 import { OperatorError } from '../../src/errors.js'
-import { contentsOf, type Machine, type Step } from './steps.js'
-import { PLACES, SERVICE, settingsText, TAP_DROP_IN, unitText } from './unit.js'
+import { contentsOf, type TargetSystem, type Step } from './steps.js'
+import { PATHS, SERVICE, settingsText, TAP_DROP_IN, unitText } from './unit.js'
 
 /** The program that the service runs. */
 export interface Program {
@@ -27,7 +27,7 @@ const HIDDEN = /^\/(home|root|run\/user)\//
  * @throws OperatorError `service-program` where the service could not read the program
  */
 export function installPlan(
-  machine: Machine,
+  machine: TargetSystem,
   { node, main }: Program,
   hasTap: boolean,
   portHolder: string | undefined
@@ -52,31 +52,31 @@ export function installPlan(
         '--user-group',
         '--no-create-home',
         '--home-dir',
-        PLACES.data,
+        PATHS.data,
         '--shell',
         '/usr/sbin/nologin',
         SERVICE
       ]
     })
   }
-  if (contentsOf(machine, PLACES.settings) === undefined) {
+  if (contentsOf(machine, PATHS.settings) === undefined) {
     steps.push(
-      { kind: 'write', file: PLACES.settings, text: settingsText(hasTap), mode: 0o640 },
+      { kind: 'write', file: PATHS.settings, text: settingsText(hasTap), mode: 0o640 },
       {
         kind: 'run',
         why: 'its settings may name secrets: for root and the service only',
-        command: ['chown', '-R', `root:${SERVICE}`, PLACES.settingsFolder]
+        command: ['chown', '-R', `root:${SERVICE}`, PATHS.settingsFolder]
       }
     )
   }
   const unit = unitText(node, main)
   const changes: Step[] = []
-  if (contentsOf(machine, PLACES.unit) !== unit)
-    changes.push({ kind: 'write', file: PLACES.unit, text: unit, mode: 0o644 })
-  const dropIn = contentsOf(machine, PLACES.tapDropIn)
+  if (contentsOf(machine, PATHS.unit) !== unit)
+    changes.push({ kind: 'write', file: PATHS.unit, text: unit, mode: 0o644 })
+  const dropIn = contentsOf(machine, PATHS.tapDropIn)
   if (hasTap && dropIn !== TAP_DROP_IN)
-    changes.push({ kind: 'write', file: PLACES.tapDropIn, text: TAP_DROP_IN, mode: 0o644 })
-  if (!hasTap && dropIn !== undefined) changes.push({ kind: 'remove', path: PLACES.tapDropIn })
+    changes.push({ kind: 'write', file: PATHS.tapDropIn, text: TAP_DROP_IN, mode: 0o644 })
+  if (!hasTap && dropIn !== undefined) changes.push({ kind: 'remove', path: PATHS.tapDropIn })
   if (changes.length > 0)
     steps.push(...changes, {
       kind: 'run',
@@ -96,28 +96,28 @@ export function installPlan(
 }
 
 /** What takes the service away; settings, data and user stay unless all is to go. */
-export function uninstallPlan(machine: Machine, everything: boolean): Plan {
+export function uninstallPlan(machine: TargetSystem, everything: boolean): Plan {
   const steps: Step[] = []
-  if (contentsOf(machine, PLACES.unit) !== undefined) {
+  if (contentsOf(machine, PATHS.unit) !== undefined) {
     steps.push(
       {
         kind: 'run',
         why: 'the broker is stopped, and no longer starts with the machine',
         command: ['systemctl', 'disable', '--now', SERVICE]
       },
-      { kind: 'remove', path: PLACES.unit },
-      { kind: 'remove', path: PLACES.dropIns },
+      { kind: 'remove', path: PATHS.unit },
+      { kind: 'remove', path: PATHS.dropIns },
       { kind: 'run', why: 'systemd reads its units again', command: ['systemctl', 'daemon-reload'] }
     )
   }
   if (everything) {
-    steps.push({ kind: 'remove', path: PLACES.settingsFolder }, { kind: 'remove', path: PLACES.data })
+    steps.push({ kind: 'remove', path: PATHS.settingsFolder }, { kind: 'remove', path: PATHS.data })
     if (/^artemis:/m.test(contentsOf(machine, '/etc/passwd') ?? ''))
       steps.push({ kind: 'run', why: 'its user goes', command: ['userdel', SERVICE] })
   }
   const kept = everything
     ? []
-    : [`${PLACES.settingsFolder}, ${PLACES.data} and the user ${SERVICE} stay; --purge removes them too.`]
+    : [`${PATHS.settingsFolder}, ${PATHS.data} and the user ${SERVICE} stay; --purge removes them too.`]
   const advice = [...(steps.length === 0 ? [] : kept)]
   if (steps.length > 0 && contentsOf(machine, '/etc/mosquitto/mosquitto.conf') !== undefined)
     advice.push('To give mosquitto its place back: sudo systemctl enable --now mosquitto')
@@ -125,7 +125,7 @@ export function uninstallPlan(machine: Machine, everything: boolean): Plan {
 }
 
 function afterwards(portHolder: string | undefined, isStarted: boolean): string[] {
-  const doctor = `What is missing: sudo -u ${SERVICE} artemis doctor --config ${PLACES.settings}`
+  const doctor = `What is missing: sudo -u ${SERVICE} artemis doctor --config ${PATHS.settings}`
   if (isStarted) return [`It runs: systemctl status ${SERVICE}, journalctl -u ${SERVICE}`, doctor]
   if (portHolder === undefined || portHolder === SERVICE) return [doctor]
   if (portHolder === 'mosquitto') {
@@ -138,7 +138,7 @@ function afterwards(portHolder: string | undefined, isStarted: boolean): string[
     ]
   }
   return [
-    `${portHolder} runs on port 1883 and was left alone: stop it, or change the port in ${PLACES.settings}; then sudo systemctl start ${SERVICE}`,
+    `${portHolder} runs on port 1883 and was left alone: stop it, or change the port in ${PATHS.settings}; then sudo systemctl start ${SERVICE}`,
     doctor
   ]
 }

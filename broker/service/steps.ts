@@ -12,25 +12,25 @@ export type Step =
   | { kind: 'run'; why: string; command: readonly string[] }
 
 /** A machine, or a folder that stands for one. */
-export interface Machine {
+export interface TargetSystem {
   /** `/`, or the folder; then files are written below it, and no command is run. */
   root: string
 }
 
 /** Whether a folder stands for the machine. */
-export function isPretended({ root }: Machine): boolean {
+export function isStaged({ root }: TargetSystem): boolean {
   return path.resolve(root) !== '/'
 }
 
 /** Where a path of the machine lies. */
-export function placeOf({ root }: Machine, file: string): string {
+export function pathOn({ root }: TargetSystem, file: string): string {
   return path.join(root, file)
 }
 
 /** What a file of the machine holds; undefined where it is not there. */
-export function contentsOf(machine: Machine, file: string): string | undefined {
+export function contentsOf(machine: TargetSystem, file: string): string | undefined {
   try {
-    return readFileSync(placeOf(machine, file), 'utf8')
+    return readFileSync(pathOn(machine, file), 'utf8')
   } catch (error) {
     if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined
     throw new OperatorError(
@@ -43,14 +43,14 @@ export function contentsOf(machine: Machine, file: string): string | undefined {
 }
 
 /** A step in words. */
-export function describe(step: Step, machine: Machine): string {
+export function describe(step: Step, machine: TargetSystem): string {
   switch (step.kind) {
     case 'write':
-      return `${contentsOf(machine, step.file) === undefined ? 'write' : 'replace'} ${placeOf(machine, step.file)}`
+      return `${contentsOf(machine, step.file) === undefined ? 'write' : 'replace'} ${pathOn(machine, step.file)}`
     case 'remove':
-      return `remove ${placeOf(machine, step.path)}`
+      return `remove ${pathOn(machine, step.path)}`
     case 'run':
-      return `${isPretended(machine) ? 'not run because of --root: ' : ''}${step.command.join(' ')}   # ${step.why}`
+      return `${isStaged(machine) ? 'not run because of --root: ' : ''}${step.command.join(' ')}   # ${step.why}`
   }
 }
 
@@ -58,11 +58,11 @@ export function describe(step: Step, machine: Machine): string {
  * Does a step.
  * @throws OperatorError `service-step` where the system refuses
  */
-export function perform(step: Step, machine: Machine): void {
+export function perform(step: Step, machine: TargetSystem): void {
   try {
-    if (step.kind === 'write') write(placeOf(machine, step.file), step.text, step.mode)
-    else if (step.kind === 'remove') rmSync(placeOf(machine, step.path), { recursive: true, force: true })
-    else if (!isPretended(machine)) run(step.command)
+    if (step.kind === 'write') write(pathOn(machine, step.file), step.text, step.mode)
+    else if (step.kind === 'remove') rmSync(pathOn(machine, step.path), { recursive: true, force: true })
+    else if (!isStaged(machine)) run(step.command)
   } catch (error) {
     if (error instanceof OperatorError) throw error
     const { code, message } = error as NodeJS.ErrnoException

@@ -4,7 +4,7 @@
 export const SERVICE = 'artemis'
 
 /** Where everything lies, from the root of the machine. */
-export const PLACES = Object.freeze({
+export const PATHS = Object.freeze({
   unit: `/etc/systemd/system/${SERVICE}.service`,
   dropIns: `/etc/systemd/system/${SERVICE}.service.d`,
   tapDropIn: `/etc/systemd/system/${SERVICE}.service.d/local-tap.conf`,
@@ -30,7 +30,7 @@ Wants=network-online.target
 
 [Service]
 Type=exec
-ExecStart=${quoted(node)} --max-semi-space-size=1 ${quoted(main)} broker --config ${PLACES.settings}
+ExecStart=${quoted(node)} --max-semi-space-size=1 ${quoted(main)} broker --config ${PATHS.settings}
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=on-failure
 RestartSec=2
@@ -39,7 +39,7 @@ User=${SERVICE}
 Group=${SERVICE}
 StateDirectory=${SERVICE}
 StateDirectoryMode=0700
-WorkingDirectory=${PLACES.data}
+WorkingDirectory=${PATHS.data}
 UMask=0077
 LimitNOFILE=65536
 
@@ -93,7 +93,7 @@ listeners:
   - host: 127.0.0.1
     port: 1883
 
-data: ${PLACES.data}
+data: ${PATHS.data}
 
 tap:
   # auto: tcpdump on this machine, where "artemis service install --tap" has let it. none: no tap.

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs'
 import type { Broker } from '../core/broker.js'
-import type { Tally } from '../limits/tally.js'
+import type { LimitCounters } from '../limits/limit-counters.js'
 import { Load } from './load.js'
 
 /** Topic of the counters of all limits, as JSON: not mosquitto's. */
@@ -24,9 +24,9 @@ export class SysTree {
   #heapMaximum = 0
   #timer: NodeJS.Timeout | undefined
   readonly #broker: Broker
-  readonly #tally: Tally
+  readonly #tally: LimitCounters
 
-  constructor(broker: Broker, tally: Tally) {
+  constructor(broker: Broker, tally: LimitCounters) {
     this.#broker = broker
     this.#tally = tally
   }

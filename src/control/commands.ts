@@ -3,14 +3,14 @@
 import type { Client } from 'aedes'
 import { clientKey } from '../alert/subjects.js'
 import { OperatorError } from '../errors.js'
-import type { Answer, Question } from '../messages.js'
+import type { DetectionReply, DetectionQuery } from '../detection/thread-messages.js'
 import type { ObservedConnection, Observer } from '../observe/observer.js'
-import type { Standing } from '../pipeline.js'
+import type { ClientScore } from '../detection/pipeline.js'
 import { originOf } from '../record.js'
 import type { EveAlert } from '../report/eve.js'
 import { ALLOW_CAP } from '../respond/allow-list.js'
 import type { Gate } from '../respond/gate.js'
-import { addressIn, allowEntryIn, clientIdIn, secondsIn, type Command } from './request.js'
+import { addressIn, allowEntryIn, clientIdIn, secondsIn, type ControlCommand } from './request.js'
 
 /** What the commands act on. */
 export interface Controlled {
@@ -21,7 +21,7 @@ export interface Controlled {
   /** Recent alerts, the latest last. */
   alerts(): EveAlert[]
   status(): object
-  ask: (question: Question) => Promise<Answer | undefined>
+  ask: (question: DetectionQuery) => Promise<DetectionReply | undefined>
   /** The allow-list has changed. */
   allowChanged(): void
   /** Resolves when bans and the allow-list are on the disk. */
@@ -43,10 +43,10 @@ export interface ClientRow {
   /** Whether it is on the allow-list. */
   allowed: boolean
   /** null while there is no model, or no detection. */
-  score: Standing | null
+  score: ClientScore | null
 }
 
-type Doing = (command: Command, on: Controlled, asker: ObservedConnection) => object | Promise<object>
+type Doing = (command: ControlCommand, on: Controlled, asker: ObservedConnection) => object | Promise<object>
 
 /** Rows of one answer. */
 const CLIENT_CAP = 1_000
@@ -92,7 +92,7 @@ async function listClients({ observer, gate, ask }: Controlled): Promise<object>
   return { clients, more: all.length - shown.length }
 }
 
-function ban(command: Command, { observer, gate, banSeconds }: Controlled, asker: ObservedConnection): object {
+function ban(command: ControlCommand, { observer, gate, banSeconds }: Controlled, asker: ObservedConnection): object {
   const address = addressIn(command)
   const clientId = clientIdIn(command)
   const seconds = secondsIn(command, banSeconds)
@@ -121,7 +121,7 @@ function ban(command: Command, { observer, gate, banSeconds }: Controlled, asker
   return { ban: made, thrownOut }
 }
 
-function unban(command: Command, { gate: { bans } }: Controlled): object {
+function unban(command: ControlCommand, { gate: { bans } }: Controlled): object {
   const address = addressIn(command)
   const clientId = clientIdIn(command)
   if (address === null && clientId === null) throw nobodyNamed()
@@ -132,7 +132,7 @@ function unban(command: Command, { gate: { bans } }: Controlled): object {
   return { lifted: meant }
 }
 
-function allow(command: Command, on: Controlled): object {
+function allow(command: ControlCommand, on: Controlled): object {
   const entry = allowEntryIn(command)
   if (!on.gate.allow.add(entry))
     throw new OperatorError(
@@ -144,7 +144,7 @@ function allow(command: Command, on: Controlled): object {
   return { allow: on.gate.allow.list() }
 }
 
-function disallow(command: Command, on: Controlled): object {
+function disallow(command: ControlCommand, on: Controlled): object {
   const entry = allowEntryIn(command)
   if (!on.gate.allow.remove(entry)) {
     const isConfigured = on.gate.allow.list().some(one => one.entry === entry)
@@ -158,7 +158,7 @@ function disallow(command: Command, on: Controlled): object {
   return { allow: on.gate.allow.list() }
 }
 
-async function learn({ anew }: Command, on: Controlled): Promise<object> {
+async function learn({ anew }: ControlCommand, on: Controlled): Promise<object> {
   if (anew === true) {
     const answer = await on.ask({ kind: 'learn' })
     if (answer === undefined)

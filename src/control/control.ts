@@ -5,7 +5,7 @@ import { OperatorError } from '../errors.js'
 import { CONTROL_TOPIC_PREFIX } from '../join/own-traffic.js'
 import type { ObservedConnection, Observer } from '../observe/observer.js'
 import { COMMANDS, type Controlled } from './commands.js'
-import { readRequest, type Command, type Response } from './request.js'
+import { readRequest, type ControlCommand, type ControlResponse } from './request.js'
 
 /** Where requests go and answers come from. */
 export const CONTROL_TOPICS = Object.freeze({
@@ -17,14 +17,17 @@ export const CONTROL_TOPICS = Object.freeze({
 const RESERVED_PREFIX = '$CONTROL/'
 
 /** Who asks. */
-export type Asker = Pick<ObservedConnection, 'client' | 'announced' | 'broker' | 'transport' | 'clientId' | 'username'>
+export type Requester = Pick<
+  ObservedConnection,
+  'client' | 'announced' | 'broker' | 'transport' | 'clientId' | 'username'
+>
 
 /**
  * Whether a client may control the detection; asked after the broker's own `authorizePublish` has let its request
  * through.
  * It is given the client itself, since while one takes over the session of another two have the same id.
  */
-export type AuthorizeControl = (asker: Asker, client: Client) => boolean
+export type AuthorizeControl = (asker: Requester, client: Client) => boolean
 
 /** What the status shows of it. */
 export interface ControlCounters {
@@ -124,7 +127,7 @@ export class Control {
     })
   }
 
-  async #responsesTo(client: Client, { payload }: PublishPacket): Promise<Response[]> {
+  async #responsesTo(client: Client, { payload }: PublishPacket): Promise<ControlResponse[]> {
     const connection = this.#observer.of(client.conn)
     if (connection === undefined || !this.#authorize(connection, client)) {
       this.counters.refused++
@@ -137,7 +140,7 @@ export class Control {
     }
     this.counters.requests++
     try {
-      const responses: Response[] = []
+      const responses: ControlResponse[] = []
       for (const command of readRequest(Buffer.from(payload)))
         responses.push(await this.#responseTo(command, connection))
       return responses
@@ -146,7 +149,7 @@ export class Control {
     }
   }
 
-  async #responseTo(command: Command, asker: ObservedConnection): Promise<Response> {
+  async #responseTo(command: ControlCommand, asker: ObservedConnection): Promise<ControlResponse> {
     const { command: name, correlationData } = command
     const head = { command: name, ...(correlationData !== undefined && { correlationData }) }
     const doing = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
@@ -163,7 +166,7 @@ export class Control {
   }
 
   /** A fault of ours is told to the log; it must not take the broker with it. */
-  #refusal(error: unknown): Response {
+  #refusal(error: unknown): ControlResponse {
     if (!(error instanceof OperatorError)) {
       this.#onError(error instanceof Error ? error : new Error(String(error)))
       return { error: 'The command failed', remedy: 'The log of the broker says why.' }

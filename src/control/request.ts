@@ -7,7 +7,7 @@ import { normaliseAddress } from '../observe/address.js'
 import { ALLOW_FORM, isAllowEntry } from '../respond/allow-list.js'
 
 /** What is asked: its name, and what goes with it, not yet checked. */
-export interface Command {
+export interface ControlCommand {
   command: string
   /** Given back with the answer. */
   correlationData?: string
@@ -15,7 +15,7 @@ export interface Command {
 }
 
 /** What one command is answered. */
-export interface Response {
+export interface ControlResponse {
   command?: string
   correlationData?: string
   /** Where it was done. */
@@ -36,7 +36,7 @@ const MAX_BAN_SECONDS = 30 * 86_400
  * Reads a request: `{"commands": [{"command": "ban", "address": "192.0.2.7"}]}`.
  * @throws OperatorError `control-request`
  */
-export function readRequest(payload: Buffer): Command[] {
+export function readRequest(payload: Buffer): ControlCommand[] {
   const commands =
     payload.length > MAX_REQUEST_BYTES ? undefined : (parsed(payload) as { commands?: unknown } | null)?.commands
   if (!Array.isArray(commands) || commands.length > MAX_COMMANDS || !commands.every(isCommand)) {
@@ -49,7 +49,7 @@ export function readRequest(payload: Buffer): Command[] {
 }
 
 /** An address in its usual form. */
-export function addressIn({ address }: Command): string | null {
+export function addressIn({ address }: ControlCommand): string | null {
   if (address === undefined || address === null) return null
   const text = typeof address === 'string' ? normaliseAddress(address) : ''
   if (isIP(text) === 0)
@@ -57,7 +57,7 @@ export function addressIn({ address }: Command): string | null {
   return text
 }
 
-export function clientIdIn({ clientId }: Command): string | null {
+export function clientIdIn({ clientId }: ControlCommand): string | null {
   if (clientId === undefined || clientId === null) return null
   if (typeof clientId !== 'string' || clientId === '' || clientId.length > MAX_TEXT_LENGTH)
     throw wrong('clientId is no client id', 'Write it as the client sends it.')
@@ -65,7 +65,7 @@ export function clientIdIn({ clientId }: Command): string | null {
 }
 
 /** How long to ban, seconds. */
-export function secondsIn({ seconds }: Command, fallback: number): number {
+export function secondsIn({ seconds }: ControlCommand, fallback: number): number {
   if (seconds === undefined) return fallback
   if (typeof seconds !== 'number' || !(seconds >= 1 && seconds <= MAX_BAN_SECONDS)) {
     throw wrong(
@@ -76,7 +76,7 @@ export function secondsIn({ seconds }: Command, fallback: number): number {
   return seconds
 }
 
-export function allowEntryIn({ entry }: Command): string {
+export function allowEntryIn({ entry }: ControlCommand): string {
   if (typeof entry !== 'string' || entry.length > MAX_TEXT_LENGTH || !isAllowEntry(entry))
     throw wrong(`${shown('entry', entry)} is no entry of an allow-list`, `Write ${ALLOW_FORM}.`)
   return entry
@@ -99,8 +99,8 @@ function parsed(payload: Buffer): unknown {
   }
 }
 
-function isCommand(value: unknown): value is Command {
+function isCommand(value: unknown): value is ControlCommand {
   if (typeof value !== 'object' || value === null) return false
-  const { command, correlationData } = value as Partial<Command>
+  const { command, correlationData } = value as Partial<ControlCommand>
   return typeof command === 'string' && (correlationData === undefined || typeof correlationData === 'string')
 }

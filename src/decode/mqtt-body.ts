@@ -1,6 +1,6 @@
 // The body of one MQTT control packet, field by field, as its bytes come: version, topic, payload.
 import { fnv, FNV_BASIS } from '../fnv.js'
-import { KeptBytes } from './kept-bytes.js'
+import { FieldPrefix } from './field-prefix.js'
 import { MessageHash } from './message-hash.js'
 import { connackFacts, connectFacts, malformedFacts, packetIdFacts } from './mqtt-facts.js'
 import { Field, isNumber } from './mqtt-fields.js'
@@ -50,8 +50,8 @@ export class MqttBody {
   willHash = 0
 
   #session: MqttSession = UNKNOWN
-  readonly #topic: KeptBytes
-  readonly #payload: KeptBytes
+  readonly #topic: FieldPrefix
+  readonly #payload: FieldPrefix
   readonly #will = new MessageHash()
   #hasWill = false
   #type = 0
@@ -71,8 +71,8 @@ export class MqttBody {
   #shift = 0
 
   constructor(options: MqttBodyOptions) {
-    this.#topic = new KeptBytes(options.topicCapBytes)
-    this.#payload = new KeptBytes(options.payloadCapBytes)
+    this.#topic = new FieldPrefix(options.topicCapBytes)
+    this.#payload = new FieldPrefix(options.payloadCapBytes)
   }
 
   /** The topic's bytes as far as they were kept. */

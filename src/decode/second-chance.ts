@@ -1,7 +1,7 @@
 // A bounded collection in which the one that was not used lately makes room: the clock algorithm.
 
 /** What can be kept so. */
-export interface Kept {
+export interface Evictable {
   /** Set by whoever uses it; cleared when it is passed over. */
   recent: boolean
   /** Where it is kept: the collection's own. */
@@ -9,7 +9,7 @@ export interface Kept {
 }
 
 /** Keeps up to `cap` items. Adding costs the same however many came and went before. */
-export class SecondChance<T extends Kept> {
+export class SecondChance<T extends Evictable> {
   readonly #cap: number
   readonly #slots: (T | undefined)[] = []
   readonly #free: number[] = []

@@ -5,9 +5,9 @@ import type { HeldRoom, ReassemblyCounters, ReassemblyLimits } from './reassembl
 import { DeltaWindow, secondsBetween } from './frame-times.js'
 import type { FrameTime } from './frame-times.js'
 import { SecondChance } from './second-chance.js'
-import type { Kept } from './second-chance.js'
+import type { Evictable } from './second-chance.js'
 import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from './tcp.js'
-import { PLACES, isBetween, isFrom, placeOf, tupleOf } from './tuples.js'
+import { TUPLE_SLOTS, isBetween, isFrom, slotOf, tupleOf } from './tuples.js'
 
 /** What `TcpStreams` may remember. */
 export interface TcpStreamLimits extends ReassemblyLimits {
@@ -38,7 +38,7 @@ export interface TcpStreamCounters extends ReassemblyCounters {
 
 const NOTHING: readonly StreamChunk[] = Object.freeze([])
 
-interface Connection extends FrameTime, Kept {
+interface Connection extends FrameTime, Evictable {
   readonly key: string
   readonly stream: TcpStream
   readonly in: Reassembly
@@ -69,7 +69,7 @@ export class TcpStreams {
   /** So that what is captured late still finds its stream. */
   readonly #closed: SecondChance<Connection>
   /** Connections of the latest frames, found without their key. */
-  readonly #latest = new Array<Connection | undefined>(PLACES).fill(undefined)
+  readonly #latest = new Array<Connection | undefined>(TUPLE_SLOTS).fill(undefined)
   readonly #deltas = new DeltaWindow()
   readonly #room: HeldRoom = { bytes: 0 }
 
@@ -128,7 +128,7 @@ export class TcpStreams {
       ip: { source, destination },
       tcp: { sourcePort, destinationPort }
     } = frame
-    const place = placeOf(source, sourcePort, destination, destinationPort)
+    const place = slotOf(source, sourcePort, destination, destinationPort)
     const latest = this.#latest[place]
     if (latest !== undefined && isBetween(frame, latest.stream) && !opensAnother(latest, frame)) {
       latest.recent = true
@@ -224,7 +224,7 @@ export class TcpStreams {
   #forget({ key, stream: { client, broker }, in: inbound, out }: Connection): void {
     inbound.release()
     out.release()
-    this.#latest[placeOf(client.address, client.port, broker.address, broker.port)] = undefined
+    this.#latest[slotOf(client.address, client.port, broker.address, broker.port)] = undefined
     this.#connections.delete(key)
   }
 }

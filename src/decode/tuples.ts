@@ -2,16 +2,16 @@
 import type { Endpoint, TcpFrame, TcpStream } from '../types.js'
 
 /** Places for connections that are found again at once; a power of two. */
-export const PLACES = 4_096
+export const TUPLE_SLOTS = 4_096
 
 /** The name of a connection. */
 export function tupleOf(clientAddress: string, clientPort: number, brokerAddress: string, brokerPort: number): string {
   return `${clientAddress} ${clientPort} ${brokerAddress} ${brokerPort}`
 }
 
-/** Where to look for a connection first, below {@link PLACES}; the same for both directions. */
-export function placeOf(source: string, sourcePort: number, destination: string, destinationPort: number): number {
-  return ((sourcePort ^ destinationPort) + endOf(source) + endOf(destination)) & (PLACES - 1)
+/** Where to look for a connection first, below {@link TUPLE_SLOTS}; the same for both directions. */
+export function slotOf(source: string, sourcePort: number, destination: string, destinationPort: number): number {
+  return ((sourcePort ^ destinationPort) + endOf(source) + endOf(destination)) & (TUPLE_SLOTS - 1)
 }
 
 /** The last three characters of an address, where those of one network differ. */

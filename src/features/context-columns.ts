@@ -4,13 +4,13 @@ import { isRefusal, readSubscribe } from '../decode/mqtt-facts.js'
 import type { MqttPacket } from '../types.js'
 import type { AddressState, ConnectionState } from './context-state.js'
 import { WINDOWS, type Window } from './damped.js'
-import { Count, isStrange, type Sight } from './tally.js'
+import { Count, isProtocolViolation, type RecordSummary } from './frame-counts.js'
 
 /** What a column is about. */
 export type ContextScope = 'frame' | 'connection' | 'address'
 
 /** What columns are read from: the record itself, and all that is remembered, the record included. */
-export interface View extends Sight {
+export interface View extends RecordSummary {
   connection: ConnectionState
   address: AddressState
 }
@@ -141,7 +141,7 @@ export const CONTEXT_COLUMNS: readonly ContextColumn[] = Object.freeze([
     'frame',
     'frame_malformed',
     'packets of the frame from the client that are not as they must be',
-    ({ direction, packets }) => (direction === 'in' ? countOf(packets, isStrange) : 0)
+    ({ direction, packets }) => (direction === 'in' ? countOf(packets, isProtocolViolation) : 0)
   ),
   column('frame', 'frame_retained', 'PUBLISH packets of the frame with the retain flag', ({ packets }) =>
     countOf(packets, ({ header }) => header >> 4 === 3 && (header & 1) === 1)

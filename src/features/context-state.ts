@@ -3,9 +3,16 @@
 import { isRefusal, readConnect, readSubscribe } from '../decode/mqtt-facts.js'
 import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from '../decode/tcp.js'
 import type { Direction, MqttPacket } from '../types.js'
-import { Answers, type AnswerRoom } from './answers.js'
+import { AnsweredRecords, type AnswerQuota } from './answered-records.js'
 import { DampedCounts, DistinctSketch } from './damped.js'
-import { Count, COUNTS, isStrange, type FrameSight, type Sight, type Tally } from './tally.js'
+import {
+  Count,
+  COUNTS,
+  isProtocolViolation,
+  type FrameSummary,
+  type RecordSummary,
+  type FrameCounts
+} from './frame-counts.js'
 
 const CONNACK = 2
 const PUBLISH = 3
@@ -29,7 +36,7 @@ export class TrafficState {
   readonly topics = new DistinctSketch()
 
   /** Takes a tallied record in. */
-  count({ amounts, topics }: Tally, time: number): void {
+  count({ amounts, topics }: FrameCounts, time: number): void {
     this.counts.fade(time)
     for (let i = 0; i < COUNTS; i++) if (amounts[i] !== 0) this.counts.add(i, amounts[i])
     for (const hash of topics) this.topics.add(hash, time)
@@ -86,7 +93,7 @@ export class ClientState {
 
 /** A connection. */
 export class ConnectionState extends TrafficState {
-  readonly answers: Answers
+  readonly answers: AnsweredRecords
   /** Its client id's, once a CONNECT told it. */
   client: ClientState | null = null
   /** Seconds; null before a CONNECT. */
@@ -122,10 +129,10 @@ export class ConnectionState extends TrafficState {
     public address: AddressState,
     public source: string,
     time: number,
-    room: AnswerRoom
+    room: AnswerQuota
   ) {
     super()
-    this.answers = new Answers(room)
+    this.answers = new AnsweredRecords(room)
     this.#opened = time
     this.lastPacket = time
     this.#returned = address.thrownOut
@@ -166,7 +173,7 @@ export class ConnectionState extends TrafficState {
     return seconds / (this.keepAlive === null || this.keepAlive === 0 ? USUAL_KEEP_ALIVE : this.keepAlive)
   }
 
-  see(sight: Sight, record: number, clientOf: (hash: number) => ClientState): void {
+  see(sight: RecordSummary, record: number, clientOf: (hash: number) => ClientState): void {
     const { time, direction, packets, frame } = sight
     if (frame !== null) this.#seeFrame(frame, direction)
     for (const packet of packets) {
@@ -200,7 +207,7 @@ export class ConnectionState extends TrafficState {
     this.client?.leave(this)
   }
 
-  #seeFrame({ flags }: FrameSight, direction: Direction): void {
+  #seeFrame({ flags }: FrameSummary, direction: Direction): void {
     const up = direction === 'in'
     const { counts } = this.address
     if (up && (flags & (TCP_SYN | TCP_ACK)) === TCP_SYN && !this.#isOpen && !this.#isClosing) {
@@ -220,7 +227,7 @@ export class ConnectionState extends TrafficState {
 
   #seeUp(packet: MqttPacket, record: number, clientOf: (hash: number) => ClientState): void {
     const type = packet.header >> 4
-    if (isStrange(packet)) this.malformed++
+    if (isProtocolViolation(packet)) this.malformed++
     if (type === DISCONNECT) this.client?.leave(this)
     if (type === PUBLISH && qosOf(packet) === QOS_2) this.releasesDue++
     else if (type === PUBREL) this.releasesDue = Math.max(0, this.releasesDue - 1)

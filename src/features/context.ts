@@ -2,14 +2,14 @@
 
 import { timeOf } from '../record.js'
 import type { Direction, Endpoint, JoinKind, MqttPacket, PacketBegun, StreamFrame } from '../types.js'
-import { AnswerRoom } from './answers.js'
+import { AnswerQuota } from './answered-records.js'
 import { BoundedStates } from './bounded-states.js'
 import { CONTEXT_COLUMNS, type View } from './context-columns.js'
 import { AddressState, ClientState, ConnectionState } from './context-state.js'
 import { Origins } from './origins.js'
 import { payloadSamples, publishesOf, type PayloadSample } from './payload-sample.js'
 import { spread } from './references.js'
-import { Tally, type FrameSight } from './tally.js'
+import { FrameCounts, type FrameSummary } from './frame-counts.js'
 
 /** How much is remembered; each overflow is counted. */
 export interface ContextLimits {
@@ -60,7 +60,7 @@ export interface ContextInput {
   /** The packet of which it carries a part beyond these. */
   begun?: PacketBegun | null
   /** null where there is no tap. */
-  frame: FrameSight | null
+  frame: FrameSummary | null
 }
 
 /** What the join says of a frame. */
@@ -79,8 +79,8 @@ export class ContextTracker {
   readonly #connections: BoundedStates<object, ConnectionState>
   readonly #addresses: BoundedStates<string, AddressState>
   readonly #clients: BoundedStates<number, ClientState>
-  readonly #tally = new Tally()
-  readonly #room = new AnswerRoom()
+  readonly #tally = new FrameCounts()
+  readonly #room = new AnswerQuota()
   readonly #origins = new Origins()
   #records = 0
   #input: { address: string; time: number } = { address: '', time: 0 }

@@ -4,10 +4,10 @@ import { DetectorError } from '../../models/index.js'
 import { StateReader } from '../../models/state.js'
 import { OperatorError } from '../errors.js'
 import { payloadFigures, type PayloadFigures, type PayloadSample } from './payload-sample.js'
-import { PayloadNorms, type PayloadNormsJson, type PayloadStandings } from './payload-norms.js'
+import { PayloadProfile, type PayloadProfileJson, type PayloadDeviation } from './payload-profile.js'
 
 /** What a column is read from. */
-interface MessageView extends PayloadFigures, PayloadStandings {
+interface MessageView extends PayloadFigures, PayloadDeviation {
   length: number
 }
 
@@ -50,7 +50,7 @@ export const MESSAGE_COLUMNS: readonly MessageColumn[] = Object.freeze([
 /** What `MessageEncoding.toJSON` gives. */
 export interface MessageEncodingJson {
   messages: string[]
-  norms: PayloadNormsJson
+  norms: PayloadProfileJson
 }
 
 /** A fixed way from a payload to a vector of finite numbers. */
@@ -63,7 +63,7 @@ export class MessageEncoding {
   private constructor(
     /** Names of the vector's columns, in its order. */
     readonly columns: readonly string[],
-    readonly norms: PayloadNorms
+    readonly norms: PayloadProfile
   ) {
     this.#columns = MESSAGE_COLUMNS.filter(({ name }) => columns.includes(name))
     this.leastDeviations = new Float64Array(this.#columns.length)
@@ -73,7 +73,7 @@ export class MessageEncoding {
   static fit(samples: readonly PayloadSample[], columns: readonly string[]): MessageEncoding {
     if (samples.length === 0)
       throw new OperatorError('training-data', 'there are no payloads to learn from', 'train on more traffic')
-    const norms = new PayloadNorms()
+    const norms = new PayloadProfile()
     for (const sample of samples) norms.learnBytes(sample)
     for (const sample of samples) norms.learnTopic(sample)
     return new MessageEncoding(
@@ -99,7 +99,7 @@ export class MessageEncoding {
         'train it again with this version'
       )
     }
-    return new MessageEncoding(columns, PayloadNorms.fromJSON(reader.raw('norms')))
+    return new MessageEncoding(columns, PayloadProfile.fromJSON(reader.raw('norms')))
   }
 
   encode(sample: PayloadSample): Float64Array {

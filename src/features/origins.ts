@@ -2,7 +2,7 @@
 
 import { messageHash } from '../decode/message-hash.js'
 import type { MqttPacket, PacketBegun } from '../types.js'
-import type { Sight } from './tally.js'
+import type { RecordSummary } from './frame-counts.js'
 
 /** Messages remembered, about 4 MB: they are passed on within moments, retained ones now and then. */
 const MESSAGES_CAP = 32_768
@@ -24,7 +24,7 @@ export class Origins {
    * @returns for each packet that it carries to a client, or for the one that it carries a part of, the record that
    * published it, a will by that of its CONNECT; undefined where it is no message, or not known
    */
-  see({ direction, packets, begun }: Sight, record: number): readonly (number | undefined)[] {
+  see({ direction, packets, begun }: RecordSummary, record: number): readonly (number | undefined)[] {
     if (direction === 'in') {
       for (const packet of packets) this.#remember(packet, record)
       return NONE

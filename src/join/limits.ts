@@ -32,9 +32,9 @@ export interface JoinCounters {
   /** Frames given up because more were held back than `pendingFrames`; they are among those above. */
   framesOverflowed: number
   /** Frames that came when the broker had closed the connection: it never read them. */
-  framesUnread: number
+  framesAfterClose: number
   /** Frames of connections that are judged by their packets instead. */
-  framesSetAside: number
+  framesFallback: number
   /** Packets without a frame, scored as records of their own. */
   packetsAlone: number
   /** Packets whose frame had been given up before they came; records of their own. */
@@ -65,7 +65,7 @@ export interface JoinCounters {
   /** Streams forgotten because more than `unboundStreams` waited for the broker to accept them. */
   streamsForgotten: number
   /** Packet entries for connections nobody announced. */
-  strays: number
+  packetsUnknown: number
 }
 
 /** All counters at nought. */
@@ -74,8 +74,8 @@ export function noJoinCounts(): JoinCounters {
     framesJoined: 0,
     framesUnjoined: 0,
     framesOverflowed: 0,
-    framesUnread: 0,
-    framesSetAside: 0,
+    framesAfterClose: 0,
+    framesFallback: 0,
     packetsAlone: 0,
     packetsLate: 0,
     packetsUnseen: 0,
@@ -86,6 +86,6 @@ export function noJoinCounts(): JoinCounters {
     connectionsOverflowed: 0,
     midstreamFound: 0,
     streamsForgotten: 0,
-    strays: 0
+    packetsUnknown: 0
   }
 }

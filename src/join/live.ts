@@ -4,13 +4,13 @@ import type { Clock } from '../clock.js'
 import type { BrokerEntry, MarkEntry, OpenEntry, PacketEntry, UnplacedReason } from '../observe/entries.js'
 import { timeOf, type TrafficRecord } from '../record.js'
 import type { Direction, JoinKind, MqttPacket, PacketBegun, StreamFrame, TcpStream } from '../types.js'
-import { isWhole, StreamBindings, type Connection } from './bindings.js'
+import { isWhole, FlowTable, type Connection } from './flow-table.js'
 import { contradicts, endsElsewhere } from './frame-check.js'
 import { HeldFrames } from './held-frames.js'
 import { JoinedRecords } from './joined-records.js'
 import { DEFAULT_JOIN_LIMITS, noJoinCounts, type JoinLimits } from './limits.js'
-import { SAME_CLOCK, type Midstream, type MidstreamTiming } from './midstream.js'
-import { beginMidway, findMidway, joinedFrom, joinsFrames, shiftOf } from './midway.js'
+import { SAME_CLOCK, type PauseAlignment, type AlignmentTiming } from './pause-alignment.js'
+import { startPickup, updatePickup, joinedFrom, joinsFrames, shiftOf } from './mid-stream.js'
 import { PacketQueue } from './packet-queue.js'
 
 const REVIEW_INTERVAL_MS = 250
@@ -38,7 +38,7 @@ export class LiveJoin {
 
   readonly #records: JoinedRecords
   readonly #connections = new Map<number, Connection>()
-  readonly #bindings: StreamBindings
+  readonly #bindings: FlowTable
   /** Streams that nobody accepted in time: their frames wait no more. */
   readonly #forsaken = new WeakSet<TcpStream>()
   readonly #pending = new HeldFrames()
@@ -56,7 +56,7 @@ export class LiveJoin {
     this.#records = new JoinedRecords(record => {
       outputs.onRecord(record)
     })
-    this.#bindings = new StreamBindings(limits.unboundStreams, limits.holdMs)
+    this.#bindings = new FlowTable(limits.unboundStreams, limits.holdMs)
   }
 
   /** Frames held back now. */
@@ -70,7 +70,7 @@ export class LiveJoin {
   }
 
   /** Frames will come from now on, stamped by a clock that agrees with the broker's so exactly as one of these asks. */
-  tapUp(timings: readonly MidstreamTiming[] = SAME_CLOCK): void {
+  tapUp(timings: readonly AlignmentTiming[] = SAME_CLOCK): void {
     this.#tapped = true
     this.#timings = timings
   }
@@ -95,7 +95,7 @@ export class LiveJoin {
     }
     const connection = this.#connections.get(entry.connection)
     if (connection === undefined) {
-      this.counters.strays++
+      this.counters.packetsUnknown++
       return
     }
     switch (entry.kind) {
@@ -132,10 +132,10 @@ export class LiveJoin {
       this.#find(
         this.#bindings.of(stream),
         direction,
-        midstream => {
+        alignment => {
           // Where frames are lost, what was captured of a burst need not be all of it.
-          if (chunks.some(({ lost }) => lost === true)) midstream.restart()
-          midstream.see(timeOf(frame) * 1_000, to)
+          if (chunks.some(({ lost }) => lost === true)) alignment.restart()
+          alignment.see(timeOf(frame) * 1_000, to)
         },
         to
       )
@@ -162,7 +162,7 @@ export class LiveJoin {
     this.#reviewedAtMs = now
     this.counters.streamsForgotten = this.#bindings.forgotten
     for (const connection of this.#connections.values()) {
-      if (connection.route === 'undecided' && now - connection.openedAtMs > this.#limits.holdMs) {
+      if (connection.recordSource === 'undecided' && now - connection.openedAtMs > this.#limits.holdMs) {
         this.counters.connectionsUnseen++
         this.#giveUpJoin(connection, 'unseen')
         this.#bound(this.#bindings.bindWaiting(connection, now))
@@ -182,12 +182,12 @@ export class LiveJoin {
     const connection: Connection = {
       id,
       openedAtMs: this.#clock.now(),
-      route: this.#tapped && transport !== 'stream' ? 'undecided' : 'packets',
+      recordSource: this.#tapped && transport !== 'stream' ? 'undecided' : 'packets',
       join: transport === 'tls' || transport === 'websocket' ? transport : 'exact',
       bound: false,
       placed: transport !== 'stream',
       ambiguous: false,
-      midway: undefined,
+      pickup: undefined,
       closed: false,
       closedAtMs: 0,
       supersededAtMs: Infinity,
@@ -203,24 +203,24 @@ export class LiveJoin {
   #bind(stream: TcpStream): void {
     this.#bound(this.#bindings.bind(stream, this.#clock.now()))
     const connection = this.#bindings.of(stream)
-    if (connection !== undefined) beginMidway(connection, stream, this.#timings)
+    if (connection !== undefined) startPickup(connection, stream, this.#timings)
   }
 
   /**
-   * One more thing is known that may tell where a connection's frames belong; `seen` as {@link findMidway} takes it.
+   * One more thing is known that may tell where a connection's frames belong; `seen` as {@link updatePickup} takes it.
    */
   #find(
     connection: Connection | undefined,
     direction: Direction,
-    take: (midstream: Midstream) => void,
+    take: (alignment: PauseAlignment) => void,
     seen?: number
   ): void {
-    if (findMidway(connection, direction, take, seen)) this.counters.midstreamFound++
+    if (updatePickup(connection, direction, take, seen)) this.counters.midstreamFound++
   }
 
   #bound(connections: readonly Connection[]): void {
     for (const connection of connections) {
-      if (connection.route === 'undecided') connection.route = 'frames'
+      if (connection.recordSource === 'undecided') connection.recordSource = 'frames'
       this.#reap(connection)
     }
   }
@@ -235,8 +235,8 @@ export class LiveJoin {
 
   /** Forgets a closed connection once no frame of it can make a difference: the tap may lag behind the broker. */
   #reap(connection: Connection): void {
-    const { closed, closedAtMs, route, bound, in: inbound, out } = connection
-    if (!closed || route === 'undecided' || inbound.length + out.length > 0) return
+    const { closed, closedAtMs, recordSource, bound, in: inbound, out } = connection
+    if (!closed || recordSource === 'undecided' || inbound.length + out.length > 0) return
     if (!bound && this.#tapped && this.#clock.now() - closedAtMs <= this.#limits.holdMs) return
     this.#connections.delete(connection.id)
     this.#bindings.forget(connection)
@@ -248,9 +248,9 @@ export class LiveJoin {
     if (!joinsFrames(connection, direction) || packet.end <= joinedFrom(connection, direction)) {
       const whole = queue.pass(entry)
       this.#alone(connection, direction, time, packet)
-      this.#find(connection, direction, midstream => {
-        if (!whole) midstream.restart()
-        if (last) midstream.tell(time, packet.end)
+      this.#find(connection, direction, alignment => {
+        if (!whole) alignment.restart()
+        if (last) alignment.tell(time, packet.end)
       })
       return
     }
@@ -263,8 +263,8 @@ export class LiveJoin {
 
   #mark(connection: Connection, entry: MarkEntry): void {
     connection[entry.direction].mark(entry)
-    this.#find(connection, entry.direction, midstream => {
-      midstream.tell(entry.time, entry.offset)
+    this.#find(connection, entry.direction, alignment => {
+      alignment.tell(entry.time, entry.offset)
     })
   }
 
@@ -285,7 +285,7 @@ export class LiveJoin {
     const { stream, direction } = streamFrame
     const connection = this.#bindings.of(stream)
     if (connection !== undefined && !joinsFrames(connection, direction)) {
-      this.counters.framesSetAside++
+      this.counters.framesFallback++
       return
     }
     if (streamFrame.from === streamFrame.to) {
@@ -315,7 +315,7 @@ export class LiveJoin {
     for (const packet of [...late, ...unseen]) this.#alone(connection, direction, frameMs, packet)
     if (from < joinedFrom(connection, direction)) {
       // It was on its way when the connection was found in mid-stream: some of its packets are records already.
-      this.counters.framesSetAside++
+      this.counters.framesFallback++
       for (const packet of packets) this.#alone(connection, direction, frameMs, packet)
       return
     }
@@ -326,7 +326,7 @@ export class LiveJoin {
     }
     const joined = told && whole
     if (joined) this.counters.framesJoined++
-    else if (connection.closed && queue.watermark <= from) this.counters.framesUnread++
+    else if (connection.closed && queue.watermark <= from) this.counters.framesAfterClose++
     else this.counters.framesUnjoined++
     // What follows the last packet is a part of the next one, which is told where it was written at once.
     const begun = joined && taken.at(-1)?.end !== to ? begunOf(queue.first) : null
@@ -365,8 +365,8 @@ export class LiveJoin {
 
   /** From here on the connection's packets are its records, those already told among them. */
   #setAside(connection: Connection): void {
-    connection.route = 'packets'
-    connection.midway = undefined
+    connection.recordSource = 'packets'
+    connection.pickup = undefined
     const told = [
       ...connection.in.drain().map(waiting => ({ direction: 'in' as const, ...waiting })),
       ...connection.out.drain().map(waiting => ({ direction: 'out' as const, ...waiting }))

@@ -1,7 +1,7 @@
 // Says in the log why frames are not joined: once for each reason, and then rarely.
 
 import type { Clock } from '../clock.js'
-import type { Connection } from './bindings.js'
+import type { Connection } from './flow-table.js'
 import type { UnjoinedReason } from './live.js'
 
 /** Between two lines about one reason, ms. */

@@ -3,7 +3,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { announcementOf } from './announced.js'
-import { watchConnection, type KeptBytes } from './connection.js'
+import { watchConnection, type CopyLimits } from './connection.js'
 import type { Transport, UnplacedReason } from './entries.js'
 import { Placement, type PlacedListener } from './placement.js'
 import { watchRecords } from './tls-records.js'
@@ -14,7 +14,7 @@ export function watchCarried(
   connection: Duplex,
   request: IncomingMessage | undefined,
   transport: Transport,
-  kept: KeptBytes,
+  kept: CopyLimits,
   listener: PlacedListener
 ): void {
   if (transport === 'tcp' || transport === 'stream') {

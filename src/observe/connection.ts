@@ -19,7 +19,7 @@ export interface ByteListener {
 }
 
 /** How much of a packet is kept. */
-export interface KeptBytes {
+export interface CopyLimits {
   topicCapBytes: number
   payloadCapBytes: number
 }
@@ -48,7 +48,7 @@ export interface ByteMethods {
  *
  * @param headerBytes how many bytes a proxy sent before those of MQTT: offsets count them
  */
-export function watchConnection(connection: Duplex, kept: KeptBytes, listener: ByteListener, headerBytes = 0): void {
+export function watchConnection(connection: Duplex, kept: CopyLimits, listener: ByteListener, headerBytes = 0): void {
   const session = { version: 4 }
   const walker = new MqttWalker({ ...kept, session })
   walker.skip(headerBytes)

@@ -245,7 +245,7 @@ function decodePacket(bytes: Uint8Array, view: DataView, at: number): MqttPacket
 }
 
 /** A text as the detection gets to see it, cut at the cap: whoever compares the two must compare this. */
-export function asTold(value: string): string {
+export function truncatedText(value: string): string {
   return decoder.decode(text(value))
 }
 

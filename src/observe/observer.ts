@@ -5,8 +5,8 @@ import type { Duplex } from 'node:stream'
 import type { Clock } from '../clock.js'
 import { addressesOf, type ConnectionAddresses } from './address.js'
 import { watchCarried } from './carrier.js'
-import type { KeptBytes } from './connection.js'
-import { asTold, type EntryWriter } from './entry-ring.js'
+import type { CopyLimits } from './connection.js'
+import { truncatedText, type EntryWriter } from './entry-ring.js'
 
 /** A connection of the broker, from accept to close. */
 export interface ObservedConnection extends ConnectionAddresses {
@@ -26,10 +26,10 @@ export class Observer {
   readonly #byStream = new WeakMap<Duplex, ObservedConnection>()
   #lastId = 0
   #entries: EntryWriter
-  readonly #kept: KeptBytes
+  readonly #kept: CopyLimits
   readonly #clock: Clock
 
-  constructor(entries: EntryWriter, kept: KeptBytes, clock: Clock) {
+  constructor(entries: EntryWriter, kept: CopyLimits, clock: Clock) {
     this.#entries = entries
     this.#kept = kept
     this.#clock = clock
@@ -72,7 +72,7 @@ export class Observer {
 
   /** Tells who the connection claims to be. */
   identify(connection: ObservedConnection, clientId: string, username: string): void {
-    connection.clientId = asTold(clientId)
+    connection.clientId = truncatedText(clientId)
     connection.username = username
     this.#entries.identity(connection.id, clientId, username)
   }

@@ -3,7 +3,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Aedes, Client } from 'aedes'
-import { asTold } from '../observe/entry-ring.js'
+import { truncatedText } from '../observe/entry-ring.js'
 import type { ObservedConnection, Observer } from '../observe/observer.js'
 import { originOf } from '../record.js'
 import { AllowList } from './allow-list.js'
@@ -105,7 +105,7 @@ export class Gate implements BrokerControl {
   readonly #preConnect: Hooks['preConnect'] = (client, packet, callback) => {
     const connection = this.#connectionOf(client)
     if (connection === undefined) this.counters.unobserved++
-    else if (this.#isBarred(originOf(connection).address, asTold(packet.clientId))) {
+    else if (this.#isBarred(originOf(connection).address, truncatedText(packet.clientId))) {
       this.counters.refused++
       this.#onRefused(originOf(connection).address, packet.clientId)
       // Without an Error Aedes would leave the socket open for ever.

@@ -58,7 +58,7 @@ export interface ExpertOptions extends DetectorPlan {
 }
 
 /** What an expert was trained on. */
-export interface Training {
+export interface TrainingSummary {
   rows: number
   /** SHA-256 of the encoded rows and labels, in hex. */
   digest: string
@@ -67,7 +67,7 @@ export interface Training {
 }
 
 /** One feature's share in a score. */
-export interface Contribution {
+export interface ColumnContribution {
   feature: ColumnName
   /** The record's value; for a payload its mean log-likelihood per byte, never the payload. */
   value: number | string | null
@@ -89,7 +89,7 @@ export interface ExpertJson {
   /** Median of each column in training, before scaling; Float64 as base64. */
   medians: string
   detector: DetectorJson
-  training: Training
+  training: TrainingSummary
   tail?: TailJson
 }
 
@@ -117,7 +117,7 @@ export class Expert<T = RecordFeatures> {
     readonly scaler: StandardScaler,
     readonly medians: Float64Array,
     readonly detector: OutlierDetector,
-    readonly training: Readonly<Training>,
+    readonly training: Readonly<TrainingSummary>,
     readonly tail: Tail | undefined
   ) {}
 
@@ -254,13 +254,13 @@ export class Expert<T = RecordFeatures> {
    * The features, three at most, that raise the item's score most, the first the most: each is
    * set to its training median alone, and counts by how far the score falls.
    */
-  contributions(item: T): Contribution[] {
+  contributions(item: T): ColumnContribution[] {
     const row = this.encoding.encode(item)
     const replaced = this.encoding.columns.map((_, j) => this.scaler.transform(row.with(j, this.medians[j])))
     // Of a score that has reached its end no single feature would seem to matter.
     const [score, ...others] = this.detector.unbounded([this.scaler.transform(row), ...replaced])
     return this.encoding.columns
-      .map((feature, j): Contribution => ({
+      .map((feature, j): ColumnContribution => ({
         feature,
         value: this.encoding.shown(item, j, row),
         contribution: score - others[j]

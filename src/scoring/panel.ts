@@ -5,7 +5,7 @@ import { catalogEntry, DetectorError, type DetectorKind, type OutlierDetector } 
 import { contextColumn } from '../features/context-columns.js'
 import { needsContext, type ColumnName, type Variant } from '../features/columns.js'
 import type { RecordFeatures } from '../features/schema.js'
-import { Expert, type Contribution, type ExpertJson, type ExpertOptions, type Scored } from './expert.js'
+import { Expert, type ColumnContribution, type ExpertJson, type ExpertOptions, type Scored } from './expert.js'
 
 /** What to learn, and how; `features` as column names. */
 export interface PanelPlan extends Omit<ExpertOptions, 'features' | 'calibrated'> {
@@ -112,7 +112,7 @@ export class Panel {
   }
 
   /** The columns that raise the record's score most: of the expert that finds it most abnormal. */
-  contributions(record: RecordFeatures): Contribution[] {
+  contributions(record: RecordFeatures): ColumnContribution[] {
     const scores = this.experts.map(expert => expert.score([record]).scores[0])
     return this.experts[scores.indexOf(Math.max(...scores))].contributions(record)
   }

@@ -7,7 +7,7 @@ import type { TapOptions, TapSession, TapSummary } from '../types.js'
 import { connectSsh, type ConnectionSettings, type SshConnection } from './ssh-connection.js'
 import type { SshTarget } from './target.js'
 import { openTcpdump } from './tcpdump-session.js'
-import { captureScript, type Place } from './tcpdump.js'
+import { captureScript, type CaptureHost } from './tcpdump.js'
 
 /** How to reach the far end, and how to capture there. */
 export interface SshSettings extends ConnectionSettings {
@@ -47,7 +47,7 @@ export async function openSsh(target: SshTarget, settings: SshSettings, options:
 async function capture(
   { client, lost, cut }: SshConnection,
   command: string,
-  place: Place,
+  place: CaptureHost,
   signal?: AbortSignal
 ): Promise<TapSession> {
   const opening = new Promise<ssh2.ClientChannel>((resolve, reject) => {

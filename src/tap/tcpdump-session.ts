@@ -3,7 +3,7 @@
 import { Readable } from 'node:stream'
 import { OperatorError } from '../errors.js'
 import type { TapSession, TapSummary } from '../types.js'
-import { TcpdumpLog, type Place } from './tcpdump.js'
+import { TcpdumpLog, type CaptureHost } from './tcpdump.js'
 
 /** How long tcpdump may take until it listens; sudo looks names up, which can be slow. */
 const LISTEN_TIMEOUT_MS = 15_000
@@ -28,7 +28,11 @@ export interface CaptureProcess {
  * Waits until tcpdump listens and makes a session of it. Where this rejects, the process is gone.
  * @throws OperatorError with what tcpdump said; or the reason of `signal`.
  */
-export async function openTcpdump(capture: CaptureProcess, place: Place, signal?: AbortSignal): Promise<TapSession> {
+export async function openTcpdump(
+  capture: CaptureProcess,
+  place: CaptureHost,
+  signal?: AbortSignal
+): Promise<TapSession> {
   const log = new TcpdumpLog()
   const failed = capture.ended.then(exitCode => {
     throw log.explain(place, exitCode)
@@ -67,7 +71,7 @@ function listening(
   stderr: Readable,
   log: TcpdumpLog,
   failed: Promise<never>,
-  place: Place,
+  place: CaptureHost,
   signal?: AbortSignal
 ): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -33,7 +33,7 @@ const SUDO_REFUSAL =
   /(password|authentication) is required|not allowed to|not in the sudoers|must have a tty|may not run|sudo: (command )?not found/i
 
 /** Where a capture runs, for messages and remedies. */
-export interface Place {
+export interface CaptureHost {
   /** `this machine` or `user@host`. */
   name: string
   /** Network interface. */
@@ -51,7 +51,7 @@ export interface Place {
  * tcpdump is ready, because a shell starts background jobs deaf to it. The exit code is tcpdump's own.
  * It is one line without single quotes, so that any login shell takes it as one quoted word.
  */
-export function captureScript(place: Place, options: TapOptions): string {
+export function captureScript(place: CaptureHost, options: TapOptions): string {
   if (!isInterfaceName(place.interface)) {
     throw new OperatorError('tap-target', `"${place.interface}" is not an interface name.`)
   }
@@ -121,7 +121,7 @@ export class TcpdumpLog {
   }
 
   /** Why the capture did not begin, or ended of itself; `exitCode` is null where a signal ended it. */
-  explain(place: Place, exitCode: number | null): OperatorError {
+  explain(place: CaptureHost, exitCode: number | null): OperatorError {
     const text = this.#text
     const { name } = place
     if (place.sudo && SUDO_REFUSAL.test(text)) {

@@ -5,13 +5,13 @@ import type { Test } from 'tap'
 import type { Settings } from '../../broker/config/schema.js'
 import { readSettings } from '../../broker/config/settings.js'
 import type { Broker } from '../../broker/core/broker.js'
-import { Tally } from '../../broker/limits/tally.js'
+import { LimitCounters } from '../../broker/limits/limit-counters.js'
 import { openBroker as open, type OpenedBroker as Opened } from '../../broker/open-broker.js'
 
 /** What a test may want to look into. */
 export interface OpenedBroker {
   aedes: Broker
-  tally: Tally
+  tally: LimitCounters
   opened: Opened
 }
 
@@ -23,7 +23,7 @@ export async function openBroker(
   folder = test.testdir({})
 ): Promise<OpenedBroker> {
   const log = pino({ level: 'silent' })
-  const tally = new Tally(log)
+  const tally = new LimitCounters(log)
   const { settings } = readSettings({}, folder)
   const opened = await open(
     { ...settings, data: folder, persistence: isPersistent, limits: { ...settings.limits, ...limits } },

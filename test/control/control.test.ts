@@ -3,7 +3,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import type { Response } from '../../src/control/request.js'
+import type { ControlResponse } from '../../src/control/request.js'
 import { CONTROL_TOPICS, type Asker } from '../../src/index.js'
 import { publish, subscribe } from '../decode/craft-mqtt.js'
 import { selfWatching, garbage, type SelfWatching } from '../plugin/watching-itself.js'
@@ -22,16 +22,16 @@ async function operatorOf({ broker }: SelfWatching): Promise<RawClient> {
 }
 
 /** Asks, and takes the answer that comes next. */
-async function ask(client: RawClient, ...commands: object[]): Promise<Response[]> {
+async function ask(client: RawClient, ...commands: object[]): Promise<ControlResponse[]> {
   return await send(client, JSON.stringify({ commands }))
 }
 
-async function send(client: RawClient, payload: string, qos = 0): Promise<Response[]> {
+async function send(client: RawClient, payload: string, qos = 0): Promise<ControlResponse[]> {
   const before = answersTo(client).length
   client.send(publish(CONTROL_TOPICS.request, payload, { qos }))
   await waitUntil('an answer', () => answersTo(client).length > before)
   const answer = answersTo(client)[before]
-  return (JSON.parse(answer.payload) as { responses: Response[] }).responses
+  return (JSON.parse(answer.payload) as { responses: ControlResponse[] }).responses
 }
 
 function createdOf(status: object): string | undefined {

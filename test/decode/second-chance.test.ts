@@ -1,9 +1,9 @@
 // The clock algorithm: who makes room, and that nobody is lost or kept twice.
 import t from 'tap'
 import { SecondChance } from '../../src/decode/second-chance.js'
-import type { Kept } from '../../src/decode/second-chance.js'
+import type { Evictable } from '../../src/decode/second-chance.js'
 
-interface Item extends Kept {
+interface Item extends Evictable {
   name: number
 }
 

@@ -39,7 +39,7 @@ t.test('a crash costs the broker nothing, and the detection starts again', async
   await learn([publisher])
   await until('it guards', ({ state }) => state === 'guarding')
   t.equal(status().thread.restarts, 1)
-  t.equal(status().join.strays, 0, 'those who were connected all along are known to the new thread')
+  t.equal(status().join.packetsUnknown, 0, 'those who were connected all along are known to the new thread')
   t.equal(status().ring.dropped, 0)
   const { scored = 0 } = status().records
   for (let i = 0; i < 50; i++) publisher.send(reading(i))

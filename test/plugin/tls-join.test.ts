@@ -51,8 +51,8 @@ for (const { version, ciphers } of KINDS) {
     t.ok(joined.length > 800, `${joined.length} frames with MQTT, ${packets} packets`)
     t.match(status.join, {
       framesUnjoined: 0,
-      framesUnread: 0,
-      framesSetAside: 0,
+      framesAfterClose: 0,
+      framesFallback: 0,
       packetsAlone: 0,
       packetsLate: 0,
       mismatches: 0,
@@ -164,7 +164,7 @@ async function watchedOnce(directory: string, version: SecureVersion, ciphers: s
     packets = await traffic(broker)
     status = await broker.until(
       ({ join, tap, records }) =>
-        join.held === 0 && tap.frames > 1_000 && records.seen === tap.frames - join.framesSetAside + join.packetsAlone,
+        join.held === 0 && tap.frames > 1_000 && records.seen === tap.frames - join.framesFallback + join.packetsAlone,
       'every frame to become a record'
     )
   } finally {

@@ -1,9 +1,9 @@
 // What is asked of tcpdump, and what its answers mean.
 
 import t from 'tap'
-import { captureFilter, captureScript, TcpdumpLog, type Place } from '../../src/tap/tcpdump.js'
+import { captureFilter, captureScript, TcpdumpLog, type CaptureHost } from '../../src/tap/tcpdump.js'
 
-const place: Place = { name: 'pi@gateway', interface: 'eth0', sudo: false }
+const place: CaptureHost = { name: 'pi@gateway', interface: 'eth0', sudo: false }
 const options = { ports: [1883, 8883], snapLength: 66 }
 
 function log(text: string): TcpdumpLog {

@@ -165,8 +165,8 @@ export const joinTarget: FuzzTarget = {
   covers: [
     'src/join/live.js',
     'src/join/packet-queue.js',
-    'src/join/bindings.js',
-    'src/join/midstream.js',
+    'src/join/flow-table.js',
+    'src/join/pause-alignment.js',
     'src/join/held-frames.js',
     'src/join/frame-check.js'
   ],
@@ -283,9 +283,9 @@ function checkScene({ records, frames, packetsTold, join }: Scene): void {
     check(kind !== 'none' || frame === null || features.mqtt_header === null, 'a record without a join shows a packet')
     check(features.mqtt_header === null || completed > 0, 'a record shows a packet and counts none')
   }
-  const { framesSetAside, framesJoined, framesUnjoined, packetsAlone } = join.counters
+  const { framesFallback, framesJoined, framesUnjoined, packetsAlone } = join.counters
   check(
-    records.filter(({ frame }) => frame !== null).length + framesSetAside + join.held <= frames,
+    records.filter(({ frame }) => frame !== null).length + framesFallback + join.held <= frames,
     'more frames come out than went in'
   )
   check(packets <= packetsTold, 'a packet is counted twice')

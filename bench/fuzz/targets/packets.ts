@@ -100,7 +100,7 @@ export const mqttTarget: FuzzTarget = {
     'src/decode/mqtt.js',
     'src/decode/mqtt-body.js',
     'src/decode/mqtt-filters.js',
-    'src/decode/kept-bytes.js',
+    'src/decode/field-prefix.js',
     'src/decode/mqtt-boundary.js'
   ],
   generate(random) {

@@ -1,7 +1,7 @@
 // Access rules: what mosquitto's format says, and what no client can make of it by its name.
 
 import t from 'tap'
-import { parseAcl, type Acl, type Asker } from '../../../broker/auth/acl.js'
+import { parseAcl, type Acl, type AclSubject } from '../../../broker/auth/acl.js'
 
 function aclOf(...lines: string[]): Acl {
   const acl = parseAcl(lines.join('\n'))
@@ -10,7 +10,7 @@ function aclOf(...lines: string[]): Acl {
 }
 
 /** `r`, `w`, `rw` or an empty text: what the rules grant. */
-function granted(acl: Acl, topic: string, { clientId = 'c', username = null }: Partial<Asker> = {}): string {
+function granted(acl: Acl, topic: string, { clientId = 'c', username = null }: Partial<AclSubject> = {}): string {
   const asker = { clientId, username }
   return (acl.allows('read', topic, asker) ? 'r' : '') + (acl.allows('write', topic, asker) ? 'w' : '')
 }

@@ -1,7 +1,7 @@
 // The queue of logins: few at a time, bounded, in turn by address, and not for those who have left.
 
 import t from 'tap'
-import { LoginQueue, type Answer } from '../../../broker/auth/login-queue.js'
+import { LoginQueue, type LoginOutcome } from '../../../broker/auth/login-queue.js'
 
 /** A check that is answered by the test. */
 function pending(): { run: () => Promise<boolean>; answer: (isRight: boolean) => void; started: () => boolean } {
@@ -58,7 +58,7 @@ t.test('two at a time, the others wait', async t => {
 t.test('an address that floods waits for itself', async t => {
   const queue = new LoginQueue()
   const order: string[] = []
-  const ask = (address: string): Promise<Answer> =>
+  const ask = (address: string): Promise<LoginOutcome> =>
     queue.ask(
       address,
       async () => {
@@ -78,7 +78,7 @@ t.test('an address that floods waits for itself', async t => {
 t.test('the queue is bounded, in all and per address, and says so', async t => {
   const queue = new LoginQueue()
   const blocked = pending()
-  const answers: Promise<Answer>[] = []
+  const answers: Promise<LoginOutcome>[] = []
   for (let i = 0; i < 200; i++) answers.push(queue.ask('10.0.0.1', blocked.run, here))
   const refused = await Promise.all(answers.slice(100))
   t.same([...new Set(refused)], ['busy'])

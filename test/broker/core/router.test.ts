@@ -4,7 +4,7 @@
 import t from 'tap'
 import { Router, type Route } from '../../../broker/core/router.js'
 import type { QoS } from '../../../broker/core/message.js'
-import { READY } from '../../../broker/core/shared.js'
+import { READY } from '../../../broker/core/shared-group.js'
 import type { Subscription, Target } from '../../../broker/core/subscription.js'
 import { FieldReader } from '../../../broker/protocol/field-reader.js'
 import { Random } from '../../../models/random.js'

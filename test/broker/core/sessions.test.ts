@@ -27,7 +27,7 @@ async function openSessions(
     queuedBytes: 1e9,
     maxSessions: 100,
     maxExpiry: 3_600,
-    pace: { waits: 0, fallBehind: () => {}, keepUp: () => {}, catchUp: () => {}, acknowledge: () => {} },
+    backpressure: { waits: 0, fallBehind: () => {}, keepUp: () => {}, catchUp: () => {}, acknowledge: () => {} },
     onFull: () => {},
     onIdle: () => {},
     onEnd: () => {},

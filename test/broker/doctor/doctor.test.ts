@@ -7,7 +7,7 @@ import net, { type AddressInfo } from 'node:net'
 import path from 'node:path'
 import t, { type Test } from 'tap'
 import { examine } from '../../../broker/commands/doctor.js'
-import type { Finding, Place } from '../../../broker/doctor/finding.js'
+import type { Finding, CheckContext } from '../../../broker/doctor/finding.js'
 import { portHolder } from '../../../broker/doctor/port-holder.js'
 import { certificate } from '../../support/encrypted.js'
 import { freePort } from '../../support/free-port.js'
@@ -21,7 +21,12 @@ interface Report {
 }
 
 /** What it finds with these lines as settings. */
-async function examined(t: Test, yaml: string, where: Partial<Place> = {}, folder = t.testdir({})): Promise<Report> {
+async function examined(
+  t: Test,
+  yaml: string,
+  where: Partial<CheckContext> = {},
+  folder = t.testdir({})
+): Promise<Report> {
   const file = path.join(folder, 'artemis.yaml')
   writeFileSync(file, `listeners: [{ port: 0 }]\ntap: { target: none }\n${yaml}`)
   const found: Finding[] = []

@@ -4,18 +4,18 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { pino } from 'pino'
 import t from 'tap'
-import { textOf } from '../../../broker/log.js'
+import { textOf } from '../../../broker/process/log.js'
 import { Admission } from '../../../broker/limits/admission.js'
 import { LIMITS } from '../../../broker/limits/catalog.js'
 import { LoginAttempts } from '../../../broker/limits/logins.js'
-import { Pace } from '../../../broker/limits/pace.js'
-import { Tally } from '../../../broker/limits/tally.js'
-import type { ListenerSettings } from '../../../broker/listeners/arrival.js'
+import { TokenBucket } from '../../../broker/limits/token-bucket.js'
+import { LimitCounters } from '../../../broker/limits/limit-counters.js'
+import type { ListenerSettings } from '../../../broker/listeners/accepted-connection.js'
 
 const DOCS = fileURLToPath(new URL('../../../../docs/limits.md', import.meta.url))
 
 /** A tally whose lines are kept, and the time that it sees. */
-function watchedTally(): { tally: Tally; lines: string[]; clock: { ms: number } } {
+function watchedTally(): { tally: LimitCounters; lines: string[]; clock: { ms: number } } {
   const lines: string[] = []
   const clock = { ms: 0 }
   const log = pino(
@@ -26,12 +26,12 @@ function watchedTally(): { tally: Tally; lines: string[]; clock: { ms: number } 
       }
     }
   )
-  return { tally: new Tally(log, () => clock.ms), lines, clock }
+  return { tally: new LimitCounters(log, () => clock.ms), lines, clock }
 }
 
 t.test("a pace lets a second's worth through at once, then as much as it says", t => {
   let now = 0
-  const pace = new Pace(10, () => now)
+  const pace = new TokenBucket(10, () => now)
   pace.spend(9)
   t.equal(pace.waitMs(), 0)
   pace.spend(11)

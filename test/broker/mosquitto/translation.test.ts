@@ -6,9 +6,12 @@ import t, { type Test } from 'tap'
 import { OperatorError } from '../../../src/errors.js'
 import { readSettings, type EffectiveSettings } from '../../../broker/config/settings.js'
 import { translate, type Translation } from '../../../broker/mosquitto/translation.js'
-import type { Machine } from '../../../broker/mosquitto/drafts.js'
+import type { HostNetwork } from '../../../broker/mosquitto/drafts.js'
 
-const MACHINE: Machine = { hasIpv6: true, addressesOf: name => (name === 'eth0' ? ['192.0.2.7', '2001:db8::7'] : []) }
+const MACHINE: HostNetwork = {
+  hasIpv6: true,
+  addressesOf: name => (name === 'eth0' ? ['192.0.2.7', '2001:db8::7'] : [])
+}
 
 type Listener = Record<string, unknown>
 
@@ -24,7 +27,7 @@ function read(
 }
 
 /** Where a broker listens with it, as `host:port`. */
-function ports(t: Test, conf: string, files?: Record<string, string>, machine?: Machine): string[] {
+function ports(t: Test, conf: string, files?: Record<string, string>, machine?: HostNetwork): string[] {
   const { listeners, mistakes } = read(t, conf, files, machine)
   t.same(mistakes, [])
   return listeners.map(({ host, port }) => `${String(host)}:${String(port)}`)
@@ -217,7 +220,7 @@ t.test('what is different is said with its place, what is not is not', t => {
   const { notes, mistakes } = read(t, conf)
   t.same(mistakes, [])
   t.same(
-    notes.map(({ place, name, standing }) => `${place} ${name} ${standing}`),
+    notes.map(({ place, name, support }) => `${place} ${name} ${support}`),
     [
       'mosquitto.conf:6 log_timestamp not needed',
       'mosquitto.conf:7 queue_qos0_messages not followed',

@@ -7,7 +7,7 @@ import { promisify } from 'node:util'
 import t from 'tap'
 import { parse } from 'yaml'
 import { installPlan, uninstallPlan } from '../../../broker/service/plans.js'
-import { PLACES, TAP_DROP_IN, unitText } from '../../../broker/service/unit.js'
+import { PATHS, TAP_DROP_IN, unitText } from '../../../broker/service/unit.js'
 import { readSettings } from '../../../broker/config/settings.js'
 import { findProgram, programMissing } from '../../support/programs.js'
 import { MAIN, runArtemis } from '../running-broker.js'
@@ -35,7 +35,7 @@ t.test('it says first what it does, does it, and does nothing the second time', 
   })
   const look = await runArtemis(['service', 'install', '--root', root, '--dry-run'], root)
   t.equal(look.code, 0)
-  t.match(look.stdout, `write ${root}${PLACES.unit}`)
+  t.match(look.stdout, `write ${root}${PATHS.unit}`)
   t.same(filesIn(root), ['etc/passwd'], '--dry-run writes nothing')
 
   const asked = await runArtemis(['service', 'install', '--root', root], root)
@@ -46,8 +46,8 @@ t.test('it says first what it does, does it, and does nothing the second time', 
   t.equal(done.code, 0)
   t.match(done.stdout, /not run because of --root: systemctl daemon-reload/)
   t.same(filesIn(root), ['etc/artemis/artemis.yaml', 'etc/passwd', 'etc/systemd/system/artemis.service'])
-  t.equal(statSync(root + PLACES.settings).mode & 0o777, 0o640)
-  t.match(readFileSync(root + PLACES.unit, 'utf8'), `${MAIN} broker --config /etc/artemis/artemis.yaml`)
+  t.equal(statSync(root + PATHS.settings).mode & 0o777, 0o640)
+  t.match(readFileSync(root + PATHS.unit, 'utf8'), `${MAIN} broker --config /etc/artemis/artemis.yaml`)
 
   const again = await runArtemis(['service', 'install', '--root', root, '--yes'], root)
   t.match(again.stdout, /nothing to do/i)
@@ -58,18 +58,18 @@ t.test('a tap of this machine is let in, and out again, and nothing else changes
     etc: { passwd: 'artemis:x:990:990::/:/bin/false\n', artemis: { 'artemis.yaml': 'log: { level: warn }\n' } }
   })
   await runArtemis(['service', 'install', '--root', root, '--yes', '--tap'], root)
-  t.equal(readFileSync(root + PLACES.tapDropIn, 'utf8'), TAP_DROP_IN)
-  t.equal(readFileSync(root + PLACES.settings, 'utf8'), 'log: { level: warn }\n', 'settings that are there stay')
+  t.equal(readFileSync(root + PATHS.tapDropIn, 'utf8'), TAP_DROP_IN)
+  t.equal(readFileSync(root + PATHS.settings, 'utf8'), 'log: { level: warn }\n', 'settings that are there stay')
   const without = await runArtemis(['service', 'install', '--root', root, '--yes'], root)
-  t.match(without.stdout, `remove ${root}${PLACES.tapDropIn}`)
-  t.notOk(existsSync(root + PLACES.tapDropIn))
+  t.match(without.stdout, `remove ${root}${PATHS.tapDropIn}`)
+  t.notOk(existsSync(root + PATHS.tapDropIn))
 })
 
 t.test('uninstall keeps settings and data unless told, and is content where there is nothing', { skip }, async t => {
   const root = t.testdir({ etc: { passwd: '' } })
   await runArtemis(['service', 'install', '--root', root, '--yes', '--tap'], root)
-  mkdirSync(root + PLACES.data, { recursive: true })
-  writeFileSync(path.join(root + PLACES.data, 'model.json'), '{}')
+  mkdirSync(root + PATHS.data, { recursive: true })
+  writeFileSync(path.join(root + PATHS.data, 'model.json'), '{}')
   const out = await runArtemis(['service', 'uninstall', '--root', root, '--yes'], root)
   t.match(out.stdout, /systemctl disable --now artemis/)
   t.same(filesIn(root), ['etc/artemis/artemis.yaml', 'etc/passwd', 'var/lib/artemis/model.json'])
@@ -113,7 +113,7 @@ t.test('a program that the service could not read is refused', async t => {
 t.test('the settings it writes are sound, and say as little as they can', async t => {
   for (const tap of [true, false]) {
     const plan = installPlan({ root: t.testdir({}) }, PROGRAM, tap, undefined)
-    const step = plan.steps.find(one => one.kind === 'write' && one.file === PLACES.settings)
+    const step = plan.steps.find(one => one.kind === 'write' && one.file === PATHS.settings)
     if (step?.kind !== 'write') throw new Error('no settings')
     const folder = t.testdir({ 'artemis.yaml': step.text })
     const { settings } = readSettings({}, folder)
