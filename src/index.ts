@@ -1,4 +1,4 @@
-// What a plug-in user imports: artemis(aedes) makes any Aedes watch itself.
+// Entry point of the plug-in: artemis(aedes, options) attaches intrusion detection to any Aedes broker.
 
 import { EventEmitter } from 'node:events'
 import type { Aedes } from 'aedes'
@@ -11,47 +11,67 @@ import { OperatorError } from './errors.js'
 import type { ForBroker } from './detection/thread-messages.js'
 import { normaliseAddress } from './observe/address.js'
 import { Observer } from './observe/observer.js'
-import { eveAlert, eveBan, type EveAlert } from './report/eve.js'
+import { eveAlert, eveBan, type EveAlert, type EveBan, type EveEvent } from './report/eve.js'
 import { EveLog } from './report/eve-log.js'
 import { RecentAlerts } from './report/recent-alerts.js'
+import type { ArtemisStatus, DetectionStatus } from './report/status.js'
 import { SysTopic } from './report/sys-topic.js'
 import { ALLOW_FORM, AllowList, isAllowEntry } from './respond/allow-list.js'
 import { BanFile } from './respond/ban-file.js'
 import { BanList, type Ban, type BanEnding } from './respond/bans.js'
 import { RESPONSES } from './respond/catalog.js'
+import { banTarget } from './respond/ban-target.js'
 import { Gate } from './respond/gate.js'
 import type { Offender } from './respond/response.js'
 import { DEFAULTS, detectionSettings, type ArtemisOptions } from './settings.js'
 
-export { CONTROL_TOPICS, type Requester as Asker, type AuthorizeControl } from './control/control.js'
+export { CONTROL_TOPICS, type AuthorizeControl, type Requester } from './control/control.js'
 export { OperatorError } from './errors.js'
 export { FEATURES, type FeatureColumn, type FeatureName, type FeatureValues } from './features/schema.js'
 export { announce, type Announcement } from './observe/announced.js'
 export { TOPICS } from './report/sys-topic.js'
-export { DEFAULTS, type ArtemisOptions } from './settings.js'
-export type { Alert } from './alert/alert.js'
-export type { EveAlert } from './report/eve.js'
-export type { Ban } from './respond/bans.js'
+export {
+  DEFAULTS,
+  type AlertOptions,
+  type ArtemisOptions,
+  type DetectorOptions,
+  type LearnOptions,
+  type Logger,
+  type ReportOptions,
+  type ResponseOptions,
+  type TapOptions
+} from './settings.js'
+export type { Alert, AlertState, AlertSubject, Contribution } from './alert/alert.js'
+export type { EveAlert, EveBan, EveEvent } from './report/eve.js'
+export type { ArtemisStatus, DetectionStatus } from './report/status.js'
+export type { Ban, BanEnding } from './respond/bans.js'
 
 const TOPIC_CAP_BYTES = 256
-/** While guarding, the status is published when it says something new, and at least so often. */
+/** The status is published when it changes, and at least at this interval. */
 const STATUS_INTERVAL_MS = 10_000
-/** How late the end of a ban is told at most. */
+/** Maximum delay of a ban's `end` event. */
 const BAN_CHECK_INTERVAL_MS = 1_000
 
 /** What {@link Artemis} emits. */
 export interface ArtemisEvents {
-  /** An alert was raised, continues or is cleared; and the same as it is published. */
-  alert: [Alert, EveAlert]
-  /** A ban began, or ended for a reason; and the same as it is published. */
-  ban: [Ban, BanEnding | undefined, EveAlert]
-  /** A banned client was refused: its address, and its client id where it came as far as to say it. */
+  /** An alert was raised, continues or was cleared. */
+  alert: [alert: Alert, event: EveAlert]
+  /** A ban started (`ending` undefined) or ended. */
+  ban: [ban: Ban, ending: BanEnding | undefined, event: EveBan]
+  /** A banned client was refused. `clientId` is null if no CONNECT was read. */
   refused: [address: string, clientId: string | null]
-  /** The status, every second. */
-  status: [object]
+  /** Every second. */
+  status: [status: ArtemisStatus]
 }
 
-/** A detection attached to a broker. */
+/** Whom {@link Artemis.ban} applies to; at least one of the two. */
+export interface BanTarget {
+  /** IPv4 or IPv6 address. */
+  address?: string
+  clientId?: string
+}
+
+/** Intrusion detection attached to an Aedes broker. Created by {@link artemis}. */
 export class Artemis extends EventEmitter<ArtemisEvents> {
   readonly #gate: Gate
   readonly #topic: SysTopic
@@ -65,9 +85,9 @@ export class Artemis extends EventEmitter<ArtemisEvents> {
   readonly #control: Control | undefined
   readonly #banFile: BanFile | undefined
   readonly #banCheck: NodeJS.Timeout
-  /** Whom the latest offence was about, and whether anything was done about it. */
+  /** Subject of the latest offence, and what was done about it. */
   #latestOffence = { key: '', isAllowed: false, isBlocked: false }
-  #detectionStatus: object = { state: 'starting' }
+  #detectionStatus: DetectionStatus = { state: 'starting' }
   #published = { digest: '', atMs: -Infinity }
   readonly #options: ArtemisOptions
 
@@ -78,10 +98,10 @@ export class Artemis extends EventEmitter<ArtemisEvents> {
     this.#banSeconds = options.response?.banSeconds ?? DEFAULTS.response.banSeconds
     this.#thread = new DetectionThread(detectionSettings(options))
     this.#thread.on('message', message => {
-      this.#hear(message)
+      this.#handle(message)
     })
     this.#thread.on('crash', (error, retryMs, entries) => {
-      this.#log('error', `the detection crashed and starts again; the broker goes on: ${error.message}`, {
+      this.#log('error', `Detection crashed and restarts; the broker keeps running: ${error.message}`, {
         retryMs,
         stack: error.stack
       })
@@ -102,16 +122,16 @@ export class Artemis extends EventEmitter<ArtemisEvents> {
     const { control } = options
     if (control !== undefined) {
       this.#control = new Control(aedes, this.#observer, this.#controlled(), control.authorize, error => {
-        this.#log('error', `a control request failed: ${error.message}`, { stack: error.stack })
+        this.#log('error', `Control request failed: ${error.message}`, { stack: error.stack })
       })
     }
     this.#topic = new SysTopic(aedes, error => {
-      this.#log('warn', `the detection could not publish: ${error.message}`)
+      this.#log('warn', `Cannot publish to $SYS: ${error.message}`)
     })
     const eve = options.report?.eve
     if (eve !== undefined)
       this.#eveLog = new EveLog(eve, error => {
-        this.#log('error', `alerts are not written to ${eve}: ${error.message}`)
+        this.#log('error', `Cannot write alerts to ${eve}: ${error.message}`)
       })
     bans.on('begin', ban => {
       this.#banChanged(ban)
@@ -122,7 +142,7 @@ export class Artemis extends EventEmitter<ArtemisEvents> {
     const file = options.response?.file
     if (file !== undefined) {
       const banFile = new BanFile(file, bans, this.#gate.allow, error => {
-        this.#log('error', `bans and the allow-list in ${file}: ${error.message}`)
+        this.#log('error', `Cannot read or write bans and the allow-list in ${file}: ${error.message}`)
       })
       this.#banFile = banFile
       banFile.load()
@@ -135,8 +155,8 @@ export class Artemis extends EventEmitter<ArtemisEvents> {
     }, BAN_CHECK_INTERVAL_MS).unref()
   }
 
-  /** What the detection is doing: the object that is published as the status. */
-  status(): object {
+  /** Returns what is published to the status topic. */
+  status(): ArtemisStatus {
     const { counters, bans, allow } = this.#gate
     return {
       ...this.#detectionStatus,
@@ -147,13 +167,34 @@ export class Artemis extends EventEmitter<ArtemisEvents> {
     }
   }
 
-  /** Takes back all bans of an address. */
+  /**
+   * Bans an address, a client id, or a client id at an address, and disconnects the clients concerned.
+   *
+   * @param seconds duration; `response.banSeconds` by default
+   * @throws OperatorError `control-request` if neither is given, `control-allowed` if the target is on the allow-list
+   */
+  ban({ address, clientId }: BanTarget, seconds = this.#banSeconds): Ban {
+    const target = { address: address === undefined ? null : normaliseAddress(address), clientId: clientId ?? null }
+    return banTarget(target, seconds, this.#gate, this.#observer).ban
+  }
+
+  /** Returns the bans in force. */
+  bans(): Ban[] {
+    return this.#gate.bans.list()
+  }
+
+  /** Lifts all bans of an address, including those of single client ids at it. */
   unban(address: string): void {
     for (const ban of this.#gate.bans.list())
       if (ban.address === normaliseAddress(address)) this.#gate.bans.lift(ban.address, ban.clientId)
   }
 
-  /** Ends the detection: the tap is closed, what is left is judged, the hooks are given back. */
+  /** Returns the most recent alerts, the latest last, each with its latest state; at most 100. */
+  alerts(): EveAlert[] {
+    return this.#recent.list()
+  }
+
+  /** Stops the detection: closes the tap, scores the remaining records and removes the hooks. */
   async close(): Promise<void> {
     clearInterval(this.#banCheck)
     await this.#thread.stop()
@@ -165,35 +206,32 @@ export class Artemis extends EventEmitter<ArtemisEvents> {
   }
 
   /**
-   * Goes on with other settings: of the tap, the detector, the learning, the alerts and the response. What else
-   * there is stays until the end.
+   * Applies new options for `tap`, `detector`, `learn`, `alert` and `response`. Other options keep their values.
    *
-   * @throws OperatorError where an option cannot be; then nothing changes
+   * @throws OperatorError `option` if an option is invalid; nothing changes then
    */
   use(options: ArtemisOptions): void {
     checkOptions(options)
     this.#responseName = options.response?.action ?? DEFAULTS.response.action
     this.#banSeconds = options.response?.banSeconds ?? DEFAULTS.response.banSeconds
     const entries = this.#thread.use(detectionSettings(options))
-    // Whoever changed the settings wants to see them in force, also where nothing else is new.
+    // Publish the status even if nothing else has changed.
     this.#published.digest = ''
     if (entries !== undefined) this.#observer.redirect(entries)
     else if (options.detector?.model !== undefined) this.useModel(options.detector.model)
   }
 
-  /**
-   * Guards with the model of another file from now on; an unsound one is refused in the log, and the present one stays.
-   */
+  /** Loads another model. If the file is invalid, logs an error and keeps the present model. */
   useModel(path: string): void {
     this.#thread.useModel(path)
   }
 
-  /** Ends the detection thread as a crash would; it starts again by itself. */
+  /** Kills the detection thread; it restarts as after a crash. */
   async restartDetection(): Promise<void> {
     await this.#thread.kill()
   }
 
-  #hear(message: ForBroker): void {
+  #handle(message: ForBroker): void {
     switch (message.type) {
       case 'alert':
         this.#alert(message.alert)
@@ -213,18 +251,19 @@ export class Artemis extends EventEmitter<ArtemisEvents> {
         const { code, message: text, remedy } = message
         this.#detectionStatus = { state: 'refused', failure: text, ...(remedy !== undefined && { remedy }) }
         this.#publishStatus()
-        this.#log('error', `no detection: ${text}`, { code, ...(remedy !== undefined && { remedy }) })
+        this.#log('error', `Detection is off: ${text}`, { code, ...(remedy !== undefined && { remedy }) })
         break
       }
     }
   }
 
-  #alert(told: Alert): void {
+  #alert(reported: Alert): void {
     const { key, isAllowed, isBlocked } = this.#latestOffence
-    // Told just before, where something was to be done; but at its end an alert stands for itself.
-    const isAnswered = told.state !== 'cleared' && told.subject.scope === 'client' && key === offenceKey(told.subject)
-    const alert: Alert = isAnswered && isAllowed ? { ...told, response: 'observe' } : told
-    const event = eveAlert(alert, isAnswered && isBlocked)
+    const { state, subject } = reported
+    // The offence is reported just before its alert. A cleared alert has none.
+    const hasOffence = state !== 'cleared' && subject.scope === 'client' && key === offenceKey(subject)
+    const alert: Alert = hasOffence && isAllowed ? { ...reported, response: 'observe' } : reported
+    const event = eveAlert(alert, hasOffence && isBlocked)
     this.#recent.take(alert.id, alert.state, event)
     this.#publishEvent(event)
     this.emit('alert', alert, event)
@@ -234,7 +273,7 @@ export class Artemis extends EventEmitter<ArtemisEvents> {
     const event = eveBan(ban, this.#clock.now(), ending)
     this.#publishEvent(event)
     const { address, clientId, until } = ban
-    this.#log('info', ending === undefined ? 'A ban began.' : `A ban ended: ${ending}.`, {
+    this.#log('info', ending === undefined ? 'Ban started.' : `Ban ended: ${ending}.`, {
       address,
       clientId,
       until: new Date(until).toISOString()
@@ -242,7 +281,7 @@ export class Artemis extends EventEmitter<ArtemisEvents> {
     this.emit('ban', ban, ending, event)
   }
 
-  #publishEvent(event: EveAlert): void {
+  #publishEvent(event: EveEvent): void {
     this.#topic.alert(event)
     this.#eveLog?.write(event)
   }
@@ -251,16 +290,16 @@ export class Artemis extends EventEmitter<ArtemisEvents> {
     const { address, clientId } = offender
     const isAllowed = this.#gate.allow.has(address, clientId)
     const bansBefore = this.#gate.bans.list().length
-    const thrownOut = isAllowed
+    const disconnected = isAllowed
       ? 0
       : RESPONSES[this.#responseName].apply(offender, this.#gate, { banSeconds: this.#banSeconds })
-    const isBlocked = thrownOut > 0 || this.#gate.bans.list().length > bansBefore
+    const isBlocked = disconnected > 0 || this.#gate.bans.list().length > bansBefore
     this.#latestOffence = { key: offenceKey(offender), isAllowed, isBlocked }
-    if (thrownOut === 0) return
-    this.#log('warn', `${this.#responseName}: ${offender.address} was thrown out`, {
+    if (disconnected === 0) return
+    this.#log('warn', `${this.#responseName}: disconnected ${offender.address}`, {
       address: offender.address,
       clientId: offender.clientId,
-      connections: thrownOut
+      connections: disconnected
     })
   }
 
@@ -284,12 +323,12 @@ export class Artemis extends EventEmitter<ArtemisEvents> {
   #publishStatus(): void {
     const status = this.status()
     this.emit('status', status)
-    const { state, tap, learning, alerts, response } = status as Record<string, object>
+    const { state, tap, learning, alerts, response } = status
     const digest = JSON.stringify([state, tap, learning, alerts, response].map(summaryOf))
     const now = performance.now()
-    const isNews = digest !== this.#published.digest || now - this.#published.atMs >= STATUS_INTERVAL_MS
-    if (isNews) this.#published = { digest, atMs: now }
-    this.#topic.status(status, isNews)
+    const isChanged = digest !== this.#published.digest || now - this.#published.atMs >= STATUS_INTERVAL_MS
+    if (isChanged) this.#published = { digest, atMs: now }
+    this.#topic.status(status, isChanged)
   }
 
   #log(level: 'info' | 'warn' | 'error', message: string, details: object = {}): void {
@@ -301,7 +340,7 @@ function offenceKey({ address, clientId }: { address: string | null; clientId: s
   return JSON.stringify([address, clientId])
 }
 
-/** What of the status is worth a message of its own: everything but the figures that only count. */
+/** Parts of the status whose change is worth a message: everything but counters. */
 function summaryOf(part: unknown): unknown {
   if (typeof part !== 'object' || part === null) return part
   const { state, phase, progress, open, raised, expelled, bans } = part as Record<string, unknown>
@@ -309,10 +348,10 @@ function summaryOf(part: unknown): unknown {
 }
 
 /**
- * Attaches the detection to an Aedes. Call it before the broker's listeners are made, and give them
- * `aedes.handle` afterwards: connections that come past it are not seen.
+ * Attaches intrusion detection to an Aedes broker. Call it before you create the listeners, because it replaces
+ * `aedes.handle`: connections passed to the original function are not observed.
  *
- * @throws OperatorError where an option cannot be
+ * @throws OperatorError `option` if an option is invalid
  */
 export function artemis(aedes: Aedes, options: ArtemisOptions = {}): Artemis {
   checkOptions(options)
@@ -331,13 +370,13 @@ function checkOptions(options: ArtemisOptions): void {
   }
   const wrongEntry = response?.allow?.find(entry => !isAllowEntry(entry))
   if (wrongEntry !== undefined)
-    throw new OperatorError('option', `response.allow holds "${wrongEntry}"`, `Write ${ALLOW_FORM}.`)
+    throw new OperatorError('option', `response.allow contains "${wrongEntry}"`, `Write ${ALLOW_FORM}.`)
   const weight = alert?.weight
   if (weight !== undefined && !(weight >= 0 && weight < 1)) {
     throw new OperatorError(
       'option',
       `alert.weight is ${weight}`,
-      "W0 of equation 1 lies between 0 and 1: 0.4 is the paper's."
+      'W0 of equation 1 must be in [0, 1); the paper uses 0.4.'
     )
   }
 }

@@ -1,4 +1,4 @@
-// What the detection can be told, with the defaults.
+// Options of the plug-in, with their defaults.
 
 import type { DetectorKind } from '../models/index.js'
 import type { BatchLimits } from './alert/batches.js'
@@ -10,36 +10,144 @@ import type { AllowEntry } from './respond/allow-list.js'
 import type { ResponseName } from './respond/catalog.js'
 import type { TapSettings } from './tap/catalog.js'
 
-/** Where captured bytes come from, and how to get there. */
-export interface TapChoice extends TapSettings {
-  /** `ssh://user@host[:port]/interface`, `local:interface`, `file:PATH`, `none` or `auto`. */
-  target: string
-  /** Bytes captured of each frame; 0 is all. */
-  snapLength: number
+/** Source of captured frames. */
+export interface TapOptions extends TapSettings {
+  /**
+   * `ssh://user@host[:port]/interface`, `local:interface`, `file:PATH`, `none`, or `auto`: `local:any` if tcpdump may
+   * capture on this machine, otherwise `none`.
+   * @default 'auto'
+   */
+  target?: string
+  /**
+   * Bytes captured of each frame; 0 captures whole frames.
+   * @default 86, which holds all headers without the payload
+   */
+  snapLength?: number
 }
 
-/** The detector, and where its model lies. */
-export interface DetectorChoice {
-  kind: DetectorKind
-  /** Whether somebody asked for this kind; completed, where it is left out. */
-  isKindGiven?: boolean
-  /** Share of outliers assumed in what is learnt from, in (0, 0.5]. */
-  contamination: number
-  seed: number
-  /** A preset or a list of features parted by commas. */
-  features: string
-  /** Further parameters of the detector, by name; those that are shipped unless given. */
+/** The detector and its model. */
+export interface DetectorOptions {
+  /** @default 'ocsvm' */
+  kind?: DetectorKind
+  /**
+   * Share of outliers assumed in the training data, in (0, 0.5].
+   * @default 0.01
+   */
+  contamination?: number
+  /** @default 1 */
+  seed?: number
+  /**
+   * A preset, or a comma-separated list of columns.
+   * @default 'behaviour'
+   */
+  features?: string
+  /**
+   * Parameters of the detector by name.
+   * @default those of docs/detectors.md
+   */
   parameters?: Readonly<Record<string, unknown>>
-  /** Model file: loaded where it exists, else written after the learning. Without one the model lives in memory. */
+  /** Model file. Loaded if it exists, otherwise written after training. Without it the model is kept in memory only. */
   model?: string
 }
 
-/** Everything the detection thread needs to know; plain data. */
+/** Length of in-place training. Training ends when both limits are reached. */
+export interface LearnOptions {
+  /**
+   * Minimum duration in packet time, seconds.
+   * @default 600
+   */
+  seconds?: number
+  /** @default 2000 */
+  minimumRecords?: number
+}
+
+/** Batches and smoothing, equation 1 of the paper. */
+export interface AlertOptions {
+  /**
+   * W0, the weight of the previous moving average, in [0, 1).
+   * @default 0.4
+   */
+  weight?: number
+  /** @default 100 */
+  batchRecords?: number
+  /** @default 200 */
+  batchMs?: number
+}
+
+/** What to do about a client that raises an alert. */
+export interface ResponseOptions {
+  /** @default 'observe' */
+  action?: ResponseName
+  /**
+   * Duration of a ban, seconds.
+   * @default 600
+   */
+  banSeconds?: number
+  /**
+   * Clients that are never disconnected or banned: addresses, networks such as `192.0.2.0/24`, or `client:ID`.
+   * @default []
+   */
+  allow?: readonly AllowEntry[]
+  /** File that keeps bans and run-time allow-list entries across restarts. */
+  file?: string
+}
+
+/** Files to write. */
+export interface ReportOptions {
+  /** Appends every record to this file, as NDJSON. */
+  records?: string
+  /** Appends every alert and ban to this file, as EVE JSON lines. */
+  eve?: string
+}
+
+/** Structured log; a pino logger fits. */
+export interface Logger {
+  info(details: object, message: string): void
+  warn(details: object, message: string): void
+  error(details: object, message: string): void
+}
+
+/** Options of {@link artemis}. */
+export interface ArtemisOptions {
+  tap?: TapOptions
+  /**
+   * TCP ports of the broker, which the tap captures.
+   * @default [1883, 8883]
+   */
+  ports?: readonly number[]
+  /**
+   * Bytes of each payload that the detection sees.
+   * @default 1024
+   */
+  payloadCapBytes?: number
+  detector?: DetectorOptions
+  learn?: LearnOptions
+  alert?: AlertOptions
+  response?: ResponseOptions
+  /** Control over MQTT on `$CONTROL/artemis/v1`; off unless set. */
+  control?: {
+    /** Whether a client may send control requests. Called after the broker's own `authorizePublish` has passed. */
+    authorize: AuthorizeControl
+  }
+  /**
+   * Memory caps.
+   * @default those of docs/join.md
+   */
+  caps?: Partial<DetectionCaps>
+  report?: ReportOptions
+  /** Without a logger nothing is logged. */
+  logger?: Logger
+}
+
+/** Settings of the detection thread: the options with defaults applied. Plain data. */
 export interface DetectionSettings {
-  tap: TapChoice
-  /** TCP ports of the broker. */
+  tap: TapOptions & Required<Pick<TapOptions, 'target' | 'snapLength'>>
   ports: readonly number[]
-  detector: DetectorChoice
+  detector: DetectorOptions &
+    Required<Omit<DetectorOptions, 'parameters' | 'model'>> & {
+      /** Whether the options name the kind. */
+      isKindGiven: boolean
+    }
   learn: LearnSettings
   batch: BatchLimits
   smoothing: SmoothingSettings
@@ -47,55 +155,6 @@ export interface DetectionSettings {
   caps: DetectionCaps
   /** File that every record is appended to, as NDJSON. */
   records?: string
-}
-
-/** Structured log, of which pino's is one. */
-export interface Logger {
-  info(details: object, message: string): void
-  warn(details: object, message: string): void
-  error(details: object, message: string): void
-}
-
-/** What {@link artemis} can be told. */
-export interface ArtemisOptions {
-  tap?: Partial<TapChoice>
-  /** TCP ports of the broker: those that the tap watches. */
-  ports?: readonly number[]
-  /** Bytes of a payload that the detection gets to see. */
-  payloadCapBytes?: number
-  detector?: Partial<DetectorChoice>
-  learn?: Partial<LearnSettings>
-  /** Batches and smoothing of equation 1. */
-  alert?: {
-    /** W0: how much the past counts, in [0, 1). */
-    weight?: number
-    batchRecords?: number
-    batchMs?: number
-  }
-  /** What to do about a client that raises an alert. */
-  response?: {
-    action?: ResponseName
-    banSeconds?: number
-    /** Who is never thrown out and never banned: addresses, networks such as `192.0.2.0/24`, `client:ID`. */
-    allow?: readonly AllowEntry[]
-    /** File that keeps bans, and what is allowed while running, over a restart. */
-    file?: string
-  }
-  /** Control over MQTT; nobody has it without this. */
-  control?: {
-    /** Whether a client may; asked after the broker's own `authorizePublish` has let its request through. */
-    authorize: AuthorizeControl
-  }
-  /** How much may be kept in memory; a ring's bytes must be a power of two. */
-  caps?: Partial<DetectionCaps>
-  report?: {
-    /** File that every record is appended to, as NDJSON. */
-    records?: string
-    /** File that every alert is appended to, as EVE JSON lines. */
-    eve?: string
-  }
-  /** Where log lines go; nowhere without one. */
-  logger?: Logger
 }
 
 /** Every option with its default. */
@@ -110,9 +169,9 @@ export const DEFAULTS = Object.freeze({
 } as const)
 
 /**
- * Parameters that detectors learn in place with, where PyOD's do not serve: a one-class SVM whose region holds nine in
- * ten of the benign records instead of half and fits them closely, and as many centres as tell a home's devices apart
- * (see docs/detectors.md).
+ * Parameters for in-place training that differ from PyOD's defaults: a one-class SVM that covers nine in ten benign
+ * records instead of half and fits them closely, and enough k-means centres to separate the devices of a home (see
+ * docs/detectors.md).
  */
 export const SHIPPED_PARAMETERS: Readonly<Partial<Record<DetectorKind, Readonly<Record<string, number>>>>> =
   Object.freeze({
@@ -120,7 +179,7 @@ export const SHIPPED_PARAMETERS: Readonly<Partial<Record<DetectorKind, Readonly<
     kmeans: Object.freeze({ nClusters: 100, nInit: 1, maxIter: 20 })
   })
 
-/** The options completed by the defaults, as the detection thread takes them. */
+/** Applies the defaults. */
 export function detectionSettings(options: ArtemisOptions): DetectionSettings {
   const alert = { ...DEFAULTS.alert, ...options.alert }
   const { kind } = { ...DEFAULTS.detector, ...options.detector }

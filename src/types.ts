@@ -1,6 +1,6 @@
-// The vocabulary of the plug-in: what flows from stage to stage.
+// Types that the stages of the plug-in share.
 
-/** A frame as it stands in a capture. */
+/** A frame as captured. */
 export interface CapturedFrame {
   /** Epoch time, whole seconds. */
   seconds: number
@@ -10,17 +10,17 @@ export interface CapturedFrame {
   linkType: number
   /** Length on the wire, bytes. */
   wireLength: number
-  /** What was captured of it: never more than `wireLength`, often less. */
+  /** The captured bytes: at most `wireLength`, often fewer. */
   bytes: Buffer
 }
 
-/** Which side sent: `in` is client to broker, `out` is broker to client. */
+/** Direction of a packet: `in` is client to broker, `out` is broker to client. */
 export type Direction = 'in' | 'out'
 
-/** How the MQTT columns of a record came about. */
+/** How the MQTT columns of a record were obtained. */
 export type JoinKind = 'exact' | 'tls' | 'websocket' | 'decoded' | 'none'
 
-/** One complete MQTT control packet, as far as the features need it. */
+/** One complete MQTT control packet, with the fields that the features need. */
 export interface MqttPacket {
   /** First byte of the fixed header: type and flags. */
   header: number
@@ -28,66 +28,66 @@ export interface MqttPacket {
   remainingLength: number
   /** Fixed header + remaining length, bytes. */
   size: number
-  /** Offset in the stream, in bytes since its first, at which the packet ends (exclusive). */
+  /** Offset in the stream of the packet's end (exclusive), in bytes from the stream's first byte. */
   end: number
-  /** Topic of a PUBLISH or first filter of a SUBSCRIBE or UNSUBSCRIBE, length in bytes; null for other types. */
+  /** Length in bytes of a PUBLISH's topic, or of the first filter of a SUBSCRIBE or UNSUBSCRIBE; else null. */
   topicLength: number | null
-  /** The topic's bytes as far as they were kept. */
+  /** The topic's bytes, possibly truncated. */
   topic: Uint8Array | null
-  /** Application payload of a PUBLISH as far as it was kept; null for other types. */
+  /** Application payload of a PUBLISH, possibly truncated; null for other types. */
   payload: Uint8Array | null
-  /** Full length of that payload, bytes. */
+  /** Full length of the payload, bytes. */
   payloadLength: number
-  /** What the bodies of CONNECT, CONNACK and SUBSCRIBE say, packed by `decode/mqtt-facts.ts`; 32 bits. */
+  /** Fields of CONNECT, CONNACK and SUBSCRIBE bodies, packed by `decode/mqtt-facts.ts`; 32 bits. */
   facts: number
   /** Hash of a CONNECT's client id, 32 bits; 0 for other types and for an empty client id. */
   clientHash: number
-  /** Hash of a CONNECT's will, see `decode/message-hash.ts`; 0 where there is none, and for other types. */
+  /** Hash of a CONNECT's will, see `decode/message-hash.ts`; 0 without a will, and for other types. */
   willHash: number
 }
 
-/** A control packet of which only a part has come. */
+/** A control packet that is only partly received. */
 export interface PacketBegun {
   /** First byte of the fixed header. */
   header: number
-  /** As in {@link MqttPacket}; null as long as it is not known. */
+  /** As in {@link MqttPacket}; null until known. */
   topic: Uint8Array | null
-  /** Full length of a PUBLISH's payload, bytes; null as long as it is not known, and for other types. */
+  /** Full length of a PUBLISH's payload, bytes; null until known, and for other types. */
   payloadLength: number | null
 }
 
-/** Numbers of a tap's life that the status shows. */
+/** Statistics of a tap for the status. */
 export interface TapSummary {
-  /** Frames that passed the filter, as tcpdump counts them; undefined where it did not say. */
+  /** Frames that passed the filter, as tcpdump counts them; undefined if it did not report them. */
   captured?: number
-  /** Frames that the kernel dropped for want of room. */
+  /** Frames that the kernel dropped because its buffer was full. */
   dropped?: number
 }
 
-/** What to capture. */
-export interface TapOptions {
+/** Options of a capture. */
+export interface CaptureOptions {
   /** TCP ports to watch. */
   ports: readonly number[]
-  /** Bytes kept of each frame; 0 keeps whole frames. */
+  /** Bytes captured of each frame; 0 captures whole frames. */
   snapLength: number
-  /** Ends the attempt to open. */
+  /** Aborts opening. */
   signal?: AbortSignal
 }
 
 /** A running capture. */
 export interface TapSession {
   /**
-   * A capture file's bytes as they arrive; ends with the tap, errors with an `OperatorError` where there is a remedy.
+   * The bytes of a capture file as they arrive. Ends with the tap; errors with an `OperatorError` if there is a remedy.
    */
   readonly bytes: NodeJS.ReadableStream
-  /** Stops the capture, and the far tcpdump with it; resolves when both are gone. Safe to call twice. */
+  /** Stops the capture and its tcpdump, and resolves when both have ended. May be called twice. */
   close(): Promise<TapSummary>
 }
 
-/** Where captured bytes come from: opens a capture, resolves when frames are surely being seen. */
-export type OpenTap = (options: TapOptions) => Promise<TapSession>
+/** Opens a capture; resolves once frames are being captured. */
+export type OpenTap = (options: CaptureOptions) => Promise<TapSession>
 
-/** An address in text form (IPv4-mapped IPv6 written as IPv4) and a port. */
+/** An address as text (IPv4-mapped IPv6 as IPv4) and a port. */
 export interface Endpoint {
   address: string
   port: number
@@ -115,13 +115,13 @@ export interface TcpFields {
   acknowledgement: number
   /** Twelve bits: 3 reserved, NS, CWR, ECE, URG, ACK, PSH, RST, SYN, FIN. */
   flags: number
-  /** As it stands in the header, unscaled. */
+  /** As in the header, unscaled. */
   window: number
 }
 
 /** A captured frame that carries TCP on a watched port, decoded. */
 export interface TcpFrame {
-  /** Number in its capture, from 1, counting every frame of the capture. */
+  /** Number in its capture, from 1. Counts every captured frame. */
   number: number
   seconds: number
   nanoseconds: number
@@ -129,43 +129,41 @@ export interface TcpFrame {
   wireLength: number
   ip: IpFields
   tcp: TcpFields
-  /** Segment payload on the wire, bytes: from the IP length, not from what was captured. */
+  /** Payload length on the wire, bytes. Calculated from the IP length, so truncation does not affect it. */
   payloadLength: number
-  /** What was captured of it. */
+  /** The captured part of the payload. */
   payload: Uint8Array
 }
 
 /**
- * A TCP frame placed in its stream. Offsets count the bytes of one direction since the first after
- * the SYN; where the SYN was not seen, since the first byte captured.
+ * A TCP frame placed in its stream. Offsets count the bytes of one direction from the first after the SYN, or from the
+ * first captured byte if the SYN was not captured.
  */
 export interface StreamFrame {
   frame: TcpFrame
-  /** The connection; the same object for all its frames, both directions. A reused tuple gets a new one. */
+  /** The connection: one object for all its frames in both directions. A reused tuple gets a new object. */
   stream: TcpStream
   direction: Direction
   /** Seconds since the previous frame of the stream; 0 for its first. */
   delta: number
-  /** Mean delta of the last 20 records before this one, whatever their stream; 0 for the first. */
+  /** Mean delta of the 20 records before this one, across all streams; 0 for the first. */
   l20Average: number
-  /**
-   * The contiguous part of the direction's stream before and after this frame; equal where the frame completes nothing.
-   */
+  /** The contiguous end of the direction's stream before and after this frame. Equal if the frame completes nothing. */
   from: number
   to: number
-  /** The bytes from `from` to `to`, in order, as far as captured: a missing part is a null of known length. */
+  /** The captured bytes from `from` to `to`, in order. A missing part is a chunk without bytes. */
   chunks: readonly StreamChunk[]
 }
 
-/** A stretch of a stream: bytes, or a gap that was acknowledged but never captured. */
+/** A range of a stream: bytes, or a gap that was acknowledged but not captured. */
 export interface StreamChunk {
   start: number
   length: number
-  /** null: a gap, or cut off by the snap length. */
+  /** null for a gap, or if cut off by the snap length. */
   bytes: Uint8Array | null
-  /** A gap: the segments that held these bytes were never captured. */
+  /** Whether this is a gap: segments that were never captured. */
   lost?: true
-  /** Bytes of an earlier frame, which waited for a gap that is given up only now. */
+  /** Whether these bytes are from an earlier frame, released only now because a gap before them timed out. */
   overdue?: true
 }
 
@@ -175,8 +173,8 @@ export interface TcpStream {
   readonly id: number
   readonly client: Endpoint
   readonly broker: Endpoint
-  /** Whether each direction's SYN was seen, so that its offsets count from the true start. */
+  /** Whether the SYN of each direction was captured, so that its offsets count from the true start. */
   readonly synced: Record<Direction, boolean>
-  /** Whether a FIN or RST was seen in each direction. */
+  /** Whether a FIN or RST was captured in each direction. */
   readonly ended: Record<Direction, boolean>
 }

@@ -1,4 +1,4 @@
-// What an operator can ask of a running detection, command by command.
+// The control commands for a running detection.
 
 import type { Client } from 'aedes'
 import { clientKey } from '../alert/subjects.js'
@@ -9,6 +9,7 @@ import type { ClientScore } from '../detection/pipeline.js'
 import { originOf } from '../record.js'
 import type { EveAlert } from '../report/eve.js'
 import { ALLOW_CAP } from '../respond/allow-list.js'
+import { banTarget, missingTarget } from '../respond/ban-target.js'
 import type { Gate } from '../respond/gate.js'
 import { addressIn, allowEntryIn, clientIdIn, secondsIn, type ControlCommand } from './request.js'
 
@@ -16,19 +17,19 @@ import { addressIn, allowEntryIn, clientIdIn, secondsIn, type ControlCommand } f
 export interface Controlled {
   observer: Observer
   gate: Gate
-  /** How long a ban lasts where the command does not say, seconds. */
+  /** Default duration of a ban, seconds. */
   banSeconds: number
-  /** Recent alerts, the latest last. */
+  /** Returns recent alerts, the latest last. */
   alerts(): EveAlert[]
   status(): object
   ask: (question: DetectionQuery) => Promise<DetectionReply | undefined>
-  /** The allow-list has changed. */
+  /** Called after the allow-list has changed. */
   allowChanged(): void
-  /** Resolves when bans and the allow-list are on the disk. */
+  /** Resolves when bans and the allow-list are on disk. */
   saved(): Promise<void>
 }
 
-/** A client as `clients` shows it. */
+/** A client in the response to `clients`. */
 export interface ClientRow {
   /** null before its CONNECT. */
   clientId: string | null
@@ -38,22 +39,22 @@ export interface ClientRow {
   transport: string
   /** 3.1, 3.1.1 or 5. */
   protocol: string | null
-  /** When it connected, epoch milliseconds. */
+  /** Time of connection, epoch milliseconds. */
   since: number
   /** Whether it is on the allow-list. */
   allowed: boolean
-  /** null while there is no model, or no detection. */
+  /** null without a model or without a running detection. */
   score: ClientScore | null
 }
 
-type Doing = (command: ControlCommand, on: Controlled, asker: ObservedConnection) => object | Promise<object>
+type CommandHandler = (command: ControlCommand, on: Controlled, asker: ObservedConnection) => object | Promise<object>
 
-/** Rows of one answer. */
+/** Maximum number of clients in one response. */
 const CLIENT_CAP = 1_000
 const PROTOCOLS: Readonly<Record<number, string>> = { 3: '3.1', 4: '3.1.1', 5: '5' }
 
 /** Every command by its name. */
-export const COMMANDS: Readonly<Record<string, Doing>> = {
+export const COMMANDS: Readonly<Record<string, CommandHandler>> = {
   status: (_command, on) => on.status(),
   clients: async (_command, on) => await listClients(on),
   alerts: (_command, on) => ({ alerts: on.alerts() }),
@@ -96,35 +97,21 @@ function ban(command: ControlCommand, { observer, gate, banSeconds }: Controlled
   const address = addressIn(command)
   const clientId = clientIdIn(command)
   const seconds = secondsIn(command, banSeconds)
-  if (address === null && clientId === null) throw nobodyNamed()
   if (clientId === null && address === originOf(asker).address) {
     throw new OperatorError(
       'control-own-address',
-      `${originOf(asker).address} is the address that you ask from`,
-      'You would lock yourself out: ban a client id at it, or ask from elsewhere.'
+      `${originOf(asker).address} is your own address`,
+      'You would lock yourself out: ban a client id at this address, or connect from another address.'
     )
   }
-  if (gate.allow.has(address ?? '', clientId)) {
-    throw new OperatorError(
-      'control-allowed',
-      `${address ?? clientId} is on the allow-list`,
-      'Take it off the list first: artemis allow --remove, or response.allow in the settings.'
-    )
-  }
-  const made = gate.bans.add(address, clientId, seconds, 'operator')
-  let thrownOut = 0
-  for (const one of [...observer.live()]) {
-    const isMeant =
-      (address === null || originOf(one).address === address) && (clientId === null || one.clientId === clientId)
-    if (isMeant && gate.expel(one.id)) thrownOut++
-  }
-  return { ban: made, thrownOut }
+  const { ban, disconnected } = banTarget({ address, clientId }, seconds, gate, observer)
+  return { ban, thrownOut: disconnected }
 }
 
 function unban(command: ControlCommand, { gate: { bans } }: Controlled): object {
   const address = addressIn(command)
   const clientId = clientIdIn(command)
-  if (address === null && clientId === null) throw nobodyNamed()
+  if (address === null && clientId === null) throw missingTarget()
   const meant = bans
     .list()
     .filter(one => (address === null || one.address === address) && (clientId === null || one.clientId === clientId))
@@ -137,8 +124,8 @@ function allow(command: ControlCommand, on: Controlled): object {
   if (!on.gate.allow.add(entry))
     throw new OperatorError(
       'control-allow-full',
-      `The allow-list holds ${ALLOW_CAP} entries`,
-      'Allow a network instead of its addresses one by one.'
+      `The allow-list is full (${ALLOW_CAP} entries)`,
+      'Allow a network instead of single addresses.'
     )
   on.allowChanged()
   return { allow: on.gate.allow.list() }
@@ -150,8 +137,8 @@ function disallow(command: ControlCommand, on: Controlled): object {
     const isConfigured = on.gate.allow.list().some(one => one.entry === entry)
     throw new OperatorError(
       'control-not-allowed',
-      isConfigured ? `${entry} stands in the settings` : `${entry} is not on the allow-list`,
-      isConfigured ? 'Take it out of response.allow there.' : '"artemis allow" without arguments prints the list.'
+      isConfigured ? `${entry} is configured in response.allow` : `${entry} is not on the allow-list`,
+      isConfigured ? 'Remove it from the configuration.' : '"artemis allow" without arguments prints the list.'
     )
   }
   on.allowChanged()
@@ -162,16 +149,8 @@ async function learn({ anew }: ControlCommand, on: Controlled): Promise<object> 
   if (anew === true) {
     const answer = await on.ask({ kind: 'learn' })
     if (answer === undefined)
-      throw new OperatorError(
-        'control-no-detection',
-        'The detection does not answer',
-        'Look into the log of the broker: it says why.'
-      )
+      throw new OperatorError('control-no-detection', 'The detection does not respond', "Check the broker's log.")
     if (answer.kind === 'refused') throw new OperatorError('control-learn', answer.message, answer.remedy)
   }
   return { anew: anew === true, status: on.status() }
-}
-
-function nobodyNamed(): OperatorError {
-  return new OperatorError('control-request', 'Nobody is named', 'Name an address, a clientId, or both.')
 }

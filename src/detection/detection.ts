@@ -21,6 +21,7 @@ import type { RingReader } from '../observe/ring.js'
 import { Pipeline, type ClientScore } from './pipeline.js'
 import { timeOf, type TrafficRecord } from '../record.js'
 import { RecordLog } from '../report/record-log.js'
+import type { ContextStatus, DetectionState, DetectionStatus } from '../report/status.js'
 import type { Offender } from '../respond/response.js'
 import { GuardModel } from '../scoring/guard-model.js'
 import type { DetectionSettings } from '../settings.js'
@@ -42,14 +43,11 @@ export interface DetectionOutputs {
   onChange: () => void
 }
 
-/** What the detection does now. */
-export type DetectionState = 'starting' | 'learning' | 'guarding' | 'failed'
-
 /** Where frames become records. */
 interface TrafficJoin {
-  readonly counters: object
+  readonly counters: Omit<NonNullable<DetectionStatus['join']>, 'held'>
   /** What the context forgot for want of room. */
-  readonly contextCounters: object
+  readonly contextCounters: Partial<ContextStatus>
   readonly held: number
   frame(frame: StreamFrame): void
   entry?(entry: BrokerEntry): void
@@ -215,7 +213,7 @@ export class Detection {
   }
 
   /** The status, as it is published. */
-  status(): object {
+  status(): DetectionStatus {
     const training = this.#training
     const pipeline = this.#pipeline
     const model = this.#model

@@ -4,6 +4,7 @@ import type { Alert } from '../alert/alert.js'
 import type { LogLevel } from './detection.js'
 import type { RingMemory } from '../observe/ring.js'
 import type { ClientScore } from './pipeline.js'
+import type { DetectionStatus } from '../report/status.js'
 import type { Offender } from '../respond/response.js'
 import type { DetectionSettings } from '../settings.js'
 
@@ -42,7 +43,7 @@ export type FromDetection =
   | { type: 'log'; level: LogLevel; message: string; details: object }
   | { type: 'model'; path: string }
   | { type: 'answer'; number: number; answer: DetectionReply }
-  | { type: 'report'; status: object; scores: object }
+  | { type: 'report'; status: DetectionStatus; scores: object }
   | { type: 'refused'; code: string; message: string; remedy?: string }
 
 /** What of it concerns the broker; the rest is between the thread and whoever runs it. */

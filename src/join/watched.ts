@@ -2,7 +2,9 @@
 
 import type { RecordFeatures } from '../features/schema.js'
 import type { TrafficRecord } from '../record.js'
+import type { ContextStatus } from '../report/status.js'
 import type { StreamFrame } from '../types.js'
+import type { DecodedJoinCounters } from './decoded.js'
 import { DecodedRecords, type DecodedRecordsOptions } from './decoded-records.js'
 
 /** Records of a live tap, decoded from what it captures. */
@@ -17,11 +19,11 @@ export class WatchedJoin {
     this.#records = new DecodedRecords(options)
   }
 
-  get counters(): object {
+  get counters(): DecodedJoinCounters {
     return this.#records.counters
   }
 
-  get contextCounters(): object {
+  get contextCounters(): Partial<ContextStatus> {
     return this.#records.contextCounters
   }
 

@@ -1,27 +1,98 @@
-// Alerts in the form of Suricata's EVE JSON, so that log shippers read them as they are.
+// Formats alerts as Suricata's EVE JSON, so that log shippers can read them.
 
-import type { Alert } from '../alert/alert.js'
+import type { Alert, AlertState, AlertSubject, Contribution } from '../alert/alert.js'
 import type { RuleName } from '../alert/rules.js'
-import type { Ban, BanEnding } from '../respond/bans.js'
+import type { Ban, BanEnding, BannedBy } from '../respond/bans.js'
+import type { ResponseName } from '../respond/catalog.js'
 
 const SIGNATURE: Record<RuleName, { id: number; text: string }> = {
   jump: { id: 1, text: 'outlier probability rose faster than on benign traffic' },
-  level: { id: 2, text: 'outlier probability stands higher than on benign traffic' },
+  level: { id: 2, text: 'outlier probability is higher than on benign traffic' },
   cusum: { id: 3, text: 'abnormal records keep coming' }
 }
 const GATEWAY_OFFSET = 100
 const SEVERITY = { client: 1, gateway: 2 }
 
-/** One line of an EVE log, as an object. */
-export type EveAlert = Record<string, unknown>
+/** Fields that all events have. */
+interface EveEventBase {
+  /** ISO 8601 with microseconds and an offset without a colon; packet time. */
+  timestamp: string
+  /** Address of the client; absent for the gateway as a whole. */
+  src_ip?: string
+  proto: 'TCP'
+  app_proto: 'mqtt'
+}
+
+/** An alert, as it is published and written to the EVE log. */
+export interface EveAlert extends EveEventBase {
+  event_type: 'alert'
+  src_port?: number | null
+  dest_ip?: string
+  dest_port?: number
+  alert: {
+    /** `blocked` if the client was disconnected or banned. */
+    action: 'allowed' | 'blocked'
+    gid: number
+    signature_id: number
+    rev: number
+    signature: string
+    category: string
+    /** 1: critical, 2: warning, 3: notice. */
+    severity: number
+  }
+  artemis: {
+    /** The same for all events of one alert. */
+    id: number
+    state: AlertState
+    scope: AlertSubject['scope']
+    client_id: string | null
+    username: string | null
+    rule: RuleName
+    /** The rule's value, and the limit that it exceeded. */
+    value: number
+    threshold: number
+    /** Highest outlier probability in the batch, in [0, 1]. */
+    score: number
+    /** Mean outlier probability of the batch, in [0, 1]. */
+    avg: number
+    /** Moving average after and before the batch (equation 1 of the paper). */
+    movAvg: number
+    prevMovAvg: number
+    /** Records of the subject in the batch. */
+    records: number
+    contributions: Contribution[]
+    detector: string
+    /** Digest of the model. */
+    model: string
+    response: ResponseName
+  }
+}
+
+/** The start or the end of a ban. */
+export interface EveBan extends EveEventBase {
+  event_type: 'ban'
+  artemis: {
+    state: 'begun' | 'ended'
+    /** Why it ended. */
+    reason?: BanEnding
+    client_id: string | null
+    by: BannedBy
+    /** Same format as `timestamp`. */
+    since: string
+    until: string
+  }
+}
+
+/** One line of the EVE log. */
+export type EveEvent = EveAlert | EveBan
 
 /**
- * Somebody is banned, or no longer: as an event of its own type, since no rule of an alert stands behind it.
+ * Formats the start or end of a ban as an EVE event. It has its own event type, because no alert rule belongs to it.
  *
  * @param time epoch milliseconds
- * @param ending why it ended; undefined where it begins
+ * @param ending why the ban ended; undefined for its start
  */
-export function eveBan({ address, clientId, since, until, by }: Ban, time: number, ending?: BanEnding): EveAlert {
+export function eveBan({ address, clientId, since, until, by }: Ban, time: number, ending?: BanEnding): EveBan {
   return {
     timestamp: eveTime(time / 1_000),
     event_type: 'ban',
@@ -40,10 +111,10 @@ export function eveBan({ address, clientId, since, until, by }: Ban, time: numbe
 }
 
 /**
- * An alert as an EVE event. `src_*` is the client, `dest_*` the broker; an alert of the gateway as a
- * whole names no client. The paper's figures stand under `artemis`.
+ * Formats an alert as an EVE event. `src_*` is the client, `dest_*` the broker. An alert of the gateway names no
+ * client. The paper's figures are under `artemis`.
  *
- * @param isBlocked whether, on its account, somebody was thrown out or kept out just now
+ * @param isBlocked whether the alert just caused a disconnection or a ban
  */
 export function eveAlert(alert: Alert, isBlocked = false): EveAlert {
   const { subject } = alert
@@ -86,7 +157,7 @@ export function eveAlert(alert: Alert, isBlocked = false): EveAlert {
   }
 }
 
-/** Epoch seconds as EVE writes them: microseconds and the offset without a colon. */
+/** Formats epoch seconds as EVE does: microseconds, and the UTC offset without a colon. */
 function eveTime(seconds: number): string {
   const whole = Math.floor(seconds)
   const microseconds = Math.min(999_999, Math.round((seconds - whole) * 1e6))

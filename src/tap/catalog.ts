@@ -1,10 +1,10 @@
 // Which tap opens which target; a new tap is one file and one line here.
 
 import { OperatorError } from '../errors.js'
-import type { TapOptions, TapSession } from '../types.js'
+import type { CaptureOptions, TapSession } from '../types.js'
 import { openFile } from './file.js'
 import { openLocal } from './local.js'
-import type { SshSettings } from './ssh.js'
+import type { SshSettings } from './ssh-settings.js'
 import type { CaptureTarget, TapTarget } from './target.js'
 
 /** What the configuration says of taps beside the target. */
@@ -14,7 +14,7 @@ export type TapSettings = SshSettings
  * Opens a tap; resolves when frames are surely being seen.
  * @throws OperatorError with what to do about it.
  */
-export async function openTap(target: CaptureTarget, settings: TapSettings, options: TapOptions): Promise<TapSession> {
+export async function openTap(target: CaptureTarget, settings: TapSettings, options: CaptureOptions): Promise<TapSession> {
   switch (target.kind) {
     // Its library takes a good part of the start, and memory, which most run without.
     case 'ssh':
@@ -39,7 +39,7 @@ export interface ResolvedTarget {
 export async function resolveTarget(
   target: TapTarget,
   settings: TapSettings,
-  options: TapOptions
+  options: CaptureOptions
 ): Promise<ResolvedTarget> {
   if (target.kind !== 'auto') return { target }
   const local: CaptureTarget = { kind: 'local', interface: 'any' }

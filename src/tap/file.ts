@@ -3,7 +3,7 @@
 import { open } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { OperatorError } from '../errors.js'
-import type { TapOptions, TapSession } from '../types.js'
+import type { CaptureOptions, TapSession } from '../types.js'
 import type { FileTarget } from './target.js'
 
 /** Read at once, bytes. */
@@ -13,7 +13,7 @@ const READ_BYTES = 256 * 1024
  * Reads a capture file as it stands; `options` do not change what is in it.
  * @throws OperatorError `tap-file` where it cannot be read.
  */
-export async function openFile(target: FileTarget, options: TapOptions): Promise<TapSession> {
+export async function openFile(target: FileTarget, options: CaptureOptions): Promise<TapSession> {
   options.signal?.throwIfAborted()
   const file = await open(target.path).catch((cause: unknown) => {
     throw unreadable(target.path, cause as NodeJS.ErrnoException)

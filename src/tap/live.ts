@@ -1,5 +1,6 @@
 // The tap of a running broker: from supervised bytes to frames placed in their streams.
 
+import type { TapStatus } from '../report/status.js'
 import { CaptureDecoder } from '../decode/capture.js'
 import type { FragmentLimits } from '../decode/fragments.js'
 import { TcpDecoder } from '../decode/tcp-decoder.js'
@@ -92,7 +93,7 @@ export class LiveTap {
   }
 
   /** For the status. */
-  status(): object {
+  status(): TapStatus {
     return {
       target: this.#target,
       state: this.#state,

@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process'
 import { finished } from 'node:stream/promises'
 import { OperatorError } from '../errors.js'
-import type { TapOptions, TapSession } from '../types.js'
+import type { CaptureOptions, TapSession } from '../types.js'
 import type { LocalTarget } from './target.js'
 import { openTcpdump } from './tcpdump-session.js'
 import { captureScript } from './tcpdump.js'
@@ -21,7 +21,7 @@ export interface LocalSettings {
 export async function openLocal(
   target: LocalTarget,
   settings: LocalSettings,
-  options: TapOptions
+  options: CaptureOptions
 ): Promise<TapSession> {
   options.signal?.throwIfAborted()
   const place = { name: 'this machine', interface: target.interface, sudo: settings.sudo ?? false }

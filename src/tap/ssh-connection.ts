@@ -3,17 +3,10 @@
 import { connect as connectTcp } from 'node:net'
 import ssh2 from 'ssh2'
 import { OperatorError } from '../errors.js'
-import { pinHostKey, type HostKeySettings } from './ssh-host-key.js'
-import { readIdentity, type IdentitySettings } from './ssh-identity.js'
+import type { ConnectionSettings } from './ssh-settings.js'
+import { pinHostKey } from './ssh-host-key.js'
+import { readIdentity } from './ssh-identity.js'
 import type { SshTarget } from './target.js'
-
-/** How to reach the far end. */
-export interface ConnectionSettings extends HostKeySettings, IdentitySettings {
-  /** From the first SYN to the end of the login, ms. */
-  connectTimeoutMs?: number
-  /** Between questions to a silent far end, ms; three without an answer end the connection. */
-  keepaliveMs?: number
-}
 
 /** A connection that is logged in. */
 export interface SshConnection {

@@ -14,15 +14,8 @@ import {
   parseKnownHosts,
   type KnownHost
 } from './known-hosts.js'
+import type { HostKeySettings } from './ssh-settings.js'
 import type { SshTarget } from './target.js'
-
-/** How the host's key is pinned; the fingerprint wins over the file. */
-export interface HostKeySettings {
-  /** Fingerprint as `ssh-keygen -l` prints it: `SHA256:...`. */
-  hostKey?: string
-  /** Default: `~/.ssh/known_hosts`. */
-  knownHostsFile?: string
-}
 
 /** What the connection needs to judge the host. */
 export interface HostKeyPin {

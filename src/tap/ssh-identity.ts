@@ -5,16 +5,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import ssh2 from 'ssh2'
 import { OperatorError } from '../errors.js'
-
-/** Where the keys come from. A named file is used alone; else the agent and the user's own unlocked key. */
-export interface IdentitySettings {
-  /** Private key file. */
-  identityFile?: string
-  /** Unlocks the private key file. */
-  passphrase?: string
-  /** Socket of an ssh agent; default: the environment's SSH_AUTH_SOCK. */
-  agentSocket?: string
-}
+import type { IdentitySettings } from './ssh-settings.js'
 
 /** The keys, as ssh2 takes them. */
 export interface Identity {

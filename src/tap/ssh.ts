@@ -3,23 +3,18 @@
 import { once } from 'node:events'
 import type ssh2 from 'ssh2'
 import { OperatorError } from '../errors.js'
-import type { TapOptions, TapSession, TapSummary } from '../types.js'
-import { connectSsh, type ConnectionSettings, type SshConnection } from './ssh-connection.js'
+import type { SshSettings } from './ssh-settings.js'
+import type { CaptureOptions, TapSession, TapSummary } from '../types.js'
+import { connectSsh, type SshConnection } from './ssh-connection.js'
 import type { SshTarget } from './target.js'
 import { openTcpdump } from './tcpdump-session.js'
 import { captureScript, type CaptureHost } from './tcpdump.js'
-
-/** How to reach the far end, and how to capture there. */
-export interface SshSettings extends ConnectionSettings {
-  /** Run tcpdump by `sudo -n`. */
-  sudo?: boolean
-}
 
 /**
  * Captures on an interface of another machine.
  * @throws OperatorError for everything between a wrong host name and a tcpdump without rights.
  */
-export async function openSsh(target: SshTarget, settings: SshSettings, options: TapOptions): Promise<TapSession> {
+export async function openSsh(target: SshTarget, settings: SshSettings, options: CaptureOptions): Promise<TapSession> {
   if (options.ports.includes(target.port)) {
     throw new OperatorError(
       'tap-port',

@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { OperatorError } from '../errors.js'
-import type { OpenTap, TapOptions, TapSession, TapSummary } from '../types.js'
+import type { OpenTap, CaptureOptions, TapSession, TapSummary } from '../types.js'
 
 /**
  * What the supervisor tells. An `OperatorError` from `onBytes` says that the bytes are no sound
@@ -62,7 +62,7 @@ export function needsOperator(error: OperatorError): boolean {
  */
 export function superviseTap(
   open: OpenTap,
-  options: TapOptions,
+  options: CaptureOptions,
   handlers: TapHandlers,
   timing: SupervisorTiming = realTiming
 ): SupervisedTap {

@@ -1,7 +1,7 @@
 // The one place that knows tcpdump: its arguments, its exit codes and what it writes to standard error.
 
 import { OperatorError } from '../errors.js'
-import type { TapOptions, TapSummary } from '../types.js'
+import type { CaptureOptions, TapSummary } from '../types.js'
 import { isInterfaceName } from './target.js'
 
 /**
@@ -51,7 +51,7 @@ export interface CaptureHost {
  * tcpdump is ready, because a shell starts background jobs deaf to it. The exit code is tcpdump's own.
  * It is one line without single quotes, so that any login shell takes it as one quoted word.
  */
-export function captureScript(place: CaptureHost, options: TapOptions): string {
+export function captureScript(place: CaptureHost, options: CaptureOptions): string {
   if (!isInterfaceName(place.interface)) {
     throw new OperatorError('tap-target', `"${place.interface}" is not an interface name.`)
   }

@@ -56,7 +56,7 @@ t.test('mistakes are said, and what is not this broker as well', async t => {
     [['ban', 'kitchen', '--url', broker.url], /IP address/],
     [['ban', '192.0.2.1', '--for', '40d', '--url', broker.url], /Every ban ends/],
     [['ban', '192.0.2.1', '--for', 'long', '--url', broker.url], /duration/],
-    [['unban', '--url', broker.url], /Nobody is named/],
+    [['unban', '--url', broker.url], /No target given/],
     [['allow', '10.0.0.1', '--client', 'x', '--url', broker.url], /not both/],
     [['clients', '--url', 'mqtt://127.0.0.1:1'], /Nobody can be reached/],
     [['clients', '--url', 'nowhere'], /no address of a broker/]

@@ -4,7 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import type { ControlResponse } from '../../src/control/request.js'
-import { CONTROL_TOPICS, type Asker } from '../../src/index.js'
+import { CONTROL_TOPICS, type Requester } from '../../src/index.js'
 import { publish, subscribe } from '../decode/craft-mqtt.js'
 import { selfWatching, garbage, type SelfWatching } from '../plugin/watching-itself.js'
 import { from } from '../respond/watched-broker.js'
@@ -15,7 +15,7 @@ import { waitUntil } from '../support/wait-until.js'
 const OPERATOR = '192.0.2.1'
 const HERE = '192.0.2.7'
 
-const control = { authorize: ({ client: { address } }: Asker) => address === OPERATOR }
+const control = { authorize: ({ client: { address } }: Requester) => address === OPERATOR }
 
 async function operatorOf({ broker }: SelfWatching): Promise<RawClient> {
   return await RawClient.connect(broker, { clientId: 'operator' }, from(OPERATOR))
@@ -152,7 +152,7 @@ for (const version of BROKER_VERSIONS) {
         t.match(await ask(operator, command), [{ error: /.+/, remedy: /.+/ }], JSON.stringify(command))
       t.match(
         await ask(operator, { command: 'ban', address: 'kitchen' }, { command: 'allow', entry: 'x' }),
-        [{ error: 'address "kitchen" is no IP address' }, { error: 'entry "x" is no entry of an allow-list' }],
+        [{ error: 'address "kitchen" is not an IP address' }, { error: 'entry "x" is not a valid allow-list entry' }],
         'the value is named'
       )
       t.match(await ask(operator, { command: 'bans' }, { command: 'allowed' }), [
