@@ -1,4 +1,4 @@
-// Which stream of the tap is which connection of the broker.
+// Matches the tap's flows to the broker's connections.
 
 import type { Peer } from '../record.js'
 import type { Direction, JoinKind, TcpStream } from '../types.js'
@@ -6,36 +6,39 @@ import type { MidStreamPickup } from './mid-stream.js'
 import type { PacketQueue } from './packet-queue.js'
 
 /**
- * `undecided`: accepted, its SYN not yet seen. `frames`: its frames are records. `packets`: its packets
- * are, because there is no tap, the tap cannot see inside or came too late for the SYN.
+ * `undecided`: accepted, SYN not captured yet. `frames`: the connection's frames are its records. `packets`: its
+ * packets are its records, because there is no tap, the tap cannot decode the flow, or the tap missed the SYN.
  */
 export type RecordSource = 'undecided' | 'frames' | 'packets'
 
-/** A connection as the broker tells of it. */
+/** A connection as reported by the broker. */
 export interface Connection {
   readonly id: number
   readonly openedAtMs: number
   recordSource: RecordSource
-  /** How its frames are joined, as their records say. */
+  /** The join kind of its records. */
   readonly join: JoinKind
-  /** Whether the stream of its frames is known. */
+  /** Whether its flow is known. */
   bound: boolean
-  /** Whether the broker's offsets are those of the TCP stream. */
+  /** Whether the broker's offsets are TCP stream offsets. */
   placed: boolean
-  /** Whether its stream may be another of the same tuple: then it is never joined. */
+  /** Whether several flows could match its tuple. An ambiguous connection is never joined. */
   ambiguous: boolean
-  /** Where it is found in mid-stream, or may yet be. */
+  /** State of the mid-stream pickup, if one is possible. */
   pickup: Record<Direction, MidStreamPickup> | undefined
   closed: boolean
   closedAtMs: number
-  /** When its tuple was seen to open another stream; a connection that outlives this was bound to the wrong one. */
+  /**
+   * When another flow with the same tuple started. If the connection is still open later, it was bound to the wrong
+   * flow.
+   */
   supersededAtMs: number
   peer: Peer
   readonly in: PacketQueue
   readonly out: PacketQueue
 }
 
-const NOBODY: readonly Connection[] = Object.freeze([])
+const NO_CONNECTIONS: readonly Connection[] = Object.freeze([])
 
 interface WaitingStream {
   readonly stream: TcpStream
@@ -43,41 +46,46 @@ interface WaitingStream {
 }
 
 /**
- * Binds streams to connections by their tuple, in order: the oldest connection that was accepted to the
- * oldest stream whose handshake was seen. Either may come first, as the tap may lag behind the broker.
+ * Binds flows to connections by tuple, in order: the oldest accepted connection to the oldest flow with a complete
+ * handshake. Either can arrive first, because the tap may lag behind the broker.
  *
- * Not every stream becomes a connection: a TLS handshake may fail, a listener may refuse. Where a tuple is
- * used again, its streams therefore wait until as many connections were told, and one that has ended
- * until its connection has.
+ * Some flows never become a connection, for example after a failed TLS handshake or a refusal by the listener. If a
+ * tuple is reused, its flows therefore wait until the broker has announced as many connections, and a flow that has
+ * ended waits until its connection has ended.
  */
 export class FlowTable {
-  /** Streams forgotten for want of room. */
+  /** Flows dropped because too many were waiting. */
   forgotten = 0
   readonly #waitingConnections = new Map<string, Connection[]>()
   readonly #waitingStreams = new Map<string, WaitingStream[]>()
   #waitingStreamCount = 0
   readonly #connections = new WeakMap<TcpStream, Connection>()
   readonly #peers = new WeakMap<TcpStream, Peer>()
-  /** The connection that was bound last on each tuple, as long as it is open. */
+  /** The connection last bound to each tuple, while it is open. */
   readonly #bound = new Map<string, Connection>()
   readonly #streamCap: number
-  readonly #patienceMs: number
+  readonly #waitMs: number
 
   /**
-   * @param streamCap streams that may wait for the broker to accept them; the oldest goes first
-   * @param patienceMs how long a stream waits before it gives way to a newer one of its tuple
+   * @param streamCap flows that may wait for the broker to accept them; the oldest is dropped first
+   * @param waitMs how long a flow waits before a newer flow of its tuple replaces it
    */
-  constructor(streamCap: number, patienceMs: number) {
+  constructor(streamCap: number, waitMs: number) {
     this.#streamCap = streamCap
-    this.#patienceMs = patienceMs
+    this.#waitMs = waitMs
   }
 
-  /** The connection of a stream, where both are known. */
+  /** Tuples that have connections, or flows, waiting. */
+  get sizes(): { waitingConnections: number; waitingFlows: number } {
+    return { waitingConnections: this.#waitingConnections.size, waitingFlows: this.#waitingStreams.size }
+  }
+
+  /** Returns the connection of a flow, if known. */
   of(stream: TcpStream): Connection | undefined {
     return this.#connections.get(stream)
   }
 
-  /** Who is at the other end of a stream: the same object before and after it is bound. */
+  /** Returns the peer of a flow: the same object before and after the flow is bound. */
   peerOf(stream: TcpStream): Peer {
     let peer = this.#peers.get(stream)
     if (peer === undefined) {
@@ -87,8 +95,8 @@ export class FlowTable {
     return peer
   }
 
-  /** A connection waits for its stream. */
-  await(connection: Connection): void {
+  /** Adds a connection that waits for its flow. */
+  add(connection: Connection): void {
     connection.bound = false
     const key = tupleKey(connection.peer)
     const waiting = this.#waitingConnections.get(key)
@@ -96,43 +104,43 @@ export class FlowTable {
     else waiting.push(connection)
   }
 
-  /** Binds what waits on the connection's tuple, as far as it can be told apart; returns the connections bound. */
+  /** Binds the waiting flows of the connection's tuple, unless they are ambiguous. Returns the connections bound. */
   bindWaiting({ peer }: Connection, nowMs: number): readonly Connection[] {
     return this.#bindTuple(tupleKey(peer), nowMs)
   }
 
-  /** Finds the connection of a stream that has none; returns the connections that were bound just now. */
+  /** Finds the connection of an unbound flow. Returns the connections bound by this call. */
   bind(stream: TcpStream, nowMs: number): readonly Connection[] {
-    if (this.#connections.has(stream)) return NOBODY
+    if (this.#connections.has(stream)) return NO_CONNECTIONS
     const key = tupleKey(stream)
-    if (isWhole(stream)) {
-      this.#remember(key, stream, nowMs)
+    if (hasHandshake(stream)) {
+      this.#addFlow(key, stream, nowMs)
       return this.#bindTuple(key, nowMs)
     }
-    // A stream whose handshake was not seen can only be one that is judged by its packets.
+    // Without a handshake, the flow can only belong to a connection that is scored by its packets.
     const connection = isMidStream(stream)
       ? this.#waitingConnections.get(key)?.find(({ recordSource }) => recordSource === 'packets')
       : undefined
-    if (connection === undefined) return NOBODY
-    this.#tie(key, stream, connection)
+    if (connection === undefined) return NO_CONNECTIONS
+    this.#assign(key, stream, connection)
     return [connection]
   }
 
-  /** The connection waits no longer. */
-  forget(connection: Connection): void {
+  /** Removes a connection that waits for its flow. */
+  remove(connection: Connection): void {
     const key = tupleKey(connection.peer)
-    const left = this.#waitingConnections.get(key)?.filter(other => other !== connection) ?? []
-    if (left.length > 0) this.#waitingConnections.set(key, left)
+    const others = this.#waitingConnections.get(key)?.filter(other => other !== connection) ?? []
+    if (others.length > 0) this.#waitingConnections.set(key, others)
     else this.#waitingConnections.delete(key)
   }
 
-  /** The connection is closed: another stream of its tuple is nothing strange. */
+  /** Marks the connection as closed, so that a new flow with its tuple is no mismatch. */
   release(connection: Connection): void {
     const key = tupleKey(connection.peer)
     if (this.#bound.get(key) === connection) this.#bound.delete(key)
   }
 
-  /** Nobody waits any longer; what is bound stays so. */
+  /** Drops all waiting connections and flows. Bound connections stay bound. */
   clear(): void {
     this.#waitingConnections.clear()
     this.#waitingStreams.clear()
@@ -142,33 +150,33 @@ export class FlowTable {
 
   #bindTuple(key: string, nowMs: number): readonly Connection[] {
     const bound: Connection[] = []
-    for (let stream = this.#choose(key, nowMs); stream !== undefined; stream = this.#choose(key, nowMs)) {
+    for (let stream = this.#nextFlow(key, nowMs); stream !== undefined; stream = this.#nextFlow(key, nowMs)) {
       const [connection] = this.#waitingConnections.get(key) as Connection[]
-      this.#tie(key, stream, connection)
+      this.#assign(key, stream, connection)
       bound.push(connection)
     }
     return bound
   }
 
-  /** The stream that surely is the oldest waiting connection of its tuple. */
-  #choose(key: string, nowMs: number): TcpStream | undefined {
+  /** Returns the flow that unambiguously belongs to the oldest waiting connection of the tuple. */
+  #nextFlow(key: string, nowMs: number): TcpStream | undefined {
     const connections = this.#waitingConnections.get(key)
     const streams = this.#waitingStreams.get(key)
     if (connections === undefined || streams === undefined) return undefined
-    while (streams.length > connections.length && nowMs - streams[0].sinceMs > this.#patienceMs)
-      this.#forgetStream(key, streams[0].stream)
+    while (streams.length > connections.length && nowMs - streams[0].sinceMs > this.#waitMs)
+      this.#removeFlow(key, streams[0].stream)
     const [{ stream }] = streams
     const [connection] = connections
     const isOver = stream.ended.in || stream.ended.out
     connection.ambiguous =
       streams.length > connections.length || (isOver && !connection.closed && connections.length === 1)
-    // Whose packets are its records anyway loses nothing by a mistake, as long as it is not joined.
+    // A connection scored by its packets is never joined, so a wrong match does no harm.
     return connection.ambiguous && connection.recordSource !== 'packets' ? undefined : stream
   }
 
-  #tie(key: string, stream: TcpStream, connection: Connection): void {
-    this.forget(connection)
-    this.#forgetStream(key, stream)
+  #assign(key: string, stream: TcpStream, connection: Connection): void {
+    this.remove(connection)
+    this.#removeFlow(key, stream)
     const known = this.#peers.get(stream)
     if (known !== undefined) connection.peer = Object.assign(known, connection.peer)
     this.#peers.set(stream, connection.peer)
@@ -177,23 +185,23 @@ export class FlowTable {
     if (!connection.closed) this.#bound.set(key, connection)
   }
 
-  /** A stream that the broker never accepts stays without a connection: only the latest of them are kept. */
-  #remember(key: string, stream: TcpStream, sinceMs: number): void {
+  /** Adds a waiting flow. The broker may never accept it, so only the latest flows are kept. */
+  #addFlow(key: string, stream: TcpStream, sinceMs: number): void {
     const streams = this.#waitingStreams.get(key)
     if (streams?.some(waiting => waiting.stream === stream) === true) return
-    const before = this.#bound.get(key)
-    if (before !== undefined) before.supersededAtMs = Math.min(before.supersededAtMs, sinceMs)
+    const previous = this.#bound.get(key)
+    if (previous !== undefined) previous.supersededAtMs = Math.min(previous.supersededAtMs, sinceMs)
     if (streams === undefined) this.#waitingStreams.set(key, [{ stream, sinceMs }])
     else streams.push({ stream, sinceMs })
     this.#waitingStreamCount++
     while (this.#waitingStreamCount > this.#streamCap) {
       const [[oldest, [first]]] = this.#waitingStreams
-      this.#forgetStream(oldest, first.stream)
+      this.#removeFlow(oldest, first.stream)
       this.forgotten++
     }
   }
 
-  #forgetStream(key: string, stream: TcpStream): void {
+  #removeFlow(key: string, stream: TcpStream): void {
     const streams = this.#waitingStreams.get(key)
     const at = streams?.findIndex(waiting => waiting.stream === stream) ?? -1
     if (streams === undefined || at < 0) return
@@ -203,12 +211,14 @@ export class FlowTable {
   }
 }
 
-/** Whether both SYNs were seen: then the broker's system has taken the connection, and offsets count from its start. */
-export function isWhole({ synced }: TcpStream): boolean {
+/**
+ * Whether both SYNs were captured. The broker's host then accepted the connection, and offsets count from its start.
+ */
+export function hasHandshake({ synced }: TcpStream): boolean {
   return synced.in && synced.out
 }
 
-/** Whether the tap came too late for the handshake. */
+/** Whether the tap missed the handshake. */
 export function isMidStream({ synced }: TcpStream): boolean {
   return !synced.in && !synced.out
 }

@@ -1,46 +1,46 @@
-// The exact join: frames from the tap with control packets from the broker, by tuple and byte offset.
+// The exact join: matches the tap's frames to the broker's control packets by tuple and byte offset.
 
 import type { Clock } from '../clock.js'
 import type { BrokerEntry, MarkEntry, OpenEntry, PacketEntry, UnplacedReason } from '../observe/entries.js'
 import { timeOf, type TrafficRecord } from '../record.js'
-import type { Direction, JoinKind, MqttPacket, PacketBegun, StreamFrame, TcpStream } from '../types.js'
-import { isWhole, FlowTable, type Connection } from './flow-table.js'
-import { contradicts, endsElsewhere } from './frame-check.js'
+import type { Direction, JoinKind, MqttPacket, PartialPacket, StreamFrame, TcpStream } from '../types.js'
+import { hasHandshake, FlowTable, type Connection } from './flow-table.js'
+import { contradicts, endsInOtherFrame } from './frame-check.js'
 import { HeldFrames } from './held-frames.js'
 import { JoinedRecords } from './joined-records.js'
-import { DEFAULT_JOIN_LIMITS, noJoinCounts, type JoinLimits } from './limits.js'
+import { DEFAULT_JOIN_LIMITS, newJoinCounters, type JoinLimits } from './limits.js'
 import { SAME_CLOCK, type PauseAlignment, type AlignmentTiming } from './pause-alignment.js'
 import { startPickup, updatePickup, joinedFrom, joinsFrames, shiftOf } from './mid-stream.js'
 import { PacketQueue } from './packet-queue.js'
 
 const REVIEW_INTERVAL_MS = 250
 
-/** Why the frames of a connection carry nothing that the broker said. `unseen`: the tap does not see them. */
+/** Why a connection is not joined. `unseen`: the tap does not capture its frames. */
 export type UnjoinedReason = UnplacedReason | 'unseen' | 'mismatch'
 
-/** What comes out of the join. */
+/** Receives the output of the join. */
 export interface JoinOutputs {
   onRecord(record: TrafficRecord): void
-  /** A connection is judged by its packets from now on, although there is a tap. */
+  /** A connection falls back to packets although there is a tap. */
   onUnjoined?(reason: UnjoinedReason, connection: Connection): void
 }
 
 /**
- * Turns frames and broker entries into records, in the order of capture.
+ * Turns frames and broker entries into records, in capture order.
  *
- * A frame that moves the contiguous end of its stream from n to n' completes the packets that end in
- * (n, n']. It is final when the broker has told everything up to n', so no clock decides which packet
- * belongs to it. Only what the broker never reads is given up after `holdMs`, and from then on that
- * stream holds nothing back until the broker has caught up.
+ * A frame that moves the contiguous end of its stream from n to n' completes the packets that end in (n, n']. It is
+ * final when the broker has reported everything up to n', so no clock decides which packet belongs to it. Only bytes
+ * that the broker never reads are given up, after `holdMs`. That stream then holds no frames until the broker has
+ * caught up.
  */
 export class LiveJoin {
-  readonly counters = noJoinCounts()
+  readonly counters = newJoinCounters()
 
   readonly #records: JoinedRecords
   readonly #connections = new Map<number, Connection>()
-  readonly #bindings: FlowTable
-  /** Streams that nobody accepted in time: their frames wait no more. */
-  readonly #forsaken = new WeakSet<TcpStream>()
+  readonly #flows: FlowTable
+  /** Flows that the broker did not accept in time. Their frames no longer wait. */
+  readonly #unaccepted = new WeakSet<TcpStream>()
   readonly #pending = new HeldFrames()
   #timings = SAME_CLOCK
   #tapped = false
@@ -56,38 +56,43 @@ export class LiveJoin {
     this.#records = new JoinedRecords(record => {
       outputs.onRecord(record)
     })
-    this.#bindings = new FlowTable(limits.unboundStreams, limits.holdMs)
+    this.#flows = new FlowTable(limits.unboundStreams, limits.holdMs)
   }
 
-  /** Frames held back now. */
+  /** Connections tracked, and those that wait for their flow or the other way round. */
+  get sizes(): { connections: number; waitingConnections: number; waitingFlows: number } {
+    return { connections: this.#connections.size, ...this.#flows.sizes }
+  }
+
+  /** Frames held now. */
   get held(): number {
     return this.#pending.length
   }
 
-  /** What the context forgot for want of room. */
+  /** Context entries dropped because a table was full. */
   get contextCounters(): object {
     return this.#records.contextCounters
   }
 
-  /** Frames will come from now on, stamped by a clock that agrees with the broker's so exactly as one of these asks. */
+  /** Starts the join of frames. `timings`: how closely the clocks of tap and broker agree. */
   tapUp(timings: readonly AlignmentTiming[] = SAME_CLOCK): void {
     this.#tapped = true
     this.#timings = timings
   }
 
-  /** No frames will come: what is held is settled, and packets are records from here on. */
+  /** Stops the join of frames: settles the held frames and falls back to packets. */
   tapDown(): void {
     this.#tapped = false
     while (this.held > 0) this.#settle(this.#pending.shift())
-    this.#bindings.clear()
+    this.#flows.clear()
     for (const connection of this.#connections.values()) {
-      this.#setAside(connection)
-      // A tap that comes back meets it in mid-stream.
-      if (!connection.closed) this.#bindings.await(connection)
+      this.#usePackets(connection)
+      // A tap that reconnects picks the connection up mid-stream.
+      if (!connection.closed) this.#flows.add(connection)
     }
   }
 
-  /** Takes what the broker tells. */
+  /** Processes an entry of the broker. */
   entry(entry: BrokerEntry): void {
     if (entry.kind === 'open') {
       this.#open(entry)
@@ -115,7 +120,7 @@ export class LiveJoin {
       case 'unplaced':
         this.counters.connectionsUnplaced++
         connection.placed = false
-        this.#giveUpJoin(connection, entry.reason)
+        this.#fallBack(connection, entry.reason)
         break
       case 'close':
         this.#close(connection)
@@ -123,55 +128,55 @@ export class LiveJoin {
     }
   }
 
-  /** Takes a frame from the tap. */
+  /** Processes a frame of the tap. */
   frame(streamFrame: StreamFrame): void {
     const { stream, direction, frame, from, to, chunks } = streamFrame
     this.#pending.push(streamFrame, this.#clock.now())
     this.#bind(stream)
     if (to > from) {
-      this.#find(
-        this.#bindings.of(stream),
+      this.#updatePickup(
+        this.#flows.of(stream),
         direction,
         alignment => {
-          // Where frames are lost, what was captured of a burst need not be all of it.
-          if (chunks.some(({ lost }) => lost === true)) alignment.restart()
-          alignment.see(timeOf(frame) * 1_000, to)
+          // If frames were lost, the tap may have missed part of a burst.
+          if (chunks.some(({ lost }) => lost === true)) alignment.reset()
+          alignment.addTap(timeOf(frame) * 1_000, to)
         },
         to
       )
     }
     if (this.held > this.#limits.pendingFrames) {
       this.counters.framesOverflowed++
-      this.#giveUp(this.#pending.shift())
+      this.#giveUpFrame(this.#pending.shift())
     }
   }
 
-  /** Lets out every record that is final, and settles what has waited too long. Call after each batch of input. */
+  /** Emits all final records and gives up frames that waited too long. Call it after each batch of input. */
   release(): void {
     const now = this.#clock.now()
     for (let first = this.#pending.first; first !== undefined; first = this.#pending.first) {
       if (this.#isFinal(first.streamFrame)) this.#settle(this.#pending.shift())
-      else if (now - first.arrivedAtMs > this.#limits.holdMs) this.#giveUp(this.#pending.shift())
+      else if (now - first.arrivedAtMs > this.#limits.holdMs) this.#giveUpFrame(this.#pending.shift())
       else break
     }
     if (now - this.#reviewedAtMs >= REVIEW_INTERVAL_MS) this.#review(now)
   }
 
-  /** Connections that the tap does not see after all are judged by their packets. */
+  /** Makes connections fall back to packets if the tap does not capture them. */
   #review(now: number): void {
     this.#reviewedAtMs = now
-    this.counters.streamsForgotten = this.#bindings.forgotten
+    this.counters.streamsForgotten = this.#flows.forgotten
     for (const connection of this.#connections.values()) {
       if (connection.recordSource === 'undecided' && now - connection.openedAtMs > this.#limits.holdMs) {
         this.counters.connectionsUnseen++
-        this.#giveUpJoin(connection, 'unseen')
-        this.#bound(this.#bindings.bindWaiting(connection, now))
+        this.#fallBack(connection, 'unseen')
+        this.#onBound(this.#flows.bindWaiting(connection, now))
       } else if (!connection.closed && now - connection.supersededAtMs > this.#limits.holdMs) {
-        // Its tuple opened another stream, and yet it is open: it never was the stream that it was bound to.
+        // Another flow with its tuple has started, but the connection is still open: it was bound to the wrong flow.
         this.#mismatch(connection)
       } else if (this.#isBlind(connection, now)) {
         this.counters.connectionsBlind++
-        this.#giveUpJoin(connection, 'unseen')
+        this.#fallBack(connection, 'unseen')
       } else {
         this.#reap(connection)
       }
@@ -196,29 +201,27 @@ export class LiveJoin {
       out: new PacketQueue()
     }
     this.#connections.set(id, connection)
-    this.#bindings.await(connection)
-    this.#bound(this.#bindings.bindWaiting(connection, this.#clock.now()))
+    this.#flows.add(connection)
+    this.#onBound(this.#flows.bindWaiting(connection, this.#clock.now()))
   }
 
   #bind(stream: TcpStream): void {
-    this.#bound(this.#bindings.bind(stream, this.#clock.now()))
-    const connection = this.#bindings.of(stream)
+    this.#onBound(this.#flows.bind(stream, this.#clock.now()))
+    const connection = this.#flows.of(stream)
     if (connection !== undefined) startPickup(connection, stream, this.#timings)
   }
 
-  /**
-   * One more thing is known that may tell where a connection's frames belong; `seen` as {@link updatePickup} takes it.
-   */
-  #find(
+  /** Updates the mid-stream pickup of a connection. `captured`: see {@link updatePickup}. */
+  #updatePickup(
     connection: Connection | undefined,
     direction: Direction,
     take: (alignment: PauseAlignment) => void,
-    seen?: number
+    captured?: number
   ): void {
-    if (updatePickup(connection, direction, take, seen)) this.counters.midstreamFound++
+    if (updatePickup(connection, direction, take, captured)) this.counters.midstreamFound++
   }
 
-  #bound(connections: readonly Connection[]): void {
+  #onBound(connections: readonly Connection[]): void {
     for (const connection of connections) {
       if (connection.recordSource === 'undecided') connection.recordSource = 'frames'
       this.#reap(connection)
@@ -228,50 +231,50 @@ export class LiveJoin {
   #close(connection: Connection): void {
     connection.closed = true
     connection.closedAtMs = this.#clock.now()
-    this.#bindings.release(connection)
-    if (!connection.bound) this.#bound(this.#bindings.bindWaiting(connection, this.#clock.now()))
+    this.#flows.release(connection)
+    if (!connection.bound) this.#onBound(this.#flows.bindWaiting(connection, this.#clock.now()))
     this.#reap(connection)
   }
 
-  /** Forgets a closed connection once no frame of it can make a difference: the tap may lag behind the broker. */
+  /** Removes a closed connection when no further frames can belong to it. The tap may lag behind the broker. */
   #reap(connection: Connection): void {
     const { closed, closedAtMs, recordSource, bound, in: inbound, out } = connection
     if (!closed || recordSource === 'undecided' || inbound.length + out.length > 0) return
     if (!bound && this.#tapped && this.#clock.now() - closedAtMs <= this.#limits.holdMs) return
     this.#connections.delete(connection.id)
-    this.#bindings.forget(connection)
+    this.#flows.remove(connection)
   }
 
   #packet(connection: Connection, entry: PacketEntry): void {
     const { direction, time, packet, last } = entry
     const queue = connection[direction]
     if (!joinsFrames(connection, direction) || packet.end <= joinedFrom(connection, direction)) {
-      const whole = queue.pass(entry)
-      this.#alone(connection, direction, time, packet)
-      this.#find(connection, direction, alignment => {
-        if (!whole) alignment.restart()
-        if (last) alignment.tell(time, packet.end)
+      const complete = queue.pass(entry)
+      this.#emitPacket(connection, direction, time, packet)
+      this.#updatePickup(connection, direction, alignment => {
+        if (!complete) alignment.reset()
+        if (last) alignment.addBroker(time, packet.end)
       })
       return
     }
-    // Within a TLS record or a WebSocket frame all packets end at one offset, those dropped among them.
+    // In a TLS record or WebSocket frame all packets end at the same offset, including dropped ones.
     queue.push(entry, connection.join === 'exact' ? packet.end - packet.size : packet.end, this.#clock.now())
     if (queue.length <= this.#limits.packetsPerConnection) return
     this.counters.connectionsOverflowed++
-    this.#giveUpJoin(connection, 'unseen')
+    this.#fallBack(connection, 'unseen')
   }
 
   #mark(connection: Connection, entry: MarkEntry): void {
     connection[entry.direction].mark(entry)
-    this.#find(connection, entry.direction, alignment => {
-      alignment.tell(entry.time, entry.offset)
+    this.#updatePickup(connection, entry.direction, alignment => {
+      alignment.addBroker(entry.time, entry.offset)
     })
   }
 
   #isFinal({ stream, direction, from, to }: StreamFrame): boolean {
     if (from === to) return true
-    const connection = this.#bindings.of(stream)
-    if (connection === undefined) return !isWhole(stream) || this.#forsaken.has(stream)
+    const connection = this.#flows.of(stream)
+    if (connection === undefined) return !hasHandshake(stream) || this.#unaccepted.has(stream)
     const queue = connection[direction]
     return (
       !joinsFrames(connection, direction) ||
@@ -283,18 +286,18 @@ export class LiveJoin {
 
   #settle(streamFrame: StreamFrame): void {
     const { stream, direction } = streamFrame
-    const connection = this.#bindings.of(stream)
+    const connection = this.#flows.of(stream)
     if (connection !== undefined && !joinsFrames(connection, direction)) {
       this.counters.framesFallback++
       return
     }
     if (streamFrame.from === streamFrame.to) {
-      this.#bare(streamFrame, connection?.join ?? 'none')
+      this.#emitFrame(streamFrame, connection?.join ?? 'none')
       return
     }
     if (connection === undefined) {
       this.counters.framesUnjoined++
-      this.#bare(streamFrame, 'none')
+      this.#emitFrame(streamFrame, 'none')
       return
     }
     this.#join(streamFrame, connection)
@@ -305,47 +308,47 @@ export class LiveJoin {
     const shift = shiftOf(connection, direction)
     const [from, to] = [streamFrame.from + shift, streamFrame.to + shift]
     const queue = connection[direction]
-    const told = queue.watermark >= to
-    const { packets: taken, late, whole } = queue.take(from, to)
-    const unseen = taken.filter(packet => endsElsewhere(streamFrame, packet, shift))
+    const isKnown = queue.watermark >= to
+    const { packets: taken, late, complete } = queue.take(from, to)
+    const unseen = taken.filter(packet => endsInOtherFrame(streamFrame, packet, shift))
     const packets = unseen.length === 0 ? taken : taken.filter(packet => !unseen.includes(packet))
     this.counters.packetsLate += late.length
     this.counters.packetsUnseen += unseen.length
     const frameMs = timeOf(streamFrame.frame) * 1_000
-    for (const packet of [...late, ...unseen]) this.#alone(connection, direction, frameMs, packet)
+    for (const packet of [...late, ...unseen]) this.#emitPacket(connection, direction, frameMs, packet)
     if (from < joinedFrom(connection, direction)) {
-      // It was on its way when the connection was found in mid-stream: some of its packets are records already.
+      // The frame was in transit when the pickup completed: some of its packets are records already.
       this.counters.framesFallback++
-      for (const packet of packets) this.#alone(connection, direction, frameMs, packet)
+      for (const packet of packets) this.#emitPacket(connection, direction, frameMs, packet)
       return
     }
     if (packets.some(packet => contradicts(connection.join, streamFrame, packet, shift))) {
-      for (const packet of packets) this.#alone(connection, direction, frameMs, packet)
+      for (const packet of packets) this.#emitPacket(connection, direction, frameMs, packet)
       this.#mismatch(connection)
       return
     }
-    const joined = told && whole
+    const joined = isKnown && complete
     if (joined) this.counters.framesJoined++
     else if (connection.closed && queue.watermark <= from) this.counters.framesAfterClose++
     else this.counters.framesUnjoined++
-    // What follows the last packet is a part of the next one, which is told where it was written at once.
-    const begun = joined && taken.at(-1)?.end !== to ? begunOf(queue.first) : null
-    const peer = this.#bindings.peerOf(streamFrame.stream)
+    // Bytes after the last packet are part of the next one. It is known if the broker wrote it in one go.
+    const partial = joined && taken.at(-1)?.end !== to ? partialOf(queue.first) : null
+    const peer = this.#flows.peerOf(streamFrame.stream)
     this.#records.frame(streamFrame, {
       join: joined ? connection.join : 'none',
       peer,
       packets,
       first: joined ? (packets[0] ?? null) : null,
-      begun
+      partial
     })
     this.#reap(connection)
   }
 
-  #giveUp(streamFrame: StreamFrame): void {
+  #giveUpFrame(streamFrame: StreamFrame): void {
     const { stream, direction, to } = streamFrame
     if (!this.#isFinal(streamFrame)) {
-      const connection = this.#bindings.of(stream)
-      if (connection === undefined) this.#forsaken.add(stream)
+      const connection = this.#flows.of(stream)
+      if (connection === undefined) this.#unaccepted.add(stream)
       else connection[direction].stall(to + shiftOf(connection, direction))
     }
     this.#settle(streamFrame)
@@ -355,23 +358,23 @@ export class LiveJoin {
     this.counters.mismatches++
     connection.placed = false
     connection.supersededAtMs = Infinity
-    this.#giveUpJoin(connection, 'mismatch')
+    this.#fallBack(connection, 'mismatch')
   }
 
-  #giveUpJoin(connection: Connection, reason: UnjoinedReason): void {
+  #fallBack(connection: Connection, reason: UnjoinedReason): void {
     this.#outputs.onUnjoined?.(reason, connection)
-    this.#setAside(connection)
+    this.#usePackets(connection)
   }
 
-  /** From here on the connection's packets are its records, those already told among them. */
-  #setAside(connection: Connection): void {
+  /** Makes the connection fall back to packets, starting with those that are waiting. */
+  #usePackets(connection: Connection): void {
     connection.recordSource = 'packets'
     connection.pickup = undefined
-    const told = [
+    const packets = [
       ...connection.in.drain().map(waiting => ({ direction: 'in' as const, ...waiting })),
       ...connection.out.drain().map(waiting => ({ direction: 'out' as const, ...waiting }))
     ].sort((a, b) => a.timeMs - b.timeMs)
-    for (const { direction, timeMs, packet } of told) this.#alone(connection, direction, timeMs, packet)
+    for (const { direction, timeMs, packet } of packets) this.#emitPacket(connection, direction, timeMs, packet)
     this.#reap(connection)
   }
 
@@ -380,25 +383,25 @@ export class LiveJoin {
     return now - oldest > this.#limits.blindMs
   }
 
-  #alone(connection: Connection, direction: Direction, timeMs: number, packet: MqttPacket): void {
+  #emitPacket(connection: Connection, direction: Direction, timeMs: number, packet: MqttPacket): void {
     this.counters.packetsAlone++
     this.#records.packet(connection, direction, timeMs, packet)
   }
 
-  /** A frame that nothing is known of. */
-  #bare(streamFrame: StreamFrame, join: JoinKind): void {
+  /** Emits the record of a frame without known packets. */
+  #emitFrame(streamFrame: StreamFrame, join: JoinKind): void {
     this.#records.frame(streamFrame, {
       join,
-      peer: this.#bindings.peerOf(streamFrame.stream),
+      peer: this.#flows.peerOf(streamFrame.stream),
       packets: [],
       first: null,
-      begun: null
+      partial: null
     })
   }
 }
 
-/** What a frame that carries only a part of a packet shows of it. */
-function begunOf(packet: MqttPacket | null): PacketBegun | null {
+/** Returns what a frame shows of a packet of which it carries only a part. */
+function partialOf(packet: MqttPacket | null): PartialPacket | null {
   return packet === null
     ? null
     : {

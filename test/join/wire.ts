@@ -1,4 +1,4 @@
-// Both views of a conversation for tests of the join: the frames that a tap sees, and what the broker tells.
+// Both views of a connection for tests of the join: the frames of the tap and the entries of the broker.
 
 import { Duplex } from 'node:stream'
 import { TcpStreams } from '../../src/decode/tcp-streams.js'
@@ -13,7 +13,7 @@ import { TestClock } from '../support/test-clock.js'
 
 const NOTHING = new Uint8Array(0)
 
-/** The tap: numbers frames and places them in their streams, a millisecond after each other. */
+/** The tap: numbers frames, 1 ms apart, and adds them to their flows. */
 export class TestTap {
   readonly streams = new TcpStreams(PORTS)
   #frames = 0
@@ -21,13 +21,13 @@ export class TestTap {
   /** Epoch seconds of the latest frame. */
   constructor(public time = 1_700_000_000) {}
 
-  see(segment: Segment): StreamFrame {
+  capture(segment: Segment): StreamFrame {
     this.time += 0.001
     return this.streams.push(tcpFrame(segment, ++this.#frames, this.time))
   }
 }
 
-/** The segments of one TCP connection. Nothing is acknowledged beyond the handshake, so no gap is ever given up. */
+/** The segments of one TCP connection. Only the handshake is acknowledged, so no gap is ever given up. */
 export class Link {
   readonly sent = { in: 0, out: 0 }
   readonly #first: { in: number; out: number }
@@ -39,7 +39,7 @@ export class Link {
     this.#first = first
   }
 
-  /** A segment whose payload begins `start` bytes into its direction. */
+  /** Returns a segment whose payload starts `start` bytes into its direction. */
   segment(direction: Direction, start: number, payload: Uint8Array = NOTHING, flags = ACK | PSH): Segment {
     const isIn = direction === 'in'
     return {
@@ -63,7 +63,7 @@ export class Link {
     ]
   }
 
-  /** The next bytes of a direction. */
+  /** Returns a segment with the next bytes of a direction. */
   next(direction: Direction, payload: Uint8Array): Segment {
     const segment = this.segment(direction, this.sent[direction], payload)
     this.sent[direction] += payload.length
@@ -82,10 +82,10 @@ class Bare extends Duplex {
   }
 }
 
-/** The broker's side of one connection: what it tells while bytes go by. */
+/** The broker's side of one connection: its entries for the data that passes. */
 export class TestConnection {
   readonly #stream = new Bare()
-  #told: (PacketEntry | MarkEntry)[] = []
+  #entries: (PacketEntry | MarkEntry)[] = []
   readonly #clock: TestClock
 
   constructor(
@@ -100,13 +100,13 @@ export class TestConnection {
       {
         onPacket: (direction, packet, ordinal) => {
           const { topic, payload } = packet
-          // As in the ring, what is told is a copy.
+          // Entries have copies, as in the ring.
           const copy = {
             ...packet,
             topic: topic && Uint8Array.from(topic),
             payload: payload && Uint8Array.from(payload)
           }
-          this.#told.push({
+          this.#entries.push({
             kind: 'packet',
             connection: id,
             direction,
@@ -117,7 +117,15 @@ export class TestConnection {
           })
         },
         onMark: (direction, begin, offset, ordinal) => {
-          this.#told.push({ kind: 'mark', connection: id, direction, time: this.#clock.now(), begin, offset, ordinal })
+          this.#entries.push({
+            kind: 'mark',
+            connection: id,
+            direction,
+            time: this.#clock.now(),
+            begin,
+            offset,
+            ordinal
+          })
         }
       }
     )
@@ -139,11 +147,11 @@ export class TestConnection {
     return { kind: 'identity', connection: this.id, clientId, username }
   }
 
-  /** The broker reads or writes a chunk. */
+  /** Reads or writes a chunk at the broker and returns its entries. */
   pass(direction: Direction, bytes: Uint8Array): (PacketEntry | MarkEntry)[] {
     if (direction === 'in') this.#stream.push(bytes)
     else this.#stream.write(bytes)
-    return this.#told.splice(0)
+    return this.#entries.splice(0)
   }
 
   unplaced(): BrokerEntry {
@@ -155,7 +163,7 @@ export class TestConnection {
   }
 }
 
-/** A join under test, its clock, and what came out. */
+/** A join under test, its clock and its output. */
 export class TestJoin {
   readonly clock = new TestClock()
   readonly records: TrafficRecord[] = []
@@ -179,13 +187,13 @@ export class TestJoin {
     )
   }
 
-  tell(...entries: BrokerEntry[]): void {
+  report(...entries: BrokerEntry[]): void {
     for (const entry of entries) this.join.entry(entry)
     this.join.release()
   }
 
-  see(...segments: Segment[]): void {
-    for (const segment of segments) this.join.frame(this.tap.see(segment))
+  capture(...segments: Segment[]): void {
+    for (const segment of segments) this.join.frame(this.tap.capture(segment))
     this.join.release()
   }
 
@@ -194,7 +202,9 @@ export class TestJoin {
     this.join.release()
   }
 
-  /** The records since the last call, in a few words: frame or packet, how joined, header and how many packets. */
+  /**
+   * Returns the records since the last call as text: frame or packet, direction, join kind, header, number of packets.
+   */
   take(): string[] {
     return this.records.splice(0).map(({ frame, join, direction, features, packets }) => {
       const kind =
@@ -207,28 +217,25 @@ export class TestJoin {
   }
 }
 
-/** A join whose tap is up. */
+/** Creates a join whose tap is up. */
 export function tapped(limits: Partial<JoinLimits> = {}): TestJoin {
   const test = new TestJoin({ ...DEFAULT_JOIN_LIMITS, ...limits })
   test.join.tapUp()
   return test
 }
 
-/** A connection whose handshake tap and broker have both seen. */
+/** Creates a connection whose handshake both tap and broker have seen. */
 export function established(test: TestJoin, id = 1, port = 40_000): { link: Link; connection: TestConnection } {
   const link = new Link(port)
   const connection = new TestConnection(id, port, test.clock)
-  test.tell(connection.open())
-  test.see(...link.handshake())
+  test.report(connection.open())
+  test.capture(...link.handshake())
   test.take()
   return { link, connection }
 }
 
-/** How many connections, accepted ones without a stream, and streams without a connection are kept. */
+/** The number of connections, of tuples with waiting connections, and of tuples with waiting flows. */
 export function sizes(join: LiveJoin): string {
-  const { connections, bindings } = join as unknown as {
-    connections: Map<unknown, unknown>
-    bindings: Record<string, Map<unknown, unknown>>
-  }
-  return `${connections.size} ${bindings.waitingConnections.size} ${bindings.waitingStreams.size}`
+  const { connections, waitingConnections, waitingFlows } = join.sizes
+  return `${connections} ${waitingConnections} ${waitingFlows}`
 }

@@ -1,9 +1,9 @@
-// The allow-list: which entries there are, whom they cover, and that the settings' own stay.
+// The allow-list: valid entries, the clients they match, and configured entries that cannot be removed.
 
 import t from 'tap'
 import { ALLOW_CAP, AllowList, isAllowEntry } from '../../src/respond/allow-list.js'
 
-t.test('what is an entry', async t => {
+t.test('valid entries', async t => {
   for (const entry of [
     '192.0.2.7',
     '192.0.2.0/24',
@@ -30,7 +30,7 @@ t.test('what is an entry', async t => {
     t.notOk(isAllowEntry(entry), entry)
 })
 
-t.test('whom it covers', async t => {
+t.test('matching clients', async t => {
   const list = new AllowList(['192.0.2.7', '10.1.2.3/8', '2001:db8::/32', 'client:hub'])
   for (const address of ['192.0.2.7', '::ffff:192.0.2.7', '10.255.0.1', '2001:db8:1::5', '2001:db8::5%eth0'])
     t.ok(list.has(address, 'any'), address)
@@ -43,7 +43,7 @@ t.test('whom it covers', async t => {
   t.notOk(list.hasAddress('203.0.113.1'))
 })
 
-t.test('entries come and go while running; those of the settings stay', async t => {
+t.test('entries can be added and removed at run time, configured ones cannot be removed', async t => {
   const list = new AllowList(['192.0.2.7'])
   t.ok(list.add('192.0.2.8'))
   t.ok(list.has('192.0.2.8', null))
@@ -57,6 +57,6 @@ t.test('entries come and go while running; those of the settings stay', async t 
   t.notOk(list.remove('192.0.2.7'))
   t.ok(list.has('192.0.2.7', null))
   for (let i = 0; i < ALLOW_CAP; i++) list.add(`client:${i}`)
-  t.notOk(list.add('client:one too many'))
-  t.ok(list.add('client:0'), 'what is there already needs no room')
+  t.notOk(list.add('client:above the cap'))
+  t.ok(list.add('client:0'), 'an existing entry can be added to a full list')
 })

@@ -1,10 +1,10 @@
-// The list of bans: whom it covers, for how long, and how long it gets.
+// The list of bans: the clients they match, their duration, and the cap.
 
 import t from 'tap'
 import { BanList } from '../../src/respond/bans.js'
 import { TestClock } from '../support/test-clock.js'
 
-t.test('whom a ban covers', async t => {
+t.test('clients that a ban matches', async t => {
   const bans = new BanList(new TestClock())
   bans.add('192.0.2.1', null, 60)
   bans.add('192.0.2.2', 'attacker', 60)
@@ -23,7 +23,7 @@ t.test('whom a ban covers', async t => {
   t.notOk(bans.coversAddress('203.0.113.9'))
 })
 
-t.test('it ends to the millisecond, and can be prolonged and lifted', async t => {
+t.test('a ban ends to the millisecond, and can be extended and lifted', async t => {
   const clock = new TestClock()
   const bans = new BanList(clock)
   t.same(bans.add('192.0.2.1', null, 10), {
@@ -43,14 +43,14 @@ t.test('it ends to the millisecond, and can be prolonged and lifted', async t =>
   t.notOk(bans.coversAddress('192.0.2.1'))
   t.same(bans.list(), [])
   bans.add('192.0.2.1', 'a', 10)
-  t.notOk(bans.lift('192.0.2.1', null), 'another ban')
+  t.notOk(bans.lift('192.0.2.1', null), 'this is another ban')
   t.notOk(bans.lift('192.0.2.1', 'b'))
   t.ok(bans.lift('192.0.2.1', 'a'))
   t.notOk(bans.lift('192.0.2.1', 'a'))
   t.notOk(bans.coversClient('192.0.2.1', 'a'))
 })
 
-t.test('it holds no more than its cap: those that ended go first, then the oldest', async t => {
+t.test('above the cap, expired bans are removed first, then the oldest', async t => {
   const clock = new TestClock()
   const bans = new BanList(clock, 3)
   bans.add('old', null, 100)
@@ -67,19 +67,19 @@ t.test('it holds no more than its cap: those that ended go first, then the oldes
   t.same(
     bans.list().map(({ address }) => address),
     ['newer', 'old', 'newest'],
-    'prolonged is as good as new'
+    'an extended ban counts as new'
   )
 })
 
-t.test('every begin and every end is told once, with the reason', async t => {
+t.test('every start and end is emitted once, with the reason', async t => {
   const clock = new TestClock()
   const bans = new BanList(clock, 2)
-  const told: string[] = []
+  const events: string[] = []
   bans.on('begin', ({ address }) => {
-    told.push(`${address} begins`)
+    events.push(`${address} begin`)
   })
   bans.on('end', ({ address }, ending) => {
-    told.push(`${address} ${ending}`)
+    events.push(`${address} ${ending}`)
   })
   bans.add('a', null, 1)
   bans.add('a', null, 2)
@@ -90,18 +90,18 @@ t.test('every begin and every end is told once, with the reason', async t => {
   bans.add('c', null, 9)
   bans.add('d', null, 9)
   bans.lift('d', null)
-  t.same(told, ['a begins', 'b begins', 'a expired', 'c begins', 'b displaced', 'd begins', 'd lifted'])
+  t.same(events, ['a begin', 'b begin', 'a expired', 'c begin', 'b displaced', 'd begin', 'd lifted'])
 })
 
-t.test('an alert prolongs a ban and does not shorten what an operator said', async t => {
+t.test("an alert does not shorten an operator's ban", async t => {
   const clock = new TestClock()
   const bans = new BanList(clock)
   bans.add('192.0.2.1', null, 3_600, 'operator')
   t.match(bans.add('192.0.2.1', null, 60), { by: 'operator', until: clock.time + 3_600_000 })
-  t.match(bans.add('192.0.2.1', null, 5, 'operator'), { until: clock.time + 5_000 }, 'an operator may')
+  t.match(bans.add('192.0.2.1', null, 5, 'operator'), { until: clock.time + 5_000 }, 'an operator can shorten it')
 })
 
-t.test('it ends on time though the system clock is set back', async t => {
+t.test('a ban ends on time after the system clock was set back', async t => {
   const clock = new TestClock()
   const steady = new TestClock(0)
   const bans = new BanList(clock, undefined, steady)
@@ -111,22 +111,22 @@ t.test('it ends on time though the system clock is set back', async t => {
   t.notOk(bans.coversAddress('192.0.2.1'))
 })
 
-t.test('what an earlier run left lasts for what is left of it, and no longer than it was meant to', async t => {
+t.test('restored bans last for the time left, at most for their duration', async t => {
   const clock = new TestClock()
   const bans = new BanList(clock)
   const ended: unknown[] = []
   bans.on('end', ({ address }, ending) => ended.push([address, ending]))
   const now = clock.time
   bans.restore([
-    { address: 'over', clientId: null, since: now - 9_000, until: now - 1, by: 'alert' },
+    { address: 'expired', clientId: null, since: now - 9_000, until: now - 1, by: 'alert' },
     { address: 'half', clientId: null, since: now - 5_000, until: now + 5_000, by: 'alert' },
-    { address: 'of the future', clientId: null, since: now + 1e12, until: now + 1e12 + 7_000, by: 'operator' }
+    { address: 'future', clientId: null, since: now + 1e12, until: now + 1e12 + 7_000, by: 'operator' }
   ])
-  t.same(ended, [['over', 'expired']])
+  t.same(ended, [['expired', 'expired']])
   clock.advance(5_000)
   t.same(
     bans.list().map(({ address }) => address),
-    ['of the future']
+    ['future']
   )
   clock.advance(2_000)
   t.same(bans.list(), [])

@@ -1,12 +1,12 @@
-// The contract of every response; a new one is one line here.
+// The contract of every response. A new response needs one line here.
 
 import { RESPONSES, type ResponseName } from '../../src/respond/catalog.js'
 import { checkResponse, type ResponseTraits } from './contract.js'
 
 const TRAITS: Record<ResponseName, ResponseTraits> = {
-  observe: { throwsOut: false, bans: false },
-  disconnect: { throwsOut: true, bans: false },
-  ban: { throwsOut: true, bans: true }
+  observe: { disconnects: false, bans: false },
+  disconnect: { disconnects: true, bans: false },
+  ban: { disconnects: true, bans: true }
 }
 
 for (const name of Object.keys(RESPONSES) as ResponseName[]) checkResponse(name, TRAITS[name])

@@ -1,4 +1,4 @@
-// What every response promises, run on each entry of the catalog.
+// The contract of all responses, checked for each entry of the catalog.
 
 import t from 'tap'
 import { BanList } from '../../src/respond/bans.js'
@@ -6,11 +6,11 @@ import { RESPONSES, type ResponseName } from '../../src/respond/catalog.js'
 import type { BrokerControl, Offender } from '../../src/respond/response.js'
 import { TestClock } from '../support/test-clock.js'
 
-/** What differs between responses. */
+/** Differences between responses. */
 export interface ResponseTraits {
-  /** Throws the offending connections out. */
-  throwsOut: boolean
-  /** Keeps the offender out for a time. */
+  /** Closes the offending connections. */
+  disconnects: boolean
+  /** Bans the offender for a time. */
   bans: boolean
 }
 
@@ -20,7 +20,7 @@ const OFFENDER: Offender = { address: '192.0.2.7', clientId: 'attacker', connect
 class FakeBroker implements BrokerControl {
   readonly clock = new TestClock()
   readonly bans = new BanList(this.clock)
-  bystanders = false
+  otherClients = false
   readonly expelled: number[] = []
   readonly #live = new Set([1, 2, 3, 4])
 
@@ -30,74 +30,74 @@ class FakeBroker implements BrokerControl {
     return true
   }
 
-  hasBystanders(): boolean {
-    return this.bystanders
+  hasOtherClients(): boolean {
+    return this.otherClients
   }
 
-  get isOut(): boolean {
+  get isBanned(): boolean {
     return this.bans.coversClient('192.0.2.7', 'attacker')
   }
 }
 
-/** Runs the contract on one response, as a subtest. */
-export function checkResponse(name: ResponseName, { throwsOut, bans }: ResponseTraits): void {
+/** Checks the contract for one response, as a subtest. */
+export function checkResponse(name: ResponseName, { disconnects, bans }: ResponseTraits): void {
   const response = RESPONSES[name]
 
   t.test(name, async t => {
     t.equal(response.name, name)
 
-    t.test('acts on the offender, and on nobody else', async t => {
+    t.test('affects only the offender', async t => {
       const broker = new FakeBroker()
-      t.equal(response.apply(OFFENDER, broker, SETTINGS), throwsOut ? 2 : 0)
-      t.same(broker.expelled, throwsOut ? [3, 4] : [])
-      t.equal(broker.isOut, bans)
-      t.notOk(broker.bans.coversClient('192.0.2.8', 'attacker'), 'not who says the same name elsewhere')
+      t.equal(response.apply(OFFENDER, broker, SETTINGS), disconnects ? 2 : 0)
+      t.same(broker.expelled, disconnects ? [3, 4] : [])
+      t.equal(broker.isBanned, bans)
+      t.notOk(broker.bans.coversClient('192.0.2.8', 'attacker'), 'not the same client id at another address')
     })
 
-    t.test('bears repetition: nobody is thrown out twice, and what lasts is prolonged', async t => {
+    t.test('is idempotent: closes no connection twice, extends bans', async t => {
       const broker = new FakeBroker()
       response.apply(OFFENDER, broker, SETTINGS)
       broker.clock.advance(40_000)
       t.equal(response.apply(OFFENDER, broker, SETTINGS), 0)
-      t.equal(broker.expelled.length, throwsOut ? 2 : 0)
+      t.equal(broker.expelled.length, disconnects ? 2 : 0)
       t.equal(broker.bans.list().length, bans ? 1 : 0)
       broker.clock.advance(40_000)
-      t.equal(broker.isOut, bans)
+      t.equal(broker.isBanned, bans)
     })
 
-    t.test('ends by itself', async t => {
+    t.test('expires', async t => {
       const broker = new FakeBroker()
       response.apply(OFFENDER, broker, SETTINGS)
       broker.clock.advance(60_000)
-      t.notOk(broker.isOut)
+      t.notOk(broker.isBanned)
       t.same(broker.bans.list(), [])
     })
 
-    t.test('undo lifts what lasts, whatever the broker looked like at the time', async t => {
-      for (const bystanders of [false, true]) {
+    t.test('undo lifts bans, with and without other clients at the address', async t => {
+      for (const otherClients of [false, true]) {
         const broker = new FakeBroker()
-        broker.bystanders = bystanders
+        broker.otherClients = otherClients
         response.apply(OFFENDER, broker, SETTINGS)
-        t.equal(broker.isOut, bans)
+        t.equal(broker.isBanned, bans)
         response.undo(OFFENDER, broker)
-        t.notOk(broker.isOut)
+        t.notOk(broker.isBanned)
         t.same(broker.bans.list(), [])
         response.undo(OFFENDER, broker)
       }
     })
 
-    t.test('neighbours at the same address are spared', async t => {
+    t.test('does not affect other clients at the address', async t => {
       const broker = new FakeBroker()
-      broker.bystanders = true
+      broker.otherClients = true
       response.apply(OFFENDER, broker, SETTINGS)
       t.notOk(broker.bans.coversAddress('192.0.2.7'))
       t.notOk(broker.bans.coversClient('192.0.2.7', 'neighbour'))
     })
 
-    t.test('takes unknown connections, no connections, no address and no name', async t => {
-      for (const bystanders of [false, true]) {
+    t.test('accepts unknown connections, no connections, no address and no client id', async t => {
+      for (const otherClients of [false, true]) {
         const broker = new FakeBroker()
-        broker.bystanders = bystanders
+        broker.otherClients = otherClients
         for (const offender of [
           { ...OFFENDER, connections: [] },
           { ...OFFENDER, connections: [99, -1, 2 ** 40] },
@@ -109,7 +109,7 @@ export function checkResponse(name: ResponseName, { throwsOut, bans }: ResponseT
           response.undo(offender, broker)
         }
         t.same(broker.bans.list(), [])
-        t.notOk(broker.bans.coversAddress(''), 'what has no address cannot be banned by it')
+        t.notOk(broker.bans.coversAddress(''), 'an empty address is not banned')
       }
     })
   })

@@ -11,22 +11,24 @@ import { Gate } from '../../src/respond/gate.js'
 import { closeBroker, type BrokerVersion } from '../support/brokers.js'
 import { TestClock } from '../support/test-clock.js'
 
-/** What a test gets hold of. */
+/** A broker with observer and gate. */
 export interface WatchedBroker {
   broker: Aedes
   observer: Observer
+  /** The ring that the observer writes to. */
+  entries: EntryWriter
   gate: Gate
   bans: BanList
   clock: TestClock
-  /** What was told since the last call. */
-  told(): BrokerEntry[]
+  /** Returns the entries since the last call. */
+  takeEntries(): BrokerEntry[]
   /** Topics published by clients, wills included, with their payloads. */
   published: string[]
-  /** The number of a client's connection. */
+  /** Returns the number of a client's connection. */
   idOf(clientId: string): number
 }
 
-/** Makes one; it is closed with the test. */
+/** Creates one. The test's teardown closes it. */
 export async function watchedBroker(
   t: Test,
   version: BrokerVersion,
@@ -36,11 +38,8 @@ export async function watchedBroker(
   const clock = new TestClock()
   const memory = allocateRing(1 << 18)
   const reader = new RingReader(memory)
-  const observer = new Observer(
-    new EntryWriter(new RingWriter(memory, () => {})),
-    { topicCapBytes: 256, payloadCapBytes: 1_024 },
-    clock
-  )
+  const entries = new EntryWriter(new RingWriter(memory, () => {}))
+  const observer = new Observer(entries, { topicCapBytes: 256, payloadCapBytes: 1_024 }, clock)
   const bans = new BanList(clock)
   const gate = new Gate(broker, observer, bans)
   const published: string[] = []
@@ -48,18 +47,19 @@ export async function watchedBroker(
     if (client !== null) published.push(`${topic} ${payload.toString()}`)
   })
   t.teardown(async () => {
-    // Aedes waits half a minute for those who never said CONNECT.
+    // Aedes waits half a minute for clients that have not sent CONNECT.
     for (const { stream } of observer.live()) stream.destroy()
     await closeBroker(broker)
   })
   return {
     broker,
     observer,
+    entries,
     gate,
     bans,
     clock,
     published,
-    told: () => {
+    takeEntries: () => {
       const entries: BrokerEntry[] = []
       readEntries(reader, entry => {
         entries.push(entry)

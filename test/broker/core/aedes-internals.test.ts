@@ -1,4 +1,4 @@
-// All that the core takes from Aedes without being told of it is there, in the version that it was read in.
+// The undeclared parts of Aedes that the core uses exist in the installed version.
 
 import { Duplex } from 'node:stream'
 import { createRequire } from 'node:module'
@@ -17,7 +17,7 @@ import { RawClient } from '../../support/raw-client.js'
 import { openBroker } from '../opened-broker.js'
 
 const PACKAGE = new URL('../../../../package.json', import.meta.url)
-/** Parts that the core calls, replaces or reads; those of a client have `client.` before them. */
+/** Parts that the core calls, replaces or reads; parts of a client start with `client.`. */
 const PARTS = [
   'registerClient',
   'unregisterClient',
@@ -59,8 +59,8 @@ const PARTS = [
   'client.duplicates'
 ]
 
-/** An Aedes as it comes, and a client of it that has said nothing yet. */
-async function plain(): Promise<{ aedes: Aedes; client: Client; connection: Duplex }> {
+/** Creates a plain Aedes with a client that has sent nothing. */
+async function plainAedes(): Promise<{ aedes: Aedes; client: Client; connection: Duplex }> {
   const aedes = new Aedes()
   const connection = new Duplex({
     read() {},
@@ -72,22 +72,22 @@ async function plain(): Promise<{ aedes: Aedes; client: Client; connection: Dupl
   return { aedes, client, connection }
 }
 
-/** Those of PARTS that are not there. */
+/** Returns the PARTS that are missing. */
 function missing(aedes: Aedes, client: Client): string[] {
-  const wholes = {
+  const objects = {
     broker: aedes as unknown as Record<string, unknown>,
     client: client as unknown as Record<string, unknown>
   }
   return PARTS.filter(part => {
-    const [whole, name] = part.startsWith('client.')
+    const [object, name] = part.startsWith('client.')
       ? (['client', part.slice('client.'.length)] as const)
       : (['broker', part] as const)
-    return !(name in wholes[whole])
+    return !(name in objects[object])
   })
 }
 
-t.test('nothing is missing of this Aedes, as it comes and within the core', async t => {
-  const { aedes, client, connection } = await plain()
+t.test('no used part of Aedes is missing, in plain Aedes and in the core', async t => {
+  const { aedes, client, connection } = await plainAedes()
   t.same(missing(aedes, client), [])
   t.same(missing({} as Aedes, {} as Client), PARTS)
   connection.destroy()
@@ -97,10 +97,10 @@ t.test('nothing is missing of this Aedes, as it comes and within the core', asyn
   raw.stream.destroy()
 })
 
-t.test('the version is the one that is depended on, and that is there', t => {
+t.test('package.json depends on exactly the supported Aedes version, and it is installed', t => {
   const { dependencies } = JSON.parse(readFileSync(PACKAGE, 'utf8')) as { dependencies: Record<string, string> }
-  t.equal(dependencies.aedes, AEDES_VERSION, 'no range: other versions may be built differently')
-  const installed = createRequire(import.meta.url).resolve('aedes')
+  t.equal(dependencies['aedes-2'], AEDES_VERSION, 'no version range')
+  const installed = createRequire(import.meta.url).resolve('aedes-2')
   const { version } = JSON.parse(readFileSync(installed.replace(/aedes\.js$/, 'package.json'), 'utf8')) as {
     version: string
   }
@@ -108,31 +108,31 @@ t.test('the version is the one that is depended on, and that is there', t => {
   t.end()
 })
 
-t.test('the parser of a client is taken over: Aedes reads nothing by itself any more', async t => {
-  const { client, connection } = await plain()
+t.test('takeParser: Aedes no longer reads from the connection', async t => {
+  const { client, connection } = await plainAedes()
   const { _parser: parser, _nextBatch: nextBatch } = partsOf(client)
   t.ok(connection.listeners('readable').includes(nextBatch))
   t.type(takeParser(client), 'function')
   t.same([parser.listenerCount('packet'), parser.listenerCount('error')], [0, 0])
   t.notOk(connection.listeners('readable').includes(nextBatch))
-  t.throws(() => takeParser(client), /no packet listener/, 'an Aedes that has none is told')
+  t.throws(() => takeParser(client), /no packet listener/, 'throws without a packet listener')
   connection.destroy()
 })
 
-t.test('what Aedes writes is held until it is let go', async t => {
-  const { connection } = await plain()
-  const letGo = holdWrites(connection)
+t.test('holdWrites discards writes until they are restored', async t => {
+  const { connection } = await plainAedes()
+  const restore = holdWrites(connection)
   t.equal(connection.write('x'), true)
   t.equal(connection.writableLength + connection.listenerCount('drain'), 0)
-  letGo()
+  restore()
   t.notOk(Object.hasOwn(connection, 'write'))
   connection.destroy()
 })
 
-t.test('the bus is asked only where somebody has listened', async t => {
-  const { aedes, connection } = await plain()
+t.test('watchBus reports listeners only after a subscription', async t => {
+  const { aedes, connection } = await plainAedes()
   const { mq } = brokerParts(aedes)
-  const heard: string[] = []
+  const received: string[] = []
   const { hasListeners } = watchBus(mq)
   t.equal(hasListeners('a'), false)
   t.equal(hasListeners('$SYS/x'), true)
@@ -140,15 +140,15 @@ t.test('the bus is asked only where somebody has listened', async t => {
     new Promise(resolve => {
       mq.on(
         topic,
-        ({ topic: heardTopic }: { topic: string }, done: () => void) => {
-          heard.push(heardTopic)
+        ({ topic: receivedTopic }: { topic: string }, done: () => void) => {
+          received.push(receivedTopic)
           done()
         },
         resolve
       )
     })
   await listen('$SYS/+/heartbeat')
-  t.equal(hasListeners('a'), false, 'Aedes itself listens to that')
+  t.equal(hasListeners('a'), false, 'subscribed by Aedes itself')
   await listen('a')
   t.equal(hasListeners('b'), true)
   await new Promise<void>(resolve => {
@@ -156,6 +156,6 @@ t.test('the bus is asked only where somebody has listened', async t => {
       resolve()
     })
   })
-  t.same(heard, ['a'])
+  t.same(received, ['a'])
   connection.destroy()
 })
