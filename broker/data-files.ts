@@ -1,6 +1,6 @@
 // Names of the files in the data folder.
 
-/** The model that was learnt in place. */
+/** Model from in-place training. */
 export const MODEL_FILE = 'model.json'
-/** Bans, and what was allowed while running. */
+/** Bans, and allow-list entries added while running. */
 export const BAN_FILE = 'bans.json'

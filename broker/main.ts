@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The program `artemis`: runs the command line and ends with its exit code.
+// The program `artemis`: runs the command line and exits with its exit code.
 
 import './process/memory.js'
 import { report, runProgram } from './program.js'
@@ -7,7 +7,7 @@ import { exitOnSignal } from './process/stop-signal.js'
 
 exitOnSignal()
 
-// Whoever reads our output may leave before its end (`artemis check | head`); that is no fault.
+// A reader may close the pipe early (`artemis check | head`).
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error

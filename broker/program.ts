@@ -1,4 +1,4 @@
-// The command line as a whole: which commands there are, and how each ending becomes an exit code.
+// The command line: the commands, and the exit codes.
 
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
@@ -6,12 +6,12 @@ import { OperatorError } from '../src/errors.js'
 import { nearest } from './config/suggestion.js'
 import { printable } from './terminal/printable.js'
 
-/** Exit codes: fine, the operator's mistake, a fault of ours. */
-export const EXIT = { fine: 0, mistake: 1, fault: 2 } as const
+/** Exit codes: success, operator error, internal error. */
+export const EXIT = { success: 0, operatorError: 1, internalError: 2 } as const
 
 /**
- * Every command by its name; a new one is a file in commands/ and a line here. Each is loaded only when it is
- * asked for: the broker should not carry what trains and evaluates.
+ * All commands by name. Each is loaded only when it is needed, so that the broker does not load the code for training
+ * and evaluation.
  */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   broker: async () => (await import('./commands/broker.js')).brokerCommand(),
@@ -36,48 +36,48 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
 }
 
 const DEFAULT_COMMAND = 'broker'
-/** A mistake on the command line, with the value that was given and what would be right. */
-const MAX_SENTENCE_LENGTH = 400
+/** Maximum length of a command line error, which includes the value given and the value expected. */
+const MAX_MESSAGE_LENGTH = 400
 
 /** Runs the command line `argv` (as `process.argv`) and returns its exit code. */
 export async function runProgram(argv: readonly string[]): Promise<number> {
   try {
     await (await makeProgram(argv.slice(2))).parseAsync(argv)
-    return EXIT.fine
+    return EXIT.success
   } catch (error) {
-    if (error instanceof CommanderError) return commandLineEnding(error, argv.slice(2))
+    if (error instanceof CommanderError) return reportCommandLineError(error, argv.slice(2))
     return report(error)
   }
 }
 
-/** Says on standard error what went wrong: the operator's mistakes in plain words, ours with their stack. */
+/** Prints an error to standard error, internal errors with their stack. Returns the exit code. */
 export function report(error: unknown): number {
-  const refusal = systemRefusal(error)
-  if (refusal !== undefined) {
-    complain(refusal)
-    return EXIT.mistake
+  const systemMessage = systemError(error)
+  if (systemMessage !== undefined) {
+    printError(systemMessage)
+    return EXIT.operatorError
   }
   if (!(error instanceof OperatorError)) {
-    complain(
-      `this is a fault of Artemis, not yours.\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}`
+    printError(
+      `internal error, please report it.\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}`
     )
-    return EXIT.fault
+    return EXIT.internalError
   }
-  complain(error.message + (error.remedy === undefined ? '' : `\n  ${error.remedy}`))
-  return EXIT.mistake
+  printError(error.message + (error.remedy === undefined ? '' : `\n  ${error.remedy}`))
+  return EXIT.operatorError
 }
 
-const SYSTEM_REFUSALS: Readonly<Record<string, string | undefined>> = {
-  ENOSPC: 'Make room on the disk, or write elsewhere.',
-  EDQUOT: 'Make room in your quota, or write elsewhere.',
-  EROFS: 'The file system is read-only: write elsewhere.',
-  EIO: 'The disk or the terminal fails: look into the system log.'
+const SYSTEM_ERRORS: Readonly<Record<string, string | undefined>> = {
+  ENOSPC: 'Free disk space, or write to another disk.',
+  EDQUOT: 'Free space in your quota, or write to another file system.',
+  EROFS: 'The file system is read-only: write to another one.',
+  EIO: 'The disk or the terminal failed: check the system log.'
 }
 
-/** What the system refused, and is no fault of the program. */
-function systemRefusal(error: unknown): string | undefined {
+/** Returns the message of a disk or terminal error, with its remedy; undefined for any other error. */
+function systemError(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error)) return undefined
-  const remedy = SYSTEM_REFUSALS[String(error.code)]
+  const remedy = SYSTEM_ERRORS[String(error.code)]
   return remedy === undefined ? undefined : `${printable(error.message)}\n  ${remedy}`
 }
 
@@ -86,50 +86,50 @@ async function makeProgram(args: readonly string[]): Promise<Command> {
     version: string
   }
   const program = new Command('artemis')
-    .description('An MQTT broker that notices when it is being attacked.')
+    .description('MQTT broker with intrusion detection.')
     .version(version)
     .exitOverride()
-    // Said in runProgram, in the form of every other mistake.
+    // runProgram prints errors in its own format.
     .configureOutput({ outputError: () => {} })
-  for (const name of neededFor(args)) {
+  for (const name of commandsFor(args)) {
     const command = await COMMANDS[name]()
     program.addCommand(command.copyInheritedSettings(program), { isDefault: name === DEFAULT_COMMAND })
   }
   return program
 }
 
-/** The command that is named, the default one where none is, all where they are to be listed. */
-function neededFor([first = '', ...rest]: readonly string[]): string[] {
+/** Returns the commands to load: the one named, the default if none is, or all for the help text. */
+function commandsFor([first = '', ...rest]: readonly string[]): string[] {
   if (Object.hasOwn(COMMANDS, first)) return [first]
   const isDefault =
     first === '' || (first.startsWith('-') && ![first, ...rest].some(arg => arg === '--help' || arg === '-h'))
   return isDefault ? [DEFAULT_COMMAND] : Object.keys(COMMANDS)
 }
 
-/** Help and version end fine; what is left is a mistake on the command line. */
-function commandLineEnding(error: CommanderError, args: readonly string[]): number {
-  if (error.exitCode === 0) return EXIT.fine
+/** Prints a command line error. Help and version are no errors. Returns the exit code. */
+function reportCommandLineError(error: CommanderError, args: readonly string[]): number {
+  if (error.exitCode === 0) return EXIT.success
   const names = Object.keys(COMMANDS)
   const first = args.at(0)
-  // A command of commands by itself: its help has been printed.
-  if (error.code === 'commander.help') return EXIT.mistake
+  // A command with subcommands was given alone: its help is already printed.
+  if (error.code === 'commander.help') return EXIT.operatorError
   if (error.code === 'commander.excessArguments' && first !== undefined && !names.includes(first)) {
     const unknown = args.find(arg => !arg.startsWith('-')) ?? first
     const meant = nearest(unknown, names)
-    complain(
-      `Unknown command "${printable(unknown)}".\n  ${meant === undefined ? '' : `Did you mean ${meant}? `}artemis --help lists the commands.`
+    printError(
+      `Unknown command "${printable(unknown)}".\n  ${meant === undefined ? '' : `Did you mean ${meant}? `}Run artemis --help for a list of commands.`
     )
   } else {
     const [message, suggestion] = error.message.replace(/^error: /, '').split('\n') as [string, string?]
     const sentence = message.charAt(0).toUpperCase() + message.slice(1)
     const hint = suggestion === undefined ? '' : `${suggestion.replace(/^\((.*)\)$/, '$1')} `
-    complain(
-      `${printable(sentence.replace(/\.$/, ''), MAX_SENTENCE_LENGTH)}.\n  ${hint}--help on each command lists its options.`
+    printError(
+      `${printable(sentence.replace(/\.$/, ''), MAX_MESSAGE_LENGTH)}.\n  ${hint}Run the command with --help for its options.`
     )
   }
-  return EXIT.mistake
+  return EXIT.operatorError
 }
 
-function complain(text: string): void {
+function printError(text: string): void {
   process.stderr.write(`artemis: ${text}\n`)
 }

@@ -1,4 +1,4 @@
-// artemis broker: runs the broker until it is told to stop.
+// artemis broker: runs the broker until a signal stops it.
 
 import { closeSync, openSync } from 'node:fs'
 import path from 'node:path'
@@ -25,7 +25,7 @@ import { SysTree } from '../sys/tree.js'
 import { printable } from '../terminal/printable.js'
 import { addSettingsOptions } from './settings-options.js'
 
-/** What clients say is nobody else's business. */
+/** Reports contain client data. */
 const OWNER_ONLY = 0o600
 
 /** The `broker` command. */
@@ -33,39 +33,39 @@ export function brokerCommand(): Command {
   const command = new Command('broker')
     .description('run the broker (the default command)')
     .action(async (flags: Flags) => {
-      // Before anybody can know that we run: it would end the process.
-      const hangUps = new ReloadSignal()
+      // First, because SIGHUP ends a process that has no handler.
+      const reloadSignal = new ReloadSignal()
       const effective = readSettings(flags)
       const { settings, file, notes } = effective
       const log = openLog(settings.log)
-      log.info({ file: file ?? 'none', mosquitto: settings.mosquitto ?? 'none' }, 'Artemis starts.')
-      for (const note of notes) tell(note, log)
-      checkReports(settings)
-      await runBroker(effective, flags, log, { stop: stopSignal(['SIGINT', 'SIGTERM']), hangUps })
+      log.info({ file: file ?? 'none', mosquitto: settings.mosquitto ?? 'none' }, 'Starting Artemis.')
+      for (const note of notes) logNote(note, log)
+      checkReportFiles(settings)
+      await runBroker(effective, flags, log, { stop: stopSignal(['SIGINT', 'SIGTERM']), reloadSignal })
     })
   return addSettingsOptions(command)
 }
 
-/** What a running broker is told by signals. */
+/** The signals that a running broker handles. */
 interface Signals {
   stop: AbortSignal
-  hangUps: ReloadSignal
+  reloadSignal: ReloadSignal
 }
 
-/** Runs a broker from its ports to its last word; resolves when it has stopped after `stop` was aborted. */
+/** Runs a broker; resolves when it has stopped after `stop` was aborted. */
 async function runBroker(
   effective: EffectiveSettings,
   flags: Flags,
   log: Logger,
-  { stop, hangUps }: Signals
+  { stop, reloadSignal }: Signals
 ): Promise<void> {
   const closers: (() => unknown)[] = []
   try {
     const { settings } = effective
     const { limits } = settings
-    const tally = new LimitCounters(log)
-    const admission = new Admission(limits, tally)
-    const listeners = await Listeners.open(settings.listeners, { ...limits, admission, tally, log })
+    const counters = new LimitCounters(log)
+    const admission = new Admission(limits, counters)
+    const listeners = await Listeners.open(settings.listeners, { ...limits, admission, limitCounters: counters, log })
     closers.push(() => listeners.destroy())
     closers.push(await writePidFile(settings.pidFile))
     const access = await AccessControl.open(
@@ -74,8 +74,8 @@ async function runBroker(
       log,
       limits.messageSize ?? undefined
     )
-    const opened = await openBroker(settings, log, tally, {
-      mayWait: (clientId, topic) => access.mayWait(clientId, topic)
+    const opened = await openBroker(settings, log, counters, {
+      mayWait: (clientId, topic) => access.mayReceive(clientId, topic)
     })
     const { broker } = opened
     closers.push(() => opened.close())
@@ -84,41 +84,41 @@ async function runBroker(
       await opened.closeClients()
     }
     closers.push(closeClients)
-    access.guardLogins(broker)
-    limitLogins(broker, limits.loginAttempts, tally)
+    access.hookLogins(broker)
+    limitLogins(broker, limits.loginAttempts, counters)
     const ports = listeners.addresses.map(({ port }) => port)
     const ids = artemis(broker, {
       ...optionsOf(effective, ports, log),
       control: { authorize: (_asker, client) => access.mayControl(client) }
     })
-    access.guardTopics(broker)
-    // The detection side sees the last packets too.
+    access.hookTopics(broker)
+    // Clients close first, so that the detection sees their last packets.
     closers.push(() => ids.close(), closeClients)
     ids.on('refused', (address, client) => {
-      tally.hit('banned', address, { client })
+      counters.hit('banned', address, { client })
     })
-    ids.on('alert', (alert, event) => log.warn({ event }, sentenceOf(alert)))
-    hangUps.answer(async () => {
+    ids.on('alert', (alert, event) => log.warn({ event }, alertMessage(alert)))
+    reloadSignal.setHandler(async () => {
       await reload(flags, { ids, listeners, ports, access, log })
     })
-    closers.push(() => hangUps.close())
+    closers.push(() => reloadSignal.close())
     if (settings.sysInterval > 0) {
-      const sys = new SysTree(broker, tally)
+      const sys = new SysTree(broker, counters)
       sys.start(settings.sysInterval)
       closers.push(() => sys.stop())
     }
-    await broker.publishLeftWills()
+    await broker.publishLeftoverWills()
     listeners.accept((stream, request) => broker.handle(stream, request))
-    announce(settings, listeners, log)
+    logAddresses(settings, listeners, log)
     await aborted(stop)
-    log.info({ reason: stop.reason as unknown }, 'Artemis stops.')
+    log.info({ reason: stop.reason as unknown }, 'Stopping Artemis.')
   } finally {
     await closeAll(closers)
   }
-  log.info('Artemis has stopped.')
+  log.info('Artemis stopped.')
 }
 
-/** Closes in the opposite order of opening, all of them also where one fails, and then throws the first error. */
+/** Closes everything in reverse order of opening, even if a step fails, and then throws the first error. */
 async function closeAll(closers: readonly (() => unknown)[]): Promise<void> {
   const errors: unknown[] = []
   for (const close of closers.toReversed()) {
@@ -131,17 +131,17 @@ async function closeAll(closers: readonly (() => unknown)[]): Promise<void> {
   if (errors.length > 0) throw errors[0]
 }
 
-/** What a reload reaches. */
+/** The parts of a running broker that a reload changes. */
 interface Running {
   ids: Artemis
   listeners: Listeners
-  /** Where they listen in fact. */
+  /** The ports actually bound. */
   ports: number[]
   access: AccessControl
   log: Logger
 }
 
-/** Reads the settings again, and the files that they name; where one of them is wrong, nothing changes. */
+/** Reloads the settings and the files that they name; changes nothing if any of them is invalid. */
 async function reload(flags: Flags, { ids, listeners, ports, access, log }: Running): Promise<void> {
   try {
     reopenLog()
@@ -153,21 +153,21 @@ async function reload(flags: Flags, { ids, listeners, ports, access, log }: Runn
     const disconnected = admit()
     log.info(
       { model: modelPath(settings), disconnected },
-      'The settings were read again for SIGHUP: users, access rules, certificates and what concerns the detection are new, other changes need a restart.'
+      'Reloaded settings, users, access rules, certificates and detection on SIGHUP; other changes need a restart.'
     )
   } catch (error) {
     if (!(error instanceof OperatorError)) throw error
-    log.error({ remedy: error.remedy }, `The settings stay as they were: ${error.message}`)
+    log.error({ remedy: error.remedy }, `Reload failed, settings unchanged: ${error.message}`)
   }
 }
 
-/** What in a mosquitto.conf does not do here what it does there. */
-function tell({ place, name, support, text }: Note, log: Logger): void {
+/** Logs a directive of mosquitto.conf that Artemis does not follow as mosquitto does. */
+function logNote({ place, name, support, text }: Note, log: Logger): void {
   log[support === 'not needed' ? 'info' : 'warn']({ place }, `${printable(name)}: ${support}. ${text}`)
 }
 
-/** Files that cannot be written should stop the start, and not be found missing when they are needed. */
-function checkReports({ report }: Settings): void {
+/** Fails the start if a report file cannot be written. */
+function checkReportFiles({ report }: Settings): void {
   for (const [key, file] of Object.entries(report)) {
     if (file === null) continue
     try {
@@ -187,25 +187,25 @@ function modelPath({ detector, data }: Settings): string {
   return detector.model ?? path.join(data, MODEL_FILE)
 }
 
-/** An alert as a line of the log; a client may call itself anything. */
-function sentenceOf({ state, rule, subject: { scope, address, clientId }, response }: Alert): string {
-  const whom =
+/** An alert as a log message. Client ids are untrusted and escaped. */
+function alertMessage({ state, rule, subject: { scope, address, clientId }, response }: Alert): string {
+  const subject =
     scope === 'gateway'
-      ? 'the broker as a whole'
-      : `client ${printable(JSON.stringify(clientId ?? ''))} at ${address ?? 'no address'}`
-  return `Alert ${state}: ${whom}, rule ${rule}, response ${response}.`
+      ? 'gateway'
+      : `client ${printable(JSON.stringify(clientId ?? ''))} at ${address ?? 'unknown address'}`
+  return `Alert ${state}: ${subject}, rule ${rule}, response ${response}.`
 }
 
-function announce(settings: Settings, listeners: Listeners, log: Logger): void {
+function logAddresses(settings: Settings, listeners: Listeners, log: Logger): void {
   for (const { address, port, family, scheme } of listeners.addresses) {
     const host = family === 'IPv6' ? `[${address}]` : address
     log.info({ address, port }, `Listening for MQTT on ${scheme}://${host}:${port}.`)
   }
   log.info({ folder: settings.data }, 'Data folder.')
-  log.info(`Artemis is ready; Ctrl-C or kill ${process.pid} stops it.`)
+  log.info(`Artemis is ready. To stop it, press Ctrl-C or run kill ${process.pid}.`)
 }
 
-/** The settings as the plug-in takes them. */
+/** Converts the settings to plug-in options. */
 function optionsOf({ settings, sources }: EffectiveSettings, ports: number[], logger: Logger): ArtemisOptions {
   const {
     tap,
@@ -228,7 +228,7 @@ function optionsOf({ settings, sources }: EffectiveSettings, ports: number[], lo
     ports,
     payloadCapBytes: detector.payloadCap,
     detector: {
-      // What nobody asked for is no reason to complain about the model.
+      // The default is left out, so that a model of another kind logs no warning.
       ...(sources.get('detector.kind') !== 'default' && { kind: detector.kind }),
       contamination: detector.contamination,
       seed: detector.seed,
@@ -243,7 +243,7 @@ function optionsOf({ settings, sources }: EffectiveSettings, ports: number[], lo
       allow: response.allow,
       file: path.join(settings.data, BAN_FILE)
     },
-    // A ring's length is a power of two.
+    // The ring length must be a power of two.
     caps: { ...caps, holdMs: holdTime, ringBytes: 2 ** Math.floor(Math.log2(ring)) },
     report: { records: report.records ?? undefined, eve: report.eve ?? undefined },
     logger

@@ -1,4 +1,4 @@
-// artemis capture: writes what a tap sees to a capture file.
+// artemis capture: writes captured frames to a capture file.
 
 import { open, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import { Command, InvalidArgumentError } from 'commander'
@@ -24,31 +24,31 @@ interface CaptureFlags {
 }
 
 const PROGRESS_INTERVAL_MS = 500
-/** What a timer can wait, ms: 24 days. */
+/** Longest delay of a timer, ms: 24 days. */
 const MAX_DURATION_MS = 2 ** 31 - 1
-/** What tcpdump takes (MAXIMUM_SNAPLEN), bytes. */
+/** tcpdump's MAXIMUM_SNAPLEN, bytes. */
 const MAX_SNAP_LENGTH = 262_144
 const UNITS_MS: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, '': 1_000 }
 
-/** Makes the command; its action throws `OperatorError` and ends by itself on SIGINT and SIGTERM. */
+/** The `capture` command. Its action throws `OperatorError`, and ends cleanly on SIGINT and SIGTERM. */
 export function captureCommand(): Command {
   return new Command('capture')
-    .description('write what a tap sees to a capture file (pcap)')
+    .description('capture frames from a tap to a pcap file')
     .argument('<tap>', 'ssh://user@host[:port]/interface, local:interface, file:PATH or auto')
-    .requiredOption('--out <file>', 'capture file; it appears under this name when it is complete')
-    .option('--duration <time>', 'end after this time: 60s, 5m, 2h', parseDuration)
-    .option('--packets <n>', 'end after this many frames', parseCount)
+    .requiredOption('--out <file>', 'capture file; renamed to this name when complete')
+    .option('--duration <time>', 'stop after this time: 60s, 5m, 2h', parseDuration)
+    .option('--packets <n>', 'stop after this many frames', parseCount)
     .option('--mqtt-port <ports>', 'TCP ports to capture', parsePorts, [1883, 8883])
     .option(
       '--snaplen <bytes>',
-      'bytes kept of each frame; 0 keeps whole frames, payloads and passwords included',
+      'bytes kept per frame; 0 keeps whole frames, including payloads and passwords',
       parseLength,
       0
     )
     .option('--identity <file>', 'private key for ssh; default: the ssh agent and ~/.ssh/id_*')
     .option('--known-hosts <file>', 'known hosts for ssh; default: ~/.ssh/known_hosts')
-    .option('--host-key <fingerprint>', 'SHA256:... of the ssh host key, instead of known hosts')
-    .option('--sudo', 'run tcpdump by sudo -n')
+    .option('--host-key <fingerprint>', 'ssh host key fingerprint (SHA256:...), instead of known hosts')
+    .option('--sudo', 'run tcpdump with sudo -n')
     .action(async (tap: string, flags: CaptureFlags) => {
       await capture(tap, flags)
     })
@@ -62,51 +62,53 @@ async function capture(tap: string, flags: CaptureFlags): Promise<void> {
     hostKey: flags.hostKey,
     sudo: flags.sudo
   }
-  const wanted = parseTarget(tap)
+  const requested = parseTarget(tap)
   const stopping = new AbortController()
   const { signal } = stopping
-  const finished = deferExit()
-  // Whoever insists gets out at once.
+  const allowExit = deferExit()
+  // A second signal exits at once.
   function stop(): void {
     stopping.abort()
-    finished()
+    allowExit()
   }
   process.once('SIGINT', stop).once('SIGTERM', stop)
   try {
     const options = { ports: flags.mqttPort, snapLength: flags.snaplen, signal }
-    const { target, obstacle } = await resolveTarget(wanted, settings, options)
+    const { target, obstacle } = await resolveTarget(requested, settings, options)
     if (target.kind === 'none') {
-      throw obstacle ?? new OperatorError('tap-target', 'There is nothing to capture from: the tap is "none".')
+      throw obstacle ?? new OperatorError('tap-target', 'Cannot capture: the tap is "none".')
     }
-    const part = await CaptureFile.open(flags.out)
+    const file = await CaptureFile.open(flags.out)
     try {
       const session = await openTap(target, settings, options)
-      say(`Capturing from ${formatTarget(target)} to ${flags.out}, until ${ending(flags, target.kind === 'file')}.`)
-      await copy(session, part, flags, signal)
-      await part.finish(flags.out)
+      say(
+        `Capturing from ${formatTarget(target)} to ${flags.out} until ${stopCondition(flags, target.kind === 'file')}.`
+      )
+      await copy(session, file, flags, signal)
+      await file.finish(flags.out)
     } catch (error) {
-      if (await part.abandon()) say(`What was captured before is in ${part.path}.`)
+      if (await file.abandon()) say(`The frames captured so far are in ${file.path}.`)
       throw error
     }
   } catch (error) {
-    // Asked to end before the capture began: there is nothing to keep, and no mistake.
+    // Interrupted before the capture started: not an error.
     if (error !== signal.reason) throw error
   } finally {
     process.off('SIGINT', stop).off('SIGTERM', stop)
-    finished()
+    allowExit()
   }
 }
 
-/** Copies whole records until the tap ends or it is told to stop, and then reports. */
+/** Copies whole records until the tap ends or `signal` is aborted, and then prints a summary. */
 async function copy(session: TapSession, file: CaptureFile, flags: CaptureFlags, signal: AbortSignal): Promise<void> {
   const records = new PcapRecords(flags.packets)
-  // The rest of what was captured still comes after this.
-  function end(): void {
+  // Frames already captured still arrive after this.
+  function stop(): void {
     void session.close()
   }
-  signal.addEventListener('abort', end)
-  if (signal.aborted) end()
-  const timer = flags.duration === undefined ? undefined : setTimeout(end, flags.duration)
+  signal.addEventListener('abort', stop)
+  if (signal.aborted) stop()
+  const timer = flags.duration === undefined ? undefined : setTimeout(stop, flags.duration)
   const progress = process.stderr.isTTY
     ? setInterval(() => process.stderr.write(`\r\x1b[K${count(records, file)}`), PROGRESS_INTERVAL_MS)
     : undefined
@@ -119,7 +121,7 @@ async function copy(session: TapSession, file: CaptureFile, flags: CaptureFlags,
   } finally {
     clearTimeout(timer)
     clearInterval(progress)
-    signal.removeEventListener('abort', end)
+    signal.removeEventListener('abort', stop)
     summary = await session.close()
     if (process.stderr.isTTY) process.stderr.write('\r\x1b[K')
   }
@@ -127,8 +129,8 @@ async function copy(session: TapSession, file: CaptureFile, flags: CaptureFlags,
   say(`Captured ${count(records, file)}${dropped}.`)
 }
 
-function ending({ packets, duration }: CaptureFlags, isFile: boolean): string {
-  const ends = [isFile ? 'its end' : 'Ctrl-C']
+function stopCondition({ packets, duration }: CaptureFlags, isFile: boolean): string {
+  const ends = [isFile ? 'end of file' : 'Ctrl-C']
   if (duration !== undefined) ends.unshift(`${duration / 1_000} s`)
   if (packets !== undefined) ends.unshift(`${packets} frames`)
   return ends.join(' or ')
@@ -142,10 +144,10 @@ function say(text: string): void {
   process.stderr.write(`${text}\n`)
 }
 
-/** Payloads and passwords may be among what was captured. */
+/** Captures may contain payloads and passwords. */
 const OWNER_ONLY = 0o600
 
-/** A file that gets its name when it is complete; a device or a pipe is written to as it is. */
+/** A file written under a temporary name and renamed when complete; devices and pipes are written directly. */
 class CaptureFile {
   size = 0
   readonly #handle: FileHandle
@@ -179,7 +181,7 @@ class CaptureFile {
     if (!this.#isSpecial) await rename(this.path, name).catch(unwritable(name))
   }
 
-  /** Closes the file and removes it where it is empty; tells whether it is still there. */
+  /** Closes the file and removes it if it is empty. Returns whether it still exists. */
   async abandon(): Promise<boolean> {
     await this.#handle.close()
     if (this.#isSpecial) return false
@@ -193,8 +195,8 @@ function unwritable(path: string): (cause: NodeJS.ErrnoException) => never {
   return cause => {
     throw new OperatorError(
       'capture-out',
-      `${path} cannot be written (${cause.code ?? cause.message}).`,
-      'Check that the directory exists, that it is yours, and that the disk has room.',
+      `Cannot write ${path}: ${cause.code ?? cause.message}.`,
+      'Check that the directory exists and is writable, and that the disk has free space.',
       { cause }
     )
   }
@@ -203,19 +205,19 @@ function unwritable(path: string): (cause: NodeJS.ErrnoException) => never {
 function parseDuration(text: string): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|)$/.exec(text)
   const ms = match === null ? NaN : Number(match[1]) * (UNITS_MS[match[2]] ?? NaN)
-  if (!(ms > 0 && ms <= MAX_DURATION_MS)) throw new InvalidArgumentError('Write a time such as 60s, 5m or 2h.')
+  if (!(ms > 0 && ms <= MAX_DURATION_MS)) throw new InvalidArgumentError('Give a time such as 60s, 5m or 2h.')
   return ms
 }
 
 function parseCount(text: string): number {
   const value = Number(text)
-  if (!/^\d+$/.test(text) || value < 1) throw new InvalidArgumentError('Write a whole number from 1.')
+  if (!/^\d+$/.test(text) || value < 1) throw new InvalidArgumentError('Give a whole number, 1 or above.')
   return value
 }
 
 function parseLength(text: string): number {
   const value = Number(text)
   if (!/^\d+$/.test(text) || value > MAX_SNAP_LENGTH)
-    throw new InvalidArgumentError('Write a whole number of bytes; 0 keeps whole frames.')
+    throw new InvalidArgumentError('Give a whole number of bytes; 0 keeps whole frames.')
   return value
 }

@@ -1,4 +1,4 @@
-// artemis check: prints the settings in force, and where each came from.
+// artemis check: prints the effective settings and the source of each.
 
 import { Command } from 'commander'
 import { Document, isScalar } from 'yaml'
@@ -10,16 +10,16 @@ import { addSettingsOptions } from './settings-options.js'
 /** The `check` command. */
 export function checkCommand(): Command {
   const command = new Command('check')
-    .description('print the settings in force as YAML, and where each came from')
+    .description('print the effective settings as YAML, with the source of each')
     .action((flags: Flags) => {
       process.stdout.write(render(readSettings(flags)))
     })
   return addSettingsOptions(command)
 }
 
-/** Settings as a settings file: reading it again gives the same. */
+/** Formats the settings as a settings file that gives the same settings when read again. */
 export function render({ written, sources, file, notes }: EffectiveSettings): string {
-  // It says by itself what the other file said.
+  // The output already contains the settings of mosquitto.conf.
   const document = new Document({ ...written, mosquitto: null }, { aliasDuplicateObjects: false })
   document.commentBefore = [
     file === undefined ? ' No settings file.' : ` Settings file: ${JSON.stringify(file)}`,
@@ -44,7 +44,7 @@ function mosquittoLines(file: string, notes: readonly Note[]): string[] {
       `   ${printable(place, MAX_PATH_LENGTH)}: ${printable(name)}: ${support}: ${text}`
   )
   return [
-    ` mosquitto's configuration: ${JSON.stringify(file)}`,
-    ...(lines.length === 0 ? [' All of it does here what it does there.'] : [' What is different here:', ...lines])
+    ` mosquitto configuration: ${JSON.stringify(file)}`,
+    ...(lines.length === 0 ? [' All directives behave as in mosquitto.'] : [' Differences from mosquitto:', ...lines])
   ]
 }

@@ -1,4 +1,4 @@
-// artemis doctor: what is missing on this machine, in plain words.
+// artemis doctor: checks this machine and the settings for problems.
 
 import { Command } from 'commander'
 import { OperatorError } from '../../src/errors.js'
@@ -13,10 +13,10 @@ const INDENT = ' '.repeat(LABELS.ok.length + 1)
 /** The `doctor` command. */
 export function doctorCommand(): Command {
   const command = new Command('doctor')
-    .description('what is missing on this machine, in plain words')
+    .description('check this machine and the settings for problems')
     .addHelpText(
       'after',
-      '\nRun it as the user that the broker runs as. It changes nothing. Exit code 1 where there is a problem.'
+      '\nRun it as the user that runs the broker. It changes nothing. The exit code is 1 if there is a problem.'
     )
     .action(async (flags: Flags) => {
       const problems = await examine(flags, finding => {
@@ -25,28 +25,28 @@ export function doctorCommand(): Command {
       if (problems > 0)
         throw new OperatorError(
           'doctor',
-          problems === 1 ? 'There is a problem.' : `There are ${problems} problems.`,
-          'What to do stands above, below each.'
+          problems === 1 ? '1 problem found.' : `${problems} problems found.`,
+          'See the remedies above.'
         )
     })
   return addSettingsOptions(command)
 }
 
-/** Runs all checks and tells each finding as it comes; returns how many are problems. */
+/** Runs all checks and passes each finding to `onFinding`. Returns the number of problems. */
 export async function examine(
   flags: Flags,
-  tell: (finding: Finding) => void,
-  where: Partial<CheckContext> = {}
+  onFinding: (finding: Finding) => void,
+  overrides: Partial<CheckContext> = {}
 ): Promise<number> {
   let problems = 0
-  const take = (finding: Finding): void => {
+  const report = (finding: Finding): void => {
     if (finding.level === 'problem') problems++
-    tell(finding)
+    onFinding(finding)
   }
   const { effective, finding } = settingsOf(flags)
-  take(finding)
-  const place: CheckContext = { effective, now: Date.now(), proc: '/proc', ...where }
-  for (const check of CHECKS) for (const one of await check(place)) take(one)
+  report(finding)
+  const context: CheckContext = { effective, now: Date.now(), proc: '/proc', ...overrides }
+  for (const check of CHECKS) for (const found of await check(context)) report(found)
   return problems
 }
 
@@ -57,15 +57,15 @@ function settingsOf(flags: Flags): { effective: EffectiveSettings | undefined; f
       effective,
       finding: ok(
         effective.file === undefined
-          ? 'There is no settings file: the defaults hold.'
-          : `The settings in ${effective.file} are sound.`
+          ? 'No settings file: using the defaults.'
+          : `The settings in ${effective.file} are valid.`
       )
     }
   } catch (error) {
     if (!(error instanceof OperatorError)) throw error
     return {
       effective: undefined,
-      finding: problem(error.message, `${error.remedy ?? ''} What depends on the settings was not checked.`.trim())
+      finding: problem(error.message, `${error.remedy ?? ''} Checks that depend on the settings were skipped.`.trim())
     }
   }
 }

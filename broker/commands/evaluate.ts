@@ -1,15 +1,15 @@
-// artemis evaluate: how well a model tells attacks from benign records.
+// artemis evaluate: measures how well a model separates attacks from benign records.
 
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { evaluate as figuresOf } from '../../models/index.js'
 import { OperatorError } from '../../src/errors.js'
 import { DEFAULT_MQTT_PORTS } from '../../src/join/capture-records.js'
-import { shownJson } from '../../src/report/json-line.js'
+import { printableJson } from '../../src/report/json-line.js'
 import { GuardModel } from '../../src/scoring/guard-model.js'
 import { SurpriseMemory } from '../../src/scoring/surprise-memory.js'
 import { evaluationPlot } from '../evaluation/evaluation-plot.js'
 import { evaluationTable } from '../evaluation/evaluation-table.js'
-import { labelsOf, noteUnmatched, withLabelFlags, type LabelFlags } from '../labels/label-flags.js'
+import { labelsOf, warnUnmatched, withLabelFlags, type LabelFlags } from '../labels/label-flags.js'
 import type { Label, Labels } from '../labels/label.js'
 import { openOutputFile, refuseInputAsOutput, type OutputFile } from '../process/output-file.js'
 import { parsePorts } from '../port-list.js'
@@ -24,24 +24,24 @@ interface EvaluateFlags extends LabelFlags {
   mqttPort: number[]
 }
 
-/** Rows that the model judged. */
-interface Judged {
+/** Rows scored by the model. */
+interface ScoredRows {
   names: Label[]
   scores: number[]
-  /** Rows that it could not judge: frames without an MQTT packet, where it knows no frames. */
-  unjudged: number
+  /** Rows not scored: frames without an MQTT packet, if the model has no frame expert. */
+  unscored: number
 }
 
 /** The `evaluate` command. */
 export function evaluateCommand(): Command {
   return withLabelFlags(
     new Command('evaluate')
-      .description('how well a model tells attacks from benign records')
-      .argument('<file...>', 'captures (pcap or pcapng, gzip or not) or CSVs that extract wrote, - for standard input')
-      .requiredOption('--model <file>', 'the model that judges')
+      .description('measure how well a model separates attacks from benign records')
+      .argument('<file...>', 'captures (pcap or pcapng, gzip or not) or CSVs from extract, - for standard input')
+      .requiredOption('--model <file>', 'model to evaluate')
   )
-    .addOption(new Option('--format <format>', 'form of the figures').choices(['table', 'json']).default('table'))
-    .option('--plot <file>', 'draw ROC curve and score histogram, as SVG', parseSvg)
+    .addOption(new Option('--format <format>', 'output format').choices(['table', 'json']).default('table'))
+    .option('--plot <file>', 'write ROC curve and score histogram as SVG', parseSvg)
     .option('--mqtt-port <ports>', 'TCP ports that carry MQTT', parsePorts, [...DEFAULT_MQTT_PORTS])
     .action(evaluate)
 }
@@ -56,23 +56,23 @@ async function evaluate(files: string[], flags: EvaluateFlags): Promise<void> {
       const labels = await labelsOf(flags, files)
       const bytes = await totalBytes(files)
       let read = 0
-      const judged = await judge(files, model, labels, {
+      const rows = await scoreFiles(files, model, labels, {
         ports: flags.mqttPort,
         signal,
         needsContext: model.needsContext,
         onBytes: count => {
-          progress.update('Judging', (read += count), bytes)
+          progress.update('Scoring', (read += count), bytes)
         },
-        onCutShort: fault => {
-          process.stderr.write(`${fault.message}. What is whole is judged.\n`)
+        onTruncated: error => {
+          process.stderr.write(`${error.message}. Scoring the records before it.\n`)
         }
       })
       progress.stop()
-      notes(flags, labels, judged)
-      const { names, scores } = judged
+      printWarnings(flags, labels, rows)
+      const { names, scores } = rows
       const figures = figuresOf(names, scores, model.threshold)
       process.stdout.write(
-        flags.format === 'json' ? `${shownJson(JSON.stringify(figures, undefined, 2))}\n` : evaluationTable(figures)
+        flags.format === 'json' ? `${printableJson(JSON.stringify(figures, undefined, 2))}\n` : evaluationTable(figures)
       )
       if (plot !== undefined) await write(plot, evaluationPlot(model.detector, names, scores, figures))
     } finally {
@@ -82,50 +82,48 @@ async function evaluate(files: string[], flags: EvaluateFlags): Promise<void> {
   })
 }
 
-async function judge(
+async function scoreFiles(
   files: readonly string[],
   model: GuardModel,
   labels: Labels | undefined,
   input: RecordInput
-): Promise<Judged> {
-  const judged: Judged = { names: [], scores: [], unjudged: 0 }
+): Promise<ScoredRows> {
+  const rows: ScoredRows = { names: [], scores: [], unscored: 0 }
   for (const file of files) {
-    labels?.begin(file)
+    labels?.start(file)
     const memory = new SurpriseMemory()
     for await (const records of readRecordFile(file, input)) {
       const names = records.map(record => labels?.of(record) ?? null)
-      const { scores } = model.judge(records, memory)
+      const { scores } = model.score(records, memory)
       records.forEach(({ own }, i) => {
-        // The detection's own messages are not scored live either.
+        // As in live operation, the detection's own messages are not scored.
         if (own) return
         if (Number.isNaN(scores[i])) {
-          judged.unjudged++
+          rows.unscored++
           return
         }
-        judged.names.push(names[i])
-        judged.scores.push(scores[i])
+        rows.names.push(names[i])
+        rows.scores.push(scores[i])
       })
     }
   }
-  if (judged.scores.length === 0) {
+  if (rows.scores.length === 0) {
     throw new OperatorError(
       'evaluation-data',
-      judged.unjudged > 0
-        ? `the model knows packets only, and none of the ${judged.unjudged} rows carries one`
-        : 'there are no rows to judge',
-      'Check that the files hold MQTT traffic, and its ports with --mqtt-port.'
+      rows.unscored > 0
+        ? `the model scores packets only, and none of the ${rows.unscored} rows contains one`
+        : 'there are no rows to score',
+      'Check that the files contain MQTT traffic, and set its ports with --mqtt-port.'
     )
   }
-  return judged
+  return rows
 }
 
-function notes(flags: LabelFlags, labels: Labels | undefined, { unjudged }: Judged): void {
-  noteUnmatched(flags, labels)
-  if (labels === undefined) process.stderr.write('There are no labels: every row counts as benign.\n')
-  if (unjudged > 0)
-    process.stderr.write(
-      `${unjudged} rows without an MQTT packet are left out: the model was learnt from packets alone.\n`
-    )
+function printWarnings(flags: LabelFlags, labels: Labels | undefined, { unscored }: ScoredRows): void {
+  warnUnmatched(flags, labels)
+  if (labels === undefined) process.stderr.write('No labels: every row counts as benign.\n')
+  if (unscored > 0)
+    process.stderr.write(`Skipped ${unscored} rows without an MQTT packet: the model scores packets only.\n`)
 }
 
 async function write(output: OutputFile, text: string): Promise<void> {
@@ -136,6 +134,6 @@ async function write(output: OutputFile, text: string): Promise<void> {
 }
 
 function parseSvg(path: string): string {
-  if (!/\.svg$/i.test(path)) throw new InvalidArgumentError('The drawing is SVG: name a file that ends with .svg.')
+  if (!/\.svg$/i.test(path)) throw new InvalidArgumentError('The plot is SVG: give a file name that ends in .svg.')
   return path
 }

@@ -1,4 +1,4 @@
-// artemis extract: the 31 features of captures, as CSV or NDJSON.
+// artemis extract: writes the 31 features of captures as CSV or NDJSON.
 import { finished, pipeline } from 'node:stream/promises'
 import { Command, Option } from 'commander'
 import { OperatorError } from '../../src/errors.js'
@@ -19,42 +19,42 @@ interface ExtractOptions {
   mqttPort: number[]
 }
 
-/** What reading several captures shares. */
+/** State shared by all captures of one run. */
 interface Extraction {
   ports: readonly number[]
   context: boolean
   writer: RecordWriter
-  /** Ends the reading, also of an input that is silent. */
+  /** Stops reading, even from an idle input. */
   interruption: Interruption
-  /** Bytes read, for the progress. */
+  /** Reports bytes read, for the progress bar. */
   onBytes: (count: number) => void
-  /** Called when lines are about to be written. */
+  /** Called before lines are written. */
   beforeLines: () => void
-  /** Captures that ended in mid-record: what was whole is written, the fault is reported at the end. */
-  cutShort: OperatorError[]
+  /** Errors of truncated captures: their complete records are written, the errors reported at the end. */
+  truncated: OperatorError[]
 }
 
-/** Shorter inputs are done before a bar could be read. */
+/** Shorter inputs finish too fast for a progress bar. */
 const PROGRESS_FROM_BYTES = 16_777_216
 
-/** How a capture ends that is ended anywhere. */
-const ENDS_EARLY: ReadonlySet<string> = new Set(['capture-cut-short', 'capture-empty'])
+/** Error codes of a live capture that is interrupted. */
+const INTERRUPTED_CODES: ReadonlySet<string> = new Set(['capture-cut-short', 'capture-empty'])
 
 /** The `extract` command. */
 export function extractCommand(): Command {
   return new Command('extract')
-    .description('write the 31 features of every MQTT frame in captures')
+    .description('extract the 31 features of every MQTT frame from captures')
     .argument('<file...>', 'captures (pcap or pcapng, gzip or not), - for standard input')
-    .addOption(new Option('--format <format>', 'form of the output').choices(['csv', 'ndjson']).default('csv'))
+    .addOption(new Option('--format <format>', 'output format').choices(['csv', 'ndjson']).default('csv'))
     .addOption(
       new Option(
         '--features <columns>',
-        'table1: the 31; full: context and payloads too, which every preset can be learnt from'
+        'table1: the 31 features; full: also context and payloads, needed to train some presets'
       )
         .choices(['table1', 'full'])
         .default('table1')
     )
-    .option('--out <file>', 'file to write in place of standard output')
+    .option('--out <file>', 'output file (default: standard output)')
     .option('--mqtt-port <ports>', 'TCP ports that carry MQTT', parsePorts, [...DEFAULT_MQTT_PORTS])
     .action(extract)
 }
@@ -73,11 +73,11 @@ async function extract(files: string[], options: ExtractOptions): Promise<void> 
       done += count
       if (total >= PROGRESS_FROM_BYTES) progress.update('extract', done, total)
     },
-    // On one and the same terminal, lines take the bar's place.
+    // On a terminal, the lines overwrite the bar.
     beforeLines: () => {
       if (process.stdout.isTTY && options.out === undefined) progress.hide()
     },
-    cutShort: []
+    truncated: []
   }
   try {
     const lines = (): AsyncGenerator<string | Uint8Array> => extractLines(files, extraction)
@@ -89,18 +89,18 @@ async function extract(files: string[], options: ExtractOptions): Promise<void> 
     interruption.dispose()
     progress.stop()
   }
-  const first = extraction.cutShort.at(0)
+  const first = extraction.truncated.at(0)
   if (first === undefined) return
-  throw extraction.cutShort.length === 1
+  throw extraction.truncated.length === 1
     ? first
-    : new OperatorError(first.code, extraction.cutShort.map(error => error.message).join('\n'), first.remedy)
+    : new OperatorError(first.code, extraction.truncated.map(error => error.message).join('\n'), first.remedy)
 }
 
 async function toStandardOutput(lines: () => AsyncGenerator<string | Uint8Array>, signal: AbortSignal): Promise<void> {
   try {
     await pipeline(lines, process.stdout, { signal, end: false })
   } catch (error) {
-    // Whoever reads has seen enough: `artemis extract F | head` is no fault.
+    // The reader closed the pipe, as in `artemis extract F | head`.
     if (codeOf(error) !== 'EPIPE') throw error
   }
 }
@@ -124,7 +124,7 @@ async function toFile(
 }
 
 async function* extractLines(files: readonly string[], extraction: Extraction): AsyncGenerator<string | Uint8Array> {
-  const { writer, interruption, cutShort } = extraction
+  const { writer, interruption, truncated } = extraction
   if (writer.header !== '') yield writer.header
   for (const file of files) {
     interruption.reading(await isLive(file))
@@ -132,10 +132,10 @@ async function* extractLines(files: readonly string[], extraction: Extraction): 
       yield* captureLines(file, extraction)
     } catch (error) {
       if (!(error instanceof OperatorError)) throw error
-      // Where the user ended it, it may end.
-      if (interruption.isEnding && ENDS_EARLY.has(error.code)) return
+      // An interrupted capture may end anywhere.
+      if (interruption.isEnding && INTERRUPTED_CODES.has(error.code)) return
       if (error.code !== 'capture-cut-short') throw error
-      cutShort.push(error)
+      truncated.push(error)
     }
     if (interruption.isEnding) return
   }
@@ -158,7 +158,7 @@ async function* captureLines(
   }
   if (records === 0)
     process.stderr.write(
-      `${nameOfInput(file)}: there is no frame of port ${ports.join(' or ')}; --mqtt-port names others.\n`
+      `${nameOfInput(file)}: no frames on port ${ports.join(' or ')}. Set other ports with --mqtt-port.\n`
     )
 }
 

@@ -27,16 +27,13 @@ export function importCommand(): Command {
   return new Command('import')
     .description('copy the retained messages of a running broker, such as mosquitto, into the data folder')
     .argument('<url>', 'mqtt://host[:port], or mqtts:// for TLS')
-    .option('--user <name>', 'as whom to connect; the password is asked for, or read from a pipe')
-    .option('--ca <file>', "certificate that the broker's is checked against")
-    .option('--cert <file>', 'certificate of this client')
-    .option('--key <file>', 'its private key')
-    .option(
-      '--config <file>',
-      'settings file of the broker that they are for (default: artemis.yaml here, where there is one)'
-    )
-    .option('--mosquitto <file>', 'its mosquitto.conf')
-    .option('--data <folder>', 'its data folder')
+    .option('--user <name>', 'user name; the password is prompted for, or read from a pipe')
+    .option('--ca <file>', "CA certificate to verify the broker's certificate")
+    .option('--cert <file>', 'client certificate')
+    .option('--key <file>', 'private key of the client certificate')
+    .option('--config <file>', 'settings file of the target broker (default: ./artemis.yaml if it exists)')
+    .option('--mosquitto <file>', 'mosquitto.conf of the target broker')
+    .option('--data <folder>', 'data folder of the target broker')
     .action(run)
 }
 
@@ -45,12 +42,12 @@ async function run(url: string, flags: ImportFlags): Promise<void> {
   if (!settings.persistence) {
     throw new OperatorError(
       'import-persistence',
-      'These settings keep nothing over a restart, so what is copied would be lost.',
+      'Persistence is off, so the copied messages would be lost.',
       'Set persistence: true (in mosquitto.conf: persistence true).'
     )
   }
   const target = parseMqttUrl(url)
-  // Before it is asked for: a store in use is the likelier mistake.
+  // Before the password prompt: a database in use is the likelier error.
   const db = await openDatabase(settings.data, true)
   let fail: (error: Error) => void = () => {}
   const failed = new Promise<never>((_resolve, reject) => {
@@ -62,8 +59,8 @@ async function run(url: string, flags: ImportFlags): Promise<void> {
       fail(
         new OperatorError(
           'data-folder',
-          `The data folder ${printable(settings.data, MAX_PATH_LENGTH)} cannot be written to: ${printable(cause.message)}`,
-          'Check that the disk has room.',
+          `Cannot write to the data folder ${printable(settings.data, MAX_PATH_LENGTH)}: ${printable(cause.message)}`,
+          'Check that the disk has free space.',
           { cause }
         )
       )
@@ -89,16 +86,16 @@ async function run(url: string, flags: ImportFlags): Promise<void> {
     }
     progress.stop()
     const lines = [
-      `${messages.size} retained messages of ${target.shown} are in ${printable(settings.data, MAX_PATH_LENGTH)}.`,
+      `Copied ${messages.size} retained messages from ${target.shown} to ${printable(settings.data, MAX_PATH_LENGTH)}.`,
       ...(missing > 0
         ? [
-            `${missing} more are kept there by its own count, and did not come: this user may not read them, or mosquitto had no room to send them (max_queued_messages).`
+            `By its own count, the broker has ${missing} more: either this user may not read them, or max_queued_messages of mosquitto is too low.`
           ]
         : []),
-      'Sessions, with their subscriptions and the messages that wait for them, cannot be read over MQTT and stay behind.' +
+      'Sessions were not copied: their subscriptions and queued messages cannot be read over MQTT.' +
         (sessions === undefined || sessions === 0
           ? ''
-          : ` There are ${sessions} of clients which are away: what waits for these is delivered only if they come back to the old broker first.`)
+          : ` The old broker has ${sessions} sessions of offline clients: to get their queued messages, these must reconnect to it first.`)
     ]
     process.stderr.write(`${lines.join('\n')}\n`)
   } finally {
@@ -107,7 +104,7 @@ async function run(url: string, flags: ImportFlags): Promise<void> {
   }
 }
 
-/** As Aedes stores it: an expiry counts from now, in epoch milliseconds. */
+/** Converts a message to its stored form. The expiry counts from now, in epoch milliseconds. */
 function storedForm({ topic, payload, qos, properties }: MqttMessage): MessageSource {
   const { messageExpiryInterval, payloadFormatIndicator, contentType, responseTopic, correlationData, userProperties } =
     properties ?? {}
@@ -140,7 +137,7 @@ function read(file: string | undefined): Buffer | undefined {
   } catch (cause) {
     throw new OperatorError(
       'import-file',
-      `${printable(file, MAX_PATH_LENGTH)} cannot be read (${(cause as NodeJS.ErrnoException).code}).`,
+      `Cannot read ${printable(file, MAX_PATH_LENGTH)}: ${(cause as NodeJS.ErrnoException).code}.`,
       'Check its name and permissions.',
       { cause }
     )

@@ -1,4 +1,4 @@
-// artemis models: which models there are, and what each was trained on.
+// artemis models: lists models and their training data.
 
 import { readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
@@ -17,13 +17,13 @@ const DIGEST_LENGTH = 12
 /** The `models` command. */
 export function modelsCommand(): Command {
   return new Command('models')
-    .description('which models there are, and what each was trained on')
+    .description('list models and their training data')
     .argument('[dir...]', 'folders or model files; default: the data folder')
-    .option('--config <file>', 'settings that name the data folder')
+    .option('--config <file>', 'settings file that names the data folder')
     .option('--data <dir>', 'the data folder')
     .addHelpText(
       'after',
-      '\nframes and packets are the rows that each expert learnt from; ROC AUC is that on the training files, where they had labels.'
+      '\nframes and packets are the training rows of each panel. ROC AUC is measured on the training files, if labelled.'
     )
     .action(models)
 }
@@ -34,33 +34,33 @@ async function models(places: string[], flags: { config?: string; data?: string 
       ? (await Promise.all(places.map(filesIn))).flat()
       : await filesInData(readSettings(flags).settings.data)
   const rows: string[][] = []
-  const faults: string[] = []
-  const named: string[] = []
+  const errors: string[] = []
+  const requestedErrors: string[] = []
   for (const file of files) {
     try {
       rows.push(await rowOf(file))
     } catch (error) {
       if (!(error instanceof OperatorError)) throw error
-      const fault = printable(error.message, MAX_PATH_LENGTH)
-      if (places.includes(file)) named.push(fault)
-      // Other JSON in a folder is none of ours.
-      else if (error.code !== 'model-format') faults.push(fault)
+      const message = printable(error.message, MAX_PATH_LENGTH)
+      if (places.includes(file)) requestedErrors.push(message)
+      // A folder may contain JSON files of other programs.
+      else if (error.code !== 'model-format') errors.push(message)
     }
   }
   if (rows.length > 0) process.stdout.write(textTable([HEAD, ...rows]))
-  for (const fault of faults) process.stdout.write(`${fault}\n`)
-  if (named.length > 0)
+  for (const message of errors) process.stdout.write(`${message}\n`)
+  if (requestedErrors.length > 0)
     throw new OperatorError(
       'models-file',
-      named.join('\n'),
-      '"artemis train" makes a model, and a broker learns one in place.'
+      requestedErrors.join('\n'),
+      'Train a model with "artemis train", or let a broker learn one in place.'
     )
-  if (rows.length + faults.length === 0)
-    process.stderr.write('There are no models. "artemis train" makes one, and a broker learns one in place.\n')
+  if (rows.length + errors.length === 0)
+    process.stderr.write('No models found. Train one with "artemis train", or let a broker learn one in place.\n')
 }
 
 async function filesInData(folder: string): Promise<string[]> {
-  // Before the first start there is none.
+  // Before the first start the folder does not exist.
   const exists = await stat(folder).then(
     () => true,
     () => false
@@ -76,7 +76,7 @@ async function filesIn(place: string): Promise<string[]> {
   } catch (error) {
     throw new OperatorError(
       'models-folder',
-      `${printable(place, MAX_PATH_LENGTH)} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+      `Cannot read ${printable(place, MAX_PATH_LENGTH)}: ${error instanceof Error ? error.message : String(error)}`,
       'Name a folder or a model file.',
       { cause: error }
     )
@@ -99,14 +99,14 @@ async function rowOf(file: string): Promise<string[]> {
   ]
 }
 
-/** The preset's name, where the columns are those of one. */
+/** Returns the preset with these columns, or else their number. */
 function featuresOf({ columns, dropped }: Panel, variant: Variant): string {
   const names = new Set([...columns, ...dropped])
   const preset = PRESETS.find(name => {
     const wanted = columnsOf(name, variant).filter(column => !isMessageColumn(column))
     return wanted.length === names.size && wanted.every(feature => names.has(feature))
   })
-  return preset ?? `${names.size} of its own`
+  return preset ?? `${names.size} columns`
 }
 
 function aucOf({ metrics }: LoadedModel): string {

@@ -1,4 +1,4 @@
-// artemis passwd: puts a user into a password file, or takes one out.
+// artemis passwd: adds a user to a password file, or deletes one.
 
 import { chown, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises'
 import { Command } from 'commander'
@@ -13,32 +13,32 @@ interface PasswdFlags {
   delete?: boolean
 }
 
-/** Passwords are for the owner of the file alone, even hashed. */
+/** Only the owner may read the password hashes. */
 const OWNER_ONLY = 0o600
-const FOR_OTHERS = 0o007
+const OTHERS_MASK = 0o007
 
 /** The `passwd` command. */
 export function passwdCommand(): Command {
   return new Command('passwd')
     .description(
-      'put a user into a password file (that of mosquitto), or take one out; the password is asked for, or read from a pipe'
+      'add, change or delete a user in a mosquitto password file; the password is prompted for, or read from a pipe'
     )
-    .argument('<file>', 'made if it is not there')
+    .argument('<file>', 'password file, created if missing')
     .argument('<user>')
-    .option('-c, --create', 'begin a new file, also where there is one')
-    .option('-D, --delete', 'take the user out')
+    .option('-c, --create', 'create a new file, replacing an existing one')
+    .option('-D, --delete', 'delete the user')
     .action(passwd)
 }
 
 async function passwd(file: string, user: string, flags: PasswdFlags): Promise<void> {
-  const fault = userFault(user)
-  if (fault !== undefined) throw new OperatorError('passwd-user', fault, 'Choose another name.')
+  const userError = userFault(user)
+  if (userError !== undefined) throw new OperatorError('passwd-user', userError, 'Choose another name.')
   if (flags.create === true && flags.delete === true) {
-    throw new OperatorError('passwd-flags', '--create and --delete exclude each other.', 'Take one of them.')
+    throw new OperatorError('passwd-flags', '--create and --delete cannot be combined.', 'Use one of them.')
   }
-  const known = await read(file)
+  const existing = await read(file)
   if (flags.delete === true) {
-    const text = known === undefined ? undefined : withoutUser(known, user)
+    const text = existing === undefined ? undefined : withoutUser(existing, user)
     if (text === undefined) {
       throw new OperatorError(
         'passwd-user',
@@ -49,14 +49,14 @@ async function passwd(file: string, user: string, flags: PasswdFlags): Promise<v
     await replace(file, text)
   } else {
     const hash = await hashPassword(Buffer.from(await askNewPassword()))
-    await replace(file, withUser(flags.create === true ? '' : (known ?? ''), user, hash))
+    await replace(file, withUser(flags.create === true ? '' : (existing ?? ''), user, hash))
   }
   const { mode } = await stat(file)
-  if ((mode & FOR_OTHERS) !== 0)
-    process.stderr.write(
-      `${shown(file)}: everybody on this machine may read it; chmod o= ${shown(file)} changes that.\n`
-    )
-  process.stderr.write(`${shown(file)} is written. A running broker takes it at SIGHUP (systemctl reload artemis).\n`)
+  if ((mode & OTHERS_MASK) !== 0)
+    process.stderr.write(`${shown(file)} is readable by all users. Restrict it with: chmod o= ${shown(file)}\n`)
+  process.stderr.write(
+    `Wrote ${shown(file)}. Send SIGHUP to a running broker to reload it (systemctl reload artemis).\n`
+  )
 }
 
 async function read(file: string): Promise<string | undefined> {
@@ -64,41 +64,41 @@ async function read(file: string): Promise<string | undefined> {
     return await readFile(file, 'utf8')
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw refusal(file, cause)
+    throw fileError(file, cause)
   }
 }
 
-/** Whole or not at all; a file that was there keeps its owner and its permissions. */
+/** Replaces the file atomically. An existing file keeps its owner and permissions. */
 async function replace(file: string, text: string): Promise<void> {
   const target = await realpath(file).catch(() => file)
-  const known = await stat(target).catch(() => undefined)
-  const part = `${target}.part-${process.pid}`
+  const existing = await stat(target).catch(() => undefined)
+  const temporary = `${target}.part-${process.pid}`
   try {
-    const handle = await open(part, 'wx', OWNER_ONLY)
+    const handle = await open(temporary, 'wx', OWNER_ONLY)
     try {
       await handle.writeFile(text)
-      if (known !== undefined) {
-        if (known.uid !== process.getuid?.() || known.gid !== process.getgid?.())
-          await chown(part, known.uid, known.gid)
-        await handle.chmod(known.mode & 0o777)
+      if (existing !== undefined) {
+        if (existing.uid !== process.getuid?.() || existing.gid !== process.getgid?.())
+          await chown(temporary, existing.uid, existing.gid)
+        await handle.chmod(existing.mode & 0o777)
       }
       await handle.sync()
     } finally {
       await handle.close()
     }
-    await rename(part, target)
+    await rename(temporary, target)
   } catch (cause) {
-    await rm(part, { force: true })
-    throw refusal(file, cause)
+    await rm(temporary, { force: true })
+    throw fileError(file, cause)
   }
 }
 
-function refusal(file: string, cause: unknown): OperatorError {
+function fileError(file: string, cause: unknown): OperatorError {
   const { code } = cause as NodeJS.ErrnoException
   return new OperatorError(
     'passwd-file',
-    `${shown(file)} cannot be written or read (${code}).`,
-    'Check its name and permissions; sudo helps where it belongs to another user.',
+    `Cannot read or write ${shown(file)}: ${code}.`,
+    'Check its name and permissions; use sudo if it belongs to another user.',
     { cause }
   )
 }

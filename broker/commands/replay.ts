@@ -1,4 +1,4 @@
-// artemis replay: the alerts that a capture would have raised.
+// artemis replay: prints the alerts that a capture would have raised.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Command, Option } from 'commander'
@@ -6,7 +6,7 @@ import { DEFAULT_MQTT_PORTS } from '../../src/join/capture-records.js'
 import { Pipeline } from '../../src/detection/pipeline.js'
 import { timeOf, type TrafficRecord } from '../../src/record.js'
 import { eveAlert } from '../../src/report/eve.js'
-import { shownJson } from '../../src/report/json-line.js'
+import { printableJson } from '../../src/report/json-line.js'
 import { GuardModel } from '../../src/scoring/guard-model.js'
 import { detectionSettings } from '../../src/settings.js'
 import { readCapture } from '../records/capture-input.js'
@@ -24,11 +24,9 @@ export function replayCommand(): Command {
   return new Command('replay')
     .description('print the alerts that captures would have raised, as EVE JSON lines')
     .argument('<file...>', 'captures, - for standard input')
-    .requiredOption('--model <file>', 'the model that judges, as a broker saved it')
+    .requiredOption('--model <file>', 'model to score with, as saved by a broker')
     .addOption(
-      new Option('--speed <speed>', 'max: as fast as it goes; 1: in the time it took')
-        .choices(['max', '1'])
-        .default('max')
+      new Option('--speed <speed>', 'max: as fast as possible; 1: in real time').choices(['max', '1']).default('max')
     )
     .option('--mqtt-port <ports>', 'TCP ports that carry MQTT', parsePorts, [...DEFAULT_MQTT_PORTS])
     .action(replay)
@@ -47,17 +45,17 @@ async function replayFile(
   { speed, mqttPort: ports }: ReplayOptions,
   signal: AbortSignal
 ): Promise<void> {
-  // The settings of a live broker: a replay judges alike.
+  // The default settings of a live broker, so that a replay gives the same alerts.
   const pipeline = new Pipeline(model, detectionSettings({ response: { action: 'observe' } }), {
     onAlert: alert => {
-      process.stdout.write(`${shownJson(JSON.stringify(eveAlert(alert)))}\n`)
+      process.stdout.write(`${printableJson(JSON.stringify(eveAlert(alert)))}\n`)
     }
   })
-  const pace = speed === '1' ? new Pace(signal) : undefined
+  const pacer = speed === '1' ? new Pacer(signal) : undefined
   let last = 0
   for await (const records of readCapture(file, { ports, signal })) {
     for (const record of records) {
-      await pace?.wait(record)
+      await pacer?.wait(record)
       last = timeOf(record)
       pipeline.push(record)
     }
@@ -65,12 +63,12 @@ async function replayFile(
   pipeline.flush()
   const { scored, unscored } = pipeline.counters
   process.stderr.write(
-    `${file}: ${scored} records judged, ${unscored} not, ${pipeline.alerts.raised} alerts; ends ${new Date(last * 1_000).toISOString()}\n`
+    `${file}: ${scored} records scored, ${unscored} not scored, ${pipeline.alerts.raised} alerts; last record ${new Date(last * 1_000).toISOString()}\n`
   )
 }
 
-/** Holds records back until as much time has passed as between them and the first. */
-class Pace {
+/** Delays each record until its time offset from the first record has passed. */
+class Pacer {
   #first: { time: number; at: number } | undefined
   readonly #signal: AbortSignal
 

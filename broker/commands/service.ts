@@ -1,4 +1,4 @@
-// artemis service install and uninstall: the broker as a systemd service, in one command that says what it does first.
+// artemis service install and uninstall: lists its steps, asks, then installs or removes the systemd service.
 
 import { realpathSync } from 'node:fs'
 import { createInterface } from 'node:readline/promises'
@@ -23,45 +23,45 @@ const PORT = 1883
 /** The `service` command. */
 export function serviceCommand(): Command {
   const install = withFlags(new Command('install'))
-    .description('run the broker with the machine: a systemd service with a user of its own')
-    .option('--tap', 'let it capture on this machine (CAP_NET_RAW for tcpdump, and for nothing else)')
+    .description('install the broker as a systemd service with its own user')
+    .option('--tap', 'allow capturing on this machine (CAP_NET_RAW for tcpdump only)')
     .action(async (flags: ServiceFlags) => {
       const program = {
         node: realpathSync(process.execPath),
         main: realpathSync(fileURLToPath(new URL('../main.js', import.meta.url)))
       }
-      await carryOut(installPlan({ root: flags.root }, program, flags.tap === true, await holderOfPort(flags)), flags)
+      await runPlan(installPlan({ root: flags.root }, program, flags.tap === true, await holderOfPort(flags)), flags)
     })
   const uninstall = withFlags(new Command('uninstall'))
-    .description('take the service away; settings and data stay')
+    .description('remove the service; settings and data stay')
     .option('--purge', 'remove settings, data and the user as well')
     .action(async (flags: ServiceFlags) => {
-      await carryOut(uninstallPlan({ root: flags.root }, flags.purge === true), flags)
+      await runPlan(uninstallPlan({ root: flags.root }, flags.purge === true), flags)
     })
   return new Command('service')
-    .description('install the broker as a systemd service, or take it away')
+    .description('install the broker as a systemd service, or remove it')
     .addCommand(install)
     .addCommand(uninstall)
 }
 
 function withFlags(command: Command): Command {
   return command
-    .option('--dry-run', 'say what would be done, and do nothing')
-    .option('--yes', 'do not ask')
-    .option('--root <folder>', 'write below this folder and run no command: for packages and for trying it out', '/')
+    .option('--dry-run', 'print the steps without running them')
+    .option('--yes', 'do not ask for confirmation')
+    .option('--root <folder>', 'write below this folder and run no commands, for packaging and tests', '/')
 }
 
-/** Says every step, asks, and does them. */
-async function carryOut({ steps, advice }: Plan, flags: ServiceFlags): Promise<void> {
+/** Prints the steps, asks for confirmation, and runs them. */
+async function runPlan({ steps, advice }: Plan, flags: ServiceFlags): Promise<void> {
   const machine: TargetSystem = { root: flags.root }
-  if (steps.length === 0) say('There is nothing to do.')
+  if (steps.length === 0) say('Nothing to do.')
   else {
     say('This will:')
     for (const step of steps) say(`  ${describe(step, machine)}`)
     if (flags.dryRun === true) return
     checkRights(machine)
-    if (flags.yes !== true && !(await isAgreed())) {
-      say('Nothing was done.')
+    if (flags.yes !== true && !(await confirm())) {
+      say('Nothing changed.')
       return
     }
     for (const step of steps) {
@@ -69,7 +69,7 @@ async function carryOut({ steps, advice }: Plan, flags: ServiceFlags): Promise<v
       perform(step, machine)
     }
   }
-  if (isStaged(machine)) say(`Nothing outside ${flags.root} was touched, and nothing was started.`)
+  if (isStaged(machine)) say(`Nothing outside ${flags.root} was changed, and no service was started.`)
   else for (const line of advice) say(line)
 }
 
@@ -78,33 +78,33 @@ function checkRights(machine: TargetSystem): void {
   if (process.platform !== 'linux')
     throw new OperatorError(
       'service-system',
-      'Services are made for Linux with systemd.',
-      'Run "artemis broker" by whatever starts programs on this machine.'
+      'The service needs Linux with systemd.',
+      'Run "artemis broker" with the service manager of this machine.'
     )
   if (process.getuid?.() !== 0)
     throw new OperatorError(
       'service-root',
-      'Only root may install a service.',
-      'Run it again with sudo; --dry-run shows what it would do.'
+      'Only root may install or remove the service.',
+      'Run it again with sudo, or use --dry-run to see the steps.'
     )
 }
 
-async function isAgreed(): Promise<boolean> {
+async function confirm(): Promise<boolean> {
   if (!process.stdin.isTTY)
     throw new OperatorError(
       'service-ask',
-      'There is nobody to ask.',
-      'Give --yes to agree beforehand, or --dry-run to look only.'
+      'Cannot ask for confirmation: standard input is not a terminal.',
+      'Use --yes to skip the question, or --dry-run to see the steps.'
     )
   const terminal = createInterface({ input: process.stdin, output: process.stderr })
   try {
-    return /^y(es)?$/i.test((await terminal.question('Go on? [y/N] ')).trim())
+    return /^y(es)?$/i.test((await terminal.question('Continue? [y/N] ')).trim())
   } finally {
     terminal.close()
   }
 }
 
-/** The name of the program on the broker's usual port; ours goes by the name of the service. */
+/** Returns the name of the program that uses the default port; `SERVICE` if it is the service itself. */
 async function holderOfPort({ root }: ServiceFlags): Promise<string | undefined> {
   if (isStaged({ root })) return undefined
   const holder = await portHolder(PORT, '/proc')

@@ -1,4 +1,4 @@
-// artemis train: a detector learns from captures or records, and becomes a model that guards.
+// artemis train: trains a detector on captures or records and saves it as a model.
 
 import { constants } from 'node:fs'
 import { access, stat } from 'node:fs/promises'
@@ -12,7 +12,7 @@ import { trainModel, type TrainingPlan } from '../../src/training/offline-traini
 import type { Panel } from '../../src/scoring/panel.js'
 import type { GuardModel } from '../../src/scoring/guard-model.js'
 import { NAMED_SETTINGS, parametersHelp, planOf, type DetectorFlags } from '../training/detector-choice.js'
-import { labelsOf, noteUnmatched, withLabelFlags, type LabelFlags } from '../labels/label-flags.js'
+import { labelsOf, warnUnmatched, withLabelFlags, type LabelFlags } from '../labels/label-flags.js'
 import { refuseInputAsOutput } from '../process/output-file.js'
 import { parsePorts } from '../port-list.js'
 import { Progress, totalBytes } from '../terminal/progress.js'
@@ -28,19 +28,21 @@ interface TrainFlags extends DetectorFlags, LabelFlags {
 export function trainCommand(): Command {
   return withLabelFlags(
     new Command('train')
-      .description('learn a model from captures or records')
-      .argument('<file...>', 'captures (pcap or pcapng, gzip or not) or CSVs that extract wrote, - for standard input')
-      .requiredOption('--detector <name>', `${DETECTOR_KINDS.join(', ')} or default (what the broker ships)`)
+      .description('train a model on captures or records')
+      .argument('<file...>', 'captures (pcap or pcapng, gzip or not) or CSVs from extract, - for standard input')
+      .requiredOption('--detector <name>', `${DETECTOR_KINDS.join(', ')} or default (the broker's default detector)`)
       .requiredOption('--out <model>', 'model file to write')
   )
     .addOption(
-      new Option('--preset <name>', 'named settings of the detector; other flags win over them').choices(NAMED_SETTINGS)
+      new Option('--preset <name>', 'named settings of the detector; other options override them').choices(
+        NAMED_SETTINGS
+      )
     )
-    .option('--features <preset|list>', `${PRESETS.join(', ')}, or feature names with commas between`)
-    .option('--param <name=value>', 'a parameter of the detector; may be given again', collect)
-    .option('--seed <n>', 'seed of everything random', parseSeed)
-    .option('--contamination <x>', 'share of outliers assumed in what is learnt from, in (0, 0.5]', parseShare)
-    .option('--contaminated', 'learn from attacks as well, without being told which they are')
+    .option('--features <preset|list>', `${PRESETS.join(', ')}, or comma-separated feature names`)
+    .option('--param <name=value>', 'parameter of the detector; repeatable', collect)
+    .option('--seed <n>', 'random seed', parseSeed)
+    .option('--contamination <x>', 'expected share of outliers in the training data, in (0, 0.5]', parseShare)
+    .option('--contaminated', 'train on attacks as well, without using their labels')
     .option('--mqtt-port <ports>', 'TCP ports that carry MQTT', parsePorts, [...DEFAULT_MQTT_PORTS])
     .addHelpText('after', parametersHelp())
     .action(train)
@@ -52,8 +54,8 @@ async function train(files: string[], flags: TrainFlags): Promise<void> {
   if (catalogEntry(kind).supervised && flags.labels === undefined && flags.labelAll === undefined) {
     throw new OperatorError(
       'training-labels',
-      `${kind} learns from attacks and benign records, and there are no labels`,
-      'Name a label file with --labels, or take a detector that needs none.'
+      `${kind} needs labelled attacks and benign records`,
+      'Give a label file with --labels, or choose a detector that needs no labels.'
     )
   }
   await checkOutput(flags, files)
@@ -74,34 +76,34 @@ async function train(files: string[], flags: TrainFlags): Promise<void> {
           onBytes: count => {
             progress.update('Reading', (read += count), bytes)
           },
-          onCutShort: fault => {
-            say(progress, `${fault.message}. What is whole is used.`)
+          onTruncated: error => {
+            say(progress, `${error.message}. Using the records before it.`)
           }
         },
         labels,
         plan.detector.seed
       )
       progress.stop()
-      noteUnmatched(flags, labels)
-      const begun = performance.now()
+      warnUnmatched(flags, labels)
+      const start = performance.now()
       const model = await trainModel(data.records, data.labels, plan, {
         signal,
         onProgress: ({ done, total, loss }, variant) => {
-          // Those that have a loss count in epochs.
+          // Detectors with a loss report progress in epochs.
           const detail = loss === undefined ? '' : `epoch ${Math.ceil(done)} of ${total}, loss ${figure(loss)}`
-          progress.update(`Learning ${variant === 'wire' ? 'frames ' : 'packets'}`, done, total, detail)
+          progress.update(`Training ${variant === 'wire' ? 'frames ' : 'packets'}`, done, total, detail)
         }
       })
       const saved = await model.save(flags.out)
       progress.stop()
-      process.stderr.write(await summary(saved, data, plan, flags.out, (performance.now() - begun) / 1_000))
+      process.stderr.write(await summary(saved, data, plan, flags.out, (performance.now() - start) / 1_000))
     } finally {
       progress.stop()
     }
   })
 }
 
-/** Loads what the training needs; a line that says what it is. */
+/** Loads the libraries that the training needs. Returns a line that names them. */
 async function prepare(kind: DetectorKind): Promise<string | undefined> {
   try {
     return await catalogEntry(kind).prepare?.()
@@ -110,25 +112,25 @@ async function prepare(kind: DetectorKind): Promise<string | undefined> {
     throw new OperatorError(
       `training-${error.code}`,
       `${kind}: ${error.message}`,
-      'Or take a detector that trains without it.',
+      'Or choose a detector that trains without it.',
       { cause: error }
     )
   }
 }
 
-/** Found out now rather than after the training. */
+/** Fails before the training if the output cannot be written. */
 async function checkOutput({ out, labels }: TrainFlags, files: readonly string[]): Promise<void> {
   await refuseInputAsOutput(out, labels === undefined ? files : [...files, labels])
   const isFolder = (await stat(out).catch(() => null))?.isDirectory() === true
-  const isOpen = await access(path.dirname(out), constants.W_OK).then(
+  const isWritable = await access(path.dirname(out), constants.W_OK).then(
     () => true,
     () => false
   )
-  if (isOpen && !isFolder) return
+  if (isWritable && !isFolder) return
   throw new OperatorError(
     'model-not-writable',
-    `--out ${out}: ${isFolder ? 'that is a folder' : 'its folder is missing or may not be written to'}`,
-    'Name a file in a folder that exists and that this user may write to.'
+    `--out ${out}: ${isFolder ? 'is a folder' : 'the folder is missing or not writable'}`,
+    'Give a file in an existing folder that this user may write to.'
   )
 }
 
@@ -142,9 +144,9 @@ async function summary(
   const { wire, broker } = model.experts
   const { size } = await stat(out)
   const lines = [
-    `${model.detector}: ${used(data, plan, (wire ?? broker).rows)}, in ${seconds.toFixed(1)} s`,
+    `${model.detector}: ${rowsLine(data, plan, (wire ?? broker).rows)}, in ${seconds.toFixed(1)} s`,
     ...(wire === undefined
-      ? ['  frames   no expert: there are too few, and packets are judged alone']
+      ? ['  frames   too few to train on: the model scores packets only']
       : [`  frames   ${expertLine(wire)}`]),
     `  packets  ${expertLine(broker)}`,
     ...aucLine(model),
@@ -155,17 +157,17 @@ async function summary(
   return `${lines.join('\n')}\n`
 }
 
-function used({ records, labels, seen }: TrainingData, plan: TrainingPlan, rows: number): string {
+function rowsLine({ records, labels, seen }: TrainingData, plan: TrainingPlan, rows: number): string {
   const attacks = labels?.filter(label => label !== null).length ?? 0
   const sample = seen > records.length ? `, a sample of ${seen}` : ''
   if (attacks === 0) return `${rows} rows${sample}`
   return plan.contaminated || catalogEntry(plan.detector.kind).supervised
     ? `${rows} rows, ${attacks} of them attacks${sample}`
-    : `${rows} benign rows; ${attacks} attack rows left out${sample}`
+    : `${rows} benign rows; ${attacks} attack rows skipped${sample}`
 }
 
 function expertLine({ rows, columns, dropped, experts }: Panel): string {
-  const unused = dropped.length === 0 ? '' : `; never changed: ${dropped.join(', ')}`
+  const unused = dropped.length === 0 ? '' : `; constant, dropped: ${dropped.join(', ')}`
   return `${rows} rows, ${columns.length} columns, threshold ${experts.map(({ detector }) => figure(detector.threshold)).join(' ')}${unused}`
 }
 
@@ -176,9 +178,7 @@ function aucLine({ metrics }: GuardModel): string[] {
 
 function limitsNote({ labels }: TrainingData, { contaminated }: TrainingPlan): string[] {
   return contaminated && labels === undefined
-    ? [
-        '  limits   of the alerts are learnt from all rows, attacks included: without labels nobody knows which they are'
-      ]
+    ? ['  limits   the alert limits include attacks, because there are no labels']
     : []
 }
 
@@ -197,13 +197,14 @@ function collect(value: string, earlier: string[] = []): string[] {
 
 function parseSeed(text: string): number {
   const seed = Number(text)
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(seed)) throw new InvalidArgumentError('Write a whole number from 0.')
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(seed))
+    throw new InvalidArgumentError('Give a whole number, 0 or above.')
   return seed
 }
 
 function parseShare(text: string): number {
   const share = Number(text)
   if (text.trim() === '' || !(share >= 1e-6 && share <= 0.5))
-    throw new InvalidArgumentError('Write a share above 0 and up to 0.5, such as 0.01.')
+    throw new InvalidArgumentError('Give a share above 0 and up to 0.5, such as 0.01.')
   return share
 }

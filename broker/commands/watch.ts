@@ -1,14 +1,14 @@
-// artemis watch: the detection beside a broker that is not ours, from nothing but a tap.
+// artemis watch: runs the detection for another broker, using only a tap.
 
 import { access } from 'node:fs/promises'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import type { DetectorKind } from '../../models/index.js'
 import type { Alert } from '../../src/alert/alert.js'
-import { canHoldModel, Detection } from '../../src/detection/detection.js'
+import { isModelWritable, Detection } from '../../src/detection/detection.js'
 import { OperatorError } from '../../src/errors.js'
 import { DEFAULT_MQTT_PORTS } from '../../src/join/capture-records.js'
 import { eveAlert } from '../../src/report/eve.js'
-import { shownJson } from '../../src/report/json-line.js'
+import { printableJson } from '../../src/report/json-line.js'
 import { GuardModel } from '../../src/scoring/guard-model.js'
 import { detectionSettings, DEFAULTS } from '../../src/settings.js'
 import { parseTarget } from '../../src/tap/target.js'
@@ -34,7 +34,7 @@ interface WatchFlags {
   sudo?: boolean
 }
 
-/** What is said of the detection's state. */
+/** The parts of the detection status that are used here. */
 interface Status {
   state: string
   failure?: string
@@ -44,37 +44,39 @@ interface Status {
 
 const TICK_INTERVAL_MS = 100
 const STATUS_INTERVAL_MS = 10_000
-/** Bytes kept of a payload; as of a broker of ours. */
+/** Bytes kept of a payload, as in the broker. */
 const PAYLOAD_CAP_BYTES = DEFAULTS.payloadCapBytes
 const TOPIC_CAP_BYTES = 256
 
 /** The `watch` command. */
 export function watchCommand(): Command {
   return new Command('watch')
-    .description('watch a broker that is not ours by a tap; print alerts as EVE JSON lines')
+    .description('run the detection for another broker over a tap; print alerts as EVE JSON lines')
     .argument('<tap>', 'ssh://user@host[:port]/interface, local:interface or auto')
-    .option(
-      '--model <file>',
-      'the model that judges; where the file does not exist, it is learnt first and written there'
-    )
+    .option('--model <file>', 'model to score with; if the file does not exist, a model is learnt and saved there')
     .addOption(
-      new Option('--learn <time>', 'without a model: learn what is normal for at least so long')
+      new Option('--learn <time>', 'without a model: minimum learning time')
         .argParser(duration)
         .default(DEFAULTS.learn.seconds * 1_000, `${DEFAULTS.learn.seconds / 60}m`)
     )
-    .option('--learn-records <n>', 'and from at least so many records', count, DEFAULTS.learn.minimumRecords)
+    .option(
+      '--learn-records <n>',
+      'without a model: minimum number of records to learn from',
+      count,
+      DEFAULTS.learn.minimumRecords
+    )
     .option('--publish <url>', 'also publish alerts and status to this broker: mqtt://[user:password@]host[:port]')
     .option(
       '--topic-prefix <topic>',
-      'publish under this topic; most brokers let no client write under $SYS',
+      'topic prefix to publish under; most brokers deny clients to write under $SYS',
       topicPrefix,
       DEFAULT_TOPIC_PREFIX
     )
     .option('--mqtt-port <ports>', 'TCP ports that carry MQTT', parsePorts, [...DEFAULT_MQTT_PORTS])
     .option('--identity <file>', 'private key for ssh; default: the ssh agent and ~/.ssh/id_*')
     .option('--known-hosts <file>', 'known hosts for ssh; default: ~/.ssh/known_hosts')
-    .option('--host-key <fingerprint>', 'SHA256:... of the ssh host key, instead of known hosts')
-    .option('--sudo', 'run tcpdump by sudo -n')
+    .option('--host-key <fingerprint>', 'ssh host key fingerprint (SHA256:...), instead of known hosts')
+    .option('--sudo', 'run tcpdump with sudo -n')
     .action(watch)
 }
 
@@ -83,13 +85,13 @@ async function watch(tap: string, flags: WatchFlags): Promise<void> {
   if (kind === 'file' || kind === 'none') {
     throw new OperatorError(
       'tap-target',
-      kind === 'file' ? 'A file cannot be watched.' : 'Without a tap there is nothing to watch.',
-      'Name ssh://user@host/INTERFACE or local:INTERFACE; "artemis replay" reads files.'
+      kind === 'file' ? 'Cannot watch a file.' : 'Cannot watch without a tap.',
+      'Give ssh://user@host/INTERFACE or local:INTERFACE. To read a file, use "artemis replay".'
     )
   }
   const stop = stopSignal()
   const log = openLog({ level: 'info', format: 'auto', file: null })
-  // Before the tap: its own connection should be known when its frames are seen.
+  // Connect before opening the tap, so that the publisher's own frames are recognised.
   const publisher =
     flags.publish === undefined
       ? undefined
@@ -98,11 +100,11 @@ async function watch(tap: string, flags: WatchFlags): Promise<void> {
         })
   const progress = new Progress()
   const detection: Detection = new Detection(
-    settingsOf(tap, flags, await kindOf(flags.model)),
+    settingsOf(tap, flags, await detectorKindOf(flags.model)),
     null,
     {
       onAlert: alert => {
-        report(alert, publisher)
+        writeAlert(alert, publisher)
       },
       onOffence: () => {},
       onLog: (level, message, details = {}) => {
@@ -123,13 +125,13 @@ async function watch(tap: string, flags: WatchFlags): Promise<void> {
       isOwn: ({ client }) => publisher?.isOwn(client) === true
     }
   )
-  const inVain = new AbortController()
+  const tapFailed = new AbortController()
   const timers = [
     setInterval(() => {
       detection.tick()
       const status = detection.status() as Status
-      show(status, progress)
-      if (hasFailed(status)) inVain.abort()
+      showProgress(status, progress)
+      if (hasFailed(status)) tapFailed.abort()
     }, TICK_INTERVAL_MS),
     setInterval(() => {
       publisher?.status(detection.status())
@@ -137,8 +139,8 @@ async function watch(tap: string, flags: WatchFlags): Promise<void> {
   ]
   try {
     await detection.start()
-    refuseBlind(detection.status() as Status)
-    await Promise.race([aborted(stop), aborted(inVain.signal)])
+    requireTap(detection.status() as Status)
+    await Promise.race([aborted(stop), aborted(tapFailed.signal)])
   } finally {
     for (const timer of timers) clearInterval(timer)
     progress.stop()
@@ -146,25 +148,25 @@ async function watch(tap: string, flags: WatchFlags): Promise<void> {
     publisher?.status({ ...detection.status(), state: 'stopped' })
     await publisher?.close()
   }
-  const { records, alerts, tap: ending } = detection.status() as { records: object; alerts: object; tap: object }
+  const { records, alerts, tap: tapStatus } = detection.status() as { records: object; alerts: object; tap: object }
   log.info(
-    { records, alerts, tap: ending, ...(publisher !== undefined && { unpublished: publisher.lost }) },
-    'Artemis no longer watches.'
+    { records, alerts, tap: tapStatus, ...(publisher !== undefined && { unpublished: publisher.lost }) },
+    'Artemis stopped watching.'
   )
-  if (inVain.signal.aborted) {
+  if (tapFailed.signal.aborted) {
     throw new OperatorError(
       'tap-unopened',
-      'The tap could not be opened, so there is nothing to watch.',
-      'The line that says why is above. A tap that was up once is opened again by itself.'
+      'Cannot open the tap.',
+      'See the reason in the log above. Once a tap has been up, it is reopened automatically.'
     )
   }
 }
 
 /**
- * What the model is of, where there is one: it is the one that was asked for.
- * @throws OperatorError `model-not-writable` where there is none and none can be
+ * Returns the detector kind of the model file, or the default if there is no model yet.
+ * @throws OperatorError `model-not-writable` if there is no model and the file cannot be created
  */
-async function kindOf(model: string | undefined): Promise<DetectorKind> {
+async function detectorKindOf(model: string | undefined): Promise<DetectorKind> {
   if (model === undefined) return DEFAULTS.detector.kind
   if (
     await access(model).then(
@@ -173,18 +175,18 @@ async function kindOf(model: string | undefined): Promise<DetectorKind> {
     )
   )
     return (await GuardModel.load(model)).detector
-  if (await canHoldModel(model)) return DEFAULTS.detector.kind
+  if (await isModelWritable(model)) return DEFAULTS.detector.kind
   throw new OperatorError(
     'model-not-writable',
-    `--model ${printable(model, MAX_PATH_LENGTH)}: its folder is missing or may not be written to.`,
-    'Name a model, or a file in a folder that exists and that this user may write to.'
+    `--model ${printable(model, MAX_PATH_LENGTH)}: the folder is missing or not writable.`,
+    'Give a model file, or a file in an existing folder that this user may write to.'
   )
 }
 
 function settingsOf(tap: string, flags: WatchFlags, kind: DetectorKind): ReturnType<typeof detectionSettings> {
   const { model, learn, learnRecords, mqttPort, identity, knownHosts, hostKey, sudo } = flags
   return detectionSettings({
-    // Whole frames: the tap is the only one who sees what is in them.
+    // Whole frames: the tap is the only source of packets.
     tap: {
       target: tap,
       snapLength: 0,
@@ -201,45 +203,41 @@ function settingsOf(tap: string, flags: WatchFlags, kind: DetectorKind): ReturnT
   })
 }
 
-function report(alert: Alert, publisher: AlertPublisher | undefined): void {
+function writeAlert(alert: Alert, publisher: AlertPublisher | undefined): void {
   const event = eveAlert(alert)
-  process.stdout.write(`${shownJson(JSON.stringify(event))}\n`)
+  process.stdout.write(`${printableJson(JSON.stringify(event))}\n`)
   publisher?.alert(event)
 }
 
-function show({ learning }: Status, progress: Progress): void {
+function showProgress({ learning }: Status, progress: Progress): void {
   if (learning === undefined) progress.stop()
   else progress.update('learning', learning.progress, 1, `${learning.records} records, ${learning.phase}`)
 }
 
-/** Whether the first attempt to open the tap came to nothing: a mistake in the command, more often than not. */
+/** Whether the first attempt to open the tap failed, usually because of an error in the command line. */
 function hasFailed({ tap: { state, reason, sessions } }: Status): boolean {
   return state === 'down' && reason !== undefined && sessions === 0
 }
 
-/** `auto` that found no tap is fine for a broker, and useless here. */
-function refuseBlind({ tap: { target } }: Status): void {
+/** Refuses `auto` if it found no tap: the broker can run without one, `watch` cannot. */
+function requireTap({ tap: { target } }: Status): void {
   if (target === 'none')
-    throw new OperatorError(
-      'tap-target',
-      'Without a tap there is nothing to watch.',
-      'The line above says what is in the way.'
-    )
+    throw new OperatorError('tap-target', 'Cannot watch without a tap.', 'See the reason in the log above.')
 }
 
 function duration(text: string): number {
   const milliseconds = parseDuration(text)
-  if (Number.isNaN(milliseconds)) throw new InvalidArgumentError('Write a time with its unit, such as 90s or 10m.')
+  if (Number.isNaN(milliseconds)) throw new InvalidArgumentError('Give a time with its unit, such as 90s or 10m.')
   return milliseconds
 }
 
 function count(text: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('Write a whole number.')
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('Give a whole number, 1 or above.')
   return Number(text)
 }
 
 function topicPrefix(text: string): string {
   if (text === '' || /[#+\0]/.test(text) || text.length > 200)
-    throw new InvalidArgumentError('Write a topic without wildcards.')
+    throw new InvalidArgumentError('Give a topic without wildcards.')
   return text.replace(/\/$/, '')
 }

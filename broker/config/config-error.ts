@@ -1,31 +1,32 @@
-// What is wrong in a configuration, all of it at once, each with its place and what would be right.
+// Configuration errors: all issues in one error, each with its location and the expected value.
 
 import { OperatorError } from '../../src/errors.js'
 import { MAX_PATH_LENGTH, printable } from '../terminal/printable.js'
 
-/** One thing that is wrong. */
+/** One error in the configuration. */
 export interface ConfigIssue {
   /** `artemis.yaml:12` or `--port`. */
   place: string
-  /** `listeners[0].port`; empty for the file as a whole. */
+  /** `listeners[0].port`; empty for the whole file. */
   key: string
-  /** What was found, and what would be right in its place. */
+  /** The value found and the value expected. */
   problem: string
 }
 
-const EXAMPLE = 'artemis.example.yaml shows every setting with its default; `artemis check` shows what is in force.'
+const EXAMPLE =
+  'See artemis.example.yaml for all settings and defaults, and run `artemis check` to see the effective ones.'
 
-/** All mistakes as one error, `config`. */
-export function configError(mistakes: readonly ConfigIssue[], remedy = EXAMPLE): OperatorError {
-  const lines = mistakes.map(
+/** Combines all issues into one error with the code `config`. */
+export function configError(issues: readonly ConfigIssue[], remedy = EXAMPLE): OperatorError {
+  const lines = issues.map(
     ({ place, key, problem }) =>
       `  ${[printable(place, MAX_PATH_LENGTH), printable(key), problem].filter(part => part !== '').join(': ')}`
   )
-  const count = mistakes.length === 1 ? 'There is a mistake' : `There are ${mistakes.length} mistakes`
-  return new OperatorError('config', `${count} in the configuration:\n${lines.join('\n')}`, remedy)
+  const count = issues.length === 1 ? 'an error' : `${issues.length} errors`
+  return new OperatorError('config', `The configuration has ${count}:\n${lines.join('\n')}`, remedy)
 }
 
-/** A value as it may be shown: one line, no controls, no password. */
+/** Formats a value for messages: one line, no control characters, no password. */
 export function displayed(value: unknown): string {
   if (typeof value === 'string') return printable(JSON.stringify(value))
   if (Array.isArray(value)) return 'a list'

@@ -1,8 +1,8 @@
-// How a place in a file is named: as short as it is clear.
+// File names in messages.
 
 import path from 'node:path'
 
-/** A file's name from `folder`, where it lies in it; else its full path. */
+/** Returns the path relative to `folder` if the file is in it, else the full path. */
 export function displayPath(file: string, folder: string): string {
   const relative = path.relative(folder, file)
   return relative.startsWith('..') ? file : relative

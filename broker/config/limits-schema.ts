@@ -1,9 +1,9 @@
-// The settings that bound what a client may ask of the broker; defaults fit for a Raspberry Pi.
+// The settings that limit the resources of a client; the defaults suit a Raspberry Pi.
 
 import * as v from 'valibot'
 import { duration, optionalDuration, optionalSize, optionalWholeNumber, size } from './rules.js'
 
-/** Limits; null is none. Every one is described in docs/limits.md. */
+/** Limits, described in docs/limits.md; null means no limit. */
 export const limitsSchema = v.strictObject({
   packetSize: size('16MiB', '20B', '256MiB'),
   messageSize: optionalSize(null, '1B', '256MiB'),

@@ -1,4 +1,4 @@
-// The settings of a listener: where, over what, and who may come in there.
+// The settings of a listener: address, protocol, TLS and authentication.
 
 import { isIP } from 'node:net'
 import * as v from 'valibot'
@@ -26,10 +26,10 @@ const host = v.optional(
 
 const NETWORK = 'an address or a network, such as 192.0.2.7, 10.0.0.0/8 or 2001:db8::/32'
 
-const ORIGIN = 'an origin as browsers send it, such as https://panel.example or http://192.0.2.7:8123, or * for all'
+const ORIGIN = 'an origin as browsers send it, such as https://panel.example or http://192.0.2.7:8123, or * for any'
 
-/** Who may come in, and what for: of `auth`, and of a listener where null means as in `auth`. */
-const WHO = {
+/** Authentication and access rules, of `auth` and of a listener. In a listener, null means as in `auth`. */
+const AUTH = {
   allowAnonymous: optionalFlag(),
   passwordFile: optionalFilePath(),
   aclFile: optionalFilePath()
@@ -48,14 +48,14 @@ const tls = v.optional(
       v.forward(
         v.check(
           ({ ca, requireClientCertificate }) => ca !== null || !requireClientCertificate,
-          'a path, where client certificates are required: they are checked against it'
+          'a path if requireClientCertificate is true'
         ),
         ['ca']
       ),
       v.forward(
         v.check(
           ({ requireClientCertificate, identityAsUsername }) => requireClientCertificate || !identityAsUsername,
-          'true, where the identity of a client certificate is the username'
+          'true if identityAsUsername is true'
         ),
         ['requireClientCertificate']
       )
@@ -69,18 +69,18 @@ export const listenerSchema = v.strictObject({
   host,
   port: wholeNumber(1883, 0, 65535),
   protocol: oneOf('mqtt', ['mqtt', 'websockets']),
-  path: optionalText(/^\/[\x21-\x7e]{0,255}$/, 'a path that begins with /, such as /mqtt'),
+  path: optionalText(/^\/[\x21-\x7e]{0,255}$/, 'a path that starts with /, such as /mqtt'),
   maxConnections: optionalWholeNumber(null, 1, 1_000_000),
   tls,
   proxy: listOf(NETWORK, isNetwork),
   origins: listOf(ORIGIN, isOrigin),
-  ...WHO
+  ...AUTH
 })
 
-/** Who may come in where a listener does not say otherwise. */
-export const authSchema = v.strictObject(WHO)
+/** The default authentication of listeners. */
+export const authSchema = v.strictObject(AUTH)
 
-/** Whether a text is an address or one with the length of a prefix (RFC 4632, section 3.1; RFC 4291, section 2.3). */
+/** Whether a text is an address or a CIDR prefix (RFC 4632, section 3.1; RFC 4291, section 2.3). */
 function isNetwork(text: string): boolean {
   const [address, prefix, ...more] = text.split('/') as [string, string?, ...string[]]
   const family = isIP(address)

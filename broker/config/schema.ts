@@ -1,4 +1,4 @@
-// Every setting of the broker: its name, its default, and what it may be.
+// The schema of all settings: names, defaults and permitted values.
 
 import * as v from 'valibot'
 import { DETECTOR_KINDS } from '../../models/index.js'
@@ -23,22 +23,22 @@ import {
 
 const TAP = 'ssh://user@host[:port]/interface, local:interface, none or auto'
 
-const tapTarget = v.optional(v.pipe(v.string(TAP), v.check(isTaken(parseLiveTarget), TAP)), 'auto')
+const tapTarget = v.optional(v.pipe(v.string(TAP), v.check(parses(parseLiveTarget), TAP)), 'auto')
 
-const FEATURES_RIGHT = `${PRESETS.join(', ')}, or names of features parted by commas, at least one of them known without a tap`
+const FEATURES = `${PRESETS.join(', ')}, or comma-separated feature names, at least one of them available without a tap`
 
 const features = v.optional(
   v.pipe(
-    v.string(FEATURES_RIGHT),
+    v.string(FEATURES),
     v.check(
-      isTaken(text => columnsOf(text, 'broker')),
-      FEATURES_RIGHT
+      parses(text => columnsOf(text, 'broker')),
+      FEATURES
     )
   ),
   'behaviour'
 )
 
-/** The file `artemis.yaml` as a whole; every part may be left out. */
+/** The file `artemis.yaml`; every setting is optional. */
 export const settingsSchema = v.strictObject({
   mosquitto: optionalFilePath(),
   listeners: v.optional(
@@ -65,7 +65,7 @@ export const settingsSchema = v.strictObject({
       target: tapTarget,
       identity: optionalFilePath(),
       knownHosts: optionalFilePath(),
-      hostKey: optionalText(/^SHA256:[A-Za-z0-9+/]{43}=?$/, 'a fingerprint as ssh-keygen -l prints it (SHA256:...)'),
+      hostKey: optionalText(/^SHA256:[A-Za-z0-9+/]{43}=?$/, 'a fingerprint as printed by ssh-keygen -l (SHA256:...)'),
       sudo: flag(false),
       snapLength: size('86B', '66B', '64KiB')
     }),
@@ -130,21 +130,21 @@ export const settingsSchema = v.strictObject({
   )
 })
 
-/** Every setting, read: durations in milliseconds, sizes in bytes, paths absolute. */
+/** All settings, parsed: durations in milliseconds, sizes in bytes, paths absolute. */
 export type Settings = v.InferOutput<typeof settingsSchema>
 
-/** A part of the schema, taken apart for walking over it. A map that is optional may be null as a whole. */
+/** A node of the schema, for traversal. An optional map may be null. */
 export type SchemaPart =
   | { kind: 'map'; entries: Readonly<Record<string, v.GenericSchema>>; isOptional: boolean }
   | { kind: 'list'; item: v.GenericSchema }
   | { kind: 'value'; isPath: boolean; fallback: unknown }
 
-/** A rule's default, whatever it is: by its type alone, a rule has none. */
+/** Returns a rule's default; typed for rules of any type. */
 export const defaultOf: (schema: v.GenericSchema) => unknown = v.getDefault
 
-/** What a part of the schema holds. */
+/** Returns the schema node of a rule. */
 export function partOf(schema: v.GenericSchema): SchemaPart {
-  // A default and "or null" are wrappers around the rule itself.
+  // Defaults and "or null" wrap the rule itself.
   let inner: object = schema
   while ('wrapped' in inner) inner = inner.wrapped as object
   if ('entries' in inner) {
@@ -162,16 +162,16 @@ export function partOf(schema: v.GenericSchema): SchemaPart {
   }
 }
 
-/** A file is over at once: `artemis replay` is for files. */
+/** Refuses file targets: `artemis replay` is for files. */
 function parseLiveTarget(text: string): void {
   if (parseTarget(text).kind === 'file') throw new OperatorError('tap-target', 'a running broker cannot tap a file')
 }
 
-/** Whether a text is one that `read` takes. */
-function isTaken(read: (text: string) => unknown): (text: string) => boolean {
+/** Turns a parser that throws `OperatorError` into a check. */
+function parses(parse: (text: string) => unknown): (text: string) => boolean {
   return text => {
     try {
-      read(text)
+      parse(text)
       return true
     } catch (error) {
       if (error instanceof OperatorError) return false

@@ -1,4 +1,4 @@
-// The settings in force: defaults, under what the file says, under what the flags say; and where each came from.
+// The effective settings: command line over settings file over mosquitto.conf over defaults, with the source of each.
 
 import { existsSync, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
@@ -15,17 +15,17 @@ import { defaultOf, partOf, settingsSchema, type Settings } from './schema.js'
 import { sharedPorts } from './shared-ports.js'
 import { readYaml, expectedOf, type FileContents } from './yaml-file.js'
 
-/** The file that is read when none is named and it is there. */
+/** The settings file that is read by default, if it exists. */
 export const DEFAULT_FILE = 'artemis.yaml'
 
-/** What the command line says; all as typed. */
+/** Command line options, unparsed. */
 export interface Flags {
-  /** Settings file; without it `./artemis.yaml`, where there is one. */
+  /** Settings file. @default `./artemis.yaml` if it exists */
   config?: string
   host?: string
   port?: string
   data?: string
-  /** A mosquitto.conf; wins over `mosquitto` in the settings file. */
+  /** A mosquitto.conf; overrides `mosquitto` in the settings file. */
   mosquitto?: string
 }
 
@@ -34,15 +34,15 @@ export interface EffectiveSettings {
   settings: Settings
   /** The file that was read. */
   file: string | undefined
-  /** Every setting as it would be written in a file, paths absolute. */
+  /** Every setting in the form of a settings file, paths absolute. */
   written: Record<string, unknown>
   /** `default`, `FILE:LINE` or `--FLAG`, by key path. */
   sources: Map<string, string>
-  /** What in a mosquitto.conf does not do here what it does there. */
+  /** Directives of mosquitto.conf that Artemis does not follow as mosquitto does. */
   notes: readonly Note[]
 }
 
-// Flags stand for the first listener: more than one is named in the file only.
+// The options set the first listener; further listeners need a settings file.
 const FLAG_KEYS = {
   host: 'listeners[0].host',
   port: 'listeners[0].port',
@@ -51,8 +51,8 @@ const FLAG_KEYS = {
 } as const
 
 /**
- * Reads the settings in force.
- * @throws OperatorError `config` with all mistakes at once, `config-file` where the file cannot be read.
+ * Reads the effective settings.
+ * @throws OperatorError `config` with all issues at once, `config-file` if the file cannot be read
  */
 export function readSettings(flags: Flags, folder: string = process.cwd()): EffectiveSettings {
   const file = findFile(flags.config, folder)
@@ -62,22 +62,22 @@ export function readSettings(flags: Flags, folder: string = process.cwd()): Effe
   const mosquitto = typeof given === 'string' ? translate(absolute(given, base), folder, THIS_HOST) : undefined
   const layers = new Layers(own, mosquitto, flags, file, folder)
   const written = layers.merge(settingsSchema, layers.values, '') as Record<string, unknown>
-  const ours = [...own.mistakes, ...layers.mistakes]
-  const theirs = mosquitto?.mistakes ?? []
+  const ours = [...own.issues, ...layers.issues]
+  const theirs = mosquitto?.issues ?? []
   if (ours.length > 0) throw configError([...ours, ...theirs])
   if (theirs.length > 0)
-    throw configError(theirs, 'docs/mosquitto.md says what each directive of mosquitto.conf does here.')
+    throw configError(theirs, 'See docs/mosquitto.md for the support of each mosquitto.conf directive.')
   const { success, output, issues } = v.safeParse(settingsSchema, written)
-  if (!success) throw configError(issues.map(issue => layers.mistakeOf(issue)))
+  if (!success) throw configError(issues.map(issue => layers.issueOf(issue)))
   const shared = sharedPorts(output.listeners, key => layers.nearestPlaceOf(key))
   if (shared.length > 0) throw configError(shared)
   return { settings: output, file, written, sources: layers.sources, notes: mosquitto?.notes ?? [] }
 }
 
 class Layers {
-  readonly mistakes: ConfigIssue[] = []
+  readonly issues: ConfigIssue[] = []
   readonly sources = new Map<string, string>()
-  /** What the files say together. */
+  /** The merged values of both files. */
   readonly values: Readonly<Record<string, unknown>>
   readonly #own: FileContents
   readonly #mosquitto: Translation | undefined
@@ -97,13 +97,13 @@ class Layers {
     this.#flags = flags
     this.#file = file
     this.#folder = folder
-    this.values = mosquitto === undefined ? own.values : over(own.values, mosquitto.values)
-    const twice = mosquitto === undefined ? undefined : own.lines.get('listeners')
-    if (twice !== undefined) {
-      this.mistakes.push({
+    this.values = mosquitto === undefined ? own.values : mergeOver(own.values, mosquitto.values)
+    const duplicate = mosquitto === undefined ? undefined : own.lines.get('listeners')
+    if (duplicate !== undefined) {
+      this.issues.push({
         place: this.placeOf('listeners') ?? '',
         key: 'listeners',
-        problem: 'where to listen stands in mosquitto.conf as well; keep one of the two'
+        problem: 'mosquitto.conf defines listeners as well; keep one of the two'
       })
     }
   }
@@ -111,7 +111,7 @@ class Layers {
   merge(schema: v.GenericSchema, given: unknown, key: string): unknown {
     const part = partOf(schema)
     if (part.kind === 'map') {
-      if (part.isOptional && (given === undefined || given === null)) return this.#whole(key, null)
+      if (part.isOptional && (given === undefined || given === null)) return this.#leaf(key, null)
       const values = (given ?? {}) as Record<string, unknown>
       return Object.fromEntries(
         Object.entries(part.entries).map(([name, inner]) => [
@@ -122,7 +122,7 @@ class Layers {
     }
     if (part.kind === 'list') {
       const items = (given ?? defaultOf(schema)) as unknown[]
-      if (items.length === 0) return this.#whole(key, items)
+      if (items.length === 0) return this.#leaf(key, items)
       return items.map((item, index) => this.merge(part.item, item, `${key}[${index}]`))
     }
     const fromFlag = this.#flagFor(schema, key)
@@ -134,14 +134,14 @@ class Layers {
     return absolute(value, isFromFile ? path.dirname(this.#file ?? '') : this.#folder)
   }
 
-  /** A map or a list that has nothing in it. */
-  #whole(key: string, value: unknown): unknown {
+  /** Records the source of a null map or an empty list. */
+  #leaf(key: string, value: unknown): unknown {
     this.sources.set(key, this.placeOf(key) ?? 'default')
     return value
   }
 
-  /** A mistake that only shows when all is put together: what is missing, and what does not go with another. */
-  mistakeOf({ path, message }: v.BaseIssue<unknown>): ConfigIssue {
+  /** Converts an issue that shows only after merging: a missing value, or a conflict of two. */
+  issueOf({ path, message }: v.BaseIssue<unknown>): ConfigIssue {
     const value = path?.at(-1)?.value
     const key = (path ?? []).reduce(
       (text, { key }) =>
@@ -155,14 +155,14 @@ class Layers {
     }
   }
 
-  /** `FILE:LINE` of a setting, or of what it would stand in. */
+  /** `FILE:LINE` of a setting, or of its nearest parent in a file. */
   nearestPlaceOf(key: string): string {
     let from = key
     while (from !== '' && this.placeOf(from) === undefined) from = from.replace(/(^|\.)[^.[\]]+$|\[\d+\]$/, '')
     return this.placeOf(from) ?? 'settings'
   }
 
-  /** `FILE:LINE` of a setting, where a file has it. */
+  /** `FILE:LINE` of a setting, if a file has it. */
   placeOf(key: string): string | undefined {
     const line = this.#own.lines.get(key)
     return line === undefined || this.#file === undefined
@@ -170,7 +170,7 @@ class Layers {
       : `${displayPath(this.#file, this.#folder)}:${line}`
   }
 
-  /** The items of a list stand where the list does. */
+  /** List items have the location of their list. */
   #placeInMosquitto(key: string): string | undefined {
     const places = this.#mosquitto?.places
     return places?.get(key) ?? places?.get(key.replace(/\[\d+\]$/, ''))
@@ -181,9 +181,9 @@ class Layers {
       const typed = this.#flags[flag]
       if (flagKey !== key || typed === undefined) continue
       const value = flag === 'port' && /^\d{1,10}$/.test(typed) ? Number(typed) : typed
-      const right = expectedOf(schema, value)
-      if (right !== undefined) {
-        this.mistakes.push({ place: `--${flag}`, key: '', problem: `${displayed(value)} should be ${right}` })
+      const expected = expectedOf(schema, value)
+      if (expected !== undefined) {
+        this.issues.push({ place: `--${flag}`, key: '', problem: `${displayed(value)} should be ${expected}` })
       }
       return { name: `--${flag}`, value }
     }
@@ -191,14 +191,14 @@ class Layers {
   }
 }
 
-/** One map over another, part by part. */
-function over(upper: Record<string, unknown>, lower: Record<string, unknown>): Record<string, unknown> {
+/** Merges `upper` over `lower`, recursively. */
+function mergeOver(upper: Record<string, unknown>, lower: Record<string, unknown>): Record<string, unknown> {
   const isMap = (value: unknown): value is Record<string, unknown> =>
     typeof value === 'object' && value !== null && !Array.isArray(value)
   const merged = { ...lower }
   for (const [name, value] of Object.entries(upper)) {
     const below = lower[name]
-    if (value !== undefined) merged[name] = isMap(value) && isMap(below) ? over(value, below) : value
+    if (value !== undefined) merged[name] = isMap(value) && isMap(below) ? mergeOver(value, below) : value
   }
   return merged
 }
@@ -209,8 +209,8 @@ function absolute(value: string, folder: string): string {
 
 function findFile(named: string | undefined, folder: string): string | undefined {
   if (named !== undefined) return path.resolve(folder, named)
-  const usual = path.resolve(folder, DEFAULT_FILE)
-  return existsSync(usual) ? usual : undefined
+  const standard = path.resolve(folder, DEFAULT_FILE)
+  return existsSync(standard) ? standard : undefined
 }
 
 function readText(file: string): string {
@@ -220,13 +220,13 @@ function readText(file: string): string {
     const { code } = cause as NodeJS.ErrnoException
     throw new OperatorError(
       'config-file',
-      `The settings file ${printable(file, MAX_PATH_LENGTH)} cannot be read (${code}).`,
-      'Check its name and permissions; artemis.example.yaml is one to start from.',
+      `Cannot read the settings file ${printable(file, MAX_PATH_LENGTH)}: ${code}.`,
+      'Check its name and permissions. artemis.example.yaml is a template.',
       { cause }
     )
   }
 }
 
 function emptyFile(): FileContents {
-  return { values: {}, lines: new Map(), mistakes: [] }
+  return { values: {}, lines: new Map(), issues: [] }
 }

@@ -1,21 +1,21 @@
-// Listeners that cannot both be opened: the second would find its port taken by the first.
+// Finds listeners that conflict because they use the same port.
 
 import { isIP } from 'node:net'
 import type { ConfigIssue } from './config-error.js'
 import type { Settings } from './schema.js'
 
-/** An address and those that it stands for. */
+/** Wildcard addresses and the IP version that each covers. */
 const WILDCARDS: Readonly<Partial<Record<string, number>>> = { '0.0.0.0': 4, '::': 6 }
 
 /**
- * One mistake for each listener whose port another one before it has on the same address.
+ * Returns an issue for each listener with the address and port of an earlier one.
  *
- * @param placeOf where a listener stands, by its key
+ * @param placeOf returns the location of a listener by its key
  */
 export function sharedPorts(listeners: Settings['listeners'], placeOf: (key: string) => string): ConfigIssue[] {
   return listeners.flatMap(({ host, port }, index): ConfigIssue[] => {
     const other = listeners.findIndex(before => before.port === port && isShared(before.host, host))
-    // Each listener on port 0 gets a free one of its own.
+    // Each listener on port 0 gets its own free port.
     if (port === 0 || other >= index) return []
     const key = `listeners[${index}]`
     const place = placeOf(`listeners[${other}]`)
@@ -23,7 +23,7 @@ export function sharedPorts(listeners: Settings['listeners'], placeOf: (key: str
       {
         place: placeOf(key),
         key,
-        problem: `port ${port} on ${host} is that of listeners[${other}] (${place}) as well; one of the two should have another port`
+        problem: `port ${port} on ${host} is already used by listeners[${other}] (${place}); change one of the two`
       }
     ]
   })

@@ -1,24 +1,24 @@
-// Which known name somebody may have meant.
+// Suggestions for misspelt names.
 
 const MAX_EDITS = 2
 
-/** The nearest of `known` within two edits, hyphens, underscores and capitals aside; undefined where none is near. */
+/** Returns the closest known name within two edits, ignoring hyphens, underscores and case; undefined if none. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
-  const wanted = plain(name)
+  const wanted = normalised(name)
   let best: string | undefined
   let bestEdits = Math.min(MAX_EDITS, Math.floor(wanted.length / 2)) + 1
   for (const candidate of known) {
-    const edits = distance(wanted, plain(candidate))
+    const edits = distance(wanted, normalised(candidate))
     if (edits < bestEdits) [best, bestEdits] = [candidate, edits]
   }
   return best
 }
 
-function plain(name: string): string {
+function normalised(name: string): string {
   return name.slice(0, 40).toLowerCase().replace(/[-_ ]/g, '')
 }
 
-/** Edits from one text to the other: a letter more, less, other, or two swapped (Damerau, optimal alignment). */
+/** Edit distance: insert, delete, substitute or transpose a letter (Damerau, optimal string alignment). */
 function distance(from: string, to: string): number {
   const rows: number[][] = [Array.from({ length: to.length + 1 }, (_, column) => column)]
   for (let i = 1; i <= from.length; i++) {

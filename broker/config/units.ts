@@ -1,14 +1,14 @@
-// Durations and sizes as a person writes them: 200ms, 10m, 64KiB.
+// Parses durations and sizes with units: 200ms, 10m, 64KiB.
 
 const DURATION_UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 const SIZE_UNITS: Readonly<Record<string, number>> = { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 }
 
-/** Milliseconds of a duration such as `200ms`, `1.5h` or `7d`; NaN where it is none. */
+/** Parses a duration such as `200ms`, `1.5h` or `7d` to milliseconds; NaN if invalid. */
 export function parseDuration(text: string): number {
   return parse(text, DURATION_UNITS)
 }
 
-/** Bytes of a size such as `86B` or `16MiB`; NaN where it is none. */
+/** Parses a size such as `86B` or `16MiB` to bytes; NaN if invalid. */
 export function parseSize(text: string): number {
   return parse(text, SIZE_UNITS)
 }

@@ -1,4 +1,4 @@
-// Reads a YAML file against the schema, keeping for each value the line it stands on.
+// Reads a YAML file against the schema and keeps the line of each value.
 
 import type { GenericSchema } from 'valibot'
 import * as v from 'valibot'
@@ -17,26 +17,26 @@ import { displayed, type ConfigIssue } from './config-error.js'
 import { partOf, settingsSchema, type SchemaPart } from './schema.js'
 import { nearest } from './suggestion.js'
 
-/** What a file says: plain values under the keys of the schema, and where each stands. */
+/** Contents of a file: plain values by the keys of the schema, and their lines. */
 export interface FileContents {
-  /** As far as it is free of mistakes; values as they were written. */
+  /** The valid values, unparsed. */
   values: Record<string, unknown>
   /** Line of each value, from 1, by key path: `listeners[0].port`. */
   lines: Map<string, number>
-  mistakes: ConfigIssue[]
+  issues: ConfigIssue[]
 }
 
-/** Reads the text of a settings file; `name` stands in the mistakes. */
+/** Reads the text of a settings file; `name` is used in error messages. */
 export function readYaml(text: string, name: string): FileContents {
   const lineCounter = new LineCounter()
-  // Keys given twice are found below, where the first one's line is at hand.
+  // Duplicate keys are detected below, where the line of the first is known.
   const document = parseDocument(text, { lineCounter, prettyErrors: false, uniqueKeys: false, strict: true })
   const reader = new Reader(document, lineCounter, name)
   return reader.read()
 }
 
 class Reader {
-  readonly #mistakes: ConfigIssue[] = []
+  readonly #issues: ConfigIssue[] = []
   readonly #lines = new Map<string, number>()
   readonly #document: Document.Parsed
   readonly #lineCounter: LineCounter
@@ -50,20 +50,20 @@ class Reader {
 
   read(): FileContents {
     for (const { message, pos } of this.#document.errors) {
-      this.#mistakes.push({ place: this.#placeAt(pos[0]), key: '', problem: `not YAML: ${message}` })
+      this.#issues.push({ place: this.#placeAt(pos[0]), key: '', problem: `invalid YAML: ${message}` })
     }
     const root = this.#document.contents
     const isEmpty = root === null || (isScalar(root) && root.value === null)
-    // What a broken document seems to say would only mislead.
-    const value = this.#mistakes.length > 0 || isEmpty ? {} : this.#readPart(settingsSchema, root, '', 0)
-    return { values: (value ?? {}) as Record<string, unknown>, lines: this.#lines, mistakes: this.#mistakes }
+    // The values of a document with syntax errors would be misleading.
+    const value = this.#issues.length > 0 || isEmpty ? {} : this.#readPart(settingsSchema, root, '', 0)
+    return { values: (value ?? {}) as Record<string, unknown>, lines: this.#lines, issues: this.#issues }
   }
 
   #readPart(schema: GenericSchema, given: unknown, key: string, offset: number): unknown {
     const node = isAlias(given) ? given.resolve(this.#document) : (given as Node | null | undefined)
     const part = partOf(schema)
     if (part.kind === 'value') return this.#readValue(schema, node, key, offset)
-    // A heading with nothing below it, all commented out, says nothing.
+    // A key whose children are all commented out is ignored.
     if (node === null || node === undefined || (isScalar(node) && node.value === null)) {
       if (part.kind === 'map' && part.isOptional) this.#lines.set(key, this.#lineAt(offset))
       return undefined
@@ -78,7 +78,7 @@ class Reader {
       )
       return this.#checked(schema, items, key, offset)
     }
-    this.#wrongKind(part, node, key, startOf(node) ?? offset)
+    this.#addWrongKind(part, node, key, startOf(node) ?? offset)
     return undefined
   }
 
@@ -86,16 +86,16 @@ class Reader {
     const values: Record<string, unknown> = {}
     const seen = new Map<string, number>()
     for (const pair of map.items) {
-      const name = isScalar(pair.key) ? String(pair.key.value) : 'a key that is no text'
+      const name = isScalar(pair.key) ? String(pair.key.value) : 'a key that is not a string'
       const offset = startOf(pair.key) ?? 0
       const path = key === '' ? name : `${key}.${name}`
       const first = seen.get(name)
       const schema = Object.hasOwn(entries, name) ? entries[name] : undefined
       if (first !== undefined) {
-        this.#note(offset, path, `given twice, first on line ${this.#lineAt(first)}; keep one`)
+        this.#addIssue(offset, path, `duplicate key, first on line ${this.#lineAt(first)}; keep one`)
       } else if (schema === undefined) {
-        // The value stays unsaid: under a misspelt key it may be a secret.
-        this.#note(offset, path, `unknown key${hint(name, Object.keys(entries))}`)
+        // The value is not shown: under a misspelt key it may be a secret.
+        this.#addIssue(offset, path, `unknown key${hint(name, Object.keys(entries))}`)
       } else {
         values[name] = this.#readPart(schema, pair.value, path, offset)
       }
@@ -110,29 +110,30 @@ class Reader {
   }
 
   /**
-   * The value itself where the schema takes it; else a mistake and undefined. Items of a list are checked one by one.
+   * Returns the value if the schema accepts it, else adds an issue and returns undefined. List items are checked
+   * separately.
    */
   #checked(schema: GenericSchema, value: unknown, key: string, offset: number): unknown {
     this.#lines.set(key, this.#lineAt(offset))
     const isList = Array.isArray(value) && partOf(schema).kind === 'list'
     if (isList && value.length > 0) return value
-    const right = expectedOf(schema, value)
-    if (right === undefined) return value
-    this.#note(offset, key, `${isList ? 'an empty list' : displayed(value)} should be ${right}`)
+    const expected = expectedOf(schema, value)
+    if (expected === undefined) return value
+    this.#addIssue(offset, key, `${isList ? 'an empty list' : displayed(value)} should be ${expected}`)
     return undefined
   }
 
-  #wrongKind(part: SchemaPart, node: Node, key: string, offset: number): void {
+  #addWrongKind(part: SchemaPart, node: Node, key: string, offset: number): void {
     const found = isMap(node) ? 'a map' : isSeq(node) ? 'a list' : displayed(isScalar(node) ? node.value : undefined)
-    const right =
+    const expected =
       part.kind === 'list'
-        ? 'a list, each item on a line of its own after "- "'
+        ? 'a list, each item on its own line after "- "'
         : `a map with the keys ${part.kind === 'map' ? Object.keys(part.entries).join(', ') : ''}`
-    this.#note(offset, key, `${found} should be ${right}`)
+    this.#addIssue(offset, key, `${found} should be ${expected}`)
   }
 
-  #note(offset: number, key: string, problem: string): void {
-    this.#mistakes.push({ place: this.#placeAt(offset), key, problem })
+  #addIssue(offset: number, key: string, problem: string): void {
+    this.#issues.push({ place: this.#placeAt(offset), key, problem })
   }
 
   #lineAt(offset: number): number {
@@ -144,7 +145,7 @@ class Reader {
   }
 }
 
-/** What would be right in place of `value`; undefined where the value is right. */
+/** Returns a description of the expected value; undefined if `value` is valid. */
 export function expectedOf(schema: GenericSchema, value: unknown): string | undefined {
   const { issues } = v.safeParse(schema, value)
   return issues?.[0].message
@@ -156,13 +157,13 @@ function startOf(node: unknown): number | undefined {
 
 function hint(name: string, siblings: readonly string[]): string {
   const elsewhere = placesOf(name, settingsSchema, '')
-  if (elsewhere.length > 0) return `; is ${elsewhere.join(' or ')} meant?`
+  if (elsewhere.length > 0) return `; did you mean ${elsewhere.join(' or ')}?`
   const meant = nearest(name, siblings)
   if (meant !== undefined) return `; did you mean ${meant}?`
-  return `; known here: ${siblings.join(', ')}`
+  return `; valid keys: ${siblings.join(', ')}`
 }
 
-/** The paths under which the schema knows a key of this name. */
+/** Returns all schema paths of keys with this name. */
 function placesOf(name: string, schema: GenericSchema, key: string): string[] {
   const part = partOf(schema)
   if (part.kind === 'value') return []

@@ -1,4 +1,4 @@
-// The checks of `artemis doctor`: one line each, in the order in which they are told.
+// The checks of `artemis doctor`, in the order of their output.
 
 import { checkClock, checkDataFolder } from './data-folder.js'
 import { checkModel, checkTap, checkTensorFlow } from './detection.js'
@@ -7,7 +7,7 @@ import type { Check } from './finding.js'
 import { checkContainer, checkNode } from './machine.js'
 import { checkPorts } from './ports.js'
 
-/** Every check. */
+/** All checks. */
 export const CHECKS: readonly Check[] = [
   checkNode,
   checkContainer,

@@ -1,4 +1,4 @@
-// Checks the data folder: that it can be written to, that its disk has room, and that the clock is not behind its
+// Checks that the data folder is writable, that its disk has free space, and that the clock is not behind its
 // files.
 
 import { constants } from 'node:fs'
@@ -8,25 +8,28 @@ import { fileURLToPath } from 'node:url'
 import { MAX_PATH_LENGTH, printable } from '../terminal/printable.js'
 import { note, ok, problem, type Finding, type CheckContext } from './finding.js'
 
-/** Below this the broker will soon be unable to store anything. */
-const FULL_BYTES = 50 * 2 ** 20
-const SCARCE_BYTES = 500 * 2 ** 20
-/** File systems and network shares round, and their clocks differ a little. */
+/** Below this the broker will soon fail to store data. */
+const CRITICAL_BYTES = 50 * 2 ** 20
+const LOW_BYTES = 500 * 2 ** 20
+/** File systems round times, and the clocks of network shares differ slightly. */
 const CLOCK_TOLERANCE_MS = 120_000
-/** No release of this program is older. */
+/** The year of the first release. */
 const FIRST_YEAR = 2025
 
-/** The data folder, or where it will be made. */
+/** Checks the data folder, or the folder where it will be created. */
 export async function checkDataFolder({ effective }: CheckContext): Promise<Finding[]> {
   if (effective === undefined) return []
   const { data } = effective.settings
   const name = printable(data, MAX_PATH_LENGTH)
   const existing = await nearestExisting(data)
-  const isMade = existing === data
+  const exists = existing === data
   try {
     if (!(await stat(existing)).isDirectory())
       return [
-        problem(`The data folder ${name} is a file, or below one.`, 'Name a folder: --data, or data in the settings.')
+        problem(
+          `The data folder ${name} is a file, or below one.`,
+          'Set a folder with --data, or with data in the settings.'
+        )
       ]
     await access(existing, constants.W_OK | constants.X_OK)
   } catch (error) {
@@ -34,35 +37,40 @@ export async function checkDataFolder({ effective }: CheckContext): Promise<Find
     const why =
       code === 'EROFS'
         ? 'is on a read-only file system'
-        : `${isMade ? 'may not be written to' : 'cannot be made'} by this user`
+        : `${exists ? 'is not writable' : 'cannot be created'} by this user`
     return [
       problem(
         `The data folder ${name} ${why}.`,
         code === 'EROFS'
-          ? 'Name one elsewhere: --data; a failing SD card is made read-only too: look into "dmesg".'
-          : 'Name one that this user may write to (--data), or change its owner.'
+          ? 'Set another folder with --data. A failing SD card also becomes read-only: check "dmesg".'
+          : 'Set a folder that this user may write to (--data), or change its owner.'
       )
     ]
   }
-  return [ok(`The data folder ${name} ${isMade ? 'can be written to' : 'can be made'}.`), await roomIn(existing, name)]
+  return [
+    ok(`The data folder ${name} ${exists ? 'is writable' : 'can be created'}.`),
+    await checkFreeSpace(existing, name)
+  ]
 }
 
-async function roomIn(folder: string, name: string): Promise<Finding> {
+async function checkFreeSpace(folder: string, name: string): Promise<Finding> {
   const { bavail, bsize } = await statfs(folder)
   const free = bavail * bsize
-  const words = `${Math.floor(free / 2 ** 20)} MiB are free where the data folder ${name} is.`
-  if (free < FULL_BYTES)
-    return problem(`Only ${words}`, 'Make room: without it retained messages, sessions and models cannot be kept.')
-  return free < SCARCE_BYTES ? note(`Only ${words}`, 'Make room before it is used up.') : ok(words)
+  const message = `${Math.floor(free / 2 ** 20)} MiB free on the disk of the data folder ${name}.`
+  if (free < CRITICAL_BYTES)
+    return problem(
+      `Only ${message}`,
+      'Free disk space: retained messages, sessions and models cannot be stored otherwise.'
+    )
+  return free < LOW_BYTES ? note(`Only ${message}`, 'Free disk space before the disk is full.') : ok(message)
 }
 
-/** A Raspberry Pi has no clock of its own: before it hears of the time, it believes that it is long ago. */
+/** Checks the clock. A Raspberry Pi has no hardware clock: until it is synchronised, its time is in the past. */
 export async function checkClock({ effective, now }: CheckContext): Promise<Finding[]> {
   const date = new Date(now).toISOString().slice(0, 16).replace('T', ' ')
   const remedy =
-    'Set it: "timedatectl set-ntp true" where there is a network. Until it is right, certificates seem invalid and alerts carry wrong times.'
-  if (new Date(now).getUTCFullYear() < FIRST_YEAR)
-    return [problem(`The clock says ${date} UTC: that is wrong.`, remedy)]
+    'Set it, with "timedatectl set-ntp true" if there is a network. Until then, certificates seem invalid and alerts have wrong times.'
+  if (new Date(now).getUTCFullYear() < FIRST_YEAR) return [problem(`The clock is wrong: ${date} UTC.`, remedy)]
   const files = [
     fileURLToPath(import.meta.url),
     ...(effective === undefined ? [] : await filesIn(effective.settings.data))
@@ -81,12 +89,12 @@ export async function checkClock({ effective, now }: CheckContext): Promise<Find
   if (newest > now + CLOCK_TOLERANCE_MS) {
     return [
       problem(
-        `The clock says ${date} UTC, but there are files from ${new Date(newest).toISOString().slice(0, 16).replace('T', ' ')} UTC.`,
+        `The clock is wrong: ${date} UTC, but there are files from ${new Date(newest).toISOString().slice(0, 16).replace('T', ' ')} UTC.`,
         remedy
       )
     ]
   }
-  return [ok(`The clock says ${date} UTC.`)]
+  return [ok(`The clock is ${date} UTC.`)]
 }
 
 async function filesIn(folder: string): Promise<string[]> {

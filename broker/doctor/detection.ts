@@ -1,4 +1,4 @@
-// Checks what the detection needs: a tap, a model, TensorFlow.js for two of the detectors.
+// Checks the detection: the tap, the model, and TensorFlow.js for two of the detectors.
 
 import { stat } from 'node:fs/promises'
 import path from 'node:path'
@@ -12,10 +12,10 @@ import { MAX_PATH_LENGTH, printable } from '../terminal/printable.js'
 import { note, ok, problem, type Finding, type CheckContext } from './finding.js'
 
 const TAP_LIMIT_MS = 10_000
-/** They train with it; once trained they score without. */
+/** Detectors that need TensorFlow.js for training, not for scoring. */
 const TRAINED_WITH_TENSORFLOW: readonly string[] = ['autoencoder', 'so-gaal']
 
-/** The tap, by opening it for a moment. */
+/** Checks the tap by opening it briefly. */
 export async function checkTap({ effective }: CheckContext): Promise<Finding[]> {
   if (effective === undefined) return []
   const { tap, listeners } = effective.settings
@@ -31,17 +31,11 @@ export async function checkTap({ effective }: CheckContext): Promise<Finding[]> 
     signal: AbortSignal.timeout(TAP_LIMIT_MS)
   }
   const target = parseTarget(tap.target)
-  if (target.kind === 'none')
-    return [note('There is no tap (tap.target: none): records lack what only the wire shows.')]
+  if (target.kind === 'none') return [note('No tap (tap.target: none): records have no wire features.')]
   if (target.kind === 'auto') {
     const { obstacle } = await resolveTarget(target, settings, options)
-    if (obstacle === undefined) return [ok('The wire can be tapped: tcpdump may capture on this machine.')]
-    return [
-      note(
-        `There will be no tap, so records lack what only the wire shows: ${lowerFirst(obstacle.message)}`,
-        obstacle.remedy
-      )
-    ]
+    if (obstacle === undefined) return [ok('The tap works: tcpdump can capture on this machine.')]
+    return [note(`No tap, so records have no wire features: ${lowerFirst(obstacle.message)}`, obstacle.remedy)]
   }
   try {
     await (await openTap(target, settings, options)).close()
@@ -53,14 +47,14 @@ export async function checkTap({ effective }: CheckContext): Promise<Finding[]> 
       return [
         problem(
           `The tap ${printable(tap.target)} did not open within ${TAP_LIMIT_MS / 1_000} s.`,
-          'Check that the machine can be reached.'
+          'Check that the machine is reachable.'
         )
       ]
     throw error
   }
 }
 
-/** The model that guards, or that there is none yet. */
+/** Checks the model file, if there is one. */
 export async function checkModel({ effective }: CheckContext): Promise<Finding[]> {
   if (effective === undefined) return []
   const { detector, data, learn } = effective.settings
@@ -74,13 +68,13 @@ export async function checkModel({ effective }: CheckContext): Promise<Finding[]
     if (catalogEntry(detector.kind).supervised)
       return [
         problem(
-          `${detector.kind} cannot learn in place, and there is no model of it.`,
-          'Train one with "artemis train --labels" and name the file in detector.model, or take another detector.'
+          `${detector.kind} cannot learn in place, and there is no model file.`,
+          'Train a model with "artemis train --labels" and set detector.model to the file, or choose another detector.'
         )
       ]
     return [
       note(
-        `There is no model yet: the broker will learn what is normal for at least ${Math.round(learn.duration / 60_000)} minutes and ${learn.minimumRecords} records before it guards.`
+        `No model yet: the broker will learn for at least ${Math.round(learn.duration / 60_000)} minutes and ${learn.minimumRecords} records before it guards.`
       )
     ]
   }
@@ -90,35 +84,35 @@ export async function checkModel({ effective }: CheckContext): Promise<Finding[]
     if (model.detector !== detector.kind)
       return [
         note(
-          `The model ${name} is of ${model.detector}, though detector.kind asks for ${detector.kind}.`,
-          'Move the file away to learn anew.'
+          `The model ${name} is of ${model.detector}, but detector.kind is ${detector.kind}.`,
+          'Move the file away to learn again.'
         )
       ]
-    return [ok(`The model ${name} is sound: ${model.detector}, learnt ${printable(model.created.slice(0, 10))}.`)]
+    return [ok(`The model ${name} is valid: ${model.detector}, learnt ${printable(model.created.slice(0, 10))}.`)]
   } catch (error) {
     if (!(error instanceof OperatorError)) throw error
-    return [problem(`The model does not load: ${error.message}.`, error.remedy)]
+    return [problem(`Cannot load the model: ${error.message}.`, error.remedy)]
   }
 }
 
-/** TensorFlow.js, which most do without. */
+/** Checks whether TensorFlow.js is installed. Most detectors do not need it. */
 export function checkTensorFlow({ effective }: CheckContext): Finding[] {
   const kind = effective?.settings.detector.kind ?? ''
-  const isInstalled = ['@tensorflow/tfjs-node', '@tensorflow/tfjs-backend-wasm'].some(isThere)
+  const isInstalled = ['@tensorflow/tfjs-node', '@tensorflow/tfjs-backend-wasm'].some(canResolve)
   if (isInstalled) return [ok('TensorFlow.js is installed: every detector can be trained.')]
   const message =
-    'TensorFlow.js is not installed: autoencoder and so-gaal cannot be trained here. Every trained model can be used.'
+    'TensorFlow.js is not installed: autoencoder and so-gaal cannot be trained here. Trained models work without it.'
   return [
     TRAINED_WITH_TENSORFLOW.includes(kind)
       ? problem(
           `${message} detector.kind is ${kind}.`,
-          'npm install @tensorflow/tfjs-node, or train elsewhere and name the file in detector.model.'
+          'Run npm install @tensorflow/tfjs-node, or train elsewhere and set detector.model to the file.'
         )
       : note(message)
   ]
 }
 
-function isThere(name: string): boolean {
+function canResolve(name: string): boolean {
   try {
     import.meta.resolve(name)
     return true

@@ -1,4 +1,4 @@
-// Checks the files that the settings name: keys, certificates, users, access rules, reports.
+// Checks the files named in the settings: keys, certificates, users, access rules, reports.
 
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { constants } from 'node:fs'
@@ -10,10 +10,10 @@ import { note, ok, problem, type Finding, type CheckContext } from './finding.js
 
 const EXPIRY_NOTE_MS = 14 * 86_400_000
 const READABLE_BY_OTHERS = 0o004
-/** Any problem with a file is worth one line; `what` begins it. */
+/** The text of a file, or the problem with it. */
 type Read = { text: string } | Finding
 
-/** What is to be read, and what is to be written. */
+/** Checks the files that the broker reads and writes. */
 export async function checkFiles({ effective, now }: CheckContext): Promise<Finding[]> {
   if (effective === undefined) return []
   const { listeners, auth, report } = effective.settings
@@ -33,7 +33,7 @@ async function checkTls({ cert, key, ca }: Tls, now: number): Promise<Finding[]>
     key: await readText('The private key', key),
     ca: ca === null ? { text: '' } : await readText('The certificates for clients', ca)
   }
-  const unreadable = Object.values(read).filter(one => 'level' in one)
+  const unreadable = Object.values(read).filter(result => 'level' in result)
   if (unreadable.length > 0 || !('text' in read.cert) || !('text' in read.key)) return unreadable
   const name = printable(cert, MAX_PATH_LENGTH)
   try {
@@ -41,16 +41,16 @@ async function checkTls({ cert, key, ca }: Tls, now: number): Promise<Finding[]>
     if (!certificate.checkPrivateKey(createPrivateKey(read.key.text)))
       return [
         problem(
-          `The key ${printable(key, MAX_PATH_LENGTH)} is not the one of the certificate ${name}.`,
-          'Name the key that the certificate was made for.'
+          `The key ${printable(key, MAX_PATH_LENGTH)} does not match the certificate ${name}.`,
+          'Set the private key of this certificate.'
         )
       ]
     return [validity(name, Date.parse(certificate.validFrom), Date.parse(certificate.validTo), now)]
   } catch (error) {
     return [
       problem(
-        `The certificate ${name} or its key cannot be understood: ${printable((error as Error).message)}.`,
-        'Both must be PEM files, and the key without a passphrase.'
+        `The certificate ${name} or its key is invalid: ${printable((error as Error).message)}.`,
+        'Both must be PEM files, the key without a passphrase.'
       )
     ]
   }
@@ -61,19 +61,19 @@ function validity(name: string, from: number, to: number, now: number): Finding 
   if (now > to)
     return problem(
       `The certificate ${name} expired on ${day(to)}.`,
-      'Renew it; SIGHUP makes a running broker read it again.'
+      'Renew it, and send SIGHUP to a running broker to reload it.'
     )
   if (now < from)
-    return problem(`The certificate ${name} is valid from ${day(from)} on only.`, 'Check the clock of this machine.')
+    return problem(`The certificate ${name} is not valid before ${day(from)}.`, 'Check the clock of this machine.')
   if (now > to - EXPIRY_NOTE_MS) return note(`The certificate ${name} expires on ${day(to)}.`, 'Renew it.')
-  return ok(`The certificate ${name} is valid until ${day(to)}, and its key fits.`)
+  return ok(`The certificate ${name} is valid until ${day(to)}, and its key matches.`)
 }
 
 function accessFiles(listeners: Settings['listeners'], auth: Settings['auth']): [string, string][] {
   const files = new Map<string, string>()
   for (const { passwordFile, aclFile } of [auth, ...listeners]) {
     if (passwordFile !== null) files.set(passwordFile, 'The password file')
-    if (aclFile !== null) files.set(aclFile, 'The file of access rules')
+    if (aclFile !== null) files.set(aclFile, 'The access rule file')
   }
   return Array.from(files, ([file, what]) => [what, file])
 }
@@ -82,10 +82,10 @@ async function checkAccessFile(what: string, file: string): Promise<Finding[]> {
   const read = await readText(what, file)
   if ('level' in read) return [read]
   const { mode } = await stat(file)
-  if ((mode & READABLE_BY_OTHERS) === 0) return [ok(`${what} ${printable(file, MAX_PATH_LENGTH)} can be read.`)]
+  if ((mode & READABLE_BY_OTHERS) === 0) return [ok(`${what} ${printable(file, MAX_PATH_LENGTH)} is readable.`)]
   return [
     note(
-      `${what} ${printable(file, MAX_PATH_LENGTH)} can be read by everybody on this machine.`,
+      `${what} ${printable(file, MAX_PATH_LENGTH)} is readable by all users of this machine.`,
       `chmod o= ${printable(file, MAX_PATH_LENGTH)}`
     )
   ]
@@ -98,13 +98,13 @@ async function readText(what: string, file: string): Promise<Read> {
     const { code } = error as NodeJS.ErrnoException
     const why =
       code === 'ENOENT'
-        ? 'is not there'
+        ? 'does not exist'
         : code === 'EACCES'
-          ? 'may not be read by this user'
+          ? 'is not readable by this user'
           : `cannot be read (${code})`
     return problem(
       `${what} ${printable(file, MAX_PATH_LENGTH)} ${why}.`,
-      'Check its name, and the owner and mode of the file and of the folders above it.'
+      'Check its name, and the owner and mode of the file and its parent folders.'
     )
   }
 }
@@ -117,11 +117,11 @@ async function checkReport(key: string, file: string): Promise<Finding> {
   )
   try {
     await access(target, constants.W_OK)
-    return ok(`${key} can be written: ${name}.`)
+    return ok(`${key} is writable: ${name}.`)
   } catch (error) {
     return problem(
-      `${key} cannot be written: ${name} (${(error as NodeJS.ErrnoException).code}).`,
-      'Name a file in a folder that exists and that this user may write to.'
+      `Cannot write ${key} to ${name}: ${(error as NodeJS.ErrnoException).code}.`,
+      'Set a file in an existing folder that this user may write to.'
     )
   }
 }

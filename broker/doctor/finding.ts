@@ -1,30 +1,30 @@
-// What a check of `artemis doctor` finds.
+// Findings of `artemis doctor`.
 
 import type { EffectiveSettings } from '../config/settings.js'
 
-/** `ok`: as it should be. `note`: worth knowing. `problem`: the broker will not do what the settings say. */
+/** `ok`: no problem. `note`: for information. `problem`: the broker will not work as configured. */
 export type Level = 'ok' | 'note' | 'problem'
 
-/** One finding, in plain words. */
+/** One finding. */
 export interface Finding {
   level: Level
   message: string
-  /** What to do about it. */
+  /** How to fix it. */
   remedy?: string
 }
 
-/** What the checks look at. */
+/** The input of the checks. */
 export interface CheckContext {
-  /** undefined where the settings have mistakes. */
+  /** undefined if the settings are invalid. */
   effective: EffectiveSettings | undefined
   /** Epoch milliseconds. */
   now: number
-  /** Where the system shows its processes and sockets: `/proc`. */
+  /** The proc file system: `/proc`. */
   proc: string
 }
 
-/** Looks at one thing; what it cannot look at it leaves out. */
-export type Check = (place: CheckContext) => Promise<Finding[]> | Finding[]
+/** Checks one thing. Skips what it cannot check. */
+export type Check = (context: CheckContext) => Promise<Finding[]> | Finding[]
 
 export function ok(message: string): Finding {
   return { level: 'ok', message }

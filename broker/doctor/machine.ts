@@ -1,35 +1,35 @@
-// Checks the machine that the broker runs on: Node, and whether it is a container.
+// Checks the machine: the Node.js version, and whether it is a container.
 
 import { readFile, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { note, ok, problem, type Finding, type CheckContext } from './finding.js'
 
-const OLDEST_NODE = 20
+const MIN_NODE_VERSION = 20
 
-/** The version of Node. */
+/** Checks the Node.js version. */
 export function checkNode(): Finding[] {
   const { node } = process.versions
-  if (Number(node.split('.')[0]) >= OLDEST_NODE) return [ok(`Node ${node} on ${process.arch}.`)]
-  return [problem(`Node ${node} is too old.`, `Install Node ${OLDEST_NODE} or later.`)]
+  if (Number(node.split('.')[0]) >= MIN_NODE_VERSION) return [ok(`Node ${node} on ${process.arch}.`)]
+  return [problem(`Node ${node} is too old.`, `Install Node ${MIN_NODE_VERSION} or later.`)]
 }
 
-/** Whether the broker sees its clients through somebody else's address translation. */
+/** Notes a container, because network address translation may hide the client addresses. */
 export async function checkContainer({ proc }: CheckContext): Promise<Finding[]> {
-  const marks = await Promise.all(
+  const markers = await Promise.all(
     ['../.dockerenv', '../run/.containerenv', '../run/systemd/container'].map(
-      async mark =>
-        await stat(path.join(proc, mark)).then(
+      async marker =>
+        await stat(path.join(proc, marker)).then(
           () => true,
           () => false
         )
     )
   )
   const group = await readFile(path.join(proc, '1/cgroup'), 'utf8').catch(() => '')
-  if (!marks.includes(true) && !/docker|lxc|kubepods|containerd|libpod/.test(group)) return []
+  if (!markers.includes(true) && !/docker|lxc|kubepods|containerd|libpod/.test(group)) return []
   return [
     note(
-      'This is a container. If its ports are published through address translation, all clients seem to come from one address: a ban would meet them all, and a tap outside sees other addresses, so that nothing is joined.',
-      'Give the container the network of its host ("--network host"), or tap inside it.'
+      'This is a container. If its ports are published with address translation (NAT), all clients have the same address: a ban affects all of them, and an outside tap sees other addresses, so nothing is joined.',
+      'Use the host network ("--network host"), or tap inside the container.'
     )
   ]
 }

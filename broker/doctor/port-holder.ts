@@ -1,26 +1,26 @@
-// Who holds a TCP port, as Linux shows it in /proc.
+// Finds the process that listens on a TCP port, from /proc of Linux.
 
 import { readdir, readFile, readlink } from 'node:fs/promises'
 import path from 'node:path'
 
 /** A process. */
-export interface Holder {
+export interface PortHolder {
   pid: number
-  /** As the kernel calls it: at most 15 characters. */
+  /** The kernel's name of the process, at most 15 characters. */
   name: string
-  /** The command line, its arguments parted by spaces. */
+  /** The command line, its arguments separated by spaces. */
   command: string
 }
 
-/** State of a socket that listens, in /proc/net/tcp (proc(5)). */
+/** State of a listening socket in /proc/net/tcp (proc(5)). */
 const LISTEN = '0A'
 
 /**
- * The process that listens on a port; undefined where none is found, or where only root may see it.
+ * Finds the process that listens on a port; undefined if there is none, or if only root may see it.
  *
  * @param proc the folder `/proc`
  */
-export async function portHolder(port: number, proc: string): Promise<Holder | undefined> {
+export async function portHolder(port: number, proc: string): Promise<PortHolder | undefined> {
   const inodes = new Set(
     (
       await Promise.all(
@@ -31,7 +31,7 @@ export async function portHolder(port: number, proc: string): Promise<Holder | u
   if (inodes.size === 0) return undefined
   const pids = (await readdir(proc).catch(() => [])).filter(name => /^\d+$/.test(name))
   for (const pid of pids) {
-    if (await holdsOne(path.join(proc, pid, 'fd'), inodes)) {
+    if (await hasSocket(path.join(proc, pid, 'fd'), inodes)) {
       const command = (await text(path.join(proc, pid, 'cmdline'))).split('\0').join(' ').trim()
       return { pid: Number(pid), name: (await text(path.join(proc, pid, 'comm'))).trim(), command }
     }
@@ -39,7 +39,7 @@ export async function portHolder(port: number, proc: string): Promise<Holder | u
   return undefined
 }
 
-/** Inodes of the sockets that listen on a port: `sl local_address rem_address st ... uid timeout inode`. */
+/** Returns the inodes of sockets that listen on a port: `sl local_address rem_address st ... uid timeout inode`. */
 function listeningInodes(table: string, port: number): string[] {
   return table
     .split('\n')
@@ -49,8 +49,8 @@ function listeningInodes(table: string, port: number): string[] {
     .map(fields => fields[9] ?? '')
 }
 
-async function holdsOne(folder: string, inodes: ReadonlySet<string>): Promise<boolean> {
-  // Processes of others cannot be looked into, and some are gone by now.
+async function hasSocket(folder: string, inodes: ReadonlySet<string>): Promise<boolean> {
+  // Processes of other users are not readable, and some have ended.
   const files = await readdir(folder).catch(() => [])
   for (const file of files) {
     const inode = /^socket:\[(\d+)\]$/.exec(await readlink(path.join(folder, file)).catch(() => ''))?.[1]

@@ -1,30 +1,30 @@
-// An evaluation as a drawing: ROC curves and a histogram of the scores, in one SVG.
+// Plots an evaluation as SVG: ROC curves and a histogram of the scores.
 
 import { rocCurve, type Evaluation } from '../../models/index.js'
 import { percentile } from '../../models/statistics.js'
 import type { Label } from '../labels/label.js'
 import { printable } from '../terminal/printable.js'
 
-/** Size of a panel's plotting area and the room around it, in user units. */
+/** Size of a panel's plot area and its margins, in user units. */
 const AREA = { width: 380, height: 330, left: 64, top: 56, between: 96, right: 28, bottom: 56 }
 const WIDTH = AREA.left + 2 * AREA.width + AREA.between + AREA.right
 const HEIGHT = AREA.top + AREA.height + AREA.bottom
 
 const BENIGN_COLOUR = '#4477aa'
 const ATTACK_COLOUR = '#cc3311'
-/** Apart from one another for colour-blind readers too (Tol's vibrant scheme). */
+/** Colour-blind safe (Tol's vibrant scheme). */
 const LABEL_COLOURS = ['#ee7733', '#009988', '#33bbee', '#ee3377', '#997700']
 const BINS = 48
-/** Points of a curve that a reader can tell apart. */
+/** Maximum number of points of a curve. */
 const CURVE_POINTS = 400
 const MAX_NAME_LENGTH = 24
 
-/** A way from data to user units along one axis. */
+/** Converts data to user units along one axis. */
 type Scale = (value: number) => number
 
 /**
  * Draws both panels.
- * @param names the attack that each row belongs to; null for benign rows
+ * @param names the attack of each row; null for benign rows
  */
 export function evaluationPlot(
   detector: string,
@@ -36,7 +36,7 @@ export function evaluationPlot(
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" font-family="Helvetica, Arial, sans-serif" font-size="12" fill="#333">`,
     `<rect width="${WIDTH}" height="${HEIGHT}" fill="#fff"/>`,
-    text(AREA.left, 24, `${detector}: ${rows} rows, ${attackRows} of attacks`, 'font-size="15" font-weight="bold"'),
+    text(AREA.left, 24, `${detector}: ${rows} rows, ${attackRows} attack rows`, 'font-size="15" font-weight="bold"'),
     `<g transform="translate(${AREA.left} ${AREA.top})">`,
     ...rocPanel(names, scores, figures),
     '</g>',
@@ -60,7 +60,7 @@ function rocPanel(names: readonly Label[], scores: readonly number[], figures: E
   )
   panel.push(`<path d="M0 ${AREA.height}L${AREA.width} 0" stroke="#aaa" stroke-dasharray="4 4"/>`)
   if (Number.isNaN(figures.rocAuc))
-    return [...panel, text(x(0.5), y(0.5), 'no curve without both attacks and benign rows', 'text-anchor="middle"')]
+    return [...panel, text(x(0.5), y(0.5), 'no curve: needs both attack and benign rows', 'text-anchor="middle"')]
   const labels = Object.entries(figures.perLabel)
   const shown = labels.length > 1 ? labels.slice(0, LABEL_COLOURS.length) : []
   const curves = [
@@ -87,7 +87,7 @@ function rocPanel(names: readonly Label[], scores: readonly number[], figures: E
   return [...panel, ...legend(lines, AREA.width - 190, AREA.height - 14 - 18 * lines.length)]
 }
 
-/** Both histograms as shares of their own rows; what lies outside is counted in the outermost bars. */
+/** Draws both histograms as shares of their own rows. Outliers are counted in the outermost bars. */
 function histogramPanel(names: readonly Label[], scores: readonly number[], { threshold }: Evaluation): string[] {
   const low = Math.min(percentile(scores, 0.5), threshold)
   const high = Math.max(percentile(scores, 99.5), threshold)
@@ -138,12 +138,12 @@ function histogramPanel(names: readonly Label[], scores: readonly number[], { th
     )
   }
   panel.push(`<path d="M${round(x(threshold))} 0V${AREA.height}" stroke="#333" stroke-dasharray="5 3"/>`)
-  // Above the bars, which may be anywhere.
+  // Above the plot, so that it covers no bars.
   const entries = [...groups, { words: `threshold ${tidy(threshold)}`, colour: '#333' }]
   return [...panel, ...entries.flatMap((entry, i) => legend([entry], 90 * i, -14))]
 }
 
-/** The share of the values in each bin. */
+/** Returns the share of the values in each bin. */
 function shares(values: readonly number[], from: number, to: number): number[] {
   const counts = new Array<number>(BINS).fill(0)
   for (const value of values)
@@ -179,14 +179,14 @@ function text(x: number, y: number, words: string, more = ''): string {
   return `<text x="${round(x)}" y="${round(y)}"${more === '' ? '' : ` ${more}`}>${escaped}</text>`
 }
 
-/** The points that can be told apart, as text. */
+/** Reduces the points to at most `CURVE_POINTS` and formats them. */
 function thinned(points: readonly (readonly [number, number])[]): string[] {
   const every = Math.max(1, points.length / CURVE_POINTS)
   const kept = points.filter((_, i) => i === points.length - 1 || Math.floor(i / every) > Math.floor((i - 1) / every))
   return kept.map(([x, y]) => `${round(x)} ${round(y)}`)
 }
 
-/** The next of 1, 2 and 5 times a power of ten. */
+/** Rounds up to 1, 2 or 5 times a power of ten. */
 function roundStep(step: number): number {
   const power = 10 ** Math.floor(Math.log10(step))
   return power * ([1, 2, 5].find(factor => factor * power >= step) ?? 10)

@@ -1,4 +1,4 @@
-// The figures of an evaluation as a table for people.
+// Formats the figures of an evaluation as a text table.
 
 import type { Evaluation } from '../../models/index.js'
 import { printable } from '../terminal/printable.js'
@@ -6,27 +6,27 @@ import { textTable } from '../terminal/text-table.js'
 
 const MAX_NAME_LENGTH = 40
 
-/** The figures, and a row for each label. */
+/** Formats the overall figures, and a row for each label. */
 export function evaluationTable(figures: Evaluation): string {
   const {
     rows,
     attackRows,
     confusion: { tp, fp, tn, fn }
   } = figures
-  const whole = textTable([
+  const overall = textTable([
     ['rows', String(rows)],
     ['attack rows', String(attackRows)],
     ['ROC AUC', share(figures.rocAuc)],
     ['average precision', share(figures.averagePrecision)],
     ['recall at 1 % false positives', share(figures.recallAtFpr1)],
-    ['threshold of the model', String(Number(figures.threshold.toPrecision(6)))],
+    ['threshold', String(Number(figures.threshold.toPrecision(6)))],
     ['  accuracy', share(figures.accuracy)],
-    ['  attacks found, missed', `${tp}, ${fn}`],
-    ['  benign passed, accused', `${tn}, ${fp}`]
+    ['  attacks detected, missed', `${tp}, ${fn}`],
+    ['  benign correct, false positives', `${tn}, ${fp}`]
   ])
   const labels = Object.entries(figures.perLabel)
-  if (labels.length === 0) return whole
-  return `${whole}\n${textTable([
+  if (labels.length === 0) return overall
+  return `${overall}\n${textTable([
     ['label', 'rows', 'ROC AUC', 'recall', 'recall at 1 % false positives'],
     ...labels.map(([name, label]) => [
       printable(name, MAX_NAME_LENGTH),

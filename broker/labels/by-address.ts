@@ -4,18 +4,18 @@ import { isIP } from 'node:net'
 import { normaliseAddress } from '../../src/observe/address.js'
 import { timeOf, type TrafficRecord } from '../../src/record.js'
 import type { CsvRow } from '../records/csv.js'
-import { labelMistake, labelOf, shown, type Label, type LabelRows } from './label.js'
+import { labelError, labelOf, shown, type Label, type LabelRows } from './label.js'
 
-/** A stretch of time in which an address has a label. */
+/** A time range in which an address has a label. */
 interface Span {
-  /** Place in the file: the first label of an attack counts. */
+  /** Row number: the first attack label that matches wins. */
   order: number
   label: Label
   from: number
   to: number
 }
 
-/** A record has the label of either of its addresses, within the label's time. */
+/** Labels a record by either of its addresses, within the time range of the label. */
 export class AddressLabels implements LabelRows {
   readonly #spans = new Map<string, Span[]>()
   readonly #seen = new Set<string>()
@@ -29,23 +29,23 @@ export class AddressLabels implements LabelRows {
   add({ line }: CsvRow, fields: readonly string[]): void {
     const [address = '', name = '', from = '', to = ''] = fields
     if (fields.length < 2 || fields.length > 4)
-      throw labelMistake(this.#path, line, `a row has 2 to 4 fields, and this one ${fields.length}`)
-    if (!isAddress(address)) throw labelMistake(this.#path, line, `${shown(address)} is no IP address`)
-    if (name === '') throw labelMistake(this.#path, line, 'the label is empty')
+      throw labelError(this.#path, line, `expected 2 to 4 fields, got ${fields.length}`)
+    if (!isAddress(address)) throw labelError(this.#path, line, `${shown(address)} is not an IP address`)
+    if (name === '') throw labelError(this.#path, line, 'the label is empty')
     const span = {
       order: this.#count++,
       label: labelOf(name),
       from: this.#seconds(line, from, -Infinity),
       to: this.#seconds(line, to, Infinity)
     }
-    if (span.from > span.to) throw labelMistake(this.#path, line, `${from} is after ${to}`)
+    if (span.from > span.to) throw labelError(this.#path, line, `${from} is after ${to}`)
     const key = canonical(address)
     const spans = this.#spans.get(key)
     if (spans === undefined) this.#spans.set(key, [span])
     else spans.push(span)
   }
 
-  begin(): void {}
+  start(): void {}
 
   of(record: TrafficRecord): Label {
     const time = timeOf(record)
@@ -56,8 +56,8 @@ export class AddressLabels implements LabelRows {
       if (address === null || spans === undefined) continue
       this.#seen.add(address)
       for (const span of spans) {
-        const counts = span.label !== null && span.from <= time && time <= span.to
-        if (counts && (first === undefined || span.order < first.order)) first = span
+        const matches = span.label !== null && span.from <= time && time <= span.to
+        if (matches && (first === undefined || span.order < first.order)) first = span
       }
     }
     return first?.label ?? null
@@ -70,24 +70,24 @@ export class AddressLabels implements LabelRows {
   #seconds(line: number, text: string, open: number): number {
     if (text === '') return open
     if (!/^\d{1,12}(\.\d+)?$/.test(text))
-      throw labelMistake(this.#path, line, `${shown(text)} is no time in epoch seconds`)
+      throw labelError(this.#path, line, `${shown(text)} is not a time in epoch seconds`)
     return Number(text)
   }
 }
 
-/** A zone, as in fe80::1%eth0, belongs to a machine and stands in no packet. */
+/** Whether a text is an IP address. Zones, as in fe80::1%eth0, are refused: packets have none. */
 export function isAddress(text: string): boolean {
   return isIP(text) !== 0 && !text.includes('%')
 }
 
-/** An address in the form that records have. */
+/** Returns an address in the form used in records. */
 function canonical(address: string): string {
-  // The URL parser writes IPv6 after RFC 5952.
+  // The URL parser formats IPv6 as in RFC 5952.
   const text = isIP(address) === 6 ? new URL(`http://[${address}]`).hostname.slice(1, -1) : address
   return normaliseAddress(mappedToDotted(text))
 }
 
-/** ::ffff:c000:201 as ::ffff:192.0.2.1. */
+/** Converts ::ffff:c000:201 to ::ffff:192.0.2.1. */
 function mappedToDotted(address: string): string {
   const match = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(address)
   if (match === null) return address

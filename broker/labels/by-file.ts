@@ -1,14 +1,14 @@
-// Labels by file: file,label; data sets come as one capture for each attack.
+// Labels by file: file,label, for data sets with one capture per attack.
 
 import { basename } from 'node:path'
 import { OperatorError } from '../../src/errors.js'
 import type { CsvRow } from '../records/csv.js'
-import { labelMistake, labelOf, shown, type Label, type LabelRows } from './label.js'
+import { labelError, labelOf, shown, type Label, type LabelRows } from './label.js'
 
-/** All records of a file have its label; a file is known by its name without the folders. */
+/** Labels all records of a file by its base name. */
 export class FileLabels implements LabelRows {
   readonly #labels = new Map<string, Label>()
-  readonly #met = new Set<string>()
+  readonly #matched = new Set<string>()
   #label: Label = null
   readonly #path: string
 
@@ -18,16 +18,16 @@ export class FileLabels implements LabelRows {
 
   add({ line }: CsvRow, fields: readonly string[]): void {
     const [file = '', name = ''] = fields
-    if (fields.length !== 2) throw labelMistake(this.#path, line, `a row has 2 fields, and this one ${fields.length}`)
+    if (fields.length !== 2) throw labelError(this.#path, line, `expected 2 fields, got ${fields.length}`)
     if (file === '' || basename(file) !== file)
-      throw labelMistake(this.#path, line, `${shown(file)} is no name of a file without folders`)
-    if (name === '') throw labelMistake(this.#path, line, 'the label is empty')
-    if (this.#labels.has(file)) throw labelMistake(this.#path, line, `${shown(file)} is labelled twice`)
+      throw labelError(this.#path, line, `${shown(file)} is not a file name without folders`)
+    if (name === '') throw labelError(this.#path, line, 'the label is empty')
+    if (this.#labels.has(file)) throw labelError(this.#path, line, `${shown(file)} is labelled twice`)
     this.#labels.set(file, labelOf(name))
   }
 
-  /** @throws OperatorError `labels-files` where the file has no row: that it were benign would be a guess */
-  begin(file: string): void {
+  /** @throws OperatorError `labels-files` if the file has no row */
+  start(file: string): void {
     const name = basename(file)
     const label = this.#labels.get(name)
     if (label === undefined) {
@@ -37,7 +37,7 @@ export class FileLabels implements LabelRows {
         `Add one: ${name},benign or ${name},NAME-OF-THE-ATTACK.`
       )
     }
-    this.#met.add(name)
+    this.#matched.add(name)
     this.#label = label
   }
 
@@ -46,6 +46,6 @@ export class FileLabels implements LabelRows {
   }
 
   unmatched(): string[] {
-    return [...this.#labels.keys()].filter(name => !this.#met.has(name))
+    return [...this.#labels.keys()].filter(name => !this.#matched.has(name))
   }
 }

@@ -1,4 +1,4 @@
-// Labels: which records are attacks, and which, by address and time, by frame, by file, or all alike.
+// Reads labels by address and time, by frame or by file, or labels all records alike.
 
 import { createReadStream } from 'node:fs'
 import { OperatorError } from '../../src/errors.js'
@@ -7,20 +7,20 @@ import { readCsv, type CsvRow } from '../records/csv.js'
 import { AddressLabels, isAddress } from './by-address.js'
 import { FileLabels } from './by-file.js'
 import { FrameLabels } from './by-frame.js'
-import { LABEL_FORMS, labelMistake, shown, type Label, type LabelRows, type Labels } from './label.js'
+import { LABEL_FORMS, labelError, shown, type Label, type LabelRows, type Labels } from './label.js'
 
 const HEADERS = ['ip', 'frame', 'file']
 
-/** The same label for every record. */
+/** Labels all records alike. */
 export function labelAll(label: Label): Labels {
-  return { begin: () => {}, of: () => label, unmatched: () => [] }
+  return { start: () => {}, of: () => label, unmatched: () => [] }
 }
 
 /**
- * Reads a label file: the rows after a header, all of one form. Without a header the first row tells
- * an address from a frame; names of files need one.
+ * Reads a label file: an optional header, then rows of one form. Without a header, the first row decides between
+ * address and frame. Labels by file need the header.
  *
- * @param files the inputs that it labels: frames are told apart in one file only
+ * @param files the inputs to label; labels by frame allow only one
  * @throws OperatorError `labels-unreadable`, `csv`, `labels-empty`, `labels-frames`
  */
 export async function readLabels(path: string, files: readonly string[]): Promise<Labels> {
@@ -33,15 +33,15 @@ export async function readLabels(path: string, files: readonly string[]): Promis
       if (labels instanceof FrameLabels && files.length > 1) {
         throw new OperatorError(
           'labels-frames',
-          `${path} labels frames by number, and there are ${files.length} files`,
-          'Name one file, or label by address or file.'
+          `${path} has frame numbers, but there are ${files.length} files`,
+          'Give one file, or label by address or file.'
         )
       }
       if (HEADERS.includes(fields[0])) continue
     }
     labels.add(row, fields)
   }
-  if (labels === undefined) throw new OperatorError('labels-empty', `${path}: there is no label in it`, LABEL_FORMS)
+  if (labels === undefined) throw new OperatorError('labels-empty', `${path} contains no labels`, LABEL_FORMS)
   return labels
 }
 
@@ -52,7 +52,7 @@ async function* rowsOf(path: string): AsyncGenerator<CsvRow> {
     if (error instanceof OperatorError || !(error instanceof Error && 'code' in error)) throw error
     throw new OperatorError(
       'labels-unreadable',
-      `${path} cannot be read: ${UNREADABLE[String(error.code)] ?? error.message}`,
+      `Cannot read ${path}: ${UNREADABLE[String(error.code)] ?? error.message}`,
       'Check the name and the permissions.',
       { cause: error }
     )
@@ -66,5 +66,5 @@ function formOf(path: string, { line }: CsvRow, fields: readonly string[]): Labe
     return new AddressLabels(path)
   if (header === 'frame,label' || /^\d+$/.test(first)) return new FrameLabels(path)
   if (header === 'file,label') return new FileLabels(path)
-  throw labelMistake(path, line, `${shown(header)} begins no label file`)
+  throw labelError(path, line, `${shown(header)} is not a label header or row`)
 }

@@ -1,37 +1,37 @@
-// Every directive that mosquitto 2.0 knows, and what it does here: the one table that reading, notes and docs go by.
+// All directives of mosquitto 2.0 and their support: used by the parser, the notes and the documentation.
 
 /**
- * What becomes of a directive. `followed`: it does what it does in mosquitto. `partly`: as far as `here` says.
- * `not followed`: something else happens. `not needed`: leaving it out changes nothing that a client could see.
- * `refused`: without it the broker would let in more than it should, so it does not start.
+ * How a directive is supported. `followed`: as in mosquitto. `partly`: with the differences in `here`. `not followed`:
+ * has another effect, see `here`. `not needed`: has no effect that a client could see. `refused`: the broker does not
+ * start, because ignoring the directive would allow more access than intended.
  */
 export type SupportLevel = 'followed' | 'partly' | 'not followed' | 'not needed' | 'refused'
 
-/** The form of a directive's value: a text is the rest of the line, the others are one word. */
+/** The type of a directive's value: `text` is the rest of the line, the others are one word. */
 export type Form = { kind: 'text' | 'flag' | 'duration' } | { kind: 'number'; min: number; max: number }
 
 /** One directive. */
 export interface Directive {
-  /** As it is written; with `*` at the end, every name that begins so. */
+  /** The name; with `*` at the end, every name with this prefix. */
   name: string
   /**
-   * What it belongs to: the broker; the listener above it; `security`: the listener above it under
+   * What the directive applies to: the broker; the listener above it; `security`: the listener above it with
    * per_listener_settings, else the broker; the bridge above it.
    */
   of: 'broker' | 'listener' | 'security' | 'bridge'
   form: Form
   support: SupportLevel
-  /** What it does here, or what happens instead; a sentence. */
+  /** The effect in Artemis, as a sentence. */
   here: string
-  /** The setting of artemis.yaml that it becomes: below `listeners[n]`, or `auth`, or the whole file's. */
+  /** The matching setting of artemis.yaml, relative to `listeners[n]`, `auth` or the file. */
   key?: string
-  /** The value at which nothing is different from what happens here anyway. */
-  usual?: string
-  /** A listener that has it is not opened: without it, it would let in more than it should. */
+  /** The value that matches the behaviour of Artemis. */
+  matchingValue?: string
+  /** A listener with this directive is not opened, because ignoring it would allow more access than intended. */
   closesListener?: true
-  /** In front of the first listener it opens the default listener on port 1883. */
+  /** Before the first listener, this directive opens the default listener on port 1883. */
   opensDefault?: true
-  /** It may be given several times. */
+  /** May be given several times. */
   repeats?: true
 }
 
@@ -39,19 +39,18 @@ const TEXT: Form = { kind: 'text' }
 const FLAG: Form = { kind: 'flag' }
 const DURATION: Form = { kind: 'duration' }
 
-const OPENSSL = 'Node.js decides: it comes with an OpenSSL of its own.'
-const STANDARD_ERROR =
-  'What the broker says goes to standard error, under systemd to the journal (journalctl -u artemis).'
+const OPENSSL = 'Node.js decides: it has its own OpenSSL.'
+const STANDARD_ERROR = 'The log goes to standard error, under systemd to the journal (journalctl -u artemis).'
 
 /** The table, in the order of the documentation. */
 export const DIRECTIVES: readonly Directive[] = [
-  // Where it listens.
+  // Listeners.
   row(
     'listener',
     'broker',
     TEXT,
     'followed',
-    'Opens a port; without an address on all of them. `listener 0 PATH`, a Unix socket, is not opened.',
+    'Opens a port, on all addresses if none is given. Unix sockets (`listener 0 PATH`) are not opened.',
     { repeats: true }
   ),
   row('port', 'broker', number(1, 65_535), 'followed', 'Port of the default listener.'),
@@ -61,10 +60,10 @@ export const DIRECTIVES: readonly Directive[] = [
     'listener',
     TEXT,
     'followed',
-    'Listens on the addresses that the interface has at the start, IPv6 link-local ones left out.',
+    'Listens on the addresses of the interface at the start, except IPv6 link-local ones.',
     { opensDefault: true }
   ),
-  row('socket_domain', 'listener', TEXT, 'partly', '`ipv4` listens on IPv4 alone; `ipv6` on both.', {
+  row('socket_domain', 'listener', TEXT, 'partly', '`ipv4` listens on IPv4 only; `ipv6` on both.', {
     opensDefault: true
   }),
   row('protocol', 'listener', TEXT, 'followed', '`mqtt` or `websockets`.', { key: 'protocol' }),
@@ -73,10 +72,10 @@ export const DIRECTIVES: readonly Directive[] = [
     'listener',
     number(-1, 1_000_000),
     'followed',
-    'Connections at a time; limits.connections (1,000) counts as well.',
+    'Maximum number of connections; limits.connections (1,000) applies as well.',
     { opensDefault: true, key: 'maxConnections' }
   ),
-  row('http_dir', 'listener', TEXT, 'not followed', 'No files are served; a web server does that.', {
+  row('http_dir', 'listener', TEXT, 'not followed', 'No files are served; use a web server.', {
     opensDefault: true
   }),
   row(
@@ -84,12 +83,15 @@ export const DIRECTIVES: readonly Directive[] = [
     'listener',
     TEXT,
     'not followed',
-    'The listener is not opened: its clients would share topics that it keeps apart.',
+    'The listener is not opened: its clients would share the topics of other clients.',
     { closesListener: true, opensDefault: true }
   ),
-  row('max_qos', 'listener', number(0, 2), 'not followed', 'Every QoS is taken.', { usual: '2', opensDefault: true }),
-  row('maximum_qos', 'listener', number(0, 2), 'not followed', 'An older name of max_qos.', {
-    usual: '2',
+  row('max_qos', 'listener', number(0, 2), 'not followed', 'All QoS levels are accepted.', {
+    matchingValue: '2',
+    opensDefault: true
+  }),
+  row('maximum_qos', 'listener', number(0, 2), 'not followed', 'Older name of max_qos.', {
+    matchingValue: '2',
     opensDefault: true
   }),
   row(
@@ -97,35 +99,38 @@ export const DIRECTIVES: readonly Directive[] = [
     'listener',
     number(0, 65_535),
     'not followed',
-    'Clients of MQTT 5 are offered no topic aliases, and so send none.',
-    { usual: '0' }
+    'MQTT 5 clients get a Topic Alias Maximum of 0.',
+    { matchingValue: '0' }
   ),
   row(
     'use_username_as_clientid',
     'listener',
     FLAG,
     'not followed',
-    'The listener is not opened: a client could take the client id of another. `pattern` rules with %u keep users apart.',
-    { usual: 'false', closesListener: true }
+    'The listener is not opened: a client could use the client id of another. Use `pattern` rules with %u to separate users.',
+    { matchingValue: 'false', closesListener: true }
   ),
   row(
     'websockets_origin',
     'listener',
     TEXT,
     'followed',
-    "Web sites whose pages may connect. Without it pages from the broker's own host may, and no others.",
+    "Web sites whose pages may connect. Without it, only pages from the broker's own host may.",
     { key: 'origins', repeats: true }
   ),
-  row('websockets_headers_size', 'broker', number(0, 65_535), 'not needed', 'Headers up to 16 KiB are taken.'),
+  row('websockets_headers_size', 'broker', number(0, 65_535), 'not needed', 'Headers of up to 16 KiB are accepted.'),
   row('websockets_log_level', 'broker', number(0, 65_535), 'not needed', STANDARD_ERROR),
 
   // TLS.
-  row('certfile', 'listener', TEXT, 'followed', 'Certificate of the listener; read again at SIGHUP.', {
+  row('certfile', 'listener', TEXT, 'followed', 'Certificate of the listener; reloaded on SIGHUP.', {
     opensDefault: true,
     key: 'tls.cert'
   }),
-  row('keyfile', 'listener', TEXT, 'followed', 'Its private key.', { opensDefault: true, key: 'tls.key' }),
-  row('cafile', 'listener', TEXT, 'followed', 'Certificates that client certificates are checked against.', {
+  row('keyfile', 'listener', TEXT, 'followed', 'Private key of the certificate.', {
+    opensDefault: true,
+    key: 'tls.key'
+  }),
+  row('cafile', 'listener', TEXT, 'followed', 'CA certificates to verify client certificates.', {
     opensDefault: true,
     key: 'tls.ca'
   }),
@@ -134,7 +139,7 @@ export const DIRECTIVES: readonly Directive[] = [
     'listener',
     TEXT,
     'not followed',
-    'The listener is not opened where client certificates are required and there is no cafile: put the certificates of the folder into one file (cat *.pem) and name it with cafile.',
+    'The listener is not opened if client certificates are required and cafile is missing. Put the certificates of the folder into one file (cat *.pem) and set cafile to it.',
     { opensDefault: true }
   ),
   row('require_certificate', 'listener', FLAG, 'followed', 'Only clients with a certificate may connect.', {
@@ -146,7 +151,7 @@ export const DIRECTIVES: readonly Directive[] = [
     'listener',
     FLAG,
     'followed',
-    'The common name of the certificate is the username; passwords are not asked for.',
+    'The common name of the certificate is the username; no password is needed.',
     { opensDefault: true, key: 'tls.identityAsUsername' }
   ),
   row(
@@ -154,45 +159,45 @@ export const DIRECTIVES: readonly Directive[] = [
     'listener',
     FLAG,
     'not followed',
-    'The listener is not opened: use_identity_as_username takes the common name.',
-    { usual: 'false', closesListener: true, opensDefault: true }
+    'The listener is not opened. Use use_identity_as_username, which takes the common name.',
+    { matchingValue: 'false', closesListener: true, opensDefault: true }
   ),
   row(
     'crlfile',
     'listener',
     TEXT,
     'not followed',
-    'The listener is not opened: certificates that were revoked would be taken.',
+    'The listener is not opened: revoked certificates would be accepted.',
     { closesListener: true }
   ),
-  row('tls_version', 'listener', TEXT, 'partly', 'TLS 1.2 and 1.3 are spoken, whatever is asked for.', {
-    usual: 'tlsv1.2'
+  row('tls_version', 'listener', TEXT, 'partly', 'TLS 1.2 and 1.3 are always enabled.', {
+    matchingValue: 'tlsv1.2'
   }),
   row('ciphers', 'listener', TEXT, 'not followed', OPENSSL),
   row('ciphers_tls1.3', 'listener', TEXT, 'not followed', OPENSSL),
   row('dhparamfile', 'listener', TEXT, 'not needed', OPENSSL),
-  row('tls_engine', 'listener', TEXT, 'not followed', 'Keys are read from files alone.'),
-  row('tls_engine_kpass_sha1', 'listener', TEXT, 'not followed', 'Keys are read from files alone.'),
-  row('tls_keyform', 'listener', TEXT, 'not followed', 'Keys are read from files alone.', { usual: 'pem' }),
+  row('tls_engine', 'listener', TEXT, 'not followed', 'Keys are read from files only.'),
+  row('tls_engine_kpass_sha1', 'listener', TEXT, 'not followed', 'Keys are read from files only.'),
+  row('tls_keyform', 'listener', TEXT, 'not followed', 'Keys are read from files only.', { matchingValue: 'pem' }),
   row(
     'psk_hint',
     'listener',
     TEXT,
     'not followed',
-    'The listener is not opened: keys agreed beforehand (TLS-PSK) are not spoken here, and without them it would not be encrypted.',
+    'The listener is not opened: pre-shared keys (TLS-PSK) are not supported, and without them it would not be encrypted.',
     { closesListener: true }
   ),
-  row('psk_file', 'security', TEXT, 'not followed', 'Keys agreed beforehand (TLS-PSK) are not spoken here.'),
+  row('psk_file', 'security', TEXT, 'not followed', 'Pre-shared keys (TLS-PSK) are not supported.'),
 
-  // Who may come in, and what for.
+  // Authentication and access rules.
   row(
     'per_listener_settings',
     'broker',
     FLAG,
     'followed',
-    'Whether users and rules belong to the listener above them. Stands in front of them.'
+    'Whether users and rules apply to the listener above them. Must come before them.'
   ),
-  row('allow_anonymous', 'security', FLAG, 'followed', 'Whether clients without a username may come in.', {
+  row('allow_anonymous', 'security', FLAG, 'followed', 'Whether clients without a username may connect.', {
     key: 'allowAnonymous'
   }),
   row(
@@ -200,26 +205,26 @@ export const DIRECTIVES: readonly Directive[] = [
     'security',
     TEXT,
     'followed',
-    'Users and passwords ($6$ and $7$); read again at SIGHUP. `artemis passwd` writes it.',
+    'Users and passwords ($6$ and $7$); reloaded on SIGHUP. Edit it with `artemis passwd`.',
     { key: 'passwordFile' }
   ),
-  row('acl_file', 'security', TEXT, 'followed', 'Who may read and write which topics; read again at SIGHUP.', {
+  row('acl_file', 'security', TEXT, 'followed', 'Rules for reading and writing topics; reloaded on SIGHUP.', {
     key: 'aclFile'
   }),
-  row('allow_zero_length_clientid', 'security', FLAG, 'not followed', 'Clients without a client id are given one.', {
-    usual: 'true'
+  row('allow_zero_length_clientid', 'security', FLAG, 'not followed', 'Clients without a client id get one.', {
+    matchingValue: 'true'
   }),
-  row('auto_id_prefix', 'security', TEXT, 'not followed', 'Client ids that the broker gives begin with aedes_.'),
+  row('auto_id_prefix', 'security', TEXT, 'not followed', 'Client ids assigned by the broker start with aedes_.'),
   row(
     'plugin',
     'security',
     TEXT,
     'not followed',
-    'Plug-ins are not loaded. Anonymous clients are then refused, whatever allow_anonymous says: a plug-in may have been what kept them out.',
+    'Plug-ins are not loaded. Anonymous clients are refused, regardless of allow_anonymous, because the plug-in may have refused them.',
     { repeats: true }
   ),
   row('plugin_opt_*', 'security', TEXT, 'not followed', 'Plug-ins are not loaded.', { repeats: true }),
-  row('auth_plugin', 'security', TEXT, 'not followed', 'As plugin.', { repeats: true }),
+  row('auth_plugin', 'security', TEXT, 'not followed', 'See plugin.', { repeats: true }),
   row('auth_opt_*', 'security', TEXT, 'not followed', 'Plug-ins are not loaded.', { repeats: true }),
   row('auth_plugin_deny_special_chars', 'security', FLAG, 'not followed', 'Plug-ins are not loaded.'),
   row(
@@ -227,7 +232,7 @@ export const DIRECTIVES: readonly Directive[] = [
     'broker',
     TEXT,
     'refused',
-    'Client ids are chosen by clients and prove nothing: use password_file, and remove this line.'
+    'Client ids are no authentication, because clients choose them. Use password_file, and remove this line.'
   ),
 
   // Limits.
@@ -236,7 +241,7 @@ export const DIRECTIVES: readonly Directive[] = [
     'broker',
     number(20, 268_435_456),
     'followed',
-    'Larger packets end the connection. Without it 16 MiB.',
+    'Larger packets close the connection. Default 16 MiB.',
     { key: 'limits.packetSize' }
   ),
   row(
@@ -244,15 +249,15 @@ export const DIRECTIVES: readonly Directive[] = [
     'broker',
     number(0, 268_435_455),
     'partly',
-    'Messages with a larger payload are acknowledged and dropped; MQTT 5 is told "not authorized" (0x87) instead of 0x95.',
-    { usual: '0', key: 'limits.messageSize' }
+    'Messages with a larger payload are acknowledged and dropped; MQTT 5 clients get "not authorized" (0x87) instead of 0x95.',
+    { matchingValue: '0', key: 'limits.messageSize' }
   ),
   row(
     'max_keepalive',
     'broker',
     number(10, 65_535),
     'partly',
-    'Clients of MQTT 5 that ask for more are told this. Older ones that do are refused, as are those without any.',
+    'MQTT 5 clients that request more get this as Server Keep Alive. Older clients that request more, or no keep-alive, are refused.',
     { key: 'limits.keepalive' }
   ),
   row(
@@ -260,26 +265,26 @@ export const DIRECTIVES: readonly Directive[] = [
     'broker',
     number(0, 65_535),
     'followed',
-    'Both ways: clients of MQTT 5 are told it for what they send, and what goes to a client waits for its acknowledgements.',
-    { key: 'limits.inflightMessages', usual: '0' }
+    'In both directions: MQTT 5 clients get it as Receive Maximum, and messages to a client wait for its acknowledgements.',
+    { key: 'limits.inflightMessages', matchingValue: '0' }
   ),
   row(
     'max_inflight_bytes',
     'broker',
     number(0, Number.MAX_SAFE_INTEGER),
     'not followed',
-    'They are counted in messages: max_inflight_messages.',
-    { usual: '0' }
+    'The in-flight window counts messages: use max_inflight_messages.',
+    { matchingValue: '0' }
   ),
   row(
     'max_queued_messages',
     'broker',
     number(0, 10_000_000),
     'followed',
-    'Messages that wait for a client which is away or does not acknowledge.',
+    'Messages queued for a client that is offline or does not acknowledge.',
     { key: 'limits.queuedMessages' }
   ),
-  row('max_queued_bytes', 'broker', number(0, 2 ** 40), 'followed', 'Bytes of them. Without it 16 MiB.', {
+  row('max_queued_bytes', 'broker', number(0, 2 ** 40), 'followed', 'Bytes of queued messages. Default 16 MiB.', {
     key: 'limits.queuedBytes'
   }),
   row(
@@ -287,65 +292,62 @@ export const DIRECTIVES: readonly Directive[] = [
     'broker',
     number(0, Number.MAX_SAFE_INTEGER),
     'not followed',
-    'What each client may take is limited instead (docs/limits.md); under systemd MemoryMax= limits the whole.',
-    { usual: '0' }
+    'Limits apply per client instead (docs/limits.md). Under systemd, MemoryMax= limits the total memory.',
+    { matchingValue: '0' }
   ),
-  row(
-    'queue_qos0_messages',
-    'broker',
-    FLAG,
-    'not followed',
-    'Messages of QoS 0 are not kept for clients which are away.',
-    { usual: 'false' }
-  ),
+  row('queue_qos0_messages', 'broker', FLAG, 'not followed', 'QoS 0 messages are not queued for offline clients.', {
+    matchingValue: 'false'
+  }),
   row(
     'persistent_client_expiration',
     'broker',
     DURATION,
     'followed',
-    'Sessions end when their clients have been away for so long. Without it 60 days.',
+    'Sessions of clients that are offline for this long expire. Default 60 days.',
     { key: 'limits.sessionExpiry' }
   ),
-  row('retain_available', 'broker', FLAG, 'not followed', 'Retained messages are kept.', { usual: 'true' }),
+  row('retain_available', 'broker', FLAG, 'not followed', 'Retained messages are always available.', {
+    matchingValue: 'true'
+  }),
   row(
     'check_retain_source',
     'broker',
     FLAG,
     'not followed',
-    'A retained message stays when its publisher loses the right to write it.',
-    { usual: 'false' }
+    'A retained message stays even if its publisher loses write access.',
+    { matchingValue: 'false' }
   ),
   row(
     'upgrade_outgoing_qos',
     'broker',
     FLAG,
     'not followed',
-    'Messages keep the lower QoS of publisher and subscriber, as MQTT says.',
-    { usual: 'false' }
+    'Messages are sent with the lower QoS of publisher and subscriber, as MQTT specifies.',
+    { matchingValue: 'false' }
   ),
   row(
     'retry_interval',
     'broker',
     TEXT,
     'not needed',
-    'Over TCP nothing is sent twice while a client is connected; mosquitto 2.0 does nothing with it either.'
+    'Over TCP, nothing is resent while a client is connected. mosquitto 2.0 ignores it as well.'
   ),
   row(
     'allow_duplicate_messages',
     'broker',
     FLAG,
     'not needed',
-    'A message comes once, however many subscriptions of a client match.'
+    'A message is sent once, even if several subscriptions of a client match.'
   ),
-  row('set_tcp_nodelay', 'broker', FLAG, 'not needed', 'Always on.'),
+  row('set_tcp_nodelay', 'broker', FLAG, 'not needed', 'Always enabled.'),
 
-  // What is kept, and what is said.
+  // Persistence and logging.
   row(
     'persistence',
     'broker',
     FLAG,
     'followed',
-    'Whether retained messages, sessions and queued messages outlive a restart. As in mosquitto, not unless told.',
+    'Whether retained messages, sessions and queued messages survive a restart. Off by default, as in mosquitto.',
     { key: 'persistence' }
   ),
   row(
@@ -353,35 +355,29 @@ export const DIRECTIVES: readonly Directive[] = [
     'broker',
     TEXT,
     'followed',
-    'The data folder is `artemis` in it. mosquitto.db is not read: `artemis import` copies retained messages.'
+    'The data folder is `artemis` in this folder. mosquitto.db is not read: copy retained messages with `artemis import`.'
   ),
   row('persistence_file', 'broker', TEXT, 'not needed', 'The store is a folder, not a file.'),
-  row(
-    'autosave_interval',
-    'broker',
-    number(0, Number.MAX_SAFE_INTEGER),
-    'not needed',
-    'What is to be kept is written at once.'
-  ),
-  row('autosave_on_changes', 'broker', FLAG, 'not needed', 'What is to be kept is written at once.'),
-  row('retained_persistence', 'broker', FLAG, 'followed', 'An older name of persistence.', { key: 'persistence' }),
-  row('sys_interval', 'broker', number(0, 65_535), 'followed', 'Seconds between two updates of $SYS; 0 for none.', {
+  row('autosave_interval', 'broker', number(0, Number.MAX_SAFE_INTEGER), 'not needed', 'Data is written immediately.'),
+  row('autosave_on_changes', 'broker', FLAG, 'not needed', 'Data is written immediately.'),
+  row('retained_persistence', 'broker', FLAG, 'followed', 'Older name of persistence.', { key: 'persistence' }),
+  row('sys_interval', 'broker', number(0, 65_535), 'followed', 'Seconds between updates of $SYS; 0 disables them.', {
     key: 'sysInterval'
   }),
-  row('pid_file', 'broker', TEXT, 'followed', 'Holds the process id while the broker runs.', { key: 'pidFile' }),
+  row('pid_file', 'broker', TEXT, 'followed', 'File with the process id while the broker runs.', { key: 'pidFile' }),
   row(
     'user',
     'broker',
     TEXT,
     'not followed',
-    'The broker stays the user who started it; the systemd unit has a user of its own.'
+    'The broker runs as the user that started it; the systemd unit has its own user.'
   ),
   row(
     'log_dest',
     'broker',
     TEXT,
     'partly',
-    `\`file FILE\` is appended to, and opened anew at SIGHUP; \`none\` is silence. ${STANDARD_ERROR}`,
+    `\`file FILE\` is appended to and reopened on SIGHUP; \`none\` disables the log. ${STANDARD_ERROR}`,
     { repeats: true }
   ),
   row(
@@ -389,29 +385,29 @@ export const DIRECTIVES: readonly Directive[] = [
     'broker',
     TEXT,
     'partly',
-    'The least severe type named is the level from which on is logged: debug, info (information, notice, the default), warn or error.',
+    'The least severe type given sets the log level: debug, info (information, notice; the default), warn or error.',
     { repeats: true }
   ),
   row('log_facility', 'broker', TEXT, 'not needed', STANDARD_ERROR),
-  row('log_timestamp', 'broker', FLAG, 'not needed', 'Every line of the log has its time.'),
-  row('log_timestamp_format', 'broker', TEXT, 'not needed', 'Times are written as in ISO 8601.'),
-  row('connection_messages', 'broker', FLAG, 'not needed', 'Who connects is logged at the level debug.'),
+  row('log_timestamp', 'broker', FLAG, 'not needed', 'Every log line has a timestamp.'),
+  row('log_timestamp_format', 'broker', TEXT, 'not needed', 'Timestamps are in ISO 8601.'),
+  row('connection_messages', 'broker', FLAG, 'not needed', 'Connections are logged at level debug.'),
   row(
     'include_dir',
     'broker',
     TEXT,
     'followed',
-    'Reads the *.conf of a folder in order of their names. Counts in the main file alone.',
+    'Reads the *.conf files of a folder in the order of their names. Only valid in the main file.',
     { repeats: true }
   ),
 
-  // Bridges: one note for each, at its first line.
+  // Bridges: one note per bridge, at its first line.
   row(
     'connection',
     'bridge',
     TEXT,
     'not followed',
-    'There is no bridge: nothing is passed on to the other broker or taken from it. A bridge of the other broker can connect here as a client.',
+    'Bridges are not supported: nothing is exchanged with the other broker. A bridge of the other broker can connect here as a client.',
     { repeats: true }
   ),
   ...[
@@ -456,12 +452,12 @@ export const DIRECTIVES: readonly Directive[] = [
     'topic',
     'try_private',
     'username'
-  ].map(name => row(name, 'bridge', TEXT, 'not followed', 'As connection.', { repeats: true }))
+  ].map(name => row(name, 'bridge', TEXT, 'not followed', 'See connection.', { repeats: true }))
 ]
 
 const byName = new Map(DIRECTIVES.map(directive => [directive.name, directive]))
 
-/** The row of a directive. */
+/** Returns the entry of a directive. */
 export function directiveOf(name: string): Directive | undefined {
   const [prefix] = /^(auth|plugin)_opt_(?=.)/.exec(name) ?? []
   return byName.get(prefix === undefined ? name : `${prefix}*`)
@@ -473,7 +469,7 @@ function row(
   form: Form,
   support: SupportLevel,
   here: string,
-  rest: Pick<Directive, 'key' | 'usual' | 'closesListener' | 'opensDefault' | 'repeats'> = {}
+  rest: Pick<Directive, 'key' | 'matchingValue' | 'closesListener' | 'opensDefault' | 'repeats'> = {}
 ): Directive {
   return { name, of, form, support, here, ...rest }
 }

@@ -1,8 +1,8 @@
-// The catalog as the table of docs/mosquitto.md.
+// Formats the catalog as the table of docs/mosquitto.md.
 
 import { DIRECTIVES, type Directive } from './catalog.js'
 
-/** A Markdown table: one line for each directive, one for all that belong to bridges. */
+/** Returns a Markdown table: a line for each directive, and one for all bridge directives. */
 export function directiveTable(): string {
   const [bridges, others] = [
     DIRECTIVES.filter(({ of }) => of === 'bridge'),
@@ -18,7 +18,7 @@ export function directiveTable(): string {
         connection.here
       )
     )
-  return ['| directive | here | what it does here, or what happens instead |', '|---|---|---|', ...lines].join('\n')
+  return ['| directive | support | effect in Artemis |', '|---|---|---|', ...lines].join('\n')
 }
 
 function line(names: readonly string[], support: Directive['support'], here: string): string {

@@ -1,17 +1,17 @@
-// The listeners of mosquitto.conf while it is read, and what becomes of each.
+// The listeners of a mosquitto.conf while it is read.
 
 import type { Statement } from './reader.js'
 
-/** A setting, and where it was said. */
+/** A setting and its location. */
 export interface Placed {
   value: unknown
   place: string
 }
 
-/** Settings by their keys, such as `tls.cert`. */
+/** Settings by key, such as `tls.cert`. */
 export type PlacedSettings = Map<string, Placed>
 
-/** A listener as far as it was read. */
+/** A listener that is being read. */
 export interface Draft {
   place: string
   port: number
@@ -20,26 +20,26 @@ export interface Draft {
   socketDomain: string | null
   interfaceName: string | null
   settings: PlacedSettings
-  /** Under per_listener_settings. */
+  /** Used with per_listener_settings. */
   security: PlacedSettings
-  /** A folder of certificates, which is not read. */
-  authorities: Statement | null
-  /** What it cannot be opened with. */
+  /** The `capath` directive; the folder is not read. */
+  capath: Statement | null
+  /** The directive that keeps the listener closed. */
   closedBy: Statement | null
 }
 
-/** What the translation asks the machine. */
+/** The network of the machine, as the translation needs it. */
 export interface HostNetwork {
   hasIpv6: boolean
-  /** Addresses of a network interface, link-local ones left out; none where there is no such interface. */
+  /** Addresses of a network interface except link-local ones; empty if the interface does not exist. */
   addressesOf: (interfaceName: string) => readonly string[]
 }
 
-/** The port that mosquitto takes where it is told none. */
+/** The default port of mosquitto. */
 export const DEFAULT_PORT = 1883
 const LOOPBACK = { ipv4: '127.0.0.1', ipv6: '::1' }
 
-/** A listener with nothing said about it. */
+/** Creates a listener without settings. */
 export function newDraft(place: string, port: number, host: string | null): Draft {
   return {
     place,
@@ -49,12 +49,12 @@ export function newDraft(place: string, port: number, host: string | null): Draf
     interfaceName: null,
     settings: new Map(),
     security: new Map(),
-    authorities: null,
+    capath: null,
     closedBy: null
   }
 }
 
-/** The addresses that a listener takes. */
+/** Returns the addresses of a listener. */
 export function hostsOf({ host, socketDomain, interfaceName }: Draft, machine: HostNetwork): readonly string[] {
   if (interfaceName !== null)
     return machine.addressesOf(interfaceName).filter(address => isOfDomain(address, socketDomain))
@@ -62,7 +62,7 @@ export function hostsOf({ host, socketDomain, interfaceName }: Draft, machine: H
   return [machine.hasIpv6 && socketDomain !== 'ipv4' ? '::' : '0.0.0.0']
 }
 
-/** The addresses of this machine alone. */
+/** Returns the loopback addresses. */
 export function loopbackHosts({ hasIpv6 }: HostNetwork): readonly string[] {
   return hasIpv6 ? [LOOPBACK.ipv4, LOOPBACK.ipv6] : [LOOPBACK.ipv4]
 }

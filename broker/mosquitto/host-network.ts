@@ -1,12 +1,12 @@
-// What a mosquitto.conf leaves to the machine: its network interfaces.
+// The network interfaces of this machine.
 
 import { networkInterfaces } from 'node:os'
 import type { HostNetwork } from './drafts.js'
 
-/** IPv6 addresses of one link (RFC 4291, section 2.5.6): without the link nobody can listen on them. */
+/** Link-local IPv6 addresses (RFC 4291, section 2.5.6): listening on them needs a zone. */
 const LINK_LOCAL = /^fe[89ab]/i
 
-/** The machine that this runs on. */
+/** This machine. */
 export const THIS_HOST: HostNetwork = {
   get hasIpv6() {
     return Object.values(networkInterfaces()).some(

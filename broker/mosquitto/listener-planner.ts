@@ -1,49 +1,49 @@
-// Which listeners of a mosquitto.conf are opened, where, and for whom.
+// Decides which listeners of a mosquitto.conf are opened, on which addresses, and with which authentication.
 
 import { DEFAULT_PORT, hostsOf, loopbackHosts, type Draft, type HostNetwork, type PlacedSettings } from './drafts.js'
 import type { Note } from './note.js'
 
-/** A listener as settings of artemis.yaml. */
+/** A listener in the form of artemis.yaml. */
 export interface OpenListener {
   place: string
   settings: PlacedSettings
 }
 
-/** What holds for the file as a whole. */
-interface Whole {
-  /** Its name. */
+/** Properties of the properties file. */
+interface FileProperties {
+  /** Name of the file. */
   file: string
-  /** There is no listener in it: this machine alone is served. */
+  /** The file has no listener, so only this machine is served. */
   isLocal: boolean
   perListener: boolean
 }
 
-/** Turns drafts into listeners, with what mosquitto takes for granted; adds notes on what is left out. */
+/** Turns drafts into listeners with mosquitto's defaults; adds notes on ignored directives. */
 export class ListenerPlanner {
   readonly #machine: HostNetwork
-  readonly #whole: Whole
+  readonly #properties: FileProperties
   readonly #notes: Note[]
 
-  constructor(machine: HostNetwork, whole: Whole, notes: Note[]) {
+  constructor(machine: HostNetwork, properties: FileProperties, notes: Note[]) {
     this.#machine = machine
-    this.#whole = whole
+    this.#properties = properties
     this.#notes = notes
   }
 
-  /** Without a listener mosquitto serves this machine alone, with none of a listener's own settings. */
+  /** Returns the loopback listeners of a file without a listener. mosquitto ignores listener directives in it. */
   local({ settings, place, security }: Draft): OpenListener[] {
     for (const [key, { place }] of settings) {
       this.#notes.push({
         place,
         name: key,
         support: 'not followed',
-        text: 'There is no listener above it: the broker serves this machine alone, without it.'
+        text: 'Ignored without a listener above it: the broker only serves this machine.'
       })
     }
     return this.#listeners(loopbackHosts(this.#machine), DEFAULT_PORT, place, [], security)
   }
 
-  /** One for each of its addresses; none where it would let in more than it should. */
+  /** Returns a listener for each address; none if it would allow more access than intended. */
   open(draft: Draft): OpenListener[] {
     const { place, port, settings, security } = draft
     const obstacle = obstacleOf(draft)
@@ -52,7 +52,7 @@ export class ListenerPlanner {
         place,
         name: 'listener',
         support: 'not followed',
-        text: `Port ${port} is not opened, because of ${obstacle.name} at ${obstacle.place}.`
+        text: `Port ${port} is not opened because of ${obstacle.name} at ${obstacle.place}.`
       })
       return []
     }
@@ -64,15 +64,15 @@ export class ListenerPlanner {
           place,
           name: key,
           support: 'not followed',
-          text: 'Without certfile and keyfile the listener is not encrypted, here as in mosquitto.'
+          text: 'Without certfile and keyfile the listener is not encrypted, as in mosquitto.'
         })
     }
     return this.#listeners(hostsOf(draft, this.#machine), port, place, own, security)
   }
 
-  /** Who may come in. */
+  /** Adds mosquitto's default for anonymous clients; refuses them if a plug-in is configured. */
   securityOf(given: PlacedSettings): PlacedSettings {
-    const { file, isLocal } = this.#whole
+    const { file, isLocal } = this.#properties
     const plugin = given.get('plugin')
     const settings = new Map([...given].filter(([key]) => key !== 'plugin'))
     if (plugin !== undefined) settings.set('allowAnonymous', { value: false, place: plugin.place })
@@ -88,7 +88,7 @@ export class ListenerPlanner {
     own: Iterable<[string, { value: unknown; place: string }]>,
     given: PlacedSettings
   ): OpenListener[] {
-    const security = this.#whole.perListener ? this.securityOf(given) : []
+    const security = this.#properties.perListener ? this.securityOf(given) : []
     return hosts.map(host => ({
       place,
       settings: new Map([['host', { value: host, place }], ['port', { value: port, place }], ...own, ...security])
@@ -96,8 +96,8 @@ export class ListenerPlanner {
   }
 }
 
-/** What keeps a listener from being opened. */
-function obstacleOf({ closedBy, authorities, settings }: Draft): Draft['closedBy'] {
-  const needsAuthority = settings.get('tls.requireClientCertificate')?.value === true && !settings.has('tls.ca')
-  return closedBy ?? (needsAuthority ? authorities : null)
+/** Returns the directive that keeps a listener closed. */
+function obstacleOf({ closedBy, capath, settings }: Draft): Draft['closedBy'] {
+  const needsCapath = settings.get('tls.requireClientCertificate')?.value === true && !settings.has('tls.ca')
+  return closedBy ?? (needsCapath ? capath : null)
 }

@@ -1,4 +1,4 @@
-// Reads mosquitto.conf and the files that it includes: directives with their places, in the order in which they count.
+// Reads mosquitto.conf and its include files: the directives with their locations, in order of evaluation.
 
 import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
@@ -9,29 +9,29 @@ import { nearest } from '../config/suggestion.js'
 import { MAX_PATH_LENGTH, printable } from '../terminal/printable.js'
 import { DIRECTIVES, directiveOf, type Directive } from './catalog.js'
 
-/** A line of the file. */
+/** A directive in a file. */
 export interface Statement {
   directive: Directive
-  /** As it is written, with what stands for the `*`. */
+  /** The name as written, including the part that matches `*`. */
   name: string
-  /** Free of the spaces around it; `true` or `false` for a flag. */
+  /** Trimmed; `true` or `false` for a flag. */
   value: string
   /** `FILE:LINE` */
   place: string
-  /** The file, since listeners and bridges do not reach over its end. */
+  /** The file: listeners and bridges end with their file. */
   file: string
 }
 
-/** What the files say. */
+/** The directives and errors of all files. */
 export interface ReadStatements {
   statements: Statement[]
-  mistakes: ConfigIssue[]
+  issues: ConfigIssue[]
 }
 
 /**
- * Reads a configuration; relative paths in it count from `folder`, as they do from mosquitto's working directory.
+ * Reads a configuration. Relative paths in it are resolved from `folder`, as from mosquitto's working directory.
  *
- * @throws OperatorError `mosquitto-file` where the file itself cannot be read
+ * @throws OperatorError `mosquitto-file` if the file itself cannot be read
  */
 export function readStatements(file: string, folder: string): ReadStatements {
   const reader = new Reader(folder)
@@ -41,8 +41,8 @@ export function readStatements(file: string, folder: string): ReadStatements {
   } catch (cause) {
     throw new OperatorError(
       'mosquitto-file',
-      `mosquitto's configuration ${printable(file, MAX_PATH_LENGTH)} cannot be read (${codeOf(cause)}).`,
-      'Check its name and permissions; Debian has it in /etc/mosquitto/mosquitto.conf.',
+      `Cannot read the mosquitto configuration ${printable(file, MAX_PATH_LENGTH)}: ${codeOf(cause)}.`,
+      'Check its name and permissions. On Debian it is /etc/mosquitto/mosquitto.conf.',
       { cause }
     )
   }
@@ -52,7 +52,7 @@ export function readStatements(file: string, folder: string): ReadStatements {
 
 class Reader implements ReadStatements {
   readonly statements: Statement[] = []
-  readonly mistakes: ConfigIssue[] = []
+  readonly issues: ConfigIssue[] = []
   readonly #folder: string
 
   constructor(folder: string) {
@@ -62,12 +62,12 @@ class Reader implements ReadStatements {
   read(text: string, file: string, isMain: boolean): void {
     for (const [index, line] of text.split('\n').entries()) {
       const content = line.replace(/[ \r]+$/, '')
-      // As in mosquitto a comment begins in the first column.
+      // As in mosquitto, a comment starts in the first column.
       if (content === '' || content.startsWith('#')) continue
       const place = `${displayPath(file, this.#folder)}:${index + 1}`
       const [, name = '', rest = ''] = /^ *([^ ]+) *(.*)$/.exec(content) ?? []
       const directive = directiveOf(name)
-      if (directive === undefined) this.mistakes.push({ place, key: '', problem: unknown(name) })
+      if (directive === undefined) this.issues.push({ place, key: '', problem: unknownDirective(name) })
       else this.#take({ directive, name, value: rest, place, file }, isMain)
     }
   }
@@ -76,7 +76,7 @@ class Reader implements ReadStatements {
     const { directive, name, place } = statement
     const value = valueOf(statement)
     if (typeof value !== 'string') {
-      this.mistakes.push({ place, key: name, problem: value.problem })
+      this.issues.push({ place, key: name, problem: value.problem })
       return
     }
     this.statements.push({ ...statement, value })
@@ -88,56 +88,55 @@ class Reader implements ReadStatements {
     try {
       const names = readdirSync(folder)
         .filter(name => name.endsWith('.conf'))
-        .sort(inMosquittosOrder)
+        .sort(mosquittoOrder)
       for (const name of names) this.read(readFileSync(path.join(folder, name), 'utf8'), path.join(folder, name), false)
     } catch (cause) {
-      this.mistakes.push({
+      this.issues.push({
         place,
         key: 'include_dir',
-        problem: `${displayed(given)} cannot be read (${codeOf(cause)})`
+        problem: `cannot read ${displayed(given)}: ${codeOf(cause)}`
       })
     }
   }
 }
 
-/** The value in its form, or what is wrong with it. */
+/** Parses the value according to its form, or returns the problem with it. */
 function valueOf({ directive: { form, name }, value }: Statement): string | { problem: string } {
-  if (value === '') return { problem: 'a value should follow' }
+  if (value === '') return { problem: 'value missing' }
   if (form.kind === 'text') return value
   const [word = '', ...more] = value.split(/ +/)
-  if (more.length > 0 && !more[0]?.startsWith('#'))
-    return { problem: `one word should follow, not ${displayed(value)}` }
+  if (more.length > 0 && !more[0]?.startsWith('#')) return { problem: `${displayed(value)} should be a single word` }
   switch (form.kind) {
     case 'flag':
       if (word === 'true' || word === '1') return 'true'
       if (word === 'false' || word === '0') return 'false'
       return { problem: `${displayed(word)} should be true or false` }
     case 'number': {
-      const isRight = /^-?\d{1,16}$/.test(word) && Number(word) >= form.min && Number(word) <= form.max
-      if (isRight) return String(Number(word))
+      const isValid = /^-?\d{1,16}$/.test(word) && Number(word) >= form.min && Number(word) <= form.max
+      if (isValid) return String(Number(word))
       return { problem: `${displayed(word)} should be a whole number from ${form.min} to ${form.max}` }
     }
     case 'duration':
       return /^\d+[hdwmy]$/.test(word)
         ? word
-        : { problem: `${displayed(word)} should be a number and one of h, d, w, m, y (${name})` }
+        : { problem: `${displayed(word)} should be a number with the unit h, d, w, m or y (${name})` }
   }
 }
 
-function unknown(name: string): string {
+function unknownDirective(name: string): string {
   const word = name.split('\t')[0] ?? name
   if (word !== name) return `${displayed(word)} should be followed by a space, not by a tab`
-  if (name.startsWith('#')) return 'a comment should begin in the first column'
+  if (name.startsWith('#')) return 'a comment should start in the first column'
   const meant = nearest(
     name,
     DIRECTIVES.map(({ name }) => name)
   )
-  // The value stays unsaid: after a misspelt name it may be a secret.
-  return `mosquitto knows no ${displayed(name)}${meant === undefined ? '' : `; did you mean ${meant}?`}`
+  // The value is not shown: after a misspelt name it may be a secret.
+  return `unknown directive ${displayed(name)}${meant === undefined ? '' : `; did you mean ${meant}?`}`
 }
 
-/** Letter by letter, each capital right in front of its small one: A.conf, Ab.conf, a.conf, B.conf. */
-function inMosquittosOrder(a: string, b: string): number {
+/** Compares file names in mosquitto's order, each upper-case letter just before its lower-case one: A, Ab, a, B. */
+function mosquittoOrder(a: string, b: string): number {
   for (let i = 0; i < Math.min(a.length, b.length); i++) {
     const [x, y] = [a[i], b[i]]
     const [upperX, upperY] = [x.toUpperCase(), y.toUpperCase()]

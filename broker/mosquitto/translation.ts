@@ -1,4 +1,4 @@
-// mosquitto.conf as settings of artemis.yaml, each with its place, and notes on what is different.
+// Translates mosquitto.conf to settings of artemis.yaml with their locations, and notes on differences.
 
 import path from 'node:path'
 import { displayed, type ConfigIssue } from '../config/config-error.js'
@@ -10,40 +10,40 @@ import { ListenerPlanner } from './listener-planner.js'
 import { readStatements, type Statement } from './reader.js'
 import { leastSevere, LOG_DESTINATIONS, logLevelOf, VALUES } from './values.js'
 
-/** What a mosquitto.conf says, in the terms of artemis.yaml. */
+/** A mosquitto.conf in the form of artemis.yaml. */
 export interface Translation {
-  /** As they would stand in artemis.yaml; paths absolute. */
+  /** In the form of artemis.yaml; paths absolute. */
   values: Record<string, unknown>
   /** `FILE:LINE` of each, by key path. */
   places: Map<string, string>
   notes: Note[]
-  mistakes: ConfigIssue[]
+  issues: ConfigIssue[]
 }
 
 /**
- * Reads a mosquitto.conf.
+ * Translates a mosquitto.conf.
  *
- * @param folder relative paths in it count from here
- * @throws OperatorError `mosquitto-file` where it cannot be read
+ * @param folder the folder that relative paths are resolved from
+ * @throws OperatorError `mosquitto-file` if it cannot be read
  */
 export function translate(file: string, folder: string, machine: HostNetwork): Translation {
-  const { statements, mistakes } = readStatements(file, folder)
+  const { statements, issues } = readStatements(file, folder)
   const translator = new Translator(displayPath(file, folder), folder, machine)
   for (const statement of statements) translator.take(statement)
-  return translator.finish(mistakes)
+  return translator.finish(issues)
 }
 
 class Translator {
   readonly #notes: Note[] = []
-  readonly #mistakes: ConfigIssue[] = []
+  readonly #issues: ConfigIssue[] = []
   readonly #general: PlacedSettings = new Map()
   readonly #security: PlacedSettings = new Map()
   readonly #listeners: Draft[] = []
   readonly #defaultListener: Draft
-  /** Each file has its own: what stands above a line in another file does not count. */
+  /** The current listener of each file: listeners of other files do not apply. */
   readonly #current = new Map<string, Draft>()
   readonly #bridges = new Map<string, Note>()
-  readonly #once = new Map<string, string>()
+  readonly #firstPlaces = new Map<string, string>()
   #perListener = false
   #opensDefault = false
   #isLocal = true
@@ -61,72 +61,73 @@ class Translator {
   take(statement: Statement): void {
     const { directive, place } = statement
     if (directive.support === 'refused') {
-      this.#mistake(statement, `not known here. ${directive.here}`)
+      this.#addIssue(statement, `not supported. ${directive.here}`)
       return
     }
     const listener = this.#current.get(statement.file) ?? this.#defaultListener
-    if (this.#isGivenTwice(statement, listener)) return
+    if (this.#isDuplicate(statement, listener)) return
     if (directive.of === 'bridge') {
       this.#bridge(statement)
       return
     }
     if (listener === this.#defaultListener && this.#opens(statement)) this.#openDefault(place)
-    if (this.#special(statement, listener)) return
-    if (directive.closesListener === true && statement.value !== directive.usual) listener.closedBy ??= statement
+    if (this.#takeSpecial(statement, listener)) return
+    if (directive.closesListener === true && statement.value !== directive.matchingValue)
+      listener.closedBy ??= statement
     if (directive.key !== undefined) this.#set(this.#settingsFor(directive, listener), directive.key, statement)
     this.#noteOn(statement)
   }
 
-  finish(mistakes: readonly ConfigIssue[]): Translation {
+  finish(issues: readonly ConfigIssue[]): Translation {
     const values: Record<string, unknown> = { persistence: false }
     const places = new Map([['persistence', `${this.#name} (mosquitto's default)`]])
     for (const [key, placed] of this.#general) put(values, places, key, placed)
     const notes = this.#notes
-    const opening = new ListenerPlanner(
+    const planner = new ListenerPlanner(
       this.#machine,
       { file: this.#name, isLocal: this.#isLocal, perListener: this.#perListener },
       notes
     )
     if (!this.#perListener)
-      for (const [key, placed] of opening.securityOf(this.#security)) put(values, places, `auth.${key}`, placed)
+      for (const [key, placed] of planner.securityOf(this.#security)) put(values, places, `auth.${key}`, placed)
     const listeners = [
       ...this.#listeners,
       ...(this.#opensDefault || this.#listeners.length === 0 ? [this.#defaultListener] : [])
     ]
-    if (!this.#isLocal) for (const { settings } of listeners) this.#refuseHalfAKey(settings)
-    const open = this.#isLocal ? opening.local(this.#defaultListener) : listeners.flatMap(draft => opening.open(draft))
+    if (!this.#isLocal) for (const { settings } of listeners) this.#checkKeyPair(settings)
+    const open = this.#isLocal ? planner.local(this.#defaultListener) : listeners.flatMap(draft => planner.open(draft))
     values.listeners = open.map(() => ({}))
     for (const [index, { place, settings }] of open.entries()) {
       places.set(`listeners[${index}]`, place)
       for (const [key, placed] of settings) put(values, places, `listeners[${index}].${key}`, placed)
     }
     if (open.length === 0)
-      this.#mistakes.push({
+      this.#issues.push({
         place: this.#name,
         key: '',
-        problem: `no listener is left to open.${notes.map(({ place, name, text }) => `\n    ${place}: ${name}: ${text}`).join('')}`
+        problem: `no listener can be opened.${notes.map(({ place, name, text }) => `\n    ${place}: ${name}: ${text}`).join('')}`
       })
-    return { values, places, notes, mistakes: [...mistakes, ...this.#mistakes] }
+    return { values, places, notes, issues: [...issues, ...this.#issues] }
   }
 
-  /** As mosquitto does. */
-  #refuseHalfAKey(settings: PlacedSettings): void {
+  /** Requires certificate and key together, as mosquitto does. */
+  #checkKeyPair(settings: PlacedSettings): void {
     for (const [key, name, other, otherName] of [
       ['tls.cert', 'certfile', 'tls.key', 'keyfile'],
       ['tls.key', 'keyfile', 'tls.cert', 'certfile']
     ]) {
       const placed = settings.get(key)
       if (placed !== undefined && !settings.has(other))
-        this.#mistakes.push({
+        this.#issues.push({
           place: placed.place,
           key: name,
-          problem: `${otherName} is missing, and one needs the other`
+          problem: `${otherName} is missing`
         })
     }
   }
 
-  /** Directives whose value is more than a setting. Tells whether this was one. */
-  #special(statement: Statement, listener: Draft): boolean {
+  /** Handles directives that do not map to a single setting. Returns whether this was such a directive. */
+  #takeSpecial(statement: Statement, listener: Draft): boolean {
     const {
       directive: { name },
       value,
@@ -148,25 +149,29 @@ class Translator {
       case 'bind_interface':
         listener.interfaceName = value
         if (this.#machine.addressesOf(value).length === 0)
-          this.#mistake(statement, `${displayed(value)} is no network interface with an address`)
+          this.#addIssue(statement, `${displayed(value)} is not a network interface with an address`)
         return true
       case 'capath':
-        listener.authorities = statement
+        listener.capath = statement
         return false
       case 'socket_domain':
-        if (value !== 'ipv4' && value !== 'ipv6') this.#mistake(statement, `${displayed(value)} should be ipv4 or ipv6`)
+        if (value !== 'ipv4' && value !== 'ipv6')
+          this.#addIssue(statement, `${displayed(value)} should be ipv4 or ipv6`)
         else listener.socketDomain = value
         if (value === 'ipv6') this.#noteOn(statement)
         return true
       case 'protocol':
         if (value !== 'mqtt' && value !== 'websockets') {
-          this.#mistake(statement, `${displayed(value)} should be mqtt or websockets`)
+          this.#addIssue(statement, `${displayed(value)} should be mqtt or websockets`)
           return true
         }
         return false
       case 'per_listener_settings':
         if (this.#security.size > 0)
-          this.#mistake(statement, 'should stand in front of allow_anonymous, password_file, acl_file and the like')
+          this.#addIssue(
+            statement,
+            'should come before allow_anonymous, password_file, acl_file and similar directives'
+          )
         this.#perListener = value === 'true'
         return true
       case 'persistence_location':
@@ -201,14 +206,14 @@ class Translator {
     this.#current.set(file, draft)
     if (port === '0' && host !== null) draft.closedBy = statement
     else if (!/^\d{1,5}$/.test(port) || Number(port) < 1 || Number(port) > 65_535) {
-      this.#mistake(statement, `${displayed(port)} should be a port from 1 to 65535`)
+      this.#addIssue(statement, `${displayed(port)} should be a port from 1 to 65535`)
       return
     }
     this.#listeners.push(draft)
   }
 
-  /** Whether a line that stands above every listener makes mosquitto open its default one. */
-  #opens({ directive: { name, opensDefault, usual }, value }: Statement): boolean {
+  /** Whether a directive before the first listener makes mosquitto open its default listener. */
+  #opens({ directive: { name, opensDefault, matchingValue }, value }: Statement): boolean {
     if (name === 'port' || name === 'bind_address') {
       this.#isLocal = false
       return true
@@ -220,7 +225,7 @@ class Translator {
       name === 'plugin' ||
       name === 'auth_plugin' ||
       (name === 'allow_zero_length_clientid' && value === 'false')
-    return (opensDefault === true && value !== usual && value !== 'false') || (this.#perListener && isOwn)
+    return (opensDefault === true && value !== matchingValue && value !== 'false') || (this.#perListener && isOwn)
   }
 
   #openDefault(place: string): void {
@@ -228,8 +233,8 @@ class Translator {
     if (this.#defaultListener.place === this.#name) this.#defaultListener.place = place
   }
 
-  /** mosquitto takes a text once for each listener, or for the broker; of the other kinds the last counts. */
-  #isGivenTwice(statement: Statement, listener: Draft): boolean {
+  /** mosquitto accepts a text once per listener or broker. For other values, the last one wins. */
+  #isDuplicate(statement: Statement, listener: Draft): boolean {
     const {
       directive: { form, repeats, of },
       name,
@@ -238,9 +243,9 @@ class Translator {
     if (form.kind !== 'text' || repeats === true) return false
     const isOfListener = of === 'listener' || (of === 'security' && this.#perListener)
     const key = `${isOfListener ? listener.place : ''} ${name}`
-    const first = this.#once.get(key)
-    if (first === undefined) this.#once.set(key, place)
-    else this.#mistake(statement, `given twice, first at ${first}; keep one`)
+    const first = this.#firstPlaces.get(key)
+    if (first === undefined) this.#firstPlaces.set(key, place)
+    else this.#addIssue(statement, `duplicate directive, first at ${first}; keep one`)
     return first !== undefined
   }
 
@@ -256,7 +261,8 @@ class Translator {
       const note: Note = { place, name, support: 'not followed', text: `${displayed(value)}: ${here}` }
       this.#bridges.set(file, note)
       this.#notes.push(note)
-    } else if (bridge === undefined) this.#mistake(statement, 'belongs to a bridge, and stands below no connection')
+    } else if (bridge === undefined)
+      this.#addIssue(statement, 'belongs to a bridge, but there is no connection above it')
   }
 
   #settingsFor({ of }: Directive, listener: Draft): PlacedSettings {
@@ -274,10 +280,10 @@ class Translator {
     const [destination = '', ...rest] = statement.value.split(/ +/)
     const { place } = statement
     if (!LOG_DESTINATIONS.includes(destination))
-      this.#mistake(statement, `${displayed(destination)} should be one of ${LOG_DESTINATIONS.join(', ')}`)
+      this.#addIssue(statement, `${displayed(destination)} should be one of ${LOG_DESTINATIONS.join(', ')}`)
     else if (destination === 'none') this.#general.set('log.level', { value: 'silent', place })
     else if (destination === 'file') {
-      if (rest.length === 0) this.#mistake(statement, 'file should be followed by a path')
+      if (rest.length === 0) this.#addIssue(statement, 'path of the log file missing')
       else this.#general.set('log.file', { value: path.resolve(this.#folder, rest.join(' ')), place })
     } else if (destination !== 'stderr') this.#noteOn(statement)
   }
@@ -285,7 +291,7 @@ class Translator {
   #logType(statement: Statement): void {
     const level = logLevelOf(statement.value)
     if (level === undefined) {
-      this.#mistake(statement, `${displayed(statement.value)} is no type of messages`)
+      this.#addIssue(statement, `${displayed(statement.value)} is not a log type`)
       return
     }
     const known = this.#general.get('log.level')?.value as string | undefined
@@ -296,17 +302,17 @@ class Translator {
     })
   }
 
-  #noteOn({ directive: { support, here, usual }, name, value, place }: Statement): void {
-    if (support === 'followed' || support === 'refused' || value === usual) return
+  #noteOn({ directive: { support, here, matchingValue }, name, value, place }: Statement): void {
+    if (support === 'followed' || support === 'refused' || value === matchingValue) return
     this.#notes.push({ place, name, support, text: here })
   }
 
-  #mistake({ place, name }: Statement, problem: string): void {
-    this.#mistakes.push({ place, key: name, problem })
+  #addIssue({ place, name }: Statement, problem: string): void {
+    this.#issues.push({ place, key: name, problem })
   }
 }
 
-/** Puts a value under a path such as `listeners[0].tls.cert`, and its place under the same. */
+/** Sets a value and its location under a path such as `listeners[0].tls.cert`. */
 function put(
   values: Record<string, unknown>,
   places: Map<string, string>,

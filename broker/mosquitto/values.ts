@@ -1,22 +1,22 @@
-// What a directive's value is as a setting of artemis.yaml.
+// Converts the values of directives to values of artemis.yaml.
 
 import path from 'node:path'
 
-/** Makes the value of a setting; `folder` is where relative paths count from. */
+/** Converts a value; `folder` is the folder that relative paths are resolved from. */
 type Convert = (value: string, folder: string) => unknown
 
 const number: Convert = value => Number(value)
 const flag: Convert = value => value === 'true'
 const file: Convert = (value, folder) => path.resolve(folder, value)
-/** 0, or less, is no limit in mosquitto. */
+/** In mosquitto, 0 or less means no limit. */
 const limit: Convert = value => (Number(value) > 0 ? Number(value) : null)
 const bytes: Convert = value => (Number(value) > 0 ? `${value}B` : null)
 const seconds: Convert = value => `${value}s`
-/** Hours, days, weeks, months and years, as mosquitto counts them. */
+/** Days per hour, day, week, month and year in mosquitto. */
 const DAYS: Readonly<Record<string, number>> = { h: 1 / 24, d: 1, w: 7, m: 30, y: 365 }
 const period: Convert = value => `${Math.round(Number(value.slice(0, -1)) * (DAYS[value.slice(-1)] ?? 1) * 24)}h`
 
-/** By key, as in the catalog. */
+/** Converters by the key of the catalog. */
 export const VALUES: Readonly<Record<string, Convert | undefined>> = {
   protocol: value => value,
   maxConnections: limit,
@@ -42,7 +42,7 @@ export const VALUES: Readonly<Record<string, Convert | undefined>> = {
   port: number
 }
 
-/** Types of messages in mosquitto's log, by the level here from which on they are logged; the least severe counts. */
+/** The log types of mosquitto by the log level that includes them, least severe first. */
 const LEVELS: readonly [level: string, types: readonly string[]][] = [
   ['debug', ['all', 'debug', 'subscribe', 'unsubscribe', 'websockets', 'internal']],
   ['info', ['information', 'notice']],
@@ -51,16 +51,16 @@ const LEVELS: readonly [level: string, types: readonly string[]][] = [
   ['silent', ['none']]
 ]
 
-/** The level that a type of log_type stands for; undefined where mosquitto knows no such type. */
+/** Returns the log level of a log type; undefined if mosquitto has no such type. */
 export function logLevelOf(type: string): string | undefined {
   return LEVELS.find(([, types]) => types.includes(type))?.[0]
 }
 
-/** The least severe of levels. */
+/** Returns the less severe of two levels. */
 export function leastSevere(a: string, b: string): string {
   const rank = (level: string): number => LEVELS.findIndex(([name]) => name === level)
   return rank(a) <= rank(b) ? a : b
 }
 
-/** Where log_dest can send to: words that may stand first in it. */
+/** The destinations of log_dest: the first word of its value. */
 export const LOG_DESTINATIONS: readonly string[] = ['stdout', 'stderr', 'syslog', 'topic', 'file', 'dlt', 'none']

@@ -1,61 +1,58 @@
-// What a signal does to a command that reads captures: a file is given up, a live input ends there.
+// Signals in commands that read captures: reading a file is aborted, a live input ends.
 
 import { deferExit } from './stop-signal.js'
 
-/** What interrupts. */
+/** The signals that interrupt. */
 const SIGNALS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM']
 
-/**
- * How long a live input may go on: a terminal sends Ctrl-C to all of a pipe, and who feeds it has something left to
- * say.
- */
-const LAST_WORDS_MS = 2_000
+/** Grace period for a live input: Ctrl-C reaches the whole pipeline, and the sender may have data to flush. */
+const GRACE_MS = 2_000
 
-/** Listens for signals until it is disposed of. */
+/** Handles signals until it is disposed. */
 export class Interruption {
-  readonly #abandon = new AbortController()
+  readonly #abort = new AbortController()
   readonly #end = new AbortController()
   readonly #finished = deferExit()
-  readonly #lastWordsMs: number
+  readonly #graceMs: number
   readonly #onSignal = (): void => {
     this.interrupt()
   }
   #isLive = false
   #timer: NodeJS.Timeout | undefined
 
-  constructor(lastWordsMs = LAST_WORDS_MS) {
-    this.#lastWordsMs = lastWordsMs
+  constructor(graceMs = GRACE_MS) {
+    this.#graceMs = graceMs
     for (const signal of SIGNALS) process.on(signal, this.#onSignal)
   }
 
-  /** Aborted where everything is to be given up. */
+  /** Aborted when the command must stop at once. */
   get abandoned(): AbortSignal {
-    return this.#abandon.signal
+    return this.#abort.signal
   }
 
-  /** Aborted where a live input is to be taken for ended. */
+  /** Aborted when a live input must be treated as ended. */
   get ended(): AbortSignal {
     return this.#end.signal
   }
 
-  /** Whether a live input was interrupted: nothing is to be read after it, and it may end anywhere. */
+  /** Whether a live input was interrupted: it may end anywhere, and no further input is read. */
   get isEnding(): boolean {
     return this.#timer !== undefined
   }
 
-  /** Tells what is read from now on: live is what somebody is still making. */
+  /** Sets whether the current input is live. */
   reading(isLive: boolean): void {
     this.#isLive = isLive
   }
 
-  /** What a signal does. */
+  /** Handles a signal. */
   interrupt(): void {
-    // One who insists after the end wants out: the output may be stuck.
-    if (!this.#isLive || this.#end.signal.aborted) this.#abandon.abort()
+    // After the end, a further signal aborts: the output may be blocked.
+    if (!this.#isLive || this.#end.signal.aborted) this.#abort.abort()
     else
       this.#timer ??= setTimeout(() => {
         this.#end.abort()
-      }, this.#lastWordsMs)
+      }, this.#graceMs)
   }
 
   dispose(): void {

@@ -1,13 +1,13 @@
-// What the broker says of itself: on standard error or into a file, for machines as JSON, for people as lines.
+// The program log: on standard error or in a file, as JSON or as text.
 
 import { closeSync, openSync, writeSync } from 'node:fs'
 import pino, { type Logger } from 'pino'
 import { OperatorError } from '../../src/errors.js'
-import { shownJson } from '../../src/report/json-line.js'
+import { printableJson } from '../../src/report/json-line.js'
 import { MAX_PATH_LENGTH, printable } from '../terminal/printable.js'
 import type { Settings } from '../config/schema.js'
 
-/** What every entry has. */
+/** A log entry. */
 interface Entry {
   time: string
   level: string
@@ -17,16 +17,16 @@ interface Entry {
 
 const LEVEL_WIDTH = 5
 
-/** The file that is logged to, while there is one. */
+/** The current log file, if any. */
 let logFile: { name: string; descriptor: number } | undefined
 
-/** What clients call themselves, and when they come and go, is nobody else's business. */
+/** The log contains client ids and connection times. */
 const OWNER_AND_GROUP = 0o640
 
 /**
- * A logger to standard error, or to the file of the settings `log`.
+ * Creates a logger to standard error, or to the file of the settings `log`.
  *
- * @throws OperatorError `log-file` where it cannot be written
+ * @throws OperatorError `log-file` if it cannot be written
  */
 export function openLog({ level, format, file }: Settings['log']): Logger {
   const asText = format === 'text' || (format === 'auto' && (file !== null || process.stderr.isTTY))
@@ -40,16 +40,16 @@ export function openLog({ level, format, file }: Settings['log']): Logger {
     },
     {
       write(line: string) {
-        write(asText ? textOf(line) : shownJson(line))
+        write(asText ? textOf(line) : printableJson(line))
       }
     }
   )
 }
 
 /**
- * Goes on in a new file of the same name, after somebody has moved the old one away.
+ * Reopens the log file after log rotation.
  *
- * @throws OperatorError `log-file` where it cannot be written; then the old one goes on
+ * @throws OperatorError `log-file` if it cannot be written; the old file stays in use
  */
 export function reopenLog(): void {
   if (logFile === undefined) return
@@ -64,8 +64,8 @@ function openFile(name: string): number {
   } catch (cause) {
     throw new OperatorError(
       'log-file',
-      `The log ${printable(name, MAX_PATH_LENGTH)} cannot be written (${(cause as NodeJS.ErrnoException).code}).`,
-      'Name a file in a folder that this user may write to, or none: then the log goes to standard error.',
+      `Cannot write the log file ${printable(name, MAX_PATH_LENGTH)}: ${(cause as NodeJS.ErrnoException).code}.`,
+      'Set a file in a folder that this user may write to, or null to log to standard error.',
       { cause }
     )
   }
@@ -79,19 +79,19 @@ function write(text: string): void {
   try {
     writeSync(logFile.descriptor, text)
   } catch {
-    // A full disk must not take the broker with it, and is told where it can be.
+    // A full disk must not stop the broker, so the line goes to standard error.
     process.stderr.write(text)
   }
 }
 
-/** One entry as a line for people: time, level, message, and what belongs to it. */
+/** Formats an entry as a line of text: time, level, message and details. */
 export function textOf(line: string): string {
   const { time, level, msg, err, ...rest } = JSON.parse(line) as Entry
   const details = Object.entries(rest).map(
     ([name, value]) => ` ${name}=${printable(typeof value === 'string' ? value : JSON.stringify(value))}`
   )
   const stack = err?.stack ?? err?.message
-  // The lines of a stack are ours, what stands in them may not be.
+  // The content of a stack trace may be untrusted, so each line is escaped.
   const trace =
     stack === undefined
       ? ''

@@ -1,14 +1,14 @@
-// The file that holds the process id while the broker runs.
+// The process id file.
 
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { OperatorError } from '../../src/errors.js'
 import { MAX_PATH_LENGTH, printable } from '../terminal/printable.js'
 
 /**
- * Writes the file, where one is named.
+ * Writes the process id file, if one is configured.
  *
- * @returns removes it, unless another process has put its own id there
- * @throws OperatorError `pid-file` where it cannot be written
+ * @returns a function that removes the file, unless it contains the id of another process
+ * @throws OperatorError `pid-file` if it cannot be written
  */
 export async function writePidFile(file: string | null): Promise<() => Promise<void>> {
   if (file === null) return async () => {}
@@ -18,8 +18,8 @@ export async function writePidFile(file: string | null): Promise<() => Promise<v
   } catch (cause) {
     throw new OperatorError(
       'pid-file',
-      `The process id cannot be written to ${printable(file, MAX_PATH_LENGTH)} (${(cause as NodeJS.ErrnoException).code}).`,
-      'Name a file in a folder that exists and that this user may write to, or none: systemd needs none.',
+      `Cannot write the process id file ${printable(file, MAX_PATH_LENGTH)}: ${(cause as NodeJS.ErrnoException).code}.`,
+      'Set a file in an existing folder that this user may write to, or null: systemd needs none.',
       { cause }
     )
   }

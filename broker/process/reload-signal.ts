@@ -1,17 +1,17 @@
-// SIGHUP: the settings shall be read again.
+// SIGHUP: reloads the settings.
 
 /**
- * Calls what is to be done for each SIGHUP, one after the other: files take their time to read, and the
- * settings of the latest must stay. Signals that come before anybody can do it wait.
+ * Calls a handler for each SIGHUP, one call at a time, so that the settings of the latest signal win. Signals that
+ * arrive before the handler is set are deferred.
  */
 export class ReloadSignal {
-  #begin: () => void = () => {}
+  #start: () => void = () => {}
   #latest = new Promise<void>(resolve => {
-    this.#begin = resolve
+    this.#start = resolve
   })
   #reload: () => Promise<void> = async () => {}
 
-  /** From here on a SIGHUP does not end the process. */
+  /** Installs the signal handler: from now on, SIGHUP does not end the process. */
   constructor() {
     process.on('SIGHUP', () => {
       this.#latest = this.#latest.then(async () => {
@@ -20,13 +20,13 @@ export class ReloadSignal {
     })
   }
 
-  /** What is to be done. */
-  answer(reload: () => Promise<void>): void {
+  /** Sets the handler. */
+  setHandler(reload: () => Promise<void>): void {
     this.#reload = reload
-    this.#begin()
+    this.#start()
   }
 
-  /** Nothing more is done; resolves when what has begun is through. */
+  /** Ignores further signals; resolves when a running reload has finished. */
   async close(): Promise<void> {
     this.#reload = async () => {}
     await this.#latest

@@ -1,40 +1,37 @@
-// Being told to stop: the first signal asks, the second one insists.
+// Stop signals: the first stops cleanly, the second ends the process at once.
 
-/** What ends a command: Ctrl-C, kill, and a terminal that is closed. */
-const ENDINGS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP']
+/** The signals that stop a command: Ctrl-C, kill, and a closed terminal. */
+const STOP_SIGNALS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP']
 
-/** One Ctrl-C arrives twice under npm: from the terminal, and passed on by npm. Nobody insists so soon. */
-const SAME_SIGNAL_MS = 300
+/** Under npm, Ctrl-C arrives twice: from the terminal and from npm. A second signal within this time is ignored. */
+const DUPLICATE_SIGNAL_MS = 300
 
-/** How many have something to finish first. */
-const finishing = new Set<symbol>()
+/** Pending deferrals of the exit. */
+const deferrals = new Set<symbol>()
 
-/**
- * Ends the program with 0 at a signal while nobody has something to finish: while it loads, and in commands that only
- * look.
- */
+/** Exits with 0 on a signal while the exit is not deferred: during loading, and in commands that change nothing. */
 export function exitOnSignal(): void {
   for (const signal of ['SIGINT', 'SIGTERM'])
     process.on(signal, () => {
-      if (finishing.size === 0) process.exit(0)
+      if (deferrals.size === 0) process.exit(0)
     })
 }
 
-/** Says that a signal does not end the program by itself, until what is returned is called. */
+/** Defers the exit on signals until the returned function is called. */
 export function deferExit(): () => void {
-  const one = Symbol('finishing')
-  finishing.add(one)
+  const deferral = Symbol('deferral')
+  deferrals.add(deferral)
   return () => {
-    finishing.delete(one)
+    deferrals.delete(deferral)
   }
 }
 
 /**
- * Aborts at the first of the signals; at the second the process ends at once with 2.
+ * Returns a signal that is aborted on the first of the given signals. On the second, the process exits at once with 2.
  *
- * @param now milliseconds of a steady clock
+ * @param now a monotonic clock, ms
  */
-export function stopSignal(signals = ENDINGS, now?: () => number): AbortSignal {
+export function stopSignal(signals = STOP_SIGNALS, now?: () => number): AbortSignal {
   return listen(signals, now).signal
 }
 
@@ -47,11 +44,11 @@ export function aborted(signal: AbortSignal): Promise<void> {
 }
 
 /**
- * Runs something that a signal may end; ended so, it ends without an error. The second signal ends the
- * process at once with 2.
+ * Runs a function that a signal may abort; an abort is not an error. On the second signal, the process exits at once
+ * with 2.
  */
 export async function untilStopped(run: (signal: AbortSignal) => Promise<void>): Promise<void> {
-  const { signal, dispose } = listen(ENDINGS)
+  const { signal, dispose } = listen(STOP_SIGNALS)
   try {
     await run(signal)
   } catch (error) {
@@ -66,20 +63,20 @@ function listen(
   now = (): number => performance.now()
 ): { signal: AbortSignal; dispose: () => void } {
   const controller = new AbortController()
-  const finished = deferExit()
-  let askedAt = 0
+  const allowExit = deferExit()
+  let firstAt = 0
   const onSignal = (signal: string): void => {
     if (!controller.signal.aborted) {
-      askedAt = now()
+      firstAt = now()
       controller.abort(signal)
-    } else if (now() - askedAt > SAME_SIGNAL_MS) process.exit(2)
+    } else if (now() - firstAt > DUPLICATE_SIGNAL_MS) process.exit(2)
   }
   for (const signal of signals) process.on(signal, onSignal)
   return {
     signal: controller.signal,
     dispose: () => {
       for (const signal of signals) process.off(signal, onSignal)
-      finished()
+      allowExit()
     }
   }
 }

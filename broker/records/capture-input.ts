@@ -1,4 +1,4 @@
-// Captures as commands read them: from a file or standard input, records out, faults named after the file.
+// Reads captures from a file or standard input, with the file name in error messages.
 
 import { createReadStream, fstatSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
@@ -8,35 +8,35 @@ import { eachRecord } from '../../src/join/capture-records.js'
 import type { TrafficRecord } from '../../src/record.js'
 import { MAX_PATH_LENGTH, printable } from '../terminal/printable.js'
 
-/** Stands for standard input in place of a file. */
+/** The file name that means standard input. */
 export const STANDARD_INPUT = '-'
 
 const READ_BYTES = 262_144
 
-/** Why a file cannot be read, by the code of the error, in plain words. */
+/** Reasons why a file cannot be read, by error code. */
 export const UNREADABLE: Readonly<Record<string, string | undefined>> = {
-  ENOENT: 'there is no such file',
-  EACCES: 'it may not be read by this user',
-  EISDIR: 'it is a directory'
+  ENOENT: 'no such file',
+  EACCES: 'permission denied',
+  EISDIR: 'is a directory'
 }
 
-/** How to read. */
+/** Options for reading captures. */
 export interface CaptureInput {
   ports: readonly number[]
-  /** Whether records carry the context columns; true unless said otherwise. */
+  /** Whether records have the context columns. @default true */
   context?: boolean
   signal: AbortSignal
-  /** Ends the input as if it ended there. */
+  /** Ends the input as if at its end of file. */
   ended?: AbortSignal
-  /** Bytes read, for the progress. */
+  /** Reports bytes read, for the progress bar. */
   onBytes?: (count: number) => void
 }
 
 /**
- * Reads a capture; `onRecord` gets each record, and may keep it no longer than the call lasts. Yields after
- * each portion how many there were.
+ * Reads a capture. `onRecord` gets each record, which is valid only during the call. Yields the number of records after
+ * each chunk.
  *
- * @throws OperatorError where the file is no sound capture; what came before a fault is given out first
+ * @throws OperatorError if the capture is invalid, after the records before the error
  */
 export async function* scanCapture(
   file: string,
@@ -44,7 +44,7 @@ export async function* scanCapture(
   onRecord: (record: TrafficRecord) => void
 ): AsyncGenerator<number> {
   const { ports, context = true } = input
-  // Table I holds a topic's length alone.
+  // Table I contains only the length of a topic.
   const topics = context ? {} : { topicCapBytes: 0 }
   try {
     yield* eachRecord(openInput(file, input), { ports, context, ...topics }, onRecord)
@@ -54,9 +54,9 @@ export async function* scanCapture(
 }
 
 /**
- * The records of a capture, some at a time. They may be views of what was read: keep copies.
+ * Reads the records of a capture in chunks. They may be views of a read buffer: copy what you keep.
  *
- * @throws OperatorError as {@link scanCapture} does
+ * @throws OperatorError as {@link scanCapture}
  */
 export async function* readCapture(file: string, input: CaptureInput): AsyncGenerator<TrafficRecord[]> {
   let records: TrafficRecord[] = []
@@ -69,7 +69,7 @@ export async function* readCapture(file: string, input: CaptureInput): AsyncGene
   }
 }
 
-/** The bytes of a file or of standard input, as they come; its errors are made fit to be shown by {@link withFile}. */
+/** Reads the bytes of a file or of standard input. Convert its errors with {@link withFile}. */
 export async function* openInput(
   file: string,
   { signal, ended, onBytes }: Omit<CaptureInput, 'ports'>
@@ -91,18 +91,18 @@ export async function* openInput(
   }
 }
 
-/** Whether an input is made while it is read: a pipe, a terminal, and no file. */
+/** Whether an input is live, such as a pipe or a terminal, and not a file. */
 export async function isLive(file: string): Promise<boolean> {
   const stats = file === STANDARD_INPUT ? fstatSync(process.stdin.fd) : await stat(file).catch(() => undefined)
   return stats !== undefined && !stats.isFile()
 }
 
-/** How messages name an input. */
+/** Returns the name of an input for messages. */
 export function nameOfInput(file: string): string {
   return file === STANDARD_INPUT ? 'standard input' : printable(file, MAX_PATH_LENGTH)
 }
 
-/** The same error with the file's name before its message. */
+/** Prefixes the message of an error with the file name. */
 export function withFile(error: unknown, file: string): unknown {
   const name = nameOfInput(file)
   if (error instanceof OperatorError) {

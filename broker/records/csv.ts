@@ -1,30 +1,30 @@
-// CSV as it comes from a file: rows with their line numbers, strictly after RFC 4180, whatever the bytes.
+// Reads CSV strictly as in RFC 4180: rows with their line numbers.
 
 import { OperatorError } from '../../src/errors.js'
 
-/** One row and where it begins. */
+/** A row and its first line. */
 export interface CsvRow {
   /** From 1. */
   line: number
   fields: string[]
 }
 
-/** Characters of the longest row: a payload of 16 MiB in hex, the most that `extract` writes, and its fields. */
+/** Maximum length of a row: a payload of 16 MiB in hex, the longest that `extract` writes, and the other fields. */
 export const MAX_ROW_LENGTH = 33_554_432 + 65_536
-/** Fields that are told apart; a row with more has this many. */
+/** Maximum number of fields; further fields are dropped. */
 const MAX_FIELDS = 160
 
-/** A mistake in a CSV file, as `FILE:LINE: problem`. */
-export function csvMistake(file: string, line: number, problem: string, remedy: string): OperatorError {
+/** Creates an error for a CSV file, as `FILE:LINE: problem`. */
+export function csvError(file: string, line: number, problem: string, remedy: string): OperatorError {
   return new OperatorError('csv', `${file}:${line}: ${problem}`, remedy)
 }
 
 /**
- * Reads rows, some at a time: fields parted by commas, quoted where they hold commas, quotes or line
- * ends; lines end with LF or CRLF. Bytes that are no UTF-8 become U+FFFD.
+ * Reads rows in chunks. Fields are separated by commas, and quoted if they contain commas, quotes or line ends. Lines
+ * end with LF or CRLF. Invalid UTF-8 becomes U+FFFD.
  *
- * @param file names the file in messages
- * @throws OperatorError `csv` where a row is too long or its quotes do not match
+ * @param file the file name for messages
+ * @throws OperatorError `csv` if a row is too long or its quotes do not match
  */
 export async function* readCsv(bytes: AsyncIterable<Uint8Array>, file: string): AsyncGenerator<CsvRow[]> {
   const decoder = new TextDecoder()
@@ -37,13 +37,13 @@ export async function* readCsv(bytes: AsyncIterable<Uint8Array>, file: string): 
   if (read.length > 0) yield read
 }
 
-/** Puts lines together from portions of text, and rows from lines. */
+/** Assembles rows from chunks of text. */
 class Rows {
-  /** What was read of a row that is not over. */
-  #begun = ''
-  /** Whether that much of it ends within quotes. */
+  /** Text of an incomplete row. */
+  #partial = ''
+  /** Whether the incomplete row ends inside quotes. */
   #quoted = false
-  /** The line that the row begins on, and the one that is being read. */
+  /** First line of the row, and the current line. */
   #first = 1
   #line = 1
   readonly #file: string
@@ -68,37 +68,37 @@ class Rows {
   }
 
   end(): CsvRow[] {
-    if (this.#quoted) throw this.#mistake('a quote is opened and not closed')
-    return this.#begun === '' ? [] : [this.#row()]
+    if (this.#quoted) throw this.#error('unclosed quote')
+    return this.#partial === '' ? [] : [this.#row()]
   }
 
   #take(part: string): void {
-    if (this.#begun.length + part.length > MAX_ROW_LENGTH)
-      throw this.#mistake(`the row is longer than ${MAX_ROW_LENGTH} characters`)
-    this.#begun += part
-    // A quote within quotes is doubled, which leaves the parity as it is.
+    if (this.#partial.length + part.length > MAX_ROW_LENGTH)
+      throw this.#error(`the row is longer than ${MAX_ROW_LENGTH} characters`)
+    this.#partial += part
+    // A quote inside quotes is doubled, so the parity stays the same.
     for (let at = part.indexOf('"'); at !== -1; at = part.indexOf('"', at + 1)) this.#quoted = !this.#quoted
   }
 
   #row(): CsvRow {
-    const text = this.#begun.endsWith('\r') ? this.#begun.slice(0, -1) : this.#begun
-    this.#begun = ''
+    const text = this.#partial.endsWith('\r') ? this.#partial.slice(0, -1) : this.#partial
+    this.#partial = ''
     const fields = text.includes('"') ? splitQuoted(text) : text.split(',', MAX_FIELDS)
-    if (fields === undefined) throw this.#mistake('a quote stands within a field, or text follows one')
+    if (fields === undefined) throw this.#error('a quote inside a field, or text after a closing quote')
     return { line: this.#first, fields }
   }
 
-  #mistake(problem: string): OperatorError {
-    return csvMistake(
+  #error(problem: string): OperatorError {
+    return csvError(
       this.#file,
       this.#first,
       problem,
-      'Fields that hold commas, quotes or line ends stand in quotes, and quotes in them are doubled.'
+      'Quote fields that contain commas, quotes or line ends, and double the quotes in them.'
     )
   }
 }
 
-/** The fields of a row that has quotes; undefined where they do not match. */
+/** Splits a row that has quotes; undefined if they do not match. */
 function splitQuoted(text: string): string[] | undefined {
   const fields: string[] = []
   let at = 0

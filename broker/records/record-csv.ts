@@ -1,4 +1,4 @@
-// Records from the CSV that `extract` writes, every field held to what it may be.
+// Reads records from the CSV that `extract` writes and validates every field.
 
 import { isIP } from 'node:net'
 import { REFERENCES_PER_RECORD } from '../../src/features/references.js'
@@ -7,36 +7,36 @@ import { SAMPLES_PER_RECORD } from '../../src/features/payload-sample.js'
 import { PAYLOAD_CAP_BYTES } from '../../src/features/payload.js'
 import { FULL_NAMES } from '../../src/features/record-writer.js'
 import { FEATURES, type FeatureName, type FeatureValues } from '../../src/features/schema.js'
-import { isInitiative } from '../../src/join/initiative.js'
+import { isInitiated } from '../../src/join/initiated.js'
 import { normaliseAddress } from '../../src/observe/address.js'
 import type { Peer, TrafficRecord } from '../../src/record.js'
 import type { OperatorError } from '../../src/errors.js'
 import { printable } from '../terminal/printable.js'
-import { csvMistake, readCsv, type CsvRow } from './csv.js'
+import { csvError, readCsv, type CsvRow } from './csv.js'
 import { readNdjsonRows } from './record-ndjson.js'
 
 const HEADER = ['frame', 'time', ...FEATURES.map(({ name }) => name)]
 const FULL_HEADER = [...HEADER, ...FULL_NAMES]
 const PUBLISH = 3
-/** Columns of the context that no model looks at: payloads, record, references, origins, takeover. */
+/** Number of context columns that are not model inputs: payloads, record, references, origins, takeover. */
 const LINKS = 5
-/** Places of the context columns that count a frame's packets by type, and of that which counts answers. */
-const PACKET_COUNTS = ['connect', 'connack', 'publish', 'acks', 'subscribe', 'suback', 'ping', 'disconnect'].map(what =>
-  FULL_NAMES.indexOf(`frame_${what}`)
+/** Indices of the context columns that count a frame's packets by type, and of the one that counts acknowledgements. */
+const PACKET_COUNTS = ['connect', 'connack', 'publish', 'acks', 'subscribe', 'suback', 'ping', 'disconnect'].map(type =>
+  FULL_NAMES.indexOf(`frame_${type}`)
 )
 const ACKS = FULL_NAMES.indexOf('frame_acks')
 const NANOSECOND_DIGITS = 9
-/** 2^32 - 1: what a length may be at most. */
+/** Maximum length: 2^32 - 1. */
 const MAX_LENGTH = 4_294_967_295
 const MAX_REMAINING_LENGTH = 268_435_455
 const MAX_PORT = 65_535
-/** Connections whose records share a peer; beyond it the oldest are forgotten, and cost only memory. */
+/** Maximum number of shared peers; beyond it the oldest are dropped, which costs only memory. */
 const MAX_PEERS = 65_536
 
-/** What a column holds: an integer up to a largest one, or something else. */
-type Content = number | 'address' | 'seconds' | 'payload'
+/** Type of a column: an integer with a maximum, or another type. */
+type ColumnType = number | 'address' | 'seconds' | 'payload'
 
-const CONTENTS: Readonly<Record<FeatureName, Content>> = {
+const COLUMN_TYPES: Readonly<Record<FeatureName, ColumnType>> = {
   packet_length: MAX_LENGTH,
   src_ip: 'address',
   dst_ip: 'address',
@@ -70,15 +70,15 @@ const CONTENTS: Readonly<Record<FeatureName, Content>> = {
   mqtt_qos_lvl: 3
 }
 
-/** What a CSV of records begins with, with and without a column for the file. */
-export const RECORD_CSV_OPENINGS: readonly string[] = ['frame,', 'file,']
+/** First bytes of a CSV of records, with and without a file column. */
+export const RECORD_CSV_PREFIXES: readonly string[] = ['frame,', 'file,']
 
 /**
- * Reads the records of a CSV that `extract` wrote, some at a time. What the CSV does not say is as in
- * a capture without it: no client ids, and no record known as the detection's own.
+ * Reads the records of a CSV from `extract` in chunks. Data that the CSV lacks is missing: there are no client ids, and
+ * no record is marked as the detection's own.
  *
- * @param file names the file in messages
- * @param ports TCP ports that carry MQTT; they tell which side sent
+ * @param file the file name for messages
+ * @param ports TCP ports that carry MQTT, from which the direction follows
  * @throws OperatorError `csv` with file, line, column and value
  */
 export async function* readRecordCsv(
@@ -89,7 +89,7 @@ export async function* readRecordCsv(
   yield* readRows(readCsv(bytes, file), file, ports, false)
 }
 
-/** The same for NDJSON, as `extract` and the record log write it; records without a tap among them. */
+/** Reads records from NDJSON of `extract` or the record log, which may include packets without a frame. */
 export async function* readRecordNdjson(
   bytes: AsyncIterable<Uint8Array>,
   file: string,
@@ -118,14 +118,14 @@ async function* readRows(
 class RecordReader {
   /** Number of columns before `frame`. */
   readonly #offset: number
-  /** The names of the columns from `frame` on: Table I, or all. */
+  /** Names of the columns from `frame`: Table I, or all. */
   readonly #header: readonly string[]
   readonly #peers = new Map<string, Peer>()
   readonly #file: string
   readonly #ports: ReadonlySet<number>
   readonly #hasPackets: boolean
 
-  /** @param hasPackets whether a record may have no frame, as one of a packet without a tap */
+  /** @param hasPackets whether records may have no frame, as packets without a tap */
   constructor(file: string, header: CsvRow, ports: ReadonlySet<number>, hasPackets: boolean) {
     this.#file = file
     this.#ports = ports
@@ -133,27 +133,27 @@ class RecordReader {
     this.#offset = header.fields[0] === 'file' ? 1 : 0
     const names = header.fields.slice(this.#offset)
     this.#header = names.length > HEADER.length ? FULL_HEADER : HEADER
-    const wrong = this.#header.findIndex((name, i) => names[i] !== name)
-    if (wrong !== -1 || names.length > this.#header.length) {
-      throw csvMistake(
+    const invalid = this.#header.findIndex((name, i) => names[i] !== name)
+    if (invalid !== -1 || names.length > this.#header.length) {
+      throw csvError(
         file,
         header.line,
-        wrong === -1
-          ? 'there are more columns than "artemis extract" writes'
-          : `column ${wrong + 1 + this.#offset} is ${quote(names[wrong])} where it must be ${this.#header[wrong]}`,
-        'Name a capture, or a CSV that this version\'s "artemis extract" wrote, header included.'
+        invalid === -1
+          ? 'too many columns'
+          : `column ${invalid + 1 + this.#offset} is ${quote(names[invalid])}, but must be ${this.#header[invalid]}`,
+        'Give a capture, or a CSV with header from "artemis extract" of this version.'
       )
     }
   }
 
   record(row: CsvRow): TrafficRecord {
-    const wanted = this.#header.length + this.#offset
-    if (row.fields.length !== wanted) {
-      throw csvMistake(
+    const expected = this.#header.length + this.#offset
+    if (row.fields.length !== expected) {
+      throw csvError(
         this.#file,
         row.line,
-        `there are ${row.fields.length} fields where there must be ${wanted}`,
-        'Extract the capture again: the file is damaged or was cut off.'
+        `${row.fields.length} fields, but must be ${expected}`,
+        'The file is damaged or truncated. Extract the capture again.'
       )
     }
     const frame =
@@ -162,7 +162,7 @@ class RecordReader {
     const features = Object.fromEntries(
       FEATURES.map(({ name }, j) => [name, this.#value(row, name, j + 2)])
     ) as unknown as FeatureValues
-    // An empty payload and none are written alike.
+    // The CSV does not distinguish an empty payload from none.
     if (features.mqtt_msg_type === PUBLISH) features.mqtt_msg ??= new Uint8Array(0)
     const header = features.mqtt_header
     const isPacket = header !== null
@@ -173,9 +173,9 @@ class RecordReader {
       nanoseconds,
       features: context === undefined ? features : { ...features, context },
       join: isPacket ? 'decoded' : 'none',
-      ...this.#ends(row, features),
+      ...this.#endpoints(row, features),
       ...(context === undefined
-        ? { packets: Number(isPacket), initiated: Number(isPacket && isInitiative({ header })) }
+        ? { packets: Number(isPacket), initiated: Number(isPacket && isInitiated({ header })) }
         : packetCounts(context)),
       own: false
     }
@@ -184,37 +184,39 @@ class RecordReader {
   #value(row: CsvRow, name: FeatureName, column: number): number | string | Uint8Array | null {
     const text = row.fields[column + this.#offset]
     if (text === '') return null
-    const content = CONTENTS[name]
-    switch (content) {
+    const type = COLUMN_TYPES[name]
+    switch (type) {
       case 'address':
-        if (isIP(text) === 0) throw this.#wrong(row, column, 'an IP address')
+        if (isIP(text) === 0) throw this.#fieldError(row, column, 'an IP address')
         return normaliseAddress(text)
       case 'seconds':
-        // A capture's clock may step back.
-        if (!/^-?\d{1,12}(\.\d{1,15})?$/.test(text)) throw this.#wrong(row, column, 'seconds, such as 0.250000')
+        // The clock of a capture may step back.
+        if (!/^-?\d{1,12}(\.\d{1,15})?$/.test(text)) throw this.#fieldError(row, column, 'seconds, such as 0.250000')
         return Number(text)
       case 'payload':
-        if (text.length % 2 !== 0 || /[^0-9a-f]/.test(text)) throw this.#wrong(row, column, 'bytes in lower-case hex')
+        if (text.length % 2 !== 0 || /[^0-9a-f]/.test(text))
+          throw this.#fieldError(row, column, 'bytes in lower-case hex')
         return new Uint8Array(Buffer.from(text.slice(0, 2 * PAYLOAD_CAP_BYTES), 'hex'))
       default:
-        return this.#integer(row, column, content)
+        return this.#integer(row, column, type)
     }
   }
 
-  /** What `extract --features full` adds. */
+  /** Reads the columns that `extract --features full` adds. */
   #context(row: CsvRow): RecordContext {
     const last = FULL_HEADER.length - LINKS
     const values = Float64Array.from({ length: FULL_NAMES.length - LINKS }, (_, i) => {
       const text = row.fields[HEADER.length + i + this.#offset]
       if (text === '') return NaN
-      if (!/^-?\d{1,30}(\.\d{1,30})?(e[+-]\d{1,3})?$/.test(text)) throw this.#wrong(row, HEADER.length + i, 'a number')
+      if (!/^-?\d{1,30}(\.\d{1,30})?(e[+-]\d{1,3})?$/.test(text))
+        throw this.#fieldError(row, HEADER.length + i, 'a number')
       return Number(text)
     })
     const text = row.fields[last + this.#offset]
     const links = {
       record: this.#integer(row, last + 1, Number.MAX_SAFE_INTEGER),
-      references: this.#records(row, last + 2),
-      origins: this.#records(row, last + 3),
+      references: this.#recordNumbers(row, last + 2),
+      origins: this.#recordNumbers(row, last + 3),
       takeover:
         row.fields[last + 4 + this.#offset] === '' ? null : this.#integer(row, last + 4, Number.MAX_SAFE_INTEGER)
     }
@@ -224,7 +226,7 @@ class RecordReader {
       ...links,
       payloads: text.split(';', SAMPLES_PER_RECORD).map(sample => {
         const match = /^(\d{1,10})\.(\d{1,10})\.(\d{1,10})\.((?:[0-9a-f]{2})*)$/.exec(sample)
-        if (match === null) throw this.#wrong(row, last, 'payloads, each as topic.parent.length.hex')
+        if (match === null) throw this.#fieldError(row, last, 'payloads in the form topic.parent.length.hex')
         return {
           topic: Number(match[1]) >>> 0,
           parent: Number(match[2]) >>> 0,
@@ -235,9 +237,9 @@ class RecordReader {
     }
   }
 
-  #records(row: CsvRow, column: number): number[] {
+  #recordNumbers(row: CsvRow, column: number): number[] {
     const text = row.fields[column + this.#offset]
-    if (!/^(\d{1,15}(;\d{1,15})*)?$/.test(text)) throw this.#wrong(row, column, 'numbers of records')
+    if (!/^(\d{1,15}(;\d{1,15})*)?$/.test(text)) throw this.#fieldError(row, column, 'record numbers')
     return text === '' ? [] : text.split(';', REFERENCES_PER_RECORD).map(Number)
   }
 
@@ -245,36 +247,36 @@ class RecordReader {
     const text = row.fields[column + this.#offset]
     const value = Number(text)
     if (!/^\d{1,16}$/.test(text) || value > largest)
-      throw this.#wrong(row, column, largest === 1 ? '0 or 1' : `an integer from 0 to ${largest}`)
+      throw this.#fieldError(row, column, largest === 1 ? '0 or 1' : `an integer from 0 to ${largest}`)
     return value
   }
 
   #time(row: CsvRow): [seconds: number, nanoseconds: number] {
     const match = /^(\d{1,12})(?:\.(\d{1,9}))?$/.exec(row.fields[1 + this.#offset])
-    if (match === null) throw this.#wrong(row, 1, 'epoch seconds, such as 1571656088.250000')
+    if (match === null) throw this.#fieldError(row, 1, 'epoch seconds, such as 1571656088.250000')
     return [Number(match[1]), Number((match.at(2) ?? '').padEnd(NANOSECOND_DIGITS, '0'))]
   }
 
-  /** Which side sent, and who the client is. */
-  #ends(
+  /** Returns the direction and the peer. */
+  #endpoints(
     row: CsvRow,
     { src_ip: from, tcp_src_port: fromPort, dst_ip: to, tcp_dst_port: toPort }: FeatureValues
   ): Pick<TrafficRecord, 'direction' | 'peer'> {
     if (from === null || to === null || fromPort === null || toPort === null) {
-      throw csvMistake(
+      throw csvError(
         this.#file,
         row.line,
-        'an address or a port is missing',
-        'Every record has src_ip, dst_ip, tcp_src_port and tcp_dst_port.'
+        'address or port missing',
+        'Every record needs src_ip, dst_ip, tcp_src_port and tcp_dst_port.'
       )
     }
     const isIn = this.#ports.has(toPort)
     if (!isIn && !this.#ports.has(fromPort)) {
-      throw csvMistake(
+      throw csvError(
         this.#file,
         row.line,
-        `neither port, ${fromPort} nor ${toPort}, is one of ${[...this.#ports].join(', ')}`,
-        'Name the ports that carry MQTT with --mqtt-port.'
+        `neither port ${fromPort} nor ${toPort} is an MQTT port (${[...this.#ports].join(', ')})`,
+        'Set the MQTT ports with --mqtt-port.'
       )
     }
     const [source, destination] = [
@@ -298,17 +300,17 @@ class RecordReader {
     return peer
   }
 
-  #wrong(row: CsvRow, column: number, right: string): OperatorError {
-    return csvMistake(
+  #fieldError(row: CsvRow, column: number, expected: string): OperatorError {
+    return csvError(
       this.#file,
       row.line,
-      `${FULL_HEADER[column]} is ${quote(row.fields[column + this.#offset])} where it must be ${right}`,
-      'Extract the capture again, or correct the line.'
+      `${FULL_HEADER[column]} is ${quote(row.fields[column + this.#offset])}, but must be ${expected}`,
+      'Correct the line, or extract the capture again.'
     )
   }
 }
 
-/** How many packets a frame completes, and how many of them its sender initiated. */
+/** Counts the packets that a frame completes, and those of them that its sender initiated. */
 function packetCounts({ values }: RecordContext): Pick<TrafficRecord, 'packets' | 'initiated'> {
   const packets = PACKET_COUNTS.reduce((sum, i) => sum + values[i], 0)
   return { packets, initiated: packets - values[ACKS] }

@@ -1,34 +1,34 @@
-// NDJSON of records, as `extract` and the record log write it, as rows of the CSV that says the same.
+// Reads NDJSON of `extract` or the record log as rows of the equivalent CSV.
 
 import { OperatorError } from '../../src/errors.js'
 import { FULL_NAMES } from '../../src/features/record-writer.js'
 import { FEATURES } from '../../src/features/schema.js'
-import { csvMistake, MAX_ROW_LENGTH, type CsvRow } from './csv.js'
+import { csvError, MAX_ROW_LENGTH, type CsvRow } from './csv.js'
 
-/** With what every line begins. */
-export const RECORD_NDJSON_OPENINGS: readonly string[] = ['{"frame":', '{"file":']
+/** First bytes of a line. */
+export const RECORD_NDJSON_PREFIXES: readonly string[] = ['{"frame":', '{"file":']
 
 const NAMES = ['frame', 'time', ...FEATURES.map(({ name }) => name)]
-const REMEDY = 'Name a file that this version\'s "artemis extract --format ndjson" or a broker\'s report.records wrote.'
-/** Decimals of a time and of a difference of times, which may be written as 1e-7. */
+const REMEDY = 'Give a file from "artemis extract --format ndjson" of this version, or from report.records of a broker.'
+/** Decimals of a time and of a time difference; toFixed avoids exponents such as 1e-7. */
 const TIME_DECIMALS = 6
 const DIFFERENCE_DECIMALS = 12
 const DIFFERENCES: readonly string[] = ['tcp_delta', 'l20_avg']
 
-/** A field of a line. JSON may hold others: as texts they are refused like any wrong field. */
+/** A field of a line. Other JSON values are converted to text and refused as invalid. */
 type Field = string | number | boolean | null
 
 /**
- * Reads lines, some at a time, and gives the header of the CSV first. A record of a packet without a
- * tap has an empty `frame`. Members of other names, such as `file`, are left out.
+ * Reads lines in chunks, and yields the CSV header first. `frame` is empty for a packet without a tap. Other members,
+ * such as `file`, are ignored.
  *
- * @param file names the file in messages
- * @throws OperatorError `csv` where a line is no record; `records-cut-short` after all others where the last line has
- *   no end
+ * @param file the file name for messages
+ * @throws OperatorError `csv` if a line is not a record; `records-cut-short` after all other rows if the last line is
+ *   truncated
  */
 export async function* readNdjsonRows(bytes: AsyncIterable<Uint8Array>, file: string): AsyncGenerator<CsvRow[]> {
   const decoder = new TextDecoder()
-  let begun = ''
+  let partial = ''
   let line = 0
   let names: readonly string[] | undefined
   const rowsOf = (lines: readonly string[]): CsvRow[] => {
@@ -44,19 +44,19 @@ export async function* readNdjsonRows(bytes: AsyncIterable<Uint8Array>, file: st
     return rows
   }
   for await (const chunk of bytes) {
-    const lines = (begun + decoder.decode(chunk, { stream: true })).split('\n')
-    begun = lines.pop() ?? ''
-    if (begun.length > MAX_ROW_LENGTH) throw csvMistake(file, line + 1, 'the line is too long', REMEDY)
+    const lines = (partial + decoder.decode(chunk, { stream: true })).split('\n')
+    partial = lines.pop() ?? ''
+    if (partial.length > MAX_ROW_LENGTH) throw csvError(file, line + 1, 'line too long', REMEDY)
     if (lines.length > 0) yield rowsOf(lines)
   }
-  if (begun.trim() === '') return
-  if (objectOf(begun) !== undefined) yield rowsOf([begun])
-  else throw new OperatorError('records-cut-short', 'the last line was cut off, as a log is when the power fails')
+  if (partial.trim() === '') return
+  if (objectOf(partial) !== undefined) yield rowsOf([partial])
+  else throw new OperatorError('records-cut-short', 'the last line is truncated, for example by a power failure')
 }
 
 function parse(text: string, file: string, line: number): Record<string, Field> {
   const values = objectOf(text)
-  if (values === undefined) throw csvMistake(file, line, 'the line is no record', REMEDY)
+  if (values === undefined) throw csvError(file, line, 'not a record', REMEDY)
   return values
 }
 

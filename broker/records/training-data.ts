@@ -1,4 +1,4 @@
-// The records that `train` learns from, in memory: copies, labelled, and no more than fit.
+// Reads the training records into memory, with their labels, up to a maximum number.
 
 import { Random } from '../../models/random.js'
 import { PAYLOAD_CAP_BYTES } from '../../src/features/payload.js'
@@ -6,62 +6,62 @@ import type { TrafficRecord } from '../../src/record.js'
 import type { Label, Labels } from '../labels/label.js'
 import { readRecordFile, type RecordInput } from './record-input.js'
 
-/** Records kept, which take 1.3 GB while an isolation forest learns; of more, a uniform sample is kept. */
+/** Maximum number of records: 1.3 GB while an isolation forest trains. Of more records, a uniform sample is used. */
 export const MAX_TRAINING_RECORDS = 500_000
 
-/** What was read. */
+/** Training records and labels. */
 export interface TrainingData {
-  /** In the order of the files. */
+  /** In file order. */
   records: TrafficRecord[]
-  /** One for each record; undefined where none were given. */
+  /** One label per record; undefined without labels. */
   labels: Label[] | undefined
-  /** Records read, those included that did not fit. */
+  /** Number of records read, including those not sample. */
   seen: number
 }
 
-interface Kept {
+interface SampledRecord {
   index: number
   record: TrafficRecord
   label: Label
 }
 
 /**
- * Reads all records of the files, but for those that carry only the detection's own messages.
+ * Reads all records of the files, except those with only the detection's own messages.
  *
- * @param seed of the sample (Vitter's algorithm R) that is kept of more than `most` records
- * @throws OperatorError where a file or its labels do not serve
+ * @param seed seed of the sample (Vitter's algorithm R) of more than `limit` records
+ * @throws OperatorError if a file or its labels are invalid
  */
 export async function readTrainingData(
   files: readonly string[],
   input: RecordInput,
   labels: Labels | undefined,
   seed: number,
-  most = MAX_TRAINING_RECORDS
+  limit = MAX_TRAINING_RECORDS
 ): Promise<TrainingData> {
   const random = new Random(seed)
-  const kept: Kept[] = []
+  const sample: SampledRecord[] = []
   let seen = 0
   for (const file of files) {
-    labels?.begin(file)
+    labels?.start(file)
     for await (const records of readRecordFile(file, input)) {
       for (const record of records) {
         const label = labels?.of(record) ?? null
         if (record.own) continue
         const index = seen++
-        const place = kept.length < most ? kept.length : random.integer(seen)
-        if (place < most) kept[place] = { index, record: copyOf(record), label }
+        const slot = sample.length < limit ? sample.length : random.integer(seen)
+        if (slot < limit) sample[slot] = { index, record: copyOf(record), label }
       }
     }
   }
-  kept.sort((a, b) => a.index - b.index)
+  sample.sort((a, b) => a.index - b.index)
   return {
-    records: kept.map(({ record }) => record),
-    labels: labels === undefined ? undefined : kept.map(({ label }) => label),
+    records: sample.map(({ record }) => record),
+    labels: labels === undefined ? undefined : sample.map(({ label }) => label),
     seen
   }
 }
 
-/** The record with a payload of its own, as far as models look. */
+/** Copies a record with its payloads, up to the length that models use. */
 function copyOf(record: TrafficRecord): TrafficRecord {
   const { features } = record
   const { mqtt_msg: message, context } = features
@@ -74,7 +74,7 @@ function copyOf(record: TrafficRecord): TrafficRecord {
       ...(context !== undefined && {
         context: {
           ...context,
-          payloads: context.payloads?.map(sample => ({ ...sample, payload: new Uint8Array(sample.payload) })) ?? null
+          payloads: context.payloads?.map(item => ({ ...item, payload: new Uint8Array(item.payload) })) ?? null
         }
       })
     }

@@ -1,4 +1,4 @@
-// Which steps install the service and take it away again, given what is there already.
+// The steps that install and remove the service, depending on the current state of the machine.
 
 import { OperatorError } from '../../src/errors.js'
 import { contentsOf, type TargetSystem, type Step } from './steps.js'
@@ -10,21 +10,21 @@ export interface Program {
   main: string
 }
 
-/** What is to be done, and what is to be said with it. */
+/** The steps of a command, and its advice to the operator. */
 export interface Plan {
   steps: Step[]
-  /** Sentences for the end. */
+  /** Lines printed at the end. */
   advice: string[]
 }
 
-/** Only root may read what is in there, or nobody but its owner; and the unit hides it (ProtectHome). */
+/** Folders that the service cannot read: private to their owner, and hidden by the unit (ProtectHome). */
 const HIDDEN = /^\/(home|root|run\/user)\//
 
 /**
- * What is missing for the service to be there; nothing where it is.
+ * Returns the steps that are missing for the service to be installed; none if it is.
  *
- * @param portHolder the name of the program that holds the broker's port, if any
- * @throws OperatorError `service-program` where the service could not read the program
+ * @param portHolder the name of the program that uses the broker's port, if any
+ * @throws OperatorError `service-program` if the service could not read the program
  */
 export function installPlan(
   machine: TargetSystem,
@@ -36,8 +36,8 @@ export function installPlan(
     if (HIDDEN.test(file)) {
       throw new OperatorError(
         'service-program',
-        `The service could not read ${file}: it has no access to home folders.`,
-        'Install Node and this package for all users: "sudo npm install --global FILE" with the file that "npm pack" makes, and run artemis from there.'
+        `The service cannot read ${file}: it has no access to home folders.`,
+        'Install Node.js and this package for all users: run "sudo npm install --global FILE" with the file from "npm pack", and run artemis from there.'
       )
     }
   }
@@ -45,7 +45,7 @@ export function installPlan(
   if (!/^artemis:/m.test(contentsOf(machine, '/etc/passwd') ?? '')) {
     steps.push({
       kind: 'run',
-      why: 'a user of its own, that nobody can log in as',
+      why: 'creates a system user without login',
       command: [
         'useradd',
         '--system',
@@ -64,7 +64,7 @@ export function installPlan(
       { kind: 'write', file: PATHS.settings, text: settingsText(hasTap), mode: 0o640 },
       {
         kind: 'run',
-        why: 'its settings may name secrets: for root and the service only',
+        why: 'restricts the settings, which may contain secrets, to root and the service',
         command: ['chown', '-R', `root:${SERVICE}`, PATHS.settingsFolder]
       }
     )
@@ -80,65 +80,65 @@ export function installPlan(
   if (changes.length > 0)
     steps.push(...changes, {
       kind: 'run',
-      why: 'systemd reads its units again',
+      why: 'reloads the systemd units',
       command: ['systemctl', 'daemon-reload']
     })
-  if (steps.length === 0) return { steps, advice: afterwards(portHolder, false) }
-  steps.push({ kind: 'run', why: 'it starts with the machine', command: ['systemctl', 'enable', SERVICE] })
+  if (steps.length === 0) return { steps, advice: adviceAfterInstall(portHolder, false) }
+  steps.push({ kind: 'run', why: 'starts the service at boot', command: ['systemctl', 'enable', SERVICE] })
   const isFree = portHolder === undefined || portHolder === SERVICE
   if (isFree)
     steps.push({
       kind: 'run',
-      why: portHolder === SERVICE ? 'the broker that runs is stopped and started anew' : 'it starts now',
+      why: portHolder === SERVICE ? 'restarts the running broker' : 'starts the service',
       command: ['systemctl', 'restart', SERVICE]
     })
-  return { steps, advice: afterwards(portHolder, isFree) }
+  return { steps, advice: adviceAfterInstall(portHolder, isFree) }
 }
 
-/** What takes the service away; settings, data and user stay unless all is to go. */
+/** Returns the steps that remove the service, and with `everything` also settings, data and user. */
 export function uninstallPlan(machine: TargetSystem, everything: boolean): Plan {
   const steps: Step[] = []
   if (contentsOf(machine, PATHS.unit) !== undefined) {
     steps.push(
       {
         kind: 'run',
-        why: 'the broker is stopped, and no longer starts with the machine',
+        why: 'stops the service, and no longer starts it at boot',
         command: ['systemctl', 'disable', '--now', SERVICE]
       },
       { kind: 'remove', path: PATHS.unit },
       { kind: 'remove', path: PATHS.dropIns },
-      { kind: 'run', why: 'systemd reads its units again', command: ['systemctl', 'daemon-reload'] }
+      { kind: 'run', why: 'reloads the systemd units', command: ['systemctl', 'daemon-reload'] }
     )
   }
   if (everything) {
     steps.push({ kind: 'remove', path: PATHS.settingsFolder }, { kind: 'remove', path: PATHS.data })
     if (/^artemis:/m.test(contentsOf(machine, '/etc/passwd') ?? ''))
-      steps.push({ kind: 'run', why: 'its user goes', command: ['userdel', SERVICE] })
+      steps.push({ kind: 'run', why: 'deletes the user', command: ['userdel', SERVICE] })
   }
   const kept = everything
     ? []
-    : [`${PATHS.settingsFolder}, ${PATHS.data} and the user ${SERVICE} stay; --purge removes them too.`]
+    : [`${PATHS.settingsFolder}, ${PATHS.data} and the user ${SERVICE} are kept; use --purge to remove them.`]
   const advice = [...(steps.length === 0 ? [] : kept)]
   if (steps.length > 0 && contentsOf(machine, '/etc/mosquitto/mosquitto.conf') !== undefined)
-    advice.push('To give mosquitto its place back: sudo systemctl enable --now mosquitto')
+    advice.push('To start mosquitto again: sudo systemctl enable --now mosquitto')
   return { steps, advice }
 }
 
-function afterwards(portHolder: string | undefined, isStarted: boolean): string[] {
-  const doctor = `What is missing: sudo -u ${SERVICE} artemis doctor --config ${PATHS.settings}`
-  if (isStarted) return [`It runs: systemctl status ${SERVICE}, journalctl -u ${SERVICE}`, doctor]
+function adviceAfterInstall(portHolder: string | undefined, isStarted: boolean): string[] {
+  const doctor = `To check the machine: sudo -u ${SERVICE} artemis doctor --config ${PATHS.settings}`
+  if (isStarted) return [`The service is running: systemctl status ${SERVICE}, journalctl -u ${SERVICE}`, doctor]
   if (portHolder === undefined || portHolder === SERVICE) return [doctor]
   if (portHolder === 'mosquitto') {
     return [
-      'mosquitto runs on port 1883 and was left alone. To put Artemis in its place:',
+      'mosquitto uses port 1883, so the service was not started. To replace mosquitto with Artemis:',
       `  sudo systemctl disable --now mosquitto && sudo systemctl start ${SERVICE}`,
-      'and to go back:',
+      'To go back:',
       `  sudo systemctl disable --now ${SERVICE} && sudo systemctl enable --now mosquitto`,
       doctor
     ]
   }
   return [
-    `${portHolder} runs on port 1883 and was left alone: stop it, or change the port in ${PATHS.settings}; then sudo systemctl start ${SERVICE}`,
+    `${portHolder} uses port 1883, so the service was not started. Stop it, or change the port in ${PATHS.settings}, then run: sudo systemctl start ${SERVICE}`,
     doctor
   ]
 }

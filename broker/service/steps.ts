@@ -1,9 +1,11 @@
-// What an installation does to the machine: steps that are shown first, and done only where that is wanted.
+// The steps of an installation, which are printed before they are run.
 
 import { spawnSync } from 'node:child_process'
 import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { OperatorError } from '../../src/errors.js'
+
+const CONTINUE = 'Earlier steps are kept; run it again to continue.'
 
 /** One change to the machine. */
 export type Step =
@@ -11,23 +13,23 @@ export type Step =
   | { kind: 'remove'; path: string }
   | { kind: 'run'; why: string; command: readonly string[] }
 
-/** A machine, or a folder that stands for one. */
+/** A machine, or a staging folder. */
 export interface TargetSystem {
-  /** `/`, or the folder; then files are written below it, and no command is run. */
+  /** `/`, or a staging folder: files are written below it, and no commands are run. */
   root: string
 }
 
-/** Whether a folder stands for the machine. */
+/** Whether the target is a staging folder. */
 export function isStaged({ root }: TargetSystem): boolean {
   return path.resolve(root) !== '/'
 }
 
-/** Where a path of the machine lies. */
+/** Returns the path of a file below the root. */
 export function pathOn({ root }: TargetSystem, file: string): string {
   return path.join(root, file)
 }
 
-/** What a file of the machine holds; undefined where it is not there. */
+/** Reads a file of the machine; undefined if it does not exist. */
 export function contentsOf(machine: TargetSystem, file: string): string | undefined {
   try {
     return readFileSync(pathOn(machine, file), 'utf8')
@@ -35,14 +37,14 @@ export function contentsOf(machine: TargetSystem, file: string): string | undefi
     if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined
     throw new OperatorError(
       'service-read',
-      `${file} cannot be read: ${(error as Error).message}`,
-      'Run it as root: sudo.',
+      `Cannot read ${file}: ${(error as Error).message}`,
+      'Run it as root (sudo).',
       { cause: error }
     )
   }
 }
 
-/** A step in words. */
+/** Describes a step. */
 export function describe(step: Step, machine: TargetSystem): string {
   switch (step.kind) {
     case 'write':
@@ -55,8 +57,8 @@ export function describe(step: Step, machine: TargetSystem): string {
 }
 
 /**
- * Does a step.
- * @throws OperatorError `service-step` where the system refuses
+ * Runs a step.
+ * @throws OperatorError `service-step` if it fails
  */
 export function perform(step: Step, machine: TargetSystem): void {
   try {
@@ -68,10 +70,8 @@ export function perform(step: Step, machine: TargetSystem): void {
     const { code, message } = error as NodeJS.ErrnoException
     throw new OperatorError(
       'service-step',
-      `This failed: ${describe(step, machine)}: ${message}`,
-      code === 'EACCES' || code === 'EPERM'
-        ? 'Run it as root: sudo. What was done before it stays; running it again goes on from there.'
-        : 'What was done before it stays; running it again goes on from there.',
+      `Step failed: ${describe(step, machine)}: ${message}`,
+      code === 'EACCES' || code === 'EPERM' ? `Run it as root (sudo). ${CONTINUE}` : CONTINUE,
       { cause: error }
     )
   }
@@ -89,7 +89,7 @@ function run([program = '', ...args]: readonly string[]): void {
   if (status !== 0)
     throw new OperatorError(
       'service-step',
-      `This failed: ${[program, ...args].join(' ')} (exit code ${status}).`,
-      'Its own message stands above. What was done before it stays; running it again goes on from there.'
+      `Step failed: ${[program, ...args].join(' ')} (exit code ${status}).`,
+      `See its output above. ${CONTINUE}`
     )
 }

@@ -1,9 +1,9 @@
-// The systemd unit: what it may do on the machine is what a broker needs, and nothing else.
+// The systemd unit, with the minimum of privileges that the broker needs.
 
 /** Name of the service and of its user. */
 export const SERVICE = 'artemis'
 
-/** Where everything lies, from the root of the machine. */
+/** Paths of the service's files. */
 export const PATHS = Object.freeze({
   unit: `/etc/systemd/system/${SERVICE}.service`,
   dropIns: `/etc/systemd/system/${SERVICE}.service.d`,
@@ -14,15 +14,14 @@ export const PATHS = Object.freeze({
 })
 
 /**
- * The unit file. The small space for new objects saves memory (docs/running.md). MemoryDenyWriteExecute is missing
- * because Node compiles while it runs; a mistake of the
- * operator (exit code 1) is not tried again, since it would fail again.
+ * Returns the unit file. The small semi-space saves memory (docs/running.md). MemoryDenyWriteExecute is not set because
+ * Node.js compiles at run time. An operator error (exit code 1) is not retried, since it would fail again.
  *
- * @param node the Node that runs it
- * @param main the program, `main.js`
+ * @param node path of the Node.js executable
+ * @param main path of `main.js`
  */
 export function unitText(node: string, main: string): string {
-  return `# Written by "artemis service install"; "systemctl edit ${SERVICE}" changes it without touching this file.
+  return `# Written by "artemis service install"; use "systemctl edit ${SERVICE}" to override it.
 [Unit]
 Description=Artemis MQTT broker
 After=network-online.target time-sync.target
@@ -75,34 +74,34 @@ WantedBy=multi-user.target
 `
 }
 
-/** What is added where the broker taps this machine itself: tcpdump, run by it, may open raw sockets. */
-export const TAP_DROP_IN = `# Written by "artemis service install --tap": tcpdump may capture on this machine.
+/** Drop-in for a local tap: allows tcpdump, started by the broker, to open raw sockets. */
+export const TAP_DROP_IN = `# Written by "artemis service install --tap". Allows tcpdump to capture on this machine.
 [Service]
 CapabilityBoundingSet=CAP_NET_RAW
 AmbientCapabilities=CAP_NET_RAW
 RestrictAddressFamilies=AF_PACKET AF_NETLINK
 `
 
-/** The settings that a new service begins with. */
+/** Returns the initial settings file of the service. */
 export function settingsText(hasTap: boolean): string {
-  return `# Settings of the Artemis service; artemis.example.yaml of the package shows every one with its default.
-# "systemctl reload ${SERVICE}" makes the broker read them again; ports and the data folder need a restart.
+  return `# Settings of the Artemis service. See artemis.example.yaml of the package for all settings and defaults.
+# To reload them: "systemctl reload ${SERVICE}". Ports and the data folder need a restart.
 
 listeners:
-  # 0.0.0.0 lets everybody in: first say who may, under auth.
+  # Before you listen on 0.0.0.0, restrict access under auth.
   - host: 127.0.0.1
     port: 1883
 
 data: ${PATHS.data}
 
 tap:
-  # auto: tcpdump on this machine, where "artemis service install --tap" has let it. none: no tap.
+  # auto: tcpdump on this machine, if installed with "artemis service install --tap". none: no tap.
   target: ${hasTap ? 'auto' : 'none'}
 `
 }
 
-/** As systemd reads a command line: in quotes where there are spaces, specifiers and variables as themselves. */
+/** Quotes an argument for a systemd command line and escapes specifiers and variables. */
 function quoted(text: string): string {
-  const plain = text.replace(/\\/g, '\\\\').replace(/"/g, '\\"').replace(/%/g, '%%').replace(/\$/g, '$$$$')
-  return /\s/.test(plain) || plain !== text ? `"${plain}"` : plain
+  const escaped = text.replace(/\\/g, '\\\\').replace(/"/g, '\\"').replace(/%/g, '%%').replace(/\$/g, '$$$$')
+  return /\s/.test(escaped) || escaped !== text ? `"${escaped}"` : escaped
 }

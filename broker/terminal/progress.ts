@@ -1,4 +1,4 @@
-// A progress bar with stages on standard error; nothing at all where that is no terminal.
+// A progress bar with stages on standard error, if that is a terminal.
 
 import { stat } from 'node:fs/promises'
 import { clearLine, cursorTo } from 'node:readline'
@@ -6,10 +6,10 @@ import { Presets, SingleBar } from 'cli-progress'
 import { STANDARD_INPUT } from '../records/capture-input.js'
 
 const FORMAT = '{stage} {bar} {percentage} % | {eta_formatted} left{detail}'
-/** Steps of a bar: what is done may come as a fraction. */
+/** Steps of a bar; progress may be fractional. */
 const STEPS = 1_000
 
-/** One bar at a time. */
+/** Shows one progress bar at a time. */
 export class Progress {
   readonly #bar: SingleBar | undefined
   #stage = ''
@@ -21,7 +21,7 @@ export class Progress {
     this.#bar = new SingleBar({ stream, format: FORMAT, clearOnComplete: true, etaBuffer: 50 }, Presets.shades_classic)
   }
 
-  /** So much of a stage is done; another name than before begins the next stage. */
+  /** Updates the progress of a stage. A new name starts the next stage. */
   update(stage: string, done: number, total: number, detail = ''): void {
     if (this.#bar === undefined || total <= 0) return
     if (stage !== this.#stage) {
@@ -32,21 +32,21 @@ export class Progress {
     this.#bar.update(Math.min(STEPS, (STEPS * done) / total), { stage, detail: detail === '' ? '' : ` | ${detail}` })
   }
 
-  /** Takes the bar off its line until the next update, so that something else can be written there. */
+  /** Clears the bar until the next update, so that other output can be written. */
   hide(): void {
     if (this.#bar === undefined || this.#stage === '') return
     cursorTo(this.#stream, 0)
     clearLine(this.#stream, 0)
   }
 
-  /** Takes the bar away. */
+  /** Removes the bar. */
   stop(): void {
     if (this.#stage !== '') this.#bar?.stop()
     this.#stage = ''
   }
 }
 
-/** Bytes of the files whose size is known; 0 where there is none. */
+/** Returns the total size of the files whose size is known. */
 export async function totalBytes(files: readonly string[]): Promise<number> {
   let total = 0
   for (const file of files) {

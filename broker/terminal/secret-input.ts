@@ -1,18 +1,18 @@
-// A password from whoever runs a command: typed without being shown, or piped in.
+// Reads a password from the terminal without echo, or from a pipe.
 
 import { text } from 'node:stream/consumers'
 import type { ReadStream } from 'node:tty'
 import { OperatorError } from '../../src/errors.js'
 
-/** Keys that mean something while a password is typed; in place of a signal, Ctrl-C is one. */
+/** Special keys while a password is typed. In raw mode, Ctrl-C is a key and not a signal. */
 const KEYS = { enter: ['\r', '\n'], erase: ['\u007f', '\b'], interrupt: '\u0003', end: '\u0004' }
-/** A CONNECT has room for no more [MQTT-3.1.3.6]. */
+/** Maximum length of a password in a CONNECT [MQTT-3.1.3.6]. */
 const MAX_PASSWORD_BYTES = 65_535
 
 /**
- * Asks for a password, twice on a terminal, and from a pipe the first line.
+ * Prompts for a password, twice on a terminal; from a pipe, reads the first line.
  *
- * @throws OperatorError `password` where it is empty or too long, differs the second time, or is not given
+ * @throws OperatorError `password` if it is empty, too long or missing, or if the two entries differ
  */
 export async function askNewPassword(): Promise<string> {
   const { stdin } = process
@@ -21,22 +21,22 @@ export async function askNewPassword(): Promise<string> {
     throw new OperatorError(
       'password',
       'The password is empty.',
-      'Type one, or pipe it in: printf %s SECRET | artemis passwd FILE USER.'
+      'Type a password, or use a pipe: printf %s SECRET | artemis passwd FILE USER.'
     )
   const bytes = Buffer.byteLength(password)
   if (bytes > MAX_PASSWORD_BYTES)
     throw new OperatorError(
       'password',
-      `The password has ${bytes} bytes, and MQTT has room for ${MAX_PASSWORD_BYTES}.`,
-      'Take a shorter one; nothing was changed.'
+      `The password has ${bytes} bytes. The maximum in MQTT is ${MAX_PASSWORD_BYTES}.`,
+      'Use a shorter password. Nothing was changed.'
     )
   return password
 }
 
 /**
- * Asks for a password once; as {@link askNewPassword}, but it may be empty.
+ * Prompts for a password once. Unlike in {@link askNewPassword}, it may be empty.
  *
- * @throws OperatorError `password` where it is not given
+ * @throws OperatorError `password` if none is given
  */
 export async function askPassword(question: string): Promise<string> {
   const { stdin } = process
@@ -45,14 +45,14 @@ export async function askPassword(question: string): Promise<string> {
 
 async function askTwice(terminal: ReadStream): Promise<string> {
   const first = await ask(terminal, 'Password: ')
-  if (first !== (await ask(terminal, 'Once more: ')))
-    throw new OperatorError('password', 'The two differ.', 'Try again; nothing was changed.')
+  if (first !== (await ask(terminal, 'Repeat password: ')))
+    throw new OperatorError('password', 'The passwords differ.', 'Try again. Nothing was changed.')
   return first
 }
 
 /** Reads keys one by one until the line is complete. */
 function ask(terminal: ReadStream, question: string): Promise<string> {
-  // First, so that nothing that is typed in answer is shown.
+  // First, so that typed keys are not echoed.
   terminal.setRawMode(true)
   process.stderr.write(question)
   terminal.setEncoding('utf8')
@@ -75,7 +75,7 @@ function ask(terminal: ReadStream, question: string): Promise<string> {
         if (key === KEYS.interrupt) {
           finish()
           process.stderr.write('Nothing was changed.\n')
-          // As at any signal.
+          // The exit code of any signal.
           process.exit(0)
         }
         if (key === KEYS.end) {

@@ -1,6 +1,6 @@
-// Rows of text with their columns in line.
+// Formats text tables.
 
-/** The rows, one a line: columns of numbers to the right, all others to the left. */
+/** Formats rows as lines. Columns of numbers are right-aligned, all others left-aligned. */
 export function textTable(rows: readonly (readonly string[])[]): string {
   const columns = (rows[0] ?? []).map((_, j) => {
     const cells = rows.map(row => row[j] ?? '')

@@ -1,4 +1,4 @@
-// The flags of `train` that say which detector learns, and how.
+// The options of `train` that select the detector and its parameters.
 
 import {
   catalogEntry,
@@ -17,15 +17,15 @@ import { DEFAULTS, detectionSettings, SHIPPED_PARAMETERS } from '../../src/setti
 import { nearest } from '../config/suggestion.js'
 import { printable } from '../terminal/printable.js'
 
-/** Stands for what the broker ships. */
-const SHIPPED = 'default'
-/** Columns of every other detector. */
+/** Name of the broker's default detector. */
+const DEFAULT_NAME = 'default'
+/** Columns of the other detectors. */
 const TABLE_1 = 'table1-no-identity'
 
-/** Named settings, as `--preset` takes them. */
+/** Values of `--preset`. */
 export const NAMED_SETTINGS = ['paper'] as const
 
-/** The flags, parsed as far as they can be alone. */
+/** The options, parsed individually. */
 export interface DetectorFlags {
   detector: string
   preset?: (typeof NAMED_SETTINGS)[number]
@@ -37,11 +37,11 @@ export interface DetectorFlags {
   contaminated?: true
 }
 
-/** Flags of their own. */
-const FLAGS = ['contamination', 'seed']
+/** Parameters that have their own option. */
+const OWN_OPTIONS = ['contamination', 'seed']
 
 /**
- * The plan that the flags ask for. Flags win over named settings, and those over the defaults.
+ * Returns the training plan of the options. Options override named settings, which override the defaults.
  *
  * @throws OperatorError `train-detector`, `train-preset`, `train-param`, `features-unknown`, `features-none`
  */
@@ -51,7 +51,7 @@ export function planOf(flags: DetectorFlags): TrainingPlan {
   const contaminated = flags.contaminated ?? base.contaminated
   const parameters = {
     ...base.parameters,
-    // What is learnt from attacks too is no picture of what is benign: the smaller cluster is the attacks'.
+    // Training data with attacks: the smaller cluster is taken for the attacks.
     ...(contaminated && 'score' in catalogEntry(kind).parameters && { score: 'cluster' }),
     ...parametersOf(kind, flags.param ?? [])
   }
@@ -70,7 +70,7 @@ export function planOf(flags: DetectorFlags): TrainingPlan {
   return { detector, contaminated, batch, smoothing }
 }
 
-/** What may be set on each detector, for the help. */
+/** Lists the parameters of each detector for the help text. */
 export function parametersHelp(): string {
   const detectors = DETECTOR_KINDS.map(
     kind =>
@@ -82,24 +82,24 @@ export function parametersHelp(): string {
 }
 
 function kindOf(name: string): DetectorKind {
-  if (name === SHIPPED) return DEFAULTS.detector.kind
+  if (name === DEFAULT_NAME) return DEFAULTS.detector.kind
   if (isDetectorKind(name)) return name
-  const known = [...DETECTOR_KINDS, SHIPPED]
+  const known = [...DETECTOR_KINDS, DEFAULT_NAME]
   const meant = nearest(name, known)
   throw new OperatorError(
     'train-detector',
-    `--detector: there is no detector ${printable(JSON.stringify(name))}`,
-    `${meant === undefined ? '' : `Did you mean ${meant}? `}There are ${known.join(', ')}.`
+    `--detector: unknown detector ${printable(JSON.stringify(name))}`,
+    `${meant === undefined ? '' : `Did you mean ${meant}? `}Choose one of ${known.join(', ')}.`
   )
 }
 
 function defaultsOf(name: string, kind: DetectorKind): NamedSettings {
   const { contamination, features } = DEFAULTS.detector
   return {
-    features: name === SHIPPED ? features : TABLE_1,
-    contamination: name === SHIPPED ? contamination : Number(catalogEntry(kind).parameters.contamination.default),
+    features: name === DEFAULT_NAME ? features : TABLE_1,
+    contamination: name === DEFAULT_NAME ? contamination : Number(catalogEntry(kind).parameters.contamination.default),
     contaminated: false,
-    parameters: name === SHIPPED ? { ...SHIPPED_PARAMETERS[kind] } : {}
+    parameters: name === DEFAULT_NAME ? { ...SHIPPED_PARAMETERS[kind] } : {}
   }
 }
 
@@ -108,8 +108,8 @@ function paperSettingsOf(kind: DetectorKind): NamedSettings {
   if (settings !== undefined) return settings
   throw new OperatorError(
     'train-preset',
-    `--preset: the paper has no ${kind}`,
-    `It has ${Object.keys(PAPER_SETTINGS).join(', ')}.`
+    `--preset: paper has no settings for ${kind}`,
+    `It has settings for ${Object.keys(PAPER_SETTINGS).join(', ')}.`
   )
 }
 
@@ -117,16 +117,16 @@ function parametersOf(kind: DetectorKind, assignments: readonly string[]): Recor
   return Object.fromEntries(
     assignments.map(assignment => {
       const match = /^([^=]*)=(.*)$/s.exec(assignment)
-      if (match === null) throw paramMistake(kind, `${shown(assignment)} is not of the form name=value`)
+      if (match === null) throw paramError(kind, `${shown(assignment)} is not of the form name=value`)
       const [, name, text] = match
-      if (FLAGS.includes(name)) throw paramMistake(kind, `${name} has a flag of its own, --${name}`)
+      if (OWN_OPTIONS.includes(name)) throw paramError(kind, `set ${name} with --${name}`)
       const parameter = ownParameters(kind).find(([known]) => known === name)?.[1]
       if (parameter === undefined) {
         const meant = nearest(
           name,
           ownParameters(kind).map(([known]) => known)
         )
-        throw paramMistake(
+        throw paramError(
           kind,
           `${kind} has no parameter ${shown(name)}${meant === undefined ? '' : `; did you mean ${meant}?`}`
         )
@@ -141,21 +141,21 @@ function checkRanges(kind: DetectorKind, parameters: Record<string, number | str
     createDetector(kind, parameters)
   } catch (error) {
     if (!(error instanceof DetectorError)) throw error
-    throw paramMistake(kind, error.message, error)
+    throw paramError(kind, error.message, error)
   }
 }
 
-function paramMistake(kind: DetectorKind, problem: string, cause?: unknown): OperatorError {
+function paramError(kind: DetectorKind, problem: string, cause?: unknown): OperatorError {
   return new OperatorError(
     'train-param',
     `--param: ${problem}`,
-    `${kind} takes\n    ${parameterLines(kind).join('\n    ')}`,
+    `Parameters of ${kind}:\n    ${parameterLines(kind).join('\n    ')}`,
     { cause }
   )
 }
 
 function ownParameters(kind: DetectorKind): [string, Parameter][] {
-  return Object.entries(catalogEntry(kind).parameters).filter(([name]) => !FLAGS.includes(name))
+  return Object.entries(catalogEntry(kind).parameters).filter(([name]) => !OWN_OPTIONS.includes(name))
 }
 
 function parameterLines(kind: DetectorKind): string[] {

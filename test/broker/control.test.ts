@@ -1,10 +1,10 @@
-// The control commands, as an operator types them, against a running broker.
+// The control commands with a running broker.
 
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { findProgram, programMissing } from '../support/programs.js'
-import { connect, heard } from './mqtt-client.js'
+import { connect, nextEvent } from './mqtt-client.js'
 import { runArtemis, startBroker } from './running-broker.js'
 
 const run = promisify(execFile)
@@ -26,29 +26,26 @@ t.test('clients, ban, unban, allow, learn and alerts', async t => {
   const { clients } = JSON.parse(await artemis('clients', '--format', 'json')) as { clients: object[] }
   t.match(clients, [{ clientId: 'lamp', address: '127.0.0.1', protocol: '5' }, { clientId: /^artemis/ }])
 
-  const closed = heard(lamp, 'close')
-  t.match(
-    await artemis('ban', '--client', 'lamp', '--for', '1h'),
-    /any +lamp +operator +1 h 0 m\n1 connection was closed/
-  )
+  const closed = nextEvent(lamp, 'close')
+  t.match(await artemis('ban', '--client', 'lamp', '--for', '1h'), /any +lamp +operator +1 h 0 m\n1 connection closed/)
   await closed
   t.match(await artemis('ban'), /lamp +operator +(1 h 0 m|59 m)/)
   const byUrl = await runArtemis(['ban', '192.0.2.9', '--url', broker.url], folder)
   t.match(byUrl.stdout, /192\.0\.2\.9 +any/)
   t.match(await artemis('allow', '10.0.0.0/8'), /10\.0\.0\.0\/8 +command/)
   t.match(await artemis('learn'), /Learning: \d %.*\nThere is no model yet/)
-  t.match(await artemis('alerts'), /no alerts/)
+  t.match(await artemis('alerts'), /No alerts/)
   t.match(await broker.stop(), { code: 0 })
 
   const again = await startBroker(t, folder)
   const inForce = await runArtemis(['ban', '--url', again.url], folder)
-  t.match(inForce.stdout, /any +lamp[\s\S]*192\.0\.2\.9/, 'bans outlast a restart')
+  t.match(inForce.stdout, /any +lamp[\s\S]*192\.0\.2\.9/, 'bans survive a restart')
   t.match((await runArtemis(['allow', '--url', again.url], folder)).stdout, /10\.0\.0\.0\/8/)
-  t.match((await runArtemis(['unban', '--client', 'lamp', '--url', again.url], folder)).stdout, /1 ban was taken back/)
+  t.match((await runArtemis(['unban', '--client', 'lamp', '--url', again.url], folder)).stdout, /1 ban removed/)
   await connect(t, again.url, { clientId: 'lamp' })
 })
 
-t.test('mistakes are said, and what is not this broker as well', async t => {
+t.test('reports invalid arguments and unreachable brokers', async t => {
   const folder = t.testdir({})
   const broker = await startBroker(t, folder)
   for (const [args, message] of [
@@ -58,8 +55,8 @@ t.test('mistakes are said, and what is not this broker as well', async t => {
     [['ban', '192.0.2.1', '--for', 'long', '--url', broker.url], /duration/],
     [['unban', '--url', broker.url], /No target given/],
     [['allow', '10.0.0.1', '--client', 'x', '--url', broker.url], /not both/],
-    [['clients', '--url', 'mqtt://127.0.0.1:1'], /Nobody can be reached/],
-    [['clients', '--url', 'nowhere'], /no address of a broker/]
+    [['clients', '--url', 'mqtt://127.0.0.1:1'], /Cannot connect to/],
+    [['clients', '--url', 'nowhere'], /Invalid broker address/]
   ] as const) {
     const { code, stdout, stderr } = await runArtemis(args, folder)
     t.same({ code, stdout }, { code: 1, stdout: '' }, args.join(' '))
@@ -68,13 +65,13 @@ t.test('mistakes are said, and what is not this broker as well', async t => {
 })
 
 t.test(
-  "mosquitto's own tools can ask, and nobody hears the answer",
+  'mosquitto_rr can send commands, and other clients do not receive the response',
   { skip: programMissing('mosquitto_pub') },
   async t => {
     const broker = await startBroker(t, t.testdir({}))
     const spy = await connect(t, broker.url)
-    const overheard: string[] = []
-    spy.on('message', topic => overheard.push(topic))
+    const topics: string[] = []
+    spy.on('message', topic => topics.push(topic))
     await spy.subscribeAsync(['$CONTROL/#', '#'])
     const { stdout } = await run(findProgram('mosquitto_rr'), [
       '-p',
@@ -89,9 +86,9 @@ t.test(
       '10'
     ])
     t.same(JSON.parse(stdout), { responses: [{ command: 'bans', correlationData: '1', data: { bans: [] } }] })
-    const last = heard(spy, 'message')
+    const last = nextEvent(spy, 'message')
     await spy.publishAsync('end', '')
     await last
-    t.same(overheard, ['end'])
+    t.same(topics, ['end'])
   }
 )

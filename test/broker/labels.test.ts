@@ -1,4 +1,4 @@
-// Label files: by address and time, by frame, by file, and every mistake with its line.
+// Label files by address and time, by frame and by file; errors with their lines.
 
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -34,7 +34,7 @@ async function read(t: Test, text: string, files = ['a.pcap']): Promise<Labels> 
   return await readLabels(join(t.testdir({ 'labels.csv': text }), 'labels.csv'), files)
 }
 
-t.test('by address: either end, within the time, the first attack counts', async t => {
+t.test('by address: either end, within the time range, the first attack wins', async t => {
   for (const header of ['ip,label,from,to\n', '']) {
     const labels = await read(t, `${header}10.0.0.2,benign\n10.0.0.66,flood,100,200\n10.0.0.66,slow\n10.0.0.1,0\n\n`)
     t.equal(labels.of(record({})), null)
@@ -44,14 +44,14 @@ t.test('by address: either end, within the time, the first attack counts', async
     t.equal(
       labels.of(record({ to: '10.0.0.66', time: 99 })),
       'slow',
-      'an attack outweighs a benign label of the other end'
+      'an attack overrides a benign label of the other end'
     )
     t.equal(labels.of(record({ from: '10.0.0.9', to: '10.0.0.8' })), null)
     t.same(labels.unmatched(), [])
   }
 })
 
-t.test('addresses are compared in one form', async t => {
+t.test('addresses are normalised', async t => {
   const labels = await read(t, 'ip,label\n::ffff:10.0.0.5,a\n2001:DB8:0:0:0:0:0:1,b\n::ffff:c000:0201,c\n10.9.9.9,d\n')
   t.equal(labels.of(record({ from: '10.0.0.5' })), 'a')
   t.equal(labels.of(record({ from: '2001:db8::1' })), 'b')
@@ -70,26 +70,26 @@ t.test('by frame, for one capture', async t => {
   }
   const elsewhere = await read(t, 'frame,label\n1,flood\n8,0\n9,flood\n')
   elsewhere.of(record({ frame: 1 }))
-  t.same(elsewhere.unmatched(), ['frame 9'], 'an attack that no row has, and not what is benign anyhow')
+  t.same(elsewhere.unmatched(), ['frame 9'], 'attacks without a row, not benign labels')
   await t.rejects(read(t, 'frame,label\n1,flood\n', ['a.pcap', 'b.pcap']), {
     code: 'labels-frames',
     message: /2 files/
   })
 })
 
-t.test('by file: every file has a row, by its name without the folders', async t => {
+t.test('by file: every file needs a row with its base name', async t => {
   const labels = await read(t, 'file,label\nlegitimate.pcap,benign\nflood.pcap,flood\nslow.pcap,slow\n', [
     'a/legitimate.pcap',
     'flood.pcap'
   ])
-  labels.begin('a/legitimate.pcap')
+  labels.start('a/legitimate.pcap')
   t.equal(labels.of(record({})), null)
-  labels.begin('flood.pcap')
+  labels.start('flood.pcap')
   t.equal(labels.of(record({})), 'flood')
   t.same(labels.unmatched(), ['slow.pcap'])
   t.throws(
     () => {
-      labels.begin('a/other.pcap')
+      labels.start('a/other.pcap')
     },
     { code: 'labels-files', message: /"other\.pcap"/, remedy: /other\.pcap,benign/ }
   )
@@ -102,14 +102,14 @@ t.test('by file: every file has a row, by its name without the folders', async t
   }
 })
 
-t.test('all alike', t => {
+t.test('labels all records alike', t => {
   t.equal(labelAll(labelOf('flood')).of(record({})), 'flood')
   for (const name of ['0', 'benign', 'BENIGN']) t.equal(labelAll(labelOf(name)).of(record({})), null)
   t.end()
 })
 
-t.test('mistakes are named by file and line', async t => {
-  const mistakes: [string, number][] = [
+t.test('reports errors with file and line', async t => {
+  const errors: [string, number][] = [
     ['address,label\n', 1],
     ['frame.number;label\n', 1],
     ['ip,label\n10.0.0.2,a\nhost,b\n', 3],
@@ -124,7 +124,7 @@ t.test('mistakes are named by file and line', async t => {
     ['frame,label\n1,a,b\n', 2],
     ['frame,label\n1,"a\n', 2]
   ]
-  for (const [text, line] of mistakes) {
+  for (const [text, line] of errors) {
     await t.rejects(
       read(t, text),
       { name: 'OperatorError', code: 'csv', message: new RegExp(`labels\\.csv:${line}: `), remedy: /./ },

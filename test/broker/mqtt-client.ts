@@ -1,38 +1,38 @@
-// MQTT.js clients for tests: connected, cleared away, and awaited.
+// MQTT.js clients for tests.
 
 import mqtt, { type IClientOptions, type MqttClient, type MqttClientEventCallbacks, type OnMessageCallback } from 'mqtt'
 import type { Test } from 'tap'
 
-/** Far beyond what anything takes on a machine that does much else; only a fault gets there. */
+/** Timeout, long enough for a busy machine. */
 const LIMIT_MS = 60_000
 
-/** Makes a client without waiting for its connection; it is ended with the test. */
+/** Creates a client without waiting for its connection. It is ended with the test. */
 export function open(test: Test, url: string, options: IClientOptions = {}): MqttClient {
   const client = mqtt.connect(url, { reconnectPeriod: 0, ...options })
-  // Tests look at what follows from an error: a closed connection, a missing message.
+  // Tests check the consequences of an error: a closed connection or a missing message.
   client.on('error', () => {})
   test.teardown(() => client.endAsync(true))
   return client
 }
 
-/** Makes a client and waits for its connection. */
+/** Creates a client and waits for its connection. */
 export async function connect(test: Test, url: string, options: IClientOptions = {}): Promise<MqttClient> {
   const client = open(test, url, options)
-  await heard(client, 'connect')
+  await nextEvent(client, 'connect')
   return client
 }
 
-/** What comes with the next such event; rejects at once where the connection is closed before it is one. */
-export function heard<Event extends keyof MqttClientEventCallbacks>(
+/** Resolves with the arguments of the next event; rejects at once if the connection is closed before `connect`. */
+export function nextEvent<Event extends keyof MqttClientEventCallbacks>(
   client: MqttClient,
   event: Event
 ): Promise<Parameters<MqttClientEventCallbacks[Event]>> {
   return new Promise((resolve, reject) => {
-    const begun = performance.now()
+    const start = performance.now()
     let error: Error | undefined
     const fail = (what: string): void => {
       settle(() => {
-        reject(new Error(`${what} after ${Math.round(performance.now() - begun)} ms`, { cause: error }))
+        reject(new Error(`${what} after ${Math.round(performance.now() - start)} ms`, { cause: error }))
       })
     }
     const timer = setTimeout(() => {
@@ -43,8 +43,8 @@ export function heard<Event extends keyof MqttClientEventCallbacks>(
         resolve(args as Parameters<MqttClientEventCallbacks[Event]>)
       })
     }
-    const onError = (found: Error): void => {
-      error = found
+    const onError = (cause: Error): void => {
+      error = cause
     }
     const onClose = (): void => {
       fail(`closed instead of ${event}: ${error?.message ?? 'no error'}`)
@@ -63,17 +63,20 @@ export function heard<Event extends keyof MqttClientEventCallbacks>(
   })
 }
 
-/** The next `count` messages of a client, as `topic payload`. */
+/** Resolves with the next `count` messages of a client, as `topic payload`. */
 export function messages(client: MqttClient, count: number): Promise<string[]> {
   return new Promise((resolve, reject) => {
-    const got: string[] = []
-    const timer = setTimeout(() => reject(new Error(`${count} messages expected, got ${got.length}`)), LIMIT_MS)
+    const received: string[] = []
+    const timer = setTimeout(
+      () => reject(new Error(`${count} messages expected, received ${received.length}`)),
+      LIMIT_MS
+    )
     const onMessage: OnMessageCallback = (topic, payload) => {
-      got.push(`${topic} ${payload.toString()}`)
-      if (got.length < count) return
+      received.push(`${topic} ${payload.toString()}`)
+      if (received.length < count) return
       clearTimeout(timer)
       client.off('message', onMessage)
-      resolve(got)
+      resolve(received)
     }
     client.on('message', onMessage)
   })

@@ -1,11 +1,11 @@
-// The broker with clients that are not ours: MQTT.js and the mosquitto tools.
+// The broker with other clients: MQTT.js and the mosquitto tools.
 
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { promisify } from 'node:util'
 import type { IClientOptions } from 'mqtt'
 import t from 'tap'
-import { connect, heard, messages, open } from './mqtt-client.js'
+import { connect, nextEvent, messages, open } from './mqtt-client.js'
 import { startBroker } from './running-broker.js'
 
 const run = promisify(execFile)
@@ -19,7 +19,7 @@ async function hasMosquittoTools(): Promise<boolean> {
 
 const skip = (await hasMosquittoTools()) ? false : 'mosquitto_pub is missing: apt-get install mosquitto-clients'
 
-t.test('mosquitto_pub and mosquitto_sub talk through it in every version and quality', { skip }, async t => {
+t.test('mosquitto_pub and mosquitto_sub work with every protocol version and QoS', { skip }, async t => {
   const broker = await startBroker(t, t.testdir({}))
   const port = String(broker.port)
   for (const version of ['mqttv31', 'mqttv311', 'mqttv5']) {
@@ -47,18 +47,18 @@ t.test('mosquitto_pub and mosquitto_sub talk through it in every version and qua
   }
 })
 
-t.test('retained messages survive a stop', async t => {
+t.test('retained messages survive a restart', async t => {
   const folder = t.testdir({})
   const first = await startBroker(t, folder)
   const publisher = await connect(t, first.url)
   await publisher.publishAsync('home/lamp', 'on', { retain: true, qos: 1 })
   await publisher.publishAsync('home/gone', 'x', { retain: true, qos: 1 })
   await publisher.publishAsync('home/gone', '', { retain: true, qos: 1 })
-  // QoS 1 is acknowledged before it is stored: what is seen has been stored.
+  // QoS 1 is acknowledged before it is stored; a message that is delivered has been stored.
   const watcher = await connect(t, first.url)
-  const seen = messages(watcher, 1)
+  const delivered = messages(watcher, 1)
   await watcher.subscribeAsync('home/lamp')
-  t.same(await seen, ['home/lamp on'])
+  t.same(await delivered, ['home/lamp on'])
   t.equal((await first.stop()).code, 0)
 
   const second = await startBroker(t, folder)
@@ -68,7 +68,7 @@ t.test('retained messages survive a stop', async t => {
   t.same(await got, ['home/lamp on'])
 })
 
-t.test('messages for a client that is away arrive in order, those before a kill and those after', async t => {
+t.test('messages for an offline client arrive in order, even over kills of the broker', async t => {
   const folder = t.testdir({})
   const away: IClientOptions = { clientId: 'away', clean: false }
   const expected: string[] = []
@@ -82,14 +82,14 @@ t.test('messages for a client that is away arrive in order, those before a kill 
     }
     const watcher = await connect(t, broker.url)
     await watcher.subscribeAsync('queue')
-    const seen = messages(watcher, 20)
+    const delivered = messages(watcher, 20)
     const publisher = await connect(t, broker.url)
     for (let number = 0; number < 20; number++) {
       await publisher.publishAsync('queue', `${run} ${number}`, { qos: 1 })
       expected.push(`queue ${run} ${number}`)
     }
-    // A message is passed on after it was stored, so what the watcher has seen survives the kill.
-    await seen
+    // A message is forwarded after it is stored, so messages that the watcher received survive the kill.
+    await delivered
     await broker.stop('SIGKILL')
   }
 
@@ -97,7 +97,7 @@ t.test('messages for a client that is away arrive in order, those before a kill 
   t.same(await messages(open(t, broker.url, away), 60), expected)
 })
 
-t.test('the will of a client that was connected at a kill is published after the restart', async t => {
+t.test('the will of a client that was connected when the broker was killed is published after the restart', async t => {
   const folder = t.testdir({})
   const first = await startBroker(t, folder)
   const will = (name: string) => ({ topic: `gone/${name}`, payload: name, qos: 1 as const, retain: true })
@@ -108,7 +108,7 @@ t.test('the will of a client that was connected at a kill is published after the
   const gone = messages(watcher, 1)
   await leaves.endAsync()
   await gone
-  // Stored behind the removal of the will: when it is acknowledged, the will is gone from the disk.
+  // Stored after the removal of the will: once it is acknowledged, the will is removed from the disk.
   await watcher.publishAsync('after', 'x', { qos: 2, retain: true })
   await first.stop('SIGKILL')
 
@@ -117,10 +117,10 @@ t.test('the will of a client that was connected at a kill is published after the
   const got = messages(reader, 2)
   await reader.subscribeAsync('gone/#', { qos: 1 })
   await reader.publishAsync('gone/last', 'last', { qos: 1 })
-  t.same((await got).sort(), ['gone/last last', 'gone/one one'], 'and only that one')
+  t.same((await got).sort(), ['gone/last last', 'gone/one one'], 'and no other will')
 })
 
-t.test('a stop publishes the wills of the clients it cuts, and keeps them', async t => {
+t.test('a stop publishes the wills of connected clients and stores them', async t => {
   const folder = t.testdir({})
   const first = await startBroker(t, folder)
   await connect(t, first.url, {
@@ -136,10 +136,10 @@ t.test('a stop publishes the wills of the clients it cuts, and keeps them', asyn
   t.same(await got, ['gone one'])
 })
 
-t.test('a session that lasts keeps its subscriptions over a stop', async t => {
+t.test('a persistent session keeps its subscriptions over a restart', async t => {
   const folder = t.testdir({})
   const options: IClientOptions = {
-    clientId: 'lasting',
+    clientId: 'persistent',
     protocolVersion: 5,
     clean: false,
     properties: { sessionExpiryInterval: 3600 }
@@ -152,14 +152,14 @@ t.test('a session that lasts keeps its subscriptions over a stop', async t => {
   const second = await startBroker(t, folder)
   const client = open(t, second.url, options)
   const got = messages(client, 1)
-  const [connack] = await heard(client, 'connect')
+  const [connack] = await nextEvent(client, 'connect')
   t.equal(connack.sessionPresent, true)
   const publisher = await connect(t, second.url)
   await publisher.publishAsync('news', 'today', { qos: 2 })
   t.same(await got, ['news today'])
 })
 
-t.test('a packet above the limit costs the client its connection and nobody else theirs', async t => {
+t.test('a packet above the limit disconnects only its client', async t => {
   const folder = t.testdir({ 'artemis.yaml': 'limits:\n  packetSize: 64KiB\n' })
   const broker = await startBroker(t, folder)
   const other = await connect(t, broker.url)
@@ -167,7 +167,7 @@ t.test('a packet above the limit costs the client its connection and nobody else
   await other.subscribeAsync('size')
   for (const protocolVersion of [4, 5] as const) {
     const client = await connect(t, broker.url, { protocolVersion })
-    const closed = heard(client, 'close')
+    const closed = nextEvent(client, 'close')
     client.publish('size', Buffer.alloc(65_536, 'x'))
     await closed
   }
@@ -182,7 +182,7 @@ t.test('a second signal ends a broker that is slow to stop', async t => {
       '--input-type=module',
       '-e',
       `
-    import { stopSignal } from ${JSON.stringify(new URL('../../broker/stopping.js', import.meta.url).href)}
+    import { stopSignal } from ${JSON.stringify(new URL('../../broker/process/stop-signal.js', import.meta.url).href)}
     let now = 0
     stopSignal(undefined, () => now)
     process.on('SIGINT', () => {
@@ -199,7 +199,11 @@ t.test('a second signal ends a broker that is slow to stop', async t => {
   await once(child.stdout, 'data')
   child.kill('SIGTERM')
   child.kill('SIGINT')
-  t.match(String(await once(child.stdout, 'data')), 'still here', 'npm passes on what the terminal has sent already')
+  t.match(
+    String(await once(child.stdout, 'data')),
+    'still here',
+    'npm forwards the signal that the terminal has already sent'
+  )
   child.kill('SIGINT')
   t.same(await once(child, 'close'), [2, null])
 })

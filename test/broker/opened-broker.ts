@@ -1,4 +1,4 @@
-// A broker within the process: the store, the core and the limits, without listeners or detection.
+// A broker in the test process: store, core and limits, without listeners or detection.
 
 import { pino } from 'pino'
 import type { Test } from 'tap'
@@ -8,14 +8,14 @@ import type { Broker } from '../../broker/core/broker.js'
 import { LimitCounters } from '../../broker/limits/limit-counters.js'
 import { openBroker as open, type OpenedBroker as Opened } from '../../broker/open-broker.js'
 
-/** What a test may want to look into. */
+/** The broker and its parts. */
 export interface OpenedBroker {
   aedes: Broker
-  tally: LimitCounters
+  limitCounters: LimitCounters
   opened: Opened
 }
 
-/** Opens one with the default settings but for some limits; it is closed when the test ends. */
+/** Opens a broker with default settings except for `limits`. It is closed when the test ends. */
 export async function openBroker(
   test: Test,
   limits: Partial<Settings['limits']> = {},
@@ -23,16 +23,16 @@ export async function openBroker(
   folder = test.testdir({})
 ): Promise<OpenedBroker> {
   const log = pino({ level: 'silent' })
-  const tally = new LimitCounters(log)
+  const limitCounters = new LimitCounters(log)
   const { settings } = readSettings({}, folder)
   const opened = await open(
     { ...settings, data: folder, persistence: isPersistent, limits: { ...settings.limits, ...limits } },
     log,
-    tally
+    limitCounters
   )
   test.teardown(async () => {
     await opened.closeClients()
     await opened.close()
   })
-  return { aedes: opened.broker, tally, opened }
+  return { aedes: opened.broker, limitCounters, opened }
 }

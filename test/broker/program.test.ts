@@ -1,4 +1,4 @@
-// The command line: exit codes, mistakes in plain words, help, and what check prints.
+// The command line: exit codes, error messages, help, and the output of check.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -9,7 +9,7 @@ import t from 'tap'
 import { parse } from 'yaml'
 import { MAIN, runArtemis, startBroker } from './running-broker.js'
 
-t.test('help and version are on standard output and fine', async t => {
+t.test('prints help and version on standard output and exits with 0', async t => {
   const folder = t.testdir({})
   const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
     version: string
@@ -20,7 +20,7 @@ t.test('help and version are on standard output and fine', async t => {
   }
 })
 
-t.test('mistakes on the command line end with 1, a hint, and no stack', async t => {
+t.test('command line errors exit with 1, a hint and no stack', async t => {
   const folder = t.testdir({})
   const cases: [string[], RegExp][] = [
     [['--prot', '1884'], /Unknown option '--prot'\.\n.*Did you mean --port\?/],
@@ -29,13 +29,13 @@ t.test('mistakes on the command line end with 1, a hint, and no stack', async t 
     [['check', '--port'], /argument missing/],
     [
       ['extract', 'a.pcap', '--mqtt-port', '1883,99999'],
-      /'1883,99999' is invalid\. Write ports from 1 to 65535 with commas between, such as 1883,8883\.\n/
+      /'1883,99999' is invalid\. Give comma-separated ports from 1 to 65535, such as 1883,8883\.\n/
     ],
     [['check', 'twice'], /Too many arguments for 'check'/],
-    [['--config', 'none.yaml'], /none\.yaml cannot be read \(ENOENT\)\.\n/],
+    [['--config', 'none.yaml'], /Cannot read the settings file .*none\.yaml: ENOENT\.\n/],
     [
       ['--port', '70000', '--host', '1 2'],
-      /There are 2 mistakes.*--host: "1 2".*--port: 70000 should be a whole number/s
+      /The configuration has 2 errors.*--host: "1 2".*--port: 70000 should be a whole number/s
     ]
   ]
   for (const [args, message] of cases) {
@@ -46,7 +46,7 @@ t.test('mistakes on the command line end with 1, a hint, and no stack', async t 
   }
 })
 
-t.test('a command of commands by itself prints its help, and nothing else', async t => {
+t.test('a command with subcommands prints its help if given alone', async t => {
   t.match(await runArtemis(['service'], t.testdir({})), {
     code: 1,
     stdout: '',
@@ -54,14 +54,14 @@ t.test('a command of commands by itself prints its help, and nothing else', asyn
   })
 })
 
-t.test('a signal ends whatever runs with 0, also while it loads', async t => {
-  const telling =
+t.test('a signal exits with 0, even while a command is loading', async t => {
+  const preload =
     "data:text/javascript,process.on('newListener', name => { if (name === 'SIGTERM') setImmediate(() => process.stdout.write('.')) })"
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    // A password that does not come keeps it waiting.
+    // It waits for a password on standard input.
     const child = spawn(
       process.execPath,
-      ['--import', telling, MAIN, 'passwd', path.join(t.testdir({}), 'users'), 'bob'],
+      ['--import', preload, MAIN, 'passwd', path.join(t.testdir({}), 'users'), 'bob'],
       { stdio: ['pipe', 'pipe', 'ignore'] }
     )
     t.teardown(() => child.kill('SIGKILL'))
@@ -71,14 +71,14 @@ t.test('a signal ends whatever runs with 0, also while it loads', async t => {
   }
 })
 
-t.test('a mistake in the settings file stops the start, with its line', async t => {
+t.test('the start fails on an invalid settings file and reports the line', async t => {
   const folder = t.testdir({ 'artemis.yaml': 'log:\n  level: info\nlistener:\n  - port: 1883\n' })
   const { code, stderr } = await runArtemis([], folder)
   t.equal(code, 1)
   t.match(stderr, /artemis\.yaml:3: listener: unknown key; did you mean listeners\?/)
 })
 
-t.test('a port in use is named, and mosquitto too', async t => {
+t.test('reports a port in use, and mentions mosquitto', async t => {
   const folder = t.testdir({})
   const holder = net.createServer().listen(0, '127.0.0.1')
   await once(holder, 'listening')
@@ -91,34 +91,34 @@ t.test('a port in use is named, and mosquitto too', async t => {
   t.match(stderr, `--port ${port + 1}`)
 })
 
-t.test('a data folder in use, and one that cannot be', async t => {
+t.test('refuses a data folder that is in use or cannot be created', async t => {
   const folder = t.testdir({ file: '' })
   const broker = await startBroker(t, folder)
   const second = await runArtemis(['--port', '0', '--data', 'data'], folder)
   t.equal(second.code, 1)
   t.match(second.stderr, /data folder .*data is in use by another broker/)
-  t.match(await broker.stop(), { code: 0 }, 'the first is not disturbed')
+  t.match(await broker.stop(), { code: 0 }, 'the first broker is not affected')
 
   const blocked = await runArtemis(['--port', '0', '--data', 'file/data'], folder)
   t.equal(blocked.code, 1)
-  t.match(blocked.stderr, /cannot be created \(ENOTDIR\)/)
+  t.match(blocked.stderr, /Cannot create the data folder .*: ENOTDIR/)
 })
 
-t.test('a report that cannot be written stops the start', async t => {
+t.test('the start fails if a report file cannot be written', async t => {
   const folder = t.testdir({ 'artemis.yaml': 'report: { eve: nowhere/eve.json }\n' })
   const { code, stderr } = await runArtemis(['--port', '0', '--data', 'data'], folder)
   t.equal(code, 1)
   t.match(stderr, /report\.eve: ENOENT/)
 })
 
-t.test('a broker does not start with a file for a tap', async t => {
+t.test('the start fails with a file as tap', async t => {
   const folder = t.testdir({ 'artemis.yaml': 'tap: { target: "file:x.pcap" }\n' })
   const { code, stderr } = await runArtemis(['--port', '0', '--data', 'data'], folder)
   t.equal(code, 1)
   t.match(stderr, /artemis\.yaml:1: tap\.target/)
 })
 
-t.test('check prints settings that give the same when read again', async t => {
+t.test('the output of check gives the same settings when read again', async t => {
   const folder = t.testdir({ 'artemis.yaml': 'response:\n  action: ban\n' })
   const first = await runArtemis(['check', '--port', '1999'], folder)
   t.match(first, { code: 0, stderr: '' })
@@ -130,7 +130,7 @@ t.test('check prints settings that give the same when read again', async t => {
   t.same(parse(second.stdout), parse(first.stdout))
 })
 
-t.test('a reader that leaves early is no fault', async t => {
+t.test('a closed output pipe is not an error', async t => {
   const child = spawn(process.execPath, [MAIN, 'check'], { cwd: t.testdir({}), stdio: ['ignore', 'pipe', 'pipe'] })
   let stderr = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -142,41 +142,41 @@ t.test('a reader that leaves early is no fault', async t => {
 })
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-  t.test(`${signal} ends the broker with 0, having said where it listens and how to stop it`, async t => {
+  t.test(`${signal} stops the broker with exit code 0, after it logged its address and how to stop it`, async t => {
     const broker = await startBroker(t, t.testdir({}))
     const { code, stderr } = await broker.stop(signal)
     t.equal(code, 0)
     t.match(stderr, `Listening for MQTT on mqtt://127.0.0.1:${broker.port}.`)
     t.match(stderr, /"folder":".*data"/)
-    t.match(stderr, /Ctrl-C or kill \d+ stops it/)
-    t.match(stderr, /Artemis has stopped/)
+    t.match(stderr, /To stop it, press Ctrl-C or run kill \d+/)
+    t.match(stderr, /Artemis stopped/)
     for (const line of stderr.trim().split('\n')) t.doesNotThrow(() => void JSON.parse(line), 'every line is JSON')
   })
 }
 
-t.test('what is loaded into every thread besides does not hold up the end', async t => {
-  const held =
+t.test('modules preloaded into every thread do not delay the exit', async t => {
+  const preload =
     'data:text/javascript,import{isMainThread}from"node:worker_threads";if(!isMainThread)setInterval(()=>{},1000)'
-  const child = spawn(process.execPath, ['--import', held, MAIN, '--port', '0', '--data', 'data'], {
+  const child = spawn(process.execPath, ['--import', preload, MAIN, '--port', '0', '--data', 'data'], {
     cwd: t.testdir({ 'artemis.yaml': 'tap: { target: none }\n' }),
     stdio: ['ignore', 'ignore', 'pipe']
   })
   t.teardown(() => child.kill('SIGKILL'))
   let stderr = ''
-  let askedAt = 0
+  let stoppedAt = 0
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text
-    if (askedAt > 0 || !stderr.includes('Artemis is ready')) return
-    askedAt = performance.now()
+    if (stoppedAt > 0 || !stderr.includes('Artemis is ready')) return
+    stoppedAt = performance.now()
     child.kill('SIGTERM')
   })
   const [code] = (await once(child, 'close')) as [number]
   t.equal(code, 0)
-  // A detection thread that does not end is ended by force after ten seconds.
-  t.ok(performance.now() - askedAt < 8_000, 'the detection thread ended by itself')
+  // A detection thread that does not exit is terminated after ten seconds.
+  t.ok(performance.now() - stoppedAt < 8_000, 'the detection thread exited by itself')
 })
 
-t.test('on a terminal, or where asked for, the log is for people', async t => {
+t.test('log.format: text writes a readable log', async t => {
   const folder = t.testdir({ 'artemis.yaml': 'log:\n  format: text\n' })
   const child = spawn(process.execPath, [MAIN, '--port', '0', '--data', 'data'], {
     cwd: folder,
@@ -184,10 +184,10 @@ t.test('on a terminal, or where asked for, the log is for people', async t => {
   })
   t.teardown(() => child.kill('SIGKILL'))
   let stderr = ''
-  let asked = false
+  let isStopping = false
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text
-    if (!asked && stderr.includes('Artemis is ready')) asked = child.kill('SIGTERM')
+    if (!isStopping && stderr.includes('Artemis is ready')) isStopping = child.kill('SIGTERM')
   })
   const [code] = (await once(child, 'close')) as [number]
   t.equal(code, 0)

@@ -1,4 +1,4 @@
-// The program as its users run it: a child process, with its log read as it comes.
+// Runs the program as a child process and reads its log.
 
 import { spawn, type ChildProcess } from 'node:child_process'
 import { existsSync, writeFileSync } from 'node:fs'
@@ -13,39 +13,39 @@ const START_LIMIT_MS = 60_000
 const RUN_LIMIT_MS = 120_000
 
 /** How a process ended. */
-export interface Ending {
+export interface ProcessResult {
   code: number | null
   signal: NodeJS.Signals | null
   stdout: string
   stderr: string
 }
 
-/** Runs `artemis` with these arguments to its end. */
-export async function runArtemis(args: readonly string[], cwd: string): Promise<Ending> {
+/** Runs `artemis` with the given arguments until it exits. */
+export async function runArtemis(args: readonly string[], cwd: string): Promise<ProcessResult> {
   const child = spawn(process.execPath, [MAIN, ...args], {
     cwd,
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: RUN_LIMIT_MS,
     killSignal: 'SIGKILL'
   })
-  return await endingOf(child)
+  return await resultOf(child)
 }
 
-function endingOf(child: ChildProcess): Promise<Ending> {
+function resultOf(child: ChildProcess): Promise<ProcessResult> {
   return new Promise((resolve, reject) => {
-    const said = { stdout: '', stderr: '' }
+    const output = { stdout: '', stderr: '' }
     child.stdout?.setEncoding('utf8').on('data', (text: string) => {
-      said.stdout += text
+      output.stdout += text
     })
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      said.stderr += text
+      output.stderr += text
     })
     child.once('error', reject)
-    child.once('close', (code, signal) => resolve({ code, signal, ...said }))
+    child.once('close', (code, signal) => resolve({ code, signal, ...output }))
   })
 }
 
-/** A broker that runs. */
+/** A running broker. */
 export interface RunningBroker {
   port: number
   /** `mqtt://127.0.0.1:PORT` */
@@ -53,20 +53,20 @@ export interface RunningBroker {
   child: ChildProcess
   /** Everything logged so far. */
   log: () => string
-  /** Sends a signal and waits for the end. */
-  stop: (signal?: NodeJS.Signals) => Promise<Ending>
+  /** Sends a signal and waits for the exit. */
+  stop: (signal?: NodeJS.Signals) => Promise<ProcessResult>
 }
 
 /**
- * Starts a broker on a free port; it is killed when the test ends, should it still run. Where the folder
- * holds no settings, it runs without a tap.
+ * Starts a broker on a free port. It is killed when the test ends, if it still runs. Without settings in the folder, it
+ * runs without a tap.
  */
 export async function startBroker(test: Test, folder: string, args: readonly string[] = []): Promise<RunningBroker> {
   const file = path.join(folder, 'artemis.yaml')
   if (!existsSync(file)) writeFileSync(file, 'tap:\n  target: none\n')
   const all = [MAIN, '--port', '0', '--data', 'data', ...args]
   const child = spawn(process.execPath, all, { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] })
-  const ending = endingOf(child)
+  const ending = resultOf(child)
   test.teardown(async () => {
     child.kill('SIGKILL')
     await ending

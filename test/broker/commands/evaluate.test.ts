@@ -1,4 +1,4 @@
-// artemis evaluate: the figures in their fixed form, the labels in all their forms, and the drawing.
+// artemis evaluate: figures, labels and plot.
 
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -13,7 +13,7 @@ import { planOf } from '../../../broker/training/detector-choice.js'
 import { runArtemis } from '../../support/artemis.js'
 import { ATTACKER, attackedCapture, benignCapture, FLOOD_BEGIN } from '../../support/labelled-traffic.js'
 
-const attacked = attackedCapture()
+const attackedPcap = attackedCapture()
 
 function recordsOf(capture: Buffer): TrafficRecord[] {
   const records: TrafficRecord[] = []
@@ -26,22 +26,22 @@ function recordsOf(capture: Buffer): TrafficRecord[] {
   return records
 }
 
-const records = recordsOf(attacked)
-const isAttack = records.map(({ features: { src_ip: from, dst_ip: to } }) => from === ATTACKER || to === ATTACKER)
-const attackRows = isAttack.filter(Boolean).length
+const records = recordsOf(attackedPcap)
+const isAttackRow = records.map(({ features: { src_ip: from, dst_ip: to } }) => from === ATTACKER || to === ATTACKER)
+const attackRows = isAttackRow.filter(Boolean).length
 
-/** A folder with a model that learnt from benign traffic, an attacked capture and labels. */
+/** A folder with a model trained on benign traffic, a capture with attacks, and labels. */
 async function folder(
   t: Test,
   more: Record<string, string | Buffer> = {}
 ): Promise<{ dir: string; model: GuardModel; run: (...args: string[]) => ReturnType<typeof runArtemis> }> {
-  const dir = t.testdir({ 'a.pcap': attacked, 'labels.csv': `ip,label\n${ATTACKER},flood\n`, ...more })
+  const dir = t.testdir({ 'a.pcap': attackedPcap, 'labels.csv': `ip,label\n${ATTACKER},flood\n`, ...more })
   const fitted = await trainModel(recordsOf(benignCapture()), undefined, planOf({ detector: 'ocsvm' }))
   const model = await fitted.save(join(dir, 'm.json'))
   return { dir, model, run: (...args) => runArtemis(['evaluate', ...args, '--model', join(dir, 'm.json')]) }
 }
 
-t.test('figures as JSON, in the form that stays', async t => {
+t.test('figures as JSON have a stable format', async t => {
   const { dir, model, run } = await folder(t)
   const { code, out, err } = await run(join(dir, 'a.pcap'), '--labels', join(dir, 'labels.csv'), '--format', 'json')
   t.equal(code, 0, err)
@@ -61,22 +61,27 @@ t.test('figures as JSON, in the form that stays', async t => {
   t.same(Object.keys(figures.confusion), ['tp', 'fp', 'tn', 'fn'])
   t.same(Object.keys(figures.perLabel), ['flood'])
   t.same(Object.keys(figures.perLabel.flood), ['rows', 'rocAuc', 'recall', 'recallAtFpr1'])
-  const { scores } = model.judge(records)
-  const found = isAttack.filter((attack, i) => attack && scores[i] > model.threshold).length
-  const accused = isAttack.filter((attack, i) => !attack && scores[i] > model.threshold).length
+  const { scores } = model.score(records)
+  const detected = isAttackRow.filter((attack, i) => attack && scores[i] > model.threshold).length
+  const falsePositives = isAttackRow.filter((attack, i) => !attack && scores[i] > model.threshold).length
   t.match(figures, {
     rows: records.length,
     attackRows,
     threshold: model.threshold,
-    confusion: { tp: found, fn: attackRows - found, fp: accused, tn: records.length - attackRows - accused },
-    perLabel: { flood: { rows: attackRows, recall: found / attackRows, rocAuc: figures.rocAuc } }
+    confusion: {
+      tp: detected,
+      fn: attackRows - detected,
+      fp: falsePositives,
+      tn: records.length - attackRows - falsePositives
+    },
+    perLabel: { flood: { rows: attackRows, recall: detected / attackRows, rocAuc: figures.rocAuc } }
   })
   t.ok(figures.rocAuc > 0.9)
 })
 
-t.test('every form of labels and of input gives the same figures', async t => {
+t.test('all label and input formats give the same figures', async t => {
   const { dir, run } = await folder(t, {
-    'frames.csv': `frame,label\n${records.map(({ frame }, i) => `${frame},${isAttack[i] ? 'flood' : 0}`).join('\n')}\n`,
+    'frames.csv': `frame,label\n${records.map(({ frame }, i) => `${frame},${isAttackRow[i] ? 'flood' : 0}`).join('\n')}\n`,
     'time.csv': `10.0.0.1,flood,${FLOOD_BEGIN},${FLOOD_BEGIN + 100}\n`
   })
   const { out: csv } = await runArtemis(['extract', join(dir, 'a.pcap')])
@@ -100,7 +105,7 @@ t.test('every form of labels and of input gives the same figures', async t => {
   t.match(JSON.parse(runs[0].out), { attackRows })
 })
 
-t.test('files of one kind each are judged together', async t => {
+t.test('several files are evaluated together', async t => {
   const benign = benignCapture()
   const { dir, run } = await folder(t, { 'b.pcap': benign, 'files.csv': 'file,label\nb.pcap,benign\na.pcap,flood\n' })
   const { code, out, err } = await run(
@@ -119,7 +124,7 @@ t.test('files of one kind each are judged together', async t => {
   })
 })
 
-t.test('with one kind of rows, what is not defined is null', async t => {
+t.test('undefined figures are null if there is only one class', async t => {
   const { dir, run } = await folder(t)
   const [all, none, unlabelled] = await Promise.all([
     run(join(dir, 'a.pcap'), '--label-all', 'flood', '--format', 'json'),
@@ -139,10 +144,10 @@ t.test('with one kind of rows, what is not defined is null', async t => {
     perLabel: {},
     confusion: { tp: 0, fn: 0 }
   })
-  t.match(unlabelled, { code: 0, err: /no labels/, out: new RegExp(`rows +${2 * records.length}\n`) })
+  t.match(unlabelled, { code: 0, err: /No labels/, out: new RegExp(`rows +${2 * records.length}\n`) })
 })
 
-t.test('the table says the same', async t => {
+t.test('the table has the same figures as the JSON', async t => {
   const { dir, run } = await folder(t)
   const [table, json] = await Promise.all(
     ['table', 'json'].map(format => run(join(dir, 'a.pcap'), '--labels', join(dir, 'labels.csv'), '--format', format))
@@ -152,11 +157,11 @@ t.test('the table says the same', async t => {
     confusion: { tp, fn }
   } = JSON.parse(json.out) as Evaluation
   t.match(table.out, new RegExp(`ROC AUC +${rocAuc.toFixed(4)}`))
-  t.match(table.out, new RegExp(`found, missed +${tp}, ${fn}`))
+  t.match(table.out, new RegExp(`detected, missed +${tp}, ${fn}`))
   t.match(table.out, new RegExp(`flood +${attackRows} `))
 })
 
-t.test('the drawing is whole, and safe whatever the labels', async t => {
+t.test('the plot is complete, and hostile labels are escaped', async t => {
   const { dir, run } = await folder(t, {
     'hostile.csv': `ip,label\n${ATTACKER},"<script>&""x\u001b"\n10.0.0.10,other\n`
   })
@@ -178,35 +183,35 @@ t.test('the drawing is whole, and safe whatever the labels', async t => {
     { code: 'commander.invalidArgument', message: /\.svg/ }
   )
   t.match(await run(join(dir, 'a.pcap'), '--label-all', 'flood', '--plot', plot), { code: 0 })
-  t.match(readFileSync(plot, 'utf8'), /no curve without both/)
+  t.match(readFileSync(plot, 'utf8'), /no curve: needs both/)
 })
 
-t.test('mistakes leave no drawing and are told in one line', async t => {
+t.test('errors leave no plot', async t => {
   const bad = {
     'l.csv': 'ip,label\nhost,flood\n',
     'a.csv': 'frame,label\n1,flood\n',
-    'unmet.csv': 'ip,label\n10.9.9.9,flood\n',
+    'unmatched.csv': 'ip,label\n10.9.9.9,flood\n',
     'bad.json': '{'
   }
   const { dir, run } = await folder(t, bad)
   const plot = join(dir, 'p.svg')
-  const [labels, records, unmet, model, none] = await Promise.all([
+  const [labels, records, unmatched, model, none] = await Promise.all([
     run(join(dir, 'a.pcap'), '--labels', join(dir, 'l.csv'), '--plot', plot),
     run(join(dir, 'a.csv'), '--label-all', 'flood', '--plot', plot),
-    run(join(dir, 'a.pcap'), '--labels', join(dir, 'unmet.csv')),
+    run(join(dir, 'a.pcap'), '--labels', join(dir, 'unmatched.csv')),
     runArtemis(['evaluate', join(dir, 'a.pcap'), '--model', join(dir, 'bad.json')]),
     run(join(dir, 'a.pcap'), '--mqtt-port', '99')
   ])
-  t.match(labels, { code: 1, out: '', err: /l\.csv:2: "host" is no IP address/ })
-  t.match(records, { code: 1, out: '', err: /a\.csv:1: column 2 is "label" where it must be time/ })
-  t.match(unmet, { code: 0, err: /no row has 10\.9\.9\.9/ })
-  t.match(model, { code: 1, err: /bad\.json is no usable model/ })
-  t.match(none, { code: 1, err: /no rows to judge[^]*--mqtt-port/ })
+  t.match(labels, { code: 1, out: '', err: /l\.csv:2: "host" is not an IP address/ })
+  t.match(records, { code: 1, out: '', err: /a\.csv:1: column 2 is "label", but must be time/ })
+  t.match(unmatched, { code: 0, err: /no row matches 10\.9\.9\.9/ })
+  t.match(model, { code: 1, err: /bad\.json is not a valid model/ })
+  t.match(none, { code: 1, err: /no rows to score[^]*--mqtt-port/ })
   t.notOk(readdirSync(dir).some(name => name.startsWith('p.svg')))
 })
 
-t.test('a capture cut short is judged as far as it is whole; a model of packets leaves frames out', async t => {
-  const { dir } = await folder(t, { 'cut.pcap': attacked.subarray(0, -3) })
+t.test('the whole records of a truncated capture are scored; a packet model skips frames', async t => {
+  const { dir } = await folder(t, { 'cut.pcap': attackedPcap.subarray(0, -3) })
   const few = recordsOf(benignCapture()).slice(0, 200)
   const model = await (
     await trainModel(few, undefined, planOf({ detector: 'iforest' }))
@@ -224,6 +229,6 @@ t.test('a capture cut short is judged as far as it is whole; a model of packets 
   t.equal(code, 0)
   const packets = records.slice(0, -1).filter(({ features }) => features.mqtt_msg_type !== null).length
   t.match(JSON.parse(out), { rows: packets, threshold: model.threshold })
-  t.match(err, /cut short.*What is whole is judged/)
-  t.match(err, new RegExp(`${records.length - 1 - packets} rows without an MQTT packet are left out`))
+  t.match(err, /truncated.*Scoring the records before it/)
+  t.match(err, new RegExp(`Skipped ${records.length - 1 - packets} rows without an MQTT packet`))
 })

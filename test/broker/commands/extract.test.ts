@@ -1,4 +1,4 @@
-// artemis extract: files in, lines out, and what it says when something is wrong.
+// artemis extract: input files, output formats, signals and errors.
 import { spawn } from 'node:child_process'
 import type { ChildProcess, ChildProcessWithoutNullStreams } from 'node:child_process'
 import { once } from 'node:events'
@@ -30,7 +30,7 @@ function start(...args: string[]): ChildProcessWithoutNullStreams {
   const child = spawn(process.execPath, ['--input-type=module', '-e', SCRIPT, '--', ...args], {
     stdio: ['pipe', 'pipe', 'pipe']
   })
-  // It may end before it has read everything.
+  // The child may exit before it has read everything.
   child.stdin.on('error', () => {})
   return child
 }
@@ -51,7 +51,7 @@ async function parse(...args: string[]): Promise<void> {
   await extractCommand().exitOverride().parseAsync(args, { from: 'user' })
 }
 
-t.test('a capture becomes CSV on standard output', async t => {
+t.test('extracts a capture to CSV on standard output', async t => {
   const dir = t.testdir({ 'a.pcap': capture })
   const { code, out, err } = await run([join(dir, 'a.pcap')])
   t.equal(code, 0)
@@ -62,7 +62,7 @@ t.test('a capture becomes CSV on standard output', async t => {
   t.match(lines[5], /^5,.*,48,68656c6c6f,8,1,3,0$/)
 })
 
-t.test('standard input, NDJSON', async t => {
+t.test('reads standard input and writes NDJSON', async t => {
   const { code, out } = await run(['-', '--format', 'ndjson'], capture)
   t.equal(code, 0)
   t.match(
@@ -74,7 +74,7 @@ t.test('standard input, NDJSON', async t => {
   )
 })
 
-t.test('several files carry their names, and each counts its own frames', async t => {
+t.test('with several files, rows have the file name, and frames are numbered per file', async t => {
   const dir = t.testdir({ 'a.pcap': capture, 'b.pcap': capture })
   const out = join(dir, 'out.csv')
   await parse(join(dir, 'a.pcap'), join(dir, 'b.pcap'), '--out', out)
@@ -86,11 +86,11 @@ t.test('several files carry their names, and each counts its own frames', async 
   t.same(readdirSync(dir).sort(), ['a.pcap', 'b.pcap', 'out.csv'])
 })
 
-t.test('ports', async t => {
+t.test('--mqtt-port selects the ports', async t => {
   const dir = t.testdir({ 'a.pcap': capture })
   const out = join(dir, 'out.csv')
   await parse(join(dir, 'a.pcap'), '--mqtt-port', '8883,9001', '--out', out)
-  t.equal(readFileSync(out, 'utf8').split('\n').length, 2, 'the header alone')
+  t.equal(readFileSync(out, 'utf8').split('\n').length, 2, 'only the header')
   for (const value of ['mqtt', '0', '65536', '1883,', '1.5', '']) {
     await t.rejects(
       parse(join(dir, 'a.pcap'), '--mqtt-port', value),
@@ -100,28 +100,28 @@ t.test('ports', async t => {
   }
 })
 
-t.test('a capture without a frame of the ports says so', async t => {
+t.test('warns if a capture has no frame on the ports', async t => {
   const file = join(t.testdir({ 'a.pcap': capture }), 'a.pcap')
   t.match(await runArtemis(['extract', file, '--mqtt-port', '8883,9001']), {
     code: 0,
     out: /^frame,.*\n$/,
-    err: /a\.pcap: there is no frame of port 8883 or 9001; --mqtt-port names others\.\n$/
+    err: /a\.pcap: no frames on port 8883 or 9001\. Set other ports with --mqtt-port\.\n$/
   })
 })
 
-t.test('mistakes name the file and leave no output', async t => {
+t.test('errors name the file and leave no output', async t => {
   const corrupt = Buffer.from(capture)
   corrupt.writeUInt32LE(0xffff_ffff, 24 + 16 + 60 + 8)
   const dir = t.testdir({ 'empty.pcap': '', 'text.pcap': 'not a capture at all', 'corrupt.pcap': corrupt, folder: {} })
   const out = join(dir, 'out.csv')
-  const mistakes: [string, object][] = [
+  const errors: [string, object][] = [
     ['empty.pcap', { code: 'capture-empty' }],
     ['text.pcap', { code: 'capture-not-recognised' }],
     ['corrupt.pcap', { code: 'capture-corrupt' }],
     ['missing.pcap', { code: 'capture-unreadable', message: /no such file/ }],
     ['folder', { code: 'capture-unreadable', message: /directory/ }]
   ]
-  for (const [name, expected] of mistakes) {
+  for (const [name, expected] of errors) {
     const path = join(dir, name)
     await t.rejects(
       parse(path, '--out', out),
@@ -132,7 +132,7 @@ t.test('mistakes name the file and leave no output', async t => {
   t.notOk(readdirSync(dir).some(name => name.startsWith('out.csv')))
 })
 
-t.test('a capture cut short gives all its whole frames and then the fault', async t => {
+t.test('writes all whole frames of a truncated capture, then fails', async t => {
   const dir = t.testdir({ 'cut.pcap': capture.subarray(0, -3), 'whole.pcap': capture })
   const out = join(dir, 'out.csv')
   await t.rejects(parse(join(dir, 'cut.pcap'), join(dir, 'whole.pcap'), '--out', out), {
@@ -142,7 +142,7 @@ t.test('a capture cut short gives all its whole frames and then the fault', asyn
   t.equal(readFileSync(out, 'utf8').trimEnd().split('\n').length, 1 + 5 + 6)
 })
 
-t.test('a compressed capture, whole and cut', async t => {
+t.test('reads a compressed capture, complete and truncated', async t => {
   const many = new Talk().open()
   for (let i = 0; i < 500; i++) many.send('in', publish('t', `${(i * 7919) % 1000}`))
   const packed = gzipSync(pcapFile(many.frames))
@@ -154,7 +154,7 @@ t.test('a compressed capture, whole and cut', async t => {
   t.ok(readFileSync(out, 'utf8').split('\n').length > 100)
 })
 
-t.test('an output that cannot be', async t => {
+t.test('refuses an output that cannot be written', async t => {
   const dir = t.testdir({ 'a.pcap': capture })
   await t.rejects(parse(join(dir, 'a.pcap'), '--out', join(dir, 'no', 'where.csv')), { code: 'output-unwritable' })
   await t.rejects(parse(join(dir, 'a.pcap'), '--out', dir), { code: 'output-unwritable' })
@@ -162,7 +162,7 @@ t.test('an output that cannot be', async t => {
   t.same(readFileSync(join(dir, 'a.pcap')), capture)
 })
 
-t.test('a reader that has seen enough is no fault', async t => {
+t.test('a closed output pipe is not an error', async t => {
   const many = new Talk().open()
   for (let i = 0; i < 4000; i++) many.send('in', PINGREQ)
   const dir = t.testdir({ 'a.pcap': pcapFile(many.frames) })
@@ -174,12 +174,12 @@ t.test('a reader that has seen enough is no fault', async t => {
   t.equal(await err, '')
 })
 
-t.test('an interrupt while a file is read leaves nothing behind, and ends with 0', async t => {
+t.test('SIGINT while reading a file removes the output and exits with 0', async t => {
   const dir = t.testdir({ 'long.pcap': pcapFile([]) })
-  // Zeros are empty frames, and a hole in a file takes no room: nobody reads to its end.
+  // A sparse file of empty frames, too long to be read to the end.
   truncateSync(join(dir, 'long.pcap'), 2 ** 36)
   const child = start(join(dir, 'long.pcap'), '--out', join(dir, 'out.csv'))
-  await waitUntil('an output begun', () => readdirSync(dir).length > 1)
+  await waitUntil('the output file exists', () => readdirSync(dir).length > 1)
   t.match(readdirSync(dir), ['long.pcap', /^out\.csv\.part-/])
   child.kill('SIGINT')
   t.equal(await closed(child), 0)
@@ -187,12 +187,12 @@ t.test('an interrupt while a file is read leaves nothing behind, and ends with 0
 })
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  t.test(`${signal} ends a live input: what came so far is a whole file`, async t => {
+  t.test(`${signal} ends a live input and keeps the frames received so far`, async t => {
     const dir = t.testdir({ 'other.pcap': capture })
     const child = start('-', join(dir, 'other.pcap'), '--out', join(dir, 'out.csv'))
-    // The last frame is cut: the end may come anywhere.
+    // The last frame is incomplete: a live input may end anywhere.
     child.stdin.write(capture.subarray(0, -3))
-    await waitUntil('the frames written', () =>
+    await waitUntil('the frames are written', () =>
       readdirSync(dir).some(
         name => name.includes('.part-') && readFileSync(join(dir, name), 'utf8').split('\n').length > 6
       )
@@ -203,13 +203,13 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     t.equal(err, '')
     t.same(readdirSync(dir), ['other.pcap', 'out.csv'])
     const lines = readFileSync(join(dir, 'out.csv'), 'utf8').split('\n')
-    t.equal(lines.length, 1 + 5 + 1, 'and nothing of the input after it')
+    t.equal(lines.length, 1 + 5 + 1, 'the next input is not read')
     t.match(lines[5], /^-,5,.*,48,68656c6c6f,8,1,3,0$/)
     t.equal(lines[6], '')
   })
 }
 
-t.test('a live input may have its last words after the signal', async t => {
+t.test('a live input has a grace period after the signal', async t => {
   const interruption = new Interruption(1)
   t.teardown(() => {
     interruption.dispose()
@@ -217,14 +217,14 @@ t.test('a live input may have its last words after the signal', async t => {
   interruption.reading(true)
   interruption.interrupt()
   t.ok(interruption.isEnding)
-  t.notOk(interruption.ended.aborted || interruption.abandoned.aborted, 'whoever feeds it has the same signal to obey')
-  await waitUntil('an end even so', () => interruption.ended.aborted)
+  t.notOk(interruption.ended.aborted || interruption.abandoned.aborted, 'the sender can finish')
+  await waitUntil('the end of the grace period', () => interruption.ended.aborted)
   t.notOk(interruption.abandoned.aborted)
   interruption.interrupt()
-  t.ok(interruption.abandoned.aborted, 'one who insists gets out')
+  t.ok(interruption.abandoned.aborted, 'a second signal aborts')
 })
 
-t.test('an older output is replaced only by a whole one', async t => {
+t.test('replaces an existing output only with a complete one', async t => {
   const dir = t.testdir({ 'a.pcap': capture, 'bad.pcap': 'not a capture', 'out.csv': 'old' })
   const out = join(dir, 'out.csv')
   await t.rejects(parse(join(dir, 'bad.pcap'), '--out', out))
@@ -234,7 +234,7 @@ t.test('an older output is replaced only by a whole one', async t => {
   writeFileSync(out, '')
 })
 
-t.test('a bar shows the progress of a long file, on a terminal only', { skip: programMissing('script') }, async t => {
+t.test('shows a progress bar for a long file, only on a terminal', { skip: programMissing('script') }, async t => {
   const record = Buffer.alloc(16 + 262_144)
   record.writeUInt32LE(262_144, 8)
   record.writeUInt32LE(262_144, 12)
@@ -249,8 +249,8 @@ t.test('a bar shows the progress of a long file, on a terminal only', { skip: pr
   }
   t.match(await onTerminal(join(dir, 'long.pcap'), '--out', join(dir, 'out.csv')), /extract .*100 %/)
   const both = await onTerminal(join(dir, 'long.pcap'))
-  t.match(both, /100 %/, 'beside the lines, too')
+  t.match(both, /100 %/, 'with output on the same terminal')
   t.match(both, /68656c6c6f/)
-  t.notMatch(await onTerminal(join(dir, 'short.pcap')), /%/, 'a short file is done before a bar could be read')
-  t.equal((await run([join(dir, 'long.pcap')])).err, '', 'no terminal, no bar')
+  t.notMatch(await onTerminal(join(dir, 'short.pcap')), /%/, 'no bar for a short file')
+  t.equal((await run([join(dir, 'long.pcap')])).err, '', 'no bar without a terminal')
 })

@@ -1,4 +1,4 @@
-// artemis models: what is there, and what is wrong with what is broken.
+// artemis models: lists models, and errors of broken ones.
 
 import { join } from 'node:path'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -19,12 +19,12 @@ async function withModel(t: Test, detector: string, features: string): Promise<{
     },
     { ports: [1883] }
   ).push(benignCapture())
-  const dir = t.testdir({ 'package.json': '{"name":"none of ours"}', 'notes.txt': 'text', sub: {} })
+  const dir = t.testdir({ 'package.json': '{"name":"other"}', 'notes.txt': 'text', sub: {} })
   const model = await trainModel(records, undefined, planOf({ detector, features }))
   return { dir, model: await model.save(join(dir, 'good.json')) }
 }
 
-t.test('models are listed with what they were trained on, broken ones with their fault', async t => {
+t.test('lists models with their training data, and broken ones with their error', async t => {
   const { dir, model } = await withModel(t, 'kmeans', 'table1')
   const text = readFileSync(join(dir, 'good.json'), 'utf8')
   writeFileSync(join(dir, 'cut.json'), text.slice(0, -100))
@@ -33,7 +33,7 @@ t.test('models are listed with what they were trained on, broken ones with their
   const { code, out, err } = await runArtemis(['models', dir])
   t.equal(code, 0)
   t.equal(err, '')
-  const [head, row, ...faults] = out.trimEnd().split('\n')
+  const [head, row, ...errors] = out.trimEnd().split('\n')
   t.match(head, /^file +detector +features +frames +packets .*trained +digest +bytes$/)
   t.same(row.split(/ +/), [
     join(dir, 'good.json'),
@@ -46,22 +46,22 @@ t.test('models are listed with what they were trained on, broken ones with their
     model.digest.slice(0, 12),
     String(text.length)
   ])
-  t.equal(faults.length, 3, 'JSON of others is passed over')
-  t.match(faults.join('\n'), /cut\.json.*cut off[^]*edited\.json.*changed[^]*newer\.json has schema 99/)
+  t.equal(errors.length, 3, 'other JSON files are ignored')
+  t.match(errors.join('\n'), /cut\.json.*cut off[^]*edited\.json.*changed[^]*newer\.json has schema 99/)
 })
 
-t.test('a file by its name, a choice of columns, and what is none', async t => {
+t.test('lists a single file with custom columns, and fails on a file that is no model', async t => {
   const { dir } = await withModel(t, 'iforest', 'tcp_len,mqtt_len')
   const [named, none] = await Promise.all([
     runArtemis(['models', join(dir, 'good.json'), join(dir, 'package.json')]),
     runArtemis(['models', join(dir, 'missing')])
   ])
-  t.match(named.out, /good\.json +iforest +2 of its own/)
+  t.match(named.out, /good\.json +iforest +2 columns/)
   t.match(named, { code: 1, err: /^artemis: .*package\.json is not a model/ })
-  t.match(none, { code: 1, out: '', err: /missing cannot be read/ })
+  t.match(none, { code: 1, out: '', err: /Cannot read .*missing/ })
 })
 
-t.test('the data folder, before and after a model is in it', async t => {
+t.test('lists the data folder, with and without a model', async t => {
   const { dir } = await withModel(t, 'birch', 'table1-no-identity')
   const [before, after, configured] = await Promise.all([
     runArtemis(['models', '--data', join(dir, 'later')]),
@@ -71,7 +71,7 @@ t.test('the data folder, before and after a model is in it', async t => {
       return await runArtemis(['models', '--config', join(dir, 'artemis.yaml')])
     })()
   ])
-  t.match(before, { code: 0, out: '', err: /There are no models/ })
+  t.match(before, { code: 0, out: '', err: /No models found/ })
   t.match(after.out, /good\.json +birch +table1-no-identity/)
   t.equal(configured.out, after.out)
 })

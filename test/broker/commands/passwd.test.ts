@@ -1,4 +1,4 @@
-// artemis passwd: files that mosquitto takes, passwords that nobody sees, and nothing half done.
+// artemis passwd: mosquitto-compatible files, hidden passwords, atomic changes.
 
 import { spawn, spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs'
@@ -9,12 +9,12 @@ import { Probe } from '../comparison/probe.js'
 import { startCompared } from '../comparison/compared-brokers.js'
 import { MAIN } from '../running-broker.js'
 
-/** Runs it with this on a pipe. */
+/** Runs the command with input on a pipe. */
 function passwd(folder: string, args: readonly string[], input = ''): { status: number | null; stderr: string } {
   return spawnSync(process.execPath, [MAIN, 'passwd', ...args], { cwd: folder, input, encoding: 'utf8' })
 }
 
-t.test('a file that is new, a user more, another password, one user less', t => {
+t.test('creates a file, adds a user, changes a password, deletes a user', t => {
   const folder = t.testdir({})
   const file = path.join(folder, 'users')
   const users = (): string[] =>
@@ -34,14 +34,14 @@ t.test('a file that is new, a user more, another password, one user less', t => 
   chmodSync(file, 0o640)
   t.equal(passwd(folder, ['users', 'bob', '--delete']).status, 0)
   t.same(users(), ['ann'])
-  t.equal(statSync(file).mode & 0o777, 0o640, 'permissions stay')
+  t.equal(statSync(file).mode & 0o777, 0o640, 'permissions are kept')
   t.equal(passwd(folder, ['-c', 'users', 'carol'], 'x').status, 0)
   t.same(users(), ['carol'])
-  t.same(readdirSync(folder), ['users'], 'nothing is left behind')
+  t.same(readdirSync(folder), ['users'], 'no temporary file is left')
   t.end()
 })
 
-t.test('mistakes change nothing', t => {
+t.test('errors change nothing', t => {
   const folder = t.testdir({ users: 'ann:$6$x$y\n' })
   for (const [args, input, message] of [
     [['users', 'bob'], '', /empty/],
@@ -50,7 +50,7 @@ t.test('mistakes change nothing', t => {
     [['users', 'bob'], 'é'.repeat(32_768), /has 65536 bytes/],
     [['users', 'a:b'], 'x', /colon/],
     [['users', 'bob', '-D'], '', /has no user "bob"/],
-    [['users', 'bob', '-D', '-c'], '', /exclude each other/],
+    [['users', 'bob', '-D', '-c'], '', /cannot be combined/],
     [['none', 'bob', '-D'], '', /has no user/],
     [['no/where', 'bob'], 'x', /ENOENT/]
   ] as const) {
@@ -63,7 +63,7 @@ t.test('mistakes change nothing', t => {
   t.end()
 })
 
-t.test('mosquitto lets in whom it wrote', { skip: programMissing('mosquitto') }, async t => {
+t.test('mosquitto accepts a user written by passwd', { skip: programMissing('mosquitto') }, async t => {
   const broker = await startCompared(t, 'mosquitto', {
     conf: 'listener {port} 127.0.0.1\npassword_file {dir}/users\n',
     prepare: folder => {
@@ -76,7 +76,7 @@ t.test('mosquitto lets in whom it wrote', { skip: programMissing('mosquitto') },
   t.equal(await Probe.connack({ port, username: 'ann', password: 'other' }), 5)
 })
 
-t.test('on a terminal it asks twice and shows nothing', { skip: programMissing('script') }, async t => {
+t.test('prompts twice on a terminal without echo', { skip: programMissing('script') }, async t => {
   const folder = t.testdir({})
   const run = async (answers: readonly string[]): Promise<{ screen: string; code: number | null }> => {
     const child = spawn(findProgram('script'), ['-qec', `${process.execPath} ${MAIN} passwd users ann`, '/dev/null'], {
@@ -85,11 +85,11 @@ t.test('on a terminal it asks twice and shows nothing', { skip: programMissing('
     })
     let screen = ''
     let asked = 0
-    // Whoever takes no more answers may have ended.
+    // The child may already have exited.
     child.stdin.on('error', () => {})
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       screen += text
-      for (const prompts = screen.match(/(Password|Once more): /g)?.length ?? 0; asked < prompts; asked++)
+      for (const prompts = screen.match(/(Password|Repeat password): /g)?.length ?? 0; asked < prompts; asked++)
         child.stdin.write(answers[asked] ?? '')
     })
     const code = await new Promise<number | null>(resolve => {

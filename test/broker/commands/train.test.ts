@@ -1,4 +1,4 @@
-// artemis train: files and flags in, a model that guards out, and what it says when something is wrong.
+// artemis train: inputs, options, progress, model file and errors.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -19,7 +19,7 @@ const benign = benignCapture()
 const attacked = attackedCapture()
 const labels = `ip,label\n${ATTACKER},flood\n`
 
-/** Parses flags and trains in this process: for mistakes, which come before anything is said. */
+/** Runs the command in this process, for errors that come before any output. */
 async function train(...args: string[]): Promise<void> {
   await trainCommand()
     .exitOverride()
@@ -27,12 +27,12 @@ async function train(...args: string[]): Promise<void> {
     .parseAsync(args, { from: 'user' })
 }
 
-t.test('a capture becomes a model that guards', async t => {
+t.test('trains a model on a capture', async t => {
   const dir = t.testdir({ 'a.pcap': benign })
   const out = join(dir, 'm.json')
   const {
     code,
-    out: said,
+    out: stdout,
     err
   } = await runArtemis([
     'train',
@@ -47,12 +47,12 @@ t.test('a capture becomes a model that guards', async t => {
     out
   ])
   t.equal(code, 0, err)
-  t.equal(said, '')
+  t.equal(stdout, '')
   const model = await GuardModel.load(out)
   t.equal(model.detector, 'kmeans')
   t.ok(model.rows.wire > 600)
   t.equal(model.experts.wire?.detector.contamination, 0.02)
-  t.ok(Math.abs(Date.now() - Date.parse(model.created)) < 120_000, 'dated by the clock')
+  t.ok(Math.abs(Date.now() - Date.parse(model.created)) < 120_000, 'has the current time')
   for (const figure of [
     model.digest,
     `${model.rows.wire} rows`,
@@ -61,13 +61,13 @@ t.test('a capture becomes a model that guards', async t => {
     'ttl',
     'threshold'
   ]) {
-    t.ok(err.includes(figure), `the summary says ${figure}`)
+    t.ok(err.includes(figure), `the summary contains ${figure}`)
   }
-  t.notMatch(err, /\u001b/, 'no colour and no bar where there is no terminal')
+  t.notMatch(err, /\u001b/, 'no colour and no progress bar without a terminal')
   t.same(readdirSync(dir).sort(), ['a.pcap', 'm.json'])
 })
 
-t.test('CSV, several files and standard input serve as well, and the seed alone decides', async t => {
+t.test('trains on CSV, several files and standard input; only the seed changes the model', async t => {
   const dir = t.testdir({ 'a.pcap': benign, 'b.pcap': attacked, 'labels.csv': labels })
   const [a, b] = [join(dir, 'a.pcap'), join(dir, 'b.pcap')]
   const csv = await runArtemis(['extract', a, b])
@@ -92,7 +92,7 @@ t.test('CSV, several files and standard input serve as well, and the seed alone 
     [0, 0, 0],
     runs.map(({ err }) => err).join()
   )
-  t.match(runs[0].err, /benign rows; \d+ attack rows left out/)
+  t.match(runs[0].err, /benign rows; \d+ attack rows skipped/)
   const [first, second, third] = await Promise.all(
     ['1', '2', '3'].map(async name => (await GuardModel.load(join(dir, `${name}.json`))).experts.wire)
   )
@@ -102,10 +102,10 @@ t.test('CSV, several files and standard input serve as well, and the seed alone 
   t.notSame(first?.detector.toJSON().state.threshold, third?.detector.toJSON().state.threshold)
 })
 
-t.test('a network is trained with the TensorFlow that is there, which is said, or not without one', async t => {
+t.test('trains a network with the installed TensorFlow.js and names it, or fails without one', async t => {
   const dir = t.testdir({ 'a.pcap': benign })
   const out = join(dir, 'm.json')
-  const there = await catalogEntry('autoencoder')
+  const tensorflow = await catalogEntry('autoencoder')
     .prepare?.()
     .catch(() => undefined)
   const { code, err } = await runArtemis([
@@ -118,17 +118,17 @@ t.test('a network is trained with the TensorFlow that is there, which is said, o
     '--out',
     out
   ])
-  if (there === undefined) {
+  if (tensorflow === undefined) {
     t.match({ code, err }, { code: 1, err: /npm install @tensorflow/ })
     t.same(readdirSync(dir), ['a.pcap'])
   } else {
     t.equal(code, 0, err)
-    t.ok(err.startsWith(`${there}\n`), err)
+    t.ok(err.startsWith(`${tensorflow}\n`), err)
     t.equal((await GuardModel.load(out)).detector, 'autoencoder')
   }
 })
 
-/** Trains on a terminal of its own; `typing` is given what was shown so far, and says what to type. */
+/** Trains on a terminal of its own; `typing` gets the output so far and returns the keys to type. */
 async function trainOnTerminal(args: readonly string[], typing: (shown: string) => string): Promise<string> {
   const command = [
     process.execPath,
@@ -136,11 +136,11 @@ async function trainOnTerminal(args: readonly string[], typing: (shown: string) 
     'train',
     ...args
   ]
-  // The shell gives way to the program: one that stayed would end by Ctrl-C with a code of its own, as dash does.
+  // `exec` replaces the shell, because dash would exit with its own code on Ctrl-C.
   const line = `exec ${command.map(word => `'${word}'`).join(' ')}`
   const child = spawn(findProgram('script'), ['--quiet', '--return', '--flush', '--command', line, '/dev/null'])
   let shown = ''
-  // What was shown last may be read when nobody takes what is typed any more.
+  // The child may have exited when its last output is read.
   child.stdin.on('error', () => {})
   child.stdout.on('data', (chunk: Buffer) => {
     shown += chunk.toString()
@@ -153,28 +153,28 @@ async function trainOnTerminal(args: readonly string[], typing: (shown: string) 
 }
 
 t.test(
-  'on a terminal it shows epoch, loss and time left, and Ctrl-C leaves no file',
+  'shows epoch, loss and time left on a terminal, and Ctrl-C leaves no file',
   { skip: programMissing('script') || tensorflowMissing() },
   async t => {
     const dir = t.testdir({ 'a.pcap': benign })
     const flags = [join(dir, 'a.pcap'), '--detector', 'autoencoder', '--out', join(dir, 'm.json')]
     const shown = await trainOnTerminal([...flags, '--param', 'epochs=3'], () => '')
-    t.match(shown, /Learning (frames|packets) .*\d+ % \| \S+ left \| epoch \d of 3, loss \d\.\d+/)
+    t.match(shown, /Training (frames|packets) .*\d+ % \| \S+ left \| epoch \d of 3, loss \d\.\d+/)
     t.same(readdirSync(dir), ['a.pcap', 'm.json'])
 
     rmSync(join(dir, 'm.json'))
-    let asked = false
+    let isInterrupted = false
     const cut = await trainOnTerminal([...flags, '--param', 'epochs=10000'], shown => {
-      if (asked || !/epoch \d+ of 10000/.test(shown)) return ''
-      asked = true
+      if (isInterrupted || !/epoch \d+ of 10000/.test(shown)) return ''
+      isInterrupted = true
       return '\u0003'
     })
-    t.notMatch(cut, /digest/, 'no summary of what was not finished')
+    t.notMatch(cut, /digest/, 'no summary after an interrupt')
     t.same(readdirSync(dir), ['a.pcap'])
   }
 )
 
-t.test('flags win over named settings, and those over the defaults', t => {
+t.test('options override named settings, which override the defaults', t => {
   t.match(planOf({ detector: 'ocsvm' }), {
     contaminated: false,
     detector: { features: 'table1-no-identity', contamination: 0.1, parameters: {} }
@@ -190,7 +190,7 @@ t.test('flags win over named settings, and those over the defaults', t => {
         seed: 1
       }
     },
-    'what the broker ships'
+    'the default detector of the broker'
   )
   t.match(planOf({ detector: 'ocsvm', preset: 'paper' }), { contaminated: false, detector: { features: 'best24' } })
   t.match(planOf({ detector: 'birch', preset: 'paper' }), {
@@ -219,12 +219,12 @@ t.test('flags win over named settings, and those over the defaults', t => {
   t.end()
 })
 
-t.test('mistakes in the flags come before any file is read', async t => {
+t.test('invalid options fail before any file is read', async t => {
   const dir = t.testdir({ 'a.pcap': benign, 'labels.csv': labels })
   const out = join(dir, 'm.json')
-  const mistakes: [string[], { code: string; message?: RegExp; remedy?: RegExp }][] = [
-    [['--detector', 'ifores'], { code: 'train-detector', remedy: /Did you mean iforest\? There are .*ocsvm/ }],
-    [['--detector', 'weather'], { code: 'train-detector', remedy: /^There are/ }],
+  const errors: [string[], { code: string; message?: RegExp; remedy?: RegExp }][] = [
+    [['--detector', 'ifores'], { code: 'train-detector', remedy: /Did you mean iforest\? Choose one of .*ocsvm/ }],
+    [['--detector', 'weather'], { code: 'train-detector', remedy: /^Choose one of/ }],
     [
       ['--detector', 'ocsvm', '--param', 'mu=1'],
       {
@@ -233,7 +233,7 @@ t.test('mistakes in the flags come before any file is read', async t => {
         remedy: /nu: .*0\.0001 to 1; default 0\.5.*gamma/s
       }
     ],
-    [['--detector', 'ocsvm', '--param', 'nu=2'], { code: 'train-param', message: /nu is 2 where it must be/ }],
+    [['--detector', 'ocsvm', '--param', 'nu=2'], { code: 'train-param', message: /nu must be .*, not 2/ }],
     [['--detector', 'ocsvm', '--param', 'nu='], { code: 'train-param', message: /nu is/ }],
     [['--detector', 'ocsvm', '--param', 'nu'], { code: 'train-param', message: /name=value/ }],
     [['--detector', 'ocsvm', '--param', 'seed=3'], { code: 'train-param', message: /--seed/ }],
@@ -246,7 +246,7 @@ t.test('mistakes in the flags come before any file is read', async t => {
     [['--detector', 'iforest', '--labels', 'x', '--label-all', 'y'], { code: 'commander.conflictingOption' }],
     [['--detector', 'random-forest'], { code: 'training-labels', remedy: /--labels/ }]
   ]
-  for (const [flags, expected] of mistakes)
+  for (const [flags, expected] of errors)
     await t.rejects(train(join(dir, 'none.pcap'), '--out', out, ...flags), expected, flags.join(' '))
   await t.rejects(train(join(dir, 'a.pcap'), '--detector', 'iforest', '--out', join(dir, 'no', 'm.json')), {
     code: 'model-not-writable'
@@ -262,7 +262,7 @@ t.test('mistakes in the flags come before any file is read', async t => {
   t.same(readdirSync(dir).sort(), ['a.pcap', 'labels.csv'])
 })
 
-t.test('an interrupt leaves no model and is no fault', async t => {
+t.test('an interrupt leaves no model and exits with 0', async t => {
   const many = benignCapture(20)
   for (const stage of ['reading', 'learning']) {
     const dir = t.testdir({ 'old.json': 'old' })
@@ -277,7 +277,7 @@ t.test('an interrupt leaves no model and is no fault', async t => {
       join(dir, 'old.json')
     ])
     child.stdin?.write(many)
-    // More than a pipe holds was taken: the command reads, and listens for signals.
+    // More than the pipe buffer was read, so the command handles signals.
     if (stage === 'reading') await once(child.stdin ?? child, 'drain')
     else {
       child.stdin?.end()

@@ -1,4 +1,4 @@
-// artemis watch beside a real mosquitto: learns, alerts, publishes, and ends when asked to.
+// artemis watch with a real mosquitto: learns, alerts, publishes, and ends on a signal.
 
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -13,10 +13,10 @@ import { startSshd } from '../../support/sshd.js'
 
 const ATTACKER = '127.0.8.66'
 const DASHBOARD = '127.0.8.10'
-/** Where the connection comes from by which it publishes. */
+/** Source address of its own publishing connection. */
 const OWN = '127.0.0.1'
 const LEARN = ['--learn', '1s', '--learn-records', '1500']
-const PATIENCE_MS = 60_000
+const LIMIT_MS = 60_000
 
 interface Event {
   event_type: string
@@ -24,7 +24,7 @@ interface Event {
   artemis: { state: string; scope: string; client_id: string | null }
 }
 
-/** A running watch, with what it has said so far. */
+/** A running watch command and its output. */
 class Watch {
   out = ''
   err = ''
@@ -54,12 +54,12 @@ class Watch {
       .map(line => JSON.parse(line) as Event)
   }
 
-  /** Goes on with `meanwhile` until the condition holds. */
+  /** Runs `meanwhile` repeatedly until the condition is true. */
   async until(what: string, condition: () => boolean, meanwhile: (i: number) => Promise<unknown>): Promise<void> {
-    const deadline = performance.now() + PATIENCE_MS
+    const deadline = performance.now() + LIMIT_MS
     for (let i = 0; !condition(); i++) {
       if (performance.now() > deadline || this.child.exitCode !== null)
-        throw new Error(`waited in vain for ${what}: ${this.err}${this.out}`)
+        throw new Error(`timeout waiting for ${what}: ${this.err}${this.out}`)
       await meanwhile(i)
     }
   }
@@ -67,11 +67,11 @@ class Watch {
   async end(t: Test): Promise<void> {
     this.child.kill('SIGINT')
     const { code } = await this.ending
-    t.equal(code, 0, 'Ctrl-C ends it cleanly')
+    t.equal(code, 0, 'SIGINT exits with 0')
   }
 }
 
-/** A home: sensors that publish, and one who reads. */
+/** A home: sensors that publish, and a subscriber. */
 class Home {
   readonly #sensors: readonly MqttClient[]
 
@@ -116,7 +116,7 @@ async function attack(client: MqttClient, i: number): Promise<void> {
 const missing = programMissing('mosquitto') || programMissing('tcpdump')
 
 t.test(
-  'learns, names the attacker on standard output and on the broker, and keeps the model',
+  'learns, reports the attacker on standard output and on the broker, and saves the model',
   { skip: missing },
   async t => {
     const directory = t.testdir()
@@ -135,37 +135,37 @@ t.test(
     t.teardown(async () => {
       await endClient(listener)
     })
-    const heard: { topic: string; text: string }[] = []
+    const received: { topic: string; text: string }[] = []
     listener.on('message', (topic, payload) => {
-      heard.push({ topic, text: payload.toString() })
+      received.push({ topic, text: payload.toString() })
     })
     await listener.subscribeAsync('artemis/#')
 
     const watch = new Watch(t, [...common, ...LEARN])
     const guards = (): boolean => watch.err.includes('guarding with')
     let early: Event[] = []
-    await watch.until('the learning to end', guards, async i => {
+    await watch.until('the end of learning', guards, async i => {
       await home.live(i)
       if (!guards()) early = watch.events()
     })
-    t.ok(existsSync(model), 'the model is kept')
-    t.same(early, [], 'no alert while it learns')
+    t.ok(existsSync(model), 'the model is saved')
+    t.same(early, [], 'no alert while learning')
 
     const attacker = await connectClient({ port: mosquitto.port, from: ATTACKER }, { clientId: 'malaria' })
     t.teardown(async () => {
       await endClient(attacker)
     })
-    const named = (): Event | undefined =>
+    const attackAlert = (): Event | undefined =>
       watch.events().find(({ src_ip, artemis }) => src_ip === ATTACKER && artemis.state === 'raised')
     await watch.until(
       'an alert',
-      () => named() !== undefined,
+      () => attackAlert() !== undefined,
       async i => {
         await attack(attacker, i)
         await home.live(i)
       }
     )
-    t.match(named(), {
+    t.match(attackAlert(), {
       event_type: 'alert',
       dest_port: mosquitto.port,
       proto: 'TCP',
@@ -173,36 +173,36 @@ t.test(
       artemis: { scope: 'client', client_id: 'malaria', response: 'observe' }
     })
     const published = (): boolean =>
-      heard.some(({ topic, text }) => topic === 'artemis/alerts' && (JSON.parse(text) as Event).src_ip === ATTACKER)
+      received.some(({ topic, text }) => topic === 'artemis/alerts' && (JSON.parse(text) as Event).src_ip === ATTACKER)
     await watch.until('the alert on the broker', published, home.live)
     await watch.end(t)
-    t.match(JSON.parse(heard.filter(({ topic }) => topic === 'artemis/status').at(-1)?.text ?? '{}'), {
+    t.match(JSON.parse(received.filter(({ topic }) => topic === 'artemis/status').at(-1)?.text ?? '{}'), {
       state: 'stopped'
     })
 
     const again = new Watch(t, common)
     await again.until('the model to be loaded', () => again.err.includes('guarding with'), home.live)
-    heard.length = 0
+    received.length = 0
     await again.until(
-      'its own messages to go by',
-      () => heard.filter(({ topic }) => topic === 'artemis/status').length >= 2,
+      'its own messages',
+      () => received.filter(({ topic }) => topic === 'artemis/status').length >= 2,
       home.live
     )
     await again.end(t)
-    // Whoever learns for a second knows too little of the home to be held to silence about it.
-    const accused = [...watch.events(), ...again.events()].map(({ src_ip }) => src_ip)
+    // After a second of learning, alerts about the home itself are possible.
+    const alertAddresses = [...watch.events(), ...again.events()].map(({ src_ip }) => src_ip)
     t.notOk(
-      accused.some(address => address === OWN || address === DASHBOARD),
-      'its own messages raise no alert, neither about itself nor about who reads them'
+      alertAddresses.some(address => address === OWN || address === DASHBOARD),
+      'its own messages raise no alert about itself or their subscribers'
     )
-    const { records } = JSON.parse(heard.filter(({ topic }) => topic === 'artemis/status').at(-1)?.text ?? '{}') as {
+    const { records } = JSON.parse(received.filter(({ topic }) => topic === 'artemis/status').at(-1)?.text ?? '{}') as {
       records: { own: number }
     }
-    t.ok(records.own > 0, `${records.own} records were its own`)
+    t.ok(records.own > 0, `${records.own} own records`)
   }
 )
 
-t.test('a tap that dies is opened again', { skip: missing || programMissing('sshd') }, async t => {
+t.test('reopens a tap that fails', { skip: missing || programMissing('sshd') }, async t => {
   const directory = t.testdir()
   const [mosquitto, sshd] = await Promise.all([startMosquitto(directory), startSshd(directory)])
   t.teardown(async () => {
@@ -222,27 +222,27 @@ t.test('a tap that dies is opened again', { skip: missing || programMissing('ssh
     '--learn-records',
     '300'
   ])
-  await watch.until('the learning to end', () => watch.err.includes('guarding with'), home.live)
+  await watch.until('the end of learning', () => watch.err.includes('guarding with'), home.live)
   t.ok(killTcpdump(mosquitto.port) > 0)
-  await watch.until('the loss to be said', () => watch.err.includes('is down'), home.live)
-  await watch.until('the tap to come back', () => watch.err.split('is up').length > 2, home.live)
+  await watch.until('the log line about the loss', () => watch.err.includes('is down'), home.live)
+  await watch.until('the tap to be reopened', () => watch.err.split('is up').length > 2, home.live)
   await watch.end(t)
 })
 
-t.test('what cannot be watched', async t => {
-  for (const [args, said] of [
+t.test('fails on invalid taps and options', async t => {
+  for (const [args, expected] of [
     [['file:x.pcap'], /replay/],
-    [['none'], /nothing to watch/],
-    [['local:nowhere'], /could not be opened/],
-    [['ssh://nobody@127.0.0.1:1/lo'], /could not be opened/],
+    [['none'], /Cannot watch without a tap/],
+    [['local:nowhere'], /Cannot open the tap/],
+    [['ssh://nobody@127.0.0.1:1/lo'], /Cannot open the tap/],
     [['local:lo', '--learn', 'soon'], /unit/],
     [['local:lo', '--model', '/no/where/model.json'], /folder is missing/],
     [['local:lo', '--topic-prefix', 'a/#'], /wildcard/],
-    [['local:lo', '--publish', 'mqtt://127.0.0.1:1'], /Nobody can be reached/]
+    [['local:lo', '--publish', 'mqtt://127.0.0.1:1'], /Cannot connect to/]
   ] as const) {
     const { code, err, out } = await runArtemis(['watch', ...args])
     t.equal(code, 1, args.join(' '))
-    t.match(err, said)
+    t.match(err, expected)
     t.equal(out, '')
   }
 })

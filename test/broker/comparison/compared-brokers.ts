@@ -42,7 +42,7 @@ const START_LIMIT_MS = 60_000
 
 const HEARD: Readonly<Record<BrokerName, RegExp>> = {
   mosquitto: /Reloading config/g,
-  artemis: /SIGHUP|stay as they were/g
+  artemis: /SIGHUP|Reload failed/g
 }
 const READY: Readonly<Record<BrokerName, RegExp>> = {
   mosquitto: /mosquitto version \S+ running/,

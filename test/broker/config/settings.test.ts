@@ -1,4 +1,4 @@
-// Settings: defaults under file under flags, every mistake at once with its place, and a complete example.
+// Settings: precedence of options, file and defaults; all errors at once with their locations; the example file.
 
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
@@ -19,8 +19,8 @@ function pick({ tap, payloadCapBytes, detector, learn, alert, response }: typeof
   return { tap, payloadCapBytes, detector, learn, alert, response }
 }
 
-/** The lines of the error that reading `yaml` ends with. */
-function mistakesOf(folder: string, flags: Flags = {}): string[] {
+/** Returns the issues of the settings in a folder, one per line. */
+function issuesOf(folder: string, flags: Flags = {}): string[] {
   try {
     readSettings(flags, folder)
   } catch (error) {
@@ -41,7 +41,7 @@ function keysOf(schema: GenericSchema, key: string): string[] {
   return Object.entries(part.entries).flatMap(([name, inner]) => keysOf(inner, key === '' ? name : `${key}.${name}`))
 }
 
-t.test('without a file and flags everything is a default', t => {
+t.test('uses the defaults without a file and options', t => {
   const folder = t.testdir({})
   const { settings, file, sources } = readSettings({}, folder)
   t.equal(file, undefined)
@@ -58,7 +58,7 @@ t.test('without a file and flags everything is a default', t => {
   t.end()
 })
 
-t.test('the defaults are those of the plug-in', t => {
+t.test('the defaults match those of the plug-in', t => {
   const { settings } = readSettings({}, t.testdir({}))
   const { detector, learn, alert, response, tap } = settings
   t.same(
@@ -80,7 +80,7 @@ t.test('the defaults are those of the plug-in', t => {
   t.end()
 })
 
-t.test('flags win over the file, the file over defaults, and each source is known', t => {
+t.test('options override the file, the file overrides defaults, and the source of each is recorded', t => {
   const folder = t.testdir({
     'artemis.yaml': 'listeners:\n  - host: 0.0.0.0\n    port: 1884\n  - port: 1885\n\nresponse: { banDuration: 1.5h }\n'
   })
@@ -102,7 +102,7 @@ t.test('flags win over the file, the file over defaults, and each source is know
   t.end()
 })
 
-t.test('a path in a file counts from the folder of the file, one on the command line from here', t => {
+t.test('paths are relative to the folder of the file, on the command line to the working directory', t => {
   const folder = t.testdir({
     etc: { 'a.yaml': 'data: state\nreport:\n  eve: /var/log/eve.json\ntap:\n  identity: ~/.ssh/id\n' }
   })
@@ -113,7 +113,7 @@ t.test('a path in a file counts from the folder of the file, one on the command 
   t.end()
 })
 
-t.test('every mistake is told at once: place, key, value, and what would be right', t => {
+t.test('reports all errors at once: location, key, value and expected value', t => {
   const folder = t.testdir({
     'artemis.yaml': [
       'listeners:',
@@ -139,19 +139,19 @@ t.test('every mistake is told at once: place, key, value, and what would be righ
       '  format:'
     ].join('\n')
   })
-  t.same(mistakesOf(folder, { port: 'http', host: 'a b' }), [
+  t.same(issuesOf(folder, { port: 'http', host: 'a b' }), [
     'artemis.yaml:2: listeners[0].port: 99999 should be a whole number from 0 to 65535',
     'artemis.yaml:3: listeners[0].hots: unknown key; did you mean host?',
     'artemis.yaml:4: listeners[1].port: "1883" should be a whole number from 0 to 65535',
     'artemis.yaml:5: alrt: unknown key; did you mean alert?',
     'artemis.yaml:8: learn.duration: 600 should be a duration from 0s to 30d with its unit (ms, s, m, h, d), such as 10m',
-    'artemis.yaml:9: learn.duration: given twice, first on line 8; keep one',
+    'artemis.yaml:9: learn.duration: duplicate key, first on line 8; keep one',
     'artemis.yaml:10: learn.minimumRecords: 1.5 should be a whole number from 1 to 10000000',
     'artemis.yaml:11: response: "ban" should be a map with the keys action, banDuration, allow',
     'artemis.yaml:13: limits.packetSize: "1TiB" should be a size from 20B to 256MiB with its unit (B, KiB, MiB), such as 16MiB',
-    'artemis.yaml:14: port: unknown key; is listeners[].port meant?',
+    'artemis.yaml:14: port: unknown key; did you mean listeners[].port?',
     'artemis.yaml:15: tap.target: "ether0" should be ssh://user@host[:port]/interface, local:interface, none or auto',
-    'artemis.yaml:15: tap.hostKey: "MD5:ab" should be a fingerprint as ssh-keygen -l prints it (SHA256:...), or null',
+    'artemis.yaml:15: tap.hostKey: "MD5:ab" should be a fingerprint as printed by ssh-keygen -l (SHA256:...), or null',
     'artemis.yaml:17: detector.contamination: 0.7 should be a number above 0 and up to 0.5',
     `artemis.yaml:18: detector.kind: null should be one of ${DETECTOR_KINDS.join(', ')}`,
     'artemis.yaml:20: log.level: a list should be one of trace, debug, info, warn, error, fatal, silent',
@@ -162,7 +162,7 @@ t.test('every mistake is told at once: place, key, value, and what would be righ
   t.end()
 })
 
-t.test('a listener in full', t => {
+t.test('reads all keys of a listener', t => {
   const folder = t.testdir({
     'artemis.yaml': [
       'listeners:',
@@ -211,65 +211,65 @@ t.test('a listener in full', t => {
   t.end()
 })
 
-t.test('what is missing, or does not go together, is told as well', t => {
+t.test('reports missing values and conflicting values', t => {
   const of = (...lines: string[]): string[] =>
-    mistakesOf(
+    issuesOf(
       t.testdir({ 'artemis.yaml': ['listeners:', '  - port: 1', ...lines.map(line => `    ${line}`)].join('\n') })
     )
   t.same(of('tls: { cert: a }'), ['artemis.yaml:3: listeners[0].tls.key: missing, it should be a path'])
   t.same(of('tls:', '  cert: a', '  key: b', '  requireClientCertificate: true'), [
-    'artemis.yaml:3: listeners[0].tls.ca: null should be a path, where client certificates are required: they are checked against it'
+    'artemis.yaml:3: listeners[0].tls.ca: null should be a path if requireClientCertificate is true'
   ])
   t.same(of('tls:', '  cert: a', '  key: b', '  identityAsUsername: true'), [
-    'artemis.yaml:3: listeners[0].tls.requireClientCertificate: false should be true, where the identity of a client certificate is the username'
+    'artemis.yaml:3: listeners[0].tls.requireClientCertificate: false should be true if identityAsUsername is true'
   ])
   t.same(of('tls: null'), [])
   t.match(of('tls: a'), [/^artemis\.yaml:3: listeners\[0\]\.tls: "a" should be a map with the keys cert, key, ca/])
   t.match(of('proxy: [ 10.0.0.0/33 ]', 'origins: [ panel.example ]', 'path: mqtt'), [
     /^artemis\.yaml:3: listeners\[0\]\.proxy\[0\]: "10\.0\.0\.0\/33" should be an address or a network/,
     /^artemis\.yaml:4: listeners\[0\]\.origins\[0\]: "panel\.example" should be an origin/,
-    /^artemis\.yaml:5: listeners\[0\]\.path: "mqtt" should be a path that begins with \//
+    /^artemis\.yaml:5: listeners\[0\]\.path: "mqtt" should be a path that starts with \//
   ])
   t.end()
 })
 
-t.test('what is no YAML, and what is no map', t => {
+t.test('reports invalid YAML and wrong types', t => {
   const broken = t.testdir({ 'artemis.yaml': 'data: x\nlog: {level: info\n' })
-  t.match(mistakesOf(broken), [/^artemis\.yaml:\d: not YAML: /])
+  t.match(issuesOf(broken), [/^artemis\.yaml:\d: invalid YAML: /])
   t.same(
-    mistakesOf(t.testdir({ 'artemis.yaml': '- data\n' })).map(line => line.slice(0, 35)),
+    issuesOf(t.testdir({ 'artemis.yaml': '- data\n' })).map(line => line.slice(0, 35)),
     ['artemis.yaml:1: a list should be a ']
   )
-  t.same(mistakesOf(t.testdir({ 'artemis.yaml': 'listeners: []\n' })), [
+  t.same(issuesOf(t.testdir({ 'artemis.yaml': 'listeners: []\n' })), [
     'artemis.yaml:1: listeners: an empty list should be a list of at least one listener'
   ])
-  t.same(mistakesOf(t.testdir({ 'artemis.yaml': '# nothing yet\nlog:\n#  level: debug\n' })), [])
-  t.match(mistakesOf(t.testdir({ 'artemis.yaml': 'data: a\n---\ndata: b\n' })), [/^artemis\.yaml:\d: not YAML: /])
+  t.same(issuesOf(t.testdir({ 'artemis.yaml': '# nothing yet\nlog:\n#  level: debug\n' })), [])
+  t.match(issuesOf(t.testdir({ 'artemis.yaml': 'data: a\n---\ndata: b\n' })), [/^artemis\.yaml:\d: invalid YAML: /])
   t.end()
 })
 
-t.test('names from the prototype of objects are keys like any other', t => {
+t.test('names of Object.prototype are unknown keys', t => {
   const folder = t.testdir({ 'artemis.yaml': '__proto__:\n  data: x\nconstructor: 1\nlog:\n  toString: 1\n' })
-  const mistakes = mistakesOf(folder)
-  t.equal(mistakes.length, 3)
-  for (const mistake of mistakes) t.match(mistake, /unknown key/)
+  const issues = issuesOf(folder)
+  t.equal(issues.length, 3)
+  for (const issue of issues) t.match(issue, /unknown key/)
   t.end()
 })
 
-t.test('messages carry no secrets and no control characters', t => {
+t.test('messages contain no secrets and no control characters', t => {
   const folder = t.testdir({
     'artemis.yaml':
       'pasword: hunter2\ntap:\n  target: ssh://root:hunter2@router/br-lan\nlog:\n  level: "\\e[2J\\u202einfo"\n'
   })
-  const text = mistakesOf(folder).join('\n')
-  t.equal(mistakesOf(folder).length, 3)
+  const text = issuesOf(folder).join('\n')
+  t.equal(issuesOf(folder).length, 3)
   t.notMatch(text, /hunter2/)
 
   t.notMatch(text, /[\u0000-\u0009\u000b-\u001f\u202e]/)
   t.end()
 })
 
-t.test('a named file that is not there is a mistake, the usual one is not', t => {
+t.test('a missing file is an error if it is named, but not if it is the default', t => {
   const folder = t.testdir({})
   t.throws(() => readSettings({ config: 'other.yaml' }, folder), {
     code: 'config-file',
@@ -279,7 +279,7 @@ t.test('a named file that is not there is a mistake, the usual one is not', t =>
   t.end()
 })
 
-t.test('the example shows every setting, with its default', t => {
+t.test('the example lists every setting with its default', t => {
   const folder = t.testdir({ empty: {}, full: { 'artemis.yaml': readFileSync(example, 'utf8') } })
   const defaults = readSettings({ data: path.join(folder, 'data') }, path.join(folder, 'empty'))
   const shown: EffectiveSettings = readSettings({ data: path.join(folder, 'data') }, path.join(folder, 'full'))
@@ -312,7 +312,7 @@ t.test('the example has a comment on every key', t => {
   t.end()
 })
 
-t.test('two listeners on one port are refused, with both places', t => {
+t.test('refuses two listeners on one port and reports both locations', t => {
   const folder = t.testdir({
     'artemis.yaml': [
       'listeners:',
@@ -333,15 +333,15 @@ t.test('two listeners on one port are refused, with both places', t => {
       'allow_anonymous true\nlistener 1883 127.0.0.1\nlistener 1884 127.0.0.1\nlistener 1883 127.0.0.1\nprotocol websockets\n',
     'other.yaml': 'sysInterval: 10s\n'
   })
-  t.same(mistakesOf(folder), [
-    'artemis.yaml:6: listeners[3]: port 1884 on 127.0.0.1 is that of listeners[0] (artemis.yaml:2) as well; one of the two should have another port',
-    'artemis.yaml:8: listeners[4]: port 1885 on 127.0.0.2 is that of listeners[2] (artemis.yaml:4) as well; one of the two should have another port'
+  t.same(issuesOf(folder), [
+    'artemis.yaml:6: listeners[3]: port 1884 on 127.0.0.1 is already used by listeners[0] (artemis.yaml:2); change one of the two',
+    'artemis.yaml:8: listeners[4]: port 1885 on 127.0.0.2 is already used by listeners[2] (artemis.yaml:4); change one of the two'
   ])
-  t.match(mistakesOf(folder, { config: 'other.yaml', mosquitto: 'mosquitto.conf' }), [
-    /^mosquitto\.conf:4: listeners\[2\]: port 1883 on 127\.0\.0\.1 is that of listeners\[0\] \(mosquitto\.conf:2\)/
+  t.match(issuesOf(folder, { config: 'other.yaml', mosquitto: 'mosquitto.conf' }), [
+    /^mosquitto\.conf:4: listeners\[2\]: port 1883 on 127\.0\.0\.1 is already used by listeners\[0\] \(mosquitto\.conf:2\)/
   ])
-  t.same(mistakesOf(t.testdir({ 'artemis.yaml': 'listeners:\n  - port: 1885\n  - port: 1883\n' }), { port: '1883' }), [
-    'artemis.yaml:3: listeners[1]: port 1883 on 127.0.0.1 is that of listeners[0] (artemis.yaml:2) as well; one of the two should have another port'
+  t.same(issuesOf(t.testdir({ 'artemis.yaml': 'listeners:\n  - port: 1885\n  - port: 1883\n' }), { port: '1883' }), [
+    'artemis.yaml:3: listeners[1]: port 1883 on 127.0.0.1 is already used by listeners[0] (artemis.yaml:2); change one of the two'
   ])
   t.end()
 })

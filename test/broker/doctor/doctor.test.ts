@@ -1,4 +1,4 @@
-// artemis doctor: every fault that it promises to name, made on purpose.
+// artemis doctor: each problem that it reports.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -20,11 +20,11 @@ interface Report {
   of: (level: Finding['level']) => string
 }
 
-/** What it finds with these lines as settings. */
+/** Runs the checks with the given settings. */
 async function examined(
   t: Test,
   yaml: string,
-  where: Partial<CheckContext> = {},
+  overrides: Partial<CheckContext> = {},
   folder = t.testdir({})
 ): Promise<Report> {
   const file = path.join(folder, 'artemis.yaml')
@@ -35,47 +35,44 @@ async function examined(
     finding => {
       found.push(finding)
     },
-    where
+    overrides
   )
   return {
     problems,
     of: level =>
       found
-        .filter(one => one.level === level)
+        .filter(finding => finding.level === level)
         .map(({ message, remedy }) => `${message} -> ${remedy ?? ''}`)
         .join('\n')
   }
 }
 
-t.test('where nothing is wrong it says so, names what is still to come, and ends with 0', async t => {
+t.test('without problems it exits with 0 and notes what is missing', async t => {
   const folder = t.testdir({ 'artemis.yaml': 'listeners: [{ port: 0 }]\ntap: { target: none }\n' })
   const { code, stdout, stderr } = await runArtemis(['doctor'], folder)
   t.same({ code, stderr }, { code: 0, stderr: '' })
   for (const line of [
     /^ok +The settings in /,
     /ok +Node \d+/,
-    /ok +The clock says/,
+    /ok +The clock is/,
     /ok +Port 0/,
-    /ok +The data folder .* can be made/,
-    /note +There is no tap/,
-    /note +There is no model yet: .* 10 minutes and 2000 records/
+    /ok +The data folder .* can be created/,
+    /note +No tap/,
+    /note +No model yet: .* 10 minutes and 2000 records/
   ])
     t.match(stdout, line)
 })
 
-t.test(
-  'a mistake in the settings is a problem, told with its line; the rest is checked all the same; exit code 1',
-  async t => {
-    const { code, stdout, stderr } = await runArtemis(['doctor'], t.testdir({ 'artemis.yaml': 'tap: none\n' }))
-    t.equal(code, 1)
-    t.match(stdout, /PROBLEM There is a mistake[\s\S]*artemis\.yaml:1: tap/)
-    t.match(stdout, /ok +Node/)
-    t.match(stderr, /There is a problem\./)
-  }
-)
+t.test('an error in the settings is a problem with its line; the other checks still run; exit code 1', async t => {
+  const { code, stdout, stderr } = await runArtemis(['doctor'], t.testdir({ 'artemis.yaml': 'tap: none\n' }))
+  t.equal(code, 1)
+  t.match(stdout, /PROBLEM The configuration has an error[\s\S]*artemis\.yaml:1: tap/)
+  t.match(stdout, /ok +Node/)
+  t.match(stderr, /1 problem found\./)
+})
 
 t.test(
-  'a port in use by mosquitto: named, with the process and what stops it',
+  'a port in use by mosquitto is reported with the process and the remedy',
   { skip: programMissing('mosquitto') },
   async t => {
     const port = await freePort()
@@ -89,7 +86,7 @@ t.test(
     mosquitto.stderr.on('data', (text: Buffer) => {
       log += text.toString()
     })
-    await waitUntil('mosquitto runs', () => log.includes('running'))
+    await waitUntil('mosquitto is running', () => log.includes('running'))
     const found: Finding[] = []
     t.equal(
       await examine({ port: String(port), data: t.testdirName }, finding => {
@@ -103,13 +100,13 @@ t.test(
   }
 )
 
-t.test('who holds a port, read from /proc', async t => {
+t.test('finds the process that uses a port in /proc', async t => {
   const server = net.createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   t.teardown(() => server.close())
   const { port } = server.address() as AddressInfo
   t.match(await portHolder(port, '/proc'), { pid: process.pid, command: /node/ })
-  t.equal(await portHolder(port, t.testdir({})), undefined, 'where there is no /proc')
+  t.equal(await portHolder(port, t.testdir({})), undefined, 'without /proc')
 
   const proc = t.testdir({
     net: {
@@ -124,7 +121,7 @@ t.test('who holds a port, read from /proc', async t => {
   t.equal(await portHolder(1884, proc), undefined)
 })
 
-t.test('keys, certificates, users and rules', { skip: programMissing('openssl') }, async t => {
+t.test('checks keys, certificates, users and rules', { skip: programMissing('openssl') }, async t => {
   const folder = t.testdir({ other: {}, users: 'x', rules: 'topic #\n', 'not-pem': 'hello' })
   certificate(folder)
   certificate(path.join(folder, 'other'))
@@ -146,75 +143,75 @@ t.test('keys, certificates, users and rules', { skip: programMissing('openssl') 
       problems,
       of: level =>
         found
-          .filter(one => one.level === level)
+          .filter(finding => finding.level === level)
           .map(({ message }) => message)
           .join('\n')
     }
   }
-  const sound = await check(tls('cert.pem', 'key.pem'))
-  t.equal(sound.problems, 0)
-  t.match(sound.of('note'), /cert\.pem expires on/, 'in two days')
-  t.match(sound.of('ok'), /password file .*users can be read\./)
-  t.match(sound.of('note'), /access rules .*rules can be read by everybody/)
+  const valid = await check(tls('cert.pem', 'key.pem'))
+  t.equal(valid.problems, 0)
+  t.match(valid.of('note'), /cert\.pem expires on/, 'in two days')
+  t.match(valid.of('ok'), /password file .*users is readable\./)
+  t.match(valid.of('note'), /access rule file .*rules is readable by all users/)
   t.match((await check(tls('cert.pem', 'key.pem'), Date.now() + 5 * 86_400_000)).of('problem'), /cert\.pem expired on/)
-  t.match((await check(tls('cert.pem', 'other/key.pem'))).of('problem'), /is not the one of the certificate/)
-  t.match((await check(tls('not-pem', 'key.pem'))).of('problem'), /cannot be understood/)
-  t.match((await check(tls('cert.pem', 'gone.pem'))).of('problem'), /private key .*gone\.pem is not there/)
-  t.match((await check('auth: { passwordFile: nowhere }\n')).of('problem'), /password file .*nowhere is not there/)
-  t.match((await check('report: { eve: nowhere/eve.json }\n')).of('problem'), /report\.eve cannot be written/)
+  t.match((await check(tls('cert.pem', 'other/key.pem'))).of('problem'), /does not match the certificate/)
+  t.match((await check(tls('not-pem', 'key.pem'))).of('problem'), /or its key is invalid/)
+  t.match((await check(tls('cert.pem', 'gone.pem'))).of('problem'), /private key .*gone\.pem does not exist/)
+  t.match((await check('auth: { passwordFile: nowhere }\n')).of('problem'), /password file .*nowhere does not exist/)
+  t.match((await check('report: { eve: nowhere/eve.json }\n')).of('problem'), /Cannot write report\.eve/)
 })
 
-t.test('the data folder, its disk and the clock', async t => {
+t.test('checks the data folder, its disk and the clock', async t => {
   const folder = t.testdir({ file: '', data: { old: '' } })
   const future = Date.now() / 1_000 + 86_400
   const clock = await examined(t, '', { now: Date.parse('2001-09-09') }, folder)
-  t.match(clock.of('problem'), /The clock says 2001-09-09 .* wrong/)
+  t.match(clock.of('problem'), /The clock is wrong: 2001-09-09/)
   utimesSync(path.join(folder, 'data/old'), future, future)
-  t.match((await examined(t, '', {}, folder)).of('problem'), /clock says .*, but there are files from/)
+  t.match((await examined(t, '', {}, folder)).of('problem'), /clock is wrong: .*, but there are files from/)
   const found: Finding[] = []
   await examine({ port: '0', data: path.join(folder, 'file/data') }, finding => {
     found.push(finding)
   })
   t.ok(found.some(({ level, message }) => level === 'problem' && message.includes('data folder')))
-  t.match((await examined(t, '')).of('ok'), /\d+ MiB are free/)
+  t.match((await examined(t, '')).of('ok'), /\d+ MiB free/)
 })
 
 t.test(
-  'a folder that this user may not write to',
-  { skip: process.getuid?.() === 0 && 'root may write everywhere' },
+  'reports a data folder that is not writable',
+  { skip: process.getuid?.() === 0 && 'root can write everywhere' },
   async t => {
     const folder = t.testdir({ data: {} })
     chmodSync(path.join(folder, 'data'), 0o500)
-    t.match((await examined(t, '', {}, folder)).of('problem'), /may not be written to by this user/)
+    t.match((await examined(t, '', {}, folder)).of('problem'), /is not writable by this user/)
   }
 )
 
-t.test('models and detectors', async t => {
+t.test('checks the model and the detector', async t => {
   const folder = t.testdir({ data: { 'model.json': '{"format":"artemis-model","schema":1' } })
-  t.match((await examined(t, '', {}, folder)).of('problem'), /The model does not load: /)
+  t.match((await examined(t, '', {}, folder)).of('problem'), /Cannot load the model: /)
   t.match(
     (await examined(t, 'detector: { kind: random-forest }\n')).of('problem'),
     /random-forest cannot learn in place/
   )
 })
 
-t.test('a tap that cannot be', async t => {
+t.test('reports a tap that does not work', async t => {
   const folder = t.testdir({ 'artemis.yaml': 'listeners: [{ port: 0 }]\ntap: { target: "local:nowhere0" }\n' })
   const { code, stdout } = await runArtemis(['doctor'], folder)
   t.equal(code, 1)
   t.match(stdout, /PROBLEM The tap local:nowhere0 does not work: /)
 })
 
-t.test('a container is told, and what it means for addresses', async t => {
+t.test('notes a container and its effect on addresses', async t => {
   const root = t.testdir({ proc: { 1: { cgroup: '0::/\n' }, net: {} } })
   const proc = path.join(root, 'proc')
-  const place = { proc }
+  const context = { proc }
   const elsewhere = path.join(root, 'settings')
   mkdirSync(elsewhere)
-  t.notMatch((await examined(t, '', place, elsewhere)).of('note'), /container/)
+  t.notMatch((await examined(t, '', context, elsewhere)).of('note'), /container/)
   appendFileSync(path.join(proc, '1/cgroup'), '12:cpu:/docker/0123456789\n')
   t.match(
-    (await examined(t, '', place, elsewhere)).of('note'),
+    (await examined(t, '', context, elsewhere)).of('note'),
     /container.*network of its host|container[\s\S]*--network host/
   )
 })

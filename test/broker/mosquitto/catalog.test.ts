@@ -1,4 +1,4 @@
-// The catalog: every directive of the installed mosquitto is in it, and the documentation is its table.
+// The catalog contains every directive of the installed mosquitto, and the documentation contains its table.
 
 import { spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -10,7 +10,7 @@ import { directiveTable } from '../../../broker/mosquitto/documentation.js'
 import { VALUES } from '../../../broker/mosquitto/values.js'
 import { findProgram, programMissing } from '../../support/programs.js'
 
-t.test('each directive has one row and says what it does', t => {
+t.test('each directive has one row with a description', t => {
   const names = DIRECTIVES.map(({ name }) => name)
   t.same(names, [...new Set(names)])
   for (const { name, here } of DIRECTIVES) t.match(here, /^[^\n|]+[.:]$/, name)
@@ -21,7 +21,7 @@ t.test('each directive has one row and says what it does', t => {
   t.end()
 })
 
-t.test('each directive that becomes a setting becomes one that there is', t => {
+t.test('each directive with a key maps to an existing setting', t => {
   for (const { name, key, of } of DIRECTIVES) {
     if (key === undefined) continue
     t.type(VALUES[key], 'function', name)
@@ -40,17 +40,17 @@ t.test('each directive that becomes a setting becomes one that there is', t => {
   t.end()
 })
 
-t.test('mosquitto knows them all, and no other that its program names', { skip: programMissing('mosquitto') }, t => {
+t.test('the catalog and the installed mosquitto have the same directives', { skip: programMissing('mosquitto') }, t => {
   const folder = t.testdir({})
   const program = findProgram('mosquitto')
   const knows = (name: string): boolean => {
     const file = path.join(folder, 'try.conf')
-    // The second line ends it, should the first one pass.
+    // The second line makes mosquitto exit if it accepts the first.
     writeFileSync(file, `${name} x\nno-directive x\n`)
     const { stderr, stdout } = spawnSync(program, ['-c', file], { encoding: 'utf8', timeout: 20_000 })
     return !`${stdout}${stderr}`.includes(`Unknown configuration variable "${name}"`)
   }
-  // Of later versions than Debian 12 has.
+  // Added in versions after that of Debian 12.
   const later = ['websockets_origin', 'bridge_max_topic_alias', 'bridge_tcp_keepalive']
   for (const { name } of DIRECTIVES) if (!later.includes(name)) t.ok(knows(name.replace('*', 'x')), name)
   const words = new Set(
@@ -63,12 +63,12 @@ t.test('mosquitto knows them all, and no other that its program names', { skip: 
         word
       )
   )
-  t.ok(words.has('allow_anonymous'), 'the program was read')
+  t.ok(words.has('allow_anonymous'), 'the names were read from the program')
   t.same(candidates.filter(knows), [])
   t.end()
 })
 
-t.test('the documentation holds the table as it is', t => {
+t.test('the documentation contains the current table', t => {
   const page = readFileSync(new URL('../../../../docs/mosquitto.md', import.meta.url), 'utf8')
   t.ok(
     page.includes(directiveTable()),

@@ -1,5 +1,4 @@
-// mosquitto.conf in the terms of artemis.yaml: which listeners, for whom, with which limits, and what is said of the
-// rest.
+// Translation of mosquitto.conf to artemis.yaml: listeners, authentication, limits, and notes on differences.
 
 import path from 'node:path'
 import t, { type Test } from 'tap'
@@ -26,19 +25,19 @@ function read(
   return { ...translation, listeners: translation.values.listeners as Listener[], folder }
 }
 
-/** Where a broker listens with it, as `host:port`. */
+/** Returns the listeners of a configuration without errors, as `host:port`. */
 function ports(t: Test, conf: string, files?: Record<string, string>, machine?: HostNetwork): string[] {
-  const { listeners, mistakes } = read(t, conf, files, machine)
-  t.same(mistakes, [])
+  const { listeners, issues } = read(t, conf, files, machine)
+  t.same(issues, [])
   return listeners.map(({ host, port }) => `${String(host)}:${String(port)}`)
 }
 
-function mistakes(t: Test, conf: string, files?: Record<string, string>): string[] {
-  return read(t, conf, files).mistakes.map(({ place, key, problem }) => [place, key, problem].join(': '))
+function issues(t: Test, conf: string, files?: Record<string, string>): string[] {
+  return read(t, conf, files).issues.map(({ place, key, problem }) => [place, key, problem].join(': '))
 }
 
-t.test('where it listens', t => {
-  t.same(ports(t, ''), ['127.0.0.1:1883', '::1:1883'], 'nothing said: this machine alone')
+t.test('translates listeners', t => {
+  t.same(ports(t, ''), ['127.0.0.1:1883', '::1:1883'], 'without directives, only this machine')
   t.same(ports(t, 'persistence true\npassword_file /x\n'), ['127.0.0.1:1883', '::1:1883'])
   t.same(ports(t, '', {}, { ...MACHINE, hasIpv6: false }), ['127.0.0.1:1883'])
   t.same(ports(t, 'listener 1884\n'), [':::1884'])
@@ -53,7 +52,7 @@ t.test('where it listens', t => {
   t.end()
 })
 
-t.test('a line of a listener above every listener opens the default one, as it does in mosquitto', t => {
+t.test('a listener directive before the first listener opens the default one, as in mosquitto', t => {
   for (const line of [
     'max_connections 5',
     'protocol websockets',
@@ -77,12 +76,12 @@ t.test('a line of a listener above every listener opens the default one, as it d
   t.same(
     ports(t, 'listener 1884\ninclude_dir conf.d\n', { 'a.conf': 'protocol websockets\n' }),
     [':::1884', ':::1883'],
-    'and a file knows the listeners of no other'
+    'listeners of other files do not apply'
   )
   t.end()
 })
 
-t.test('who may come in', t => {
+t.test('translates authentication', t => {
   const auth = (conf: string): unknown => read(t, conf).values.auth
   t.same(auth(''), { allowAnonymous: true })
   t.same(auth('password_file /p\n'), { allowAnonymous: true, passwordFile: '/p' })
@@ -91,7 +90,7 @@ t.test('who may come in', t => {
   t.same(
     auth('listener 1884\nallow_anonymous true\nplugin /x.so\n'),
     { allowAnonymous: false },
-    'what a plug-in refused must not come in'
+    'a plug-in may have refused anonymous clients'
   )
   const { values, listeners } = read(
     t,
@@ -105,8 +104,8 @@ t.test('who may come in', t => {
   t.end()
 })
 
-t.test('listeners have their own settings', t => {
-  const { listeners, places, notes, mistakes } = read(
+t.test('translates the settings of each listener', t => {
+  const { listeners, places, notes, issues } = read(
     t,
     [
       'listener 8883',
@@ -123,7 +122,7 @@ t.test('listeners have their own settings', t => {
       'max_connections -1'
     ].join('\n')
   )
-  t.same([notes, mistakes], [[], []])
+  t.same([notes, issues], [[], []])
   t.same(listeners, [
     {
       host: '::',
@@ -144,8 +143,8 @@ t.test('listeners have their own settings', t => {
   t.end()
 })
 
-t.test('limits, files and the log', t => {
-  const { values, mistakes, notes } = read(
+t.test('translates limits, files and the log', t => {
+  const { values, issues, notes } = read(
     t,
     [
       'max_packet_size 2000',
@@ -163,7 +162,7 @@ t.test('limits, files and the log', t => {
       'log_type warning'
     ].join('\n')
   )
-  t.same(mistakes, [])
+  t.same(issues, [])
   t.match(values, {
     limits: {
       packetSize: '2000B',
@@ -183,14 +182,14 @@ t.test('limits, files and the log', t => {
     notes.map(({ name }) => name),
     ['message_size_limit', 'max_keepalive']
   )
-  t.same(read(t, 'max_inflight_messages 20\n').notes, [], 'what goes to a client is held back')
-  t.equal(read(t, 'listener 1\n').values.persistence, false, 'as in mosquitto, not unless told')
+  t.same(read(t, 'max_inflight_messages 20\n').notes, [], 'max_inflight_messages is followed')
+  t.equal(read(t, 'listener 1\n').values.persistence, false, 'off by default, as in mosquitto')
   t.match(read(t, 'log_dest none\nlog_type all\n').values, { log: { level: 'silent' } })
   t.match(read(t, 'log_type information\nlog_type debug\n').values, { log: { level: 'debug' } })
   t.end()
 })
 
-t.test("files are included in mosquitto's order", t => {
+t.test("includes files in mosquitto's order", t => {
   const names = ['b', 'A', '01', 'a', 'B', '00', 'a_b', 'aB', 'Ab']
   const files = Object.fromEntries(names.map((name, i) => [`${name}.conf`, `listener ${100 + i}\n`]))
   const { listeners } = read(t, 'include_dir conf.d\n', { ...files, README: 'nonsense', 'x.conf~': 'nonsense' })
@@ -201,7 +200,7 @@ t.test("files are included in mosquitto's order", t => {
   t.end()
 })
 
-t.test('what is different is said with its place, what is not is not', t => {
+t.test('notes differences with their locations, and only these', t => {
   const conf = [
     'listener 1884',
     'allow_anonymous true',
@@ -217,8 +216,8 @@ t.test('what is different is said with its place, what is not is not', t => {
     'connection other',
     'address x'
   ].join('\n')
-  const { notes, mistakes } = read(t, conf)
-  t.same(mistakes, [])
+  const { notes, issues } = read(t, conf)
+  t.same(issues, [])
   t.same(
     notes.map(({ place, name, support }) => `${place} ${name} ${support}`),
     [
@@ -233,7 +232,7 @@ t.test('what is different is said with its place, what is not is not', t => {
   t.end()
 })
 
-t.test('a listener that would be open wider than it was is not opened', t => {
+t.test('does not open a listener that would allow more access', t => {
   const unsafe = [
     'mount_point x/',
     'psk_hint x',
@@ -255,16 +254,16 @@ t.test('a listener that would be open wider than it was is not opened', t => {
     )
   }
   t.same(ports(t, 'listener 1884\nlistener 0 /run/m.sock\n'), [':::1884'])
-  t.match(mistakes(t, 'listener 1884\npsk_hint x\n'), [/mosquitto\.conf: : no listener is left to open.*psk_hint/s])
-  t.match(mistakes(t, 'listener 1884\nclientid_prefixes secure-\n'), [
-    /mosquitto\.conf:2: clientid_prefixes: not known here/
+  t.match(issues(t, 'listener 1884\npsk_hint x\n'), [/mosquitto\.conf: : no listener can be opened.*psk_hint/s])
+  t.match(issues(t, 'listener 1884\nclientid_prefixes secure-\n'), [
+    /mosquitto\.conf:2: clientid_prefixes: not supported/
   ])
   t.end()
 })
 
-t.test('mistakes, all at once and with their places', t => {
+t.test('reports all errors at once with their locations', t => {
   t.same(
-    mistakes(
+    issues(
       t,
       [
         'listener 0',
@@ -296,13 +295,13 @@ t.test('mistakes, all at once and with their places', t => {
       .sort((a, b) => a - b),
     [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 15, 16, 17, 18, 19, 20, 21, 22]
   )
-  t.match(mistakes(t, 'allow_anonymus true\n'), [/did you mean allow_anonymous\?/])
-  t.notMatch(mistakes(t, 'pasword_file hunter2\n').join(), /hunter2/)
-  t.match(mistakes(t, 'include_dir conf.d\n', { 'a.conf': '\nnonsense 1\n' }), [/conf\.d\/a\.conf:2: /])
+  t.match(issues(t, 'allow_anonymus true\n'), [/did you mean allow_anonymous\?/])
+  t.notMatch(issues(t, 'pasword_file hunter2\n').join(), /hunter2/)
+  t.match(issues(t, 'include_dir conf.d\n', { 'a.conf': '\nnonsense 1\n' }), [/conf\.d\/a\.conf:2: /])
   t.end()
 })
 
-t.test('with artemis.yaml: its settings win, listeners stand in one of the two', t => {
+t.test('artemis.yaml overrides mosquitto.conf; listeners may be in only one of them', t => {
   const conf = 'listener 1884 127.0.0.1\nallow_anonymous true\nmax_packet_size 5000\npersistence true\n'
   const settingsOf = (yaml: string, flags = {}): EffectiveSettings =>
     readSettings(flags, t.testdir({ 'artemis.yaml': yaml, 'mosquitto.conf': conf }))
@@ -328,13 +327,9 @@ t.test('with artemis.yaml: its settings win, listeners stand in one of the two',
   t.end()
 })
 
-t.test('a certificate without its key, and the other way round', t => {
-  t.same(mistakes(t, 'listener 8883\ncertfile /c\n'), [
-    'mosquitto.conf:2: certfile: keyfile is missing, and one needs the other'
-  ])
-  t.same(mistakes(t, 'listener 8883\nkeyfile /k\n'), [
-    'mosquitto.conf:2: keyfile: certfile is missing, and one needs the other'
-  ])
+t.test('refuses a certificate without its key, and a key without its certificate', t => {
+  t.same(issues(t, 'listener 8883\ncertfile /c\n'), ['mosquitto.conf:2: certfile: keyfile is missing'])
+  t.same(issues(t, 'listener 8883\nkeyfile /k\n'), ['mosquitto.conf:2: keyfile: certfile is missing'])
   const folder = t.testdir({ 'mosquitto.conf': 'listener 8883\ncertfile /c\n' })
   t.throws(() => readSettings({ mosquitto: 'mosquitto.conf' }, folder), {
     code: 'config',
@@ -343,7 +338,7 @@ t.test('a certificate without its key, and the other way round', t => {
   t.end()
 })
 
-t.test("a value that only artemis.yaml's rules refuse is named with its place", t => {
+t.test('reports the location of a value that only the rules of artemis.yaml refuse', t => {
   const folder = t.testdir({ 'mosquitto.conf': 'listener 1883 a!b\n' })
   t.throws(() => readSettings({ mosquitto: 'mosquitto.conf' }, folder), {
     message: /mosquitto\.conf:1: listeners\[0\]\.host: "a!b"/

@@ -1,5 +1,4 @@
-// persistence: false: sessions, queues and retained messages work, and nothing of them outlives the broker or touches
-// the disk.
+// persistence: false: sessions, queues and retained messages work, but are kept only in memory.
 
 import { existsSync } from 'node:fs'
 import path from 'node:path'
@@ -7,7 +6,7 @@ import t from 'tap'
 import { connect, messages, open } from '../mqtt-client.js'
 import { startListening } from '../listeners/listening.js'
 
-t.test('what is kept in memory', async t => {
+t.test('sessions and messages in memory do not survive a restart', async t => {
   const folder = t.testdir({})
   const away = { clientId: 'away', clean: false } as const
   const first = await startListening(t, folder, [[]], ['persistence: false'])
@@ -35,5 +34,5 @@ t.test('what is kept in memory', async t => {
   const later = messages(again, 1)
   await again.subscribeAsync(['kept', 'last'])
   await again.publishAsync('last', 'x', { qos: 1 })
-  t.same(await later, ['last x'], 'nothing is left of the first run')
+  t.same(await later, ['last x'], 'nothing of the first run is left')
 })

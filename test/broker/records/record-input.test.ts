@@ -1,4 +1,4 @@
-// Records from captures and from CSV: the same, whatever holds them; a damaged CSV by file, line and column.
+// Records from captures, CSV and NDJSON are equal; errors name file, line and column.
 
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -32,7 +32,7 @@ async function parse(...chunks: Uint8Array[]): Promise<TrafficRecord[]> {
   return all
 }
 
-/** A record that outlives what was read, without what a CSV of Table I cannot say. */
+/** Copies a record, without the data that a CSV of Table I lacks. */
 function copyOf(record: TrafficRecord): TrafficRecord {
   const { peer } = record
   peer.clientId = peer.username = null
@@ -58,23 +58,23 @@ async function csvOf(
   return { csv: writer.header + records.map(record => writer.line(record, name)).join(''), records }
 }
 
-t.test('a CSV of Table I alone is refused where more is looked at', async t => {
+t.test('refuses a CSV of Table I if the model needs context', async t => {
   const { csv } = await csvOf(t)
   const dir = t.testdir({ 'a.csv': csv, 'a.pcap': capture })
-  const demanding = { ...input, needsContext: true }
-  await t.rejects(read(join(dir, 'a.csv'), demanding), {
+  const contextInput = { ...input, needsContext: true }
+  await t.rejects(read(join(dir, 'a.csv'), contextInput), {
     code: 'csv',
-    message: /a\.csv:1: .*Table I alone/,
+    message: /a\.csv:1: only the columns of Table I/,
     remedy: /--features full/
   })
-  t.ok((await read(join(dir, 'a.pcap'), demanding)).length > 0, 'a capture has everything')
+  t.ok((await read(join(dir, 'a.pcap'), contextInput)).length > 0, 'a capture has context')
 })
 
-t.test('a CSV gives the records of its capture', async t => {
+t.test('a CSV has the records of its capture', async t => {
   const { csv, records } = await csvOf(t)
   t.ok(records.length > 200)
   const file = join(t.testdir({ 'a.csv': csv, 'b.csv.gz': gzipSync(csv) }), 'a.csv')
-  // A mean of 20 times has more digits than a CSV holds.
+  // A mean of 20 times has more digits than the CSV.
   const rounded = (all: TrafficRecord[]): unknown[] =>
     all.map(record => ({
       ...record,
@@ -89,13 +89,13 @@ t.test('a CSV gives the records of its capture', async t => {
   t.same(
     rounded(await parse(Buffer.from((await csvOf(t, true)).csv))),
     rounded(records),
-    'with a column for the file, whatever its name'
+    'with a file column and any file name'
   )
   const [{ peer }] = records
-  t.ok(records.filter(record => record.peer === peer).length > 1, 'a connection has one peer')
+  t.ok(records.filter(record => record.peer === peer).length > 1, 'records of a connection share a peer')
 })
 
-t.test('a full CSV and NDJSON give the records of their capture, contexts and payloads included', async t => {
+t.test('full CSV and NDJSON have the records of their capture, including context and payloads', async t => {
   const file = join(t.testdir({ 'a.pcap': capture }), 'a.pcap')
   const data = async (path: string): Promise<unknown[]> =>
     (await readTrainingData([path], input, undefined, 1)).records.map(
@@ -112,7 +112,7 @@ t.test('a full CSV and NDJSON give the records of their capture, contexts and pa
   const { records } = await readTrainingData([file], input, undefined, 1)
   t.ok(
     records.some(({ features }) => (features.context?.payloads?.length ?? 0) > 0),
-    'payloads among them'
+    'some have payloads'
   )
   for (const format of ['csv', 'ndjson'] as const) {
     const writer = recordWriter(format, false, 'full')
@@ -129,7 +129,7 @@ t.test('a full CSV and NDJSON give the records of their capture, contexts and pa
   t.equal(packet.frame, null, 'a packet without a tap')
 })
 
-t.test('of NDJSON that ends in mid-line, what is whole is used, and that it ends so is said', async t => {
+t.test('reads the whole lines of truncated NDJSON and reports the truncation', async t => {
   const folder = t.testdir({ 'a.pcap': capture, 'c.ndjson': '' })
   const {
     records: [first, second]
@@ -137,30 +137,26 @@ t.test('of NDJSON that ends in mid-line, what is whole is used, and that it ends
   const writer = recordWriter('ndjson', false, 'full')
   const path = join(folder, 'c.ndjson')
   writeFileSync(path, (writer.line(first, '') + writer.line(second, '')).trimEnd())
-  t.equal(
-    (await readTrainingData([path], input, undefined, 1)).records.length,
-    2,
-    'without an end of the last line it is whole'
-  )
+  t.equal((await readTrainingData([path], input, undefined, 1)).records.length, 2, 'the last line may lack a line end')
   writeFileSync(path, writer.line(first, '') + writer.line(second, '').slice(0, -20))
-  await t.rejects(read(path), { code: 'records-cut-short', message: /c\.ndjson.*cut off/ })
-  const said: string[] = []
+  await t.rejects(read(path), { code: 'records-cut-short', message: /c\.ndjson.*truncated/ })
+  const warnings: string[] = []
   const { records } = await readTrainingData(
     [path],
     {
       ...input,
-      onCutShort: ({ message }) => {
-        said.push(message)
+      onTruncated: ({ message }) => {
+        warnings.push(message)
       }
     },
     undefined,
     1
   )
   t.equal(records.length, 1)
-  t.match(said, [/c\.ndjson.*cut off/])
+  t.match(warnings, [/c\.ndjson.*truncated/])
 })
 
-t.test('labels by file are those of the file that a record is from', async t => {
+t.test('labels records by file', async t => {
   const folder = t.testdir({
     'benign.pcap': capture,
     'flood.pcap': capture,
@@ -174,7 +170,7 @@ t.test('labels by file are those of the file that a record is from', async t => 
   t.ok(labels.slice(half).every(label => label === 'flood'))
 })
 
-t.test('a CSV comes in portions of any size', async t => {
+t.test('reads a CSV in chunks of any size', async t => {
   const text = Buffer.from((await csvOf(t)).csv).subarray(0, 1500)
   const end = text.lastIndexOf('\n') + 1
   const whole = JSON.stringify(await parse(text.subarray(0, end)))
@@ -184,7 +180,7 @@ t.test('a CSV comes in portions of any size', async t => {
   t.same(different, [])
 })
 
-t.test('an empty payload is a payload', async t => {
+t.test('reads an empty payload', async t => {
   const { csv } = await csvOf(t)
   const [header, ...lines] = csv.split('\n')
   const index = header.split(',').indexOf('mqtt_msg')
@@ -193,20 +189,20 @@ t.test('an empty payload is a payload', async t => {
   t.same(record.features.mqtt_msg, new Uint8Array(0))
 })
 
-t.test('a mistake is named by file, line and column', async t => {
+t.test('reports errors with file, line and column', async t => {
   const { csv } = await csvOf(t)
   const [header, first, second] = csv.split('\n')
   const names = header.split(',')
   const change = (name: string, value: string): string =>
     `${header}\n${first}\n${second.split(',').with(names.indexOf(name), value).join()}\n`
-  const mistakes: [string, RegExp][] = [
+  const errors: [string, RegExp][] = [
     [change('frame', ''), /r\.csv:3: frame is empty/],
     [change('frame', '-1'), /3: frame is "-1"/],
     [change('time', 'noon'), /3: time/],
     [change('time', '1e9'), /3: time/],
-    [change('src_ip', '10.0.0'), /3: src_ip is "10\.0\.0" where it must be an IP address/],
-    [change('src_ip', ''), /3: an address or a port is missing/],
-    [change('tcp_ack_flag', '2'), /3: tcp_ack_flag is "2" where it must be 0 or 1/],
+    [change('src_ip', '10.0.0'), /3: src_ip is "10\.0\.0", but must be an IP address/],
+    [change('src_ip', ''), /3: address or port missing/],
+    [change('tcp_ack_flag', '2'), /3: tcp_ack_flag is "2", but must be 0 or 1/],
     [change('ttl', '256'), /3: ttl .* 255/],
     [change('ttl', '0x10'), /3: ttl/],
     [change('ttl', ' 64'), /3: ttl/],
@@ -217,13 +213,13 @@ t.test('a mistake is named by file, line and column', async t => {
     [change('mqtt_msg_type', '16'), /3: mqtt_msg_type/],
     [change('tcp_dst_port', '40000').replace(/,1883,/, ',40000,'), /(3|2): neither port/],
     [change('ttl', '\u001b[31m'), /3: ttl is "\\\\?u001b/],
-    [`${header}\n${first},\n`, /2: there are 34 fields where there must be 33/],
-    [`${header}\n${first}\n\n`, /3: there are 1 fields/],
-    [header.replace('ttl', 'TTL') + '\n', /1: column 10 is "TTL" where it must be ttl/],
-    [`${header},more\n`, /1: column 34 is "more" where it must be frame_up/],
+    [`${header}\n${first},\n`, /2: 34 fields, but must be 33/],
+    [`${header}\n${first}\n\n`, /3: 1 fields/],
+    [header.replace('ttl', 'TTL') + '\n', /1: column 10 is "TTL", but must be ttl/],
+    [`${header},more\n`, /1: column 34 is "more", but must be frame_up/],
     ['frame,\n', /1: column 2 is empty/]
   ]
-  for (const [text, message] of mistakes) {
+  for (const [text, message] of errors) {
     await t.rejects(
       parse(Buffer.from(text)),
       { name: 'OperatorError', code: 'csv', message, remedy: /./ },
@@ -232,7 +228,7 @@ t.test('a mistake is named by file, line and column', async t => {
   }
 })
 
-t.test('whatever the bytes, there are records or a mistake by line', async t => {
+t.test('random bytes give records or an error with its line', async t => {
   const text = Buffer.from((await csvOf(t)).csv).subarray(0, 4000)
   const random = new Random(7)
   let refused = 0
@@ -240,7 +236,7 @@ t.test('whatever the bytes, there are records or a mistake by line', async t => 
     const bytes = Buffer.from(text)
     for (let i = 0; i < 1 + random.integer(5); i++) bytes[random.integer(bytes.length)] = random.integer(256)
     const error: unknown = await parse(bytes.subarray(0, random.integer(bytes.length + 1))).catch(
-      (fault: unknown) => fault
+      (cause: unknown) => cause
     )
     if (Array.isArray(error)) continue
     refused++
@@ -250,28 +246,28 @@ t.test('whatever the bytes, there are records or a mistake by line', async t => 
   t.ok(refused > 300, `${refused} of 500 were refused`)
 })
 
-t.test('what is neither is refused, and what is cut short is told', async t => {
+t.test('refuses unknown formats and reports truncated captures', async t => {
   const dir = t.testdir({ text: 'frame.number;ip.src\n', empty: '', cut: capture.subarray(0, -3) })
   await t.rejects(read(join(dir, 'text')), {
     code: 'capture-not-recognised',
-    message: /text: this is neither a capture nor a CSV/,
+    message: /text: not a capture, nor a CSV/,
     remedy: /extract/
   })
   await t.rejects(read(join(dir, 'empty')), { code: 'capture-empty', message: /empty/ })
   await t.rejects(read(join(dir, 'none')), { code: 'capture-unreadable', message: /none/ })
   await t.rejects(read(join(dir, 'cut')), { code: 'capture-cut-short' })
-  const faults: Error[] = []
+  const errors: Error[] = []
   const records = await read(join(dir, 'cut'), {
     ...input,
-    onCutShort: (fault: Error) => {
-      faults.push(fault)
+    onTruncated: (error: Error) => {
+      errors.push(error)
     }
   } as typeof input)
-  t.match(faults, [{ message: /cut: the capture is cut short/ }])
+  t.match(errors, [{ message: /cut: the capture is truncated/ }])
   t.ok(records.length > 200)
 })
 
-t.test('training data are copies, labelled, and no more than fit', async t => {
+t.test('training data is copied, labelled and limited in number', async t => {
   const dir = t.testdir({ 'a.pcap': capture })
   const file = join(dir, 'a.pcap')
   const all = await readTrainingData([file, file], input, undefined, 1)
@@ -280,14 +276,14 @@ t.test('training data are copies, labelled, and no more than fit', async t => {
   const payloads = all.records.flatMap(({ features }) => features.mqtt_msg ?? [])
   t.ok(
     payloads.length > 100 && payloads.every(payload => payload.byteLength === payload.buffer.byteLength),
-    'payloads are no views of what was read'
+    'payloads are copies'
   )
   const some = await readTrainingData([file, file], input, labelAll('flood'), 1, 50)
   t.equal(some.records.length, 50)
   t.equal(some.seen, all.seen)
   t.same(some.labels, new Array(50).fill('flood'))
-  const falls = some.records.filter(({ frame }, i) => i > 0 && Number(frame) <= Number(some.records[i - 1].frame))
-  t.equal(falls.length, 1, 'both files are in the sample, each in its order')
+  const restarts = some.records.filter(({ frame }, i) => i > 0 && Number(frame) <= Number(some.records[i - 1].frame))
+  t.equal(restarts.length, 1, 'both files are in the sample, each in order')
   t.same(
     await readTrainingData([file, file], input, labelAll('flood'), 1, 50),
     some,

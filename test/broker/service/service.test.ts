@@ -1,4 +1,4 @@
-// The installer on folders that stand for a machine: it says what it does, does it once, and takes it back.
+// The service installer in staging folders: dry run, install, uninstall.
 
 import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
@@ -15,7 +15,7 @@ import { MAIN, runArtemis } from '../running-broker.js'
 const run = promisify(execFile)
 const PROGRAM = { node: '/usr/bin/node', main: '/usr/lib/node_modules/aedes-artemis/dist/broker/main.js' }
 
-/** Everything below a folder. */
+/** Returns all files below a folder. */
 function filesIn(folder: string): string[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter(entry => entry.isFile())
@@ -23,24 +23,24 @@ function filesIn(folder: string): string[] {
     .sort()
 }
 
-/** The program itself may lie in a home folder here, which the installer refuses. */
+/** The installer refuses programs in a home folder. */
 const skip =
   /^\/(home|root|run\/user)\//.test(MAIN) || /^\/(home|root)\//.test(process.execPath)
-    ? 'this clone or its node lies in a home folder'
+    ? 'this clone or its node is in a home folder'
     : false
 
-t.test('it says first what it does, does it, and does nothing the second time', { skip }, async t => {
+t.test('install prints its steps, runs them, and does nothing the second time', { skip }, async t => {
   const root = t.testdir({
     etc: { passwd: 'root:x:0:0::/root:/bin/sh\nartemis:x:990:990::/var/lib/artemis:/usr/sbin/nologin\n' }
   })
-  const look = await runArtemis(['service', 'install', '--root', root, '--dry-run'], root)
-  t.equal(look.code, 0)
-  t.match(look.stdout, `write ${root}${PATHS.unit}`)
+  const dryRun = await runArtemis(['service', 'install', '--root', root, '--dry-run'], root)
+  t.equal(dryRun.code, 0)
+  t.match(dryRun.stdout, `write ${root}${PATHS.unit}`)
   t.same(filesIn(root), ['etc/passwd'], '--dry-run writes nothing')
 
-  const asked = await runArtemis(['service', 'install', '--root', root], root)
-  t.match(asked, { code: 1, stderr: /nobody to ask[\s\S]*--yes/ })
-  t.same(filesIn(root), ['etc/passwd'], 'without an answer nothing is written')
+  const unconfirmed = await runArtemis(['service', 'install', '--root', root], root)
+  t.match(unconfirmed, { code: 1, stderr: /Cannot ask for confirmation[\s\S]*--yes/ })
+  t.same(filesIn(root), ['etc/passwd'], 'without confirmation nothing is written')
 
   const done = await runArtemis(['service', 'install', '--root', root, '--yes'], root)
   t.equal(done.code, 0)
@@ -53,19 +53,19 @@ t.test('it says first what it does, does it, and does nothing the second time', 
   t.match(again.stdout, /nothing to do/i)
 })
 
-t.test('a tap of this machine is let in, and out again, and nothing else changes', { skip }, async t => {
+t.test('--tap adds the capability, and an install without it removes it', { skip }, async t => {
   const root = t.testdir({
     etc: { passwd: 'artemis:x:990:990::/:/bin/false\n', artemis: { 'artemis.yaml': 'log: { level: warn }\n' } }
   })
   await runArtemis(['service', 'install', '--root', root, '--yes', '--tap'], root)
   t.equal(readFileSync(root + PATHS.tapDropIn, 'utf8'), TAP_DROP_IN)
-  t.equal(readFileSync(root + PATHS.settings, 'utf8'), 'log: { level: warn }\n', 'settings that are there stay')
+  t.equal(readFileSync(root + PATHS.settings, 'utf8'), 'log: { level: warn }\n', 'existing settings are kept')
   const without = await runArtemis(['service', 'install', '--root', root, '--yes'], root)
   t.match(without.stdout, `remove ${root}${PATHS.tapDropIn}`)
   t.notOk(existsSync(root + PATHS.tapDropIn))
 })
 
-t.test('uninstall keeps settings and data unless told, and is content where there is nothing', { skip }, async t => {
+t.test('uninstall keeps settings and data without --purge, and does nothing if not installed', { skip }, async t => {
   const root = t.testdir({ etc: { passwd: '' } })
   await runArtemis(['service', 'install', '--root', root, '--yes', '--tap'], root)
   mkdirSync(root + PATHS.data, { recursive: true })
@@ -78,25 +78,25 @@ t.test('uninstall keeps settings and data unless told, and is content where ther
   t.same(filesIn(root), ['etc/passwd'])
 })
 
-t.test('what holds the port is left alone, and how to change places is said', async t => {
+t.test('does not stop the program on the port, and prints how to switch', async t => {
   const machine = { root: t.testdir({ etc: { mosquitto: { 'mosquitto.conf': '' } } }) }
-  const beside = installPlan(machine, PROGRAM, false, 'mosquitto')
-  const commands = beside.steps.flatMap(step => (step.kind === 'run' ? [step.command.join(' ')] : []))
+  const plan = installPlan(machine, PROGRAM, false, 'mosquitto')
+  const commands = plan.steps.flatMap(step => (step.kind === 'run' ? [step.command.join(' ')] : []))
   t.notOk(
     commands.some(command => /mosquitto|start/.test(command)),
-    'nothing is stopped and nothing started'
+    'nothing is stopped or started'
   )
-  t.match(beside.advice.join('\n'), /sudo systemctl disable --now mosquitto && sudo systemctl start artemis/)
+  t.match(plan.advice.join('\n'), /sudo systemctl disable --now mosquitto && sudo systemctl start artemis/)
   t.match(
-    beside.advice.join('\n'),
-    /go back:\n +sudo systemctl disable --now artemis && sudo systemctl enable --now mosquitto/
+    plan.advice.join('\n'),
+    /To go back:\n +sudo systemctl disable --now artemis && sudo systemctl enable --now mosquitto/
   )
   const free = installPlan(machine, PROGRAM, false, undefined).steps
   t.match(free.at(-1), { command: ['systemctl', 'restart', 'artemis'] })
   t.match(uninstallPlan({ root: t.testdir({}) }, false), { steps: [], advice: [] })
 })
 
-t.test('a program that the service could not read is refused', async t => {
+t.test('refuses a program that the service could not read', async t => {
   const machine = { root: t.testdir({}) }
   for (const file of ['/home/pi/artemis/dist/broker/main.js', '/root/x/main.js']) {
     t.throws(() => installPlan(machine, { ...PROGRAM, main: file }, false, undefined), {
@@ -110,10 +110,10 @@ t.test('a program that the service could not read is refused', async t => {
   })
 })
 
-t.test('the settings it writes are sound, and say as little as they can', async t => {
+t.test('writes valid and minimal settings', async t => {
   for (const tap of [true, false]) {
     const plan = installPlan({ root: t.testdir({}) }, PROGRAM, tap, undefined)
-    const step = plan.steps.find(one => one.kind === 'write' && one.file === PATHS.settings)
+    const step = plan.steps.find(item => item.kind === 'write' && item.file === PATHS.settings)
     if (step?.kind !== 'write') throw new Error('no settings')
     const folder = t.testdir({ 'artemis.yaml': step.text })
     const { settings } = readSettings({}, folder)
@@ -126,7 +126,7 @@ t.test('the settings it writes are sound, and say as little as they can', async 
   }
 })
 
-t.test("paths with spaces and percent signs are the program's own", async t => {
+t.test('quotes paths with spaces and percent signs', async t => {
   t.match(
     unitText('/opt/my node/bin/node', '/opt/100%/$x/main.js'),
     '\nExecStart="/opt/my node/bin/node" --max-semi-space-size=1 "/opt/100%%/$$x/main.js" broker --config'
@@ -134,7 +134,7 @@ t.test("paths with spaces and percent signs are the program's own", async t => {
 })
 
 t.test(
-  'systemd itself finds nothing wrong, and little exposed',
+  'systemd-analyze accepts the unit and its exposure level',
   { skip: programMissing('systemd-analyze') },
   async t => {
     const folder = t.testdir({
@@ -152,12 +152,12 @@ t.test(
       }
     }
     const verified = await analyze('verify', '--man=no', unit)
-    // Of other units of this machine it may complain too.
+    // There may be warnings about other units of this machine.
     t.same(
       verified.text.split('\n').filter(line => line.includes('artemis.service')),
       []
     )
-    // Tenths of the exposure level: 0 is safe, 100 is a service without any protection.
+    // The exposure level times ten, from 0 to 100, where 100 is a service without any protection.
     const { code, text } = await analyze('security', '--offline=true', '--threshold=25', unit)
     t.equal(code, 0, text.trim().split('\n').at(-1) ?? '')
   }
