@@ -1,6 +1,6 @@
-// Stands in Aedes' hooks: who may come in, and which topics each may write to and read from.
+// Authenticates clients and checks their topic permissions in the hooks of Aedes.
 
-import type { Aedes, AedesPublishPacket, Client, PublishPacket } from 'aedes'
+import type { Aedes, AedesPublishPacket, Client, PublishPacket } from 'aedes-2'
 import type { Logger } from 'pino'
 import { PublishDenied } from '../core/publish-denied.js'
 import { printable } from '../terminal/printable.js'
@@ -11,126 +11,127 @@ import { LoginQueue } from './login-queue.js'
 import { isPassword } from './password-hash.js'
 import { CONTROL_REQUEST, CONTROL_RESPONSE, isReserved, namesClients } from './reserved-topics.js'
 
-/** Return codes of a CONNACK [MQTT-3.2.2.3]; Aedes turns them into the reason codes of MQTT 5. */
+/** CONNACK return codes [MQTT-3.2.2.3]; Aedes maps them to MQTT 5 reason codes. */
 const REFUSAL = { serverUnavailable: 3, badUserNameOrPassword: 4, notAuthorized: 5 } as const
 
-/** Client ids whose latest user is known; a longer absent session gets what it may have when it comes back. */
+/** Client ids whose last identity is kept. Sessions beyond that are checked when the client reconnects. */
 const MAX_REMEMBERED = 10_000
 
-/** What the status shows of it. */
+/** Counts of denied requests. */
 export interface AccessCounters {
-  /** CONNECTs that were refused. */
+  /** Refused CONNECTs. */
   refused: number
-  /** Messages that a client was not allowed to publish. */
-  unwritten: number
-  /** Messages that a subscriber was not allowed to have. */
-  unread: number
+  /** Denied publishes, wills included. */
+  deniedPublishes: number
+  /** Messages withheld from a subscriber. */
+  deniedDeliveries: number
 }
 
-/** The parts of a client that Aedes does not declare. */
+/** Fields of a client that Aedes does not declare. */
 interface ClientInternals {
-  /** What the CONNECT said, until the client is let in. */
+  /** The will of the CONNECT, until the client is authenticated. */
   _will?: PublishPacket | null
 }
 
-/** Finds out how a client came in; undefined for one that came past the listeners. */
+/** Returns the origin of a client; undefined if it did not connect through a listener. */
 export type OriginOf = (client: Client) => ClientOrigin | undefined
 
-/** Who may do what, after the files that the settings name. */
+/** Authentication and authorization by the password and ACL files of the settings. */
 export class AccessControl {
-  readonly counters: AccessCounters = { refused: 0, unwritten: 0, unread: 0 }
+  readonly counters: AccessCounters = { refused: 0, deniedPublishes: 0, deniedDeliveries: 0 }
   readonly logins = new LoginQueue()
   readonly #identities = new WeakMap<Client, Identity>()
   readonly #clients = new Set<Client>()
-  /** Who had each client id last, the latest at the end: for sessions that outlast the connection. */
+  /** Last identity of each client id, most recent at the end: for sessions that outlive the connection. */
   readonly #latest = new Map<string, Identity>()
-  #doors: ReadonlyMap<string, ListenerAuth>
-  readonly #arrivalOf: OriginOf
+  /** By listener key. */
+  #listenerAuth: ReadonlyMap<string, ListenerAuth>
+  readonly #originOf: OriginOf
   readonly #log: Logger
   readonly #messageSize: number
 
   private constructor(
-    doors: ReadonlyMap<string, ListenerAuth>,
-    arrivalOf: OriginOf,
+    listenerAuth: ReadonlyMap<string, ListenerAuth>,
+    originOf: OriginOf,
     log: Logger,
     /** Largest payload of a message, bytes. */
     messageSize: number
   ) {
-    this.#doors = doors
-    this.#arrivalOf = arrivalOf
+    this.#listenerAuth = listenerAuth
+    this.#originOf = originOf
     this.#log = log
     this.#messageSize = messageSize
   }
 
   /**
-   * Reads the files.
+   * Reads the password and ACL files.
    *
-   * @param settings what each listener asks for, by its key
+   * @param settings by listener key
    * @throws OperatorError `password-file` or `acl-file`
    */
   static async open(
     settings: ReadonlyMap<string, ListenerAuthSettings>,
-    arrivalOf: OriginOf,
+    originOf: OriginOf,
     log: Logger,
     messageSize = Infinity
   ): Promise<AccessControl> {
-    return new AccessControl(await openDoors(settings, log), arrivalOf, log, messageSize)
+    return new AccessControl(await readListenerAuth(settings, log), originOf, log, messageSize)
   }
 
-  /** Who a client is; undefined before it is let in. */
+  /** Returns the identity of a client; undefined until it is authenticated. */
   identityOf(client: Client): Identity | undefined {
     return this.#identities.get(client)
   }
 
   /**
-   * Reads the files again; where one is bad, all stays as it was.
+   * Reads the files again. If one is invalid, nothing changes.
    *
-   * @returns puts them in force: clients that would not be let in any more are disconnected, and counted; what the
-   *   others may do follows the new rules at once
+   * @returns a function that applies them: it disconnects clients that could no longer log in and returns their number;
+   *   the new ACL applies to the others at once
    * @throws OperatorError `password-file` or `acl-file`
    */
   async reload(settings: ReadonlyMap<string, ListenerAuthSettings>): Promise<() => number> {
-    const doors = await openDoors(settings, this.#log)
-    return () => this.#put(doors)
+    const listenerAuth = await readListenerAuth(settings, this.#log)
+    return () => this.#apply(listenerAuth)
   }
 
-  /** Whether a client, as it was when it came last, may have a message; true where that is not known. */
-  mayWait(clientId: string, topic: string): boolean {
+  /** Whether a client, with its last identity, may receive messages of a topic; true if that identity is unknown. */
+  mayReceive(clientId: string, topic: string): boolean {
     const identity = this.#latest.get(clientId)
     return identity === undefined || topic === CONTROL_RESPONSE || this.#mayAccess('read', topic, identity)
   }
 
-  /** Whether a client may ask the broker to do something. */
+  /** Whether a client may send control requests to the broker. */
   mayControl(client: Client): boolean {
     return this.#mayWrite(client, CONTROL_REQUEST)
   }
 
-  #put(doors: ReadonlyMap<string, ListenerAuth>): number {
-    // A listener that the settings have no more is open until the restart, under the rules it had.
-    this.#doors = new Map([...this.#doors, ...doors])
-    let gone = 0
+  #apply(listenerAuth: ReadonlyMap<string, ListenerAuth>): number {
+    // A listener removed from the settings stays open until the restart, with its previous rules.
+    this.#listenerAuth = new Map([...this.#listenerAuth, ...listenerAuth])
+    let disconnected = 0
     for (const client of this.#clients) {
       const identity = this.#identities.get(client)
-      const door = identity === undefined ? undefined : this.#doors.get(identity.listener)
-      if (identity === undefined || door === undefined || isStillAuthorized(identity, door)) continue
+      const auth = identity === undefined ? undefined : this.#listenerAuth.get(identity.listener)
+      if (identity === undefined || auth === undefined || isStillAuthorized(identity, auth)) continue
       client.conn.destroy()
-      gone++
+      disconnected++
     }
-    return gone
+    return disconnected
   }
 
-  /** Decides on logins. To be called before the detection is attached, which hears of every CONNECT first. */
-  guardLogins(aedes: Aedes): void {
+  /** Hooks authentication. Call it before the detection is attached, whose hook must see each CONNECT first. */
+  hookLogins(aedes: Aedes): void {
     const { authenticate } = aedes
     aedes.authenticate = (client, username, password, done) => {
       this.#login(client, username ?? null, password ?? Buffer.alloc(0)).then(
-        answer => {
-          if (typeof answer === 'number') {
+        outcome => {
+          if (typeof outcome === 'number') {
             this.counters.refused++
-            done(Object.assign(new Error('not authorized'), { returnCode: answer }), false)
+            done(Object.assign(new Error('not authorized'), { returnCode: outcome }), false)
             return
           }
-          this.#admit(client, answer)
+          this.#admit(client, outcome)
           authenticate.call(aedes, client, username, password, done)
         },
         (error: unknown) => {
@@ -140,14 +141,12 @@ export class AccessControl {
     }
   }
 
-  /**
-   * Decides on messages. To be called after the detection is attached, which closes clients that publish under `$SYS`.
-   */
-  guardTopics(aedes: Aedes): void {
+  /** Hooks authorization. Call it after the detection is attached, which disconnects clients that publish to `$SYS`. */
+  hookTopics(aedes: Aedes): void {
     const { authorizePublish, authorizeForward } = aedes
     aedes.authorizePublish = (client, packet, done) => {
-      // Without a client it is the broker's own, or a will that was checked when it was left.
-      // And whether a request to the broker itself is granted, its answer says.
+      // No client: published by the broker itself, or a will, which was checked at the CONNECT.
+      // A control request is authorised when the broker answers it.
       const isAllowed =
         client === null ||
         packet.topic === CONTROL_REQUEST ||
@@ -158,37 +157,37 @@ export class AccessControl {
     aedes.authorizeForward = (client, packet) => {
       if (packet.topic === CONTROL_RESPONSE || this.#mayRead(client, packet))
         return authorizeForward.call(aedes, client, packet)
-      this.counters.unread++
+      this.counters.deniedDeliveries++
       return null
     }
   }
 
   async #login(client: Client, username: string | null, password: Buffer): Promise<Identity | number> {
-    const arrival = this.#arrivalOf(client)
-    const door = arrival === undefined ? undefined : this.#doors.get(arrival.listener)
-    if (arrival === undefined || door === undefined) return REFUSAL.notAuthorized
+    const origin = this.#originOf(client)
+    const auth = origin === undefined ? undefined : this.#listenerAuth.get(origin.listener)
+    if (origin === undefined || auth === undefined) return REFUSAL.notAuthorized
     const identity: Identity = {
       username,
       clientId: client.id,
-      listener: arrival.listener,
+      listener: origin.listener,
       isProven: false,
-      isLocal: arrival.isLocal,
+      isLocal: origin.isLocal,
       hash: null
     }
-    if (door.identityAsUsername) {
-      if (arrival.certificateName === null) return REFUSAL.badUserNameOrPassword
-      return { ...identity, username: arrival.certificateName, isProven: true }
+    if (auth.identityAsUsername) {
+      if (origin.certificateName === null) return REFUSAL.badUserNameOrPassword
+      return { ...identity, username: origin.certificateName, isProven: true }
     }
-    if (username === null || door.passwords === null) return door.allowAnonymous ? identity : REFUSAL.notAuthorized
-    const { users, unknown } = door.passwords
+    if (username === null || auth.passwords === null) return auth.allowAnonymous ? identity : REFUSAL.notAuthorized
+    const { users, unknown } = auth.passwords
     const hash = users.get(username) ?? unknown
-    const answer = await this.logins.ask(
-      arrival.address,
+    const outcome = await this.logins.verify(
+      origin.address,
       () => isPassword(password, hash),
       () => !client.closed
     )
-    if (answer === 'busy') return REFUSAL.serverUnavailable
-    if (answer !== 'right' || hash === unknown) return REFUSAL.notAuthorized
+    if (outcome === 'busy') return REFUSAL.serverUnavailable
+    if (outcome !== 'accepted' || hash === unknown) return REFUSAL.notAuthorized
     return { ...identity, isProven: true, hash }
   }
 
@@ -199,13 +198,13 @@ export class AccessControl {
     client.conn.once('close', () => {
       this.#clients.delete(client)
     })
-    // A will lies in the store until its client is gone, and may outlive the rules that it was left under.
+    // A will stays in the store until its client disconnects, and may outlive the ACL that allowed it.
     const internals = client as unknown as ClientInternals
     if (internals._will !== null && internals._will !== undefined && !this.#mayWrite(client, internals._will.topic)) {
-      this.counters.unwritten++
+      this.counters.deniedPublishes++
       this.#log.debug(
         { client: client.id, topic: internals._will.topic },
-        'A will was dropped: its client may not write to the topic.'
+        'Will dropped: the client may not publish to its topic.'
       )
       internals._will = null
     }
@@ -234,7 +233,7 @@ export class AccessControl {
   }
 
   #mayAccess(access: Access, topic: string, identity: Identity): boolean {
-    const acl = this.#doors.get(identity.listener)?.acl ?? null
+    const acl = this.#listenerAuth.get(identity.listener)?.acl ?? null
     if (acl !== null) return acl.allows(access, topic, identity)
     return !namesClients(topic) || identity.isProven || identity.isLocal
   }
@@ -244,19 +243,18 @@ export class AccessControl {
   }
 
   #refuse(packet: PublishPacket, done: (error?: Error | null) => void): void {
-    this.counters.unwritten++
+    this.counters.deniedPublishes++
     done(new PublishDenied(`not authorized to publish to ${printable(packet.topic)}`))
   }
 }
 
-async function openDoors(
+async function readListenerAuth(
   settings: ReadonlyMap<string, ListenerAuthSettings>,
   log: Logger
 ): Promise<ReadonlyMap<string, ListenerAuth>> {
   const files = new CredentialFiles()
-  const doors = new Map<string, ListenerAuth>()
-  for (const [listener, one] of settings) doors.set(listener, await files.open(one))
-  for (const { place, problem } of files.skipped)
-    log.warn({ place }, `A line of the password file is left out: ${problem}.`)
-  return doors
+  const listenerAuth = new Map<string, ListenerAuth>()
+  for (const [listener, auth] of settings) listenerAuth.set(listener, await files.open(auth))
+  for (const { place, problem } of files.skipped) log.warn({ place }, `Password file line ignored: ${problem}.`)
+  return listenerAuth
 }

@@ -1,69 +1,69 @@
-// Access rules in mosquitto's format: who may read and write which topics.
+// ACL files in mosquitto's format: which clients may read and write which topics.
 
 import { matches } from '../protocol/topics.js'
 
-/** What a client wants to do. */
+/** Access that a client requests. */
 export type Access = 'read' | 'write'
 
-/** What a rule says of its topics. */
+/** Access that a rule grants to its topics. */
 type Grant = 'read' | 'write' | 'readwrite' | 'deny'
 
-/** Who asks. */
+/** The client whose access is checked. */
 export interface AclSubject {
   clientId: string
   /** null: anonymous. */
   username: string | null
 }
 
-/** A rule for one user, or for everybody. */
+/** A rule for one user or, as a pattern, for all clients. */
 interface Rule {
   grant: Grant
   /** The topic filter, level by level. */
   levels: readonly string[]
 }
 
-/** A mistake in an ACL file. */
+/** An error in an ACL file. */
 export interface AclFault {
   /** From 1. */
   line: number
   problem: string
 }
 
-/** The user under whom rules before the first `user` line stand. */
+/** User of the rules before the first `user` line. */
 const ANONYMOUS = null
 
 const GRANTS: readonly string[] = ['read', 'write', 'readwrite', 'deny'] satisfies Grant[]
 const MAX_LEVELS = 200
 
-/** The rules of one file; nothing is allowed that no rule grants. */
+/** The rules of one file. Access that no rule grants is denied. */
 export class Acl {
   readonly #users: ReadonlyMap<string | null, readonly Rule[]>
   readonly #patterns: readonly Rule[]
 
   constructor(users: ReadonlyMap<string | null, readonly Rule[]>, patterns: readonly Rule[]) {
-    // Denials come first, whatever their line.
+    // Deny rules take precedence, whatever their line.
     this.#users = new Map([...users].map(([user, rules]) => [user, denialsFirst(rules)]))
     this.#patterns = denialsFirst(patterns)
   }
 
   /** Whether a client may read from or write to a topic. */
-  allows(access: Access, topic: string, asker: AclSubject): boolean {
+  allows(access: Access, topic: string, subject: AclSubject): boolean {
     const levels = levelsOf(topic)
-    for (const rule of this.#users.get(asker.username) ?? []) {
+    for (const rule of this.#users.get(subject.username) ?? []) {
       if (!matches(rule.levels, levels)) continue
       if (rule.grant === 'deny') return false
       if (rule.grant === access || rule.grant === 'readwrite') return true
     }
-    return this.#patternsAllow(access, levels, asker)
+    return this.#patternsAllow(access, levels, subject)
   }
 
   #patternsAllow(access: Access, levels: readonly string[], { clientId, username }: AclSubject): boolean {
-    // Who calls itself + or a/b would be given the topics of others (CVE-2017-7650).
+    // A client named + or a/b would match the topics of others (CVE-2017-7650).
     if (this.#patterns.length === 0 || isUnsafe(clientId) || isUnsafe(username ?? '')) return false
     for (const { grant, levels: pattern } of this.#patterns) {
       if (username === null && pattern.some(level => level.includes('%u'))) continue
-      const own = pattern.map(level => fill(level, clientId, username ?? ''))
-      if (!matches(own, levels)) continue
+      const filter = pattern.map(level => substitute(level, clientId, username ?? ''))
+      if (!matches(filter, levels)) continue
       if (grant === 'deny') return false
       if (grant === access || grant === 'readwrite') return true
     }
@@ -71,50 +71,51 @@ export class Acl {
   }
 }
 
-/** Reads an ACL file; the faults, where it has any. */
+/** Parses an ACL file; returns its errors if it has any. */
 export function parseAcl(text: string): Acl | AclFault[] {
   const users = new Map<string | null, Rule[]>()
   const patterns: Rule[] = []
   const faults: AclFault[] = []
-  let rules = own(users, ANONYMOUS)
+  let rules = rulesOf(users, ANONYMOUS)
   for (const [index, raw] of text.split('\n').entries()) {
     const line = raw.trimEnd()
     if (line === '' || line.startsWith('#')) continue
     const [, keyword = '', rest = ''] = /^ *([^ ]*) *(.*)$/.exec(line) ?? []
-    const note = (problem: string): void => {
+    const addFault = (problem: string): void => {
       faults.push({ line: index + 1, problem })
     }
     if (keyword === 'user') {
-      if (rest === '') note('user should be followed by a name')
-      else rules = own(users, rest)
+      if (rest === '') addFault('user must be followed by a name')
+      else rules = rulesOf(users, rest)
     } else if (keyword === 'topic' || keyword === 'pattern') {
       const rule = parseRule(rest)
-      if (typeof rule === 'string') note(rule)
+      if (typeof rule === 'string') addFault(rule)
       else (keyword === 'topic' ? rules : patterns).push(rule)
     } else {
-      note('a line should begin with user, topic, pattern or #')
+      addFault('a line must start with user, topic, pattern or #')
     }
   }
   return faults.length > 0 ? faults : new Acl(users, patterns)
 }
 
-/** `[read|write|readwrite|deny] TOPIC`; a sentence that says what is wrong. */
+/** Parses `[read|write|readwrite|deny] TOPIC`; returns the error as text if it is invalid. */
 function parseRule(text: string): Rule | string {
-  if (text === '') return 'there is no topic'
+  if (text === '') return 'topic missing'
   const [, word = '', rest = ''] = /^([^ ]+) +(.*)$/.exec(text) ?? []
-  // Without a space there is a topic alone; with one, its first word is what it grants.
+  // A single word is the topic; otherwise the first word is the access.
   const [grant, topic] = rest === '' ? ['readwrite', text] : [word, rest]
-  if (!GRANTS.includes(grant)) return `a rule grants ${GRANTS.join(', ')}, which a topic with a space must be told`
+  if (!GRANTS.includes(grant))
+    return `access must be one of ${GRANTS.join(', ')}; it is required if the topic contains a space`
   const levels = topic.split('/')
-  const isRight = levels.every(
+  const isValid = levels.every(
     (level, index) => !/[+#]/.test(level) || level === '+' || (level === '#' && index === levels.length - 1)
   )
-  if (!isRight) return 'a wildcard stands alone in its level, and # in the last one'
-  if (levels.length > MAX_LEVELS) return `a topic has at most ${MAX_LEVELS} levels`
+  if (!isValid) return 'invalid topic filter: a wildcard must fill its level, and # must be the last level'
+  if (levels.length > MAX_LEVELS) return `a topic must have at most ${MAX_LEVELS} levels`
   return { grant: grant as Grant, levels }
 }
 
-function own(users: Map<string | null, Rule[]>, user: string | null): Rule[] {
+function rulesOf(users: Map<string | null, Rule[]>, user: string | null): Rule[] {
   const rules = users.get(user) ?? []
   users.set(user, rules)
   return rules
@@ -128,8 +129,8 @@ function isUnsafe(name: string): boolean {
   return /[+#/]/.test(name)
 }
 
-/** Level by level, and not by `replace` with a text of the client's, in which `$&` would mean something. */
-function fill(level: string, clientId: string, username: string): string {
+/** Replaces %c and %u. The replacement is a function because `$&` in a client's name is special in a string. */
+function substitute(level: string, clientId: string, username: string): string {
   if (!level.includes('%')) return level
   return level.replace(/%[cu]/g, placeholder => (placeholder === '%c' ? clientId : username))
 }
@@ -137,7 +138,7 @@ function fill(level: string, clientId: string, username: string): string {
 let lastTopic = ''
 let lastLevels: readonly string[] = ['']
 
-/** A message goes to all its subscribers in a row: its topic is split once. */
+/** Splits a topic. The last result is cached, since a message is checked for all its subscribers in a row. */
 function levelsOf(topic: string): readonly string[] {
   if (topic !== lastTopic) [lastTopic, lastLevels] = [topic, topic.split('/')]
   return lastLevels

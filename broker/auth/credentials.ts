@@ -1,4 +1,4 @@
-// The files that say who may come in and what for: read together, so that a bad one changes nothing.
+// Reads password and ACL files, all of them before any takes effect.
 
 import { readFile } from 'node:fs/promises'
 import { OperatorError } from '../../src/errors.js'
@@ -7,46 +7,46 @@ import { parseAcl, type Acl } from './acl.js'
 import { parsePasswords } from './password-file.js'
 import { unknownHash, type PasswordHash } from './password-hash.js'
 
-/** Who may come in at a listener, as the settings say it. */
+/** Authentication settings of a listener. */
 export interface ListenerAuthSettings {
-  /** Whether clients without a username may come in. */
+  /** Whether clients without a username may connect. */
   allowAnonymous: boolean
-  /** Whether the identity of the client's certificate is its username. */
+  /** Whether the common name of the client certificate is the username. */
   identityAsUsername: boolean
-  /** Path; null: there are no passwords. */
+  /** Path; null: no passwords. */
   passwordFile: string | null
-  /** Path; null: who is in may read and write everything. */
+  /** Path; null: connected clients may read and write all topics. */
   aclFile: string | null
 }
 
-/** A password file, read. */
+/** The content of a password file. */
 export interface Passwords {
   users: ReadonlyMap<string, PasswordHash>
-  /** What the password of an unknown user is compared with: it costs as much as the dearest of the known. */
+  /** Compared with the password of an unknown user; as expensive as the most expensive hash of the file. */
   unknown: PasswordHash
 }
 
-/** Who may come in at a listener, with the files read. */
+/** Authentication of a listener, with its files read. */
 export interface ListenerAuth extends Pick<ListenerAuthSettings, 'allowAnonymous' | 'identityAsUsername'> {
   passwords: Passwords | null
   acl: Acl | null
 }
 
-/** A line of a file that was left out. */
+/** An ignored line of a password file. */
 export interface SkippedLine {
   /** `FILE:LINE` */
   place: string
   problem: string
 }
 
-/** Reads each file once, whatever number of listeners names it. */
+/** Reads each file once, even if several listeners use it. */
 export class CredentialFiles {
   readonly skipped: SkippedLine[] = []
   readonly #passwords = new Map<string, Promise<Passwords>>()
   readonly #acls = new Map<string, Promise<Acl>>()
 
   /**
-   * What a listener asks for, with the files read.
+   * Reads the files of a listener.
    *
    * @throws OperatorError `password-file` or `acl-file`
    */
@@ -60,20 +60,20 @@ export class CredentialFiles {
       allowAnonymous,
       identityAsUsername,
       passwords:
-        passwordFile === null ? null : await once(this.#passwords, passwordFile, file => this.#readPasswords(file)),
-      acl: aclFile === null ? null : await once(this.#acls, aclFile, readAcl)
+        passwordFile === null ? null : await cached(this.#passwords, passwordFile, file => this.#readPasswords(file)),
+      acl: aclFile === null ? null : await cached(this.#acls, aclFile, readAcl)
     }
   }
 
   async #readPasswords(file: string): Promise<Passwords> {
-    const text = await read(file, 'password-file', '`artemis passwd FILE USER` makes one.')
+    const text = await read(file, 'password-file', 'Create it with `artemis passwd FILE USER`.')
     const { users, faults } = parsePasswords(text)
     for (const { line, problem } of faults) this.skipped.push({ place: `${file}:${line}`, problem })
-    const dearest = [...users.values()].reduce<PasswordHash | undefined>(
-      (most, one) => (one.iterations > (most?.iterations ?? 0) ? one : most),
+    const slowest = [...users.values()].reduce<PasswordHash | undefined>(
+      (max, hash) => (hash.iterations > (max?.iterations ?? 0) ? hash : max),
       undefined
     )
-    return { users, unknown: unknownHash(dearest) }
+    return { users, unknown: unknownHash(slowest) }
   }
 }
 
@@ -83,8 +83,8 @@ async function readAcl(file: string): Promise<Acl> {
   const lines = acl.map(({ line, problem }) => `  ${printable(file, MAX_PATH_LENGTH)}:${line}: ${problem}`)
   throw new OperatorError(
     'acl-file',
-    `The access rules cannot be used:\n${lines.join('\n')}`,
-    'A rule is `topic [read|write|readwrite|deny] TOPIC` below a line `user NAME`, or `pattern ...` for everybody.'
+    `Invalid ACL file:\n${lines.join('\n')}`,
+    'Write `topic [read|write|readwrite|deny] TOPIC` below a `user NAME` line, or `pattern ...` for all clients.'
   )
 }
 
@@ -97,8 +97,8 @@ async function read(file: string, code: string, remedy: string): Promise<string>
   }
 }
 
-function once<T>(known: Map<string, Promise<T>>, file: string, make: (file: string) => Promise<T>): Promise<T> {
-  const made = known.get(file) ?? make(file)
-  known.set(file, made)
-  return made
+function cached<T>(cache: Map<string, Promise<T>>, file: string, read: (file: string) => Promise<T>): Promise<T> {
+  const result = cache.get(file) ?? read(file)
+  cache.set(file, result)
+  return result
 }

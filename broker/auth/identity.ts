@@ -1,46 +1,46 @@
-// Who a client is, once it is let in.
+// Identity of an authenticated client.
 
 import type { ListenerAuth } from './credentials.js'
 import type { PasswordHash } from './password-hash.js'
 
-/** How a client came in. */
+/** Where a client connects from. */
 export interface ClientOrigin {
   /** The key of its listener. */
   listener: string
-  /** Where it is, as far as that can be believed: what a trusted proxy announced, else the far end of its socket. */
+  /** The address announced by a trusted proxy, otherwise the remote address of the socket. */
   address: string
-  /** Whether a program of this machine speaks for itself. */
+  /** Whether it is a program on this machine: neither proxied nor over WebSocket. */
   isLocal: boolean
-  /** The name in its certificate, which was checked; null where there is none, or the listener does not ask for it. */
+  /** Common name of its verified certificate; null if it has none or the listener does not use it. */
   certificateName: string | null
 }
 
-/** A client that was let in. */
+/** An authenticated client. */
 export interface Identity {
   /** null: anonymous. */
   username: string | null
-  /** Its own choice, which proves nothing. */
+  /** Chosen by the client, so not proof of identity. */
   clientId: string
   listener: string
-  /** Whether a password or a certificate has shown that it is who it says. */
+  /** Whether a password or a certificate proved the username. */
   isProven: boolean
   isLocal: boolean
-  /** What its password was compared with. */
+  /** The hash that its password matched. */
   hash: PasswordHash | null
 }
 
-/** Whether a door would still let this client in: its password is the same, its kind still welcome. */
+/** Whether a client could still log in: its password is unchanged, or anonymous access is still allowed. */
 export function isStillAuthorized(
   { username, hash }: Identity,
   { allowAnonymous, identityAsUsername, passwords }: ListenerAuth
 ): boolean {
   if (identityAsUsername) return true
   if (username === null || passwords === null) return allowAnonymous
-  const present = passwords.users.get(username)
-  return hash !== null && present !== undefined && present.hash.equals(hash.hash) && present.salt.equals(hash.salt)
+  const current = passwords.users.get(username)
+  return hash !== null && current !== undefined && current.hash.equals(hash.hash) && current.salt.equals(hash.salt)
 }
 
-/** Whether an address is one of this machine's own, in the form of `normaliseAddress`. */
+/** Whether an address, as returned by `normaliseAddress`, is a loopback address. */
 export function isLoopback(address: string): boolean {
   return /^127(\.\d{1,3}){3}$/.test(address) || address === '::1'
 }

@@ -1,12 +1,12 @@
-// What the settings say about who may come in at which listener.
+// Authentication settings and client origins by listener.
 
-import type { Client } from 'aedes'
+import type { Client } from 'aedes-2'
 import type { Settings } from '../config/schema.js'
 import { acceptedOf, type ListenerSettings } from '../listeners/accepted-connection.js'
 import type { ListenerAuthSettings } from './credentials.js'
 import { isLoopback, type ClientOrigin } from './identity.js'
 
-/** The listeners' keys: the same for the same listener after the settings were read again. */
+/** Returns a key for each listener; a listener keeps its key when the settings are reloaded. */
 export function keysOf(listeners: readonly ListenerSettings[]): Map<ListenerSettings, string> {
   const seen = new Map<string, number>()
   return new Map(
@@ -19,7 +19,7 @@ export function keysOf(listeners: readonly ListenerSettings[]): Map<ListenerSett
   )
 }
 
-/** What each listener asks for, by its key: its own settings, and where it has none those of `auth`. */
+/** Returns the authentication settings of each listener by its key: its own, falling back to those of `auth`. */
 export function listenerAuthOf({ listeners, auth }: Settings): Map<string, ListenerAuthSettings> {
   return new Map(
     [...keysOf(listeners)].map(([listener, key]) => {
@@ -38,27 +38,27 @@ export function listenerAuthOf({ listeners, auth }: Settings): Map<string, Liste
   )
 }
 
-/** Finds out how a client came in at one of these listeners. */
+/** Returns a function that looks up the origin of a client of these listeners. */
 export function clientOrigins(listeners: readonly ListenerSettings[]): (client: Client) => ClientOrigin | undefined {
   const keys = keysOf(listeners)
   return ({ conn }) => {
-    const arrival = acceptedOf(conn)
-    const listener = arrival === undefined ? undefined : keys.get(arrival.listener)
-    if (arrival === undefined || listener === undefined) return undefined
+    const accepted = acceptedOf(conn)
+    const listener = accepted === undefined ? undefined : keys.get(accepted.listener)
+    if (accepted === undefined || listener === undefined) return undefined
     const {
       client: { address },
       identity
-    } = arrival
+    } = accepted
     return {
       listener,
       address,
       certificateName: identity,
-      isLocal: isLoopback(address) && !forwardsOthers(arrival.listener)
+      isLocal: isLoopback(address) && !forwardsOthers(accepted.listener)
     }
   }
 }
 
-/** Over WebSocket a web page that is open in a browser here would, and behind a proxy whoever it lets through. */
+/** Whether local connections may act for others: web pages in a local browser over WebSocket, or clients of a proxy. */
 function forwardsOthers({ protocol, proxy }: ListenerSettings): boolean {
   return protocol === 'websockets' || proxy.length > 0
 }

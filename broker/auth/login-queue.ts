@@ -1,58 +1,58 @@
-// Hashing for logins: a few at a time, the others wait, and a flood of them holds up nobody but itself.
+// Queue for password hashing with bounded concurrency, fair between client addresses.
 
-/** Hashes at a time. The threads that do them are those that the store needs as well: Node has four. */
+/** Concurrent hashes. They share the four threads of Node's pool with the store. */
 const PARALLEL = 2
-/** Logins that wait; some seconds' worth. Further ones are refused. */
+/** Queued logins, worth a few seconds of hashing. Further ones are refused. */
 const MAX_WAITING = 512
-/** Of them from one address, so that a single one cannot fill the queue. */
+/** Queued logins from one address, so that a single address cannot fill the queue. */
 const MAX_WAITING_PER_ADDRESS = 64
 
-/** A login that waits for its turn. */
-interface Waiting {
+/** A queued login. */
+interface QueuedLogin {
   address: string
-  /** Whether the client is still there to hear the answer. */
-  isWanted: () => boolean
+  /** Whether the client is still connected. */
+  isConnected: () => boolean
   run: () => Promise<boolean>
-  settle: (answer: LoginOutcome) => void
+  resolve: (outcome: LoginOutcome) => void
 }
 
-/** `right` and `wrong` are what was found out; `busy`: too many wait; `gone`: the client did not wait. */
-export type LoginOutcome = 'right' | 'wrong' | 'busy' | 'gone'
+/** Result of a login; `busy`: the queue is full; `disconnected`: the client did not wait. */
+export type LoginOutcome = 'accepted' | 'rejected' | 'busy' | 'disconnected'
 
-/** What the status shows of it. */
+/** Counts of logins that were not checked. */
 export interface LoginQueueCounters {
-  /** Refused because too many were waiting. */
+  /** Refused because the queue was full. */
   busy: number
-  /** Left before their turn came. */
-  gone: number
+  /** Disconnected while queued. */
+  disconnected: number
 }
 
-/** Takes addresses in turn, so that one that floods delays the others by one hash each at most. */
+/** Serves addresses in turn, so that a flood from one address delays each other login by at most one hash. */
 export class LoginQueue {
-  readonly counters: LoginQueueCounters = { busy: 0, gone: 0 }
-  // Insertion order is whose turn it is.
-  readonly #byAddress = new Map<string, Waiting[]>()
+  readonly counters: LoginQueueCounters = { busy: 0, disconnected: 0 }
+  // Served in insertion order.
+  readonly #byAddress = new Map<string, QueuedLogin[]>()
   #waiting = 0
   #running = 0
 
-  /** Logins that wait or are being hashed. */
+  /** Logins that are queued or being hashed. */
   get length(): number {
     return this.#waiting + this.#running
   }
 
   /**
-   * Runs `check` when its turn comes.
+   * Queues a login and runs `check` for it.
    *
-   * @param isWanted asked right before the check, which costs milliseconds
+   * @param isConnected called right before the check, which takes milliseconds
    */
-  ask(address: string, check: () => Promise<boolean>, isWanted: () => boolean): Promise<LoginOutcome> {
+  verify(address: string, check: () => Promise<boolean>, isConnected: () => boolean): Promise<LoginOutcome> {
     const queue = this.#byAddress.get(address) ?? []
     if (this.#waiting >= MAX_WAITING || queue.length >= MAX_WAITING_PER_ADDRESS) {
       this.counters.busy++
       return Promise.resolve('busy')
     }
     return new Promise(resolve => {
-      queue.push({ address, isWanted, run: check, settle: resolve })
+      queue.push({ address, isConnected, run: check, resolve })
       this.#byAddress.set(address, queue)
       this.#waiting++
       this.#start()
@@ -63,32 +63,32 @@ export class LoginQueue {
     while (this.#running < PARALLEL) {
       const next = this.#next()
       if (next === undefined) return
-      if (!next.isWanted()) {
-        this.counters.gone++
-        next.settle('gone')
+      if (!next.isConnected()) {
+        this.counters.disconnected++
+        next.resolve('disconnected')
         continue
       }
       this.#running++
-      const ended = (answer: LoginOutcome): void => {
+      const finish = (outcome: LoginOutcome): void => {
         this.#running--
-        next.settle(answer)
+        next.resolve(outcome)
         this.#start()
       }
       next.run().then(
-        isRight => {
-          ended(isRight ? 'right' : 'wrong')
+        isAccepted => {
+          finish(isAccepted ? 'accepted' : 'rejected')
         },
         () => {
-          ended('wrong')
+          finish('rejected')
         }
       )
     }
   }
 
-  #next(): Waiting | undefined {
-    const turn = this.#byAddress.entries().next().value
-    if (turn === undefined) return undefined
-    const [address, queue] = turn
+  #next(): QueuedLogin | undefined {
+    const first = this.#byAddress.entries().next().value
+    if (first === undefined) return undefined
+    const [address, queue] = first
     const next = queue.shift()
     this.#byAddress.delete(address)
     if (queue.length > 0) this.#byAddress.set(address, queue)

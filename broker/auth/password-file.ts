@@ -1,60 +1,60 @@
-// A password file in mosquitto's format: USER:HASH, one user a line.
+// Password files in mosquitto's format: USER:HASH, one user per line.
 
 import { formatHash, parseHash, type PasswordHash } from './password-hash.js'
 
-/** A line of the file that names nobody who could log in. */
+/** An invalid line of a password file. */
 export interface PasswordFileFault {
   /** From 1. */
   line: number
   problem: string
 }
 
-/** What a password file says. */
+/** Entries of a password file. */
 export interface PasswordEntries {
   users: ReadonlyMap<string, PasswordHash>
   faults: readonly PasswordFileFault[]
 }
 
-/** Length in bytes that MQTT can carry [MQTT-1.5.3]. */
+/** Longest user name that MQTT can carry, bytes [MQTT-1.5.3]. */
 const MAX_USER_BYTES = 65_535
 
 /**
- * Reads a password file. As in mosquitto a faulty line is left out and the others count, and of two lines
- * for one user the first does.
+ * Parses a password file. As in mosquitto, an invalid line is ignored, and so is every further line of the same
+ * user.
  */
 export function parsePasswords(text: string): PasswordEntries {
   const users = new Map<string, PasswordHash>()
   const faults: PasswordFileFault[] = []
   for (const [index, line] of text.split('\n').entries()) {
-    const note = (problem: string): void => {
+    const addFault = (problem: string): void => {
       faults.push({ line: index + 1, problem })
     }
     if (isBlank(line)) continue
     const { user, hash } = fieldsOf(line)
     if (hash === undefined) {
-      note('there is no colon between user and password')
+      addFault('missing colon between user and password')
       continue
     }
-    const read = parseHash(hash)
-    if (typeof read === 'string') note(read)
-    else if (users.has(user)) note('this user was given before; the first line counts')
-    else users.set(user, read)
+    const parsed = parseHash(hash)
+    if (typeof parsed === 'string') addFault(parsed)
+    else if (users.has(user)) addFault('duplicate user; only the first line is used')
+    else users.set(user, parsed)
   }
   return { users, faults }
 }
 
-/** What is wrong with a name of a user; undefined where nothing is. */
+/** Returns why a user name is invalid; undefined if it is valid. */
 export function userFault(user: string): string | undefined {
-  if (user === '') return 'A user needs a name.'
-  if (user.includes(':')) return 'A colon parts user and password in the file: a user cannot have one.'
+  if (user === '') return 'The user name must not be empty.'
+  if (user.includes(':')) return 'The user name must not contain a colon.'
   if (/[\u0000-\u001f\u007f]/.test(user) || user !== user.trim())
-    return 'A user has no control characters, and no space at the ends.'
-  if (user.startsWith('#')) return 'A line that begins with # is a comment: a user cannot.'
-  if (Buffer.byteLength(user) > MAX_USER_BYTES) return `A user has at most ${MAX_USER_BYTES} bytes.`
+    return 'The user name must not contain control characters, or start or end with a space.'
+  if (user.startsWith('#')) return 'The user name must not start with #, which starts a comment.'
+  if (Buffer.byteLength(user) > MAX_USER_BYTES) return `The user name must have at most ${MAX_USER_BYTES} bytes.`
   return undefined
 }
 
-/** The text with the user's line put in, or replaced; all other lines stay as they are. */
+/** Returns the text with the user's line added or replaced; all other lines stay unchanged. */
 export function withUser(text: string, user: string, hash: PasswordHash): string {
   const entry = `${user}:${formatHash(hash)}`
   const lines = linesOf(text)
@@ -64,7 +64,7 @@ export function withUser(text: string, user: string, hash: PasswordHash): string
   return [...others.with(first, entry), ''].join('\n')
 }
 
-/** The text without the user; undefined where it has none of that name. */
+/** Returns the text without the user; undefined if the user is not in it. */
 export function withoutUser(text: string, user: string): string | undefined {
   const lines = linesOf(text)
   const others = lines.filter(line => !isOf(line, user))

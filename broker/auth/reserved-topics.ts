@@ -1,29 +1,29 @@
-// Topics that begin with $: whose they are, and which of them tell about clients.
+// Topics that start with $: which are reserved to the broker, and which expose clients.
 
 const SYS = '$SYS/'
 const CONTROL = '$CONTROL/'
-/** What mosquitto publishes of itself: figures alone. */
-const FIGURES = '$SYS/broker/'
-/** Below it, what names clients: alerts and scores, and the log where it is published. */
+/** Broker statistics as in mosquitto. */
+const STATISTICS = '$SYS/broker/'
+/** Exceptions that name clients: alerts and scores, and the log if it is published. */
 const NAMING = ['$SYS/broker/artemis/', '$SYS/broker/log/']
 
-/** Where the broker is asked to do something; whether it does is decided when it answers. */
+/** Topic of control requests. They are authorised when the broker answers. */
 export const CONTROL_REQUEST = '$CONTROL/artemis/v1'
-/** Where it answers, and whoever asked alone. */
+/** Topic of control responses; only the requesting client receives them. */
 export const CONTROL_RESPONSE = '$CONTROL/artemis/v1/response'
 
-/** Whether only the broker itself publishes to a topic. */
+/** Whether only the broker may publish to a topic. */
 export function isReserved(topic: string): boolean {
   return topic.startsWith(SYS)
 }
 
 /**
- * Whether messages on a topic tell about other clients, or act on them: not for everybody who is let in. Aedes
- * itself tells who comes and goes under `$SYS/ID/`, with an id that is not `broker`.
+ * Whether messages of a topic expose or control other clients, so that access needs a proven or local identity.
+ * Aedes itself publishes connects and disconnects under `$SYS/ID/`, with an id other than `broker`.
  */
 export function namesClients(topic: string): boolean {
   if (!topic.startsWith('$')) return false
   if (topic.startsWith(CONTROL)) return true
   if (!topic.startsWith(SYS)) return false
-  return !topic.startsWith(FIGURES) || NAMING.some(prefix => topic.startsWith(prefix))
+  return !topic.startsWith(STATISTICS) || NAMING.some(prefix => topic.startsWith(prefix))
 }

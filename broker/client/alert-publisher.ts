@@ -1,18 +1,18 @@
-// Publishes alerts and status to a broker that is not ours, and goes on when it cannot be reached.
+// Publishes alerts and status to another MQTT broker; reconnects when the connection is lost.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { OperatorError } from '../../src/errors.js'
-import { shownJson } from '../../src/report/json-line.js'
+import { printableJson } from '../../src/report/json-line.js'
 import type { Endpoint } from '../../src/types.js'
 import { connectMqtt, type MqttClient } from './mqtt-client.js'
 
-/** Where clients may publish on any broker; `$SYS` most brokers refuse to everybody. */
+/** Default topic prefix. Not `$SYS`: most brokers let no client publish there. */
 export const DEFAULT_TOPIC_PREFIX = 'artemis'
 
-/** Messages that wait for the broker; the oldest makes room. */
-const WAITING_CAP = 1_000
-const SHORTEST_RETRY_MS = 1_000
-const LONGEST_RETRY_MS = 60_000
+/** Queued messages; beyond that the oldest is dropped. */
+const MAX_QUEUED = 1_000
+const MIN_RETRY_MS = 1_000
+const MAX_RETRY_MS = 60_000
 
 interface Message {
   topic: string
@@ -20,65 +20,65 @@ interface Message {
   retain: boolean
 }
 
-/** A connection that is made anew as long as it is wanted. */
+/** A publisher that reconnects until it is closed. */
 export class AlertPublisher {
-  /** Messages that no broker got. */
+  /** Messages dropped without delivery. */
   lost = 0
-  /** Our own ends of the connections so far: what the tap sees of them is not judged. */
-  readonly #ends = new Set<string>()
-  readonly #waiting: Message[] = []
+  /** Local endpoints of all its connections: the detection ignores their traffic. */
+  readonly #localEndpoints = new Set<string>()
+  readonly #queue: Message[] = []
   readonly #stopping = new AbortController()
   #client: MqttClient | undefined
   #wake: (() => void) | undefined
   #running: Promise<void> = Promise.resolve()
   readonly #url: string
   readonly #prefix: string
-  readonly #onTrouble: (message: string) => void
+  readonly #onError: (message: string) => void
 
-  private constructor(url: string, prefix: string, onTrouble: (message: string) => void) {
+  private constructor(url: string, prefix: string, onError: (message: string) => void) {
     this.#url = url
     this.#prefix = prefix
-    this.#onTrouble = onTrouble
+    this.#onError = onError
   }
 
   /**
-   * Connects for the first time.
+   * Connects. Only the first connection must succeed; later failures are retried.
    *
-   * @throws OperatorError as `connectMqtt` does: an address that does not work at first is a mistake
+   * @throws OperatorError as `connectMqtt`
    */
-  static async open(url: string, prefix: string, onTrouble: (message: string) => void): Promise<AlertPublisher> {
-    const publisher = new AlertPublisher(url, prefix, onTrouble)
+  static async open(url: string, prefix: string, onError: (message: string) => void): Promise<AlertPublisher> {
+    const publisher = new AlertPublisher(url, prefix, onError)
     await publisher.#connect()
     publisher.#running = publisher.#run()
     return publisher
   }
 
   alert(event: object): void {
-    this.#push({ topic: `${this.#prefix}/alerts`, payload: shownJson(JSON.stringify(event)), retain: false })
+    this.#push({ topic: `${this.#prefix}/alerts`, payload: printableJson(JSON.stringify(event)), retain: false })
   }
 
   status(status: object): void {
     this.#push({ topic: `${this.#prefix}/status`, payload: JSON.stringify(status), retain: true })
   }
 
-  /** Whether this is our own end of a connection to the broker. */
+  /** Whether this is a local endpoint of the publisher. */
   isOwn({ address, port }: Endpoint): boolean {
-    return this.#ends.has(`${address} ${port}`)
+    return this.#localEndpoints.has(`${address} ${port}`)
   }
 
-  /** Publishes what waits, as far as the broker takes it, and takes leave. */
+  /** Publishes queued messages if the broker accepts them, then disconnects. */
   async close(): Promise<void> {
     this.#stopping.abort()
     this.#wake?.()
     await this.#running
-    this.lost += this.#waiting.length
+    this.lost += this.#queue.length
     await this.#client?.close()
   }
 
   #push(message: Message): void {
-    this.#waiting.push(message)
-    if (this.#waiting.length > WAITING_CAP) {
-      this.#waiting.shift()
+    this.#queue.push(message)
+    if (this.#queue.length > MAX_QUEUED) {
+      this.#queue.shift()
       this.lost++
     }
     this.#wake?.()
@@ -90,9 +90,9 @@ export class AlertPublisher {
       try {
         this.#client ??= await this.#connect()
         failures = 0
-        for (let first = this.#waiting.at(0); first !== undefined; first = this.#waiting.at(0)) {
+        for (let first = this.#queue.at(0); first !== undefined; first = this.#queue.at(0)) {
           await this.#client.publish(first.topic, first.payload, { qos: 1, retain: first.retain })
-          this.#waiting.shift()
+          this.#queue.shift()
         }
         if (signal.aborted) return
         await new Promise<void>(resolve => {
@@ -102,19 +102,17 @@ export class AlertPublisher {
       } catch (error) {
         if (!(error instanceof OperatorError)) throw error
         this.#client = undefined
-        if (failures === 0) this.#onTrouble(`nothing can be published: ${error.message}`)
+        if (failures === 0) this.#onError(`Cannot publish alerts and status: ${error.message}`)
         if (signal.aborted) return
-        await sleep(Math.min(LONGEST_RETRY_MS, SHORTEST_RETRY_MS * 2 ** failures++), undefined, { signal }).catch(
-          () => {}
-        )
+        await sleep(Math.min(MAX_RETRY_MS, MIN_RETRY_MS * 2 ** failures++), undefined, { signal }).catch(() => {})
       }
     }
   }
 
   async #connect(): Promise<MqttClient> {
     this.#client = await connectMqtt(this.#url)
-    const { localEnd } = this.#client
-    if (localEnd !== undefined) this.#ends.add(`${localEnd.address} ${localEnd.port}`)
+    const { localEndpoint } = this.#client
+    if (localEndpoint !== undefined) this.#localEndpoints.add(`${localEndpoint.address} ${localEndpoint.port}`)
     return this.#client
   }
 }

@@ -1,4 +1,4 @@
-// A client for the commands that talk to a running broker: MQTT.js, with errors for operators and a capped inbox.
+// MQTT client of the commands that connect to a broker: MQTT.js with operator errors and a bounded inbox.
 
 import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
@@ -9,49 +9,47 @@ import type { Endpoint } from '../../src/types.js'
 import { parseMqttUrl, type MqttTarget } from './mqtt-url.js'
 import { printable } from '../terminal/printable.js'
 
-/** A message that the broker sent. */
+/** A received message. */
 export interface MqttMessage extends Pick<IPublishPacket, 'topic' | 'qos' | 'retain' | 'properties'> {
   payload: Buffer
 }
 
-/** Certificates for `mqtts://`; without a `ca` those that the system trusts. */
+/** Certificates for `mqtts://`; without `ca` the system trust store is used. */
 export type TlsFiles = Partial<Record<'ca' | 'cert' | 'key', string | Buffer>>
 
-/** How to connect; everything but the URL has its default. */
+/** Options of a connection. */
 export interface MqttClientOptions {
-  /** Milliseconds for the connection, and for each answer of the broker. */
+  /** Timeout of the connection and of each response, ms. */
   timeoutMs?: number
   /** 4 is MQTT 3.1.1. */
   protocolVersion?: 4 | 5
-  /**
-   * Messages of QoS 1 and 2 that may be on their way here at a time, MQTT 5; without it the broker's own limit counts.
-   */
+  /** Receive Maximum of MQTT 5: most in-flight messages of QoS 1 and 2. Without it, the limit of the broker applies. */
   receiveMaximum?: number
   tls?: TlsFiles
 }
 
-/** What goes with a publish. */
+/** Options of a publish. */
 export interface MqttPublishOptions extends Partial<Pick<IPublishPacket, 'retain' | 'properties'>> {
   qos?: 0 | 1
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000
-/** Time for the broker to acknowledge what is still unacknowledged when the client takes leave. */
-const GOODBYE_MS = 2_000
-/** Messages that wait for their reader before the connection is read no further. */
-const INBOX_CAP = 1_000
+/** Time for outstanding acknowledgements on close, ms. */
+const CLOSE_TIMEOUT_MS = 2_000
+/** Unread messages beyond which reading from the connection pauses. */
+const MAX_INBOX = 1_000
 
 /**
  * Connects with a clean session.
  *
- * @param url `mqtt://[user:password@]host[:port]`, or `mqtts://` for TLS; parts percent-encoded
+ * @param url `mqtt://[user:password@]host[:port]`, or `mqtts://` for TLS; user and password percent-encoded
  * @throws OperatorError `mqtt-url`, `mqtt-unreachable`, `mqtt-refused` or `mqtt-timeout`
  */
 export async function connectMqtt(url: string, options: MqttClientOptions = {}): Promise<MqttClient> {
   const target = parseMqttUrl(url)
   const { host, port, isTls, username, password } = target
   const { timeoutMs = DEFAULT_TIMEOUT_MS, protocolVersion = 4, receiveMaximum, tls } = options
-  // A broker that runs no such command should not carry the library.
+  // Imported on demand, so that the broker itself does not load the library.
   const { default: mqtt } = await import('mqtt')
   const connection = mqtt.connect({
     protocol: isTls ? 'mqtts' : 'mqtt',
@@ -70,7 +68,7 @@ export async function connectMqtt(url: string, options: MqttClientOptions = {}):
   })
   const client = new MqttClient(connection, target.shown, timeoutMs)
   try {
-    await client.opened(target)
+    await client.waitForConnack(target)
     return client
   } catch (error) {
     connection.end(true)
@@ -78,7 +76,7 @@ export async function connectMqtt(url: string, options: MqttClientOptions = {}):
   }
 }
 
-/** A connection to a broker. Whoever subscribes must read: acknowledgements come the same way as messages. */
+/** A connection to a broker. After subscribing, keep reading: a full inbox also holds back acknowledgements. */
 export class MqttClient implements AsyncIterable<MqttMessage> {
   readonly #inbox: MqttMessage[] = []
   #wake: (() => void) | undefined
@@ -95,24 +93,24 @@ export class MqttClient implements AsyncIterable<MqttMessage> {
     this.#timeoutMs = timeoutMs
     connection.handleMessage = ({ topic, payload, qos, retain, properties }, done) => {
       this.#inbox.push({ topic, payload: Buffer.from(payload), qos, retain, properties })
-      // The library reads on when it is called back.
-      if (this.#inbox.length < INBOX_CAP) done()
+      // MQTT.js pauses reading until the callback is called.
+      if (this.#inbox.length < MAX_INBOX) done()
       else this.#resume = done
       this.#wake?.()
     }
     connection.on('error', error => {
-      this.#lose(error.message)
+      this.#fail(error.message)
     })
     connection.on('disconnect', ({ reasonCode }) => {
-      this.#lose(`the broker closed it, reason ${reasonCode ?? 0}`)
+      this.#fail(`closed by the broker, reason code ${reasonCode ?? 0}`)
     })
     connection.on('close', () => {
-      this.#lose('the broker closed it')
+      this.#fail('closed by the broker')
     })
   }
 
-  /** Resolves with the broker's CONNACK; called once, by {@link connectMqtt}. */
-  async opened(target: MqttTarget): Promise<void> {
+  /** Resolves when the CONNACK arrives; called once, by {@link connectMqtt}. */
+  async waitForConnack(target: MqttTarget): Promise<void> {
     let cause: Error | undefined
     this.#connection.once('error', error => {
       cause = error
@@ -129,53 +127,53 @@ export class MqttClient implements AsyncIterable<MqttMessage> {
     if (cause !== undefined && isRefusal(cause)) {
       throw new OperatorError(
         'mqtt-refused',
-        `${this.#name} refuses the connection: ${printable(cause.message)}.`,
-        'Check username and password: mqtt://user:password@host:port.',
+        `${this.#name} refused the connection: ${printable(cause.message)}.`,
+        'Check the username and password: mqtt://user:password@host:port.',
         { cause }
       )
     }
-    if (cause === undefined) throw this.#failure ?? lost(this.#name, 'the broker closed it')
+    if (cause === undefined) throw this.#failure ?? connectionLost(this.#name, 'closed by the broker')
     if (cause.message === 'connack timeout') throw timedOut(this.#name, this.#timeoutMs)
     throw new OperatorError(
       'mqtt-unreachable',
-      `Nobody can be reached at ${this.#name}: ${reasonOf(cause)}.`,
+      `Cannot connect to ${this.#name}: ${reasonOf(cause)}.`,
       target.isTls
-        ? "Check host and port, and that the broker's certificate is one that is trusted here."
-        : 'Check host and port, and whether the broker runs.',
+        ? "Check the host and port, and that this machine trusts the broker's certificate."
+        : 'Check the host and port, and that the broker is running.',
       { cause }
     )
   }
 
   /**
-   * Subscribes to filters.
-   * @throws OperatorError `mqtt-subscribe` where the broker grants one of them not
+   * Subscribes to topic filters.
+   * @throws OperatorError `mqtt-subscribe` if the broker refuses one of them
    */
   async subscribe(filters: readonly string[], qos: 0 | 1 | 2 = 1): Promise<void> {
     this.#checkOpen()
-    const granted = await this.#answerTo(
+    const granted = await this.#withTimeout(
       this.#connection.subscribeAsync([...filters], { qos }).catch((error: unknown) => {
         if (this.#failure !== undefined) throw this.#failure
         throw new OperatorError(
           'mqtt-subscribe',
-          `${this.#name} does not let this user read ${filters.map(filter => printable(filter)).join(', ')}: ${printable((error as Error).message)}.`,
-          "Take a user that the broker's access rules allow to.",
+          `${this.#name} refused the subscription to ${filters.map(filter => printable(filter)).join(', ')}: ${printable((error as Error).message)}.`,
+          "Use a user that the broker's access rules allow to read them.",
           { cause: error }
         )
       })
     )
-    const refused = granted.filter(one => one.qos >= 0x80)
+    const refused = granted.filter(grant => grant.qos >= 0x80)
     if (refused.length > 0) {
       throw new OperatorError(
         'mqtt-subscribe',
-        `${this.#name} does not let this user read ${refused.map(({ topic }) => printable(topic)).join(', ')}.`,
-        "Take a user that the broker's access rules allow to."
+        `${this.#name} refused the subscription to ${refused.map(({ topic }) => printable(topic)).join(', ')}.`,
+        "Use a user that the broker's access rules allow to read them."
       )
     }
   }
 
   /**
-   * Publishes; under QoS 1 it resolves when the broker has acknowledged.
-   * @throws OperatorError `mqtt-publish` where the broker refuses it (MQTT 5), `mqtt-lost`, `mqtt-timeout`
+   * Publishes a message. With QoS 1, resolves when the broker acknowledges it.
+   * @throws OperatorError `mqtt-publish` if the broker refuses it (MQTT 5), `mqtt-lost`, `mqtt-timeout`
    */
   async publish(
     topic: string,
@@ -183,15 +181,15 @@ export class MqttClient implements AsyncIterable<MqttMessage> {
     { qos = 0, retain = false, properties }: MqttPublishOptions = {}
   ): Promise<void> {
     this.#checkOpen()
-    await this.#answerTo(
+    await this.#withTimeout(
       this.#connection
         .publishAsync(topic, payload, { qos, retain, ...(properties !== undefined && { properties }) })
         .catch((error: unknown) => {
           if (this.#failure !== undefined) throw this.#failure
           throw new OperatorError(
             'mqtt-publish',
-            `${this.#name} does not let this user write to ${printable(topic)}: ${printable((error as Error).message)}.`,
-            "Take a user that the broker's access rules allow to.",
+            `${this.#name} refused the message to ${printable(topic)}: ${printable((error as Error).message)}.`,
+            "Use a user that the broker's access rules allow to write to it.",
             { cause: error }
           )
         })
@@ -199,10 +197,10 @@ export class MqttClient implements AsyncIterable<MqttMessage> {
   }
 
   /**
-   * The next message.
+   * Returns the next message.
    *
-   * @returns undefined where none came within `timeoutMs`, or the connection was closed by {@link close}
-   * @throws OperatorError `mqtt-lost` where the connection broke
+   * @returns undefined if none arrives within `timeoutMs`, or after {@link close}
+   * @throws OperatorError `mqtt-lost` if the connection was lost
    */
   async next(timeoutMs: number): Promise<MqttMessage | undefined> {
     if (this.#inbox.length === 0 && !this.#isClosed) {
@@ -216,7 +214,7 @@ export class MqttClient implements AsyncIterable<MqttMessage> {
       this.#wake = undefined
     }
     const message = this.#inbox.shift()
-    this.#readOn()
+    this.#resumeReading()
     if (message === undefined && this.#failure !== undefined) throw this.#failure
     return message
   }
@@ -229,74 +227,74 @@ export class MqttClient implements AsyncIterable<MqttMessage> {
     }
   }
 
-  /** Our end of the connection, as the broker sees it unless addresses are translated on the way. */
-  get localEnd(): Endpoint | undefined {
+  /** Local endpoint of the connection: its remote endpoint for the broker, unless NAT is in between. */
+  get localEndpoint(): Endpoint | undefined {
     const { localAddress, localPort } = this.#connection.stream as Partial<Socket>
     return localAddress === undefined || localPort === undefined
       ? undefined
       : { address: normaliseAddress(localAddress), port: localPort }
   }
 
-  /** Takes leave; resolves when the connection is gone. */
+  /** Disconnects; resolves when the connection is closed. */
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#wake?.()
-    this.#readOn()
-    // The library takes leave when all is acknowledged, which a broker may never do.
-    const impatience = setTimeout(() => {
+    this.#resumeReading()
+    // MQTT.js disconnects only when all messages are acknowledged, which may never happen.
+    const timer = setTimeout(() => {
       this.#connection.stream.destroy()
-    }, GOODBYE_MS)
+    }, CLOSE_TIMEOUT_MS)
     const closed = new Promise<void>(resolve => {
       this.#connection.once('close', () => {
         resolve()
       })
     })
     await Promise.race([this.#connection.endAsync(), closed])
-    clearTimeout(impatience)
+    clearTimeout(timer)
   }
 
-  #readOn(): void {
+  #resumeReading(): void {
     const resume = this.#resume
     this.#resume = undefined
     resume?.()
   }
 
-  /** What the broker answers, within the time it has. */
-  async #answerTo<T>(answer: Promise<T>): Promise<T> {
+  /** Waits for a response of the broker; rejects after the timeout. */
+  async #withTimeout<T>(response: Promise<T>): Promise<T> {
     let timer: NodeJS.Timeout | undefined
-    const late = new Promise<never>((_, reject) => {
+    const timeout = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
         reject(this.#failure ?? timedOut(this.#name, this.#timeoutMs))
       }, this.#timeoutMs)
     })
     try {
-      return await Promise.race([answer, late])
+      return await Promise.race([response, timeout])
     } finally {
       clearTimeout(timer)
     }
   }
 
   #checkOpen(): void {
-    if (this.#isClosed) throw this.#failure ?? lost(this.#name, 'it was closed')
+    if (this.#isClosed) throw this.#failure ?? connectionLost(this.#name, 'already closed')
   }
 
-  #lose(reason: string): void {
+  #fail(reason: string): void {
     if (this.#isClosed) return
     this.#isClosed = true
-    this.#failure = lost(this.#name, reason)
+    this.#failure = connectionLost(this.#name, reason)
     this.#wake?.()
-    this.#readOn()
+    this.#resumeReading()
     this.#connection.end(true)
   }
 }
 
-/** MQTT.js gives the broker's return code as a number, and the system's as a name. */
+/** Whether the broker refused the connection: MQTT.js reports return codes as numbers and system errors as names. */
 function isRefusal(error: Error): boolean {
   return typeof (error as { code?: unknown }).code === 'number'
 }
 
-/** An AggregateError, of a name with several addresses, has no message. */
+/** Returns the reason of an error. An AggregateError, for a host with several addresses, has only a code. */
 function reasonOf(error: Error): string {
   return printable(error.message === '' ? String((error as NodeJS.ErrnoException).code) : error.message)
 }
@@ -305,14 +303,14 @@ function timedOut(name: string, timeoutMs: number): OperatorError {
   return new OperatorError(
     'mqtt-timeout',
     `${name} did not answer within ${timeoutMs / 1_000} s.`,
-    'Check host and port, and whether the broker runs.'
+    'Check the host and port, and that the broker is running.'
   )
 }
 
-function lost(name: string, reason: string): OperatorError {
+function connectionLost(name: string, reason: string): OperatorError {
   return new OperatorError(
     'mqtt-lost',
     `The connection to ${name} was lost: ${printable(reason)}.`,
-    'Look into the log of the broker.'
+    "Check the broker's log."
   )
 }

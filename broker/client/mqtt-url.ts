@@ -1,23 +1,23 @@
-// The address of a broker as a person writes it: mqtt://user:password@host:port.
+// Parses broker addresses: mqtt://user:password@host:port.
 
 import { OperatorError } from '../../src/errors.js'
 import { printable } from '../terminal/printable.js'
 
 const PORTS: Readonly<Record<string, number>> = { 'mqtt:': 1883, 'mqtts:': 8883 }
 
-/** Where a broker is, and as whom to connect. */
+/** Address and credentials of a broker. */
 export interface MqttTarget {
   host: string
   port: number
   isTls: boolean
   username: string | undefined
   password: string | undefined
-  /** Without the password. */
+  /** The address without credentials, for messages. */
   shown: string
 }
 
 /**
- * Reads the address of a broker; username and password percent-encoded.
+ * Parses the address of a broker, with percent-encoded username and password.
  * @throws OperatorError `mqtt-url`
  */
 export function parseMqttUrl(text: string): MqttTarget {
@@ -26,13 +26,13 @@ export function parseMqttUrl(text: string): MqttTarget {
   if (url === undefined || defaultPort === undefined || url.hostname === '') {
     throw new OperatorError(
       'mqtt-url',
-      `${printable(JSON.stringify(text))} is no address of a broker.`,
-      'Write mqtt://host:1883 or mqtts://host:8883, with user:password@ before the host where one is needed.'
+      `Invalid broker address: ${printable(JSON.stringify(text))}.`,
+      'Use mqtt://host:1883 or mqtts://host:8883, with user:password@ before the host if required.'
     )
   }
   const port = url.port === '' ? defaultPort : Number(url.port)
   return {
-    // IPv6 addresses stand in brackets in a URL only.
+    // Only URLs put IPv6 addresses in brackets.
     host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
     port,
     isTls: url.protocol === 'mqtts:',
@@ -48,8 +48,8 @@ function decoded(text: string): string {
   } catch {
     throw new OperatorError(
       'mqtt-url',
-      'A percent sign in the username or password of the address stands for itself.',
-      'Write it as %25.'
+      'Invalid percent-encoding in the username or password of the broker address.',
+      'Write a percent sign as %25.'
     )
   }
 }

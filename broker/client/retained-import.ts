@@ -1,35 +1,32 @@
-// Reads all retained messages of a running broker over MQTT.
+// Reads all retained messages of a broker over MQTT.
 
 import { connectMqtt, type MqttClient, type MqttClientOptions, type MqttMessage } from './mqtt-client.js'
 
-/** A broker that sends nothing for so long has sent what it keeps. */
+/** Time without a retained message after which all have arrived. */
 const QUIET_MS = 1_000
 /**
- * mosquitto sends no more retained messages than it may have under way and in the queue: 20 and 1,000, if it is not
- * told that more may be.
+ * mosquitto drops retained messages beyond its in-flight window and queue, by default 20 and 1,000. A larger Receive
+ * Maximum raises the window.
  */
 const RECEIVE_MAXIMUM = 65_535
 
-/** Figures that mosquitto, and this broker, publish. */
-const FIGURES = { retained: '$SYS/broker/retained messages/count', sessions: '$SYS/broker/clients/disconnected' }
+/** Statistics topics of mosquitto and of this broker. */
+const STATISTICS = { retained: '$SYS/broker/retained messages/count', sessions: '$SYS/broker/clients/disconnected' }
 
-/** What a broker keeps. */
+/** Retained messages of a remote broker. */
 export interface RemoteRetained {
-  /** By topic; those of the broker itself ($SYS) left out. */
+  /** By topic, without those under `$SYS`. */
   messages: ReadonlyMap<string, MqttMessage>
-  /**
-   * Retained messages by the broker's own count that did not come: this user may not read them, or the broker left them
-   * out.
-   */
+  /** Retained messages that the broker counts but did not send: dropped, or not readable by this user. */
   missing: number
-  /** Sessions of clients which are away; undefined where the broker does not say. */
+  /** Sessions of disconnected clients; undefined if the broker does not publish their number. */
   sessions: number | undefined
 }
 
 /**
- * Reads what a broker keeps.
+ * Reads the retained messages of a broker.
  *
- * @param onProgress gets how many messages have come, and how many there are by the broker's own count
+ * @param onProgress receives the number of messages so far, and their total as counted by the broker
  * @throws OperatorError as `connectMqtt`
  */
 export async function readRetained(
@@ -38,22 +35,22 @@ export async function readRetained(
   onProgress: (done: number, total: number) => void
 ): Promise<RemoteRetained> {
   const messages = new Map<string, MqttMessage>()
-  const own = await retained(url, options, '$SYS/#', () => {})
-  const total = countOf(own, FIGURES.retained) - own.size
-  await retained(url, options, '#', message => {
+  const sys = await readFilter(url, options, '$SYS/#', () => {})
+  const total = countOf(sys, STATISTICS.retained) - sys.size
+  await readFilter(url, options, '#', message => {
     messages.set(message.topic, message)
     onProgress(messages.size, total)
   })
-  const sessions = own.get(FIGURES.sessions)
+  const sessions = sys.get(STATISTICS.sessions)
   return {
     messages,
     missing: Math.max(0, total - messages.size),
-    sessions: sessions === undefined ? undefined : countOf(own, FIGURES.sessions)
+    sessions: sessions === undefined ? undefined : countOf(sys, STATISTICS.sessions)
   }
 }
 
-/** The retained messages of a filter, on a connection of their own: a second subscription would mix with the first. */
-async function retained(
+/** Reads the retained messages of a filter over a separate connection, so that subscriptions do not mix. */
+async function readFilter(
   url: string,
   options: MqttClientOptions,
   filter: string,
@@ -78,7 +75,7 @@ async function retained(
   return found
 }
 
-/** Reads until no retained message has come for a while, whatever else comes. */
+/** Reads until no retained message arrives for a while; ignores other messages. */
 async function drain(client: MqttClient, onMessage: (message: MqttMessage) => void): Promise<void> {
   let quietFrom = performance.now()
   for (;;) {

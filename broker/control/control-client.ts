@@ -1,4 +1,4 @@
-// Asks a running broker over its control topics.
+// Sends commands to a running broker over its control topics.
 
 import { readFileSync } from 'node:fs'
 import { OperatorError } from '../../src/errors.js'
@@ -8,33 +8,33 @@ import type { Settings } from '../config/schema.js'
 import { connectMqtt, type TlsFiles } from '../client/mqtt-client.js'
 import { printable } from '../terminal/printable.js'
 
-/** Where the broker is, as typed. */
+/** Options that select the broker. */
 export interface ControlFlags extends Flags {
   url?: string
   cafile?: string
 }
 
-const ANSWER_LIMIT_MS = 10_000
+const RESPONSE_TIMEOUT_MS = 10_000
 const ANY_ADDRESS: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' }
 
 /**
- * Sends one command and returns the data of its answer.
- * @throws OperatorError `control-refused` with what the broker says, `control-no-answer`, or as `connectMqtt`
+ * Sends a command and returns the data of its response.
+ * @throws OperatorError `control-refused` with the error of the broker, `control-no-answer`, or as `connectMqtt`
  */
-export async function askBroker(flags: ControlFlags, command: object): Promise<unknown> {
+export async function sendCommand(flags: ControlFlags, command: object): Promise<unknown> {
   const { url, tls } = brokerOf(flags)
-  const client = await connectMqtt(url, { timeoutMs: ANSWER_LIMIT_MS, ...(tls !== undefined && { tls }) })
+  const client = await connectMqtt(url, { timeoutMs: RESPONSE_TIMEOUT_MS, ...(tls !== undefined && { tls }) })
   try {
     await client.publish(CONTROL_TOPICS.request, JSON.stringify({ commands: [command] }), { qos: 1 })
-    const deadline = performance.now() + ANSWER_LIMIT_MS
-    for (let left = ANSWER_LIMIT_MS; left > 0; left = deadline - performance.now()) {
+    const deadline = performance.now() + RESPONSE_TIMEOUT_MS
+    for (let left = RESPONSE_TIMEOUT_MS; left > 0; left = deadline - performance.now()) {
       const message = await client.next(left)
       if (message?.topic === CONTROL_TOPICS.response) return dataOf(message.payload.toString())
     }
     throw new OperatorError(
       'control-no-answer',
       'The broker did not answer.',
-      'It is no Artemis, or its access rules keep this user from $CONTROL/artemis/v1.'
+      'Check that it is Artemis, and that its access rules allow this user to write to $CONTROL/artemis/v1.'
     )
   } finally {
     await client.close()
@@ -44,7 +44,7 @@ export async function askBroker(flags: ControlFlags, command: object): Promise<u
 function dataOf(text: string): unknown {
   const { responses } = JSON.parse(text) as { responses: { data?: unknown; error?: string; remedy?: string }[] }
   const [{ data, error, remedy }] = responses
-  // The broker may be anybody's.
+  // Not trusted: any broker may have sent the text.
   if (error !== undefined)
     throw new OperatorError('control-refused', sentence(error), remedy === undefined ? undefined : sentence(remedy))
   return data
@@ -55,27 +55,27 @@ function sentence(text: string): string {
   return /[.!?]$/.test(safe) ? safe : `${safe}.`
 }
 
-/** The broker that is named, else the one that the settings make. */
+/** Returns the broker of `--url` or ARTEMIS_URL, otherwise the one of the settings. */
 function brokerOf(flags: ControlFlags): { url: string; tls: TlsFiles | undefined } {
-  const named = flags.url ?? process.env.ARTEMIS_URL
+  const given = flags.url ?? process.env.ARTEMIS_URL
   const ca = flags.cafile === undefined ? undefined : readCertificates(flags.cafile)
-  if (named !== undefined) return { url: named, tls: ca === undefined ? undefined : { ca } }
+  if (given !== undefined) return { url: given, tls: ca === undefined ? undefined : { ca } }
   const { settings } = readSettings(flags)
-  const listener = reachable(settings)
+  const listener = pickListener(settings)
   const host = ANY_ADDRESS[listener.host] ?? listener.host
   const url = `${listener.tls === null ? 'mqtt' : 'mqtts'}://${host.includes(':') ? `[${host}]` : host}:${listener.port}`
   return { url, tls: ca === undefined ? undefined : { ca } }
 }
 
-/** Without TLS for preference: its certificate may not be one for this machine's own name. */
-function reachable({ listeners }: Settings): Settings['listeners'][number] {
+/** Returns a listener to connect to, preferably without TLS: its certificate may not cover the name used here. */
+function pickListener({ listeners }: Settings): Settings['listeners'][number] {
   const candidates = listeners.filter(({ protocol, proxy }) => protocol === 'mqtt' && proxy.length === 0)
   const found = candidates.find(({ tls }) => tls === null) ?? candidates.at(0)
   if (found === undefined)
     throw new OperatorError(
       'control-url',
-      'No listener of the settings takes MQTT over TCP or TLS.',
-      'Name one: --url mqtt://host:port.'
+      'No listener in the settings accepts MQTT over TCP or TLS.',
+      'Specify the address: --url mqtt://host:port.'
     )
   return found
 }

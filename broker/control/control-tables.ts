@@ -1,11 +1,11 @@
-// Answers of a running broker as tables for people.
+// Formats responses of the broker as tables.
 
 import type { ClientRow } from '../../src/control/commands.js'
 import type { Ban } from '../../src/index.js'
 import { printable } from '../terminal/printable.js'
 import { textTable } from '../terminal/text-table.js'
 
-/** An alert, as far as the table shows it. */
+/** The shown fields of an alert. */
 interface AlertEvent {
   timestamp: string
   src_ip?: string
@@ -13,7 +13,7 @@ interface AlertEvent {
   artemis: { state: string; scope: string; client_id: string | null; rule: string; value: number; threshold: number }
 }
 
-/** What `learn` answers, as far as it is shown. */
+/** The shown fields of the `learn` response. */
 interface LearnStatus {
   state?: string
   failure?: string
@@ -21,9 +21,9 @@ interface LearnStatus {
   model?: { detector: string; created: string }
 }
 
-/** The clients; the newest last. */
+/** Table of clients, the newest last. */
 export function clientsTable({ clients, more }: { clients: ClientRow[]; more: number }, now: number): string {
-  if (clients.length === 0) return 'Nobody is connected.\n'
+  if (clients.length === 0) return 'No clients are connected.\n'
   const rows = clients.map(({ clientId, address, port, username, since, protocol, transport, score, allowed }) => [
     printable(clientId ?? '(not yet)'),
     `${printable(address)}:${port}`,
@@ -37,9 +37,9 @@ export function clientsTable({ clients, more }: { clients: ClientRow[]; more: nu
   return table + (more > 0 ? `and ${more} more\n` : '')
 }
 
-/** Recent alerts; the latest last. */
+/** Table of recent alerts, the latest last. */
 export function alertsTable({ alerts }: { alerts: AlertEvent[] }): string {
-  if (alerts.length === 0) return 'There were no alerts since the broker started.\n'
+  if (alerts.length === 0) return 'No alerts since the broker started.\n'
   return textTable([
     ['time', 'state', 'client', 'address', 'rule', 'value', 'limit', 'action'],
     ...alerts.map(({ timestamp, src_ip, alert, artemis }) => [
@@ -55,9 +55,9 @@ export function alertsTable({ alerts }: { alerts: AlertEvent[] }): string {
   ])
 }
 
-/** Who is banned, until when. */
+/** Table of bans with their remaining time. */
 export function bansTable({ bans }: { bans: Ban[] }, now: number): string {
-  if (bans.length === 0) return 'Nobody is banned.\n'
+  if (bans.length === 0) return 'No clients are banned.\n'
   return textTable([
     ['address', 'client', 'by', 'ends in'],
     ...bans.map(ban => [
@@ -69,20 +69,20 @@ export function bansTable({ bans }: { bans: Ban[] }, now: number): string {
   ])
 }
 
-/** The allow-list. */
+/** Table of the allow-list. */
 export function allowTable({ allow }: { allow: { entry: string; from: string }[] }): string {
   if (allow.length === 0) return 'The allow-list is empty.\n'
   return textTable([
-    ['never thrown out or banned', 'from'],
+    ['never disconnected or banned', 'from'],
     ...allow.map(({ entry, from }) => [printable(entry), printable(from)])
   ])
 }
 
-/** How far the learning is. */
+/** Progress of learning, and the model in use. */
 export function learnText({ anew, status }: { anew: boolean; status: LearnStatus }): string {
   const { state, failure, learning, model } = status
   const lines = [
-    ...(anew ? ['It learns anew from now on.'] : []),
+    ...(anew ? ['Learning restarted.'] : []),
     ...(learning === undefined
       ? []
       : [
@@ -96,7 +96,7 @@ export function learnText({ anew, status }: { anew: boolean; status: LearnStatus
   return lines.map(line => `${line}\n`).join('')
 }
 
-/** A time for people: its two largest units. */
+/** Formats a duration with its two largest units. */
 function elapsed(milliseconds: number): string {
   const seconds = Math.max(0, Math.round(milliseconds / 1_000))
   const parts = [

@@ -1,17 +1,17 @@
-// How many connections there may be: in all, at a listener, and from an address.
+// Connection limits: total, per listener and per address.
 
 import type { ListenerSettings } from '../listeners/accepted-connection.js'
 import type { LimitCounters } from './limit-counters.js'
 
-/** The settings that this enforces. */
+/** The enforced settings. */
 export interface AdmissionLimits {
   connections: number | null
   connectionsPerAddress: number | null
 }
 
-/** One connection's place, which is given back once. */
+/** The slot of one connection. Releasing it more than once has no effect. */
 export interface ConnectionSlot {
-  /** Its client is known: false where it has too many connections already. */
+  /** Counts the connection for its client address; false if the address has too many connections. */
   identify: (address: string) => boolean
   release: () => void
 }
@@ -19,14 +19,14 @@ export interface ConnectionSlot {
 /** Counts open connections. */
 export class Admission {
   #total = 0
-  readonly #atListener = new Map<ListenerSettings, number>()
-  readonly #fromAddress = new Map<string, number>()
+  readonly #byListener = new Map<ListenerSettings, number>()
+  readonly #byAddress = new Map<string, number>()
   readonly #limits: AdmissionLimits
-  readonly #tally: LimitCounters
+  readonly #limitCounters: LimitCounters
 
-  constructor(limits: AdmissionLimits, tally: LimitCounters) {
+  constructor(limits: AdmissionLimits, limitCounters: LimitCounters) {
     this.#limits = limits
-    this.#tally = tally
+    this.#limitCounters = limitCounters
   }
 
   /** Open connections. */
@@ -34,41 +34,41 @@ export class Admission {
     return this.#total
   }
 
-  /** Takes a place for a connection; undefined where there is none left. */
-  enter(listener: ListenerSettings, address: string): ConnectionSlot | undefined {
-    const here = this.#atListener.get(listener) ?? 0
+  /** Reserves a slot for a connection; undefined if a limit is reached. */
+  reserve(listener: ListenerSettings, address: string): ConnectionSlot | undefined {
+    const atListener = this.#byListener.get(listener) ?? 0
     if (this.#total >= (this.#limits.connections ?? Infinity)) {
-      this.#tally.hit('connections', address)
+      this.#limitCounters.hit('connections', address)
       return undefined
     }
-    if (here >= (listener.maxConnections ?? Infinity)) {
-      this.#tally.hit('maxConnections', address)
+    if (atListener >= (listener.maxConnections ?? Infinity)) {
+      this.#limitCounters.hit('maxConnections', address)
       return undefined
     }
     this.#total++
-    this.#atListener.set(listener, here + 1)
-    let known: string | undefined
+    this.#byListener.set(listener, atListener + 1)
+    let identified: string | undefined
     let open = true
     return {
       identify: client => {
-        const count = this.#fromAddress.get(client) ?? 0
+        const count = this.#byAddress.get(client) ?? 0
         if (count >= (this.#limits.connectionsPerAddress ?? Infinity)) {
-          this.#tally.hit('connectionsPerAddress', client)
+          this.#limitCounters.hit('connectionsPerAddress', client)
           return false
         }
-        known = client
-        this.#fromAddress.set(client, count + 1)
+        identified = client
+        this.#byAddress.set(client, count + 1)
         return true
       },
       release: () => {
         if (!open) return
         open = false
         this.#total--
-        this.#atListener.set(listener, (this.#atListener.get(listener) ?? 1) - 1)
-        if (known === undefined) return
-        const left = (this.#fromAddress.get(known) ?? 1) - 1
-        if (left > 0) this.#fromAddress.set(known, left)
-        else this.#fromAddress.delete(known)
+        this.#byListener.set(listener, (this.#byListener.get(listener) ?? 1) - 1)
+        if (identified === undefined) return
+        const left = (this.#byAddress.get(identified) ?? 1) - 1
+        if (left > 0) this.#byAddress.set(identified, left)
+        else this.#byAddress.delete(identified)
       }
     }
   }

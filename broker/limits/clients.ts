@@ -1,11 +1,11 @@
-// Puts the limits of each client on it as it comes.
+// Keep-alive limit, and counts of errors that Aedes and the core report.
 
-import type { Aedes, Client } from 'aedes'
+import type { Aedes, Client } from 'aedes-2'
 import type { ConnectPacket } from '../core/link.js'
 import { acceptedOf } from '../listeners/accepted-connection.js'
 import type { LimitCounters } from './limit-counters.js'
 
-/** The settings that this enforces. */
+/** The enforced settings. */
 export interface ClientLimits {
   /** Longest keep-alive, ms. */
   keepalive: number | null
@@ -14,50 +14,50 @@ export interface ClientLimits {
 const SECOND_MS = 1_000
 const MQTT_5 = 5
 
-/** Counts what Aedes itself refuses. */
-export function limitClients(aedes: Aedes, tally: LimitCounters): void {
+/** Counts connections that Aedes or the core closes because of a limit. */
+export function limitClients(aedes: Aedes, limitCounters: LimitCounters): void {
   aedes.on('clientError', (client, error) => {
     const name = LIMIT_OF[error.message]
-    if (name !== undefined) tally.hit(name, addressOf(client), { client: client.id })
+    if (name !== undefined) limitCounters.hit(name, addressOf(client), { client: client.id })
   })
   aedes.on('connectionError', (client, error) => {
     const name = LIMIT_OF[error.message]
-    if (name !== undefined) tally.hit(name, addressOf(client))
+    if (name !== undefined) limitCounters.hit(name, addressOf(client))
   })
 }
 
-/** A CONNECT has come: in time, and with a keep-alive that is not too long. */
+/** Handles a CONNECT: clears its deadline and checks the keep-alive. */
 export function onConnect(
   client: Client,
   packet: ConnectPacket,
   { keepalive }: ClientLimits,
-  tally: LimitCounters
+  limitCounters: LimitCounters
 ): void {
-  acceptedOf(client.conn)?.settle()
+  acceptedOf(client.conn)?.clearDeadline()
   if (keepalive === null || !isTooLong(packet, keepalive / SECOND_MS)) return
-  tally.hit('keepalive', addressOf(client), { client: client.id })
+  limitCounters.hit('keepalive', addressOf(client), { client: client.id })
   if (packet.protocolVersion !== MQTT_5) refuseIdentifier(packet)
 }
 
-/** What Aedes and the core refuse, by what they say. */
+/** Limits by the error messages of Aedes and the core. */
 const LIMIT_OF: Readonly<Record<string, 'packetSize' | 'malformed' | undefined>> = {
   'packet too large': 'packetSize',
   'Invalid protocol': 'malformed'
 }
 
-/** Where a client is, as far as that can be believed. */
+/** Address of a client: the one that a trusted proxy announced, otherwise that of its socket; empty if unknown. */
 export function addressOf(client: Client): string {
   return acceptedOf(client.conn)?.client.address ?? ''
 }
 
-/** None at all is longer than any. */
+/** A keep-alive of 0 means none, which is always too long. */
 function isTooLong({ keepalive }: ConnectPacket, limit: number): boolean {
   return keepalive === 0 || keepalive > limit
 }
 
 /**
- * Makes Aedes answer as mosquitto does, "identifier rejected", where it would answer with a return code
- * that does not exist [MQTT-3.2.2-6]: a lasting session without a name is refused so [MQTT-3.1.3-8].
+ * Makes Aedes reply "identifier rejected", as mosquitto does, instead of a return code that does not exist
+ * [MQTT-3.2.2-6]: that is the reply to a persistent session without a client id [MQTT-3.1.3-8].
  */
 function refuseIdentifier(packet: ConnectPacket): void {
   packet.clientId = ''

@@ -1,81 +1,80 @@
-// Counts who went beyond which limit, and says so in the log, but not for each of a thousand times.
+// Counts how often each limit is exceeded, with rate-limited log lines.
 
 import type { Logger } from 'pino'
 import { printable } from '../terminal/printable.js'
 import { DENIALS, LIMITS, type LimitName } from './catalog.js'
 
-/** Time between two entries about the same limit and address, ms. */
+/** Time between two entries for the same limit and address, ms. */
 const SAME_ENTRY_MS = 10_000
-/** Failed logins are counted by those who ban on the log: each within this time gets its own entry. */
+/** The same for failed logins, ms: short, because fail2ban counts the entries. */
 const LOGIN_ENTRY_MS = 1_000
-/** A client without the right to something keeps asking for it. */
+/** The same for denials, ms: long, because clients keep repeating a denied request. */
 const DENIAL_ENTRY_MS = 600_000
-/** Entries a second in all: a thousand addresses must not fill the disk either. */
+/** Entries per second in total, so that many addresses cannot fill the disk. */
 const MAX_ENTRIES_PER_SECOND = 20
-/** Pairs of limit and address that are remembered; the longest quiet goes first. */
+/** Remembered pairs of limit and address; the least recently logged is dropped first. */
 const MAX_REMEMBERED = 10_000
 
-/** Whom a limit concerned, as far as known. */
+/** The client that exceeded a limit, as far as known. */
 export interface LimitSubject {
   client?: string | null
   username?: string | null
   topic?: string
 }
 
-interface Remembered {
+interface LastEntry {
   loggedAtMs: number
-  /** Times since then. */
-  unsaid: number
+  /** Hits since then that were not logged. */
+  suppressed: number
 }
 
 /** The counters of all limits. */
 export class LimitCounters {
-  readonly counters: Record<LimitName, number>
-  readonly #remembered = new Map<string, Remembered>()
+  readonly counts: Record<LimitName, number>
+  readonly #lastEntries = new Map<string, LastEntry>()
   #second = -1
   #entries = 0
   readonly #log: Logger
   readonly #now: () => number
 
   /**
-   * @param now milliseconds of a steady clock
+   * @param now monotonic clock, ms
    */
   constructor(log: Logger, now: () => number = () => performance.now()) {
     this.#log = log
     this.#now = now
-    this.counters = Object.fromEntries(Object.keys(LIMITS).map(name => [name, 0])) as Record<LimitName, number>
+    this.counts = Object.fromEntries(Object.keys(LIMITS).map(name => [name, 0])) as Record<LimitName, number>
   }
 
   /**
-   * Somebody went beyond a limit.
+   * Counts and logs an exceeded limit.
    *
-   * @param address of the client, the announced one where it came through a trusted proxy
-   * @param who client id, username or topic, as far as known
+   * @param address of the client; behind a trusted proxy, the announced one
    */
-  hit(name: LimitName, address: string, who: LimitSubject = {}): void {
-    this.counters[name]++
+  hit(name: LimitName, address: string, subject: LimitSubject = {}): void {
+    this.counts[name]++
     const now = this.#now()
     const isDenial = DENIALS.has(name)
-    const key = isDenial ? `${name} ${address} ${who.client}` : `${name} ${address}`
-    const before = this.#remembered.get(key)
+    const key = isDenial ? `${name} ${address} ${subject.client}` : `${name} ${address}`
+    const last = this.#lastEntries.get(key)
     if (
-      before !== undefined &&
-      now - before.loggedAtMs < (isDenial ? DENIAL_ENTRY_MS : name === 'login' ? LOGIN_ENTRY_MS : SAME_ENTRY_MS)
+      last !== undefined &&
+      now - last.loggedAtMs < (isDenial ? DENIAL_ENTRY_MS : name === 'login' ? LOGIN_ENTRY_MS : SAME_ENTRY_MS)
     ) {
-      before.unsaid++
+      last.suppressed++
       return
     }
     if (!this.#mayLog(now)) return
-    this.#remembered.delete(key)
-    if (this.#remembered.size >= MAX_REMEMBERED) this.#remembered.delete(this.#remembered.keys().next().value ?? '')
-    this.#remembered.set(key, { loggedAtMs: now, unsaid: 0 })
-    const { client, username, topic } = who
-    // What clients call themselves stands after the sentence, where nobody's filter takes it for an address.
+    this.#lastEntries.delete(key)
+    if (this.#lastEntries.size >= MAX_REMEMBERED) this.#lastEntries.delete(this.#lastEntries.keys().next().value ?? '')
+    this.#lastEntries.set(key, { loggedAtMs: now, suppressed: 0 })
+    const { client, username, topic } = subject
+    // Names that clients choose follow the message, so that no log filter takes them for an address.
     this.#log[isDenial ? 'info' : 'warn'](
       {
         limit: name,
         address,
-        ...(before !== undefined && before.unsaid > 0 && { more: before.unsaid }),
+        ...(last !== undefined && last.suppressed > 0 && { more: last.suppressed }),
         ...(client && { client: printable(client) }),
         ...(username && { username: printable(username) }),
         ...(topic && { topic: printable(topic) })

@@ -1,10 +1,10 @@
-// Failed logins: how many there may be from one address, and for one username.
+// Limits of failed logins per address and per username.
 
-import type { Aedes } from 'aedes'
+import type { Aedes } from 'aedes-2'
 import { acceptedOf } from '../listeners/accepted-connection.js'
 import type { LimitCounters } from './limit-counters.js'
 
-/** The settings that this enforces. */
+/** The enforced settings. */
 export interface LoginLimits {
   perAddress: number | null
   perUser: number | null
@@ -12,56 +12,58 @@ export interface LoginLimits {
   window: number
 }
 
-/** Which limit refuses a login. */
+/** The limit that refuses a login. */
 export type LoginRefusal = 'loginsPerAddress' | 'loginsPerUser'
 
-/** Ends a login that was begun: whether it was right. */
-export type EndLogin = (isRight: boolean) => void
+/** Reports the result of a started login. */
+export type EndLogin = (isAccepted: boolean) => void
 
-/** Addresses, usernames and pairs of them that are remembered; the longest quiet goes first. */
+/** Remembered addresses, usernames and pairs, each; the least recently used is dropped first. */
 const MAX_REMEMBERED = 4_096
-/** Logins that wait until others are decided; further ones are refused. */
+/** Logins that wait for the result of others; further ones are refused. */
 const MAX_WAITING = 512
 /** Return code for "not authorized" [MQTT-3.2.2-6]. */
 const NOT_AUTHORIZED = 5
 
 /** The logins of one address, username or pair. */
 interface Attempts {
-  /** When each failed. */
+  /** Times of failure, ms. */
   failures: number[]
-  /** Begun, and not decided. */
-  underWay: number
+  /** Started and without a result yet. */
+  pending: number
 }
 
-interface Counted {
+/** A limit that applies to a login. */
+interface AppliedLimit {
   attempts: Attempts
   limit: number
   refusal: LoginRefusal
 }
 
-/** A login that would go beyond a limit if all that are under way failed. */
-interface Waiting {
+/** A login. It waits if it would exceed a limit should all pending ones fail. */
+interface Login {
   address: string
   username: string
-  begin: (end: EndLogin) => void
+  start: (end: EndLogin) => void
   refuse: (refusal: LoginRefusal) => void
 }
 
 /**
- * Counts failed logins. A pair of address and username that was right before is counted apart: a stranger
- * at the same address cannot lock it out, nor one elsewhere who tries the same username.
+ * Counts failed logins. A pair of address and username that logged in before is counted separately, so that failures of
+ * other users at the address, or for the username elsewhere, cannot lock it out.
  */
 export class LoginAttempts {
   readonly #byAddress = new Map<string, Attempts>()
   readonly #byUser = new Map<string, Attempts>()
   readonly #byPair = new Map<string, Attempts>()
+  /** Pairs that logged in before. */
   readonly #known = new Map<string, true>()
-  #waiting: Waiting[] = []
+  #waiting: Login[] = []
   readonly #limits: LoginLimits
   readonly #now: () => number
 
   /**
-   * @param now milliseconds of a steady clock
+   * @param now monotonic clock, ms
    */
   constructor(limits: LoginLimits, now: () => number = () => performance.now()) {
     this.#limits = limits
@@ -69,52 +71,53 @@ export class LoginAttempts {
   }
 
   /**
-   * A login is to be decided: now, or once enough of those under way were right, so that a hundred at once have no more
-   * than the guesses that one after the other would have.
+   * Starts a login, or makes it wait until enough pending ones succeed. Concurrent logins get no more guesses than
+   * sequential ones.
    *
-   * @param begin gets what is to be called with the decision
-   * @param refuse gets the limit that is exceeded
+   * @param start receives the function to call with the result
+   * @param refuse receives the exceeded limit
    */
-  take(
+  attempt(
     address: string,
     username: string,
-    begin: (end: EndLogin) => void,
+    start: (end: EndLogin) => void,
     refuse: (refusal: LoginRefusal) => void
   ): void {
-    const login = { address, username, begin, refuse }
-    if (this.#isDecided(login)) return
+    const login = { address, username, start, refuse }
+    if (this.#tryStart(login)) return
     if (this.#waiting.length >= MAX_WAITING) refuse('loginsPerAddress')
     else this.#waiting.push(login)
   }
 
-  #isDecided({ address, username, begin, refuse }: Waiting): boolean {
-    const counted = this.#countedFor(address, username)
-    const exceeded = counted.find(({ attempts, limit }) => attempts.failures.length >= limit)
+  /** Starts or refuses a login; false if it must wait. */
+  #tryStart({ address, username, start, refuse }: Login): boolean {
+    const limits = this.#limitsFor(address, username)
+    const exceeded = limits.find(({ attempts, limit }) => attempts.failures.length >= limit)
     if (exceeded !== undefined) {
       refuse(exceeded.refusal)
       return true
     }
-    if (counted.some(({ attempts: { failures, underWay }, limit }) => failures.length + underWay >= limit)) return false
-    for (const { attempts } of counted) attempts.underWay++
-    begin(isRight => {
-      this.#end(counted, `${address} ${username}`, isRight)
+    if (limits.some(({ attempts: { failures, pending }, limit }) => failures.length + pending >= limit)) return false
+    for (const { attempts } of limits) attempts.pending++
+    start(isAccepted => {
+      this.#end(limits, `${address} ${username}`, isAccepted)
     })
     return true
   }
 
-  #end(counted: readonly Counted[], pair: string, isRight: boolean): void {
+  #end(limits: readonly AppliedLimit[], pair: string, isAccepted: boolean): void {
     const at = this.#now()
-    for (const { attempts } of counted) {
-      attempts.underWay--
-      if (!isRight) attempts.failures.push(at)
+    for (const { attempts } of limits) {
+      attempts.pending--
+      if (!isAccepted) attempts.failures.push(at)
     }
-    if (isRight) remember(this.#known, pair, true)
+    if (isAccepted) remember(this.#known, pair, true)
     const waiting = this.#waiting
     this.#waiting = []
-    for (const login of waiting) if (!this.#isDecided(login)) this.#waiting.push(login)
+    for (const login of waiting) if (!this.#tryStart(login)) this.#waiting.push(login)
   }
 
-  #countedFor(address: string, username: string): Counted[] {
+  #limitsFor(address: string, username: string): AppliedLimit[] {
     const { perAddress, perUser } = this.#limits
     const pair = `${address} ${username}`
     const counts: [Map<string, Attempts>, string, number | null, LoginRefusal][] = this.#known.has(pair)
@@ -129,7 +132,7 @@ export class LoginAttempts {
   }
 
   #recent(map: Map<string, Attempts>, key: string): Attempts {
-    const attempts = map.get(key) ?? { failures: [], underWay: 0 }
+    const attempts = map.get(key) ?? { failures: [], pending: 0 }
     const since = this.#now() - this.#limits.window
     attempts.failures = attempts.failures.filter(at => at > since)
     remember(map, key, attempts)
@@ -137,26 +140,26 @@ export class LoginAttempts {
   }
 }
 
-/** Stands before whatever decides on logins now. */
-export function limitLogins(aedes: Aedes, limits: LoginLimits, tally: LimitCounters): void {
+/** Limits failed logins, in front of the current authentication hook. */
+export function limitLogins(aedes: Aedes, limits: LoginLimits, limitCounters: LimitCounters): void {
   const attempts = new LoginAttempts(limits)
   const { authenticate } = aedes
   aedes.authenticate = (client, username, password, done) => {
     const address = acceptedOf(client.conn)?.client.address ?? ''
-    const who = { client: client.id, username: username ?? null }
-    attempts.take(
+    const subject = { client: client.id, username: username ?? null }
+    attempts.attempt(
       address,
       username ?? '',
       end => {
         authenticate.call(aedes, client, username, password, (error, isAuthentic) => {
-          const isRight = !error && isAuthentic === true
-          if (!isRight) tally.hit('login', address, who)
+          const isAccepted = !error && isAuthentic === true
+          if (!isAccepted) limitCounters.hit('login', address, subject)
           done(error, isAuthentic)
-          end(isRight)
+          end(isAccepted)
         })
       },
       refusal => {
-        tally.hit(refusal, address, who)
+        limitCounters.hit(refusal, address, subject)
         done(Object.assign(new Error('too many failed logins'), { returnCode: NOT_AUTHORIZED }), false)
       }
     )

@@ -1,8 +1,8 @@
-// How fast something may go: a bucket that fills steadily and may be overdrawn once.
+// Rate limit by a token bucket that may be overdrawn once.
 
 const SECOND_MS = 1_000
 
-/** A rate with a burst of one second's worth (a token bucket). */
+/** A token bucket with a burst of one second. */
 export class TokenBucket {
   #level: number
   #filledAtMs: number
@@ -10,8 +10,8 @@ export class TokenBucket {
   readonly #now: () => number
 
   /**
-   * @param perSecond units a second
-   * @param now milliseconds of a steady clock
+   * @param perSecond units per second
+   * @param now monotonic clock, ms
    */
   constructor(perSecond: number, now: () => number = () => performance.now()) {
     this.#perSecond = perSecond
@@ -20,13 +20,13 @@ export class TokenBucket {
     this.#filledAtMs = now()
   }
 
-  /** Takes units, more than there are if need be: then {@link waitMs} says how long to wait before the next. */
+  /** Takes units, more than available if necessary; {@link waitMs} then returns the time to wait. */
   spend(units: number): void {
     this.#fill()
     this.#level -= units
   }
 
-  /** Time until something may be spent again, ms; 0 where it may now. */
+  /** Time until units are available again, ms; 0 if they are now. */
   waitMs(): number {
     this.#fill()
     return this.#level > 0 ? 0 : Math.ceil(((1 - this.#level) * SECOND_MS) / this.#perSecond)

@@ -1,28 +1,28 @@
-// How many topics a client may publish to, and subscribe to.
+// Limits of the topics that a client publishes to and of its subscriptions.
 
-import type { Aedes, Client } from 'aedes'
+import type { Aedes, Client } from 'aedes-2'
 import { linkOf } from '../core/link.js'
 import { acceptedOf } from '../listeners/accepted-connection.js'
 import type { LimitCounters } from './limit-counters.js'
 
-/** The settings that this enforces. */
+/** The enforced settings. */
 export interface TopicLimits {
   topicsPerClient: number | null
   subscriptionsPerClient: number | null
 }
 
-/** Stands in Aedes' hooks; whoever decides on rights should stand before it, so that only what is allowed counts. */
-export function limitTopics(aedes: Aedes, limits: TopicLimits, tally: LimitCounters): void {
+/** Hooks the limits into Aedes. Hook authorization later: it then runs first, and denied topics do not count. */
+export function limitTopics(aedes: Aedes, limits: TopicLimits, limitCounters: LimitCounters): void {
   const { authorizePublish, authorizeSubscribe } = aedes
   const { topicsPerClient, subscriptionsPerClient } = limits
   const topics = new WeakMap<Client, Set<number>>()
   const hit = (name: 'topicsPerClient' | 'subscriptionsPerClient', client: Client): void => {
-    tally.hit(name, acceptedOf(client.conn)?.client.address ?? '', { client: client.id })
+    limitCounters.hit(name, acceptedOf(client.conn)?.client.address ?? '', { client: client.id })
   }
 
   if (topicsPerClient !== null) {
     aedes.authorizePublish = (client, packet, done) => {
-      // Without a client it is the broker's own.
+      // No client: published by the broker itself.
       if (client === null || isWithin(topics, client, packet.topic, topicsPerClient)) {
         authorizePublish.call(aedes, client, packet, done)
         return
@@ -47,16 +47,16 @@ export function limitTopics(aedes: Aedes, limits: TopicLimits, tally: LimitCount
 }
 
 function isWithin(all: WeakMap<Client, Set<number>>, client: Client, topic: string, limit: number): boolean {
-  let known = all.get(client)
-  if (known === undefined) all.set(client, (known = new Set()))
+  let topics = all.get(client)
+  if (topics === undefined) all.set(client, (topics = new Set()))
   const hash = hashOf(topic)
-  if (known.has(hash)) return true
-  if (known.size >= limit) return false
-  known.add(hash)
+  if (topics.has(hash)) return true
+  if (topics.size >= limit) return false
+  topics.add(hash)
   return true
 }
 
-/** 53 bits of a topic (FNV-1a, twice): the topics themselves may be long, and a collision lets one more through. */
+/** 53-bit hash of a topic (FNV-1a, twice). Topics may be long, and a collision only lets one more topic through. */
 function hashOf(topic: string): number {
   let low = 0x811c9dc5
   let high = 0x01000193

@@ -1,4 +1,4 @@
-// What is known of a connection before its first MQTT packet: where it came in, from whom, and with which certificate.
+// Listener, client endpoint and certificate of a connection, known before its first MQTT packet.
 
 import type { Settings } from '../config/schema.js'
 import type { Endpoint } from '../../src/types.js'
@@ -6,26 +6,26 @@ import type { Endpoint } from '../../src/types.js'
 /** Settings of one listener. */
 export type ListenerSettings = Settings['listeners'][number]
 
-/** A connection as the listeners hand it on. */
+/** A connection accepted by a listener. */
 export interface AcceptedConnection {
-  /** The settings of the listener that it came through: the very object, so that it can be looked up by it. */
+  /** Settings of its listener; the same object, so that it can serve as a map key. */
   listener: ListenerSettings
-  /** The client: the one that a trusted proxy announced, else whoever connected. */
+  /** Client endpoint: the one announced by a trusted proxy, otherwise the peer of the socket. */
   client: Endpoint
-  /** Common name of the client certificate, where one was required and `identityAsUsername` is set. */
+  /** Common name of the client certificate, if one is required and `identityAsUsername` is set. */
   identity: string | null
-  /** To be called when its CONNECT is there: it has met the deadline. */
-  settle: () => void
+  /** Clears the CONNECT deadline; called when the CONNECT arrives. */
+  clearDeadline: () => void
 }
 
-const arrivals = new WeakMap<object, AcceptedConnection>()
+const connections = new WeakMap<object, AcceptedConnection>()
 
-/** Notes what is known of a stream that is about to be handed to Aedes. */
-export function registerAccepted(stream: object, arrival: AcceptedConnection): void {
-  arrivals.set(stream, arrival)
+/** Registers the connection of a stream, before the stream is passed to Aedes. */
+export function registerAccepted(stream: object, connection: AcceptedConnection): void {
+  connections.set(stream, connection)
 }
 
-/** What is known of a client's stream, `client.conn`; undefined where it came through no listener of ours. */
+/** Returns the connection of a client's stream, `client.conn`; undefined if no listener of the broker accepted it. */
 export function acceptedOf(stream: object): AcceptedConnection | undefined {
-  return arrivals.get(stream)
+  return connections.get(stream)
 }

@@ -1,4 +1,4 @@
-// One port: what a connection goes through there before it is MQTT.
+// One listening port: connection limits, PROXY header, TLS and WebSocket, in front of MQTT.
 
 import type { IncomingMessage, Server as HttpServer } from 'node:http'
 import net, { type AddressInfo, type Server, type Socket } from 'node:net'
@@ -16,56 +16,57 @@ import { listenError } from './listen-error.js'
 import { isTrusted, readProxyHeader, trustedProxies } from './proxy-header.js'
 import { upgradeServer } from './web-socket.js'
 
-/** So much later than ours comes the deadline of the TLS server itself. */
+/** Time between the CONNECT deadline and the handshake timeout of the TLS server, ms. */
 const HANDSHAKE_GRACE_MS = 1_000
 
-/** Takes a connection that is ready for its CONNECT. */
+/** Receives a connection that is ready for its CONNECT. */
 export type Handler = (stream: Duplex, request?: IncomingMessage) => void
 
-/** What all listeners share. */
-export interface Reception {
+/** Shared by all listeners. */
+export interface ListenerContext {
   admission: Admission
-  tally: LimitCounters
-  /** From the connection to its CONNECT, ms. */
+  limitCounters: LimitCounters
+  /** Time from the TCP connection to the complete CONNECT, ms. */
   connectTimeout: number
   /** Largest MQTT packet, bytes. */
   packetSize: number
   log: Logger
 }
 
-/** A connection on its way through the listener. */
-interface Entrant {
+/** A connection that is not ready for its CONNECT yet. */
+interface PendingConnection {
   socket: Socket
   client: Endpoint
-  /** Bytes of the PROXY header. */
+  /** Length of the PROXY header. */
   headerBytes: number
-  /** Those that came with it, and are the client's own. */
+  /** Client bytes read together with the PROXY header. */
   rest: Buffer
+  /** Whether a PROXY header was read. */
   announced: boolean
-  /** The TLS handshake is done. */
+  /** Whether the TLS handshake is complete. */
   secured: boolean
-  settle: () => void
+  clearDeadline: () => void
 }
 
-/** One port. Connections come to `handle` as soon as `enter` is called for them. */
+/** One listening port. Passes connections to `handle` once {@link accept} is called for them. */
 export class Listener {
   readonly #server: Server
   readonly #tlsServer: tls.Server | undefined
   readonly #httpServer: HttpServer | undefined
   readonly #proxies: net.BlockList | undefined
-  /** Who is in the middle of a handshake, by the socket below. */
-  readonly #entrants = new WeakMap<object, Entrant>()
-  readonly #reception: Reception
+  /** By the underlying socket. */
+  readonly #pending = new WeakMap<object, PendingConnection>()
+  readonly #context: ListenerContext
   readonly #handle: Handler
 
   private constructor(
     readonly settings: ListenerSettings,
-    reception: Reception,
+    context: ListenerContext,
     handle: Handler
   ) {
-    this.#reception = reception
+    this.#context = context
     this.#handle = handle
-    // Nagle would hold acknowledgements back; keep-alive finds peers that went without a word.
+    // Nagle's algorithm would delay acknowledgements; TCP keep-alive detects dead peers.
     this.#server = net.createServer({ pauseOnConnect: true, noDelay: true, keepAlive: true })
     if (settings.proxy.length > 0) this.#proxies = trustedProxies(settings.proxy)
     if (settings.tls !== null) this.#tlsServer = this.#makeTlsServer(readCertificates(settings.tls))
@@ -73,17 +74,17 @@ export class Listener {
   }
 
   /**
-   * Takes the port; `onConnection` gets every connection, paused, to be passed to {@link enter} when the broker is
+   * Listens on the port. `onConnection` receives each connection, paused; pass it to {@link accept} when the broker is
    * ready.
    * @throws OperatorError `listen` or `certificate`
    */
   static async open(
     settings: ListenerSettings,
-    reception: Reception,
+    context: ListenerContext,
     handle: Handler,
     onConnection: (socket: Socket, listener: Listener) => void
   ): Promise<Listener> {
-    const listener = new Listener(settings, reception, handle)
+    const listener = new Listener(settings, context, handle)
     const { host, port } = settings
     const server = listener.#server
     server.on('connection', socket => {
@@ -94,75 +95,75 @@ export class Listener {
       server.listen({ host, port, exclusive: true }, resolve)
     })
     server.removeAllListeners('error')
-    server.on('error', error => reception.log.error({ err: error, host, port }, 'A connection could not be taken.'))
+    server.on('error', error => context.log.error({ err: error, host, port }, 'Cannot accept a connection.'))
     return listener
   }
 
-  /** Where it listens in fact. */
+  /** The actual address and port. */
   get address(): AddressInfo {
     return this.#server.address() as AddressInfo
   }
 
-  /** What an address of it begins with: mqtt, mqtts, ws or wss. */
+  /** URL scheme: mqtt, mqtts, ws or wss. */
   get scheme(): string {
     return (this.settings.protocol === 'websockets' ? 'ws' : 'mqtt') + (this.settings.tls === null ? '' : 's')
   }
 
-  /** Puts certificates in force for connections from now on. */
+  /** Uses these certificates for new connections. */
   useCertificates(options: SecureContextOptions): void {
     this.#tlsServer?.setSecureContext(options)
   }
 
-  /** Takes no more connections; those that are open stay. */
+  /** Stops listening; open connections stay. */
   close(): void {
     this.#server.close()
   }
 
-  /** Lets a connection in that came while `onConnection` was called. */
-  enter(socket: Socket): void {
-    const { admission, tally, connectTimeout } = this.#reception
-    const own: Endpoint = { address: normaliseAddress(socket.remoteAddress ?? ''), port: socket.remotePort ?? 0 }
-    const place = admission.enter(this.settings, own.address)
-    // Whoever leaves early is no fault of the broker.
+  /** Accepts a connection that `onConnection` received. */
+  accept(socket: Socket): void {
+    const { admission, limitCounters, connectTimeout } = this.#context
+    const peer: Endpoint = { address: normaliseAddress(socket.remoteAddress ?? ''), port: socket.remotePort ?? 0 }
+    const slot = admission.reserve(this.settings, peer.address)
+    // A connection reset is not an error of the broker.
     socket.on('error', () => socket.destroy())
-    if (place === undefined || socket.destroyed) {
-      place?.release()
+    if (slot === undefined || socket.destroyed) {
+      slot?.release()
       socket.destroy()
       return
     }
-    const entrant: Entrant = {
+    const pending: PendingConnection = {
       socket,
-      client: own,
+      client: peer,
       headerBytes: 0,
       rest: Buffer.alloc(0),
       announced: false,
       secured: false,
-      settle: () => {
+      clearDeadline: () => {
         clearTimeout(deadline)
       }
     }
     const deadline = setTimeout(() => {
-      tally.hit('connectTimeout', entrant.client.address)
+      limitCounters.hit('connectTimeout', pending.client.address)
       socket.destroy()
     }, connectTimeout)
-    this.#entrants.set(socket, entrant)
+    this.#pending.set(socket, pending)
     socket.once('close', () => {
       clearTimeout(deadline)
-      place.release()
+      slot.release()
     })
-    const identified = (): void => {
-      if (place.identify(entrant.client.address)) this.#secure(entrant)
+    const onIdentified = (): void => {
+      if (slot.identify(pending.client.address)) this.#secure(pending)
       else socket.destroy()
     }
-    if (this.#proxies === undefined) identified()
-    else this.#introduce(entrant, this.#proxies, identified)
+    if (this.#proxies === undefined) onIdentified()
+    else this.#readProxyHeader(pending, this.#proxies, onIdentified)
   }
 
-  /** Finds out for whom a proxy makes the connection. */
-  #introduce(entrant: Entrant, proxies: net.BlockList, next: () => void): void {
-    const { socket, client } = entrant
+  /** Reads the client endpoint that the proxy announces. */
+  #readProxyHeader(pending: PendingConnection, proxies: net.BlockList, next: () => void): void {
+    const { socket, client } = pending
     const refuse = (): void => {
-      this.#reception.tally.hit('proxyHeader', client.address)
+      this.#context.limitCounters.hit('proxyHeader', client.address)
       socket.destroy()
     }
     if (!isTrusted(proxies, client.address)) {
@@ -175,21 +176,21 @@ export class Listener {
         return
       }
       const { header, rest } = read
-      Object.assign(entrant, { headerBytes: header.length, rest, client: header.client ?? client, announced: true })
+      Object.assign(pending, { headerBytes: header.length, rest, client: header.client ?? client, announced: true })
       next()
     })
   }
 
-  #secure(entrant: Entrant): void {
+  #secure(pending: PendingConnection): void {
     if (this.#tlsServer === undefined) {
-      this.#upgrade(entrant, entrant.socket, null)
+      this.#upgrade(pending, pending.socket, null)
       return
     }
-    const { socket } = entrant
-    if (entrant.rest.length > 0) socket.unshift(entrant.rest)
-    entrant.rest = Buffer.alloc(0)
+    const { socket } = pending
+    if (pending.rest.length > 0) socket.unshift(pending.rest)
+    pending.rest = Buffer.alloc(0)
     socket.once('close', () => {
-      if (!entrant.secured) this.#reception.tally.hit('tlsHandshake', entrant.client.address)
+      if (!pending.secured) this.#context.limitCounters.hit('tlsHandshake', pending.client.address)
     })
     this.#tlsServer.emit('connection', socket)
   }
@@ -200,64 +201,65 @@ export class Listener {
       ...certificates,
       requestCert: requireClientCertificate,
       rejectUnauthorized: requireClientCertificate,
-      // The deadline for the CONNECT is sooner.
-      handshakeTimeout: this.#reception.connectTimeout + HANDSHAKE_GRACE_MS
+      // Later than the CONNECT deadline.
+      handshakeTimeout: this.#context.connectTimeout + HANDSHAKE_GRACE_MS
     })
     server.on('secureConnection', socket => {
-      const entrant = this.#entrants.get((socket as TLSSocket & { _parent?: Socket })._parent ?? socket)
-      if (entrant === undefined) {
+      const pending = this.#pending.get((socket as TLSSocket & { _parent?: Socket })._parent ?? socket)
+      if (pending === undefined) {
         socket.destroy()
         return
       }
-      entrant.secured = true
+      pending.secured = true
       socket.on('error', () => socket.destroy())
-      this.#upgrade(entrant, socket, identityAsUsername ? commonNameOf(socket) : null)
+      this.#upgrade(pending, socket, identityAsUsername ? commonNameOf(socket) : null)
     })
     server.on('tlsClientError', (error, socket) => {
-      this.#reception.log.debug({ reason: error.message }, 'A TLS handshake failed.')
+      this.#context.log.debug({ reason: error.message }, 'TLS handshake failed.')
       socket.destroy()
     })
     return server
   }
 
   #makeHttpServer(): HttpServer {
-    return upgradeServer(this.settings, this.#reception.packetSize, {
+    return upgradeServer(this.settings, this.#context.packetSize, {
       onUpgrade: (stream, request) => {
-        const entrant = this.#entrants.get(request.socket)
-        if (entrant === undefined) {
+        const pending = this.#pending.get(request.socket)
+        if (pending === undefined) {
           stream.destroy()
           return
         }
         stream.on('error', () => stream.destroy())
-        this.#deliver(entrant, stream, acceptedOf(request.socket)?.identity ?? null, request)
+        this.#deliver(pending, stream, acceptedOf(request.socket)?.identity ?? null, request)
       },
       onRefused: (request, reason) => {
-        const address = this.#entrants.get(request.socket)?.client.address ?? ''
-        this.#reception.tally.hit('webSocketHandshake', address)
-        this.#reception.log.debug({ address, reason }, 'A WebSocket was refused.')
+        const address = this.#pending.get(request.socket)?.client.address ?? ''
+        this.#context.limitCounters.hit('webSocketHandshake', address)
+        this.#context.log.debug({ address, reason }, 'WebSocket request refused.')
       }
     })
   }
 
-  #upgrade(entrant: Entrant, stream: Socket | TLSSocket, identity: string | null): void {
+  #upgrade(pending: PendingConnection, stream: Socket | TLSSocket, identity: string | null): void {
     if (this.#httpServer === undefined) {
-      this.#deliver(entrant, stream, identity)
+      this.#deliver(pending, stream, identity)
       return
     }
-    this.#entrants.set(stream, entrant)
-    registerAccepted(stream, { listener: this.settings, client: entrant.client, identity, settle: entrant.settle })
-    if (entrant.rest.length > 0) stream.unshift(entrant.rest)
-    entrant.rest = Buffer.alloc(0)
+    this.#pending.set(stream, pending)
+    const { client, clearDeadline } = pending
+    registerAccepted(stream, { listener: this.settings, client, identity, clearDeadline })
+    if (pending.rest.length > 0) stream.unshift(pending.rest)
+    pending.rest = Buffer.alloc(0)
     this.#httpServer.emit('connection', stream)
     stream.resume()
   }
 
-  #deliver(entrant: Entrant, stream: Duplex, identity: string | null, request?: IncomingMessage): void {
-    const { client, announced, headerBytes, rest, settle } = entrant
+  #deliver(pending: PendingConnection, stream: Duplex, identity: string | null, request?: IncomingMessage): void {
+    const { client, announced, headerBytes, rest, clearDeadline } = pending
     if (announced) announce(stream, { client, headerBytes })
-    registerAccepted(stream, { listener: this.settings, client, identity, settle })
+    registerAccepted(stream, { listener: this.settings, client, identity, clearDeadline })
     this.#handle(stream, request)
-    // Only now, so that whoever watches the stream sees these bytes too.
+    // After the handler, so that observers of the stream see these bytes too.
     if (rest.length > 0 && !stream.destroyed) stream.push(rest)
   }
 }

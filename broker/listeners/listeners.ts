@@ -1,41 +1,41 @@
-// The ports that clients connect to: taken first, answered when the broker is ready.
+// All listeners. The ports are opened first; connections are accepted when the broker is ready.
 
 import type { AddressInfo, Socket } from 'node:net'
 import type { SecureContextOptions } from 'node:tls'
 import type { ListenerSettings } from './accepted-connection.js'
 import { readCertificates } from './certificates.js'
-import { Listener, type Handler, type Reception } from './listener.js'
+import { Listener, type Handler, type ListenerContext } from './listener.js'
 
-/** Connections that may wait while the broker starts; further ones are closed. */
+/** Connections that wait while the broker starts; further ones are closed. */
 const MAX_WAITING = 1000
 
-/** Where a listener is reached. */
+/** Address of a listener. */
 export interface ListenerAddress extends AddressInfo {
-  /** mqtt, mqtts, ws or wss. */
+  /** URL scheme: mqtt, mqtts, ws or wss. */
   scheme: string
 }
 
-/** The broker's open ports. */
+/** The listeners of the broker. */
 export class Listeners {
   readonly #listeners: Listener[] = []
   readonly #sockets = new Set<Socket>()
   readonly #waiting: { socket: Socket; listener: Listener }[] = []
   #handler: Handler | undefined
-  readonly #reception: Reception
+  readonly #context: ListenerContext
 
-  private constructor(reception: Reception) {
-    this.#reception = reception
+  private constructor(context: ListenerContext) {
+    this.#context = context
   }
 
   /**
-   * Takes all ports. Connections wait unread until {@link accept}.
-   * @throws OperatorError `listen` where a port cannot be had, `certificate` where one does not serve; then no port
-   *   stays taken.
+   * Listens on all ports. Connections wait unread until {@link accept}.
+   * @throws OperatorError `listen` if a port cannot be opened, `certificate` if a certificate is invalid; all ports are
+   *   closed then
    */
-  static async open(settings: readonly ListenerSettings[], reception: Reception): Promise<Listeners> {
-    const listeners = new Listeners(reception)
+  static async open(settings: readonly ListenerSettings[], context: ListenerContext): Promise<Listeners> {
+    const listeners = new Listeners(context)
     try {
-      for (const one of settings) await listeners.#listen(one)
+      for (const listener of settings) await listeners.#listen(listener)
       return listeners
     } catch (error) {
       listeners.close()
@@ -43,20 +43,20 @@ export class Listeners {
     }
   }
 
-  /** Where the broker listens: the ports in fact, also where 0 was asked for. */
+  /** The actual addresses, also if port 0 is configured. */
   get addresses(): ListenerAddress[] {
     return this.#listeners.map(({ address, scheme }) => ({ ...address, scheme }))
   }
 
-  /** Hands every connection to `handler`, from the first that waited. */
+  /** Passes all connections to `handler`, waiting ones first. */
   accept(handler: Handler): void {
     this.#handler = handler
-    for (const { socket, listener } of this.#waiting.splice(0)) if (!socket.destroyed) listener.enter(socket)
+    for (const { socket, listener } of this.#waiting.splice(0)) if (!socket.destroyed) listener.accept(socket)
   }
 
   /**
-   * Reads the certificates of all listeners anew, for connections from now on.
-   * @throws OperatorError `certificate` where one does not serve; then all stay as they were
+   * Reloads the certificates of all listeners, for new connections.
+   * @throws OperatorError `certificate` if one is invalid; nothing changes then
    */
   reloadCertificates(): void {
     const read: [Listener, SecureContextOptions][] = []
@@ -66,13 +66,13 @@ export class Listeners {
     for (const [listener, certificates] of read) listener.useCertificates(certificates)
   }
 
-  /** Takes no more connections; those that are open stay. */
+  /** Stops listening; open connections stay. */
   close(): void {
     for (const listener of this.#listeners) listener.close()
     for (const { socket } of this.#waiting.splice(0)) socket.destroy()
   }
 
-  /** Takes no more connections and ends those that are open. */
+  /** Stops listening and closes all connections. */
   destroy(): void {
     this.close()
     for (const socket of this.#sockets) socket.destroy()
@@ -81,20 +81,20 @@ export class Listeners {
   async #listen(settings: ListenerSettings): Promise<void> {
     const handle: Handler = (stream, request) => this.#handler?.(stream, request)
     this.#listeners.push(
-      await Listener.open(settings, this.#reception, handle, (socket, listener) => {
-        this.#connected(socket, listener)
+      await Listener.open(settings, this.#context, handle, (socket, listener) => {
+        this.#onConnection(socket, listener)
       })
     )
   }
 
-  #connected(socket: Socket, listener: Listener): void {
+  #onConnection(socket: Socket, listener: Listener): void {
     this.#sockets.add(socket)
     socket.once('close', () => this.#sockets.delete(socket))
     if (this.#handler !== undefined) {
-      listener.enter(socket)
+      listener.accept(socket)
       return
     }
-    // Whoever leaves while waiting is no fault of the broker.
+    // A reset while waiting is not an error of the broker.
     socket.on('error', () => socket.destroy())
     if (this.#waiting.length < MAX_WAITING) this.#waiting.push({ socket, listener })
     else socket.destroy()

@@ -1,20 +1,19 @@
-// Which web pages may open a WebSocket here: any page can try, with the rights of whoever looks at it.
+// Origin check of WebSocket requests: any web page can send one with the rights of its visitor.
 
 import { isIP } from 'node:net'
 
 /**
- * Names that no stranger can point at an address of his choice: of one word, or of a local network (RFC 6762, RFC
- * 8375).
+ * Names that an attacker cannot point at an address: single labels, and names of local networks (RFC 6762, RFC 8375).
  */
 const LOCAL_NAME = /^[^.]+$|\.(local|lan|localhost|internal|home\.arpa)$/
 
 /**
- * Whether a WebSocket may be opened.
+ * Whether a WebSocket request is allowed.
  *
- * @param origin the header Origin; undefined where it is no browser that asks
- * @param host the header Host
- * @param allowed origins, or `*` for all; pages of the broker's own host need none, so long as the host is an
- *   address or a local name: others could be pointed here for the sake of it (DNS rebinding)
+ * @param origin the Origin header; undefined if the client is not a browser
+ * @param host the Host header
+ * @param allowed origins, or `*` for all. Pages of the broker's own host are always allowed if the host is an address
+ *   or a local name; other names are open to DNS rebinding
  */
 export function isOriginAllowed(
   origin: string | undefined,
@@ -22,9 +21,9 @@ export function isOriginAllowed(
   allowed: readonly string[]
 ): boolean {
   if (origin === undefined) return true
-  const given = origin.toLowerCase()
-  if (allowed.some(one => one === '*' || one.toLowerCase() === given)) return true
-  const from = hostnameOf(given)
+  const wanted = origin.toLowerCase()
+  if (allowed.some(pattern => pattern === '*' || pattern.toLowerCase() === wanted)) return true
+  const from = hostnameOf(wanted)
   return (
     from !== undefined && from === hostnameOf(`http://${host ?? ''}`) && (isIP(from) !== 0 || LOCAL_NAME.test(from))
   )

@@ -1,16 +1,16 @@
-// Takes the PROXY header off a connection before anybody else reads from it.
+// Reads the PROXY header from a connection before any other reader.
 
 import { BlockList, isIPv6, type Socket } from 'node:net'
 import { normaliseAddress } from '../../src/observe/address.js'
 import { parseProxyHeader, type ProxyHeader } from './proxy-protocol.js'
 
-/** A header that was read, and the client's own bytes that came along with it. */
+/** A PROXY header, and client bytes read together with it. */
 export interface ReadHeader {
   header: Extract<ProxyHeader, { state: 'complete' }>
   rest: Buffer
 }
 
-/** The proxies of a listener, from its setting `proxy`. */
+/** Returns the trusted proxies of a listener, from its `proxy` setting. */
 export function trustedProxies(networks: readonly string[]): BlockList {
   const list = new BlockList()
   for (const network of networks) {
@@ -22,15 +22,15 @@ export function trustedProxies(networks: readonly string[]): BlockList {
   return list
 }
 
-/** Whether an address is one of the proxies. */
+/** Whether an address is a trusted proxy. */
 export function isTrusted(proxies: BlockList, address: string): boolean {
   const plain = normaliseAddress(address)
   return proxies.check(plain, isIPv6(plain) ? 'ipv6' : 'ipv4')
 }
 
 /**
- * Reads the header from a paused socket that nobody has read from; `onDone` gets it, or undefined where
- * there is none. How long that may take is the caller's to bound.
+ * Reads the header from a paused, unread socket. `onDone` receives undefined if there is no valid header. The caller
+ * must set a deadline.
  */
 export function readProxyHeader(socket: Socket, onDone: (read: ReadHeader | undefined) => void): void {
   let bytes: Buffer = Buffer.alloc(0)

@@ -1,19 +1,19 @@
-// The bytes of a WebSocket as a stream: what is written together is sent as one frame.
+// A WebSocket as a byte stream; chunks that are written together are sent as one frame.
 
 import { Duplex } from 'node:stream'
 import type { RawData, WebSocket } from 'ws'
 
 type Done = (error?: Error | null) => void
 
-/** Time that the other side has to answer a close, ms. */
-const CLOSE_LIMIT_MS = 1_000
-/** Unsent bytes beyond which pings stay unanswered: whoever does not read would make them pile up. */
+/** Time for the peer to answer a close, ms. */
+const CLOSE_TIMEOUT_MS = 1_000
+/** Unsent bytes beyond which pings are ignored: pongs would pile up for a peer that does not read. */
 const MAX_UNSENT_BYTES = 65_536
-/** Normal closure, and unsupported data (RFC 6455, section 7.4.1). */
+/** Close codes: normal closure, and unsupported data (RFC 6455, section 7.4.1). */
 const NORMAL = 1_000
 const UNSUPPORTED = 1_003
 
-/** The stream of one WebSocket, which must be open. */
+/** Stream of an open WebSocket. */
 export class WebSocketStream extends Duplex {
   readonly #socket: WebSocket
 
@@ -57,11 +57,11 @@ export class WebSocketStream extends Duplex {
     }
     if (error !== null) socket.terminate()
     else if (socket.readyState !== socket.CLOSED) {
-      const limit = setTimeout(() => {
+      const timer = setTimeout(() => {
         socket.terminate()
-      }, CLOSE_LIMIT_MS)
+      }, CLOSE_TIMEOUT_MS)
       socket.once('close', () => {
-        clearTimeout(limit)
+        clearTimeout(timer)
       })
     }
     done(error)

@@ -1,4 +1,4 @@
-// The WebSocket side of a listener: HTTP until the upgrade, MQTT after it.
+// HTTP server of a WebSocket listener: upgrades requests to MQTT over WebSocket.
 
 import { createServer, STATUS_CODES, type IncomingMessage, type Server } from 'node:http'
 import type { Duplex } from 'node:stream'
@@ -7,31 +7,31 @@ import type { ListenerSettings } from './accepted-connection.js'
 import { isOriginAllowed } from './origin.js'
 import { WebSocketStream } from './web-socket-stream.js'
 
-/** `mqtt` [MQTT-6.0.0-3]; the other is what clients of MQTT 3.1 ask for. */
+/** `mqtt` [MQTT-6.0.0-3], and the one of MQTT 3.1 clients. */
 const SUBPROTOCOLS = ['mqtt', 'mqttv3.1']
-/** A frame may hold several packets, however small the largest packet is. */
+/** Smallest frame limit, bytes: a frame may hold several packets even if the packet limit is small. */
 const MIN_FRAME_LIMIT = 65_536
 
-/** What becomes of a request. */
+/** Receives upgraded and refused requests. */
 export interface UpgradeListener {
   onUpgrade: (stream: WebSocketStream, request: IncomingMessage) => void
   onRefused: (request: IncomingMessage, reason: string) => void
 }
 
 /**
- * An HTTP server that only upgrades; connections are given to it by emitting `connection`.
+ * Creates an HTTP server that only accepts upgrades. Pass connections to it by emitting `connection`.
  *
- * @param packetSize largest MQTT packet, bytes: a longer frame is cut at its header
+ * @param packetSize largest MQTT packet, bytes; a larger frame is rejected by its header
  */
 export function upgradeServer(settings: ListenerSettings, packetSize: number, listener: UpgradeListener): Server {
   const webSockets = new WebSocketServer({
     noServer: true,
     clientTracking: false,
-    // Compressed frames cost memory, and hide from the tap what they carry.
+    // Compressed frames cost memory, and the tap cannot read them.
     perMessageDeflate: false,
     maxPayload: Math.max(packetSize, MIN_FRAME_LIMIT),
     autoPong: false,
-    handleProtocols: offered => SUBPROTOCOLS.find(one => offered.has(one)) ?? false
+    handleProtocols: offered => SUBPROTOCOLS.find(name => offered.has(name)) ?? false
   })
   const refuse = (request: IncomingMessage, socket: Duplex, status: number, reason: string): void => {
     listener.onRefused(request, reason)
@@ -40,7 +40,7 @@ export function upgradeServer(settings: ListenerSettings, packetSize: number, li
     )
   }
   const server = createServer((request, response) => {
-    listener.onRefused(request, 'an HTTP request that asks for no WebSocket')
+    listener.onRefused(request, 'not a WebSocket request')
     response
       .writeHead(426, { Connection: 'close', Upgrade: 'websocket' })
       .end('This port speaks MQTT over WebSocket.\n')
@@ -51,10 +51,10 @@ export function upgradeServer(settings: ListenerSettings, packetSize: number, li
   server.on('upgrade', (request, socket, head) => {
     const { origin, host, 'sec-websocket-protocol': offered = '' } = request.headers
     if (settings.path !== null && request.url?.split('?')[0] !== settings.path)
-      refuse(request, socket, 404, 'another path')
-    else if (!isOriginAllowed(origin, host, settings.origins)) refuse(request, socket, 403, 'a foreign origin')
-    else if (!offered.split(',').some(one => SUBPROTOCOLS.includes(one.trim())))
-      refuse(request, socket, 400, 'no subprotocol mqtt')
+      refuse(request, socket, 404, 'wrong path')
+    else if (!isOriginAllowed(origin, host, settings.origins)) refuse(request, socket, 403, 'origin not allowed')
+    else if (!offered.split(',').some(name => SUBPROTOCOLS.includes(name.trim())))
+      refuse(request, socket, 400, 'no mqtt subprotocol')
     else
       webSockets.handleUpgrade(request, socket, head, ws => {
         listener.onUpgrade(new WebSocketStream(ws), request)

@@ -4,7 +4,7 @@ import { PROTOCOL_ERROR } from './fault.js'
 import { FieldReader } from './field-reader.js'
 import { isTopicName } from './topics.js'
 
-/** What carries properties, of what a client sends. */
+/** Packets from clients, and the will, that carry properties. */
 export type Carrier =
   | 'connect'
   | 'will'
@@ -18,10 +18,10 @@ export type Carrier =
   | 'disconnect'
   | 'auth'
 
-/** One property, and where its bytes lie in the buffer that it was read from. */
+/** A property and its byte range in the source buffer. */
 export interface Property {
   identifier: number
-  /** A user property is a pair of name and value. */
+  /** A pair of name and value for a user property. */
   value: unknown
   from: number
   to: number
@@ -32,7 +32,7 @@ interface PropertyType {
   read: (fields: FieldReader) => unknown
 }
 
-/** Identifiers of properties that others look for. */
+/** Identifiers of properties that other modules use. */
 export const PAYLOAD_FORMAT = 0x01
 export const MESSAGE_EXPIRY = 0x02
 export const CONTENT_TYPE = 0x03
@@ -46,7 +46,7 @@ export const USER_PROPERTY = 0x26
 const MESSAGE: readonly Carrier[] = ['publish', 'will']
 const LOGIN: readonly Carrier[] = ['connect', 'auth']
 
-/** By their identifiers. Those of packets that only a broker sends are not among them. */
+/** By identifier, without those of packets that only servers send. */
 const PROPERTIES: ReadonlyMap<number, PropertyType> = new Map<number, PropertyType>([
   [PAYLOAD_FORMAT, { carriers: MESSAGE, read: flag }],
   [MESSAGE_EXPIRY, { carriers: MESSAGE, read: fields => fields.fourBytes() }],
@@ -68,7 +68,7 @@ const PROPERTIES: ReadonlyMap<number, PropertyType> = new Map<number, PropertyTy
   [0x27, { carriers: ['connect'], read: fields => nonZero(fields, fields.fourBytes()) }]
 ])
 
-/** Reads the properties of a packet in their order. */
+/** Reads the properties of a packet, in order. */
 export function readProperties(fields: FieldReader, carrier: Carrier): Property[] {
   const found: Property[] = []
   const length = fields.varint()
@@ -85,7 +85,7 @@ export function readProperties(fields: FieldReader, carrier: Carrier): Property[
   return found
 }
 
-/** The value of a property that a packet has once; undefined where it has none. */
+/** Returns the value of the first property with an identifier; undefined if there is none. */
 export function valueOf(properties: readonly Property[], wanted: number): unknown {
   return properties.find(({ identifier }) => identifier === wanted)?.value
 }
@@ -96,7 +96,7 @@ function readValue(fields: FieldReader, identifier: number, carrier: Carrier, be
   if (type?.carriers.includes(carrier) !== true)
     fields.refuse(`property ${identifier} is not allowed in this packet (2.2.2.2)`)
   else if (before.some(other => other.identifier === identifier))
-    fields.refuse(`property ${identifier} occurs twice`, PROTOCOL_ERROR)
+    fields.refuse(`duplicate property ${identifier}`, PROTOCOL_ERROR)
   else return type.read(fields)
   return undefined
 }
@@ -118,7 +118,7 @@ function nonZero(fields: FieldReader, value: number): number {
 
 function responseTopic(fields: FieldReader): string {
   const topic = fields.text()
-  if (!isTopicName(topic)) fields.refuse('a response topic has wildcards [MQTT-3.3.2-14]', PROTOCOL_ERROR)
+  if (!isTopicName(topic)) fields.refuse('a response topic contains wildcards [MQTT-3.3.2-14]', PROTOCOL_ERROR)
   return topic.toString()
 }
 

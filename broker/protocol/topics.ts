@@ -1,4 +1,4 @@
-// Which topics can be published to, and which filters subscribed to.
+// Validation and matching of topic names and topic filters.
 
 const WILDCARD = /[+#]/
 const SHARED = /^\$share\//
@@ -8,7 +8,7 @@ export function isTopicName(topic: Buffer): boolean {
   return !topic.includes('+') && !topic.includes('#')
 }
 
-/** Whether wildcards stand alone in their levels, `#` in the last one only [MQTT-4.7.1-1], [MQTT-4.7.1-2]. */
+/** Whether a filter is valid: wildcards fill their level, `#` only the last one [MQTT-4.7.1-1], [MQTT-4.7.1-2]. */
 export function isTopicFilter(filter: string): boolean {
   if (filter === '') return false
   const levels = filter.split('/')
@@ -17,7 +17,7 @@ export function isTopicFilter(filter: string): boolean {
   )
 }
 
-/** Whether a filter of MQTT 5 is one of a shared subscription, `$share/name/filter`. */
+/** Whether an MQTT 5 filter is a shared subscription, `$share/name/filter`. */
 export function isShared(filter: string): boolean {
   return SHARED.test(filter)
 }
@@ -30,7 +30,7 @@ export function isSharedFilter(filter: string): boolean {
 
 /** Whether a filter matches a topic, both split into levels [MQTT-4.7.1]. */
 export function matches(filter: readonly string[], topic: readonly string[]): boolean {
-  // Wildcards at the start leave the broker's own topics out [MQTT-4.7.2-1].
+  // Leading wildcards do not match topics that start with $ [MQTT-4.7.2-1].
   if (topic[0]?.startsWith('$') && (filter[0] === '#' || filter[0] === '+')) return false
   for (const [index, level] of filter.entries()) {
     if (level === '#') return true
@@ -39,7 +39,7 @@ export function matches(filter: readonly string[], topic: readonly string[]): bo
   return filter.length === topic.length
 }
 
-/** How many levels a topic or filter has. */
+/** Number of levels of a topic or filter. */
 export function levelsOf(topic: string): number {
   let levels = 1
   for (let at = topic.indexOf('/'); at >= 0; at = topic.indexOf('/', at + 1)) levels++

@@ -1,11 +1,11 @@
-// $SYS/broker/...: how the broker is, under the topics and in the forms of mosquitto.
+// Publishes broker statistics to $SYS/broker/..., with the topics and formats of mosquitto.
 
 import { readFileSync } from 'node:fs'
 import type { Broker } from '../core/broker.js'
 import type { LimitCounters } from '../limits/limit-counters.js'
 import { Load } from './load.js'
 
-/** Topic of the counters of all limits, as JSON: not mosquitto's. */
+/** Topic of the limit counters, as JSON; not in mosquitto. */
 export const LIMITS_TOPIC = '$SYS/broker/artemis/limits'
 
 const SYS = '$SYS/broker/'
@@ -15,7 +15,7 @@ const PACKAGE = JSON.parse(readFileSync(new URL('../../../package.json', import.
 }
 const VERSION = `artemis version ${PACKAGE.version}`
 
-/** Publishes the figures that have changed, retained: they stay in memory, as all retained messages under `$SYS` do. */
+/** Publishes changed statistics as retained messages. Retained messages under `$SYS` are kept in memory only. */
 export class SysTree {
   readonly #published = new Map<string, string>()
   readonly #loads = new Map<string, Load>()
@@ -24,11 +24,11 @@ export class SysTree {
   #heapMaximum = 0
   #timer: NodeJS.Timeout | undefined
   readonly #broker: Broker
-  readonly #tally: LimitCounters
+  readonly #limitCounters: LimitCounters
 
-  constructor(broker: Broker, tally: LimitCounters) {
+  constructor(broker: Broker, limitCounters: LimitCounters) {
     this.#broker = broker
-    this.#tally = tally
+    this.#limitCounters = limitCounters
   }
 
   /** Publishes now and every `intervalMs`. */
@@ -39,7 +39,7 @@ export class SysTree {
     }, intervalMs).unref()
   }
 
-  /** Publishes no more. */
+  /** Stops publishing. */
   stop(): void {
     clearInterval(this.#timer)
   }
@@ -50,17 +50,17 @@ export class SysTree {
     this.#updatedAtMs = now
     this.#publish(`${SYS}version`, VERSION)
     this.#publish(`${SYS}uptime`, `${Math.floor((now - this.#startedAtMs) / SECOND_MS)} seconds`)
-    for (const [topic, value] of Object.entries(this.#figures())) this.#publish(SYS + topic, String(value))
-    for (const [name, count] of Object.entries(this.#loaded())) {
+    for (const [topic, value] of Object.entries(this.#statistics())) this.#publish(SYS + topic, String(value))
+    for (const [name, count] of Object.entries(this.#loadCounts())) {
       let load = this.#loads.get(name)
       if (load === undefined) this.#loads.set(name, (load = new Load()))
       load.update(count, elapsedMs)
       for (const [period, text] of load.texts()) this.#publish(`${SYS}load/${name}/${period}`, text)
     }
-    this.#publish(LIMITS_TOPIC, JSON.stringify(this.#tally.counters))
+    this.#publish(LIMITS_TOPIC, JSON.stringify(this.#limitCounters.counts))
   }
 
-  #figures(): Record<string, number> {
+  #statistics(): Record<string, number> {
     const { traffic, sessions, retained, router } = this.#broker
     const { connected, total, subscriptions, messages, bytes } = sessions.counts
     const stored = retained.size + messages
@@ -94,7 +94,7 @@ export class SysTree {
     }
   }
 
-  #loaded(): Record<string, number> {
+  #loadCounts(): Record<string, number> {
     const { traffic } = this.#broker
     return {
       'messages/received': traffic.in.messages,
@@ -110,7 +110,7 @@ export class SysTree {
   }
 
   #dropped(): number {
-    const { queuedMessages, queuedBytes } = this.#tally.counters
+    const { queuedMessages, queuedBytes } = this.#limitCounters.counts
     return queuedMessages + queuedBytes
   }
 

@@ -1,4 +1,4 @@
-// Access rules: what mosquitto's format says, and what no client can make of it by its name.
+// ACL files in mosquitto's format, and client names that try to abuse them.
 
 import t from 'tap'
 import { parseAcl, type Acl, type AclSubject } from '../../../broker/auth/acl.js'
@@ -9,21 +9,21 @@ function aclOf(...lines: string[]): Acl {
   return acl
 }
 
-/** `r`, `w`, `rw` or an empty text: what the rules grant. */
+/** Returns the granted access: `r`, `w`, `rw` or an empty string. */
 function granted(acl: Acl, topic: string, { clientId = 'c', username = null }: Partial<AclSubject> = {}): string {
-  const asker = { clientId, username }
-  return (acl.allows('read', topic, asker) ? 'r' : '') + (acl.allows('write', topic, asker) ? 'w' : '')
+  const subject = { clientId, username }
+  return (acl.allows('read', topic, subject) ? 'r' : '') + (acl.allows('write', topic, subject) ? 'w' : '')
 }
 
-t.test('nothing is granted that no rule grants', t => {
+t.test('access is denied unless a rule grants it', t => {
   t.equal(granted(aclOf(''), 'a'), '')
-  t.equal(granted(aclOf('user bob', 'topic #'), 'a'), '', 'not the rules of others')
+  t.equal(granted(aclOf('user bob', 'topic #'), 'a'), '', 'rules of another user do not apply')
   t.equal(granted(aclOf('user bob', 'topic #'), 'a', { username: 'bob' }), 'rw')
-  t.equal(granted(aclOf('topic #'), 'a', { username: 'bob' }), '', 'not those of the anonymous')
+  t.equal(granted(aclOf('topic #'), 'a', { username: 'bob' }), '', 'rules for anonymous clients do not apply')
   t.end()
 })
 
-t.test('the kinds of grant', t => {
+t.test('read, write, readwrite and deny', t => {
   const acl = aclOf(
     'topic read r',
     'topic write w',
@@ -47,7 +47,7 @@ t.test('the kinds of grant', t => {
   t.end()
 })
 
-t.test('denials go before grants, wherever they stand', t => {
+t.test('deny rules take precedence over grants, whatever their line', t => {
   const acl = aclOf('topic a/#', 'topic deny a/b', 'topic deny a/c/+')
   t.same(
     ['a', 'a/b', 'a/b/c', 'a/c', 'a/c/d', 'a/c/d/e'].map(topic => granted(acl, topic)),
@@ -56,7 +56,7 @@ t.test('denials go before grants, wherever they stand', t => {
   t.end()
 })
 
-t.test('a user may be named again, and has spaces if he likes', t => {
+t.test('a user may have several sections, and spaces in the name', t => {
   const acl = aclOf(
     'user bob',
     'topic a',
@@ -77,7 +77,7 @@ t.test('a user may be named again, and has spaces if he likes', t => {
   t.end()
 })
 
-t.test('topics with $ need a rule with $', t => {
+t.test('topics that start with $ need a rule that starts with $', t => {
   const acl = aclOf('topic read #', 'topic read $SYS/broker/#')
   t.same(
     ['a', '$SYS/broker/uptime', '$SYS/other', '$x'].map(topic => granted(acl, topic)),
@@ -87,7 +87,7 @@ t.test('topics with $ need a rule with $', t => {
   t.end()
 })
 
-t.test('patterns count for everybody, with what the client is called', t => {
+t.test('patterns apply to all clients, with client id and username substituted', t => {
   const acl = aclOf(
     'pattern read c/%c',
     'pattern write u/%u/#',
@@ -104,15 +104,15 @@ t.test('patterns count for everybody, with what the client is called', t => {
     ),
     ['r', '', 'w', '', '', 'rw', 'rw', 'rw']
   )
-  const nobody = { clientId: 'kitchen', username: null }
+  const anonymous = { clientId: 'kitchen', username: null }
   t.same(
-    ['c/kitchen', 'u//x', 'u/null/x', 'u/%u/x', 'both//kitchen'].map(topic => granted(acl, topic, nobody)),
+    ['c/kitchen', 'u//x', 'u/null/x', 'u/%u/x', 'both//kitchen'].map(topic => granted(acl, topic, anonymous)),
     ['r', '', '', '', '']
   )
   t.end()
 })
 
-t.test('no name opens more than its own place', t => {
+t.test('no client id or username widens the access of a pattern', t => {
   const acl = aclOf('user eve', 'topic own', 'pattern c/%c', 'pattern u/%u')
   for (const name of ['+', '#', 'a/b', '/', 'a+', '#b', '../x', '+/+']) {
     const asName = { clientId: name, username: 'eve' }
@@ -121,14 +121,14 @@ t.test('no name opens more than its own place', t => {
       ['', '', ''],
       `client id ${name}`
     )
-    t.equal(granted(acl, 'own', asName), 'rw', 'rules of the user count all the same')
+    t.equal(granted(acl, 'own', asName), 'rw', 'rules of the user still apply')
     t.same(
       ['u/a', `u/${name}`, 'c/c'].map(topic => granted(acl, topic, { username: name })),
       ['', '', ''],
       `username ${name}`
     )
   }
-  // What means something to a replacement, or would be filled in once more.
+  // Special in a replacement string, or placeholders themselves.
   for (const name of ['$&', '$1', '%u', '%c', '$$', '\\']) {
     t.same(
       [`c/${name}`, 'c/eve', 'c/c/%c'].map(topic => granted(acl, topic, { clientId: name, username: 'eve' })),
@@ -139,7 +139,7 @@ t.test('no name opens more than its own place', t => {
   t.end()
 })
 
-t.test('mistakes are named with their lines, all of them', t => {
+t.test('all errors are reported with their lines', t => {
   const faults = parseAcl(
     [
       'topic',
@@ -161,7 +161,7 @@ t.test('mistakes are named with their lines, all of them', t => {
   t.end()
 })
 
-t.test('line ends of Windows, and a file without a last one', t => {
+t.test('CRLF line ends, and a file without a final line end', t => {
   t.equal(granted(aclOf('user bob\r', 'topic a\r'), 'a', { username: 'bob' }), 'rw')
   t.end()
 })

@@ -1,4 +1,4 @@
-// Password files: mosquitto's own are understood, ours are understood by mosquitto, and faults are named.
+// Password files: compatible with mosquitto in both directions; errors are reported.
 
 import { execFileSync } from 'node:child_process'
 import { pbkdf2Sync, randomBytes } from 'node:crypto'
@@ -22,7 +22,7 @@ function hashOf(text: string): PasswordHash {
   return hash
 }
 
-t.test('both kinds that mosquitto_passwd writes', { skip: programMissing('mosquitto_passwd') }, async t => {
+t.test('both hash types of mosquitto_passwd', { skip: programMissing('mosquitto_passwd') }, async t => {
   const folder = t.testdir({})
   const passwd = (...args: string[]): void => {
     execFileSync(findProgram('mosquitto_passwd'), args, { cwd: folder, stdio: 'ignore' })
@@ -44,7 +44,7 @@ t.test('both kinds that mosquitto_passwd writes', { skip: programMissing('mosqui
   }
 })
 
-t.test('salts of any length, as later versions write them', async t => {
+t.test('salts of any length, as later mosquitto versions write them', async t => {
   for (const length of [12, 64]) {
     const salt = randomBytes(length)
     const text = `$7$1000$${salt.toString('base64')}$${pbkdf2Sync('secret', salt, 1000, 64, 'sha512').toString('base64')}`
@@ -53,21 +53,21 @@ t.test('salts of any length, as later versions write them', async t => {
   }
 })
 
-t.test('a hash of ours is one that mosquitto 2.0 takes, and never the same twice', async t => {
+t.test('new hashes have the format of mosquitto 2.0, and a new salt each', async t => {
   const [first, second] = [await hashPassword(Buffer.from('secret')), await hashPassword(Buffer.from('secret'))]
   t.same([first.kind, first.salt.length, first.hash.length], ['pbkdf2', 12, 64])
   t.notOk(first.salt.equals(second.salt))
   t.equal(await isPassword(Buffer.from('secret'), hashOf(formatHash(first))), true)
 })
 
-t.test('an unknown user costs what a known one costs', t => {
+t.test('an unknown user costs as much as a known one', t => {
   const known = hashOf(`$7$4321$${'A'.repeat(16)}$${Buffer.alloc(64).toString('base64')}`)
   t.match(unknownHash(known), { kind: 'pbkdf2', iterations: 4321 })
   t.match(unknownHash(undefined), { kind: 'pbkdf2' })
   t.end()
 })
 
-t.test('faulty lines are left out and named, the others count', t => {
+t.test('invalid lines are reported and ignored; the others apply', t => {
   const good = `$6$${'A'.repeat(16)}$${Buffer.alloc(64).toString('base64')}`
   const { users, faults } = parsePasswords(
     [
@@ -89,25 +89,25 @@ t.test('faulty lines are left out and named, the others count', t => {
     faults.map(({ line }) => line),
     [4, 5, 6, 7, 8, 9, 10]
   )
-  t.notMatch(faults.map(({ problem }) => problem).join(), /secret/, 'no password is repeated')
-  t.equal(users.get('alice')?.salt.toString('base64'), 'A'.repeat(16), 'the first line of a user counts')
+  t.notMatch(faults.map(({ problem }) => problem).join(), /secret/, 'no password in a message')
+  t.equal(users.get('alice')?.salt.toString('base64'), 'A'.repeat(16), 'the first line of a user applies')
   t.end()
 })
 
-t.test('users are put in and taken out, everything else stays', async t => {
+t.test('users are added and removed; everything else stays', async t => {
   const hash = await hashPassword(Buffer.from('x'))
   const entry = formatHash(hash)
   const text = '# ours\nalice:old\n\nbob:old\nalice:double\n'
   t.equal(withUser(text, 'alice', hash), `# ours\nalice:${entry}\n\nbob:old\n`)
   t.equal(withUser(text, 'carol', hash), `${text}carol:${entry}\n`)
   t.equal(withUser('', 'carol', hash), `carol:${entry}\n`)
-  t.equal(withUser('bob:old', 'carol', hash), `bob:old\ncarol:${entry}\n`, 'a last line without its end')
+  t.equal(withUser('bob:old', 'carol', hash), `bob:old\ncarol:${entry}\n`, 'no final line end')
   t.equal(withoutUser(text, 'alice'), '# ours\n\nbob:old\n')
   t.equal(withoutUser(text, 'ali'), undefined)
   t.equal(withoutUser('bob:old\n', 'bob'), '')
 })
 
-t.test('names that the file cannot hold', t => {
+t.test('invalid user names', t => {
   for (const name of ['', 'a:b', 'a\nb', ' a', 'a ', '#a', 'x'.repeat(70_000)])
     t.type(userFault(name), 'string', JSON.stringify(name.slice(0, 9)))
   for (const name of ['a', 'a b', 'ä/ö', 'x@y', '+']) t.equal(userFault(name), undefined, name)

@@ -1,4 +1,4 @@
-// The client of the commands against brokers: ours, Debian's mosquitto, and ones that misbehave.
+// The MQTT client of the commands against Artemis, mosquitto and misbehaving servers.
 
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -17,10 +17,7 @@ import { startBroker } from '../running-broker.js'
 const run = promisify(execFile)
 const LIMIT_MS = 60_000
 
-/**
- * A mosquitto with these lines as its file, ready when it says so; as root it must not drop what lets it read the
- * test's key.
- */
+/** Starts mosquitto with these settings. `user root` keeps its permission to read the key of the test. */
 async function startMosquitto(t: Test, folder: string, lines: readonly string[]): Promise<void> {
   const file = path.join(folder, 'mosquitto.conf')
   writeFileSync(file, [...lines, 'log_dest stderr', 'user root', ''].join('\n'))
@@ -34,10 +31,10 @@ async function startMosquitto(t: Test, folder: string, lines: readonly string[])
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     log += text
   })
-  await waitUntil('mosquitto runs', () => log.includes('running'))
+  await waitUntil('mosquitto is running', () => log.includes('running'))
 }
 
-/** A server that does with each connection as told. */
+/** Starts a TCP server with a connection handler; returns its URL. */
 async function startServer(t: Test, handle: (socket: Socket) => void): Promise<string> {
   const server = net.createServer(handle).listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -46,7 +43,7 @@ async function startServer(t: Test, handle: (socket: Socket) => void): Promise<s
 }
 
 t.test(
-  'it publishes to mosquitto_sub and reads from mosquitto_pub, through our broker',
+  'publishes to mosquitto_sub and receives from mosquitto_pub through the broker',
   { skip: programMissing('mosquitto_pub') },
   async t => {
     const { url, port } = await startBroker(t, t.testdir({}))
@@ -81,14 +78,14 @@ t.test(
         t.match(message, { topic: `news/${qos}`, qos, retain: false })
         t.equal(message?.payload.toString(), 'two')
       }
-      t.equal(await client.next(1), undefined, 'nothing more')
+      t.equal(await client.next(1), undefined, 'no further message')
       await client.close()
       await t.rejects(client.publish('late', '', { qos: 1 }), { code: 'mqtt-lost' })
     }
   }
 )
 
-t.test('as an async iterator it gives every message and ends with the connection', async t => {
+t.test('as an async iterator, yields all messages and ends with the connection', async t => {
   const { url } = await startBroker(t, t.testdir({}))
   const reader = await connectMqtt(url)
   const writer = await connectMqtt(url)
@@ -100,7 +97,7 @@ t.test('as an async iterator it gives every message and ends with the connection
     got.push(Number(payload.toString()))
     if (got.length === count) await reader.close()
   }
-  // In order within a quality of service, which a broker need not keep between them [MQTT-4.6.0-6].
+  // Sorted: brokers need not keep the order between different QoS levels [MQTT-4.6.0-6].
   t.same(
     got.toSorted((a, b) => a - b),
     Array.from({ length: count }, (_, i) => i)
@@ -109,7 +106,7 @@ t.test('as an async iterator it gives every message and ends with the connection
 })
 
 t.test(
-  'TLS, a password, and their refusals, with mosquitto',
+  'TLS and password against mosquitto, accepted and refused',
   { skip: programMissing('mosquitto') || programMissing('openssl') },
   async t => {
     const folder = t.testdir({})
@@ -141,7 +138,7 @@ t.test(
   }
 )
 
-t.test('what an operator can mend is said', async t => {
+t.test('connection failures are operator errors', async t => {
   for (const url of ['localhost', 'http://localhost', 'mqtt://', 'mqtt://a:%zz@host']) {
     await t.rejects(connectMqtt(url), { name: 'OperatorError', code: 'mqtt-url' }, url)
   }
@@ -150,21 +147,21 @@ t.test('what an operator can mend is said', async t => {
   await t.rejects(refused, { code: 'mqtt-unreachable', message: /ECONNREFUSED/ })
   t.notMatch(await refused.catch(String), /secret/)
 
-  const mute = await startServer(t, socket => {
+  const silent = await startServer(t, socket => {
     t.teardown(() => socket.destroy())
   })
-  await t.rejects(connectMqtt(mute, { timeoutMs: 50 }), { code: 'mqtt-timeout' })
+  await t.rejects(connectMqtt(silent, { timeoutMs: 50 }), { code: 'mqtt-timeout' })
   const web = await startServer(t, socket => {
     socket.on('error', () => {}).end('HTTP/1.1 400 Bad Request\r\n\r\n')
   })
   await t.rejects(connectMqtt(web), { name: 'OperatorError' })
-  const quitter = await startServer(t, socket =>
+  const closing = await startServer(t, socket =>
     socket.once('data', () => {
       socket.write(Buffer.from([0x20, 2, 0, 0]))
       setImmediate(() => socket.destroy())
     })
   )
-  const client = await connectMqtt(quitter)
+  const client = await connectMqtt(closing)
   await t.rejects(client.next(LIMIT_MS), { code: 'mqtt-lost' })
   await t.rejects(client.subscribe(['#']), { code: 'mqtt-lost' })
 })

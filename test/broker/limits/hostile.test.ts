@@ -1,4 +1,4 @@
-// Hostile clients over real sockets: the broker stays up, its memory flat, and the others are served.
+// Hostile clients over real sockets: the broker keeps running, with bounded memory, and serves other clients.
 
 import { readFileSync } from 'node:fs'
 import net, { type Socket } from 'node:net'
@@ -40,8 +40,8 @@ async function closed(socket: Socket): Promise<void> {
     })
 }
 
-/** Whether somebody else is served. */
-async function serves(test: Test, port: number): Promise<void> {
+/** Checks that the broker serves another client. */
+async function checkServes(test: Test, port: number): Promise<void> {
   const client = await connect(test, `mqtt://127.0.0.1:${port}`)
   await client.subscribeAsync('bystander')
   const got = messages(client, 1)
@@ -50,10 +50,10 @@ async function serves(test: Test, port: number): Promise<void> {
   await client.endAsync()
 }
 
-t.test('a declared 256 MB is cut at its fixed header', async t => {
+t.test('a packet that declares 256 MB is rejected at its fixed header', async t => {
   const broker = await startListening(t, t.testdir({}), [[], ['protocol: websockets']])
   const [port, web] = broker.ports
-  await serves(t, port)
+  await checkServes(t, port)
   const before = memoryOf(broker)
   const chunk = Buffer.alloc(MEBIBYTE)
   const sockets = [
@@ -74,19 +74,19 @@ t.test('a declared 256 MB is cut at its fixed header', async t => {
     )
   ]
   await Promise.all(sockets.map(closed))
-  // Announced within the limit, a hundred times, and never sent on: only what came may be kept.
-  const patient = Array.from({ length: 100 }, (_, i) =>
+  // A hundred packets declare a length within the limit but never complete: only received bytes may be buffered.
+  const incomplete = Array.from({ length: 100 }, (_, i) =>
     openSocket(t, port, connectBytes({ clientId: `p${i}` }), Buffer.from([0x30, 0x80, 0x80, 0x80, 0x07]))
   )
-  await waitUntil('they are all in', () => patient.every(({ bytesRead }) => bytesRead > 0))
-  await serves(t, port)
+  await waitUntil('all are connected', () => incomplete.every(({ bytesRead }) => bytesRead > 0))
+  await checkServes(t, port)
   const grown = memoryOf(broker) - before
   t.ok(grown < 48 * MEBIBYTE, `grown by ${Math.round(grown / MEBIBYTE)} MiB`)
   await logged(broker, '"limit":"packetSize","address":"127.0.0.1"')
   t.match(await broker.stop(), { code: 0 })
 })
 
-t.test('what is not MQTT, in any pieces, closes that connection and no other', async t => {
+t.test('invalid MQTT, in any chunks, closes only its own connection', async t => {
   const broker = await startListening(
     t,
     t.testdir({}),
@@ -120,8 +120,8 @@ t.test('what is not MQTT, in any pieces, closes that connection and no other', a
     })
   )
   await logged(broker, '"limit":"malformed","address":"127.0.0.1"')
-  // Sound packets with a few bytes changed, cut anywhere: whatever they mean, it must be survived.
-  const sound = [
+  // Mutated valid packets, split anywhere: the broker must survive them.
+  const valid = [
     hello,
     publish('a/b', 'x'.repeat(300)),
     publish('c', 'y', { qos: 1 }),
@@ -132,68 +132,64 @@ t.test('what is not MQTT, in any pieces, closes that connection and no other', a
     const sockets = Array.from({ length: 30 }, () => {
       const stream = Buffer.concat([
         hello,
-        ...Array.from({ length: 1 + random.integer(4) }, () => sound[random.integer(sound.length)])
+        ...Array.from({ length: 1 + random.integer(4) }, () => valid[random.integer(valid.length)])
       ])
       for (let edits = random.integer(5); edits > 0; edits--)
         stream[random.integer(stream.length)] = random.integer(256)
       const cut = random.integer(stream.length)
       return openSocket(t, port, stream.subarray(0, cut), stream.subarray(cut))
     })
-    await waitUntil('they are connected', () => sockets.every(({ connecting }) => !connecting))
+    await waitUntil('all are connected', () => sockets.every(({ connecting }) => !connecting))
     for (const socket of sockets) socket.end()
   }
-  await serves(t, port)
+  await checkServes(t, port)
   t.match(await broker.stop(), { code: 0 })
   t.notMatch(broker.log(), '"level":"error"')
 })
 
-t.test(
-  'a slow CONNECT, TLS or WebSocket handshake is waited for no longer than allowed',
-  { skip: programMissing('openssl') },
-  async t => {
-    const folder = t.testdir({})
-    makeCertificates(folder, ['broker'])
-    const broker = await startListening(
-      t,
-      folder,
-      [
-        [],
-        ['tls: { cert: broker.pem, key: broker.key }'],
-        ['protocol: websockets'],
-        ['protocol: websockets', 'tls: { cert: broker.pem, key: broker.key }']
-      ],
-      ['limits: { connectTimeout: 1s }']
-    )
-    const [plain, secure, web, webSecure] = broker.ports
-    const start = performance.now()
-    const slow = [
-      openSocket(t, plain),
-      openSocket(t, plain, connectBytes().subarray(0, 5)),
-      openSocket(t, secure, Buffer.from([22, 3, 1])),
-      openSocket(t, web, Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n')),
-      tls.connect({ port: secure, host: '127.0.0.1', rejectUnauthorized: false }),
-      tls.connect({ port: webSecure, host: '127.0.0.1', rejectUnauthorized: false })
-    ]
-    for (const socket of slow) socket.on('error', () => {}).resume()
-    // One byte at a time, as slowloris does.
-    const drip = openSocket(t, plain)
-    const bytes = connectBytes({ clientId: 'x'.repeat(200) })
-    let at = 0
-    const dripping = setInterval(() => {
-      if (at < bytes.length) drip.write(bytes.subarray(at, ++at))
-    }, 50)
-    t.teardown(() => {
-      clearInterval(dripping)
-    })
-    await Promise.all([...slow, drip].map(closed))
-    // Node itself would wait a minute for what it expects of HTTP, two for TLS, and for MQTT for ever.
-    t.ok(performance.now() - start < 30_000)
-    await logged(broker, '"limit":"connectTimeout","address":"127.0.0.1"')
-    await serves(t, plain)
-  }
-)
+t.test('a slow CONNECT, TLS or WebSocket handshake times out', { skip: programMissing('openssl') }, async t => {
+  const folder = t.testdir({})
+  makeCertificates(folder, ['broker'])
+  const broker = await startListening(
+    t,
+    folder,
+    [
+      [],
+      ['tls: { cert: broker.pem, key: broker.key }'],
+      ['protocol: websockets'],
+      ['protocol: websockets', 'tls: { cert: broker.pem, key: broker.key }']
+    ],
+    ['limits: { connectTimeout: 1s }']
+  )
+  const [plain, secure, web, webSecure] = broker.ports
+  const start = performance.now()
+  const slow = [
+    openSocket(t, plain),
+    openSocket(t, plain, connectBytes().subarray(0, 5)),
+    openSocket(t, secure, Buffer.from([22, 3, 1])),
+    openSocket(t, web, Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n')),
+    tls.connect({ port: secure, host: '127.0.0.1', rejectUnauthorized: false }),
+    tls.connect({ port: webSecure, host: '127.0.0.1', rejectUnauthorized: false })
+  ]
+  for (const socket of slow) socket.on('error', () => {}).resume()
+  // One byte at a time, like slowloris.
+  const drip = openSocket(t, plain)
+  const bytes = connectBytes({ clientId: 'x'.repeat(200) })
+  let at = 0
+  const dripping = setInterval(() => {
+    if (at < bytes.length) drip.write(bytes.subarray(at, ++at))
+  }, 50)
+  t.teardown(() => {
+    clearInterval(dripping)
+  })
+  await Promise.all([...slow, drip].map(closed))
+  // The timeouts of Node: one minute for HTTP, two for TLS, none for MQTT.
+  t.ok(performance.now() - start < 30_000)
+  await logged(broker, '"limit":"connectTimeout","address":"127.0.0.1"')
+  await checkServes(t, plain)
+})
 
-t.test('too many connections: further ones are refused, the others served, and there is room again', async t => {
+t.test('connections beyond the limit are refused; the others are served; slots become free again', async t => {
   const broker = await startListening(
     t,
     t.testdir({}),
@@ -202,28 +198,28 @@ t.test('too many connections: further ones are refused, the others served, and t
   )
   const [first, few, any] = broker.ports
   const bystander = await connect(t, `mqtt://[::1]:${first}`)
-  const crowd = Array.from({ length: 60 }, (_, i) => openSocket(t, first, connectBytes({ clientId: `c${i}` })))
-  const served = (): Socket[] => crowd.filter(({ destroyed, bytesRead }) => !destroyed && bytesRead > 0)
+  const sockets = Array.from({ length: 60 }, (_, i) => openSocket(t, first, connectBytes({ clientId: `c${i}` })))
+  const served = (): Socket[] => sockets.filter(({ destroyed, bytesRead }) => !destroyed && bytesRead > 0)
   await waitUntil(
-    'those beyond 20 to be closed',
-    () => served().length === 20 && crowd.filter(socket => socket.closed).length === 40
+    'connections beyond 20 are closed',
+    () => served().length === 20 && sockets.filter(socket => socket.closed).length === 40
   )
   const got = messages(bystander, 1)
   await bystander.subscribeAsync('still')
   await bystander.publishAsync('still', 'served')
   t.same(await got, ['still served'])
   await logged(broker, '"limit":"connectionsPerAddress","address":"127.0.0.1"')
-  for (const socket of crowd) socket.destroy()
-  // The broker learns of it a moment later.
+  for (const socket of sockets) socket.destroy()
+  // The broker detects the close a moment later.
   let latest = openSocket(t, first, connectBytes())
-  await waitUntil('there to be room again', () => {
+  await waitUntil('a free slot', () => {
     if (latest.closed) latest = openSocket(t, first, connectBytes())
     return latest.bytesRead > 0
   })
   latest.destroy()
 
   const others = Array.from({ length: 4 }, (_, i) => openSocket(t, few, connectBytes({ clientId: `d${i}` })))
-  await waitUntil('two of them to be closed', () => others.filter(socket => socket.closed).length === 2)
+  await waitUntil('two of them are closed', () => others.filter(socket => socket.closed).length === 2)
   await logged(broker, '"limit":"maxConnections"')
   const many = Array.from({ length: 40 }, (_, i) =>
     net
@@ -232,6 +228,6 @@ t.test('too many connections: further ones are refused, the others served, and t
       .resume()
   )
   for (const socket of many) t.teardown(() => socket.destroy())
-  await waitUntil('those beyond 30 to be closed', () => many.filter(socket => socket.closed).length >= 13)
+  await waitUntil('connections beyond 30 are closed', () => many.filter(socket => socket.closed).length >= 13)
   await logged(broker, '"limit":"connections"')
 })

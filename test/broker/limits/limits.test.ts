@@ -1,4 +1,4 @@
-// Each limit of a client as the client meets it, on a running broker.
+// Limits of clients on a running broker.
 
 import { once } from 'node:events'
 import net from 'node:net'
@@ -8,13 +8,13 @@ import { packet, publish, text } from '../../decode/craft-mqtt.js'
 import { connectBytes } from '../../support/raw-client.js'
 import { waitUntil } from '../../support/wait-until.js'
 import { logged, startListening, type Listening } from '../listeners/listening.js'
-import { connect, heard, messages, open } from '../mqtt-client.js'
+import { connect, nextEvent, messages, open } from '../mqtt-client.js'
 
 async function startLimited(test: Test, limits: string, folder = test.testdir({})): Promise<Listening> {
   return await startListening(test, folder, [[]], [`limits: { ${limits} }`])
 }
 
-/** What is under way when all messages of a client have been handed over. */
+/** Publishes messages; returns the time until the broker has processed them, ms. */
 async function flood(publisher: MqttClient, count: number, size: number): Promise<number> {
   const start = performance.now()
   for (let i = 0; i < count; i++) publisher.publish('flood', Buffer.alloc(size))
@@ -22,12 +22,12 @@ async function flood(publisher: MqttClient, count: number, size: number): Promis
   return performance.now() - start
 }
 
-/** Resolves when all that a client has published is in the store: QoS 2 is acknowledged then, QoS 1 before. */
+/** Resolves when all messages of a client are stored: QoS 2 is acknowledged after that, QoS 1 before. */
 async function stored(publisher: MqttClient): Promise<void> {
   await publisher.publishAsync('stored', '', { qos: 2 })
 }
 
-t.test('messages beyond the rate are not lost, but late', async t => {
+t.test('messages beyond the rate limit are delayed, not lost', async t => {
   const broker = await startLimited(t, 'messagesPerSecond: 100')
   const reader = await connect(t, broker.url)
   let got = 0
@@ -38,12 +38,12 @@ t.test('messages beyond the rate are not lost, but late', async t => {
   const publisher = await connect(t, broker.url, { keepalive: 30 })
   const ms = await flood(publisher, 300, 1_000)
   t.ok(ms > 1_000, `300 messages at 100 a second, 100 of them at once: ${Math.round(ms)} ms`)
-  await waitUntil('all of them', () => got === 300)
+  await waitUntil('all messages', () => got === 300)
   t.ok(publisher.connected)
   await logged(broker, '"limit":"messagesPerSecond","address":"127.0.0.1"')
 })
 
-t.test('a client need not wait for its CONNACK, whatever comes with the CONNECT', async t => {
+t.test('a client need not wait for its CONNACK, however its packets are split', async t => {
   const broker = await startListening(t, t.testdir({}), [[]])
   const reader = await connect(t, broker.url)
   const expected = Array.from({ length: 2_000 }, (_, i) => `at once ${i}`)
@@ -66,7 +66,7 @@ t.test('a client need not wait for its CONNACK, whatever comes with the CONNECT'
   }
 })
 
-t.test('bytes beyond the rate come later, and others are not held up', async t => {
+t.test('bytes beyond the rate limit are delayed, and other clients are not', async t => {
   const broker = await startLimited(t, 'bytesPerSecond: 256KiB')
   const publisher = await connect(t, broker.url)
   const bystander = await connect(t, broker.url)
@@ -84,13 +84,13 @@ t.test('bytes beyond the rate come later, and others are not held up', async t =
   await logged(broker, '"limit":"bytesPerSecond"')
 })
 
-t.test('what waits for a client that is away is cut off, and counted again after a restart', async t => {
+t.test('the queue of a disconnected client is bounded, also after a restart', async t => {
   const folder = t.testdir({})
   const options = { clientId: 'away', clean: false } as const
   const first = await startLimited(t, 'queuedMessages: 50', folder)
-  const away = await connect(t, first.url, options)
-  await away.subscribeAsync('kept', { qos: 1 })
-  await away.endAsync()
+  const subscriber = await connect(t, first.url, options)
+  await subscriber.subscribeAsync('kept', { qos: 1 })
+  await subscriber.endAsync()
   const publisher = await connect(t, first.url)
   for (let i = 0; i < 80; i++) await publisher.publishAsync('kept', String(i), { qos: 1 })
   await logged(first, '"limit":"queuedMessages"')
@@ -108,7 +108,7 @@ t.test('what waits for a client that is away is cut off, and counted again after
   ])
   await waitUntil('the acknowledgements', () => back.getLastMessageId() >= 0)
   await back.endAsync()
-  // There is room again.
+  // The queue has room again.
   for (let i = 0; i < 5; i++) await again.publishAsync('kept', `later ${i}`, { qos: 1 })
   await stored(again)
   t.same(
@@ -117,12 +117,12 @@ t.test('what waits for a client that is away is cut off, and counted again after
   )
 })
 
-t.test('bytes that wait are cut off too', async t => {
+t.test('the queue is bounded in bytes too', async t => {
   const broker = await startLimited(t, 'queuedBytes: 100KiB')
   const options = { clientId: 'away', clean: false } as const
-  const away = await connect(t, broker.url, options)
-  await away.subscribeAsync('kept', { qos: 1 })
-  await away.endAsync()
+  const subscriber = await connect(t, broker.url, options)
+  await subscriber.subscribeAsync('kept', { qos: 1 })
+  await subscriber.endAsync()
   const publisher = await connect(t, broker.url)
   for (let i = 0; i < 20; i++) await publisher.publishAsync('kept', String(i).padEnd(10_000), { qos: 1 })
   await logged(broker, '"limit":"queuedBytes"')
@@ -130,31 +130,30 @@ t.test('bytes that wait are cut off too', async t => {
   t.equal(got[9]?.trim(), 'kept 9')
 })
 
-t.test('a client that is connected and acknowledges nothing loses messages, not its connection', async t => {
+t.test('a connected client that never acknowledges loses messages, not its connection', async t => {
   const broker = await startLimited(t, 'queuedMessages: 20')
-  const deaf = net.connect(broker.port, '127.0.0.1')
-  t.teardown(() => deaf.destroy())
+  const silent = net.connect(broker.port, '127.0.0.1')
+  t.teardown(() => silent.destroy())
   let bytes = 0
-  deaf.on('data', (chunk: Buffer) => {
+  silent.on('data', (chunk: Buffer) => {
     bytes += chunk.length
   })
-  deaf.write(connectBytes({ clientId: 'deaf', clean: false }))
-  await once(deaf, 'data')
-  deaf.write(packet(0x82, Buffer.concat([Buffer.from([0, 1]), text('t'), Buffer.from([1])])))
+  silent.write(connectBytes({ clientId: 'silent', clean: false }))
+  await once(silent, 'data')
+  silent.write(packet(0x82, Buffer.concat([Buffer.from([0, 1]), text('t'), Buffer.from([1])])))
   await waitUntil('the SUBACK', () => bytes === 9)
   const publisher = await connect(t, broker.url)
-  // Twenty on their way, twenty that wait, and what is too much.
+  // 20 in flight, 20 queued, 10 beyond the limit.
   for (let i = 0; i < 50; i++) await publisher.publishAsync('t', 'x', { qos: 1 })
-  deaf.write(packet(0xc0))
-  // Twenty PUBLISHes of 8 bytes and a PINGRESP.
+  silent.write(packet(0xc0))
+  // 20 PUBLISH packets of 8 bytes and a PINGRESP.
   await waitUntil('the PINGRESP', () => bytes >= 9 + 2 + 160)
   t.equal(bytes, 9 + 2 + 160)
-  await logged(broker, '"limit":"queuedMessages","address":"127.0.0.1","client":"deaf"')
-  // Two of them, with the message ids that the broker gave.
-  t.notOk(deaf.destroyed)
+  await logged(broker, '"limit":"queuedMessages","address":"127.0.0.1","client":"silent"')
+  t.notOk(silent.destroyed)
 })
 
-t.test('subscriptions beyond the limit are refused one by one, and not kept for the session', async t => {
+t.test('each subscription beyond the limit is refused and not stored in the session', async t => {
   const broker = await startLimited(t, 'subscriptionsPerClient: 5')
   const client = await connect(t, broker.url, { clientId: 'many', clean: false })
   const suback = new Promise<Extract<Packet, { cmd: 'suback' }>>(resolve => {
@@ -180,33 +179,33 @@ t.test('subscriptions beyond the limit are refused one by one, and not kept for 
   await logged(broker, '"limit":"subscriptionsPerClient","address":"127.0.0.1","client":"many"')
 })
 
-t.test('topics beyond the limit: refused in MQTT 5, disconnected before', async t => {
+t.test('topics beyond the limit: refused in MQTT 5, disconnected in MQTT 3', async t => {
   const broker = await startLimited(t, 'topicsPerClient: 3')
   const modern = await connect(t, broker.url, { protocolVersion: 5 })
   for (const topic of ['a', 'b', 'a', 'c']) await modern.publishAsync(topic, 'x', { qos: 1 })
   await t.rejects(modern.publishAsync('d', 'x', { qos: 1 }), { code: 0x87 })
   await modern.publishAsync('c', 'x', { qos: 1 })
   const classic = await connect(t, broker.url, { protocolVersion: 4 })
-  const gone = heard(classic, 'close')
+  const closed = nextEvent(classic, 'close')
   for (const topic of ['a', 'b', 'c', 'd']) classic.publish(topic, 'x')
-  await gone
+  await closed
   await logged(broker, '"limit":"topicsPerClient"')
 })
 
-t.test('a keep-alive that is too long: shortened in MQTT 5, refused as mosquitto does before', async t => {
+t.test('a keep-alive beyond the limit: shortened in MQTT 5, refused in MQTT 3 as in mosquitto', async t => {
   const broker = await startLimited(t, 'keepalive: 60s')
   const modern = open(t, broker.url, { protocolVersion: 5, keepalive: 600 })
-  const [connack] = await heard(modern, 'connect')
+  const [connack] = await nextEvent(modern, 'connect')
   t.equal(connack.properties?.serverKeepAlive, 60)
   await connect(t, broker.url, { keepalive: 60 })
   for (const keepalive of [61, 0]) {
-    const [error] = await heard(open(t, broker.url, { keepalive }), 'error')
+    const [error] = await nextEvent(open(t, broker.url, { keepalive }), 'error')
     t.match(error, { code: 2 })
   }
   await logged(broker, '"limit":"keepalive"')
 })
 
-t.test('messages of QoS 2 that are never released', async t => {
+t.test('a client that never releases QoS 2 messages is disconnected', async t => {
   const broker = await startLimited(t, 'inflightMessages: 5, queuedMessages: 10')
   const numbered = (id: number): Buffer =>
     packet(0x34, Buffer.concat([text('t'), Buffer.from([0, id]), Buffer.from('x')]))
@@ -227,7 +226,7 @@ t.test('messages of QoS 2 that are never released', async t => {
   for (let id = 1; id < 12; id++) classic.write(numbered(id))
   await once(classic, 'close')
   await logged(broker, '"limit":"inflightMessages","address":"127.0.0.1"')
-  // Whoever releases them may send as many as it likes.
+  // No limit for a client that releases them.
   const good = await connect(t, broker.url, { protocolVersion: 5 })
   for (let round = 0; round < 5; round++) {
     await Promise.all(
@@ -238,7 +237,7 @@ t.test('messages of QoS 2 that are never released', async t => {
   }
 })
 
-t.test('one that is not allowed is not read at all', async t => {
+t.test('a packet beyond packetSize disconnects the client', async t => {
   const broker = await startLimited(t, 'packetSize: 1KiB')
   const client = net.connect(broker.port, '127.0.0.1')
   t.teardown(() => client.destroy())

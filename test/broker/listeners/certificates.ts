@@ -1,11 +1,11 @@
-// A certificate authority of the day with a certificate for the broker and one for a client, made by openssl.
+// Short-lived test certificates and their CA, created with openssl.
 
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { findProgram } from '../../support/programs.js'
 
-/** Makes `ca.pem`, and `NAME.pem` and `NAME.key` for each name, in a folder; the first name is the broker's. */
+/** Creates `ca.pem`, and `NAME.pem` and `NAME.key` for each name, in a folder. */
 export function makeCertificates(folder: string, names: readonly string[]): void {
   const at = (file: string): string => path.join(folder, file)
   const openssl = (...args: string[]): void => {
@@ -33,7 +33,7 @@ export function makeCertificates(folder: string, names: readonly string[]): void
   }
 }
 
-/** Key, certificate and authority as a client takes them. */
+/** Reads key, certificate and CA certificate for a client. */
 export function clientCertificate(folder: string, name: string): { key: Buffer; cert: Buffer; ca: Buffer } {
   const read = (file: string): Buffer => readFileSync(path.join(folder, file))
   return { key: read(`${name}.key`), cert: read(`${name}.pem`), ca: read('ca.pem') }

@@ -1,4 +1,4 @@
-// The exact join on the broker's own listeners: TCP, dual-stack, WebSocket, TLS, and each behind a proxy.
+// The join on the listeners of the broker: TCP, dual-stack, WebSocket, TLS, with and without a proxy.
 
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
@@ -9,7 +9,7 @@ import { keepCaptures } from '../../support/keeping-tcpdump.js'
 import { endClient } from '../../support/clients.js'
 import { programMissing } from '../../support/programs.js'
 import { waitUntil } from '../../support/wait-until.js'
-import { connect, heard } from '../mqtt-client.js'
+import { connect, nextEvent } from '../mqtt-client.js'
 import { makeCertificates } from './certificates.js'
 import { startListening, type Listening } from './listening.js'
 import { binaryHeader, connectProxied, connectProxiedWeb, lineHeader, socketWith } from './proxied.js'
@@ -31,7 +31,7 @@ interface Status {
   join: Record<string, number>
 }
 
-/** The status as it comes over MQTT. */
+/** Subscribes to the status; returns a function for the latest one. */
 async function statuses(test: Test, broker: Listening): Promise<() => Status | undefined> {
   const client = await connect(test, broker.url, { clientId: 'status' })
   let latest: Status | undefined
@@ -46,10 +46,10 @@ async function traffic(clients: readonly MqttClient[]): Promise<void> {
   await clients[0].subscribeAsync('#', { qos: 1 })
   for (let round = 0; round < 12; round++) {
     await Promise.all(
-      clients.flatMap((one, i) =>
+      clients.flatMap((client, i) =>
         Array.from({ length: 6 }, async (_, n) => {
           const length = ((round * 31 + n * 7) % 400) + (round === n && i === n % 4 ? 70_000 : 0)
-          await one.publishAsync(`topic/${i}/${n}`, Buffer.alloc(length, 97 + n), { qos: (n % 3) as 0 | 1 | 2 })
+          await client.publishAsync(`topic/${i}/${n}`, Buffer.alloc(length, 97 + n), { qos: (n % 3) as 0 | 1 | 2 })
         })
       )
     )
@@ -68,12 +68,12 @@ function tlsClient(port: number, header?: Buffer): MqttClient {
     },
     { reconnectPeriod: 0 }
   )
-  // At its end the broker may be the first to close, and what it has not read is then a reset.
+  // The broker may close first with unread data, which resets the connection.
   client.on('error', () => {})
   return client
 }
 
-t.test('every frame carries what its bytes hold', { skip: missing }, async t => {
+t.test('every frame is joined with the MQTT packets in it', { skip: missing }, async t => {
   const folder = t.testdir({})
   makeCertificates(folder, ['broker'])
   const capture = keepCaptures(folder)
@@ -90,27 +90,27 @@ t.test('every frame carries what its bytes hold', { skip: missing }, async t => 
       [encrypted],
       [encrypted, proxied],
       ['protocol: websockets', encrypted]
-      // A machine that does much else gives the broker no time to read for a second or more.
     ],
+    // A long hold time, because a busy machine may keep the broker from reading for a second or more.
     ['tap: { target: "local:lo", snapLength: 64KiB }', 'caps: { holdTime: 30s }', 'report: { records: records.ndjson }']
   )
-  const [plain, web, behind, webBehind, secure, secureBehind, webSecure] = broker.ports
+  const [plain, web, proxiedPlain, proxiedWeb, secure, proxiedSecure, webSecure] = broker.ports
   const latest = await statuses(t, broker)
   await waitUntil('the tap', () => latest()?.tap.state === 'up')
   const clients = [
     await connect(t, `mqtt://127.0.0.1:${plain}`),
     await connect(t, `mqtt://[::1]:${plain}`),
     await connect(t, `ws://127.0.0.1:${web}`),
-    await connectProxied(t, behind, lineHeader('192.0.2.7')),
-    await connectProxied(t, behind, binaryHeader('192.0.2.8'), { protocolVersion: 5 }),
-    await connectProxied(t, behind, lineHeader('2001:db8::7')),
-    await connectProxiedWeb(t, webBehind, lineHeader('192.0.2.9')),
+    await connectProxied(t, proxiedPlain, lineHeader('192.0.2.7')),
+    await connectProxied(t, proxiedPlain, binaryHeader('192.0.2.8'), { protocolVersion: 5 }),
+    await connectProxied(t, proxiedPlain, lineHeader('2001:db8::7')),
+    await connectProxiedWeb(t, proxiedWeb, lineHeader('192.0.2.9')),
     await connect(t, `wss://127.0.0.1:${webSecure}`, { rejectUnauthorized: false })
   ]
-  // One after the other: who connects while nobody listens is waited for in vain.
-  for (const [port, header] of [[secure], [secureBehind, binaryHeader('192.0.2.10')]] as const) {
+  // In sequence: a connect event without a listener would be missed.
+  for (const [port, header] of [[secure], [proxiedSecure, binaryHeader('192.0.2.10')]] as const) {
     const client = tlsClient(port, header)
-    await heard(client, 'connect')
+    await nextEvent(client, 'connect')
     clients.push(client)
   }
   await traffic(clients)
@@ -128,15 +128,15 @@ t.test('every frame carries what its bytes hold', { skip: missing }, async t => 
     new Map([
       [plain, { proxy: false, webSocket: false }],
       [web, { proxy: false, webSocket: true }],
-      [behind, { proxy: true, webSocket: false }],
-      [webBehind, { proxy: true, webSocket: true }]
+      [proxiedPlain, { proxy: true, webSocket: false }],
+      [proxiedWeb, { proxy: true, webSocket: true }]
     ])
   )
   for (const [name, port, least] of [
     ['plain', plain, 200],
     ['WebSocket', web, 60],
-    ['behind a proxy', behind, 150],
-    ['WebSocket behind a proxy', webBehind, 60]
+    ['behind a proxy', proxiedPlain, 150],
+    ['WebSocket behind a proxy', proxiedWeb, 60]
   ] as const) {
     const here = rows.filter(
       ({ frame, tcp_src_port: from, tcp_dst_port: to }) => frame !== null && [from, to].includes(port)
@@ -153,17 +153,17 @@ t.test('every frame carries what its bytes hold', { skip: missing }, async t => 
   }
   for (const [name, port] of [
     ['TLS', secure],
-    ['TLS behind a proxy', secureBehind]
+    ['TLS behind a proxy', proxiedSecure]
   ] as const) {
     const joined = rows.filter(
       ({ frame, tcp_dst_port: to, mqtt_header }) => frame !== null && to === port && mqtt_header !== null
     )
     t.ok(joined.length > 20, `${name}: ${joined.length} frames with MQTT from the client`)
-    // One write of the client is one record is one packet: TLS 1.3 adds 22 bytes to each.
-    const whole = joined.filter(
+    // Each packet is one write and one TLS record, to which TLS 1.3 adds 22 bytes.
+    const exact = joined.filter(
       ({ mqtt_len, tcp_len }) => tcp_len === (mqtt_len ?? 0) + 2 + Number((mqtt_len ?? 0) > 127) + 22
     )
-    t.ok(whole.length > 12, `${name}: ${whole.length} of them as long as their packet makes them`)
+    t.ok(exact.length > 12, `${name}: ${exact.length} of them have the length of their packet`)
   }
   t.match(
     status?.join,

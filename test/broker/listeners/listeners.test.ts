@@ -1,4 +1,4 @@
-// Listeners as clients meet them: TCP, TLS, WebSocket and both, over IPv4 and IPv6.
+// Listeners: TCP, TLS, WebSocket, and WebSocket over TLS, with IPv4 and IPv6.
 
 import { once } from 'node:events'
 import { copyFileSync } from 'node:fs'
@@ -35,7 +35,7 @@ async function roundTrip(test: Test, client: MqttClient, size: number): Promise<
   test.equal(text.length, 'there/and/back '.length + size)
 }
 
-t.test('MQTT 3.1, 3.1.1 and 5 over TCP, TLS, WebSocket and both', { skip: missing }, async t => {
+t.test('MQTT 3.1, 3.1.1 and 5 over TCP, TLS, WebSocket, and WebSocket over TLS', { skip: missing }, async t => {
   const folder = t.testdir({})
   makeCertificates(folder, ['broker'])
   const encrypted = 'tls: { cert: broker.pem, key: broker.key }'
@@ -56,14 +56,14 @@ t.test('MQTT 3.1, 3.1.1 and 5 over TCP, TLS, WebSocket and both', { skip: missin
   t.match(await stop(), { code: 0 })
 })
 
-t.test('one dual-stack listener takes IPv4 and IPv6', async t => {
+t.test('a dual-stack listener accepts IPv4 and IPv6', async t => {
   const {
     ports: [port]
   } = await startListening(t, t.testdir({}), [['host: "::"']])
   for (const host of ['127.0.0.1', '[::1]']) await roundTrip(t, await connect(t, `mqtt://${host}:${port}`), 10)
 })
 
-t.test("client certificates: without one, with a stranger's, and with the right one", { skip: missing }, async t => {
+t.test('client certificates: none, of another CA, and valid', { skip: missing }, async t => {
   const folder = t.testdir({ other: {} })
   makeCertificates(folder, ['broker', 'sensor'])
   makeCertificates(path.join(folder, 'other'), ['sensor'])
@@ -90,7 +90,7 @@ t.test("client certificates: without one, with a stranger's, and with the right 
 })
 
 t.test(
-  'SIGHUP puts new certificates in force, and keeps the old ones where the new do not serve',
+  'SIGHUP applies new certificates, and keeps the old ones if the new ones are invalid',
   { skip: missing },
   async t => {
     const folder = t.testdir({ second: {}, third: {} })
@@ -113,28 +113,26 @@ t.test(
     for (const file of ['broker.pem', 'broker.key'])
       copyFileSync(path.join(folder, 'second', file), path.join(folder, file))
     child.kill('SIGHUP')
-    await waitUntil('the settings to be read again', () => log().includes('read again'))
+    await waitUntil('the reload', () => log().includes('Reloaded settings'))
     const second = await fingerprint()
     t.not(second, first)
     await roundTrip(t, old, 10)
     copyFileSync(path.join(folder, 'third', 'broker.pem'), path.join(folder, 'broker.pem'))
     child.kill('SIGHUP')
-    await waitUntil('the certificates to be refused', () =>
-      log().includes('The settings stay as they were: The private key')
-    )
+    await waitUntil('the certificates are refused', () => log().includes('settings unchanged: The private key'))
     t.equal(await fingerprint(), second)
   }
 )
 
-t.test('certificates that do not serve stop the start, with the file', { skip: missing }, async t => {
+t.test('the start fails with an invalid certificate, and the message contains its file', { skip: missing }, async t => {
   const folder = t.testdir({ empty: '', other: {} })
   makeCertificates(folder, ['broker'])
   makeCertificates(path.join(folder, 'other'), ['broker'])
   for (const [cert, key, message] of [
     ['nowhere.pem', 'broker.key', /certificate .*nowhere\.pem cannot be read \(ENOENT\)/],
-    ['empty', 'broker.key', /certificate .*empty does not serve/],
-    ['broker.pem', 'empty', /private key .*empty does not serve/],
-    ['broker.pem', 'other/broker.key', /private key .*broker\.key does not serve/]
+    ['empty', 'broker.key', /certificate .*empty is invalid/],
+    ['broker.pem', 'empty', /private key .*empty is invalid/],
+    ['broker.pem', 'other/broker.key', /private key .*broker\.key is invalid/]
   ] as const) {
     await t.rejects(
       startListening(t, folder, [[`tls: { cert: ${cert}, key: ${key} }`]]),
@@ -145,7 +143,7 @@ t.test('certificates that do not serve stop the start, with the file', { skip: m
   t.match(await runArtemis(['check'], folder), { code: 0 })
 })
 
-/** The status of an upgrade that was refused; 101 where it was not. */
+/** Returns the HTTP status of an upgrade request; 101 if it succeeds. */
 async function upgrade(port: number, subprotocols: string[], options: ClientOptions, path = '/'): Promise<number> {
   const socket = new WebSocket(`ws://127.0.0.1:${port}${path}`, subprotocols, options)
   return await new Promise((resolve, reject) => {
@@ -196,7 +194,7 @@ t.test('a WebSocket needs the right path, subprotocol and origin', async t => {
   t.equal(answer.status, 426)
 })
 
-t.test('what is written together is one frame, never compressed; pings are answered', async t => {
+t.test('data written together is one uncompressed frame; pings are answered', async t => {
   const {
     ports: [port]
   } = await startListening(t, t.testdir({}), [['protocol: websockets']])
@@ -217,7 +215,7 @@ t.test('what is written together is one frame, never compressed; pings are answe
   await waitUntil('the SUBACK', () => frames.length === 2)
   await publisher.publishAsync('topic', 'payload')
   await waitUntil('the message', () => frames.length === 3)
-  t.equal(frames[2].length, 16, 'a PUBLISH that Aedes writes in several pieces')
+  t.equal(frames[2].length, 16, 'a PUBLISH that Aedes writes in several chunks')
   const pong = once(socket, 'pong')
   socket.ping('hello')
   t.equal(String((await pong)[0]), 'hello')
@@ -226,7 +224,7 @@ t.test('what is written together is one frame, never compressed; pings are answe
   t.equal(code, 1003, 'MQTT is binary [MQTT-6.0.0-1]')
 })
 
-t.test('plain bytes on a TLS port, and TLS on a plain one, close that connection only', { skip: missing }, async t => {
+t.test('plain bytes on a TLS port, and TLS on a plain port, close only that connection', { skip: missing }, async t => {
   const folder = t.testdir({})
   makeCertificates(folder, ['broker'])
   const {

@@ -1,4 +1,4 @@
-// A broker with listeners of all kinds, and where each of them is.
+// Starts a broker with given listeners.
 
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -6,12 +6,12 @@ import type { Test } from 'tap'
 import { waitUntil } from '../../support/wait-until.js'
 import { startBroker, type RunningBroker } from '../running-broker.js'
 
-/** A broker and the ports of its listeners, in the order of its settings. */
+/** A broker with the ports of its listeners, in the order of the settings. */
 export interface Listening extends RunningBroker {
   ports: number[]
 }
 
-/** Starts a broker with these listeners, each as the lines of its map; further settings as lines. */
+/** Starts a broker. Each listener is given as lines of its YAML map; `more` holds further lines of settings. */
 export async function startListening(
   test: Test,
   folder: string,
@@ -24,7 +24,7 @@ export async function startListening(
       'listeners:',
       ...listeners.flatMap(lines => ['port: 0', ...lines].map((line, i) => `${i === 0 ? '  - ' : '    '}${line}`)),
       ...(more.some(line => line.startsWith('tap:')) ? [] : ['tap: { target: none }']),
-      // Listeners beyond loopback let nobody in unasked.
+      // Listeners beyond loopback refuse anonymous clients by default.
       ...(more.some(line => line.startsWith('auth:')) ? [] : ['auth: { allowAnonymous: true }']),
       ...more
     ].join('\n') + '\n'
@@ -34,7 +34,7 @@ export async function startListening(
   return { ...broker, ports }
 }
 
-/** Resolves when the log holds a text. */
+/** Waits until the log contains a text. */
 export async function logged({ log }: Pick<RunningBroker, 'log'>, text: string): Promise<void> {
   await waitUntil(`${text} in the log`, () => log().includes(text))
 }

@@ -1,24 +1,24 @@
-// PROXY headers, and clients that come with one as a proxy would send them.
+// PROXY headers, and MQTT clients that send one, as a proxy would.
 
 import net, { isIPv6, type Socket } from 'node:net'
 import mqtt, { MqttClient, type IClientOptions } from 'mqtt'
 import type { Test } from 'tap'
-import { heard } from '../mqtt-client.js'
+import { nextEvent } from '../mqtt-client.js'
 
-/** Version 1. */
+/** A version 1 header. */
 export function lineHeader(address: string, port = 40_000): Buffer {
   return Buffer.from(
     `PROXY ${isIPv6(address) ? 'TCP6' : 'TCP4'} ${address} ${isIPv6(address) ? '::1' : '10.0.0.1'} ${port} 1883\r\n`
   )
 }
 
-/** Version 2, IPv4. */
+/** A version 2 header for IPv4. */
 export function binaryHeader(address: string, port = 40_000): Buffer {
   const body = Buffer.from([...address.split('.').map(Number), 10, 0, 0, 1, port >> 8, port & 0xff, 0x07, 0x5b])
   return Buffer.concat([Buffer.from('0d0a0d0a000d0a515549540a2111000c', 'hex'), body])
 }
 
-/** A socket that begins with these bytes, alone in their segment or not. */
+/** Opens a socket that sends these bytes first. */
 export function socketWith(port: number, header: Buffer): Socket {
   const socket = net.connect({ port, host: '127.0.0.1', noDelay: true })
   socket.on('error', () => {})
@@ -26,7 +26,7 @@ export function socketWith(port: number, header: Buffer): Socket {
   return socket
 }
 
-/** An MQTT client behind a proxy. */
+/** Connects an MQTT client behind a proxy. */
 export async function connectProxied(
   test: Test,
   port: number,
@@ -37,7 +37,7 @@ export async function connectProxied(
   return await ready(test, client)
 }
 
-/** The same over WebSocket. */
+/** Connects an MQTT client behind a proxy over WebSocket. */
 export async function connectProxiedWeb(
   test: Test,
   port: number,
@@ -51,6 +51,6 @@ export async function connectProxiedWeb(
 async function ready(test: Test, client: MqttClient): Promise<MqttClient> {
   client.on('error', () => {})
   test.teardown(() => client.endAsync(true))
-  await heard(client, 'connect')
+  await nextEvent(client, 'connect')
   return client
 }

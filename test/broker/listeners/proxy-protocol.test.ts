@@ -1,4 +1,4 @@
-// The PROXY header, versions 1 and 2: every form, cut at every byte, and bytes that are none.
+// PROXY headers, versions 1 and 2: all forms, truncated at every byte, and invalid bytes.
 
 import t from 'tap'
 import { Random } from '../../../models/random.js'
@@ -24,7 +24,7 @@ const MAPPED = Buffer.concat([
 ])
 const TLV = Buffer.from([0x04, 0, 3, 1, 2, 3])
 
-const SOUND: [string, Buffer, { address: string; port: number } | null][] = [
+const VALID: [string, Buffer, { address: string; port: number } | null][] = [
   [
     'version 1, IPv4',
     Buffer.from('PROXY TCP4 192.0.2.7 10.0.0.1 40000 1883\r\n'),
@@ -37,45 +37,45 @@ const SOUND: [string, Buffer, { address: string; port: number } | null][] = [
   ],
   ['version 1, mapped', Buffer.from('PROXY TCP6 ::ffff:192.0.2.7 ::1 1 2\r\n'), { address: '192.0.2.7', port: 1 }],
   ['version 1, unknown', Buffer.from('PROXY UNKNOWN\r\n'), null],
-  ['version 1, unknown with more', Buffer.from('PROXY UNKNOWN ffff::1 ffff::2 65535 65535\r\n'), null],
+  ['version 1, unknown with addresses', Buffer.from('PROXY UNKNOWN ffff::1 ffff::2 65535 65535\r\n'), null],
   ['version 2, IPv4', binary(1, 0x11, IPV4), { address: '192.0.2.7', port: 40_000 }],
-  ['version 2, IPv4 with more', binary(1, 0x11, Buffer.concat([IPV4, TLV])), { address: '192.0.2.7', port: 40_000 }],
+  ['version 2, IPv4 with TLV', binary(1, 0x11, Buffer.concat([IPV4, TLV])), { address: '192.0.2.7', port: 40_000 }],
   ['version 2, IPv6', binary(1, 0x21, IPV6), { address: '2001:db8::7', port: 40_000 }],
   ['version 2, mapped', binary(1, 0x21, MAPPED), { address: '192.0.2.7', port: 1 }],
   ['version 2, local', binary(0, 0x11, IPV4), null],
   ['version 2, unspecified', binary(1, 0, Buffer.alloc(0)), null],
   [
-    'version 2, as long as may be',
+    'version 2, longest allowed',
     binary(1, 0x11, Buffer.concat([IPV4, Buffer.alloc(MAX_PROXY_HEADER_BYTES - 28)])),
     { address: '192.0.2.7', port: 40_000 }
   ]
 ]
 
-for (const [name, header, client] of SOUND) {
+for (const [name, header, client] of VALID) {
   t.test(name, t => {
     for (let length = 0; length < header.length; length++) {
       const { state } = parseProxyHeader(header.subarray(0, length))
       if (state !== 'incomplete') t.fail(`${state} after ${length} bytes`)
     }
-    for (const more of [Buffer.alloc(0), Buffer.from([0x10, 0x0d]), Buffer.from('\r\n')]) {
-      t.same(parseProxyHeader(Buffer.concat([header, more])), { state: 'complete', length: header.length, client })
+    for (const rest of [Buffer.alloc(0), Buffer.from([0x10, 0x0d]), Buffer.from('\r\n')]) {
+      t.same(parseProxyHeader(Buffer.concat([header, rest])), { state: 'complete', length: header.length, client })
     }
     t.end()
   })
 }
 
-t.test('what is no header is refused, and soon', t => {
+t.test('invalid headers are refused as early as possible', t => {
   const bad: [string, Buffer][] = [
     ['MQTT', Buffer.from([0x10])],
     ['TLS', Buffer.from([22, 3, 1])],
-    ['another word', Buffer.from('PROXY UDP4 192.0.2.7 10.0.0.1 1 2\r\n')],
+    ['unknown protocol', Buffer.from('PROXY UDP4 192.0.2.7 10.0.0.1 1 2\r\n')],
     ['an address of the other family', Buffer.from('PROXY TCP4 2001:db8::7 ::1 1 2\r\n')],
     ['a port too high', Buffer.from('PROXY TCP4 192.0.2.7 10.0.0.1 65536 2\r\n')],
-    ['a port with zeros', Buffer.from('PROXY TCP4 192.0.2.7 10.0.0.1 01 2\r\n')],
+    ['a port with a leading zero', Buffer.from('PROXY TCP4 192.0.2.7 10.0.0.1 01 2\r\n')],
     ['two spaces', Buffer.from('PROXY TCP4  192.0.2.7 10.0.0.1 1 2\r\n')],
     ['too few words', Buffer.from('PROXY TCP4 192.0.2.7\r\n')],
     ['no end', Buffer.concat([Buffer.from('PROXY '), Buffer.alloc(101, 0x20)])],
-    ['a signature gone wrong', Buffer.from('0d0a0d0a000d0a5155', 'hex').fill(0x51, 6)],
+    ['an invalid signature', Buffer.from('0d0a0d0a000d0a5155', 'hex').fill(0x51, 6)],
     ['version 3', Buffer.concat([SIGNATURE, Buffer.from([0x31])])],
     ['an unknown command', binary(2, 0x11, IPV4)],
     ['too short for its addresses', binary(1, 0x11, IPV4.subarray(0, 11))],
@@ -86,9 +86,9 @@ t.test('what is no header is refused, and soon', t => {
   t.end()
 })
 
-t.test('any bytes give one of the three states, none of them undecided for ever', t => {
+t.test('any bytes give one of three states, and never stay incomplete', t => {
   const random = new Random(5)
-  const seeds = SOUND.map(([, header]) => header)
+  const seeds = VALID.map(([, header]) => header)
   for (let i = 0; i < 50_000; i++) {
     const bytes = Buffer.from(seeds[random.integer(seeds.length)])
     for (let edits = random.integer(4); edits >= 0; edits--) bytes[random.integer(bytes.length)] = random.integer(256)

@@ -1,4 +1,4 @@
-// Behind a proxy: who is believed, and whom alerts, bans and limits meet.
+// Connections behind a proxy: trusted headers; alerts, bans and limits by the announced address.
 
 import net from 'node:net'
 import t, { type Test } from 'tap'
@@ -11,7 +11,7 @@ import { binaryHeader, connectProxied, lineHeader, socketWith } from './proxied.
 
 const PROXIED = ['proxy: [ 127.0.0.0/8 ]']
 
-/** Whether a connection that begins so is closed without a word, or gets a CONNACK. */
+/** Sends parts on a new connection; returns whether it is closed without data or receives a CONNACK. */
 async function answer(test: Test, port: number, ...parts: Buffer[]): Promise<'closed' | 'connack'> {
   const socket = net.connect({ port, host: '127.0.0.1', noDelay: true })
   test.teardown(() => socket.destroy())
@@ -31,28 +31,28 @@ async function answer(test: Test, port: number, ...parts: Buffer[]): Promise<'cl
   })
 }
 
-t.test('a header is required of proxies, and taken from them alone', async t => {
+t.test('a header is required from proxies, and accepted only from them', async t => {
   const {
-    ports: [behind, stranger, open],
+    ports: [proxied, untrusted, open],
     log
   } = await startListening(t, t.testdir({}), [PROXIED, ['proxy: [ 192.0.2.0/24, "2001:db8::/32" ]'], []])
   const hello = connectBytes()
-  t.equal(await answer(t, behind, lineHeader('192.0.2.7'), hello), 'connack')
-  t.equal(await answer(t, behind, Buffer.concat([binaryHeader('192.0.2.7'), hello])), 'connack', 'in one segment')
+  t.equal(await answer(t, proxied, lineHeader('192.0.2.7'), hello), 'connack')
+  t.equal(await answer(t, proxied, Buffer.concat([binaryHeader('192.0.2.7'), hello])), 'connack', 'in one segment')
   t.equal(
-    await answer(t, behind, ...Array.from(binaryHeader('192.0.2.7'), byte => Buffer.from([byte])), hello),
+    await answer(t, proxied, ...Array.from(binaryHeader('192.0.2.7'), byte => Buffer.from([byte])), hello),
     'connack',
     'byte by byte'
   )
-  t.equal(await answer(t, behind, Buffer.from('PROXY UNKNOWN\r\n'), hello), 'connack', 'a health check')
-  t.equal(await answer(t, behind, hello), 'closed', 'no header')
-  t.equal(await answer(t, behind, Buffer.from('PROXY TCP4 nonsense\r\n'), hello), 'closed', 'a broken header')
-  t.equal(await answer(t, stranger, lineHeader('192.0.2.7'), hello), 'closed', 'from an address that is no proxy')
-  t.equal(await answer(t, open, lineHeader('192.0.2.7'), hello), 'closed', 'where none is expected')
+  t.equal(await answer(t, proxied, Buffer.from('PROXY UNKNOWN\r\n'), hello), 'connack', 'a health check')
+  t.equal(await answer(t, proxied, hello), 'closed', 'no header')
+  t.equal(await answer(t, proxied, Buffer.from('PROXY TCP4 nonsense\r\n'), hello), 'closed', 'a broken header')
+  t.equal(await answer(t, untrusted, lineHeader('192.0.2.7'), hello), 'closed', 'from an address that is not a proxy')
+  t.equal(await answer(t, open, lineHeader('192.0.2.7'), hello), 'closed', 'no header expected')
   await logged({ log }, '"limit":"proxyHeader","address":"127.0.0.1"')
 })
 
-t.test('a header that does not come is waited for no longer than a CONNECT', async t => {
+t.test('a missing header times out like a missing CONNECT', async t => {
   const {
     ports: [port],
     log
@@ -63,7 +63,7 @@ t.test('a header that does not come is waited for no longer than a CONNECT', asy
   await logged({ log }, '"limit":"connectTimeout","address":"192.0.2.7"')
 })
 
-t.test('limits count the announced address', async t => {
+t.test('limits apply to the announced address', async t => {
   const {
     ports: [port],
     log
@@ -79,13 +79,13 @@ t.test('limits count the announced address', async t => {
   await connectProxied(t, port, lineHeader('192.0.2.7'))
 })
 
-t.test('alerts name, and bans meet, the announced address', async t => {
+t.test('alerts and bans use the announced address', async t => {
   const broker = await startListening(
     t,
     t.testdir({}),
     [PROXIED, []],
     [
-      // What clients do takes minutes to settle; what single packets look like, no time at all.
+      // Learns only per-packet features; those of client behaviour take minutes.
       'detector: { kind: iforest, features: table1-no-identity }',
       'learn: { duration: 0s, minimumRecords: 600 }',
       'alert: { batchRecords: 20 }',
@@ -107,7 +107,7 @@ t.test('alerts name, and bans meet, the announced address', async t => {
   )
   for (const sensor of sensors) t.teardown(() => sensor.destroy())
   let sent = 0
-  await waitUntil('it to guard', () => {
+  await waitUntil('the state guarding', () => {
     for (const sensor of sensors) for (let i = 0; i < 5 && sent < 5_000; i++) sensor.write(reading(sent++))
     return state === 'guarding'
   })
@@ -116,7 +116,7 @@ t.test('alerts name, and bans meet, the announced address', async t => {
     Buffer.concat([lineHeader('192.0.2.66', 40_066), connectBytes({ clientId: 'drill' })])
   )
   sent = 0
-  await waitUntil('the attacker to be thrown out', () => {
+  await waitUntil('the attacker is disconnected', () => {
     for (let i = 0; i < 20 && sent < 20_000; i++) if (!attacker.destroyed) attacker.write(garbage(sent++))
     return attacker.destroyed
   })
@@ -131,7 +131,7 @@ t.test('alerts name, and bans meet, the announced address', async t => {
   t.equal(await answer(t, port, lineHeader('192.0.2.9'), connectBytes({ clientId: 'bystander' })), 'connack')
   t.ok(
     sensors.every(({ destroyed }) => !destroyed),
-    'nobody else behind the proxy was thrown out',
+    'no other client behind the proxy is disconnected',
     { log: broker.log().slice(-5_000), alerts: JSON.stringify(alerts) }
   )
 })

@@ -1,4 +1,4 @@
-// What MQTT packets each frame of a capture completes, read from its bytes alone: the reference for the join.
+// Finds the MQTT packets that each frame of a capture completes, from its bytes alone: the reference for the join.
 
 import { createReadStream } from 'node:fs'
 import { CaptureDecoder } from '../../../src/decode/capture.js'
@@ -8,16 +8,16 @@ import { TcpStreams } from '../../../src/decode/tcp-streams.js'
 import type { TcpStream } from '../../../src/types.js'
 import { WebSocketPayloads } from '../../support/websocket-payloads.js'
 
-/** What stands around MQTT in a stream, outermost first. */
+/** Protocols around MQTT in a stream, outermost first. */
 export interface Wrapping {
   proxy: boolean
   webSocket: boolean
 }
 
-/** Stands for what nobody knows: the frames of a direction from which the capture lost one. */
+/** Marks frames of a direction in which the capture lost a frame. */
 export const UNKNOWN = 'unknown'
 
-/** `header length` of the packets that each frame completes, by the frame's number. */
+/** Returns `header length` of the packets that each frame completes, by frame number. */
 export async function unwrapCapture(
   capture: string,
   ports: ReadonlyMap<number, Wrapping>
@@ -41,7 +41,7 @@ export async function unwrapCapture(
       return
     }
     const packets = chunks.flatMap(({ bytes, length }) =>
-      // What the snap length cut off is the end of a large payload.
+      // The snap length only truncates large payloads.
       flow[direction].push(bytes === null ? Buffer.alloc(length) : Buffer.from(bytes))
     )
     if (packets.length > 0) found.set(number, packets)
@@ -50,23 +50,23 @@ export async function unwrapCapture(
   return found
 }
 
-/** Takes MQTT out of one direction. */
+/** Extracts MQTT from one direction. */
 class Unwrapper {
   readonly #walker = new MqttWalker({ topicCapBytes: 0, payloadCapBytes: 0, session: { version: 4 } })
   readonly #payloads: WebSocketPayloads | undefined
   isBroken = false
   #header = Buffer.alloc(0)
-  #isIntroduced: boolean
+  #isHeaderRead: boolean
 
   constructor({ proxy, webSocket }: Wrapping) {
-    this.#isIntroduced = !proxy
+    this.#isHeaderRead = !proxy
     if (webSocket) this.#payloads = new WebSocketPayloads()
   }
 
   push(bytes: Buffer): string[] {
-    const introduced = this.#introduced(bytes)
+    const content = this.#afterHeader(bytes)
     const packets: string[] = []
-    for (const payload of this.#payloads?.push(introduced) ?? [introduced]) {
+    for (const payload of this.#payloads?.push(content) ?? [content]) {
       this.#walker.push(payload, ({ header, remainingLength }) => {
         packets.push(`${header} ${remainingLength}`)
       })
@@ -74,18 +74,18 @@ class Unwrapper {
     return packets
   }
 
-  /** What of the bytes comes after the proxy's header. */
-  #introduced(bytes: Buffer): Buffer {
-    if (this.#isIntroduced) return bytes
+  /** Returns the bytes after the PROXY header. */
+  #afterHeader(bytes: Buffer): Buffer {
+    if (this.#isHeaderRead) return bytes
     this.#header = Buffer.concat([this.#header, bytes])
     const length = proxyHeaderLength(this.#header)
     if (length === 0 || this.#header.length < length) return Buffer.alloc(0)
-    this.#isIntroduced = true
+    this.#isHeaderRead = true
     return this.#header.subarray(length)
   }
 }
 
-/** 0 where it is not told yet. */
+/** Returns the length of the header; 0 if it is not known yet. */
 function proxyHeaderLength(bytes: Buffer): number {
   if (bytes[0] !== 0x50) return bytes.length < 16 ? 0 : 16 + bytes.readUInt16BE(14)
   const end = bytes.indexOf('\r\n')

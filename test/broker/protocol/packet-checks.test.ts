@@ -1,4 +1,4 @@
-// What MQTT forbids is found, clause by clause, and nothing that it allows.
+// Checks of incoming packets: refuses what MQTT forbids, clause by clause, and accepts what it allows.
 
 import t from 'tap'
 import { readPublish } from '../../../broker/core/wire.js'
@@ -9,19 +9,19 @@ import {
   UNSUPPORTED_VERSION,
   IDENTIFIER_NOT_VALID
 } from '../../../broker/protocol/fault.js'
-import { faultOf } from '../../../broker/protocol/packet-checks.js'
+import { checkPacket } from '../../../broker/protocol/packet-checks.js'
 import { text } from '../../decode/craft-mqtt.js'
 
 type Part = number | string | Uint8Array
 
-/** Fields, one after the other: numbers are bytes, strings have their length before them. */
+/** Encodes fields: numbers as bytes, strings with their length prefix. */
 function bytes(...parts: Part[]): Buffer {
   return Buffer.concat(
     parts.map(part => (typeof part === 'number' ? Buffer.from([part]) : typeof part === 'string' ? text(part) : part))
   )
 }
 
-/** The same with the length of all before them, as properties have it. */
+/** Encodes properties: fields with the length of all in front. */
 function properties(...parts: Part[]): Buffer {
   const all = bytes(...parts)
   return bytes(all.length, all)
@@ -32,14 +32,14 @@ interface Flags {
   dup?: boolean
 }
 
-/** The reason code with which a packet is refused; undefined where it is not. */
+/** Returns the reason code for which a packet is refused; undefined if it is accepted. */
 function refusal(
   version: number | undefined,
   cmd: string,
   body: Buffer,
   { qos = 0, dup = false }: Flags = {}
 ): number | undefined {
-  if (cmd !== 'publish') return faultOf({ cmd, body }, { protocolVersion: version })?.reasonCode
+  if (cmd !== 'publish') return checkPacket({ cmd, body }, { protocolVersion: version })?.reasonCode
   const read = readPublish(body, 0x30 | (qos << 1) | (dup ? 8 : 0), 0, body.length, version ?? 4)
   return read instanceof ProtocolFault ? read.reasonCode : undefined
 }
@@ -64,22 +64,22 @@ const TEXTS: readonly [string, Buffer, boolean][] = [
   ['a surrogate [MQTT-1.5.4-1]', named(SURROGATE), false],
   ['half a character', named(EURO.subarray(0, 2)), false],
   ['a slash in two bytes', named(Buffer.from([0xc0, 0xaf])), false],
-  ['no character', text('\uffff'), false],
-  ['more than there is', bytes(0, 9, Buffer.from('lamp')), false]
+  ['a noncharacter', text('\uffff'), false],
+  ['a length beyond the packet', bytes(0, 9, Buffer.from('lamp')), false]
 ]
 
-t.test('texts', async t => {
+t.test('strings', async t => {
   for (const [what, name, isAllowed] of TEXTS) {
     const expected = isAllowed ? undefined : MALFORMED_PACKET
     t.equal(refusal(4, 'publish', name), expected, `topic: ${what}`)
     t.equal(refusal(4, 'subscribe', bytes(ID, name, 0)), expected, `filter: ${what}`)
-    t.equal(refusal(4, 'unsubscribe', bytes(ID, name)), expected, `filter to leave: ${what}`)
+    t.equal(refusal(4, 'unsubscribe', bytes(ID, name)), expected, `filter to unsubscribe: ${what}`)
     t.equal(refusal(undefined, 'connect', bytes('MQTT', 4, 2, 0, 9, name)), expected, `client id: ${what}`)
     t.equal(refusal(undefined, 'connect', bytes('MQTT', 4, 0x82, 0, 9, 'id', name)), expected, `user name: ${what}`)
     t.equal(
       refusal(undefined, 'connect', bytes('MQTT', 4, 6, 0, 9, 'id', name, 'gone')),
       expected,
-      `topic of a will: ${what}`
+      `will topic: ${what}`
     )
     t.equal(refusal(5, 'publish', bytes('lamp', properties(0x26, 'key', name))), expected, `user property: ${what}`)
   }
@@ -90,7 +90,7 @@ t.test('texts', async t => {
       bytes('MQTT', 4, 0xc6, 0, 9, 'id', 'will', named(SURROGATE), 'user', named(SURROGATE))
     ),
     undefined,
-    'the message of a will and a password are bytes'
+    'will payload and password are binary'
   )
 })
 
@@ -98,11 +98,11 @@ t.test('CONNECT', async t => {
   for (const level of [3, 4, 0x83, 0x84])
     t.equal(refusal(undefined, 'connect', bytes('MQTT', level, 2, 0, 9, 'id')), undefined, `level ${level}`)
   t.equal(refusal(undefined, 'connect', bytes('MQTT', 5, 2, 0, 9, NONE, 'id')), undefined)
-  t.equal(refusal(undefined, 'connect', bytes('MQTT', 4, 2, 0, 9, '')), undefined, 'without a name')
+  t.equal(refusal(undefined, 'connect', bytes('MQTT', 4, 2, 0, 9, '')), undefined, 'empty client id')
   t.equal(
     refusal(undefined, 'connect', bytes('MQIsdp', 3, 2, 0, 9, '')),
     IDENTIFIER_NOT_VALID,
-    'without a name in MQTT 3.1'
+    'empty client id in MQTT 3.1'
   )
   for (const level of [0, 2, 6, 0x7f]) {
     t.equal(
@@ -129,25 +129,25 @@ t.test('CONNECT', async t => {
   t.equal(
     refusal(undefined, 'connect', bytes('MQTT', 4, 0x42, 0, 9, 'id', 'secret')),
     MALFORMED_PACKET,
-    'a password alone [MQTT-3.1.2-22]'
+    'a password without a user name [MQTT-3.1.2-22]'
   )
   t.equal(
     refusal(undefined, 'connect', bytes('MQTT', 5, 0x42, 0, 9, NONE, 'id', 'secret')),
     undefined,
-    'which MQTT 5 allows'
+    'a password without a user name in MQTT 5'
   )
   t.equal(
     refusal(undefined, 'connect', bytes('MQTT', 4, 2, 0, 9, 'id', 'more')),
     MALFORMED_PACKET,
-    'fields that no flag announces'
+    'a field without its flag'
   )
   t.equal(
     refusal(undefined, 'connect', bytes('MQTT', 4, 0x82, 0, 9, 'id')),
     MALFORMED_PACKET,
     'a flag without its field'
   )
-  t.equal(refusal(4, 'connect', bytes('MQTT', 4, 2, 0, 9, 'id')), PROTOCOL_ERROR, 'a second one [MQTT-3.1.0-2]')
-  t.equal(refusal(undefined, 'pingreq', bytes()), PROTOCOL_ERROR, 'another packet before it [MQTT-3.1.0-1]')
+  t.equal(refusal(4, 'connect', bytes('MQTT', 4, 2, 0, 9, 'id')), PROTOCOL_ERROR, 'a second CONNECT [MQTT-3.1.0-2]')
+  t.equal(refusal(undefined, 'pingreq', bytes()), PROTOCOL_ERROR, 'a packet before the CONNECT [MQTT-3.1.0-1]')
 })
 
 t.test('PUBLISH', async t => {
@@ -168,7 +168,7 @@ t.test('PUBLISH', async t => {
   t.equal(
     refusal(5, 'publish', bytes('a', properties(0x08), 'payload')),
     MALFORMED_PACKET,
-    'a response topic cut off, which brought Aedes down'
+    'a truncated response topic, which crashed Aedes'
   )
   t.equal(
     refusal(5, 'publish', bytes('a', properties(0x0b, 1))),
@@ -190,8 +190,8 @@ t.test('acknowledgements', async t => {
       undefined,
       `${cmd} with properties`
     )
-    t.equal(refusal(5, cmd, bytes(ID, 1)), PROTOCOL_ERROR, `${cmd} with no reason code of its own`)
-    t.equal(refusal(5, cmd, bytes(ID, 0, NONE, 0)), MALFORMED_PACKET, `${cmd} that goes on`)
+    t.equal(refusal(5, cmd, bytes(ID, 1)), PROTOCOL_ERROR, `${cmd} with the reason code of another packet`)
+    t.equal(refusal(5, cmd, bytes(ID, 0, NONE, 0)), MALFORMED_PACKET, `${cmd} with extra bytes`)
   }
   t.equal(refusal(5, 'pubrec', bytes(ID, 0x97)), undefined)
   t.equal(refusal(5, 'pubrel', bytes(ID, 0x97)), PROTOCOL_ERROR)
@@ -225,7 +225,7 @@ t.test('SUBSCRIBE and UNSUBSCRIBE', async t => {
     PROTOCOL_ERROR,
     'shared, with No Local [MQTT-3.8.3-4]'
   )
-  t.equal(refusal(5, 'subscribe', bytes(ID, NONE, 'a', 4)), undefined, 'which others may have')
+  t.equal(refusal(5, 'subscribe', bytes(ID, NONE, 'a', 4)), undefined, 'not shared, with No Local')
   for (const options of [3, 0x30, 0x2f])
     t.equal(refusal(5, 'subscribe', bytes(ID, NONE, 'a', options)), PROTOCOL_ERROR, `options ${options} (3.8.3.1)`)
   for (const options of [0, 1, 2, 0x0e, 0x2e])
@@ -237,7 +237,7 @@ t.test('SUBSCRIBE and UNSUBSCRIBE', async t => {
         PROTOCOL_ERROR,
         `${cmd} without a filter [MQTT-3.8.3-2]`
       )
-    t.equal(refusal(5, cmd, ID), MALFORMED_PACKET, `${cmd} without properties, not even their length`)
+    t.equal(refusal(5, cmd, ID), MALFORMED_PACKET, `${cmd} without a property length`)
     t.equal(refusal(4, cmd, bytes(0, 0, 'a', 0)), PROTOCOL_ERROR, `${cmd} with packet identifier 0`)
     t.equal(refusal(4, cmd, bytes(7)), MALFORMED_PACKET, `${cmd} with half a packet identifier`)
   }
@@ -251,11 +251,11 @@ t.test('properties', async t => {
     publish(properties(0x01, 1, 0x02, 0, 0, 0, 9, 0x03, 'text', 0x08, 'b', 0x09, 'data', 0x26, 'k', 'v')),
     undefined
   )
-  t.equal(publish(properties(0x11, 0, 0, 0, 9)), MALFORMED_PACKET, 'one of another packet')
-  t.equal(publish(properties(0x04, 1)), MALFORMED_PACKET, 'one that is none')
-  t.equal(publish(properties(0x02, 0, 0, 0, 9, 0x02, 0, 0, 0, 9)), PROTOCOL_ERROR, 'one twice')
+  t.equal(publish(properties(0x11, 0, 0, 0, 9)), MALFORMED_PACKET, 'a property of another packet')
+  t.equal(publish(properties(0x04, 1)), MALFORMED_PACKET, 'an unknown property')
+  t.equal(publish(properties(0x02, 0, 0, 0, 9, 0x02, 0, 0, 0, 9)), PROTOCOL_ERROR, 'a duplicate property')
   t.equal(publish(properties(0x01, 2)), PROTOCOL_ERROR, 'neither 0 nor 1')
-  t.equal(publish(properties(0x01)), MALFORMED_PACKET, 'one that ends too early')
+  t.equal(publish(properties(0x01)), MALFORMED_PACKET, 'a truncated property')
   t.equal(
     publish(properties(0x81, 0x00, 1)),
     MALFORMED_PACKET,
@@ -268,7 +268,7 @@ t.test('properties', async t => {
   t.equal(connect(0x11, 0, 0, 0, 9, 0x17, 1, 0x19, 0, 0x21, 0, 9, 0x22, 0, 0, 0x27, 0, 0, 1, 0), undefined)
   t.equal(connect(0x21, 0, 0), PROTOCOL_ERROR, 'receive maximum 0')
   t.equal(connect(0x27, 0, 0, 0, 0), PROTOCOL_ERROR, 'maximum packet size 0')
-  t.equal(connect(0x18, 0, 0, 0, 9), MALFORMED_PACKET, 'a delay for a will belongs to the will')
+  t.equal(connect(0x18, 0, 0, 0, 9), MALFORMED_PACKET, 'a Will Delay Interval in CONNECT instead of the will')
   t.equal(
     refusal(
       undefined,
@@ -279,10 +279,10 @@ t.test('properties', async t => {
   )
 })
 
-t.test('the others', async t => {
+t.test('other packets', async t => {
   for (const version of [4, 5]) {
     for (const cmd of ['connack', 'suback', 'unsuback', 'pingresp', 'auth', 'reserved']) {
-      t.equal(refusal(version, cmd, bytes(0, 0)), PROTOCOL_ERROR, `${cmd} comes from no client`)
+      t.equal(refusal(version, cmd, bytes(0, 0)), PROTOCOL_ERROR, `${cmd} is not sent by clients`)
     }
     for (const cmd of ['pingreq', 'disconnect']) t.equal(refusal(version, cmd, bytes()), undefined, cmd)
     t.equal(refusal(version, 'pingreq', bytes(0)), MALFORMED_PACKET, 'a PINGREQ with a body')
@@ -293,14 +293,14 @@ t.test('the others', async t => {
   t.equal(refusal(5, 'disconnect', bytes(0, properties(0x11, 0, 0))), MALFORMED_PACKET)
 })
 
-t.test('a DISCONNECT lets a session last only where the CONNECT did', async t => {
+t.test('a DISCONNECT may set a session expiry only if the CONNECT did', async t => {
   const refusalAfter = (sessionExpiryInterval: number | undefined, seconds: number): number | undefined => {
     const body = bytes(0, properties(0x11, 0, 0, 0, seconds))
-    return faultOf({ cmd: 'disconnect', body }, { protocolVersion: 5, properties: { sessionExpiryInterval } })
+    return checkPacket({ cmd: 'disconnect', body }, { protocolVersion: 5, properties: { sessionExpiryInterval } })
       ?.reasonCode
   }
-  t.equal(refusalAfter(undefined, 9), PROTOCOL_ERROR, 'which did not say')
-  t.equal(refusalAfter(0, 9), PROTOCOL_ERROR, 'which said no')
+  t.equal(refusalAfter(undefined, 9), PROTOCOL_ERROR, 'none in CONNECT')
+  t.equal(refusalAfter(0, 9), PROTOCOL_ERROR, '0 in CONNECT')
   t.equal(refusalAfter(0, 0), undefined)
-  for (const seconds of [0, 9, 90]) t.equal(refusalAfter(60, seconds), undefined, 'longer, shorter or no more')
+  for (const seconds of [0, 9, 90]) t.equal(refusalAfter(60, seconds), undefined, `${seconds} s after 60 s`)
 })

@@ -1,5 +1,4 @@
-// $SYS/broker/... beside mosquitto's: the same topics, the same forms, the same figures for the same traffic; never on
-// disk.
+// $SYS/broker/... compared with mosquitto: same topics, formats, and values for the same traffic; never on disk.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -13,19 +12,19 @@ import { waitUntil } from '../../support/wait-until.js'
 import { startListening } from '../listeners/listening.js'
 import { connect, open } from '../mqtt-client.js'
 
-/** What each form of a value looks like. */
-const FORMS: [string, RegExp][] = [
+/** Formats of values. */
+const FORMATS: [string, RegExp][] = [
   ['count', /^-?\d+$/],
   ['average', /^\d+\.\d\d$/],
   ['uptime', /^\d+ seconds$/],
   ['version', /^\S+ version \S+$/]
 ]
 
-function formOf(value: string): string {
-  return FORMS.find(([, form]) => form.test(value))?.[0] ?? `none: ${value}`
+function formatOf(value: string): string {
+  return FORMATS.find(([, format]) => format.test(value))?.[0] ?? `none: ${value}`
 }
 
-/** Lives through the same on any broker; resolves with what `$SYS/broker/#` said at last. */
+/** Runs the same traffic on a broker; returns the last values of `$SYS/broker/#`. */
 async function sysOf(test: Test, url: string): Promise<Map<string, string>> {
   const keeper = await connect(test, url, { clientId: 'keeper', clean: false })
   await keeper.subscribeAsync(['kept/+', 'other'], { qos: 1 })
@@ -47,16 +46,16 @@ async function sysOf(test: Test, url: string): Promise<Map<string, string>> {
   return seen
 }
 
-/** A mosquitto that says every second how it is. */
+/** Starts a mosquitto that publishes statistics every second. */
 async function startMosquitto(test: Test): Promise<string> {
   const port = await freePort()
   const file = path.join(test.testdir({}), 'mosquitto.conf')
   writeFileSync(file, `listener ${port} 127.0.0.1\nallow_anonymous true\nsys_interval 1\n`)
   const child = spawn(findProgram('mosquitto'), ['-c', file], { stdio: 'ignore' })
   test.teardown(async () => {
-    const gone = once(child, 'exit')
+    const exited = once(child, 'exit')
     child.kill()
-    await gone
+    await exited
   })
   const url = `mqtt://127.0.0.1:${port}`
   let isUp = false
@@ -70,16 +69,16 @@ async function startMosquitto(test: Test): Promise<string> {
   return url
 }
 
-t.test('topics, forms and figures are those of mosquitto', { skip: programMissing('mosquitto') }, async t => {
-  const ours = await startListening(t, t.testdir({}), [[]], ['sysInterval: 1s'])
-  const [here, there] = await Promise.all([sysOf(t, ours.url), sysOf(t, await startMosquitto(t))])
+t.test('topics, formats and values are those of mosquitto', { skip: programMissing('mosquitto') }, async t => {
+  const artemis = await startListening(t, t.testdir({}), [[]], ['sysInterval: 1s'])
+  const [own, reference] = await Promise.all([sysOf(t, artemis.url), sysOf(t, await startMosquitto(t))])
   const topics = (seen: Map<string, string>): string[] =>
     [...seen.keys()].filter(topic => !topic.startsWith('$SYS/broker/artemis/')).sort()
-  t.same(topics(here), topics(there))
-  for (const topic of topics(there)) {
-    t.equal(formOf(here.get(topic) ?? ''), formOf(there.get(topic) ?? ''), topic)
+  t.same(topics(own), topics(reference))
+  for (const topic of topics(reference)) {
+    t.equal(formatOf(own.get(topic) ?? ''), formatOf(reference.get(topic) ?? ''), topic)
   }
-  // publish/messages/received is left out: mosquitto counts QoS 0 alone there, although its bytes are those of all.
+  // Without publish/messages/received: mosquitto counts only QoS 0 in it, but the bytes of all messages.
   for (const topic of [
     'publish/bytes/received',
     'publish/messages/dropped',
@@ -87,15 +86,15 @@ t.test('topics, forms and figures are those of mosquitto', { skip: programMissin
     'clients/expired',
     'shared_subscriptions/count'
   ]) {
-    t.equal(here.get(`$SYS/broker/${topic}`), there.get(`$SYS/broker/${topic}`), topic)
+    t.equal(own.get(`$SYS/broker/${topic}`), reference.get(`$SYS/broker/${topic}`), topic)
   }
   t.same(
-    ['total', 'connected', 'disconnected'].map(name => here.get(`$SYS/broker/clients/${name}`)),
+    ['total', 'connected', 'disconnected'].map(name => own.get(`$SYS/broker/clients/${name}`)),
     ['3', '2', '1']
   )
 })
 
-t.test('it is retained in memory and never on disk', async t => {
+t.test('messages are retained in memory and never on disk', async t => {
   const folder = t.testdir({})
   const broker = await startListening(t, folder, [[]], ['sysInterval: 1s'])
   const client = await connect(t, broker.url)
@@ -106,15 +105,15 @@ t.test('it is retained in memory and never on disk', async t => {
     uptimes.push(payload.toString())
   })
   await client.subscribeAsync('$SYS/broker/uptime')
-  await waitUntil('three of them', () => new Set(uptimes).size >= 3)
-  t.ok(isRetained, 'the first comes at once')
+  await waitUntil('three values', () => new Set(uptimes).size >= 3)
+  t.ok(isRetained, 'the first value is a retained message')
   t.match(uptimes[0], /^\d+ seconds$/)
   t.match(await broker.stop(), { code: 0 })
   const store = path.join(folder, 'data', 'store')
   for (const file of readdirSync(store)) t.notOk(readFileSync(path.join(store, file)).includes('uptime'), file)
 })
 
-t.test('the counters of the limits are there as well', async t => {
+t.test('publishes the limit counters', async t => {
   const broker = await startListening(t, t.testdir({}), [[]], ['sysInterval: 1s', 'limits: { packetSize: 1KiB }'])
   const client = await connect(t, broker.url)
   let counters: Record<string, number> = {}
@@ -124,10 +123,10 @@ t.test('the counters of the limits are there as well', async t => {
   await client.subscribeAsync('$SYS/broker/artemis/limits')
   const other = await connect(t, broker.url)
   other.publish('large', 'x'.repeat(2_000))
-  await waitUntil('it to be counted', () => counters.packetSize === 1)
+  await waitUntil('the count', () => counters.packetSize === 1)
 })
 
-t.test('sysInterval 0s: nothing', async t => {
+t.test('sysInterval 0s: publishes nothing', async t => {
   const broker = await startListening(t, t.testdir({}), [[]], ['sysInterval: 0s'])
   const client = await connect(t, broker.url)
   let count = 0
@@ -136,15 +135,15 @@ t.test('sysInterval 0s: nothing', async t => {
   })
   await client.subscribeAsync(['$SYS/broker/uptime', 'x'])
   await client.publishAsync('x', 'last', { qos: 1 })
-  await waitUntil('the last', () => count > 0)
+  await waitUntil('the message', () => count > 0)
   t.equal(count, 1)
 })
 
-t.test('a load is a moving average of what a minute brought', t => {
+t.test('a load is a moving average of the rate per minute', t => {
   const load = new Load()
   for (let i = 1; i <= 6; i++) load.update(i * 10, 10_000)
   const [[, one], [, five], [, fifteen]] = load.texts()
-  // 60 a minute for one minute: 60 (1 - e^-1), 60 (1 - e^-1/5), 60 (1 - e^-1/15).
+  // 60 per minute for one minute: 60 (1 - e^-1), 60 (1 - e^-1/5), 60 (1 - e^-1/15).
   t.same([one, five, fifteen], ['37.93', '10.88', '3.87'])
   t.end()
 })
