@@ -1,4 +1,4 @@
-// The autoencoder: rows that a narrow network cannot rebuild are outliers.
+// Autoencoder: rows that a narrow network cannot reconstruct are outliers.
 
 import type { DenseNetwork } from './dense-network.js'
 import type { DetectorJson } from './detector.js'
@@ -14,21 +14,40 @@ const NETWORKS = ['pyod-2', 'pyod-1'] as const
 /** Parameters of {@link Autoencoder}. */
 export interface AutoencoderOptions extends DetectorOptions {
   /**
-   * `pyod-2`: batch normalisation and a linear output, PyOD's since 2.0; `pyod-1`: the older one, with
-   * a sigmoid output and a penalty on activations, which the paper used with 100 epochs. `pyod-2` unless given.
+   * `pyod-2`: batch normalisation and a linear output, as in PyOD since 2.0. `pyod-1`: the older network with a sigmoid
+   * output and an activation penalty, which the paper used with 100 epochs.
+   * @default 'pyod-2'
    */
   network?: (typeof NETWORKS)[number]
-  /** Units of the first and the last hidden layer; 64 unless given. */
+  /**
+   * Units of the first and last hidden layer.
+   * @default 64
+   */
   hiddenUnits?: number
-  /** Units of the layer in the middle; 32 unless given. */
+  /**
+   * Units of the middle layer.
+   * @default 32
+   */
   codeUnits?: number
-  /** Share of hidden outputs set to 0 in training; 0.2 unless given. */
+  /**
+   * Share of hidden outputs set to 0 in training.
+   * @default 0.2
+   */
   dropout?: number
-  /** Passes over the training rows; 10 unless given. */
+  /**
+   * Passes over the training rows.
+   * @default 10
+   */
   epochs?: number
-  /** Rows of a training step; 32 unless given. */
+  /**
+   * Rows per training step.
+   * @default 32
+   */
   batchSize?: number
-  /** Step size of Adam (Kingma and Ba 2015); 0.001 unless given. */
+  /**
+   * Step size of Adam (Kingma and Ba 2015).
+   * @default 0.001
+   */
   learningRate?: number
 }
 
@@ -41,10 +60,10 @@ export const AUTOENCODER_PARAMETERS: ParameterTable<AutoencoderOptions> = {
     choices: NETWORKS
   },
   hiddenUnits: { about: 'units of the first and last hidden layer', default: 64, min: 1, max: 1024, integer: true },
-  codeUnits: { about: 'units of the layer in the middle', default: 32, min: 1, max: 1024, integer: true },
+  codeUnits: { about: 'units of the middle layer', default: 32, min: 1, max: 1024, integer: true },
   dropout: { about: 'share of hidden outputs set to 0 in training', default: 0.2, min: 0, max: 0.9 },
   epochs: { about: 'passes over the training rows', default: 10, min: 1, max: 10_000, integer: true },
-  batchSize: { about: 'rows of a training step', default: 32, min: 1, max: 100_000, integer: true },
+  batchSize: { about: 'rows per training step', default: 32, min: 1, max: 100_000, integer: true },
   learningRate: { about: 'step size of the Adam optimiser', default: 1e-3, min: 1e-8, max: 1 }
 }
 
@@ -52,9 +71,9 @@ export const AUTOENCODER_PARAMETERS: ParameterTable<AutoencoderOptions> = {
 const ACTIVITY_PENALTY = 0.1
 
 /**
- * An autoencoder after PyOD's: dense layers down to a code and up again, trained to give back what
- * they get. The score is the Euclidean norm of what is missing, in standard deviations. PyOD's weight
- * decay of 1e-5 is left out: it moves no figure and would cost a third of the training time.
+ * PyOD's autoencoder: dense layers that narrow to a code and widen again, trained to reproduce their input. The score
+ * is the Euclidean norm of the reconstruction error, in standard deviations. PyOD's weight decay of 1e-5 is omitted: it
+ * changes no figure and would cost a third of the training time.
  */
 export class Autoencoder extends NetworkDetector<Required<AutoencoderOptions>> {
   readonly kind = 'autoencoder'
@@ -63,7 +82,7 @@ export class Autoencoder extends NetworkDetector<Required<AutoencoderOptions>> {
     super(AUTOENCODER_PARAMETERS, options)
   }
 
-  /** The detector that `toJSON` saved; throws `DetectorError` where it is not one. */
+  /** Restores a detector from the result of `toJSON`. Throws `DetectorError` if it is invalid. */
   static fromJSON(json: DetectorJson): Autoencoder {
     return new Autoencoder(savedParameters(json, 'autoencoder')).restore(json.state)
   }
@@ -101,7 +120,7 @@ async function train(
   const random = new Random(seed)
   const order = Uint32Array.from({ length: table.length / width }, (_, i) => i)
   const size = Math.min(batchSize, order.length)
-  // As in PyOD, the rows left over are another epoch's: batch normalisation wants whole batches.
+  // As in PyOD, leftover rows go to another epoch, because batch normalisation needs full batches.
   const batches = Math.floor(order.length / size)
   const network = new TrainableNetwork(tf, width, planOf(width, parameters, random), random)
   const optimizer = tf.train.adam(learningRate, 0.9, 0.999, 1e-8)
@@ -150,7 +169,7 @@ function planOf(width: number, parameters: Required<AutoencoderOptions>, random:
     ]
   }
   const kernel = uniform(random, (inputs, units) => Math.sqrt(6 / (inputs + units)))
-  // PyOD 1 began with two layers as wide as its input, and doubled the one in the middle.
+  // PyOD 1 started with two layers as wide as its input, and doubled the middle layer.
   return [
     ...[width, width, hiddenUnits, codeUnits, codeUnits, hiddenUnits].map((units): LayerPlan => ({
       units,

@@ -12,35 +12,44 @@ import { wardHalves } from './ward.js'
 
 /** Parameters of {@link Birch}; scikit-learn's names, the paper's threshold. */
 export interface BirchOptions extends CenterOptions {
-  /** Largest radius of a subcluster; 0.2 unless given. Grows where `maxSubclusters` asks for it. */
+  /**
+   * Maximum radius of a subcluster. Increased if there are more than `maxSubclusters`.
+   * @default 0.2
+   */
   threshold?: number
-  /** Entries of a tree node at most; 50 unless given. */
+  /**
+   * Maximum number of entries of a tree node.
+   * @default 50
+   */
   branchingFactor?: number
-  /** Subclusters at most; 1,000 unless given. A score costs time in proportion. */
+  /**
+   * Maximum number of subclusters. The time of a score is proportional to it.
+   * @default 1000
+   */
   maxSubclusters?: number
 }
 
 /** The parameters' ranges and defaults. */
 export const BIRCH_PARAMETERS: ParameterTable<BirchOptions> = {
   ...CENTER_PARAMETERS,
-  threshold: { about: 'largest radius of a subcluster, to begin with', default: 0.2, min: 1e-6, max: 1e6 },
-  branchingFactor: { about: 'entries of a tree node at most', default: 50, min: 2, max: 1000, integer: true },
-  maxSubclusters: { about: 'subclusters at most', default: 1000, min: 2, max: 5000, integer: true }
+  threshold: { about: 'initial maximum radius of a subcluster', default: 0.2, min: 1e-6, max: 1e6 },
+  branchingFactor: { about: 'maximum number of entries of a tree node', default: 50, min: 2, max: 1000, integer: true },
+  maxSubclusters: { about: 'maximum number of subclusters', default: 1000, min: 2, max: 5000, integer: true }
 }
 
-/** How much the threshold grows each time that the tree has grown too large. */
+/** Factor of the threshold each time the tree grows too large. */
 const GROWTH = 1.5
 
-/** Rows inserted between two looks at the clock. */
-const TURN_ROWS = 500
+/** Rows inserted between two calls of `step`. */
+const STEP_ROWS = 500
 
 /**
- * BIRCH (Zhang, Ramakrishnan and Livny 1996) with scikit-learn's tree. With many columns a small
- * threshold makes nearly every row a subcluster of its own; beyond `maxSubclusters` the tree is
- * therefore built again from its subclusters with a larger threshold, as the authors do.
+ * BIRCH (Zhang, Ramakrishnan and Livny 1996) with scikit-learn's tree. With many columns, a small threshold puts nearly
+ * every row into its own subcluster. Beyond `maxSubclusters`, the tree is therefore rebuilt from its subclusters with a
+ * larger threshold, as the authors do.
  *
- * The scores are those of {@link Centers}. A training row scores as if it had not been there, for the
- * distance of a row to a subcluster of its own would be 0, and every new row an outlier.
+ * The scores are those of {@link Centers}. A training row is scored as if it were not in the tree: the distance to its
+ * own subcluster would be 0, and every new row would be an outlier.
  */
 export class Birch extends CenterDetector<Required<BirchOptions>> {
   readonly kind = 'birch'
@@ -50,12 +59,12 @@ export class Birch extends CenterDetector<Required<BirchOptions>> {
     super(BIRCH_PARAMETERS, options)
   }
 
-  /** The detector that `toJSON` saved; throws `DetectorError` where it is not one. */
+  /** Restores a detector from the result of `toJSON`. Throws `DetectorError` if it is invalid. */
   static fromJSON(json: DetectorJson): Birch {
     return new Birch(savedParameters(json, 'birch')).restore(json.state)
   }
 
-  /** The threshold that the tree ended with. */
+  /** The final threshold of the tree. */
   get radius(): number {
     return this.#radius
   }
@@ -65,9 +74,9 @@ export class Birch extends CenterDetector<Required<BirchOptions>> {
     const { rows, width } = data
     let tree = new CfTree(this.parameters.threshold, branchingFactor)
     for (let i = 0; i < rows; i++) {
-      if (i % TURN_ROWS === 0) await step(i, rows)
+      if (i % STEP_ROWS === 0) await step(i, rows)
       tree.insert({ size: 1, center: data.data.subarray(i * width, (i + 1) * width), spread: 0 })
-      while (tree.size > maxSubclusters) tree = rebuilt(tree)
+      while (tree.size > maxSubclusters) tree = rebuild(tree)
     }
     const subclusters = [...tree.subclusters()]
     const points = new Float64Array(subclusters.length * width)
@@ -81,7 +90,7 @@ export class Birch extends CenterDetector<Required<BirchOptions>> {
     this.#radius = tree.threshold
     const scores =
       score === 'cluster'
-        ? await this.scoreInTurns(data, () => step(rows, rows))
+        ? await this.scoreInChunks(data, () => step(rows, rows))
         : await scoresWithoutSelf(data, centers, subclusters, () => step(rows, rows))
     await step(rows, rows)
     return scores
@@ -97,7 +106,7 @@ export class Birch extends CenterDetector<Required<BirchOptions>> {
   }
 }
 
-/** Distances of training rows, with each row's weight taken out of the subcluster it is nearest to. */
+/** Returns the distances of the training rows, with each row removed from its nearest subcluster. */
 async function scoresWithoutSelf(
   { rows, width, data }: Matrix,
   centers: Centers,
@@ -106,7 +115,7 @@ async function scoresWithoutSelf(
 ): Promise<Float64Array> {
   const scores = new Float64Array(rows)
   for (let i = 0; i < rows; i++) {
-    if (i % TURN_ROWS === 0) await turn()
+    if (i % STEP_ROWS === 0) await turn()
     const { center, squared } = centers.nearest(data, i * width)
     const { size } = subclusters[center]
     scores[i] =
@@ -115,13 +124,13 @@ async function scoresWithoutSelf(
   return scores
 }
 
-function rebuilt(tree: CfTree): CfTree {
+function rebuild(tree: CfTree): CfTree {
   const larger = new CfTree(tree.threshold * GROWTH, tree.branchingFactor)
   for (const subcluster of tree.subclusters()) larger.insert(subcluster)
   return larger
 }
 
-/** 1 for the subclusters of the half that has fewer rows. */
+/** Returns 1 for the subclusters of the half with fewer rows. */
 function smallerHalf(subclusters: readonly Subcluster[]): Uint8Array {
   const halves = wardHalves(subclusters.map(({ center }) => center))
   const sizes = [0, 0]

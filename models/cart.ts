@@ -1,21 +1,21 @@
-// One classification tree of a random forest, grown on the ranks of the values.
+// A classification tree of a random forest, grown on the ranks of the values.
 
 import { Tree } from './forest.js'
 import type { Matrix } from './matrix.js'
 import type { Random } from './random.js'
 
-/** Rows whose ranks are counted rather than sorted: as long as there are at most so many ranks to a row. */
+/** Ranks are counted up to this many ranks per row, else sorted. */
 const RANKS_PER_ROW = 8
 
-/** Training rows with each column's values replaced by their ranks, which is all that a split looks at. */
+/** Training rows with the values of each column replaced by their ranks. Splits depend on ranks only. */
 export interface RankedRows {
   readonly rows: number
   readonly width: number
-  /** Rank of row i in column j at `j * rows + i`; equal values have one rank. */
+  /** Rank of row i in column j at `j * rows + i`. Equal values have the same rank. */
   readonly ranks: Uint32Array
-  /** The value of each rank of each column, ascending. */
+  /** The values of each column, ascending; indexed by rank. */
   readonly values: readonly Float64Array[]
-  /** 0 or 1 for each row. */
+  /** 0 or 1 per row. */
   readonly labels: Uint8Array
 }
 
@@ -44,35 +44,36 @@ function rankOf(sorted: Float64Array, value: number): number {
 
 interface Split {
   column: number
-  /** Greatest rank that goes left. */
+  /** Highest rank that goes left. */
   rank: number
   threshold: number
 }
 
-/** A place between two ranks that occur, and the purity of the two sides together. */
+/** A cut between two adjacent ranks, and the combined purity of both sides. */
 interface Cut {
   rank: number
   next: number
   purity: number
 }
 
-/** How many rows there are, and how many of them are outliers. */
+/** Number of rows, and of outliers among them. */
 interface Counts {
   rows: number
   outliers: number
 }
 
 /**
- * Grows a tree (Breiman et al. 1984) to full depth by the Gini impurity, as scikit-learn does: at each
- * node `tried` columns drawn at random (more, until one varies), and the cut half-way between two values that
- * leaves the least impurity. A leaf's value is its share of outliers.
- * @param sample row numbers, repeats allowed; reordered
+ * Grows a tree (Breiman et al. 1984) to full depth by Gini impurity, as scikit-learn does. At each node it draws
+ * `tried` columns at random (more if all are constant) and cuts half-way between the two values that minimise the
+ * impurity. A leaf's value is its share of outliers.
+ *
+ * @param sample row numbers, possibly repeated; reordered
  */
 export function growClassificationTree(data: RankedRows, sample: Uint32Array, tried: number, random: Random): Tree {
   const { rows, ranks, labels } = data
   const tree = new Tree()
   const columns = Uint16Array.from({ length: data.width }, (_, j) => j)
-  // A stack of one's own: a degenerate tree can be as deep as there are rows.
+  // An explicit stack, because a degenerate tree can be as deep as there are rows.
   const open = [{ start: 0, end: sample.length, rightOf: -1 }]
   for (let node = open.pop(); node !== undefined; node = open.pop()) {
     const { start, end, rightOf } = node
@@ -97,13 +98,13 @@ export function growClassificationTree(data: RankedRows, sample: Uint32Array, tr
       }
     }
     const number = tree.addCut(split.column, split.threshold)
-    // The left side is taken up next, and stands right behind its parent.
+    // The left side is processed next, so that it directly follows its parent.
     open.push({ start: middle, end, rightOf: number }, { start, end: middle, rightOf: -1 })
   }
   return tree
 }
 
-/** The best split among columns drawn at random; undefined where none varies. */
+/** Returns the best split among columns drawn at random; undefined if all are constant. */
 function drawSplit(
   data: RankedRows,
   sample: Uint32Array,
@@ -128,9 +129,7 @@ function drawSplit(
   return best
 }
 
-/**
- * The cut of one column with the highest purity, between two ranks that occur; undefined where there is one rank only.
- */
+/** Returns the purest cut of a column, between two ranks that occur; undefined if there is only one rank. */
 function bestCut(
   { rows, ranks, values, labels }: RankedRows,
   sample: Uint32Array,
@@ -138,19 +137,19 @@ function bestCut(
   column: number
 ): Cut | undefined {
   const base = column * rows
-  const kinds = values[column].length
+  const rankCount = values[column].length
   const scan = new CutScan(total)
-  if (kinds <= RANKS_PER_ROW * sample.length) {
-    const counts = new Uint32Array(2 * kinds)
+  if (rankCount <= RANKS_PER_ROW * sample.length) {
+    const counts = new Uint32Array(2 * rankCount)
     for (let i = 0; i < sample.length; i++) counts[2 * ranks[base + sample[i]] + labels[sample[i]]]++
-    for (let rank = 0; rank < kinds; rank++) {
+    for (let rank = 0; rank < rankCount; rank++) {
       const outliers = counts[2 * rank + 1]
       const count = counts[2 * rank] + outliers
       if (count > 0) scan.visit(rank, count, outliers)
     }
     return scan.best()
   }
-  // Rank and label in one number, for numbers sort fast.
+  // Rank and label in one number, because numbers sort fast.
   const keys = new Uint32Array(sample.length)
   for (let i = 0; i < sample.length; i++) keys[i] = 2 * ranks[base + sample[i]] + labels[sample[i]]
   sortKeys(keys)
@@ -164,7 +163,7 @@ function bestCut(
   return scan.best()
 }
 
-/** Goes through the ranks of a column in ascending order, and remembers the best place to cut. */
+/** Visits the ranks of a column in ascending order and finds the best cut. */
 class CutScan {
   readonly #rows: number
   readonly #outliers: number
@@ -201,12 +200,12 @@ class CutScan {
   }
 }
 
-/** Rows times the chance that two of them agree: what the Gini impurity takes away from the rows. */
+/** Rows times the probability that two drawn rows have the same label: rows * (1 - Gini impurity). */
 function purityOf(rows: number, outliers: number): number {
   return (outliers * outliers + (rows - outliers) * (rows - outliers)) / rows
 }
 
-/** Most nodes are small, and for them the call of the engine's sort costs more than the sorting. */
+/** Sorts in ascending order. Most nodes are small, where calling the engine's sort costs more than sorting. */
 function sortKeys(keys: Uint32Array): void {
   if (keys.length > 40) {
     keys.sort()
@@ -222,6 +221,6 @@ function sortKeys(keys: Uint32Array): void {
 
 function middleOf(values: Float64Array, rank: number, next: number): number {
   const middle = values[rank] / 2 + values[next] / 2
-  // Between neighbouring doubles there is none.
+  // There is none between adjacent doubles.
   return middle >= values[rank] && middle < values[next] ? middle : values[rank]
 }

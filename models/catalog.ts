@@ -1,4 +1,4 @@
-// The detectors by name: a new one is a file, a line here and a line in the contract's test.
+// The detectors by name. A new detector needs a file, a line here and a line in the contract test.
 
 import { Autoencoder, AUTOENCODER_PARAMETERS } from './autoencoder.js'
 import { Birch, BIRCH_PARAMETERS } from './birch.js'
@@ -13,20 +13,20 @@ import { SoGaal, SO_GAAL_PARAMETERS } from './so-gaal.js'
 import { StateReader } from './state.js'
 import { describeTensorFlow, loadTensorFlow } from './tensorflow.js'
 
-/** One detector of the catalog. */
+/** A detector of the catalog. */
 export interface CatalogEntry {
-  /** Whether `fit` wants labels. */
+  /** Whether `fit` needs labels. */
   readonly supervised: boolean
-  /** What may be set, by name. */
+  /** The parameters, by name. */
   readonly parameters: Readonly<Record<string, Parameter>>
   /**
-   * Loads what `fit` needs beyond this package and tells in a line what it is; undefined where that is
-   * nothing. Rejects with `DetectorError('tensorflow')` where it is not installed.
+   * Loads optional dependencies of `fit` and returns a one-line description of them. Undefined if there are none.
+   * Rejects with `DetectorError('tensorflow')` if they are not installed.
    */
   prepare?: () => Promise<string>
-  /** An unfitted detector; throws `DetectorError('parameter')` for options that do not fit. */
+  /** Creates an unfitted detector. Throws `DetectorError('parameter')` for invalid options. */
   create(options: DetectorOptions): OutlierDetector
-  /** A fitted detector from its JSON; throws `DetectorError` where it does not fit. */
+  /** Restores a fitted detector from JSON. Throws `DetectorError` if it is invalid. */
   load(json: DetectorJson): OutlierDetector
 }
 
@@ -40,26 +40,27 @@ const CATALOG = {
   birch: entry(Birch, BIRCH_PARAMETERS)
 }
 
-/** A name in the catalog. */
+/** Name of a detector. */
 export type DetectorKind = keyof typeof CATALOG
 
-/** The names, as the command line spells them. */
+/** The names, as on the command line. */
 export const DETECTOR_KINDS = Object.freeze(Object.keys(CATALOG)) as readonly DetectorKind[]
 
-/** Whether a name is in the catalog. */
+/** Whether a detector of this name exists. */
 export function isDetectorKind(name: string): name is DetectorKind {
   return Object.hasOwn(CATALOG, name)
 }
 
-/** The entry of a name. */
+/** Returns the entry of a detector. */
 export function catalogEntry(kind: DetectorKind): CatalogEntry {
   return CATALOG[kind]
 }
 
 /**
- * An unfitted detector.
- * @param options `contamination`, `seed` and what the entry's `parameters` name
- * @throws DetectorError `parameter` for options that do not fit
+ * Creates an unfitted detector.
+ *
+ * @param options `contamination`, `seed` and the entry's `parameters`
+ * @throws DetectorError `parameter` for invalid options
  */
 export function createDetector(
   kind: DetectorKind,
@@ -69,13 +70,14 @@ export function createDetector(
 }
 
 /**
- * A fitted detector from what its `toJSON` gave, with identical scores.
- * @throws DetectorError `state` or `parameter` where it does not fit
+ * Restores a fitted detector from the result of `toJSON`, with identical scores.
+ *
+ * @throws DetectorError `state` or `parameter` if it is invalid
  */
 export function loadDetector(json: unknown): OutlierDetector {
   const kind = new StateReader(json, 'detector').string('kind')
   if (!isDetectorKind(kind))
-    throw new DetectorError('state', `there is no detector ${kind}; there are ${DETECTOR_KINDS.join(', ')}`)
+    throw new DetectorError('state', `unknown detector ${kind}, expected one of ${DETECTOR_KINDS.join(', ')}`)
   return CATALOG[kind].load(json as DetectorJson)
 }
 

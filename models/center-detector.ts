@@ -1,4 +1,4 @@
-// What the detectors that cluster have in common: the parameter that says how to score, and scoring by centres.
+// Base of the clustering detectors: the parameter `score`, and scoring by centres.
 
 import { Centers } from './centers.js'
 import type { Matrix } from './matrix.js'
@@ -8,11 +8,12 @@ import type { StateReader } from './state.js'
 
 const SCORES = ['distance', 'cluster'] as const
 
-/** Parameters of every detector that clusters. */
+/** Parameters of all clustering detectors. */
 export interface CenterOptions extends DetectorOptions {
   /**
-   * `distance`: to the nearest centre, for benign training data; `cluster`: of the groups of training rows
-   * the smallest holds the outliers, for training data with attacks. `distance` unless given.
+   * `distance`: to the nearest centre, for benign training data. `cluster`: the smallest group of training rows are the
+   * outliers, for training data with attacks.
+   * @default 'distance'
    */
   score?: (typeof SCORES)[number]
 }
@@ -22,14 +23,15 @@ export const CENTER_PARAMETERS: ParameterTable<CenterOptions> = {
   ...DETECTOR_PARAMETERS,
   score: {
     about:
-      "'distance': to the nearest centre, for benign training data; " +
-      "'cluster': to the nearest inlier centre less that to the nearest outlier centre, for training data with outliers",
+      "'distance': distance to the nearest centre, for benign training data; " +
+      "'cluster': distance to the nearest inlier centre minus that to the nearest outlier centre, " +
+      'for training data with outliers',
     default: 'distance',
     choices: SCORES
   }
 }
 
-/** A detector that learns centres and scores by them, as {@link Centers} does. */
+/** A detector that learns centres and scores by them, see {@link Centers}. */
 export abstract class CenterDetector<T extends Required<CenterOptions>> extends OutlierDetector<T> {
   #centers: Centers | undefined
 
@@ -38,7 +40,7 @@ export abstract class CenterDetector<T extends Required<CenterOptions>> extends 
     return this.#centers
   }
 
-  /** Scores by these from now on. */
+  /** Sets the centres to score by. */
   protected useCenters(centers: Centers): void {
     this.#centers = centers
   }

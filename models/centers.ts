@@ -1,4 +1,4 @@
-// Points in space that rows are compared with: centres of clusters, and which of them hold outliers.
+// Centres of clusters that rows are compared with, each of inliers or outliers.
 
 import { DetectorError } from './detector.js'
 import { squaredDistance, type Matrix } from './matrix.js'
@@ -6,8 +6,8 @@ import { PointTable } from './point-table.js'
 import { toBase64, type StateReader } from './state.js'
 
 /**
- * Centres, some of them of outliers. The score of a row is its distance to the nearest centre of
- * inliers; where there are centres of outliers, less its distance to the nearest of those.
+ * Cluster centres, some of them of outliers. A row's score is its distance to the nearest inlier centre, minus its
+ * distance to the nearest outlier centre if there is one.
  */
 export class Centers {
   #table: PointTable | undefined
@@ -17,19 +17,18 @@ export class Centers {
     readonly width: number,
     /** Coordinate j of centre c at `c * width + j`. */
     readonly data: Float64Array,
-    /** 1 for centres of outliers; all 0 where nothing but distance counts. */
+    /** 1 for outlier centres; all 0 if scores are plain distances. */
     readonly outlier: Uint8Array
   ) {}
 
-  /** The centres that `state` gave; throws `DetectorError` `state` where they are none. */
+  /** Restores centres from the result of `state`. Throws `DetectorError` `state` if it is invalid. */
   static restore(reader: StateReader, width: number): Centers {
     const outlier = reader.array('outlier', Uint8Array)
-    if (outlier.length === 0 || !outlier.includes(0))
-      throw new DetectorError('state', 'outlier leaves no centre of inliers')
+    if (outlier.length === 0 || !outlier.includes(0)) throw new DetectorError('state', 'there is no inlier centre')
     return new Centers(outlier.length, width, reader.array('centers', Float64Array, outlier.length * width), outlier)
   }
 
-  /** The nearest centre to a row of another table, but for one, and its squared distance; 0 where there is none. */
+  /** Returns the centre nearest to a row of another table, except one, and the squared distance; 0 if there is none. */
   nearest(data: Float64Array, base: number, except = -1): { center: number; squared: number } {
     let center = -1
     let squared = Infinity
@@ -44,12 +43,12 @@ export class Centers {
     return center === -1 ? { center: 0, squared: 0 } : { center, squared }
   }
 
-  /** The score of each row. */
+  /** Returns the score of each row. */
   scores({ rows, data }: Matrix): Float64Array {
     const { count, width, outlier } = this
     const anyOutlier = outlier.includes(1)
     const scores = new Float64Array(rows)
-    // Not before it is needed: centres that are still on their way score nothing.
+    // Created lazily: centres of intermediate iterations score nothing.
     this.#table ??= new PointTable(this.data, width)
     for (let i = 0; i < rows; i++) {
       const distances = this.#table.squaredDistances(data, i * width)
@@ -65,7 +64,7 @@ export class Centers {
   }
 }
 
-/** The least of the first `count` values. */
+/** Returns the least of the first `count` values. */
 function least(values: Float64Array, count: number): number {
   let least = values[0]
   for (let c = 1; c < count; c++) {
@@ -74,7 +73,7 @@ function least(values: Float64Array, count: number): number {
   return least
 }
 
-/** The least of those that are of one kind. */
+/** Returns the least of the first `count` values of a kind. */
 function leastOf(values: Float64Array, count: number, kinds: Uint8Array, kind: number): number {
   let least = Infinity
   for (let c = 0; c < count; c++) {

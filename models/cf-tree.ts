@@ -1,8 +1,8 @@
-// The clustering-feature tree of BIRCH: many rows in a few subclusters, in one pass.
+// The clustering-feature tree of BIRCH: summarises many rows as a few subclusters in one pass.
 
 import { squaredDistance } from './matrix.js'
 
-/** A group of rows by its size, centre and spread. */
+/** A group of rows as size, centre and spread. */
 export interface Subcluster {
   size: number
   center: Float64Array
@@ -10,7 +10,7 @@ export interface Subcluster {
   spread: number
 }
 
-/** A subcluster of a node; in inner nodes the sum of a child's. */
+/** A subcluster in a leaf; the sum of its child in an inner node. */
 interface Entry extends Subcluster {
   child?: Node
 }
@@ -21,10 +21,10 @@ interface Node {
 }
 
 /**
- * A clustering-feature tree (Zhang, Ramakrishnan and Livny 1996) that grows as scikit-learn's does: a
- * row joins its nearest subcluster unless that subcluster's radius would exceed `threshold`; a node of
- * more than `branchingFactor` entries is split around its two farthest. Sizes, means and squared
- * deviations are kept (Lang and Schubert 2022), for sums of squares lose their digits.
+ * A clustering-feature tree (Zhang, Ramakrishnan and Livny 1996) that grows like scikit-learn's. A row joins its
+ * nearest subcluster unless its radius would exceed `threshold`. A node with more than `branchingFactor` entries is
+ * split by its two farthest entries. Stores sizes, means and squared deviations (Lang and Schubert 2022), because sums
+ * of squares lose precision.
  */
 export class CfTree {
   #root: Node = { leaf: true, entries: [] }
@@ -46,12 +46,12 @@ export class CfTree {
     if (halves !== undefined) this.#root = { leaf: false, entries: halves }
   }
 
-  /** The subclusters, in the order of the tree's leaves. */
+  /** Yields the subclusters in leaf order. */
   *subclusters(): Generator<Subcluster> {
     yield* leafEntries(this.#root)
   }
 
-  /** Adds an entry below `node`; where the node overflows, the two entries that stand in its place. */
+  /** Adds an entry below `node`. If the node overflows, returns the two entries that replace it. */
   #insertInto(node: Node, item: Entry): [Entry, Entry] | undefined {
     const index = nearestEntry(node.entries, item.center)
     const nearest = node.entries[index] as Entry | undefined
@@ -60,7 +60,7 @@ export class CfTree {
       if (halves === undefined) {
         absorb(nearest, item)
       } else {
-        // The second half goes to the end: among equals the first entry wins, so the order counts.
+        // The second half is appended. Order matters, because the first of equally near entries wins.
         node.entries[index] = halves[0]
         node.entries.push(halves[1])
       }
@@ -71,7 +71,7 @@ export class CfTree {
     return node.entries.length > this.branchingFactor ? split(node) : undefined
   }
 
-  /** Takes the item in, unless the radius would exceed the threshold. */
+  /** Absorbs the item unless the radius would exceed the threshold. Returns whether it did. */
   #absorbWithin(entry: Entry, item: Entry): boolean {
     const size = entry.size + item.size
     const spread =
@@ -115,7 +115,7 @@ function absorb(entry: Entry, item: Subcluster): void {
   entry.size = size
 }
 
-/** Shares a node's entries between two new nodes, by the nearer of the two that are farthest apart. */
+/** Splits a node in two: each entry joins the nearer of the two entries that are farthest apart. */
 function split({ leaf, entries }: Node): [Entry, Entry] {
   const width = entries[0].center.length
   let [first, second, farthest] = [0, 1, -1]

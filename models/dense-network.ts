@@ -1,11 +1,11 @@
-// A trained network of dense layers as plain numbers: what scores where no tensor library is loaded.
+// A trained network of dense layers as plain numbers, for scoring without a tensor library.
 
 import { DetectorError } from './detector.js'
 import { KernelMemory } from './kernel-memory.js'
 import { compiled, NARROW_PANEL, WIDE_PANEL } from './kernels.js'
 import { toBase64, type StateReader } from './state.js'
 
-/** The functions that a layer may put on its sums. */
+/** Activation functions of a layer. */
 export const ACTIVATIONS = ['linear', 'relu', 'sigmoid'] as const
 
 /** One of {@link ACTIVATIONS}. */
@@ -15,12 +15,12 @@ export type Activation = (typeof ACTIVATIONS)[number]
 export interface DenseLayer {
   /** Weight from input i to unit u at `i * units + u`. */
   readonly kernel: Float32Array
-  /** One for each unit. */
+  /** One per unit. */
   readonly bias: Float32Array
   readonly activation: Activation
 }
 
-/** A layer as the kernels take it; addresses in the network's memory. */
+/** A layer in kernel memory; numbers are addresses. */
 interface PlacedLayer {
   readonly kernel: 'wide' | 'wideRelu' | 'narrow' | 'narrowRelu'
   readonly weights: number
@@ -28,11 +28,11 @@ interface PlacedLayer {
   readonly inputs: number
   readonly panels: number
   readonly activation: Activation
-  /** The outputs of a row, whole panels. */
+  /** The outputs for a row, in full panels. */
   readonly output: Float32Array
 }
 
-/** Dense layers one after another, computed row by row, so that no row depends on another. */
+/** Consecutive dense layers, computed row by row, so that rows are independent. */
 export class DenseNetwork {
   /** Width of a row. */
   readonly inputs: number
@@ -51,12 +51,12 @@ export class DenseNetwork {
     this.#placed = layers.map(layer => place(this.#memory, layer))
   }
 
-  /** The network that `state` gave; throws `DetectorError` `state` where it is none. */
+  /** Restores a network from the result of `state`. Throws `DetectorError` `state` if it is invalid. */
   static restore(reader: StateReader): DenseNetwork {
     const units = reader.array('units', Uint32Array)
     const activations = reader.strings('activations').map(checkActivation)
     if (activations.length === 0 || units.length !== activations.length + 1 || units.includes(0)) {
-      throw new DetectorError('state', `a network of ${units.length} widths and ${activations.length} activations`)
+      throw new DetectorError('state', `invalid network: ${units.length} widths, ${activations.length} activations`)
     }
     const sizes = activations.map((_, l) => (units[l] + 1) * units[l + 1])
     const weights = reader.array(
@@ -76,7 +76,7 @@ export class DenseNetwork {
     )
   }
 
-  /** The outputs for one row of `inputs` numbers, and maybe some more; overwritten by the next call. */
+  /** Returns the outputs for a row of `inputs` numbers, possibly padded. The next call overwrites them. */
   forward(row: Float32Array): Float32Array {
     this.#input.set(row)
     let values = this.#input
@@ -88,7 +88,7 @@ export class DenseNetwork {
     return values
   }
 
-  /** What `restore` takes. */
+  /** Returns the state for `restore`. */
   state(): Record<string, unknown> {
     const weights = this.layers.flatMap(({ kernel, bias }) => [...kernel, ...bias])
     return {
@@ -104,12 +104,12 @@ function sigmoid(value: number): number {
   return 1 / (1 + Math.exp(-value))
 }
 
-/** Few units are computed four at a time: most of a wide panel would be for nothing. */
+/** Small layers use narrow panels: most of a wide panel would be unused. */
 function panelOf({ bias }: DenseLayer): number {
   return bias.length <= NARROW_PANEL ? NARROW_PANEL : WIDE_PANEL
 }
 
-/** Bytes of the blocks that `place` takes. */
+/** Returns the bytes of the blocks that `place` allocates. */
 function sizesOf(layer: DenseLayer): number[] {
   const units = Math.ceil(layer.bias.length / panelOf(layer)) * panelOf(layer)
   return [4 * inputsOf(layer) * units, 4 * units, 4 * units]
@@ -146,6 +146,6 @@ function inputsOf({ kernel, bias }: DenseLayer): number {
 
 function checkActivation(name: string): Activation {
   const activation = ACTIVATIONS.find(known => known === name)
-  if (activation === undefined) throw new DetectorError('state', `there is no activation ${name}`)
+  if (activation === undefined) throw new DetectorError('state', `unknown activation ${name}`)
   return activation
 }

@@ -1,72 +1,71 @@
-// The contract that every detector keeps: PyOD's names and meaning, on plain vectors.
+// The interface of all detectors: PyOD's names and semantics on plain vectors.
 
 /** Rows of finite numbers, all of the same width: `rows[i][j]` is column j of sample i. */
 export type Rows = readonly ArrayLike<number>[]
 
 /**
- * How a score becomes a probability: `linear` scales by the smallest and largest training score,
- * `unify` by the Gauss error function of the standardised score (Kriegel et al. 2011), as PyOD does.
+ * How a score is converted to a probability, as in PyOD. `linear` scales by the smallest and largest training score.
+ * `unify` uses the Gauss error function of the standardised score (Kriegel et al. 2011).
  */
 export type ProbabilityMethod = 'linear' | 'unify'
 
-/** What a training run reports while it lasts. */
+/** Progress of a training run. */
 export interface FitProgress {
-  /** Steps done so far: trees, epochs, iterations; a fraction within a long one. */
+  /** Steps done: trees, epochs or iterations. Fractional within a long step. */
   done: number
-  /** Steps in all. */
+  /** Total steps. */
   total: number
   /** Training loss, for detectors that have one. */
   loss?: number
 }
 
-/** What may be passed to {@link Detector.fit} beside the data. */
+/** Options of {@link Detector.fit}. */
 export interface FitOptions {
-  /** Called now and then while fitting. */
+  /** Called repeatedly while fitting. */
   onProgress?: (progress: FitProgress) => void
   /** Aborting rejects `fit` with the signal's reason and leaves the detector unfitted. */
   signal?: AbortSignal
 }
 
-/** What `toJSON` gives and `fromJSON` takes: plain JSON; numeric arrays as base64. */
+/** Result of `toJSON`: plain JSON, with numeric arrays as base64. */
 export interface DetectorJson {
   /** The detector's name in the catalog. */
   kind: string
-  /** Everything `fromJSON` needs to score identically. */
+  /** Everything that `fromJSON` needs to score identically. */
   state: Record<string, unknown>
 }
 
 /**
- * An outlier detector after PyOD's `BaseDetector`.
+ * An outlier detector modelled on PyOD's `BaseDetector`.
  *
- * A higher score is more abnormal. One sample's score never depends on the batch it stands in.
- * Everything random comes from `seed`. Unfitted use, a wrong width, NaN and infinity are refused
- * with a `DetectorError`.
+ * A higher score is more abnormal. A sample's score does not depend on the other samples of the call. All randomness is
+ * derived from `seed`. Unfitted use, a wrong width, NaN and infinity throw a `DetectorError`.
  */
 export interface Detector {
-  /** The name in the catalog, as the command line spells it: `iforest`, `ocsvm`, ... */
+  /** The name in the catalog, as on the command line: `iforest`, `ocsvm`, ... */
   readonly kind: string
   /** Share of outliers assumed in the training data, in (0, 0.5]. */
   readonly contamination: number
   /** Number of columns; undefined before `fit`. */
   readonly width: number | undefined
   /**
-   * Score above which a sample is an outlier: the (1 - contamination) quantile of the training scores;
-   * 0.5 where the detector is supervised and its score a share of votes.
+   * Score above which a sample is an outlier: the (1 - contamination) quantile of the training scores. 0.5 if the
+   * detector is supervised and its score is a share of votes.
    */
   readonly threshold: number
-  /** Learns from `rows`; `labels` (1 = outlier) only where the detector is supervised. */
+  /** Trains on `rows`. `labels` (1 = outlier) are for supervised detectors only. */
   fit(rows: Rows, labels?: ArrayLike<number>, options?: FitOptions): Promise<void>
-  /** Outlier scores, one per row. */
+  /** Returns outlier scores, one per row. */
   decisionFunction(rows: Rows): Float64Array
-  /** Probabilities of being an outlier, one per row, in [0, 1]. */
+  /** Returns outlier probabilities, one per row, in [0, 1]. */
   predictProba(rows: Rows, method?: ProbabilityMethod): Float64Array
-  /** 1 for rows whose score is above `threshold`, else 0. */
+  /** Returns 1 for rows with a score above `threshold`, else 0. */
   predict(rows: Rows): Uint8Array
-  /** A copy that `fromJSON` of the same class turns back into a detector with identical scores. */
+  /** Returns JSON from which `fromJSON` of the same class restores a detector with identical scores. */
   toJSON(): DetectorJson
 }
 
-/** A detector used wrongly or fed what it cannot take; `code` is stable. */
+/** Incorrect use of a detector, or invalid input. `code` is stable. */
 export class DetectorError extends Error {
   constructor(
     readonly code: 'unfitted' | 'rows' | 'width' | 'not-finite' | 'labels' | 'parameter' | 'state' | 'tensorflow',

@@ -1,4 +1,4 @@
-// Binary trees in flat arrays: what isolation forest and random forest score with.
+// Binary trees in flat arrays, for scoring by isolation forest and random forest.
 
 import { DetectorError } from './detector.js'
 import { KernelMemory } from './kernel-memory.js'
@@ -6,22 +6,22 @@ import { compiled, NODE_BYTES, TREE_GROUP } from './kernels.js'
 import type { Matrix } from './matrix.js'
 import { toBase64, type StateReader } from './state.js'
 
-/** Rows that go down some trees before the next trees' turn: trees and rows then stay in the fast cache. */
+/** Rows that are passed through a group of trees before the next group, so that both stay in the cache. */
 const BLOCK_ROWS = 64
 
-/** The most columns that a node's column number can name. */
+/** Maximum number of columns that a node can address. */
 const MAX_WIDTH = 0x10000
 
 /**
- * One tree while it grows, its nodes in preorder: a node's left child is the next node.
- * `right` counts from the tree's root and is 0 for a leaf.
+ * A tree under construction, its nodes in preorder: a node's left child is the next node. `right` is relative to the
+ * tree's root, and 0 for a leaf.
  */
 export class Tree {
   readonly right: number[] = []
   readonly column: number[] = []
   readonly value: number[] = []
 
-  /** Adds a node that sends values up to `threshold` to the left; returns its number. */
+  /** Adds a node that sends values up to `threshold` left. Returns its number. */
   addCut(column: number, threshold: number): number {
     this.right.push(0)
     this.column.push(column)
@@ -34,23 +34,23 @@ export class Tree {
     this.value.push(value)
   }
 
-  /** Makes the node added next the right child of `node`. */
+  /** Makes the next added node the right child of `node`. */
   joinRight(node: number): void {
     this.right[node] = this.value.length
   }
 }
 
-/** Where a forest stands in memory, and room for a block of rows. */
+/** A forest in kernel memory, and buffers for a block of rows. */
 interface PlacedForest {
   memory: KernelMemory
-  /** Address of the list of roots. */
+  /** Address of the list of root addresses. */
   roots: number
   groups: number
   block: Float64Array
   sums: Float64Array
 }
 
-/** A fixed set of trees; a row's sum is the sum of the values of the leaves it falls into. */
+/** A fixed set of trees. The sum of a row is the sum of the values of the leaves that it reaches. */
 export class Forest {
   #placed: PlacedForest | undefined
   readonly #roots: Uint32Array
@@ -59,12 +59,12 @@ export class Forest {
   readonly #value: Float64Array
 
   private constructor(
-    /** First node of each tree, and last the number of nodes. */
+    /** First node of each tree, then the number of nodes. */
     roots: Uint32Array,
-    /** Right child of each node, counted from the forest's first; 0 for a leaf. */
+    /** Right child of each node, relative to the first node of the forest; 0 for a leaf. */
     right: Uint32Array,
     column: Uint16Array,
-    /** Greatest value that goes left, or a leaf's value. */
+    /** Highest value that goes left, or the value of a leaf. */
     value: Float64Array
   ) {
     this.#roots = roots
@@ -73,7 +73,7 @@ export class Forest {
     this.#value = value
   }
 
-  /** A forest without trees. */
+  /** Returns a forest without trees. */
   static empty(): Forest {
     return Forest.of([], 0)
   }
@@ -98,7 +98,7 @@ export class Forest {
     return forest
   }
 
-  /** The forest in the fields that `state` gave; throws `DetectorError` `state` where it is none. */
+  /** Restores a forest from the fields of `state`. Throws `DetectorError` `state` if they are invalid. */
   static restore(reader: StateReader, trees: number, width: number): Forest {
     const roots = reader.array('roots', Uint32Array, trees + 1)
     const nodes = roots[trees]
@@ -108,9 +108,9 @@ export class Forest {
     for (let t = 0; t < trees; t++) {
       if (roots[0] !== 0 || roots[t] >= roots[t + 1]) throw new DetectorError('state', 'roots is not a list of trees')
       for (let node = roots[t]; node < roots[t + 1]; node++) {
-        // Children after their parent and inside their tree: every walk comes to an end.
+        // Children follow their parent within their tree, so every walk terminates.
         const inside = right[node] === 0 || (right[node] > node + 1 && right[node] < roots[t + 1])
-        if (!inside || column[node] >= width) throw new DetectorError('state', `node ${node} of tree ${t} is no node`)
+        if (!inside || column[node] >= width) throw new DetectorError('state', `node ${node} of tree ${t} is invalid`)
       }
     }
     return new Forest(roots, right, column, value)
@@ -120,7 +120,10 @@ export class Forest {
     return this.#roots.length - 1
   }
 
-  /** The sum over all trees for each row; trees in their order, so that a row's sum is the same in any batch. */
+  /**
+   * Returns the sum over all trees for each row. The order of the trees is fixed, so a sum does not depend on the
+   * batch.
+   */
   sums({ rows, width, data }: Matrix): Float64Array {
     const { memory, roots, groups, block, sums: blockSums } = (this.#placed ??= this.#place(width))
     const sums = new Float64Array(rows)
@@ -135,7 +138,7 @@ export class Forest {
     return sums
   }
 
-  /** The trees as the kernel takes them; those that fill up the last group are a leaf of 0. */
+  /** Copies the trees to kernel memory. Padding trees in the last group are leaves of 0. */
   #place(width: number): PlacedForest {
     const right = this.#right
     const column = this.#column
@@ -144,7 +147,7 @@ export class Forest {
     const groups = Math.ceil(this.trees / TREE_GROUP)
     const memory = new KernelMemory(
       [NODE_BYTES * (nodes + 1), 4 * TREE_GROUP * groups, 8 * width * BLOCK_ROWS, 8 * BLOCK_ROWS],
-      // A tree alone is walked once, in training: not worth a memory of its own.
+      // A single tree is walked only once, in training. Compiled kernels are not worth their memory.
       this.trees < TREE_GROUP ? undefined : compiled
     )
     const doubles = memory.doubles((NODE_BYTES / 8) * (nodes + 1))
@@ -167,7 +170,7 @@ export class Forest {
     }
   }
 
-  /** The arrays in base64. */
+  /** Returns the arrays as base64. */
   state(): Record<string, string> {
     return {
       roots: toBase64(this.#roots),

@@ -1,4 +1,4 @@
-// What `aedes-artemis/models` offers.
+// Entry point of `aedes-artemis/models`.
 
 export { Autoencoder, type AutoencoderOptions } from './autoencoder.js'
 export { Birch, type BirchOptions } from './birch.js'

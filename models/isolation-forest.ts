@@ -1,4 +1,4 @@
-// Isolation forest: rows that random cuts set apart early are outliers.
+// Isolation forest: rows that random cuts isolate early are outliers.
 
 import type { DetectorJson } from './detector.js'
 import { Forest, Tree } from './forest.js'
@@ -10,9 +10,15 @@ import type { StateReader } from './state.js'
 
 /** Parameters of {@link IsolationForest}; PyOD's names and defaults. */
 export interface IsolationForestOptions extends DetectorOptions {
-  /** Number of trees; 100 unless given. */
+  /**
+   * Number of trees.
+   * @default 100
+   */
   nEstimators?: number
-  /** Rows drawn without replacement for each tree, at most those there are; 256 unless given. */
+  /**
+   * Rows drawn without replacement for each tree, at most all rows.
+   * @default 256
+   */
   maxSamples?: number
 }
 
@@ -33,21 +39,20 @@ function averagePathLength(n: number): number {
 }
 
 /**
- * Isolation forest (Liu, Ting and Zhou 2008) as in scikit-learn and PyOD: the score is
- * 2^(-mean path length / c(samples)) - 0.5, in [-0.5, 0.5]. Scale plays no part, and a column that
- * is constant in training is never looked at.
+ * Isolation forest (Liu, Ting and Zhou 2008) as in scikit-learn and PyOD. The score is 2^(-mean path length /
+ * c(samples)) - 0.5, in [-0.5, 0.5]. Independent of scale. Columns that are constant in training are not used.
  */
 export class IsolationForest extends OutlierDetector<Required<IsolationForestOptions>> {
   readonly kind = 'iforest'
   #forest = Forest.empty()
-  /** Path length that scores 0. */
+  /** Path length with score 0. */
   #norm = 1
 
   constructor(options: IsolationForestOptions = {}) {
     super(ISOLATION_FOREST_PARAMETERS, options)
   }
 
-  /** The detector that `toJSON` saved; throws `DetectorError` where it is not one. */
+  /** Restores a detector from the result of `toJSON`. Throws `DetectorError` if it is invalid. */
   static fromJSON(json: DetectorJson): IsolationForest {
     return new IsolationForest(savedParameters(json, 'iforest')).restore(json.state)
   }
@@ -64,9 +69,9 @@ export class IsolationForest extends OutlierDetector<Required<IsolationForestOpt
       await step(t + 1, nEstimators)
     }
     this.#forest = Forest.of(trees, data.width)
-    // One row alone has no path; any norm will do.
+    // A single row has no path. Any norm works.
     this.#norm = averagePathLength(samples) || 1
-    return this.scoreInTurns(data, () => step(nEstimators, nEstimators))
+    return this.scoreInChunks(data, () => step(nEstimators, nEstimators))
   }
 
   protected score(data: Matrix): Float64Array {
@@ -89,7 +94,7 @@ function growTree({ width, data }: Matrix, sample: Uint32Array, random: Random):
   const depthLimit = Math.ceil(Math.log2(Math.max(2, sample.length)))
   const columns = Uint16Array.from({ length: width }, (_, j) => j)
 
-  /** A column whose values differ between the rows from `start` to `end`, and a place to cut it; both at random. */
+  /** Draws a column that varies between the rows from `start` to `end`, and a threshold, both at random. */
   function drawCut(start: number, end: number): { column: number; threshold: number } | undefined {
     for (let tried = 0; tried < width; tried++) {
       const pick = tried + random.integer(width - tried)
@@ -105,7 +110,7 @@ function growTree({ width, data }: Matrix, sample: Uint32Array, random: Random):
       }
       if (min < max) {
         const threshold = min + random.uniform() * (max - min)
-        // Rounding, or a span beyond the doubles, could leave one side empty.
+        // Rounding, or a span above the largest double, could leave one side empty.
         return { column, threshold: threshold >= min && threshold < max ? threshold : min }
       }
     }

@@ -1,20 +1,20 @@
-// Memory that the kernels work on, laid out once.
+// Memory of the kernels, with a fixed layout.
 
 import type { Kernels } from './kernels.js'
 import { plainKernels } from './plain-kernels.js'
 
 const PAGE_BYTES = 65_536
-/** Blocks begin at whole vectors. */
+/** Blocks are aligned to vectors. */
 const ALIGNMENT = 16
 
-/** A fixed memory from which blocks are taken one after another, and the kernels that work on it. */
+/** A fixed memory from which blocks are allocated in sequence, and the kernels that use it. */
 export class KernelMemory {
   readonly kernels: Kernels
   readonly #buffer: ArrayBuffer
   #used = 0
 
   /**
-   * @param sizes bytes of each block that will be taken
+   * @param sizes bytes of each block to allocate
    * @param module the compiled kernels; undefined for plain code
    */
   constructor(sizes: readonly number[], module: WebAssembly.Module | undefined) {
@@ -29,17 +29,17 @@ export class KernelMemory {
     }
   }
 
-  /** The next block, of single floats, all 0; its `byteOffset` is its address. */
+  /** Allocates the next block as single floats, all 0. Its `byteOffset` is its address. */
   floats(count: number): Float32Array {
     return new Float32Array(this.#buffer, this.#take(4 * count), count)
   }
 
-  /** The next block, of doubles. */
+  /** Allocates the next block as doubles. */
   doubles(count: number): Float64Array {
     return new Float64Array(this.#buffer, this.#take(8 * count), count)
   }
 
-  /** The next block, of integers. */
+  /** Allocates the next block as integers. */
   integers(count: number): Int32Array {
     return new Int32Array(this.#buffer, this.#take(4 * count), count)
   }

@@ -1,5 +1,4 @@
-// The innermost loops of scoring, in WebAssembly with SIMD; where a machine has none, in plain code with the same
-// results to the bit.
+// The inner loops of scoring in WebAssembly with SIMD. Without SIMD, plain code gives bit-identical results.
 
 import {
   add,
@@ -35,41 +34,41 @@ import {
   type WasmFunction
 } from './wasm-code.js'
 
-/** The loops. All arguments are byte addresses in the memory, or counts. */
+/** The kernels. All arguments are byte addresses in the memory, or counts. */
 export interface Kernels {
   /**
-   * `panels` panels of {@link WIDE_PANEL} units of a dense layer, single precision: a panel's weights are those
-   * of its units for the first input, then for the second, and so on.
+   * Computes `panels` panels of {@link WIDE_PANEL} units of a dense layer in single precision. The weights of a panel
+   * are stored by input: all units for the first input, then for the second, and so on.
    */
   wide(weights: number, bias: number, input: number, output: number, inputs: number, panels: number): void
-  /** The same with negative outputs set to 0. */
+  /** Like {@link wide}, with negative outputs set to 0. */
   wideRelu(weights: number, bias: number, input: number, output: number, inputs: number, panels: number): void
-  /** The same with panels of {@link NARROW_PANEL} units. */
+  /** Like {@link wide}, with panels of {@link NARROW_PANEL} units. */
   narrow(weights: number, bias: number, input: number, output: number, inputs: number, panels: number): void
   narrowRelu(weights: number, bias: number, input: number, output: number, inputs: number, panels: number): void
   /**
-   * Squared distances of one row to `panels` panels of {@link POINT_PANEL} points, which lie as the weights above;
-   * doubles.
+   * Computes the squared distances of a row to `panels` panels of {@link POINT_PANEL} points, stored like the weights
+   * of {@link wide}, in double precision.
    */
   distances(points: number, row: number, output: number, width: number, panels: number): void
   /**
-   * For each row from `row` up to `end`, `rowBytes` apart: adds the leaf values of all trees, in their order, to a
-   * double at `sums`. `roots` lists `groups` groups of {@link TREE_GROUP} addresses of nodes of {@link NODE_BYTES}.
+   * For each row from `row` up to `end`, `rowBytes` apart: adds the leaf values of all trees, in order, to a double at
+   * `sums`. `roots` lists `groups` groups of {@link TREE_GROUP} addresses of nodes of {@link NODE_BYTES}.
    */
   walk(roots: number, groups: number, row: number, end: number, rowBytes: number, sums: number): void
 }
 
-/** Units computed together: as many sums as processors have room for. */
+/** Units computed together: as many sums as fit in processor registers. */
 export const WIDE_PANEL = 32
-/** The same for layers with few units. */
+/** Units computed together in layers with few units. */
 export const NARROW_PANEL = 4
-/** Points compared with at a time. */
+/** Points compared together. */
 export const POINT_PANEL = 8
-/** Trees walked at a time: each step waits for memory, and four can wait together. */
+/** Trees walked together: their memory accesses overlap. */
 export const TREE_GROUP = 4
 /**
- * A node: the value (double), the column's byte in a row, and how many bytes the right child is beyond the left; 0 in a
- * leaf.
+ * Size of a node: the value (double), the column's byte offset in a row, and the bytes from the left to the right
+ * child, 0 in a leaf.
  */
 export const NODE_BYTES = 16
 
@@ -163,8 +162,8 @@ function walkKernel(): WasmFunction {
   const node = (tree: number): number => open + 1 + tree
   const skip = (tree: number): number => open + 1 + TREE_GROUP + tree
   /**
-   * Without a branch, which a processor would guess wrong every other time: the left child follows its parent, a leaf
-   * stays where it is.
+   * Branchless, because a branch would be mispredicted half of the time. The left child follows its parent. A leaf
+   * steps to itself.
    */
   const step = (tree: number): Code =>
     sequence(
@@ -212,18 +211,18 @@ function walkKernel(): WasmFunction {
   }
 }
 
-const same = (sums: Code): Code => sums
+const identity = (sums: Code): Code => sums
 const relu = (sums: Code): Code => maxFloats4(sums, zeroVector)
 
-/** The compiled kernels; undefined where the machine has no SIMD or the program was started without a compiler. */
+/** The compiled kernels; undefined without SIMD, or if Node.js was started without a WebAssembly compiler. */
 export const compiled: WebAssembly.Module | undefined = compile()
 
 function compile(): WebAssembly.Module | undefined {
   if (typeof WebAssembly === 'undefined') return undefined
   const bytes = moduleOf([
-    denseKernel('wide', WIDE_PANEL, same),
+    denseKernel('wide', WIDE_PANEL, identity),
     denseKernel('wideRelu', WIDE_PANEL, relu),
-    denseKernel('narrow', NARROW_PANEL, same),
+    denseKernel('narrow', NARROW_PANEL, identity),
     denseKernel('narrowRelu', NARROW_PANEL, relu),
     distancesKernel(),
     walkKernel()

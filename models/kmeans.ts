@@ -11,11 +11,20 @@ import type { StateReader } from './state.js'
 
 /** Parameters of {@link KMeans}; scikit-learn's names. */
 export interface KMeansOptions extends CenterOptions {
-  /** Number of clusters; 2 unless given. */
+  /**
+   * Number of clusters.
+   * @default 2
+   */
   nClusters?: number
-  /** Runs from different starts, of which the tightest counts; 10 unless given. */
+  /**
+   * Runs with different initial centres; the one with the least inertia is used.
+   * @default 10
+   */
   nInit?: number
-  /** Iterations of a run at most; 300 unless given. */
+  /**
+   * Maximum number of iterations per run.
+   * @default 300
+   */
   maxIter?: number
 }
 
@@ -23,14 +32,14 @@ export interface KMeansOptions extends CenterOptions {
 export const KMEANS_PARAMETERS: ParameterTable<KMeansOptions> = {
   ...CENTER_PARAMETERS,
   nClusters: { about: 'number of clusters', default: 2, min: 1, max: 1000, integer: true },
-  nInit: { about: 'runs from different starts', default: 10, min: 1, max: 1000, integer: true },
-  maxIter: { about: 'iterations of a run at most', default: 300, min: 1, max: 1e6, integer: true }
+  nInit: { about: 'runs with different initial centres', default: 10, min: 1, max: 1000, integer: true },
+  maxIter: { about: 'maximum number of iterations per run', default: 300, min: 1, max: 1e6, integer: true }
 }
 
 /**
- * K-means (Lloyd 1982) from k-means++ starts, as in scikit-learn. PyOD has none; the scores are those
- * of {@link Centers}, and with `score` = `cluster` the smallest cluster is that of the outliers, as in
- * a training set that an attack is part of.
+ * K-means (Lloyd 1982) with k-means++ initialisation, as in scikit-learn; PyOD has no equivalent. The scores are those
+ * of {@link Centers}. With `score` = `cluster`, the smallest cluster contains the outliers, as in a training set with
+ * an attack.
  */
 export class KMeans extends CenterDetector<Required<KMeansOptions>> {
   readonly kind = 'kmeans'
@@ -40,7 +49,7 @@ export class KMeans extends CenterDetector<Required<KMeansOptions>> {
     super(KMEANS_PARAMETERS, options)
   }
 
-  /** The detector that `toJSON` saved; throws `DetectorError` where it is not one. */
+  /** Restores a detector from the result of `toJSON`. Throws `DetectorError` if it is invalid. */
   static fromJSON(json: DetectorJson): KMeans {
     return new KMeans(savedParameters(json, 'kmeans')).restore(json.state)
   }
@@ -63,7 +72,7 @@ export class KMeans extends CenterDetector<Required<KMeansOptions>> {
     if (score === 'cluster' && count > 1) centers.outlier[smallest(assignment, count)] = 1
     this.useCenters(centers)
     this.#inertia = inertia
-    return this.scoreInTurns(data, () => step(nInit, nInit))
+    return this.scoreInChunks(data, () => step(nInit, nInit))
   }
 
   protected override state(): Record<string, unknown> {

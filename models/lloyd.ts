@@ -1,4 +1,4 @@
-// One run of k-means: where to start, and Lloyd's iteration from there.
+// One run of k-means: initial centres, and Lloyd's iteration.
 
 import { Centers } from './centers.js'
 import { squaredDistance, type Matrix } from './matrix.js'
@@ -12,8 +12,8 @@ export interface Partition {
 }
 
 /**
- * Starting centres by k-means++ (Arthur and Vassilvitskii 2007): rows drawn in proportion to their
- * squared distance from the centres so far; of 2 + ln k candidates the one that lowers the sum most.
+ * Chooses initial centres by k-means++ (Arthur and Vassilvitskii 2007): rows are drawn in proportion to their squared
+ * distance from the centres so far. Of 2 + ln k candidates, the one with the least total distance is used.
  */
 export function seedCenters({ rows, width, data }: Matrix, count: number, random: Random): Centers {
   const centers = new Float64Array(count * width)
@@ -42,11 +42,11 @@ function drawByWeight(weights: Float64Array, random: Random): number {
     rest -= weights[i]
     if (rest < 0) return i
   }
-  // All weights 0: every row is a centre already, and any will do.
+  // All weights are 0: every row is already a centre.
   return random.integer(weights.length)
 }
 
-/** Assigns rows and moves centres until no row changes its centre, or `maxIter` times. */
+/** Alternates between assigning rows and moving centres until the assignment is stable, at most `maxIter` times. */
 export async function iterateLloyd(
   data: Matrix,
   start: Centers,
@@ -59,9 +59,9 @@ export async function iterateLloyd(
     await turn()
     centers = moveCenters(data, partition)
     const next = assign(data, centers)
-    const settled = next.assignment.every((center, i) => center === partition.assignment[i])
+    const isStable = next.assignment.every((center, i) => center === partition.assignment[i])
     partition = next
-    if (settled) break
+    if (isStable) break
   }
   return partition
 }
@@ -87,7 +87,7 @@ function moveCenters({ rows, width, data }: Matrix, { centers, assignment }: Par
   }
   for (let c = 0; c < centers.count; c++) {
     for (let j = 0; j < width; j++) {
-      // A centre without rows stays where it is.
+      // A centre without rows is not moved.
       moved[c * width + j] = sizes[c] > 0 ? moved[c * width + j] / sizes[c] : centers.data[c * width + j]
     }
   }

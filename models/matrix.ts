@@ -1,46 +1,47 @@
-// Rows of numbers in one flat array, checked once on the way in.
+// Rows of numbers in one flat array, validated once.
 
 import { DetectorError, type Rows } from './detector.js'
 
-/** A table of finite numbers: column j of row i is `data[i * width + j]`; `data` may be longer. */
+/** A table of finite numbers: column j of row i is `data[i * width + j]`. `data` may be longer. */
 export interface Matrix {
   readonly rows: number
   readonly width: number
   readonly data: Float64Array
 }
 
-const NO_ROOM = new Float64Array(0)
+const EMPTY = new Float64Array(0)
 
 /**
  * Copies rows into a matrix.
- * @param width the number of columns wanted; without it, that of the first row
- * @param room where to put them, if they fit: a large array costs more to make than to fill
- * @throws DetectorError `width` where a row is shorter or longer, `not-finite` for NaN and infinity
+ *
+ * @param width the expected number of columns; that of the first row unless given
+ * @param buffer array to reuse if it is large enough; allocating a large array costs more than filling it
+ * @throws DetectorError `width` if a row is shorter or longer, `not-finite` for NaN and infinity
  */
 export function toMatrix(
   rows: Rows,
   width = rows.length > 0 ? rows[0].length : 0,
-  room: Float64Array = NO_ROOM
+  buffer: Float64Array = EMPTY
 ): Matrix {
-  const data = room.length >= rows.length * width ? room : new Float64Array(rows.length * width)
+  const data = buffer.length >= rows.length * width ? buffer : new Float64Array(rows.length * width)
   for (let i = 0; i < rows.length; i++) {
     const row = rows[i]
     if (row.length !== width) {
-      throw new DetectorError('width', `row ${i} has ${row.length} columns where ${width} are wanted`)
+      throw new DetectorError('width', `row ${i} has ${row.length} columns, expected ${width}`)
     }
     const base = i * width
     for (let j = 0; j < width; j++) {
       const value = row[j]
-      if (!Number.isFinite(value)) throw new DetectorError('not-finite', `row ${i} holds ${value} in column ${j}`)
+      if (!Number.isFinite(value)) throw new DetectorError('not-finite', `row ${i} has ${value} in column ${j}`)
       data[base + j] = value
     }
   }
   return { rows: rows.length, width, data }
 }
 
-/** The squared Euclidean distance of a matrix row to a row of another flat table of the same width. */
+/** Returns the squared Euclidean distance of a matrix row to a row of another flat table of the same width. */
 export function squaredDistance(a: Float64Array, aBase: number, b: Float64Array, bBase: number, width: number): number {
-  // Four sums that do not wait for one another: the processor works on them at once.
+  // Four independent sums, which the processor adds in parallel.
   let sum0 = 0
   let sum1 = 0
   let sum2 = 0

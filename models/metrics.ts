@@ -1,6 +1,6 @@
-// How well scores tell outliers from the rest.
+// Metrics of how well scores separate outliers from benign rows.
 
-/** Counts of right and wrong answers at one threshold. */
+/** Confusion matrix at one threshold. */
 export interface Confusion {
   tp: number
   fp: number
@@ -8,17 +8,17 @@ export interface Confusion {
   fn: number
 }
 
-/** Figures of one label's rows against all benign rows. */
+/** Metrics of the rows with one label against all benign rows. */
 export interface LabelFigures {
   rows: number
   rocAuc: number
-  /** Share of the rows whose score is above the threshold. */
+  /** Share of the rows with a score above the threshold. */
   recall: number
   /** Recall at a false-positive rate of at most 1 %. */
   recallAtFpr1: number
 }
 
-/** What `artemis evaluate` prints; a figure that is not defined is NaN, which is null in JSON. */
+/** Result of `artemis evaluate`. An undefined metric is NaN, which is null in JSON. */
 export interface Evaluation {
   rows: number
   attackRows: number
@@ -31,7 +31,7 @@ export interface Evaluation {
   perLabel: Record<string, LabelFigures>
 }
 
-/** Counts of outliers and others at or above each distinct score, from the highest down. */
+/** Yields the counts of outliers and others at or above each distinct score, in descending order. */
 function* operatingPoints(labels: ArrayLike<number>, scores: ArrayLike<number>): Generator<{ tp: number; fp: number }> {
   const order = Uint32Array.from({ length: scores.length }, (_, i) => i).sort((a, b) => scores[b] - scores[a])
   let tp = 0
@@ -49,7 +49,7 @@ function countPositives(labels: ArrayLike<number>): number {
   return count
 }
 
-/** Area under the ROC curve, ties counted half; NaN where there is only one class. */
+/** Returns the area under the ROC curve, ties counted half; NaN if there is only one class. */
 export function rocAuc(labels: ArrayLike<number>, scores: ArrayLike<number>): number {
   let area = 0
   let last = { tp: 0, fp: 0 }
@@ -66,7 +66,7 @@ export interface RocPoint {
   truePositiveRate: number
 }
 
-/** The ROC curve from (0, 0) to (1, 1), one point for each distinct score; NaN where there is only one class. */
+/** Returns the ROC curve from (0, 0) to (1, 1), one point per distinct score; NaN if there is only one class. */
 export function rocCurve(labels: ArrayLike<number>, scores: ArrayLike<number>): RocPoint[] {
   const positives = countPositives(labels)
   const negatives = labels.length - positives
@@ -77,8 +77,8 @@ export function rocCurve(labels: ArrayLike<number>, scores: ArrayLike<number>): 
 }
 
 /**
- * Mean precision over the steps of recall, without interpolation, as scikit-learn defines it; NaN where there is only
- * one class: of outliers alone it would be 1 whatever the scores.
+ * Returns the mean precision over the steps of recall without interpolation, as in scikit-learn. NaN if there is only
+ * one class, because it would be 1 for outliers alone regardless of the scores.
  */
 export function averagePrecision(labels: ArrayLike<number>, scores: ArrayLike<number>): number {
   const positives = countPositives(labels)
@@ -93,7 +93,8 @@ export function averagePrecision(labels: ArrayLike<number>, scores: ArrayLike<nu
 }
 
 /**
- * The greatest recall of any threshold whose false-positive rate is at most `rate`; NaN where there is only one class.
+ * Returns the highest recall of any threshold with a false-positive rate of at most `rate`; NaN if there is only one
+ * class.
  */
 export function recallAtFpr(labels: ArrayLike<number>, scores: ArrayLike<number>, rate: number): number {
   const positives = countPositives(labels)
@@ -106,7 +107,7 @@ export function recallAtFpr(labels: ArrayLike<number>, scores: ArrayLike<number>
   return recall
 }
 
-/** Counts with every score above `threshold` called an outlier. */
+/** Counts results, with scores above `threshold` classified as outliers. */
 export function confusion(labels: ArrayLike<number>, scores: ArrayLike<number>, threshold: number): Confusion {
   const counts: Confusion = { tp: 0, fp: 0, tn: 0, fn: 0 }
   for (let i = 0; i < scores.length; i++) {
@@ -116,15 +117,16 @@ export function confusion(labels: ArrayLike<number>, scores: ArrayLike<number>, 
   return counts
 }
 
-/** Share of right answers with every score above `threshold` called an outlier; NaN without rows. */
+/** Returns the share of correct results, with scores above `threshold` classified as outliers; NaN without rows. */
 export function accuracy(labels: ArrayLike<number>, scores: ArrayLike<number>, threshold: number): number {
   const { tp, tn } = confusion(labels, scores, threshold)
   return (tp + tn) / scores.length
 }
 
 /**
- * All figures of scored rows.
- * @param names the attack that each row belongs to; null for benign rows
+ * Evaluates scored rows.
+ *
+ * @param names the attack of each row; null for benign rows
  */
 export function evaluate(names: readonly (string | null)[], scores: ArrayLike<number>, threshold: number): Evaluation {
   const labels = Uint8Array.from(names, name => Number(name !== null))
@@ -138,7 +140,7 @@ export function evaluate(names: readonly (string | null)[], scores: ArrayLike<nu
     threshold,
     recallAtFpr1: recallAtFpr(labels, scores, 0.01),
     confusion: confusion(labels, scores, threshold),
-    // fromEntries defines own fields, so that a label may have any name.
+    // fromEntries defines own properties, so a label may have any name.
     perLabel: Object.fromEntries([...found].sort().map(name => [name, labelFigures(name, names, scores, threshold)]))
   }
 }

@@ -1,4 +1,4 @@
-// What the detectors that are networks have in common: what the network sees, its training, its scoring, its JSON.
+// Base of the network detectors: input, training, scoring and JSON.
 
 import { DenseNetwork } from './dense-network.js'
 import { DetectorError } from './detector.js'
@@ -16,23 +16,23 @@ export abstract class NetworkDetector<T extends Required<DetectorOptions>> exten
   #network: DenseNetwork | undefined
   #row = new Float32Array(0)
 
-  /** Passes over the training rows. */
+  /** Number of passes over the training rows. */
   protected abstract get passes(): number
 
-  /** Trains on rows of `width` columns, one after another in `table`. */
+  /** Trains on rows of `width` columns, stored consecutively in `table`. */
   protected abstract train(tf: Tf, table: Float32Array, width: number, step: Step): Promise<DenseNetwork>
 
-  /** Outputs that the network must have for rows of `width` columns. */
+  /** Returns the number of outputs that the network must have for rows of `width` columns. */
   protected abstract outputsFor(width: number): number
 
-  /** The score of a row, given what the network makes of it. */
+  /** Returns the score of a row from the network's output. */
   protected abstract scoreOf(row: Float32Array, output: Float32Array): number
 
   protected async fitScores(data: Matrix, _labels: Uint8Array | undefined, step: Step): Promise<Float64Array> {
     const { tf } = await loadTensorFlow()
     const input = NetworkInput.fit(data)
     this.#use(input, await this.train(tf, input.table(data), input.width, step))
-    return this.scoreInTurns(data, () => step(this.passes, this.passes))
+    return this.scoreInChunks(data, () => step(this.passes, this.passes))
   }
 
   protected score(data: Matrix): Float64Array {
@@ -57,7 +57,7 @@ export abstract class NetworkDetector<T extends Required<DetectorOptions>> exten
     if (network.inputs !== input.width || network.outputs !== this.outputsFor(input.width)) {
       throw new DetectorError(
         'state',
-        `a network from ${network.inputs} to ${network.outputs} units for ${input.width} columns`
+        `network has ${network.inputs} inputs and ${network.outputs} outputs, input has ${input.width} columns`
       )
     }
     this.#use(input, network)

@@ -1,4 +1,4 @@
-// One-class support vector machine: rows outside the region that holds most of the training rows are outliers.
+// One-class support vector machine: rows outside the region of most training rows are outliers.
 
 import type { DetectorJson } from './detector.js'
 import { gaussian } from './gaussian.js'
@@ -13,22 +13,32 @@ import { moments } from './statistics.js'
 
 /** Parameters of {@link OneClassSvm}; PyOD's names and defaults. */
 export interface OneClassSvmOptions extends DetectorOptions {
-  /** Upper bound of the share of training rows outside, lower bound of that of support vectors; 0.5 unless given. */
+  /**
+   * Upper bound of the share of training rows outside, lower bound of that of support vectors.
+   * @default 0.5
+   */
   nu?: number
   /**
-   * Of the Gaussian kernel: a number, `auto` = 1 / columns, `scale` = 1 / (columns * variance); `auto` unless given.
+   * Gamma of the Gaussian kernel: a number, `auto` = 1 / columns, `scale` = 1 / (columns * variance).
+   * @default 'auto'
    */
   gamma?: number | 'auto' | 'scale'
-  /** Violation of the optimality conditions at which to stop; 0.001 unless given. */
+  /**
+   * Tolerance of the stopping criterion: violation of the optimality conditions.
+   * @default 0.001
+   */
   tol?: number
-  /** Training rows at most, drawn at random from those there are; 2,000 unless given. */
+  /**
+   * Maximum number of training rows, drawn at random.
+   * @default 2000
+   */
   maxSamples?: number
 }
 
 /** The parameters' ranges and defaults. */
 export const ONE_CLASS_SVM_PARAMETERS: ParameterTable<OneClassSvmOptions> = {
   ...DETECTOR_PARAMETERS,
-  nu: { about: 'share of support vectors at least, of rows outside at most', default: 0.5, min: 1e-4, max: 1 },
+  nu: { about: 'minimum share of support vectors, maximum share of rows outside', default: 0.5, min: 1e-4, max: 1 },
   gamma: {
     about: 'inverse width of the Gaussian kernel',
     default: 'auto',
@@ -36,23 +46,23 @@ export const ONE_CLASS_SVM_PARAMETERS: ParameterTable<OneClassSvmOptions> = {
     min: 1e-9,
     max: 1e9
   },
-  tol: { about: 'violation of optimality at which to stop', default: 1e-3, min: 1e-9, max: 1 },
-  maxSamples: { about: 'training rows drawn at most', default: 2000, min: 2, max: 50_000, integer: true }
+  tol: { about: 'tolerance of the stopping criterion', default: 1e-3, min: 1e-9, max: 1 },
+  maxSamples: { about: 'maximum number of training rows', default: 2000, min: 2, max: 50_000, integer: true }
 }
 
 /**
- * One-class support vector machine (Schoelkopf et al. 2001) with a Gaussian kernel, as LIBSVM,
- * scikit-learn and PyOD have it: the score is rho - sum of alpha * kernel, above 0 for rows outside.
+ * One-class support vector machine (Schoelkopf et al. 2001) with a Gaussian kernel, as in LIBSVM, scikit-learn and
+ * PyOD. The score is rho - sum of alpha * kernel, above 0 for rows outside.
  *
- * Support vectors are at least `nu` of the rows, and each costs every score a kernel; so no more than
- * `maxSamples` rows are trained on. All training rows are scored, and the threshold is theirs.
+ * At least `nu` of the rows are support vectors, and each score evaluates a kernel for every one. So at most
+ * `maxSamples` rows are used for training. All training rows are scored to set the threshold.
  */
 export class OneClassSvm extends OutlierDetector<Required<OneClassSvmOptions>> {
   readonly kind = 'ocsvm'
-  /** Support vectors, flat, and the weight of each. */
+  /** Support vectors, flat, and their weights. */
   #vectors = new Float64Array()
   #alpha = new Float64Array()
-  /** The support vectors once more, laid out for scoring. */
+  /** The support vectors in the layout for scoring. */
   #table: PointTable | undefined
   #rho = 0
   #unboundedTrainingScores: Float64Array | undefined
@@ -62,7 +72,7 @@ export class OneClassSvm extends OutlierDetector<Required<OneClassSvmOptions>> {
     super(ONE_CLASS_SVM_PARAMETERS, options)
   }
 
-  /** The detector that `toJSON` saved; throws `DetectorError` where it is not one. */
+  /** Restores a detector from the result of `toJSON`. Throws `DetectorError` if it is invalid. */
   static fromJSON(json: DetectorJson): OneClassSvm {
     return new OneClassSvm(savedParameters(json, 'ocsvm')).restore(json.state)
   }
@@ -81,7 +91,7 @@ export class OneClassSvm extends OutlierDetector<Required<OneClassSvmOptions>> {
     this.#unboundedTrainingScores = undefined
     const sample = drawRows(data, maxSamples, new Random(seed))
     this.#gamma = gammaOf(gamma, sample)
-    // The violation falls from about rows to `tol`, roughly by powers of ten.
+    // The violation decreases from about `rows` to `tol`, roughly by powers of ten.
     let done = 0
     const { alpha, rho } = await solveOneClass(sample, this.#gamma, nu, tol, violation => {
       if (Number.isFinite(violation))
@@ -97,7 +107,7 @@ export class OneClassSvm extends OutlierDetector<Required<OneClassSvmOptions>> {
       this.#vectors.set(sample.data.subarray(i * width, (i + 1) * width), v * width)
     })
     this.#rho = rho
-    this.#unboundedTrainingScores = await this.scoreInTurns(
+    this.#unboundedTrainingScores = await this.scoreInChunks(
       data,
       () => step(done, 1),
       part => this.scoreUnbounded(part)
@@ -111,8 +121,9 @@ export class OneClassSvm extends OutlierDetector<Required<OneClassSvmOptions>> {
   }
 
   /**
-   * Far from all support vectors a score only draws near to rho. The sum of the kernels falls like a density, and its
-   * negative logarithm grows with the squared distance; taken relative to the nearest support vector no sum vanishes.
+   * Far from all support vectors the score only approaches rho. The sum of the kernels falls like a density, and its
+   * negative logarithm grows with the squared distance. It is computed relative to the nearest support vector, so that
+   * no sum underflows.
    */
   protected override scoreUnbounded({ rows, width, data }: Matrix): Float64Array {
     const alpha = this.#alpha
@@ -146,7 +157,7 @@ export class OneClassSvm extends OutlierDetector<Required<OneClassSvmOptions>> {
   }
 }
 
-/** At most `count` rows, in their order where all are taken. */
+/** Draws at most `count` rows. Keeps their order if all are used. */
 function drawRows(data: Matrix, count: number, random: Random): Matrix {
   const { rows, width } = data
   if (rows <= count) return data

@@ -1,4 +1,4 @@
-// What all detectors have in common, after PyOD's BaseDetector: checks, threshold, probabilities, JSON.
+// Base of all detectors, modelled on PyOD's BaseDetector: validation, threshold, probabilities, JSON.
 
 import {
   DetectorError,
@@ -14,17 +14,17 @@ import { resolveParameters, type DetectorOptions, type ParameterTable } from './
 import { StateReader } from './state.js'
 import { erf, moments, percentile, type Moments } from './statistics.js'
 
-/** Reports progress, gives the event loop its turn now and then, and throws once `fit` is aborted. */
+/** Reports progress, yields to the event loop from time to time, and throws if `fit` is aborted. */
 export type Step = (done: number, total: number, loss?: number) => Promise<void>
 
-/** Milliseconds of work between two turns of the event loop. */
-const TURN_MS = 20
+/** Milliseconds of work between two yields to the event loop. */
+const YIELD_INTERVAL_MS = 20
 
-/** Rows scored between two looks at the clock. */
-const TURN_ROWS = 1000
+/** Rows scored between two calls of `step`. */
+const CHUNK_ROWS = 1000
 
-/** Rows for which room is kept between two calls. */
-const KEPT_ROWS = 1024
+/** Maximum number of rows whose buffer is kept between calls. */
+const BUFFER_ROWS = 1024
 
 interface Fitted {
   width: number
@@ -33,40 +33,40 @@ interface Fitted {
 }
 
 /**
- * The base of every detector. A subclass names itself and its parameters, learns in `fitScores`,
- * scores in `score`, and saves and loads what it learnt in `state` and `restoreState`.
+ * Base of all detectors. A subclass defines its name and parameters, trains in `fitScores`, scores in `score`, and
+ * saves and restores its state in `state` and `restoreState`.
  */
 export abstract class OutlierDetector<
   T extends Required<DetectorOptions> = Required<DetectorOptions>
 > implements Detector {
   abstract readonly kind: string
-  /** The parameters in force. */
+  /** The effective parameters. */
   readonly parameters: Readonly<T>
   #fitted: Fitted | undefined
   #trainingScores: Float64Array | undefined
-  /** The rows of the last call, whose place the next ones take. */
-  #room: Float64Array = new Float64Array(0)
+  /** Buffer of the last call's rows, reused by the next call. */
+  #buffer: Float64Array = new Float64Array(0)
 
   /** @throws DetectorError `parameter` for an unknown name or a value out of range */
   constructor(table: ParameterTable<T>, given: Partial<T>) {
     this.parameters = Object.freeze(resolveParameters(table, given))
   }
 
-  /** Learns from checked rows and returns their scores; `labels` holds 0 and 1. */
+  /** Trains on validated rows and returns their scores. `labels` contains 0 and 1. */
   protected abstract fitScores(data: Matrix, labels: Uint8Array | undefined, step: Step): Promise<Float64Array>
 
-  /** Scores checked rows of the fitted width; a row's score may depend on that row only. */
+  /** Scores validated rows of the fitted width. A row's score must depend on that row only. */
   protected abstract score(data: Matrix): Float64Array
 
-  /** `score` on a scale without an upper end; to be overridden where a score has one. */
+  /** Like `score`, on an unbounded scale. Override it if `score` is bounded. */
   protected scoreUnbounded(data: Matrix): Float64Array {
     return this.score(data)
   }
 
-  /** What `restoreState` needs to score identically, as plain JSON. */
+  /** Returns what `restoreState` needs to score identically, as plain JSON. */
   protected abstract state(): Record<string, unknown>
 
-  /** Takes over what `state` gave, or throws `DetectorError('state')`. */
+  /** Restores the result of `state`, or throws `DetectorError('state')`. */
   protected abstract restoreState(reader: StateReader, width: number): void
 
   get contamination(): number {
@@ -78,10 +78,10 @@ export abstract class OutlierDetector<
   }
 
   get threshold(): number {
-    return this.#needFitted().threshold
+    return this.#requireFitted().threshold
   }
 
-  /** Scores of the training rows, PyOD's `decision_scores_`; undefined before `fit` and after loading. */
+  /** Scores of the training rows, PyOD's `decision_scores_`. Undefined before `fit` and after loading. */
   get trainingScores(): Float64Array | undefined {
     return this.#trainingScores
   }
@@ -91,8 +91,8 @@ export abstract class OutlierDetector<
     this.#trainingScores = undefined
     options.signal?.throwIfAborted()
     const data = toMatrix(rows)
-    if (data.rows === 0 || data.width === 0) throw new DetectorError('rows', 'there is nothing to learn from')
-    const scores = await this.fitScores(data, checkLabels(labels, data.rows), pacedStep(options))
+    if (data.rows === 0 || data.width === 0) throw new DetectorError('rows', 'there are no training rows')
+    const scores = await this.fitScores(data, checkLabels(labels, data.rows), createStep(options))
     options.signal?.throwIfAborted()
     this.#trainingScores = scores
     this.#fitted = {
@@ -111,13 +111,13 @@ export abstract class OutlierDetector<
     return this.score(this.#matrixOf(rows))
   }
 
-  /** Scores on a scale without an upper end, in the same order, for whoever compares those of several detectors. */
+  /** Returns scores on an unbounded scale in the same order, for comparison across detectors. */
   unbounded(rows: Rows): Float64Array {
     return this.scoreUnbounded(this.#matrixOf(rows))
   }
 
   predict(rows: Rows): Uint8Array {
-    const { threshold } = this.#needFitted()
+    const { threshold } = this.#requireFitted()
     return Uint8Array.from(this.decisionFunction(rows), score => Number(score > threshold))
   }
 
@@ -125,10 +125,10 @@ export abstract class OutlierDetector<
     return this.probabilities(this.decisionFunction(rows), method)
   }
 
-  /** The probabilities that belong to scores of `decisionFunction`, in [0, 1]. */
+  /** Converts scores of `decisionFunction` to probabilities in [0, 1]. */
   probabilities(scores: Float64Array, method: ProbabilityMethod = 'linear'): Float64Array {
-    const { min, max, mean, deviation } = this.#needFitted().scores
-    // Training scores without any spread: PyOD divides by 1 in `linear`, and by 0 in `unify`; 1 serves both.
+    const { min, max, mean, deviation } = this.#requireFitted().scores
+    // If all training scores are equal, PyOD divides by 1 in `linear` and by 0 in `unify`. 1 works for both.
     const span = max > min ? max - min : 1
     const width = deviation > 0 ? deviation : 1
     return scores.map(score =>
@@ -137,7 +137,7 @@ export abstract class OutlierDetector<
   }
 
   toJSON(): DetectorJson {
-    const { width, threshold, scores } = this.#needFitted()
+    const { width, threshold, scores } = this.#requireFitted()
     return {
       kind: this.kind,
       state: { parameters: { ...this.parameters }, width, threshold, scores: { ...scores }, ...this.state() }
@@ -145,8 +145,9 @@ export abstract class OutlierDetector<
   }
 
   /**
-   * Takes over the state of a fitted detector of the same kind and parameters.
-   * @throws DetectorError `state` where it does not fit
+   * Restores the state of a fitted detector with the same kind and parameters.
+   *
+   * @throws DetectorError `state` if it is invalid
    */
   protected restore(state: unknown): this {
     const reader = new StateReader(state, this.kind)
@@ -167,70 +168,71 @@ export abstract class OutlierDetector<
     return this
   }
 
-  /** The scores of many rows, with a turn for others between; for use at the end of `fitScores`. */
-  protected async scoreInTurns(
+  /** Scores many rows in chunks and calls `turn` after each. Use it at the end of `fitScores`. */
+  protected async scoreInChunks(
     { rows, width, data }: Matrix,
     turn: () => Promise<void>,
     score = (part: Matrix): Float64Array => this.score(part)
   ): Promise<Float64Array> {
     const scores = new Float64Array(rows)
-    for (let start = 0; start < rows; start += TURN_ROWS) {
-      const end = Math.min(rows, start + TURN_ROWS)
+    for (let start = 0; start < rows; start += CHUNK_ROWS) {
+      const end = Math.min(rows, start + CHUNK_ROWS)
       scores.set(score({ rows: end - start, width, data: data.subarray(start * width, end * width) }), start)
       await turn()
     }
     return scores
   }
 
-  /** The score above which a row is an outlier. */
+  /** Returns the score above which a row is an outlier. */
   protected thresholdOf(trainingScores: Float64Array): number {
     return percentile(trainingScores, 100 * (1 - this.contamination))
   }
 
   #matrixOf(rows: Rows): Matrix {
-    const matrix = toMatrix(rows, this.#needFitted().width, this.#room)
-    if (rows.length <= KEPT_ROWS) this.#room = matrix.data
+    const matrix = toMatrix(rows, this.#requireFitted().width, this.#buffer)
+    if (rows.length <= BUFFER_ROWS) this.#buffer = matrix.data
     return matrix
   }
 
-  #needFitted(): Fitted {
-    if (this.#fitted === undefined) throw new DetectorError('unfitted', `the detector ${this.kind} has not been fitted`)
+  #requireFitted(): Fitted {
+    if (this.#fitted === undefined) throw new DetectorError('unfitted', `detector ${this.kind} is not fitted`)
     return this.#fitted
   }
 }
 
 /**
- * The parameters in a saved detector, once it is sure that it is of the kind.
- * @throws DetectorError `state` where it is not
+ * Returns the parameters of a saved detector after checking its kind.
+ *
+ * @throws DetectorError `state` if it is of another kind
  */
 export function savedParameters(json: DetectorJson, kind: string): object {
   const reader = new StateReader(json, 'detector')
   if (reader.string('kind') !== kind)
-    throw new DetectorError('state', `this is a detector ${reader.string('kind')}, not ${kind}`)
+    throw new DetectorError('state', `expected detector ${kind}, not ${reader.string('kind')}`)
   const state = reader.object('state')
-  // An object at all; which fields it may have, the constructor checks.
+  // Checks only that it is an object. The constructor checks its fields.
   state.object('parameters')
   return state.raw('parameters') as object
 }
 
 function checkLabels(labels: ArrayLike<number> | undefined, rows: number): Uint8Array | undefined {
   if (labels === undefined) return undefined
-  if (labels.length !== rows) throw new DetectorError('labels', `there are ${labels.length} labels for ${rows} rows`)
+  if (labels.length !== rows) throw new DetectorError('labels', `${labels.length} labels for ${rows} rows`)
   return Uint8Array.from(labels, (label, i) => {
-    if (label !== 0 && label !== 1) throw new DetectorError('labels', `label ${i} is ${label}, neither 0 nor 1`)
+    if (label !== 0 && label !== 1) throw new DetectorError('labels', `label ${i} must be 0 or 1, not ${label}`)
     return label
   })
 }
 
-function pacedStep({ onProgress, signal }: FitOptions): Step {
-  let turn = performance.now()
+function createStep({ onProgress, signal }: FitOptions): Step {
+  let lastYield = performance.now()
   return async (done, total, loss) => {
     const progress: FitProgress = { done, total }
     if (loss !== undefined) progress.loss = loss
     onProgress?.(progress)
-    if (performance.now() - turn > TURN_MS) {
+    if (performance.now() - lastYield > YIELD_INTERVAL_MS) {
       await new Promise(resolve => setImmediate(resolve))
-      turn = performance.now()
+      lastYield = performance.now()
     }
     signal?.throwIfAborted()
   }

@@ -1,10 +1,10 @@
-// What may be set on a detector, in one table each: defaults, ranges and the words of the help.
+// Parameters of the detectors: defaults, ranges and descriptions for the help.
 
 import { DetectorError } from './detector.js'
 
-/** One parameter: a number in [min, max], or one of `choices`, or either. */
+/** One parameter: a number in [min, max], one of `choices`, or either. */
 export interface Parameter {
-  /** What it does, in half a sentence. */
+  /** Short description. */
   readonly about: string
   readonly default: number | string
   readonly min?: number
@@ -13,25 +13,32 @@ export interface Parameter {
   readonly choices?: readonly string[]
 }
 
-/** A row for each field of the options type `T`. */
+/** One row per field of the options type `T`. */
 export type ParameterTable<T> = Readonly<Record<keyof T & string, Parameter>>
 
-/** What every detector takes. */
+/** Parameters of all detectors. */
 export interface DetectorOptions {
-  /** Share of outliers assumed in the training data, in (0, 0.5]; 0.1 unless given. */
+  /**
+   * Share of outliers assumed in the training data, in (0, 0.5].
+   * @default 0.1
+   */
   contamination?: number
-  /** Where everything random comes from, a non-negative integer; 0 unless given. */
+  /**
+   * Seed of all randomness, a non-negative integer.
+   * @default 0
+   */
   seed?: number
 }
 
-/** The table's rows for {@link DetectorOptions}. */
+/** The rows for {@link DetectorOptions}. */
 export const DETECTOR_PARAMETERS: ParameterTable<DetectorOptions> = {
   contamination: { about: 'share of outliers assumed in the training data', default: 0.1, min: 1e-6, max: 0.5 },
-  seed: { about: 'seed of everything random', default: 0, min: 0, max: Number.MAX_SAFE_INTEGER, integer: true }
+  seed: { about: 'random seed', default: 0, min: 0, max: Number.MAX_SAFE_INTEGER, integer: true }
 }
 
 /**
- * The options given, checked, and the defaults of the others.
+ * Validates options and adds defaults.
+ *
  * @throws DetectorError `parameter` for an unknown name or a value out of range
  */
 export function resolveParameters<T extends object>(table: ParameterTable<T>, given: Partial<T>): T {
@@ -39,12 +46,14 @@ export function resolveParameters<T extends object>(table: ParameterTable<T>, gi
   const values = given as Record<string, unknown>
   const unknown = Object.keys(values).find(name => !Object.hasOwn(rows, name))
   if (unknown !== undefined) {
-    throw new DetectorError('parameter', `there is no parameter ${unknown}; there are ${Object.keys(rows).join(', ')}`)
+    throw new DetectorError(
+      'parameter',
+      `unknown parameter ${unknown}, expected one of ${Object.keys(rows).join(', ')}`
+    )
   }
   const resolved = Object.entries(rows).map(([name, row]): [string, number | string] => {
     const value: unknown = values[name] ?? row.default
-    if (!fits(row, value))
-      throw new DetectorError('parameter', `${name} is ${String(value)} where it must be ${range(row)}`)
+    if (!fits(row, value)) throw new DetectorError('parameter', `${name} must be ${range(row)}, not ${String(value)}`)
     return [name, value]
   })
   return Object.fromEntries(resolved) as T

@@ -1,8 +1,8 @@
-// The kernels without WebAssembly: the same operations on each number in the same order, hence the same results.
+// The kernels without WebAssembly. The same operations in the same order give the same results.
 
 import { NARROW_PANEL, NODE_BYTES, POINT_PANEL, TREE_GROUP, WIDE_PANEL, type Kernels } from './kernels.js'
 
-/** Kernels that work on a buffer. */
+/** Returns kernels that use a buffer. */
 export function plainKernels(buffer: ArrayBuffer): Kernels {
   const floats = new Float32Array(buffer)
   const doubles = new Float64Array(buffer)

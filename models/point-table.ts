@@ -1,9 +1,9 @@
-// Points that rows are compared with again and again, laid out for that.
+// Points in a layout for fast, repeated comparison with rows.
 
 import { KernelMemory } from './kernel-memory.js'
 import { compiled, POINT_PANEL } from './kernels.js'
 
-/** A fixed set of points, and the squared Euclidean distances of one row after another to all of them. */
+/** A fixed set of points. Computes the squared Euclidean distances of a row to all of them. */
 export class PointTable {
   readonly #memory: KernelMemory
   readonly #points: Float64Array
@@ -20,11 +20,11 @@ export class PointTable {
   ) {
     const count = points.length / width
     this.#panels = Math.ceil(count / POINT_PANEL)
-    const room = this.#panels * POINT_PANEL
-    this.#memory = new KernelMemory([8 * width * room, 8 * width, 8 * room], compiled)
-    this.#points = this.#memory.doubles(width * room)
+    const padded = this.#panels * POINT_PANEL
+    this.#memory = new KernelMemory([8 * width * padded, 8 * width, 8 * padded], compiled)
+    this.#points = this.#memory.doubles(width * padded)
     this.#row = this.#memory.doubles(width)
-    this.#output = this.#memory.doubles(room)
+    this.#output = this.#memory.doubles(padded)
     for (let p = 0; p < count; p++) {
       for (let j = 0; j < width; j++) {
         this.#points[(Math.floor(p / POINT_PANEL) * width + j) * POINT_PANEL + (p % POINT_PANEL)] =
@@ -34,8 +34,8 @@ export class PointTable {
   }
 
   /**
-   * Squared distances of the row that begins at `base`, one for each point, and maybe some more; overwritten by the
-   * next call.
+   * Returns the squared distances of the row that starts at `base`, one per point, possibly padded. The next call
+   * overwrites them.
    */
   squaredDistances(data: Float64Array, base: number): Float64Array {
     for (let j = 0; j < this.width; j++) this.#row[j] = data[base + j]

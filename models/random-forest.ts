@@ -1,4 +1,4 @@
-// Random forest: many trees that learnt from labels what an outlier is, and vote.
+// Random forest: trees trained on labels vote on whether a row is an outlier.
 
 import { growClassificationTree, rankRows } from './cart.js'
 import { DetectorError, type DetectorJson } from './detector.js'
@@ -11,7 +11,10 @@ import type { StateReader } from './state.js'
 
 /** Parameters of {@link RandomForest}; scikit-learn's names and defaults. */
 export interface RandomForestOptions extends DetectorOptions {
-  /** Number of trees; 100 unless given. */
+  /**
+   * Number of trees.
+   * @default 100
+   */
   nEstimators?: number
 }
 
@@ -22,12 +25,11 @@ export const RANDOM_FOREST_PARAMETERS: ParameterTable<RandomForestOptions> = {
 }
 
 /**
- * Random forest (Breiman 2001) as scikit-learn's classifier: each tree grows to full depth on a
- * bootstrap sample, with the square root of the columns tried at each node. The score is the mean
- * share of outliers in the leaves, in [0, 1], and the threshold 0.5: a majority. `contamination`
- * plays no part.
+ * Random forest (Breiman 2001) as scikit-learn's classifier: each tree grows to full depth on a bootstrap sample and
+ * tries the square root of the number of columns at each node. The score is the mean share of outliers in the leaves,
+ * in [0, 1]. The threshold is 0.5, a majority. `contamination` has no effect.
  *
- * A training row is scored by the trees that did not see it, for the others know it by heart.
+ * A training row is scored only by the trees that were not trained on it, because the others have memorised it.
  */
 export class RandomForest extends OutlierDetector<Required<RandomForestOptions>> {
   readonly kind = 'random-forest'
@@ -37,14 +39,14 @@ export class RandomForest extends OutlierDetector<Required<RandomForestOptions>>
     super(RANDOM_FOREST_PARAMETERS, options)
   }
 
-  /** The detector that `toJSON` saved; throws `DetectorError` where it is not one. */
+  /** Restores a detector from the result of `toJSON`. Throws `DetectorError` if it is invalid. */
   static fromJSON(json: DetectorJson): RandomForest {
     return new RandomForest(savedParameters(json, 'random-forest')).restore(json.state)
   }
 
   protected async fitScores(data: Matrix, labels: Uint8Array | undefined, step: Step): Promise<Float64Array> {
     if (labels === undefined || !labels.includes(0) || !labels.includes(1)) {
-      throw new DetectorError('labels', 'a random forest learns from labels of both kinds, 0 and 1')
+      throw new DetectorError('labels', 'random forest needs labels of both kinds, 0 and 1')
     }
     const { nEstimators, seed } = this.parameters
     const { rows, width } = data
@@ -84,7 +86,7 @@ export class RandomForest extends OutlierDetector<Required<RandomForestOptions>>
   }
 }
 
-/** The mean vote on each row of the trees that did not see it; of all trees where each saw it. */
+/** The mean vote on each row of the trees that were not trained on it; of all trees if every tree was. */
 class OutOfBagVotes {
   readonly #outside: Float64Array
   readonly #counts: Uint32Array

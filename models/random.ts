@@ -1,14 +1,14 @@
-// The seeded source of everything random in the detectors.
+// The seeded random number generator of the detectors.
 
 /**
- * The xoshiro128** 1.1 generator (Blackman and Vigna, "Scrambled linear pseudorandom number
- * generators", 2021). Its state is filled from the seed by the 32-bit finaliser of MurmurHash3 over
- * a Weyl sequence, so that neighbouring seeds give unrelated streams. Not for secrets.
+ * The xoshiro128** 1.1 generator (Blackman and Vigna, "Scrambled linear pseudorandom number generators", 2021). The
+ * seed is expanded to its state by the 32-bit finaliser of MurmurHash3 over a Weyl sequence, so that adjacent seeds
+ * give unrelated streams. Not cryptographically secure.
  */
 export class Random {
   readonly #state = new Uint32Array(4)
 
-  /** @param seed any integer that a double holds exactly */
+  /** @param seed any integer that a double represents exactly */
   constructor(seed: number) {
     let word = (seed ^ Math.imul(Math.floor(seed / 2 ** 32), 0x85ebca6b)) >>> 0
     for (let i = 0; i < 4; i++) {
@@ -17,7 +17,7 @@ export class Random {
     }
   }
 
-  /** An integer in [0, 2^32). */
+  /** Returns an integer in [0, 2^32). */
   uint32(): number {
     const s = this.#state
     const result = Math.imul(rotate(Math.imul(s[1], 5), 7), 9) >>> 0
@@ -31,12 +31,12 @@ export class Random {
     return result
   }
 
-  /** A double in [0, 1) with 53 random bits. */
+  /** Returns a double in [0, 1) with 53 random bits. */
   uniform(): number {
     return ((this.uint32() >>> 5) * 2 ** 26 + (this.uint32() >>> 6)) / 2 ** 53
   }
 
-  /** An integer in [0, bound), for a bound of at most 2^32; without bias. */
+  /** Returns an unbiased integer in [0, bound), for a bound of at most 2^32. */
   integer(bound: number): number {
     const limit = 2 ** 32 - (2 ** 32 % bound)
     let value = this.uint32()
@@ -44,7 +44,7 @@ export class Random {
     return value % bound
   }
 
-  /** A draw from the standard normal distribution (Marsaglia's polar method). */
+  /** Draws from the standard normal distribution (Marsaglia's polar method). */
   normal(): number {
     for (;;) {
       const u = 2 * this.uniform() - 1
@@ -64,7 +64,7 @@ export class Random {
     }
   }
 
-  /** Puts `items` in random order, in place. */
+  /** Shuffles `items` in place. */
   shuffle(items: { [index: number]: number; readonly length: number }): void {
     this.draw(items, items.length)
   }

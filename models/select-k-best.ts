@@ -1,14 +1,14 @@
-// Choosing columns: those whose means differ most between the labels.
+// Column selection: the columns whose means differ most between the labels.
 
 import { DetectorError, type Rows } from './detector.js'
 import { toMatrix } from './matrix.js'
 
 /**
- * The F statistic of a one-way analysis of variance for each column, as scikit-learn's `f_classif`:
- * spread between the labels over spread within. NaN for a constant column, Infinity for one that the
- * labels determine.
- * @param labels any numbers, one for each row, of at least two kinds
- * @throws DetectorError `labels` where they do not fit; `width` or `not-finite` for rows that do not
+ * Returns the F statistic of a one-way analysis of variance for each column, as scikit-learn's `f_classif`: variance
+ * between the labels over variance within. NaN for a constant column, Infinity for one that the labels determine.
+ *
+ * @param labels any numbers, one per row, with at least two distinct values
+ * @throws DetectorError `labels` for unsuitable labels; `width` or `not-finite` for invalid rows
  */
 export function anovaF(rows: Rows, labels: ArrayLike<number>): Float64Array {
   const { width, data } = toMatrix(rows)
@@ -21,11 +21,11 @@ export function anovaF(rows: Rows, labels: ArrayLike<number>): Float64Array {
   if (labels.length !== rows.length || groups.size < 2) {
     throw new DetectorError(
       'labels',
-      `${labels.length} labels of ${groups.size} kinds do not divide ${rows.length} rows`
+      `${rows.length} rows need one label each, of at least two kinds; got ${labels.length} of ${groups.size}`
     )
   }
   return Float64Array.from({ length: width }, (_, j) => {
-    // Asked outright: rounding in the means could make any figure of a constant column.
+    // Checked explicitly, because rounding in the means could give a constant column any score.
     if (rows.every(row => row[j] === rows[0][j])) return NaN
     const mean = meanOf(data, width, j, [...rows.keys()])
     let between = 0
@@ -46,17 +46,18 @@ function meanOf(data: Float64Array, width: number, column: number, rows: readonl
 }
 
 /**
- * The `k` columns of the highest {@link anovaF}, in ascending order; scikit-learn's `SelectKBest`.
- * Columns without a score come last, and of equal ones the later is taken.
- * @throws DetectorError as `anovaF`; `parameter` where there are fewer than `k` columns
+ * Returns the `k` columns with the highest {@link anovaF}, in ascending order, as scikit-learn's `SelectKBest`. Columns
+ * without a score are ranked last. Of equal columns the later one is chosen.
+ *
+ * @throws DetectorError as `anovaF`; `parameter` if there are fewer than `k` columns
  */
 export function selectKBest(rows: Rows, labels: ArrayLike<number>, k: number): number[] {
   const scores = anovaF(rows, labels)
   if (!Number.isInteger(k) || k < 1 || k > scores.length) {
-    throw new DetectorError('parameter', `k is ${k} where there are ${scores.length} columns`)
+    throw new DetectorError('parameter', `k must be an integer from 1 to ${scores.length}, not ${k}`)
   }
   const rank = (column: number) => (Number.isNaN(scores[column]) ? -1 : scores[column])
-  // Infinity less Infinity is NaN, hence no subtraction.
+  // Infinity minus Infinity is NaN, so compare instead of subtracting.
   const ascending = [...scores.keys()].sort((a, b) => (rank(a) < rank(b) ? -1 : rank(a) > rank(b) ? 1 : a - b))
   return ascending.slice(-k).sort((a, b) => a - b)
 }

@@ -1,29 +1,30 @@
-// The quadratic programme of the one-class support vector machine, solved two variables at a time.
+// Solves the quadratic programme of the one-class support vector machine, two variables at a time.
 
 import { gaussian } from './gaussian.js'
 import { squaredDistance, type Matrix } from './matrix.js'
 
-/** Bytes of kernel rows that are kept while solving. */
+/** Bytes of cached kernel rows. */
 const CACHE_BYTES = 256 * 2 ** 20
 
-/** Iterations between two turns of the event loop. */
-const TURN_ITERATIONS = 200
+/** Iterations between two calls of `turn`. */
+const STEP_ITERATIONS = 200
 
-/** What stands for a curvature that is not positive: two rows alike. */
-const FLAT = 1e-12
+/** Replaces a curvature that is not positive (identical rows). */
+const MINIMUM_CURVATURE = 1e-12
 
-/** The solution: a weight in [0, 1] for each row, and the decision's offset. */
+/** The solution: a weight in [0, 1] per row, and the offset of the decision function. */
 export interface Solution {
   alpha: Float64Array
   rho: number
 }
 
 /**
- * Minimises 1/2 a'Ka subject to 0 <= a <= 1, sum a = nu * rows (Schoelkopf et al. 2001), by sequential
- * minimal optimisation with second-order choice of the pair (Fan, Chen and Lin 2005): the steps of
- * LIBSVM without shrinking, hence its solution within `tolerance`.
+ * Minimises 1/2 a'Ka subject to 0 <= a <= 1, sum a = nu * rows (Schoelkopf et al. 2001), by sequential minimal
+ * optimisation with second-order selection of the pair (Fan, Chen and Lin 2005). The steps are those of LIBSVM without
+ * shrinking, so the solution is the same within `tolerance`.
+ *
  * @param tolerance violation of the optimality conditions at which to stop
- * @param turn called now and then with the violation left
+ * @param turn called repeatedly with the remaining violation
  */
 export async function solveOneClass(
   data: Matrix,
@@ -40,37 +41,37 @@ export async function solveOneClass(
     if (alpha[i] === 0) continue
     const row = kernelRow(i)
     for (let k = 0; k < rows; k++) gradient[k] += alpha[i] * row[k]
-    if (i % TURN_ITERATIONS === 0) await turn(Infinity)
+    if (i % STEP_ITERATIONS === 0) await turn(Infinity)
   }
-  // LIBSVM's bound; a problem of this kind takes a few iterations per row.
+  // LIBSVM's limit. Such a problem takes a few iterations per row.
   const limit = Math.max(1e7, 100 * rows)
   for (let iteration = 1; iteration <= limit; iteration++) {
     const pair = choosePair(alpha, gradient, kernelRow)
     if (pair.violation < tolerance) break
-    if (iteration % TURN_ITERATIONS === 0) await turn(pair.violation)
+    if (iteration % STEP_ITERATIONS === 0) await turn(pair.violation)
     const { up, down } = pair
     const rowUp = kernelRow(up)
     const rowDown = kernelRow(down)
-    const curvature = Math.max(2 - 2 * rowUp[down], FLAT)
+    const curvature = Math.max(2 - 2 * rowUp[down], MINIMUM_CURVATURE)
     const room = Math.min(1 - alpha[up], alpha[down])
-    const move = Math.min((gradient[down] - gradient[up]) / curvature, room)
-    // Set, not added, at a bound: what is left must be exactly 0 or 1.
-    alpha[up] = move === 1 - alpha[up] ? 1 : alpha[up] + move
-    alpha[down] = move === alpha[down] ? 0 : alpha[down] - move
-    for (let k = 0; k < rows; k++) gradient[k] += move * (rowUp[k] - rowDown[k])
+    const delta = Math.min((gradient[down] - gradient[up]) / curvature, room)
+    // Assigned at a bound, so that the value is exactly 0 or 1.
+    alpha[up] = delta === 1 - alpha[up] ? 1 : alpha[up] + delta
+    alpha[down] = delta === alpha[down] ? 0 : alpha[down] - delta
+    for (let k = 0; k < rows; k++) gradient[k] += delta * (rowUp[k] - rowDown[k])
   }
   return { alpha, rho: offset(alpha, gradient) }
 }
 
-/** LIBSVM's start: the first nu * rows weights are 1. */
+/** LIBSVM's initial values: the first nu * rows weights are 1. */
 function startingWeights(rows: number, nu: number): Float64Array {
-  const whole = Math.floor(nu * rows)
-  const alpha = new Float64Array(rows).fill(1, 0, whole)
-  if (whole < rows) alpha[whole] = nu * rows - whole
+  const full = Math.floor(nu * rows)
+  const alpha = new Float64Array(rows).fill(1, 0, full)
+  if (full < rows) alpha[full] = nu * rows - full
   return alpha
 }
 
-/** The weight to raise and the one to lower, and how far from optimal the two are. */
+/** Returns the weight to increase and the one to decrease, and the violation of optimality. */
 function choosePair(
   alpha: Float64Array,
   gradient: Float64Array,
@@ -93,7 +94,7 @@ function choosePair(
     for (let k = 0; k < alpha.length; k++) {
       const slope = gradient[k] - lowest
       if (alpha[k] === 0 || slope <= 0) continue
-      const gain = (slope * slope) / Math.max(2 - 2 * row[k], FLAT)
+      const gain = (slope * slope) / Math.max(2 - 2 * row[k], MINIMUM_CURVATURE)
       if (gain > greatestGain) {
         greatestGain = gain
         down = k
@@ -103,7 +104,7 @@ function choosePair(
   return { up, down, violation: down === -1 ? 0 : highest - lowest }
 }
 
-/** The mean gradient of the rows on the boundary, or the middle of what the bounds allow. */
+/** Returns the mean gradient of the rows on the boundary, or the midpoint of the bounds if there are none. */
 function offset(alpha: Float64Array, gradient: Float64Array): number {
   let free = 0
   let sum = 0
@@ -125,12 +126,12 @@ function offset(alpha: Float64Array, gradient: Float64Array): number {
 }
 
 function cachedKernel({ rows, width, data }: Matrix, gamma: number): (i: number) => Float32Array {
-  const most = Math.max(2, Math.floor(CACHE_BYTES / (4 * rows)))
+  const capacity = Math.max(2, Math.floor(CACHE_BYTES / (4 * rows)))
   const cache = new Map<number, Float32Array>()
   return i => {
     let row = cache.get(i)
     if (row === undefined) {
-      if (cache.size >= most) {
+      if (cache.size >= capacity) {
         const [oldest] = cache.keys()
         cache.delete(oldest)
       }
@@ -139,7 +140,7 @@ function cachedKernel({ rows, width, data }: Matrix, gamma: number): (i: number)
     } else {
       cache.delete(i)
     }
-    // Put last, so that the first is the one unused for longest.
+    // Reinserted last, so that the first row is the least recently used.
     cache.set(i, row)
     return row
   }

@@ -1,4 +1,4 @@
-// SO_GAAL: a network that tells rows from what another network makes up scores them.
+// SO_GAAL: scores rows by a network that distinguishes them from rows that another network generates.
 
 import type { DenseNetwork } from './dense-network.js'
 import type { DetectorJson } from './detector.js'
@@ -13,17 +13,30 @@ const SIGNS = ['discriminator', 'complement'] as const
 
 /** Parameters of {@link SoGaal}; PyOD's names. */
 export interface SoGaalOptions extends DetectorOptions {
-  /** Epochs after which the generator rests; the discriminator goes on for twice as many. 20 unless given. */
+  /**
+   * Epochs after which the generator stops; the discriminator continues for twice as many.
+   * @default 20
+   */
   stopEpochs?: number
-  /** Learning rate of the discriminator; 0.01 unless given. */
+  /**
+   * Learning rate of the discriminator.
+   * @default 0.01
+   */
   lrD?: number
-  /** Learning rate of the generator; 0.0001 unless given. */
+  /**
+   * Learning rate of the generator.
+   * @default 0.0001
+   */
   lrG?: number
-  /** Momentum of both; 0.9 unless given. */
+  /**
+   * Momentum of both.
+   * @default 0.9
+   */
   momentum?: number
   /**
-   * `discriminator`: the score rises with D(x), as in PyOD; `complement`: with 1 - D(x), as in Liu et al.
-   * `discriminator` unless given; see {@link SoGaal}.
+   * `discriminator`: the score rises with D(x), as in PyOD. `complement`: it rises with 1 - D(x), as in Liu et al. See
+   * {@link SoGaal}.
+   * @default 'discriminator'
    */
   sign?: (typeof SIGNS)[number]
 }
@@ -32,7 +45,7 @@ export interface SoGaalOptions extends DetectorOptions {
 export const SO_GAAL_PARAMETERS: ParameterTable<SoGaalOptions> = {
   ...DETECTOR_PARAMETERS,
   stopEpochs: {
-    about: 'epochs after which the generator rests; three times as many in all',
+    about: 'epochs after which the generator stops; three times as many in total',
     default: 20,
     min: 1,
     max: 10_000,
@@ -42,33 +55,29 @@ export const SO_GAAL_PARAMETERS: ParameterTable<SoGaalOptions> = {
   lrG: { about: 'learning rate of the generator', default: 1e-4, min: 1e-8, max: 1 },
   momentum: { about: 'momentum of both', default: 0.9, min: 0, max: 0.999 },
   sign: {
-    about: "'discriminator': far from what was made up is abnormal; 'complement': near to it",
+    about: "'discriminator': rows unlike generated ones are abnormal; 'complement': rows like generated ones",
     default: 'discriminator',
     choices: SIGNS
   }
 }
 
-/** Rows of a training step at most, as in PyOD. */
+/** Maximum number of rows per training step, as in PyOD. */
 const BATCH_ROWS = 500
 
-/**
- * Steps of an epoch at least, and the fewest rows of a step: PyOD takes two steps for 800 rows, which trains too
- * little.
- */
-const EPOCH_STEPS = 8
-const FEWEST_ROWS = 32
+/** Minimum steps per epoch and rows per step. PyOD takes two steps for 800 rows, which is too little training. */
+const MINIMUM_STEPS = 8
+const MINIMUM_ROWS = 32
 
 /**
- * Single-objective generative adversarial active learning (Liu et al. 2019), after PyOD. A generator
- * makes up rows from noise; a discriminator D learns to give 1 to real rows and 0 to those.
+ * Single-objective generative adversarial active learning (Liu et al. 2019), after PyOD. A generator creates rows from
+ * noise. A discriminator D learns to output 1 for real rows and 0 for generated ones.
  *
- * Which side is abnormal? Liu et al. score 1 - D(x): the generator should come to surround the data.
- * With these learning rates it does not: it stays where it began, near the middle of the standardised
- * rows, and what D takes for most real lies far out. So the score rises with D(x), as in PyOD, and
- * higher is more abnormal; `sign` turns it for who trains the generator longer.
+ * Liu et al. score 1 - D(x), expecting the generator to surround the data. With these learning rates it does not: it
+ * stays at its start, near the middle of the standardised rows, and D is highest for outlying rows. So the score rises
+ * with D(x), as in PyOD, and higher is more abnormal. Use `sign` to reverse it when training the generator longer.
  *
- * The score is the logit of D(x), its last sum before the logistic function: the order is the same, but
- * D is so sure of most rows that their values, and the probabilities with them, would all be next to 1.
+ * The score is the logit of D(x), its sum before the logistic function. The order is the same, but D(x) itself, and so
+ * the probabilities, would be close to 1 for most rows.
  */
 export class SoGaal extends NetworkDetector<Required<SoGaalOptions>> {
   readonly kind = 'so-gaal'
@@ -77,7 +86,7 @@ export class SoGaal extends NetworkDetector<Required<SoGaalOptions>> {
     super(SO_GAAL_PARAMETERS, options)
   }
 
-  /** The detector that `toJSON` saved; throws `DetectorError` where it is not one. */
+  /** Restores a detector from the result of `toJSON`. Throws `DetectorError` if it is invalid. */
   static fromJSON(json: DetectorJson): SoGaal {
     return new SoGaal(savedParameters(json, 'so-gaal')).restore(json.state)
   }
@@ -94,17 +103,17 @@ export class SoGaal extends NetworkDetector<Required<SoGaalOptions>> {
     return 1
   }
 
-  protected scoreOf(_row: Float32Array, opinion: Float32Array): number {
-    return this.parameters.sign === 'discriminator' ? opinion[0] : -opinion[0]
+  protected scoreOf(_row: Float32Array, output: Float32Array): number {
+    return this.parameters.sign === 'discriminator' ? output[0] : -output[0]
   }
 }
 
-/** The discriminator alone goes on for twice as many as with the generator. */
+/** After the generator stops, the discriminator trains for twice as many epochs. */
 function epochsOf({ stopEpochs }: Required<SoGaalOptions>): number {
   return 3 * stopEpochs
 }
 
-/** The discriminator, up to its last sum. */
+/** Trains the discriminator and returns it without its logistic function. */
 async function train(
   tf: Tf,
   table: Float32Array,
@@ -115,7 +124,7 @@ async function train(
   const { seed, stopEpochs, lrD, lrG, momentum } = parameters
   const random = new Random(seed)
   const order = Uint32Array.from({ length: table.length / width }, (_, i) => i)
-  const size = Math.min(BATCH_ROWS, Math.max(FEWEST_ROWS, Math.ceil(order.length / EPOCH_STEPS)))
+  const size = Math.min(BATCH_ROWS, Math.max(MINIMUM_ROWS, Math.ceil(order.length / MINIMUM_STEPS)))
   const batches = Math.ceil(order.length / size)
   const epochs = epochsOf(parameters)
 
@@ -144,9 +153,9 @@ async function train(
   const generatorOptimizer = tf.train.momentum(lrG, momentum)
   const discriminatorOptimizer = tf.train.momentum(lrD, momentum)
   const generate = (noise: Tensor): Tensor => last(generator.forward(noise))
-  /** Cross entropy of D's opinion that rows are real. */
+  /** Cross entropy of D for rows that should be taken as real. */
   const costOfReal = (rows: Tensor): Tensor => tf.mean(tf.softplus(tf.neg(last(discriminator.forward(rows)))))
-  const costOfMadeUp = (rows: Tensor): Tensor => tf.mean(tf.softplus(last(discriminator.forward(rows))))
+  const costOfGenerated = (rows: Tensor): Tensor => tf.mean(tf.softplus(last(discriminator.forward(rows))))
 
   try {
     for (let epoch = 0; epoch < epochs; epoch++) {
@@ -159,13 +168,13 @@ async function train(
             Float32Array.from({ length: rows.size }, () => random.uniform()),
             rows.shape
           )
-          const madeUp = generate(noise)
+          const generated = generate(noise)
           const cost = discriminatorOptimizer.minimize(
-            () => tf.add(costOfReal(rows), costOfMadeUp(madeUp)),
+            () => tf.add(costOfReal(rows), costOfGenerated(generated)),
             true,
             discriminator.variables
           )
-          // One epoch more than its name says, as in PyOD.
+          // One epoch more than the name says, as in PyOD.
           if (epoch <= stopEpochs)
             generatorOptimizer.minimize(() => costOfReal(generate(noise)), false, generator.variables)
           return (cost as Tensor).dataSync()[0]
@@ -178,7 +187,7 @@ async function train(
     for (const network of [generator, discriminator]) network.dispose()
     for (const optimizer of [generatorOptimizer, discriminatorOptimizer]) {
       optimizer.dispose()
-      // TensorFlow.js 4.22 forgets the learning rate, which belongs to the class above.
+      // TensorFlow.js 4.22 does not dispose of the learning rate, which belongs to the superclass.
       tf.SGDOptimizer.prototype.dispose.call(optimizer)
     }
   }

@@ -1,10 +1,10 @@
-// Standardising: every column to mean 0 and standard deviation 1.
+// Standardisation: scales every column to mean 0 and standard deviation 1.
 
 import { DetectorError, type Rows } from './detector.js'
 import { toMatrix } from './matrix.js'
 import { StateReader, toBase64 } from './state.js'
 
-/** What `StandardScaler.toJSON` gives. */
+/** Result of `StandardScaler.toJSON`. */
 export interface StandardScalerJson {
   mean: string
   scale: string
@@ -13,15 +13,17 @@ export interface StandardScalerJson {
 }
 
 /**
- * scikit-learn's `StandardScaler` (population standard deviation; a constant column keeps scale 1),
- * with an optional limit: a column that hardly moved in training cannot send a later row to infinity.
- * And with optional least deviations, for columns of which is known what a step worth noting is.
+ * scikit-learn's `StandardScaler` (population standard deviation; a constant column has scale 1). Optionally with a
+ * limit, so that a column that hardly varied in training cannot give extreme results, and with minimum deviations, for
+ * columns with a known smallest relevant difference.
  */
 export class StandardScaler {
   private constructor(
     /** Mean of each column in training. */
     readonly mean: Float64Array,
-    /** Standard deviation of each column in training, or the least one; 1 where it was constant and has none. */
+    /**
+     * Standard deviation of each column in training, or its minimum; 1 if the column was constant and has no minimum.
+     */
     readonly scale: Float64Array,
     /** Results are clipped to [-limit, limit]. */
     readonly limit: number
@@ -29,14 +31,14 @@ export class StandardScaler {
 
   /**
    * Learns means and deviations.
-   * @param options.least a deviation for each column below which its own is not taken; 0 for none
-   * @throws DetectorError `rows` for no rows, `width` or `not-finite` for rows that do not fit
+   * @param options.least minimum deviation of each column; 0 for none
+   * @throws DetectorError `rows` if there are no rows, `width` or `not-finite` for invalid rows
    */
   static fit(
     rows: Rows,
     { limit = Infinity, least }: { limit?: number; least?: ArrayLike<number> } = {}
   ): StandardScaler {
-    if (rows.length === 0) throw new DetectorError('rows', 'there is nothing to learn from')
+    if (rows.length === 0) throw new DetectorError('rows', 'there are no training rows')
     const { width, data } = toMatrix(rows)
     const count = rows.length
     const mean = new Float64Array(width)
@@ -44,7 +46,7 @@ export class StandardScaler {
     for (let i = 0; i < data.length; i++) mean[i % width] += data[i] / count
     for (let i = 0; i < data.length; i++) scale[i % width] += (data[i] - mean[i % width]) ** 2 / count
     for (let j = 0; j < width; j++) {
-      // What rounding alone can make of a constant column, as scikit-learn bounds it.
+      // Upper bound of what rounding can add to a constant column, as in scikit-learn.
       const noise = count * Number.EPSILON * scale[j] + (count * mean[j] * Number.EPSILON) ** 2
       const floor = least?.[j] ?? 0
       scale[j] = scale[j] > noise ? Math.max(floor, Math.sqrt(scale[j])) : floor === 0 ? 1 : floor
@@ -52,13 +54,12 @@ export class StandardScaler {
     return new StandardScaler(mean, scale, limit)
   }
 
-  /** The scaler that `toJSON` saved; throws `DetectorError` `state` where it is not one. */
+  /** Restores a scaler from the result of `toJSON`. Throws `DetectorError` `state` if it is invalid. */
   static fromJSON(json: unknown): StandardScaler {
     const reader = new StateReader(json, 'scaler')
     const mean = reader.array('mean', Float64Array)
     const scale = reader.array('scale', Float64Array, mean.length)
-    if (scale.some(value => value <= 0))
-      throw new DetectorError('state', 'scaler.scale holds a number that is not positive')
+    if (scale.some(value => value <= 0)) throw new DetectorError('state', 'scaler.scale must be positive')
     return new StandardScaler(
       mean,
       scale,
@@ -66,11 +67,11 @@ export class StandardScaler {
     )
   }
 
-  /** One row, standardised and clipped. */
+  /** Returns a row standardised and clipped. */
   transform(row: ArrayLike<number>): Float64Array {
     const { mean, scale, limit } = this
     if (row.length !== mean.length) {
-      throw new DetectorError('width', `a row has ${row.length} columns where ${mean.length} are wanted`)
+      throw new DetectorError('width', `a row has ${row.length} columns, expected ${mean.length}`)
     }
     return mean.map((value, j) => Math.max(-limit, Math.min(limit, (row[j] - value) / scale[j])))
   }

@@ -1,11 +1,11 @@
-// Numbers to JSON and back, refusing whatever is not what it should be.
+// Converts numbers to JSON and back, with validation.
 
 import { DetectorError } from './detector.js'
 
-/** The typed arrays that a saved detector may hold. */
+/** The typed arrays that a saved detector may contain. */
 export type SavedArray = Float64Array | Float32Array | Uint32Array | Uint16Array | Uint8Array
 
-/** The elements' bytes as base64, little-endian (the order of every machine but s390x and old POWER). */
+/** Encodes the elements' bytes as base64, little-endian (the order of all machines except s390x and old POWER). */
 export function toBase64(array: SavedArray): string {
   return Buffer.from(array.buffer, array.byteOffset, array.byteLength).toString('base64')
 }
@@ -16,14 +16,14 @@ interface ArrayKind<T extends SavedArray> {
 }
 
 /**
- * Reads a JSON object field by field. Every method throws `DetectorError('state')` with the field's
- * name where the field is missing or not of its kind; own fields only, so a `__proto__` key is inert.
+ * Reads a JSON object field by field. Every method throws `DetectorError('state')` with the field's name if the field
+ * is missing or of another type. Only own fields are read, so a `__proto__` key has no effect.
  */
 export class StateReader {
   readonly #fields: Record<string, unknown>
   readonly #path: string
 
-  /** @param path what the object is, for messages: `iforest`, `encoding.payload` */
+  /** @param path name of the object for messages: `iforest`, `encoding.payload` */
   constructor(value: unknown, path: string) {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
       throw new DetectorError('state', `${path} is not an object`)
@@ -32,12 +32,12 @@ export class StateReader {
     this.#path = path
   }
 
-  /** The field as it stands; undefined where there is none. */
+  /** Returns the unchecked field; undefined if missing. */
   raw(name: string): unknown {
     return Object.hasOwn(this.#fields, name) ? this.#fields[name] : undefined
   }
 
-  /** A finite number in [min, max]. */
+  /** Returns a finite number in [min, max]. */
   number(name: string, min = -Infinity, max = Infinity): number {
     const value = this.raw(name)
     if (typeof value !== 'number' || !Number.isFinite(value) || value < min || value > max) {
@@ -49,21 +49,21 @@ export class StateReader {
     return value
   }
 
-  /** An integer in [min, max]. */
+  /** Returns an integer in [min, max]. */
   integer(name: string, min: number, max: number): number {
     const value = this.number(name, min, max)
     if (!Number.isInteger(value)) throw this.#wrong(name, 'an integer')
     return value
   }
 
-  /** A string. */
+  /** Returns a string. */
   string(name: string): string {
     const value = this.raw(name)
     if (typeof value !== 'string') throw this.#wrong(name, 'a string')
     return value
   }
 
-  /** An array of strings. */
+  /** Returns an array of strings. */
   strings(name: string): string[] {
     const value = this.raw(name)
     if (!Array.isArray(value) || !value.every(item => typeof item === 'string'))
@@ -71,18 +71,18 @@ export class StateReader {
     return [...value] as string[]
   }
 
-  /** A nested object. */
+  /** Returns a reader of a nested object. */
   object(name: string): StateReader {
     return new StateReader(this.raw(name), `${this.#path}.${name}`)
   }
 
-  /** A typed array of finite elements that {@link toBase64} wrote, of the length given, if given. */
+  /** Returns a typed array of finite elements that {@link toBase64} wrote, of the given length if any. */
   array<T extends SavedArray>(name: string, kind: ArrayKind<T>, length?: number): T {
     const text = this.string(name)
     const bytes = Buffer.from(text, 'base64')
     if (bytes.length % kind.BYTES_PER_ELEMENT !== 0 || bytes.toString('base64') !== text)
       throw this.#wrong(name, 'an array in base64')
-    // A copy of its own: Buffer shares a pool whose offset need not be aligned.
+    // A copy, because Buffer's pool offset may be unaligned.
     const buffer = new ArrayBuffer(bytes.length)
     new Uint8Array(buffer).set(bytes)
     const array = new kind(buffer)

@@ -1,8 +1,8 @@
-// The few statistics that the detectors share.
+// Statistics that the detectors share.
 
 /**
- * The q-th percentile with linear interpolation between the two nearest values, as numpy's
- * `percentile` does by default.
+ * Returns the q-th percentile with linear interpolation, like numpy's `percentile` by default.
+ *
  * @param values at least one finite number, in any order
  * @param q in [0, 100]
  */
@@ -13,7 +13,7 @@ export function percentile(values: ArrayLike<number>, q: number): number {
   const above = Math.min(below + 1, sorted.length - 1)
   const share = position - below
   const span = sorted[above] - sorted[below]
-  // From the nearer end, so that equal neighbours and both ends come out exactly.
+  // Interpolated from the nearer end, so that equal neighbours and both ends are exact.
   return share < 0.5 ? sorted[below] + span * share : sorted[above] - span * (1 - share)
 }
 
@@ -25,7 +25,7 @@ export interface Moments {
   deviation: number
 }
 
-/** The {@link Moments} of at least one finite number. */
+/** Returns the {@link Moments} of at least one finite number. */
 export function moments(values: ArrayLike<number>): Moments {
   let min = Infinity
   let max = -Infinity
@@ -42,8 +42,7 @@ export function moments(values: ArrayLike<number>): Moments {
 }
 
 /**
- * The Gauss error function, to about 1e-15.
- * Abramowitz and Stegun, equation 7.1.6: a series without cancellation.
+ * The Gauss error function, to about 1e-15. Abramowitz and Stegun, equation 7.1.6: a series without cancellation.
  */
 export function erf(x: number): number {
   const size = Math.abs(x)

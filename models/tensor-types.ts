@@ -1,28 +1,27 @@
-// The types of what the detectors use of TensorFlow.js: its packages are optional, so the compiler asks for none of
-// them.
+// Types of the parts of TensorFlow.js that the detectors use. Its packages are optional, so their types may be missing.
 
-/** An array of 32-bit floats that a backend holds. */
+/** An array of 32-bit floats in a backend. */
 export interface Tensor {
   readonly shape: number[]
   /** Number of elements. */
   readonly size: number
-  /** The elements, copied out of the backend. */
+  /** Returns the elements, copied from the backend. */
   dataSync(): Float32Array
 }
 
-/** A tensor that an optimiser may change. */
+/** A tensor that an optimiser can change. */
 export interface Variable extends Tensor {
   assign(value: Tensor): void
 }
 
-/** Changes variables so that a cost falls. */
+/** Changes variables to minimise a cost. */
 export interface Optimizer {
-  /** One step; gives the cost before it where `returnCost` asks for it. */
+  /** Performs one step. Returns the cost before it if `returnCost` is true. */
   minimize(cost: () => Tensor, returnCost: boolean, variables: Variable[]): Tensor | null
   dispose(): void
 }
 
-/** What a function with a gradient of its own gives. */
+/** Result of a function with a custom gradient. */
 export interface CustomGradient {
   value: Tensor
   gradFunc(gradient: Tensor, saved: Tensor[]): Tensor[]
@@ -39,7 +38,7 @@ export interface Tf {
   setBackend(name: string): Promise<boolean>
   ready(): Promise<void>
   memory(): { numTensors: number }
-  /** Runs `work` and gives back the memory of all tensors made in it, but for those returned. */
+  /** Runs `work` and frees all tensors created in it, except those returned. */
   tidy<T>(work: () => T): T
   dispose(tensors: Tensor[]): void
   tensor(values: Float32Array, shape: number[]): Tensor

@@ -1,18 +1,18 @@
-// Loads TensorFlow.js, which only training needs: the native build where it is installed, else WebAssembly.
+// Loads TensorFlow.js, which only training needs: the native build if installed, else WebAssembly.
 
 import util from 'node:util'
 import { DetectorError } from './detector.js'
 import type { Tf } from './tensor-types.js'
 
-/** A loaded TensorFlow.js, and what computes for it. */
+/** A loaded TensorFlow.js with its backend. */
 export interface TensorFlow {
   readonly tf: Tf
   readonly backend: 'tfjs-node' | 'wasm'
-  /** What kept an installed `@tensorflow/tfjs-node` from being used. */
-  readonly nativeFault?: string
+  /** Why an installed `@tensorflow/tfjs-node` is not used. */
+  readonly nativeError?: string
 }
 
-// As plain strings: the compiler shall not ask for packages that need not be there.
+// As plain strings, so that the compiler does not require optional packages.
 const NATIVE: string = '@tensorflow/tfjs-node'
 const CORE: string = '@tensorflow/tfjs-core'
 const LAYERS: string = '@tensorflow/tfjs-layers'
@@ -22,24 +22,24 @@ const INSTALL =
   'npm install @tensorflow/tfjs-core @tensorflow/tfjs-layers @tensorflow/tfjs-backend-cpu @tensorflow/tfjs-backend-wasm'
 
 /**
- * Loads TensorFlow.js and makes its fastest backend the current one; cheap once it is loaded.
- * @throws DetectorError `tensorflow` where it is not installed, with the command that installs it
+ * Loads TensorFlow.js and activates its fastest backend. Fast once it is loaded.
+ *
+ * @throws DetectorError `tensorflow` if it is not installed, with the command that installs it
  */
 export async function loadTensorFlow(): Promise<TensorFlow> {
   const native = await loadNative()
   if (typeof native === 'object') return { tf: native, backend: 'tfjs-node' }
   const tf = await loadWasm()
-  return { tf, backend: 'wasm', ...(native !== undefined && { nativeFault: native }) }
+  return { tf, backend: 'wasm', ...(native !== undefined && { nativeError: native }) }
 }
 
-/** One line that says what trains: version, backend and, if it applies, why not the native one. */
-export function describeTensorFlow({ tf, backend, nativeFault }: TensorFlow): string {
-  const fault =
-    nativeFault === undefined ? '' : `; @tensorflow/tfjs-node is installed but does not load: ${nativeFault}`
-  return `TensorFlow.js ${tf.version_core} on ${backend}${fault}`
+/** Returns one line with the version, the backend and, if applicable, why the native one is not used. */
+export function describeTensorFlow({ tf, backend, nativeError: nativeFault }: TensorFlow): string {
+  const note = nativeFault === undefined ? '' : `; @tensorflow/tfjs-node is installed but does not load: ${nativeFault}`
+  return `TensorFlow.js ${tf.version_core} on ${backend}${note}`
 }
 
-/** The native build; what is wrong with it; undefined where it is not installed. */
+/** Returns the native build, its error, or undefined if it is not installed. */
 async function loadNative(): Promise<Tf | string | undefined> {
   restoreLegacyUtil()
   try {
@@ -48,7 +48,7 @@ async function loadNative(): Promise<Tf | string | undefined> {
     await tf.ready()
     return tf
   } catch (error) {
-    // Without its binary the package is there and throws: WebAssembly serves as well, and the caller is told.
+    // Without its binary the package exists and throws. WebAssembly is used instead and the error is reported.
     return isMissing(error, NATIVE) ? undefined : firstLine(error)
   }
 }
@@ -56,25 +56,25 @@ async function loadNative(): Promise<Tf | string | undefined> {
 async function loadWasm(): Promise<Tf> {
   try {
     const tf = (await import(CORE)) as Tf
-    // For the gradients, which it registers with the core.
+    // Registers the gradients with the core.
     await import(LAYERS)
     await import(WASM)
     if (!(await tf.setBackend('wasm')))
-      throw new DetectorError('tensorflow', 'the WebAssembly backend of TensorFlow.js does not start')
+      throw new DetectorError('tensorflow', 'the WebAssembly backend of TensorFlow.js failed to start')
     return tf
   } catch (error) {
     if (error instanceof DetectorError) throw error
     throw new DetectorError(
       'tensorflow',
       isMissing(error, '@tensorflow/')
-        ? `this detector is trained with TensorFlow.js, which is not installed; ${INSTALL}`
-        : `TensorFlow.js does not load: ${firstLine(error)}; ${INSTALL}`,
+        ? `training this detector requires TensorFlow.js, which is not installed; run ${INSTALL}`
+        : `TensorFlow.js failed to load: ${firstLine(error)}; run ${INSTALL}`,
       { cause: error }
     )
   }
 }
 
-/** tfjs-node 4.22 calls two functions that Node.js 23 took out of `util`. */
+/** Restores two functions that tfjs-node 4.22 calls and Node.js 23 removed from `util`. */
 function restoreLegacyUtil(): void {
   const legacy = {
     isArray: Array.isArray,

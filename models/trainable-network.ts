@@ -1,26 +1,29 @@
-// A network of dense layers while TensorFlow.js trains it.
+// A network of dense layers while it is trained with TensorFlow.js.
 
 import { DenseNetwork, type Activation, type DenseLayer } from './dense-network.js'
 import type { Random } from './random.js'
 import type { Tensor, Tf, Variable } from './tensor-types.js'
 
-/** How weights begin: `count` numbers for a layer of so many inputs and units. */
+/** Returns the initial weights: `count` numbers for a layer with these inputs and units. */
 export type Initializer = (count: number, inputs: number, units: number) => Float32Array
 
-/** One layer to be. */
+/** Plan of a layer. */
 export interface LayerPlan {
   readonly units: number
   readonly activation: Activation
   readonly kernel: Initializer
-  /** All 0 unless given. */
+  /** @default all 0 */
   readonly bias?: Initializer
   /** Batch normalisation (Ioffe and Szegedy 2015) between the sums and the activation, in place of the bias. */
   readonly batchNorm?: boolean
-  /** Share of outputs set to 0 in training; 0 unless given. */
+  /**
+   * Share of outputs set to 0 in training.
+   * @default 0
+   */
   readonly dropout?: number
 }
 
-/** Statistics of a layer's sums over the batches; the latest count {@link MOMENTUM}, as in PyTorch. */
+/** Running statistics of a layer's sums. The latest batch has weight {@link MOMENTUM}, as in PyTorch. */
 interface Normalization {
   readonly gamma: Variable
   readonly beta: Variable
@@ -36,18 +39,18 @@ export interface TrainableLayer {
   readonly normalization?: Normalization
 }
 
-/** Added to the variance before its root is taken. */
+/** Added to the variance before the square root. */
 export const EPSILON = 1e-5
 const MOMENTUM = 0.1
 
-/** Variables for the layers, the pass forward in training, and the network that comes of it. */
+/** The variables of the layers, the forward pass in training, and the resulting network. */
 export class TrainableNetwork {
   readonly layers: readonly TrainableLayer[]
   readonly #tf: Tf
   readonly #random: Random
   readonly #product: (a: Tensor, b: Tensor) => Tensor
 
-  /** @param random where dropout comes from */
+  /** @param random source of dropout */
   constructor(tf: Tf, inputs: number, plans: readonly LayerPlan[], random: Random) {
     this.#tf = tf
     this.#random = random
@@ -55,7 +58,7 @@ export class TrainableNetwork {
     this.layers = plans.map((plan, l) => createLayer(tf, l === 0 ? inputs : plans[l - 1].units, plan))
   }
 
-  /** What an optimiser may change. */
+  /** The variables to optimise. */
   get variables(): Variable[] {
     return this.layers.flatMap(({ kernel, bias, normalization }) => [
       kernel,
@@ -64,7 +67,7 @@ export class TrainableNetwork {
     ])
   }
 
-  /** The outputs of every layer, before dropout, for a batch of rows; learns the batch's statistics. */
+  /** Returns the outputs of every layer, before dropout, for a batch of rows. Updates the running statistics. */
   forward(batch: Tensor): Tensor[] {
     const tf = this.#tf
     const outputs: Tensor[] = []
@@ -83,12 +86,12 @@ export class TrainableNetwork {
     return outputs
   }
 
-  /** The network as it stands, without dropout, and with the normalisation inside its weights. */
+  /** Returns the current network without dropout, with the normalisation folded into its weights. */
   freeze(): DenseNetwork {
     return new DenseNetwork(this.layers.map(freezeLayer))
   }
 
-  /** Gives the variables' memory back. */
+  /** Frees the variables. */
   dispose(): void {
     this.#tf.dispose(this.variables)
   }
@@ -97,9 +100,9 @@ export class TrainableNetwork {
     const tf = this.#tf
     const rows = sums.shape[0]
     const batch = tf.moments(sums, 0)
-    follow(mean, batch.mean.dataSync(), 1)
-    // The unbiased estimate for later, the biased one for now, as in PyTorch.
-    follow(variance, batch.variance.dataSync(), rows > 1 ? rows / (rows - 1) : 1)
+    updateRunning(mean, batch.mean.dataSync(), 1)
+    // The running variance uses the unbiased estimate, the batch the biased one, as in PyTorch.
+    updateRunning(variance, batch.variance.dataSync(), rows > 1 ? rows / (rows - 1) : 1)
     return tf.batchNorm(sums, batch.mean, batch.variance, beta, gamma, EPSILON)
   }
 
@@ -111,7 +114,7 @@ export class TrainableNetwork {
   }
 }
 
-/** Rows of a table of `width` columns, named by their indices, as a tensor. */
+/** Returns the rows of a table of `width` columns at the given indices, as a tensor. */
 export function gather(tf: Tf, table: Float32Array, width: number, indices: Uint32Array): Tensor {
   const values = new Float32Array(indices.length * width)
   for (let k = 0; k < indices.length; k++)
@@ -125,7 +128,7 @@ export function uniform(random: Random, bound: (inputs: number, units: number) =
     Float32Array.from({ length: count }, () => bound(inputs, units) * (2 * random.uniform() - 1))
 }
 
-/** Normal, of mean 0. */
+/** Normal with mean 0. */
 export function normal(random: Random, deviation: (inputs: number) => number): Initializer {
   return (count, inputs) => Float32Array.from({ length: count }, () => deviation(inputs) * random.normal())
 }
@@ -151,8 +154,8 @@ function createLayer(tf: Tf, inputs: number, plan: LayerPlan): TrainableLayer {
 }
 
 /**
- * Matrix product whose gradient transposes first: the WebAssembly backend multiplies transposed operands ten times
- * slower.
+ * Returns a matrix product whose gradient transposes explicitly: the WebAssembly backend multiplies transposed operands
+ * ten times slower.
  */
 function product(tf: Tf): (a: Tensor, b: Tensor) => Tensor {
   return tf.customGrad((a, b, save) => {
@@ -167,7 +170,7 @@ function product(tf: Tf): (a: Tensor, b: Tensor) => Tensor {
   })
 }
 
-function follow(running: Float64Array, batch: ArrayLike<number>, factor: number): void {
+function updateRunning(running: Float64Array, batch: ArrayLike<number>, factor: number): void {
   for (let u = 0; u < running.length; u++) running[u] += MOMENTUM * (factor * batch[u] - running[u])
 }
 

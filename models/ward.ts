@@ -1,10 +1,11 @@
-// Ward's agglomeration of points into two groups.
+// Ward's agglomerative clustering of points into two groups.
 
 import { squaredDistance } from './matrix.js'
 
 /**
- * Joins points two groups at a time, by the least growth of the squared deviations (Ward 1963), until
- * two groups are left, along chains of nearest neighbours (Murtagh 1983). Quadratic in time and space.
+ * Merges groups of points by the least increase of the squared deviations (Ward 1963) until two are left, following
+ * chains of nearest neighbours (Murtagh 1983). Quadratic in time and space.
+ *
  * @returns 0 or 1 for each point; the first point's group is 0
  */
 export function wardHalves(points: readonly Float64Array[]): Uint8Array {
@@ -34,7 +35,7 @@ export function wardHalves(points: readonly Float64Array[]): Uint8Array {
   return groups
 
   function nearestTo(group: number, preferred: number | undefined): number {
-    // Among equals the one before in the chain, or the chain would go round for ever.
+    // Prefers the previous group in the chain among equals. Otherwise the chain could cycle for ever.
     let nearest = preferred ?? -1
     let smallest = preferred === undefined ? Infinity : distance[group * count + preferred]
     for (const other of active) {
@@ -46,7 +47,7 @@ export function wardHalves(points: readonly Float64Array[]): Uint8Array {
     return nearest
   }
 
-  /** Lance and Williams' update for Ward: `b` becomes part of `a`. */
+  /** Merges `b` into `a`, with Lance and Williams' update for Ward. */
   function join(a: number, b: number): void {
     const between = distance[a * count + b]
     active.delete(b)

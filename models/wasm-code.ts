@@ -1,4 +1,4 @@
-// WebAssembly written as expressions: the few instructions that the kernels need, and the module around them.
+// WebAssembly as expressions: the instructions that the kernels need, and a module around them.
 
 /** Bytes of an expression or of statements. */
 export type Code = readonly number[]
@@ -6,9 +6,9 @@ export type Code = readonly number[]
 /** A function of 32-bit integers without a result. */
 export interface WasmFunction {
   name: string
-  /** Number of arguments; they are the first locals. */
+  /** Number of parameters; they are the first locals. */
   parameters: number
-  /** Types of further locals, in runs of equal ones. */
+  /** Types of further locals, in runs of equal types. */
   locals: readonly { count: number; type: 'i32' | 'f64' | 'v128' }[]
   body: Code
 }
@@ -20,7 +20,7 @@ const VOID = 0x40
 const binary =
   (...opcode: number[]) =>
   (a: Code, b: Code): Code => [...a, ...b, ...opcode]
-// Alignment is a hint, and 2^0 is never wrong.
+// Alignment is only a hint; 2^0 is always valid.
 const memory =
   (...opcode: number[]) =>
   (address: Code, offset = 0): Code => [...address, ...opcode, 0, ...unsigned(offset)]
@@ -47,9 +47,9 @@ export const loadDouble = memory(0x2b)
 export const storeDouble = (address: Code, value: Code): Code => [...address, ...value, 0x39, 0, 0]
 
 export const loadVector = memory(SIMD, 0x00)
-/** One 32-bit element in all four lanes. */
+/** Copies a 32-bit element to all four lanes. */
 export const spreadFloat = memory(SIMD, 0x09)
-/** One 64-bit element in both lanes. */
+/** Copies a 64-bit element to both lanes. */
 export const spreadDouble = memory(SIMD, 0x0a)
 export const storeVector = (address: Code, value: Code, offset = 0): Code => [
   ...address,
@@ -69,7 +69,7 @@ export const multiplyDoubles2 = binary(SIMD, 0xf2, 0x01)
 
 /** Statements one after another. */
 export const sequence = (...statements: readonly Code[]): Code => statements.flat()
-/** Does the body once, and again as long as the condition is not 0. */
+/** Runs the body once, then again while the condition is not 0. */
 export const doWhile = (condition: Code, ...body: readonly Code[]): Code => [
   0x03,
   VOID,
@@ -80,7 +80,7 @@ export const doWhile = (condition: Code, ...body: readonly Code[]): Code => [
   0x0b
 ]
 
-/** A module of functions that work on the imported memory `host.memory`. */
+/** Returns a module of functions that use the imported memory `host.memory`. */
 export function moduleOf(functions: readonly WasmFunction[]): Uint8Array<ArrayBuffer> {
   return Uint8Array.from([
     0x00,

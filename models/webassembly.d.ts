@@ -1,4 +1,4 @@
-// The part of WebAssembly that is used; the compiler has its types only together with those of browsers.
+// The part of WebAssembly that is used. TypeScript's own types of it come only with the DOM library.
 
 declare namespace WebAssembly {
   type Module = object

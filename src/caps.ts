@@ -1,36 +1,36 @@
-// How much the detection may keep in memory at a time; whatever exceeds a cap is dropped and counted in the status.
+// Memory caps of the detection. Whatever exceeds a cap is dropped and counted in the status.
 
 import type { FragmentLimits } from './decode/fragments.js'
 import type { TcpStreamLimits } from './decode/tcp-streams.js'
 import type { JoinLimits } from './join/limits.js'
 
-/** The caps; each names the counter that shows what it cost. */
+/** The caps, each with the counter of what it dropped. */
 export interface DetectionCaps {
-  /** Open TCP connections that the tap follows (`tap.streams.streamsEvicted`). */
+  /** Open TCP connections followed by the tap (`tap.streams.streamsEvicted`). */
   streams: number
-  /** Bytes of segments that came too early, each direction of each (`tap.streams.gapsForced`). */
+  /** Bytes of out-of-order segments per direction of a connection (`tap.streams.gapsForced`). */
   earlyBytes: number
-  /** And of all connections together (`tap.streams.gapsForced`). */
+  /** Bytes of out-of-order segments of all connections (`tap.streams.gapsForced`). */
   earlyBytesInAll: number
-  /** How many such segments, each direction of each (`tap.streams.gapsForced`). */
+  /** Out-of-order segments per direction of a connection (`tap.streams.gapsForced`). */
   earlySegments: number
-  /** IP datagrams in fragments (`tap.fragments.fragmentsDropped`). */
+  /** Incomplete fragmented IP datagrams (`tap.fragments.fragmentsDropped`). */
   fragmentedDatagrams: number
   /** Bytes of their fragments (`tap.fragments.fragmentsDropped`). */
   fragmentBytes: number
-  /** Frames that wait for the broker (`join.framesOverflowed`). */
+  /** Frames that wait for the broker's packets (`join.framesOverflowed`). */
   heldFrames: number
-  /** How long each waits at most, ms (`join.framesUnjoined`). */
+  /** Maximum wait of a frame, ms (`join.framesUnjoined`). */
   holdMs: number
-  /** Packets that wait for their frames, each connection (`join.connectionsOverflowed`). */
+  /** Packets per connection that wait for their frames (`join.connectionsOverflowed`). */
   waitingPackets: number
   /** TCP connections that the broker has not accepted yet (`join.streamsForgotten`). */
   unclaimedStreams: number
-  /** Bytes of the ring between the broker and the detection, a power of two (`ring.dropped`). */
+  /** Bytes of the ring buffer between broker and detection, a power of two (`ring.dropped`). */
   ringBytes: number
 }
 
-/** Enough for a busy broker on a small machine. */
+/** Suits a busy broker on a small machine. */
 export const DEFAULT_CAPS: Readonly<DetectionCaps> = Object.freeze({
   streams: 65_536,
   earlyBytes: 1_048_576,
@@ -45,10 +45,10 @@ export const DEFAULT_CAPS: Readonly<DetectionCaps> = Object.freeze({
   ringBytes: 4_194_304
 })
 
-/** Packets of a connection are given up after so many times the time for which a frame waits. */
+/** Packets of a connection time out after this multiple of a frame's wait. */
 const BLIND_FACTOR = 5
 
-/** The caps as the join takes them. */
+/** Returns the caps as limits of the join. */
 export function joinLimits({ holdMs, heldFrames, waitingPackets, unclaimedStreams }: DetectionCaps): JoinLimits {
   return {
     holdMs,
@@ -59,7 +59,7 @@ export function joinLimits({ holdMs, heldFrames, waitingPackets, unclaimedStream
   }
 }
 
-/** The caps as the decoders of a tap take them. */
+/** Returns the caps as limits of the tap's decoders. */
 export function tapLimits({
   streams,
   earlyBytes,

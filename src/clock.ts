@@ -1,18 +1,18 @@
-// Wall-clock time with microseconds, for what the broker sees without a tap.
+// Clocks: wall-clock time with microseconds for records without a tap, and monotonic time.
 
-/** Tells the time; injected wherever time matters, so that tests need not wait. */
+/** A source of time. Injected, so that tests need not wait. */
 export interface Clock {
-  /** Milliseconds with fractions; since 1970, unless the clock says otherwise. */
+  /** Milliseconds with fractions, since 1970 unless the clock documents otherwise. */
   now(): number
 }
 
-/** Only goes forward, whoever sets the system's clock; its zero means nothing. For how long something takes. */
+/** Monotonic clock, unaffected by changes of the system clock. Its zero is arbitrary: use it for durations. */
 export const STEADY_CLOCK: Clock = Object.freeze({ now: () => performance.now() })
 
 /**
- * The system's clock. `performance.timeOrigin` may be off the wall clock by up to a millisecond, and
- * a Raspberry Pi without a battery sets its clock long after the start: so the offset is taken at an
- * edge of `Date.now()` and taken anew whenever the two have drifted apart.
+ * The system's clock. `performance.timeOrigin` may differ from wall-clock time by up to a millisecond, and a Raspberry
+ * Pi without a battery sets its clock long after the start. So the offset is measured when `Date.now()` changes, and
+ * again whenever the two have drifted apart.
  */
 export class SystemClock implements Clock {
   static readonly #TOLERANCE_MS = 20
@@ -38,11 +38,11 @@ export class SystemClock implements Clock {
 }
 
 /**
- * A clock for patience: it stands still while the thread does. After a stall, what was to be waited for
- * may lie unread in a pipe, and it would be wrong to give it up at the first look.
+ * A clock for timeouts that does not advance while the thread stalls. After a stall, the expected data may be unread in
+ * a pipe. It must not time out before it is read.
  */
 export class AwakeClock implements Clock {
-  /** Somewhat longer than the longest time between two looks of a thread that is awake. */
+  /** Slightly longer than the longest interval between two calls in a thread that does not stall. */
   static readonly #LONGEST_STEP_MS = 150
   #elapsed = 0
   #latest: number

@@ -1,16 +1,16 @@
-// Errors with a stable code: what the operator can mend, and what is nobody's mistake.
+// Errors with a stable code: those that the operator can fix.
 
 /**
- * A mistake that the operator can mend: a file that is not a capture, a refused key, a wrong value.
- * The command line prints `message` and `remedy` and exits with 1; anything else exits with 2.
+ * An error that the operator can fix: a file that is not a capture, a rejected key, an invalid value. The command line
+ * prints `message` and `remedy` and exits with 1. It exits with 2 for any other error.
  */
 export class OperatorError extends Error {
   constructor(
     /** Stable, kebab-case: `tap-host-key`, `capture-not-recognised`, `config-value`. */
     readonly code: string,
-    /** What is wrong and where, in one sentence. */
+    /** What failed and where, in one sentence. */
     message: string,
-    /** What to do about it. */
+    /** How to fix it. */
     readonly remedy?: string,
     options?: ErrorOptions
   ) {

@@ -1,31 +1,28 @@
-// The record: one captured frame, or one control packet where there is no tap, with what is known of its sender.
+// The record: one captured frame, or one control packet without a tap, with its sender's identity.
 
 import type { RecordFeatures } from './features/schema.js'
 import type { Direction, Endpoint, JoinKind } from './types.js'
 
-/**
- * A connection as alerts name it. One object per connection, shared by its records; the identity comes with the
- * CONNECT.
- */
+/** A connection as alerts name it: one object, shared by its records. CONNECT sets the identity. */
 export interface Peer {
   readonly client: Endpoint
   readonly broker: Endpoint
-  /** The broker's number of the connection; null where the broker does not know it. */
+  /** The broker's number of the connection; null if the broker does not know the connection. */
   connection: number | null
   clientId: string | null
   username: string | null
-  /** Whom a trusted proxy announced; then `client` is the proxy. */
+  /** The client that a trusted proxy announced. `client` is then the proxy. */
   announced?: Endpoint
 }
 
-/** Who a connection's client is: the one that a proxy announced, else whoever connected. */
-export function originOf({ announced, client }: Pick<Peer, 'announced' | 'client'>): Endpoint {
+/** Returns the client's endpoint: the one that a proxy announced, else the connecting one. */
+export function clientEndpoint({ announced, client }: Pick<Peer, 'announced' | 'client'>): Endpoint {
   return announced ?? client
 }
 
-/** What is scored. */
+/** The unit that is scored. */
 export interface TrafficRecord {
-  /** Number of the frame in its capture, from 1; null where there is no tap. */
+  /** Number of the frame in its capture, from 1; null without a tap. */
   frame: number | null
   /** Epoch time: whole seconds and nanoseconds within. */
   seconds: number
@@ -34,15 +31,15 @@ export interface TrafficRecord {
   join: JoinKind
   direction: Direction
   peer: Peer
-  /** Control packets completed by the frame. */
+  /** Control packets that the frame completes. */
   packets: number
-  /** Of these, the ones that its sender sent of its own accord, and not in answer: all but acknowledgements. */
+  /** How many of those are not acknowledgements, so that the sender initiated them. */
   initiated: number
-  /** Carries only what the detection itself publishes: not scored, or alerts would raise the score. */
+  /** Carries only what the detection publishes itself. Not scored, because alerts would raise the score. */
   own: boolean
 }
 
-/** Epoch time of a record in seconds, to about a quarter of a microsecond. */
+/** Returns a record's epoch time in seconds, precise to about a quarter of a microsecond. */
 export function timeOf(record: { seconds: number; nanoseconds: number }): number {
   return record.seconds + record.nanoseconds / 1e9
 }

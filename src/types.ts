@@ -47,7 +47,7 @@ export interface MqttPacket {
 }
 
 /** A control packet that is only partly received. */
-export interface PacketBegun {
+export interface PartialPacket {
   /** First byte of the fixed header. */
   header: number
   /** As in {@link MqttPacket}; null until known. */

@@ -1,4 +1,4 @@
-// The system's clock: as fine as the steady one, and never far from what everybody else's watch says.
+// The system clock: as precise as the monotonic clock, and close to wall-clock time.
 
 import t from 'tap'
 import { STEADY_CLOCK, SystemClock } from '../src/clock.js'
@@ -9,12 +9,12 @@ t.test('epoch time in fractions of a millisecond', async t => {
   t.ok(Math.abs(times[0] - Date.now()) < 25)
   t.ok(
     times.every((time, i) => i === 0 || time >= times[i - 1]),
-    'it does not run backwards'
+    'it does not go backwards'
   )
-  t.ok(new Set(times).size > 100, 'it tells microseconds apart')
+  t.ok(new Set(times).size > 100, 'it resolves microseconds')
 })
 
-t.test('it follows when somebody sets the time', async t => {
+t.test('it follows changes of the system time', async t => {
   const clock = new SystemClock()
   const { now } = Date
   let shift = 0
@@ -25,7 +25,7 @@ t.test('it follows when somebody sets the time', async t => {
   }
 })
 
-t.test('the steady clock does not', async t => {
+t.test('the monotonic clock does not', async t => {
   const before = STEADY_CLOCK.now()
   const { now } = Date
   t.intercept(Date, 'now', { value: () => now.call(Date) + 3_600_000 })

@@ -1,4 +1,4 @@
-// The three floors: imports go down only. models knows nothing of ours, src may use models, broker both.
+// The three layers: imports go down only. models imports neither of the others, src may import models, broker both.
 
 import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
@@ -10,14 +10,14 @@ const root = fileURLToPath(new URL('../../', import.meta.url))
 
 const PACKAGE = 'aedes-artemis'
 
-/** Which floors the files of a floor may import beside their own; bench and test may import all. */
+/** Other layers that each layer may import. bench and test may import all. */
 const ALLOWED: Record<string, readonly string[] | undefined> = {
   models: [],
   src: ['models'],
   broker: ['src', 'models']
 }
 
-/** What a source imports: statements, re-exports, `import()`, `require()` and import types. */
+/** Returns the imports of a source: statements, re-exports, `import()`, `require()` and import types. */
 function importsOf(file: string, text: string): string[] {
   const imports: string[] = []
   const visit = (node: ts.Node): void => {
@@ -39,41 +39,41 @@ function specifierOf(node: ts.Node): ts.Expression | undefined {
   return isRequire || node.expression.kind === ts.SyntaxKind.ImportKeyword ? node.arguments[0] : undefined
 }
 
-/** The floor that an import leads to; undefined for packages and for what stays outside the floors. */
-function floorOf(file: string, specifier: string): string | undefined {
+/** Returns the layer of an import; undefined for packages and files outside the layers. */
+function layerOf(file: string, specifier: string): string | undefined {
   if (specifier === PACKAGE) return 'src'
   if (specifier.startsWith(`${PACKAGE}/`)) return specifier.split('/')[1]
   if (!specifier.startsWith('.')) return undefined
   return path.posix.join(path.posix.dirname(file), specifier).split('/')[0]
 }
 
-/** The imports of a file that lead where its floor may not go, as sentences. */
+/** Returns the imports that a file's layer does not allow, as messages. */
 function violationsOf(file: string, text: string): string[] {
-  const floor = file.split('/')[0] ?? ''
-  const allowed = ALLOWED[floor]
+  const layer = file.split('/')[0] ?? ''
+  const allowed = ALLOWED[layer]
   if (allowed === undefined) return []
   return importsOf(file, text).flatMap(specifier => {
-    const target = floorOf(file, specifier)
-    const fits = target === undefined || target === floor || allowed.includes(target)
-    return fits ? [] : [`${file} imports ${specifier}`]
+    const target = layerOf(file, specifier)
+    const isAllowed = target === undefined || target === layer || allowed.includes(target)
+    return isAllowed ? [] : [`${file} imports ${specifier}`]
   })
 }
 
-t.test('no floor imports from above', t => {
+t.test('no layer imports from a higher one', t => {
   let files = 0
-  for (const floor of Object.keys(ALLOWED)) {
-    for (const entry of readdirSync(path.join(root, floor), { recursive: true, encoding: 'utf8' })) {
+  for (const layer of Object.keys(ALLOWED)) {
+    for (const entry of readdirSync(path.join(root, layer), { recursive: true, encoding: 'utf8' })) {
       if (!entry.endsWith('.ts')) continue
-      const file = path.posix.join(floor, entry.split(path.sep).join('/'))
+      const file = path.posix.join(layer, entry.split(path.sep).join('/'))
       t.same(violationsOf(file, readFileSync(path.join(root, file), 'utf8')), [], file)
       files++
     }
   }
-  t.ok(files > 3, `${files} files were looked at`)
+  t.ok(files > 3, `${files} files were checked`)
   t.end()
 })
 
-t.test('every way of importing upwards is found', t => {
+t.test('every kind of upward import is found', t => {
   const upward = [
     "import { a } from '../src/types.js'",
     "import type { A } from '../src/types.js'",
@@ -95,7 +95,7 @@ t.test('every way of importing upwards is found', t => {
   t.end()
 })
 
-t.test('downward and sideways imports are let through', t => {
+t.test('downward and sideways imports are allowed', t => {
   const allowed: [string, string][] = [
     ['models/deep/made-up.ts', "import '../detector.js'"],
     ['models/made-up.ts', "import 'node:fs'"],

@@ -1,4 +1,4 @@
-// What the README tells a stranger to type works as it stands there.
+// The commands and the code in the README work as printed.
 
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -14,7 +14,7 @@ import { freePort } from './support/free-port.js'
 const README = readFileSync(fileURLToPath(new URL('../../README.md', import.meta.url)), 'utf8')
 const DEFAULT_PORT = '1883'
 
-/** The code blocks of one language. */
+/** Returns the code blocks of a language. */
 function blocks(language: string): string[] {
   return [...README.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, 'gms'))].map(([, code]) => code)
 }
@@ -37,19 +37,19 @@ t.test('the commands', { skip: captureImpossible() }, async t => {
   t.teardown(() => {
     clearInterval(busy)
   })
-  await waitUntil('the broker has learnt', () => existsSync(join(folder, 'artemis-data/model.json')))
+  await waitUntil('the broker to train its model', () => existsSync(join(folder, 'artemis-data/model.json')))
   for (const line of blocks('sh').flatMap(block => block.trim().split('\n'))) {
     if (!line.startsWith(PROGRAM)) {
       execFileSync('sh', ['-c', line], { cwd: folder })
       continue
     }
     const command = line.slice(PROGRAM.length).split(' ')
-    // The broker of this test has a port of its own.
+    // The broker of this test has its own port.
     const ports = READS_MQTT.includes(command[0]) ? ['--mqtt-port', String(broker.port)] : []
     const { code, stderr } = await runArtemis([...command, ...ports], folder)
     t.equal(code, 0, `${line}\n${stderr}`)
     const out = Math.max(command.indexOf('--out'), command.indexOf('--plot'))
-    if (out > 0) t.ok(statSync(join(folder, command[out + 1])).size > 100, `${command[out + 1]} has something in it`)
+    if (out > 0) t.ok(statSync(join(folder, command[out + 1])).size > 100, `${command[out + 1]} is not empty`)
   }
   t.match(readFileSync(join(folder, 'records.ndjson'), 'utf8'), /"mqtt_msg":"32312e35"/, 'the payload 21.5')
   t.equal((await broker.stop()).code, 0)
@@ -69,7 +69,7 @@ t.test('the plug-in in ten lines', async t => {
   })
   let status = ''
   await waitUntil(
-    'it listens',
+    'the broker to listen',
     async () =>
       await connectClient({ port })
         .then(endClient)
@@ -83,6 +83,6 @@ t.test('the plug-in in ten lines', async t => {
     status = payload.toString()
   })
   await client.subscribeAsync('$SYS/broker/artemis/status')
-  await waitUntil('it watches itself', () => status.includes('learning'))
+  await waitUntil('the status "learning"', () => status.includes('learning'))
   await endClient(client)
 })

@@ -1,21 +1,21 @@
-// The alert and its life: raised, continuing, cleared.
+// Alerts and their states: raised, continuing, cleared.
 
 import type { ResponseName } from '../respond/catalog.js'
 import type { RuleName } from './rules.js'
 
-/** Where an alert stands. */
+/** State of an alert. */
 export type AlertState = 'raised' | 'continuing' | 'cleared'
 
-/** A feature that made a record look abnormal. */
+/** A feature that made a record abnormal. */
 export interface Contribution {
   feature: string
-  /** As the record has it. */
+  /** Its value in the record. */
   value: string | number | null
-  /** How far the score falls when the feature takes its usual value. */
+  /** How far the score falls if the feature takes its usual value. */
   contribution: number
 }
 
-/** Who an alert is about. */
+/** The subject of an alert. */
 export interface AlertSubject {
   scope: 'gateway' | 'client'
   clientId: string | null
@@ -25,19 +25,19 @@ export interface AlertSubject {
   broker: { address: string; port: number } | null
 }
 
-/** What happened. */
+/** An alert. */
 export interface Alert {
-  /** Same for all messages of one alert's life. */
+  /** The same in all messages of one alert. */
   id: number
   state: AlertState
-  /** Epoch seconds of the batch that caused the message: packet time. */
+  /** Time of the batch that caused the message: packet time, epoch seconds. */
   time: number
   subject: AlertSubject
   rule: RuleName
-  /** The rule's figure and its limit. */
+  /** Value of the rule, and its limit. */
   value: number
   limit: number
-  /** Highest outlier probability in the batch, and the batch's mean. */
+  /** Highest outlier probability in the batch, and the mean. */
   score: number
   average: number
   movingAverage: number
@@ -47,22 +47,22 @@ export interface Alert {
   contributions: Contribution[]
   detector: string
   model: string
-  /** What is done about it. */
+  /** The configured response. */
   response: ResponseName
 }
 
-/** How long an alert lives and how often it speaks. */
+/** Timing of an alert's messages. */
 export interface AlertLifeSettings {
-  /** Between two messages while it continues, seconds. */
+  /** Seconds between two messages while the alert continues. */
   reminderSeconds: number
-  /** Without any rule exceeded until it is cleared, seconds. */
+  /** Seconds without an exceeded rule until the alert is cleared. */
   clearAfterSeconds: number
 }
 
 /** The defaults. */
 export const DEFAULT_ALERT_LIFE: AlertLifeSettings = Object.freeze({ reminderSeconds: 10, clearAfterSeconds: 10 })
 
-/** Alerts open at a time: an attacker may come under ever new names. */
+/** Maximum number of open alerts. An attacker may keep changing its client id. */
 const OPEN_CAP = 1_000
 
 interface OpenAlert {
@@ -72,8 +72,8 @@ interface OpenAlert {
   latest: Alert
 }
 
-/** Keeps the alerts that are open, and says which message is due. */
-export class AlertBook {
+/** Tracks open alerts and decides which messages are due. */
+export class AlertTracker {
   /** Alerts raised so far. */
   raised = 0
   /** Alerts not raised because too many were open. */
@@ -96,9 +96,9 @@ export class AlertBook {
   }
 
   /**
-   * A subject exceeds a rule.
+   * Records that a subject exceeds a rule.
    *
-   * @returns the message to send; undefined while the alert is open and its reminder not yet due
+   * @returns the message to send; undefined while the alert is open and its reminder is not due
    */
   exceed(key: string, time: number, describe: () => Omit<Alert, 'id' | 'state'>): Alert | undefined {
     const known = this.#open.get(key)
@@ -118,7 +118,7 @@ export class AlertBook {
     return known.latest
   }
 
-  /** Ends the alerts whose subjects have been quiet for long enough; returns their last messages. */
+  /** Clears the alerts whose subjects have been quiet for long enough. Returns their last messages. */
   clear(time: number): Alert[] {
     const cleared: Alert[] = []
     for (const [key, { lastExceeded, latest }] of this.#open) {
@@ -130,7 +130,7 @@ export class AlertBook {
   }
 }
 
-/** Forwards or backwards: after a clock was set back, nothing waits for the old time to come again. */
+/** Absolute difference, so that nothing waits for the old time after a clock was set back. */
 function elapsed(since: number, time: number): number {
   return Math.abs(time - since)
 }

@@ -1,14 +1,14 @@
-// What benign traffic looked like, as it stands in a model file.
+// Baselines of benign traffic in a model file.
 
 import { RULES, type Baseline } from './rules.js'
 
-/** For the gateway as a whole, and for each client. */
+/** For the gateway, and for each client. */
 export interface Baselines {
   gateway: Baseline
   client: Baseline
 }
 
-/** Reads baselines from a model file; undefined where they are not what they should be. */
+/** Reads baselines from a model file. Returns undefined if they are invalid. */
 export function baselinesFromJson(json: unknown): Baselines | undefined {
   if (!isObject(json) || !isBaseline(json.gateway) || !isBaseline(json.client)) return undefined
   return { gateway: json.gateway, client: json.client }

@@ -1,12 +1,12 @@
-// Cuts the stream of records into the batches of equation 1.
+// Splits the records into the batches of equation 1.
 
 import { timeOf, type TrafficRecord } from '../record.js'
 
-/** When a batch ends: at so many records or so much time, whichever comes first. */
+/** When a batch ends: at a number of records or after a time, whichever comes first. */
 export interface BatchLimits {
   /** Records. */
   records: number
-  /** Time from its first record, ms. Packet time, so that a replay cuts where the live run did. */
+  /** Time since its first record, ms. Packet time, so that a replay yields the same batches as the live run. */
   milliseconds: number
 }
 
@@ -31,15 +31,15 @@ export class Batches {
   }
 
   /**
-   * Ends a batch for which no further record comes.
+   * Ends the batch if its time is over and no further record arrives.
    *
-   * @param now epoch seconds, by the clock of the records
+   * @param now epoch seconds, on the clock of the records
    */
   tick(now: number): void {
     if (this.#batch.length > 0 && this.#isOver(now)) this.flush()
   }
 
-  /** Ends the batch as it is. */
+  /** Ends the batch now. */
   flush(): void {
     if (this.#batch.length === 0) return
     const records = this.#batch
@@ -47,7 +47,7 @@ export class Batches {
     this.#onBatch(records)
   }
 
-  /** A clock that was set back ends a batch too: it would otherwise wait until the old time comes again. */
+  /** Also true after the clock was set back. Otherwise the batch would wait for the old time. */
   #isOver(time: number): boolean {
     const elapsedMs = (time - this.#startedAt) * 1_000
     return elapsedMs >= this.#limits.milliseconds || elapsedMs < -this.#limits.milliseconds

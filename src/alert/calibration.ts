@@ -1,24 +1,24 @@
-// Learns from benign traffic where the limits of the rules lie.
+// Learns the limits of the rules from benign traffic.
 
 import type { TrafficRecord } from '../record.js'
 import type { Baselines } from './baselines.js'
 import { Batches, type BatchLimits } from './batches.js'
-import { askedRules, type Baseline, type RuleName } from './rules.js'
+import { applicableRules, type Baseline, type RuleName } from './rules.js'
 import { DEFAULT_SMOOTHING, Smoothing, type SmoothingSettings } from './smoothing.js'
 import { GATEWAY, sharesOf, type Share } from './subjects.js'
 
-/** Clients with fewer packets say nothing about what is usual for a client. */
-const TELLING_PACKETS = 20
-/** How far beyond the most abnormal benign figure a limit is set: a share of its height above normal, and a floor. */
+/** Clients with fewer packets are ignored: their mean is not representative. */
+const MINIMUM_PACKETS = 20
+/** Margin of a limit above the highest benign value: a share of its distance from normal, plus a constant. */
 const MARGIN = {
   jump: { share: 0.25, floor: 0.02 },
   level: { share: 0.25, floor: 0.02 },
   cusum: { share: 1, floor: 3 }
 }
-/** How far above the most abnormal benign client's mean a packet may be without the sum growing. */
+/** How far a packet may exceed the mean of the most abnormal benign client before the CUSUM grows. */
 const REFERENCE_SLACK = 0.02
 
-/** Of records, as {@link sharesOf} takes them. */
+/** Probabilities of records, as {@link sharesOf} takes them. */
 export interface Probabilities {
   probabilities: Float64Array
   ownProbabilities: Float64Array
@@ -33,30 +33,30 @@ function meanOf({ total, count }: Mean): number {
   return count === 0 ? 0 : total / count
 }
 
-/** The second pass, and the highest figures so far. */
-interface Rehearsal {
+/** State of the second pass, with the highest values so far. */
+interface DryRun {
   smoothing: Smoothing
   baselines: Baselines
   highest: Record<'gateway' | 'client', Record<RuleName, number>>
 }
 
 /**
- * Two passes over the same kind of traffic: {@link observe} tells what is usual, which gives the
- * CUSUM its reference; {@link rehearse} runs the rules with no limit and notes how high they get.
- * Further benign traffic may follow with `rehearse` alone.
+ * Two passes over the same kind of traffic. {@link observe} measures the means, which give the CUSUM its reference.
+ * {@link dryRun} runs the rules without limits and keeps their highest values. Call `rehearse` alone for further
+ * benign traffic.
  */
 export class Calibration {
   readonly #records: Mean = { total: 0, count: 0 }
   readonly #packets: Mean = { total: 0, count: 0 }
   readonly #clients = new Map<string, Mean>()
-  #rehearsal: Rehearsal | undefined
+  #dryRun: DryRun | undefined
   readonly #settings: SmoothingSettings
 
   constructor(settings: SmoothingSettings = DEFAULT_SMOOTHING) {
     this.#settings = settings
   }
 
-  /** First pass: what is usual. */
+  /** First pass: measures the means. */
   observe(shares: ReadonlyMap<string, Share>): void {
     for (const [key, { total, count, packetTotal, packets }] of shares) {
       if (key === GATEWAY) add(this.#records, total, count)
@@ -64,19 +64,18 @@ export class Calibration {
     }
   }
 
-  /** Second pass: how high the figures get. */
-  rehearse(shares: ReadonlyMap<string, Share>): void {
-    this.#rehearsal ??= this.#startRehearsal()
-    const { smoothing, highest } = this.#rehearsal
+  /** Second pass: measures the highest values of the rules. */
+  dryRun(shares: ReadonlyMap<string, Share>): void {
+    this.#dryRun ??= this.#startDryRun()
+    const { smoothing, highest } = this.#dryRun
     smoothing.update(shares, (key, _share, figures) => {
       const scope = highest[key === GATEWAY ? 'gateway' : 'client']
-      for (const rule of askedRules(figures)) scope[rule] = Math.max(scope[rule], figures.values[rule])
+      for (const rule of applicableRules(figures)) scope[rule] = Math.max(scope[rule], figures.values[rule])
     })
   }
 
   /**
-   * Both passes over the same records, cut into batches; the probabilities are those of `sharesOf`, one for each
-   * record.
+   * Runs both passes over the same records, split into batches. Takes the probabilities of `sharesOf`, one per record.
    */
   learn(
     records: readonly TrafficRecord[],
@@ -93,26 +92,26 @@ export class Calibration {
     for (const record of records) batches.push(record)
     batches.flush()
     for (const share of shares) this.observe(share)
-    for (const share of shares) this.rehearse(share)
+    for (const share of shares) this.dryRun(share)
   }
 
-  /** The limits, from the highest figures seen and a margin. */
+  /** Returns the limits: the highest values seen plus a margin. */
   baselines(): Baselines {
-    const { baselines, highest } = this.#rehearsal ?? this.#startRehearsal()
+    const { baselines, highest } = this.#dryRun ?? this.#startDryRun()
     return {
       gateway: { ...baselines.gateway, limits: limitsFrom(baselines.gateway, highest.gateway) },
       client: { ...baselines.client, limits: limitsFrom(baselines.client, highest.client) }
     }
   }
 
-  #startRehearsal(): Rehearsal {
+  #startDryRun(): DryRun {
     const mean = meanOf(this.#records)
-    const usual = meanOf(this.#packets)
-    const means = [...this.#clients.values()].filter(({ count }) => count >= TELLING_PACKETS).map(meanOf)
+    const packetMean = meanOf(this.#packets)
+    const means = [...this.#clients.values()].filter(({ count }) => count >= MINIMUM_PACKETS).map(meanOf)
     const unlimited = { jump: Infinity, level: Infinity, cusum: Infinity }
     const baselines = {
-      gateway: { mean, reference: usual + REFERENCE_SLACK, limits: unlimited },
-      client: { mean, reference: Math.max(usual, ...means) + REFERENCE_SLACK, limits: unlimited }
+      gateway: { mean, reference: packetMean + REFERENCE_SLACK, limits: unlimited },
+      client: { mean, reference: Math.max(packetMean, ...means) + REFERENCE_SLACK, limits: unlimited }
     }
     return {
       smoothing: new Smoothing(baselines, this.#settings),

@@ -1,16 +1,16 @@
-// The smoothing of the paper.
+// The paper's smoothing.
 
 /**
  * Exponentially weighted moving average of outlier probabilities, equation 1 of the paper:
  * `mov_avg = W0 * prev_mov_avg + (1 - W0) * avg`.
  */
 export class Ewma {
-  /** Before the latest batch. */
+  /** The value before the latest batch. */
   previous: number
 
   /**
-   * @param weight W0 in [0, 1): how much the past counts
-   * @param current where to begin: the mean of benign traffic, so that whoever is abnormal from the start stands out
+   * @param weight W0 in [0, 1): weight of the past
+   * @param current initial value: the mean of benign traffic, so that a subject abnormal from the start is visible
    */
   constructor(
     readonly weight: number,
@@ -21,7 +21,7 @@ export class Ewma {
 
   /**
    * @param average mean outlier probability of a batch
-   * @returns how far the moving average moved: what the paper's rule compares
+   * @returns the change of the moving average, which the paper's rule compares
    */
   update(average: number): number {
     this.previous = this.current

@@ -1,47 +1,47 @@
-// The three rules by which a subject's outlier probabilities become an alert, and how their limits are learnt.
+// The three rules that turn a subject's outlier probabilities into an alert.
 
 import { Ewma } from './ewma.js'
 import type { Share } from './subjects.js'
 
 /**
- * `jump`: the paper's rule, the moving average rises by more than it ever did on benign traffic.
- * `level`: it stands higher than it ever did. `cusum`: packets exceed what is usual again and again
- * (Page 1954); it sees the attack that rises slowly or simply stays.
+ * `jump`: the paper's rule; the moving average rises by more than it ever did on benign traffic. `level`: the moving
+ * average is higher than it ever was on benign traffic. `cusum`: packets repeatedly exceed the reference (Page 1954),
+ * which detects attacks that rise slowly or persist.
  */
 export type RuleName = 'jump' | 'level' | 'cusum'
 
-/** Every rule, in the order in which they are asked: the paper's first. */
+/** All rules in order of evaluation, the paper's first. */
 export const RULES: readonly RuleName[] = Object.freeze(['jump', 'level', 'cusum'])
 
-/** What benign traffic looked like, and from where on it is an alert. Probabilities in [0, 1]. */
+/** Baseline of benign traffic, with the alert limits. Probabilities in [0, 1]. */
 export interface Baseline {
-  /** Mean outlier probability: where every moving average begins. */
+  /** Mean outlier probability: initial value of every moving average. */
   mean: number
-  /** What a packet may have without the sum growing. */
+  /** Outlier probability above which a packet increases the CUSUM. */
   reference: number
   /** Limit of each rule. */
   limits: Record<RuleName, number>
 }
 
-/** A subject's figures after a batch. */
+/** Values of a subject after a batch. */
 export interface Figures {
   /** Records in the batch. */
   records: number
   average: number
-  /** The moving average before and after. */
+  /** Moving average before and after the batch. */
   previous: number
   current: number
   values: Record<RuleName, number>
 }
 
 /** A rule that was exceeded. */
-export interface Trip {
+export interface ExceededRule {
   rule: RuleName
   value: number
   limit: number
 }
 
-/** The smoothed state of one subject: the gateway, or a client. */
+/** Smoothed state of one subject: the gateway, or a client. */
 export class SubjectState {
   readonly #ewma: Ewma
   #sum = 0
@@ -52,7 +52,7 @@ export class SubjectState {
     this.#ewma = new Ewma(weight, baseline.mean)
   }
 
-  /** Whether a batch was ever taken. */
+  /** Whether at least one batch was processed. */
   hasFigures = false
 
   /** The moving average now. */
@@ -60,11 +60,11 @@ export class SubjectState {
     return this.#ewma.current
   }
 
-  /** Takes the subject's share of one batch: at least one record. */
+  /** Adds the subject's share of one batch, with at least one record. */
   update({ total, count, packetTotal, packets }: Omit<Share, 'worst' | 'worstProbability' | 'connections'>): Figures {
     this.hasFigures = true
     const jump = this.#ewma.update(total / count)
-    // Capped, so that a long attack does not keep its alert alive for as long again.
+    // Capped, so that the alert does not outlast a long attack by as much again.
     const cap = 2 * this.#baseline.limits.cusum
     this.#sum = Math.min(cap, Math.max(0, this.#sum + packetTotal - packets * this.#baseline.reference))
     return {
@@ -77,18 +77,18 @@ export class SubjectState {
   }
 }
 
-/** The mean of fewer records says little: `jump` and `level` are not asked then. The sum of `cusum` bides its time. */
-export const TELLING_RECORDS = 5
+/** With fewer records a mean is not representative: only `cusum` is evaluated, which accumulates. */
+export const MINIMUM_RECORDS = 5
 
-/** The rules that are asked after a batch. */
-export function askedRules({ records }: Figures): readonly RuleName[] {
-  return records < TELLING_RECORDS ? ['cusum'] : RULES
+/** Returns the rules to evaluate after a batch. */
+export function applicableRules({ records }: Figures): readonly RuleName[] {
+  return records < MINIMUM_RECORDS ? ['cusum'] : RULES
 }
 
-/** The rules that the figures exceed. */
-export function exceeded(figures: Figures, { limits }: Baseline): Trip[] {
+/** Returns the rules that the figures exceed. */
+export function exceededRules(figures: Figures, { limits }: Baseline): ExceededRule[] {
   const { values } = figures
-  return askedRules(figures)
+  return applicableRules(figures)
     .filter(rule => values[rule] > limits[rule])
     .map(rule => ({ rule, value: values[rule], limit: limits[rule] }))
 }

@@ -1,16 +1,16 @@
-// Keeps the moving averages of the gateway and of every client.
+// Keeps the moving averages of the gateway and of each client.
 
 import type { Baselines } from './baselines.js'
 import { SubjectState, type Baseline, type Figures } from './rules.js'
 import { GATEWAY, mergeShares, type Share } from './subjects.js'
 
-/** How the smoothing behaves. */
+/** Settings of the smoothing. */
 export interface SmoothingSettings {
   /** W0 of equation 1. */
   weight: number
-  /** A client's records are gathered until they carry so many packets: a mean over one or two says nothing. */
+  /** Packets that a client's records must carry before they are averaged: a mean of one or two means little. */
   minimumClientPackets: number
-  /** Clients kept; the one heard of longest ago goes first. */
+  /** Maximum number of clients. The least recently seen is evicted first. */
   clientCap: number
 }
 
@@ -23,12 +23,12 @@ export const DEFAULT_SMOOTHING: SmoothingSettings = Object.freeze({
 
 interface Entry {
   state: SubjectState
-  waiting: Share | null
+  pending: Share | null
 }
 
-/** One {@link SubjectState} for each subject, with a cap on how many an attacker can make us keep. */
+/** One {@link SubjectState} per subject. Capped, because an attacker may invent clients. */
 export class Smoothing {
-  /** Clients forgotten for want of room. */
+  /** Clients evicted because the cap was reached. */
   forgotten = 0
   readonly #gateway: SubjectState
   readonly #clients = new Map<string, Entry>()
@@ -46,16 +46,16 @@ export class Smoothing {
     return this.#gateway.movingAverage
   }
 
-  /** The moving average of a client by its key; undefined where it has not sent enough to have one. */
+  /** Returns the moving average of a client by its key; undefined until it has sent enough. */
   averageOf(key: string): number | undefined {
     const entry = this.#clients.get(key)
     return entry?.state.hasFigures === true ? entry.state.movingAverage : undefined
   }
 
   /**
-   * Takes a batch.
+   * Processes a batch.
    *
-   * @param onFigures called for each subject whose figures moved, with the share that moved them
+   * @param onFigures called for each subject whose figures changed, with the share that changed them
    */
   update(
     shares: ReadonlyMap<string, Share>,
@@ -67,13 +67,13 @@ export class Smoothing {
         continue
       }
       const entry = this.#entryOf(key)
-      const gathered = entry.waiting === null ? share : mergeShares(entry.waiting, share)
-      if (gathered.packets < this.#settings.minimumClientPackets) {
-        entry.waiting = gathered
+      const combined = entry.pending === null ? share : mergeShares(entry.pending, share)
+      if (combined.packets < this.#settings.minimumClientPackets) {
+        entry.pending = combined
         continue
       }
-      entry.waiting = null
-      onFigures(key, gathered, entry.state.update(gathered), this.#baselines.client)
+      entry.pending = null
+      onFigures(key, combined, entry.state.update(combined), this.#baselines.client)
     }
   }
 
@@ -89,7 +89,7 @@ export class Smoothing {
       this.#clients.delete(oldest)
       this.forgotten++
     }
-    const entry = { state: new SubjectState(this.#baselines.client, this.#settings.weight), waiting: null }
+    const entry = { state: new SubjectState(this.#baselines.client, this.#settings.weight), pending: null }
     this.#clients.set(key, entry)
     return entry
   }

@@ -1,23 +1,23 @@
-// Who a record is held against: the gateway as a whole, and the client that sent it.
+// Attributes records to subjects: the gateway, and the client that sent them.
 
-import { originOf, type Peer, type TrafficRecord } from '../record.js'
+import { clientEndpoint, type Peer, type TrafficRecord } from '../record.js'
 
-/** A scored batch, as one subject had part in it. */
+/** The part of a scored batch that belongs to one subject. */
 export interface Share {
-  /** Sum of the records' outlier probabilities, and how many they are. */
+  /** Sum of the records' outlier probabilities, and the number of records. */
   total: number
   count: number
   /**
-   * The same with each record counted once for each control packet that its sender initiated, at least
-   * once and at most {@link PACKET_CAP} times: a flood packs many packets into one frame, and so does a
-   * device that empties its queue after it was away.
+   * The same sums with each record counted once per control packet that its sender initiated, from 1 up to {@link
+   * PACKET_CAP}: a flood packs many packets into one frame, and so does a device that empties its queue after an
+   * outage.
    */
   packetTotal: number
   packets: number
   /** The record with the highest probability. */
   worst: TrafficRecord
   worstProbability: number
-  /** The numbers by which the broker knows the connections that the records came over. */
+  /** The broker's numbers of the connections that carried the records. */
   connections: Set<number>
 }
 
@@ -25,27 +25,26 @@ export interface Share {
 export const GATEWAY = 'gateway'
 
 /**
- * A client is an address and a client id together: many devices share an address behind a router or
- * on loopback, and an attacker may take any client id it likes, but cannot take a victim's address too.
- * Before its CONNECT a connection stands for itself alone, lest one that never sends a CONNECT drags
- * others from its address along.
+ * Returns the key of a client: its address and client id together. Many devices share an address behind a router or on
+ * loopback, and an attacker can choose any client id but not the victim's address. Before its CONNECT a connection has
+ * a key of its own. Otherwise a connection that never sends CONNECT would affect others at its address.
  */
 export function clientKey(peer: Peer): string {
   const { clientId } = peer
-  const { address, port } = originOf(peer)
+  const { address, port } = clientEndpoint(peer)
   return clientId === null ? `${address}:${port}` : `${address} ${clientId}`
 }
 
-/** Packets that a frame counts for at most. */
+/** Maximum number of packets that a frame counts for. */
 export const PACKET_CAP = 4
 
 /**
- * Divides a batch among its subjects. Only what a client sent of its own accord is held against it: what
- * the broker sends to a dashboard may be an attacker's payload, and so the dashboard's acknowledgements
- * are the attacker's doing; held against it, they would get it thrown out.
+ * Splits a batch among its subjects. A client is charged only with packets that it initiated. A message that the broker
+ * forwards to a dashboard may be an attacker's payload. The dashboard's acknowledgements are then caused by the
+ * attacker and must not get the dashboard disconnected.
  *
- * @param probabilities one per record; NaN where no model could judge the record
- * @param ownProbabilities the same by what the record says itself, which its client is held to
+ * @param probabilities one per record; NaN if no model could score the record
+ * @param ownProbabilities the same without the records that each record answers or forwards; charged to its client
  */
 export function sharesOf(
   records: readonly TrafficRecord[],
@@ -88,13 +87,13 @@ function add(shares: Map<string, Share>, key: string, record: TrafficRecord, pro
   if (record.peer.connection !== null) share.connections.add(record.peer.connection)
 }
 
-/** Whether a record carries nothing but acknowledgements, of TCP or of MQTT, or takes its leave. */
+/** Whether a record carries only acknowledgements, of TCP or of MQTT, or a FIN or RST. */
 function isAnswer({ packets, initiated, features }: TrafficRecord): boolean {
   if (packets > 0) return initiated === 0
   return features.tcp_len === 0 && features.tcp_syn_flag === 0
 }
 
-/** Puts a later share of the same subject onto an earlier one. */
+/** Adds a later share of the same subject to an earlier one. */
 export function mergeShares(earlier: Share, later: Share): Share {
   const worse = later.worstProbability > earlier.worstProbability ? later : earlier
   return {

@@ -6,7 +6,7 @@ import { OperatorError } from '../errors.js'
 import type { DetectionReply, DetectionQuery } from '../detection/thread-messages.js'
 import type { ObservedConnection, Observer } from '../observe/observer.js'
 import type { ClientScore } from '../detection/pipeline.js'
-import { originOf } from '../record.js'
+import { clientEndpoint } from '../record.js'
 import type { EveAlert } from '../report/eve.js'
 import { ALLOW_CAP } from '../respond/allow-list.js'
 import { banTarget, missingTarget } from '../respond/ban-target.js'
@@ -47,7 +47,11 @@ export interface ClientRow {
   score: ClientScore | null
 }
 
-type CommandHandler = (command: ControlCommand, on: Controlled, asker: ObservedConnection) => object | Promise<object>
+type CommandHandler = (
+  command: ControlCommand,
+  context: Controlled,
+  requester: ObservedConnection
+) => object | Promise<object>
 
 /** Maximum number of clients in one response. */
 const CLIENT_CAP = 1_000
@@ -55,9 +59,9 @@ const PROTOCOLS: Readonly<Record<number, string>> = { 3: '3.1', 4: '3.1.1', 5: '
 
 /** Every command by its name. */
 export const COMMANDS: Readonly<Record<string, CommandHandler>> = {
-  status: (_command, on) => on.status(),
-  clients: async (_command, on) => await listClients(on),
-  alerts: (_command, on) => ({ alerts: on.alerts() }),
+  status: (_command, context) => context.status(),
+  clients: async (_command, context) => await listClients(context),
+  alerts: (_command, context) => ({ alerts: context.alerts() }),
   bans: (_command, { gate }) => ({ bans: gate.bans.list() }),
   ban,
   unban,
@@ -69,38 +73,42 @@ export const COMMANDS: Readonly<Record<string, CommandHandler>> = {
 
 async function listClients({ observer, gate, ask }: Controlled): Promise<object> {
   const all = [...observer.live()]
-  const shown = all.slice(0, CLIENT_CAP)
-  const keys = shown.map(({ client, announced, broker, id, clientId }) =>
+  const listed = all.slice(0, CLIENT_CAP)
+  const keys = listed.map(({ client, announced, broker, id, clientId }) =>
     clientKey({ client, announced, broker, connection: id, clientId: clientId ?? null, username: null })
   )
-  const answer = await ask({ kind: 'standings', keys })
-  const standings = answer?.kind === 'standings' ? answer.standings : []
-  const clients = shown.map((one, i): ClientRow => {
-    const { address, port } = originOf(one)
-    const { clientId = null, username = '' } = one
+  const answer = await ask({ kind: 'client-scores', keys })
+  const scores = answer?.kind === 'client-scores' ? answer.scores : []
+  const clients = listed.map((connection, i): ClientRow => {
+    const { address, port } = clientEndpoint(connection)
+    const { clientId = null, username = '' } = connection
     return {
       clientId,
       username: username === '' ? null : username,
       address,
       port,
-      transport: one.transport,
-      protocol: PROTOCOLS[(one.stream as { client?: Client }).client?.version ?? 0] ?? null,
-      since: Math.round(one.since),
+      transport: connection.transport,
+      protocol: PROTOCOLS[(connection.stream as { client?: Client }).client?.version ?? 0] ?? null,
+      since: Math.round(connection.since),
       allowed: gate.allow.has(address, clientId),
-      score: standings[i] ?? null
+      score: scores[i] ?? null
     }
   })
-  return { clients, more: all.length - shown.length }
+  return { clients, more: all.length - listed.length }
 }
 
-function ban(command: ControlCommand, { observer, gate, banSeconds }: Controlled, asker: ObservedConnection): object {
+function ban(
+  command: ControlCommand,
+  { observer, gate, banSeconds }: Controlled,
+  requester: ObservedConnection
+): object {
   const address = addressIn(command)
   const clientId = clientIdIn(command)
   const seconds = secondsIn(command, banSeconds)
-  if (clientId === null && address === originOf(asker).address) {
+  if (clientId === null && address === clientEndpoint(requester).address) {
     throw new OperatorError(
       'control-own-address',
-      `${originOf(asker).address} is your own address`,
+      `${clientEndpoint(requester).address} is your own address`,
       'You would lock yourself out: ban a client id at this address, or connect from another address.'
     )
   }
@@ -112,45 +120,45 @@ function unban(command: ControlCommand, { gate: { bans } }: Controlled): object 
   const address = addressIn(command)
   const clientId = clientIdIn(command)
   if (address === null && clientId === null) throw missingTarget()
-  const meant = bans
+  const lifted = bans
     .list()
-    .filter(one => (address === null || one.address === address) && (clientId === null || one.clientId === clientId))
-  for (const one of meant) bans.lift(one.address, one.clientId)
-  return { lifted: meant }
+    .filter(ban => (address === null || ban.address === address) && (clientId === null || ban.clientId === clientId))
+  for (const ban of lifted) bans.lift(ban.address, ban.clientId)
+  return { lifted }
 }
 
-function allow(command: ControlCommand, on: Controlled): object {
+function allow(command: ControlCommand, context: Controlled): object {
   const entry = allowEntryIn(command)
-  if (!on.gate.allow.add(entry))
+  if (!context.gate.allow.add(entry))
     throw new OperatorError(
       'control-allow-full',
       `The allow-list is full (${ALLOW_CAP} entries)`,
       'Allow a network instead of single addresses.'
     )
-  on.allowChanged()
-  return { allow: on.gate.allow.list() }
+  context.allowChanged()
+  return { allow: context.gate.allow.list() }
 }
 
-function disallow(command: ControlCommand, on: Controlled): object {
+function disallow(command: ControlCommand, context: Controlled): object {
   const entry = allowEntryIn(command)
-  if (!on.gate.allow.remove(entry)) {
-    const isConfigured = on.gate.allow.list().some(one => one.entry === entry)
+  if (!context.gate.allow.remove(entry)) {
+    const isConfigured = context.gate.allow.list().some(listed => listed.entry === entry)
     throw new OperatorError(
       'control-not-allowed',
       isConfigured ? `${entry} is configured in response.allow` : `${entry} is not on the allow-list`,
       isConfigured ? 'Remove it from the configuration.' : '"artemis allow" without arguments prints the list.'
     )
   }
-  on.allowChanged()
-  return { allow: on.gate.allow.list() }
+  context.allowChanged()
+  return { allow: context.gate.allow.list() }
 }
 
-async function learn({ anew }: ControlCommand, on: Controlled): Promise<object> {
+async function learn({ anew }: ControlCommand, context: Controlled): Promise<object> {
   if (anew === true) {
-    const answer = await on.ask({ kind: 'learn' })
+    const answer = await context.ask({ kind: 'learn' })
     if (answer === undefined)
       throw new OperatorError('control-no-detection', 'The detection does not respond', "Check the broker's log.")
     if (answer.kind === 'refused') throw new OperatorError('control-learn', answer.message, answer.remedy)
   }
-  return { anew: anew === true, status: on.status() }
+  return { anew: anew === true, status: context.status() }
 }

@@ -1,4 +1,4 @@
-// Takes control requests over MQTT and answers whoever asks; nobody else hears of either.
+// Handles control requests over MQTT and sends each response to its requester only.
 
 import type { Aedes, Client } from 'aedes'
 import { OperatorError } from '../errors.js'
@@ -7,32 +7,31 @@ import type { ObservedConnection, Observer } from '../observe/observer.js'
 import { COMMANDS, type Controlled } from './commands.js'
 import { readRequest, type ControlCommand, type ControlResponse } from './request.js'
 
-/** Where requests go and answers come from. */
+/** Topics of requests and responses. */
 export const CONTROL_TOPICS = Object.freeze({
   request: `${CONTROL_TOPIC_PREFIX}v1`,
   response: `${CONTROL_TOPIC_PREFIX}v1/response`
 })
 
-/** All that brokers are asked by; none of it is for other clients. */
+/** Prefix of all control topics; reserved. */
 const RESERVED_PREFIX = '$CONTROL/'
 
-/** Who asks. */
+/** The client that sent a request. */
 export type Requester = Pick<
   ObservedConnection,
   'client' | 'announced' | 'broker' | 'transport' | 'clientId' | 'username'
 >
 
 /**
- * Whether a client may control the detection; asked after the broker's own `authorizePublish` has let its request
- * through.
- * It is given the client itself, since while one takes over the session of another two have the same id.
+ * Whether a client may control the detection. Called after the broker's own `authorizePublish` has permitted the
+ * request. Receives the client itself, because two clients have the same id while one takes over the other's session.
  */
-export type AuthorizeControl = (asker: Requester, client: Client) => boolean
+export type AuthorizeControl = (requester: Requester, client: Client) => boolean
 
-/** What the status shows of it. */
+/** Counters for the status. */
 export interface ControlCounters {
   requests: number
-  /** Requests of clients that may not ask. */
+  /** Requests of unauthorised clients. */
   refused: number
 }
 
@@ -42,69 +41,71 @@ type Hooks = Pick<Aedes, 'authorizePublish' | 'authorizeForward'> & {
   publish: (packet: PublishPacket, client: object | null | Done, done: Done) => void
 }
 
-/** Stands before the hook that lets messages in, and before the method that hands them on. */
+/** Wraps the hook that authorises messages, and the method that distributes them. */
 export class Control {
   readonly counters: ControlCounters = { requests: 0, refused: 0 }
-  readonly #found: Hooks
-  readonly #own: Hooks
+  readonly #original: Hooks
+  readonly #installed: Hooks
   readonly #aedes: Aedes
   readonly #observer: Observer
-  readonly #on: Controlled
+  readonly #context: Controlled
   readonly #authorize: AuthorizeControl
   readonly #onError: (error: Error) => void
 
   constructor(
     aedes: Aedes,
     observer: Observer,
-    on: Controlled,
+    context: Controlled,
     authorize: AuthorizeControl,
     onError: (error: Error) => void
   ) {
     this.#aedes = aedes
     this.#observer = observer
-    this.#on = on
+    this.#context = context
     this.#authorize = authorize
     this.#onError = onError
     const { authorizePublish, authorizeForward, publish } = aedes as Hooks
-    this.#found = { authorizePublish, authorizeForward, publish }
-    this.#own = {
+    this.#original = { authorizePublish, authorizeForward, publish }
+    this.#installed = {
       authorizePublish: this.#authorizePublish,
       authorizeForward: this.#authorizeForward,
       publish: this.#publish
     }
-    Object.assign(aedes, this.#own)
+    Object.assign(aedes, this.#installed)
   }
 
-  /** Gives the hooks back. */
+  /** Restores the hooks. */
   remove(): void {
     const aedes = this.#aedes
-    const found = this.#found
-    const own = this.#own
-    for (const name of Object.keys(found) as (keyof Hooks)[])
-      if (aedes[name] === own[name]) Object.assign(aedes, { [name]: found[name] })
+    const original = this.#original
+    const installed = this.#installed
+    for (const name of Object.keys(original) as (keyof Hooks)[])
+      if (aedes[name] === installed[name]) Object.assign(aedes, { [name]: original[name] })
   }
 
   readonly #authorizePublish: Hooks['authorizePublish'] = (client, packet, callback) => {
     const isForeign = packet.topic.startsWith(RESERVED_PREFIX) && packet.topic !== CONTROL_TOPICS.request
     if (isForeign && client !== null) callback(new Error(`${RESERVED_PREFIX} topics are reserved`))
-    else this.#found.authorizePublish.call(this.#aedes, client, packet, callback)
+    else this.#original.authorizePublish.call(this.#aedes, client, packet, callback)
   }
 
-  /** Who may ask may hear the answer; nobody else is ever sent one. */
+  /** Responses skip the other hooks, because only the authorised requester is sent one. */
   readonly #authorizeForward: Hooks['authorizeForward'] = (client, packet) =>
-    packet.topic === CONTROL_TOPICS.response ? packet : this.#found.authorizeForward.call(this.#aedes, client, packet)
+    packet.topic === CONTROL_TOPICS.response
+      ? packet
+      : this.#original.authorizeForward.call(this.#aedes, client, packet)
 
-  /** A request ends here: it is not retained, not stored, and reaches no subscriber. */
+  /** Consumes requests: they are not retained, not stored, and not forwarded to subscribers. */
   readonly #publish = (packet: PublishPacket, client: object | null | Done, done: Done = () => {}): void => {
     if (packet.topic !== CONTROL_TOPICS.request) {
-      this.#found.publish.call(this.#aedes, packet, client, done)
+      this.#original.publish.call(this.#aedes, packet, client, done)
       return
     }
     if (typeof client === 'function') {
       ;(client as Done)()
       return
     }
-    // Without a client it is a will, and nobody waits for the answer.
+    // A will has no client to respond to.
     if (client !== null) void this.#answer(client as Client, packet)
     done()
   }
@@ -134,7 +135,7 @@ export class Control {
       return [
         {
           error: 'This client may not control the broker.',
-          remedy: "Ask from the broker's own machine, or as a user whom its access rules let write here."
+          remedy: "Connect from the broker's machine, or as a user with write access to this topic."
         }
       ]
     }
@@ -149,27 +150,27 @@ export class Control {
     }
   }
 
-  async #responseTo(command: ControlCommand, asker: ObservedConnection): Promise<ControlResponse> {
+  async #responseTo(command: ControlCommand, requester: ObservedConnection): Promise<ControlResponse> {
     const { command: name, correlationData } = command
     const head = { command: name, ...(correlationData !== undefined && { correlationData }) }
-    const doing = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
-    if (doing === undefined)
-      return { ...head, error: 'There is no such command', remedy: `There are ${Object.keys(COMMANDS).join(', ')}.` }
+    const handler = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
+    if (handler === undefined)
+      return { ...head, error: 'Unknown command', remedy: `Commands: ${Object.keys(COMMANDS).join(', ')}.` }
     try {
-      const data = await doing(command, this.#on, asker)
-      // What is confirmed outlasts a crash.
-      await this.#on.saved()
+      const data = await handler(command, this.#context, requester)
+      // Confirm only what survives a crash.
+      await this.#context.saved()
       return { ...head, data }
     } catch (error) {
       return { ...head, ...this.#refusal(error) }
     }
   }
 
-  /** A fault of ours is told to the log; it must not take the broker with it. */
+  /** Converts an error to a response. Logs internal errors, which must not stop the broker. */
   #refusal(error: unknown): ControlResponse {
     if (!(error instanceof OperatorError)) {
       this.#onError(error instanceof Error ? error : new Error(String(error)))
-      return { error: 'The command failed', remedy: 'The log of the broker says why.' }
+      return { error: 'The command failed', remedy: "Check the broker's log." }
     }
     const { message, remedy } = error
     return { error: message, ...(remedy !== undefined && { remedy }) }

@@ -1,12 +1,12 @@
-// JSON that is safe to show: the names that clients give themselves may hold what moves a terminal's cursor.
+// Makes JSON safe to print. Client ids and usernames may contain characters that control the terminal.
 
-// DEL, C1 controls, line and paragraph separators, and the marks that change the direction of text.
+// DEL, C1 controls, line and paragraph separators, and bidirectional formatting characters.
 const UNSAFE = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g
 
 /**
- * `text`, which is JSON, with such characters written as `\uXXXX`; it says the same. JSON escapes C0 controls by
- * itself.
+ * Returns JSON text with unsafe characters escaped as `\uXXXX`. Its meaning is unchanged. JSON itself escapes C0
+ * controls.
  */
-export function shownJson(text: string): string {
+export function printableJson(text: string): string {
   return text.replace(UNSAFE, character => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }

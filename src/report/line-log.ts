@@ -1,32 +1,32 @@
-// A file that lines are appended to, without ever holding up whoever writes them.
+// A log file that never blocks its writers.
 
 import { createWriteStream, type WriteStream } from 'node:fs'
 
-/** Bytes that may wait for the disk; beyond them lines are lost rather than memory. */
-const WAITING_CAP_BYTES = 16 * 1_024 * 1_024
+/** Maximum bytes that wait for the disk. Further lines are dropped. */
+const BUFFER_CAP_BYTES = 16 * 1_024 * 1_024
 
-/** What clients say is nobody else's business. */
+/** The lines contain data of clients. */
 const OWNER_ONLY = 0o600
 
-/** An append-only file of lines. What cannot be written is told once, and counted. */
+/** An append-only file of lines. Reports the first write error and counts lost lines. */
 export class LineLog {
   /** Lines that did not reach the file. */
   lost = 0
   readonly #file: WriteStream
 
   /**
-   * @param onError gets the first failure
+   * @param onError receives the first failure
    */
   constructor(path: string, onError: (error: Error) => void) {
     this.#file = createWriteStream(path, { flags: 'a', mode: OWNER_ONLY })
-    let told = false
+    let isReported = false
     this.#file.on('error', error => {
-      if (!told) onError(error)
-      told = true
+      if (!isReported) onError(error)
+      isReported = true
     })
   }
 
-  /** Resolves when everything is on its way to the disk. */
+  /** Resolves when all lines are passed to the operating system. */
   async close(): Promise<void> {
     if (!this.#file.writable) return
     await new Promise<void>(resolve => {
@@ -35,14 +35,14 @@ export class LineLog {
   }
 
   /**
-   * @param line with its line end
+   * @param line with its line terminator
    */
   protected append(line: string): void {
-    if (this.#file.writable && this.#file.writableLength < WAITING_CAP_BYTES) this.#file.write(line, this.#written)
+    if (this.#file.writable && this.#file.writableLength < BUFFER_CAP_BYTES) this.#file.write(line, this.#onWritten)
     else this.lost++
   }
 
-  readonly #written = (error?: Error | null): void => {
+  readonly #onWritten = (error?: Error | null): void => {
     if (error) this.lost++
   }
 }

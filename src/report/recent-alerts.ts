@@ -1,27 +1,27 @@
-// The latest alerts, kept in memory for whoever asks.
+// Keeps the latest alerts in memory for the control commands.
 
 import type { EveAlert } from './eve.js'
 
-/** Alerts that are kept. */
-const KEPT = 100
+/** Maximum number of alerts. */
+const MAX_ALERTS = 100
 
-/** Each alert with its latest message, in the order in which they were raised. */
+/** The latest message of each alert, in the order in which the alerts were raised. */
 export class RecentAlerts {
   readonly #alerts: { id: number; event: EveAlert }[] = []
 
-  /** Takes a message of an alert's life. */
-  take(id: number, state: string, event: EveAlert): void {
-    // The numbers begin anew with each model: the latest one of a number is meant.
+  /** Adds a message of an alert. */
+  add(id: number, state: string, event: EveAlert): void {
+    // Ids restart with each model, so the latest alert with the id is meant.
     const known = state === 'raised' ? undefined : this.#alerts.findLast(alert => alert.id === id)
     if (known !== undefined) {
       known.event = event
       return
     }
     this.#alerts.push({ id, event })
-    if (this.#alerts.length > KEPT) this.#alerts.shift()
+    if (this.#alerts.length > MAX_ALERTS) this.#alerts.shift()
   }
 
-  /** The latest last. */
+  /** Returns the alerts, the latest last. */
   list(): EveAlert[] {
     return this.#alerts.map(({ event }) => event)
   }

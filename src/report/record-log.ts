@@ -1,4 +1,4 @@
-// Appends every record to a file: what was scored live, to hold against a capture or to learn from.
+// Appends every scored record to a file, for comparison with a capture or for training.
 
 import { recordWriter, type RecordColumns, type RecordWriter } from '../features/record-writer.js'
 import type { TrafficRecord } from '../record.js'
@@ -9,7 +9,7 @@ export class RecordLog extends LineLog {
   readonly #writer: RecordWriter
 
   /**
-   * @param columns `full` where what is learnt from the file should know contexts and payloads
+   * @param columns `full` if a model trained on the file needs context and payloads
    */
   constructor(path: string, onError: (error: Error) => void, columns: RecordColumns = 'table1') {
     super(path, onError)

@@ -113,7 +113,7 @@ export interface DetectionStatus {
   learning?: LearningStatus
   model?: ModelStatus
   tap?: TapStatus
-  /** Counters of the join, or of the decoder if the broker is not ours. `held`: frames waiting for the broker. */
+  /** Counters of the join, or of the decoder if the tap watches another broker. `held`: frames that wait. */
   join?: Partial<JoinCounters & DecodedJoinCounters> & { held: number }
   context?: Partial<ContextStatus>
   records?: RecordsStatus

@@ -1,10 +1,10 @@
 // Publishes alerts, status and scores under `$SYS`.
 
 import type { Aedes, Client, Subscription } from 'aedes'
-import { shownJson } from './json-line.js'
+import { printableJson } from './json-line.js'
 import { OWN_TOPIC_PREFIX } from '../join/own-traffic.js'
 
-/** The topics; one each for all clients, since exporters make a metric of every `$SYS` topic. */
+/** The topics. Shared by all clients, because exporters create a metric for every `$SYS` topic. */
 export const TOPICS = Object.freeze({
   alerts: `${OWN_TOPIC_PREFIX}alerts`,
   status: `${OWN_TOPIC_PREFIX}status`,
@@ -13,30 +13,31 @@ export const TOPICS = Object.freeze({
 
 type PublishPacket = Parameters<Client['publish']>[0]
 
-/** A SUBACK code from here on is a refusal [MQTT-3.9.3-2]. */
-const REFUSED = 0x80
+/** SUBACK codes from here on are failures [MQTT-3.9.3-2]. */
+const SUBACK_FAILURE = 0x80
 
 /**
- * The detection's voice on the broker. The status is retained here, in memory, and given to whoever
- * subscribes: Aedes' own retained messages go to the store, which may be an SD card.
+ * Publishes the detection's messages. Keeps the retained status in memory and sends it to new subscribers: Aedes would
+ * write a retained message to the store, which may be on an SD card.
  */
 export class SysTopic {
   #latestStatus: Buffer | undefined
   readonly #onSubscribe = (subscriptions: Subscription[], client: Client): void => {
-    const isAsked = ({ topic, qos }: Subscription): boolean => qos < REFUSED && filterMatches(topic, TOPICS.status)
-    if (this.#latestStatus === undefined || !subscriptions.some(isAsked)) return
-    // Aedes calls the callback without looking whether there is one.
-    client.publish(this.#packet(TOPICS.status, this.#latestStatus, true), this.#told)
+    const includesStatus = ({ topic, qos }: Subscription): boolean =>
+      qos < SUBACK_FAILURE && filterMatches(topic, TOPICS.status)
+    if (this.#latestStatus === undefined || !subscriptions.some(includesStatus)) return
+    // Aedes calls the callback without checking that it exists.
+    client.publish(this.#packet(TOPICS.status, this.#latestStatus, true), this.#onPublished)
   }
 
-  readonly #told = (error?: Error | null): void => {
+  readonly #onPublished = (error?: Error | null): void => {
     if (error) this.#onError(error)
   }
   readonly #aedes: Aedes
   readonly #onError: (error: Error) => void
 
   /**
-   * @param onError gets what a publish failed with
+   * @param onError receives the error of a failed publish
    */
   constructor(aedes: Aedes, onError: (error: Error) => void) {
     this.#aedes = aedes
@@ -45,7 +46,7 @@ export class SysTopic {
   }
 
   alert(event: object): void {
-    this.#publish(TOPICS.alerts, Buffer.from(shownJson(JSON.stringify(event))))
+    this.#publish(TOPICS.alerts, Buffer.from(printableJson(JSON.stringify(event))))
   }
 
   scores(scores: object): void {
@@ -53,35 +54,35 @@ export class SysTopic {
   }
 
   /**
-   * Keeps the status for whoever subscribes.
+   * Keeps the status for new subscribers.
    *
-   * @param isNews whether those who have subscribed should hear of it now
+   * @param isNews whether to publish it to current subscribers
    */
   status(status: object, isNews = true): void {
     this.#latestStatus = Buffer.from(JSON.stringify(status))
     if (isNews) this.#publish(TOPICS.status, this.#latestStatus)
   }
 
-  /** Gives the status to no new subscriber any more. */
+  /** Stops sending the status to new subscribers. */
   close(): void {
     this.#aedes.off('subscribe', this.#onSubscribe)
   }
 
   #publish(topic: string, payload: Buffer): void {
     if (this.#aedes.closed) return
-    this.#aedes.publish(this.#packet(topic, payload, false), this.#told)
+    this.#aedes.publish(this.#packet(topic, payload, false), this.#onPublished)
   }
 
   /**
-   * Numbered apart from the broker's own messages: Aedes takes what is overtaken by a higher number for a
-   * duplicate, and ours, which nobody stores, overtake what is still being stored.
+   * The `brokerId` differs from the broker's own. Aedes discards messages overtaken by a higher number as duplicates,
+   * and these messages, which are not stored, overtake those being stored.
    */
   #packet(topic: string, payload: Buffer, retain: boolean): PublishPacket & { brokerId: string } {
     return { cmd: 'publish', topic, payload, qos: 0, retain, dup: false, brokerId: `${this.#aedes.id}/artemis` }
   }
 }
 
-/** Whether a topic filter matches a topic that begins with `$` [MQTT-4.7.2-1]. */
+/** Whether a topic filter matches a topic that starts with `$` [MQTT-4.7.2-1]. */
 export function filterMatches(filter: string, topic: string): boolean {
   const filterLevels = filter.split('/')
   const levels = topic.split('/')

@@ -1,32 +1,32 @@
-// Who is never thrown out and never banned, whatever the detection thinks.
+// Clients that are never disconnected or banned.
 
 import { BlockList, isIP } from 'node:net'
 import { normaliseAddress } from '../observe/address.js'
 
-/** An entry: `192.0.2.7`, `192.0.2.0/24`, `2001:db8::/32`, or `client:ID` for a client id wherever it comes from. */
+/** An entry: `192.0.2.7`, `192.0.2.0/24`, `2001:db8::/32`, or `client:ID` for a client id at any address. */
 export type AllowEntry = string
 
-/** What may stand in an entry, in words. */
+/** Description of the valid forms, for messages. */
 export const ALLOW_FORM = 'an address, a network such as 192.0.2.0/24, or client:ID'
 
 const CLIENT_PREFIX = 'client:'
-/** Entries that are kept at most. */
+/** Maximum number of entries added at run time. */
 export const ALLOW_CAP = 1_000
 const BITS = { ipv4: 32, ipv6: 128 } as const
 
 type Network = { address: string; bits: number; family: keyof typeof BITS }
 
-/** Whether a text is an entry. */
+/** Whether a text is a valid entry. */
 export function isAllowEntry(text: string): boolean {
   return text.startsWith(CLIENT_PREFIX) ? text.length > CLIENT_PREFIX.length : networkOf(text) !== undefined
 }
 
-/** The entry that stands for a client id. */
+/** Returns the entry for a client id. */
 export function allowClient(clientId: string): AllowEntry {
   return CLIENT_PREFIX + clientId
 }
 
-/** The allow-list: what the settings name, and what was added while running. */
+/** The allow-list: the configured entries, and those added at run time. */
 export class AllowList {
   readonly #added = new Set<AllowEntry>()
   #clients = new Set<string>()
@@ -34,19 +34,19 @@ export class AllowList {
   readonly #configured: readonly AllowEntry[]
 
   /**
-   * @param configured entries that nobody takes away while running
+   * @param configured entries that cannot be removed at run time
    */
   constructor(configured: readonly AllowEntry[] = []) {
     this.#configured = configured
     this.#index()
   }
 
-  /** Whether a client id is allowed that might come from anywhere. */
+  /** Whether any client id is allowed at every address. */
   get namesClients(): boolean {
     return this.#clients.size > 0
   }
 
-  /** Adds an entry; tells whether there was room for it. */
+  /** Adds an entry. Returns false if the list is full. */
   add(entry: AllowEntry): boolean {
     if (this.#added.size >= ALLOW_CAP && !this.#added.has(entry)) return false
     this.#added.add(entry)
@@ -54,14 +54,14 @@ export class AllowList {
     return true
   }
 
-  /** Takes away an entry that was added while running; tells whether it was one. */
+  /** Removes an entry that was added at run time. Returns whether it existed. */
   remove(entry: AllowEntry): boolean {
-    const wasThere = this.#added.delete(entry)
+    const existed = this.#added.delete(entry)
     this.#index()
-    return wasThere
+    return existed
   }
 
-  /** The entries, and where each comes from. */
+  /** Returns the entries and the source of each. */
   list(): { entry: AllowEntry; from: 'settings' | 'command' }[] {
     return [
       ...this.#configured.map(entry => ({ entry, from: 'settings' as const })),
@@ -69,15 +69,15 @@ export class AllowList {
     ]
   }
 
-  /** Whether everybody at this address is allowed. */
+  /** Whether every client at this address is allowed. */
   hasAddress(address: string): boolean {
-    // A zone says over which interface a link-local address is reached: `fe80::1%eth0`.
+    // Removes the zone (interface) of a link-local address: `fe80::1%eth0`.
     const plain = normaliseAddress(address).replace(/%.*$/, '')
     const family = isIP(plain)
     return family !== 0 && this.#networks.check(plain, family === 4 ? 'ipv4' : 'ipv6')
   }
 
-  /** Whether a client is allowed, by its address or its id. */
+  /** Whether a client is allowed by its address or its client id. */
   has(address: string, clientId: string | null): boolean {
     return (clientId !== null && this.#clients.has(clientId)) || this.hasAddress(address)
   }

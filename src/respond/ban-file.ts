@@ -1,4 +1,4 @@
-// Keeps the bans and the allow-list over a restart: one small file, whole or not at all.
+// Keeps the bans and the allow-list across restarts in one small file, replaced atomically.
 
 import { readFileSync } from 'node:fs'
 import { open, rename } from 'node:fs/promises'
@@ -6,9 +6,9 @@ import type { AllowList } from './allow-list.js'
 import { isAllowEntry } from './allow-list.js'
 import type { Ban, BanList } from './bans.js'
 
-/** Between two writes, so that an attack from many addresses does not wear out an SD card. */
+/** Minimum interval between writes, so that an attack from many addresses does not wear out an SD card. */
 const WRITE_INTERVAL_MS = 1_000
-/** Far more than the caps of both lists amount to. */
+/** Well above the maximum size of both lists. */
 const MAX_FILE_LENGTH = 16 * 2 ** 20
 const OWNER_ONLY = 0o600
 
@@ -17,7 +17,7 @@ interface Contents {
   allow: string[]
 }
 
-/** The file. Reads it once, and writes it whenever something has changed. */
+/** The file. Read once, and written after changes. */
 export class BanFile {
   #due: NodeJS.Timeout | undefined
   #writing: Promise<void> = Promise.resolve()
@@ -27,7 +27,7 @@ export class BanFile {
   readonly #onError: (error: Error) => void
 
   /**
-   * @param onError gets what reading or writing failed with
+   * @param onError receives read and write errors
    */
   constructor(path: string, bans: BanList, allow: AllowList, onError: (error: Error) => void) {
     this.#path = path
@@ -36,7 +36,7 @@ export class BanFile {
     this.#onError = onError
   }
 
-  /** Takes over what an earlier run left; a file that is damaged is told, and then as good as none. */
+  /** Restores the lists of an earlier run. Reports a damaged file and then ignores it. */
   load(): void {
     try {
       const { bans, allow } = parse(readFileSync(this.#path, 'utf8'))
@@ -47,14 +47,14 @@ export class BanFile {
     }
   }
 
-  /** Something has changed: it is written soon. */
+  /** Schedules a write after a change. */
   touch(): void {
     this.#due ??= setTimeout(() => {
       this.#write()
     }, WRITE_INTERVAL_MS).unref()
   }
 
-  /** Writes what is still unwritten; resolves when it is on the disk, or could not be written. */
+  /** Writes pending changes. Resolves when they are on disk or the write failed. */
   async flush(): Promise<void> {
     if (this.#due !== undefined) this.#write()
     await this.#writing
@@ -81,22 +81,22 @@ export class BanFile {
 }
 
 async function replaceFile(path: string, text: string): Promise<void> {
-  const beside = `${path}.new`
-  const file = await open(beside, 'w', OWNER_ONLY)
+  const temporary = `${path}.new`
+  const file = await open(temporary, 'w', OWNER_ONLY)
   try {
     await file.writeFile(text)
     await file.sync()
   } finally {
     await file.close()
   }
-  await rename(beside, path)
+  await rename(temporary, path)
 }
 
 function parse(text: string): Contents {
-  if (text.length > MAX_FILE_LENGTH) throw new Error('it is too large')
+  if (text.length > MAX_FILE_LENGTH) throw new Error('the file is too large')
   const { bans, allow } = JSON.parse(text) as Partial<Record<keyof Contents, unknown>>
   if (!Array.isArray(bans) || !Array.isArray(allow) || !bans.every(isBan) || !allow.every(isText))
-    throw new Error('it does not hold bans and an allow-list')
+    throw new Error('the file does not contain bans and an allow-list')
   return { bans, allow: allow.filter(isAllowEntry) }
 }
 
@@ -107,7 +107,7 @@ function isText(value: unknown): value is string {
 function isBan(value: unknown): value is Ban {
   if (typeof value !== 'object' || value === null) return false
   const { address, clientId, since, until, by } = value as Partial<Record<keyof Ban, unknown>>
-  const isSomebody =
+  const hasTarget =
     [address, clientId].every(part => part === null || isText(part)) && (isText(address) || isText(clientId))
-  return isSomebody && Number.isFinite(since) && Number.isFinite(until) && (by === 'alert' || by === 'operator')
+  return hasTarget && Number.isFinite(since) && Number.isFinite(until) && (by === 'alert' || by === 'operator')
 }

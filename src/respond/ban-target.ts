@@ -2,7 +2,7 @@
 
 import { OperatorError } from '../errors.js'
 import type { Observer } from '../observe/observer.js'
-import { originOf } from '../record.js'
+import { clientEndpoint } from '../record.js'
 import type { Ban } from './bans.js'
 import type { Gate } from './gate.js'
 
@@ -30,7 +30,7 @@ export function banTarget(
   let disconnected = 0
   for (const one of [...observer.live()]) {
     const matches =
-      (address === null || originOf(one).address === address) && (clientId === null || one.clientId === clientId)
+      (address === null || clientEndpoint(one).address === address) && (clientId === null || one.clientId === clientId)
     if (matches && gate.expel(one.id)) disconnected++
   }
   return { ban, disconnected }

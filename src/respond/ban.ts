@@ -1,19 +1,19 @@
-// The response that throws the offender out and keeps it out for a time.
+// The response that disconnects the offender and bans it for a time.
 
 import { disconnect } from './disconnect.js'
 import type { Response } from './response.js'
 
 /**
- * Closes the offending connections and bans their address; where others are connected from the same
- * address (a router, a container host, loopback) only the client id there, lest an attacker gets its
- * neighbours thrown out. A client id alone is never banned: anybody may claim it.
+ * Closes the offending connections and bans their address. If other clients are connected from the same address (a
+ * router, a container host, loopback), bans only the client id there, so that an attacker cannot get its neighbours
+ * disconnected. Never bans a client id at every address: any client may use it.
  */
 export const ban: Response = {
   name: 'ban',
   apply(offender, broker, settings) {
     const { address, clientId } = offender
     if (address !== '') {
-      if (!broker.hasBystanders(offender)) broker.bans.add(address, null, settings.banSeconds)
+      if (!broker.hasOtherClients(offender)) broker.bans.add(address, null, settings.banSeconds)
       else if (clientId !== null) broker.bans.add(address, clientId, settings.banSeconds)
     }
     return disconnect.apply(offender, broker, settings)

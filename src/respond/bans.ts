@@ -1,33 +1,33 @@
-// Who may not connect, and until when.
+// The bans and when they expire.
 
 import { EventEmitter } from 'node:events'
 import type { Clock } from '../clock.js'
 
-/** A ban of an address, of one client id at an address, or of a client id wherever it comes from. */
+/** A ban of an address, of one client id at an address, or of a client id at every address. */
 export interface Ban {
-  /** null: wherever it comes from; only an operator bans so. */
+  /** null: every address; only an operator can set such a ban. */
   address: string | null
-  /** null: whoever comes from the address. */
+  /** null: every client at the address. */
   clientId: string | null
   /** Epoch milliseconds. */
   since: number
   until: number
-  /** Whose doing it is. */
+  /** What caused the ban. */
   by: BannedBy
 }
 
 /** An alert's response, or an operator's command. */
 export type BannedBy = 'alert' | 'operator'
 
-/** Why a ban ended; `displaced`: there were too many. */
+/** Why a ban ended; `displaced`: the list was full. */
 export type BanEnding = 'expired' | 'lifted' | 'displaced'
 
-/** What a {@link BanList} tells. */
+/** Events of a {@link BanList}. */
 export interface BanEvents {
-  /** A ban that was not there before. */
+  /** A new ban. */
   begin: [Ban]
   end: [Ban, BanEnding]
-  /** The list is no longer what it was: one began, was prolonged, or ended. */
+  /** The list changed: a ban started, was extended, or ended. */
   change: []
 }
 
@@ -35,11 +35,11 @@ const BAN_CAP = 10_000
 
 interface Entry {
   ban: Ban
-  /** By the steady clock: a ban ends on time, whatever happens to the system's clock. */
+  /** On the monotonic clock, so that changes of the system clock do not move the end. */
   endsAt: number
 }
 
-/** The bans in force. Every ban expires. */
+/** The active bans. Every ban expires. */
 export class BanList extends EventEmitter<BanEvents> {
   readonly #entries = new Map<string, Entry>()
   readonly #clock: Clock
@@ -47,8 +47,8 @@ export class BanList extends EventEmitter<BanEvents> {
   readonly #steady: Clock
 
   /**
-   * @param clock epoch milliseconds, for what is shown and kept
-   * @param steady for how long a ban has yet to last
+   * @param clock epoch milliseconds, for display and storage
+   * @param steady monotonic, for the time left
    */
   constructor(clock: Clock, cap = BAN_CAP, steady: Clock = clock) {
     super()
@@ -58,32 +58,32 @@ export class BanList extends EventEmitter<BanEvents> {
   }
 
   /**
-   * Bans, or prolongs a ban.
+   * Adds a ban, or extends one.
    *
-   * @param address null bans the client id wherever it comes from
-   * @param clientId null bans everybody at the address
+   * @param address null bans the client id at every address
+   * @param clientId null bans every client at the address
    */
   add(address: string | null, clientId: string | null, seconds: number, by: BannedBy = 'alert'): Ban {
     const now = this.#clock.now()
     const key = keyOf(address, clientId)
     const known = this.#entries.get(key)
     const endsAt = this.#steady.now() + seconds * 1_000
-    // An alert does not shorten what an operator said.
+    // An alert does not shorten an operator's ban.
     if (known !== undefined && by === 'alert' && known.endsAt >= endsAt) return known.ban
     const ban = { address, clientId, since: known?.ban.since ?? now, until: now + seconds * 1_000, by }
     this.#entries.delete(key)
-    if (this.#entries.size >= this.#cap) this.#makeRoom()
+    if (this.#entries.size >= this.#cap) this.#evict()
     this.#entries.set(key, { ban, endsAt })
     if (known === undefined) this.emit('begin', ban)
     this.emit('change')
     return ban
   }
 
-  /** Takes over bans of an earlier run, each for what is left of it; told as ended where nothing is. */
+  /** Restores the bans of an earlier run for the time left. Emits `end` for those that have expired. */
   restore(bans: readonly Ban[]): void {
     const now = this.#clock.now()
     for (const ban of bans) {
-      // A machine without a clock of its own may believe that it is long ago.
+      // The clock of a machine without a real-time clock may be far in the past.
       const left = Math.min(ban.until - now, ban.until - ban.since)
       if (left <= 0) this.emit('end', ban, 'expired')
       else if (this.#entries.size < this.#cap) {
@@ -95,30 +95,30 @@ export class BanList extends EventEmitter<BanEvents> {
     }
   }
 
-  /** Lifts a ban; tells whether there was one. */
+  /** Lifts a ban. Returns whether it existed. */
   lift(address: string | null, clientId: string | null): boolean {
     return this.#remove(keyOf(address, clientId), 'lifted')
   }
 
-  /** Whether nobody at this address may connect. */
+  /** Whether the address is banned. */
   coversAddress(address: string): boolean {
     return this.#isInForce(keyOf(address, null))
   }
 
-  /** Whether this client id at this address may not connect. */
+  /** Whether the client id is banned at this address. */
   coversClient(address: string, clientId: string): boolean {
     return (
       this.coversAddress(address) || this.#isInForce(keyOf(address, clientId)) || this.#isInForce(keyOf(null, clientId))
     )
   }
 
-  /** The bans in force. */
+  /** Returns the active bans. */
   list(): Ban[] {
     this.expire()
     return Array.from(this.#entries.values(), ({ ban }) => ban)
   }
 
-  /** Ends what is over; to be called now and then, so that an end is told when it comes. */
+  /** Ends expired bans. Call it regularly, so that `end` is emitted on time. */
   expire(): void {
     const now = this.#steady.now()
     for (const [key, { endsAt }] of this.#entries) if (endsAt <= now) this.#remove(key, 'expired')
@@ -141,14 +141,14 @@ export class BanList extends EventEmitter<BanEvents> {
     return true
   }
 
-  #makeRoom(): void {
+  #evict(): void {
     this.expire()
     const [oldest] = this.#entries.keys()
     if (this.#entries.size >= this.#cap) this.#remove(oldest, 'displaced')
   }
 }
 
-/** No address holds a space. */
+/** Unambiguous, because addresses contain no space. */
 function keyOf(address: string | null, clientId: string | null): string {
   return clientId === null ? String(address) : `${address ?? ''} ${clientId}`
 }

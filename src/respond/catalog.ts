@@ -1,11 +1,11 @@
-// The responses there are: one line each.
+// The responses.
 
 import { ban } from './ban.js'
 import { disconnect } from './disconnect.js'
 import { observe } from './observe.js'
 import type { Response } from './response.js'
 
-/** Every response by the name that the config uses. */
+/** Every response by its name in the configuration. */
 export const RESPONSES = Object.freeze({ observe, disconnect, ban }) satisfies Readonly<Record<string, Response>>
 
 /** Name of a response. */

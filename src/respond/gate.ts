@@ -1,39 +1,39 @@
-// Stands in Aedes' hooks: keeps banned clients out, silences those who were thrown out, guards `$SYS`.
+// Hooks into Aedes: refuses banned clients, ignores packets of disconnected ones, protects `$SYS`.
 
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Aedes, Client } from 'aedes'
 import { truncatedText } from '../observe/entry-ring.js'
 import type { ObservedConnection, Observer } from '../observe/observer.js'
-import { originOf } from '../record.js'
+import { clientEndpoint } from '../record.js'
 import { AllowList } from './allow-list.js'
 import type { BanList } from './bans.js'
 import type { BrokerControl, Offender } from './response.js'
 
 const SYS_PREFIX = '$SYS/'
-/** Time a client of MQTT 5 has to take the reason of its disconnection before the socket is destroyed. */
-const GOODBYE_MS = 250
+/** Time for an MQTT 5 client to read the reason code of its DISCONNECT before the socket is destroyed. */
+const DISCONNECT_TIMEOUT_MS = 250
 /** "Administrative action" [MQTT 5, 3.14.2.1]. */
 const ADMINISTRATIVE_ACTION = 0x98
 
-/** What the status shows of the gate. */
+/** Counters of the gate for the status. */
 export interface GateCounters {
   /** Connections closed by a response. */
   expelled: number
   /** Connections and CONNECTs refused because of a ban. */
   refused: number
-  /** Clients that came past the observer: their listener was made before the plug-in. */
+  /** Clients that bypassed the observer: their listener was created before the plug-in. */
   unobserved: number
 }
 
-/** The hooks of Aedes that the gate stands in. Each calls the hook it found, so a user's own stays in force. */
+/** The Aedes hooks that the gate wraps. Each calls the hook it replaced, so an application's own hooks still apply. */
 type Hooks = Pick<Aedes, 'handle' | 'preConnect' | 'authenticate' | 'authorizePublish' | 'authorizeSubscribe'>
 
-/** One function per hook; nothing here waits for the detection. */
+/** Wraps each hook with one function. None waits for the detection. */
 export class Gate implements BrokerControl {
   readonly counters: GateCounters = { expelled: 0, refused: 0, unobserved: 0 }
-  readonly #found: Hooks
-  readonly #own: Hooks
+  readonly #original: Hooks
+  readonly #installed: Hooks
   readonly #expelled = new WeakSet<Duplex>()
   readonly #aedes: Aedes
   readonly #observer: Observer
@@ -50,50 +50,50 @@ export class Gate implements BrokerControl {
     this.#observer = observer
     this.#onRefused = onRefused
     const { handle, preConnect, authenticate, authorizePublish, authorizeSubscribe } = aedes
-    this.#found = { handle, preConnect, authenticate, authorizePublish, authorizeSubscribe }
-    this.#own = {
+    this.#original = { handle, preConnect, authenticate, authorizePublish, authorizeSubscribe }
+    this.#installed = {
       handle: (stream, request) => this.#accept(stream, request),
       preConnect: this.#preConnect,
       authenticate: this.#authenticate,
       authorizePublish: this.#authorizePublish,
       authorizeSubscribe: this.#authorizeSubscribe
     }
-    Object.assign(aedes, this.#own)
+    Object.assign(aedes, this.#installed)
   }
 
-  /** Gives the hooks back as they were found; one that was set over ours meanwhile stays. */
+  /** Restores the original hooks. Skips a hook that was replaced since. */
   remove(): void {
     const aedes = this.#aedes
-    const found = this.#found
-    const own = this.#own
-    for (const name of Object.keys(found) as (keyof Hooks)[])
-      if (aedes[name] === own[name]) Object.assign(aedes, { [name]: found[name] })
+    const original = this.#original
+    const installed = this.#installed
+    for (const name of Object.keys(original) as (keyof Hooks)[])
+      if (aedes[name] === installed[name]) Object.assign(aedes, { [name]: original[name] })
   }
 
   expel(id: number): boolean {
     const connection = this.#observer.get(id)
     if (connection === undefined || this.#expelled.has(connection.stream)) return false
-    if (this.allow.has(originOf(connection).address, connection.clientId ?? null)) return false
+    if (this.allow.has(clientEndpoint(connection).address, connection.clientId ?? null)) return false
     this.#expelled.add(connection.stream)
     this.counters.expelled++
-    sendAway(connection.stream)
+    disconnect(connection.stream)
     return true
   }
 
-  hasBystanders({ address, clientId, connections }: Offender): boolean {
+  hasOtherClients({ address, clientId, connections }: Offender): boolean {
     for (const other of this.#observer.live()) {
-      const same =
+      const isOffender =
         connections.includes(other.id) || this.#expelled.has(other.stream) || (other.clientId ?? null) === clientId
-      if (originOf(other).address === address && !same) return true
+      if (clientEndpoint(other).address === address && !isOffender) return true
     }
     return false
   }
 
   #accept(stream: Duplex, request?: IncomingMessage): Client {
     const connection = this.#observer.accept(stream, request)
-    const client = this.#found.handle.call(this.#aedes, stream, request)
-    const address = originOf(connection).address
-    // Who is allowed by its client id has yet to say it.
+    const client = this.#original.handle.call(this.#aedes, stream, request)
+    const address = clientEndpoint(connection).address
+    // A client that is allowed by its client id has not sent it yet.
     if (this.bans.coversAddress(address) && !this.allow.hasAddress(address) && !this.allow.namesClients) {
       this.counters.refused++
       this.#onRefused(address, null)
@@ -105,42 +105,42 @@ export class Gate implements BrokerControl {
   readonly #preConnect: Hooks['preConnect'] = (client, packet, callback) => {
     const connection = this.#connectionOf(client)
     if (connection === undefined) this.counters.unobserved++
-    else if (this.#isBarred(originOf(connection).address, truncatedText(packet.clientId))) {
+    else if (this.#isBanned(clientEndpoint(connection).address, truncatedText(packet.clientId))) {
       this.counters.refused++
-      this.#onRefused(originOf(connection).address, packet.clientId)
-      // Without an Error Aedes would leave the socket open for ever.
+      this.#onRefused(clientEndpoint(connection).address, packet.clientId)
+      // Without an Error, Aedes would never close the socket.
       callback(new Error('banned'), false)
       return
     }
-    this.#found.preConnect.call(this.#aedes, client, packet, callback)
+    this.#original.preConnect.call(this.#aedes, client, packet, callback)
   }
 
   readonly #authenticate: Hooks['authenticate'] = (client, username, password, callback) => {
     const connection = this.#connectionOf(client)
     if (connection !== undefined) this.#observer.identify(connection, client.id, username ?? '')
-    this.#found.authenticate.call(this.#aedes, client, username, password, callback)
+    this.#original.authenticate.call(this.#aedes, client, username, password, callback)
   }
 
-  /** The will of a thrown-out client comes through here as well, and is refused. */
+  /** Also called for the will of a disconnected client, and rejects it. */
   readonly #authorizePublish: Hooks['authorizePublish'] = (client, packet, callback) => {
     const refusal = (): Error | null =>
-      client !== null && this.#isExpelled(client) ? new Error('the client was thrown out') : null
+      client !== null && this.#isExpelled(client) ? new Error('the client was disconnected') : null
     const refused = refusal()
     if (refused !== null) callback(refused)
     else if (packet.topic.startsWith(SYS_PREFIX)) callback(new Error(`${SYS_PREFIX} topics are reserved`))
-    // The hook may take its time, and the client be thrown out meanwhile.
+    // The client may be disconnected while the hook runs.
     else
-      this.#found.authorizePublish.call(this.#aedes, client, packet, error => {
+      this.#original.authorizePublish.call(this.#aedes, client, packet, error => {
         callback(error ?? refusal())
       })
   }
 
   readonly #authorizeSubscribe: Hooks['authorizeSubscribe'] = (client, subscription, callback) => {
-    if (this.#isExpelled(client)) callback(new Error('the client was thrown out'))
-    else this.#found.authorizeSubscribe.call(this.#aedes, client, subscription, callback)
+    if (this.#isExpelled(client)) callback(new Error('the client was disconnected'))
+    else this.#original.authorizeSubscribe.call(this.#aedes, client, subscription, callback)
   }
 
-  #isBarred(address: string, clientId: string): boolean {
+  #isBanned(address: string, clientId: string): boolean {
     return this.bans.coversClient(address, clientId) && !this.allow.has(address, clientId)
   }
 
@@ -153,8 +153,8 @@ export class Gate implements BrokerControl {
   }
 }
 
-/** MQTT 5 clients are told why; whoever does not read is cut off all the same. */
-function sendAway(stream: Duplex & { client?: Client }): void {
+/** Destroys the socket. An MQTT 5 client first gets a DISCONNECT with the reason code and some time to read it. */
+function disconnect(stream: Duplex & { client?: Client }): void {
   const { client } = stream
   if (client?.version !== 5 || typeof client.disconnect !== 'function') {
     stream.destroy()
@@ -163,7 +163,7 @@ function sendAway(stream: Duplex & { client?: Client }): void {
   client.disconnect({ reasonCode: ADMINISTRATIVE_ACTION })
   const deadline = setTimeout(() => {
     stream.destroy()
-  }, GOODBYE_MS)
+  }, DISCONNECT_TIMEOUT_MS)
   stream.once('close', () => {
     clearTimeout(deadline)
   })

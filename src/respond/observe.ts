@@ -1,8 +1,8 @@
-// The response that only watches.
+// The response that only observes.
 
 import type { Response } from './response.js'
 
-/** Raises the alert and leaves the client alone. */
+/** Raises the alert and takes no action. */
 export const observe: Response = {
   name: 'observe',
   apply: () => 0,

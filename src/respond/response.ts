@@ -1,8 +1,8 @@
-// What a response to an alert is.
+// The interface of responses.
 
 import type { BanList } from './bans.js'
 
-/** Whom an alert of a client is about, as far as the broker can act on it. */
+/** The client that an alert is about, as the broker can act on it. */
 export interface Offender {
   address: string
   clientId: string | null
@@ -10,30 +10,30 @@ export interface Offender {
   connections: readonly number[]
 }
 
-/** What a response may do to the broker. */
+/** What a response may do in the broker. */
 export interface BrokerControl {
   bans: BanList
-  /** Closes a connection at once; its will is not published. Tells whether it was still there. */
+  /** Closes a connection at once, without publishing its will. Returns whether it was open. */
   expel(connection: number): boolean
-  /** Whether anybody else is connected from the offender's address. */
-  hasBystanders(offender: Offender): boolean
+  /** Whether other clients are connected from the offender's address. */
+  hasOtherClients(offender: Offender): boolean
 }
 
-/** One way to answer an alert. */
+/** A response to an alert. */
 export interface Response {
-  /** As the config names it. */
+  /** Name in the configuration. */
   readonly name: string
   /**
-   * Acts. Called again while the alert lasts, so it must bear repetition.
+   * Applies the response. Called repeatedly while the alert lasts, so it must be idempotent.
    *
-   * @returns the connections that were thrown out
+   * @returns the number of connections closed
    */
   apply(offender: Offender, broker: BrokerControl, settings: ResponseSettings): number
-  /** Takes back what still lasts. */
+  /** Reverts lasting effects. */
   undo(offender: Offender, broker: BrokerControl): void
 }
 
-/** What the config says about responses. */
+/** Settings of the responses. */
 export interface ResponseSettings {
   banSeconds: number
 }

@@ -1,4 +1,4 @@
-// An encoding, a scaler and a detector that belong together: records or messages in, scores out.
+// An expert: an encoding, a scaler and a detector that turn records or payloads into scores.
 
 import { createHash } from 'node:crypto'
 import {
@@ -24,18 +24,18 @@ import { NO_TOPIC, type PayloadSample } from '../features/payload-sample.js'
 import type { RecordFeatures } from '../features/schema.js'
 
 /**
- * Standard deviations beyond which a column says no more: a flag seen once in training would else
- * outweigh everything in a distance.
+ * Columns are clipped at this many standard deviations. Otherwise a flag seen once in training would dominate a
+ * distance.
  */
-const LIMIT = 10
+const CLIP_LIMIT = 10
 
-/** Features named in an explanation. */
-const EXPLAINED = 3
+/** Maximum number of features in an explanation. */
+const MAX_CONTRIBUTIONS = 3
 
-/** Surprise that is as certain as can be: once in a million. */
-const CERTAIN = 6
+/** Surprise that maps to probability 1: one in a million. */
+const CERTAIN_SURPRISE = 6
 
-/** How to learn, whatever it is. */
+/** Options of training any expert. */
 export interface DetectorPlan extends FitOptions {
   detector: DetectorKind
   /** Further parameters of the detector, by name. */
@@ -43,61 +43,64 @@ export interface DetectorPlan extends FitOptions {
   /** Share of outliers assumed among the records, in (0, 0.5]. */
   contamination?: number
   seed?: number
-  /** Scores are given as surprise (see `Tail`), which is one scale for all experts. */
+  /** Whether scores are converted to surprise (see `Tail`), a common scale for all experts. */
   calibrated?: boolean
 }
 
-/** What to learn, and how. */
+/** Options of training an expert on records. */
 export interface ExpertOptions extends DetectorPlan {
-  /** A preset or a list of features parted by commas; `table1-no-identity` unless given. */
+  /**
+   * A preset or a comma-separated list of features.
+   * @default 'table1-no-identity'
+   */
   features?: string
-  /** `broker`: only what is known without a tap, learnt from the records that have an MQTT packet. */
+  /** `broker` uses only columns that are known without a tap, and trains on records with an MQTT packet. */
   variant: Variant
-  /** One for each record, 1 = outlier; only where the detector is supervised. */
+  /** One per record, 1 = outlier. Only for supervised detectors. */
   labels?: ArrayLike<number>
 }
 
-/** What an expert was trained on. */
+/** The training of an expert. */
 export interface TrainingSummary {
   rows: number
   /** SHA-256 of the encoded rows and labels, in hex. */
   digest: string
-  /** How long it took. */
+  /** Duration of the training. */
   seconds: number
 }
 
-/** One feature's share in a score. */
+/** The contribution of one feature to a score. */
 export interface ColumnContribution {
   feature: ColumnName
-  /** The record's value; for a payload its mean log-likelihood per byte, never the payload. */
+  /** The record's value. For a payload its mean log-likelihood per byte, never the payload itself. */
   value: number | string | null
-  /** How far the score falls when the feature takes its training median. */
+  /** How far the score falls if the feature takes its training median. */
   contribution: number
 }
 
-/** Scores, higher is more abnormal, and probabilities in [0, 1]; one of each for each item. */
+/** Scores, where higher is more abnormal, and probabilities in [0, 1]; one of each per item. */
 export interface Scored {
   scores: Float64Array
   probabilities: Float64Array
 }
 
-/** What `Expert.toJSON` gives. */
+/** JSON form of an expert. */
 export interface ExpertJson {
   variant: Variant
   encoding: EncodingJson | MessageEncodingJson
   scaler: StandardScalerJson
-  /** Median of each column in training, before scaling; Float64 as base64. */
+  /** Training median of each column before scaling; Float64 as base64. */
   medians: string
   detector: DetectorJson
   training: TrainingSummary
   tail?: TailJson
 }
 
-/** From items to vectors: {@link Encoding} of records, {@link MessageEncoding} of payloads. */
+/** Encodes items as vectors: {@link Encoding} for records, {@link MessageEncoding} for payloads. */
 export interface ItemEncoding<T> {
   readonly columns: readonly ColumnName[]
   readonly dropped: readonly ColumnName[]
-  /** For each column, the deviation below which a difference says nothing; 0 where only the data can tell. */
+  /** Per column, the deviation below which a difference is irrelevant; 0 to derive it from the data. */
   readonly leastDeviations: Float64Array
   encode(item: T): Float64Array
   encodeHeldOut(item: T): Float64Array
@@ -111,7 +114,7 @@ export type MessageExpert = Expert<PayloadSample>
 /** Scores items of one kind: frames of a tap, packets of the broker alone, or payloads. */
 export class Expert<T = RecordFeatures> {
   private constructor(
-    /** Payloads are the same with and without a tap; their expert is of `broker`. */
+    /** Payloads do not depend on the tap, so their expert has the variant `broker`. */
     readonly variant: Variant,
     readonly encoding: ItemEncoding<T>,
     readonly scaler: StandardScaler,
@@ -122,15 +125,16 @@ export class Expert<T = RecordFeatures> {
   ) {}
 
   /**
-   * Learns from records. Payloads are encoded as if the model had not seen them (see `payload.ts`).
-   * @throws OperatorError for parameters, labels or data that do not serve
+   * Trains on records. Encodes payloads as if the model had not seen them (see `features/payload-profile.ts`).
+   *
+   * @throws OperatorError for unsuitable parameters, labels or data
    */
   static async fit(records: readonly RecordFeatures[], options: ExpertOptions): Promise<Expert> {
     const { variant, labels } = options
     if (labels !== undefined && labels.length !== records.length) {
-      throw new OperatorError('training-labels', `there are ${labels.length} labels for ${records.length} records`)
+      throw new OperatorError('training-labels', `${labels.length} labels for ${records.length} records`)
     }
-    // Without a tap a record is an MQTT packet: a bare acknowledgement never reaches that expert.
+    // Without a tap a record is an MQTT packet. Bare TCP acknowledgements never reach that expert.
     const chosen = [...records.keys()].filter(i => variant === 'wire' || records[i].mqtt_msg_type !== null)
     const used = chosen.map(i => records[i])
     const usedLabels = labels === undefined ? undefined : Uint8Array.from(chosen, i => labels[i])
@@ -139,19 +143,20 @@ export class Expert<T = RecordFeatures> {
   }
 
   /**
-   * Learns from payloads: each as what it is, and once more as if its topic were new. Somebody will
-   * come with topics that nobody has seen, and that alone must not make what he says strange.
-   * @param columns which of the columns of messages
-   * @throws OperatorError for parameters or data that do not serve
+   * Trains on payloads. Each is used twice: as it is, and as if its topic were unknown, because an unknown topic alone
+   * must not make a payload abnormal.
+   *
+   * @param columns the message columns to use
+   * @throws OperatorError for unsuitable parameters or data
    */
   static async fitMessages(
     samples: readonly PayloadSample[],
     columns: readonly ColumnName[],
     plan: DetectorPlan
   ): Promise<MessageExpert> {
-    const newcomers = samples.map(sample => ({ ...sample, topic: NO_TOPIC, parent: NO_TOPIC }))
+    const withoutTopic = samples.map(sample => ({ ...sample, topic: NO_TOPIC, parent: NO_TOPIC }))
     return await Expert.#learn(
-      [...samples, ...newcomers],
+      [...samples, ...withoutTopic],
       undefined,
       MessageEncoding.fit(samples, columns),
       'broker',
@@ -168,9 +173,9 @@ export class Expert<T = RecordFeatures> {
   ): Promise<Expert<T>> {
     const started = performance.now()
     const { signal } = plan
-    const rows = await mapInTurns(items, item => encoding.encodeHeldOut(item), signal)
-    const scaler = StandardScaler.fit(rows, { limit: LIMIT, least: encoding.leastDeviations })
-    const detector = await fitDetector(await mapInTurns(rows, row => scaler.transform(row), signal), labels, plan)
+    const rows = await mapInChunks(items, item => encoding.encodeHeldOut(item), signal)
+    const scaler = StandardScaler.fit(rows, { limit: CLIP_LIMIT, least: encoding.leastDeviations })
+    const detector = await fitDetector(await mapInChunks(rows, row => scaler.transform(row), signal), labels, plan)
     const tail = plan.calibrated === true ? Tail.fit(detector.unboundedTrainingScores ?? []) : undefined
     return new Expert<T>(
       variant,
@@ -188,15 +193,16 @@ export class Expert<T = RecordFeatures> {
   }
 
   /**
-   * The expert on records that `toJSON` saved.
-   * @throws OperatorError `model-features` where it was made for other features
-   * @throws DetectorError `state` or `parameter` where it is no expert
+   * Restores an expert on records from the result of `toJSON`.
+   *
+   * @throws OperatorError `model-features` if it was trained on other features
+   * @throws DetectorError `state` or `parameter` if the JSON is invalid
    */
   static fromJSON(json: unknown): Expert {
     return Expert.#restore(json, encoding => Encoding.fromJSON(encoding))
   }
 
-  /** The same for an expert on payloads. */
+  /** Restores an expert on payloads, like {@link fromJSON}. */
   static messagesFromJSON(json: unknown): MessageExpert {
     return Expert.#restore(json, encoding => MessageEncoding.fromJSON(encoding))
   }
@@ -205,7 +211,7 @@ export class Expert<T = RecordFeatures> {
     const reader = new StateReader(json, 'expert')
     const variant = reader.string('variant')
     if (variant !== 'wire' && variant !== 'broker')
-      throw new DetectorError('state', 'expert.variant is neither wire nor broker')
+      throw new DetectorError('state', 'expert.variant must be wire or broker')
     const encoding = readEncoding(reader.raw('encoding'))
     const scaler = StandardScaler.fromJSON(reader.raw('scaler'))
     const detector = loadDetector(reader.raw('detector'))
@@ -213,7 +219,7 @@ export class Expert<T = RecordFeatures> {
     if (detector.width !== width || scaler.mean.length !== width) {
       throw new DetectorError(
         'state',
-        `expert: encoding, scaler and detector have ${width}, ${scaler.mean.length} and ${detector.width} columns`
+        `expert: columns differ: encoding ${width}, scaler ${scaler.mean.length}, detector ${detector.width}`
       )
     }
     const training = reader.object('training')
@@ -234,8 +240,9 @@ export class Expert<T = RecordFeatures> {
   }
 
   /**
-   * @param heldOut whether the items are those of the training, and are to be judged as if they had not been, as far as
-   * payloads go
+   * Scores items.
+   *
+   * @param heldOut whether the items are the training items and their payloads are to be scored as if unseen
    */
   score(items: readonly T[], heldOut = false): Scored {
     const rows = items.map(item =>
@@ -251,13 +258,13 @@ export class Expert<T = RecordFeatures> {
   }
 
   /**
-   * The features, three at most, that raise the item's score most, the first the most: each is
-   * set to its training median alone, and counts by how far the score falls.
+   * Returns the features, at most three, that raise the item's score most, in descending order. Each feature alone is
+   * set to its training median; its contribution is the decrease of the score.
    */
   contributions(item: T): ColumnContribution[] {
     const row = this.encoding.encode(item)
     const replaced = this.encoding.columns.map((_, j) => this.scaler.transform(row.with(j, this.medians[j])))
-    // Of a score that has reached its end no single feature would seem to matter.
+    // A bounded score at its limit would hide the contributions.
     const [score, ...others] = this.detector.unbounded([this.scaler.transform(row), ...replaced])
     return this.encoding.columns
       .map((feature, j): ColumnContribution => ({
@@ -267,7 +274,7 @@ export class Expert<T = RecordFeatures> {
       }))
       .filter(({ contribution }) => contribution > 0)
       .sort((a, b) => b.contribution - a.contribution)
-      .slice(0, EXPLAINED)
+      .slice(0, MAX_CONTRIBUTIONS)
   }
 
   toJSON(): ExpertJson {
@@ -283,13 +290,13 @@ export class Expert<T = RecordFeatures> {
   }
 }
 
-/** What a surprise counts in a mean, in [0, 1]. */
+/** Maps surprise to [0, 1]. */
 export function probabilityOf(surprise: number): number {
-  return Math.min(1, surprise / CERTAIN)
+  return Math.min(1, surprise / CERTAIN_SURPRISE)
 }
 
-/** Maps records a thousand at a time, so that a thread that learns still does its other work. */
-async function mapInTurns<T, U>(items: readonly T[], map: (item: T) => U, signal?: AbortSignal): Promise<U[]> {
+/** Maps items in chunks of a thousand, so that a thread that trains still does its other work. */
+async function mapInChunks<T, U>(items: readonly T[], map: (item: T) => U, signal?: AbortSignal): Promise<U[]> {
   const mapped: U[] = []
   for (let start = 0; start < items.length; start += 1000) {
     for (const item of items.slice(start, start + 1000)) mapped.push(map(item))

@@ -1,4 +1,4 @@
-// All experts of a model: who judges which records, and the payloads among them.
+// The experts of a model, and which of them score a record and its payloads.
 
 import { columnsOf, isMessageColumn, type Variant } from '../features/columns.js'
 import type { PayloadSample } from '../features/payload-sample.js'
@@ -9,31 +9,31 @@ import { Panel } from './panel.js'
 
 /** The experts of a model. */
 export interface Experts {
-  /** Judges the frames of a tap. */
+  /** Scores frames of a tap. */
   wire?: Panel
-  /** Judges packets wherever there is no tap. */
+  /** Scores packets without a tap. */
   broker: Panel
-  /** Judges the payloads, each by itself. */
+  /** Scores payloads, each separately. */
   messages?: MessageExpert
 }
 
-/** How to learn. */
+/** Options of training. */
 export interface ExpertsPlan extends Omit<DetectorPlan, 'onProgress'> {
-  /** A preset or a list of features parted by commas. */
+  /** A preset or a comma-separated list of features. */
   features: string
-  /** One for each record, 1 = attack; only where the detector is supervised. */
+  /** One per record, 1 = attack. Only for supervised detectors. */
   labels?: ArrayLike<number>
   onProgress?: (progress: FitProgress, variant: Variant) => void
 }
 
-/** With fewer payloads an expert on them would know only a moment. */
-const FEWEST_PAYLOADS = 64
+/** Fewer payloads cover too short a time to train on. */
+const MINIMUM_PAYLOADS = 64
 
 /**
- * Fits the experts. With columns of context payloads are learnt by themselves: what a client does says
- * nothing about what somebody else's message to it contains.
+ * Trains the experts. With context columns, payloads have their own expert: the behaviour of a client does not depend
+ * on the content of messages that others send to it.
  *
- * @param frames the records that came from a tap; none where they are too few
+ * @param frames indices of the records from a tap; empty if there are too few
  */
 export async function fitExperts(
   all: readonly RecordFeatures[],
@@ -67,40 +67,40 @@ export async function fitExperts(
   const messageColumns = columnsOf(features, 'broker').filter(isMessageColumn)
   if (isSupervised || messageColumns.length === 0) return experts
   const samples = all.flatMap(({ context }) => context?.payloads ?? [])
-  if (samples.length >= FEWEST_PAYLOADS)
+  if (samples.length >= MINIMUM_PAYLOADS)
     experts.messages = await Expert.fitMessages(samples, messageColumns, { ...rest, calibrated: true })
   return experts
 }
 
-/** Who judges records like this one; undefined where nobody can. */
+/** Returns the panel that scores such records; undefined if none can. */
 export function panelFor({ wire, broker }: Experts, features: RecordFeatures, isFrame: boolean): Panel | undefined {
   if (isFrame && wire !== undefined) return wire
   return features.mqtt_msg_type === null ? undefined : broker
 }
 
-/** Raises each record's score to that of the worst of its payloads. */
-export function withMessages(
+/** Raises each record's score to the highest score of its payloads. */
+export function applyMessageScores(
   expert: MessageExpert,
   records: readonly RecordFeatures[],
   scores: Float64Array,
   heldOut: boolean
 ): void {
-  const places: number[] = []
+  const indices: number[] = []
   const samples: PayloadSample[] = []
   records.forEach(({ context }, i) => {
     for (const sample of context?.payloads ?? []) {
-      places.push(i)
+      indices.push(i)
       samples.push(sample)
     }
   })
   if (samples.length === 0) return
-  const judged = expert.score(samples, heldOut)
-  judged.scores.forEach((score, k) => {
-    scores[places[k]] = Math.max(scores[places[k]], score)
+  const scored = expert.score(samples, heldOut)
+  scored.scores.forEach((score, k) => {
+    scores[indices[k]] = Math.max(scores[indices[k]], score)
   })
 }
 
-/** The payload of a record that is least usual. */
+/** Returns the most abnormal payload of a record. */
 export function worstMessage(
   expert: MessageExpert,
   { context }: RecordFeatures

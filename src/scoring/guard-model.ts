@@ -1,4 +1,4 @@
-// A model that can guard: experts on frames, on packets without a tap and on payloads, and the limits of the alerts.
+// A complete model: experts on frames, on packets without a tap and on payloads, with the alert limits.
 
 import { timeOf, type TrafficRecord } from '../record.js'
 import type { Contribution } from '../alert/alert.js'
@@ -9,52 +9,55 @@ import { percentile } from '../../models/statistics.js'
 import { needsContext, type Variant } from '../features/columns.js'
 import { probabilityOf, type Scored } from './expert.js'
 import { loadModel, saveModel, type Json, type Model } from './model-file.js'
-import { fitExperts, panelFor, withMessages, worstMessage } from './experts.js'
+import { fitExperts, panelFor, applyMessageScores, worstMessage } from './experts.js'
 import type { Panel } from './panel.js'
 import { SurpriseMemory } from './surprise-memory.js'
 
-/** What to learn, and how. */
+/** Settings of the training. */
 export interface DetectorSettings {
   kind: DetectorKind
   /** Share of outliers assumed in the training data. */
   contamination: number
   seed: number
-  /** A preset or a list of features parted by commas. */
+  /** A preset or a comma-separated list of features. */
   features: string
   /** Further parameters of the detector, by name. */
   parameters?: Readonly<Record<string, unknown>>
 }
 
-/** What may be passed to {@link GuardModel.fit} beside the records. */
+/** Options of {@link GuardModel.fit}. */
 export interface GuardFitOptions {
-  /** One for each record, 1 = attack; only where the detector is supervised. */
+  /** One per record, 1 = attack. Only for supervised detectors. */
   labels?: ArrayLike<number>
   onProgress?: (progress: FitProgress, variant: Variant) => void
   signal?: AbortSignal
-  /** When the model is made; the time of the last record unless given. */
+  /**
+   * Creation time of the model.
+   * @default the time of the last record
+   */
   created?: Date
 }
 
-/** One of each for each record; NaN for a record that neither expert can judge. */
-export interface Judgement {
-  /** Higher is more abnormal; on the scale of the expert that judges. */
+/** One of each per record; NaN for a record that no expert can score. */
+export interface RecordScores {
+  /** Higher is more abnormal; on the scale of the expert. */
   scores: Float64Array
   /** Outlier probabilities, in [0, 1]. */
   probabilities: Float64Array
-  /** The same of each record by itself: what its sender is held to, whoever else made it send that. */
+  /** Probabilities without the records that each record answers or forwards. Its sender is charged with these. */
   ownProbabilities: Float64Array
 }
 
-/** With fewer frames than an isolation tree samples, a model of the wire would know only a moment. */
-const FEWEST_FRAMES = 256
+/** The sample size of an isolation tree. Fewer frames cover too short a time to train wire experts. */
+const MINIMUM_FRAMES = 256
 
-/** Judges records: frames by all columns, packets without a tap by what the broker alone knows; see `experts.ts`. */
+/** Scores records: frames by all columns, packets without a tap by the columns of the broker; see `experts.ts`. */
 export class GuardModel {
   readonly #model: Model
 
   private constructor(
     model: Model,
-    /** Names the model in alerts: the SHA-256 of its file, or of its training data while it is in memory only. */
+    /** Identifies the model in alerts: SHA-256 of its file, or of its training data if it is only in memory. */
     readonly digest: string,
     readonly baselines: Baselines
   ) {
@@ -62,9 +65,9 @@ export class GuardModel {
   }
 
   /**
-   * Fits all experts on the same records. Without enough frames there are only those that need no tap.
+   * Trains all experts on the same records. With too few frames, only those that need no tap.
    *
-   * @throws OperatorError where the records do not serve
+   * @throws OperatorError for unsuitable records
    */
   static async fit(
     records: readonly TrafficRecord[],
@@ -72,15 +75,15 @@ export class GuardModel {
     options: GuardFitOptions = {}
   ): Promise<GuardModel> {
     const { kind: detector, seed, contamination } = settings
-    const { created = new Date(timeOf(records[records.length - 1]) * 1_000), ...watched } = options
+    const { created = new Date(timeOf(records[records.length - 1]) * 1_000), ...fitOptions } = options
     const frames = [...records.keys()].filter(i => records[i].frame !== null)
     const experts = await fitExperts(
       records.map(({ features }) => features),
-      frames.length < FEWEST_FRAMES ? [] : frames,
+      frames.length < MINIMUM_FRAMES ? [] : frames,
       {
         ...settings,
         detector,
-        ...watched
+        ...fitOptions
       }
     )
     const model = new GuardModel(
@@ -89,13 +92,15 @@ export class GuardModel {
       NO_LIMITS
     )
     if (!experts.broker.isCalibrated) return model
-    const scores = model.judge(records, new SurpriseMemory(), true).scores.filter(score => !Number.isNaN(score))
+    const scores = model.score(records, new SurpriseMemory(), true).scores.filter(score => !Number.isNaN(score))
     const threshold = percentile(scores, 100 * (1 - contamination))
     return new GuardModel({ ...model.#model, threshold }, model.digest, NO_LIMITS)
   }
 
   /**
-   * @throws OperatorError where the file is missing, damaged or of another make
+   * Loads a model.
+   *
+   * @throws OperatorError if the file is missing, damaged, or of another version
    */
   static async load(path: string): Promise<GuardModel> {
     const model = await loadModel(path)
@@ -103,19 +108,19 @@ export class GuardModel {
     if (baselines === undefined) {
       throw new OperatorError(
         'model-no-limits',
-        `${path}: the model holds no limits for alerts`,
-        'Train it anew with this version, or move it away and let the broker learn in place.'
+        `${path}: the model has no alert limits`,
+        'Train it again with this version, or move it away so that the broker learns in place.'
       )
     }
     return new GuardModel(model, model.digest, baselines)
   }
 
-  /** The same experts with other limits, and with figures of an evaluation. */
+  /** Returns the same experts with other limits, and optionally with the metrics of an evaluation. */
   withBaselines(baselines: Baselines, metrics = this.#model.metrics): GuardModel {
     return new GuardModel({ ...this.#model, ...(metrics !== undefined && { metrics }) }, this.digest, baselines)
   }
 
-  /** Writes the model, whole or not at all; returns it under the name of its file. */
+  /** Writes the model atomically. Returns it with the digest of its file. */
   async save(path: string): Promise<GuardModel> {
     const alert = this.baselines as unknown as Json
     return new GuardModel({ ...this.#model, alert }, await saveModel(path, { ...this.#model, alert }), this.baselines)
@@ -126,63 +131,62 @@ export class GuardModel {
     return this.#model.detector
   }
 
-  /** When it was trained, ISO 8601. */
+  /** Training time, ISO 8601. */
   get created(): string {
     return this.#model.created
   }
 
-  /** Whether it knows the columns of the wire. */
-  get knowsWire(): boolean {
+  /** Whether it has experts on frames. */
+  get hasWireExperts(): boolean {
     return this.#model.experts.wire !== undefined
   }
 
-  /** Whether it looks at more than Table I: at context, or at payloads one by one. */
+  /** Whether it uses more than Table I: context, or single payloads. */
   get needsContext(): boolean {
     const { wire, broker, messages } = this.#model.experts
     return messages !== undefined || needsContext((wire ?? broker).columns)
   }
 
-  /** Rows each expert was trained on. */
+  /** Number of training rows of each panel. */
   get rows(): { wire: number; broker: number } {
     const { wire, broker } = this.#model.experts
     return { wire: wire?.rows ?? 0, broker: broker.rows }
   }
 
-  /** The experts: `wire` judges frames where there is one, `broker` all else that has an MQTT packet. */
+  /** The experts: `wire` scores frames if present, `broker` scores all other records with an MQTT packet. */
   get experts(): Readonly<Model['experts']> {
     return this.#model.experts
   }
 
-  /** What the model scored in its evaluation, as {@link Evaluation}; undefined where there was none. */
+  /** The evaluation of the model as {@link Evaluation}; undefined if it was not evaluated. */
   get metrics(): Json | undefined {
     return this.#model.metrics
   }
 
-  /** Score above which a record of a tap is an outlier. */
+  /** Score above which a record from a tap is an outlier. */
   get threshold(): number {
     return this.#model.threshold ?? (this.experts.wire ?? this.experts.broker).experts[0].detector.threshold
   }
 
   /**
-   * Scores and probabilities of records; NaN for one that no expert can judge: a frame without an MQTT packet,
-   * where the model was learnt without a tap.
+   * Scores records. The result is NaN for a record that no expert can score: a frame without an MQTT packet if the
+   * model was trained without a tap.
    *
-   * @param memory of the source that the records come from, one after the other; where answers are judged with what
-   *   they answer
+   * @param memory surprises of earlier records of the same source, for records that refer to them
    * @param heldOut whether these are the training records
    */
-  judge(records: readonly TrafficRecord[], memory = new SurpriseMemory(), heldOut = false): Judgement {
-    const judged = this.#judgeBy(records, (panel, chosen) =>
+  score(records: readonly TrafficRecord[], memory = new SurpriseMemory(), heldOut = false): RecordScores {
+    const result = this.#scoreBy(records, (panel, chosen) =>
       panel.score(
         chosen.map(i => records[i].features),
         heldOut
       )
     )
     const { experts } = this.#model
-    if (!experts.broker.isCalibrated) return judged
-    const { scores } = judged
+    if (!experts.broker.isCalibrated) return result
+    const { scores } = result
     if (experts.messages !== undefined)
-      withMessages(
+      applyMessageScores(
         experts.messages,
         records.map(({ features }) => features),
         scores,
@@ -193,29 +197,35 @@ export class GuardModel {
       if (context === undefined || Number.isNaN(scores[i])) return
       scores[i] = memory.withReferences(scores[i], context)
       memory.set(context.record, scores[i])
-      // Not remembered: what a client that was thrown out has to say when it is back is as usual as ever.
+      // Not stored, because a disconnected client's messages after its return are normal.
       if (context.takeover !== null) scores[i] = Math.max(scores[i], memory.get(context.takeover) ?? 0)
     })
     return { scores, probabilities: scores.map(probabilityOf), ownProbabilities }
   }
 
   /**
-   * The same for the very records that `fit` took, right after it: each scored as if the detector had
-   * not seen it, as far as the detector can.
+   * Scores the records that were passed to `fit`, directly after it. Each is scored as if the detector had not seen it,
+   * if the detector supports this.
    */
-  judgeTraining(records: readonly TrafficRecord[]): Judgement {
+  scoreTraining(records: readonly TrafficRecord[]): RecordScores {
     const { wire, broker } = this.#model.experts
-    if (broker.isCalibrated) return this.judge(records, new SurpriseMemory(), true)
-    const places = { wire: placesOf(records, ({ frame }) => frame !== null), broker: placesOf(records, isPacket) }
-    return this.#judgeBy(records, (panel, chosen) => {
+    if (broker.isCalibrated) return this.score(records, new SurpriseMemory(), true)
+    const indices = {
+      wire: indicesAmong(records, ({ frame }) => frame !== null),
+      broker: indicesAmong(records, isPacket)
+    }
+    return this.#scoreBy(records, (panel, chosen) => {
       const [{ detector }] = panel.experts
       const all = detector.trainingScores ?? new Float64Array(records.length).fill(NaN)
-      const scores = Float64Array.from(chosen, i => all[places[panel === wire ? 'wire' : 'broker'][i]])
+      const scores = Float64Array.from(chosen, i => all[indices[panel === wire ? 'wire' : 'broker'][i]])
       return { scores, probabilities: detector.probabilities(scores) }
     })
   }
 
-  #judgeBy(records: readonly TrafficRecord[], judge: (panel: Panel, chosen: readonly number[]) => Scored): Judgement {
+  #scoreBy(
+    records: readonly TrafficRecord[],
+    score: (panel: Panel, chosen: readonly number[]) => Scored
+  ): RecordScores {
     const scores = new Float64Array(records.length).fill(NaN)
     const probabilities = new Float64Array(records.length).fill(NaN)
     const groups = new Map<Panel, number[]>()
@@ -227,16 +237,16 @@ export class GuardModel {
       else group.push(i)
     }
     for (const [panel, chosen] of groups) {
-      const judged = judge(panel, chosen)
+      const scored = score(panel, chosen)
       chosen.forEach((index, i) => {
-        scores[index] = judged.scores[i]
-        probabilities[index] = judged.probabilities[i]
+        scores[index] = scored.scores[i]
+        probabilities[index] = scored.probabilities[i]
       })
     }
     return { scores, probabilities, ownProbabilities: probabilities }
   }
 
-  /** The features that made the record look most abnormal: of the expert that found it most so. */
+  /** Returns the features that raise the record's score most, from the expert with the highest score. */
   contributions({ features, frame }: TrafficRecord): Contribution[] {
     const { experts } = this.#model
     const panel = panelFor(experts, features, frame !== null)
@@ -251,10 +261,10 @@ function isPacket({ features }: TrafficRecord): boolean {
   return features.mqtt_msg_type !== null
 }
 
-/** For each record, how many before it are alike. */
-function placesOf(records: readonly TrafficRecord[], isAlike: (record: TrafficRecord) => boolean): Uint32Array {
+/** Returns, for each record, the number of matching records before it. */
+function indicesAmong(records: readonly TrafficRecord[], matches: (record: TrafficRecord) => boolean): Uint32Array {
   let count = 0
-  return Uint32Array.from(records, record => (isAlike(record) ? count++ : count))
+  return Uint32Array.from(records, record => (matches(record) ? count++ : count))
 }
 
 const UNLIMITED = { mean: 0, reference: 0, limits: { jump: Infinity, level: Infinity, cusum: Infinity } }

@@ -1,4 +1,4 @@
-// A model on disk: one JSON file that is complete and unchanged, or refused with the reason.
+// Model files: one JSON file with a digest. Incomplete or changed files are rejected with the reason.
 
 import { createHash, randomUUID } from 'node:crypto'
 import { open, readFile, rename, rm, stat } from 'node:fs/promises'
@@ -13,40 +13,41 @@ import { Panel } from './panel.js'
 const FORMAT = 'artemis-model'
 const SCHEMA = 2
 
-/** The largest file that is read, bytes. */
+/** Maximum size of a file, bytes. */
 const MAX_MODEL_BYTES = 256 * 2 ** 20
 
-/** Whatever JSON can hold. */
+/** Any JSON value. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
 
-/** What a model file holds. */
+/** Content of a model file. */
 export interface Model {
-  /** When it was trained, ISO 8601. */
+  /** Training time, ISO 8601. */
   created: string
   seed: number
   detector: DetectorKind
   experts: Experts
-  /** Score above which a record is an outlier; undefined where that of the detector holds. */
+  /** Score above which a record is an outlier; undefined to use that of the detector. */
   threshold?: number
-  /** What the alert stage learnt; the model does not look into it. */
+  /** Baselines of the alerts. Not interpreted here. */
   alert?: Json
-  /** What the model scored in its evaluation. */
+  /** Results of the evaluation. */
   metrics?: Json
 }
 
-/** A model and the SHA-256 of its content in hex, which names it in alerts. */
+/** A model with the SHA-256 of its content in hex, which identifies it in alerts. */
 export interface LoadedModel extends Model {
   readonly digest: string
 }
 
 /**
- * Writes a model, whole or not at all: to a file beside `path` that then takes its name.
- * @returns the SHA-256 of its content
- * @throws OperatorError `model-not-writable` where the system refuses
+ * Writes a model atomically: to a temporary file in the same folder, which is then renamed.
+ *
+ * @returns the SHA-256 of the content
+ * @throws OperatorError `model-not-writable` if the system refuses
  */
 export async function saveModel(path: string, model: Model): Promise<string> {
   const { created, seed, detector, experts, threshold, alert, metrics } = model
-  // Through JSON and back: what is hashed is then what a reader of the file sees.
+  // Through JSON and back, so that the digest covers exactly what a reader parses.
   const content = JSON.parse(
     JSON.stringify({ format: FORMAT, schema: SCHEMA, created, seed, detector, experts, threshold, alert, metrics })
   ) as object
@@ -57,12 +58,12 @@ export async function saveModel(path: string, model: Model): Promise<string> {
     await rename(temporary, path)
     await syncFolder(dirname(path))
   } catch (error) {
-    // Where even this fails, the first error says why.
+    // If this fails too, the first error is more useful.
     await rm(temporary, { force: true }).catch(() => undefined)
     throw new OperatorError(
       'model-not-writable',
-      `the model cannot be written to ${path}: ${reason(error)}`,
-      'check that the folder exists, may be written to and has room',
+      `cannot write the model to ${path}: ${reason(error)}`,
+      'check that the folder exists, is writable and has free space',
       { cause: error }
     )
   }
@@ -71,8 +72,9 @@ export async function saveModel(path: string, model: Model): Promise<string> {
 
 /**
  * Reads a model.
- * @throws OperatorError `model-not-readable`, `model-damaged` (no JSON, cut off, or not what a model
- * holds), `model-format`, `model-schema` (of another version), `model-edited`, `model-features`
+ *
+ * @throws OperatorError `model-not-readable`, `model-damaged` (invalid JSON, truncated, or invalid content),
+ *   `model-format`, `model-schema` (of another version), `model-edited`, `model-features`
  */
 export async function loadModel(path: string): Promise<LoadedModel> {
   const content = parse(path, await readText(path))
@@ -82,15 +84,15 @@ export async function loadModel(path: string): Promise<LoadedModel> {
       throw new OperatorError(
         'model-format',
         `${path} is not a model: its format is not ${FORMAT}`,
-        'name a file that "artemis train" wrote'
+        'use a file that "artemis train" wrote'
       )
     }
     const schema = reader.integer('schema', 1, Number.MAX_SAFE_INTEGER)
     if (schema > SCHEMA) {
       throw new OperatorError(
         'model-schema',
-        `${path} has schema ${schema}, and this version reads up to ${SCHEMA}`,
-        'update, or train the model with this version'
+        `${path} has schema ${schema}; this version reads schemas up to ${SCHEMA}`,
+        'update Artemis, or train the model again with this version'
       )
     }
     if (schema < SCHEMA) {
@@ -113,7 +115,7 @@ export async function loadModel(path: string): Promise<LoadedModel> {
 
 function readModel(reader: StateReader): Model {
   const detector = reader.string('detector')
-  if (!isDetectorKind(detector)) throw new DetectorError('state', `there is no detector ${detector}`)
+  if (!isDetectorKind(detector)) throw new DetectorError('state', `unknown detector ${detector}`)
   const experts = reader.object('experts')
   const model: Model = {
     created: reader.string('created'),
@@ -134,13 +136,13 @@ function readModel(reader: StateReader): Model {
 async function readText(path: string): Promise<string> {
   try {
     const { size } = await stat(path)
-    if (size > MAX_MODEL_BYTES) throw new Error(`it has ${size} bytes, and a model has at most ${MAX_MODEL_BYTES}`)
+    if (size > MAX_MODEL_BYTES) throw new Error(`it has ${size} bytes, the limit is ${MAX_MODEL_BYTES}`)
     return await readFile(path, 'utf8')
   } catch (error) {
     throw new OperatorError(
       'model-not-readable',
-      `the model ${path} cannot be read: ${reason(error)}`,
-      'check the name, or train a model with "artemis train"',
+      `cannot read the model ${path}: ${reason(error)}`,
+      'check the path, or train a model with "artemis train"',
       { cause: error }
     )
   }
@@ -151,9 +153,9 @@ function parse(path: string, text: string): object {
   try {
     content = JSON.parse(text)
   } catch (error) {
-    throw damaged(path, 'it is not JSON, or is cut off', error)
+    throw damaged(path, 'invalid JSON, or cut off', error)
   }
-  if (typeof content !== 'object' || content === null) throw damaged(path, 'it is JSON, but no object')
+  if (typeof content !== 'object' || content === null) throw damaged(path, 'not a JSON object')
   return content
 }
 
@@ -163,14 +165,14 @@ function checkDigest(path: string, content: object, stated: string): string {
   try {
     digest = digestContent(rest)
   } catch (error) {
-    // JSON.stringify runs out of stack on what is nested thousands deep, which no model is.
-    throw damaged(path, 'it is nested too deep', error)
+    // JSON.stringify overflows the stack on JSON nested thousands of levels deep. No model is.
+    throw damaged(path, 'nested too deeply', error)
   }
   if (digest !== stated) {
     throw new OperatorError(
       'model-edited',
       `${path} was changed after it was written: its digest does not match`,
-      'take the file from a backup or train it again'
+      'restore it from a backup or train it again'
     )
   }
   return digest
@@ -183,8 +185,8 @@ function digestContent(content: object): string {
 function damaged(path: string, what: string, cause?: unknown): OperatorError {
   return new OperatorError(
     'model-damaged',
-    `${path} is no usable model: ${what}`,
-    'take the file from a backup or train it again',
+    `${path} is not a valid model: ${what}`,
+    'restore it from a backup or train it again',
     { cause }
   )
 }
@@ -203,9 +205,9 @@ async function writeDurably(path: string, text: string): Promise<void> {
   }
 }
 
-/** Makes the new name survive a power cut. */
+/** Makes the new name durable across a power failure. */
 async function syncFolder(path: string): Promise<void> {
-  // Windows has no such call for folders.
+  // Windows cannot sync folders.
   if (process.platform === 'win32') return
   const folder = await open(path, 'r')
   try {

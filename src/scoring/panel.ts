@@ -1,4 +1,4 @@
-// Several experts that judge the same records together, each by what one aspect of them says.
+// A panel: experts that score the same records, each by a different aspect.
 
 import { createHash } from 'node:crypto'
 import { catalogEntry, DetectorError, type DetectorKind, type OutlierDetector } from '../../models/index.js'
@@ -7,45 +7,46 @@ import { needsContext, type ColumnName, type Variant } from '../features/columns
 import type { RecordFeatures } from '../features/schema.js'
 import { Expert, type ColumnContribution, type ExpertJson, type ExpertOptions, type Scored } from './expert.js'
 
-/** What to learn, and how; `features` as column names. */
+/** Options of training, with `features` as column names. */
 export interface PanelPlan extends Omit<ExpertOptions, 'features' | 'calibrated'> {
   columns: readonly ColumnName[]
 }
 
-/** Columns that every aspect has: what is usual one way is not the other way. */
+/** Columns that every aspect has: normal values differ by direction. */
 const SHARED: readonly ColumnName[] = ['frame_up']
 
 /**
- * The experts on one kind of records: frames of a tap, or packets of the broker alone.
+ * The experts on one kind of record: frames of a tap, or packets without a tap.
  *
- * A model of Table I has one, as the paper has. With columns of context there is one for the record itself,
- * one for its connection, one for its address, and a record's score is the highest: what is
- * strange in one respect would be drowned among the columns of all others in one distance over them.
+ * With the columns of Table I there is one expert, as in the paper. With context columns there is one each for the
+ * record itself, its connection and its address. A record's score is the highest of theirs: in a single distance over
+ * all columns, the others would mask an anomaly in one aspect.
  */
 export class Panel {
   private constructor(
-    /** One at least. */
+    /** At least one. */
     readonly experts: readonly Expert[]
   ) {}
 
-  /** @throws OperatorError for parameters, labels or data that do not serve */
+  /** @throws OperatorError for unsuitable parameters, labels or data */
   static async fit(records: readonly RecordFeatures[], { columns, ...plan }: PanelPlan): Promise<Panel> {
-    const isApart = needsContext(columns) && !catalogEntry(plan.detector).supervised
+    const isSplit = needsContext(columns) && !catalogEntry(plan.detector).supervised
     const experts: Expert[] = []
-    for (const aspect of isApart ? aspectsOf(columns) : [columns]) {
-      experts.push(await Expert.fit(records, { ...plan, features: aspect.join(), calibrated: isApart }))
+    for (const aspect of isSplit ? aspectsOf(columns) : [columns]) {
+      experts.push(await Expert.fit(records, { ...plan, features: aspect.join(), calibrated: isSplit }))
     }
     return new Panel(experts)
   }
 
   /**
-   * The panel that `toJSON` saved.
-   * @throws DetectorError `state` where it is none for such records and of this detector
-   * @throws OperatorError `model-features` where it was made for other features
+   * Restores a panel from the result of `toJSON`.
+   *
+   * @throws DetectorError `state` if it is invalid, or not for such records and this detector
+   * @throws OperatorError `model-features` if it was trained on other features
    */
   static fromJSON(json: unknown, variant: Variant, detector: DetectorKind): Panel {
     if (!Array.isArray(json) || json.length === 0)
-      throw new DetectorError('state', `experts.${variant} is no list of experts`)
+      throw new DetectorError('state', `experts.${variant} is not a list of experts`)
     const experts = json.map(each => Expert.fromJSON(each))
     const [first] = experts
     for (const expert of experts) {
@@ -56,31 +57,31 @@ export class Panel {
       ) {
         throw new DetectorError(
           'state',
-          `experts.${variant} has a ${expert.detector.kind} for ${expert.variant} records`
+          `experts.${variant} contains a ${expert.detector.kind} for ${expert.variant} records`
         )
       }
     }
     if (experts.length > 1 && first.tail === undefined)
-      throw new DetectorError('state', `experts.${variant} have no scale in common`)
+      throw new DetectorError('state', `experts.${variant} have no common scale`)
     return new Panel(experts)
   }
 
-  /** Whether scores are surprise, which all such panels have in common. */
+  /** Whether scores are surprises, which are comparable across panels. */
   get isCalibrated(): boolean {
     return this.experts[0].tail !== undefined
   }
 
-  /** Rows that each expert was trained on. */
+  /** Number of training rows of each expert. */
   get rows(): number {
     return this.experts[0].training.rows
   }
 
-  /** Names of the columns that the experts look at, each once. */
+  /** Names of the columns that the experts use, without duplicates. */
   get columns(): ColumnName[] {
     return [...new Set(this.experts.flatMap(({ encoding }) => encoding.columns))]
   }
 
-  /** Names of the columns asked for that no expert looks at, because they never changed in training. */
+  /** Names of requested columns that no expert uses because they were constant in training. */
   get dropped(): ColumnName[] {
     const columns = this.columns
     return [...new Set(this.experts.flatMap(({ encoding }) => encoding.dropped))].filter(
@@ -88,18 +89,18 @@ export class Panel {
     )
   }
 
-  /** What all its experts are. */
+  /** The detector of the first expert. All are of the same kind. */
   get detector(): OutlierDetector {
     return this.experts[0].detector
   }
 
-  /** Names the training data: SHA-256, in hex. */
+  /** Identifies the training data: SHA-256, in hex. */
   get digest(): string {
     const digests = this.experts.map(({ training }) => training.digest)
     return digests.length === 1 ? digests[0] : createHash('sha256').update(digests.join()).digest('hex')
   }
 
-  /** @param heldOut whether these are the records of the training, see {@link Expert.score} */
+  /** @param heldOut whether these are the training records, see {@link Expert.score} */
   score(records: readonly RecordFeatures[], heldOut = false): Scored {
     const [first, ...others] = this.experts.map(expert => expert.score(records, heldOut))
     for (const { scores, probabilities } of others) {
@@ -111,7 +112,7 @@ export class Panel {
     return first
   }
 
-  /** The columns that raise the record's score most: of the expert that finds it most abnormal. */
+  /** Returns the columns that raise the record's score most, from the expert with the highest score. */
   contributions(record: RecordFeatures): ColumnContribution[] {
     const scores = this.experts.map(expert => expert.score([record]).scores[0])
     return this.experts[scores.indexOf(Math.max(...scores))].contributions(record)
@@ -122,7 +123,7 @@ export class Panel {
   }
 }
 
-/** The columns as each expert gets them: of the record itself, its connection, its address. */
+/** Splits the columns by aspect: the record itself, its connection, its address. */
 function aspectsOf(columns: readonly ColumnName[]): ColumnName[][] {
   const aspects: Record<'record' | 'connection' | 'address', ColumnName[]> = { record: [], connection: [], address: [] }
   for (const name of columns) {

@@ -1,30 +1,30 @@
-// How surprising the latest records were, for those that answer them or pass on what came with them.
+// Keeps the surprise of recent records for the records that answer or forward them.
 
 import type { RecordContext } from '../features/context.js'
 
-/** Records remembered; what refers to an older one is judged alone. */
-const REMEMBERED = 65_536
+/** Records that refer to older ones are scored without them. */
+const CAPACITY = 65_536
 
-/** A ring of fixed size, by the records' numbers. One for each source of records. */
+/** A ring buffer of fixed size, indexed by record number. Each source of records needs its own. */
 export class SurpriseMemory {
-  readonly #records = new Float64Array(REMEMBERED).fill(-1)
-  readonly #surprises = new Float64Array(REMEMBERED)
+  readonly #records = new Float64Array(CAPACITY).fill(-1)
+  readonly #surprises = new Float64Array(CAPACITY)
 
   set(record: number, surprise: number): void {
-    const place = record % REMEMBERED
-    this.#records[place] = record
-    this.#surprises[place] = surprise
+    const slot = record % CAPACITY
+    this.#records[slot] = record
+    this.#surprises[slot] = surprise
   }
 
-  /** undefined where the record is not remembered. */
+  /** Returns undefined if the record is no longer stored. */
   get(record: number): number | undefined {
-    const place = record % REMEMBERED
-    return this.#records[place] === record ? this.#surprises[place] : undefined
+    const slot = record % CAPACITY
+    return this.#records[slot] === record ? this.#surprises[slot] : undefined
   }
 
   /**
-   * A record's surprise: the highest of its own, that of the least surprising of its references, and that of
-   * the most surprising of its origins.
+   * Returns a record's surprise: the highest of its own, that of its least surprising reference, and that of its most
+   * surprising origin.
    */
   withReferences(own: number, { references, origins }: Pick<RecordContext, 'references' | 'origins'>): number {
     let least = Infinity

@@ -1,10 +1,10 @@
-// The batches of equation 1: so many records or so much packet time, whichever comes first.
+// The batches of equation 1: limited by number of records and by packet time, whichever comes first.
 
 import t from 'tap'
 import { Batches, type BatchLimits } from '../../src/alert/batches.js'
 import { record, START } from '../support/records.js'
 
-function cutter(limits: Partial<BatchLimits> = {}) {
+function createBatches(limits: Partial<BatchLimits> = {}) {
   const sizes: number[] = []
   const batches = new Batches({ records: 100, milliseconds: 200, ...limits }, records => {
     sizes.push(records.length)
@@ -19,31 +19,31 @@ function cutter(limits: Partial<BatchLimits> = {}) {
 }
 
 t.test('by count', async t => {
-  const { push, sizes, batches } = cutter({ records: 3 })
+  const { push, sizes, batches } = createBatches({ records: 3 })
   push(0, 0, 0, 0, 0)
   t.same(sizes, [3])
   push(0)
-  t.same(sizes, [3, 3], 'as soon as it is full')
+  t.same(sizes, [3, 3], 'as soon as the batch is full')
   batches.flush()
   batches.flush()
-  t.same(sizes, [3, 3], 'an empty batch is none')
+  t.same(sizes, [3, 3], 'an empty batch is not emitted')
   push(0)
   batches.flush()
   t.same(sizes, [3, 3, 1])
 })
 
-t.test('by packet time, from its first record', async t => {
-  const { push, sizes } = cutter()
+t.test('by packet time since the first record', async t => {
+  const { push, sizes } = createBatches()
   push(0, 0.1, 0.199, 0.2, 0.3, 0.399, 0.4)
   t.same(sizes, [3, 3])
   push(10)
-  t.same(sizes, [3, 3, 1], 'a pause does not stretch it')
+  t.same(sizes, [3, 3, 1], 'a pause does not extend the batch')
   push(10.199, 10.2)
   t.same(sizes, [3, 3, 1, 2])
 })
 
-t.test('when no further record comes', async t => {
-  const { push, sizes, batches } = cutter()
+t.test('when no further record arrives', async t => {
+  const { push, sizes, batches } = createBatches()
   batches.tick(START + 99)
   push(0, 0.05)
   batches.tick(START + 0.199)
@@ -54,8 +54,8 @@ t.test('when no further record comes', async t => {
   t.same(sizes, [2])
 })
 
-t.test('a clock that is set back ends a batch, a record that overtook another does not', async t => {
-  const { push, sizes, batches } = cutter()
+t.test('a clock that is set back ends a batch, a reordered record does not', async t => {
+  const { push, sizes, batches } = createBatches()
   push(3_600, 3_599.9, 3_600.05)
   t.same(sizes, [])
   push(0)

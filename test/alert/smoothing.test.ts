@@ -1,4 +1,4 @@
-// Who a record is held against, and how the shares of many batches add up for each client.
+// Attribution of records to subjects, and how the shares of several batches are combined for each client.
 
 import t from 'tap'
 import type { Baselines } from '../../src/alert/baselines.js'
@@ -11,7 +11,7 @@ const A = peer('a', 1)
 const B = peer('b', 2)
 const ELSEWHERE = peer('a', 3, '192.0.2.8')
 
-t.test('a batch is divided among the gateway and the clients that sent', async t => {
+t.test('a batch is split among the gateway and the sending clients', async t => {
   const records = [
     record(0, { peer: A }),
     record(0, { peer: A }),
@@ -32,18 +32,18 @@ t.test('a batch is divided among the gateway and the clients that sent', async t
     worstProbability: 0.5,
     connections: new Set([1])
   })
-  t.match(shares.get(clientKey(B)), { total: 0.2, count: 1 }, 'what the broker sends to it is not held against it')
+  t.match(shares.get(clientKey(B)), { total: 0.2, count: 1 }, 'packets sent to a client are not charged to it')
   t.match(
     shares.get(clientKey(ELSEWHERE)),
     { count: 1, connections: new Set([3]) },
-    'the same name at another address is another client'
+    'the same client id at another address is another client'
   )
   t.match(shares.get('192.0.2.7:50000'), { count: 1, connections: new Set() })
-  t.same(sharesOf([records[0]], [NaN]), new Map(), 'what nobody could judge is held against nobody')
+  t.same(sharesOf([records[0]], [NaN]), new Map(), 'a record without a score is charged to no subject')
   t.equal(sharesOf([records[0]], [0]).get(GATEWAY)?.worst, records[0])
 })
 
-t.test('an answer is not held against whoever must give it, a burst only so much', async t => {
+t.test('acknowledgements are not charged to a client, bursts only up to a cap', async t => {
   const wire = (values: object): TrafficRecord['features'] => ({ ...record(0).features, ...values })
   const sent = (packets: number, initiated: number, features = record(0).features): TrafficRecord => ({
     ...record(0, { peer: A, features }),
@@ -60,12 +60,12 @@ t.test('an answer is not held against whoever must give it, a burst only so much
   t.match(
     shares.get(clientKey(A)),
     { count: 3, total: 1, packets: PACKET_CAP + 2, packetTotal: 0.5 * PACKET_CAP + 0.5 },
-    'an acknowledgement in front hides no flood'
+    'a leading acknowledgement does not hide a flood'
   )
-  t.match(shares.get(GATEWAY), { count: 5 }, 'the gateway sees everything')
+  t.match(shares.get(GATEWAY), { count: 5 }, 'the gateway is charged with all')
 })
 
-t.test('what somebody else made a client do counts for the gateway, not for the client', async t => {
+t.test('a score caused by another client counts for the gateway only', async t => {
   const shares = sharesOf([record(0, { peer: A })], [0.9], [0.2])
   t.match(shares.get(GATEWAY), { total: 0.9, worstProbability: 0.9 })
   t.match(shares.get(clientKey(A)), { total: 0.2, worstProbability: 0.2 })
@@ -90,7 +90,7 @@ function share(count: number, probability: number, connection = 1): Share {
   }
 }
 
-t.test("a client's records are gathered until they say something", async t => {
+t.test("a client's records are combined until there are enough packets", async t => {
   const smoothing = new Smoothing(BASELINES, { weight: 0.5, minimumClientPackets: 10, clientCap: 100 })
   const seen: { key: string; share: Share; average: number; current: number }[] = []
   const update = (key: string, part: Share) => {
@@ -102,20 +102,20 @@ t.test("a client's records are gathered until they say something", async t => {
   t.same(update('a', share(4, 0.5, 1)), [])
   t.same(update('b', share(9, 1)), [])
   t.same(update('a', share(5, 1, 2)), [])
-  const [gathered, ...rest] = update('a', share(3, 0, 3))
+  const [combined, ...rest] = update('a', share(3, 0, 3))
   t.same(rest, [])
-  t.match(gathered, { key: 'a', share: { count: 12, total: 7, worstProbability: 1, connections: new Set([1, 2, 3]) } })
-  t.equal(gathered.share.worst.peer.connection, 2, 'the worst of all of them')
-  t.equal(gathered.average, 7 / 12)
-  t.equal(gathered.current, (0.5 * 7) / 12)
-  t.same(update('a', share(9, 1)), [], 'and it begins anew')
+  t.match(combined, { key: 'a', share: { count: 12, total: 7, worstProbability: 1, connections: new Set([1, 2, 3]) } })
+  t.equal(combined.share.worst.peer.connection, 2, 'the highest of all combined shares')
+  t.equal(combined.average, 7 / 12)
+  t.equal(combined.current, (0.5 * 7) / 12)
+  t.same(update('a', share(9, 1)), [], 'and it starts again')
   t.equal(update('a', share(1, 1)).length, 1)
-  t.equal(update('b', share(30, 1)).length, 1, 'what is enough at once does not wait')
-  t.equal(update(GATEWAY, share(1, 0.5))[0].average, 0.5, 'the gateway never waits')
+  t.equal(update('b', share(30, 1)).length, 1, 'a large share is processed at once')
+  t.equal(update(GATEWAY, share(1, 0.5))[0].average, 0.5, 'shares of the gateway are processed at once')
   t.equal(smoothing.movingAverage, 0.25)
 })
 
-t.test('no more clients are kept than the cap; who was silent longest goes first', async t => {
+t.test('the number of clients is capped; the least recently seen is evicted first', async t => {
   const smoothing = new Smoothing(BASELINES, { weight: 0.5, minimumClientPackets: 1, clientCap: 3 })
   const previous = (key: string) => {
     let result = NaN
@@ -126,7 +126,7 @@ t.test('no more clients are kept than the cap; who was silent longest goes first
   }
   t.same(['a', 'b', 'c', 'a', 'd'].map(previous), [0, 0, 0, 0.5, 0])
   t.equal(smoothing.forgotten, 1)
-  t.equal(previous('a'), 0.75, 'still known')
-  t.equal(previous('b'), 0, 'forgotten, and known anew')
+  t.equal(previous('a'), 0.75, 'not evicted')
+  t.equal(previous('b'), 0, 'evicted, then added again')
   t.equal(smoothing.forgotten, 2)
 })

@@ -1,4 +1,4 @@
-// Control over MQTT on both versions of Aedes: who may ask, what is done, and that nobody else hears of it.
+// Control over MQTT on both versions of Aedes: authorisation, commands, and responses that only the requester gets.
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -21,7 +21,7 @@ async function operatorOf({ broker }: SelfWatching): Promise<RawClient> {
   return await RawClient.connect(broker, { clientId: 'operator' }, from(OPERATOR))
 }
 
-/** Asks, and takes the answer that comes next. */
+/** Sends commands and returns the next response. */
 async function ask(client: RawClient, ...commands: object[]): Promise<ControlResponse[]> {
   return await send(client, JSON.stringify({ commands }))
 }
@@ -29,7 +29,7 @@ async function ask(client: RawClient, ...commands: object[]): Promise<ControlRes
 async function send(client: RawClient, payload: string, qos = 0): Promise<ControlResponse[]> {
   const before = answersTo(client).length
   client.send(publish(CONTROL_TOPICS.request, payload, { qos }))
-  await waitUntil('an answer', () => answersTo(client).length > before)
+  await waitUntil('a response', () => answersTo(client).length > before)
   const answer = answersTo(client)[before]
   return (JSON.parse(answer.payload) as { responses: ControlResponse[] }).responses
 }
@@ -44,7 +44,7 @@ function answersTo(client: RawClient): { payload: string }[] {
 
 for (const version of BROKER_VERSIONS) {
   t.test(version.name, async t => {
-    t.test('answers go to the asker alone, and requests to nobody', async t => {
+    t.test('responses go to the requester only, requests to no client', async t => {
       const it = await selfWatching(t, version, { control })
       const spy = await RawClient.connect(it.broker, { clientId: 'spy' }, from(HERE))
       spy.send(subscribe(['$CONTROL/#', '#', CONTROL_TOPICS.request, CONTROL_TOPICS.response]))
@@ -64,7 +64,7 @@ for (const version of BROKER_VERSIONS) {
       t.match(it.ids.status(), { control: { requests: 2, refused: 0 } })
     })
 
-    t.test('who may not ask is told so, and nothing is done', async t => {
+    t.test('an unauthorised request gets an error and has no effect', async t => {
       const it = await selfWatching(t, version, { control })
       const other = await RawClient.connect(it.broker, { clientId: 'other' }, from(HERE))
       t.match(await ask(other, { command: 'ban', address: OPERATOR }), [{ error: /may not/, remedy: /.+/ }])
@@ -72,7 +72,7 @@ for (const version of BROKER_VERSIONS) {
       t.match(it.ids.status(), { control: { requests: 1, refused: 1 } })
     })
 
-    t.test("the broker's own rules are asked first", async t => {
+    t.test("the broker's own authorisation is checked first", async t => {
       const it = await selfWatching(
         t,
         version,
@@ -91,21 +91,21 @@ for (const version of BROKER_VERSIONS) {
       t.match(
         await ask(await operatorOf(it), { command: 'bans' }),
         [{ data: { bans: [] } }],
-        'and who may write is answered, whatever it may read'
+        'a client with write access gets a response regardless of its read access'
       )
     })
 
-    t.test("nobody answers in the broker's name", async t => {
+    t.test('clients cannot publish responses', async t => {
       const it = await selfWatching(t, version, { control })
-      const liar = await RawClient.connect(
+      const forger = await RawClient.connect(
         it.broker,
-        { clientId: 'liar', will: { topic: CONTROL_TOPICS.response, payload: 'x' } },
+        { clientId: 'forger', will: { topic: CONTROL_TOPICS.response, payload: 'x' } },
         from(OPERATOR)
       )
       const operator = await operatorOf(it)
       operator.send(subscribe([CONTROL_TOPICS.response]))
-      liar.send(publish(CONTROL_TOPICS.response, '{}'))
-      await liar.whenClosed()
+      forger.send(publish(CONTROL_TOPICS.response, '{}'))
+      await forger.whenClosed()
       const asking = await RawClient.connect(
         it.broker,
         { clientId: 'asking', will: { topic: CONTROL_TOPICS.request, payload: '{"commands":[]}' } },
@@ -117,7 +117,7 @@ for (const version of BROKER_VERSIONS) {
       t.equal(answersTo(operator).length, 1)
     })
 
-    t.test('whatever is sent is answered, and harms nobody', async t => {
+    t.test('invalid requests get an error and have no effect', async t => {
       const it = await selfWatching(t, version, { control })
       const operator = await operatorOf(it)
       for (const payload of [
@@ -153,7 +153,7 @@ for (const version of BROKER_VERSIONS) {
       t.match(
         await ask(operator, { command: 'ban', address: 'kitchen' }, { command: 'allow', entry: 'x' }),
         [{ error: 'address "kitchen" is not an IP address' }, { error: 'entry "x" is not a valid allow-list entry' }],
-        'the value is named'
+        'the message contains the value'
       )
       t.match(await ask(operator, { command: 'bans' }, { command: 'allowed' }), [
         { data: { bans: [] } },
@@ -161,11 +161,11 @@ for (const version of BROKER_VERSIONS) {
       ])
     })
 
-    t.test('a ban throws out and keeps out, an unban lets back in, and both are told', async t => {
+    t.test('a ban disconnects and refuses clients, an unban admits them, and both are reported', async t => {
       const eve = join(t.testdir(), 'eve.json')
       const it = await selfWatching(t, version, { control, report: { eve } })
-      const told: unknown[] = []
-      it.ids.on('ban', ({ address, clientId }, ending) => told.push([address, clientId, ending]))
+      const events: unknown[] = []
+      it.ids.on('ban', ({ address, clientId }, ending) => events.push([address, clientId, ending]))
       const operator = await operatorOf(it)
       const first = await RawClient.connect(it.broker, { clientId: 'lamp' }, from(HERE))
       const second = await RawClient.connect(it.broker, { clientId: 'lamp-2' }, from('192.0.2.8'))
@@ -198,7 +198,7 @@ for (const version of BROKER_VERSIONS) {
         ]
       )
       await RawClient.connect(it.broker, { clientId: 'lamp' }, from(HERE, 50_010))
-      t.same(told, [
+      t.same(events, [
         [HERE, null, undefined],
         [null, 'lamp-2', undefined],
         [HERE, null, 'lifted'],
@@ -217,15 +217,15 @@ for (const version of BROKER_VERSIONS) {
       t.match(lines[3], { event_type: 'ban', artemis: { state: 'ended', reason: 'lifted', client_id: 'lamp-2' } })
     })
 
-    t.test('a ban that expires says so without anybody asking', async t => {
+    t.test('the end of an expired ban is emitted without a request', async t => {
       const it = await selfWatching(t, version, { control })
       const endings: unknown[] = []
       it.ids.on('ban', (_ban, ending) => endings.push(ending))
       await ask(await operatorOf(it), { command: 'ban', address: HERE, seconds: 1 })
-      await waitUntil('its end is told', () => endings.includes('expired'))
+      await waitUntil('the end of the ban', () => endings.includes('expired'))
     })
 
-    t.test('who is allowed is neither banned nor thrown out', async t => {
+    t.test('an allowed client is neither banned nor disconnected', async t => {
       const it = await selfWatching(t, version, { control, response: { action: 'ban', allow: ['192.0.2.64/26'] } })
       const operator = await operatorOf(it)
       t.match(await ask(operator, { command: 'ban', address: '192.0.2.66' }), [{ error: /allow-list/ }])
@@ -260,7 +260,7 @@ for (const version of BROKER_VERSIONS) {
       ])
     })
 
-    t.test('bans and what was allowed outlast a restart, and a damaged file does not stop it', async t => {
+    t.test('bans and allow-list entries survive a restart, and a damaged file does not prevent it', async t => {
       const file = join(t.testdir(), 'bans.json')
       const first = await selfWatching(t, version, { control, response: { file } })
       const operator = await operatorOf(first)
@@ -287,10 +287,10 @@ for (const version of BROKER_VERSIONS) {
       t.notOk(existsSync(`${file}.new`))
     })
 
-    t.test('clients, alerts and learning tell how things stand', async t => {
+    t.test('clients, alerts and learn return the current state', async t => {
       const it = await selfWatching(t, version, { control, response: { action: 'disconnect', allow: ['192.0.2.99'] } })
       const operator = await operatorOf(it)
-      await it.until('it learns', ({ state }) => state === 'learning')
+      await it.until('learning', ({ state }) => state === 'learning')
       t.match(await ask(operator, { command: 'clients' }, { command: 'learn' }), [
         {
           data: {
@@ -315,7 +315,7 @@ for (const version of BROKER_VERSIONS) {
         )
       )
       await it.learn(sensors)
-      await it.until('it guards', ({ state }) => state === 'guarding')
+      await it.until('guarding', ({ state }) => state === 'guarding')
       const allowed = await RawClient.connect(it.broker, { clientId: 'burst' }, from('192.0.2.99'))
       const attacker = await RawClient.connect(it.broker, { clientId: 'drill' }, from('192.0.2.98'))
       const alertsAbout = async (name: string): Promise<object[]> => {
@@ -324,35 +324,29 @@ for (const version of BROKER_VERSIONS) {
           ({ artemis }) => artemis.client_id === name
         )
       }
-      for (let i = 0; i < 400 || !attacker.far.destroyed; i++) {
+      for (let i = 0; i < 400 || !attacker.brokerEnd.destroyed; i++) {
         allowed.send(garbage(i))
         attacker.send(garbage(i))
         if (i % 20 === 0) await new Promise(resolve => setImmediate(resolve))
-        if (i === 20_000) throw new Error('the attacker is still there')
+        if (i === 20_000) throw new Error('the attacker is still connected')
       }
-      await it.until('both are noticed', ({ alerts }) => (alerts?.raised ?? 0) >= 2)
+      await it.until('two alerts', ({ alerts }) => (alerts?.raised ?? 0) >= 2)
       await operator.settled()
       t.match(await alertsAbout('drill'), [
         { event_type: 'alert', alert: { action: 'blocked' }, artemis: { response: 'disconnect' } }
       ])
       t.match(await alertsAbout('burst'), [{ alert: { action: 'allowed' }, artemis: { response: 'observe' } }])
-      t.notOk(allowed.far.destroyed)
+      t.notOk(allowed.brokerEnd.destroyed)
       const [{ data }] = await ask(operator, { command: 'clients' })
       const row = (data as { clients: { clientId: string }[] }).clients.find(({ clientId }) => clientId === 'burst')
       t.match(row, { allowed: true, score: { movAvg: Number, alert: true } })
 
       t.match(await ask(operator, { command: 'learn', anew: true }), [{ data: { anew: true } }])
-      await it.until(
-        'it learns, and still guards',
-        ({ state, learning }) => state === 'guarding' && learning !== undefined
-      )
+      await it.until('learning while guarding', ({ state, learning }) => state === 'guarding' && learning !== undefined)
       const before = createdOf(it.status())
       for (let i = 0; it.status().learning !== undefined && i < 4_000; i++)
         sensors[i % 3].send(publish(`sensors/${i % 7}/state`, `{"temperature":${20 + (i % 50) / 10}}`))
-      await it.until(
-        'a new model guards',
-        ({ learning, model }) => learning === undefined && createdOf({ model }) !== before
-      )
+      await it.until('a new model', ({ learning, model }) => learning === undefined && createdOf({ model }) !== before)
     })
   })
 }

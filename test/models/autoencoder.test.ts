@@ -1,4 +1,4 @@
-// The autoencoder against PyOD's, and by hand.
+// The autoencoder, compared with PyOD's and with manual calculations.
 
 import t from 'tap'
 import { Autoencoder, rocAuc } from '../../models/index.js'
@@ -8,7 +8,7 @@ import { readReference, readStandardised } from './reference.js'
 
 const skip = tensorflowMissing()
 
-/** Rows whose second column is the first, but for little noise, and a third of its own. */
+/** Rows with a second column that equals the first plus noise, and an independent third column. */
 function line(count: number, seed = 1): number[][] {
   const random = new Random(seed)
   return Array.from({ length: count }, () => {
@@ -17,7 +17,7 @@ function line(count: number, seed = 1): number[][] {
   })
 }
 
-t.test('its mean AUC is that of PyOD', { skip }, async t => {
+t.test('the mean AUC is that of PyOD', { skip }, async t => {
   const { train, test, testLabels } = readStandardised()
   const theirs = (readReference() as { autoencoder: { test_auc_over_3_seeds: number[] } }).autoencoder
     .test_auc_over_3_seeds
@@ -31,7 +31,7 @@ t.test('its mean AUC is that of PyOD', { skip }, async t => {
   t.ok(mean > theirMean - 0.01, `${mean} against ${theirMean}`)
 })
 
-t.test('it learns what belongs together, not only how large each column is', { skip }, async t => {
+t.test('it learns the correlation of columns', { skip }, async t => {
   const detector = new Autoencoder({ codeUnits: 2, hiddenUnits: 16, dropout: 0, epochs: 30 })
   await detector.fit(line(1000))
   const [on, off] = detector.decisionFunction([
@@ -42,7 +42,7 @@ t.test('it learns what belongs together, not only how large each column is', { s
   t.ok(off < 3, 'in standard deviations')
 })
 
-t.test('a column that was constant says nothing, one that hardly moved not much', { skip }, async t => {
+t.test('a constant training column has no effect, one that hardly varied is clipped', { skip }, async t => {
   const rows = line(300).map((row, i) => [...row, 7, i === 0 ? 1e-6 : 0])
   const detector = new Autoencoder({ epochs: 2 })
   await detector.fit(rows)
@@ -59,7 +59,7 @@ t.test('a column that was constant says nothing, one that hardly moved not much'
   t.ok(leapt < 50, `${leapt}`)
 })
 
-t.test('it tells epochs and a loss that falls', { skip }, async t => {
+t.test('it reports epochs and a decreasing loss', { skip }, async t => {
   const seen: [number, number, number | undefined][] = []
   const detector = new Autoencoder({ epochs: 6, batchSize: 50 })
   await detector.fit(line(400), undefined, {
@@ -75,7 +75,7 @@ t.test('it tells epochs and a loss that falls', { skip }, async t => {
   t.ok(Number(losses.get(6)) < 0.9 * Number(losses.get(1)), `${losses.get(1)} to ${losses.get(6)}`)
 })
 
-t.test('no tensor stays behind, be it trained to the end or stopped', { skip }, async t => {
+t.test('no tensor is leaked, whether training finishes or is aborted', { skip }, async t => {
   if (tensorflow === undefined) throw new Error('skipped')
   const { tf } = tensorflow
   const before = tf.memory().numTensors
@@ -110,13 +110,13 @@ t.test("the paper's network has an output between 0 and 1", { skip }, async t =>
     'sigmoid'
   ])
   const [score] = detector.decisionFunction([far])
-  t.ok(score >= Math.hypot(...far), 'what is below 0 cannot be rebuilt')
+  t.ok(score >= Math.hypot(...far), 'a negative value cannot be reconstructed')
   const modern = new Autoencoder({ epochs: 3 })
   await modern.fit(line(300))
   t.ok(modern.decisionFunction([far])[0] < score)
 })
 
-t.test('fewer rows than a batch are a batch', { skip }, async t => {
+t.test('training on fewer rows than a batch', { skip }, async t => {
   for (const count of [1, 2, 5]) {
     const detector = new Autoencoder({ epochs: 2 })
     await detector.fit(line(count))
@@ -124,7 +124,7 @@ t.test('fewer rows than a batch are a batch', { skip }, async t => {
   }
 })
 
-t.test('a saved network of another width is refused', { skip }, async t => {
+t.test('a saved network of another width is rejected', { skip }, async t => {
   const detector = new Autoencoder({ epochs: 1 })
   const other = new Autoencoder({ epochs: 1 })
   await detector.fit(line(50))

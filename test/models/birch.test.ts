@@ -1,4 +1,4 @@
-// BIRCH against scikit-learn's, its cap, and what its two scores mean.
+// BIRCH, compared with scikit-learn's: its cap and its two scores.
 
 import t from 'tap'
 import { Birch, rocAuc } from '../../models/index.js'
@@ -24,7 +24,7 @@ for (const threshold of ['0.2', '2.0', '6.0']) {
   })
 }
 
-t.test('the cap on subclusters holds, and costs little', async t => {
+t.test('the number of subclusters is capped, at little cost', async t => {
   const detector = new Birch({ maxSubclusters: 100 })
   await detector.fit(train)
   t.ok((detector.centers?.count ?? Infinity) <= 100)
@@ -33,7 +33,7 @@ t.test('the cap on subclusters holds, and costs little', async t => {
   t.ok(auc > 0.95, `AUC ${auc}`)
 })
 
-t.test('training rows score as if they had not been there', async t => {
+t.test('training rows are scored as if unseen', async t => {
   const half = train.length / 2
   const detector = new Birch()
   await detector.fit(train.slice(0, half))
@@ -41,7 +41,7 @@ t.test('training rows score as if they had not been there', async t => {
   t.ok(above < 0.2 * half, `${above} of ${half} new rows above the threshold of contamination 0.1`)
 })
 
-t.test('trained on a capture with an attack in it, the smaller group is the attack', async t => {
+t.test('if the training data contains an attack, the smaller group is the attack', async t => {
   const random = new Random(1)
   const cloud = (count: number, center: number) =>
     Array.from({ length: count }, () => [center + random.normal(), random.normal()])
@@ -51,10 +51,10 @@ t.test('trained on a capture with an attack in it, the smaller group is the atta
   t.equal(rocAuc(labels, detector.decisionFunction([...cloud(50, 20), ...cloud(50, 0)])), 1)
 })
 
-t.test('Ward joins what costs least', async t => {
+t.test('Ward merges the groups with the least cost', async t => {
   const points = [[0], [9], [1], [10], [2]].map(point => Float64Array.from(point))
   t.same(wardHalves(points), Uint8Array.of(0, 1, 0, 1, 0))
-  // Three in the middle: joining the pair on the right costs less than joining it to the crowd.
+  // Three on the left: merging the pair on the right costs less than merging it with them.
   t.same(wardHalves([[0], [0.1], [0.2], [3], [4]].map(point => Float64Array.from(point))), Uint8Array.of(0, 0, 0, 1, 1))
   t.same(wardHalves([[1], [1], [1], [1]].map(point => Float64Array.from(point))).length, 4)
 })

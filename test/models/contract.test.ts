@@ -1,4 +1,4 @@
-// The detectors' contract, on every entry of the catalog.
+// The contract of all detectors, checked for each entry of the catalog.
 
 import t from 'tap'
 import { DETECTOR_KINDS, type DetectorKind } from '../../models/index.js'

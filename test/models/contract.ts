@@ -1,22 +1,22 @@
-// What every detector promises, run on each entry of the catalog.
+// The contract of all detectors, checked for each entry of the catalog.
 
 import t, { type Test } from 'tap'
 import { createDetector, DetectorError, loadDetector, rocAuc, type DetectorKind } from '../../models/index.js'
 import { toySet, type ToySet } from './toy-set.js'
 
-/** What differs between detectors. */
+/** Differences between detectors. */
 export interface ContractTraits {
-  /** ROC AUC on the toy set's test half that the detector reaches. */
+  /** Minimum ROC AUC on the test rows of the toy set. */
   aucFloor: number
   /** Parameters that keep the run short. */
   parameters?: Record<string, unknown>
-  /** Learns from labels. */
+  /** Whether the detector needs labels. */
   supervised?: boolean
-  /** Why it cannot run here. */
+  /** Why the detector cannot run on this machine. */
   skip?: string | false
 }
 
-/** Runs the contract on one detector, as a subtest. */
+/** Checks the contract for one detector, as a subtest. */
 export function checkContract(
   kind: DetectorKind,
   { aucFloor, parameters = {}, supervised = false, skip = false }: ContractTraits
@@ -51,10 +51,10 @@ export function checkContract(
       t.same(detector.decisionFunction([]), new Float64Array(0))
     })
 
-    t.test('scores without an upper end are in the same order', async t => {
+    t.test('unbounded scores are in the same order', async t => {
       const unbounded = detector.unbounded(toy.test)
       const order = [...scores.keys()].sort((a, b) => scores[a] - scores[b])
-      // Where a score has come to its end only the other one goes on.
+      // At the limit of the score, only the unbounded score increases.
       t.ok(
         order.every(
           (row, i) =>
@@ -64,7 +64,7 @@ export function checkContract(
       )
     })
 
-    t.test('JSON brings it back with identical scores', async t => {
+    t.test('a detector restored from JSON gives identical scores', async t => {
       const loaded = loadDetector(JSON.parse(JSON.stringify(detector)))
       t.same(loaded.decisionFunction(toy.test), scores)
       t.equal(loaded.threshold, detector.threshold)
@@ -73,13 +73,13 @@ export function checkContract(
       t.same(JSON.stringify(loaded), JSON.stringify(detector))
     })
 
-    t.test('JSON that is not whole is refused', async t => {
+    t.test('incomplete JSON is rejected', async t => {
       const json = JSON.stringify(detector)
       const { state } = JSON.parse(json) as { state: Record<string, unknown> }
       for (const field of Object.keys(state)) {
         const broken = JSON.parse(json) as { state: Record<string, unknown> }
         broken.state[field] = typeof state[field] === 'string' ? 'AA==' : null
-        t.throws(() => loadDetector(broken), { name: 'DetectorError' }, `with ${field} spoilt`)
+        t.throws(() => loadDetector(broken), { name: 'DetectorError' }, `with invalid ${field}`)
         Reflect.deleteProperty(broken.state, field)
         t.throws(() => loadDetector(broken), { name: 'DetectorError' }, `without ${field}`)
       }
@@ -87,7 +87,7 @@ export function checkContract(
       t.throws(() => loadDetector({ kind: 'horoscope', state }), { code: 'state' })
     })
 
-    t.test('what does not fit is refused', async t => {
+    t.test('invalid input is rejected', async t => {
       const unfitted = createDetector(kind, parameters)
       t.throws(() => unfitted.decisionFunction(toy.test), { code: 'unfitted' })
       t.throws(() => unfitted.predictProba(toy.test), { code: 'unfitted' })
@@ -106,7 +106,7 @@ export function checkContract(
       t.throws(() => createDetector(kind, { horoscope: 1 }), { code: 'parameter' })
     })
 
-    t.test('threshold and probabilities follow the training scores', async t => {
+    t.test('threshold and probabilities are derived from the training scores', async t => {
       const { trainingScores } = detector
       if (trainingScores === undefined) throw new DetectorError('unfitted', 'no training scores')
       t.equal(trainingScores.length, toy.train.length)
@@ -120,12 +120,12 @@ export function checkContract(
         const probabilities = detector.predictProba(toy.test, method)
         t.ok(
           probabilities.every(value => value >= 0 && value <= 1),
-          `${method} stays in [0, 1]`
+          `${method} is in [0, 1]`
         )
         const rising = [...scores.keys()].sort((a, b) => scores[a] - scores[b]).map(i => probabilities[i])
         t.ok(
           rising.every((value, i) => i === 0 || value >= rising[i - 1]),
-          `${method} rises with the score`
+          `${method} increases with the score`
         )
       }
       const [low, high] = [Math.min(...trainingScores), Math.max(...trainingScores)]
@@ -134,9 +134,9 @@ export function checkContract(
       t.ok(Math.abs(half - 0.5) < 1e-12)
     })
 
-    t.test('constant columns do no harm', t => checkConstantColumns(t, toy, fitted))
+    t.test('constant columns', t => checkConstantColumns(t, toy, fitted))
 
-    t.test('aborting leaves it unfitted', async t => {
+    t.test('an aborted detector is unfitted', async t => {
       const detector = createDetector(kind, parameters)
       const reason = new Error('enough')
       await t.rejects(detector.fit(toy.train, labels, { signal: AbortSignal.abort(reason) }), reason)
@@ -153,7 +153,7 @@ export function checkContract(
       t.throws(() => detector.decisionFunction(toy.test), { code: 'unfitted' })
     })
 
-    t.test('progress comes to its end', async t => {
+    t.test('progress reaches its total', async t => {
       const detector = createDetector(kind, parameters)
       const seen: number[] = []
       await detector.fit(toy.train, labels, {
@@ -166,7 +166,7 @@ export function checkContract(
       t.equal(seen.at(-1), 1)
     })
 
-    t.test('it tells outliers from the rest', async t => {
+    t.test('it distinguishes outliers from inliers', async t => {
       const auc = rocAuc(toy.testLabels, scores)
       t.ok(auc >= aucFloor, `AUC ${auc.toFixed(4)} against ${aucFloor}`)
     })
@@ -182,9 +182,9 @@ async function checkConstantColumns(
   const detector = await fit({}, withConstant(toy.train, 3))
   const auc = rocAuc(toy.testLabels, detector.decisionFunction(withConstant(toy.test, 3)))
   t.ok(auc > 0.7, `AUC ${auc.toFixed(4)} with a constant column`)
-  for (const moved of [4, -1e6, 1e12]) {
-    const rows = withConstant(toy.test, moved)
-    t.ok(detector.decisionFunction(rows).every(Number.isFinite), `scores stay finite when it moves to ${moved}`)
+  for (const value of [4, -1e6, 1e12]) {
+    const rows = withConstant(toy.test, value)
+    t.ok(detector.decisionFunction(rows).every(Number.isFinite), `scores are finite if it changes to ${value}`)
     t.ok(detector.predictProba(rows).every(value => value >= 0 && value <= 1))
   }
   const still = await fit(
@@ -198,7 +198,7 @@ async function checkConstantColumns(
         [9, 9, 9]
       ])
       .every(Number.isFinite),
-    'nothing but constant columns'
+    'only constant columns'
   )
   t.ok(
     still

@@ -1,4 +1,4 @@
-// The plain forward pass: by hand, and against TensorFlow.js.
+// The plain forward pass, compared with manual calculations and with TensorFlow.js.
 
 import t from 'tap'
 import { DenseNetwork } from '../../models/dense-network.js'
@@ -16,14 +16,14 @@ import {
 import { tensorflow, tensorflowMissing } from '../support/tensorflow.js'
 import { largestDifference } from './reference.js'
 
-/** What is used of the layers of TensorFlow.js; named in a string, so that the compiler needs no package. */
+/** The used part of TensorFlow.js layers. A string names the package, so that the compiler does not require it. */
 interface Layers {
   sequential(): { add(layer: object): void; setWeights(weights: Tensor[]): void; predict(rows: Tensor): Tensor }
   layers: Record<'dense' | 'batchNormalization' | 'activation', (settings: object) => object>
 }
 const LAYERS: string = '@tensorflow/tfjs-layers'
 
-t.test('layers by hand', async t => {
+t.test('layers, calculated manually', async t => {
   const network = new DenseNetwork([
     { kernel: Float32Array.of(1, -1, 0.5, 2, 1, 0), bias: Float32Array.of(0, 0.25, -8), activation: 'relu' },
     { kernel: Float32Array.of(1, 0, 2), bias: Float32Array.of(0.5), activation: 'linear' }
@@ -37,7 +37,7 @@ t.test('layers by hand', async t => {
   t.equal(logistic.forward(Float32Array.of(0.5))[0], 0.5)
 })
 
-t.test('JSON brings a network back, whatever its widths', async t => {
+t.test('networks of all widths are restored from JSON', async t => {
   const random = new Random(3)
   const values = (count: number) => Float32Array.from({ length: count }, () => random.normal())
   for (const [inputs, units] of [
@@ -57,7 +57,7 @@ t.test('JSON brings a network back, whatever its widths', async t => {
   }
 })
 
-t.test('a network that is not whole is refused', async t => {
+t.test('an incomplete network is rejected', async t => {
   const state = new DenseNetwork([
     { kernel: Float32Array.of(1, 2), bias: Float32Array.of(3), activation: 'relu' }
   ]).state()
@@ -76,7 +76,7 @@ t.test('a network that is not whole is refused', async t => {
     t.throws(restore(changes), { code: 'state' }, JSON.stringify(changes))
 })
 
-t.test('it equals TensorFlow.js, normalisation included', { skip: tensorflowMissing() }, async t => {
+t.test('it equals TensorFlow.js, including normalisation', { skip: tensorflowMissing() }, async t => {
   if (tensorflow === undefined) throw new Error('skipped')
   const { tf } = tensorflow
   const layers = (await import(LAYERS)) as Layers
@@ -101,7 +101,7 @@ t.test('it equals TensorFlow.js, normalisation included', { skip: tensorflowMiss
     27,
     Uint32Array.from({ length: count }, (_, i) => i)
   )
-  // Moves the running statistics away from 0 and 1, and gamma and beta as training would.
+  // Changes the running statistics from 0 and 1, and gamma and beta, as training would.
   for (let i = 0; i < 5; i++)
     tf.tidy(() => {
       trainable.forward(rows)
@@ -125,7 +125,7 @@ t.test('it equals TensorFlow.js, normalisation included', { skip: tensorflowMiss
     ours.set(network.forward(table.subarray(27 * i, 27 * (i + 1))).subarray(0, 27), 27 * i)
   const difference = largestDifference(ours, theirs)
   t.ok(difference < 1e-5, `largest difference ${difference}`)
-  t.ok(Math.max(...ours) - Math.min(...ours) > 1, 'and there is something to compare')
+  t.ok(Math.max(...ours) - Math.min(...ours) > 1, 'the outputs vary')
 
   function trainedOf({ kernel, bias, normalization }: TrainableLayer) {
     return [

@@ -1,11 +1,11 @@
-// The isolation forest against PyOD's, and by hand.
+// The isolation forest, compared with PyOD's and with manual calculations.
 
 import t from 'tap'
 import { IsolationForest, rocAuc } from '../../models/index.js'
 import { Random } from '../../models/random.js'
 import { readReference, readStandardised } from './reference.js'
 
-t.test('its mean AUC is that of PyOD', async t => {
+t.test('the mean AUC is that of PyOD', async t => {
   const { train, test, testLabels } = readStandardised()
   const theirs = (readReference() as { iforest: { test_auc_over_20_seeds: { mean: number } } }).iforest
     .test_auc_over_20_seeds.mean
@@ -18,13 +18,13 @@ t.test('its mean AUC is that of PyOD', async t => {
   t.ok(mean > theirs - 0.01, `${mean} against ${theirs}`)
 })
 
-t.test('two rows are told apart by one cut: path length 1 is the norm of two samples', async t => {
+t.test('one cut separates two rows: path length 1 is the norm of two samples', async t => {
   const forest = new IsolationForest({ nEstimators: 5 })
   await forest.fit([[0], [1]])
   t.same(forest.decisionFunction([[0], [1], [-5]]), Float64Array.of(0, 0, 0))
 })
 
-t.test('a row far from the others scores above 0, one in their midst below', async t => {
+t.test('a distant row scores above 0, a central row below', async t => {
   const forest = new IsolationForest()
   const random = new Random(1)
   await forest.fit(Array.from({ length: 500 }, () => [random.normal(), random.normal()]))
@@ -35,7 +35,7 @@ t.test('a row far from the others scores above 0, one in their midst below', asy
   t.ok(middle < 0 && far > 0, `${middle} and ${far}`)
 })
 
-t.test('a saved tree that would walk in circles is refused', async t => {
+t.test('a saved tree with a cycle is rejected', async t => {
   const forest = new IsolationForest({ nEstimators: 1 })
   await forest.fit([[0], [1], [2]])
   const json = forest.toJSON()

@@ -1,4 +1,4 @@
-// The kernels: WebAssembly and plain code agree to the bit, and both with arithmetic by hand.
+// The kernels: WebAssembly and plain code give bit-identical results, which match manual calculations.
 
 import t from 'tap'
 import { gaussian } from '../../models/gaussian.js'
@@ -9,7 +9,7 @@ import { Random } from '../../models/random.js'
 
 const skip = compiled === undefined && 'this machine has no WebAssembly with SIMD'
 
-/** Runs the same work with both kinds of kernels. */
+/** Runs the same work with both implementations. */
 function both<T>(sizes: readonly number[], work: (memory: KernelMemory) => T): [T, T] {
   return [work(new KernelMemory(sizes, compiled)), work(new KernelMemory(sizes, undefined))]
 }
@@ -33,20 +33,20 @@ t.test('dense layers', { skip }, async t => {
         })
       const output = memory.floats(units)
       memory.kernels[name](weights.byteOffset, bias.byteOffset, input.byteOffset, output.byteOffset, inputs, panels)
-      const byHand = bias.map((start, u) => {
+      const expected = bias.map((start, u) => {
         let sum = start
         for (let i = 0; i < inputs; i++)
           sum += input[i] * weights[(Math.floor(u / panel) * inputs + i) * panel + (u % panel)]
         return name.endsWith('Relu') && sum < 0 ? 0 : sum
       })
       t.ok(
-        output.every((value, u) => Math.abs(value - byHand[u]) < 1e-4),
-        `${name} by hand`
+        output.every((value, u) => Math.abs(value - expected[u]) < 1e-4),
+        `${name}, calculated manually`
       )
       return output
     })
     t.same(fast, plain, name)
-    t.ok(new Set(fast).size > units / 3, 'and there is something to compare')
+    t.ok(new Set(fast).size > units / 3, 'the outputs vary')
   }
 })
 
@@ -77,7 +77,7 @@ t.test('trees', { skip }, async t => {
     const roots = memory.integers(TREE_GROUP)
     const data = memory.doubles(width * rows)
     const sums = memory.doubles(rows)
-    // Each tree: up to tree number in column tree % 2 is worth 10^tree, beyond it twice that.
+    // In each tree, values up to the tree's number in column tree % 2 give 10^tree, higher ones twice that.
     for (let tree = 0; tree < TREE_GROUP; tree++) {
       const node = 3 * tree
       roots[tree] = doubles.byteOffset + NODE_BYTES * node
@@ -103,7 +103,7 @@ t.test('trees', { skip }, async t => {
   t.same(fast, plain)
 })
 
-t.test('the Gaussian kernel is that of the exponential', async t => {
+t.test('the Gaussian kernel equals the exponential', async t => {
   const random = new Random(6)
   for (let i = 0; i < 10_000; i++) {
     const [gamma, squared] = [random.uniform(), 800 * random.uniform()]

@@ -1,4 +1,4 @@
-// K-means against scikit-learn's, and what its two scores mean.
+// K-means, compared with scikit-learn's, and its two scores.
 
 import t from 'tap'
 import { KMeans, rocAuc } from '../../models/index.js'
@@ -12,7 +12,7 @@ interface Figures {
   test_distance_to_nearest: number[]
 }
 
-t.test('it finds the partition that scikit-learn finds', async t => {
+t.test('it finds the same partition as scikit-learn', async t => {
   const { train, test } = readStandardised()
   const theirs = (readReference() as { kmeans: Figures }).kmeans
   const detector = new KMeans()
@@ -34,7 +34,7 @@ t.test('it finds the partition that scikit-learn finds', async t => {
   t.ok(largestDifference(ours, theirs.centers.flat()) < 1e-6, 'centres')
 })
 
-t.test('trained on a capture with an attack in it, the smaller cluster is the attack', async t => {
+t.test('if the training data contains an attack, the smaller cluster is the attack', async t => {
   const random = new Random(1)
   const cloud = (count: number, center: number) =>
     Array.from({ length: count }, () => [center + random.normal(), random.normal()])
@@ -43,7 +43,7 @@ t.test('trained on a capture with an attack in it, the smaller cluster is the at
   const labels = [...Array<number>(50).fill(1), ...Array<number>(50).fill(0)]
   const scores = detector.decisionFunction([...cloud(50, 20), ...cloud(50, 0)])
   t.equal(rocAuc(labels, scores), 1)
-  t.ok(scores[0] > 0 && scores[99] < 0, 'above 0 on the side of the outliers')
+  t.ok(scores[0] > 0 && scores[99] < 0, 'outliers score above 0')
 })
 
 t.test('more clusters than distinct rows', async t => {

@@ -1,4 +1,4 @@
-// The metrics against scikit-learn's, and by hand.
+// The metrics, compared with scikit-learn's and with manual calculations.
 
 import t from 'tap'
 import { accuracy, averagePrecision, confusion, evaluate, recallAtFpr, rocAuc, rocCurve } from '../../models/index.js'
@@ -23,7 +23,7 @@ t.test('ties count half', async t => {
   t.equal(averagePrecision([0, 1], [1, 1]), 0.5)
 })
 
-t.test('the ends of the scale', async t => {
+t.test('the limits of the scale', async t => {
   t.equal(rocAuc([0, 0, 1], [0, 1, 2]), 1)
   t.equal(rocAuc([1, 0, 0], [0, 1, 2]), 0)
   t.ok(Number.isNaN(rocAuc([0, 0], [1, 2])))
@@ -40,11 +40,11 @@ t.test('recall at a false-positive rate', async t => {
   t.equal(recallAtFpr(labels, scores, 0.02), 1)
 })
 
-t.test('only scores above the threshold are called outliers', async t => {
+t.test('only scores above the threshold are classified as outliers', async t => {
   t.same(confusion([0, 1, 0, 1], [1, 1, 2, 2], 1), { tp: 1, fp: 1, tn: 1, fn: 1 })
 })
 
-t.test('an evaluation has the figures of each label against the benign rows', async t => {
+t.test('an evaluation compares each label with the benign rows', async t => {
   const names = [null, null, null, null, 'flood', 'flood', '__proto__']
   const figures = evaluate(names, [0, 1, 2, 3, 4, 5, 1.5], 3.5)
   t.equal(figures.rows, 7)
@@ -56,7 +56,7 @@ t.test('an evaluation has the figures of each label against the benign rows', as
   t.equal((JSON.parse(JSON.stringify(evaluate([null], [1], 0))) as { rocAuc: null }).rocAuc, null)
 })
 
-t.test('the ROC curve begins and ends in its corners, with a point for each distinct score', t => {
+t.test('the ROC curve runs from (0, 0) to (1, 1) with a point for each distinct score', t => {
   const curve = rocCurve([0, 1, 0, 1], [0.1, 0.9, 0.5, 0.5])
   t.same(
     curve.map(({ falsePositiveRate, truePositiveRate }) => [falsePositiveRate, truePositiveRate]),

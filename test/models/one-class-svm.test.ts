@@ -1,4 +1,4 @@
-// The one-class support vector machine against LIBSVM's, as PyOD runs it.
+// The one-class support vector machine, compared with LIBSVM's as used by PyOD.
 
 import t from 'tap'
 import { OneClassSvm, rocAuc } from '../../models/index.js'
@@ -36,7 +36,7 @@ for (const [name, options] of [
   })
 }
 
-t.test('nu bounds the rows outside from above and the support vectors from below', async t => {
+t.test('nu is an upper bound of the rows outside and a lower bound of the support vectors', async t => {
   for (const nu of [0.05, 0.3, 0.8]) {
     const detector = new OneClassSvm({ nu, tol: 1e-6 })
     await detector.fit(train)
@@ -46,7 +46,7 @@ t.test('nu bounds the rows outside from above and the support vectors from below
   }
 })
 
-t.test('a cap on the rows bounds the support vectors, and costs little', async t => {
+t.test('a cap on the rows limits the support vectors, at little cost', async t => {
   const detector = new OneClassSvm({ maxSamples: 200 })
   await detector.fit(train)
   t.ok(detector.supportVectors <= 200)
@@ -55,7 +55,7 @@ t.test('a cap on the rows bounds the support vectors, and costs little', async t
   t.ok(auc > 0.97, `AUC ${auc}`)
 })
 
-t.test('gamma: scale is 1 / (columns * variance), and a number is itself', async t => {
+t.test('gamma: scale is 1 / (columns * variance), a number is used as it is', async t => {
   const random = new Random(1)
   const rows = Array.from({ length: 50 }, () => [3 * random.normal(), 3 * random.normal()])
   const flat = rows.flat()
@@ -71,7 +71,7 @@ t.test('gamma: scale is 1 / (columns * variance), and a number is itself', async
   t.throws(() => new OneClassSvm({ gamma: 'wide' as 'auto' }), { code: 'parameter' })
 })
 
-t.test('scores end at rho, and unbounded they go on in the same order', async t => {
+t.test('scores are bounded by rho, unbounded scores increase in the same order', async t => {
   const random = new Random(1)
   const detector = new OneClassSvm({ nu: 0.1 })
   await detector.fit(Array.from({ length: 500 }, () => [random.normal(), random.normal()]))
@@ -80,8 +80,8 @@ t.test('scores end at rho, and unbounded they go on in the same order', async t 
   const [scores, unbounded] = [detector.decisionFunction(rows), detector.unbounded(rows)]
   const isRising = (values: Float64Array): boolean => values.every((value, i) => i === 0 || value >= values[i - 1])
   t.ok(isRising(scores.subarray(8)) && isRising(unbounded.subarray(8)))
-  t.ok(scores[39] - scores[32] < 1e-3 * (scores[32] - scores[8]), 'eight deviations or ten are one to the score')
-  t.ok(unbounded[39] - unbounded[32] > 2, 'but not to what is left of the kernels')
+  t.ok(scores[39] - scores[32] < 1e-3 * (scores[32] - scores[8]), 'scores at 8 and 10 deviations hardly differ')
+  t.ok(unbounded[39] - unbounded[32] > 2, 'unbounded scores do')
   const [far, farther] = detector.unbounded([
     [1e4, 1e4],
     [1e9, 1e9]

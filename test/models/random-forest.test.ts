@@ -1,10 +1,10 @@
-// The random forest against scikit-learn's, and by hand.
+// The random forest, compared with scikit-learn's and with manual calculations.
 
 import t from 'tap'
 import { RandomForest, rocAuc } from '../../models/index.js'
 import { readReference, readStandardised } from './reference.js'
 
-t.test('its mean AUC is that of scikit-learn', async t => {
+t.test('the mean AUC is that of scikit-learn', async t => {
   const { train, trainLabels, test, testLabels } = readStandardised()
   const theirs = (readReference() as { random_forest: { test_auc_over_10_seeds: { mean: number } } }).random_forest
     .test_auc_over_10_seeds.mean
@@ -17,7 +17,7 @@ t.test('its mean AUC is that of scikit-learn', async t => {
   t.ok(mean > theirs - 0.01, `${mean} against ${theirs}`)
 })
 
-t.test('a split stands half-way between the values, and the score is a share of votes', async t => {
+t.test('a split is half-way between the values, and the score is a share of votes', async t => {
   const rows = Array.from({ length: 40 }, (_, i) => [i < 20 ? i / 100 : 10 + i / 100, 5])
   const labels = rows.map(([value]) => Number(value > 5))
   const forest = new RandomForest({ nEstimators: 30 })
@@ -32,21 +32,21 @@ t.test('a split stands half-way between the values, and the score is a share of 
     Float64Array.of(0, 0, 1, 1)
   )
   t.equal(forest.threshold, 0.5)
-  t.same(forest.trainingScores, Float64Array.from(labels), 'rows left out are told apart as well')
+  t.same(forest.trainingScores, Float64Array.from(labels), 'out-of-bag rows are separated too')
 })
 
-t.test('noise is not learnt by heart as far as the training scores tell', async t => {
+t.test('training scores do not reflect memorised noise', async t => {
   const { train } = readStandardised()
   const labels = train.map((_, i) => i % 2)
   const forest = new RandomForest({ nEstimators: 50 })
   await forest.fit(train, labels)
   const auc = rocAuc(labels, forest.trainingScores ?? [])
   t.ok(auc > 0.35 && auc < 0.65, `AUC ${auc} of labels that mean nothing`)
-  t.ok(rocAuc(labels, forest.decisionFunction(train)) > 0.99, 'though the trees themselves did')
+  t.ok(rocAuc(labels, forest.decisionFunction(train)) > 0.99, 'the trees have memorised it')
 })
 
-t.test('few ranks and many ranks give the same kind of split', async t => {
-  // 1,000 distinct values in a node of a few rows take the sorting way, two values the counting way.
+t.test('counting and sorting ranks give the same kind of split', async t => {
+  // 1,000 distinct values in a node of a few rows are sorted, two values are counted.
   const rows = Array.from({ length: 1000 }, (_, i) => [i, Number(i >= 990)])
   const labels = rows.map(([i]) => Number(i >= 990 && i % 2 === 0))
   const forest = new RandomForest({ nEstimators: 200 })
@@ -60,7 +60,7 @@ t.test('few ranks and many ranks give the same kind of split', async t => {
   t.ok(scores[1] > 0.5 && scores[2] < 0.5, scores.join())
 })
 
-t.test('it refuses to learn without labels of both kinds', async t => {
+t.test('labels of both kinds are required', async t => {
   await t.rejects(new RandomForest().fit([[1], [2]]), { code: 'labels' })
   await t.rejects(new RandomForest().fit([[1], [2]], [1, 1]), { code: 'labels' })
   await t.rejects(new RandomForest().fit([[1], [2]], [0, 2]), { code: 'labels' })

@@ -1,4 +1,4 @@
-// The figures of PyOD and scikit-learn that ours must agree with, and the data they were made on.
+// Reference figures of PyOD and scikit-learn, and the data that they were calculated from.
 
 import { readFileSync } from 'node:fs'
 import { StandardScaler } from '../../models/index.js'
@@ -6,25 +6,25 @@ import { StandardScaler } from '../../models/index.js'
 // From dist/test/models to the sources: the compiler copies no data.
 const FOLDER = new URL('../../../test/reference/', import.meta.url)
 
-/** Rows of a CSV file whose last column is the label. */
+/** Rows of a CSV file with the label in the last column. */
 export interface LabelledRows {
   rows: number[][]
   labels: Uint8Array
 }
 
-/** Reads `train.csv` or `test.csv` as they stand. */
+/** Reads `train.csv` or `test.csv`. */
 export function readTable(name: 'train.csv' | 'test.csv'): LabelledRows {
   const lines = readFileSync(new URL(name, FOLDER), 'utf8').trim().split('\n').slice(1)
   const table = lines.map(line => line.split(',').map(Number))
   return { rows: table.map(row => row.slice(0, -1)), labels: Uint8Array.from(table, row => row[row.length - 1]) }
 }
 
-/** Reads `reference.json`; each test knows its fields. */
+/** Reads `reference.json`. The tests define its fields. */
 export function readReference(): unknown {
   return JSON.parse(readFileSync(new URL('reference.json', FOLDER), 'utf8'))
 }
 
-/** Both tables, standardised by the training rows, as every reference detector saw them. */
+/** Returns both tables standardised by the training rows, as the reference detectors got them. */
 export function readStandardised(): {
   train: Float64Array[]
   trainLabels: Uint8Array
@@ -42,7 +42,7 @@ export function readStandardised(): {
   }
 }
 
-/** The largest absolute difference of two lists of one length. */
+/** Returns the largest absolute difference of two lists of the same length. */
 export function largestDifference(ours: ArrayLike<number>, theirs: ArrayLike<number>): number {
   if (ours.length !== theirs.length) return Infinity
   return Array.from(ours).reduce((worst, value, i) => Math.max(worst, Math.abs(value - theirs[i])), 0)

@@ -1,10 +1,10 @@
-// The choice of columns against scikit-learn's, and by hand.
+// The selection of columns, compared with scikit-learn's and with manual calculations.
 
 import t from 'tap'
 import { anovaF, selectKBest } from '../../models/index.js'
 import { largestDifference, readReference, readStandardised } from './reference.js'
 
-t.test('scores and columns are those of scikit-learn', async t => {
+t.test('scores and columns equal those of scikit-learn', async t => {
   const { train, trainLabels } = readStandardised()
   const theirs = (readReference() as { select_k_best: { k: number; scores: (number | null)[]; selected: number[] } })
     .select_k_best
@@ -18,16 +18,16 @@ t.test('scores and columns are those of scikit-learn', async t => {
   t.same(
     [...scores.keys()].filter(j => Number.isNaN(scores[j])),
     [5],
-    'the constant column has none'
+    'the constant column has no score'
   )
   t.same(selectKBest(train, trainLabels, theirs.k), theirs.selected)
 })
 
-t.test('by hand: 6 between the two labels, 4 within over 4 degrees of freedom', async t => {
+t.test('manually: 6 between the two labels, 4 within over 4 degrees of freedom', async t => {
   t.same(anovaF([[0], [1], [2], [2], [3], [4]], [0, 0, 0, 1, 1, 1]), Float64Array.of(6))
 })
 
-t.test('constant columns come last, those that the labels determine first', async t => {
+t.test('constant columns are ranked last, those that the labels determine first', async t => {
   const rows = [
     [0.1, 0, 1],
     [0.1, 0, 2],
@@ -39,7 +39,7 @@ t.test('constant columns come last, those that the labels determine first', asyn
   t.same(selectKBest(rows, [0, 0, 1, 1], 3), [0, 1, 2])
 })
 
-t.test('what does not fit is refused', async t => {
+t.test('invalid input is rejected', async t => {
   t.throws(() => anovaF([[1], [2]], [1, 1]), { code: 'labels' })
   t.throws(() => anovaF([[1], [2]], [1]), { code: 'labels' })
   t.throws(() => selectKBest([[1], [2]], [0, 1], 2), { code: 'parameter' })

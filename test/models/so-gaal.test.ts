@@ -1,4 +1,4 @@
-// SO_GAAL against PyOD's, and what its sign means.
+// SO_GAAL, compared with PyOD's, and its sign.
 
 import t from 'tap'
 import { rocAuc, SoGaal } from '../../models/index.js'
@@ -13,7 +13,7 @@ function cloud(count: number, seed = 1): number[][] {
   return Array.from({ length: count }, () => Array.from({ length: 5 }, () => 10 + 2 * random.normal()))
 }
 
-t.test('its mean AUC is not below that of PyOD', { skip }, async t => {
+t.test('the mean AUC is not below that of PyOD', { skip }, async t => {
   const { train, test, testLabels } = readStandardised()
   const theirs = (readReference() as { so_gaal: { test_auc_over_5_seeds: number[] } }).so_gaal.test_auc_over_5_seeds
   let mean = 0
@@ -26,15 +26,15 @@ t.test('its mean AUC is not below that of PyOD', { skip }, async t => {
   t.ok(mean > theirMean - 0.01, `${mean} against ${theirMean}`)
 })
 
-t.test('the sign turns the score round', { skip }, async t => {
+t.test('the sign reverses the score', { skip }, async t => {
   const rows = cloud(200)
   const detector = new SoGaal({ stopEpochs: 5 })
-  const turned = new SoGaal({ stopEpochs: 5, sign: 'complement' })
+  const reversed = new SoGaal({ stopEpochs: 5, sign: 'complement' })
   await detector.fit(rows)
-  await turned.fit(rows)
+  await reversed.fit(rows)
   const probes = cloud(50, 2)
   t.same(
-    turned.decisionFunction(probes),
+    reversed.decisionFunction(probes),
     detector.decisionFunction(probes).map(score => -score)
   )
 })
@@ -47,7 +47,7 @@ t.test('benign rows do not all have the same probability', { skip }, async t => 
   t.ok(high - low > 0.2 && high < 0.9, `most are between ${low} and ${high}`)
 })
 
-t.test('a row far below all others is abnormal, and the middle of the rows is not', { skip }, async t => {
+t.test('a row far below all others is abnormal, a central row is not', { skip }, async t => {
   const detector = new SoGaal()
   await detector.fit(cloud(400))
   const [middle, far] = detector.decisionFunction([
@@ -60,7 +60,7 @@ t.test('a row far below all others is abnormal, and the middle of the rows is no
   )
 })
 
-t.test('no tensor stays behind, be it trained to the end or stopped', { skip }, async t => {
+t.test('no tensor is leaked, whether training finishes or is aborted', { skip }, async t => {
   if (tensorflow === undefined) throw new Error('skipped')
   const { tf } = tensorflow
   const before = tf.memory().numTensors
@@ -80,7 +80,7 @@ t.test('no tensor stays behind, be it trained to the end or stopped', { skip }, 
   t.equal(tf.memory().numTensors, before)
 })
 
-t.test('it tells epochs and a loss', { skip }, async t => {
+t.test('it reports epochs and a loss', { skip }, async t => {
   const seen: { done: number; loss: number | undefined }[] = []
   await new SoGaal({ stopEpochs: 2 }).fit(cloud(100), undefined, {
     onProgress: ({ done, total, loss }) => {
@@ -92,7 +92,7 @@ t.test('it tells epochs and a loss', { skip }, async t => {
   t.ok(losses[losses.length - 1] < losses[0], `${losses[0]} to ${losses[losses.length - 1]}`)
 })
 
-t.test('a single row can be learnt', { skip }, async t => {
+t.test('training on a single row', { skip }, async t => {
   const detector = new SoGaal({ stopEpochs: 1 })
   await detector.fit(cloud(1))
   t.ok(detector.decisionFunction(cloud(20, 2)).every(Number.isFinite))

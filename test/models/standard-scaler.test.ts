@@ -1,4 +1,4 @@
-// The scaler against scikit-learn's, and its limit.
+// The scaler, compared with scikit-learn's, and its limit.
 
 import t from 'tap'
 import { StandardScaler } from '../../models/index.js'
@@ -12,12 +12,12 @@ t.test('it agrees with scikit-learn to 1e-9', async t => {
   t.ok(largestDifference(ours.scale, scaler.scale) < 1e-9)
 })
 
-t.test('a constant column keeps its scale, however large its value', async t => {
+t.test('a constant column has scale 1, even for large values', async t => {
   const ours = StandardScaler.fit(Array.from({ length: 1000 }, () => [0.1, 1e9 + 0.1]))
   t.same(ours.scale, Float64Array.of(1, 1))
 })
 
-t.test('the limit holds, and JSON keeps it', async t => {
+t.test('results are clipped to the limit, which is saved in JSON', async t => {
   const ours = StandardScaler.fit(
     [
       [0, 0],
@@ -35,7 +35,7 @@ t.test('the limit holds, and JSON keeps it', async t => {
   t.same(free.transform([1001]), Float64Array.of(1000))
 })
 
-t.test('a column has at least the deviation that is said to count', async t => {
+t.test('a column has at least its minimum deviation', async t => {
   const rows = [
     [0, 5, 0],
     [0, 5, 4],
@@ -46,7 +46,7 @@ t.test('a column has at least the deviation that is said to count', async t => {
   t.same(scale, Float64Array.of(0.1, 0.5, 2))
 })
 
-t.test('what does not fit is refused', async t => {
+t.test('invalid input is rejected', async t => {
   const ours = StandardScaler.fit([
     [0, 1],
     [1, 0]

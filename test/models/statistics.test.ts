@@ -1,4 +1,4 @@
-// The shared statistics against known values, and the generator.
+// The shared statistics, compared with known values, and the random number generator.
 
 import t from 'tap'
 import { Random } from '../../models/random.js'
@@ -30,14 +30,14 @@ t.test('the error function', async t => {
   }
 })
 
-t.test('a seed gives one sequence, another seed another', async t => {
+t.test('a seed determines the sequence', async t => {
   const first = (seed: number) => Array.from({ length: 8 }, (random = new Random(seed)) => (random as Random).uint32())
   t.same(first(1), first(1))
   t.notSame(first(1), first(2))
   t.notSame(first(1), first(1 + 2 ** 32))
 })
 
-t.test('draws spread as they should', async t => {
+t.test('distributions of the draws', async t => {
   const random = new Random(3)
   const uniform = moments(Array.from({ length: 20_000 }, () => random.uniform()))
   t.ok(uniform.min >= 0 && uniform.max < 1 && Math.abs(uniform.mean - 0.5) < 0.01)
@@ -52,7 +52,7 @@ t.test('draws spread as they should', async t => {
   )
 })
 
-t.test('a draw is a part of the items, without repeats', async t => {
+t.test('a draw selects items without replacement', async t => {
   const items = Uint32Array.from({ length: 100 }, (_, i) => i)
   new Random(5).draw(items, 30)
   t.equal(new Set(items).size, 100)

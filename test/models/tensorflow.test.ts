@@ -1,4 +1,4 @@
-// How training finds TensorFlow.js, and what happens without it, each in a process of its own.
+// How training finds TensorFlow.js, and its behaviour without it; each case in its own process.
 
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
@@ -11,13 +11,13 @@ import type { RouteReport } from './training-route.js'
 const ROUTE = new URL('training-route.js', import.meta.url)
 const NATIVE = '@tensorflow/tfjs-node'
 
-/** As `npm install --omit=optional` leaves it: every package of TensorFlow.js is missing. */
+/** As after `npm install --omit=optional`: all TensorFlow.js packages are missing. */
 const NOTHING = 'if (name.startsWith("@tensorflow/")) missing(name)'
 
 /** No tfjs-node. */
 const NO_NATIVE = `if (name === '${NATIVE}') missing(name)`
 
-/** tfjs-node is there, but its installer could not fetch the binary. */
+/** tfjs-node is installed, but its installer could not download the binary. */
 const BROKEN_NATIVE = `if (name === '${NATIVE}') return source('throw new Error("no binary\\\\nfor this platform")')`
 
 /**
@@ -35,7 +35,7 @@ const standIn = () => `if (name === '${NATIVE}') return source(\`
   export default tf
 \`)`
 
-/** Runs training-route.js where `rule` decides how packages are found. */
+/** Runs training-route.js with `rule` in the module resolution. */
 async function run(t: Test, rule: string, saved: unknown[] = []): Promise<RouteReport> {
   const folder = t.testdir({
     'register.mjs': `
@@ -71,7 +71,7 @@ function trains(t: Test, { trained }: RouteReport): void {
 }
 
 t.test(
-  'without TensorFlow.js a saved model scores as ever, and training says what to install',
+  'without TensorFlow.js a saved model can score, and training reports what to install',
   { skip: tensorflowMissing() },
   async t => {
     const rows = Array.from({ length: 60 }, (_, i) => [Math.sin(i), Math.cos(i), i % 7])
@@ -92,30 +92,34 @@ t.test(
         message: /npm install @tensorflow\/tfjs-core .*@tensorflow\/tfjs-backend-wasm/
       })
     }
-    t.equal(report.trained.iforest.auc > 0.9, true, 'others need none')
+    t.equal(report.trained.iforest.auc > 0.9, true, 'other detectors do not need it')
     t.match(report.prepared, /is not installed/)
   }
 )
 
-t.test('scoring loads nothing of it', { skip: tensorflowMissing() }, async t => {
+t.test('scoring does not load TensorFlow.js', { skip: tensorflowMissing() }, async t => {
   const report = await run(t, '')
   t.same(report.loadedBeforeTraining, [])
-  t.not(report.loadedAfterTraining.length, 0, 'training does')
+  t.not(report.loadedAfterTraining.length, 0, 'training loads it')
 })
 
-t.test('without tfjs-node it trains on WebAssembly', { skip: tensorflowMissing() }, async t => {
+t.test('without tfjs-node, training uses WebAssembly', { skip: tensorflowMissing() }, async t => {
   const report = await run(t, NO_NATIVE)
   t.match(report.prepared, /^TensorFlow\.js \d+\.\d+\.\d+ on wasm$/)
   trains(t, report)
 })
 
-t.test('with a tfjs-node that does not load as well, and it says why', { skip: tensorflowMissing() }, async t => {
-  const report = await run(t, BROKEN_NATIVE)
-  t.match(report.prepared, /on wasm; @tensorflow\/tfjs-node is installed but does not load: no binary$/)
-  trains(t, report)
-})
+t.test(
+  'if tfjs-node fails to load, training uses WebAssembly and reports why',
+  { skip: tensorflowMissing() },
+  async t => {
+    const report = await run(t, BROKEN_NATIVE)
+    t.match(report.prepared, /on wasm; @tensorflow\/tfjs-node is installed but does not load: no binary$/)
+    trains(t, report)
+  }
+)
 
-t.test('tfjs-node comes first, with what Node.js 23 took from it', { skip: tensorflowMissing() }, async t => {
+t.test('tfjs-node is preferred, with the functions that Node.js 23 removed', { skip: tensorflowMissing() }, async t => {
   const report = await run(t, standIn())
   t.match(report.prepared, /on tfjs-node$/)
   trains(t, report)

@@ -10,7 +10,7 @@ export interface ToySet {
   testLabels: Uint8Array
 }
 
-/** Two clouds of inliers with a correlated pair of columns, and one in ten rows spread wide around them. */
+/** Returns two clusters of inliers with a correlated pair of columns; one in ten rows is scattered around them. */
 export function toySet(): ToySet {
   const random = new Random(20)
   const draw = (rows: number) => {

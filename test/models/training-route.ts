@@ -1,4 +1,4 @@
-// Scores what it is given, then trains, and prints what came of it: run by tensorflow.test.ts.
+// Scores saved detectors, then trains, and prints the results. Run by tensorflow.test.ts.
 
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -12,17 +12,17 @@ import {
 } from '../../models/index.js'
 import { toySet } from './toy-set.js'
 
-/** What becomes of one training. */
+/** Result of one training. */
 type Outcome = { auc: number } | { code: string; message: string }
 
-/** What the program prints, as JSON. */
+/** Output of the program, as JSON. */
 export interface RouteReport {
   /** Scores of the saved detectors. */
   scores: number[][]
-  /** Files of TensorFlow.js in memory after scoring. */
+  /** TensorFlow.js modules loaded after scoring. */
   loadedBeforeTraining: string[]
   loadedAfterTraining: string[]
-  /** What the catalog says of TensorFlow.js: what is used, or what is wrong. */
+  /** The catalog's description of TensorFlow.js, or its error. */
   prepared: string
   trained: { autoencoder: Outcome; 'so-gaal': Outcome; iforest: { auc: number } }
 }
@@ -56,7 +56,7 @@ const report: RouteReport = {
     'so-gaal': await train('so-gaal', { stopEpochs: 8 }),
     iforest: (await train('iforest', {})) as { auc: number }
   },
-  // Last, as it is written: properties are computed in order.
+  // Must be last: properties are evaluated in order.
   loadedAfterTraining: loaded()
 }
 process.stdout.write(JSON.stringify(report))

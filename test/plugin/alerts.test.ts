@@ -1,4 +1,4 @@
-// The whole plug-in on both versions of Aedes: it learns, notices an attack, says who it is, and answers as told.
+// The whole plug-in on both versions of Aedes: it learns, detects an attack, names the attacker and responds.
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -13,8 +13,8 @@ import { garbage, reading, selfWatching, type SelfWatching } from './watching-it
 
 const ROUTER = '192.0.2.7'
 
-/** Sensors behind one router that have taught the detection what is normal. */
-async function taught({ broker, learn, until }: SelfWatching): Promise<RawClient[]> {
+/** Connects sensors behind a router and publishes their messages until the detection is guarding. */
+async function trainedSensors({ broker, learn, until }: SelfWatching): Promise<RawClient[]> {
   const sensors = await Promise.all(
     ['kitchen', 'cellar', 'attic'].map(
       async (clientId, i) => await RawClient.connect(broker, { clientId }, from(ROUTER, 50_000 + i))
@@ -22,7 +22,7 @@ async function taught({ broker, learn, until }: SelfWatching): Promise<RawClient
   )
   sensors[0].send(subscribe(['sensors/0/state']))
   await learn(sensors)
-  await until('it guards', ({ state }) => state === 'guarding')
+  await until('guarding', ({ state }) => state === 'guarding')
   return sensors
 }
 
@@ -31,12 +31,12 @@ async function attack(client: RawClient, until: () => boolean): Promise<void> {
     client.send(garbage(i))
     if (i % 20 === 0) await new Promise(resolve => setImmediate(resolve))
   }
-  await waitUntil('the attack has its effect', until)
+  await waitUntil('the effect of the attack', until)
 }
 
 for (const version of BROKER_VERSIONS) {
   t.test(version.name, async t => {
-    t.test('an attacker is named, thrown out and kept out, and nobody else', async t => {
+    t.test('an attacker is named, disconnected and banned, other clients are not', async t => {
       const eve = join(t.testdir(), 'eve.json')
       const it = await selfWatching(t, version, { response: { action: 'ban', banSeconds: 60 }, report: { eve } })
       const { broker, ids, until, status } = it
@@ -44,7 +44,7 @@ for (const version of BROKER_VERSIONS) {
       ids.on('alert', alert => {
         alerts.push(alert)
       })
-      const sensors = await taught(it)
+      const sensors = await trainedSensors(it)
       const watcher = await RawClient.connect(broker, { clientId: 'dashboard' }, from('192.0.2.50'))
       watcher.send(subscribe(['$SYS/broker/artemis/#']))
       await watcher.next(TYPE.suback)
@@ -55,7 +55,7 @@ for (const version of BROKER_VERSIONS) {
         from(ROUTER, 50_099)
       )
       sensors[1].send(subscribe(['last']))
-      await attack(attacker, () => attacker.far.destroyed)
+      await attack(attacker, () => attacker.brokerEnd.destroyed)
       await waitUntil('the alert', () => alerts.some(({ subject }) => subject.clientId === 'drill'))
       const [alert] = alerts.filter(({ subject }) => subject.clientId === 'drill')
       t.match(alert, {
@@ -82,19 +82,19 @@ for (const version of BROKER_VERSIONS) {
       t.same(again.received, [])
       t.ok(
         sensors.every(sensor => !sensor.closed),
-        'the neighbours behind the router stay'
+        'other clients behind the router stay connected'
       )
       const newcomer = await RawClient.connect(broker, { clientId: 'balcony' }, from(ROUTER, 50_101))
       newcomer.send(reading(0))
       await newcomer.settled()
       await sensors[1].settled()
       t.notOk(sensors[1].topics.includes('last'), 'the will is not published')
-      await until('the status tells of it', ({ response }) => response.bans === 1 && response.expelled === 1)
+      await until('the status to show it', ({ response }) => response.bans === 1 && response.expelled === 1)
       t.equal(status().response.action, 'ban')
 
       ids.unban(`::ffff:${ROUTER}`)
-      const forgiven = await RawClient.connect(broker, { clientId: 'drill' }, from(ROUTER, 50_102))
-      await forgiven.settled()
+      const unbanned = await RawClient.connect(broker, { clientId: 'drill' }, from(ROUTER, 50_102))
+      await unbanned.settled()
       await ids.close()
       const lines = readFileSync(eve, 'utf8')
         .trimEnd()
@@ -108,11 +108,11 @@ for (const version of BROKER_VERSIONS) {
       )
     })
 
-    t.test('whoever only watches throws nobody out, and its own messages are told from the others', async t => {
+    t.test('observe disconnects no client, and own messages are counted separately', async t => {
       const it = await selfWatching(t, version)
       const dashboard = await RawClient.connect(it.broker, { clientId: 'dashboard' }, from('192.0.2.50'))
       dashboard.send(subscribe(['$SYS/broker/artemis/#']))
-      await taught(it)
+      await trainedSensors(it)
       const alerts: Alert[] = []
       it.ids.on('alert', alert => {
         alerts.push(alert)
@@ -123,12 +123,12 @@ for (const version of BROKER_VERSIONS) {
       t.equal(alerts.find(({ subject }) => subject.clientId === 'drill')?.response, 'observe')
       t.match(it.status().response, { action: 'observe', expelled: 0, bans: 0 })
       await dashboard.next(TYPE.publish, ({ topic }) => topic === TOPICS.scores)
-      await it.until('its own messages are counted', ({ records }) => (records.own ?? 0) > 0)
+      await it.until('its own messages to be counted', ({ records }) => (records.own ?? 0) > 0)
     })
   })
 }
 
-t.test('options that cannot be are refused at once', async t => {
+t.test('invalid options are rejected at once', async t => {
   const broker = await BROKER_VERSIONS[1].create()
   t.teardown(async () => {
     await new Promise<void>(resolve => {
@@ -149,7 +149,7 @@ t.test('options that cannot be are refused at once', async t => {
       JSON.stringify(options)
     )
   }
-  t.equal(broker.handle, handle, 'and nothing is attached')
+  t.equal(broker.handle, handle, 'nothing is attached')
   const client = await RawClient.connect(broker)
   client.send(publish('room', 'x'))
   await client.settled()

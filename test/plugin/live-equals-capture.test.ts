@@ -1,5 +1,5 @@
-// A live run's records equal those extracted from a whole capture of the same run, in all columns, those of
-// context among them; also where the tap gives no more than headers.
+// The records of a live run equal those extracted from a full capture of the same run in all columns, including context
+// columns, even if the tap captures only headers.
 
 import { chmodSync, closeSync, createReadStream, fstatSync, openSync, readFileSync, readSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
@@ -11,14 +11,14 @@ import { CaptureRecords } from '../../src/join/capture-records.js'
 import { connectClient, endClient } from '../support/clients.js'
 import { findProgram, programMissing } from '../support/programs.js'
 import { waitUntil } from '../support/wait-until.js'
-import { PATIENT_CAPS, startWatchedBroker } from '../support/watched-broker.js'
+import { LONG_HOLD_CAPS, startWatchedBroker } from '../support/watched-broker.js'
 
 const PAYLOAD_CAP_BYTES = 1_024
 const TAIL_BYTES = 65_536
 
 /**
- * A tcpdump that captures whole frames, keeps them, and gives as much of them as it was asked for. Two captures
- * of one run would not do: the kernel stamps each frame once for every capturing socket, some microseconds apart.
+ * A tcpdump that captures and keeps whole frames but outputs only the requested length. Two captures of one run would
+ * differ: the kernel timestamps each frame separately for every capturing socket, some microseconds apart.
  */
 const KEEPING_TCPDUMP = `#!/bin/sh
 directory=$(dirname "$0")
@@ -55,7 +55,7 @@ async function compare(t: Test, snapLength: number): Promise<void> {
   const broker = await startWatchedBroker({
     tap: { target: 'local:lo', snapLength },
     payloadCapBytes: PAYLOAD_CAP_BYTES,
-    caps: PATIENT_CAPS,
+    caps: LONG_HOLD_CAPS,
     detector: { features: 'behaviour' },
     report: { records: recordsFile }
   })
@@ -70,12 +70,12 @@ async function compare(t: Test, snapLength: number): Promise<void> {
       held === 0 && frames > 2_000 && records.seen === frames + packetsAlone,
     'every frame to become a record'
   )
-  t.equal(tap.streams?.gapBytes, 0, 'the kernel dropped no frame: after a gap a capture alone can only guess')
+  t.equal(tap.streams?.gapBytes, 0, 'the kernel dropped no frame: after a gap, a capture alone is ambiguous')
   await broker.close()
 
   const live = rowsOf(readFileSync(recordsFile, 'utf8'))
   const extracted = await extract(kept, broker.port)
-  t.equal(live.length, extracted.length, 'as many records')
+  t.equal(live.length, extracted.length, 'the same number of records')
   const columns = ['frame', 'time', ...FEATURES.map(({ name }) => name), ...FULL_NAMES]
   const differences = extracted.flatMap((row, i) =>
     columns
@@ -92,11 +92,11 @@ async function compare(t: Test, snapLength: number): Promise<void> {
   t.strictSame(
     [...types].sort((a, b) => Number(a) - Number(b)),
     [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14],
-    'every control packet type but AUTH went by'
+    'every control packet type except AUTH occurs'
   )
 }
 
-/** The last that was captured. */
+/** Returns the end of a file. */
 function tailOf(file: string): string {
   const descriptor = openSync(file, 'r')
   try {
@@ -110,10 +110,10 @@ function tailOf(file: string): string {
 }
 
 /**
- * All versions and levels of QoS, packets over many segments and many packets in one, retained messages, wills, pings.
+ * All versions and QoS levels, packets over many segments and many packets in one, retained messages, wills, pings.
  *
- * @param isCaptured whether the capture ends with frames that hold a text: whole frames leave the kernel's buffer few
- *   slots, so each round waits until the one before was read from there
+ * @param isCaptured whether the end of the capture contains a text. Whole frames fill the kernel's buffer fast, so each
+ *   round waits until the previous one was read from it
  */
 async function trafficOfAllKinds(port: number, isCaptured: (text: string) => boolean): Promise<void> {
   const subscriber = await connectClient({ port, from: '127.0.5.1' }, { clientId: 'subscriber', keepalive: 1 })
@@ -147,7 +147,7 @@ async function trafficOfAllKinds(port: number, isCaptured: (text: string) => boo
         })
       )
     )
-    const mark = `round ${round} is over`
+    const mark = `end of round ${round}`
     await clients[0].publishAsync('mark', mark, { qos: 1 })
     await waitUntil(mark, () => isCaptured(mark))
   }

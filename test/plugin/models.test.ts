@@ -1,4 +1,4 @@
-// Every detector that needs no labels learns in place and guards; models are switched without a restart.
+// All unsupervised detectors can be trained in place. Models can be switched at run time.
 
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,8 +10,8 @@ import { startWatchedBroker, type WatchedBroker } from '../support/watched-broke
 
 const RECORDS = 400
 
-/** A broker without a tap that has learnt ordinary traffic with a detector, and saved its model. */
-async function learnt(t: Test, kind: DetectorKind, model: string): Promise<WatchedBroker> {
+/** Starts a broker without a tap, trains a detector in place on normal traffic, and waits until its model is saved. */
+async function trainedBroker(t: Test, kind: DetectorKind, model: string): Promise<WatchedBroker> {
   const broker = await startWatchedBroker({
     tap: { target: 'none' },
     learn: { seconds: 0, minimumRecords: RECORDS },
@@ -21,7 +21,7 @@ async function learnt(t: Test, kind: DetectorKind, model: string): Promise<Watch
     await broker.close()
   })
   const client = await connectClient({ port: broker.port }, { clientId: 'device' })
-  // Enough with the acknowledgements, and no more: the networks would take long to fit.
+  // Enough records including acknowledgements. More would make fitting the networks slow.
   for (let sent = 0; sent < RECORDS; sent += 20) {
     await Promise.all(
       Array.from(
@@ -32,47 +32,47 @@ async function learnt(t: Test, kind: DetectorKind, model: string): Promise<Watch
   }
   await broker.until(({ state }) => state === 'guarding', `a model of ${kind}`)
   await endClient(client)
-  await waitUntil('the model is saved', () => existsSync(model))
+  await waitUntil('the saved model', () => existsSync(model))
   const { digest } = JSON.parse(readFileSync(model, 'utf8')) as { digest: string }
   t.match(broker.ids.status(), { model: { digest } }, 'alerts name the model by the digest of its file')
   return broker
 }
 
-t.test('learning in place', async t => {
+t.test('in-place training', async t => {
   for (const kind of DETECTOR_KINDS.filter(kind => !catalogEntry(kind).supervised)) {
-    const broker = await learnt(t, kind, join(t.testdir(), `${kind}.json`))
+    const broker = await trainedBroker(t, kind, join(t.testdir(), `${kind}.json`))
     t.match(broker.ids.status(), { state: 'guarding', model: { detector: kind, rows: { wire: 0 } } }, kind)
     await broker.close()
   }
 })
 
-t.test('switching while it runs', async t => {
+t.test('switching models at run time', async t => {
   const folder = t.testdir({ 'broken.json': '{"format":"artemis-model"' })
   const [iforest, kmeans] = ['iforest', 'kmeans'].map(kind => join(folder, `${kind}.json`))
-  await (await learnt(t, 'kmeans', kmeans)).close()
-  const broker = await learnt(t, 'iforest', iforest)
+  await (await trainedBroker(t, 'kmeans', kmeans)).close()
+  const broker = await trainedBroker(t, 'iforest', iforest)
   const before = await broker.until(({ model }) => model !== undefined, 'its own model')
   broker.ids.useModel(kmeans)
   const after = await broker.until(({ model }) => model?.detector === 'kmeans', 'the other model')
   t.not(after.model?.digest, before.model?.digest)
-  for (const unsound of ['broken.json', 'missing.json']) {
-    broker.ids.useModel(join(folder, unsound))
+  for (const invalid of ['broken.json', 'missing.json']) {
+    broker.ids.useModel(join(folder, invalid))
     await broker.until(() => true, 'the next status')
     t.match(
       broker.ids.status(),
       { state: 'guarding', model: { detector: 'kmeans' } },
-      `${unsound}: the present one stays`
+      `${invalid}: the current model is kept`
     )
   }
   await broker.ids.restartDetection()
   const again = await broker.until(
     ({ thread, state }) => thread.restarts === 1 && state === 'guarding',
-    'the thread that started again'
+    'the restarted thread'
   )
-  t.equal(again.model?.detector, 'kmeans', 'a crash does not bring the old model back')
+  t.equal(again.model?.detector, 'kmeans', 'a crash does not restore the old model')
 })
 
-t.test('a detector that needs labels says so, and the broker serves', async t => {
+t.test('a supervised detector is refused, and the broker runs', async t => {
   const broker = await startWatchedBroker({ tap: { target: 'none' }, detector: { kind: 'random-forest' } })
   t.teardown(async () => {
     await broker.close()
@@ -82,17 +82,17 @@ t.test('a detector that needs labels says so, and the broker serves', async t =>
   await endClient(await connectClient({ port: broker.port }))
 })
 
-t.test('a model of another detector than the one asked for guards all the same', async t => {
+t.test('a model of another detector than the configured one is used', async t => {
   const model = join(t.testdir(), 'model.json')
-  await (await learnt(t, 'kmeans', model)).close()
-  const told: string[] = []
+  await (await trainedBroker(t, 'kmeans', model)).close()
+  const lines: string[] = []
   const broker = await startWatchedBroker({
     tap: { target: 'none' },
     detector: { kind: 'iforest', model },
     logger: {
       info: () => {},
       warn: (_details, message) => {
-        told.push(message)
+        lines.push(message)
       },
       error: () => {}
     }
@@ -100,21 +100,21 @@ t.test('a model of another detector than the one asked for guards all the same',
   t.teardown(async () => {
     await broker.close()
   })
-  await broker.until(({ model }) => model?.detector === 'kmeans', 'the model of the file')
-  t.match(told.join('\n'), /the model is of kmeans though iforest is asked for/)
+  await broker.until(({ model }) => model?.detector === 'kmeans', 'the model from the file')
+  t.match(lines.join('\n'), /the model is of kmeans though iforest is asked for/)
 })
 
-t.test('nobody is told of a detector that nobody asked for', async t => {
+t.test('no message if no detector is configured', async t => {
   const model = join(t.testdir(), 'model.json')
-  await (await learnt(t, 'kmeans', model)).close()
-  const told: string[] = []
+  await (await trainedBroker(t, 'kmeans', model)).close()
+  const lines: string[] = []
   const broker = await startWatchedBroker({
     tap: { target: 'none' },
     detector: { model },
     logger: {
       info: () => {},
       warn: (_details, message) => {
-        told.push(message)
+        lines.push(message)
       },
       error: () => {}
     }
@@ -122,9 +122,9 @@ t.test('nobody is told of a detector that nobody asked for', async t => {
   t.teardown(async () => {
     await broker.close()
   })
-  await broker.until(({ model }) => model?.detector === 'kmeans', 'the model of the file')
+  await broker.until(({ model }) => model?.detector === 'kmeans', 'the model from the file')
   t.same(
-    told.filter(line => line.includes('is asked for')),
+    lines.filter(line => line.includes('is asked for')),
     []
   )
 })

@@ -1,4 +1,4 @@
-// The exact join inside TLS: every frame carries what tshark finds in it with the sessions' keys.
+// The exact join inside TLS: every frame has the packets that tshark finds in it with the session keys.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -13,7 +13,7 @@ import { endClient } from '../support/clients.js'
 import { certificate, decrypt, tlsServer } from '../support/encrypted.js'
 import { keepCaptures } from '../support/keeping-tcpdump.js'
 import { findProgram, programMissing } from '../support/programs.js'
-import { PATIENT_CAPS, startWatchedBroker, type Status, type WatchedBroker } from '../support/watched-broker.js'
+import { LONG_HOLD_CAPS, startWatchedBroker, type Status, type WatchedBroker } from '../support/watched-broker.js'
 
 const PACE_MS = 25
 const missing = programMissing('tcpdump') || programMissing('openssl') || programMissing('tshark')
@@ -46,8 +46,8 @@ for (const { version, ciphers } of KINDS) {
       .filter(([, live, reference]) => live !== reference)
     t.same(differences.slice(0, 10), [], `${differences.length} of ${rows.length} frames differ`)
     const joined = rows.filter(({ mqtt_header }) => mqtt_header !== null)
-    t.equal(joined.length, decrypted.size, 'every frame in which tshark finds MQTT has it, and no other')
-    t.equal(packets, [...decrypted.values()].flat().length, 'the broker saw as many packets')
+    t.equal(joined.length, decrypted.size, 'exactly the frames in which tshark finds MQTT have it')
+    t.equal(packets, [...decrypted.values()].flat().length, 'the broker counted the same number of packets')
     t.ok(joined.length > 800, `${joined.length} frames with MQTT, ${packets} packets`)
     t.match(status.join, {
       framesUnjoined: 0,
@@ -61,7 +61,7 @@ for (const { version, ciphers } of KINDS) {
   })
 }
 
-t.test('a cipher whose records have no fixed length is not guessed at', { skip: missing }, async t => {
+t.test('a cipher with variable record length is not joined', { skip: missing }, async t => {
   const { rows, status } = await watched(t.testdir(), 'TLSv1.2', 'ECDHE-RSA-AES128-SHA256')
   t.equal(status.join.connectionsUnplaced, 5)
   t.equal(status.join.framesJoined, 0)
@@ -69,15 +69,15 @@ t.test('a cipher whose records have no fixed length is not guessed at', { skip: 
   t.same(
     rows.filter(({ frame, mqtt_header }) => frame !== null && mqtt_header !== null),
     [],
-    'no frame carries what the broker said'
+    'no frame has packets of the broker'
   )
 })
 
-for (const [letter, what] of [
-  ['K', 'that asks for one in return'],
-  ['k', 'that does not']
+for (const [letter, kind] of [
+  ['K', 'with a requested response'],
+  ['k', 'without one']
 ]) {
-  t.test(`a change of keys ${what} is noticed, and nothing is joined wrongly`, { skip: missing }, async t => {
+  t.test(`a key update ${kind} is detected, and no frame is joined incorrectly`, { skip: missing }, async t => {
     const directory = t.testdir()
     writeFileSync(join(directory, 'keys'), '')
     const recordsFile = join(directory, 'live.ndjson')
@@ -97,33 +97,30 @@ for (const [letter, what] of [
     client.stdin.write(connectPacket())
     await connected
     const ping = async (): Promise<void> => {
-      const heard = once(broker.aedes, 'ping')
+      const received = once(broker.aedes, 'ping')
       client.stdin.write(PINGREQ)
-      await heard
+      await received
     }
     await ping()
     client.stdin.write(`${letter}\n`)
-    // A line that begins with a letter is a command only when it is read by itself.
-    await broker.until(
-      ({ tap: { frames }, records: { seen } }) => frames > seen,
-      'the change of keys to hold frames back'
-    )
+    // openssl treats the letter as a command only if it reads the line separately.
+    await broker.until(({ tap: { frames }, records: { seen } }) => frames > seen, 'frames held back by the key update')
     for (let i = 0; i < 6; i++) await ping()
     const { join: counts } = await broker.until(
       ({ join }) => join.held === 0 && join.packetsAlone > 0,
-      'the connection to be set aside'
+      'the fallback to packets'
     )
     t.equal(counts.connectionsUnplaced + counts.mismatches > 0, true, JSON.stringify(counts))
-    const gone = once(client, 'exit')
+    const exited = once(client, 'exit')
     client.kill()
-    await gone
+    await exited
     await broker.close()
     const joined = rowsOf(recordsFile).filter(({ frame, mqtt_header }) => frame !== null && mqtt_header !== null)
     t.ok(joined.length >= 4, `${joined.length} frames were joined before`)
     t.same(
       joined.filter(({ tcp_len, mqtt_len }) => tcp_len !== (mqtt_len ?? NaN) + 2 + 22),
       [],
-      'each is as long as its packet makes it'
+      'each has the length of its packet'
     )
   })
 }
@@ -136,8 +133,8 @@ function rowsOf(file: string): Row[] {
 }
 
 /**
- * Runs a broker with clients of that kind, and what came of it; again where the kernel dropped frames, as then nobody
- * knows.
+ * Runs a broker with TLS clients and returns the results. Repeats the run if the kernel dropped frames, because the
+ * results are then ambiguous.
  */
 async function watched(directory: string, version: SecureVersion, ciphers: string) {
   for (let attempt = 1; ; attempt++) {
@@ -154,7 +151,7 @@ async function watchedOnce(directory: string, version: SecureVersion, ciphers: s
   rmSync(recordsFile, { force: true })
   const options = { ...certificate(directory), minVersion: version, maxVersion: version, ciphers }
   const broker = await startWatchedBroker(
-    { tap: { target: 'local:lo', snapLength: 0 }, caps: PATIENT_CAPS, report: { records: recordsFile } },
+    { tap: { target: 'local:lo', snapLength: 0 }, caps: LONG_HOLD_CAPS, report: { records: recordsFile } },
     tlsServer(options, keyLog)
   )
   let status: Status
@@ -174,10 +171,11 @@ async function watchedOnce(directory: string, version: SecureVersion, ciphers: s
 }
 
 /**
- * Packets over many records, many records in one segment, many packets in one record; and how many packets that were.
+ * Sends packets over many records, many records in one segment and many packets in one record. Returns the number of
+ * packets.
  */
 async function traffic(broker: WatchedBroker): Promise<number> {
-  // The CONNECT of each is on its way before anybody can listen.
+  // The CONNECT of each client is sent before its listeners are added.
   let packets = 5
   const client = async (options: IClientOptions): Promise<MqttClient> => {
     const client = new MqttClient(
@@ -200,7 +198,7 @@ async function traffic(broker: WatchedBroker): Promise<number> {
     [4, 5, 4, 5].map(async (version, i) => await client({ clientId: `client ${i}`, protocolVersion: version as 4 | 5 }))
   )
   for (let round = 0; round < 30; round++) {
-    // Whole frames leave the kernel's buffer few slots: no more bursts than the tap can read meanwhile.
+    // Whole frames fill the kernel's buffer fast, so the pause lets the tap read it.
     await pause(PACE_MS)
     await Promise.all(
       clients.flatMap((one, i) =>

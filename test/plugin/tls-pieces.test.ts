@@ -1,5 +1,4 @@
-// TLS whose records come in pieces, as through a slow relay: the broker's reads end within records, the first among
-// them.
+// TLS records that arrive in pieces, as through a slow relay: reads of the broker end within records.
 
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -13,10 +12,10 @@ import { certificate, decrypt, tlsServer } from '../support/encrypted.js'
 import { keepCaptures } from '../support/keeping-tcpdump.js'
 import { programMissing } from '../support/programs.js'
 import { waitUntil } from '../support/wait-until.js'
-import { PATIENT_CAPS, startWatchedBroker } from '../support/watched-broker.js'
+import { LONG_HOLD_CAPS, startWatchedBroker } from '../support/watched-broker.js'
 
 const HEADER_BYTES = 5
-/** What a client sends, each in a record of its own, before it waits for anything. */
+/** Packets that a client sends first, each in its own record. */
 const SENT = [connect(), publish('a', 'hello'), publish('b', 'x'.repeat(700)), PINGREQ]
 const LATER = 3
 
@@ -26,7 +25,7 @@ interface Row {
   mqtt_len: number | null
 }
 
-/** Where each TLS record ends (RFC 8446, section 5.1) that lies complete in these bytes. */
+/** Returns the end of each complete TLS record (RFC 8446, section 5.1). */
 function recordEnds(bytes: Buffer): number[] {
   const ends: number[] = []
   for (
@@ -39,8 +38,8 @@ function recordEnds(bytes: Buffer): number[] {
   return ends
 }
 
-/** What a TLS client writes into: goes on to a socket, or is held back. */
-class Sluice extends Duplex {
+/** Transport of a TLS client: forwards writes to a socket, or holds them back. */
+class HoldableTransport extends Duplex {
   held = Buffer.alloc(0)
   isOpen = true
 
@@ -70,26 +69,26 @@ class Sluice extends Duplex {
 }
 
 /**
- * Where the bytes are cut that follow the handshake's; `ends` are those of the records of {@link SENT}, 0 is the first
- * one's beginning.
+ * Returns the offsets at which to split the bytes after the handshake. `ends` are the ends of the records of
+ * {@link SENT}; 0 is the start of the first.
  */
 type Cuts = (ends: readonly number[]) => number[]
 
 const CUTS: Record<string, Cuts> = {
   'within the first header': () => [3],
   'within the first record': ([first]) => [first >> 1],
-  'at the end of the first': ([first]) => [first],
-  'the first and a part of the next': ([first]) => [first + 10],
+  'at the end of the first record': ([first]) => [first],
+  'the first record and a part of the next': ([first]) => [first + 10],
   'twice within a record, then the same bytes of the next': ([first]) => [10, first + 10],
-  'the same bytes of each': ([first, second, third]) => [12, first + 12, second + 12, third + 12],
+  'the same bytes of each record': ([first, second, third]) => [12, first + 12, second + 12, third + 12],
   'all but the last byte': ends => [(ends.at(-1) as number) - 1],
-  'byte by byte': ([first, second]) => Array.from({ length: second - first + 40 }, (_, i) => i + 1),
+  'single bytes': ([first, second]) => Array.from({ length: second - first + 40 }, (_, i) => i + 1),
   'at once': () => []
 }
 
 /**
- * One connection: the handshake, then what the client sends in these pieces, each when the broker has read the one
- * before; then pings as they come.
+ * Runs one connection: the handshake, then the packets in pieces, each after the broker has read the previous one,
+ * then pings.
  */
 async function converse(
   port: number,
@@ -100,31 +99,31 @@ async function converse(
 ): Promise<void> {
   const socket = connectTcp({ port, host: '127.0.0.1', noDelay: true })
   await once(socket, 'connect')
-  const sluice = new Sluice(socket)
-  const client = connectTls({ socket: sluice, rejectUnauthorized: false, minVersion: version, maxVersion: version })
+  const transport = new HoldableTransport(socket)
+  const client = connectTls({ socket: transport, rejectUnauthorized: false, minVersion: version, maxVersion: version })
   client.on('error', () => {})
-  let heard = Buffer.alloc(0)
+  let received = Buffer.alloc(0)
   client.on('data', (chunk: Buffer) => {
-    heard = Buffer.concat([heard, chunk])
+    received = Buffer.concat([received, chunk])
   })
-  // In TLS 1.3 the client's last word of the handshake waits with what follows it.
+  // In TLS 1.3 this holds back the client's last handshake message together with the packets.
   if (cutAtHandshake) {
-    await waitUntil('the client has greeted', () => socket.bytesWritten > 0)
-    sluice.isOpen = false
+    await waitUntil('the ClientHello', () => socket.bytesWritten > 0)
+    transport.isOpen = false
   }
   await once(client, 'secureConnect')
-  await waitUntil('the broker accepts', () => brokerEnd() !== undefined)
+  await waitUntil('the broker to accept the connection', () => brokerEnd() !== undefined)
   const far = brokerEnd() as Socket
-  // Otherwise the broker has read the handshake, and nothing else.
-  if (!cutAtHandshake) await waitUntil('the broker has read the handshake', () => far.bytesRead >= socket.bytesWritten)
-  sluice.isOpen = false
+  // Otherwise wait until the broker has read the handshake, and nothing else.
+  if (!cutAtHandshake) await waitUntil('the broker to read the handshake', () => far.bytesRead >= socket.bytesWritten)
+  transport.isOpen = false
   for (const packet of SENT)
     await new Promise<void>(resolve => {
       client.write(packet, () => {
         resolve()
       })
     })
-  const { held } = sluice
+  const { held } = transport
   const ends = recordEnds(held)
   const begin = ends.at(-SENT.length - 1) ?? 0
   let sent = socket.bytesWritten
@@ -133,10 +132,10 @@ async function converse(
     socket.write(held.subarray(from, to))
     sent += to - from
     from = to
-    await waitUntil('the broker has read', () => far.bytesRead >= sent || far.destroyed)
+    await waitUntil('the broker to read the bytes', () => far.bytesRead >= sent || far.destroyed)
   }
-  sluice.isOpen = true
-  const pongs = (): number => heard.toString('latin1').split('\xd0\x00').length - 1
+  transport.isOpen = true
+  const pongs = (): number => received.toString('latin1').split('\xd0\x00').length - 1
   for (let i = 0; i <= LATER; i++) {
     await waitUntil('a PINGRESP', () => pongs() > i)
     if (i < LATER) client.write(PINGREQ)
@@ -158,7 +157,7 @@ for (const version of ['TLSv1.3', 'TLSv1.2'] as const) {
       const ends: Socket[] = []
       const makeServer = tlsServer({ ...certificate(directory), minVersion: version, maxVersion: version }, keyLog)
       const broker = await startWatchedBroker(
-        { tap: { target: 'local:lo', snapLength: 0 }, caps: PATIENT_CAPS, report: { records: recordsFile } },
+        { tap: { target: 'local:lo', snapLength: 0 }, caps: LONG_HOLD_CAPS, report: { records: recordsFile } },
         (handle): Server => {
           const server = makeServer(handle)
           server.on('connection', (socket: Socket) => {
@@ -198,19 +197,19 @@ for (const version of ['TLSv1.3', 'TLSv1.2'] as const) {
       t.same(
         wrong.map(({ frame, mqtt_header, mqtt_len }) => [frame, mqtt_header, mqtt_len, decrypted.get(frame ?? 0)]),
         [],
-        'no frame carries what another one brought'
+        'no frame has packets of another frame'
       )
       const joined = rows.filter(({ mqtt_header }) => mqtt_header !== null).length
       t.ok(
         joined >= decrypted.size - counts.framesFallback,
         `${joined} of ${decrypted.size} frames with MQTT are joined: ${JSON.stringify(counts)}`
       )
-      // Where a record's beginning came with the handshake, and as much of the next with the record, the handshake's
-      // length is guessed wrong, and found so.
+      // If the start of a record arrived with the handshake, and as many bytes of the next record with that record,
+      // the length of the handshake is guessed incorrectly, which is detected.
       const ambiguous = version === 'TLSv1.3' ? connections / 2 : 0
       t.ok(
         counts.connectionsUnplaced <= ambiguous,
-        `${counts.connectionsUnplaced} of ${connections} connections are given up`
+        `${counts.connectionsUnplaced} of ${connections} connections are not joined`
       )
       t.equal(counts.mismatches + counts.framesUnjoined, 0)
     }

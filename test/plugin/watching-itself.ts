@@ -9,7 +9,7 @@ import type { RawClient } from '../support/raw-client.js'
 import { waitUntil } from '../support/wait-until.js'
 import type { Status } from '../support/watched-broker.js'
 
-/** What a test gets hold of. */
+/** A broker with the plug-in. */
 export interface SelfWatching {
   broker: Aedes
   ids: Artemis
@@ -17,11 +17,11 @@ export interface SelfWatching {
   lines: string[]
   status(): Status
   until(what: string, satisfies: (status: Status) => boolean): Promise<void>
-  /** Publishes what sensors publish until enough of it is learnt. */
+  /** Publishes sensor messages until the detection is guarding. */
   learn(clients: readonly RawClient[]): Promise<void>
 }
 
-/** Makes one; it is closed with the test. */
+/** Creates one. The test's teardown closes it. */
 export async function selfWatching(
   t: Test,
   version: BrokerVersion,
@@ -37,7 +37,7 @@ export async function selfWatching(
     }
   const ids = artemis(broker, {
     tap: { target: 'none' },
-    // What clients do takes minutes to settle; what single packets look like, no time at all.
+    // Context columns take minutes to settle. Columns of single packets need no time.
     detector: { kind: 'iforest', features: 'table1-no-identity' },
     learn: { seconds: 0, minimumRecords: 600 },
     alert: { batchRecords: 20 },
@@ -69,14 +69,14 @@ export async function selfWatching(
   }
 }
 
-/** A message as sensors send them. */
+/** Returns a typical message of a sensor. */
 export function reading(i: number): Buffer {
   return publish(`sensors/${i % 7}/state`, `{"temperature":${20 + (i % 50) / 10},"humidity":${40 + (i % 23)}}`, {
     qos: i % 3 === 0 ? 1 : 0
   })
 }
 
-/** A message as no sensor sends them. */
+/** Returns a message that no sensor sends. */
 export function garbage(i: number): Buffer {
   return publish(`x/${'y'.repeat(100 + (i % 80))}`, Buffer.alloc(900 + (i % 100), 0x80 + (i % 97)))
 }

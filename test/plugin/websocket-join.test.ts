@@ -1,4 +1,4 @@
-// The exact join inside WebSocket: every frame carries the packets that the capture's bytes, unmasked, hold there.
+// The exact join inside WebSocket: every frame has the packets that its unmasked bytes contain in the capture.
 
 import { createReadStream, readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -16,7 +16,7 @@ import type { Direction, TcpStream } from '../../src/types.js'
 import { endClient } from '../support/clients.js'
 import { keepCaptures } from '../support/keeping-tcpdump.js'
 import { programMissing } from '../support/programs.js'
-import { PATIENT_CAPS, startWatchedBroker, type MakeServer, type Status } from '../support/watched-broker.js'
+import { LONG_HOLD_CAPS, startWatchedBroker, type MakeServer, type Status } from '../support/watched-broker.js'
 import { WebSocketPayloads } from '../support/websocket-payloads.js'
 
 const PACE_MS = 25
@@ -41,7 +41,7 @@ t.test('WebSocket', { skip: missing }, async t => {
     .filter(([, live, reference]) => live !== reference)
   t.same(differences.slice(0, 10), [], `${differences.length} of ${rows.length} frames differ`)
   const joined = rows.filter(({ mqtt_header }) => mqtt_header !== null)
-  t.equal(joined.length, decoded.size, 'every frame that completes MQTT has it, and no other')
+  t.equal(joined.length, decoded.size, 'exactly the frames that complete MQTT packets have them')
   t.ok(joined.length > 600, `${joined.length} frames with MQTT, ${[...decoded.values()].flat().length} packets`)
   t.match(status.join, {
     framesUnjoined: 0,
@@ -52,7 +52,7 @@ t.test('WebSocket', { skip: missing }, async t => {
   })
 })
 
-t.test('compressed frames are not guessed at', { skip: missing }, async t => {
+t.test('compressed frames are not joined', { skip: missing }, async t => {
   const { rows, status, capture, port } = await watched(t.testdir(), true)
   t.equal(status.join.connectionsUnplaced, 5)
   t.ok(status.join.packetsAlone > 500)
@@ -61,7 +61,7 @@ t.test('compressed frames are not guessed at', { skip: missing }, async t => {
     ({ frame, mqtt_header, mqtt_len }) =>
       frame !== null && mqtt_header !== null && decoded.get(frame)?.[0] !== `${mqtt_header} ${mqtt_len}`
   )
-  t.same(wrong, [], 'what was joined before the first of them is right')
+  t.same(wrong, [], 'frames joined before the first of them are correct')
 })
 
 function webSocketServer(perMessageDeflate: boolean): MakeServer {
@@ -71,7 +71,7 @@ function webSocketServer(perMessageDeflate: boolean): MakeServer {
     new WebSocketServer({ server, ...options }).on('connection', (socket, request) => {
       const stream: Duplex = createWebSocketStream(socket)
       stream.on('error', () => {})
-      // Only at first: what comes later must not need them.
+      // Only one ping at the start, because the join must not depend on later ones.
       socket.ping('still there?')
       handle(stream, request)
     })
@@ -79,7 +79,7 @@ function webSocketServer(perMessageDeflate: boolean): MakeServer {
   }
 }
 
-/** Runs a broker with WebSocket clients, and what came of it; again where the kernel dropped frames. */
+/** Runs a broker with WebSocket clients and returns the results. Repeats the run if the kernel dropped frames. */
 async function watched(directory: string, deflate: boolean) {
   for (let attempt = 1; ; attempt++) {
     const run = await watchedOnce(directory, deflate, `live${attempt}.ndjson`)
@@ -91,7 +91,7 @@ async function watchedOnce(directory: string, deflate: boolean, recordsName: str
   const capture = keepCaptures(directory)
   const recordsFile = join(directory, recordsName)
   const broker = await startWatchedBroker(
-    { tap: { target: 'local:lo', snapLength: 0 }, caps: PATIENT_CAPS, report: { records: recordsFile } },
+    { tap: { target: 'local:lo', snapLength: 0 }, caps: LONG_HOLD_CAPS, report: { records: recordsFile } },
     webSocketServer(deflate)
   )
   const { port } = broker
@@ -135,7 +135,7 @@ async function traffic(port: number, perMessageDeflate: boolean): Promise<void> 
     [4, 5, 4, 5].map(async (version, i) => await client({ clientId: `client ${i}`, protocolVersion: version as 4 | 5 }))
   )
   for (let round = 0; round < 20; round++) {
-    // Whole frames leave the kernel's buffer few slots: no more bursts than the tap can read meanwhile.
+    // Whole frames fill the kernel's buffer fast, so the pause lets the tap read it.
     await pause(PACE_MS)
     await Promise.all(
       clients.flatMap((one, i) =>
@@ -149,7 +149,7 @@ async function traffic(port: number, perMessageDeflate: boolean): Promise<void> 
   await Promise.all([...clients, subscriber].map(endClient))
 }
 
-/** Header and length of the packets that each frame completes, from the capture's bytes alone. */
+/** Decodes a capture. Returns header and length of the packets that each frame completes. */
 async function decode(capture: string, port: number): Promise<Map<number, string[]>> {
   const found = new Map<number, string[]>()
   const ports = new Set([port])
@@ -170,7 +170,7 @@ async function decode(capture: string, port: number): Promise<Map<number, string
   return found
 }
 
-/** Takes MQTT out of one direction. */
+/** Decodes the MQTT packets of one direction. */
 class Unwrapper {
   readonly #walker = new MqttWalker({ topicCapBytes: 0, payloadCapBytes: 0, session: { version: 4 } })
   readonly #payloads = new WebSocketPayloads()

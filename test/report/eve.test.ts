@@ -1,4 +1,4 @@
-// Alerts as Suricata's EVE JSON: held against what is written here, to the last field.
+// Alerts as Suricata's EVE JSON, compared field by field.
 
 import t from 'tap'
 import type { Alert } from '../../src/alert/alert.js'
@@ -49,7 +49,7 @@ t.test('an alert about a client', async t => {
       gid: 1,
       signature_id: 2,
       rev: 1,
-      signature: 'ARTEMIS client: outlier probability stands higher than on benign traffic',
+      signature: 'ARTEMIS client: outlier probability is higher than on benign traffic',
       category: 'MQTT anomaly',
       severity: 1
     },
@@ -79,7 +79,7 @@ t.test('an alert about a client', async t => {
   })
 })
 
-t.test('an alert about the gateway as a whole names no client', async t => {
+t.test('an alert about the gateway names no client', async t => {
   const event = eveAlert({
     ...CLIENT,
     subject: {
@@ -106,7 +106,7 @@ t.test('an alert about the gateway as a whole names no client', async t => {
   })
 })
 
-t.test('each rule and scope has a signature of its own', async t => {
+t.test('each rule and scope has its own signature', async t => {
   const seen = new Set<unknown>()
   for (const rule of ['jump', 'level', 'cusum'] as const) {
     for (const scope of ['client', 'gateway'] as const) {
@@ -119,7 +119,7 @@ t.test('each rule and scope has a signature of its own', async t => {
   t.equal(seen.size, 6)
 })
 
-t.test('the time has the form that Suricata writes, whatever its fraction', async t => {
+t.test("the timestamp has Suricata's format for any fraction", async t => {
   for (const [time, text] of [
     [0, '1970-01-01T00:00:00.000000+0000'],
     [1_700_000_000, '2023-11-14T22:13:20.000000+0000'],
@@ -129,12 +129,12 @@ t.test('the time has the form that Suricata writes, whatever its fraction', asyn
     t.equal(eveAlert({ ...CLIENT, time }).timestamp, text)
 })
 
-t.test('nothing is said to be blocked where nothing was', async t => {
+t.test('the action is "allowed" if nothing was blocked', async t => {
   for (const state of ['raised', 'continuing', 'cleared'] as const)
     t.match(eveAlert({ ...CLIENT, state }), { alert: { action: 'allowed' }, artemis: { response: 'ban' } })
 })
 
-t.test('a ban and its end', async t => {
+t.test('the start and end of a ban', async t => {
   const ban = {
     address: '192.0.2.7',
     clientId: null,

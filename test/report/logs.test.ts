@@ -1,4 +1,4 @@
-// The two log files: every line whole, what cannot be written told once and counted.
+// The two log files: complete lines, one report of a write error, lost lines counted.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -9,7 +9,7 @@ import { values } from '../features/feature-values.js'
 import { record } from '../support/records.js'
 import { waitUntil } from '../support/wait-until.js'
 
-t.test('alerts, one JSON object a line, behind what is there', async t => {
+t.test('alerts are appended, one JSON object per line', async t => {
   const path = join(t.testdir({ 'eve.json': '{"earlier":true}\n' }), 'eve.json')
   const log = new EveLog(path, error => {
     t.fail(error.message)
@@ -27,10 +27,10 @@ t.test('alerts, one JSON object a line, behind what is there', async t => {
   )
   t.equal(log.lost, 0)
   log.write({ id: 3 })
-  t.equal(log.lost, 1, 'after its end nothing is written')
+  t.equal(log.lost, 1, 'lines after close are lost')
 })
 
-t.test('what a client calls itself moves no cursor of whoever looks at the file', async t => {
+t.test('control characters in client ids are escaped', async t => {
   const path = join(t.testdir(), 'eve.json')
   const log = new EveLog(path, error => {
     t.fail(error.message)
@@ -40,11 +40,11 @@ t.test('what a client calls itself moves no cursor of whoever looks at the file'
   await log.close()
   const line = readFileSync(path, 'utf8').trimEnd()
   t.notMatch(line, /[\u0000-\u001f\u007f-\u009f\u202e]/)
-  t.match(line, '°C', 'what is harmless stays as it is')
+  t.match(line, '°C', 'printable characters are unchanged')
   t.same(JSON.parse(line), event)
 })
 
-t.test('records, as extract writes them', async t => {
+t.test('records in the format of extract', async t => {
   const path = join(t.testdir(), 'records.ndjson')
   const log = new RecordLog(path, error => {
     t.fail(error.message)
@@ -101,7 +101,7 @@ for (const [name, open] of [
     }
   ]
 ] as const) {
-  t.test(`${name} that cannot be written are counted, the reason told once`, async t => {
+  t.test(`lost ${name} are counted, the error is reported once`, async t => {
     const folder = t.testdir()
     writeFileSync(join(folder, 'file'), '')
     const errors: string[] = []

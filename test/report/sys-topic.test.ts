@@ -1,4 +1,4 @@
-// The detection's topics: the status is there for whoever subscribes, in memory only, and harms nobody.
+// The detection's topics: new subscribers get the status, which is kept in memory only.
 
 import type { AedesOptions } from 'aedes'
 import t, { type Test } from 'tap'
@@ -40,14 +40,14 @@ function ours({ topics }: RawClient): string[] {
   return topics.filter(topic => topic.startsWith('$SYS/broker/artemis/'))
 }
 
-t.test('which filters match', async t => {
+t.test('matching filters', async t => {
   for (const filter of MATCHING) t.ok(filterMatches(filter, TOPICS.status), filter)
   for (const filter of OTHER) t.notOk(filterMatches(filter, TOPICS.status), filter)
 })
 
 for (const version of BROKER_VERSIONS) {
   t.test(version.name, async t => {
-    t.test('a new subscriber is given the status as a retained message', async t => {
+    t.test('a new subscriber gets the status as a retained message', async t => {
       const { broker, topic } = await withTopic(t, version)
       topic.status({ state: 'learning' })
       topic.status({ state: 'guarding' })
@@ -69,7 +69,7 @@ for (const version of BROKER_VERSIONS) {
       }
     })
 
-    t.test('who is subscribed gets status, scores and alerts as they come, without the flag', async t => {
+    t.test('current subscribers get status, scores and alerts without the retain flag', async t => {
       const { broker, topic } = await withTopic(t, version)
       const client = await RawClient.connect(broker)
       client.send(subscribe(['$SYS/#']))
@@ -88,7 +88,7 @@ for (const version of BROKER_VERSIONS) {
       }
     })
 
-    t.test('what is no news is kept for those to come, and sent to nobody', async t => {
+    t.test('an unchanged status is kept for new subscribers but not published', async t => {
       const { broker, topic } = await withTopic(t, version)
       const client = await RawClient.connect(broker)
       client.send(subscribe(['$SYS/#']))
@@ -101,7 +101,7 @@ for (const version of BROKER_VERSIONS) {
       t.equal((await newcomer.next(TYPE.publish, packet => packet.topic === TOPICS.status)).payload, '{"seen":1}')
     })
 
-    t.test('a subscription that was refused is given nothing', async t => {
+    t.test('a rejected subscription gets nothing', async t => {
       const { broker, topic } = await withTopic(t, version, {
         authorizeSubscribe: (_client, subscription, callback) => {
           callback(null, subscription.topic.startsWith('$SYS') ? null : subscription)
@@ -135,12 +135,12 @@ for (const version of BROKER_VERSIONS) {
       await client.next(TYPE.publish, packet => packet.topic === 'room')
       t.ok(
         stored.some(entry => entry.endsWith('room')),
-        'the spy works'
+        'store writes are recorded'
       )
       t.notOk(stored.some(entry => entry.includes('$SYS/broker/artemis')))
     })
 
-    t.test('no message of somebody else is lost because one of ours overtook it', async t => {
+    t.test("a client's message is not lost when one of ours overtakes it", async t => {
       const { broker, topic } = await withTopic(t, version)
       const { persistence } = broker as unknown as {
         persistence: { subscriptionsByTopic(topic: string): Promise<unknown> }
@@ -162,13 +162,13 @@ for (const version of BROKER_VERSIONS) {
       await waitUntil('the message is being stored', () => slow.length === 1)
       topic.scores({ movAvg: 0.1 })
       await client.next(TYPE.publish, packet => packet.topic === TOPICS.scores)
-      slow.forEach(go => {
-        go()
+      slow.forEach(resume => {
+        resume()
       })
       t.equal((await client.next(TYPE.publish, packet => packet.topic === 'room')).payload, 'warm')
     })
 
-    t.test('after close nobody is given the status, and a closed broker is left alone', async t => {
+    t.test('after close, subscribers get no status; nothing is published to a closed broker', async t => {
       const { broker, topic } = await withTopic(t, version)
       topic.status({ state: 'guarding' })
       topic.close()

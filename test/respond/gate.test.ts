@@ -1,5 +1,5 @@
-// The gate on both versions of Aedes: it calls the application's hooks, protects `$SYS`, ignores packets of disconnected
-// clients and refuses banned ones.
+// The gate on both versions of Aedes: it calls the application's hooks, protects `$SYS`, ignores packets of
+// disconnected clients and refuses banned ones.
 
 import t from 'tap'
 import { publish, subscribe } from '../decode/craft-mqtt.js'
@@ -197,10 +197,10 @@ for (const version of BROKER_VERSIONS) {
     })
 
     t.test('a client id that is truncated in entries can be banned', async t => {
-      const { broker, bans, gate, idOf, told } = await watchedBroker(t, version)
+      const { broker, bans, gate, idOf, takeEntries } = await watchedBroker(t, version)
       const clientId = 'ä'.repeat(300)
       await RawClient.connect(broker, { clientId }, from(HERE))
-      const identity = told().find(entry => entry.kind === 'identity')
+      const identity = takeEntries().find(entry => entry.kind === 'identity')
       if (identity?.kind !== 'identity') throw new Error('no identity entry')
       t.notOk(
         gate.hasOtherClients({ address: HERE, clientId: identity.clientId, connections: [] }),
@@ -230,7 +230,7 @@ for (const version of BROKER_VERSIONS) {
     })
 
     t.test('entries report connections, identities, packets and disconnections', async t => {
-      const { broker, told, clock, observer } = await watchedBroker(t, version)
+      const { broker, takeEntries, clock, observer } = await watchedBroker(t, version)
       const client = await RawClient.connect(
         broker,
         { clientId: 'sensor', username: 'alice', password: 'secret' },
@@ -240,7 +240,7 @@ for (const version of BROKER_VERSIONS) {
       await client.settled()
       client.stream.destroy()
       await client.whenClosed()
-      const entries = told()
+      const entries = takeEntries()
       t.match(entries[0], {
         kind: 'open',
         connection: 1,
@@ -263,13 +263,13 @@ for (const version of BROKER_VERSIONS) {
     })
 
     t.test('a new detection thread gets entries of the open connections', async t => {
-      const { broker, observer, entries, told } = await watchedBroker(t, version)
+      const { broker, observer, entries, takeEntries } = await watchedBroker(t, version)
       await RawClient.connect(broker, { clientId: 'known', username: 'alice' }, from(HERE))
       const silent = new RawClient(broker, from(HERE, 50_001))
       t.ok(silent)
-      told()
+      takeEntries()
       observer.redirect(entries)
-      t.match(told(), [
+      t.match(takeEntries(), [
         { kind: 'open', connection: 1, client: { port: 50_000 } },
         { kind: 'identity', connection: 1, clientId: 'known', username: 'alice' },
         { kind: 'open', connection: 2, client: { port: 50_001 } }
@@ -277,14 +277,14 @@ for (const version of BROKER_VERSIONS) {
     })
 
     t.test('a connection that was already closed is removed', async t => {
-      const { broker, observer, told } = await watchedBroker(t, version)
+      const { broker, observer, takeEntries } = await watchedBroker(t, version)
       const client = new RawClient({ handle: () => {} } as unknown as typeof broker)
-      client.far.destroy()
-      await waitUntil('the socket to close', () => client.far.closed)
-      broker.handle(client.far)
+      client.brokerEnd.destroy()
+      await waitUntil('the socket to close', () => client.brokerEnd.closed)
+      broker.handle(client.brokerEnd)
       t.same([...observer.live()], [])
       t.same(
-        told().map(({ kind }) => kind),
+        takeEntries().map(({ kind }) => kind),
         ['open', 'close']
       )
     })
@@ -363,9 +363,9 @@ for (const version of BROKER_VERSIONS) {
           const attacker = await RawClient.connect(broker, { clientId: 'attacker', level: 5 }, from(HERE))
           await attacker.settled()
           attacker.stream.pause()
-          attacker.far.cork()
+          attacker.brokerEnd.cork()
           gate.expel(idOf('attacker'))
-          await waitUntil('the connection to close', () => attacker.far.destroyed)
+          await waitUntil('the connection to close', () => attacker.brokerEnd.destroyed)
           t.notOk(attacker.received.some(({ type }) => type === TYPE.disconnect))
         })
 

@@ -1,5 +1,4 @@
-// What every detector promises as part of a model: its file comes back or is refused, and what never moved in training
-// says nothing.
+// Every detector as part of a model: its file is restored or rejected, and constant training columns have no effect.
 
 import { createHash } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -21,7 +20,7 @@ const SHORT: Readonly<Record<string, Record<string, number>>> = {
 const records = [...telemetry(120, 1), ...flood(40, 2)]
 const labels = Uint8Array.from(records, (_, i) => Number(i >= 120))
 
-/** Changes the text of a model file and gives it a digest that fits. */
+/** Changes the text of a model file and updates its digest. */
 function forge(text: string, from: string, to: string): string {
   const content = JSON.parse(text.replace(from, to)) as Record<string, unknown>
   Reflect.deleteProperty(content, 'digest')
@@ -45,7 +44,7 @@ for (const kind of DETECTOR_KINDS) {
     await saveModel(path, { created: '2024-05-01T12:00:00.000Z', seed: 3, detector: kind, experts: { wire, broker } })
     const loaded = await loadModel(path)
     t.equal(loaded.detector, kind)
-    t.same(loaded.experts.wire?.score(records), wire.score(records), 'the file scores as it did')
+    t.same(loaded.experts.wire?.score(records), wire.score(records), 'the restored model gives the same scores')
     t.match(loaded.experts.wire, { rows: records.length, digest: wire.digest })
 
     const still = records.find(({ ttl }) => ttl === 64)
@@ -54,7 +53,7 @@ for (const kind of DETECTOR_KINDS) {
     t.same(
       wire.score([{ ...still, ttl: 255 }]),
       wire.score([still]),
-      'a column constant in training says nothing when it moves'
+      'a column that was constant in training has no effect'
     )
 
     const text = readFileSync(path, 'utf8')

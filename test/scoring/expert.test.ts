@@ -1,4 +1,4 @@
-// An expert: it tells a flood from telemetry, says by what, and comes back from JSON.
+// An expert distinguishes a flood from telemetry, explains its scores, and is restored from JSON.
 
 import t from 'tap'
 import { rocAuc } from '../../models/index.js'
@@ -29,14 +29,14 @@ t.test('the same records, options and seed give the same expert', async t => {
   const [one, same, other] = [await fit(1), await fit(1), await fit(2)]
   t.same(same.score(probe), one.score(probe))
   t.notSame(other.score(probe), one.score(probe))
-  t.equal(one.training.digest, other.training.digest, 'the digest is that of the data')
+  t.equal(one.training.digest, other.training.digest, 'the digest depends on the data only')
   t.not(
     (await Expert.fit(telemetry(400, 9), { variant: 'wire', detector: 'iforest' })).training.digest,
     one.training.digest
   )
 })
 
-t.test('contributions name what is strange about a record, and hold no payload', async t => {
+t.test('contributions name the abnormal features of a record, without its payload', async t => {
   const expert = await Expert.fit(benign, { variant: 'wire', detector: 'iforest', seed: 1 })
   const odd = { ...telemetry(1, 5)[0], tcp_w_size: 9 }
   const [first] = expert.contributions(odd)
@@ -52,14 +52,14 @@ t.test('contributions name what is strange about a record, and hold no payload',
   t.type(payload?.value, 'number')
 })
 
-t.test('a column that hardly moved in training is clipped, one that never did is dropped', async t => {
+t.test('a column that hardly varied in training is clipped, a constant one is dropped', async t => {
   const records = benign.map((record, i) => ({ ...record, tcp_fin_flag: Number(i === 7) }))
   const expert = await Expert.fit(records, { variant: 'wire', detector: 'iforest' })
   const row = expert.scaler.transform(expert.encoding.encode({ ...records[0], tcp_fin_flag: 1e9, tcp_urg_flag: 1e9 }))
   t.ok(row.every(value => Math.abs(value) <= 10))
 })
 
-t.test('JSON brings it back with identical scores', async t => {
+t.test('an expert restored from JSON gives identical scores', async t => {
   const expert = await Expert.fit(benign, { variant: 'wire', detector: 'iforest' })
   const loaded = Expert.fromJSON(JSON.parse(JSON.stringify(expert)))
   t.same(loaded.score(probe), expert.score(probe))
@@ -67,7 +67,7 @@ t.test('JSON brings it back with identical scores', async t => {
   t.same(loaded.training, expert.training)
 })
 
-t.test('parts that do not belong together are refused', async t => {
+t.test('inconsistent parts are rejected', async t => {
   const wire = (await Expert.fit(benign, { variant: 'wire', detector: 'iforest' })).toJSON()
   const broker = (await Expert.fit(benign, { variant: 'broker', detector: 'iforest' })).toJSON()
   t.throws(() => Expert.fromJSON({ ...wire, detector: broker.detector }), { code: 'state' })
@@ -76,7 +76,7 @@ t.test('parts that do not belong together are refused', async t => {
   t.throws(() => Expert.fromJSON({ ...wire, variant: 'radio' }), { code: 'state' })
 })
 
-t.test('what does not serve is said to the operator', async t => {
+t.test('invalid input throws an OperatorError', async t => {
   const fit = (options: object, records = benign) =>
     Expert.fit(records, { variant: 'wire', detector: 'iforest', ...options })
   await t.rejects(fit({ parameters: { trees: 3 } }), { name: 'OperatorError', code: 'training-parameter' })

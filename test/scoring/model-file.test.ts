@@ -1,4 +1,4 @@
-// The model file: it comes back as it was, and whatever else is refused with the reason.
+// The model file: it is restored unchanged, and invalid files are rejected with the reason.
 
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -35,7 +35,7 @@ interface Content {
   experts: { broker: { encoding: { features: string[] } }[] }
 }
 
-/** Writes the file again with changes, and with a digest that fits them. */
+/** Rewrites the file with changes and an updated digest. */
 function forge(path: string, change: (content: Content) => void): void {
   const content = JSON.parse(readFileSync(path, 'utf8')) as Content
   change(content)
@@ -44,7 +44,7 @@ function forge(path: string, change: (content: Content) => void): void {
   writeFileSync(path, JSON.stringify({ ...content, digest }))
 }
 
-t.test('a model comes back as it was', async t => {
+t.test('a model is restored unchanged', async t => {
   const path = join(t.testdir(), 'model.json')
   const model = await trained()
   const digest = await saveModel(path, model)
@@ -54,10 +54,10 @@ t.test('a model comes back as it was', async t => {
   for (const variant of ['wire', 'broker'] as const) {
     t.same(loaded.experts[variant]?.score(records), model.experts[variant]?.score(records))
   }
-  t.same(readdirSync(join(path, '..')), ['model.json'], 'no temporary file stays')
+  t.same(readdirSync(join(path, '..')), ['model.json'], 'no temporary file is left')
 })
 
-t.test('a model for the broker alone needs no wire expert', async t => {
+t.test('a model without wire experts', async t => {
   const path = join(t.testdir(), 'model.json')
   const {
     experts: { broker },
@@ -67,7 +67,7 @@ t.test('a model for the broker alone needs no wire expert', async t => {
   t.equal((await loadModel(path)).experts.wire, undefined)
 })
 
-t.test('saving replaces the old file whole, or leaves it', async t => {
+t.test('saving replaces the old file atomically', async t => {
   const path = join(t.testdir({ 'model.json': 'old' }), 'model.json')
   const model = await trained()
   await saveModel(path, model)
@@ -78,10 +78,10 @@ t.test('saving replaces the old file whole, or leaves it', async t => {
   })
   const folder = t.testdir({ 'model.json': { 'a folder': '' } })
   await t.rejects(saveModel(join(folder, 'model.json'), model), { code: 'model-not-writable' })
-  t.same(readdirSync(folder), ['model.json'], 'no temporary file stays')
+  t.same(readdirSync(folder), ['model.json'], 'no temporary file is left')
 })
 
-t.test('what is no model is refused with the reason', async t => {
+t.test('invalid files are rejected with the reason', async t => {
   const folder = t.testdir()
   const good = join(folder, 'good.json')
   await saveModel(good, await trained())
@@ -113,7 +113,7 @@ t.test('what is no model is refused with the reason', async t => {
   t.notOk('polluted' in {})
 })
 
-t.test('a fitting digest alone makes no model', async t => {
+t.test('invalid content is rejected despite a valid digest', async t => {
   const folder = t.testdir()
   const forgeries: [string, (content: Content) => void][] = [
     [
