@@ -1,4 +1,4 @@
-// The broker's side of the detection thread: starts it, starts it again when it crashes, passes on what it says.
+// Runs the detection thread for the broker: starts it, restarts it after a crash, forwards its messages.
 
 import { EventEmitter } from 'node:events'
 import { Worker } from 'node:worker_threads'
@@ -14,40 +14,41 @@ import { EntryWriter } from '../observe/entry-ring.js'
 import { allocateRing, RingWriter, type RingMemory } from '../observe/ring.js'
 import type { DetectionSettings } from '../settings.js'
 
-/** A tap over a slow network takes its time to end; beyond this the thread hangs. */
-const LONGEST_STOP_MS = 10_000
-const SHORTEST_RESTART_MS = 250
-const LONGEST_RESTART_MS = 30_000
+/** A tap over a slow network needs time to end. After this time the thread counts as hung. */
+const STOP_TIMEOUT_MS = 10_000
+const MIN_RETRY_MS = 250
+const MAX_RETRY_MS = 30_000
 /**
- * Room for new objects; left alone, it grows to 48 MB and is never given back. Records live for a batch or for long.
+ * Limit for new objects. Without it V8 uses up to 48 MB and does not release it. Records live for one batch or for
+ * long.
  */
 const YOUNG_GENERATION_MB = 6
-/** An answer takes milliseconds, unless the thread is fitting a model. */
-const LONGEST_ANSWER_MS = 3_000
-/** What only the thread of the moment may tell. */
-const OF_THE_PRESENT: ReadonlySet<FromDetection['type']> = new Set(['model', 'report', 'refused'])
-/** A thread that ran for so long was sound: the next one is started at once again. */
-const SOUND_RUN_MS = 60_000
+/** The thread answers within milliseconds, unless it is fitting a model. */
+const ANSWER_TIMEOUT_MS = 3_000
+/** Message types that are only valid from the current thread. */
+const CURRENT_THREAD_ONLY: ReadonlySet<FromDetection['type']> = new Set(['model', 'report', 'refused'])
+/** After this run time the next restart is not delayed further. */
+const STABLE_RUN_MS = 60_000
 
 interface ThreadEvents {
   message: [ForBroker]
-  /** The thread died of an error; a new one starts after `retryMs`, and `ring` is already its ring. */
+  /** The thread failed. A new one starts after `retryMs` and will read the given ring. */
   crash: [Error, retryMs: number, ring: EntryWriter]
 }
 
-/** A worker that is kept running. Nothing on the broker thread ever waits for it. */
+/** Keeps a worker running. The broker thread never blocks on it. */
 export class DetectionThread extends EventEmitter<ThreadEvents> {
-  /** Times the thread was started again. */
+  /** Number of restarts after a crash. */
   restarts = 0
   #worker: Worker | undefined
   #restarting: NodeJS.Timeout | undefined
   #failures = 0
   #startedAt = 0
   #stopping = false
-  /** Threads that were told to stop, until they have. */
-  readonly #dismissed = new Map<Worker, Promise<void>>()
-  #asked = 0
-  readonly #waiting = new Map<number, (answer?: DetectionReply) => void>()
+  /** Threads that were asked to stop but still run. */
+  readonly #stoppingWorkers = new Map<Worker, Promise<void>>()
+  #lastQuery = 0
+  readonly #pendingQueries = new Map<number, (answer?: DetectionReply) => void>()
   #ring: RingMemory
   #settings: DetectionSettings
 
@@ -57,77 +58,78 @@ export class DetectionThread extends EventEmitter<ThreadEvents> {
     this.#ring = allocateRing(settings.caps.ringBytes)
   }
 
-  /** Starts the thread; the entries of the returned writer reach it. */
+  /** Starts the thread and returns the writer of its entries. */
   start(): EntryWriter {
     const entries = this.#newEntries()
     this.#run()
     return entries
   }
 
-  /** Lets the thread finish what it has, and ends it; by force where it does not come to an end. */
+  /** Lets the thread finish its work, then ends it. Terminates it if it hangs. */
   async stop(): Promise<void> {
     this.#stopping = true
     clearTimeout(this.#restarting)
-    if (this.#worker !== undefined) this.#dismiss(this.#worker)
-    await Promise.all(this.#dismissed.values())
+    if (this.#worker !== undefined) this.#stopWorker(this.#worker)
+    await Promise.all(this.#stoppingWorkers.values())
   }
 
-  /** Asks the thread; undefined where it does not answer in time, or does not run. */
+  /** Sends a query to the thread. Returns undefined if it does not run or does not answer in time. */
   async ask(question: DetectionQuery): Promise<DetectionReply | undefined> {
-    const number = ++this.#asked
+    const number = ++this.#lastQuery
     return await new Promise(resolve => {
       const settle = (answer?: DetectionReply): void => {
         clearTimeout(deadline)
-        this.#waiting.delete(number)
+        this.#pendingQueries.delete(number)
         resolve(answer)
       }
-      const deadline = setTimeout(settle, LONGEST_ANSWER_MS)
-      this.#waiting.set(number, settle)
+      const deadline = setTimeout(settle, ANSWER_TIMEOUT_MS)
+      this.#pendingQueries.set(number, settle)
       if (this.#worker === undefined) settle()
       else this.#send({ type: 'ask', number, question })
     })
   }
 
-  /** Lets the thread guard with another model. */
+  /** Makes the thread use another model. */
   useModel(path: string): void {
     this.#send({ type: 'model', path })
   }
 
   /**
-   * Goes on in a new thread with other settings; the present one finishes what it has.
+   * Starts a new thread with other settings. The current thread finishes its work.
    *
-   * @returns what reaches the new thread; undefined where there is none, because nothing has changed, or not yet
+   * @returns the writer of the new thread's entries; undefined if no thread was started, because nothing changed or a
+   *   restart is pending
    */
   use(settings: DetectionSettings): EntryWriter | undefined {
     const worker = this.#worker
     const isNew = JSON.stringify(settings) !== JSON.stringify(this.#settings)
     this.#settings = settings
-    // One that is about to start again starts with these; one that refused to start may have been waiting for them.
+    // A pending restart uses the new settings. A thread that failed to start may have been waiting for them.
     if (this.#stopping || this.#restarting !== undefined || (worker !== undefined && !isNew)) return undefined
-    if (worker !== undefined) this.#dismiss(worker)
+    if (worker !== undefined) this.#stopWorker(worker)
     this.#ring = allocateRing(settings.caps.ringBytes)
     const entries = this.#newEntries()
     this.#run()
     return entries
   }
 
-  /** Kills the thread as a crash would: for operators whose detection hangs, and for tests. */
+  /** Kills the thread as a crash would: for tests, and for operators whose detection hangs. */
   async kill(): Promise<void> {
     await this.#worker?.terminate()
   }
 
-  /** Lets a thread finish what it has. */
-  #dismiss(worker: Worker): void {
-    if (this.#dismissed.has(worker)) return
+  /** Lets a thread finish its work, then ends it. */
+  #stopWorker(worker: Worker): void {
+    if (this.#stoppingWorkers.has(worker)) return
     const deadline = setTimeout(() => {
       void worker.terminate()
-    }, LONGEST_STOP_MS)
-    this.#dismissed.set(
+    }, STOP_TIMEOUT_MS)
+    this.#stoppingWorkers.set(
       worker,
       new Promise(resolve => {
         worker.once('exit', () => {
           clearTimeout(deadline)
-          this.#dismissed.delete(worker)
+          this.#stoppingWorkers.delete(worker)
           resolve()
         })
       })
@@ -158,12 +160,12 @@ export class DetectionThread extends EventEmitter<ThreadEvents> {
     this.#startedAt = performance.now()
     worker.on('message', (message: FromDetection) => {
       if (message.type === 'answer') {
-        this.#waiting.get(message.number)?.(message.answer)
+        this.#pendingQueries.get(message.number)?.(message.answer)
         return
       }
-      // What one that was replaced has still to judge counts; how it stands does not.
-      if (this.#worker !== worker && OF_THE_PRESENT.has(message.type)) return
-      // A thread that starts again must not fall back on the model before.
+      // Alerts and offences of a replaced thread still count, its status does not.
+      if (this.#worker !== worker && CURRENT_THREAD_ONLY.has(message.type)) return
+      // After a restart the thread must load this model, not the previous one.
       if (message.type === 'model')
         this.#settings = { ...this.#settings, detector: { ...this.#settings.detector, model: message.path } }
       else this.emit('message', message)
@@ -172,19 +174,19 @@ export class DetectionThread extends EventEmitter<ThreadEvents> {
       failure = error
     })
     worker.once('exit', code => {
-      // Another one has taken its place.
+      // The thread has been replaced.
       if (this.#worker !== worker) return
       this.#worker = undefined
-      for (const settle of [...this.#waiting.values()]) settle()
+      for (const settle of [...this.#pendingQueries.values()]) settle()
       if (code !== 0 || failure !== undefined)
-        this.#crashed(failure ?? new Error(`the detection thread ended with code ${code}`))
+        this.#crashed(failure ?? new Error(`detection thread exited with code ${code}`))
     })
   }
 
   #crashed(error: Error): void {
     if (this.#stopping) return
-    if (performance.now() - this.#startedAt > SOUND_RUN_MS) this.#failures = 0
-    const retryMs = Math.min(LONGEST_RESTART_MS, SHORTEST_RESTART_MS * 2 ** this.#failures++)
+    if (performance.now() - this.#startedAt > STABLE_RUN_MS) this.#failures = 0
+    const retryMs = Math.min(MAX_RETRY_MS, MIN_RETRY_MS * 2 ** this.#failures++)
     this.restarts++
     this.#ring = allocateRing(this.#settings.caps.ringBytes)
     this.emit('crash', error, retryMs, this.#newEntries())

@@ -1,4 +1,4 @@
-// The detection thread's whole work: tap and ring in, alerts out. It knows no thread, so that it can run in a test.
+// The work of the detection thread: tap and ring in, alerts out. Independent of threads, so that tests can run it.
 
 import { constants } from 'node:fs'
 import { access } from 'node:fs/promises'
@@ -29,24 +29,24 @@ import { LiveTap } from '../tap/live.js'
 import { InPlaceTraining } from '../training/in-place-training.js'
 import type { StreamFrame } from '../types.js'
 
-/** Levels of the log lines that the detection hands to the broker's log. */
+/** Levels of the detection's log lines in the broker's log. */
 export type LogLevel = 'info' | 'warn' | 'error'
 
-/** What the detection tells the broker thread. */
+/** Receives the output of the detection. */
 export interface DetectionOutputs {
   onAlert: (alert: Alert) => void
   onOffence: (offender: Offender) => void
   onLog: (level: LogLevel, message: string, details?: object) => void
-  /** The model of this file was asked for, and guards. */
+  /** The requested model was loaded and is in use. */
   onModel: (path: string) => void
-  /** The status says something new that should not wait. */
+  /** The status has an important change. */
   onChange: () => void
 }
 
-/** Where frames become records. */
+/** Turns frames into records. */
 interface TrafficJoin {
   readonly counters: Omit<NonNullable<DetectionStatus['join']>, 'held'>
-  /** What the context forgot for want of room. */
+  /** Context entries dropped because a table was full. */
   readonly contextCounters: Partial<ContextStatus>
   readonly held: number
   frame(frame: StreamFrame): void
@@ -56,10 +56,10 @@ interface TrafficJoin {
   tapDown?(): void
 }
 
-/** A tick may end a batch only when the records of its time have surely come through the join. */
+/** A tick may only end a batch when all records of its time have passed the join, seconds. */
 const SETTLING_SECONDS = 0.3
 
-/** Tap, join, learning and guarding, put together. */
+/** Combines tap, join, learning and guarding. */
 export class Detection {
   #state: DetectionState = 'starting'
   #failure: string | undefined
@@ -80,8 +80,8 @@ export class Detection {
   readonly #watched: DecodedRecordsOptions
 
   /**
-   * @param ring what the broker tells; null where the broker is not ours, and the tap is all there is
-   * @param watched how its traffic is decoded then
+   * @param ring entries of the broker; null for another broker, with a tap only
+   * @param watched decoding options for another broker
    */
   constructor(
     settings: DetectionSettings,
@@ -120,7 +120,7 @@ export class Detection {
       this.#records = new RecordLog(
         settings.records,
         error => {
-          outputs.onLog('error', `records are not written: ${error.message}`)
+          outputs.onLog('error', `cannot write records: ${error.message}`)
         },
         needsContext(columnsOf(settings.detector.features, 'broker')) ? 'full' : 'table1'
       )
@@ -128,24 +128,24 @@ export class Detection {
   }
 
   /**
-   * Loads the model or begins to learn, and opens the tap.
+   * Loads the model or starts to learn, and opens the tap.
    *
-   * @throws OperatorError where the model or the tap's target is unsound
+   * @throws OperatorError if the model or the tap target is invalid
    */
   async start(): Promise<void> {
-    this.#starting = this.#begin()
+    this.#starting = this.#initialise()
     await this.#starting
   }
 
-  async #begin(): Promise<void> {
+  async #initialise(): Promise<void> {
     const { kind, isKindGiven, model: path } = this.#settings.detector
     if (path !== undefined && (await exists(path))) {
-      this.#guard(await GuardModel.load(path), isKindGiven === true ? kind : undefined)
+      this.#guard(await GuardModel.load(path), isKindGiven ? kind : undefined)
     } else {
-      if (path !== undefined && !(await canHoldModel(path))) {
+      if (path !== undefined && !(await isModelWritable(path))) {
         this.#outputs.onLog(
           'warn',
-          `the model will be in memory only: the folder of ${path} is missing or may not be written to`
+          `the model will not be saved: the folder of ${path} does not exist or is not writable`
         )
       }
       this.#learn()
@@ -153,7 +153,7 @@ export class Detection {
     await this.#tap.start()
   }
 
-  /** Guards with another model from now on. Where that is unsound, everything stays as it is and the log says why. */
+  /** Switches to another model. If it cannot be loaded, logs the reason and keeps the current model. */
   async useModel(path: string): Promise<void> {
     try {
       this.#guard(await GuardModel.load(path))
@@ -161,28 +161,29 @@ export class Detection {
       this.#outputs.onChange()
     } catch (error) {
       const remedy = error instanceof OperatorError ? error.remedy : undefined
-      this.#outputs.onLog('error', `the model stays as it is: ${messageOf(error)}`, {
+      this.#outputs.onLog('error', `model unchanged: ${messageOf(error)}`, {
         ...(remedy !== undefined && { remedy })
       })
     }
   }
 
   /**
-   * Learns anew from now on; the present model guards until the new one takes its place.
-   * @throws OperatorError where the detector cannot learn in place
+   * Starts to learn again. The current model stays in use until the new one is ready.
+   *
+   * @throws OperatorError if the detector cannot learn in place
    */
-  learnAnew(): void {
+  relearn(): void {
     this.#training?.stop()
     this.#learn()
     this.#outputs.onChange()
   }
 
-  /** How clients stand, by their keys; null while there is no model. */
-  standings(keys: readonly string[]): (ClientScore | null)[] {
+  /** Returns the scores of clients by key; null without a model. */
+  clientScores(keys: readonly string[]): (ClientScore | null)[] {
     return keys.map(key => this.#pipeline?.scoreOf(key) ?? null)
   }
 
-  /** Reads what the broker told, and lets out what is final. */
+  /** Reads the broker's entries and emits all final records. */
   drain(): void {
     if (this.#ring !== null)
       readEntries(this.#ring, entry => {
@@ -191,7 +192,7 @@ export class Detection {
     this.#join.release?.()
   }
 
-  /** To be called every tenth of a second or so. */
+  /** Must be called about every 100 ms. */
   tick(): void {
     this.drain()
     if (this.#seen === 0) return
@@ -201,9 +202,9 @@ export class Detection {
     this.#pipeline?.tick(now)
   }
 
-  /** Ends the tap and judges what is left. */
+  /** Stops the tap and scores the remaining records. */
   async stop(): Promise<void> {
-    // A tap that is still being opened cannot be closed. Whoever called start hears of its failure.
+    // A tap cannot be closed while it is being opened. The caller of `start` handles its error.
     await this.#starting?.catch(() => {})
     await this.#tap.stop()
     this.drain()
@@ -212,7 +213,7 @@ export class Detection {
     await this.#records?.close()
   }
 
-  /** The status, as it is published. */
+  /** Returns the status for publication. */
   status(): DetectionStatus {
     const training = this.#training
     const pipeline = this.#pipeline
@@ -236,7 +237,7 @@ export class Detection {
           digest: model.digest,
           created: model.created,
           rows: model.rows,
-          wire: model.knowsWire
+          wire: model.hasWireExperts
         }
       }),
       tap: this.#tap.status(),
@@ -257,7 +258,7 @@ export class Detection {
     }
   }
 
-  /** The figures of the moment, as they are published every second. */
+  /** Returns the scores that are published every second. */
   scores(): object {
     return {
       time: Math.round(this.#clock.now()) / 1_000,
@@ -302,8 +303,8 @@ export class Detection {
     if (catalogEntry(detector.kind).supervised) {
       throw new OperatorError(
         'detector-supervised',
-        `${detector.kind} needs examples of attacks, and cannot learn in place`,
-        'Train it with "artemis train --labels" and name the file in detector.model, or take another detector.'
+        `${detector.kind} needs labelled attacks and cannot learn in place`,
+        'Train it with "artemis train --labels" and set detector.model to the file, or use another detector.'
       )
     }
     this.#state = this.#pipeline === undefined ? 'learning' : 'guarding'
@@ -311,10 +312,10 @@ export class Detection {
       { learn, detector, batch, smoothing },
       new Random(detector.seed),
       model => {
-        void this.#learnt(model)
+        void this.#onTrained(model)
       },
       error => {
-        this.#fail('the model could not be fitted', error)
+        this.#fail('cannot fit a model', error)
       }
     )
     this.#outputs.onLog(
@@ -323,28 +324,28 @@ export class Detection {
     )
   }
 
-  /** Saves first, so that alerts name the model by the digest of its file. */
-  async #learnt(model: GuardModel): Promise<void> {
+  /** Saves the model first, so that alerts have the digest of its file. */
+  async #onTrained(model: GuardModel): Promise<void> {
     const path = this.#settings.detector.model
-    let known = model
+    let used = model
     if (path !== undefined) {
       try {
-        known = await model.save(path)
-        this.#outputs.onLog('info', `the model is saved to ${path}`)
+        used = await model.save(path)
+        this.#outputs.onLog('info', `saved the model to ${path}`)
       } catch (error) {
-        this.#outputs.onLog('error', `the model is in memory only: ${messageOf(error)}`)
+        this.#outputs.onLog('error', `the model is not saved: ${messageOf(error)}`)
       }
     }
-    this.#guard(known)
+    this.#guard(used)
     this.#outputs.onChange()
   }
 
-  #guard(model: GuardModel, asked: string = model.detector): void {
+  #guard(model: GuardModel, requested: string = model.detector): void {
     const { batch, smoothing, response } = this.#settings
-    if (model.detector !== asked) {
+    if (model.detector !== requested) {
       this.#outputs.onLog(
         'warn',
-        `the model is of ${model.detector} though ${asked} is asked for; move its file away to learn anew`
+        `the model is for ${model.detector}, but the settings ask for ${requested}. To learn again, move the model file away`
       )
     }
     this.#model = model
@@ -358,7 +359,7 @@ export class Detection {
   }
 
   #fail(what: string, error: unknown): void {
-    // Where it was to learn anew, the model before goes on guarding.
+    // If a model is in use, it stays in use after a failure to learn again.
     if (this.#pipeline === undefined) this.#state = 'failed'
     this.#training = undefined
     this.#failure = `${what}: ${messageOf(error)}`
@@ -368,8 +369,8 @@ export class Detection {
   }
 }
 
-/** Whether a model can be saved there: to be found out before the learning, not after it. */
-export async function canHoldModel(path: string): Promise<boolean> {
+/** Whether a model can be saved to a path. Checked before learning starts. */
+export async function isModelWritable(path: string): Promise<boolean> {
   return await access(dirname(path), constants.W_OK).then(
     () => true,
     () => false

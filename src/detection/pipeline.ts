@@ -1,54 +1,54 @@
-// The only loop: record -> learn or score -> smooth -> alert. Live, replay and training run it alike.
+// The processing loop: record, learn or score, smooth, alert. The same for live traffic, replay and training.
 
-import { AlertBook, DEFAULT_ALERT_LIFE, type Alert, type AlertLifeSettings } from '../alert/alert.js'
+import { AlertTracker, DEFAULT_ALERT_LIFE, type Alert, type AlertLifeSettings } from '../alert/alert.js'
 import { Batches, type BatchLimits } from '../alert/batches.js'
-import { exceeded, type Baseline, type Figures } from '../alert/rules.js'
+import { exceededRules, type Baseline, type Figures } from '../alert/rules.js'
 import { Smoothing, type SmoothingSettings } from '../alert/smoothing.js'
 import { GATEWAY, sharesOf, type Share } from '../alert/subjects.js'
-import { originOf, timeOf, type TrafficRecord } from '../record.js'
+import { clientEndpoint, timeOf, type TrafficRecord } from '../record.js'
 import type { ResponseName } from '../respond/catalog.js'
 import type { Offender } from '../respond/response.js'
 import type { GuardModel } from '../scoring/guard-model.js'
 import { SurpriseMemory } from '../scoring/surprise-memory.js'
 
-/** How the pipeline behaves. */
+/** Settings of the pipeline. */
 export interface PipelineSettings {
   batch: BatchLimits
   smoothing: SmoothingSettings
   life?: AlertLifeSettings
-  /** What to do about a client that exceeds a rule. */
+  /** Response to a client that exceeds a rule. */
   response: ResponseName
 }
 
-/** How a client stands. */
+/** Score of a client. */
 export interface ClientScore {
-  /** The moving average of its outlier probability; null where it has not sent enough to have one. */
+  /** Moving average of its outlier probability; null if it has not sent enough traffic. */
   movAvg: number | null
-  /** Whether an alert about it is open. */
+  /** Whether an alert about the client is open. */
   alert: boolean
 }
 
-/** What the pipeline tells. */
+/** Receives the output of the pipeline. */
 export interface PipelineOutputs {
   onAlert(alert: Alert): void
-  /** A client exceeds a rule: told at every batch in which it does. */
+  /** A client exceeds a rule. Called for every batch in which it does. */
   onOffence?(offender: Offender): void
 }
 
-/** Figures of the guarding, since its begin. */
+/** Counters since the model is in use. */
 export interface PipelineCounters {
   /** Records scored. */
   scored: number
-  /** Records that no model could judge: frames without MQTT where the model knows no wire columns. */
+  /** Records that cannot be scored: frames without MQTT if the model has no wire columns. */
   unscored: number
-  /** Records that carried only the detection's own messages. */
+  /** Records with only the detection's own messages. */
   own: number
 }
 
 /** Scores records with a model and raises alerts. Uses packet time only. */
 export class Pipeline {
   readonly counters: PipelineCounters = { scored: 0, unscored: 0, own: 0 }
-  readonly alerts: AlertBook
+  readonly alerts: AlertTracker
   readonly #batches: Batches
   readonly #smoothing: Smoothing
   readonly #memory = new SurpriseMemory()
@@ -60,10 +60,10 @@ export class Pipeline {
     this.#model = model
     this.#settings = settings
     this.#outputs = outputs
-    this.alerts = new AlertBook(settings.life ?? DEFAULT_ALERT_LIFE)
+    this.alerts = new AlertTracker(settings.life ?? DEFAULT_ALERT_LIFE)
     this.#smoothing = new Smoothing(model.baselines, settings.smoothing)
     this.#batches = new Batches(settings.batch, records => {
-      this.#judge(records)
+      this.#score(records)
     })
   }
 
@@ -72,12 +72,12 @@ export class Pipeline {
     return this.#smoothing.movingAverage
   }
 
-  /** Clients forgotten by the smoothing for want of room. */
+  /** Clients dropped from the smoothing because its table was full. */
   get clientsForgotten(): number {
     return this.#smoothing.forgotten
   }
 
-  /** How a client stands, by its key. */
+  /** Returns the score of a client by key. */
   scoreOf(key: string): ClientScore {
     return { movAvg: this.#smoothing.averageOf(key) ?? null, alert: this.alerts.isOpen(key) }
   }
@@ -88,7 +88,7 @@ export class Pipeline {
   }
 
   /**
-   * Time goes by without traffic: a batch may be over, an alert may be cleared.
+   * Advances the time, so that batches end and alerts clear without traffic.
    *
    * @param now epoch seconds, by the clock of the records
    */
@@ -97,42 +97,48 @@ export class Pipeline {
     this.#clear(now)
   }
 
-  /** Judges what is left. */
+  /** Scores the remaining records. */
   flush(): void {
     this.#batches.flush()
   }
 
-  #judge(records: TrafficRecord[]): void {
-    const { probabilities, ownProbabilities } = this.#model.judge(records, this.#memory)
+  #score(records: TrafficRecord[]): void {
+    const { probabilities, ownProbabilities } = this.#model.score(records, this.#memory)
     for (const probability of probabilities) {
       if (Number.isNaN(probability)) this.counters.unscored++
       else this.counters.scored++
     }
     const time = timeOf(records[records.length - 1])
     this.#smoothing.update(sharesOf(records, probabilities, ownProbabilities), (key, share, figures, baseline) => {
-      this.#weigh(time, key, share, figures, baseline)
+      this.#checkRules(time, key, share, figures, baseline)
     })
     this.#clear(time)
   }
 
-  #weigh(time: number, key: string, share: Share, figures: Figures, baseline: Baseline): void {
-    const trip = exceeded(figures, baseline).at(0)
-    if (trip === undefined) return
+  #checkRules(time: number, key: string, share: Share, figures: Figures, baseline: Baseline): void {
+    const violation = exceededRules(figures, baseline).at(0)
+    if (violation === undefined) return
     const { peer } = share.worst
     const isClient = key !== GATEWAY
-    // First what is done about it: the alert is to say whether it had an effect.
+    // The response comes first, so that the alert shows whether it had an effect.
     if (isClient)
       this.#outputs.onOffence?.({
-        address: originOf(peer).address,
+        address: clientEndpoint(peer).address,
         clientId: peer.clientId,
         connections: [...share.connections]
       })
     const alert = this.alerts.exceed(key, time, () => ({
       time,
       subject: isClient
-        ? { scope: 'client', clientId: peer.clientId, username: peer.username, ...originOf(peer), broker: peer.broker }
+        ? {
+            scope: 'client',
+            clientId: peer.clientId,
+            username: peer.username,
+            ...clientEndpoint(peer),
+            broker: peer.broker
+          }
         : { scope: 'gateway', clientId: null, username: null, address: null, port: null, broker: peer.broker },
-      ...trip,
+      ...violation,
       score: share.worstProbability,
       average: figures.average,
       movingAverage: figures.current,

@@ -1,4 +1,4 @@
-// What the two threads say to each other beside the ring.
+// Messages between the broker thread and the detection thread, in addition to the ring.
 
 import type { Alert } from '../alert/alert.js'
 import type { LogLevel } from './detection.js'
@@ -8,24 +8,24 @@ import type { DetectionStatus } from '../report/status.js'
 import type { Offender } from '../respond/response.js'
 import type { DetectionSettings } from '../settings.js'
 
-/** With what the detection thread is started. */
+/** Start data of the detection thread. */
 export interface DetectionThreadData {
   settings: DetectionSettings
   ring: RingMemory
 }
 
-/** What the broker thread asks. `standings`: how these clients stand, by their keys. `learn`: learn anew. */
-export type DetectionQuery = { kind: 'standings'; keys: string[] } | { kind: 'learn' }
+/** Queries of the broker thread. `client-scores`: the scores of clients by key. `learn`: learn again. */
+export type DetectionQuery = { kind: 'client-scores'; keys: string[] } | { kind: 'learn' }
 
-/** What it is answered; `refused` where the operator has to mend something first. */
+/** Replies to a query. `refused`: the operator must fix something first. */
 export type DetectionReply =
-  | { kind: 'standings'; standings: (ClientScore | null)[] }
+  | { kind: 'client-scores'; scores: (ClientScore | null)[] }
   | { kind: 'learn' }
   | { kind: 'refused'; message: string; remedy?: string }
 
 /**
- * From the broker thread. `wake`: the ring holds something. `model`: guard with the model of this file.
- * `ask`: answer under this number.
+ * Messages from the broker thread. `wake`: the ring has entries. `model`: use the model of this file. `ask`: answer
+ * with this number.
  */
 export type ToDetection =
   | { type: 'wake' }
@@ -34,8 +34,8 @@ export type ToDetection =
   | { type: 'stop' }
 
 /**
- * From the detection thread. `model`: the model of this file was asked for, and guards. `refused`: it
- * cannot start, and starting it again would not help.
+ * Messages from the detection thread. `model`: the requested model is in use. `refused`: the thread cannot start, and a
+ * restart would not help.
  */
 export type FromDetection =
   | { type: 'alert'; alert: Alert }
@@ -46,5 +46,5 @@ export type FromDetection =
   | { type: 'report'; status: DetectionStatus; scores: object }
   | { type: 'refused'; code: string; message: string; remedy?: string }
 
-/** What of it concerns the broker; the rest is between the thread and whoever runs it. */
+/** The messages that the broker handles. `DetectionThread` handles the others itself. */
 export type ForBroker = Exclude<FromDetection, { type: 'model' | 'answer' }>

@@ -1,4 +1,4 @@
-// The thread that the detection lives in.
+// Entry point of the detection thread.
 
 import { parentPort, workerData } from 'node:worker_threads'
 import { Detection } from './detection.js'
@@ -12,43 +12,43 @@ import type {
 } from './thread-messages.js'
 import { RingReader } from '../observe/ring.js'
 
-/** Between two looks at the ring while something comes in: many packets cost one wake-up. */
+/** Interval for reading the ring while entries arrive, so that many packets cost one wake-up. */
 const DRAIN_INTERVAL_MS = 20
 const TICK_INTERVAL_MS = 100
 const REPORT_INTERVAL_MS = 1_000
 
-if (parentPort === null) throw new Error('this file is the entry of a worker thread')
+if (parentPort === null) throw new Error('worker.js must run in a worker thread')
 const port = parentPort
 const { settings, ring: memory } = workerData as DetectionThreadData
 
-function tell(message: FromDetection): void {
+function send(message: FromDetection): void {
   port.postMessage(message)
 }
 
 const ring = new RingReader(memory)
 const detection = new Detection(settings, ring, {
   onAlert: alert => {
-    tell({ type: 'alert', alert })
+    send({ type: 'alert', alert })
   },
   onOffence: offender => {
-    tell({ type: 'offence', offender })
+    send({ type: 'offence', offender })
   },
   onLog: (level, message, details = {}) => {
-    tell({ type: 'log', level, message, details })
+    send({ type: 'log', level, message, details })
   },
   onModel: path => {
-    tell({ type: 'model', path })
+    send({ type: 'model', path })
   },
   onChange: report
 })
 
 function report(): void {
-  tell({ type: 'report', status: detection.status(), scores: detection.scores() })
+  send({ type: 'report', status: detection.status(), scores: detection.scores() })
 }
 
 let draining: NodeJS.Timeout | undefined
 
-/** Drains until the ring is empty for a whole interval, then sleeps until the broker wakes us. */
+/** Reads the ring until it is empty for a whole interval, then sleeps until the broker wakes the thread. */
 function drain(): void {
   draining = undefined
   detection.drain()
@@ -64,9 +64,9 @@ const timers = [
 ]
 
 function answer(question: DetectionQuery): DetectionReply {
-  if (question.kind === 'standings') return { kind: 'standings', standings: detection.standings(question.keys) }
+  if (question.kind === 'client-scores') return { kind: 'client-scores', scores: detection.clientScores(question.keys) }
   try {
-    detection.learnAnew()
+    detection.relearn()
     return { kind: 'learn' }
   } catch (error) {
     if (!(error instanceof OperatorError)) throw error
@@ -81,7 +81,7 @@ async function stop(): Promise<void> {
   await detection.stop()
 }
 
-/** Ends the thread, whatever else lives in it: `NODE_OPTIONS` may load more than this file. */
+/** Exits even if other code keeps the thread alive: `NODE_OPTIONS` may load more than this file. */
 function end(): never {
   process.exit(0)
 }
@@ -97,10 +97,10 @@ port.on('message', (message: ToDetection) => {
       void detection.useModel(message.path)
       break
     case 'ask':
-      tell({ type: 'answer', number: message.number, answer: answer(message.question) })
+      send({ type: 'answer', number: message.number, answer: answer(message.question) })
       break
     case 'stop':
-      // What still starts would go on after the stop, and keep the thread alive.
+      // An unfinished start would continue after the stop and keep the thread alive.
       void starting
         .catch(() => {})
         .then(stop)
@@ -119,8 +119,8 @@ try {
 } catch (error) {
   if (!(error instanceof OperatorError)) throw error
   const { code, message, remedy } = error
-  tell({ type: 'refused', code, message, ...(remedy !== undefined && { remedy }) })
-  // No report after it: why there is no detection must stay in the status.
+  send({ type: 'refused', code, message, ...(remedy !== undefined && { remedy }) })
+  // No further report, so that the status keeps the reason.
   await stop()
   end()
 }

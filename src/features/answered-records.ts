@@ -1,19 +1,16 @@
-// Which earlier records of its connection a record answers: by packet identifier, and by TCP's acknowledgement.
+// Finds the earlier records of a connection that a record answers, by packet identifier and TCP acknowledgement.
 
 import { readPacketId } from '../decode/mqtt-facts.js'
 import { TCP_ACK, TCP_FIN, TCP_SYN } from '../decode/tcp.js'
 import type { Direction } from '../types.js'
 import { hasOutline } from './origins.js'
-import { spread } from './references.js'
+import { evenSample } from './references.js'
 import type { FrameSummary, RecordSummary } from './frame-counts.js'
 
-/**
- * Frames of a direction that wait for their acknowledgement, and messages that wait for theirs; older ones are
- * forgotten.
- */
+/** Maximum unacknowledged frames and messages per direction. Older ones are dropped. */
 const WAITING_FRAMES = 256
 const WAITING_MESSAGES = 1_024
-/** Both over all connections, about 20 MB. */
+/** Limit of both over all connections, about 20 MB. */
 export const WAITING_CAP = 262_144
 
 const PUBLISH = 3
@@ -22,16 +19,16 @@ const PUBREC = 5
 const PUBREL = 6
 const PUBCOMP = 7
 
-/** A frame that carried something, until it is acknowledged. */
-interface Waiting {
+/** A frame with data that is not yet acknowledged. */
+interface UnacknowledgedFrame {
   /** Sequence number after its last byte. */
   end: number
   record: number
 }
 
-/** What all connections may remember together. */
+/** Shared limit for all connections. */
 export class AnswerQuota {
-  /** Frames and messages not remembered for want of room. */
+  /** Frames and messages not stored because the limit was reached. */
   refused = 0
   #taken = 0
   readonly #cap: number
@@ -40,7 +37,7 @@ export class AnswerQuota {
     this.#cap = cap
   }
 
-  take(): boolean {
+  acquire(): boolean {
     if (this.#taken >= this.#cap) {
       this.refused++
       return false
@@ -49,125 +46,126 @@ export class AnswerQuota {
     return true
   }
 
-  give(count: number): void {
+  release(count: number): void {
     this.#taken -= count
   }
 }
 
 class Side {
-  frames: Waiting[] = []
+  frames: UnacknowledgedFrame[] = []
   /** Record of each unfinished PUBLISH by packet identifier. */
   readonly messages = new Map<number, number>()
-  /** What the latest record that completed packets answers. */
+  /** Records answered by the last record that completed packets. */
   answered: readonly number[] = []
 }
 
-/** What a record answers or repeats: both are empty where it says something new. */
+/** The records that a record answers or repeats. Both lists are empty if it carries something new. */
 export interface AnswerReferences {
-  /** Where all its packets are acknowledgements: the records whose messages they acknowledge. */
+  /** If all its packets are acknowledgements: the records whose messages they acknowledge. */
   answered: readonly number[]
   /**
-   * Where it carries nothing: the records whose bytes it is the first to acknowledge. Where it is sent again: the one
-   * before.
+   * If it carries no data: the records whose bytes it is the first to acknowledge. If it is a retransmission: the
+   * original record.
    */
   earlier: readonly number[]
 }
 
-/** What a connection remembers of records that may be answered. */
+/** The records of one connection that can still be answered. */
 export class AnsweredRecords {
   readonly #sides: Record<Direction, Side> = { in: new Side(), out: new Side() }
-  readonly #room: AnswerQuota
+  readonly #quota: AnswerQuota
 
-  constructor(room: AnswerQuota) {
-    this.#room = room
+  constructor(quota: AnswerQuota) {
+    this.#quota = quota
   }
 
-  /** Forgets everything: the connection is forgotten. */
+  /** Releases all entries when the connection is evicted. */
   clear(): void {
     for (const side of Object.values(this.#sides)) {
-      this.#room.give(side.frames.length + side.messages.size)
+      this.#quota.release(side.frames.length + side.messages.size)
       side.frames = []
       side.messages.clear()
     }
   }
 
   /**
-   * Takes a record in, and says what it answers; see `references.ts` for how many.
-   * @param origins for each packet the record that published it, where it is passed on: beside it others may lie in the
-   *   same frame
+   * Adds a record and returns the records that it answers; see `references.ts` for the limit.
+   *
+   * @param origins for each packet, the record that published it, if it is forwarded. Other packets in that record's
+   *   frame are not answered.
    */
-  see(
-    { direction, packets, begun, frame }: RecordSummary,
+  add(
+    { direction, packets, partial, frame }: RecordSummary,
     record: number,
     origins: readonly (number | undefined)[]
   ): AnswerReferences {
     const own = this.#sides[direction]
     const other = this.#sides[direction === 'in' ? 'out' : 'in']
     const acknowledged = frame === null ? [] : this.#acknowledge(other, frame.flags, frame.acknowledgement)
-    const isPart = packets.length === 0 && frame !== null && frame.length > 0
-    const repeated = isPart ? own.frames.find(({ end }) => end === endOf(frame)) : undefined
-    if (frame !== null) this.#remember(own, frame, record)
+    const isPartial = packets.length === 0 && frame !== null && frame.length > 0
+    const repeated = isPartial ? own.frames.find(({ end }) => end === endOf(frame)) : undefined
+    if (frame !== null) this.#addFrame(own, frame, record)
     if (repeated !== undefined) return { answered: [], earlier: [repeated.record] }
-    // A part of something that is no message is, amid answers, most likely of one.
-    if (isPart) return { answered: begun !== null && hasOutline(begun) ? [] : own.answered, earlier: [] }
-    if (packets.length === 0) return { answered: [], earlier: spread(acknowledged) }
+    // A part of a packet other than PUBLISH, between acknowledgements, most likely belongs to one.
+    if (isPartial) return { answered: partial !== null && hasOutline(partial) ? [] : own.answered, earlier: [] }
+    if (packets.length === 0) return { answered: [], earlier: evenSample(acknowledged) }
     const references: number[] = []
     let isAnswer = true
     for (const [i, packet] of packets.entries()) {
       const type = packet.header >> 4
       const id = readPacketId(packet)
       if (type === PUBLISH) {
-        if (id !== 0) this.#keep(own, id, origins[i] ?? record)
+        if (id !== 0) this.#addMessage(own, id, origins[i] ?? record)
         isAnswer = false
       } else if (type === PUBREL) {
-        references.push(...known(own.messages.get(id)))
+        references.push(...listOf(own.messages.get(id)))
       } else if (type === PUBACK || type === PUBREC || type === PUBCOMP) {
-        references.push(...known(other.messages.get(id)))
-        if (type !== PUBREC && other.messages.delete(id)) this.#room.give(1)
+        references.push(...listOf(other.messages.get(id)))
+        if (type !== PUBREC && other.messages.delete(id)) this.#quota.release(1)
       } else {
         isAnswer = false
       }
     }
-    own.answered = isAnswer ? spread(references) : []
+    own.answered = isAnswer ? evenSample(references) : []
     return { answered: own.answered, earlier: [] }
   }
 
-  #keep({ messages }: Side, id: number, record: number): void {
+  #addMessage({ messages }: Side, id: number, record: number): void {
     if (messages.size >= WAITING_MESSAGES && !messages.has(id)) {
       const [oldest] = messages.keys()
       messages.delete(oldest)
-      this.#room.give(1)
+      this.#quota.release(1)
     }
-    if (messages.has(id) || this.#room.take()) messages.set(id, record)
+    if (messages.has(id) || this.#quota.acquire()) messages.set(id, record)
   }
 
-  /** The records of a direction whose last byte an acknowledgement covers: they wait no longer. */
+  /** Removes and returns the records whose last byte is covered by an acknowledgement. */
   #acknowledge(side: Side, flags: number, number: number): number[] {
     if ((flags & TCP_ACK) === 0) return []
     let covered = 0
-    // Sequence numbers go round (RFC 9293, section 3.4).
+    // Sequence numbers wrap around (RFC 9293, section 3.4).
     while (covered < side.frames.length && ((number - side.frames[covered].end) | 0) >= 0) covered++
     if (covered === 0) return []
-    this.#room.give(covered)
+    this.#quota.release(covered)
     return side.frames.splice(0, covered).map(({ record }) => record)
   }
 
-  #remember(side: Side, frame: FrameSummary, record: number): void {
+  #addFrame(side: Side, frame: FrameSummary, record: number): void {
     const end = endOf(frame)
     if (end === frame.sequence) return
     if (side.frames.length >= WAITING_FRAMES) {
       side.frames.shift()
-      this.#room.give(1)
+      this.#quota.release(1)
     }
-    if (this.#room.take()) side.frames.push({ end, record })
+    if (this.#quota.acquire()) side.frames.push({ end, record })
   }
 }
 
-/** Sequence number after a frame's last byte; SYN and FIN count as one (RFC 9293, section 3.4). */
+/** Sequence number after a frame's last byte. SYN and FIN count as one byte (RFC 9293, section 3.4). */
 function endOf({ sequence, length, flags }: FrameSummary): number {
   return (sequence + length + ((flags & (TCP_SYN | TCP_FIN)) === 0 ? 0 : 1)) >>> 0
 }
 
-function known(record: number | undefined): number[] {
+function listOf(record: number | undefined): number[] {
   return record === undefined ? [] : [record]
 }

@@ -1,13 +1,14 @@
-// State for each of many keys, with a cap on how many an attacker can make us keep.
+// Per-key state with a cap, because an attacker can create any number of keys.
 
-/** Anything that remembers whether it was used since room was last needed. */
+/** State with a flag for second-chance eviction. */
 export interface Recent {
+  /** Whether it was used since the last eviction pass. */
   recent: boolean
 }
 
-/** A map of states; at the cap one that was not used lately makes room (second chance), and is counted. */
+/** A map of states. At the cap it evicts a state that was not used recently (second chance) and counts it. */
 export class BoundedStates<K, S extends Recent> {
-  /** States forgotten for want of room. */
+  /** States evicted because the map was full. */
   evicted = 0
   readonly #states = new Map<K, S>()
   readonly #cap: number
@@ -20,12 +21,12 @@ export class BoundedStates<K, S extends Recent> {
     this.#onEvicted = onEvicted
   }
 
-  /** States kept now. */
+  /** Number of states. */
   get size(): number {
     return this.#states.size
   }
 
-  /** The state of a key, made where there is none. */
+  /** Returns the state of a key, creating it if necessary. */
   of(key: K): S {
     let state = this.#states.get(key)
     if (state === undefined) {

@@ -1,14 +1,14 @@
-// Every column that a model may take, and the named choices of columns.
+// The columns that a model can use, and the presets.
 
 import { OperatorError } from '../errors.js'
 import { CONTEXT_COLUMNS } from './context-columns.js'
 import { MESSAGE_COLUMNS } from './message-encoding.js'
 import { FEATURES, type FeatureName } from './schema.js'
 
-/** Whether a record comes from a tap, or from the broker alone. */
+/** `wire`: records from a tap. `broker`: records from the broker alone. */
 export type Variant = 'wire' | 'broker'
 
-/** The named choices of columns; see docs/features.md. */
+/** Names of the presets; see docs/features.md. */
 export const PRESETS = [
   'table1',
   'table1-no-identity',
@@ -19,33 +19,33 @@ export const PRESETS = [
   'behaviour'
 ] as const
 
-/** A named choice of columns. */
+/** Name of a preset. */
 export type Preset = (typeof PRESETS)[number]
 
-/** Name of a column: a feature of Table I, or one of context and payload. */
+/** Name of a column: a feature of Table I, a context column or a payload column. */
 export type ColumnName = string
 
-/** A column as presets choose it. */
-interface Choice {
+/** A column with the properties that presets select by. */
+interface Column {
   readonly name: ColumnName
-  /** Needs a tap. */
+  /** Requires a tap. */
   readonly wire: boolean
   readonly group: 'table1' | 'context' | 'payload'
   readonly identity: boolean
 }
 
-/** All columns: Table I, then context, then those of messages. */
-export const COLUMNS: readonly Choice[] = Object.freeze([
-  ...FEATURES.map(({ name, wire, identity }): Choice => ({ name, wire, identity, group: 'table1' })),
-  ...CONTEXT_COLUMNS.map(({ name, wire }): Choice => ({ name, wire, identity: false, group: 'context' })),
-  ...MESSAGE_COLUMNS.map(({ name }): Choice => ({ name, wire: false, identity: false, group: 'payload' }))
+/** All columns in order: Table I, context, payload. */
+export const COLUMNS: readonly Column[] = Object.freeze([
+  ...FEATURES.map(({ name, wire, identity }): Column => ({ name, wire, identity, group: 'table1' })),
+  ...CONTEXT_COLUMNS.map(({ name, wire }): Column => ({ name, wire, identity: false, group: 'context' })),
+  ...MESSAGE_COLUMNS.map(({ name }): Column => ({ name, wire: false, identity: false, group: 'payload' }))
 ])
 
 /**
- * What `best24` leaves out where there are no labels to choose by. `SelectKBest` ranks a column last
- * that never changes, as these did not in any labelled capture at hand (see docs/detectors.md).
+ * Columns that `best24` excludes if there are no labels to choose by. `SelectKBest` ranks constant columns last, and
+ * these were constant in all available labelled captures (see docs/detectors.md).
  */
-const NOT_BEST: readonly FeatureName[] = [
+const BEST24_EXCLUDED: readonly FeatureName[] = [
   'ip_mf_flag',
   'ip_rb_flag',
   'tcp_cwr_flag',
@@ -56,11 +56,11 @@ const NOT_BEST: readonly FeatureName[] = [
 ]
 
 /**
- * What `behaviour` keeps of Table I: what a client does. Not who it is, nor what betrays its operating
- * system or the network (ttl, window, lengths that options change, flags of IP and of congestion), nor
- * times between frames of others.
+ * Columns of Table I that `behaviour` keeps: what a client does. It excludes its identity, columns that depend on its
+ * operating system or the network (TTL, window, lengths that options change, IP and congestion flags), and times
+ * between frames of other connections.
  */
-const BEHAVIOUR: readonly FeatureName[] = [
+const BEHAVIOUR_FEATURES: readonly FeatureName[] = [
   'tcp_len',
   'tcp_fin_flag',
   'tcp_push_flag',
@@ -72,17 +72,17 @@ const BEHAVIOUR: readonly FeatureName[] = [
 ]
 
 /**
- * What `behaviour` leaves out of context and payloads, because all attacks are told as well without it
- * (bench/results/ablation-columns.md): what else is in a frame than its length and first packet, and how long a payload
- * is
- * on its topic.
+ * Context and payload columns that `behaviour` excludes because attacks are detected equally well without them
+ * (bench/results/ablation-columns.md): all properties of a frame except its direction, and the payload length relative
+ * to its topic.
  */
-const TELLS_NOTHING = /^(frame_(?!up$)|payload_length_surprise$)/
+const BEHAVIOUR_EXCLUDED = /^(frame_(?!up$)|payload_length_surprise$)/
 
 /**
- * The columns that a preset, or a list of names parted by commas, stands for.
- * @param variant `broker` leaves out what only a tap can know
- * @throws OperatorError `features-unknown` for a name that is neither
+ * Returns the columns of a preset or of a comma-separated list of names.
+ *
+ * @param variant `broker` excludes columns that require a tap
+ * @throws OperatorError `features-unknown` for an unknown name
  */
 export function columnsOf(features: string, variant: Variant): ColumnName[] {
   const list = features.split(',').map(name => name.trim())
@@ -91,42 +91,43 @@ export function columnsOf(features: string, variant: Variant): ColumnName[] {
   if (unknown !== undefined) {
     throw new OperatorError(
       'features-unknown',
-      `there is no feature or preset ${unknown}`,
-      `use ${PRESETS.join(' or ')}, or a list of ${COLUMNS.map(({ name }) => name).join(', ')}`
+      `unknown feature or preset "${unknown}"`,
+      `Use ${PRESETS.join(', ')}, or a list of ${COLUMNS.map(({ name }) => name).join(', ')}.`
     )
   }
   const columns = COLUMNS.filter(
     column =>
-      (preset === undefined ? list.includes(column.name) : isIn(preset, column)) && (variant === 'wire' || !column.wire)
+      (preset === undefined ? list.includes(column.name) : isInPreset(preset, column)) &&
+      (variant === 'wire' || !column.wire)
   )
   if (columns.length === 0) {
     throw new OperatorError(
       'features-none',
-      `of ${features}, nothing is known without a tap`,
-      'name at least one MQTT feature'
+      `all columns of ${features} require a tap`,
+      'Add at least one MQTT feature.'
     )
   }
   return columns.map(({ name }) => name)
 }
 
-/** Whether a column is one of messages, and not of records. */
+/** Whether the column belongs to messages rather than records. */
 export function isMessageColumn(name: ColumnName): boolean {
   return MESSAGE_COLUMNS.some(column => column.name === name)
 }
 
-/** Whether any of the columns is more than Table I knows. */
+/** Whether any of the columns is not in Table I. */
 export function needsContext(columns: readonly ColumnName[]): boolean {
   return columns.some(name => !FEATURES.some(feature => feature.name === name))
 }
 
-function isIn(preset: Preset, { name, identity, group }: Choice): boolean {
+function isInPreset(preset: Preset, { name, identity, group }: Column): boolean {
   switch (preset) {
     case 'table1':
       return group === 'table1'
     case 'table1-no-identity':
       return group === 'table1' && !identity
     case 'best24':
-      return group === 'table1' && !(NOT_BEST as readonly string[]).includes(name)
+      return group === 'table1' && !(BEST24_EXCLUDED as readonly string[]).includes(name)
     case 'context':
       return group !== 'payload' && !identity
     case 'full':
@@ -134,6 +135,8 @@ function isIn(preset: Preset, { name, identity, group }: Choice): boolean {
     case 'full-no-identity':
       return !identity
     case 'behaviour':
-      return group === 'table1' ? (BEHAVIOUR as readonly string[]).includes(name) : !TELLS_NOTHING.test(name)
+      return group === 'table1'
+        ? (BEHAVIOUR_FEATURES as readonly string[]).includes(name)
+        : !BEHAVIOUR_EXCLUDED.test(name)
   }
 }

@@ -1,4 +1,4 @@
-// The one ordered list of the context columns: name, meaning and how each is read.
+// The ordered list of context columns: name, meaning and how each is read.
 
 import { isRefusal, readSubscribe } from '../decode/mqtt-facts.js'
 import type { MqttPacket } from '../types.js'
@@ -6,10 +6,10 @@ import type { AddressState, ConnectionState } from './context-state.js'
 import { WINDOWS, type Window } from './damped.js'
 import { Count, isProtocolViolation, type RecordSummary } from './frame-counts.js'
 
-/** What a column is about. */
+/** The level of a column. */
 export type ContextScope = 'frame' | 'connection' | 'address'
 
-/** What columns are read from: the record itself, and all that is remembered, the record included. */
+/** Input of a column: the record itself and the state after the record. */
 export interface View extends RecordSummary {
   connection: ConnectionState
   address: AddressState
@@ -19,15 +19,15 @@ export interface View extends RecordSummary {
 export interface ContextColumn {
   readonly name: string
   readonly scope: ContextScope
-  /** Seconds after which an event counts 1/e; null where nothing fades. */
+  /** Seconds after which an event counts 1/e; null if the column does not decay. */
   readonly window: number | null
-  /** Needs a tap. */
+  /** Requires a tap. */
   readonly wire: boolean
-  /** How it becomes a number: `log` is ln(1 + value). */
+  /** Conversion to a number: `log` is ln(1 + value). */
   readonly coding: 'value' | 'log'
-  /** What it says, with its unit. */
+  /** Meaning, with its unit. */
   readonly about: string
-  /** Its value; NaN where the record has none. */
+  /** Returns the value; NaN if the record has none. */
   readonly read: (view: View) => number
 }
 
@@ -35,7 +35,7 @@ type Traits = Partial<Pick<ContextColumn, 'wire' | 'coding'>>
 
 const TAPPED: Traits = { wire: true }
 
-/** The context column of a name; undefined where there is none. */
+/** Returns the context column with a name; undefined if there is none. */
 export function contextColumn(name: string): ContextColumn | undefined {
   return BY_NAME.get(name)
 }
@@ -54,7 +54,7 @@ function column(
 /** A damped count of the connection or the address. */
 function count(
   scope: 'connection' | 'address',
-  what: string,
+  suffix: string,
   number: number,
   window: Window,
   about: string,
@@ -63,7 +63,7 @@ function count(
   const seconds = WINDOWS[window]
   return column(
     scope,
-    `${scope === 'connection' ? 'conn' : 'addr'}_${what}_${seconds}s`,
+    `${scope === 'connection' ? 'conn' : 'addr'}_${suffix}_${seconds}s`,
     about,
     view => Math.max(0, view[scope].counts.get(number, window)),
     traits,
@@ -71,12 +71,12 @@ function count(
   )
 }
 
-/** One count over another, over a window; 0 where the other is 0. */
+/** The ratio of two counts over a window; 0 if the denominator is 0. */
 function ratio(
   scope: 'connection' | 'address',
-  what: string,
-  top: number,
-  bottoms: readonly number[],
+  suffix: string,
+  numerator: number,
+  denominators: readonly number[],
   window: Window,
   about: string,
   traits: Traits = {}
@@ -84,63 +84,69 @@ function ratio(
   const seconds = WINDOWS[window]
   return column(
     scope,
-    `${scope === 'connection' ? 'conn' : 'addr'}_${what}_${seconds}s`,
+    `${scope === 'connection' ? 'conn' : 'addr'}_${suffix}_${seconds}s`,
     about,
     view => {
       const { counts } = view[scope]
-      let bottom = 0
-      for (const number of bottoms) bottom += counts.get(number, window)
-      return bottom < 1e-9 ? 0 : Math.max(0, counts.get(top, window) / bottom)
+      let denominator = 0
+      for (const number of denominators) denominator += counts.get(number, window)
+      return denominator < 1e-9 ? 0 : Math.max(0, counts.get(numerator, window) / denominator)
     },
     traits,
     seconds
   )
 }
 
-/** How many packets of the frame are of some types. */
-function types(what: string, about: string, ...wanted: number[]): ContextColumn {
+/** The number of packets of some types in the frame. */
+function packetTypes(suffix: string, about: string, ...wanted: number[]): ContextColumn {
   const mask = wanted.reduce((bits, type) => bits | (1 << type), 0)
-  return column('frame', `frame_${what}`, about, ({ packets }) =>
+  return column('frame', `frame_${suffix}`, about, ({ packets }) =>
     countOf(packets, ({ header }) => (mask & (1 << (header >> 4))) !== 0)
   )
 }
 
-function countOf(packets: readonly MqttPacket[], is: (packet: MqttPacket) => boolean): number {
+function countOf(packets: readonly MqttPacket[], matches: (packet: MqttPacket) => boolean): number {
   let found = 0
-  for (const packet of packets) if (is(packet)) found++
+  for (const packet of packets) if (matches(packet)) found++
   return found
 }
 
 const [S1, S10, S60] = [0, 1, 2] as const
 
-/** The columns, in the order of every file this program writes. */
+/** The context columns, in the order of all files that this program writes. */
 export const CONTEXT_COLUMNS: readonly ContextColumn[] = Object.freeze([
-  column('frame', 'frame_up', '1 from client to broker, 0 back', ({ direction }) => Number(direction === 'in'), {
-    coding: 'value'
-  }),
+  column(
+    'frame',
+    'frame_up',
+    '1 from client to broker, 0 from broker to client',
+    ({ direction }) => Number(direction === 'in'),
+    {
+      coding: 'value'
+    }
+  ),
   column('frame', 'frame_packets', 'MQTT packets completed in the frame', ({ packets }) => packets.length, TAPPED),
   column(
     'frame',
     'frame_incomplete',
-    '1 where the frame carries bytes and completes no packet',
+    '1 if the frame carries bytes and completes no packet',
     ({ frame, packets }) => Number(frame !== null && frame.length > 0 && packets.length === 0),
     { wire: true, coding: 'value' }
   ),
-  types('connect', 'CONNECT packets of the frame', 1),
-  types('connack', 'CONNACK packets of the frame', 2),
-  types('publish', 'PUBLISH packets of the frame', 3),
-  types('acks', 'PUBACK, PUBREC, PUBREL and PUBCOMP packets of the frame', 4, 5, 6, 7),
-  types('subscribe', 'SUBSCRIBE and UNSUBSCRIBE packets of the frame', 8, 10),
-  types('suback', 'SUBACK and UNSUBACK packets of the frame', 9, 11),
-  types('ping', 'PINGREQ and PINGRESP packets of the frame', 12, 13),
-  types('disconnect', 'DISCONNECT and AUTH packets of the frame', 14, 15),
-  column('frame', 'frame_refused', 'CONNACK packets of the frame that refuse', ({ packets }) =>
+  packetTypes('connect', 'CONNECT packets of the frame', 1),
+  packetTypes('connack', 'CONNACK packets of the frame', 2),
+  packetTypes('publish', 'PUBLISH packets of the frame', 3),
+  packetTypes('acks', 'PUBACK, PUBREC, PUBREL and PUBCOMP packets of the frame', 4, 5, 6, 7),
+  packetTypes('subscribe', 'SUBSCRIBE and UNSUBSCRIBE packets of the frame', 8, 10),
+  packetTypes('suback', 'SUBACK and UNSUBACK packets of the frame', 9, 11),
+  packetTypes('ping', 'PINGREQ and PINGRESP packets of the frame', 12, 13),
+  packetTypes('disconnect', 'DISCONNECT and AUTH packets of the frame', 14, 15),
+  column('frame', 'frame_refused', 'CONNACK packets of the frame with a refusal', ({ packets }) =>
     countOf(packets, isRefusal)
   ),
   column(
     'frame',
     'frame_malformed',
-    'packets of the frame from the client that are not as they must be',
+    'malformed or invalid packets of the frame from the client',
     ({ direction, packets }) => (direction === 'in' ? countOf(packets, isProtocolViolation) : 0)
   ),
   column('frame', 'frame_retained', 'PUBLISH packets of the frame with the retain flag', ({ packets }) =>
@@ -149,7 +155,7 @@ export const CONTEXT_COLUMNS: readonly ContextColumn[] = Object.freeze([
   column(
     'frame',
     'frame_wide_filters',
-    'filters of the frame with wildcards or $, those that begin so counted twice',
+    'filters of the frame with wildcards or $, counted twice if they start with one',
     ({ packets }) =>
       packets.reduce((sum, packet) => {
         const facts = readSubscribe(packet)
@@ -157,20 +163,28 @@ export const CONTEXT_COLUMNS: readonly ContextColumn[] = Object.freeze([
       }, 0)
   ),
 
-  count('connection', 'frames', Count.Frames, S1, 'frames that the client sent of its own accord', TAPPED),
-  count('connection', 'frames', Count.Frames, S10, 'frames that the client sent of its own accord', TAPPED),
+  count('connection', 'frames', Count.Frames, S1, 'frames that the client initiated', TAPPED),
+  count('connection', 'frames', Count.Frames, S10, 'frames that the client initiated', TAPPED),
   count('connection', 'bytes', Count.Bytes, S10, 'bytes of these frames; without a tap, of the packets'),
-  count('connection', 'packets', Count.Packets, S10, 'MQTT packets that the client sent of its own accord'),
-  count('connection', 'packets', Count.Packets, S60, 'MQTT packets that the client sent of its own accord'),
+  count('connection', 'packets', Count.Packets, S10, 'MQTT packets that the client initiated'),
+  count('connection', 'packets', Count.Packets, S60, 'MQTT packets that the client initiated'),
   count('connection', 'publishes', Count.Publishes, S10, 'PUBLISH packets from the client'),
-  ratio('connection', 'length', Count.Bytes, [Count.Frames], S60, 'mean bytes of a frame of its own accord', TAPPED),
+  ratio(
+    'connection',
+    'length',
+    Count.Bytes,
+    [Count.Frames],
+    S60,
+    'mean bytes of a frame that the client initiated',
+    TAPPED
+  ),
   ratio(
     'connection',
     'packets_per_frame',
     Count.Packets,
     [Count.Frames],
     S60,
-    'MQTT packets of a frame of its own accord',
+    'MQTT packets per frame that the client initiated',
     TAPPED
   ),
   ratio(
@@ -196,7 +210,7 @@ export const CONTEXT_COLUMNS: readonly ContextColumn[] = Object.freeze([
     Count.Retained,
     [Count.Publishes],
     S60,
-    'share of its PUBLISH packets with the retain flag',
+    'share of PUBLISH packets from the client with the retain flag',
     { coding: 'value' }
   ),
   column('connection', 'conn_subscribes', 'SUBSCRIBE packets so far', ({ connection }) => connection.subscribes),
@@ -209,14 +223,14 @@ export const CONTEXT_COLUMNS: readonly ContextColumn[] = Object.freeze([
   column(
     'connection',
     'conn_wide_filters',
-    'filters with wildcards or $ so far, those that begin so counted twice',
+    'filters with wildcards or $ so far, counted twice if they start with one',
     ({ connection }) => connection.wideFilters
   ),
   column('connection', 'conn_filters', 'filters so far', ({ connection }) => connection.filters),
   column(
     'connection',
     'conn_malformed',
-    'packets so far that are not as or when they must be',
+    'malformed, invalid or unexpected packets so far',
     ({ connection }) => connection.malformed
   ),
   column(
@@ -225,19 +239,19 @@ export const CONTEXT_COLUMNS: readonly ContextColumn[] = Object.freeze([
     'keep alive of the CONNECT, seconds; missing before it',
     ({ connection }) => connection.keepAlive ?? NaN
   ),
-  column('connection', 'conn_will', '1 where the CONNECT carries a will', ({ connection }) => Number(connection.will), {
+  column('connection', 'conn_will', '1 if the CONNECT has a will', ({ connection }) => Number(connection.will), {
     coding: 'value'
   }),
   column(
     'connection',
     'conn_idle',
-    "time since the client's last complete packet, as a share of its keep alive (of 60 s where it has none)",
+    "time since the client's last complete packet, as a share of its keep alive (of 60 s if it has none)",
     ({ connection, time }) => connection.idle(time)
   ),
   column(
     'connection',
     'conn_no_connect',
-    'seconds since the connection was first seen, while no complete packet came from the client',
+    'seconds since the connection was first seen, until the first complete packet from the client',
     ({ connection, time }) => connection.waitedForConnect(time)
   ),
   column(
@@ -260,21 +274,29 @@ export const CONTEXT_COLUMNS: readonly ContextColumn[] = Object.freeze([
     ({ connection }) => connection.acksDue
   ),
 
-  count('address', 'frames', Count.Frames, S1, 'frames that came from the address of its own accord', TAPPED),
-  count('address', 'frames', Count.Frames, S10, 'frames that came from the address of its own accord', TAPPED),
+  count('address', 'frames', Count.Frames, S1, 'frames that the address initiated', TAPPED),
+  count('address', 'frames', Count.Frames, S10, 'frames that the address initiated', TAPPED),
   count('address', 'bytes', Count.Bytes, S10, 'bytes of these frames; without a tap, of the packets'),
-  count('address', 'packets', Count.Packets, S60, 'MQTT packets of its own accord'),
+  count('address', 'packets', Count.Packets, S60, 'MQTT packets that the address initiated'),
   count('address', 'publishes', Count.Publishes, S60, 'PUBLISH packets from the address'),
-  ratio('address', 'length', Count.Bytes, [Count.Frames], S60, 'mean bytes of a frame of its own accord', TAPPED),
+  ratio(
+    'address',
+    'length',
+    Count.Bytes,
+    [Count.Frames],
+    S60,
+    'mean bytes of a frame that the address initiated',
+    TAPPED
+  ),
   count('address', 'opened', Count.Opened, S10, 'connections opened (SYN)', TAPPED),
   count('address', 'opened', Count.Opened, S60, 'connections opened (SYN)', TAPPED),
   column('address', 'addr_open', 'connections open now', ({ address }) => Math.max(0, address.open), TAPPED),
   count('address', 'half_open', Count.HalfOpen, S60, 'handshakes that the client did not complete', TAPPED),
   count('address', 'connects', Count.Connects, S60, 'CONNECT packets'),
-  count('address', 'refusals', Count.Refusals, S60, 'CONNACK packets that refuse'),
-  count('address', 'closed_by_broker', Count.ClosedByBroker, S1, 'connections that the broker ended first', TAPPED),
-  count('address', 'resets', Count.Resets, S10, 'RST segments, both ways', TAPPED),
-  count('address', 'malformed', Count.Malformed, S60, 'packets that are not as they must be'),
+  count('address', 'refusals', Count.Refusals, S60, 'CONNACK packets with a refusal'),
+  count('address', 'closed_by_broker', Count.ClosedByBroker, S1, 'connections that the broker closed first', TAPPED),
+  count('address', 'resets', Count.Resets, S10, 'RST segments in both directions', TAPPED),
+  count('address', 'malformed', Count.Malformed, S60, 'malformed or invalid packets'),
   count('address', 'wide_filters', Count.WideFilters, S60, 'filters with wildcards or $'),
   column(
     'address',

@@ -1,4 +1,4 @@
-// What is remembered of connections, addresses and client ids, from which the context columns are read.
+// State of connections, addresses and client ids from which the context columns are read.
 
 import { isRefusal, readConnect, readSubscribe } from '../decode/mqtt-facts.js'
 import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from '../decode/tcp.js'
@@ -21,163 +21,157 @@ const PUBREC = 5
 const PUBREL = 6
 const DISCONNECT = 14
 const QOS_2 = 2
-/** A connection without a keep alive is held to this one, seconds. */
-const USUAL_KEEP_ALIVE = 60
-/**
- * Who was thrown out does in its first second back, from the opening of a connection on, what it would not have had to
- * do.
- */
-const RETURN_SECONDS = 1
+/** Assumed keep alive of a connection without one, seconds. */
+const DEFAULT_KEEP_ALIVE = 60
+/** Time after a connection's start during which its traffic counts as a reconnect after a takeover, seconds. */
+const RECONNECT_SECONDS = 1
 
-/** What connections and addresses have in common. */
+/** State common to connections and addresses. */
 export class TrafficState {
   recent = true
   readonly counts = new DampedCounts(COUNTS)
   readonly topics = new DistinctSketch()
 
-  /** Takes a tallied record in. */
+  /** Adds the amounts of a record. */
   count({ amounts, topics }: FrameCounts, time: number): void {
-    this.counts.fade(time)
+    this.counts.decay(time)
     for (let i = 0; i < COUNTS; i++) if (amounts[i] !== 0) this.counts.add(i, amounts[i])
     for (const hash of topics) this.topics.add(hash, time)
   }
 }
 
-/** A session that another address took over. */
+/** A takeover of a session by another address. */
 interface Takeover {
   client: ClientState
-  /** Who had it. */
-  holder: ConnectionState
-  /** Number of the record with the CONNECT that took it. */
+  /** The previous connection of the session. */
+  previous: ConnectionState
+  /** Number of the record with the CONNECT of the takeover. */
   record: number
 }
 
-/** A source address. */
+/** State of a source address. */
 export class AddressState extends TrafficState {
-  /** Connections that were seen to open and not to end. */
+  /** Connections whose start, but not their end, was captured. */
   open = 0
-  /** By which a client of this address was thrown out last that has not come back. */
-  thrownOut: Takeover | null = null
+  /** The last takeover of a client at this address that has not reconnected. */
+  lastTakeover: Takeover | null = null
 }
 
-/** A client id, whoever uses it. */
+/** State of a client id, over all its connections. */
 export class ClientState {
   recent = true
-  /** Who has the session, as long as it has not left. */
-  #holder: ConnectionState | null = null
+  /** The connection of the session, until it ends. */
+  #connection: ConnectionState | null = null
 
   /**
-   * A connection comes with this client id: whoever has the session is thrown out [MQTT-3.1.4-2].
-   * @returns the takeover, where it was of another address
+   * Handles a CONNECT with this client id. The previous connection is disconnected [MQTT-3.1.4-2].
+   *
+   * @returns the takeover, if the previous connection has another address
    */
   connect(connection: ConnectionState, record: number): Takeover | null {
-    const holder = this.#holder
-    this.#holder = connection
-    if (holder === null || holder.source === connection.source) return null
-    const takeover = { client: this, holder, record }
-    holder.throwOut(takeover)
+    const previous = this.#connection
+    this.#connection = connection
+    if (previous === null || previous.source === connection.source) return null
+    const takeover = { client: this, previous, record }
+    previous.takeOver(takeover)
     return takeover
   }
 
-  /** The CONNECT was refused: the session stays where it was. */
-  stay(takeover: Takeover): void {
-    this.#holder = takeover.holder
-    takeover.holder.stay(takeover)
+  /** Undoes a takeover whose CONNECT was refused. */
+  undoTakeover(takeover: Takeover): void {
+    this.#connection = takeover.previous
+    takeover.previous.undoTakeover(takeover)
   }
 
-  /** A connection ends: it can no longer be thrown out. */
-  leave(connection: ConnectionState): void {
-    if (this.#holder === connection) this.#holder = null
+  /** Handles the end of a connection: it can no longer be taken over. */
+  release(connection: ConnectionState): void {
+    if (this.#connection === connection) this.#connection = null
   }
 }
 
-/** A connection. */
+/** State of a connection. */
 export class ConnectionState extends TrafficState {
   readonly answers: AnsweredRecords
-  /** Its client id's, once a CONNECT told it. */
+  /** State of its client id, once a CONNECT has provided one. */
   client: ClientState | null = null
   /** Seconds; null before a CONNECT. */
   keepAlive: number | null = null
   will = false
-  /** Filters that reach widely, in all. */
+  /** Total number of wide filters. */
   wideFilters = 0
   filters = 0
-  /** SUBSCRIBE packets, in all. */
+  /** Total number of SUBSCRIBE packets. */
   subscribes = 0
-  /** Packets that are not as they must be, in all. */
+  /** Total number of malformed or unexpected packets. */
   malformed = 0
-  /** PUBLISH packets with QoS 2 from the client that no PUBREL followed. */
+  /** PUBLISH packets with QoS 2 from the client without a PUBREL. */
   releasesDue = 0
-  /** PUBLISH packets with QoS 1 and 2 to the client that it did not acknowledge. */
+  /** PUBLISH packets with QoS 1 and 2 to the client without an acknowledgement. */
   acksDue = 0
-  /** Bytes that came after the last complete packet of each direction. */
+  /** Bytes after the last complete packet of each direction. */
   readonly waitingBytes: Record<Direction, number> = { in: 0, out: 0 }
-  /** Since when nothing complete came from the client; epoch seconds. */
+  /** Time of the last complete packet from the client, epoch seconds. */
   lastPacket: number
   readonly #opened: number
   readonly #end: Record<Direction, number> = { in: 0, out: 0 }
   #isOpen = false
   #isEstablished = false
   #isClosing = false
-  #thrownOut: Takeover | null = null
-  /** What its own CONNECT took, until that is answered. */
-  #takes: Takeover | null = null
-  /** Of whom it is the return, as far as is known. */
-  #returned: Takeover | null
+  #takeover: Takeover | null = null
+  /** Takeover by its own CONNECT, until the CONNACK. */
+  #pendingTakeover: Takeover | null = null
+  /** The takeover after which it reconnects, as far as is known. */
+  #reconnectAfter: Takeover | null
 
   constructor(
     public address: AddressState,
     public source: string,
     time: number,
-    room: AnswerQuota
+    quota: AnswerQuota
   ) {
     super()
-    this.answers = new AnsweredRecords(room)
+    this.answers = new AnsweredRecords(quota)
     this.#opened = time
     this.lastPacket = time
-    this.#returned = address.thrownOut
+    this.#reconnectAfter = address.lastTakeover
   }
 
-  /**
-   * The CONNECT of another address without which a record at this time would not be there; null where there is none.
-   */
+  /** Number of the CONNECT from another address that caused a record at this time; null if there is none. */
   takenOverBy(time: number): number | null {
-    return (this.#thrownOut ?? (time < this.#opened + RETURN_SECONDS ? this.#returned : null))?.record ?? null
+    return (this.#takeover ?? (time < this.#opened + RECONNECT_SECONDS ? this.#reconnectAfter : null))?.record ?? null
   }
 
-  /** Another address takes the session over. */
-  throwOut(by: Takeover): void {
-    this.#thrownOut = by
-    this.address.thrownOut = by
+  /** Handles a takeover by another address. */
+  takeOver(by: Takeover): void {
+    this.#takeover = by
+    this.address.lastTakeover = by
   }
 
-  /** It did not. */
-  stay(by: Takeover): void {
-    if (this.#thrownOut === by) this.#thrownOut = null
-    if (this.address.thrownOut === by) this.address.thrownOut = null
+  /** Undoes a takeover that was refused. */
+  undoTakeover(by: Takeover): void {
+    if (this.#takeover === by) this.#takeover = null
+    if (this.address.lastTakeover === by) this.address.lastTakeover = null
   }
 
   /**
-   * Seconds without any complete packet since the connection was first seen; 0 once one came: a connection met in
-   * mid-stream does not age.
+   * Seconds since the connection was first seen, until the first complete packet from the client, then 0. A connection
+   * picked up mid-stream does not age.
    */
   waitedForConnect(time: number): number {
     return this.#end.in === 0 ? Math.max(0, time - this.#opened) : 0
   }
 
-  /**
-   * Seconds since the client's last complete packet, as a share of its keep alive, or of a minute where it has none.
-   */
+  /** Seconds since the client's last complete packet, as a share of its keep alive, or of a minute if it has none. */
   idle(time: number): number {
     const seconds = Math.max(0, time - this.lastPacket)
-    return seconds / (this.keepAlive === null || this.keepAlive === 0 ? USUAL_KEEP_ALIVE : this.keepAlive)
+    return seconds / (this.keepAlive === null || this.keepAlive === 0 ? DEFAULT_KEEP_ALIVE : this.keepAlive)
   }
 
-  see(sight: RecordSummary, record: number, clientOf: (hash: number) => ClientState): void {
-    const { time, direction, packets, frame } = sight
-    if (frame !== null) this.#seeFrame(frame, direction)
+  update(summary: RecordSummary, record: number, clientOf: (hash: number) => ClientState): void {
+    const { time, direction, packets, frame } = summary
+    if (frame !== null) this.#updateFromFrame(frame, direction)
     for (const packet of packets) {
-      if (direction === 'in') this.#seeUp(packet, record, clientOf)
+      if (direction === 'in') this.#updateFromClient(packet, record, clientOf)
       else if (packet.header >> 4 === CONNACK) this.#answerConnect(isRefusal(packet))
       else if (packet.header >> 4 === PUBLISH && qosOf(packet) > 0) this.acksDue++
     }
@@ -188,7 +182,7 @@ export class ConnectionState extends TrafficState {
     if (frame !== null && frame.to !== null) this.waitingBytes[direction] = Math.max(0, frame.to - this.#end[direction])
   }
 
-  /** A proxy has announced from where its client comes. */
+  /** Handles the client address announced by a proxy. */
   moveTo(address: AddressState, source: string): void {
     if (this.#isOpen) {
       this.address.open--
@@ -196,18 +190,18 @@ export class ConnectionState extends TrafficState {
     }
     this.address = address
     this.source = source
-    this.#returned = address.thrownOut
+    this.#reconnectAfter = address.lastTakeover
   }
 
-  /** Closed or forgotten: it no longer counts as open. */
-  forget(): void {
+  /** Removes a closed or evicted connection from the open connections. */
+  markClosed(): void {
     if (this.#isOpen) this.address.open--
     this.#isOpen = false
-    this.#takes = null
-    this.client?.leave(this)
+    this.#pendingTakeover = null
+    this.client?.release(this)
   }
 
-  #seeFrame({ flags }: FrameSummary, direction: Direction): void {
+  #updateFromFrame({ flags }: FrameSummary, direction: Direction): void {
     const up = direction === 'in'
     const { counts } = this.address
     if (up && (flags & (TCP_SYN | TCP_ACK)) === TCP_SYN && !this.#isOpen && !this.#isClosing) {
@@ -222,13 +216,13 @@ export class ConnectionState extends TrafficState {
     if ((flags & (TCP_FIN | TCP_RST)) === 0 || this.#isClosing) return
     this.#isClosing = true
     if (!up) counts.add(Count.ClosedByBroker, 1)
-    this.forget()
+    this.markClosed()
   }
 
-  #seeUp(packet: MqttPacket, record: number, clientOf: (hash: number) => ClientState): void {
+  #updateFromClient(packet: MqttPacket, record: number, clientOf: (hash: number) => ClientState): void {
     const type = packet.header >> 4
     if (isProtocolViolation(packet)) this.malformed++
-    if (type === DISCONNECT) this.client?.leave(this)
+    if (type === DISCONNECT) this.client?.release(this)
     if (type === PUBLISH && qosOf(packet) === QOS_2) this.releasesDue++
     else if (type === PUBREL) this.releasesDue = Math.max(0, this.releasesDue - 1)
     else if (type === PUBACK || type === PUBREC) this.acksDue = Math.max(0, this.acksDue - 1)
@@ -240,7 +234,7 @@ export class ConnectionState extends TrafficState {
       this.will = connect.will
       if (packet.clientHash !== 0) this.#connect(clientOf(packet.clientHash), record)
     } else if (this.keepAlive === null && this.#isOpen && type !== DISCONNECT) {
-      // Nor may anything come before the first [MQTT-3.1.0-1].
+      // No packet may precede the first CONNECT [MQTT-3.1.0-1].
       this.malformed++
     }
     const subscribe = readSubscribe(packet)
@@ -252,14 +246,14 @@ export class ConnectionState extends TrafficState {
 
   #connect(client: ClientState, record: number): void {
     this.client = client
-    if (this.#returned?.client !== client) this.#returned = null
-    else if (this.address.thrownOut === this.#returned) this.address.thrownOut = null
-    this.#takes = client.connect(this, record)
+    if (this.#reconnectAfter?.client !== client) this.#reconnectAfter = null
+    else if (this.address.lastTakeover === this.#reconnectAfter) this.address.lastTakeover = null
+    this.#pendingTakeover = client.connect(this, record)
   }
 
   #answerConnect(isRefused: boolean): void {
-    if (isRefused && this.#takes !== null) this.#takes.client.stay(this.#takes)
-    this.#takes = null
+    if (isRefused && this.#pendingTakeover !== null) this.#pendingTakeover.client.undoTakeover(this.#pendingTakeover)
+    this.#pendingTakeover = null
   }
 }
 

@@ -1,55 +1,55 @@
-// The context of a record: what its connection, its address and its client id did lately.
+// The context of a record: recent activity of its connection, address and client id.
 
 import { timeOf } from '../record.js'
-import type { Direction, Endpoint, JoinKind, MqttPacket, PacketBegun, StreamFrame } from '../types.js'
+import type { Direction, Endpoint, JoinKind, MqttPacket, PartialPacket, StreamFrame } from '../types.js'
 import { AnswerQuota } from './answered-records.js'
 import { BoundedStates } from './bounded-states.js'
 import { CONTEXT_COLUMNS, type View } from './context-columns.js'
 import { AddressState, ClientState, ConnectionState } from './context-state.js'
 import { Origins } from './origins.js'
 import { payloadSamples, publishesOf, type PayloadSample } from './payload-sample.js'
-import { spread } from './references.js'
+import { evenSample } from './references.js'
 import { FrameCounts, type FrameSummary } from './frame-counts.js'
 
-/** How much is remembered; each overflow is counted. */
+/** Limits of the context state. Each overflow is counted. */
 export interface ContextLimits {
   connections: number
   addresses: number
   clients: number
 }
 
-/** About 40 MB where an attacker fills all of them. */
+/** About 40 MB when full. */
 export const CONTEXT_LIMITS: ContextLimits = Object.freeze({ connections: 8_192, addresses: 4_096, clients: 16_384 })
 
-/** What is known of a record beyond its 31 features. */
+/** Data of a record beyond its 31 features. */
 export interface RecordContext {
-  /** One value for each of {@link CONTEXT_COLUMNS}; NaN is missing. */
+  /** One value for each of {@link CONTEXT_COLUMNS}; NaN if missing. */
   values: Float64Array
-  /** Application payloads; views of the packets' bytes. */
+  /** Application payloads: views of the packets' bytes. */
   payloads: readonly PayloadSample[] | null
   /** Number of the record in its source, from 0. */
   record: number
   /**
-   * Numbers of earlier records whose messages this one acknowledges, and nothing else: at least as strange as all of
-   * them.
+   * Numbers of earlier records whose messages this record acknowledges, if it does nothing else. It scores at least the
+   * lowest of their scores.
    */
   references: readonly number[]
   /**
-   * Numbers of earlier records whose message this one passes on to a client, whose bytes it acknowledges
-   * without a packet of its own, or which it repeats: at least as strange as any of them.
+   * Numbers of earlier records whose message this record forwards to a client, whose bytes it acknowledges without a
+   * packet, or which it retransmits. It scores at least the highest of their scores.
    */
   origins: readonly number[]
   /**
-   * Number of the CONNECT of another address that took its client's session: set at the end of that connection and
-   * at the begin of the client's return. At least as strange as that; not so the messages that it brings. null where
-   * nobody did.
+   * Number of the CONNECT from another address that took over the client's session; null if there is none. Set at the
+   * end of the connection and at the start of the client's reconnect. The record scores at least as high as that
+   * CONNECT, but the messages that it publishes do not.
    */
   takeover: number | null
 }
 
-/** A record before it is one. */
+/** Input of the context for one record. */
 export interface ContextInput {
-  /** Stands for the connection; the same object for all its records. */
+  /** Identifies the connection: the same object for all its records. */
   connection: object
   client: Endpoint
   seconds: number
@@ -57,30 +57,28 @@ export interface ContextInput {
   direction: Direction
   /** All packets that the record completes. */
   packets: readonly MqttPacket[]
-  /** The packet of which it carries a part beyond these. */
-  begun?: PacketBegun | null
-  /** null where there is no tap. */
+  /** The incomplete packet at its end. */
+  partial?: PartialPacket | null
+  /** null without a tap. */
   frame: FrameSummary | null
 }
 
-/** What the join says of a frame. */
-export interface FrameContent extends Pick<ContextInput, 'packets' | 'begun'> {
+/** Result of the join for a frame. */
+export interface FrameContent extends Pick<ContextInput, 'packets' | 'partial'> {
   join: JoinKind
-  /** From where its client comes: behind a proxy that is known to the broker alone. */
+  /** Client address, if only the broker knows it (behind a proxy). */
   client?: Endpoint
 }
 
 const NONE: readonly number[] = Object.freeze([])
 
-/**
- * Follows connections, addresses and client ids through the records of one source, in their order, by packet time only.
- */
+/** Tracks the connections, addresses and client ids of one source, in record order and by packet time only. */
 export class ContextTracker {
   readonly #connections: BoundedStates<object, ConnectionState>
   readonly #addresses: BoundedStates<string, AddressState>
   readonly #clients: BoundedStates<number, ClientState>
-  readonly #tally = new FrameCounts()
-  readonly #room = new AnswerQuota()
+  readonly #counts = new FrameCounts()
+  readonly #quota = new AnswerQuota()
   readonly #origins = new Origins()
   #records = 0
   #input: { address: string; time: number } = { address: '', time: 0 }
@@ -91,15 +89,20 @@ export class ContextTracker {
     this.#connections = new BoundedStates(
       limits.connections,
       () =>
-        new ConnectionState(this.#addresses.of(this.#input.address), this.#input.address, this.#input.time, this.#room),
+        new ConnectionState(
+          this.#addresses.of(this.#input.address),
+          this.#input.address,
+          this.#input.time,
+          this.#quota
+        ),
       state => {
-        state.forget()
+        state.markClosed()
         state.answers.clear()
       }
     )
   }
 
-  /** What was forgotten for want of room. */
+  /** Entries dropped because a table was full. */
   get counters(): {
     connectionsForgotten: number
     addressesForgotten: number
@@ -111,15 +114,15 @@ export class ContextTracker {
       connectionsForgotten: this.#connections.evicted,
       addressesForgotten: this.#addresses.evicted,
       clientsForgotten: this.#clients.evicted,
-      answersForgotten: this.#room.refused,
+      answersForgotten: this.#quota.refused,
       originsForgotten: this.#origins.forgotten
     }
   }
 
-  /** Takes the next frame in, with all packets that it completes. */
+  /** Adds the next frame with all packets that it completes, and returns its context. */
   frame(
     { frame: { tcp, payloadLength, seconds, nanoseconds }, stream, direction, to }: StreamFrame,
-    { join, packets, begun, client = stream.client }: FrameContent
+    { join, packets, partial, client = stream.client }: FrameContent
   ): RecordContext {
     return this.push({
       connection: stream,
@@ -128,7 +131,7 @@ export class ContextTracker {
       nanoseconds,
       direction,
       packets,
-      begun,
+      partial,
       frame: {
         length: payloadLength,
         flags: tcp.flags,
@@ -139,25 +142,25 @@ export class ContextTracker {
     })
   }
 
-  /** Takes the next record in, and gives its context. */
+  /** Adds the next record and returns its context. */
   push(input: ContextInput): RecordContext {
-    const { client, direction, packets, begun = null, frame } = input
+    const { client, direction, packets, partial = null, frame } = input
     const time = timeOf(input)
     const record = this.#records++
     this.#input = { address: client.address, time }
-    const sight = { time, direction, packets, begun, frame }
+    const summary = { time, direction, packets, partial, frame }
     const connection = this.#connections.of(input.connection)
     if (connection.source !== client.address) connection.moveTo(this.#addresses.of(client.address), client.address)
-    // The same object as long as it is kept: a connection outlives its address's state only when that was forgotten.
+    // The connection keeps its address state, even if that has been evicted from the map.
     const { address } = connection
     this.#addresses.of(client.address)
-    this.#tally.take(sight)
-    address.count(this.#tally, time)
-    connection.count(this.#tally, time)
-    connection.see(sight, record, hash => this.#clients.of(hash))
-    const view: View = { time, direction, packets, begun, frame, connection, address }
-    const published = this.#origins.see(sight, record)
-    const { answered, earlier } = connection.answers.see(sight, record, published)
+    this.#counts.set(summary)
+    address.count(this.#counts, time)
+    connection.count(this.#counts, time)
+    connection.update(summary, record, hash => this.#clients.of(hash))
+    const view: View = { time, direction, packets, partial, frame, connection, address }
+    const published = this.#origins.add(summary, record)
+    const { answered, earlier } = connection.answers.add(summary, record, published)
     const values = new Float64Array(CONTEXT_COLUMNS.length)
     for (let i = 0; i < values.length; i++) values[i] = CONTEXT_COLUMNS[i].read(view)
     return {
@@ -165,13 +168,13 @@ export class ContextTracker {
       payloads: payloadSamples(publishesOf(packets)),
       record,
       references: answered,
-      origins: earlier.length > 0 ? earlier : known(published),
+      origins: earlier.length > 0 ? earlier : knownOrigins(published),
       takeover: connection.takenOverBy(time)
     }
   }
 }
 
-/** Those that are known, each once. */
-function known(origins: readonly (number | undefined)[]): readonly number[] {
-  return origins.length === 0 ? NONE : spread([...new Set(origins)].filter(origin => origin !== undefined))
+/** Returns the known origins, without duplicates. */
+function knownOrigins(origins: readonly (number | undefined)[]): readonly number[] {
+  return origins.length === 0 ? NONE : evenSample([...new Set(origins)].filter(origin => origin !== undefined))
 }

@@ -1,39 +1,38 @@
-// Counts that fade with packet time, so that what they hold is what happened lately.
+// Counts that decay with packet time, so that they describe recent activity.
 
-/** Windows of the fading, seconds: after one of them a count is down to 1/e. */
+/** Time constants of the decay, seconds: a count drops to 1/e after each. */
 export const WINDOWS = [1, 10, 60] as const
 
-/** Number of a window in {@link WINDOWS}. */
+/** Index in {@link WINDOWS}. */
 export type Window = 0 | 1 | 2
 
-/** Share of a window's length that a set of counts is taken to have been there for at least. */
-const LEAST_AGE = 0.25
+/** Minimum assumed age of a set of counts, as a share of the window. */
+const MIN_AGE = 0.25
 
 /**
- * A fixed set of counts, each over all windows (after AfterImage of Kitsune, Mirsky et al. 2018).
- * An event of age t counts exp(-t / window). What is there for less than a window or two has not had the
- * time to count as much as it will: counts are given as if the window had been full all along.
+ * A fixed set of counts, each over all windows (after AfterImage of Kitsune, Mirsky et al. 2018). An event of age t
+ * counts exp(-t / window). Counts younger than a window or two are scaled up, as if the window had been full all along.
  */
 export class DampedCounts {
   readonly #values: Float64Array
   #time = -Infinity
   #since = -Infinity
-  /** How much of a steady rate's count each window can hold by now. */
+  /** Share of a steady rate's count that each window has reached. */
   readonly #fills = new Float64Array(WINDOWS.length).fill(1)
 
-  /** @param size how many counts */
+  /** @param size number of counts */
   constructor(size: number) {
     this.#values = new Float64Array(size * WINDOWS.length)
   }
 
-  /** Lets the counts fade until `time`, epoch seconds. A clock that steps back lets nothing fade. */
-  fade(time: number): void {
+  /** Decays the counts to `time`, epoch seconds. If the clock steps back, nothing decays. */
+  decay(time: number): void {
     const elapsed = time - this.#time
     if (elapsed === 0) return
     if (this.#since === -Infinity) this.#since = time
     this.#time = time
     for (let w = 0; w < WINDOWS.length; w++)
-      this.#fills[w] = 1 - Math.exp(-Math.max(LEAST_AGE, (time - this.#since) / WINDOWS[w]))
+      this.#fills[w] = 1 - Math.exp(-Math.max(MIN_AGE, (time - this.#since) / WINDOWS[w]))
     if (!(elapsed > 0)) return
     const values = this.#values
     for (let w = 0; w < WINDOWS.length; w++) {
@@ -55,37 +54,37 @@ export class DampedCounts {
 
 const SKETCH_WORDS = 8
 const SKETCH_BITS = SKETCH_WORDS * 32
-/** How long a generation of the sketch lasts, seconds. */
+/** Lifetime of one generation of the sketch, seconds. */
 const GENERATION_SECONDS = 60
 
 /**
- * About how many different things came in the last one to two minutes: two bitmaps in turn, read by
- * linear counting (Whang et al. 1990). Never more than {@link DistinctSketch.most}.
+ * Estimates the number of distinct items in the last one to two minutes: two alternating bitmaps with linear counting
+ * (Whang et al. 1990). The maximum is {@link DistinctSketch.max}.
  */
 export class DistinctSketch {
-  /** What a full sketch says. */
-  static readonly most = SKETCH_BITS * Math.log(SKETCH_BITS)
+  /** Estimate of a full sketch. */
+  static readonly max = SKETCH_BITS * Math.log(SKETCH_BITS)
   #current = new Uint32Array(SKETCH_WORDS)
   #previous = new Uint32Array(SKETCH_WORDS)
   #since = -Infinity
 
-  /** @param hash of the thing, 32 bits */
+  /** @param hash of the item, 32 bits */
   add(hash: number, time: number): void {
-    this.#turn(time)
-    // The low bits of FNV-1a alone are uneven.
+    this.#rotate(time)
+    // The low bits of FNV-1a alone are not uniform.
     const bit = (hash ^ (hash >>> 15)) & (SKETCH_BITS - 1)
     this.#current[bit >> 5] |= 1 << (bit & 31)
   }
 
-  /** The estimate at a time. */
+  /** Returns the estimate at a time. */
   count(time: number): number {
-    this.#turn(time)
+    this.#rotate(time)
     let set = 0
     for (let i = 0; i < SKETCH_WORDS; i++) set += bitsIn(this.#current[i] | this.#previous[i])
-    return set === SKETCH_BITS ? DistinctSketch.most : -SKETCH_BITS * Math.log(1 - set / SKETCH_BITS)
+    return set === SKETCH_BITS ? DistinctSketch.max : -SKETCH_BITS * Math.log(1 - set / SKETCH_BITS)
   }
 
-  #turn(time: number): void {
+  #rotate(time: number): void {
     const age = Math.abs(time - this.#since)
     if (age < GENERATION_SECONDS) return
     const oldest = this.#previous

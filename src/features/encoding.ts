@@ -1,4 +1,4 @@
-// The features of a record as a vector of numbers: which columns, in which order, on which scale.
+// Encodes the features of a record as a numeric vector: columns, order and scale.
 
 import { isIPv4 } from 'node:net'
 import { DetectorError } from '../../models/index.js'
@@ -10,24 +10,22 @@ import { PayloadModel, type PayloadModelJson } from './payload.js'
 import { FEATURES, type FeatureName, type RecordFeatures } from './schema.js'
 
 /**
- * What stands for a field that a record does not have: on every scale below just outside what a
- * present field can be, so that one cut of a tree sets it apart and no distance grows large by it.
+ * Value of a missing field: just below the range of every scale, so that a single tree split isolates it and no
+ * distance becomes large.
  */
 export const MISSING = -1
 
-/** How a column becomes a number. */
+/** How a column is converted to a number. */
 type Coding =
-  /** As it is. */
+  /** Unchanged. */
   | 'value'
-  /** ln(1 + value): spans powers of ten. */
+  /** ln(1 + value), for values over several orders of magnitude. */
   | 'log'
   /** ln(1 + milliseconds), from seconds. */
   | 'log-ms'
-  /**
-   * An IPv4 address as a fraction of 2^32, so that neighbours stay neighbours; an IPv6 address as 1 + a hash in [0, 1).
-   */
+  /** An IPv4 address as a fraction of 2^32, so that neighbours stay close; an IPv6 address as 1 + a hash in [0, 1). */
   | 'address'
-  /** Mean log-likelihood per byte of `payload.ts`, at most 0; without a payload the mean of the training payloads. */
+  /** Mean log-likelihood per byte of `payload.ts`, at most 0. Without a payload: the mean of the training payloads. */
   | 'payload'
 
 const CODINGS: Readonly<Record<FeatureName, Coding>> = {
@@ -64,44 +62,45 @@ const CODINGS: Readonly<Record<FeatureName, Coding>> = {
   mqtt_qos_lvl: 'value'
 }
 
-/** What `Encoding.toJSON` gives. */
+/** JSON form of an encoding. */
 export interface EncodingJson {
-  /** The program's feature list, which must be that of the program that loads it. */
+  /** The program's feature list. It must match that of the program that loads it. */
   features: string[]
-  /** The columns in their order, each as `name:coding`. */
+  /** The columns in order, each as `name:coding`. */
   columns: string[]
-  /** Columns asked for that never changed in training. */
+  /** Requested columns that were constant in training. */
   dropped: string[]
   payload: PayloadModelJson | null
 }
 
 /**
- * Least deviation of a context column, in ln(1 + count) or a share. Counts of what is done now and then differ from
- * house to house: three SUBSCRIBEs where one is usual are one deviation off, three hundred ten.
+ * Minimum standard deviation of a context column, in ln(1 + count) or a share. Counts of rare actions differ between
+ * sites: three SUBSCRIBEs instead of the usual one deviate by 1, three hundred by 10.
  */
-const CONTEXT_DEVIATION = 0.5
+const MIN_CONTEXT_DEVIATION = 0.5
 
 const CONTEXT_INDEX: ReadonlyMap<ColumnName, number> = new Map(CONTEXT_COLUMNS.map(({ name }, index) => [name, index]))
 
-/** A fixed way from a record's features to a vector of finite numbers. */
+/** Maps a record's features to a vector of finite numbers. */
 export class Encoding {
   readonly leastDeviations: Float64Array
 
   private constructor(
-    /** Names of the vector's columns, in its order. */
+    /** Names of the vector's columns, in order. */
     readonly columns: readonly ColumnName[],
-    /** Columns of Table I asked for that never changed in training: they could only mislead. */
+    /** Requested columns of Table I that were constant in training, and are therefore excluded. */
     readonly dropped: readonly ColumnName[],
     readonly payload: PayloadModel | undefined
   ) {
-    this.leastDeviations = Float64Array.from(columns, name => (CONTEXT_INDEX.has(name) ? CONTEXT_DEVIATION : 0))
+    this.leastDeviations = Float64Array.from(columns, name => (CONTEXT_INDEX.has(name) ? MIN_CONTEXT_DEVIATION : 0))
   }
 
   /**
-   * Learns which columns change, and what payloads look like; reads `records` once. Columns of context stay
-   * where they never changed: that nothing was ever refused, say, is what makes the first refusal tell.
+   * Learns which columns vary, and the payload model. Reads `records` once. Context columns are kept even if they were
+   * constant: if nothing was ever refused in training, the first refusal is significant.
+   *
    * @param options.columns see {@link columnsOf}
-   * @throws OperatorError `training-data` where no column changes
+   * @throws OperatorError `training-data` if no column varies
    */
   static fit(records: Iterable<RecordFeatures>, { columns }: { columns: readonly ColumnName[] }): Encoding {
     const payload = columns.includes(MESSAGE) ? new PayloadModel() : undefined
@@ -123,8 +122,8 @@ export class Encoding {
     if (changes.size === 0) {
       throw new OperatorError(
         'training-data',
-        `none of the ${columns.length} columns changes within the ${rows} training records`,
-        'train on more traffic'
+        `all ${columns.length} columns are constant in the ${rows} training records`,
+        'Train on more traffic.'
       )
     }
     return new Encoding(
@@ -135,48 +134,47 @@ export class Encoding {
   }
 
   /**
-   * The encoding that `toJSON` saved.
-   * @throws OperatorError `model-features` where it was made for another feature list or coding
-   * @throws DetectorError `state` where it is no encoding
+   * Restores an encoding saved by `toJSON`.
+   *
+   * @throws OperatorError `model-features` if it was made for another feature list or coding
+   * @throws DetectorError `state` if it is not a valid encoding
    */
   static fromJSON(json: unknown): Encoding {
     const reader = new StateReader(json, 'encoding')
     if (reader.strings('features').join() !== FEATURES.map(({ name }) => name).join()) {
       throw new OperatorError(
         'model-features',
-        'the model was made for another list of features',
-        'train it again with this version'
+        'the model was trained with a different feature list',
+        'Train it again with this version.'
       )
     }
     const columns = reader.strings('columns').map(text => {
       const name = NAMES_BY_LABEL.get(text)
       if (name === undefined) {
-        throw new OperatorError(
-          'model-features',
-          `the model has a column ${text} that this version does not know`,
-          'train it again with this version'
-        )
+        throw new OperatorError('model-features', `unknown model column ${text}`, 'Train it again with this version.')
       }
       return name
     })
     if (columns.length === 0 || new Set(columns).size < columns.length) {
-      throw new DetectorError('state', 'encoding.columns is empty or names a column twice')
+      throw new DetectorError('state', 'encoding.columns is empty or has duplicates')
     }
     const payload = columns.includes(MESSAGE) ? PayloadModel.fromJSON(reader.raw('payload')) : undefined
     return new Encoding(columns, reader.strings('dropped'), payload)
   }
 
-  /** The record as numbers, one for each of `columns`. */
+  /** Encodes a record, one number for each of `columns`. */
   encode(values: RecordFeatures): Float64Array {
     return this.#encode(values, payload => this.payload?.score(payload) ?? MISSING)
   }
 
-  /** The same for a record of the training data, with its payload scored as if it had not been learnt. */
+  /** Encodes a record of the training data, with its payload scored as if it were not in the training data. */
   encodeHeldOut(values: RecordFeatures): Float64Array {
     return this.#encode(values, payload => this.payload?.scoreHeldOut(payload) ?? MISSING)
   }
 
-  /** What an explanation shows of a column: the record's value; for a payload its number, never the payload. */
+  /**
+   * Returns the value of a column for explanations: the record's value, or for a payload its score, never the payload.
+   */
   shown(values: RecordFeatures, column: number, row: Float64Array): number | string | null {
     const value = columnValue(this.columns[column], values)
     return value instanceof Uint8Array ? row[column] : value
@@ -204,7 +202,7 @@ export class Encoding {
 
 const MESSAGE = 'mqtt_msg'
 
-/** The labels that `toJSON` writes for the columns that there are. */
+/** The columns by the labels that `toJSON` writes. */
 const NAMES_BY_LABEL: ReadonlyMap<string, ColumnName> = new Map(
   [...FEATURES, ...CONTEXT_COLUMNS].map(({ name }) => [label(name), name])
 )
@@ -215,7 +213,7 @@ function label(name: ColumnName): string {
   return `${name}:${CODINGS[name as FeatureName]}`
 }
 
-/** The value of a column as the record has it; null where it has none. */
+/** Returns the record's value of a column; null if missing. */
 function columnValue(name: ColumnName, values: RecordFeatures): number | string | Uint8Array | null {
   const index = CONTEXT_INDEX.get(name)
   if (index === undefined) return values[name as FeatureName] ?? null
@@ -246,7 +244,7 @@ function encodeColumn(name: ColumnName, values: RecordFeatures): number {
   }
 }
 
-/** FNV-1a (RFC 9923) over the text of what is no IPv4 address. */
+/** Addresses other than IPv4 use FNV-1a (RFC 9923) over their text. */
 function addressNumber(address: string): number {
   if (isIPv4(address)) return address.split('.').reduce((number, part) => number * 256 + Number(part), 0) / 2 ** 32
   let hash = 0x811c9dc5

@@ -1,4 +1,4 @@
-// From a placed frame and its MQTT packet to the 31 features.
+// Extracts the 31 features from a frame and its MQTT packet.
 import { TCP_ACK, TCP_CWR, TCP_ECE, TCP_FIN, TCP_NS, TCP_PSH, TCP_RST, TCP_SYN, TCP_URG } from '../decode/tcp.js'
 import type { MqttPacket, StreamFrame } from '../types.js'
 import type { FeatureValues } from './schema.js'
@@ -17,7 +17,7 @@ const NO_PACKET = Object.freeze({
   mqtt_qos_lvl: null
 })
 
-/** The 31 features of a frame; `packet` is the first one it completes, null where it completes none. */
+/** Returns the 31 features of a frame. `packet` is the first packet that it completes, or null. */
 export function extractFeatures(streamFrame: StreamFrame, packet: MqttPacket | null): FeatureValues {
   const { frame, delta, l20Average } = streamFrame
   const { ip, tcp } = frame
@@ -58,10 +58,10 @@ export function extractFeatures(streamFrame: StreamFrame, packet: MqttPacket | n
   }
 }
 
-/** The columns that an MQTT packet alone determines. */
+/** The columns that only depend on the MQTT packet. */
 export type MqttFeatures = Pick<FeatureValues, keyof typeof NO_PACKET>
 
-/** The seven columns that come from an MQTT packet, for records with and without a tap. */
+/** Returns the seven columns of an MQTT packet, for records with and without a tap. */
 export function mqttFeatures(packet: MqttPacket): MqttFeatures {
   const type = packet.header >> 4
   return {

@@ -1,14 +1,14 @@
-// What one record adds to the counts of its connection and its address, tallied once for both.
+// The amounts that one record adds to the counts of its connection and its address.
 
 import { isMalformed, isRefusal, readConnect, readSubscribe } from '../decode/mqtt-facts.js'
 import { TCP_RST, TCP_SYN } from '../decode/tcp.js'
-import type { Direction, MqttPacket, PacketBegun } from '../types.js'
-import { isInitiative } from '../join/initiative.js'
+import type { Direction, MqttPacket, PartialPacket } from '../types.js'
+import { isInitiated } from '../join/initiated.js'
 import { topicHash } from './payload-sample.js'
 
 /**
- * Counts of connections and addresses, of what the client does of its own accord. What it gets, and what
- * it must answer, is another's doing: counted, somebody's flood would colour everybody who subscribed.
+ * Counts of connections and addresses. They cover what the client initiates. Received messages and responses are caused
+ * by others: a flood would otherwise affect the counts of all subscribers.
  */
 export const Count = Object.freeze({
   Frames: 0,
@@ -24,19 +24,19 @@ export const Count = Object.freeze({
   /** Frames that carry bytes and complete no packet. */
   Fragments: 10,
   Resets: 11,
-  /** Of addresses only, counted when the connection changes. */
+  /** Of addresses only, updated when a connection changes state. */
   Opened: 12,
   HalfOpen: 13,
   ClosedByBroker: 14
 })
 
-/** How many counts there are. */
+/** Number of counts. */
 export const COUNTS = 15
 
 const PUBLISH = 3
 const RETAIN = 1
 
-/** What the wire says of a frame. */
+/** Link and TCP data of a frame. */
 export interface FrameSummary {
   /** Segment payload, bytes. */
   length: number
@@ -44,42 +44,42 @@ export interface FrameSummary {
   flags: number
   sequence: number
   acknowledgement: number
-  /** Offset up to which the direction's stream is contiguous; null where its packets cannot be read. */
+  /** Offset up to which the direction's stream is contiguous; null if its packets cannot be decoded. */
   to: number | null
 }
 
-/** A record as the context sees it. */
+/** Input of the context for one record. */
 export interface RecordSummary {
   /** Epoch seconds. */
   time: number
   direction: Direction
   packets: readonly MqttPacket[]
-  /** The packet of which it carries a part beyond these; null where there is none or it is not known. */
-  begun: PacketBegun | null
-  /** null where there is no tap. */
+  /** The incomplete packet at its end; null if none or unknown. */
+  partial: PartialPacket | null
+  /** null without a tap. */
   frame: FrameSummary | null
 }
 
-/** Types that a client never sends: CONNACK, SUBACK, UNSUBACK, PINGRESP. */
+/** Packet types that only a broker sends: CONNACK, SUBACK, UNSUBACK, PINGRESP. */
 const BROKER_ONLY = (1 << 2) | (1 << 9) | (1 << 11) | (1 << 13)
 
-/** Whether a client's packet is not as it must be. */
+/** Whether a client's packet is malformed or of a type that clients must not send. */
 export function isProtocolViolation(packet: MqttPacket): boolean {
   return isMalformed(packet) || (BROKER_ONLY & (1 << (packet.header >> 4))) !== 0
 }
 
 function countInitiated(packets: readonly MqttPacket[]): number {
   let initiated = 0
-  for (const packet of packets) if (isInitiative(packet)) initiated++
+  for (const packet of packets) if (isInitiated(packet)) initiated++
   return initiated
 }
 
 /**
- * Whether a frame from a client is more than an answer: it opens a connection, or carries a packet or part of one of
- * its own.
+ * Whether a client's frame is more than a response: it opens a connection, or carries at least part of a packet that
+ * the client initiated.
  */
-function isInitiated({ packets, frame }: RecordSummary): boolean {
-  if (packets.length > 0) return packets.some(isInitiative)
+function isInitiatedFrame({ packets, frame }: RecordSummary): boolean {
+  if (packets.length > 0) return packets.some(isInitiated)
   return frame !== null && (frame.length > 0 || (frame.flags & TCP_SYN) !== 0)
 }
 
@@ -89,9 +89,9 @@ export class FrameCounts {
   /** Hashes of the topics that the client published to. */
   readonly topics: number[] = []
 
-  /** Tallies a record, in place of the one before. */
-  take(sight: RecordSummary): void {
-    const { direction, packets, frame } = sight
+  /** Replaces the amounts with those of a record. */
+  set(summary: RecordSummary): void {
+    const { direction, packets, frame } = summary
     const { amounts } = this
     amounts.fill(0)
     this.topics.length = 0
@@ -101,19 +101,19 @@ export class FrameCounts {
       return
     }
     const initiated = countInitiated(packets)
-    if (frame !== null && isInitiated(sight)) {
+    if (frame !== null && isInitiatedFrame(summary)) {
       amounts[Count.Frames] = 1
       amounts[Count.Bytes] = frame.length
       if (packets.length === 0 && frame.length > 0) amounts[Count.Fragments] = 1
     }
     amounts[Count.Packets] = initiated
     for (const packet of packets) {
-      if (frame === null && isInitiative(packet)) amounts[Count.Bytes] += packet.size
-      this.#takeUp(packet)
+      if (frame === null && isInitiated(packet)) amounts[Count.Bytes] += packet.size
+      this.#addClientPacket(packet)
     }
   }
 
-  #takeUp(packet: MqttPacket): void {
+  #addClientPacket(packet: MqttPacket): void {
     const { amounts } = this
     if (isProtocolViolation(packet)) amounts[Count.Malformed]++
     if (packet.header >> 4 === PUBLISH) {

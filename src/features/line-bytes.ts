@@ -1,30 +1,30 @@
-// Lines of text written straight into bytes: no string is made of a million records.
+// Writes lines of text directly into a buffer, without a string per record.
 
 const FIRST_BYTES = 65_536
 const ZERO = 0x30
 const MINUS = 0x2d
 const POINT = 0x2e
 const HEX_DIGITS = Buffer.from('0123456789abcdef')
-/** Longer texts are cheaper to copy in one call. */
+/** Longer texts are faster to copy in one call. */
 const SHORT_TEXT = 48
-/** A power is slow to compute. */
+/** Precomputed, because a power is slow to compute. */
 const POWERS_OF_TEN: readonly number[] = Object.freeze(Array.from({ length: 16 }, (_, i) => 10 ** i))
 /** Decimals of a time: of a capture in microseconds, of one in nanoseconds, of a mean. */
 const MICROSECONDS = 6
 const NANOSECONDS = 9
 const PICOSECONDS = 12
-/** Digits that fit 32 bits whatever they are: beyond, division is slow. */
+/** Digits that always fit in 32 bits. Division of larger numbers is slow. */
 const QUICK_DIGITS = 9
-/** Characters of the longest number that {@link writeNumber} and {@link writeSeconds} write. */
+/** Maximum length of a number from {@link writeNumber} or {@link writeSeconds}. */
 export const LONGEST_NUMBER = 40
 
-/** Gathers bytes until they are taken. They are written by the functions below, into room that was made before. */
+/** Collects bytes until they are taken. Reserve room, then write with the functions below. */
 export class LineBytes {
   #bytes = Buffer.allocUnsafe(FIRST_BYTES)
-  /** Where the next byte goes; whoever writes moves it. */
+  /** Offset of the next byte. The caller advances it. */
   length = 0
 
-  /** Makes room for so many more; what is given is to be written into until the next call. */
+  /** Ensures room for `count` more bytes. The returned buffer is valid until the next call. */
   reserve(count: number): Buffer {
     const needed = this.length + count
     if (needed > this.#bytes.length) {
@@ -35,7 +35,7 @@ export class LineBytes {
     return this.#bytes
   }
 
-  /** What was gathered since the last call; its memory is the caller's. */
+  /** Returns the bytes since the last call. The caller owns the memory. */
   take(): Buffer {
     const taken = this.#bytes.subarray(0, this.length)
     this.#bytes = Buffer.allocUnsafe(Math.max(FIRST_BYTES, this.length))
@@ -44,9 +44,9 @@ export class LineBytes {
   }
 }
 
-// Each of these writes from `at` on, where there is room, and gives where it ends.
+// The functions below write at `at`, into reserved room, and return the end offset.
 
-/** Text that was turned into bytes before. */
+/** Writes text that is already encoded. */
 export function writeBytes(bytes: Buffer, at: number, text: Uint8Array): number {
   const { length } = text
   for (let i = 0; i < length; i++) bytes[at + i] = text[i]
@@ -70,7 +70,7 @@ export function writeHex(bytes: Buffer, at: number, value: Uint8Array): number {
   return end
 }
 
-/** A whole number, as far as doubles are exact; any other number as JavaScript writes it. */
+/** Writes an integer exactly up to 2^53 - 1, any other number as JavaScript formats it. */
 export function writeNumber(bytes: Buffer, at: number, value: number): number {
   // Most are flags.
   if (value === 0 || value === 1) {
@@ -81,7 +81,7 @@ export function writeNumber(bytes: Buffer, at: number, value: number): number {
   return writeInteger(bytes, at, value)
 }
 
-/** A number of seconds: with six decimals where they say everything, else with nine or twelve. */
+/** Writes seconds with six decimals if they are exact, otherwise with nine or twelve. */
 export function writeSeconds(bytes: Buffer, at: number, value: number): number {
   const decimals =
     Math.round(value * 1e6) / 1e6 === value
@@ -98,12 +98,12 @@ export function writeSeconds(bytes: Buffer, at: number, value: number): number {
   return writeFraction(bytes, writeInteger(bytes, end, seconds), parts - seconds * perSecond, decimals)
 }
 
-/** Epoch seconds with microseconds; what is finer is cut off. */
+/** Writes epoch seconds, truncated to microseconds. */
 export function writeTime(bytes: Buffer, at: number, seconds: number, nanoseconds: number): number {
   return writeFraction(bytes, writeInteger(bytes, at, seconds), Math.floor(nanoseconds / 1000), MICROSECONDS)
 }
 
-/** A point and so many digits. */
+/** Writes a decimal point and `decimals` digits. */
 function writeFraction(bytes: Buffer, at: number, parts: number, decimals: number): number {
   bytes[at] = POINT
   return writeDigits(bytes, at + 1, parts, decimals)
@@ -115,7 +115,7 @@ function writeInteger(bytes: Buffer, at: number, value: number): number {
   return writeDigits(bytes, at, value, count)
 }
 
-/** So many digits, zeros in front. */
+/** Writes `count` digits, with leading zeros. */
 function writeDigits(bytes: Buffer, at: number, value: number, count: number): number {
   if (value > 0xffff_ffff) {
     const power = POWERS_OF_TEN[QUICK_DIGITS]

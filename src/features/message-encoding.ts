@@ -1,4 +1,4 @@
-// An application payload as a vector of numbers: what its bytes are like, and how usual that is on its topic.
+// Encodes an application payload as a numeric vector: its bytes, and how usual they are on its topic.
 
 import { DetectorError } from '../../models/index.js'
 import { StateReader } from '../../models/state.js'
@@ -6,19 +6,19 @@ import { OperatorError } from '../errors.js'
 import { payloadFigures, type PayloadFigures, type PayloadSample } from './payload-sample.js'
 import { PayloadProfile, type PayloadProfileJson, type PayloadDeviation } from './payload-profile.js'
 
-/** What a column is read from. */
+/** Input of a column. */
 interface MessageView extends PayloadFigures, PayloadDeviation {
   length: number
 }
 
-/** A column of messages. */
+/** A payload column. */
 export interface MessageColumn {
   readonly name: string
   readonly about: string
   readonly read: (view: MessageView) => number
 }
 
-/** The columns of messages, in their order. A frame's messages are judged one by one, and the worst counts. */
+/** The payload columns in order. The messages of a frame are scored separately, and the highest score counts. */
 export const MESSAGE_COLUMNS: readonly MessageColumn[] = Object.freeze([
   { name: 'payload_length', about: 'ln(1 + length in bytes)', read: ({ length }: MessageView) => Math.log1p(length) },
   { name: 'payload_entropy', about: 'entropy, bits per byte', read: ({ entropy }: MessageView) => entropy },
@@ -37,33 +37,33 @@ export const MESSAGE_COLUMNS: readonly MessageColumn[] = Object.freeze([
   },
   {
     name: 'payload_surprise',
-    about: 'how far that lies below what is usual on its topic, standard deviations',
+    about: 'how far that is below the usual value on its topic, standard deviations',
     read: ({ surprise }: MessageView) => surprise
   },
   {
     name: 'payload_length_surprise',
-    about: 'how far ln(1 + length) lies from what is usual on its topic, standard deviations',
+    about: 'how far ln(1 + length) is from the usual value on its topic, standard deviations',
     read: ({ lengthSurprise }: MessageView) => lengthSurprise
   }
 ])
 
-/** What `MessageEncoding.toJSON` gives. */
+/** JSON form of a message encoding. */
 export interface MessageEncodingJson {
   messages: string[]
   norms: PayloadProfileJson
 }
 
-/** A fixed way from a payload to a vector of finite numbers. */
+/** Maps a payload to a vector of finite numbers. */
 export class MessageEncoding {
-  /** Columns that never changed; none are left out. */
+  /** Constant columns that were excluded: none. */
   readonly dropped: readonly string[] = []
   readonly leastDeviations: Float64Array
   readonly #columns: readonly MessageColumn[]
 
   private constructor(
-    /** Names of the vector's columns, in its order. */
+    /** Names of the vector's columns, in order. */
     readonly columns: readonly string[],
-    readonly norms: PayloadProfile
+    readonly profile: PayloadProfile
   ) {
     this.#columns = MESSAGE_COLUMNS.filter(({ name }) => columns.includes(name))
     this.leastDeviations = new Float64Array(this.#columns.length)
@@ -72,20 +72,21 @@ export class MessageEncoding {
   /** @throws OperatorError `training-data` without samples */
   static fit(samples: readonly PayloadSample[], columns: readonly string[]): MessageEncoding {
     if (samples.length === 0)
-      throw new OperatorError('training-data', 'there are no payloads to learn from', 'train on more traffic')
-    const norms = new PayloadProfile()
-    for (const sample of samples) norms.learnBytes(sample)
-    for (const sample of samples) norms.learnTopic(sample)
+      throw new OperatorError('training-data', 'no payloads to learn from', 'Train on more traffic.')
+    const profile = new PayloadProfile()
+    for (const sample of samples) profile.learnBytes(sample)
+    for (const sample of samples) profile.learnTopic(sample)
     return new MessageEncoding(
       MESSAGE_COLUMNS.map(({ name }) => name).filter(name => columns.includes(name)),
-      norms
+      profile
     )
   }
 
   /**
-   * The encoding that `toJSON` saved.
-   * @throws OperatorError `model-features` where it has columns that this version does not know
-   * @throws DetectorError `state` where it is no encoding
+   * Restores an encoding saved by `toJSON`.
+   *
+   * @throws OperatorError `model-features` if it has columns that this version does not know
+   * @throws DetectorError `state` if it is not a valid encoding
    */
   static fromJSON(json: unknown): MessageEncoding {
     const reader = new StateReader(json, 'encoding')
@@ -95,8 +96,8 @@ export class MessageEncoding {
     if (columns.join() !== names.join()) {
       throw new OperatorError(
         'model-features',
-        'the model was made for other columns of payloads',
-        'train it again with this version'
+        'the model was trained with different payload columns',
+        'Train it again with this version.'
       )
     }
     return new MessageEncoding(columns, PayloadProfile.fromJSON(reader.raw('norms')))
@@ -106,25 +107,25 @@ export class MessageEncoding {
     return this.#encode(sample, false)
   }
 
-  /** The same for a payload of the training data, as if it had not been learnt. */
+  /** Encodes a payload of the training data as if it were not in the training data. */
   encodeHeldOut(sample: PayloadSample): Float64Array {
     return this.#encode(sample, true)
   }
 
-  /** What an explanation shows: the number, and never the payload. */
+  /** Returns the value of a column for explanations: the number, never the payload. */
   shown(_sample: PayloadSample, column: number, row: Float64Array): number {
     return row[column]
   }
 
   toJSON(): MessageEncodingJson {
-    return { messages: [...this.columns], norms: this.norms.toJSON() }
+    return { messages: [...this.columns], norms: this.profile.toJSON() }
   }
 
   #encode(sample: PayloadSample, heldOut: boolean): Float64Array {
     const view: MessageView = {
       length: sample.length,
       ...payloadFigures(sample.payload),
-      ...this.norms.standings(sample, heldOut)
+      ...this.profile.deviationOf(sample, heldOut)
     }
     return Float64Array.from(this.#columns, ({ read }) => read(view))
   }

@@ -1,40 +1,42 @@
-// Which records published what another passes on: a message is known again by its topic and payload.
+// Finds the records that published what another record forwards. Messages are matched by topic and payload.
 
 import { messageHash } from '../decode/message-hash.js'
-import type { MqttPacket, PacketBegun } from '../types.js'
+import type { MqttPacket, PartialPacket } from '../types.js'
 import type { RecordSummary } from './frame-counts.js'
 
-/** Messages remembered, about 4 MB: they are passed on within moments, retained ones now and then. */
+/** Messages stored, about 4 MB. Most are forwarded within moments, retained ones later. */
 const MESSAGES_CAP = 32_768
 
 const PUBLISH = 3
 const NO_PAYLOAD = new Uint8Array(0)
 const NONE: readonly undefined[] = Object.freeze([])
 
-/** Remembers with which record each message came last, over whichever connection. */
+/** Stores for each message the record that published it last, over all connections. */
 export class Origins {
-  /** Messages forgotten for want of room. */
+  /** Messages dropped because the table was full. */
   forgotten = 0
   readonly #messages = new Map<number, number>()
-  /** The same by topic and length alone: a part of a message shows no more. */
+  /** The same by topic and length alone, for records with a part of a message. */
   readonly #outlines = new Map<number, number>()
 
   /**
-   * Takes a record in.
-   * @returns for each packet that it carries to a client, or for the one that it carries a part of, the record that
-   * published it, a will by that of its CONNECT; undefined where it is no message, or not known
+   * Adds a record.
+   *
+   * @returns for each packet to a client, or for the incomplete packet in the record, the record that
+   *   published it. For a will: the record of its CONNECT. undefined if the packet is not a message, or its origin is
+   *   unknown
    */
-  see({ direction, packets, begun }: RecordSummary, record: number): readonly (number | undefined)[] {
+  add({ direction, packets, partial }: RecordSummary, record: number): readonly (number | undefined)[] {
     if (direction === 'in') {
-      for (const packet of packets) this.#remember(packet, record)
+      for (const packet of packets) this.#addMessage(packet, record)
       return NONE
     }
     if (packets.length > 0)
       return packets.map(packet => (isPublish(packet) ? this.#messages.get(hashOf(packet)) : undefined))
-    return begun !== null && hasOutline(begun) ? [this.#outlines.get(outlineHash(begun))] : NONE
+    return partial !== null && hasOutline(partial) ? [this.#outlines.get(outlineHash(partial))] : NONE
   }
 
-  #remember(packet: MqttPacket, record: number): void {
+  #addMessage(packet: MqttPacket, record: number): void {
     if (packet.willHash !== 0) this.#set(this.#messages, packet.willHash, record)
     if (!isPublish(packet)) return
     this.#set(this.#messages, hashOf(packet), record)
@@ -42,7 +44,7 @@ export class Origins {
   }
 
   #set(records: Map<number, number>, hash: number, record: number): void {
-    // Set anew it stands last, so that the first is the one that was published the longest ago.
+    // Reinsertion moves the entry to the end, so the first is the one published longest ago.
     if (!records.delete(hash) && records.size >= MESSAGES_CAP) {
       const [oldest] = records.keys()
       records.delete(oldest)
@@ -52,11 +54,11 @@ export class Origins {
   }
 }
 
-type Outline = PacketBegun & { topic: Uint8Array; payloadLength: number }
+type Outline = PartialPacket & { topic: Uint8Array; payloadLength: number }
 type Publish = MqttPacket & { topic: Uint8Array; payload: Uint8Array }
 
-/** Whether it is a message of which all is known but its payload. */
-export function hasOutline(packet: PacketBegun): packet is Outline {
+/** Whether the packet is a PUBLISH with known topic and payload length. */
+export function hasOutline(packet: PartialPacket): packet is Outline {
   return packet.header >> 4 === PUBLISH && packet.topic !== null && packet.payloadLength !== null
 }
 

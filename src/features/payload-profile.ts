@@ -1,4 +1,4 @@
-// What payloads are like on each topic: how likely their bytes are, and how long they are.
+// The payloads that are usual for each topic: likelihood of their bytes, and length.
 
 import { DetectorError } from '../../models/index.js'
 import { StateReader, toBase64 } from '../../models/state.js'
@@ -6,47 +6,45 @@ import { NO_TOPIC, type PayloadSample } from './payload-sample.js'
 import { PayloadModel, type PayloadModelJson } from './payload.js'
 
 /**
- * Topics, and topics without their last level, whose payloads are known apart; of further ones only the mean of all is
- * known.
+ * Maximum number of topics and parent topics with their own statistics. Other topics use the statistics of all
+ * payloads.
  */
 export const TOPICS_CAP = 4_096
 
-/** With fewer payloads a topic is judged by its parent, and that by all payloads. */
-const TELLING_PAYLOADS = 5
+/** Minimum payloads of a topic. Below it the parent topic is used, then all payloads. */
+const MIN_TOPIC_PAYLOADS = 5
 
-/**
- * Standard deviations below which a difference says nothing: of a mean log-likelihood per byte, and of ln(1 + length).
- */
-const LEAST_DEVIATION = 0.25
-const LEAST_LENGTH_DEVIATION = 0.1
+/** Minimum standard deviations: of the mean log-likelihood per byte, and of ln(1 + length). */
+const MIN_DEVIATION = 0.25
+const MIN_LENGTH_DEVIATION = 0.1
 
-/** With so many payloads a topic's deviations count as twice as wide. */
-const FEW = 10
+/** Number of payloads at which a topic's standard deviations count double. */
+const SMALL_SAMPLE = 10
 
-/** How usual a payload is. */
+/** How far a payload deviates from the profile. */
 export interface PayloadDeviation {
   /** Mean log-likelihood per byte under all training payloads, at most 0. */
   likelihood: number
-  /** How far that lies below what is usual on its topic, in standard deviations; at least 0. */
+  /** How far that is below the usual value on its topic, in standard deviations; at least 0. */
   surprise: number
-  /** How far ln(1 + length) lies from what is usual on its topic, in standard deviations; at least 0. */
+  /** How far ln(1 + length) is from the usual value on its topic, in standard deviations; at least 0. */
   lengthSurprise: number
 }
 
-/** What `PayloadNorms.toJSON` gives. */
+/** JSON form of a {@link PayloadProfile}. */
 export interface PayloadProfileJson {
   model: PayloadModelJson
-  /** Hashes of topics and parents; the norm of all payloads first, under 0. Uint32 as base64. */
+  /** Hashes of topics and parent topics, with 0 for all payloads first. Uint32 as base64. */
   topics: string
   /**
-   * Count, mean and sum of squared deviations of the log-likelihood, and those of ln(1 + length), for each; Float64 as
+   * For each: count, mean and sum of squared deviations of the log-likelihood, then of ln(1 + length). Float64 as
    * base64.
    */
   norms: string
 }
 
-/** Mean and spread of a figure (Welford 1962). */
-class Norm {
+/** Running mean and standard deviation (Welford 1962). */
+class RunningStats {
   constructor(
     public count = 0,
     public mean = 0,
@@ -59,49 +57,50 @@ class Norm {
     this.squares += delta * (value - this.mean)
   }
 
-  /** Standard deviations of a value above the mean; wider ones where few values say how wide they are. */
-  above(value: number, least: number): number {
+  /** Returns standard deviations above the mean. They are widened if there are few values. */
+  above(value: number, minimum: number): number {
     return (
       (value - this.mean) /
-      (Math.max(least, Math.sqrt(this.squares / Math.max(1, this.count))) * (1 + FEW / Math.max(1, this.count)))
+      (Math.max(minimum, Math.sqrt(this.squares / Math.max(1, this.count))) *
+        (1 + SMALL_SAMPLE / Math.max(1, this.count)))
     )
   }
 }
 
-class TopicNorm {
+class TopicStats {
   constructor(
-    readonly likelihood = new Norm(),
-    readonly length = new Norm()
+    readonly likelihood = new RunningStats(),
+    readonly length = new RunningStats()
   ) {}
 }
 
-/** The norm of all payloads: what holds for a topic that is not known. */
+/** Key of the statistics of all payloads, used for unknown topics. */
 const ALL = NO_TOPIC
 
-/** Learns in two passes: the bytes of all payloads, then how each topic's payloads stand among them. */
+/** Learns in two passes: first the bytes of all payloads, then the statistics of each topic. */
 export class PayloadProfile {
-  /** Topics not learnt for want of room. */
+  /** Topics not learned because the table was full. */
   dropped = 0
-  readonly #topics = new Map<number, TopicNorm>([[ALL, new TopicNorm()]])
+  readonly #topics = new Map<number, TopicStats>([[ALL, new TopicStats()]])
 
   constructor(readonly model = new PayloadModel()) {}
 
-  /** @throws DetectorError `state` where `toJSON` did not give it */
+  /** @throws DetectorError `state` if it was not saved by `toJSON` */
   static fromJSON(json: unknown): PayloadProfile {
     const reader = new StateReader(json, 'payload')
-    const norms = new PayloadProfile(PayloadModel.fromJSON(reader.raw('model')))
+    const profile = new PayloadProfile(PayloadModel.fromJSON(reader.raw('model')))
     const topics = reader.array('topics', Uint32Array)
     const figures = reader.array('norms', Float64Array, topics.length * 6)
     if (topics[0] !== ALL || topics.length > TOPICS_CAP + 1)
-      throw new DetectorError('state', 'payload.topics is no list of topics')
+      throw new DetectorError('state', 'payload.topics is not a valid list of topics')
     topics.forEach((topic, i) => {
       const [count, mean, squares, lengths, lengthMean, lengthSquares] = figures.subarray(6 * i)
-      norms.#topics.set(
+      profile.#topics.set(
         topic,
-        new TopicNorm(new Norm(count, mean, squares), new Norm(lengths, lengthMean, lengthSquares))
+        new TopicStats(new RunningStats(count, mean, squares), new RunningStats(lengths, lengthMean, lengthSquares))
       )
     })
-    return norms
+    return profile
   }
 
   /** First pass. */
@@ -114,20 +113,24 @@ export class PayloadProfile {
     const likelihood = this.model.scoreHeldOut(payload)
     const length = Math.log1p(bytes)
     for (const hash of new Set([ALL, parent, topic])) {
-      const norm = this.#normToLearn(hash)
-      norm?.likelihood.add(likelihood)
-      norm?.length.add(length)
+      const stats = this.#statsToUpdate(hash)
+      stats?.likelihood.add(likelihood)
+      stats?.length.add(length)
     }
   }
 
-  /** @param heldOut whether the payload was learnt, and is to be judged as if it had not been */
-  standings({ topic, parent, length, payload }: PayloadSample, heldOut: boolean): PayloadDeviation {
+  /**
+   * Returns how far a payload deviates.
+   *
+   * @param heldOut score a payload of the training data as if it were not in the training data
+   */
+  deviationOf({ topic, parent, length, payload }: PayloadSample, heldOut: boolean): PayloadDeviation {
     const likelihood = heldOut ? this.model.scoreHeldOut(payload) : this.model.score(payload)
-    const norm = this.#normOf(topic, parent)
+    const stats = this.#statsOf(topic, parent)
     return {
       likelihood,
-      surprise: Math.max(0, -norm.likelihood.above(likelihood, LEAST_DEVIATION)),
-      lengthSurprise: Math.abs(norm.length.above(Math.log1p(length), LEAST_LENGTH_DEVIATION))
+      surprise: Math.max(0, -stats.likelihood.above(likelihood, MIN_DEVIATION)),
+      lengthSurprise: Math.abs(stats.length.above(Math.log1p(length), MIN_LENGTH_DEVIATION))
     }
   }
 
@@ -150,23 +153,23 @@ export class PayloadProfile {
     }
   }
 
-  #normToLearn(hash: number): TopicNorm | undefined {
+  #statsToUpdate(hash: number): TopicStats | undefined {
     const known = this.#topics.get(hash)
     if (known !== undefined) return known
     if (this.#topics.size > TOPICS_CAP) {
       this.dropped++
       return undefined
     }
-    const norm = new TopicNorm()
-    this.#topics.set(hash, norm)
-    return norm
+    const stats = new TopicStats()
+    this.#topics.set(hash, stats)
+    return stats
   }
 
-  #normOf(topic: number, parent: number): TopicNorm {
+  #statsOf(topic: number, parent: number): TopicStats {
     for (const hash of [topic, parent]) {
-      const norm = this.#topics.get(hash)
-      if (norm !== undefined && norm.likelihood.count >= TELLING_PAYLOADS) return norm
+      const stats = this.#topics.get(hash)
+      if (stats !== undefined && stats.likelihood.count >= MIN_TOPIC_PAYLOADS) return stats
     }
-    return this.#topics.get(ALL) as TopicNorm
+    return this.#topics.get(ALL) as TopicStats
   }
 }

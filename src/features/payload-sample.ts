@@ -1,26 +1,26 @@
-// What a record keeps of the application payloads in it: some of them as far as models look.
+// The application payloads kept of a record: a limited number, up to the length that models use.
 
 import type { MqttPacket } from '../types.js'
 import { hashBytes } from '../fnv.js'
 import { PAYLOAD_CAP_BYTES } from './payload.js'
 
-/** Payloads kept of one record: with more PUBLISH packets in a frame, as many spread evenly over it. */
+/** Payloads kept per record. If a frame has more PUBLISH packets, an even selection of them. */
 export const SAMPLES_PER_RECORD = 8
 
-/** Bytes of a topic that count. */
+/** Topic bytes that are hashed. */
 const TOPIC_CAP_BYTES = 256
 
-/** Stands for a topic that is not known. */
+/** Stands for an unknown topic. */
 export const NO_TOPIC = 0
 
 const PUBLISH = 3
 const SLASH = 0x2f
 
-/** A payload and where it was sent to. */
+/** A payload and its topic. */
 export interface PayloadSample {
   /** Hash of the topic, 32 bits. */
   topic: number
-  /** Hash of the topic without its last level; {@link NO_TOPIC} where it has one only. */
+  /** Hash of the topic without its last level; {@link NO_TOPIC} if it has only one. */
   parent: number
   /** Full length, bytes. */
   length: number
@@ -28,11 +28,11 @@ export interface PayloadSample {
   payload: Uint8Array
 }
 
-/** Figures of a payload, as far as it was kept. */
+/** Byte statistics of the kept part of a payload. */
 export interface PayloadFigures {
   /** Bits per byte. */
   entropy: number
-  /** Shares of its bytes, in [0, 1]: decimal digits, ASCII letters, other printable characters, all else. */
+  /** Shares of its bytes, in [0, 1]: decimal digits, ASCII letters, other printable characters, all other bytes. */
   digits: number
   letters: number
   punctuation: number
@@ -50,17 +50,16 @@ const CLASSES = Uint8Array.from({ length: 256 }, (_, byte) => {
   return /[ -~\t\r\n]/.test(text) ? PUNCTUATION : BINARY
 })
 
-/** Hash of a topic as far as it counts. */
+/** Returns the hash of a topic. */
 export function topicHash(topic: Uint8Array | null): number {
   return topic === null ? NO_TOPIC : hashBytes(topic, Math.min(topic.length, TOPIC_CAP_BYTES))
 }
 
-/** The PUBLISH packets among packets. */
 export function publishesOf(packets: readonly MqttPacket[]): readonly MqttPacket[] {
   return packets.filter(({ header, payload }) => header >> 4 === PUBLISH && payload !== null)
 }
 
-/** Payloads to keep; null where there is none. */
+/** Returns the payloads to keep; null if there are none. */
 export function payloadSamples(publishes: readonly MqttPacket[]): PayloadSample[] | null {
   if (publishes.length === 0) return null
   const step = Math.ceil(publishes.length / SAMPLES_PER_RECORD)
@@ -85,7 +84,7 @@ function parentHash(topic: Uint8Array | null): number {
 const counts = new Uint32Array(256)
 const classes = new Float64Array(4)
 
-/** Figures of a payload. */
+/** Returns the byte statistics of a payload. */
 export function payloadFigures(payload: Uint8Array): PayloadFigures {
   counts.fill(0)
   classes.fill(0)
@@ -104,7 +103,7 @@ export function payloadFigures(payload: Uint8Array): PayloadFigures {
   }
 }
 
-/** Of the bytes in `counts`. */
+/** Entropy of the bytes in `counts`. */
 function entropyOf(total: number): number {
   let sum = 0
   for (const count of counts) if (count > 0) sum -= count * Math.log2(count / total)

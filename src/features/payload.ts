@@ -1,46 +1,46 @@
-// How usual a payload looks: a byte-bigram model, and one number for each payload.
+// How usual a payload is: a byte bigram model with one score per payload.
 
 import { DetectorError } from '../../models/index.js'
 import { StateReader, toBase64 } from '../../models/state.js'
 
-/** Bytes of a payload that count, from its first: what the broker keeps unless told otherwise. */
+/** Payload bytes used, from the start: the broker's default capture length. */
 export const PAYLOAD_CAP_BYTES = 1024
 
-/** Bytes at the mean likelihood that every payload is lengthened by, so that two rare bytes prove little. */
+/** Imaginary bytes of mean likelihood added to every payload, so that two rare bytes carry little weight. */
 const PRIOR_BYTES = 8
 
-/** Bytes learnt after which all counts are halved: counts stay small, and what is old fades. */
+/** Bytes learned after which all counts are halved. This keeps counts small and lets old data decay. */
 const HALVE_BYTES = 2 ** 30
 
 const BYTES = 256
-/** The context of a first byte; contexts 0 to 255 are the byte before. */
+/** Context of the first byte. Contexts 0 to 255 are the previous byte. */
 const START = 256
 const CONTEXTS = 257
 
-/** What `PayloadModel.toJSON` gives: the counts that are not 0. */
+/** JSON form of a payload model: the counts that are not 0. */
 export interface PayloadModelJson {
   /** 256 * context + byte, ascending; Uint32 as base64. */
   cells: string
-  /** How often, for each cell; Uint32 as base64. */
+  /** Count of each cell; Uint32 as base64. */
   counts: string
 }
 
 /**
- * A Markov model of payload bytes, each given the one before it: 257 x 256 counts, whatever it learns.
+ * A Markov model of payload bytes, each conditional on the previous byte: 257 x 256 counts of constant size.
  *
- * Probabilities are smoothed after Witten and Bell (1991): a context gives as much weight to bytes it
- * never led to as it led to different bytes, shared out by how frequent each byte is over all.
+ * Probabilities are smoothed after Witten and Bell (1991): a context gives unseen bytes as much weight as it has seen
+ * different bytes, distributed by the overall frequency of each byte.
  *
- * A score is the mean natural logarithm of the bytes' probabilities, the mean taken together with
- * {@link PRIOR_BYTES} imaginary bytes of the training mean: `ON`, seen twice among long JSON documents,
- * stays near the middle, and an empty payload is the middle itself.
+ * A score is the mean natural logarithm of the bytes' probabilities, together with {@link PRIOR_BYTES} imaginary bytes
+ * of the training mean. `ON`, seen twice among long JSON documents, stays close to the mean, and an empty payload is
+ * the mean itself.
  *
- * A payload under a model that learnt it looks better than a stranger would. `scoreHeldOut` therefore
- * takes the payload's own counts out first, which is leave-one-out without a second model; it is exact,
- * costs two passes over the payload, and works with few payloads, where folds would starve.
+ * A training payload scores higher than an unseen one. `scoreHeldOut` therefore subtracts the payload's own counts
+ * first: leave-one-out without a second model. It is exact, costs two passes over the payload, and works with few
+ * payloads, unlike cross-validation folds.
  */
 export class PayloadModel {
-  // Signed: held-out scoring of a payload that was never learnt goes below 0 and back.
+  // Signed: held-out scoring of a payload that was never learned temporarily goes below 0.
   readonly #counts = new Int32Array(CONTEXTS * BYTES)
   readonly #contextTotals = new Int32Array(CONTEXTS)
   readonly #contextKinds = new Int32Array(CONTEXTS)
@@ -48,7 +48,11 @@ export class PayloadModel {
   #total = 0
   #table: { logs: Float32Array; mean: number } | undefined
 
-  /** The model that `toJSON` saved; throws `DetectorError` `state` where it is not one. */
+  /**
+   * Restores a model saved by `toJSON`.
+   *
+   * @throws DetectorError `state` if it is not a valid model
+   */
   static fromJSON(json: unknown): PayloadModel {
     const reader = new StateReader(json, 'payload')
     const cells = reader.array('cells', Uint32Array)
@@ -57,31 +61,30 @@ export class PayloadModel {
     cells.forEach((cell, i) => {
       const ascending = i === 0 || cells[i - 1] < cell
       if (!ascending || cell >= CONTEXTS * BYTES || counts[i] === 0 || model.#total + counts[i] > HALVE_BYTES) {
-        throw new DetectorError('state', `payload.cells: entry ${i} is no count of a byte pair`)
+        throw new DetectorError('state', `payload.cells: entry ${i} is not a valid byte pair count`)
       }
       model.#add(cell >>> 8, cell & 0xff, counts[i])
     })
     return model
   }
 
-  /** Payload bytes learnt (halved now and then): 0 for a model that knows nothing. */
+  /** Payload bytes learned (halved occasionally): 0 for an empty model. */
   get bytesLearnt(): number {
     return this.#total
   }
 
-  /** The mean log-likelihood of a byte in training: the score of an empty payload, and of none. */
+  /** Mean log-likelihood of a byte in training: the score of an empty or missing payload. */
   get neutral(): number {
     return this.#tabulate().mean
   }
 
-  /** Adds one payload's bytes to the counts. */
   learn(payload: Uint8Array): void {
     this.#addAll(payload, 1)
     this.#table = undefined
     if (this.#total >= HALVE_BYTES) this.#halve()
   }
 
-  /** Mean log-likelihood per byte, negative; lower is stranger. Takes any bytes. */
+  /** Returns the mean log-likelihood per byte, negative; lower is more unusual. Accepts any bytes. */
   score(payload: Uint8Array): number {
     const { logs, mean } = this.#tabulate()
     const length = Math.min(payload.length, PAYLOAD_CAP_BYTES)
@@ -94,7 +97,7 @@ export class PayloadModel {
     return sum / (length + PRIOR_BYTES)
   }
 
-  /** The score that a payload already learnt would have, had it not been learnt. */
+  /** Returns the score that a training payload would have if it were not in the training data. */
   scoreHeldOut(payload: Uint8Array): number {
     const { mean } = this.#tabulate()
     const length = Math.min(payload.length, PAYLOAD_CAP_BYTES)

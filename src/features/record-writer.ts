@@ -1,4 +1,4 @@
-// Records as lines of text: CSV and NDJSON, the two forms that `extract` writes.
+// Writes records as lines of text: CSV and NDJSON, the output formats of `extract`.
 import type { TrafficRecord } from '../record.js'
 import { CONTEXT_COLUMNS } from './context-columns.js'
 import type { RecordContext } from './context.js'
@@ -14,17 +14,15 @@ import {
   writeTime
 } from './line-bytes.js'
 
-/** Names of the forms. */
+/** Names of the output formats. */
 export type RecordFormat = 'csv' | 'ndjson'
 
-/**
- * What a record may be written with: Table I, or that and context and payloads, which every preset can be learnt from.
- */
+/** Columns of the output. `table1`: Table I. `full`: also context and payloads, sufficient to learn every preset. */
 export type RecordColumns = 'table1' | 'full'
 
 /**
- * Names of what `full` adds: the context columns, the payloads as `topic.parent.length.hex`, the record's number, and
- * those of the records that it answers; lists are parted by semicolons.
+ * Columns that `full` adds: the context columns, the payloads as `topic.parent.length.hex`, the record's number, and
+ * the numbers of the records that it refers to. Lists are separated by semicolons.
  */
 export const FULL_NAMES: readonly string[] = Object.freeze([
   ...CONTEXT_COLUMNS.map(({ name }) => name),
@@ -38,21 +36,21 @@ export const FULL_NAMES: readonly string[] = Object.freeze([
 const NAMES: readonly string[] = [...FEATURES.map(({ name }) => name), ...FULL_NAMES]
 const FIRST_FULL = FEATURES.length
 
-/** What stands around the values of a line. */
-interface Form {
+/** Fixed texts around the values of a line. */
+interface LineFormat {
   start: Uint8Array
   beforeFrame: Uint8Array
   beforeTime: Uint8Array
-  /** Before the number of each column, before its text, and in place of both. */
+  /** Text before the number of each column, before its text, and instead of both if it is missing. */
   before: readonly Uint8Array[]
   beforeText: readonly Uint8Array[]
-  nothing: readonly Uint8Array[]
+  empty: readonly Uint8Array[]
   afterText: Uint8Array
   noFrame: Uint8Array
   end: Uint8Array
-  /** The name of a file, where there are several. */
+  /** Returns the file name column, if there are several files. */
   file: (name: string) => Uint8Array
-  /** Bytes of a line at most, without its name, texts and payload. */
+  /** Maximum bytes of a line without its file name, texts and payload. */
   longest: number
 }
 
@@ -63,7 +61,7 @@ const CSV = form({
   keys: { frame: '', time: ',' },
   keyOf: () => ',',
   quote: '',
-  nothing: '',
+  empty: '',
   end: '\n',
   file: name => `${quoted(name)},`
 })
@@ -72,12 +70,12 @@ const NDJSON = form({
   keys: { frame: '"frame":', time: ',"time":' },
   keyOf: name => `,"${name}":`,
   quote: '"',
-  nothing: 'null',
+  empty: 'null',
   end: '}\n',
   file: name => `"file":${JSON.stringify(name)},`
 })
 
-/** A writer of `format`; with `manyFiles` each record begins with its file's name. */
+/** Creates a writer of `format`. With `manyFiles`, each record starts with its file name. */
 export function recordWriter(
   format: RecordFormat,
   manyFiles: boolean,
@@ -86,11 +84,11 @@ export function recordWriter(
   return new RecordWriter(format, manyFiles, columns === 'full')
 }
 
-/** Turns records into lines, line ends included, and gathers them until they are taken. */
+/** Formats records as lines, with line ends, and collects them until they are taken. */
 export class RecordWriter {
-  /** What stands before the first record: the names of the columns, or nothing. */
+  /** Text before the first record: the column names, or empty. */
   readonly header: string
-  readonly #form: Form
+  readonly #form: LineFormat
   readonly #out = new LineBytes()
   readonly #manyFiles: boolean
   readonly #isFull: boolean
@@ -103,18 +101,18 @@ export class RecordWriter {
     this.header = format === 'csv' ? `${names.join(',')}\n` : ''
   }
 
-  /** One record as a line of its own. Not to be mixed with {@link write}. */
+  /** Formats one record as a line. Do not combine with {@link write}. */
   line(record: TrafficRecord, file: string): string {
     this.write(record, file)
     return this.take().toString()
   }
 
-  /** The lines since the last call. */
+  /** Returns the lines since the last call. */
   take(): Buffer {
     return this.#out.take()
   }
 
-  /** Adds a record; `file` is written only where the writer was made for several files. */
+  /** Adds a record. `file` is only written by a writer for several files. */
   write({ frame, seconds: whole, nanoseconds, features }: TrafficRecord, file: string): void {
     const out = this.#out
     const form = this.#form
@@ -165,18 +163,18 @@ export class RecordWriter {
     at = number(bytes, at, form, 29, features.mqtt_msg_type)
     at = number(bytes, at, form, 30, features.mqtt_qos_lvl)
     out.length = this.#isFull ? at : writeBytes(bytes, at, form.end)
-    if (this.#isFull) this.#writeRest(features.context)
+    if (this.#isFull) this.#writeFull(features.context)
   }
 
-  /** What `full` adds, and the end of the line. */
-  #writeRest(context: RecordContext | undefined): void {
+  /** Writes the columns that `full` adds, and the end of the line. */
+  #writeFull(context: RecordContext | undefined): void {
     const form = this.#form
     const payloads = payloadsText(context)
     const references = listText(context?.references)
     const origins = listText(context?.origins)
     const bytes = this.#out.reserve(form.longest + lengthOf(payloads) + lengthOf(references) + lengthOf(origins))
     let at = this.#out.length
-    // As many digits as bring the number back.
+    // With as many digits as parse back to the same number.
     CONTEXT_COLUMNS.forEach((_, i) => {
       at = number(bytes, at, form, FIRST_FULL + i, numberOf(context?.values[i]))
     })
@@ -189,27 +187,27 @@ export class RecordWriter {
   }
 }
 
-// The value of a column and what stands before it, from `at` on; gives where it ends.
+// The functions below write the value of a column and the text before it at `at`, and return the end offset.
 
-function number(bytes: Buffer, at: number, form: Form, column: number, value: number | null): number {
+function number(bytes: Buffer, at: number, form: LineFormat, column: number, value: number | null): number {
   return value === null
-    ? writeBytes(bytes, at, form.nothing[column])
+    ? writeBytes(bytes, at, form.empty[column])
     : writeNumber(bytes, writeBytes(bytes, at, form.before[column]), value)
 }
 
-function seconds(bytes: Buffer, at: number, form: Form, column: number, value: number | null): number {
+function seconds(bytes: Buffer, at: number, form: LineFormat, column: number, value: number | null): number {
   return value === null
-    ? writeBytes(bytes, at, form.nothing[column])
+    ? writeBytes(bytes, at, form.empty[column])
     : writeSeconds(bytes, writeBytes(bytes, at, form.before[column]), value)
 }
 
-function text(bytes: Buffer, at: number, form: Form, column: number, value: string | null): number {
-  if (value === null) return writeBytes(bytes, at, form.nothing[column])
+function text(bytes: Buffer, at: number, form: LineFormat, column: number, value: string | null): number {
+  if (value === null) return writeBytes(bytes, at, form.empty[column])
   return writeBytes(bytes, writeAscii(bytes, writeBytes(bytes, at, form.beforeText[column]), value), form.afterText)
 }
 
-function hex(bytes: Buffer, at: number, form: Form, column: number, value: Uint8Array | null): number {
-  if (value === null) return writeBytes(bytes, at, form.nothing[column])
+function hex(bytes: Buffer, at: number, form: LineFormat, column: number, value: Uint8Array | null): number {
+  if (value === null) return writeBytes(bytes, at, form.empty[column])
   return writeBytes(bytes, writeHex(bytes, writeBytes(bytes, at, form.beforeText[column]), value), form.afterText)
 }
 
@@ -217,17 +215,17 @@ function lengthOf(value: string | Uint8Array | null): number {
   return value === null ? 0 : value.length
 }
 
-interface FormTexts {
+interface LineFormatTexts {
   start: string
   keys: { frame: string; time: string }
   keyOf: (name: string) => string
   quote: string
-  nothing: string
+  empty: string
   end: string
   file: (name: string) => string
 }
 
-function form({ start, keys, keyOf, quote, nothing, end, file }: FormTexts): Form {
+function form({ start, keys, keyOf, quote, empty, end, file }: LineFormatTexts): LineFormat {
   const before = NAMES.map(keyOf)
   return {
     start: ascii(start),
@@ -235,9 +233,9 @@ function form({ start, keys, keyOf, quote, nothing, end, file }: FormTexts): For
     beforeTime: ascii(keys.time),
     before: before.map(ascii),
     beforeText: before.map(key => ascii(key + quote)),
-    nothing: before.map(key => ascii(key + nothing)),
+    empty: before.map(key => ascii(key + empty)),
     afterText: ascii(quote),
-    noFrame: ascii(keys.frame + nothing),
+    noFrame: ascii(keys.frame + empty),
     end: ascii(end),
     file: name => Buffer.from(file(name)),
     longest:
@@ -254,7 +252,7 @@ function numberOf(value = NaN): number | null {
   return Number.isNaN(value) ? null : value
 }
 
-/** null where there are none. */
+/** Returns null if there are none. */
 function payloadsText(context: RecordContext | undefined): string | null {
   const payloads = context?.payloads ?? []
   return payloads.length === 0
@@ -266,12 +264,12 @@ function payloadsText(context: RecordContext | undefined): string | null {
         .join(';')
 }
 
-/** null where there are none. */
+/** Returns null if there are none. */
 function listText(records: readonly number[] = []): string | null {
   return records.length === 0 ? null : records.join(';')
 }
 
-/** A CSV field (RFC 4180, section 2), quoted only where it must be. */
+/** A CSV field (RFC 4180, section 2), quoted only if necessary. */
 function quoted(text: string): string {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
 }

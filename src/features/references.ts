@@ -1,10 +1,10 @@
-// The numbers of earlier records that a record is judged with.
+// Limits the references of a record to earlier records.
 
-/** Records that one record refers to at most, of each kind. */
+/** Maximum references of each kind per record. */
 export const REFERENCES_PER_RECORD = 64
 
-/** At most as many as may be, evenly. */
-export function spread(references: readonly number[]): readonly number[] {
+/** Returns all references, or an even selection if there are too many. */
+export function evenSample(references: readonly number[]): readonly number[] {
   const step = Math.ceil(references.length / REFERENCES_PER_RECORD)
   return step <= 1 ? references : references.filter((_, i) => i % step === 0)
 }

@@ -1,23 +1,23 @@
-// The one ordered list of the 31 features of the paper's Table I.
+// The ordered list of the 31 features of the paper's Table I.
 
 import type { RecordContext } from './context.js'
 
-/** Layer a feature is read from. `frame` is the paper's "-". */
+/** Protocol layer of a feature. `frame` is the paper's "-". */
 export type Layer = 'frame' | 'ip' | 'tcp' | 'mqtt'
 
 /** One row of Table I. */
 export interface FeatureColumn {
   readonly name: FeatureName
   readonly layer: Layer
-  /** An address or port: tells who, not what; headline figures do without. */
+  /** An address or port: identifies the sender, not its behaviour. The main results exclude these. */
   readonly identity: boolean
-  /** Needs a tap: what the broker alone cannot know. */
+  /** Requires a tap. */
   readonly wire: boolean
 }
 
 /**
- * The values of one record. null: the field does not exist in the frame.
- * Lengths in bytes, flags 0 or 1, times in seconds.
+ * The values of one record; null if the frame does not have the field. Lengths in bytes, flags 0 or 1, times in
+ * seconds.
  */
 export interface FeatureValues {
   packet_length: number | null
@@ -53,13 +53,13 @@ export interface FeatureValues {
   mqtt_qos_lvl: number | null
 }
 
-/** The values of one record, with what is known of it beyond Table I. */
+/** The values of one record, with its data beyond Table I. */
 export interface RecordFeatures extends FeatureValues {
-  /** Context and payload columns; undefined where nobody followed the connections. */
+  /** Context and payload columns; undefined if connections were not tracked. */
   context?: RecordContext
 }
 
-/** Name of a feature, as Table I spells it. */
+/** Name of a feature, as in Table I. */
 export type FeatureName = keyof FeatureValues
 
 function column(name: FeatureName, layer: Layer, traits: { identity?: boolean; wire?: boolean } = {}): FeatureColumn {
@@ -67,7 +67,7 @@ function column(name: FeatureName, layer: Layer, traits: { identity?: boolean; w
   return Object.freeze({ name, layer, identity, wire })
 }
 
-/** The 31 features in the order of Table I, which is the order of every file this program writes. */
+/** The 31 features in the order of Table I and of all files that this program writes. */
 export const FEATURES: readonly FeatureColumn[] = Object.freeze([
   column('packet_length', 'frame'),
   column('src_ip', 'ip', { identity: true, wire: false }),

@@ -1,4 +1,4 @@
-// From a capture's bytes to records, with nothing but the capture: what extract and training read.
+// Reads the records of a capture without a broker, for `extract` and training.
 import { CaptureDecoder } from '../decode/capture.js'
 import { gunzipped } from '../decode/gunzip.js'
 import { TcpDecoder } from '../decode/tcp-decoder.js'
@@ -8,23 +8,25 @@ import type { CapturedFrame } from '../types.js'
 import { DecodedRecords } from './decoded-records.js'
 import type { DecodedJoinOptions } from './decoded.js'
 
-/** Ports that are watched unless told otherwise: MQTT and MQTT over TLS (IANA). */
+/** Default MQTT ports: MQTT and MQTT over TLS (IANA). */
 export const DEFAULT_MQTT_PORTS: readonly number[] = Object.freeze([1883, 8883])
 
-/** How to read a capture. */
+/** Options for reading a capture. */
 export interface CaptureRecordsOptions extends DecodedJoinOptions {
   /** TCP ports that carry MQTT. */
   ports?: Iterable<number>
   /**
-   * Whether connections are followed for the context columns and the detection's own messages told, which takes its
-   * time; true unless said otherwise.
+   * Whether to compute the context columns and to identify the detection's own messages, which is slower.
+   *
+   * @default true
    */
   context?: boolean
 }
 
 /**
- * Reads the records of one capture file, gzip-compressed or not, in portions as its bytes come.
- * Throws an `OperatorError` where the file is no sound capture, after all records before the fault.
+ * Reads the records of one capture file, gzip-compressed or not, in chunks.
+ *
+ * @throws OperatorError if the file is not a valid capture, after all records before the error
  */
 export async function* readRecords(
   source: AsyncIterable<Buffer>,
@@ -41,8 +43,8 @@ export async function* readRecords(
 }
 
 /**
- * The same without gathering them: `onRecord` gets each record, which need not outlive the call. Yields
- * after each portion how many there were.
+ * Reads the records without collecting them. `onRecord` receives each record, which is only valid during the call.
+ * Yields the number of records after each chunk.
  */
 export async function* eachRecord(
   source: AsyncIterable<Buffer>,
@@ -58,7 +60,7 @@ export async function* eachRecord(
     try {
       capture.push(chunk)
     } finally {
-      // Also those before a fault.
+      // Also the records before an error.
       yield count
       count = 0
     }
@@ -67,8 +69,8 @@ export async function* eachRecord(
 }
 
 /**
- * Decodes one capture. `onRecord` is called from within `push`, once for each TCP frame of a watched
- * port; a record's payload may be a view of the pushed bytes. Throws what {@link CaptureDecoder} throws.
+ * Decodes one capture. `push` calls `onRecord` once for each TCP frame of a watched port. A record's payload may be a
+ * view of the pushed bytes. Throws the errors of {@link CaptureDecoder}.
  */
 export class CaptureRecords {
   readonly #decoder: CaptureDecoder
@@ -88,12 +90,12 @@ export class CaptureRecords {
     this.#decoder = new CaptureDecoder(frame => this.#onFrame(frame))
   }
 
-  /** Frames of the capture so far, also those that are no records. */
+  /** Frames of the capture so far, including those that are not records. */
   get frames(): number {
     return this.#frames
   }
 
-  /** What was lost or given up on the way. */
+  /** Counters of everything lost, dropped or malformed. */
   get counters(): TcpDecoder['counters'] &
     TcpStreams['counters'] &
     DecodedRecords['counters'] &
@@ -106,12 +108,12 @@ export class CaptureRecords {
     }
   }
 
-  /** Takes the next bytes of the capture. */
+  /** Adds the next bytes of the capture. */
   push(chunk: Buffer): void {
     this.#decoder.push(chunk)
   }
 
-  /** The capture is over. */
+  /** Ends the capture. */
   end(): void {
     this.#decoder.end()
   }

@@ -1,4 +1,4 @@
-// Records from placed frames alone: what is known of a connection is what its bytes say.
+// Builds records from frames alone: connection data comes from the captured bytes.
 
 import { connectIdentity } from '../decode/mqtt-connect.js'
 import { ContextTracker } from '../features/context.js'
@@ -11,20 +11,21 @@ import { OwnFrames } from './own-traffic.js'
 
 const CONNECT = 1
 
-/** How to decode, and what to leave out of the judgement. */
+/** Options for decoding, and for traffic that is not scored. */
 export interface DecodedRecordsOptions extends DecodedJoinOptions {
   /**
-   * Whether connections are followed for the context columns and the detection's own messages told, which takes its
-   * time; true unless said otherwise.
+   * Whether to compute the context columns and to identify the detection's own messages, which is slower.
+   *
+   * @default true
    */
   context?: boolean
-  /** Prefix of the topics on which the detection publishes; those of a broker of ours where left out. */
+  /** Prefix of the detection's topics. The default is that of the Artemis broker. */
   ownPrefix?: string
-  /** Whether a connection is the detection's own. */
+  /** Whether a connection belongs to the detection itself. */
   isOwn?: (peer: Peer) => boolean
 }
 
-/** Makes the record of each frame, in the order of the capture. */
+/** Builds the record of each frame, in capture order. */
 export class DecodedRecords {
   readonly #join: DecodedJoin
   readonly #peers = new WeakMap<TcpStream, Peer>()
@@ -43,20 +44,20 @@ export class DecodedRecords {
     return this.#join.counters
   }
 
-  /** What the context forgot for want of room. */
+  /** Context entries dropped because a table was full. */
   get contextCounters(): Partial<ContextTracker['counters']> {
     return this.#context?.counters ?? {}
   }
 
-  /** The record of the next frame; its payload may be a view of the frame's bytes. */
+  /** Returns the record of the next frame. Its payload may be a view of the frame's bytes. */
   record(streamFrame: StreamFrame): TrafficRecord {
-    const { join, packet, packets, begun, completed, initiated } = this.#join.push(streamFrame)
+    const { join, packet, packets, partial, completed, initiated } = this.#join.push(streamFrame)
     const { stream, direction, frame } = streamFrame
     const peer = this.#peerOf(stream)
     if (packet !== null && packet.header >> 4 === CONNECT) identify(peer, streamFrame, packet)
-    const own = this.#isOwn(peer) || (this.#own !== null && this.#own.has(streamFrame, packets, begun))
+    const own = this.#isOwn(peer) || (this.#own !== null && this.#own.has(streamFrame, packets, partial))
     const features: RecordFeatures = extractFeatures(streamFrame, packet)
-    if (this.#context !== null && !own) features.context = this.#context.frame(streamFrame, { join, packets, begun })
+    if (this.#context !== null && !own) features.context = this.#context.frame(streamFrame, { join, packets, partial })
     return {
       frame: frame.number,
       seconds: frame.seconds,
@@ -81,7 +82,7 @@ export class DecodedRecords {
   }
 }
 
-/** From a CONNECT that lies within one segment, as nearly all do. */
+/** Reads the identity from a CONNECT within a single segment, as is usual. */
 function identify(peer: Peer, { chunks, direction }: StreamFrame, { end, size }: MqttPacket): void {
   if (direction !== 'in' || peer.clientId !== null) return
   for (const { start, length, bytes } of chunks) {

@@ -1,26 +1,26 @@
-// The join from a capture alone: MQTT packets decoded from the bytes that the tap saw.
+// The join from a capture alone: decodes MQTT packets from the captured bytes.
 import { isBoundaryChain } from '../decode/mqtt-boundary.js'
 import { MqttWalker } from '../decode/mqtt.js'
 import type { MqttBody, MqttSession, MqttWalkerOptions } from '../decode/mqtt.js'
-import { isInitiative } from './initiative.js'
-import type { JoinKind, MqttPacket, PacketBegun, StreamChunk, StreamFrame, TcpStream } from '../types.js'
+import { isInitiated } from './initiated.js'
+import type { JoinKind, MqttPacket, PartialPacket, StreamChunk, StreamFrame, TcpStream } from '../types.js'
 
-/** What a frame completes. */
+/** The packets that a frame completes. */
 export interface CompletedPackets {
   join: JoinKind
-  /** The first packet completed in the frame; null where it completes none. */
+  /** The first packet completed in the frame; null if none. */
   packet: MqttPacket | null
-  /** All of them, in order. */
+  /** All completed packets, in order. */
   packets: readonly MqttPacket[]
-  /** The packet of which it carries a part beyond these; null where it ends between packets, or brings nothing. */
-  begun: PacketBegun | null
-  /** How many packets it completes. */
+  /** The incomplete packet at its end; null if it ends between packets or carries no new bytes. */
+  partial: PartialPacket | null
+  /** Number of completed packets. */
   completed: number
-  /** How many of these the sender sent of its own accord. */
+  /** Number of completed packets that the sender initiated. */
   initiated: number
 }
 
-/** What is kept of packets. */
+/** Limits of the kept packet data. */
 export interface DecodedJoinOptions {
   /** Bytes kept of a topic. */
   topicCapBytes?: number
@@ -28,26 +28,26 @@ export interface DecodedJoinOptions {
   payloadCapBytes?: number
 }
 
-/** What is counted, because nothing is lost in silence. */
+/** Counters of the decoder. */
 export interface DecodedJoinCounters {
-  /** Streams that opened with a TLS record. */
+  /** Streams that started with a TLS record. */
   tlsStreams: number
-  /** Times that a direction was taken up again after a gap or in mid-stream. */
+  /** Times that decoding of a direction resumed after a gap or started mid-stream. */
   resumed: number
-  /** Directions given up for a remaining length of more than four bytes. */
+  /** Directions no longer decoded because of a remaining length of more than four bytes. */
   malformed: number
 }
 
-/** A topic cannot be longer [MQTT-1.5.4]. */
-const WHOLE_TOPIC = 65_535
-/** Payload that one record may carry into a file; MQTT itself allows 256 MB. */
-const LARGE_PAYLOAD = 16_777_216
+/** Maximum topic length [MQTT-1.5.4]. */
+const MAX_TOPIC_BYTES = 65_535
+/** Payload kept per record. MQTT itself allows 256 MB. */
+const DEFAULT_PAYLOAD_CAP_BYTES = 16_777_216
 
-const NOTHING: CompletedPackets = Object.freeze({
+const NOT_MQTT: CompletedPackets = Object.freeze({
   join: 'none',
   packet: null,
   packets: [],
-  begun: null,
+  partial: null,
   completed: 0,
   initiated: 0
 })
@@ -55,93 +55,92 @@ const NO_PACKET: CompletedPackets = Object.freeze({
   join: 'decoded',
   packet: null,
   packets: [],
-  begun: null,
+  partial: null,
   completed: 0,
   initiated: 0
 })
 
-/** A TLS record of a handshake opens with its type and version (RFC 8446, section 5.1). */
-const TLS_OPENING_LENGTH = 3
+/** A TLS handshake record starts with its type and version (RFC 8446, section 5.1). */
+const TLS_PREFIX_LENGTH = 3
 const NOT_TLS = -1
 const TLS_HANDSHAKE = 0x16
 const TLS_MAJOR = 3
 const TLS_LAST_MINOR = 4
 
-interface Flow {
+interface DirectionState {
   readonly walker: MqttWalker
-  /** How many of its first bytes are those of a TLS record; {@link NOT_TLS} as soon as one is not. */
+  /** Number of bytes so far that match the start of a TLS record; {@link NOT_TLS} after a mismatch. */
   tlsBytes: number
 }
 
-interface Conversation {
+interface ConnectionState {
   readonly options: MqttWalkerOptions
   tls: boolean
-  /** As long as a direction carries nothing there is none. */
-  in: Flow | null
-  out: Flow | null
+  /** null until the direction carries bytes. */
+  in: DirectionState | null
+  out: DirectionState | null
 }
 
 /**
- * Decodes the MQTT packets of placed frames, pushed in the order of the capture. Where a capture
- * begins in mid-stream and after a gap, a direction is taken up again at a segment from whose first
- * byte a chain of possible packets runs exactly to its last (see decode/mqtt-boundary.ts).
+ * Decodes the MQTT packets of frames, pushed in capture order. After a gap or a mid-stream start, decoding of a
+ * direction resumes at a segment that consists exactly of a chain of possible packets (see decode/mqtt-boundary.ts).
  */
 export class DecodedJoin {
   readonly counters: DecodedJoinCounters = { tlsStreams: 0, resumed: 0, malformed: 0 }
 
   readonly #options: Required<DecodedJoinOptions>
-  /** Lives as long as the streams themselves, which their owner caps. */
-  readonly #conversations = new WeakMap<TcpStream, Conversation>()
+  /** Bounded by the number of streams, which the owner of the streams limits. */
+  readonly #connections = new WeakMap<TcpStream, ConnectionState>()
   readonly #spare: MqttBody[] = []
-  /** Those of the frame in hand; most frames complete one or none. */
+  /** Packets of the current frame; null if none so far. */
   #packets: MqttPacket[] | null = null
   #initiated = 0
   readonly #onPacket = (packet: MqttPacket): void => {
     if (this.#packets === null) this.#packets = [packet]
     else this.#packets.push(packet)
-    if (isInitiative(packet)) this.#initiated++
+    if (isInitiated(packet)) this.#initiated++
   }
 
   constructor(options: DecodedJoinOptions = {}) {
-    this.#options = { topicCapBytes: WHOLE_TOPIC, payloadCapBytes: LARGE_PAYLOAD, ...options }
+    this.#options = { topicCapBytes: MAX_TOPIC_BYTES, payloadCapBytes: DEFAULT_PAYLOAD_CAP_BYTES, ...options }
   }
 
-  /** What the next frame of the capture completes. The packet's topic and payload may be views of the frame's bytes. */
+  /** Returns the packets that the next frame completes. Topic and payload may be views of the frame's bytes. */
   push(streamFrame: StreamFrame): CompletedPackets {
     const { stream, direction, chunks } = streamFrame
-    const known = this.#conversations.get(stream)
-    if (known?.tls === true) return NOTHING
+    const known = this.#connections.get(stream)
+    if (known?.tls === true) return NOT_MQTT
     if (chunks.length === 0) return NO_PACKET
-    const conversation = known ?? this.#open(stream)
-    const flow = (conversation[direction] ??= flowOf(conversation.options))
+    const connection = known ?? this.#open(stream)
+    const state = (connection[direction] ??= newDirectionState(connection.options))
     for (const chunk of chunks) {
-      if (flow.tlsBytes !== NOT_TLS && opensWithTls(flow, chunk)) {
-        conversation.tls = true
+      if (state.tlsBytes !== NOT_TLS && startsTlsRecord(state, chunk)) {
+        connection.tls = true
         this.counters.tlsStreams++
-        this.#take(null)
-        return NOTHING
+        this.#takeCompleted(null)
+        return NOT_MQTT
       }
-      if (!flow.walker.malformed) this.#walk(flow.walker, chunk, streamFrame, conversation.options.session)
+      if (!state.walker.malformed) this.#walk(state.walker, chunk, streamFrame, connection.options.session)
     }
-    return this.#take(flow.walker.inProgress)
+    return this.#takeCompleted(state.walker.inProgress)
   }
 
-  /** What was completed since the last call. */
-  #take(begun: PacketBegun | null): CompletedPackets {
+  /** Returns the packets completed since the last call. */
+  #takeCompleted(partial: PartialPacket | null): CompletedPackets {
     const packets = this.#packets
-    if (packets === null) return begun === null ? NO_PACKET : { ...NO_PACKET, begun }
+    if (packets === null) return partial === null ? NO_PACKET : { ...NO_PACKET, partial }
     const initiated = this.#initiated
     this.#packets = null
     this.#initiated = 0
-    return { join: 'decoded', packet: packets[0], packets, begun, completed: packets.length, initiated }
+    return { join: 'decoded', packet: packets[0], packets, partial, completed: packets.length, initiated }
   }
 
-  #open(stream: TcpStream): Conversation {
+  #open(stream: TcpStream): ConnectionState {
     const { topicCapBytes, payloadCapBytes } = this.#options
     const options = { topicCapBytes, payloadCapBytes, session: { version: 0 }, spare: this.#spare }
-    const conversation: Conversation = { options, tls: false, in: null, out: null }
-    this.#conversations.set(stream, conversation)
-    return conversation
+    const connection: ConnectionState = { options, tls: false, in: null, out: null }
+    this.#connections.set(stream, connection)
+    return connection
   }
 
   #walk(walker: MqttWalker, chunk: StreamChunk, { stream, direction }: StreamFrame, session: MqttSession): void {
@@ -159,18 +158,18 @@ export class DecodedJoin {
   }
 }
 
-function flowOf(options: MqttWalkerOptions): Flow {
+function newDirectionState(options: MqttWalkerOptions): DirectionState {
   return { walker: new MqttWalker(options), tlsBytes: 0 }
 }
 
-/** Looks at the first bytes of a direction and says whether they open a TLS record. */
-function opensWithTls(flow: Flow, { bytes, length }: StreamChunk): boolean {
+/** Checks whether the first bytes of a direction start a TLS record. */
+function startsTlsRecord(state: DirectionState, { bytes, length }: StreamChunk): boolean {
   for (let i = 0; i < length; i++) {
     const byte = bytes?.[i] ?? 0
-    const fits =
-      flow.tlsBytes === 0 ? byte === TLS_HANDSHAKE : flow.tlsBytes === 1 ? byte === TLS_MAJOR : byte <= TLS_LAST_MINOR
-    flow.tlsBytes = fits ? flow.tlsBytes + 1 : NOT_TLS
-    if (!fits || flow.tlsBytes === TLS_OPENING_LENGTH) return fits
+    const matches =
+      state.tlsBytes === 0 ? byte === TLS_HANDSHAKE : state.tlsBytes === 1 ? byte === TLS_MAJOR : byte <= TLS_LAST_MINOR
+    state.tlsBytes = matches ? state.tlsBytes + 1 : NOT_TLS
+    if (!matches || state.tlsBytes === TLS_PREFIX_LENGTH) return matches
   }
   return false
 }

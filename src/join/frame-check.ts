@@ -1,19 +1,19 @@
-// What a captured frame itself says against a join that the broker's word suggests.
+// Checks a join against the bytes of the captured frame.
 
 import type { JoinKind, MqttPacket, StreamFrame } from '../types.js'
 
-/** With what a TLS record begins: its type and version (RFC 8446, section 5.1). */
+/** First bytes of a TLS record: type and version (RFC 8446, section 5.1). */
 const APPLICATION_DATA = [23, 3, 3]
 const ALERT = [21, 3, 3]
 const RESERVED_BITS = 0x70
 
 /**
- * Whether another frame than this one brought the packet's last byte: one that was never captured, or one
- * that came before a gap was given up.
+ * Whether the packet's last byte arrived in another frame: one that was never captured, or that arrived before a gap
+ * was given up.
  *
- * @param shift by how much the packet's offsets exceed the frame's
+ * @param shift packet offset minus frame offset
  */
-export function endsElsewhere({ chunks }: StreamFrame, { end }: MqttPacket, shift: number): boolean {
+export function endsInOtherFrame({ chunks }: StreamFrame, { end }: MqttPacket, shift: number): boolean {
   const at = end - shift
   return chunks.some(
     ({ start, length, lost, overdue }) => (lost === true || overdue === true) && at > start && at <= start + length
@@ -21,10 +21,9 @@ export function endsElsewhere({ chunks }: StreamFrame, { end }: MqttPacket, shif
 }
 
 /**
- * Whether the frame shows something else where the broker says a packet begins, or a TLS record or WebSocket frame
- * ends. The
- * join is exact by construction; should a tuple ever be bound wrongly, or a record have gone by that the
- * broker could not count, this is what notices.
+ * Whether the frame has other bytes than expected where the broker reports the start of a packet, or the end of a TLS
+ * record or WebSocket frame. The join is exact by construction. This check detects a tuple bound to the wrong
+ * connection, or a TLS record that the broker could not count.
  */
 export function contradicts(
   join: JoinKind,
@@ -32,14 +31,17 @@ export function contradicts(
   { end, size, header }: MqttPacket,
   shift: number
 ): boolean {
-  if (join === 'exact') return shows(streamFrame, end - size - shift, [header]) === false
-  if (join === 'websocket') return isNoFrame(byteAt(streamFrame, end - shift))
+  if (join === 'exact') return matchesAt(streamFrame, end - size - shift, [header]) === false
+  if (join === 'websocket') return isInvalidFrameStart(byteAt(streamFrame, end - shift))
   if (join !== 'tls') return false
-  return shows(streamFrame, end - shift, APPLICATION_DATA) === false && shows(streamFrame, end - shift, ALERT) === false
+  return (
+    matchesAt(streamFrame, end - shift, APPLICATION_DATA) === false &&
+    matchesAt(streamFrame, end - shift, ALERT) === false
+  )
 }
 
-/** Whether a WebSocket frame cannot begin so: with bits set that are kept for extensions (RFC 6455, section 5.2). */
-function isNoFrame(byte: number | undefined): boolean {
+/** Whether the byte cannot start a WebSocket frame: reserved bits are set (RFC 6455, section 5.2). */
+function isInvalidFrameStart(byte: number | undefined): boolean {
   return byte !== undefined && (byte & RESERVED_BITS) !== 0
 }
 
@@ -49,8 +51,8 @@ function byteAt({ chunks }: StreamFrame, offset: number): number | undefined {
   return undefined
 }
 
-/** Whether the bytes at an offset are these, as far as the frame has them; undefined where it has none. */
-function shows({ chunks }: StreamFrame, offset: number, expected: readonly number[]): boolean | undefined {
+/** Whether the captured bytes at an offset match; undefined if the frame does not contain the offset. */
+function matchesAt({ chunks }: StreamFrame, offset: number, expected: readonly number[]): boolean | undefined {
   for (const { start, length, bytes } of chunks) {
     if (offset < start || offset >= start + length || bytes === null) continue
     return expected.every((byte, i) => (bytes[offset - start + i] ?? byte) === byte)

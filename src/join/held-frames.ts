@@ -1,14 +1,14 @@
-// The frames that wait for the broker's word, in the order of capture.
+// The frames that wait for broker entries, in capture order.
 
 import type { StreamFrame } from '../types.js'
 
-/** A frame and when it came, by this thread's clock. */
+/** A frame and its arrival time by this thread's clock. */
 export interface HeldFrame {
   readonly streamFrame: StreamFrame
   readonly arrivedAtMs: number
 }
 
-/** A queue whose head is taken in constant time. */
+/** A queue with constant-time removal of its head. */
 export class HeldFrames {
   #frames: HeldFrame[] = []
   #head = 0
@@ -17,7 +17,7 @@ export class HeldFrames {
     return this.#frames.length - this.#head
   }
 
-  /** The one that has waited longest. */
+  /** The frame that has waited longest. */
   get first(): HeldFrame | undefined {
     return this.#frames[this.#head]
   }
@@ -26,7 +26,7 @@ export class HeldFrames {
     this.#frames.push({ streamFrame, arrivedAtMs })
   }
 
-  /** Removes and returns the first; there must be one. */
+  /** Removes and returns the first frame. The queue must not be empty. */
   shift(): StreamFrame {
     const { streamFrame } = this.#frames[this.#head++]
     if (this.#head > 1_024 && this.#head * 2 > this.#frames.length) {

@@ -1,11 +1,11 @@
-// What the join decides, as records: a frame with the packets that it completes, or a packet by itself.
+// Builds the records of the live join: from a frame with its packets, or from a single packet.
 
 import { ContextTracker } from '../features/context.js'
 import { extractFeatures } from '../features/extractor.js'
-import { originOf, type Peer, type TrafficRecord } from '../record.js'
-import type { Direction, JoinKind, MqttPacket, PacketBegun, StreamFrame } from '../types.js'
+import { clientEndpoint, type Peer, type TrafficRecord } from '../record.js'
+import type { Direction, JoinKind, MqttPacket, PartialPacket, StreamFrame } from '../types.js'
 import type { Connection } from './flow-table.js'
-import { isInitiative } from './initiative.js'
+import { isInitiated } from './initiated.js'
 import { OwnFrames } from './own-traffic.js'
 import { packetRecord } from './packet-record.js'
 
@@ -13,15 +13,15 @@ import { packetRecord } from './packet-record.js'
 export interface JoinedFrame {
   join: JoinKind
   peer: Peer
-  /** Those that the frame completes, as far as they are known. */
+  /** The known packets that the frame completes. */
   packets: readonly MqttPacket[]
-  /** The one that the record shows. */
+  /** The packet shown in the record. */
   first: MqttPacket | null
-  /** The one of which it carries a part beyond these, where that is known. */
-  begun: PacketBegun | null
+  /** The incomplete packet at its end, if known. */
+  partial: PartialPacket | null
 }
 
-/** Makes records in the order in which it is called, and follows their context. */
+/** Builds records in call order and tracks their context. */
 export class JoinedRecords {
   readonly #context = new ContextTracker()
   readonly #own = new OwnFrames()
@@ -31,29 +31,29 @@ export class JoinedRecords {
     this.#onRecord = onRecord
   }
 
-  /** What the context forgot for want of room. */
+  /** Context entries dropped because a table was full. */
   get contextCounters(): ContextTracker['counters'] {
     return this.#context.counters
   }
 
   /**
-   * A packet without a frame.
+   * Emits the record of a packet without a frame.
    *
-   * @param timeMs when it went by, epoch milliseconds
+   * @param timeMs when the packet passed, epoch milliseconds
    */
   packet(connection: Connection, direction: Direction, timeMs: number, packet: MqttPacket): void {
     this.#onRecord(packetRecord(connection, connection.peer, direction, timeMs, packet, this.#context))
   }
 
-  frame(streamFrame: StreamFrame, { join, peer, packets, first, begun }: JoinedFrame): void {
+  frame(streamFrame: StreamFrame, { join, peer, packets, first, partial }: JoinedFrame): void {
     const { frame, direction } = streamFrame
-    const own = this.#own.has(streamFrame, packets, begun)
+    const own = this.#own.has(streamFrame, packets, partial)
     const features = extractFeatures(streamFrame, first)
     this.#onRecord({
       frame: frame.number,
       seconds: frame.seconds,
       nanoseconds: frame.nanoseconds,
-      // Of packets that are not all known the context learns nothing, as the record shows none.
+      // If not all packets are known, the record shows none, so the context must not count them.
       features: own
         ? features
         : {
@@ -61,15 +61,15 @@ export class JoinedRecords {
             context: this.#context.frame(streamFrame, {
               join,
               packets: first === null ? [] : packets,
-              begun,
-              client: originOf(peer)
+              partial,
+              client: clientEndpoint(peer)
             })
           },
       join,
       direction,
       peer,
       packets: packets.length,
-      initiated: packets.filter(isInitiative).length,
+      initiated: packets.filter(isInitiated).length,
       own
     })
   }

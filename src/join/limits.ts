@@ -1,20 +1,20 @@
-// What the join may hold back, and what it counts.
+// Limits and counters of the join.
 
-/** Bounds of what the join holds back; each overflow is counted. */
+/** Limits of the join's memory. Each overflow is counted. */
 export interface JoinLimits {
-  /** How long a frame waits for the broker to read it, and an accepted connection for its frames, ms. */
+  /** How long a frame waits for the broker's entries, and an accepted connection for its frames, ms. */
   holdMs: number
-  /** How long a packet waits for its frame before its connection is given up as unseen by the tap, ms. */
+  /** How long a packet waits for its frame before the connection falls back to packets, ms. */
   blindMs: number
-  /** Frames held back in all. */
+  /** Frames held, in total. */
   pendingFrames: number
   /** Packets waiting for their frames, per connection and direction. */
   packetsPerConnection: number
-  /** Streams seen by the tap for which the broker has accepted no connection yet. */
+  /** Flows captured by the tap without an accepted connection. */
   unboundStreams: number
 }
 
-/** Defaults that hold a busy broker's jitter and bound what an attacker can make us keep. */
+/** Defaults: wide enough for the jitter of a busy broker, and a bound on the memory that an attacker can use. */
 export const DEFAULT_JOIN_LIMITS: JoinLimits = Object.freeze({
   holdMs: 1_000,
   blindMs: 5_000,
@@ -23,53 +23,47 @@ export const DEFAULT_JOIN_LIMITS: JoinLimits = Object.freeze({
   unboundStreams: 4_096
 })
 
-/** What the status shows of the join. */
+/** Join counters, as shown in the status. */
 export interface JoinCounters {
-  /** Frames that carry MQTT bytes and got the broker's word on them. */
+  /** Frames with MQTT bytes that were joined with broker entries. */
   framesJoined: number
-  /** Frames with MQTT bytes that were given up: unknown connection, or the broker did not tell in time. */
+  /** Frames with MQTT bytes that were not joined: unknown connection, or the broker's entries arrived too late. */
   framesUnjoined: number
-  /** Frames given up because more were held back than `pendingFrames`; they are among those above. */
+  /** Frames not joined because more than `pendingFrames` were held; included in `framesUnjoined`. */
   framesOverflowed: number
-  /** Frames that came when the broker had closed the connection: it never read them. */
+  /** Frames that arrived after the broker had closed the connection, and so were never read. */
   framesAfterClose: number
-  /** Frames of connections that are judged by their packets instead. */
+  /** Frames of connections in fallback to packets. */
   framesFallback: number
-  /** Packets without a frame, scored as records of their own. */
+  /** Packets without a frame, scored as separate records. */
   packetsAlone: number
-  /** Packets whose frame had been given up before they came; records of their own. */
+  /** Packets that arrived after their frame was given up; separate records. */
   packetsLate: number
-  /** Packets whose frame was never captured, or could not be placed before a gap was given up; records of their own. */
+  /** Packets whose frame was never captured, or could not be placed before a gap was given up; separate records. */
   packetsUnseen: number
-  /** Connections that were thought joined and turned out not to match; they are judged by their packets. */
+  /** Connections whose frames did not match the broker's entries; they fall back to packets. */
   mismatches: number
-  /**
-   * Connections over TLS or WebSocket whose packets could not be placed in the stream; they are judged by their
-   * packets.
-   */
+  /** Connections over TLS or WebSocket whose packets have no known stream offsets; they fall back to packets. */
   connectionsUnplaced: number
-  /** Connections of which the tap saw no beginning in time; they are judged by their packets. */
+  /** Connections whose start the tap did not capture in time; they fall back to packets. */
   connectionsUnseen: number
-  /**
-   * Times that a connection's frames ceased to come, or fell too far behind; its packets are records until they come
-   * again.
-   */
+  /** Times that a connection's frames stopped or lagged too far behind. It falls back to packets until they resume. */
   connectionsBlind: number
-  /** Connections with more packets waiting than `packetsPerConnection`; they are judged by their packets. */
+  /** Connections with more than `packetsPerConnection` waiting packets; they fall back to packets. */
   connectionsOverflowed: number
   /**
-   * Directions that are joined again: of connections older than the tap, found in mid-stream, and of those that it was
-   * behind.
+   * Directions joined by a mid-stream pickup: of connections older than the tap, and of connections whose frames
+   * lagged.
    */
   midstreamFound: number
-  /** Streams forgotten because more than `unboundStreams` waited for the broker to accept them. */
+  /** Flows dropped because more than `unboundStreams` waited for the broker to accept them. */
   streamsForgotten: number
-  /** Packet entries for connections nobody announced. */
+  /** Packet entries of connections that the broker did not announce. */
   packetsUnknown: number
 }
 
-/** All counters at nought. */
-export function noJoinCounts(): JoinCounters {
+/** Returns all counters set to 0. */
+export function newJoinCounters(): JoinCounters {
   return {
     framesJoined: 0,
     framesUnjoined: 0,

@@ -400,7 +400,7 @@ export class LiveJoin {
   }
 }
 
-/** Returns what a frame shows of a packet of which it carries only a part. */
+/** Returns the known fields of an incomplete packet. */
 function partialOf(packet: MqttPacket | null): PartialPacket | null {
   return packet === null
     ? null

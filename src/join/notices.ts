@@ -1,28 +1,29 @@
-// Says in the log why frames are not joined: once for each reason, and then rarely.
+// Logs why frames are not joined, with a rate limit per reason.
 
 import type { Clock } from '../clock.js'
 import type { Connection } from './flow-table.js'
 import type { UnjoinedReason } from './live.js'
 
-/** Between two lines about one reason, ms. */
+/** Minimum time between two log lines for the same reason, ms. */
 const QUIET_MS = 600_000
 
-const WHY: Record<UnjoinedReason, string> = {
-  cipher: 'its TLS cipher gives records no fixed length (CBC, or TLS before 1.2); TLS 1.3 and AEAD ciphers are joined',
-  'tls-websocket': 'it is a WebSocket within TLS, whose frames cannot be placed',
-  carrier: 'what carries it is of an unknown kind, or bytes went by before it was watched',
-  records: 'TLS records went by that the broker could not count, as when a client changes its keys',
-  frames: 'its WebSocket frames are not understood, as compressed ones are not',
-  backlog: 'too much waited to be placed in its stream',
+const EXPLANATIONS: Record<UnjoinedReason, string> = {
+  cipher:
+    'its TLS cipher has no fixed record overhead (CBC, or TLS before 1.2). Use TLS 1.3 or an AEAD cipher with TLS 1.2',
+  'tls-websocket': 'WebSocket over TLS is not supported by the join',
+  carrier: 'its transport is unknown, or data was transferred before the broker started to observe it',
+  records: 'the broker could not count all TLS records, for example after a key update by the client',
+  frames: 'its WebSocket frames cannot be parsed, for example because they are compressed',
+  backlog: 'too many packets were waiting for their stream offset',
   unseen:
-    'the tap does not see it as the broker does: it taps another network, the kernel dropped frames, or addresses are translated on the way ' +
-    "(NAT, a container's port mapping), where the tap must be inside the broker's own network namespace",
-  mismatch: 'its frames were not what the broker read'
+    'the tap does not capture its frames: it captures on another network, the kernel dropped frames, or addresses are translated ' +
+    "(NAT, a container's port mapping). With address translation, run the tap inside the broker's network namespace",
+  mismatch: 'its frames do not match the bytes that the broker read'
 }
 
-/** Gathers connections that are judged by their packets although there is a tap. */
+/** Logs connections that fall back to packets although there is a tap. */
 export class JoinNotices {
-  readonly #said = new Map<UnjoinedReason, { atMs: number; since: number }>()
+  readonly #logged = new Map<UnjoinedReason, { atMs: number; since: number }>()
   readonly #log: (message: string, details: object) => void
   readonly #clock: Clock
 
@@ -31,21 +32,21 @@ export class JoinNotices {
     this.#clock = clock
   }
 
-  /** One more of them. */
+  /** Adds a connection. */
   add(reason: UnjoinedReason, { peer, join }: Connection): void {
     const now = this.#clock.now()
-    const said = this.#said.get(reason)
-    if (said !== undefined && now - said.atMs < QUIET_MS) {
-      said.since++
+    const previous = this.#logged.get(reason)
+    if (previous !== undefined && now - previous.atMs < QUIET_MS) {
+      previous.since++
       return
     }
-    this.#said.set(reason, { atMs: now, since: 0 })
-    this.#log(`a connection is judged by its packets, without the fields of the wire: ${WHY[reason]}`, {
+    this.#logged.set(reason, { atMs: now, since: 0 })
+    this.#log(`connection is scored packet by packet, without wire features: ${EXPLANATIONS[reason]}`, {
       reason,
       transport: join === 'exact' ? 'tcp' : join,
       client: `${peer.client.address} ${peer.client.port}`,
       broker: `${peer.broker.address} ${peer.broker.port}`,
-      ...(said !== undefined && said.since > 0 && { othersSince: said.since })
+      ...(previous !== undefined && previous.since > 0 && { othersSince: previous.since })
     })
   }
 }

@@ -1,27 +1,27 @@
-// Tells the detection's own messages from everybody else's.
+// Distinguishes the detection's own messages from other traffic.
 
 import { TCP_FIN, TCP_RST, TCP_SYN } from '../decode/tcp.js'
 import type { Direction, MqttPacket, StreamFrame, TcpStream } from '../types.js'
 
 /** Prefix of every topic the detection publishes to. */
 export const OWN_TOPIC_PREFIX = '$SYS/broker/artemis/'
-/** Prefix of the topics by which it is asked and answers. */
+/** Prefix of the control topics, for requests and responses. */
 export const CONTROL_TOPIC_PREFIX = '$CONTROL/artemis/'
 
 const PUBLISH = 3
 const OWN_PREFIXES: readonly Uint8Array[] = [OWN_TOPIC_PREFIX, CONTROL_TOPIC_PREFIX].map(prefix => Buffer.from(prefix))
 
-/** What of a packet says whose it is. */
-type Sign = Pick<MqttPacket, 'header' | 'topic'>
+/** The fields of a packet that identify own messages. */
+type HeaderAndTopic = Pick<MqttPacket, 'header' | 'topic'>
 
 /**
- * Whether the packet is an alert, status, score or answer on its way to a client. Such packets are not
- * scored: the detection would listen to itself. Only the broker can send them, since what a
- * client publishes under these prefixes goes to nobody.
+ * Whether the packet is an alert, status, score or response on its way to a client. These are not scored, or the
+ * detection would score its own output. Only the broker can send them: it does not forward client messages with these
+ * prefixes.
  */
 export function isOwnPacket(
   direction: Direction,
-  { header, topic }: Sign,
+  { header, topic }: HeaderAndTopic,
   prefixes: readonly Uint8Array[] = OWN_PREFIXES
 ): boolean {
   return (
@@ -32,18 +32,18 @@ export function isOwnPacket(
   )
 }
 
-/** Sequence numbers of frames in a row that carry nothing but own messages. */
-interface Run {
+/** Sequence number range of consecutive frames with only own messages. */
+interface OwnRange {
   start: number
   end: number
 }
 
 /**
- * Tells which frames of one source carry nothing but own messages, or only acknowledge such frames; to be asked in the
- * order of capture.
+ * Identifies frames that carry only own messages, or only acknowledge such frames. Frames must be passed in capture
+ * order.
  */
 export class OwnFrames {
-  readonly #runs = new WeakMap<TcpStream, Run>()
+  readonly #ranges = new WeakMap<TcpStream, OwnRange>()
   readonly #prefixes: readonly Uint8Array[] | undefined
 
   constructor(prefixes?: readonly Uint8Array[]) {
@@ -51,8 +51,8 @@ export class OwnFrames {
   }
 
   /**
-   * @param packets those that the frame completes
-   * @param begun the one of which it carries a part beyond these; null where there is none, or nobody knows
+   * @param packets the packets that the frame completes
+   * @param partial the incomplete packet at its end; null if none or unknown
    */
   has(
     {
@@ -65,31 +65,31 @@ export class OwnFrames {
         payloadLength
       }
     }: StreamFrame,
-    packets: readonly Sign[],
-    begun: Sign | null
+    packets: readonly HeaderAndTopic[],
+    partial: HeaderAndTopic | null
   ): boolean {
-    const run = this.#runs.get(stream)
+    const range = this.#ranges.get(stream)
     if (direction === 'in') {
-      // Sequence numbers go round (RFC 9293, section 3.4).
+      // Sequence numbers wrap around (RFC 9293, section 3.4).
       return (
         payloadLength === 0 &&
         (flags & (TCP_SYN | TCP_FIN | TCP_RST)) === 0 &&
-        run !== undefined &&
-        ((acknowledgement - run.start) | 0) > 0 &&
-        ((run.end - acknowledgement) | 0) >= 0
+        range !== undefined &&
+        ((acknowledgement - range.start) | 0) > 0 &&
+        ((range.end - acknowledgement) | 0) >= 0
       )
     }
-    const isOwn = (packet: Sign): boolean => isOwnPacket(direction, packet, this.#prefixes)
+    const isOwn = (packet: HeaderAndTopic): boolean => isOwnPacket(direction, packet, this.#prefixes)
     if (
       from === to ||
-      (packets.length === 0 && begun === null) ||
+      (packets.length === 0 && partial === null) ||
       !packets.every(isOwn) ||
-      (begun !== null && !isOwn(begun))
+      (partial !== null && !isOwn(partial))
     )
       return false
     const end = (sequence + payloadLength) >>> 0
-    if (run?.end === sequence) run.end = end
-    else this.#runs.set(stream, { start: sequence, end })
+    if (range?.end === sequence) range.end = end
+    else this.#ranges.set(stream, { start: sequence, end })
     return true
   }
 }

@@ -1,100 +1,98 @@
-// The control packets of one direction that wait for the frames which carry them.
+// The control packets of one direction that wait for their frames.
 
 import type { MarkEntry, PacketEntry } from '../observe/entries.js'
 import type { MqttPacket } from '../types.js'
 
-/** A packet and when it came. */
+/** A packet and its times. */
 export interface WaitingPacket {
   packet: MqttPacket
-  /** When the broker saw it, epoch milliseconds. */
+  /** When the broker processed it, epoch milliseconds. */
   timeMs: number
-  /** When it arrived here, by this thread's clock. */
+  /** When its entry arrived, by this thread's clock. */
   arrivedAtMs: number
 }
 
-/** What {@link PacketQueue.take} found. */
+/** Result of {@link PacketQueue.take}. */
 export interface TakenPackets {
   /** The packets that end in (from, to], in order. */
   packets: MqttPacket[]
   /** Packets that end at or before `from`: their frame was given up earlier. */
   late: MqttPacket[]
-  /** Whether every packet of the stretch was told: an entry that was dropped leaves a hole. */
-  whole: boolean
+  /** Whether all packets of the range are known. A dropped entry leaves a gap. */
+  complete: boolean
 }
 
-/** Packets in stream order, the watermark up to which everything is told, and the holes that dropped entries left. */
+/** Packets in stream order, the watermark up to which all packets are known, and the gaps left by dropped entries. */
 export class PacketQueue {
-  /** Everything that ends at or before this offset has been told. */
+  /** All packets that end at or before this offset are known. */
   watermark = 0
   #waiting: WaitingPacket[] = []
   #head = 0
-  /** No packet that ends up to here is missing without a hole. */
-  #toldEnd = 0
-  /** The ordinal of the next packet, if none is dropped. */
+  /** Offset up to which no packet is missing, except in gaps. */
+  #knownEnd = 0
+  /** Ordinal of the next packet, if none is dropped. */
   #expected = 0
-  #holes: { start: number; end: number }[] = []
+  #gaps: { start: number; end: number }[] = []
   #stalledUntil = 0
 
-  /** Packets waiting. */
+  /** Number of waiting packets. */
   get length(): number {
     return this.#waiting.length - this.#head
   }
 
-  /** Whether frames need not wait: the broker is behind bytes that were given up. */
+  /** Whether frames need not wait, because the broker has not yet passed the bytes that were given up. */
   get stalled(): boolean {
     return this.watermark < this.#stalledUntil
   }
 
-  /** The first packet that waits. */
+  /** The first waiting packet. */
   get first(): MqttPacket | null {
     return this.length === 0 ? null : this.#waiting[this.#head].packet
   }
 
-  /** When the oldest waiting packet came; infinity where none waits. */
+  /** When the oldest waiting packet arrived; Infinity if none waits. */
   get oldestArrivalMs(): number {
     return this.length === 0 ? Infinity : this.#waiting[this.#head].arrivedAtMs
   }
 
-  /**
-   * @param begin where packets that were dropped before this one may end at the latest
-   */
+  /** @param begin maximum end offset of packets that were dropped before this one */
   push({ packet, time, ordinal, last }: PacketEntry, begin: number, arrivedAtMs: number): void {
-    this.#note(ordinal, begin)
+    this.#detectDrops(ordinal, begin)
     this.#expected = (ordinal + 1) >>> 0
-    // Another packet may end at the same offset: all that is told is what ends before.
-    this.#toldEnd = Math.max(this.#toldEnd, last ? packet.end : packet.end - 1)
+    // Another packet may end at the same offset, so only packets that end earlier are known.
+    this.#knownEnd = Math.max(this.#knownEnd, last ? packet.end : packet.end - 1)
     if (last) this.watermark = Math.max(this.watermark, packet.end)
     this.#waiting.push({ packet, timeMs: time, arrivedAtMs })
   }
 
   /**
-   * Takes note of a packet that does not wait for a frame.
+   * Accounts for a packet that does not wait for a frame.
    *
-   * @returns whether none was dropped before it
+   * @returns whether no packet was dropped before it
    */
   pass({ packet, ordinal, last }: PacketEntry): boolean {
-    const whole = ordinal === this.#expected
+    const complete = ordinal === this.#expected
     this.#expected = (ordinal + 1) >>> 0
-    this.#toldEnd = Math.max(this.#toldEnd, last ? packet.end : packet.end - 1)
+    this.#knownEnd = Math.max(this.#knownEnd, last ? packet.end : packet.end - 1)
     if (last) this.watermark = Math.max(this.watermark, packet.end)
-    this.#holes = []
-    return whole
+    this.#gaps = []
+    return complete
   }
 
-  /** Bytes up to `offset` went by, and no packet that ends between `begin` and there is left to be told. */
+  /** Accounts for bytes up to `offset`, with no further packet that ends between `begin` and `offset`. */
   mark({ begin, offset, ordinal }: MarkEntry): void {
-    this.#note(ordinal, begin)
+    this.#detectDrops(ordinal, begin)
     this.#expected = ordinal
-    this.#toldEnd = Math.max(this.#toldEnd, begin)
+    this.#knownEnd = Math.max(this.#knownEnd, begin)
     this.watermark = Math.max(this.watermark, offset)
   }
 
-  /** Frames up to `offset` are given up: later ones wait again once the broker has come that far. */
+  /** Gives up frames up to `offset`. Later frames wait again once the broker has passed it. */
   stall(offset: number): void {
     this.#stalledUntil = Math.max(this.#stalledUntil, offset)
   }
 
-  /** Removes the packets up to `to`. */
+  /** Removes and returns the packets up to `to`. */
   take(from: number, to: number): TakenPackets {
     const packets: MqttPacket[] = []
     const late: MqttPacket[] = []
@@ -104,27 +102,27 @@ export class PacketQueue {
       else late.push(packet)
     }
     this.#compact()
-    const whole = !this.#holes.some(hole => hole.start < to && hole.end > from)
-    if (this.#holes.length > 0) this.#holes = this.#holes.filter(hole => hole.end > to)
-    return { packets, late, whole }
+    const complete = !this.#gaps.some(gap => gap.start < to && gap.end > from)
+    if (this.#gaps.length > 0) this.#gaps = this.#gaps.filter(gap => gap.end > to)
+    return { packets, late, complete }
   }
 
-  /** Removes and returns everything that waits. */
+  /** Removes and returns all waiting packets. */
   drain(): WaitingPacket[] {
     const all = this.#waiting.slice(this.#head)
     this.#waiting = []
     this.#head = 0
-    this.#holes = []
+    this.#gaps = []
     return all
   }
 
-  /** The packets between the last one told and this ordinal were dropped on the way; they end at `begin` or before. */
-  #note(ordinal: number, begin: number): void {
+  /** Records a gap if packets before this ordinal were dropped. They end at `begin` or earlier. */
+  #detectDrops(ordinal: number, begin: number): void {
     if (ordinal === this.#expected) return
-    const last = this.#holes.at(-1)
-    if (last?.end === this.#toldEnd) last.end = begin
-    else this.#holes.push({ start: this.#toldEnd, end: begin })
-    this.#toldEnd = begin
+    const last = this.#gaps.at(-1)
+    if (last?.end === this.#knownEnd) last.end = begin
+    else this.#gaps.push({ start: this.#knownEnd, end: begin })
+    this.#knownEnd = begin
   }
 
   #compact(): void {

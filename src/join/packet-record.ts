@@ -1,16 +1,16 @@
-// The record where there is no tap: a control packet as the broker saw it, the wire's columns empty.
+// Builds the record of a control packet without a tap: the wire columns are null.
 
 import { mqttFeatures } from '../features/extractor.js'
 import type { ContextTracker } from '../features/context.js'
 import type { FeatureValues } from '../features/schema.js'
-import { originOf, type Peer, type TrafficRecord } from '../record.js'
+import { clientEndpoint, type Peer, type TrafficRecord } from '../record.js'
 import type { Direction, MqttPacket } from '../types.js'
-import { isInitiative } from './initiative.js'
+import { isInitiated } from './initiated.js'
 import { isOwnPacket } from './own-traffic.js'
 
 const MICROSECONDS = 1e6
 
-const NO_WIRE = Object.freeze({
+const NO_WIRE_FEATURES = Object.freeze({
   packet_length: null,
   ip_len: null,
   ip_df_flag: null,
@@ -34,8 +34,10 @@ const NO_WIRE = Object.freeze({
 })
 
 /**
- * @param connection stands for the connection, to whoever follows connections
- * @param timeMs when the broker saw the packet, epoch milliseconds
+ * Builds a record from a packet.
+ *
+ * @param connection identifies the connection for the context
+ * @param timeMs when the broker processed the packet, epoch milliseconds
  */
 export function packetRecord(
   connection: object,
@@ -60,7 +62,7 @@ export function packetRecord(
           ...features,
           context: context.push({
             connection,
-            client: originOf(peer),
+            client: clientEndpoint(peer),
             seconds,
             nanoseconds,
             direction,
@@ -72,7 +74,7 @@ export function packetRecord(
     direction,
     peer,
     packets: 1,
-    initiated: isInitiative(packet) ? 1 : 0,
+    initiated: isInitiated(packet) ? 1 : 0,
     own
   }
 }
@@ -80,7 +82,7 @@ export function packetRecord(
 function packetFeatures(peer: Peer, direction: Direction, packet: MqttPacket): FeatureValues {
   const [source, destination] = direction === 'in' ? [peer.client, peer.broker] : [peer.broker, peer.client]
   return {
-    ...NO_WIRE,
+    ...NO_WIRE_FEATURES,
     src_ip: source.address,
     dst_ip: destination.address,
     tcp_src_port: source.port,

@@ -1,26 +1,24 @@
-// Finds where a stream stands that was captured from its middle, by the pauses that broker and tap both see.
+// Finds the byte offset of a mid-stream pickup, from pauses that broker and tap both see.
 
-/** How exact the clocks of broker and tap agree, and hence which pauses count. */
+/** Accuracy of the clocks of broker and tap, and the resulting minimum pause. */
 export interface AlignmentTiming {
-  /**
-   * The end of a pause may differ by so much between the two, ms: the clocks, and how long the broker takes to read.
-   */
+  /** Maximum difference between the two for the end of a pause, ms: clock offset and read delay of the broker. */
   toleranceMs: number
-  /** A pause is a silence of at least this length, ms; some times the tolerance. */
+  /** Minimum duration of a pause, ms: several times the tolerance. */
   pauseMs: number
 }
 
 const EXACT: AlignmentTiming = Object.freeze({ toleranceMs: 10, pauseMs: 40 })
 const COARSE: AlignmentTiming = Object.freeze({ toleranceMs: 100, pauseMs: 400 })
 
-/** Where broker and tap share a clock: exactly, and coarsely for a machine so busy that the broker reads late. */
+/** For a shared clock: exact, and coarse for a busy machine on which the broker reads late. */
 export const SAME_CLOCK: readonly AlignmentTiming[] = Object.freeze([EXACT, COARSE])
-/** Where each has its own, kept by NTP. */
+/** For separate clocks, synchronised by NTP. */
 export const SEPARATE_CLOCKS: readonly AlignmentTiming[] = Object.freeze([COARSE])
 
-/** Pauses in a row that must say the same. */
+/** Consecutive pauses that must give the same difference. */
 const AGREEING_PAUSES = 4
-/** Pauses of one side that may wait for the other to report. */
+/** Pauses of one side that may wait for the other. */
 const WAITING_CAP = 64
 
 interface Point {
@@ -29,83 +27,81 @@ interface Point {
 }
 
 /**
- * One direction of one connection. The broker counts bytes from the connection's begin, the tap from
- * the first that it captured. In a pause everything captured has been read, and everything written has
- * been captured: there the difference of the two is the number of bytes that the tap missed.
+ * One direction of one connection. The broker counts bytes from the start of the connection, the tap from the first
+ * captured byte. In a pause, everything captured has been read and everything written has been captured: the difference
+ * of both offsets is the number of bytes that the tap missed.
  *
- * A broker that lags, or a segment that TCP holds back, would shift one side's pauses against the
- * other's. So it takes several in a row, each seen by both and none by one alone, that give the same
- * difference although the bursts between them are of different lengths; where that never happens,
+ * A slow broker, or a segment delayed by TCP, would shift the pauses of one side. Therefore several consecutive pauses,
+ * all seen by both sides, must give the same difference, with bursts of different lengths between them. Otherwise
  * nothing is joined.
  */
 export class PauseAlignment {
-  readonly #told = new Pauses()
-  readonly #seen = new Pauses()
+  readonly #brokerPauses = new Pauses()
+  readonly #tapPauses = new Pauses()
   #difference = NaN
   #agreeing = 0
   /**
-   * Where the tap was at the latest of them, by how much that was more than before, and whether it ever was another
-   * length.
+   * Tap offset at the latest agreeing pause, its distance from the pause before, and whether that distance ever varied.
    */
   #at = NaN
   #length = NaN
-  #varied = false
+  #lengthVaried = false
   readonly #timing: AlignmentTiming
 
   constructor(timing: AlignmentTiming) {
     this.#timing = timing
   }
 
-  /** By how much the broker's offsets exceed the tap's; undefined as long as that is not certain. */
+  /** Broker offset minus tap offset; undefined until it is certain. */
   get shift(): number | undefined {
-    return this.#agreeing >= AGREEING_PAUSES && this.#varied ? this.#difference : undefined
+    return this.#agreeing >= AGREEING_PAUSES && this.#lengthVaried ? this.#difference : undefined
   }
 
-  /** The broker has read or written up to `offset`; epoch ms. */
-  tell(timeMs: number, offset: number): void {
-    if (this.#told.push(timeMs, offset, this.#timing.pauseMs)) this.#match()
+  /** Adds the offset up to which the broker has read or written; epoch ms. */
+  addBroker(timeMs: number, offset: number): void {
+    if (this.#brokerPauses.push(timeMs, offset, this.#timing.pauseMs)) this.#match()
   }
 
-  /** The tap has captured up to `offset`, by its own count; epoch ms. */
-  see(timeMs: number, offset: number): void {
-    if (this.#seen.push(timeMs, offset, this.#timing.pauseMs)) this.#match()
+  /** Adds the tap offset up to which the tap has captured; epoch ms. */
+  addTap(timeMs: number, offset: number): void {
+    if (this.#tapPauses.push(timeMs, offset, this.#timing.pauseMs)) this.#match()
   }
 
-  /** What was gathered is void: something went by unheard. */
-  restart(): void {
-    this.#told.clear()
-    this.#seen.clear()
+  /** Discards all pauses, because data was missed. */
+  reset(): void {
+    this.#brokerPauses.clear()
+    this.#tapPauses.clear()
     this.#agreeing = 0
   }
 
   #match(): void {
-    const told = this.#told
-    const seen = this.#seen
+    const broker = this.#brokerPauses
+    const tap = this.#tapPauses
     const timing = this.#timing
-    for (let a = told.first, b = seen.first; a !== undefined && b !== undefined; a = told.first, b = seen.first) {
+    for (let a = broker.first, b = tap.first; a !== undefined && b !== undefined; a = broker.first, b = tap.first) {
       const apart = a.timeMs - b.timeMs
       if (Math.abs(apart) <= timing.toleranceMs) {
         this.#compare(a.offset - b.offset, b.offset)
-        told.shift()
-        seen.shift()
+        broker.shift()
+        tap.shift()
       } else {
-        // One side alone saw this pause: the two do not keep step.
+        // Only one side saw this pause: broker and tap are out of step.
         this.#agreeing = 0
-        if (apart < 0) told.shift()
-        else seen.shift()
+        if (apart < 0) broker.shift()
+        else tap.shift()
       }
     }
-    if (told.length > WAITING_CAP || seen.length > WAITING_CAP) this.restart()
+    if (broker.length > WAITING_CAP || tap.length > WAITING_CAP) this.reset()
   }
 
   #compare(difference: number, at: number): void {
     const length = at - this.#at
     if (this.#agreeing > 0 && difference === this.#difference) {
-      if (this.#agreeing > 1 && length !== this.#length) this.#varied = true
+      if (this.#agreeing > 1 && length !== this.#length) this.#lengthVaried = true
       this.#agreeing++
     } else {
       this.#agreeing = 1
-      this.#varied = false
+      this.#lengthVaried = false
     }
     this.#difference = difference
     this.#at = at
@@ -126,7 +122,7 @@ class Pauses {
     return this.#points.length
   }
 
-  /** Returns whether a pause went before, which is known only now. */
+  /** Returns whether a pause preceded this burst. */
   push(timeMs: number, offset: number, pauseMs: number): boolean {
     const latest = this.#latest
     this.#latest = { timeMs, offset }

@@ -1,4 +1,4 @@
-// The join beside a broker that is not ours: nothing but the tap, live.
+// The join for another broker: a live tap and no broker entries.
 
 import type { RecordFeatures } from '../features/schema.js'
 import type { TrafficRecord } from '../record.js'
@@ -7,9 +7,9 @@ import type { StreamFrame } from '../types.js'
 import type { DecodedJoinCounters } from './decoded.js'
 import { DecodedRecords, type DecodedRecordsOptions } from './decoded-records.js'
 
-/** Records of a live tap, decoded from what it captures. */
+/** Builds the records of a live tap from the captured bytes. */
 export class WatchedJoin {
-  /** Frames held back: none ever is. */
+  /** Frames held: always 0. */
   readonly held = 0
   readonly #records: DecodedRecords
   readonly #onRecord: (record: TrafficRecord) => void
@@ -29,12 +29,12 @@ export class WatchedJoin {
 
   frame(streamFrame: StreamFrame): void {
     const record = this.#records.record(streamFrame)
-    this.#onRecord({ ...record, features: detached(record.features) })
+    this.#onRecord({ ...record, features: withCopiedPayloads(record.features) })
   }
 }
 
-/** Views would keep a whole chunk of the tap alive for as long as the record is learnt from. */
-function detached({ mqtt_msg: payload, context, ...features }: RecordFeatures): RecordFeatures {
+/** Copies payloads. Views would keep a whole tap chunk in memory while the record is used for training. */
+function withCopiedPayloads({ mqtt_msg: payload, context, ...features }: RecordFeatures): RecordFeatures {
   const payloads = context?.payloads?.map(sample => ({ ...sample, payload: Uint8Array.from(sample.payload) })) ?? null
   return {
     ...features,

@@ -1,4 +1,4 @@
-// From the broker's own first traffic to a model that guards it.
+// Learns a model from the broker's own traffic after the start.
 
 import type { Random } from '../../models/random.js'
 import { Batches, type BatchLimits } from '../alert/batches.js'
@@ -10,10 +10,10 @@ import type { TrafficRecord } from '../record.js'
 import { GuardModel, type DetectorSettings } from '../scoring/guard-model.js'
 import { SurpriseMemory } from '../scoring/surprise-memory.js'
 
-/** Records that may wait while the model is being fitted. */
+/** Maximum records that wait while the model is fitted. */
 const WAITING_CAP = 50_000
 
-/** Everything the training needs to know. */
+/** Settings of in-place training. */
 export interface TrainingSettings {
   learn: LearnSettings
   detector: DetectorSettings
@@ -21,15 +21,18 @@ export interface TrainingSettings {
   smoothing: SmoothingSettings
 }
 
-/** `collecting` until enough is known to fit, `fitting`, then `calibrating` on traffic that the model has not seen. */
+/**
+ * `collecting` until there are enough records to fit, `fitting`, then `calibrating` on traffic that the model has not
+ * seen.
+ */
 export type TrainingPhase = 'collecting' | 'fitting' | 'calibrating' | 'over'
 
 /** Learns in place: collects, fits, calibrates. Uses packet time only. */
 export class InPlaceTraining {
-  /** Records that came while fitting and found no room. */
+  /** Records dropped during fitting because the queue was full. */
   dropped = 0
   phase: TrainingPhase = 'collecting'
-  readonly #learning: TrainingSample
+  readonly #sample: TrainingSample
   readonly #calibration: Calibration
   readonly #batches: Batches
   readonly #waiting: TrafficRecord[] = []
@@ -40,8 +43,8 @@ export class InPlaceTraining {
   readonly #onFailed: (error: Error) => void
 
   /**
-   * @param onLearnt called once, with a model that knows its limits
-   * @param onFailed called instead where no model can be fitted
+   * @param onLearnt called once, with a model that includes its alert limits
+   * @param onFailed called instead if no model can be fitted
    */
   constructor(
     settings: TrainingSettings,
@@ -52,55 +55,57 @@ export class InPlaceTraining {
     this.#settings = settings
     this.#onLearnt = onLearnt
     this.#onFailed = onFailed
-    this.#learning = new TrainingSample(settings.learn, random)
+    this.#sample = new TrainingSample(settings.learn, random)
     this.#calibration = new Calibration(settings.smoothing)
     this.#batches = new Batches(settings.batch, records => {
       this.#calibrate(records)
     })
   }
 
-  /** From 0 to 1. */
+  /** Progress from 0 to 1. */
   get progress(): number {
-    return this.#learning.progress
+    return this.#sample.progress
   }
 
-  /** Records learnt from so far. */
+  /** Number of records learned from. */
   get seen(): number {
-    return this.#learning.seen
+    return this.#sample.seen
   }
 
   push(record: TrafficRecord): void {
     if (record.own || this.phase === 'over') return
-    this.#learning.push(record)
+    this.#sample.push(record)
     if (this.phase === 'calibrating') this.#batches.push(record)
-    else if (this.phase === 'fitting') this.#wait(record)
+    else if (this.phase === 'fitting') this.#enqueue(record)
     this.#advance()
   }
 
   /**
+   * Advances the time.
+   *
    * @param now epoch seconds, by the clock of the records
    */
   tick(now: number): void {
     if (this.phase === 'over') return
-    this.#learning.tick(now)
+    this.#sample.tick(now)
     if (this.phase === 'calibrating') this.#batches.tick(now)
     this.#advance()
   }
 
-  /** Another model guards: what is being learnt is no longer wanted. */
+  /** Stops training, because another model is in use. */
   stop(): void {
     this.phase = 'over'
   }
 
   #advance(): void {
-    if (this.phase === 'collecting' && this.#learning.isFitDue) {
+    if (this.phase === 'collecting' && this.#sample.isFitDue) {
       this.phase = 'fitting'
       this.#fit().catch((error: unknown) => {
         if (this.phase === 'over') return
         this.phase = 'over'
         this.#onFailed(error instanceof Error ? error : new Error(String(error)))
       })
-    } else if (this.phase === 'calibrating' && this.#learning.isOver && this.#model !== undefined) {
+    } else if (this.phase === 'calibrating' && this.#sample.isOver && this.#model !== undefined) {
       this.#batches.flush()
       this.phase = 'over'
       this.#onLearnt(this.#model.withBaselines(this.#calibration.baselines()))
@@ -108,12 +113,12 @@ export class InPlaceTraining {
   }
 
   async #fit(): Promise<void> {
-    const records = this.#learning.take()
+    const records = this.#sample.take()
     const model = await GuardModel.fit(records, this.#settings.detector)
     if (this.phase === 'over') return
-    // What the model was fitted on tells what is usual, and contains the connects that later traffic may lack;
-    // judged as if it had not been learnt from, or the limits would be lower than new traffic deserves.
-    this.#calibration.learn(records, model.judgeTraining(records), this.#settings.batch)
+    // The training records show usual traffic and include CONNECT packets that later traffic may lack. They are scored
+    // as held-out records, or the limits would be too low for new traffic.
+    this.#calibration.learn(records, model.scoreTraining(records), this.#settings.batch)
     this.#model = model
     this.phase = 'calibrating'
     for (const record of this.#waiting.splice(0)) this.#batches.push(record)
@@ -122,11 +127,11 @@ export class InPlaceTraining {
 
   #calibrate(records: TrafficRecord[]): void {
     if (this.#model === undefined) return
-    const { probabilities, ownProbabilities } = this.#model.judge(records, this.#memory)
-    this.#calibration.rehearse(sharesOf(records, probabilities, ownProbabilities))
+    const { probabilities, ownProbabilities } = this.#model.score(records, this.#memory)
+    this.#calibration.dryRun(sharesOf(records, probabilities, ownProbabilities))
   }
 
-  #wait(record: TrafficRecord): void {
+  #enqueue(record: TrafficRecord): void {
     if (this.#waiting.length < WAITING_CAP) this.#waiting.push(record)
     else this.dropped++
   }

@@ -1,4 +1,4 @@
-// From records at hand, with or without labels, to a model that guards and knows its figures.
+// Trains a model from existing records, with or without labels, and evaluates it.
 
 import { catalogEntry, evaluate, type FitProgress } from '../../models/index.js'
 import type { BatchLimits } from '../alert/batches.js'
@@ -15,31 +15,31 @@ import { SurpriseMemory } from '../scoring/surprise-memory.js'
 /** What to learn, and how. */
 export interface TrainingPlan {
   detector: DetectorSettings
-  /** Learn from attacks as well, without being told which they are; a supervised detector always sees all. */
+  /** Learn from attacks too, without their labels. A supervised detector always uses all records. */
   contaminated: boolean
   batch: BatchLimits
   smoothing: SmoothingSettings
 }
 
-/** How a training run is watched and ended. */
+/** Progress and abort hooks. */
 export interface TrainingHooks {
   onProgress?: (progress: FitProgress, variant: Variant) => void
   signal?: AbortSignal
 }
 
-/** Records scored between two turns of the event loop. */
+/** Records scored per turn of the event loop. */
 const TURN_RECORDS = 1_000
 
 /**
- * Fits a model, and learns the limits of the alerts from the benign records among those it was fitted on.
+ * Fits a model and learns the alert limits from the benign training records.
  *
- * Without labels every record is taken for benign, unless the plan says `contaminated`. With labels, a
- * detector that needs none learns from the benign records alone, unless the plan says so too; the
- * attacks then serve the figures that the model keeps.
+ * Without labels, all records count as benign, unless the plan is `contaminated`. With labels, an unsupervised detector
+ * learns from the benign records only, unless the plan is `contaminated`. The attacks are then used for the model's
+ * metrics.
  *
- * @param records in the order of their time, copies of what was read
- * @param labels one for each record: an attack's name, or null; undefined where nothing is known
- * @throws OperatorError where records, labels or settings do not serve
+ * @param records in time order, copied from the source
+ * @param labels one per record: an attack name, or null; undefined if unknown
+ * @throws OperatorError if the records, labels or settings are not suitable
  */
 export async function trainModel(
   records: readonly TrafficRecord[],
@@ -70,7 +70,7 @@ export async function trainModel(
     created: new Date(),
     ...(supervised && { labels: learntLabels })
   })
-  const { scores: learntScores, probabilities, ownProbabilities } = model.judgeTraining(learntRecords)
+  const { scores: learntScores, probabilities, ownProbabilities } = model.scoreTraining(learntRecords)
 
   const calibration = new Calibration(plan.smoothing)
   const benign = [...learnt.keys()].filter(k => learntLabels[k] === 0)
@@ -94,7 +94,7 @@ export async function trainModel(
     scores,
     hooks.signal
   )
-  return model.withBaselines(calibration.baselines(), figures(model, labels, scores))
+  return model.withBaselines(calibration.baselines(), metricsOf(model, labels, scores))
 }
 
 function checkRecords(
@@ -106,36 +106,36 @@ function checkRecords(
   if (records.length === 0) {
     throw new OperatorError(
       'training-data',
-      'there are no records to learn from',
-      'Check that the files hold MQTT traffic, and its ports with --mqtt-port.'
+      'no records to learn from',
+      'Check that the files contain MQTT traffic, and set its ports with --mqtt-port.'
     )
   }
   if (learnt.length === 0) {
     throw new OperatorError(
       'training-labels',
-      `all ${records.length} records are labelled as attacks, and ${detector.kind} learns from benign ones`,
-      'Add benign traffic, or say --contaminated to learn from attacks too.'
+      `all ${records.length} records are labelled as attacks, but ${detector.kind} learns from benign records`,
+      'Add benign traffic, or use --contaminated to learn from attacks too.'
     )
   }
   const packets = [...learnt.keys()].filter(i => learnt[i].features.mqtt_msg_type !== null)
   if (packets.length === 0) {
     throw new OperatorError(
       'training-data',
-      `none of the ${learnt.length} records carries an MQTT packet`,
-      'Traffic inside TLS cannot be read from a capture; other ports are named with --mqtt-port.'
+      `none of the ${learnt.length} records has an MQTT packet`,
+      'Traffic inside TLS cannot be decoded from a capture. Set other ports with --mqtt-port.'
     )
   }
   if (labels !== undefined && new Set(packets.map(i => labels[i])).size < 2) {
     const kind = labels[packets[0]] === 1 ? 'an attack' : 'benign'
     throw new OperatorError(
       'training-labels',
-      `${detector.kind} learns from attacks and benign records, and every record with an MQTT packet is labelled ${kind}`,
-      'Name files and labels that hold both.'
+      `${detector.kind} needs attacks and benign records, but all records with an MQTT packet are labelled ${kind}`,
+      'Use files and labels with both.'
     )
   }
 }
 
-/** Scores the records that were not learnt from, some at a time. */
+/** Scores the records outside the training data, in turns of the event loop. */
 async function scoreOthers(
   model: GuardModel,
   records: readonly TrafficRecord[],
@@ -145,26 +145,26 @@ async function scoreOthers(
 ): Promise<void> {
   const memory = new SurpriseMemory()
   for (let start = 0; start < others.length; start += TURN_RECORDS) {
-    const chosen = others.slice(start, start + TURN_RECORDS)
+    const chunk = others.slice(start, start + TURN_RECORDS)
     model
-      .judge(
-        chosen.map(i => records[i]),
+      .score(
+        chunk.map(i => records[i]),
         memory
       )
       .scores.forEach((score, k) => {
-        scores[chosen[k]] = score
+        scores[chunk[k]] = score
       })
     await new Promise(resolve => setImmediate(resolve))
     signal?.throwIfAborted()
   }
 }
 
-/** How well the model tells the labelled records apart; those that it cannot judge are left out. */
-function figures(model: GuardModel, labels: readonly (string | null)[], scores: Float64Array): Json {
-  const judged = [...scores.keys()].filter(i => !Number.isNaN(scores[i]))
+/** Evaluates the model on the labelled records, without those that it cannot score. */
+function metricsOf(model: GuardModel, labels: readonly (string | null)[], scores: Float64Array): Json {
+  const scored = [...scores.keys()].filter(i => !Number.isNaN(scores[i]))
   const evaluation = evaluate(
-    judged.map(i => labels[i]),
-    judged.map(i => scores[i]),
+    scored.map(i => labels[i]),
+    scored.map(i => scores[i]),
     model.threshold
   )
   // NaN becomes null, as in the output of `evaluate`.

@@ -1,29 +1,28 @@
-// Collects the broker's own first traffic, from which it learns what is normal.
+// Collects the broker's own traffic after the start, to learn what is normal.
 
 import type { Random } from '../../models/random.js'
 import { timeOf, type TrafficRecord } from '../record.js'
 
 /** How long to learn. */
 export interface LearnSettings {
-  /** At least so long, in packet time. */
+  /** Minimum duration in packet time. */
   seconds: number
-  /** And at least so many records. */
+  /** Minimum number of records. */
   minimumRecords: number
 }
 
-/** What the learning keeps in memory; beyond it a uniform sample is kept. */
+/** Maximum records in memory. Beyond it, a uniform sample is kept. */
 export const SAMPLE_CAP = 20_000
 
-/** A longer step of the time is a clock that was set: it counts for no more, and backwards not at all. */
-const LONGEST_STEP_SECONDS = 60
+/** A longer step means that the clock was set: it counts as this long, a step back as 0. */
+const MAX_STEP_SECONDS = 60
 
 /**
- * Share of the learning after which the model is fitted; the rest, which it has not seen, tells the limits of the
- * alerts.
+ * Share of the learning after which the model is fitted. The rest is unseen traffic that determines the alert limits.
  */
 const FITTING_SHARE = 0.7
 
-/** The collecting half of the learning, with a bounded and unbiased memory (Vitter's algorithm R). */
+/** Collects training records: a uniform sample of bounded size (Vitter's algorithm R). */
 export class TrainingSample {
   readonly #kept: { index: number; record: TrafficRecord }[] = []
   #collecting = true
@@ -38,12 +37,12 @@ export class TrainingSample {
     this.#random = random
   }
 
-  /** Records seen so far. */
+  /** Number of records seen. */
   get seen(): number {
     return this.#count
   }
 
-  /** From 0 to 1: the slower one of time and records. */
+  /** Progress from 0 to 1: the lower of time and records. */
   get progress(): number {
     if (this.#latest === undefined) return 0
     const { seconds, minimumRecords } = this.#settings
@@ -52,12 +51,12 @@ export class TrainingSample {
     return Math.max(0, Math.min(1, time, records))
   }
 
-  /** Enough is known to fit a model. */
+  /** Whether there are enough records to fit a model. */
   get isFitDue(): boolean {
     return this.#count > 0 && this.progress >= FITTING_SHARE
   }
 
-  /** Enough is known to guard. */
+  /** Whether there are enough records to start guarding. */
   get isOver(): boolean {
     return this.#count > 0 && this.progress >= 1
   }
@@ -74,16 +73,16 @@ export class TrainingSample {
     if (slot < SAMPLE_CAP) this.#kept[slot] = entry
   }
 
-  /** Time goes by without traffic too; epoch seconds. */
+  /** Advances the time, also without traffic; epoch seconds. */
   tick(now: number): void {
     if (this.#count === 0) return
     const step = now - (this.#latest ?? now)
-    this.#elapsed += Math.min(LONGEST_STEP_SECONDS, Math.max(0, step))
-    // Records may overtake each other by a second or so.
-    if (this.#latest === undefined || step > 0 || step < -LONGEST_STEP_SECONDS) this.#latest = now
+    this.#elapsed += Math.min(MAX_STEP_SECONDS, Math.max(0, step))
+    // Records may be out of order by a second or so.
+    if (this.#latest === undefined || step > 0 || step < -MAX_STEP_SECONDS) this.#latest = now
   }
 
-  /** Hands over what was kept, in order; from now on records only count. */
+  /** Returns the sample in order. Later records are only counted. */
   take(): TrafficRecord[] {
     this.#collecting = false
     return this.#kept

@@ -1,4 +1,4 @@
-// The detection without its thread: from the ring to alerts, on a clock that the test turns.
+// The detection without its thread: from the ring to alerts, with a test clock.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -36,7 +36,7 @@ function detectionOf(options: ArtemisOptions = {}) {
       tap: { target: 'none' },
       learn: { seconds: 60, minimumRecords: 500 },
       ...options,
-      // The machinery is tested here: with a detector that learns in no time.
+      // This tests the control flow, so use a detector that learns fast.
       detector: { kind: 'iforest', features: 'table1-no-identity', ...options.detector }
     }),
     new RingReader(memory),
@@ -59,7 +59,7 @@ function detectionOf(options: ArtemisOptions = {}) {
     clock
   )
   let connections = 0
-  /** A client that has connected and said who it is. */
+  /** A connected client with an identity. */
   const client = (clientId: string) => {
     const connection = new TestConnection(++connections, 40_000 + connections, clock)
     entries.open(
@@ -79,7 +79,7 @@ function detectionOf(options: ArtemisOptions = {}) {
       }
     }
   }
-  /** Sends messages, one each tenth of a second. */
+  /** Sends a message every 100 ms. */
   const send = (from: ReturnType<typeof client>, make: (i: number) => Uint8Array, count: number) => {
     for (let i = 0; i < count; i++) {
       from.send(make(i))
@@ -91,13 +91,13 @@ function detectionOf(options: ArtemisOptions = {}) {
   return { detection, clock, alerts, offences, lines, client, send, status }
 }
 
-t.test('it learns for as long as told, guards, raises and clears', async t => {
+t.test('learns for the configured time, guards, raises and clears an alert', async t => {
   const { detection, client, send, status, alerts, offences, lines, clock } = detectionOf()
   await detection.start()
   t.match(status(), { state: 'learning', learning: { phase: 'collecting', progress: 0 } })
   const sensor = client('sensor')
   send(sensor, reading, 450)
-  await waitUntil('it has fitted', () => status().learning?.phase === 'calibrating')
+  await waitUntil('the model to be fitted', () => status().learning?.phase === 'calibrating')
   send(sensor, reading, 350)
   t.match(status(), { state: 'guarding', records: { seen: 800 } })
   t.ok(lines.some(line => line.startsWith('info guarding with iforest')))
@@ -120,21 +120,21 @@ t.test('it learns for as long as told, guards, raises and clears', async t => {
   await detection.stop()
 })
 
-t.test('what it learnt outlives it, and another make of file is refused', async t => {
+t.test('a saved model is used after a restart, and an edited model file is refused', async t => {
   const model = join(t.testdir(), 'model.json')
   const options: ArtemisOptions = { detector: { model }, learn: { seconds: 0, minimumRecords: 400 } }
   const first = detectionOf(options)
   await first.detection.start()
   const sensor = first.client('sensor')
   first.send(sensor, reading, 280)
-  await waitUntil('it has fitted', () => first.status().learning?.phase === 'calibrating')
+  await waitUntil('the model to be fitted', () => first.status().learning?.phase === 'calibrating')
   first.send(sensor, reading, 120)
-  await waitUntil('the model is saved', () => first.lines.some(line => line.includes('the model is saved')))
+  await waitUntil('the model to be saved', () => first.lines.some(line => line.includes('saved the model')))
   await first.detection.stop()
 
   const second = detectionOf(options)
   await second.detection.start()
-  t.equal(second.status().state, 'guarding', 'at once')
+  t.equal(second.status().state, 'guarding', 'immediately')
   const attacker = second.client('drill')
   second.send(attacker, garbage, 60)
   t.ok(second.alerts.some(({ subject }) => subject.clientId === 'drill'))
@@ -145,22 +145,22 @@ t.test('what it learnt outlives it, and another make of file is refused', async 
   await t.rejects(third.detection.start(), { name: 'OperatorError', code: 'model-edited' })
 })
 
-t.test('a model that is asked for takes the place of what is being learnt, for good', async t => {
+t.test('a requested model replaces the training in progress', async t => {
   const folder = t.testdir()
   const model = join(folder, 'model.json')
   const teacher = detectionOf({ detector: { model }, learn: { seconds: 0, minimumRecords: 400 } })
   await teacher.detection.start()
   const sensor = teacher.client('sensor')
   teacher.send(sensor, reading, 280)
-  await waitUntil('it has fitted', () => teacher.status().learning?.phase === 'calibrating')
+  await waitUntil('the model to be fitted', () => teacher.status().learning?.phase === 'calibrating')
   teacher.send(sensor, reading, 120)
-  await waitUntil('the model is saved', () => teacher.lines.some(line => line.includes('the model is saved')))
+  await waitUntil('the model to be saved', () => teacher.lines.some(line => line.includes('saved the model')))
 
   const pupil = detectionOf({ learn: { seconds: 0, minimumRecords: 400 } })
   await pupil.detection.start()
   await pupil.detection.useModel(join(folder, 'no-such-file.json'))
   t.equal(pupil.status().state, 'learning')
-  t.ok(pupil.lines.some(line => line.startsWith('error the model stays as it is')))
+  t.ok(pupil.lines.some(line => line.startsWith('error model unchanged')))
   pupil.send(pupil.client('sensor'), reading, 500)
   t.equal(pupil.status().learning?.phase, 'fitting')
   await pupil.detection.useModel(model)
@@ -170,12 +170,12 @@ t.test('a model that is asked for takes the place of what is being learnt, for g
   const fitted = detectionOf({ learn: { seconds: 0, minimumRecords: 400 } })
   await fitted.detection.start()
   fitted.send(fitted.client('sensor'), reading, 500)
-  await waitUntil('a fit that began later is over', () => fitted.status().state === 'guarding')
+  await waitUntil('a later fit to finish', () => fitted.status().state === 'guarding')
   t.match(pupil.status(), { state: 'guarding', model: { digest } })
   for (const { detection } of [teacher, pupil, fitted]) await detection.stop()
 })
 
-t.test('every record is written where that is asked for, the last before the end as well', async t => {
+t.test('with a record log, every record is written, including the last before the stop', async t => {
   const records = join(t.testdir(), 'records.ndjson')
   const { detection, client, send } = detectionOf({ report: { records } })
   await detection.start()

@@ -1,5 +1,4 @@
-// The whole way from records to alerts: benign traffic raises nothing, a flood raises its sender, and only that one
-// answers for it.
+// From records to alerts: benign traffic raises no alert, a flood raises one that is attributed to its sender alone.
 
 import t from 'tap'
 import { Random } from '../../models/random.js'
@@ -16,7 +15,7 @@ import { peer, record, START } from '../support/records.js'
 const BATCH = { records: 100, milliseconds: 200 }
 const CLIENTS = Array.from({ length: 8 }, (_, i) => peer(`sensor-${i}`, i + 1))
 const ATTACKER = peer('attacker', 66)
-/** Another client behind the same address. */
+/** Another client at the same address. */
 const NEIGHBOUR = CLIENTS[3]
 
 function benign(count: number, seed: number, from = 0): TrafficRecord[] {
@@ -46,7 +45,7 @@ const model = await new Promise<GuardModel>((resolve, reject) => {
     resolve,
     reject
   )
-  for (const one of benign(2_000, 1)) training.push(one)
+  for (const each of benign(2_000, 1)) training.push(each)
 })
 
 function guard() {
@@ -69,18 +68,18 @@ function guard() {
     offences,
     pipeline,
     push: (records: readonly TrafficRecord[]) => {
-      for (const one of records) pipeline.push(one)
+      for (const each of records) pipeline.push(each)
     }
   }
 }
 
-/** Two streams of records in the order of time. */
+/** Merges streams of records in time order. */
 function mixed(...streams: readonly TrafficRecord[][]): TrafficRecord[] {
   const time = ({ seconds, nanoseconds }: TrafficRecord): number => (seconds - START) * 1e9 + nanoseconds
   return streams.flat().sort((a, b) => time(a) - time(b))
 }
 
-t.test('benign traffic raises nothing', async t => {
+t.test('benign traffic raises no alert', async t => {
   const { pipeline, push, alerts, offences } = guard()
   push(benign(4_000, 2))
   pipeline.flush()
@@ -90,7 +89,7 @@ t.test('benign traffic raises nothing', async t => {
   t.ok(pipeline.movingAverage > 0 && pipeline.movingAverage < 0.5)
 })
 
-t.test('a flood raises one alert of its sender, who alone answers for it', async t => {
+t.test('a flood raises one alert, attributed to its sender alone', async t => {
   const { pipeline, push, alerts, offences } = guard()
   push(mixed(benign(2_000, 2), attack(600, 4)))
   pipeline.flush()
@@ -113,8 +112,8 @@ t.test('a flood raises one alert of its sender, who alone answers for it', async
   t.ok(value > limit && score <= 1 && average <= score && records >= 10)
   t.ok(Math.abs(movingAverage - (0.4 * previousMovingAverage + 0.6 * average)) < 1e-12, 'equation 1')
   t.ok(contributions.length > 0 && contributions.every(({ contribution }) => contribution > 0))
-  t.ok(time >= START + 4 && time < START + 5, 'soon, in packet time')
-  t.ok(offences.length > 1, 'told at every batch')
+  t.ok(time >= START + 4 && time < START + 5, 'within a second of packet time')
+  t.ok(offences.length > 1, 'reported for every batch')
   t.ok(
     offences.every(
       ({ address, clientId, connections }) =>
@@ -126,7 +125,7 @@ t.test('a flood raises one alert of its sender, who alone answers for it', async
   for (const alert of gateway) t.match(alert, { subject: { clientId: null, address: null }, response: 'observe' })
 })
 
-t.test('it is cleared when it is over, also when nothing more comes', async t => {
+t.test('an alert is cleared when the attack is over, also without further traffic', async t => {
   for (const after of ['silence', 'benign traffic'] as const) {
     const { pipeline, push, alerts } = guard()
     push(attack(600, 0))
@@ -142,7 +141,7 @@ t.test('it is cleared when it is over, also when nothing more comes', async t =>
   }
 })
 
-t.test("a connection of the attacker's neighbour is never among the offenders", async t => {
+t.test("a connection of the attacker's neighbour is never reported as an offender", async t => {
   const { push, offences, pipeline } = guard()
   push(
     mixed(
@@ -155,16 +154,16 @@ t.test("a connection of the attacker's neighbour is never among the offenders", 
   t.notOk(offences.some(({ connections }) => connections.includes(NEIGHBOUR.connection ?? -1)))
 })
 
-t.test('what the broker sends to a client is not held against the client', async t => {
+t.test('packets from the broker to a client are not attributed to the client', async t => {
   const { push, offences, pipeline } = guard()
-  push(attack(600, 0, NEIGHBOUR).map(one => ({ ...one, direction: 'out' as const })))
+  push(attack(600, 0, NEIGHBOUR).map(each => ({ ...each, direction: 'out' as const })))
   pipeline.flush()
   t.same(offences, [])
 })
 
-t.test('what the detection itself sends is counted and not scored', async t => {
+t.test("the detection's own messages are counted and not scored", async t => {
   const { push, alerts, pipeline } = guard()
-  push(attack(600, 0).map(one => ({ ...one, own: true })))
+  push(attack(600, 0).map(each => ({ ...each, own: true })))
   pipeline.flush()
   t.same(pipeline.counters, { scored: 0, unscored: 0, own: 600 })
   t.same(alerts, [])

@@ -1,4 +1,4 @@
-// The context: each column tells what it says it tells, whoever is idle stays cheap, and nobody makes it grow.
+// The context: each column has its documented meaning, and the state is bounded.
 
 import t from 'tap'
 import { MqttWalker } from '../../src/decode/mqtt.js'
@@ -10,7 +10,7 @@ import { connect, packet, publish, subscribe, text } from '../decode/craft-mqtt.
 
 const T0 = 1_700_000_000
 
-/** A connection as the tracker meets it. */
+/** A connection of the tracker. */
 class Client {
   readonly #key = {}
   readonly #session = { version: 4 }
@@ -51,17 +51,17 @@ class Client {
   }
 }
 
-/** How much of a count a window holds that has just been opened. */
+/** Share of a steady count that a new window has reached. */
 const FRESH = 1 - Math.exp(-0.25)
 
 const near = (value: number, wanted: number): boolean => Math.abs(value - wanted) < 1e-6 * Math.max(1, Math.abs(wanted))
 
-t.test('names are unique, and each says what it is', async t => {
+t.test('names are unique, and each has a description', async t => {
   t.equal(new Set(CONTEXT_COLUMNS.map(({ name }) => name)).size, CONTEXT_COLUMNS.length)
   t.ok(CONTEXT_COLUMNS.every(({ about }) => about.length > 10))
 })
 
-t.test('counts fade by packet time', async t => {
+t.test('counts decay with packet time', async t => {
   const client = new Client(new ContextTracker())
   const ping = packet(0xc0)
   client.at(0, 'in', ping)
@@ -69,12 +69,12 @@ t.test('counts fade by packet time', async t => {
   t.ok(near(client.at(10, 'in', ping)('addr_frames_10s'), (1 + 2 / Math.E) / (1 - 1 / Math.E)))
   t.ok(
     near(client.at(5, 'in', ping)('addr_frames_10s'), (2 + 2 / Math.E) / (1 - Math.exp(-0.5))),
-    'a clock that steps back lets nothing fade'
+    'nothing decays if the clock steps back'
   )
   t.ok(client.at(1_000, 'in', ping)('addr_frames_10s') < 1.001)
 })
 
-t.test('who goes on as before counts as before, however short the time that it has been watched', async t => {
+t.test('a steady rate gives a steady count, however short the observation', async t => {
   const client = new Client(new ContextTracker())
   client.at(0, 'in', connect())
   const counts: number[] = []
@@ -86,7 +86,7 @@ t.test('who goes on as before counts as before, however short the time that it h
   t.ok(Math.max(...counts) / Math.min(...counts) < 1.1, counts.join())
 })
 
-t.test('what a client gets, and what it must answer, is not held against it', async t => {
+t.test('received messages and responses do not count for a client', async t => {
   const client = new Client(new ContextTracker())
   client.at(0, 'in', connect())
   for (let i = 0; i < 100; i++) {
@@ -99,7 +99,7 @@ t.test('what a client gets, and what it must answer, is not held against it', as
     t.ok(near(read(name), 2 / FRESH), name)
 })
 
-t.test('all packets of a frame count, and all their payloads', async t => {
+t.test('all packets of a frame count, with all their payloads', async t => {
   const client = new Client(new ContextTracker())
   client.at(0, 'in', connect())
   const read = client.at(
@@ -114,7 +114,7 @@ t.test('all packets of a frame count, and all their payloads', async t => {
   t.ok(Math.round(read('conn_topics')) === 4)
 })
 
-t.test('handshakes that nobody completes, and connections that are open', async t => {
+t.test('incomplete handshakes and open connections', async t => {
   const tracker = new ContextTracker()
   const last = Array.from({ length: 5 }, (_, i) => new Client(tracker).at(i / 1_000, 'in', undefined, TCP_SYN)).at(-1)
   t.ok(near(last?.('addr_open') ?? 0, 5))
@@ -124,10 +124,10 @@ t.test('handshakes that nobody completes, and connections that are open', async 
   whole.at(0, 'out', undefined, TCP_SYN | TCP_ACK)
   t.equal(whole.at(0, 'in')('addr_half_open_60s'), 0)
   t.equal(whole.at(0, 'out', undefined, TCP_FIN | TCP_ACK)('addr_closed_by_broker_1s'), 1 / FRESH)
-  t.equal(whole.at(0, 'in', undefined, TCP_RST)('addr_open'), 0, 'ended once, and not twice')
+  t.equal(whole.at(0, 'in', undefined, TCP_RST)('addr_open'), 0, 'counted as closed only once')
 })
 
-t.test('a client that waits, and one that sends its packet byte by byte', async t => {
+t.test('an idle client, and one that sends a packet in fragments', async t => {
   const client = new Client(new ContextTracker())
   client.at(0, 'in', undefined, TCP_SYN)
   t.equal(client.at(7, 'in')('conn_no_connect'), 7)
@@ -139,14 +139,14 @@ t.test('a client that waits, and one that sends its packet byte by byte', async 
   t.equal(client.at(39, 'out')('conn_idle'), 0.5)
 })
 
-t.test('refusals, filters that reach widely, QoS 2 that is never released', async t => {
+t.test('refusals, wide filters, and QoS 2 without PUBREL', async t => {
   const client = new Client(new ContextTracker())
   client.at(0, 'in', connect())
   t.equal(client.at(0, 'out', packet(0x20, Buffer.from([0, 5])))('addr_refusals_60s'), 1 / FRESH)
   t.equal(
     client.at(0, 'in', subscribe(['#', 'a/+/b', '$SYS/#', 'plain']))('conn_wide_filters'),
     5,
-    '# and $SYS/# begin widely, too'
+    '# and $SYS/# count twice'
   )
   client.at(0, 'in', publish('a', 'x', { qos: 2 }))
   t.equal(client.at(0, 'in', publish('a', 'x', { qos: 2 }))('conn_releases_due'), 2)
@@ -154,10 +154,10 @@ t.test('refusals, filters that reach widely, QoS 2 that is never released', asyn
   t.equal(client.at(0, 'out', publish('a', 'x', { qos: 1 }))('conn_acks_due'), 1)
 })
 
-t.test('what is malformed, and what comes when it may not', async t => {
+t.test('malformed and unexpected packets', async t => {
   const client = new Client(new ContextTracker())
   client.at(0, 'in', undefined, TCP_SYN)
-  t.equal(client.at(0, 'in', publish('early', 'x'))('conn_malformed'), 1, 'before any CONNECT')
+  t.equal(client.at(0, 'in', publish('early', 'x'))('conn_malformed'), 1, 'before CONNECT')
   client.at(0, 'in', connect())
   for (const [bytes, why] of [
     [connect(), 'a second CONNECT'],
@@ -173,7 +173,7 @@ t.test('what is malformed, and what comes when it may not', async t => {
   }
 })
 
-t.test('without a tap the columns that exist say the same', async t => {
+t.test('columns that need no tap are the same without one', async t => {
   const bytes = [connect(), publish('a/b', '21.5'), subscribe(['#']), publish('a/c', '{"t":1}', { qos: 2 })]
   const [tapped, alone] = [true, false].map(isTapped => {
     const client = new Client(new ContextTracker(), '192.0.2.1', isTapped)
@@ -182,7 +182,7 @@ t.test('without a tap the columns that exist say the same', async t => {
   for (const { name, wire } of CONTEXT_COLUMNS) if (!wire) t.same(alone(name), tapped(name), name)
 })
 
-t.test('memory is bounded, and what is forgotten is counted', async t => {
+t.test('memory is bounded, and evictions are counted', async t => {
   const limits = { connections: 20, addresses: 10, clients: 5 }
   const tracker = new ContextTracker(limits)
   const steady = new Client(tracker, '192.0.2.200')
@@ -192,10 +192,10 @@ t.test('memory is bounded, and what is forgotten is counted', async t => {
   }
   const { connectionsForgotten, addressesForgotten, clientsForgotten } = tracker.counters
   t.ok(connectionsForgotten >= 980 && addressesForgotten >= 900 && clientsForgotten >= 990)
-  t.ok(steady.at(1_000, 'in')('conn_packets_60s') > 50, 'whoever is heard of again and again is kept')
+  t.ok(steady.at(1_000, 'in')('conn_packets_60s') > 50, 'an active client is kept')
 })
 
-t.test('payloads that are kept are spread over the frame', async t => {
+t.test('the kept payloads are an even selection of the frame', async t => {
   const tracker = new ContextTracker()
   const packets: MqttPacket[] = []
   new MqttWalker({ session: { version: 4 }, topicCapBytes: 256, payloadCapBytes: 1_024 }).push(
@@ -219,7 +219,7 @@ t.test('payloads that are kept are spread over the frame', async t => {
   t.equal(new Set(payloads?.map(({ parent }) => parent)).size, 1)
 })
 
-t.test('a client that a proxy announces counts for its own address, its open connection with it', async t => {
+t.test('a client announced by a proxy counts for its own address, with its open connection', async t => {
   const tracker = new ContextTracker()
   const record = (address: string, key: object, flags: number) => {
     const { values } = tracker.push({
@@ -239,5 +239,5 @@ t.test('a client that a proxy announces counts for its own address, its open con
   for (let i = 0; i < 100; i++) record('192.0.2.66', flood, TCP_ACK)
   const seen = record('192.0.2.7', quiet, TCP_ACK)
   t.equal(seen('addr_open'), 1)
-  t.ok(seen('addr_frames_10s') < 3, 'the flood behind the same proxy is not its doing')
+  t.ok(seen('addr_frames_10s') < 3, 'the flood behind the same proxy is not attributed to it')
 })

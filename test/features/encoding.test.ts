@@ -1,4 +1,4 @@
-// The encoding: which columns, on which scale, and what is refused.
+// The encoding: columns, scales and errors.
 
 import t from 'tap'
 import { columnsOf } from '../../src/features/columns.js'
@@ -6,7 +6,7 @@ import { Encoding, MISSING } from '../../src/features/encoding.js'
 import { FEATURES, type FeatureName, type FeatureValues } from '../../src/features/schema.js'
 import { telemetry, values } from './feature-values.js'
 
-/** An encoding of one column, and the number it makes of each record. */
+/** Encodes records with a single column. */
 function encodeColumn(name: FeatureName, records: Partial<FeatureValues>[]): number[] {
   const full = records.map(values)
   const encoding = Encoding.fit(full, { columns: [name] })
@@ -37,7 +37,7 @@ t.test('presets', async t => {
   ])
 })
 
-t.test('lists of names stand in the order of Table I', async t => {
+t.test('lists of names are in the order of Table I', async t => {
   t.same(columnsOf('mqtt_len, ttl,tcp_len', 'wire'), ['ttl', 'tcp_len', 'mqtt_len'])
   t.same(columnsOf('mqtt_len, ttl,tcp_len', 'broker'), ['mqtt_len'])
   t.throws(() => columnsOf('mqtt_len,weather', 'wire'), { code: 'features-unknown' })
@@ -59,7 +59,7 @@ t.test('every preset encodes every record to finite numbers', async t => {
   }
 })
 
-t.test('missing, and what is no number, is one value below all others', async t => {
+t.test('missing values and NaN are one value below all others', async t => {
   for (const { name } of FEATURES) {
     if (name === 'src_ip' || name === 'dst_ip' || name === 'mqtt_msg') continue
     const [missing, nan, zero, one] = encodeColumn(name, [{}, { [name]: NaN }, { [name]: 0 }, { [name]: 1 }])
@@ -90,7 +90,7 @@ t.test('addresses become numbers', async t => {
   t.equal(none, MISSING)
 })
 
-t.test('the payload is its likelihood; without one, the training mean', async t => {
+t.test('a payload is encoded as its likelihood; without one, as the training mean', async t => {
   const records = telemetry(100, 1)
   const encoding = Encoding.fit(records, { columns: ['mqtt_msg'] })
   const [none] = encoding.encode(values())
@@ -98,11 +98,11 @@ t.test('the payload is its likelihood; without one, the training mean', async t 
   t.equal(encoding.encode(values({ mqtt_msg: new Uint8Array() }))[0], none)
   const [usual] = encoding.encode(records[0])
   const [strange] = encoding.encode(values({ mqtt_msg: Buffer.from('\u0000\u0001\u0002\u0003strange\u0004') }))
-  t.ok(strange < usual - 1, `${strange} against ${usual}`)
-  t.ok(encoding.encodeHeldOut(records[0])[0] < usual, 'held out, a training payload looks less usual')
+  t.ok(strange < usual - 1, `${strange} < ${usual} - 1`)
+  t.ok(encoding.encodeHeldOut(records[0])[0] < usual, 'a held-out training payload is less usual')
 })
 
-t.test('columns that never change are dropped', async t => {
+t.test('constant columns are dropped', async t => {
   const records = telemetry(50, 1)
   const encoding = Encoding.fit(records, { columns: columnsOf('table1-no-identity', 'wire') })
   t.notOk(encoding.columns.includes('tcp_urg_flag'))
@@ -127,7 +127,7 @@ t.test('records are read once', async t => {
   )
 })
 
-t.test('JSON brings it back', async t => {
+t.test('JSON restores it', async t => {
   const records = telemetry(50, 1)
   const encoding = Encoding.fit(records, { columns: columnsOf('table1', 'wire') })
   const loaded = Encoding.fromJSON(JSON.parse(JSON.stringify(encoding)))
@@ -139,7 +139,7 @@ t.test('JSON brings it back', async t => {
   )
 })
 
-t.test('JSON for other features is refused', async t => {
+t.test('JSON with other features is refused', async t => {
   const json = Encoding.fit(telemetry(50, 1), { columns: columnsOf('table1', 'wire') }).toJSON()
   t.throws(() => Encoding.fromJSON({ ...json, features: json.features.toReversed() }), { code: 'model-features' })
   t.throws(() => Encoding.fromJSON({ ...json, features: [...json.features, 'weather'] }), { code: 'model-features' })

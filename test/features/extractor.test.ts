@@ -1,4 +1,4 @@
-// The 31 features of a frame, and the lines they become.
+// The 31 features of a frame, and their output lines.
 import t from 'tap'
 import { TcpStreams } from '../../src/decode/tcp-streams.js'
 import { extractFeatures } from '../../src/features/extractor.js'
@@ -27,7 +27,7 @@ function valuesOf(frame: TcpFrame, mqtt: MqttPacket | null): FeatureValues {
   return extractFeatures(new TcpStreams(PORTS).push(frame), mqtt)
 }
 
-t.test('every flag in its own column', async t => {
+t.test('every flag has its own column', async t => {
   const columns: [keyof FeatureValues, number][] = [
     ['tcp_fin_flag', 1],
     ['tcp_syn_flag', 2],
@@ -74,7 +74,7 @@ t.test('the columns of a PUBLISH', async t => {
   t.match(others, { mqtt_msg: null, mqtt_topic_len: 3, mqtt_msg_type: 8, mqtt_qos_lvl: null })
 })
 
-t.test('columns that a frame does not have are null', async t => {
+t.test('columns without a value in the frame are null', async t => {
   const values = valuesOf(tcpFrame({}), null)
   for (const { name, layer } of FEATURES) {
     const isMissing = layer === 'mqtt' || name === 'tcp_pdu_size'
@@ -125,14 +125,14 @@ t.test('CSV', async t => {
   t.match(writer.line(recordOf({}, 0), 'x'), /^7,1700000000\.000000,/)
 })
 
-t.test('several files give a first column', async t => {
+t.test('several files add a first column', async t => {
   const writer = recordWriter('csv', true)
   t.match(writer.header, /^file,frame,time,/)
   t.match(writer.line(recordOf({}), 'a.pcap'), /^a\.pcap,7,/)
   t.match(writer.line(recordOf({}), 'a,"b".pcap'), /^"a,""b"".pcap",7,/)
 })
 
-t.test('NDJSON holds the same values', async t => {
+t.test('NDJSON has the same values', async t => {
   const record = recordOf({ ip_df_flag: null, tcp_delta: 0.25 })
   const parsed = JSON.parse(recordWriter('ndjson', false).line(record, 'x')) as Record<string, unknown>
   t.same(Object.keys(parsed), ['frame', 'time', ...FEATURES.map(({ name }) => name)])
@@ -148,7 +148,7 @@ t.test('NDJSON holds the same values', async t => {
   t.match(JSON.parse(recordWriter('ndjson', true).line(record, 'a"b')), { file: 'a"b', frame: 7 })
 })
 
-t.test('what is written reads back to the very number', async t => {
+t.test('written numbers parse back exactly', async t => {
   const writer = recordWriter('csv', false)
   const streams = new TcpStreams(PORTS)
   for (let i = 0; i < 200; i++) {

@@ -1,9 +1,9 @@
-// Records made up for tests: telemetry, bare acknowledgements, and a flood.
+// Synthetic records for tests: telemetry, bare acknowledgements and a flood.
 
 import { Random } from '../../models/random.js'
 import { FEATURES, type FeatureValues } from '../../src/features/schema.js'
 
-/** A record whose fields are all missing, but for those given. */
+/** A record with only the given fields. */
 export function values(given: Partial<FeatureValues> = {}): FeatureValues {
   return { ...Object.fromEntries(FEATURES.map(({ name }) => [name, null])), ...given } as FeatureValues
 }
@@ -55,7 +55,7 @@ function publish(random: Random, payload: Uint8Array, given: Partial<FeatureValu
   })
 }
 
-/** Sensors that publish JSON now and then, with an acknowledgement after each. */
+/** Sensors that publish JSON occasionally, with an acknowledgement after each. */
 export function telemetry(count: number, seed: number): FeatureValues[] {
   const random = new Random(seed)
   return Array.from({ length: count }, (_, i) =>
@@ -65,7 +65,7 @@ export function telemetry(count: number, seed: number): FeatureValues[] {
   )
 }
 
-/** Random bytes, published as fast as it goes. */
+/** Random bytes, published at full speed. */
 export function flood(count: number, seed: number): FeatureValues[] {
   const random = new Random(seed)
   return Array.from({ length: count }, () =>

@@ -1,4 +1,4 @@
-// Numbers and texts written straight into bytes read as JavaScript would write them.
+// Numbers and texts written into a buffer match JavaScript's own formatting.
 
 import t from 'tap'
 import { Random } from '../../models/random.js'
@@ -13,16 +13,16 @@ import {
   writeTime
 } from '../../src/features/line-bytes.js'
 
-/** Writes after some text that must stay; nothing is written behind the end that is given. */
+/** Writes after existing text. Fails if bytes outside the returned range change. */
 function written(write: (bytes: Buffer, at: number) => number): string {
   const bytes = Buffer.alloc(400, '~')
   const end = write(bytes, 3)
   if (!/^~~~.*~$/s.test(bytes.toString('latin1')) || /[^~]/.test(bytes.toString('latin1', end)))
-    t.fail('something was written elsewhere')
+    t.fail('bytes outside the range were changed')
   return bytes.toString('latin1', 3, end)
 }
 
-t.test('whole numbers of any size, and others as JavaScript writes them', async t => {
+t.test('integers of any size, and other numbers as JavaScript formats them', async t => {
   const random = new Random(1)
   const values = [
     0,
@@ -51,7 +51,7 @@ t.test('whole numbers of any size, and others as JavaScript writes them', async 
   }
 })
 
-t.test('seconds with as many decimals as say everything', async t => {
+t.test('seconds with as many decimals as necessary', async t => {
   const random = new Random(2)
   for (let i = 0; i < 2_000; i++) {
     const decimals = [6, 9, 12][i % 3]
@@ -68,7 +68,7 @@ t.test('seconds with as many decimals as say everything', async t => {
   }
 })
 
-t.test('times, cut to microseconds', async t => {
+t.test('times, truncated to microseconds', async t => {
   t.equal(
     written((bytes, at) => writeTime(bytes, at, 7, 42_999)),
     '7.000042'
@@ -103,7 +103,7 @@ t.test('texts and bytes', async t => {
   )
 })
 
-t.test('room grows and keeps what was written; what was taken is not written over', async t => {
+t.test('the buffer grows without losing data, and taken bytes are not overwritten', async t => {
   const out = new LineBytes()
   const add = (text: string): void => {
     out.length = writeAscii(out.reserve(text.length), out.length, text)

@@ -1,4 +1,4 @@
-// What a record is judged with: what it passes on, repeats or acknowledges, and nothing that only lies beside it.
+// References of a record: what it forwards, retransmits or acknowledges, but not other packets in the same frame.
 
 import t from 'tap'
 import { MqttWalker } from '../../src/decode/mqtt.js'
@@ -10,7 +10,7 @@ import { connect, packet, PUBACK, publish } from '../decode/craft-mqtt.js'
 
 const NOTHING = new Uint8Array(0)
 
-/** One connection whose frames follow each other without loss, unless told otherwise. */
+/** A connection whose frames arrive in order and without loss. */
 class Talk {
   readonly #session = { version: 4 }
   readonly #walkers = {
@@ -38,7 +38,7 @@ class Talk {
     return this.#push(direction, { sequence, length: bytes.length, flags }, packets, walker, seconds)
   }
 
-  /** The last bytes of a direction once more. */
+  /** Retransmits the last bytes of a direction. */
   again(direction: Direction, length: number): RecordContext {
     return this.#push(direction, { sequence: this.#sent[direction] - length, length, flags: TCP_ACK }, [])
   }
@@ -56,7 +56,7 @@ class Talk {
       client: { address: this.#address, port: 1 },
       direction,
       packets,
-      begun: walker?.inProgress ?? null,
+      partial: walker?.inProgress ?? null,
       seconds,
       nanoseconds: Math.round((time - seconds) * 1e9),
       frame: this.#tapped ? { ...segment, acknowledgement: this.#sent[direction === 'in' ? 'out' : 'in'], to: 0 } : null
@@ -69,7 +69,7 @@ function talks(): [Talk, Talk] {
   return [new Talk(tracker), new Talk(tracker)]
 }
 
-t.test('a message is known again where it is passed on, by topic and payload', async t => {
+t.test('a forwarded message is matched by topic and payload', async t => {
   const [publisher, reader] = talks()
   const one = publisher.frame('in', publish('a', 'one'))
   const two = publisher.frame('in', publish('a', 'two'))
@@ -79,16 +79,12 @@ t.test('a message is known again where it is passed on, by topic and payload', a
     one.record,
     two.record
   ])
-  t.same(reader.frame('out', publish('b', 'two')).origins, [], 'the same said elsewhere is another message')
+  t.same(reader.frame('out', publish('b', 'two')).origins, [], 'the same payload on another topic is another message')
   const later = publisher.frame('in', publish('a', 'one', { qos: 1 }))
-  t.same(
-    reader.frame('out', publish('a', 'one')).origins,
-    [later.record],
-    'who said it last said it, at whatever quality of service'
-  )
+  t.same(reader.frame('out', publish('a', 'one')).origins, [later.record], 'the latest publisher counts, with any QoS')
 })
 
-t.test('a will comes from the CONNECT that left it', async t => {
+t.test('a will originates from its CONNECT', async t => {
   for (const level of [3, 4, 5]) {
     const [dying, reader] = talks()
     const { record } = dying.frame('in', connect(level, 'dying', { topic: 'home/door', payload: 'open' }))
@@ -99,7 +95,7 @@ t.test('a will comes from the CONNECT that left it', async t => {
   }
 })
 
-t.test('a part of a message belongs to it, a frame sent again to the first', async t => {
+t.test('a part of a message refers to the message, a retransmission to the original frame', async t => {
   const [publisher, reader] = talks()
   const image = publish('camera', Buffer.alloc(3_000, 7))
   publisher.frame('in', image.subarray(0, 1_500))
@@ -111,12 +107,12 @@ t.test('a part of a message belongs to it, a frame sent again to the first', asy
 })
 
 t.test(
-  'who acknowledges without a word is as strange as any of it, who acknowledges by name only as all of it',
+  'a bare acknowledgement scores as the highest of its references, an MQTT acknowledgement as the lowest',
   async t => {
     const [publisher, reader] = talks()
     const usual = publisher.frame('in', publish('a', 'usual', { qos: 1 }))
     const strange = publisher.frame('in', publish('a', 'strange', { qos: 1 }))
-    // Both in one frame: the frame is the stranger's doing, an answer to the other is not.
+    // One frame with both: the frame refers to the stranger message, the answer to the usual one does not.
     const both = reader.frame('out', Buffer.concat([publish('a', 'strange'), publish('a', 'usual', { qos: 1 })]))
     const bare = reader.frame('in')
     const answer = reader.frame('in', PUBACK)
@@ -134,7 +130,7 @@ t.test(
   }
 )
 
-t.test('what is invented on and on is forgotten, and counted', async t => {
+t.test('a flood of new messages evicts old ones, and evictions are counted', async t => {
   const tracker = new ContextTracker()
   const flooder = new Talk(tracker)
   for (let i = 0; i < 70; i++) {
@@ -147,7 +143,7 @@ t.test('what is invented on and on is forgotten, and counted', async t => {
 
 for (const tapped of [true, false]) {
   t.test(
-    `who is thrown out of a session is judged with the CONNECT that took it, until the first second back is over, ${tapped ? 'with' : 'without'} a tap`,
+    `a client whose session is taken over is scored with the CONNECT of the takeover, until one second after its reconnect, ${tapped ? 'with' : 'without'} a tap`,
     async t => {
       const tracker = new ContextTracker()
       const talk = (address: string): Talk => new Talk(tracker, address, tapped)
@@ -155,20 +151,24 @@ for (const tapped of [true, false]) {
       device.frame('in', connect(4, 'lamp'), 1)
       t.equal(device.frame('in', publish('a', 'x'), 2).takeover, null)
       const { record, takeover } = thief.frame('in', connect(4, 'lamp'), 3)
-      t.equal(takeover, null, 'who takes it is judged by itself')
-      t.equal(device.frame('out', packet(0xe0), 3).takeover, record, 'what is left of the connection')
+      t.equal(takeover, null, 'the takeover itself is scored normally')
+      t.equal(device.frame('out', packet(0xe0), 3).takeover, record, 'the rest of the connection')
       const back = talk('192.0.2.1')
       const returned = back.frame('in', connect(4, 'lamp'), 8)
       t.equal(returned.takeover, record)
       t.equal(back.frame('in', publish('a', 'x'), 8.9).takeover, record)
       t.equal(back.frame('in', publish('a', 'x'), 9.1).takeover, null)
-      t.equal(thief.frame('out', packet(0xe0), 8).takeover, returned.record, 'the thief is thrown out in its turn')
-      t.equal(talk('192.0.2.1').frame('in', connect(4, 'lamp'), 20).takeover, null, 'only the first return counts')
+      t.equal(
+        thief.frame('out', packet(0xe0), 8).takeover,
+        returned.record,
+        'the reconnect takes the session over in turn'
+      )
+      t.equal(talk('192.0.2.1').frame('in', connect(4, 'lamp'), 20).takeover, null, 'only the first reconnect counts')
     }
   )
 }
 
-t.test('nothing is taken from who has left, who comes from the same address, or who has another client id', async t => {
+t.test('no takeover after a disconnect, from the same address, or with another client id', async t => {
   const tracker = new ContextTracker()
   const talk = (address: string): Talk => new Talk(tracker, address)
   for (const [name, leave] of [
@@ -188,19 +188,19 @@ t.test('nothing is taken from who has left, who comes from the same address, or 
   t.equal(
     half.frame('out', packet(0xd0), 3).takeover,
     null,
-    'a device takes its own session over where its connection was lost'
+    'a device may resume its own session after a connection loss'
   )
 
   const lamp = talk('192.0.2.4')
   lamp.frame('in', connect(4, 'lamp'), 1)
   const { record } = talk('192.0.2.66').frame('in', connect(4, 'lamp'), 2)
   const neighbour = talk('192.0.2.4')
-  t.equal(neighbour.frame('in', NOTHING, 3).takeover, record, 'it may be the lamp')
-  t.equal(neighbour.frame('in', connect(4, 'neighbour'), 3).takeover, null, 'it is not')
+  t.equal(neighbour.frame('in', NOTHING, 3).takeover, record, 'may be the lamp')
+  t.equal(neighbour.frame('in', connect(4, 'neighbour'), 3).takeover, null, 'is not the lamp')
   t.equal(talk('192.0.2.4').frame('in', connect(4, 'lamp'), 4).takeover, record)
 })
 
-t.test('who is refused has thrown nobody out', async t => {
+t.test('a refused CONNECT is no takeover', async t => {
   const tracker = new ContextTracker()
   const talk = (address: string): Talk => new Talk(tracker, address)
   const lamp = talk('192.0.2.1')

@@ -1,4 +1,4 @@
-// What payloads are like on each topic: a strange one stands out there, a rare short word does not.
+// Payload profiles of topics: unusual payloads stand out, rare short words do not.
 
 import t from 'tap'
 import { Random } from '../../models/random.js'
@@ -25,37 +25,37 @@ const usual = Array.from({ length: 400 }, (_, i) => [
 ]).flat()
 
 function learnt(): PayloadProfile {
-  const norms = new PayloadProfile()
-  for (const each of usual) norms.learnBytes(each)
-  for (const each of usual) norms.learnTopic(each)
-  return norms
+  const profile = new PayloadProfile()
+  for (const each of usual) profile.learnBytes(each)
+  for (const each of usual) profile.learnTopic(each)
+  return profile
 }
 
-const norms = learnt()
+const profile = learnt()
 
-t.test('usual payloads are no surprise where they are usual, short rare words included', async t => {
+t.test('usual payloads are not surprising on their topic, including rare short words', async t => {
   for (const each of [usual[0], usual[2], sample('home/lamp/state', 'ON')])
-    t.ok(norms.standings(each, false).surprise < 3)
-  t.ok(norms.standings(sample('home/lamp/brightness', 'ON'), false).surprise < 3, 'on a topic nobody knows')
+    t.ok(profile.deviationOf(each, false).surprise < 3)
+  t.ok(profile.deviationOf(sample('home/lamp/brightness', 'ON'), false).surprise < 3, 'on an unknown topic')
 })
 
-t.test('the same words elsewhere, and other bytes anywhere, are', async t => {
-  t.ok(norms.standings(sample('home/room1/climate', 'OFF'), false).lengthSurprise > 5)
+t.test('the same words on another topic, and unusual bytes on any topic, are surprising', async t => {
+  t.ok(profile.deviationOf(sample('home/room1/climate', 'OFF'), false).lengthSurprise > 5)
   t.ok(
-    norms.standings(sample('home/room1/climate', `${random.integer(9)}${'f3a09b77c1d2e5f6'.repeat(3)}`), false)
+    profile.deviationOf(sample('home/room1/climate', `${random.integer(9)}${'f3a09b77c1d2e5f6'.repeat(3)}`), false)
       .surprise > 3
   )
   const binary = Uint8Array.from({ length: 40 }, () => random.integer(256))
-  t.ok(norms.standings(sample('somewhere/else', binary), false).likelihood < norms.model.neutral - 2)
+  t.ok(profile.deviationOf(sample('somewhere/else', binary), false).likelihood < profile.model.neutral - 2)
 })
 
-t.test('JSON brings them back', async t => {
-  const loaded = PayloadProfile.fromJSON(JSON.parse(JSON.stringify(norms)))
-  for (const each of usual.slice(0, 9)) t.same(loaded.standings(each, false), norms.standings(each, false))
-  t.throws(() => PayloadProfile.fromJSON({ ...norms.toJSON(), topics: '' }), { code: 'state' })
+t.test('JSON restores them', async t => {
+  const loaded = PayloadProfile.fromJSON(JSON.parse(JSON.stringify(profile)))
+  for (const each of usual.slice(0, 9)) t.same(loaded.deviationOf(each, false), profile.deviationOf(each, false))
+  t.throws(() => PayloadProfile.fromJSON({ ...profile.toJSON(), topics: '' }), { code: 'state' })
 })
 
-t.test('topics without number are learnt up to a cap, and counted beyond', async t => {
+t.test('the number of learned topics is capped, and the others are counted', async t => {
   const flooded = new PayloadProfile()
   const many = Array.from({ length: 6_000 }, (_, i) => sample(`flood/${i}`, '1'))
   for (const each of many) flooded.learnBytes(each)

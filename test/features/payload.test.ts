@@ -1,4 +1,4 @@
-// The payload model: what is usual scores high, what is strange low, and any bytes score.
+// The payload model: usual payloads score high, unusual payloads low, and any bytes can be scored.
 
 import t from 'tap'
 import { PAYLOAD_CAP_BYTES, PayloadModel } from '../../src/features/payload.js'
@@ -6,7 +6,7 @@ import { Random } from '../../models/random.js'
 
 const text = (words: string) => Buffer.from(words)
 
-/** JSON documents like a sensor's, all different. */
+/** JSON documents of a sensor, all different. */
 function documents(count: number, seed: number): Buffer[] {
   const random = new Random(seed)
   return Array.from({ length: count }, () =>
@@ -33,15 +33,15 @@ function learnt(payloads: Iterable<Uint8Array>): PayloadModel {
 
 const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length
 
-t.test('strange payloads score lower than any usual one', async t => {
+t.test('unusual payloads score lower than any usual one', async t => {
   const model = learnt(documents(300, 1))
   const usual = documents(100, 2).map(payload => model.score(payload))
   const strange = [...Array(20).keys()].map(seed => model.score(noise(60, seed)))
   strange.push(model.score(text('AAAAAAAAAAAAAAAAAAAAAAAA')), model.score(text('%n%n%n%n%s%s%s%s%x%x')))
-  t.ok(Math.max(...strange) < Math.min(...usual), `${Math.max(...strange)} against ${Math.min(...usual)}`)
+  t.ok(Math.max(...strange) < Math.min(...usual), `${Math.max(...strange)} < ${Math.min(...usual)}`)
 })
 
-t.test('short rare strings stay nearer to the usual than long strange ones', async t => {
+t.test('rare short strings score closer to usual payloads than long unusual ones', async t => {
   const model = learnt([...documents(1000, 1), text('ON'), text('ON'), text('OFF'), text('OFF')])
   const strange = model.score(noise(40, 3))
   for (const word of ['ON', 'OFF']) {
@@ -53,7 +53,7 @@ t.test('short rare strings stay nearer to the usual than long strange ones', asy
   }
 })
 
-t.test('an empty payload is neutral, and so is everything to a model that knows nothing', async t => {
+t.test('an empty payload is neutral, and an empty model scores all payloads as neutral', async t => {
   const model = learnt(documents(10, 1))
   t.equal(model.score(new Uint8Array()), model.neutral)
   t.equal(model.scoreHeldOut(new Uint8Array()), model.neutral)
@@ -64,7 +64,7 @@ t.test('an empty payload is neutral, and so is everything to a model that knows 
   t.ok(Math.abs(empty.score(noise(100, 1)) - empty.neutral) < 1e-6)
 })
 
-t.test('it takes any bytes', async t => {
+t.test('it accepts any bytes', async t => {
   const model = learnt(documents(10, 1))
   for (let byte = 0; byte < 256; byte++) {
     t.ok(
@@ -74,7 +74,7 @@ t.test('it takes any bytes', async t => {
   }
 })
 
-t.test('bytes beyond the cap play no part', async t => {
+t.test('bytes beyond the limit are ignored', async t => {
   const model = learnt([noise(PAYLOAD_CAP_BYTES, 1)])
   t.equal(model.bytesLearnt, PAYLOAD_CAP_BYTES)
   model.learn(noise(PAYLOAD_CAP_BYTES + 500, 2))
@@ -83,22 +83,22 @@ t.test('bytes beyond the cap play no part', async t => {
   t.equal(model.score(long), model.score(long.subarray(0, PAYLOAD_CAP_BYTES)))
 })
 
-t.test('a held-out score is that of a model that never saw the payload', async t => {
+t.test('a held-out score equals that of a model without the payload', async t => {
   const payloads = documents(8, 1)
   const model = learnt(payloads)
   const before = JSON.stringify(model)
   payloads.forEach((payload, i) => {
     const without = learnt(payloads.toSpliced(i, 1))
-    // All but the training mean, which is the whole model's.
+    // Except for the training mean, which is that of the whole model.
     const sum = model.scoreHeldOut(payload) * (payload.length + 8) - 8 * model.neutral
     const wanted = without.score(payload) * (payload.length + 8) - 8 * without.neutral
     t.ok(Math.abs(sum - wanted) < 1e-3, `${sum} and ${wanted}`)
   })
   model.scoreHeldOut(noise(100, 1))
-  t.equal(JSON.stringify(model), before, 'the model is as it was, even after a payload that it never learnt')
+  t.equal(JSON.stringify(model), before, 'the model is unchanged, even after a payload that it never learned')
 })
 
-t.test('held-out scores of few training payloads match those of new ones; plain scores flatter', async t => {
+t.test('held-out scores of few training payloads match those of new ones; plain scores are too high', async t => {
   const payloads = Array.from({ length: 20 }, (_, i) => noise(40, i))
   const model = learnt(payloads)
   const fresh = mean(Array.from({ length: 20 }, (_, i) => model.score(noise(40, 100 + i))))
@@ -108,7 +108,7 @@ t.test('held-out scores of few training payloads match those of new ones; plain 
   t.ok(plain - fresh > 0.5, `plain ${plain}`)
 })
 
-t.test('JSON brings it back with identical scores, and it learns on', async t => {
+t.test('JSON restores it with identical scores, and it can learn more', async t => {
   const model = learnt(documents(50, 1))
   const loaded = PayloadModel.fromJSON(JSON.parse(JSON.stringify(model)))
   const probes = [...documents(5, 2), Buffer.from(noise(30, 1))]
@@ -123,7 +123,7 @@ t.test('JSON brings it back with identical scores, and it learns on', async t =>
   t.equal(JSON.stringify(loaded), JSON.stringify(model))
 })
 
-t.test('JSON that is no model is refused', async t => {
+t.test('invalid JSON is refused', async t => {
   const words = (...values: number[]) => Buffer.from(Uint32Array.from(values).buffer).toString('base64')
   for (const json of [
     null,

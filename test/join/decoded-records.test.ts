@@ -1,4 +1,4 @@
-// Records beside a broker that is not ours: who a client says it is, and what is the detection's own.
+// Records of a tap on another broker: client identity, and the detection's own messages.
 
 import t from 'tap'
 import { connectIdentity } from '../../src/decode/mqtt-connect.js'
@@ -11,10 +11,10 @@ import { Link, TestTap } from './wire.js'
 function records(options: DecodedRecordsOptions, sent: readonly [Direction, Buffer][], port = 40_000): TrafficRecord[] {
   const [tap, link, decoded] = [new TestTap(), new Link(port), new DecodedRecords(options)]
   const segments = [...link.handshake(), ...sent.map(([direction, bytes]) => link.next(direction, bytes))]
-  return segments.map(segment => decoded.record(tap.see(segment)))
+  return segments.map(segment => decoded.record(tap.capture(segment)))
 }
 
-t.test('a client is called as its CONNECT says, and its user name is told, its password not', async t => {
+t.test('client id and user name are read from CONNECT, the password is not', async t => {
   const bytes = packet(
     0x10,
     Buffer.concat([
@@ -46,7 +46,7 @@ t.test('a client is called as its CONNECT says, and its user name is told, its p
   t.match(records({}, [['in', connect(5, 'plain')]])[0].peer, { clientId: 'plain', username: '' })
 })
 
-t.test('a CONNECT cut at any byte, or of any bytes, names nobody and throws nothing', async t => {
+t.test('a truncated or random CONNECT gives no identity and throws no error', async t => {
   const bytes = connect(5, 'cut')
   for (let length = 0; length < bytes.length; length++)
     t.equal(connectIdentity(bytes.subarray(0, length)), null, `${length} bytes`)
@@ -54,7 +54,7 @@ t.test('a CONNECT cut at any byte, or of any bytes, names nobody and throws noth
     connectIdentity(Uint8Array.from({ length: i % 60 }, (_, n) => (i * 31 + n * n * 7) & 0xff))
 })
 
-t.test('what the detection publishes is not judged: on its own connection, and on its way to subscribers', async t => {
+t.test("the detection's own messages are not scored: on its own connection and to subscribers", async t => {
   const alert = publish('artemis/alerts', '{}')
   const options: DecodedRecordsOptions = { ownPrefix: 'artemis/', isOwn: ({ client }) => client.port === 40_001 }
   t.same(
@@ -82,6 +82,6 @@ t.test('what the detection publishes is not judged: on its own connection, and o
       .map(({ own }) => own)
       .at(-1),
     false,
-    'anybody else who publishes there is judged'
+    'messages of other clients to these topics are scored'
   )
 })

@@ -7,7 +7,7 @@ import type { CapturedFrame, TcpFrame } from '../../src/types.js'
 import { ACK, PORTS, SYN, Talk, captured, decodeTcp } from '../decode/craft.js'
 import { CONNACK, PINGREQ, PINGRESP, PUBACK, connect, publish, subscribe } from '../decode/craft-mqtt.js'
 
-/** Joins frames, in this order. */
+/** Joins frames in the given order. */
 function joined(frames: readonly CapturedFrame[], join = new DecodedJoin()): CompletedPackets[] {
   const streams = new TcpStreams(PORTS)
   return frames.map((frame, i) => {
@@ -17,7 +17,7 @@ function joined(frames: readonly CapturedFrame[], join = new DecodedJoin()): Com
   })
 }
 
-/** Headers of the packets found, null where a frame completes none. */
+/** Headers of the packets found; null if a frame completes none. */
 function headers(results: readonly CompletedPackets[]): (number | null)[] {
   return results.map(({ packet }) => packet?.header ?? null)
 }
@@ -37,7 +37,7 @@ t.test('a conversation', async t => {
   t.ok(results.every(({ join }) => join === 'decoded'))
 })
 
-t.test('a packet belongs to the frame that brings its last byte', async t => {
+t.test('a packet belongs to the frame with its last byte', async t => {
   const stream = Buffer.concat([publish('t', Buffer.alloc(50, 'p')), PINGREQ])
   for (let cut = 1; cut < stream.length; cut++) {
     const talk = new Talk().open()
@@ -63,10 +63,10 @@ t.test('out of order, repeated and missing segments', async t => {
     results.slice(3).map(({ completed }) => completed),
     [0, 0, 3, 0, 0]
   )
-  t.equal(results[5]?.packet?.payload?.toString(), 'one', 'the first in the stream, not in time')
+  t.equal(results[5]?.packet?.payload?.toString(), 'one', 'the first in stream order, not in time')
 })
 
-t.test('after a gap decoding resumes at a segment that is surely made of packets', async t => {
+t.test('after a gap, decoding resumes at a segment that consists of whole packets', async t => {
   const talk = new Talk().open()
   talk.send('in', publish('t', Buffer.alloc(90)).subarray(0, 40))
   talk.send('in', Buffer.alloc(70, 1))
@@ -81,12 +81,12 @@ t.test('after a gap decoding resumes at a segment that is surely made of packets
   t.match(
     results.slice(-2),
     [{ completed: 3, packet: { header: 0x30, payload: null, payloadLength: 90 } }, { completed: 1 }],
-    'the packet that ends in the gap is known, what follows it only from the next sure boundary'
+    'the packet that ends in the gap is known, the next ones only from the next certain boundary'
   )
   t.equal(join.counters.resumed, 1)
 })
 
-t.test('a capture that begins in mid-stream', async t => {
+t.test('a capture that starts mid-stream', async t => {
   const talk = new Talk()
   talk.send('in', publish('t', Buffer.alloc(60, 'y')).subarray(20))
   talk.send('in', publish('t', 'whole'))
@@ -96,7 +96,7 @@ t.test('a capture that begins in mid-stream', async t => {
   t.same(headers(joined(talk.frames)), [null, 0x30, 0xd0, null, 0x30])
 })
 
-t.test('a stream that opens with a TLS record has no MQTT', async t => {
+t.test('a stream that starts with a TLS record has no MQTT', async t => {
   const hello = Buffer.concat([Buffer.from([0x16, 3, 1, 2, 0]), Buffer.alloc(512)])
   for (const cut of [0, 1, 2, 3, 4]) {
     const talk = new Talk().open()
@@ -118,7 +118,7 @@ t.test('a stream that opens with a TLS record has no MQTT', async t => {
   t.equal(joined(other.frames).at(-1)?.join, 'decoded', 'the third byte decides')
 })
 
-t.test('a remaining length of five bytes ends a direction, not the other', async t => {
+t.test('a remaining length of five bytes stops decoding of that direction only', async t => {
   const talk = new Talk().open()
   talk.send('in', Buffer.from([0x30, 0xff, 0xff, 0xff, 0xff, 1]))
   talk.send('in', PINGREQ)
@@ -128,7 +128,7 @@ t.test('a remaining length of five bytes ends a direction, not the other', async
   t.equal(join.counters.malformed, 1)
 })
 
-t.test('frames cut by the snap length keep the step', async t => {
+t.test('frames truncated by the snap length keep the packet boundaries', async t => {
   const talk = new Talk().open()
   talk.send('in', publish('topic', Buffer.alloc(200, 'x')))
   talk.send('in', publish('topic', 'short'))
@@ -141,7 +141,7 @@ t.test('frames cut by the snap length keep the step', async t => {
   ])
 })
 
-t.test('a tuple used again begins anew, TLS or not', async t => {
+t.test('a reused tuple starts again, with TLS or without', async t => {
   const first = new Talk().open()
   first.send('in', Buffer.from([0x16, 3, 1, 0, 0]))
   const again = new Talk(40_000, 10)

@@ -1,4 +1,4 @@
-// Frames that the tap never saw: what the broker read from them is a record of its own, and no other frame's.
+// Frames that the tap did not capture: their packets become separate records and join no other frame.
 
 import t from 'tap'
 import { PINGREQ, publish } from '../decode/craft-mqtt.js'
@@ -12,37 +12,37 @@ function established() {
   test.join.tapUp()
   const link = new Link()
   const connection = new TestConnection(1, 40_000, test.clock)
-  test.tell(connection.open())
-  test.see(...link.handshake())
+  test.report(connection.open())
+  test.capture(...link.handshake())
   test.take()
   return { test, link, connection }
 }
 
-/** The other side acknowledges everything that was sent. */
+/** The other side acknowledges all data. */
 function acknowledgement(link: Link) {
   const segment = link.segment('out', 0, new Uint8Array(0), ACK)
   return { ...segment, acknowledgement: link.segment('in', link.sent.in).sequence }
 }
 
-t.test('what waited for a frame that never came belongs to no later frame', async t => {
+t.test('packets of a missing frame do not join a later frame', async t => {
   const { test, link, connection } = established()
   link.next('in', FIRST)
-  test.see(link.next('in', SECOND))
-  test.tell(...connection.pass('in', FIRST), ...connection.pass('in', SECOND))
-  t.same(test.take(), ['frame in exact'], 'too early to say what it completes')
-  test.see(acknowledgement(link))
-  test.see(link.next('in', THIRD))
-  test.tell(...connection.pass('in', THIRD))
+  test.capture(link.next('in', SECOND))
+  test.report(...connection.pass('in', FIRST), ...connection.pass('in', SECOND))
+  t.same(test.take(), ['frame in exact'], 'too early to decide what it completes')
+  test.capture(acknowledgement(link))
+  test.capture(link.next('in', THIRD))
+  test.report(...connection.pass('in', THIRD))
   t.same(test.take(), ['empty out exact', 'packet in none 30 of 1', 'packet in none 30 of 1', 'frame in exact 30 of 1'])
   t.match(test.join.counters, { packetsUnseen: 2, packetsAlone: 2, framesJoined: 1 })
 })
 
-t.test('nor to a frame without bytes', async t => {
+t.test('packets of a missing frame do not join a frame without data', async t => {
   const { test, link, connection } = established()
   link.next('in', FIRST)
-  test.see(link.next('in', SECOND))
-  test.tell(...connection.pass('in', FIRST), ...connection.pass('in', SECOND))
-  test.see(acknowledgement(link), link.segment('in', link.sent.in, new Uint8Array(0), ACK))
+  test.capture(link.next('in', SECOND))
+  test.report(...connection.pass('in', FIRST), ...connection.pass('in', SECOND))
+  test.capture(acknowledgement(link), link.segment('in', link.sent.in, new Uint8Array(0), ACK))
   t.same(test.take(), [
     'frame in exact',
     'empty out exact',
@@ -52,23 +52,23 @@ t.test('nor to a frame without bytes', async t => {
   ])
 })
 
-t.test('a frame that comes late brings with it what waited for it, as in a full capture', async t => {
+t.test('a late frame completes the packets that waited for it, as in a full capture', async t => {
   const { test, link, connection } = established()
   const late = link.next('in', FIRST)
-  test.see(link.next('in', SECOND), late)
-  test.tell(...connection.pass('in', FIRST), ...connection.pass('in', SECOND))
-  test.see(link.next('in', PINGREQ))
-  test.tell(...connection.pass('in', PINGREQ))
+  test.capture(link.next('in', SECOND), late)
+  test.report(...connection.pass('in', FIRST), ...connection.pass('in', SECOND))
+  test.capture(link.next('in', PINGREQ))
+  test.report(...connection.pass('in', PINGREQ))
   t.same(test.take(), ['frame in exact', 'frame in exact 30 of 2', 'frame in exact c0 of 1'])
 })
 
-t.test('packets whose frame was given up before the broker told of them are records as well', async t => {
+t.test('packets that arrive after their frame was given up become records', async t => {
   const { test, link, connection } = established()
-  test.see(link.next('in', FIRST))
+  test.capture(link.next('in', FIRST))
   test.pass(60_000)
   t.same(test.take(), ['frame in none'])
-  test.tell(...connection.pass('in', FIRST))
-  test.see(link.next('in', SECOND))
-  test.tell(...connection.pass('in', SECOND))
+  test.report(...connection.pass('in', FIRST))
+  test.capture(link.next('in', SECOND))
+  test.report(...connection.pass('in', SECOND))
   t.same(test.take(), ['packet in none 30 of 1', 'frame in exact 30 of 1'])
 })

@@ -1,5 +1,4 @@
-// The exact join against the plain definition, on made-up conversations, whatever comes first: the frame or the
-// broker's word.
+// The exact join against its definition, on random conversations and in any order of frames and broker entries.
 
 import t from 'tap'
 import { Random } from '../../models/random.js'
@@ -12,11 +11,11 @@ import { ACK, type Segment } from '../decode/craft.js'
 import { CONNACK, connect, PINGREQ, PINGRESP, PUBACK, publish, subscribe } from '../decode/craft-mqtt.js'
 import { Link, TestConnection, TestJoin, TestTap } from './wire.js'
 
-/** Conversations as tap and broker saw them. */
+/** Conversations as seen by tap and broker. */
 interface Trace {
-  /** In the order of the capture. */
+  /** In capture order. */
   frames: StreamFrame[]
-  /** In the order of the ring. */
+  /** In ring order. */
   entries: BrokerEntry[]
   /** The packets of each direction of each connection, by port and direction. */
   truth: Map<string, MqttPacket[]>
@@ -29,12 +28,12 @@ class Conversations {
     this.#random = random
   }
 
-  /** Several connections at once, each with a port of its own. */
+  /** Several concurrent connections, each with its own port. */
   trace(): Trace {
     const truth = new Map<string, MqttPacket[]>()
     const talks = Array.from({ length: 1 + this.#random.integer(3) }, (_, i) => this.#talk(i + 1, 40_000 + i, truth))
     const tap = new TestTap()
-    const frames = this.merge(talks.map(({ segments }) => segments)).map(segment => tap.see(segment))
+    const frames = this.merge(talks.map(({ segments }) => segments)).map(segment => tap.capture(segment))
     return { frames, entries: this.merge(talks.map(({ entries }) => entries)), truth }
   }
 
@@ -42,12 +41,12 @@ class Conversations {
     const link = new Link(port, { in: this.#random.uint32(), out: this.#random.uint32() })
     const connection = new TestConnection(id, port)
     const bytes = { in: this.#bytes('in'), out: this.#bytes('out') }
-    const told: Record<Direction, BrokerEntry[]> = { in: [], out: [] }
+    const entries: Record<Direction, BrokerEntry[]> = { in: [], out: [] }
     for (const direction of ['in', 'out'] as const) {
-      for (const chunk of this.#cut(bytes[direction])) told[direction].push(...connection.pass(direction, chunk))
+      for (const chunk of this.#cut(bytes[direction])) entries[direction].push(...connection.pass(direction, chunk))
       truth.set(
         `${port} ${direction}`,
-        told[direction].filter(entry => entry.kind === 'packet').map(({ packet }) => packet)
+        entries[direction].filter(entry => entry.kind === 'packet').map(({ packet }) => packet)
       )
     }
     const segments = (direction: Direction): Segment[] =>
@@ -59,7 +58,7 @@ class Conversations {
         link.fin('in'),
         link.fin('out')
       ],
-      entries: [connection.open(), ...this.merge([told.in, told.out]), connection.close()]
+      entries: [connection.open(), ...this.merge([entries.in, entries.out]), connection.close()]
     }
   }
 
@@ -86,7 +85,7 @@ class Conversations {
     ])
   }
 
-  /** Anything from single bytes to everything at once. */
+  /** Cuts into pieces, from single bytes to everything at once. */
   #cut(bytes: Buffer): Buffer[] {
     const random = this.#random
     const most = [5, 40, 200, 1_400, 20_000][random.integer(5)]
@@ -99,7 +98,7 @@ class Conversations {
     return pieces
   }
 
-  /** Repeats some segments and lets some overtake others, as a network does. */
+  /** Repeats and reorders some segments, as a network does. */
   #disturb(segments: Segment[]): Segment[] {
     const random = this.#random
     const disturbed = segments.flatMap((segment, i) => {
@@ -120,14 +119,14 @@ class Conversations {
     )
   }
 
-  /** One order of all items that keeps the order within each list. */
+  /** Merges lists in random order, keeping the order within each list. */
   merge<T>(lists: readonly (readonly T[])[]): T[] {
     const random = this.#random
     const rest = lists.map(list => [...list]).filter(list => list.length > 0)
     const merged: T[] = []
     while (rest.length > 0) {
       const i = random.integer(rest.length)
-      // Runs of some length, so that one side is far ahead now and then.
+      // Runs of some length, so that one side is sometimes far ahead.
       merged.push(...rest[i].splice(0, 1 + random.integer(random.integer(2) === 0 ? 1 : 30)))
       if (rest[i].length === 0) rest.splice(i, 1)
     }
@@ -182,16 +181,16 @@ function agrees(
   )
 }
 
-/** What must not depend on who was quicker. Whether a frame is called joined that brings nothing new does. */
+/** The part of the records that must not depend on the order. The join kind of frames without new data does. */
 function essence(records: readonly TrafficRecord[], { frames }: Trace): string {
   return JSON.stringify(
     records.map((record, i) => (frames[i].from === frames[i].to ? { ...record, join: null } : record))
   )
 }
 
-t.test('every frame gets exactly the packets that it completes, whatever comes first', async t => {
+t.test('every frame gets exactly the packets that it completes, in any order of frames and entries', async t => {
   let joined = 0
-  let crowded = 0
+  let multiple = 0
   for (let seed = 1; seed <= 80; seed++) {
     const trace = new Conversations(new Random(seed)).trace()
     const { records, join } = run(trace, new Random(seed + 1_000))
@@ -202,12 +201,12 @@ t.test('every frame gets exactly the packets that it completes, whatever comes f
     const { framesJoined, ...trouble } = join.counters
     if (Object.values(trouble).some(count => count > 0)) t.same(trouble, {}, `seed ${seed}`)
     joined += framesJoined
-    crowded += records.filter(({ packets }) => packets > 1).length
+    multiple += records.filter(({ packets }) => packets > 1).length
   }
-  t.ok(joined > 5_000 && crowded > 500, `${joined} frames joined, ${crowded} with several packets`)
+  t.ok(joined > 5_000 && multiple > 500, `${joined} frames joined, ${multiple} with several packets`)
 })
 
-t.test('the order in which tap and broker report changes nothing', async t => {
+t.test('the order in which tap and broker report makes no difference', async t => {
   let orders = 0
   for (let seed = 1; seed <= 15; seed++) {
     const trace = new Conversations(new Random(seed)).trace()
@@ -220,7 +219,7 @@ t.test('the order in which tap and broker report changes nothing', async t => {
   t.equal(orders, 75)
 })
 
-t.test('the records are those that the capture alone gives', async t => {
+t.test('the records match those decoded from the capture alone', async t => {
   let compared = 0
   for (let seed = 1; seed <= 30; seed++) {
     const trace = new Conversations(new Random(seed)).trace()
@@ -241,7 +240,7 @@ t.test('the records are those that the capture alone gives', async t => {
   t.ok(compared > 5_000, `${compared} frames`)
 })
 
-t.test('entries that the full ring dropped cost the join, and never make it wrong', async t => {
+t.test('entries dropped by a full ring lose joins, but never give a wrong join', async t => {
   let exact = 0
   let none = 0
   for (let seed = 1; seed <= 80; seed++) {
@@ -249,7 +248,7 @@ t.test('entries that the full ring dropped cost the join, and never make it wron
     const trace = new Conversations(random).trace()
     const entries = trace.entries.filter(({ kind }) => (kind !== 'packet' && kind !== 'mark') || random.integer(6) > 0)
     const { records, join, clock } = run({ ...trace, entries }, random)
-    // What waits for a word that never comes is let go.
+    // Frames whose entries never arrive are given up.
     for (let i = 0; i < 1_000 && join.held > 0; i++) {
       clock.advance(1_001)
       join.release()
@@ -258,7 +257,7 @@ t.test('entries that the full ring dropped cost the join, and never make it wron
     const byFrame = new Map(records.map(record => [record.frame, record]))
     for (const frame of trace.frames) {
       const record = byFrame.get(frame.frame.number)
-      // Of a connection that was given up, the packets are the records.
+      // After a fallback to packets there is no frame record.
       if (record === undefined || frame.to === frame.from) continue
       const { join, features } = record
       const sound =

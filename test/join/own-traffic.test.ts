@@ -1,4 +1,4 @@
-// No feedback: what the detection publishes changes nothing of what is judged, however it travels.
+// No feedback: the detection's own messages do not affect other scores, on any path.
 
 import t from 'tap'
 import { columnsOf } from '../../src/features/columns.js'
@@ -12,10 +12,10 @@ import { ACK, type Segment } from '../decode/craft.js'
 import { Link, TestConnection, TestJoin, TestTap } from './wire.js'
 
 const SEGMENT_BYTES = 1_448
-/** Longer than three segments, as a status is than one. */
+/** Longer than three segments. A status is longer than one. */
 const LONG = 'x'.repeat(4_000)
 
-/** A connection whose client acknowledges every segment that it gets. */
+/** A connection whose client acknowledges every segment. */
 class Answering extends Link {
   exchange(direction: Direction, bytes: Uint8Array): Segment[] {
     const segments: Segment[] = []
@@ -39,20 +39,20 @@ function ownOf(prefix: string | undefined, sent: readonly [Direction, Buffer][])
     new DecodedRecords(prefix === undefined ? {} : { ownPrefix: prefix })
   ]
   return [...link.handshake(), ...sent.flatMap(([direction, bytes]) => link.exchange(direction, bytes))]
-    .map(segment => records.record(tap.see(segment)).own)
+    .map(segment => records.record(tap.capture(segment)).own)
     .slice(3)
 }
 
-t.test('the parts of a long message, and the acknowledgements of each', async t => {
+t.test('the parts of a long own message and their acknowledgements', async t => {
   const [status, other] = [publish('artemis/status', LONG), publish('home/x', LONG)]
   t.same(ownOf('artemis/', [['out', status]]), Array(6).fill(true))
   t.same(ownOf('artemis/', [['out', other]]), Array(6).fill(false))
   t.same(
     ownOf(undefined, [['out', publish('$SYS/broker/artemis/status', LONG)]]),
     Array(6).fill(true),
-    'as a broker of ours publishes'
+    'with the topics of the Artemis broker'
   )
-  t.same(ownOf('artemis/', [['in', status]]), Array(3).fill(false), 'a client that publishes there is judged')
+  t.same(ownOf('artemis/', [['in', status]]), Array(3).fill(false), 'messages from clients to these topics are scored')
   t.same(
     ownOf('artemis/', [
       ['out', publish('artemis/status', '1')],
@@ -60,45 +60,45 @@ t.test('the parts of a long message, and the acknowledgements of each', async t 
       ['out', publish('artemis/status', '2')]
     ]),
     [true, true, false, false, true, true],
-    'what comes between is judged, and its acknowledgement'
+    'other messages in between are scored, and their acknowledgements'
   )
   t.same(
     ownOf('artemis/', [['out', Buffer.concat([publish('artemis/status', '1'), other])]]),
     Array(6).fill(false),
-    "a frame with somebody else's part is judged"
+    'a frame with part of another message is scored'
   )
 })
 
-t.test('one acknowledgement of several segments; none of any other kind', async t => {
+t.test('one acknowledgement of several segments, but no other frame', async t => {
   const [tap, link, records] = [new TestTap(), new Answering(), new DecodedRecords({ ownPrefix: 'artemis/' })]
-  const own = (segment: Segment): boolean => records.record(tap.see(segment)).own
+  const own = (segment: Segment): boolean => records.record(tap.capture(segment)).own
   for (const segment of link.handshake()) t.notOk(own(segment))
   const status = publish('artemis/status', LONG)
   const [first, second, third] = [0, 1, 2].map(i =>
     link.next('out', status.subarray(i * SEGMENT_BYTES, (i + 1) * SEGMENT_BYTES))
   )
   t.same([first, second, third].map(own), [true, true, true])
-  t.ok(own(link.acknowledgement(second)), 'while the third is on its way')
+  t.ok(own(link.acknowledgement(second)), 'while the third is in flight')
   t.ok(own(link.acknowledgement(third)))
   t.notOk(
     own({ ...link.fin('in'), acknowledgement: link.acknowledgement(third).acknowledgement }),
-    "an end is somebody's doing"
+    'a FIN is initiated by the client'
   )
   t.notOk(own(link.next('in', PINGREQ)))
 })
 
-t.test('as the broker tells of it', async t => {
+t.test('own messages in the live join', async t => {
   const test = new TestJoin(DEFAULT_JOIN_LIMITS)
   test.join.tapUp()
   const [link, connection] = [new Answering(), new TestConnection(1)]
-  test.tell(connection.open())
-  test.see(...link.handshake(), ...link.exchange('out', CONNACK))
-  test.tell(...connection.pass('out', CONNACK))
+  test.report(connection.open())
+  test.capture(...link.handshake(), ...link.exchange('out', CONNACK))
+  test.report(...connection.pass('out', CONNACK))
   test.records.length = 0
   const status = publish('$SYS/broker/artemis/status', LONG)
   const message = publish('home/x', LONG)
-  test.tell(...connection.pass('out', status), ...connection.pass('out', message))
-  test.see(...link.exchange('out', status), ...link.exchange('out', message))
+  test.report(...connection.pass('out', status), ...connection.pass('out', message))
+  test.capture(...link.exchange('out', status), ...link.exchange('out', message))
   t.same(
     test.records.map(({ own, join }) => `${join} ${own}`),
     [...Array<string>(6).fill('exact true'), ...Array<string>(6).fill('exact false')]
@@ -106,10 +106,10 @@ t.test('as the broker tells of it', async t => {
 })
 
 /**
- * A home with a dashboard, and the detection's own messages among its traffic or not; what is judged, by the shipped
- * columns.
+ * A home with a dashboard, with or without the detection's own messages. Returns what is scored, with the columns of
+ * the default preset.
  */
-function judged(isPublishing: boolean): unknown[] {
+function scored(isPublishing: boolean): unknown[] {
   const [tap, records] = [
     new TestTap(),
     new DecodedRecords({ ownPrefix: 'artemis/', isOwn: ({ client }) => client.port === 40_009 })
@@ -118,7 +118,7 @@ function judged(isPublishing: boolean): unknown[] {
   const found: TrafficRecord[] = []
   const take = (time: number, ...segments: Segment[]): void => {
     tap.time = time
-    for (const segment of segments) found.push(records.record(tap.see(segment)))
+    for (const segment of segments) found.push(records.record(tap.capture(segment)))
   }
   const start = tap.time
   if (isPublishing)
@@ -156,8 +156,8 @@ function judged(isPublishing: boolean): unknown[] {
     }))
 }
 
-t.test('what is judged is the same with and without it', async t => {
-  const [without, having] = [judged(false), judged(true)]
+t.test('scored records are the same with and without own messages', async t => {
+  const [without, having] = [scored(false), scored(true)]
   t.ok(without.length > 300, `${without.length} records`)
   t.equal(having.length, without.length)
   t.same(having, without)

@@ -1,4 +1,4 @@
-// Connections older than the tap: found by their pauses, or not joined at all.
+// Connections older than the tap are found by their pauses, or not joined at all.
 
 import t from 'tap'
 import { PauseAlignment, SAME_CLOCK } from '../../src/join/pause-alignment.js'
@@ -7,25 +7,25 @@ import { Link, TestConnection, TestJoin } from './wire.js'
 
 const MISSED = 12_345
 
-/** Something that goes by: when the tap saw it, by how much later the broker told, and how long it is. */
+/** A burst of data: when the tap captures it, the delay of the broker's entry, and its length. */
 interface Burst {
   at: number
   latency?: number
   bytes: number
-  unseen?: boolean
-  untold?: boolean
+  isUncaptured?: boolean
+  isUnreported?: boolean
 }
 
 const [EXACT, COARSE] = SAME_CLOCK
 
 function shiftAfter(bursts: readonly Burst[], timing = EXACT): number | undefined {
   const alignment = new PauseAlignment(timing)
-  let [told, seen] = [MISSED, 0]
-  for (const { at, latency = 0.1, bytes, unseen, untold } of bursts) {
-    told += bytes
-    seen += bytes
-    if (unseen !== true) alignment.see(at, seen)
-    if (untold !== true) alignment.tell(at + latency, told)
+  let [broker, tap] = [MISSED, 0]
+  for (const { at, latency = 0.1, bytes, isUncaptured, isUnreported } of bursts) {
+    broker += bytes
+    tap += bytes
+    if (isUncaptured !== true) alignment.addTap(at, tap)
+    if (isUnreported !== true) alignment.addBroker(at + latency, broker)
   }
   return alignment.shift
 }
@@ -33,57 +33,57 @@ function shiftAfter(bursts: readonly Burst[], timing = EXACT): number | undefine
 const steady = (count: number, everyMs = 100, extra: Partial<Burst> = {}): Burst[] =>
   Array.from({ length: count }, (_, i) => ({ at: 1e12 + i * everyMs, bytes: 50 + (i % 3), ...extra }))
 
-t.test('a few pauses are enough, and no fewer', async t => {
+t.test('a few pauses suffice, but not fewer', async t => {
   t.equal(shiftAfter(steady(4)), undefined)
   t.equal(shiftAfter(steady(7)), MISSED)
-  t.equal(shiftAfter(steady(7, 100, { latency: -3 })), MISSED, 'clocks may differ somewhat')
+  t.equal(shiftAfter(steady(7, 100, { latency: -3 })), MISSED, 'with a small clock offset')
 })
 
-t.test('what never pauses is not found', async t => {
+t.test('traffic without pauses gives no result', async t => {
   t.equal(shiftAfter(steady(5_000, 1)), undefined)
   t.equal(shiftAfter(steady(5_000, 35)), undefined)
 })
 
-t.test('a clock that is off, and a broker that lags behind, give nothing rather than something wrong', async t => {
+t.test('a clock offset or a slow broker gives no result rather than a wrong one', async t => {
   t.equal(shiftAfter(steady(50, 100, { latency: 15 })), undefined)
   t.equal(
     shiftAfter(steady(50, 100, { latency: 95 })),
     undefined,
-    'by as much as from one message to the next, less the tolerance'
+    'a delay of almost one message interval, less the tolerance'
   )
-  t.equal(shiftAfter(steady(50, 100, { latency: 95, bytes: 50 })), undefined, 'the same where all are of one length')
-  t.equal(shiftAfter(steady(50, 100, { bytes: 50 })), undefined, 'nobody could tell it from a broker that is in step')
+  t.equal(shiftAfter(steady(50, 100, { latency: 95, bytes: 50 })), undefined, 'the same with equal lengths')
+  t.equal(shiftAfter(steady(50, 100, { bytes: 50 })), undefined, 'equal lengths do not show whether both are in step')
   t.equal(shiftAfter(steady(50, 100, { latency: 400 })), undefined)
 })
 
-t.test('a machine that is busy is in step coarsely', async t => {
+t.test('on a busy machine the coarse timing applies', async t => {
   t.equal(shiftAfter(steady(7, 500, { latency: 80 })), undefined)
   t.equal(shiftAfter(steady(7, 500, { latency: 80 }), COARSE), MISSED)
   t.equal(shiftAfter(steady(50, 500, { latency: 150 }), COARSE), undefined)
-  t.equal(shiftAfter(steady(50, 500, { latency: 450 }), COARSE), undefined, 'by almost one message')
+  t.equal(shiftAfter(steady(50, 500, { latency: 450 }), COARSE), undefined, 'by almost one message interval')
 })
 
-t.test('a second segment that TCP holds back for an acknowledgement misleads nobody', async t => {
+t.test('a second segment delayed by TCP until an acknowledgement gives no wrong result', async t => {
   const alignment = new PauseAlignment(EXACT)
   for (let i = 0; i < 50; i++) {
     const at = 1e12 + i * 200
-    alignment.tell(at, MISSED + i * 100 + 50)
-    alignment.see(at, i * 100 + 50)
-    // Written at once, sent 40 ms later.
-    alignment.tell(at + 1, MISSED + i * 100 + 100)
-    alignment.see(at + 41, i * 100 + 100)
+    alignment.addBroker(at, MISSED + i * 100 + 50)
+    alignment.addTap(at, i * 100 + 50)
+    // Written immediately, sent 40 ms later.
+    alignment.addBroker(at + 1, MISSED + i * 100 + 100)
+    alignment.addTap(at + 41, i * 100 + 100)
   }
   t.equal(alignment.shift, undefined)
 })
 
-t.test('one that disagrees begins anew', async t => {
+t.test('a disagreeing pause starts the count again', async t => {
   const bursts = steady(30)
-  bursts[4] = { ...bursts[4], unseen: true }
+  bursts[4] = { ...bursts[4], isUncaptured: true }
   t.equal(shiftAfter(bursts.slice(0, 8)), undefined)
   t.equal(shiftAfter(bursts), MISSED)
 })
 
-/** A connection of which the tap saw no beginning, with traffic both ways. */
+/** A connection whose start the tap did not capture, with traffic in both directions. */
 class Older {
   readonly test = new TestJoin()
   readonly link = new Link()
@@ -92,7 +92,7 @@ class Older {
 
   constructor() {
     this.test.clock.time = this.test.tap.time * 1_000
-    this.test.tell(
+    this.test.report(
       this.connection.open(),
       ...this.connection.pass('in', connect()),
       ...this.connection.pass('out', CONNACK)
@@ -110,17 +110,17 @@ class Older {
     const answer = publish('b', 'y'.repeat(this.#count % 5), { qos: 1 })
     test.clock.advance(200)
     test.tap.time = test.clock.time / 1_000
-    test.see(link.next('in', hello))
+    test.capture(link.next('in', hello))
     test.clock.advance(1)
-    test.tell(...connection.pass('in', hello), ...connection.pass('in', PINGREQ))
-    test.see(link.next('in', PINGREQ))
-    test.tell(...connection.pass('out', answer))
-    test.see(link.next('out', answer))
+    test.report(...connection.pass('in', hello), ...connection.pass('in', PINGREQ))
+    test.capture(link.next('in', PINGREQ))
+    test.report(...connection.pass('out', answer))
+    test.capture(link.next('out', answer))
     return test.take()
   }
 }
 
-t.test('a connection older than the tap is joined once it is found', async t => {
+t.test('a connection older than the tap is joined once its offset is found', async t => {
   const older = new Older()
   t.same(older.round(), ['packet in none 30 of 1', 'packet in none c0 of 1', 'packet out none 32 of 1'])
   for (let i = 0; i < 8; i++) older.round()
@@ -131,7 +131,7 @@ t.test('a connection older than the tap is joined once it is found', async t => 
   t.same([framesUnjoined, mismatches, older.test.join.held], [0, 0, 0])
 })
 
-t.test('no packet is told twice, and none is lost, while a connection is found', async t => {
+t.test('no packet is lost or duplicated during a mid-stream pickup', async t => {
   const older = new Older()
   const headers = Array.from({ length: 20 }, () => older.round())
     .flat()
@@ -140,36 +140,36 @@ t.test('no packet is told twice, and none is lost, while a connection is found',
   t.same(headers, Array.from({ length: 20 }, () => ['30', 'c0', '32']).flat())
 })
 
-t.test('what the broker and the frame itself disagree on ends it', async t => {
+t.test('a contradiction between entry and frame ends the join', async t => {
   const older = new Older()
   for (let i = 0; i < 9; i++) older.round()
   const { test, link, connection } = older
-  test.see(link.next('in', PINGREQ))
-  test.tell(...connection.pass('in', Buffer.from([0xe0, 0])))
+  test.capture(link.next('in', PINGREQ))
+  test.report(...connection.pass('in', Buffer.from([0xe0, 0])))
   t.same(test.take(), ['packet in none e0 of 1'])
   t.equal(test.join.counters.mismatches, 1)
   t.same(test.reasons, ['mismatch'])
 })
 
-t.test('a tap that was behind is joined again once it has caught up', async t => {
+t.test('after a lag of the tap, the connection is joined again once the tap has caught up', async t => {
   const test = new TestJoin()
   test.join.tapUp()
   const link = new Link()
   const connection = new TestConnection(1, 40_000, test.clock)
   const hello = publish('a', 'hello')
-  test.tell(connection.open())
-  test.see(...link.handshake())
+  test.report(connection.open())
+  test.capture(...link.handshake())
   test.take()
-  test.tell(...connection.pass('in', hello), ...connection.pass('in', hello))
+  test.report(...connection.pass('in', hello), ...connection.pass('in', hello))
   test.pass(5_001)
   test.pass(5_001)
   t.same(test.take(), ['packet in none 30 of 1', 'packet in none 30 of 1'])
   t.same(test.reasons, ['unseen'])
-  test.see(link.next('in', hello))
-  t.same(test.take(), [], 'a frame of what was told')
-  test.see(link.next('in', hello))
-  test.see(link.next('in', hello))
-  test.tell(...connection.pass('in', hello))
+  test.capture(link.next('in', hello))
+  t.same(test.take(), [], 'a frame whose packet is already a record')
+  test.capture(link.next('in', hello))
+  test.capture(link.next('in', hello))
+  test.report(...connection.pass('in', hello))
   t.same(test.take(), ['frame in exact 30 of 1'])
   t.match(test.join.counters, { connectionsBlind: 1, midstreamFound: 1 })
 })

@@ -1,4 +1,4 @@
-// Learning in place: how long, from what, and that it ends in a model that knows its limits.
+// In-place training: its duration, its sample, and the resulting model with alert limits.
 
 import t from 'tap'
 import { Random } from '../../models/random.js'
@@ -15,15 +15,15 @@ function learning(seconds: number, minimumRecords: number): TrainingSample {
   return new TrainingSample({ seconds, minimumRecords }, new Random(1))
 }
 
-t.test('it lasts as long as asked, in packet time and in records', async t => {
+t.test('it lasts for the configured packet time and number of records', async t => {
   const both = learning(100, 10)
   t.equal(both.progress, 0)
   both.tick(START)
   both.tick(START + 500)
-  t.equal(both.progress, 0, 'without a record it has not begun')
+  t.equal(both.progress, 0, 'does not start without a record')
   for (let i = 0; i < 10; i++) both.push(record(i))
   t.equal(both.seen, 10)
-  t.ok(Math.abs(both.progress - 0.09) < 1e-9, 'the slower of the two')
+  t.ok(Math.abs(both.progress - 0.09) < 1e-9, 'the lower of the two')
   both.tick(START + 50)
   both.tick(START + 69.9)
   t.notOk(both.isFitDue)
@@ -44,11 +44,11 @@ t.test('it lasts as long as asked, in packet time and in records', async t => {
   t.ok(atOnce.isOver)
 })
 
-t.test('a clock that is set neither ends it nor makes it wait', async t => {
+t.test('setting the clock neither ends nor delays it', async t => {
   const forwards = learning(600, 1)
   forwards.push(record(0))
   forwards.push(record(86_400 * 365))
-  t.ok(forwards.progress <= 0.1, 'a year in a step is no year of traffic')
+  t.ok(forwards.progress <= 0.1, 'a clock step of a year does not count as a year of traffic')
   forwards.tick(START + 86_400 * 365 + 30)
   t.ok(forwards.progress > 0.1)
 
@@ -62,10 +62,10 @@ t.test('a clock that is set neither ends it nor makes it wait', async t => {
 
   const unordered = learning(100, 1)
   for (let i = 0; i < 1_000; i++) unordered.push(record(i % 2 === 0 ? 1 : 0))
-  t.ok(unordered.progress < 0.02, 'records that overtake each other do not add up')
+  t.ok(unordered.progress < 0.02, 'out-of-order records do not add up')
 })
 
-t.test('what it keeps is a fair sample of bounded size, in order', async t => {
+t.test('it keeps a uniform sample of bounded size, in order', async t => {
   const fair = learning(1, 1)
   const count = 3 * SAMPLE_CAP
   for (let i = 0; i < count; i++) fair.push(record(0, { frame: i }))
@@ -78,7 +78,7 @@ t.test('what it keeps is a fair sample of bounded size, in order', async t => {
   }
   fair.push(record(0))
   t.equal(fair.seen, count + 1)
-  t.same(fair.take(), [], 'afterwards records only count')
+  t.same(fair.take(), [], 'later records are only counted')
 })
 
 const SETTINGS: TrainingSettings = {
@@ -113,20 +113,20 @@ function trainingOf(settings = SETTINGS) {
   }
 }
 
-t.test('collects, fits, calibrates, and hands over once', async t => {
+t.test('it collects, fits, calibrates and reports the model once', async t => {
   const { training, learnt, failed } = trainingOf()
   const records = benign(500, 1)
   t.equal(training.phase, 'collecting')
-  for (const one of records.slice(0, 300)) training.push(one)
+  for (const each of records.slice(0, 300)) training.push(each)
   t.equal(training.phase, 'fitting')
-  for (const one of records.slice(300, 350)) training.push(one)
-  await waitUntil('it calibrates', () => training.phase !== 'fitting')
+  for (const each of records.slice(300, 350)) training.push(each)
+  await waitUntil('the calibration', () => training.phase !== 'fitting')
   t.equal(training.phase, 'calibrating')
   t.same(learnt, [])
-  for (const one of records.slice(350, 400)) training.push(one)
+  for (const each of records.slice(350, 400)) training.push(each)
   training.tick(START + 10)
   t.equal(training.phase, 'over')
-  for (const one of records.slice(400)) training.push(one)
+  for (const each of records.slice(400)) training.push(each)
   training.tick(START + 99)
   t.equal(learnt.length, 1)
   t.same(failed, [])
@@ -138,48 +138,48 @@ t.test('collects, fits, calibrates, and hands over once', async t => {
     t.ok(mean > 0 && mean < 1)
     t.ok(limits.jump > 0.02 && limits.level > mean && limits.cusum >= 3 && Number.isFinite(limits.cusum))
   }
-  t.ok(model.knowsWire, 'there were frames enough')
+  t.ok(model.hasWireExperts, 'there were enough frames')
 })
 
-t.test('what the model was fitted on is judged as if it had not been', async t => {
+t.test('training records are scored as held-out records', async t => {
   const detector = { ...SETTINGS.detector, kind: 'birch', parameters: { threshold: 0.01 } } as const
   const { training, learnt } = trainingOf({ ...SETTINGS, detector })
   const records = benign(400, 1)
   const fitted: TrafficRecord[] = []
-  for (const one of records) {
-    if (training.phase === 'collecting') fitted.push(one)
-    training.push(one)
+  for (const each of records) {
+    if (training.phase === 'collecting') fitted.push(each)
+    training.push(each)
   }
   training.tick(START + 10)
-  await waitUntil('it is over', () => learnt.length === 1)
+  await waitUntil('the training to finish', () => learnt.length === 1)
   const model = await GuardModel.fit(fitted, detector)
   const mean = (probabilities: Float64Array): number =>
-    probabilities.reduce((sum, one) => sum + one, 0) / probabilities.length
-  const [honest, flattered] = [mean(model.judgeTraining(fitted).probabilities), mean(model.judge(fitted).probabilities)]
-  t.ok(honest > flattered + 0.05, `${honest} as if new, ${flattered} as known`)
-  t.ok(Math.abs(learnt[0].baselines.gateway.mean - honest) < 1e-9)
+    probabilities.reduce((sum, probability) => sum + probability, 0) / probabilities.length
+  const [heldOut, plain] = [mean(model.scoreTraining(fitted).probabilities), mean(model.score(fitted).probabilities)]
+  t.ok(heldOut > plain + 0.05, `${heldOut} held out, ${plain} plain`)
+  t.ok(Math.abs(learnt[0].baselines.gateway.mean - heldOut) < 1e-9)
 })
 
-t.test('all that came while fitting is calibrated with', async t => {
+t.test('records that arrive during fitting are used for calibration', async t => {
   const { training, learnt } = trainingOf()
   const records = benign(400, 1)
-  for (const one of records) training.push(one)
+  for (const each of records) training.push(each)
   training.tick(START + 10)
   t.equal(training.phase, 'fitting')
-  await waitUntil('it is over', () => learnt.length === 1)
+  await waitUntil('the training to finish', () => learnt.length === 1)
   t.equal(training.phase, 'over')
 })
 
-t.test("the detection's own messages are not learnt from", async t => {
+t.test("the training ignores the detection's own messages", async t => {
   const { training } = trainingOf()
   training.push(record(0, { own: true }))
   t.equal(training.seen, 0)
 })
 
-t.test('records that cannot be learnt from are said so', async t => {
+t.test('unsuitable records are reported as an error', async t => {
   const { training, learnt, failed } = trainingOf()
   for (let i = 0; i < 300; i++) training.push(record(i / 30))
-  await waitUntil('it fails', () => failed.length === 1)
+  await waitUntil('the failure', () => failed.length === 1)
   t.match(failed[0], { code: 'training-data' })
   t.equal(training.phase, 'over')
   training.push(record(20))

@@ -1,4 +1,4 @@
-// Training on records at hand: who is learnt from, what the model keeps, and how it is ended.
+// Training on existing records: which are learned, what the model contains, and how to abort it.
 
 import t from 'tap'
 import { createDetector, DETECTOR_KINDS } from '../../models/index.js'
@@ -47,23 +47,23 @@ function plan(
   return { detector, contaminated, batch, smoothing }
 }
 
-t.test('without labels every record is learnt from', async t => {
+t.test('without labels, all records are learned', async t => {
   const model = await trainModel(records, undefined, plan('iforest'))
   t.equal(model.rows.wire, records.length)
   t.equal(model.metrics, undefined)
   t.ok(Number.isFinite(model.baselines.gateway.limits.level))
 })
 
-t.test('with labels, what needs none learns from the benign records alone', async t => {
+t.test('with labels, an unsupervised detector learns from the benign records only', async t => {
   const model = await trainModel(records, labels, plan('ocsvm'))
   t.equal(model.rows.wire, benign)
   t.match(model.metrics, { rows: records.length, attackRows: attacks, perLabel: { flood: { rows: attacks } } })
-  t.ok((model.metrics as { rocAuc: number }).rocAuc > 0.9, 'and tells the others apart')
+  t.ok((model.metrics as { rocAuc: number }).rocAuc > 0.9, 'and separates the attacks')
   const { gateway, client } = model.baselines
-  t.ok(gateway.limits.level < 1 && client.limits.level < 1, 'limits are those of benign traffic')
+  t.ok(gateway.limits.level < 1 && client.limits.level < 1, 'limits come from benign traffic')
 })
 
-t.test('contaminated: all are learnt from, and the limits are those of the benign', async t => {
+t.test('contaminated: all records are learned, and the limits come from the benign ones', async t => {
   const wanted = plan(
     'kmeans',
     { parameters: { score: 'cluster', nClusters: 3 }, features: 'packet_length,mqtt_len' },
@@ -71,33 +71,34 @@ t.test('contaminated: all are learnt from, and the limits are those of the benig
   )
   const model = await trainModel(records, labels, wanted)
   t.equal(model.rows.wire, records.length)
-  t.ok((model.metrics as { rocAuc: number }).rocAuc > 0.9, 'the smallest cluster is that of the flood')
-  const blind = await trainModel(records, undefined, wanted)
-  t.ok(blind.baselines.gateway.limits.level > model.baselines.gateway.limits.level)
+  t.ok((model.metrics as { rocAuc: number }).rocAuc > 0.9, 'the smallest cluster is the flood')
+  const unlabelled = await trainModel(records, undefined, wanted)
+  t.ok(unlabelled.baselines.gateway.limits.level > model.baselines.gateway.limits.level)
 })
 
-t.test('a random forest is judged by the trees that did not see a record', async t => {
+t.test('a random forest scores its training records out of bag', async t => {
   const model = await trainModel(records, labels, plan('random-forest'))
   t.equal(model.rows.wire, records.length)
-  const own = model.judge(records).scores
-  const held = model.judgeTraining(records).scores
+  const own = model.score(records).scores
+  const held = model.scoreTraining(records).scores
   const total = (scores: Float64Array): number =>
     scores.reduce((sum, score, i) => sum + (labels[i] === null ? score : 0), 0)
-  t.ok(total(held) > total(own), 'benign records look worse to trees that do not know them')
+  t.ok(total(held) > total(own), 'benign records score higher out of bag')
 })
 
-t.test('the training judgement belongs to its records', async t => {
-  // Isolation trees score a row alike whether they saw it or not, so both judgements are the same but for payloads.
+t.test('the scores of the training records are in record order', async t => {
+  // Isolation trees score a row the same whether they were trained on it or not, so both scores only differ for
+  // payloads.
   const model = await trainModel(records, undefined, plan('iforest', { features: 'tcp_len,tcp_delta,mqtt_len' }))
-  t.same(model.judgeTraining(records), model.judge(records))
+  t.same(model.scoreTraining(records), model.score(records))
   const few = records.slice(0, 200)
   const broker = await trainModel(few, undefined, plan('iforest', { features: 'tcp_len,tcp_delta,mqtt_len' }))
-  t.equal(broker.knowsWire, false)
-  t.same(broker.judgeTraining(few), broker.judge(few))
-  t.ok(broker.judge(few).scores.some(Number.isNaN), 'frames without a packet are not judged')
+  t.equal(broker.hasWireExperts, false)
+  t.same(broker.scoreTraining(few), broker.score(few))
+  t.ok(broker.score(few).scores.some(Number.isNaN), 'frames without a packet are not scored')
 })
 
-t.test('best24 is chosen by labels, or stands as it was chosen', async t => {
+t.test('best24 is selected by labels, or by the built-in list without labels', async t => {
   const chosen = await trainModel(records, labels, plan('iforest', { features: 'best24' }))
   const best = bestFeatures(
     records.map(({ features }) => features),
@@ -112,7 +113,7 @@ t.test('best24 is chosen by labels, or stands as it was chosen', async t => {
   t.equal(Number(wire?.columns.length) + Number(wire?.dropped.length), 24)
 })
 
-t.test('what does not serve is refused with the reason', async t => {
+t.test('unsuitable input is refused with the reason', async t => {
   const attack = records.filter((_, i) => labels[i] !== null)
   const named = attack.map(() => 'flood')
   const bare = records.filter(({ features }) => features.mqtt_msg_type === null)
@@ -142,7 +143,7 @@ t.test('what does not serve is refused with the reason', async t => {
   })
 })
 
-t.test('it can be ended at any step', async t => {
+t.test('it can be aborted at any step', async t => {
   for (const wanted of ['broker', 'wire']) {
     const abort = new AbortController()
     const run = trainModel(records, undefined, plan('iforest'), {
@@ -156,7 +157,7 @@ t.test('it can be ended at any step', async t => {
   }
 })
 
-t.test('the paper names settings of its seven detectors', t => {
+t.test('the paper has settings for its seven detectors', t => {
   const seven = ['autoencoder', 'so-gaal', 'random-forest', 'iforest', 'ocsvm', 'kmeans', 'birch']
   t.same(Object.keys(PAPER_SETTINGS), seven)
   for (const kind of DETECTOR_KINDS.filter(name => seven.includes(name))) {
