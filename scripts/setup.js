@@ -1,4 +1,4 @@
-// Makes a clone ready to run: installs the dependencies and compiles, each only where something changed.
+// Prepares a clone: installs the dependencies and compiles, each only if something has changed.
 
 import { spawn } from 'node:child_process'
 import path from 'node:path'
@@ -10,10 +10,10 @@ import { withLock } from './setup/lock.js'
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..')
 
-/** A command that did not end well, and the exit code that says so. */
+/** A failed command, with the exit code of this script. */
 class CommandFailed extends Error {
-  constructor(what, ending, exitCode) {
-    super(`${what} ended with ${ending}`)
+  constructor(what, cause, exitCode) {
+    super(`${what} failed: ${cause}`)
     this.exitCode = exitCode
   }
 }
@@ -30,35 +30,35 @@ for (const [signal, exitCode] of Object.entries(SIGNALS)) {
   })
 }
 
-/** Runs a command; its standard output goes to standard error, so that ours stays what was asked for. */
+/** Runs a command. Its standard output goes to standard error, to keep standard output for the program itself. */
 function run(what, command, args) {
   return new Promise((resolve, reject) => {
     child = spawn(command, args, { cwd: root, stdio: ['ignore', 2, 2], shell: process.platform === 'win32' })
     child.once('error', reject)
     child.once('close', (code, signal) => {
       child = undefined
-      const died = interrupted ?? signal
-      if (died !== null) reject(new CommandFailed(what, died, SIGNALS[died] ?? 1))
+      const fatalSignal = interrupted ?? signal
+      if (fatalSignal !== null) reject(new CommandFailed(what, fatalSignal, SIGNALS[fatalSignal] ?? 1))
       else if (code !== 0) reject(new CommandFailed(what, `exit code ${code}`, 1))
       else resolve()
     })
   })
 }
 
-function say(text) {
+function log(text) {
   process.stderr.write(`setup: ${text}\n`)
 }
 
 async function install() {
   if (isInstalled(root)) return
   if (isLinked(root)) {
-    say('node_modules is a link and does not match package-lock.json; it is left as it is')
+    log('node_modules is a symbolic link and does not match package-lock.json; not changed')
     return
   }
-  say('installing dependencies (npm ci); the first time takes a minute')
+  log('installing dependencies (npm ci); the first time takes a minute')
   const args = ['ci', '--include=dev', '--no-progress']
   const npm = process.env.npm_execpath ?? ''
-  // The npm that called us, not another one that the search path may hold.
+  // Use the npm that called this script, which may not be the first one on PATH.
   if (path.basename(npm) === 'npm-cli.js') await run('npm ci', process.execPath, [npm, ...args])
   else await run('npm ci', 'npm', args)
   rememberInstall(root)
@@ -67,22 +67,22 @@ async function install() {
 async function build() {
   const sources = sourcesOf(root)
   if (isBuilt(root, sources)) return
-  say('compiling')
-  const began = performance.now()
+  log('compiling')
+  const startedAt = performance.now()
   prepareBuild(root, sources)
   const pretty = String(process.stderr.isTTY === true)
   await run('the compiler', process.execPath, ['node_modules/typescript/bin/tsc', '-p', '.', '--pretty', pretty])
   rememberBuild(root, sources)
-  say(`compiled in ${((performance.now() - began) / 1000).toFixed(1)} s`)
+  log(`compiled in ${((performance.now() - startedAt) / 1000).toFixed(1)} s`)
 }
 
 try {
   const ready = (isInstalled(root) || isLinked(root)) && isBuilt(root, sourcesOf(root))
-  // The common case takes no lock: nothing to do.
+  // No lock in the common case that there is nothing to do.
   if (!ready) {
     await withLock(
       path.join(root, 'dist/.setup-lock'),
-      () => say('waiting for another setup to finish'),
+      () => log('waiting for another setup to finish'),
       async () => {
         await install()
         await build()
@@ -90,6 +90,6 @@ try {
     )
   }
 } catch (error) {
-  say(error instanceof CommandFailed ? error.message : error.stack)
+  log(error instanceof CommandFailed ? error.message : error.stack)
   process.exitCode = error.exitCode ?? 1
 }

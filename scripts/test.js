@@ -1,4 +1,4 @@
-// Runs the tests and ends with one line that says how many passed, failed and were skipped.
+// Runs the tests. The last line of output is the number of passed, failed and skipped tests.
 
 import { spawn, spawnSync } from 'node:child_process'
 import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, readSync, rmSync } from 'node:fs'
@@ -13,10 +13,10 @@ import { startTally } from './test/tally.js'
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..')
 const tap = path.join(root, 'node_modules/tap/dist/esm/run.mjs')
 const POLL_MS = 200
-/** Left out by .taprc. */
+/** Disabled in .taprc. */
 const UNUSED_PLUGINS = ["'@tapjs/typescript'", "'@tapjs/mock'"]
 
-/** The system programs that the tests use: installed where that was asked for, else named. */
+/** Installs missing system programs if ARTEMIS_REQUIRE_ALL=1, and reports those still missing. */
 function checkPrograms() {
   const required = process.env.ARTEMIS_REQUIRE_ALL === '1'
   if (required && missingPrograms().length > 0) installPrograms(missingPrograms())
@@ -27,15 +27,15 @@ function checkPrograms() {
   return required ? missing.length : 0
 }
 
-/** tap builds its set of plug-ins into its own folder; done in the first run itself, that run still has the old set. */
+/** Builds tap's plug-ins into its own folder. Done before the first run, which would otherwise use the old plug-ins. */
 function buildPlugins() {
   const built = path.join(root, 'node_modules/@tapjs/test/test-built/dist/esm/index.js')
-  const has = existsSync(built) ? readFileSync(built, 'utf8') : UNUSED_PLUGINS.join()
-  if (!UNUSED_PLUGINS.some(plugin => has.includes(plugin))) return
+  const code = existsSync(built) ? readFileSync(built, 'utf8') : UNUSED_PLUGINS.join()
+  if (!UNUSED_PLUGINS.some(plugin => code.includes(plugin))) return
   spawnSync(process.execPath, [tap, 'build'], { cwd: root, stdio: ['ignore', 'ignore', 2] })
 }
 
-/** Feeds what is appended to a file to `write`, as long as the process lives. */
+/** Passes data appended to a file to `write` until the returned function is called. */
 function follow(file, write) {
   const buffer = Buffer.alloc(65536)
   let fd
@@ -52,17 +52,16 @@ function follow(file, write) {
   }
 }
 
-/** The test files that a run is to tell of: those named, or all. */
-function wantedFiles() {
+/** Returns the test files that must have a result: those given as arguments, or all. */
+function expectedFiles() {
   const isTest = file => file.endsWith('.test.js')
-  const named = process.argv.slice(2).filter(isTest)
-  if (process.argv.length > 2) return named
+  if (process.argv.length > 2) return process.argv.slice(2).filter(isTest)
   return readdirSync(path.join(root, 'dist/test'), { recursive: true })
     .filter(isTest)
     .map(file => `dist/test/${file}`)
 }
 
-/** One line for each file that ended, and what failed in it, where tap itself draws none. */
+/** Prints a line per finished file, with its failures. On a terminal, tap shows them itself. */
 function announce(result, counts) {
   if (process.stdout.isTTY || counts === undefined) return
   const time = result.time === null ? '' : `, ${(result.time / 1000).toFixed(1)} s`
@@ -71,14 +70,14 @@ function announce(result, counts) {
   for (const failure of counts.failures) process.stdout.write(`  ${failure}\n`)
 }
 
-/** Runs tap, which draws what it does on a terminal and writes TAP to `output`; elsewhere its TAP goes to `write`. */
+/** Runs tap. On a terminal it shows its progress and writes TAP to `output`; otherwise its TAP is passed to `write`. */
 function runTap(output, write) {
-  const isShown = process.stdout.isTTY
-  const args = [tap, 'run', isShown ? `--output-file=${output}` : '--reporter=tap', ...process.argv.slice(2)]
+  const isTerminal = process.stdout.isTTY
+  const args = [tap, 'run', isTerminal ? `--output-file=${output}` : '--reporter=tap', ...process.argv.slice(2)]
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, args, {
       cwd: root,
-      stdio: ['inherit', isShown ? 'inherit' : 'pipe', 'inherit']
+      stdio: ['inherit', isTerminal ? 'inherit' : 'pipe', 'inherit']
     })
     child.stdout?.on('data', write)
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
@@ -91,9 +90,9 @@ const missing = checkPrograms()
 buildPlugins()
 const folder = mkdtempSync(path.join(os.tmpdir(), 'artemis-test-'))
 try {
-  const unheard = new Set(wantedFiles())
+  const withoutResult = new Set(expectedFiles())
   const { parser, counts } = startTally((result, fileCounts) => {
-    unheard.delete(result.name)
+    withoutResult.delete(result.name)
     announce(result, fileCounts)
   })
   const write = chunk => parser.write(chunk)
@@ -101,12 +100,11 @@ try {
   const code = await runTap(path.join(folder, 'all.tap'), write)
   stop()
   parser.end()
-  // Where the last files hang, tap drops the results of others that ended before them.
-  for (const file of unheard)
-    process.stdout.write(`FAILED ${file} (0 passed, 1 failed, 0 skipped, nothing was heard of it)\n`)
-  counts.failed += unheard.size
+  // If the last files hang, tap drops the results of files that finished before them.
+  for (const file of withoutResult) process.stdout.write(`FAILED ${file} (0 passed, 1 failed, 0 skipped, no result)\n`)
+  counts.failed += withoutResult.size
   for (const reason of counts.reasons) process.stdout.write(`skipped: ${reason}\n`)
-  // What tap holds against the run must show in the numbers too.
+  // A failure that tap reports only by its exit code must be counted too.
   if (code !== 0 && counts.failed === 0) counts.failed = 1
   const failed = counts.failed + missing
   process.stdout.write(`${counts.passed} passed, ${failed} failed, ${counts.skipped} skipped\n`)

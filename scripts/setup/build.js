@@ -1,4 +1,4 @@
-// Whether dist holds what the sources say, and the clearing of what they no longer say.
+// Checks whether dist is up to date, and removes stale output.
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -11,9 +11,9 @@ function filesBelow(root, folder) {
   const found = []
   if (!existsSync(path.join(root, folder))) return found
   for (const entry of readdirSync(path.join(root, folder), { withFileTypes: true })) {
-    const place = `${folder}/${entry.name}`
-    if (entry.isDirectory()) found.push(...filesBelow(root, place))
-    else found.push(place)
+    const file = `${folder}/${entry.name}`
+    if (entry.isDirectory()) found.push(...filesBelow(root, file))
+    else found.push(file)
   }
   return found
 }
@@ -22,60 +22,61 @@ function folders(root) {
   return JSON.parse(readFileSync(path.join(root, 'tsconfig.json'), 'utf8')).include
 }
 
-function age(root, place) {
-  const { mtimeMs, size } = statSync(path.join(root, place))
+function timeAndSize(root, file) {
+  const { mtimeMs, size } = statSync(path.join(root, file))
   return `${mtimeMs} ${size}`
 }
 
-/** Every file that the compiler reads of ours, with its time and size, and what decides how it reads them. */
+/** Returns every source and configuration file of the compiler with its time and size, and the Node.js version. */
 export function sourcesOf(root) {
   const sources = { node: process.version }
   const config = ['tsconfig.json', 'package.json', 'node_modules/typescript/package.json']
-  for (const place of config.filter(place => existsSync(path.join(root, place)))) sources[place] = age(root, place)
+  for (const file of config.filter(file => existsSync(path.join(root, file)))) sources[file] = timeAndSize(root, file)
   for (const folder of folders(root)) {
-    for (const place of filesBelow(root, folder)) {
-      if (place.endsWith('.ts')) sources[place] = age(root, place)
+    for (const file of filesBelow(root, folder)) {
+      if (file.endsWith('.ts')) sources[file] = timeAndSize(root, file)
     }
   }
   return sources
 }
 
-function outputOf(place) {
-  return place.endsWith('.ts') && !place.endsWith('.d.ts') ? `dist/${place.slice(0, -3)}.js` : undefined
+function outputOf(file) {
+  return file.endsWith('.ts') && !file.endsWith('.d.ts') ? `dist/${file.slice(0, -3)}.js` : undefined
 }
 
 function outputsOf(root, sources) {
   return Object.keys(sources)
-    .filter(place => place.includes('/'))
+    .filter(file => file.includes('/'))
     .map(outputOf)
-    .filter(place => place !== undefined)
+    .filter(file => file !== undefined)
 }
 
-/** Whether the last build was made of exactly these sources and is still all there. */
+/** Whether the last build used exactly these sources and its output is complete. */
 export function isBuilt(root, sources) {
   const stamp = path.join(root, STAMP)
   if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== JSON.stringify(sources)) return false
-  return outputsOf(root, sources).every(place => existsSync(path.join(root, place)))
+  return outputsOf(root, sources).every(file => existsSync(path.join(root, file)))
 }
 
 /**
- * Removes outputs whose source is gone; and the compiler's memory if an output is gone, which it would not write again.
+ * Removes output without a source. If output is missing, also removes the compiler's incremental state, because the
+ * compiler would not write that output again.
  */
 export function prepareBuild(root, sources) {
   mkdirSync(path.join(root, 'dist'), { recursive: true })
-  const wanted = new Set(outputsOf(root, sources).map(place => place.slice(0, -3)))
+  const wanted = new Set(outputsOf(root, sources).map(file => file.slice(0, -3)))
   rmSync(path.join(root, STAMP), { force: true })
   for (const folder of folders(root).map(folder => `dist/${folder}`)) {
-    for (const place of filesBelow(root, folder)) {
-      if (OUTPUT.test(place) && !wanted.has(place.replace(OUTPUT, ''))) rmSync(path.join(root, place), { force: true })
+    for (const file of filesBelow(root, folder)) {
+      if (OUTPUT.test(file) && !wanted.has(file.replace(OUTPUT, ''))) rmSync(path.join(root, file), { force: true })
     }
   }
-  if (!outputsOf(root, sources).every(place => existsSync(path.join(root, place)))) {
+  if (!outputsOf(root, sources).every(file => existsSync(path.join(root, file)))) {
     rmSync(path.join(root, 'dist/.tsbuildinfo'), { force: true })
   }
 }
 
-/** Notes what was built; written beside and moved into place, so that nobody reads half of it. */
+/** Records what was built. Written to a temporary file and renamed, so that no process reads a partial file. */
 export function rememberBuild(root, sources) {
   const stamp = path.join(root, STAMP)
   writeFileSync(`${stamp}.${process.pid}`, JSON.stringify(sources))

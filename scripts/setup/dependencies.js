@@ -1,4 +1,4 @@
-// Whether node_modules holds what package-lock.json asks for.
+// Checks whether node_modules matches package-lock.json.
 
 import { createHash } from 'node:crypto'
 import { lstatSync, readFileSync, writeFileSync } from 'node:fs'
@@ -25,14 +25,14 @@ function allows(list, value) {
   return list.includes(value) || (list.every(item => item.startsWith('!')) && !list.includes(`!${value}`))
 }
 
-function fitsMachine(entry) {
+function isSupported(entry) {
   return allows(entry.os, process.platform) && allows(entry.cpu, process.arch)
 }
 
 /**
- * Compares by content, not by time: a fresh checkout makes an old lock file look new. A missing
- * optional package counts once only, since it may be one that this machine cannot have. Where none is
- * there, somebody left them out: `npm ci --omit=optional`.
+ * Whether all dependencies are installed. Compares content and not times, because a fresh checkout makes an old lock
+ * file look new. A missing optional package triggers only one installation, because this machine may not support it.
+ * If all optional packages are missing, they were omitted on purpose: `npm ci --omit=optional`.
  */
 export function isInstalled(root) {
   const wantedText = read(path.join(root, 'package-lock.json'))
@@ -42,24 +42,24 @@ export function isInstalled(root) {
   const present = JSON.parse(presentText).packages
   let optionalDiffers = false
   let hasOptional = false
-  for (const [place, entry] of Object.entries(wanted)) {
-    if (place === '') continue
-    if (present[place]?.version === entry.version) {
+  for (const [folder, entry] of Object.entries(wanted)) {
+    if (folder === '') continue
+    if (present[folder]?.version === entry.version) {
       if (entry.optional === true) hasOptional = true
       continue
     }
     if (entry.optional !== true && entry.devOptional !== true) return false
-    if (fitsMachine(entry)) optionalDiffers = true
+    if (isSupported(entry)) optionalDiffers = true
   }
   return !optionalDiffers || !hasOptional || read(path.join(root, STAMP)) === digest(wantedText)
 }
 
-/** Whether node_modules is a link to somebody else's install, where nothing may be written. */
+/** Whether node_modules is a symbolic link to a shared installation, which must not be changed. */
 export function isLinked(root) {
   return lstatSync(path.join(root, 'node_modules'), { throwIfNoEntry: false })?.isSymbolicLink() ?? false
 }
 
-/** Notes what was installed, so that optional packages that could not be are not tried again each time. */
+/** Records the installation, so that optional packages that failed to install are not retried each time. */
 export function rememberInstall(root) {
   writeFileSync(path.join(root, STAMP), digest(readFileSync(path.join(root, 'package-lock.json'), 'utf8')))
 }

@@ -1,4 +1,4 @@
-// One setup at a time: a lock file that outlives neither its holder nor a crash.
+// Lock file against concurrent setups. It is removed at exit and expires after a crash.
 
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync, utimesSync, writeSync } from 'node:fs'
 import path from 'node:path'
@@ -6,11 +6,11 @@ import process from 'node:process'
 import { setTimeout as pause } from 'node:timers/promises'
 
 const REFRESH_MS = 1000
-// The holder refreshes the file's time while it works; a file this old belongs to nobody.
+// The holder updates the file's time while it works; an older file was left by a crash.
 const STALE_MS = 20000
 const POLL_MS = 100
 
-function take(file) {
+function acquire(file) {
   try {
     const fd = openSync(file, 'wx')
     writeSync(fd, String(process.pid))
@@ -44,11 +44,12 @@ function isStale(file) {
   }
 }
 
-// Two that find the same dead lock must not both clear it, or the second would clear the first's new one.
+// Only one of two processes that find the same stale lock may clear it. Otherwise the second would clear the new lock
+// of the first.
 function clearStale(file) {
   if (!isStale(file)) return false
   const clearing = `${file}.clearing`
-  if (!take(clearing)) {
+  if (!acquire(clearing)) {
     if (isStale(clearing)) rmSync(clearing, { force: true })
     return false
   }
@@ -60,10 +61,10 @@ function clearStale(file) {
   return true
 }
 
-/** Runs `work` while holding the lock `file`; `onWait` is called once if somebody else holds it. */
+/** Runs `work` while holding the lock `file`. Calls `onWait` once if another process holds it. */
 export async function withLock(file, onWait, work) {
   mkdirSync(path.dirname(file), { recursive: true })
-  for (let waited = false; !take(file);) {
+  for (let waited = false; !acquire(file);) {
     if (clearStale(file)) continue
     if (!waited) onWait()
     waited = true

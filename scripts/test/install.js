@@ -1,11 +1,11 @@
-// Installs the missing system programs with apt, without letting the package start its service.
+// Installs the missing system programs with apt, without starting their services.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import process from 'node:process'
 import { findProgram, packagesOf } from '../system-programs.js'
 
-// invoke-rc.d asks this program whether it may start a service; 101 says no (Debian policy-rc.d).
+// invoke-rc.d runs this program before it starts a service; exit code 101 forbids it (Debian policy-rc.d).
 const POLICY = '/usr/sbin/policy-rc.d'
 
 function aptGet(args) {
@@ -17,25 +17,25 @@ function aptGet(args) {
   return status === 0
 }
 
-/** Installs the packages of `rows`; says on standard error why it cannot. */
+/** Installs the packages of `rows`. Reports on standard error if it cannot. */
 export function installPrograms(rows) {
   if (process.getuid?.() !== 0 || findProgram('apt-get') === undefined) {
-    process.stderr.write('test: the missing programs can be installed here only by root on Debian\n')
+    process.stderr.write('test: cannot install the missing programs: this needs root on Debian\n')
     return
   }
-  // Handled after apt-get is done, so that the policy below never stays behind.
+  // Handled after apt-get has finished, so that the policy file below is always removed.
   for (const [signal, code] of [
     ['SIGINT', 130],
     ['SIGTERM', 143]
   ])
     process.once(signal, () => process.exit(code))
-  const ours = !existsSync(POLICY)
-  if (ours) writeFileSync(POLICY, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
+  const isOwnPolicy = !existsSync(POLICY)
+  if (isOwnPolicy) writeFileSync(POLICY, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
   try {
     const install = ['install', '--yes', '--no-install-recommends', ...packagesOf(rows)]
-    // The package lists of a fresh image are empty or old.
+    // The package lists of a fresh image are empty or outdated.
     if (!aptGet(install) && aptGet(['update'])) aptGet(install)
   } finally {
-    if (ours) rmSync(POLICY, { force: true })
+    if (isOwnPolicy) rmSync(POLICY, { force: true })
   }
 }

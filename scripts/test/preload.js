@@ -1,13 +1,13 @@
-// What tap is told before each test file, so that the tests find things as users have them.
+// Loaded before each test file: gives tests the same environment as users have.
 
 import process from 'node:process'
 import { isMainThread } from 'node:worker_threads'
 import processOnSpawn from 'process-on-spawn'
 
-// Threads of a broker and forks load this, too.
+// Worker threads and forks also load this file.
 if (isMainThread && process.argv[1]?.endsWith('.test.js')) {
-  // tap loads its module hooks into every child, for a coverage that is not measured here; a broker takes twice as
-  // long to start with them.
+  // tap loads its coverage hooks into every child process. Coverage is disabled here, and the hooks double the start
+  // time of a broker.
   delete process.env.NODE_OPTIONS
   processOnSpawn.addListener(child => {
     const env = { ...child.env }
@@ -15,7 +15,8 @@ if (isMainThread && process.argv[1]?.endsWith('.test.js')) {
     child.env = env
   })
 
-  // A test's folder goes before what it started has been stopped, unless a teardown is told before the folder is made.
+  // tap deletes a test's folder before the test's processes have stopped, unless a teardown is registered before the
+  // folder is created.
   const { default: t } = await import('tap')
   const firstTeardown = test => {
     test.teardown(() => {})

@@ -1,18 +1,18 @@
-// Counts tests in TAP: passed, failed, skipped, and why they were skipped.
+// Counts passed, failed and skipped tests in TAP, and collects the reasons for skipping.
 
 import { Parser } from 'tap-parser'
 
-/** Lines that are shown of a failed assertion. */
-const MOST_LINES = 12
+/** Maximum number of lines shown of a failed assertion. */
+const MAX_LINES = 12
 
 /**
- * Starts a count; write TAP to `parser` and read `counts` when it has ended.
+ * Starts a count. Write TAP to `parser`, and read `counts` when it has ended.
  *
- * A test is a subtest without subtests of its own, or a file without any: assertions are not counted
- * one by one. Whatever is skipped or marked to do counts as skipped, be it a test or an assertion. What
- * fails beside its subtests (a crash, a wrong plan) counts as one failed test.
+ * A test is a subtest without subtests, or a file without any. Assertions are not counted
+ * individually. Skipped and todo tests and assertions count as skipped. A failure
+ * outside the subtests (a crash, a wrong plan) counts as one failed test.
  *
- * `onFile` is told of each file that ended, with the parser's result and the file's own counts, which say what failed.
+ * `onFile` is called for each finished file with the parser's result and the file's own counts and failures.
  */
 export function startTally(onFile = () => {}) {
   const parser = new Parser()
@@ -42,8 +42,8 @@ function follow(parser, onFile) {
     onFile(result, ended)
   })
   parser.on('complete', () => {
-    // A file of nothing but skipped tests has passed nothing.
-    counts.holdsNothingElse = counts.skipped > 0 && assertions === 0
+    // A file with only skipped tests does not count as passed.
+    counts.isAllSkipped = counts.skipped > 0 && assertions === 0
   })
   parser.on('bailout', () => {
     if (parser.level === 0) counts.failed++
@@ -53,7 +53,7 @@ function follow(parser, onFile) {
 
 function add(counts, ended, ok) {
   if (!ok && ended.failed === 0) ended.failed = 1
-  else if (ok && ended.subtests === 0 && !ended.holdsNothingElse) ended.passed = 1
+  else if (ok && ended.subtests === 0 && !ended.isAllSkipped) ended.passed = 1
   counts.passed += ended.passed
   counts.failed += ended.failed
   counts.skipped += ended.skipped
@@ -61,16 +61,16 @@ function add(counts, ended, ok) {
   counts.failures.push(...ended.failures)
 }
 
-/** The first lines of what the assertion says: enough to know where to look. */
+/** Returns the location and the first lines of a failed assertion. */
 function failureOf(parser, { name, diag }) {
   const { error, diff, at } = diag ?? {}
-  const place = at === undefined ? [] : [`at ${at.fileName}:${at.lineNumber}`]
-  const what = (error?.message ?? diff ?? '').trimEnd().split('\n').slice(0, MOST_LINES)
-  return [`${parser.fullname} > ${name}`, ...place, ...what].filter(line => line !== '').join('\n    ')
+  const location = at === undefined ? [] : [`at ${at.fileName}:${at.lineNumber}`]
+  const details = (error?.message ?? diff ?? '').trimEnd().split('\n').slice(0, MAX_LINES)
+  return [`${parser.fullname} > ${name}`, ...location, ...details].filter(line => line !== '').join('\n    ')
 }
 
 function reasonOf(parser, { name, skip, todo }) {
-  const where = [parser.fullname, name].filter(part => part !== '').join(' > ')
-  const why = [skip, todo].find(text => typeof text === 'string') ?? 'no reason given'
-  return `${where}: ${why}`
+  const test = [parser.fullname, name].filter(part => part !== '').join(' > ')
+  const reason = [skip, todo].find(text => typeof text === 'string') ?? 'no reason given'
+  return `${test}: ${reason}`
 }

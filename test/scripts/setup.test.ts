@@ -1,4 +1,4 @@
-// Setup: compiles what changed, clears what is gone, and several at once do not disturb each other.
+// Setup: compiles changes, removes stale output, and can run concurrently.
 
 import { spawn } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
@@ -9,16 +9,16 @@ import t, { type Test } from 'tap'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 
-interface Ending {
+interface SetupResult {
   code: number | null
   stderr: string
   ms: number
 }
 
-/** Runs setup in `folder` to its end. */
-function setup(folder: string): Promise<Ending> {
+/** Runs setup in `folder`. */
+function setup(folder: string): Promise<SetupResult> {
   return new Promise((resolve, reject) => {
-    const began = performance.now()
+    const startedAt = performance.now()
     const child = spawn(process.execPath, [path.join(folder, 'scripts/setup.js')], {
       stdio: ['ignore', 'inherit', 'pipe']
     })
@@ -27,11 +27,11 @@ function setup(folder: string): Promise<Ending> {
       stderr += text
     })
     child.once('error', reject)
-    child.once('close', code => resolve({ code, stderr, ms: performance.now() - began }))
+    child.once('close', code => resolve({ code, stderr, ms: performance.now() - startedAt }))
   })
 }
 
-/** A small clone: one source, the real scripts, and a linked node_modules. */
+/** Creates a small clone: one source, the real scripts, and a linked node_modules. */
 function clone(test: Test): string {
   const folder = test.testdir({
     'package.json': '{ "type": "module" }',
@@ -54,7 +54,7 @@ function clone(test: Test): string {
   return folder
 }
 
-t.test('compiles once, and then does nothing until a source changes', async t => {
+t.test('compiles once, then only after a source has changed', async t => {
   const folder = clone(t)
   const first = await setup(folder)
   t.equal(first.code, 0, first.stderr)
@@ -68,7 +68,7 @@ t.test('compiles once, and then does nothing until a source changes', async t =>
   t.match(readFileSync(path.join(folder, 'dist/src/one.js'), 'utf8'), /11/)
 })
 
-t.test('an output whose source is gone goes too, and one that was lost comes back', async t => {
+t.test('output without a source is removed, and missing output is rebuilt', async t => {
   const folder = clone(t)
   mkdirSync(path.join(folder, 'test/deep'), { recursive: true })
   writeFileSync(path.join(folder, 'test/deep/old.test.ts'), 'export const old = true\n')
@@ -83,7 +83,7 @@ t.test('an output whose source is gone goes too, and one that was lost comes bac
   t.ok(existsSync(path.join(folder, 'dist/src/one.js')))
 })
 
-t.test('a source that does not compile fails each time, with the place, on standard error', async t => {
+t.test('a compile error fails each time, with its location on standard error', async t => {
   const folder = clone(t)
   writeFileSync(path.join(folder, 'src/one.ts'), 'export const one: number = "1"\n')
   for (const attempt of ['first', 'second']) {
@@ -93,7 +93,7 @@ t.test('a source that does not compile fails each time, with the place, on stand
   }
 })
 
-t.test('several at once all find a whole build, even after one that died with the lock', async t => {
+t.test('concurrent setups all end with a complete build, even after a crash that left the lock', async t => {
   const folder = clone(t)
   mkdirSync(path.join(folder, 'dist'))
   const dead = spawn(process.execPath, ['-e', ''])
@@ -105,11 +105,11 @@ t.test('several at once all find a whole build, even after one that died with th
     [0, 0, 0],
     endings.map(({ stderr }) => stderr).join('\n')
   )
-  t.equal(endings.filter(({ stderr }) => stderr.includes('compiled in')).length, 1, 'one of them compiles')
+  t.equal(endings.filter(({ stderr }) => stderr.includes('compiled in')).length, 1, 'only one compiles')
   t.notOk(existsSync(path.join(folder, 'dist/.setup-lock')))
 })
 
-t.test('a checkout that makes the lock file look new installs nothing', async t => {
+t.test('a lock file with a new time but the same content installs nothing', async t => {
   const folder = clone(t)
   t.equal((await setup(folder)).code, 0)
   const now = new Date()
@@ -118,7 +118,7 @@ t.test('a checkout that makes the lock file look new installs nothing', async t 
   t.same({ code, stderr }, { code: 0, stderr: '' })
 })
 
-t.test('packages that are optional may all have been left out, but not some of them', async t => {
+t.test('all optional packages may be missing, but not only some', async t => {
   const { isInstalled } = (await import(new URL('../../../scripts/setup/dependencies.js', import.meta.url).href)) as {
     isInstalled(root: string): boolean
   }
@@ -137,7 +137,7 @@ t.test('packages that are optional may all have been left out, but not some of t
     )
   t.ok(installed('broker', 'tensors', 'tensor-backend'))
   t.ok(installed('broker'), 'npm ci --omit=optional')
-  t.notOk(installed('broker', 'tensors'), 'one that is new or did not load')
+  t.notOk(installed('broker', 'tensors'), 'one optional package is new or failed to install')
   t.notOk(installed('tensors', 'tensor-backend'))
   t.notOk(installed())
 })

@@ -1,4 +1,4 @@
-// The last line of a test run tells the truth: what passed, failed, crashed and was left out.
+// The counts of a test run: passed, failed, crashed and skipped tests.
 
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import path from 'node:path'
@@ -24,7 +24,7 @@ async function count(tap: string): Promise<Counts> {
   return counts
 }
 
-t.test('innermost subtests count, assertions do not', async t => {
+t.test('counts innermost subtests and no assertions', async t => {
   t.match(
     await count(
       [
@@ -53,7 +53,7 @@ t.test('innermost subtests count, assertions do not', async t => {
   )
 })
 
-t.test('what failed is told with its place', async t => {
+t.test('reports failures with their location', async t => {
   const { failures } = await count(
     [
       '# Subtest: a.test.js',
@@ -78,7 +78,7 @@ t.test('what failed is told with its place', async t => {
   t.same(failures, ['a.test.js > outer > should be equal\n    at test/a.test.ts:3\n    -2\n    +1'])
 })
 
-t.test('what is skipped counts with its reason, and passes nothing', async t => {
+t.test('skipped tests count with their reason, and not as passed', async t => {
   t.match(
     await count(
       [
@@ -116,7 +116,7 @@ t.test('what is skipped counts with its reason, and passes nothing', async t => 
   )
 })
 
-t.test('a file that crashes is a failure, and so is one that crashes after it passed', async t => {
+t.test('a crash is a failure, also after all tests have passed', async t => {
   t.match(
     await count(
       [

@@ -1,4 +1,4 @@
-// The program itself, run to its end, as a user runs it.
+// Runs the program as a user does.
 
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -7,17 +7,17 @@ import { fileURLToPath } from 'node:url'
 
 const MAIN = fileURLToPath(new URL('../../broker/main.js', import.meta.url))
 
-/** How a run ended, and what it said. */
-export interface Ending {
+/** Exit code and output of a run. */
+export interface RunResult {
   code: number | null
   out: string
   err: string
 }
 
-/** Starts the program; `ending` resolves when it is gone. */
-export function startArtemis(args: readonly string[]): { child: ChildProcess; ending: Promise<Ending> } {
+/** Starts the program; `ending` resolves when it has exited. */
+export function startArtemis(args: readonly string[]): { child: ChildProcess; ending: Promise<RunResult> } {
   const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['pipe', 'pipe', 'pipe'] })
-  // It may end before it has read everything.
+  // It may exit before it has read all of its input.
   child.stdin.on('error', () => {})
   const ending = Promise.all([
     text(child.stdout as NodeJS.ReadableStream),
@@ -27,8 +27,8 @@ export function startArtemis(args: readonly string[]): { child: ChildProcess; en
   return { child, ending }
 }
 
-/** Runs the program with nothing, or `input`, on its standard input. */
-export async function runArtemis(args: readonly string[], input?: Uint8Array): Promise<Ending> {
+/** Runs the program with `input` on its standard input; empty by default. */
+export async function runArtemis(args: readonly string[], input?: Uint8Array): Promise<RunResult> {
   const { child, ending } = startArtemis(args)
   child.stdin?.end(input)
   return await ending

@@ -1,4 +1,4 @@
-// The versions of Aedes that the plug-in works on.
+// The versions of Aedes that the plug-in supports.
 
 import { Aedes, type AedesOptions } from 'aedes'
 import { Aedes as Aedes1 } from 'aedes-1'
@@ -6,12 +6,12 @@ import { Aedes as Aedes1 } from 'aedes-1'
 /** A version under test. */
 export interface BrokerVersion {
   name: string
-  /** Whether it speaks MQTT 5. */
+  /** Whether it supports MQTT 5. */
   mqtt5: boolean
   create(options?: AedesOptions): Promise<Aedes>
 }
 
-/** Both, the older one under the newer one's type. */
+/** All versions; Aedes 1 has the type of Aedes 2. */
 export const BROKER_VERSIONS: readonly BrokerVersion[] = [
   {
     name: 'Aedes 1',

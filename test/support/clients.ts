@@ -1,18 +1,18 @@
-// MQTT clients with source addresses of their own: all of 127.0.0.0/8 is loopback.
+// MQTT clients with different source addresses: all of 127.0.0.0/8 is loopback.
 
 import { connect as connectSocket } from 'node:net'
 import { MqttClient, type IClientOptions } from 'mqtt'
 
-/** Where a client comes from and goes to. */
+/** Port of the broker, and source address of the client. */
 export interface Route {
   port: number
-  /** Its own address, in 127.0.0.0/8. */
+  /** Source address, in 127.0.0.0/8. */
   from?: string
 }
 
 /**
- * Connects an MQTT.js client that does not reconnect by itself. Nagle's algorithm is off, as it would
- * gather many small packets into one frame.
+ * Connects an MQTT.js client without automatic reconnection. Nagle's algorithm is off, because it would
+ * combine many small packets into one frame.
  */
 export async function connectClient(
   { port, from = '127.0.0.1' }: Route,
@@ -28,15 +28,15 @@ export async function connectClient(
     })
     client.once('error', reject)
     client.once('close', () => {
-      reject(new Error('the connection was closed before the CONNACK'))
+      reject(new Error('connection closed before the CONNACK'))
     })
   })
-  // A client that is thrown out later must not take the test with it.
+  // A later disconnect must not end the test.
   client.on('error', () => {})
   return client
 }
 
-/** Ends a client and waits until its socket is closed. */
+/** Disconnects a client and waits until its socket is closed. */
 export async function endClient(client: MqttClient): Promise<void> {
   if (client.connected) await client.endAsync()
 }

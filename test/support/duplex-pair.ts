@@ -1,8 +1,8 @@
-// Two ends of a connection within the process: what one writes, the other reads.
+// An in-process connection with two ends: each reads what the other writes.
 
 import { Duplex } from 'node:stream'
 
-/** What a socket says of its ends; left out, the end is a mere stream. */
+/** Addresses of a socket; without them the end is a plain stream. */
 export interface SocketAddresses {
   remoteAddress?: string
   remotePort?: number
@@ -10,7 +10,7 @@ export interface SocketAddresses {
   localPort?: number
 }
 
-/** One end. Destroying it ends the other, as a reset would. */
+/** One end. Destroying it ends the other, like a reset. */
 export class PairEnd extends Duplex implements SocketAddresses {
   remoteAddress?: string
   remotePort?: number
@@ -19,7 +19,7 @@ export class PairEnd extends Duplex implements SocketAddresses {
   #other: PairEnd | undefined
   #resume: (() => void) | undefined
 
-  /** Makes both ends. */
+  /** Creates both ends. */
   static pair(addresses: SocketAddresses = {}): { client: PairEnd; broker: PairEnd } {
     const client = new PairEnd()
     const broker = Object.assign(new PairEnd(), addresses)
@@ -34,7 +34,7 @@ export class PairEnd extends Duplex implements SocketAddresses {
     const resume = other.#resume
     if (resume === undefined) return
     other.#resume = undefined
-    // Not at once: no socket brings more while it is being read, and Aedes relies on that.
+    // Asynchronous: a socket never delivers more data during a read, and Aedes relies on that.
     setImmediate(resume)
   }
 

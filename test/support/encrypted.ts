@@ -1,4 +1,4 @@
-// TLS servers for tests: a certificate of the day, and the keys for whoever may look inside.
+// TLS for tests: certificates, servers that log their session keys, and decryption with tshark.
 
 import { execFileSync } from 'node:child_process'
 import { appendFileSync, readFileSync } from 'node:fs'
@@ -7,7 +7,7 @@ import { createServer, type TlsOptions } from 'node:tls'
 import { findProgram } from './programs.js'
 import type { MakeServer } from './watched-broker.js'
 
-/** A key and a self-signed certificate for localhost, made by openssl in `directory`. */
+/** Creates a key and a self-signed certificate for localhost in `directory`, with openssl. */
 export function certificate(directory: string): { key: Buffer; cert: Buffer } {
   const key = join(directory, 'key.pem')
   const cert = join(directory, 'cert.pem')
@@ -33,7 +33,7 @@ export function certificate(directory: string): { key: Buffer; cert: Buffer } {
   return { key: readFileSync(key), cert: readFileSync(cert) }
 }
 
-/** Makes a TLS server that writes its sessions' keys to a file, as `tshark -o tls.keylog_file` reads them. */
+/** Returns a factory of TLS servers that write their session keys to a file, for `tshark -o tls.keylog_file`. */
 export function tlsServer(options: TlsOptions, keyLog: string): MakeServer {
   return handle => {
     const server = createServer({ noDelay: true, ...options }, socket => {
@@ -47,7 +47,7 @@ export function tlsServer(options: TlsOptions, keyLog: string): MakeServer {
   }
 }
 
-/** Header and length of the packets that tshark finds in each frame, with the sessions' keys. */
+/** Returns header and length of the packets that tshark finds in each frame, with the session keys. */
 export function decrypt(capture: string, keyLog: string, port: number): Map<number, string[]> {
   const text = execFileSync(
     findProgram('tshark'),

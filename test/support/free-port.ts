@@ -1,9 +1,9 @@
-// A TCP port of loopback that nobody listens on, for programs that cannot be asked for any.
+// Finds a free TCP port on loopback, for programs that cannot listen on port 0.
 
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 
-/** Another process may take it before it is used: whoever can should listen on port 0 instead. */
+/** Returns a free port. Another process may take it before it is used, so listen on port 0 if possible. */
 export async function freePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1')
   await once(probe, 'listening')

@@ -1,17 +1,17 @@
-// A tcpdump that keeps what it captures, for what is to be compared with a live run frame by frame.
+// A tcpdump that also saves its capture to a file, to compare a live run with it frame by frame.
 
 import { chmodSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { findProgram } from './programs.js'
 
-/** Room for frames not yet read, KiB: so much that a machine which does much else loses none. */
+/** Capture buffer, KiB: large enough that a busy machine drops no frame. */
 const BUFFER_KIB = 524_288
 
 /**
- * Puts it first in this process's search path. Two captures of one run would not do: the kernel stamps
- * each frame once for every capturing socket, some microseconds apart.
+ * Puts that tcpdump first on the PATH of this process. A second capture would not do, because the kernel gives each
+ * frame a slightly different time stamp per capturing socket.
  *
- * @returns the file in `directory` that it captures into, from the next start on
+ * @returns path of the capture file in `directory`, written from the next start of tcpdump
  */
 export function keepCaptures(directory: string): string {
   const program = join(directory, 'tcpdump')
@@ -27,7 +27,7 @@ for argument do
   before=$argument
 done
 : >"$directory/kept.pcap"
-# Whoever reads slowly does not make tcpdump wait.
+# A slow reader does not block tcpdump.
 tail -c +1 -f -s 0.1 --pid=$$ "$directory/kept.pcap" &
 exec ${findProgram('tcpdump')} "$@" >"$directory/kept.pcap"
 `

@@ -1,8 +1,8 @@
-// Ends the tcpdump of a test as a fault would.
+// Kills the tcpdump of a test, to simulate a crash.
 
 import { readdirSync, readFileSync } from 'node:fs'
 
-/** Kills every tcpdump that captures this port, which is nobody else's; returns how many there were. */
+/** Kills every tcpdump that captures this port, which must belong to the test. Returns the number of processes. */
 export function killTcpdump(port: number): number {
   let killed = 0
   for (const pid of readdirSync('/proc').filter(name => /^\d+$/.test(name))) {
@@ -12,7 +12,7 @@ export function killTcpdump(port: number): number {
       process.kill(Number(pid), 'SIGKILL')
       killed++
     } catch {
-      /* It ended in between. */
+      /* It has exited in the meantime. */
     }
   }
   return killed

@@ -1,18 +1,18 @@
-// Captures made by hand for tests of training: sensors that publish, and one that floods.
+// Generated captures for tests of training: sensors that publish, and a client that floods.
 
 import { Random } from '../../models/random.js'
 import type { CapturedFrame } from '../../src/types.js'
 import { ACK, pcapFile, Talk } from '../decode/craft.js'
 import { connect, CONNACK, PINGREQ, PINGRESP, publish } from '../decode/craft-mqtt.js'
 
-/** Address of the client that floods. */
+/** Address of the flooding client. */
 export const ATTACKER = '10.0.0.66'
 
-/** When the captures begin and the flood does, epoch seconds. */
+/** Start of the captures and of the flood, epoch seconds. */
 export const BEGIN = 1_700_000_000
 export const FLOOD_BEGIN = BEGIN + 1_000
 
-/** Frames of a conversation of one sensor, `rounds` messages long: JSON, acknowledgements, a ping now and then. */
+/** Returns the frames of one sensor with `rounds` messages: JSON, acknowledgements, occasional pings. */
 function sensor(client: string, start: number, rounds: number, random: Random): CapturedFrame[] {
   const talk = new Talk(40_000 + random.integer(20_000), start, client).open()
   talk.send('in', connect(4, `sensor-${client}`))
@@ -27,7 +27,7 @@ function sensor(client: string, start: number, rounds: number, random: Random): 
   return talk.frames
 }
 
-/** Frames of a flood of random bytes on random topics. */
+/** Returns the frames of a flood with random payloads on random topics. */
 function flood(messages: number, random: Random): CapturedFrame[] {
   const talk = new Talk(50_000, FLOOD_BEGIN, ATTACKER).open()
   talk.send('in', connect(4, 'malaria'))
@@ -39,12 +39,12 @@ function flood(messages: number, random: Random): CapturedFrame[] {
   return talk.frames
 }
 
-/** A capture of `sensors` sensors, one after the other, of about 210 frames each. */
+/** Returns a capture of `sensors` sensors, one after the other, with about 210 frames each. */
 export function benignCapture(sensors = 3, seed = 1): Buffer {
   return pcapFile(benignFrames(sensors, seed))
 }
 
-/** The same and then a flood of `messages` messages from {@link ATTACKER}. */
+/** Returns the same, followed by a flood of `messages` messages from {@link ATTACKER}. */
 export function attackedCapture(sensors = 3, messages = 100, seed = 2): Buffer {
   return pcapFile([...benignFrames(sensors, seed), ...flood(messages, new Random(seed))])
 }

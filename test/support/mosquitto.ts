@@ -1,4 +1,4 @@
-// A real mosquitto on a free port of loopback: a broker that is not ours.
+// Starts a real mosquitto on a free port on loopback.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -19,7 +19,7 @@ export interface Mosquitto {
 const START_TIMEOUT_MS = 30_000
 const ATTEMPTS = 3
 
-/** Starts one that lets everybody in and keeps nothing. */
+/** Starts a mosquitto that accepts all clients and stores nothing. */
 export async function startMosquitto(directory: string): Promise<Mosquitto> {
   for (let attempt = 1; ; attempt++) {
     const port = await freePort()
@@ -28,7 +28,7 @@ export async function startMosquitto(directory: string): Promise<Mosquitto> {
     const child = spawn(findProgram('mosquitto'), ['-c', file], { stdio: 'ignore' })
     const deadline = performance.now() + START_TIMEOUT_MS
     while (child.exitCode === null && performance.now() < deadline) {
-      if (await answers(port)) {
+      if (await acceptsConnections(port)) {
         return {
           port,
           url: `mqtt://127.0.0.1:${port}`,
@@ -43,11 +43,11 @@ export async function startMosquitto(directory: string): Promise<Mosquitto> {
     }
     child.kill('SIGKILL')
     // Another process may have taken the port.
-    if (attempt === ATTEMPTS) throw new Error('mosquitto does not start')
+    if (attempt === ATTEMPTS) throw new Error(`mosquitto did not start in ${ATTEMPTS} attempts`)
   }
 }
 
-async function answers(port: number): Promise<boolean> {
+async function acceptsConnections(port: number): Promise<boolean> {
   const socket = connect(port, '127.0.0.1')
   const connected = await new Promise<boolean>(resolve => {
     socket

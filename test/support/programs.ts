@@ -1,4 +1,4 @@
-// Which system programs a test may count on, and what to say where they are missing.
+// Finds the system programs that tests need, and gives the reason to skip a test without them.
 
 /** A row of scripts/system-programs.js. */
 interface ProgramRow {
@@ -6,20 +6,21 @@ interface ProgramRow {
   package: string
 }
 
-// The one list of programs is a script that runs before anything is compiled; seen from dist/test/support.
+// The list is in a script, because it is also used before compilation. The path is relative to dist/test/support.
 const { SYSTEM_PROGRAMS, findProgram: find } = (await import(
   new URL('../../../scripts/system-programs.js', import.meta.url).href
 )) as { SYSTEM_PROGRAMS: ProgramRow[]; findProgram: (name: string) => string | undefined }
 
-/** The full path of a program, sbin included; its bare name where it is not installed. */
+/** Returns the full path of a program, including sbin; its name if it is not installed. */
 export function findProgram(name: string): string {
   return find(name) ?? name
 }
 
 /**
- * The reason to skip a test that needs a program, or false where it is there:
+ * Returns the reason to skip a test that needs a program, or false if it is installed:
  * `t.test('...', { skip: programMissing('tcpdump') }, ...)`.
- * @throws Error instead, where ARTEMIS_REQUIRE_ALL=1 says that nothing may be skipped.
+ *
+ * @throws Error instead of returning a reason, if ARTEMIS_REQUIRE_ALL=1 forbids skipping
  */
 export function programMissing(name: string): string | false {
   if (find(name) !== undefined) return false
@@ -27,7 +28,7 @@ export function programMissing(name: string): string | false {
   return skipReason(`${name} is not installed: apt-get install ${row?.package ?? name}`)
 }
 
-/** Passes a reason to skip on, or throws it where ARTEMIS_REQUIRE_ALL=1 says that nothing may be skipped. */
+/** Returns the reason to skip, or throws it if ARTEMIS_REQUIRE_ALL=1 forbids skipping. */
 export function skipReason(reason: string): string {
   if (process.env.ARTEMIS_REQUIRE_ALL === '1') throw new Error(reason)
   return reason

@@ -1,4 +1,4 @@
-// An MQTT client that sends the very bytes it is told to, over a connection within the process.
+// An MQTT client that sends exactly the given bytes, over an in-process connection.
 
 import type { Aedes } from 'aedes'
 import { MqttWalker } from '../../src/decode/mqtt.js'
@@ -6,23 +6,23 @@ import { packet, text } from '../decode/craft-mqtt.js'
 import { PairEnd, type SocketAddresses } from './duplex-pair.js'
 import { waitUntil } from './wait-until.js'
 
-/** What a CONNECT says, as far as a test cares. */
+/** Fields of a CONNECT. */
 export interface ConnectFields {
   clientId?: string
   level?: 3 | 4 | 5
   clean?: boolean
   /** MQTT 5. */
   receiveMaximum?: number
-  /** Bytes of the largest packet that it takes; MQTT 5. */
+  /** Bytes; MQTT 5. */
   maximumPacketSize?: number
-  /** How long the session lasts, seconds; MQTT 5. */
+  /** Session Expiry Interval, seconds; MQTT 5. */
   expirySeconds?: number
   username?: string
   password?: string
   will?: { topic: string; payload: string; qos?: 0 | 1; delaySeconds?: number }
 }
 
-/** A CONNECT of MQTT 3.1.1 or 5. */
+/** Encodes a CONNECT. */
 export function connectBytes(fields: ConnectFields = {}): Buffer {
   const { clientId = 'tester', level = 4, clean = true, username, password, will } = fields
   const flags =
@@ -48,7 +48,7 @@ export function connectBytes(fields: ConnectFields = {}): Buffer {
   )
 }
 
-/** A will is sent no later than the session ends, so a delay needs a session that lasts. */
+/** A will is published at the latest when the session ends, so a will delay needs a session expiry. */
 function connectProperties({ receiveMaximum, maximumPacketSize, expirySeconds, will }: ConnectFields): Buffer {
   const seconds = expirySeconds ?? will?.delaySeconds
   const properties = [
@@ -70,11 +70,11 @@ export interface ReceivedPacket {
   topic: string
   payload: string
   retain: boolean
-  /** All its bytes. */
+  /** The whole packet. */
   bytes: Buffer
 }
 
-/** Every control packet type by its name. */
+/** Control packet types that a broker sends. */
 export const TYPE = Object.freeze({
   connack: 2,
   publish: 3,
@@ -87,19 +87,19 @@ export const TYPE = Object.freeze({
   disconnect: 14
 })
 
-/** One client. */
+/** A client. */
 export class RawClient {
   readonly received: ReceivedPacket[] = []
   readonly stream: PairEnd
-  /** The broker's end. */
-  readonly far: PairEnd
+  /** The broker's end of the connection. */
+  readonly brokerEnd: PairEnd
   #bytes = Buffer.alloc(0)
 
-  /** Connects to a broker; nothing is sent yet. */
+  /** Opens a connection to a broker without sending anything. */
   constructor(broker: Aedes, addresses: SocketAddresses = {}, level = 4) {
-    const { client, broker: far } = PairEnd.pair(addresses)
+    const { client, broker: brokerEnd } = PairEnd.pair(addresses)
     this.stream = client
-    this.far = far
+    this.brokerEnd = brokerEnd
     const walker = new MqttWalker({ topicCapBytes: 65_535, payloadCapBytes: 65_535, session: { version: level } })
     client.on('data', (chunk: Buffer) => {
       this.#bytes = Buffer.concat([this.#bytes, chunk])
@@ -115,7 +115,7 @@ export class RawClient {
       })
     })
     client.on('error', () => {})
-    broker.handle(far)
+    broker.handle(brokerEnd)
   }
 
   /** Connects and sends a CONNECT; resolves with the CONNACK. */
@@ -126,28 +126,28 @@ export class RawClient {
     return client
   }
 
-  /** Whether the connection is closed, and everything read that came before. */
+  /** Whether the connection is closed and everything before has been read. */
   get closed(): boolean {
-    return this.far.closed && (this.stream.readableEnded || this.stream.destroyed)
+    return this.brokerEnd.closed && (this.stream.readableEnded || this.stream.destroyed)
   }
 
   send(...parts: Uint8Array[]): void {
     for (const part of parts) this.stream.write(part)
   }
 
-  /** The first packet of a type that has come, or comes. */
+  /** Resolves with the first packet of a type, received already or in future. */
   async next(type: number, where: (packet: ReceivedPacket) => boolean = () => true): Promise<ReceivedPacket> {
     const find = (): ReceivedPacket | undefined => this.received.find(packet => packet.type === type && where(packet))
     await waitUntil(`a packet of type ${type}`, () => find() !== undefined)
     return find() as ReceivedPacket
   }
 
-  /** The topics of the PUBLISHes that have come. */
+  /** Topics of the received PUBLISH packets. */
   get topics(): string[] {
     return this.received.filter(({ type }) => type === TYPE.publish).map(({ topic }) => topic)
   }
 
-  /** Resolves when everything that was sent before is answered; so what has not come by then does not come. */
+  /** Resolves after a PINGRESP: all responses to earlier packets have then been received. */
   async settled(): Promise<void> {
     const pongs = (): number => this.received.filter(({ type }) => type === TYPE.pingresp).length
     const before = pongs()
@@ -156,6 +156,6 @@ export class RawClient {
   }
 
   async whenClosed(): Promise<void> {
-    await waitUntil('the broker closes the connection', () => this.closed)
+    await waitUntil('the broker to close the connection', () => this.closed)
   }
 }

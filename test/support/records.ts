@@ -1,14 +1,14 @@
-// Records as the join makes them, for tests of what comes after it.
+// Records like those of the join, for tests of the later stages.
 
 import type { FeatureValues } from '../../src/features/schema.js'
 import type { Peer, TrafficRecord } from '../../src/record.js'
 import type { Direction } from '../../src/types.js'
 import { values } from '../features/feature-values.js'
 
-/** When made-up records begin, epoch seconds. */
+/** Time of the first record, epoch seconds. */
 export const START = 1_700_000_000
 
-/** A client's connection. */
+/** Returns a client's connection. */
 export function peer(clientId: string | null, connection: number | null = 1, address = '192.0.2.7'): Peer {
   return {
     client: { address, port: 50_000 + (connection ?? 0) },
@@ -19,7 +19,7 @@ export function peer(clientId: string | null, connection: number | null = 1, add
   }
 }
 
-/** A record `seconds` after the start. */
+/** Returns a record `seconds` after {@link START}. */
 export function record(
   seconds: number,
   given: {

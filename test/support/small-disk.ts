@@ -1,4 +1,4 @@
-// A file system in memory, of any size, which can be filled or made read-only: root may mount one.
+// A tmpfs of any size, to test a full or read-only disk. Needs root.
 
 import { spawnSync, type SpawnSyncReturns } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmdirSync } from 'node:fs'
@@ -15,30 +15,30 @@ function mount(folder: string, options: string): string | false {
   return run('mount', '-t', 'tmpfs', '-o', options, 'tmpfs', folder)
 }
 
-/** The reason to skip a test that needs one, or false. */
+/** Returns the reason to skip a test that needs a tmpfs, or false. */
 export function diskMissing(): string | false {
-  if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'only root may mount a file system'
+  if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'needs root to mount a file system'
   const folder = mkdtempSync(path.join(os.tmpdir(), 'artemis-disk-'))
   const reason = mount(folder, 'size=64k')
   if (reason === false) run('umount', folder)
   rmdirSync(folder)
-  return reason === false ? false : `no file system can be mounted (${reason})`
+  return reason === false ? false : `cannot mount a file system: ${reason}`
 }
 
-/** One that is there until the test ends. */
+/** Mounts a tmpfs on `folder` until the end of the test. */
 export function mountDisk(test: Test, folder: string, sizeBytes: number): { makeReadOnly: () => void } {
   mkdirSync(folder, { recursive: true })
-  must(mount(folder, `size=${sizeBytes},mode=0700`))
+  throwIf(mount(folder, `size=${sizeBytes},mode=0700`))
   test.teardown(() => {
-    must(run('umount', folder))
+    throwIf(run('umount', folder))
   })
   return {
     makeReadOnly: () => {
-      must(run('mount', '-o', 'remount,ro', folder))
+      throwIf(run('mount', '-o', 'remount,ro', folder))
     }
   }
 }
 
-function must(reason: string | false): void {
+function throwIf(reason: string | false): void {
   if (reason !== false) throw new Error(reason)
 }

@@ -1,4 +1,4 @@
-// A real sshd on loopback with keys of its own, for tests and the demo: nothing of the machine's own ssh is touched.
+// Starts a real sshd on loopback with its own keys, for tests and the demo. The ssh files of the machine are not used.
 
 import { spawn, spawnSync, type ChildProcess, type SpawnSyncReturns } from 'node:child_process'
 import { once } from 'node:events'
@@ -10,44 +10,44 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { findProgram } from './programs.js'
 import { freePort } from './free-port.js'
 
-/** Types of host keys that a server can be given. */
+/** Types of host keys. */
 export type HostKeyType = 'ed25519' | 'ecdsa' | 'rsa'
 
-/** How the server differs from a plain one. */
+/** Options of the server. */
 export interface SshdOptions {
-  /** Default: ed25519 only. */
+  /** @default ed25519 only */
   hostKeys?: readonly HostKeyType[]
-  /** More lines of sshd_config. */
+  /** Additional lines of sshd_config. */
   config?: readonly string[]
 }
 
 /** A running sshd. */
 export interface Sshd {
-  /** The only user that may log in: the one who runs this. */
+  /** The only user that may log in: the user of this process. */
   user: string
   host: string
   port: number
-  /** Private key file that is let in. */
+  /** File of the authorised private key. */
   identityFile: string
-  /** File that knows all of the server's host keys. */
+  /** known_hosts file with all host keys of the server. */
   knownHostsFile: string
   /** Public host keys, as `type base64`. */
   hostKeys: Partial<Record<HostKeyType, string>>
-  /** Ends it; connections that stand are ended by their clients. */
+  /** Stops the server; open connections are closed by their clients. */
   stop(): Promise<void>
 }
 
 const START_TIMEOUT_MS = 30_000
 const ATTEMPTS = 5
 
-/** Starts an sshd that keeps everything in `directory`. */
+/** Starts an sshd with all its files in `directory`. */
 export async function startSshd(directory: string, options: SshdOptions = {}): Promise<Sshd> {
   const types = options.hostKeys ?? ['ed25519']
   const identityFile = makeKey(join(directory, 'client_key'))
   const hostKeys: Sshd['hostKeys'] = {}
   for (const type of types) hostKeys[type] = publicKey(makeKey(join(directory, `host_${type}`), type))
   writeFileSync(join(directory, 'authorized_keys'), `${publicKey(identityFile)}\n`, { mode: 0o600 })
-  // As root, sshd insists on this directory, which the system makes only when its own sshd starts.
+  // As root, sshd requires this directory, which the system creates only when it starts its own sshd.
   if (process.getuid?.() === 0) mkdirSync('/run/sshd', { recursive: true, mode: 0o755 })
 
   for (let attempt = 1; ; attempt++) {
@@ -63,7 +63,7 @@ export async function startSshd(directory: string, options: SshdOptions = {}): P
         'PasswordAuthentication no',
         'KbdInteractiveAuthentication no',
         'PermitRootLogin prohibit-password',
-        // The files stand in a directory of a test, whose parents may belong to anybody.
+        // The parents of the test's directory may belong to any user.
         'StrictModes no',
         'UsePAM no',
         'LogLevel ERROR',
@@ -72,9 +72,9 @@ export async function startSshd(directory: string, options: SshdOptions = {}): P
       ].join('\n')
     )
     const server = spawn(findProgram('sshd'), ['-D', '-e', '-f', config], { stdio: ['ignore', 'ignore', 'pipe'] })
-    let said = ''
+    let stderr = ''
     server.stderr.on('data', (chunk: Buffer) => {
-      said += chunk.toString()
+      stderr += chunk.toString()
     })
     if (await listens(server, port)) {
       const knownHostsFile = join(directory, 'known_hosts')
@@ -99,27 +99,27 @@ export async function startSshd(directory: string, options: SshdOptions = {}): P
       }
     }
     // Another process may have taken the port between the probe and the start.
-    if (attempt === ATTEMPTS) throw new Error(`sshd does not start: ${said}`)
+    if (attempt === ATTEMPTS) throw new Error(`sshd did not start in ${ATTEMPTS} attempts: ${stderr}`)
   }
 }
 
-/** Makes a key pair without a passphrase; returns the path of the private key. */
+/** Creates a key pair, by default without a passphrase. Returns the path of the private key. */
 export function makeKey(path: string, type: HostKeyType = 'ed25519', passphrase = ''): string {
   const args = ['-q', '-t', type, '-N', passphrase, '-C', '', '-f', path]
-  const made = spawnSync('ssh-keygen', args) as SpawnSyncReturns<Buffer | null>
-  if (made.status !== 0) throw new Error(`ssh-keygen: ${made.stderr?.toString() ?? made.error?.message}`)
+  const result = spawnSync('ssh-keygen', args) as SpawnSyncReturns<Buffer | null>
+  if (result.status !== 0) throw new Error(`ssh-keygen: ${result.stderr?.toString() ?? result.error?.message}`)
   return path
 }
 
-/** The public half of a key, as `type base64`. */
+/** Returns the public key of a key pair, as `type base64`. */
 export function publicKey(privateKeyPath: string): string {
   return readFileSync(`${privateKeyPath}.pub`, 'utf8').trim()
 }
 
 async function listens(server: ChildProcess, port: number): Promise<boolean> {
   const deadline = Date.now() + START_TIMEOUT_MS
-  const runs = (): boolean => server.exitCode === null
-  while (runs() && Date.now() < deadline) {
+  const isRunning = (): boolean => server.exitCode === null
+  while (isRunning() && Date.now() < deadline) {
     const socket = connect(port, '127.0.0.1')
     const greeted = await new Promise<boolean>(resolve => {
       socket
@@ -128,7 +128,7 @@ async function listens(server: ChildProcess, port: number): Promise<boolean> {
         .once('close', () => resolve(false))
     })
     socket.destroy()
-    if (greeted && runs()) return true
+    if (greeted && isRunning()) return true
     await sleep(20)
   }
   server.kill('SIGKILL')

@@ -1,8 +1,8 @@
-// A clock that stands still until it is told.
+// A clock that tests advance manually.
 
 import type { Clock } from '../../src/clock.js'
 
-/** Starts at a round time after 2020, in epoch milliseconds. */
+/** Starts at 2023-11-14T22:13:20Z. Times are epoch milliseconds. */
 export class TestClock implements Clock {
   constructor(public time = 1_700_000_000_000) {}
 

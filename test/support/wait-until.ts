@@ -1,15 +1,15 @@
-// Waiting for a condition without sleeping for a guessed time.
+// Waits for a condition.
 
 import { setTimeout as pause } from 'node:timers/promises'
 
-/** Far beyond what any condition takes on a machine that does much else; only a fault gets there. */
+/** Much longer than any condition takes on a busy machine: only a bug reaches it. */
 const TIMEOUT_MS = 60_000
 
-/** Resolves when `condition` holds; rejects when it does not within a minute. */
+/** Resolves when `condition` is true; rejects after a minute. */
 export async function waitUntil(what: string, condition: () => boolean): Promise<void> {
   const deadline = performance.now() + TIMEOUT_MS
   while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`not within ${TIMEOUT_MS} ms: ${what}`)
+    if (performance.now() > deadline) throw new Error(`Timed out after ${TIMEOUT_MS} ms waiting for: ${what}`)
     await pause(2)
   }
 }

@@ -1,4 +1,4 @@
-// A bare Aedes on a free port of loopback with the detection attached, as a plug-in user would have it.
+// A bare Aedes on a free port on loopback with the plug-in attached.
 
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Server } from 'node:net'
@@ -7,7 +7,7 @@ import type { Duplex } from 'node:stream'
 import { Aedes } from 'aedes'
 import { artemis, type Artemis, type ArtemisOptions } from '../../src/index.js'
 
-/** The parts of the status that tests look at. */
+/** The parts of the status that tests use. */
 export interface Status {
   state: string
   failure?: string
@@ -30,36 +30,36 @@ export interface Status {
   thread: { restarts: number }
 }
 
-/** A broker that watches itself. */
+/** A broker with the plug-in. */
 export interface WatchedBroker {
   readonly aedes: Aedes
   readonly ids: Artemis
   readonly port: number
-  /** Resolves with the first status that satisfies; rejects with the latest one when it takes too long. */
+  /** Resolves with the first status that satisfies the condition; rejects with the latest status after a timeout. */
   until(satisfies: (status: Status) => boolean, what: string): Promise<Status>
   /** Safe to call twice. */
   close(): Promise<void>
 }
 
-/** Far beyond what any state takes on a slow machine; only a fault gets there. */
-const PATIENCE_MS = 60_000
+/** Much longer than any state change takes on a slow machine: only a bug reaches it. */
+const TIMEOUT_MS = 60_000
 
 /**
- * For tests that ask for every frame: a machine that does much else gives the broker no time to read for a second or
+ * For tests that expect every frame to be joined: on a busy machine the broker may not get to read for a second or
  * more.
  */
-export const PATIENT_CAPS = { holdMs: 30_000 }
+export const LONG_HOLD_CAPS = { holdMs: 30_000 }
 
-/** Makes a server that hands its connections on. */
+/** Creates a server that passes its connections to `handle`. */
 export type MakeServer = (handle: (stream: Duplex, request?: IncomingMessage) => void) => Server
 
-/** Starts it; `options.ports` is filled in. */
+/** Starts a broker; sets `options.ports`. */
 export async function startWatchedBroker(
   options: ArtemisOptions,
   makeServer: MakeServer = createServer
 ): Promise<WatchedBroker> {
   const aedes = await Aedes.createBroker()
-  // Late bound, because the port must be known before the detection starts.
+  // Looks up `aedes.handle` at each connection: the plug-in, which needs the port, replaces it after this.
   const server = makeServer((stream, request) => {
     aedes.handle(stream, request)
   })
@@ -96,8 +96,10 @@ async function statusUntil(ids: Artemis, satisfies: (status: Status) => boolean,
     }
     const deadline = setTimeout(() => {
       stop()
-      reject(new Error(`waited in vain for ${what}; the status is ${JSON.stringify(ids.status())}`))
-    }, PATIENCE_MS)
+      reject(
+        new Error(`Timed out after ${TIMEOUT_MS} ms waiting for: ${what}; status: ${JSON.stringify(ids.status())}`)
+      )
+    }, TIMEOUT_MS)
     function stop(): void {
       clearTimeout(deadline)
       ids.off('status', check)

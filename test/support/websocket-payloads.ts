@@ -1,11 +1,11 @@
-// What one direction of a WebSocket connection carries, read from its bytes: a reference that keeps everything.
+// A reference parser for one direction of a WebSocket connection, without caps.
 
-/** Takes the data out of one direction: HTTP up to the empty line, then whole frames of RFC 6455, section 5.2. */
+/** Extracts the payloads: skips HTTP up to the empty line, then parses frames of RFC 6455, section 5.2. */
 export class WebSocketPayloads {
   #rest = Buffer.alloc(0)
   #isUpgraded = false
 
-  /** The payloads that these bytes complete, unmasked; control frames have none. */
+  /** Returns the payloads that these bytes complete, unmasked; empty for control frames. */
   push(bytes: Uint8Array): Buffer[] {
     this.#rest = Buffer.concat([this.#rest, bytes])
     if (!this.#isUpgraded) {
