@@ -1,4 +1,4 @@
-// One table of cases: the same configuration, the same questions and the same answers on both brokers.
+// The cases of the comparison: same configuration and same expected results for both brokers.
 
 import type { ComparedBroker, ComparedConfig } from './compared-brokers.js'
 import { LOGIN_CASES } from './login-cases.js'
@@ -10,11 +10,11 @@ import { TRANSPORT_CASES } from './transport-cases.js'
 export interface ComparedCase {
   name: string
   config: ComparedConfig
-  /** Asks a broker; what it returns is compared. */
+  /** Runs the case on a broker; the result is compared. */
   run: (broker: ComparedBroker) => Promise<unknown>
-  /** What both answer. */
+  /** The expected result of both brokers. */
   expected: unknown
-  /** What this broker answers where it does better on purpose, and why. */
+  /** The expected result of this broker if it differs on purpose, and the reason. */
   ours?: { expected: unknown; why: string }
 }
 

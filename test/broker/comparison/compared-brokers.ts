@@ -10,37 +10,37 @@ import { findProgram } from '../../support/programs.js'
 import { waitUntil } from '../../support/wait-until.js'
 import { MAIN } from '../running-broker.js'
 
-/** Which broker runs. */
+/** The brokers. */
 export type BrokerName = 'mosquitto' | 'artemis'
 
 /** The configuration of a case. */
 export interface ComparedConfig {
-  /** mosquitto.conf with `{port}`, `{port2}` and `{dir}`; undefined for none at all. */
+  /** mosquitto.conf with `{port}`, `{port2}` and `{dir}`; undefined for none. */
   conf?: string
-  /** Further files of the folder, by their names. */
+  /** Further files of the folder, by name. */
   files?: Readonly<Record<string, string>>
-  /** Puts more into the folder. */
+  /** Adds more files to the folder. */
   prepare?: (folder: string) => void
 }
 
-/** A broker that runs with it. */
+/** A running broker. */
 export interface ComparedBroker {
   name: BrokerName
   port: number
   port2: number
   folder: string
   log: () => string
-  /** Writes a file of the folder anew. */
+  /** Rewrites a file of the folder. */
   rewrite: (file: string, text: string) => void
-  /** Sends SIGHUP and waits until the broker has said that it heard. */
+  /** Sends SIGHUP and waits until the broker logs it. */
   reload: () => Promise<void>
   stop: () => Promise<void>
 }
 
-/** On a machine that is busy with other tests. */
+/** Timeout, long enough for a busy machine. */
 const START_LIMIT_MS = 60_000
 
-const HEARD: Readonly<Record<BrokerName, RegExp>> = {
+const RELOADED: Readonly<Record<BrokerName, RegExp>> = {
   mosquitto: /Reloading config/g,
   artemis: /SIGHUP|Reload failed/g
 }
@@ -49,14 +49,14 @@ const READY: Readonly<Record<BrokerName, RegExp>> = {
   artemis: /Artemis is ready/
 }
 
-/** Starts a broker; it ends with the test at the latest. */
+/** Starts a broker. It is stopped when the test ends. */
 export async function startCompared(
   test: Test,
   name: BrokerName,
   { conf, files = {}, prepare }: ComparedConfig
 ): Promise<ComparedBroker> {
   const folder = test.testdir({})
-  // mosquitto leaves root for a user of its own.
+  // mosquitto drops root privileges, so its user needs access.
   chmodSync(folder, 0o755)
   const [port, port2] = [await freePort(), await freePort()]
   const fill = (text: string): string =>
@@ -97,10 +97,10 @@ export async function startCompared(
   test.teardown(stop)
   await ready
   const reload = async (): Promise<void> => {
-    const count = (): number => log.match(HEARD[name])?.length ?? 0
+    const count = (): number => log.match(RELOADED[name])?.length ?? 0
     const before = count()
     child.kill('SIGHUP')
-    await waitUntil(`${name} heard SIGHUP`, () => count() > before)
+    await waitUntil(`${name} logs SIGHUP`, () => count() > before)
   }
   return { name, port, port2, folder, log: () => log, rewrite, reload, stop }
 }

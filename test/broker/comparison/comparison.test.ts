@@ -1,4 +1,4 @@
-// Every case on Debian's mosquitto and on this broker: the same files, the same answers.
+// Runs every case on Debian's mosquitto and on this broker, with the same files.
 
 import t from 'tap'
 import { programMissing } from '../../support/programs.js'
@@ -11,10 +11,10 @@ for (const name of ['mosquitto', 'artemis'] as const) {
   t.test(name, { skip }, async t => {
     t.jobs = 2
     for (const { name: title, config, run, expected, ours } of CASES) {
-      const wanted = name === 'artemis' && ours !== undefined ? ours.expected : expected
+      const expectedResult = name === 'artemis' && ours !== undefined ? ours.expected : expected
       t.test(title, async t => {
         const broker = await startCompared(t, name, config)
-        t.strictSame(await run(broker), wanted)
+        t.strictSame(await run(broker), expectedResult)
       })
     }
   })

@@ -1,4 +1,4 @@
-// Cases of the comparison: who is let in, and with which code who is not.
+// Cases of the comparison: accepted and refused connections, with their codes.
 
 import { execFileSync } from 'node:child_process'
 import { networkInterfaces } from 'node:os'
@@ -18,7 +18,7 @@ const LOGINS: Readonly<Record<string, { username?: string; password?: string }>>
   old: { username: 'bob', password: 'builder' }
 }
 
-/** The code that each gets, under MQTT 3.1.1 and 5. */
+/** The code for each login, with MQTT 3.1.1 and 5. */
 async function codes(port: number): Promise<Record<string, unknown>> {
   const answers: Record<string, unknown> = {}
   for (const [name, login] of Object.entries(LOGINS)) {
@@ -27,7 +27,7 @@ async function codes(port: number): Promise<Record<string, unknown>> {
   return answers
 }
 
-/** Two users with the real mosquitto_passwd: one of its two kinds of hash each. */
+/** Creates two users with the real mosquitto_passwd, one for each of its two hash formats. */
 function withPasswords(folder: string): void {
   const passwd = (...args: string[]): void => {
     execFileSync(findProgram('mosquitto_passwd'), args, { cwd: folder, stdio: 'ignore' })
@@ -37,7 +37,7 @@ function withPasswords(folder: string): void {
   execFileSync('chmod', ['644', path.join(folder, 'passwords')])
 }
 
-/** An address of this machine that is not loopback; undefined where it has none. */
+/** A non-loopback address of this machine; undefined if it has none. */
 function outerAddress(): string | undefined {
   return Object.values(networkInterfaces())
     .flat()
@@ -49,7 +49,7 @@ const OUT = [5, 135]
 
 export const LOGIN_CASES: readonly ComparedCase[] = [
   {
-    name: 'without a configuration everybody on this machine may come in, and nobody else',
+    name: 'without a configuration, only clients on this machine may connect',
     config: {},
     run: async ({ port }: ComparedBroker) => {
       const host = outerAddress()
@@ -58,19 +58,19 @@ export const LOGIN_CASES: readonly ComparedCase[] = [
     expected: { nobody: IN, right: IN, wrong: IN, empty: IN, without: IN, unknown: IN, old: IN, outside: 'closed' }
   },
   {
-    name: 'with a listener and nothing else nobody may',
+    name: 'with only a listener, nobody may connect',
     config: { conf: 'listener {port} 127.0.0.1\n' },
     run: ({ port }) => codes(port),
     expected: { nobody: OUT, right: OUT, wrong: OUT, empty: OUT, without: OUT, unknown: OUT, old: OUT }
   },
   {
-    name: 'allow_anonymous without a password file lets in whoever calls himself anything',
+    name: 'allow_anonymous without a password file accepts any username',
     config: { conf: 'listener {port} 127.0.0.1\nallow_anonymous true\n' },
     run: ({ port }) => codes(port),
     expected: { nobody: IN, right: IN, wrong: IN, empty: IN, without: IN, unknown: IN, old: IN }
   },
   {
-    name: 'a password file lets in those in it',
+    name: 'a password file accepts its users',
     config: { conf: 'listener {port} 127.0.0.1\npassword_file {dir}/passwords\n', prepare: withPasswords },
     run: ({ port }) => codes(port),
     expected: { nobody: OUT, right: IN, wrong: OUT, empty: OUT, without: OUT, unknown: OUT, old: IN }
@@ -85,7 +85,7 @@ export const LOGIN_CASES: readonly ComparedCase[] = [
     expected: { nobody: IN, right: IN, wrong: OUT, empty: OUT, without: OUT, unknown: OUT, old: IN }
   },
   {
-    name: 'users of one listener are strangers at the other under per_listener_settings',
+    name: 'with per_listener_settings, users of one listener are unknown to the other',
     config: {
       conf: 'per_listener_settings true\nlistener {port} 127.0.0.1\nallow_anonymous true\nlistener {port2} 127.0.0.1\npassword_file {dir}/passwords\n',
       prepare: withPasswords
@@ -111,7 +111,7 @@ export const LOGIN_CASES: readonly ComparedCase[] = [
     expected: { nobody: IN, right: IN, wrong: OUT, empty: OUT, without: OUT, unknown: OUT, old: IN }
   },
   {
-    name: 'SIGHUP takes users in and out',
+    name: 'SIGHUP adds and removes users',
     config: { conf: 'listener {port} 127.0.0.1\npassword_file {dir}/passwords\n', prepare: withPasswords },
     run: async ({ port, folder, reload }) => {
       const alice = { port, username: 'alice', password: 'wonder' }
@@ -125,7 +125,7 @@ export const LOGIN_CASES: readonly ComparedCase[] = [
     expected: [0, 5, 0]
   },
   {
-    name: 'max_connections counts those of the listener',
+    name: 'max_connections counts the connections of the listener',
     config: { conf: 'listener {port} 127.0.0.1\nmax_connections 2\nallow_anonymous true\n' },
     run: async ({ port }) => {
       const [first, second] = [await Probe.connect({ port }), await Probe.connect({ port })]

@@ -1,4 +1,4 @@
-// Cases of the comparison: how messages are delivered, kept and limited.
+// Cases of the comparison: delivery, retention and limits of messages.
 
 import { waitUntil } from '../../support/wait-until.js'
 import type { ComparedBroker } from './compared-brokers.js'
@@ -11,7 +11,7 @@ const OPEN = 'listener {port} 127.0.0.1\nallow_anonymous true\n'
 const FILTERS = ['a', 'a/b', 'a/+', 'a/#', '+', '+/+', '+/b', '#', '/+', '+/+/+', 'a/+/c', 'a//c', '/#', 'b/#']
 const TOPICS = ['a', 'a/b', 'a/b/c', 'a//c', '/a', 'b', '$x/y']
 
-/** Which of the topics each filter matches. */
+/** Returns the topics that each filter matches. */
 async function matching({ port }: ComparedBroker): Promise<unknown> {
   const writer = await Probe.connect({ port })
   const matched: Record<string, string[]> = {}
@@ -49,7 +49,7 @@ export const MESSAGE_CASES: readonly ComparedCase[] = [
     }
   },
   {
-    name: 'the lower QoS of publisher and subscriber, under each version',
+    name: 'the lower QoS of publisher and subscriber, with each version',
     config: { conf: OPEN },
     run: async ({ port }) => {
       const got: string[] = []
@@ -82,7 +82,7 @@ export const MESSAGE_CASES: readonly ComparedCase[] = [
       .flat()
   },
   {
-    name: 'retained messages: given to newcomers, replaced, taken away',
+    name: 'retained messages: sent to new subscribers, replaced, removed',
     config: { conf: OPEN },
     run: async ({ port }) => {
       const writer = await Probe.connect({ port })
@@ -106,7 +106,7 @@ export const MESSAGE_CASES: readonly ComparedCase[] = [
     }
   },
   {
-    name: 'a will is published when its client vanishes, and not when it takes leave',
+    name: 'a will is published on connection loss, and not on DISCONNECT',
     config: { conf: OPEN },
     run: async ({ port }) => {
       const reader = await Probe.connect({ port })
@@ -126,7 +126,7 @@ export const MESSAGE_CASES: readonly ComparedCase[] = [
     expected: { live: ['will/rude gone q1'], kept: ['will/rude gone q1 R'] }
   },
   {
-    name: 'a session that lasts gets what came while its client was away, of QoS 1 and 2',
+    name: 'a persistent session gets the QoS 1 and 2 messages sent while its client was offline',
     config: { conf: OPEN },
     run: async ({ port }) => {
       const session = { port, clientId: 'lasting', clean: false }
@@ -143,7 +143,7 @@ export const MESSAGE_CASES: readonly ComparedCase[] = [
     expected: { before: false, after: true, got: ['s/x 1 q1', 's/x 2 q2'] }
   },
   {
-    name: 'max_queued_messages bounds what waits for a client',
+    name: 'max_queued_messages limits the queue of a client',
     config: { conf: `${OPEN}max_queued_messages 5\nmax_inflight_messages 3\n` },
     run: async ({ port }) => {
       const session = { port, clientId: 'lasting', clean: false }
@@ -153,7 +153,7 @@ export const MESSAGE_CASES: readonly ComparedCase[] = [
       const writer = await Probe.connect({ port })
       for (let i = 0; i < 20; i++) await writer.publish('s/x', String(i))
       const again = await Probe.connect(session)
-      // The mark would have to wait as well, and find no room.
+      // The mark would not fit into the full queue.
       await waitUntil('the queue is empty', () => again.received.length >= 5)
       const got = await again.caughtUpWith(writer)
       await Promise.all([writer.end(), again.end()])
@@ -162,7 +162,7 @@ export const MESSAGE_CASES: readonly ComparedCase[] = [
     expected: [0, 1, 2, 3, 4].map(i => `s/x ${i} q1`)
   },
   {
-    name: 'max_inflight_messages and Receive Maximum hold back what is not acknowledged',
+    name: 'max_inflight_messages and Receive Maximum limit the in-flight window',
     config: { conf: `${OPEN}max_inflight_messages 4\n` },
     run: async ({ port }) => {
       const writer = await Probe.connect({ port })
@@ -207,18 +207,18 @@ export const MESSAGE_CASES: readonly ComparedCase[] = [
     expected: [4, 4, 4, 2, 9, 4, 4].map(count => [count, '0 1 2 3 4 5 6 7 8 9 10 11']),
     ours: {
       expected: [4, 4, 4, 2, 4, 4, 4].map(count => [count, '0 1 2 3 4 5 6 7 8 9 10 11']),
-      why: 'there a Receive Maximum takes the place of the limit, here the smaller of the two holds: what a client allows for itself must not cost the broker more'
+      why: 'in mosquitto a Receive Maximum replaces the limit, here the smaller one applies: a client must not raise the limit of the broker'
     }
   },
   {
-    name: 'max_packet_size: told to MQTT 5, and whoever sends more is disconnected',
+    name: 'max_packet_size: announced to MQTT 5 clients, larger packets disconnect the client',
     config: { conf: `max_packet_size 1000\n${OPEN}` },
     run: async ({ port }) => {
       const result: unknown[] = []
       for (const version of [4, 5] as const) {
         const client = await Probe.connect({ port, version })
         result.push(client.connack.properties?.maximumPacketSize, await client.publish('t', 'x'.repeat(900)))
-        // MQTT.js itself would hold to the limit that it was told.
+        // MQTT.js itself would respect the announced limit.
         const other = await Probe.connect({ port, version: 4 })
         result.push(await other.publish('t', 'x'.repeat(1100)))
         await client.end()
@@ -245,7 +245,7 @@ export const MESSAGE_CASES: readonly ComparedCase[] = [
     expected: { answers: ['ok', 'ok', 'ok'], got: [`t ${'x'.repeat(40)} q1`] }
   },
   {
-    name: 'max_keepalive: told to MQTT 5, and older clients are let in all the same',
+    name: 'max_keepalive: announced to MQTT 5 clients, older clients are accepted with more',
     config: { conf: `max_keepalive 30\n${OPEN}` },
     run: async ({ port }) => {
       const client = await Probe.connect({ port, version: 5, keepalive: 60 })
@@ -262,7 +262,7 @@ export const MESSAGE_CASES: readonly ComparedCase[] = [
     expected: { told: 30, older: [0, 0, 0] },
     ours: {
       expected: { told: 30, older: [0, 2, 2] },
-      why: 'they cannot be told, and would hold a dead connection for as long as they like; later versions of mosquitto 2.0 refuse them too'
+      why: 'they cannot be informed, and could keep a dead connection open indefinitely; later versions of mosquitto 2.0 refuse them too'
     }
   }
 ]

@@ -1,10 +1,10 @@
-// A client that tells exactly what a broker answers, and what it delivers.
+// A client that records the responses and messages of a broker.
 
 import { randomUUID } from 'node:crypto'
 import mqtt, { type IClientOptions, type IConnackPacket, type MqttClient, type Packet } from 'mqtt'
 import { waitUntil } from '../../support/wait-until.js'
 
-/** Topic that every client of a case may read and write: what comes before a message on it has come. */
+/** Topic that every client of a case may read and write: a message on it shows that earlier messages have arrived. */
 export const MARK = 'mark'
 
 /** How a client connects; 3 is MQTT 3.1, 4 is 3.1.1. */
@@ -13,9 +13,9 @@ export interface ProbeOptions extends IClientOptions {
   version?: 3 | 4 | 5
 }
 
-/** One client. */
+/** A client. */
 export class Probe {
-  /** Delivered messages as `topic payload qQOS`, with ` R` where the retain flag is set; marks left out. */
+  /** Received messages as `topic payload qQOS`, with ` R` if the retain flag is set; without marks. */
   readonly received: string[] = []
   /** Reason code of a DISCONNECT, MQTT 5. */
   disconnected: number | undefined
@@ -27,7 +27,7 @@ export class Probe {
     readonly connack: IConnackPacket
   ) {}
 
-  /** The code of the CONNACK; `closed` where none comes. The client is gone afterwards. */
+  /** Connects and disconnects; returns the code of the CONNACK, or `closed` without one. */
   static async connack(options: ProbeOptions): Promise<number | 'closed'> {
     const probe = await Probe.#open(options)
     if (probe === 'closed') return probe
@@ -35,7 +35,7 @@ export class Probe {
     return codeOf(probe.connack)
   }
 
-  /** Connects; the broker must let it in. */
+  /** Connects; throws if the broker refuses the connection. */
   static async connect(options: ProbeOptions): Promise<Probe> {
     const probe = await Probe.#open(options)
     if (probe === 'closed' || codeOf(probe.connack) !== 0)
@@ -73,7 +73,7 @@ export class Probe {
     })
   }
 
-  /** Subscribes; the codes of the SUBACK. */
+  /** Subscribes; returns the codes of the SUBACK. */
   async subscribe(filters: string | string[], qos: 0 | 1 | 2 = 0): Promise<number[]> {
     const list = [filters].flat()
     return await new Promise((resolve, reject) => {
@@ -89,7 +89,7 @@ export class Probe {
     })
   }
 
-  /** Publishes; `ok`, the reason code of a refusal (MQTT 5), or `closed`. */
+  /** Publishes; returns `ok`, the reason code of a refusal (MQTT 5), or `closed`. */
   async publish(
     topic: string,
     payload: string | Buffer = 'x',
@@ -108,18 +108,18 @@ export class Probe {
     })
   }
 
-  /** Resolves when what `writer` has published until now has come, as far as it comes. */
+  /** Waits until all messages that `writer` has published so far have arrived, if they are delivered at all. */
   async caughtUpWith(writer: Probe): Promise<string[]> {
     const mark = randomUUID()
     await writer.publish(MARK, mark)
-    await waitUntil('the mark comes', () => this.#marks.has(mark))
+    await waitUntil('the mark arrives', () => this.#marks.has(mark))
     return this.received
   }
 
-  /** Leaves without a DISCONNECT, which sends the will. */
+  /** Closes the connection without a DISCONNECT, so that the will is published. */
   async vanish(): Promise<void> {
     this.client.stream.destroy()
-    await waitUntil('the connection is gone', () => this.closed)
+    await waitUntil('the connection is closed', () => this.closed)
   }
 
   async end(): Promise<void> {

@@ -1,4 +1,4 @@
-// A client that acknowledges nothing until it is told to, over TCP.
+// A TCP client that acknowledges messages only on request.
 
 import { once } from 'node:events'
 import net, { type Socket } from 'node:net'
@@ -7,12 +7,12 @@ import { packet, text } from '../../decode/craft-mqtt.js'
 import { connectBytes, TYPE, type ConnectFields } from '../../support/raw-client.js'
 import { waitUntil } from '../../support/wait-until.js'
 
-/** One client. */
+/** A client. */
 export class SlowClient {
-  /** The payloads of the PUBLISHes that have come. */
+  /** The payloads of the received PUBLISH packets. */
   readonly received: string[] = []
   readonly #ids: number[] = []
-  #answers = 0
+  #responses = 0
   #bytes = Buffer.alloc(0)
   readonly #socket: Socket
   readonly #level: number
@@ -27,7 +27,7 @@ export class SlowClient {
         this.#bytes = Buffer.concat([this.#bytes, chunk])
         walker.push(chunk, ({ header, topic, payload, end, size }) => {
           if (header >> 4 !== TYPE.publish) {
-            this.#answers++
+            this.#responses++
             return
           }
           this.received.push(Buffer.from(payload ?? []).toString())
@@ -37,33 +37,33 @@ export class SlowClient {
       })
   }
 
-  /** Connects; the session is clean unless the fields say otherwise. */
+  /** Connects; with a clean session by default. */
   static async connect(port: number, fields: ConnectFields): Promise<SlowClient> {
     const socket = net.connect(port, '127.0.0.1')
     await once(socket, 'connect')
     const client = new SlowClient(socket, fields.level ?? 4)
-    await client.#ask(connectBytes(fields))
+    await client.#request(connectBytes(fields))
     return client
   }
 
   /** Subscribes with QoS 1. */
   async subscribe(filter: string): Promise<void> {
-    await this.#ask(
+    await this.#request(
       packet(0x82, Buffer.concat([Buffer.from(this.#level === 5 ? [0, 1, 0] : [0, 1]), text(filter), Buffer.from([1])]))
     )
   }
 
-  /** How many have come when no more come unasked. */
+  /** Returns the number of messages received without acknowledging. */
   async halted(): Promise<number> {
-    for (let round = 0; round < 20; round++) await this.#ask(packet(0xc0))
+    for (let round = 0; round < 20; round++) await this.#request(packet(0xc0))
     return this.received.length
   }
 
-  /** Acknowledges all that come until there are so many. */
+  /** Acknowledges messages until `count` have been received. */
   async take(count: number): Promise<readonly string[]> {
     while (this.received.length < count || this.#ids.length > 0) {
       for (const id of this.#ids.splice(0)) this.#socket.write(packet(0x40, Buffer.from([id >> 8, id & 0xff])))
-      await waitUntil('the next', () => this.#ids.length > 0 || this.received.length >= count)
+      await waitUntil('the next message', () => this.#ids.length > 0 || this.received.length >= count)
     }
     return this.received
   }
@@ -72,9 +72,9 @@ export class SlowClient {
     this.#socket.destroy()
   }
 
-  async #ask(bytes: Buffer): Promise<void> {
-    const before = this.#answers
+  async #request(bytes: Buffer): Promise<void> {
+    const before = this.#responses
     this.#socket.write(bytes)
-    await waitUntil('an answer', () => this.#answers > before)
+    await waitUntil('a response', () => this.#responses > before)
   }
 }

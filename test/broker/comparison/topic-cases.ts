@@ -1,10 +1,10 @@
-// Cases of the comparison: which topics each may write to and read from.
+// Cases of the comparison: read and write access to topics.
 
 import type { ComparedBroker } from './compared-brokers.js'
 import type { ComparedCase } from './cases.js'
 import { MARK, Probe, type ProbeOptions } from './probe.js'
 
-const RULES = `# Before the first user: for those without a name.
+const RULES = `# Before the first user: for clients without a username.
 topic ${MARK}
 topic read open/#
 topic deny open/secret
@@ -35,7 +35,7 @@ const CONFIG = {
   files: { rules: RULES }
 }
 
-/** Which of the topics a client may write to, as a reader of everything sees it. */
+/** Returns the topics that a client may write to, as seen by a subscriber with full access. */
 async function written(
   { port }: ComparedBroker,
   who: Partial<ProbeOptions>,
@@ -80,13 +80,13 @@ const ALICES_SEEN = [3, 0, 3, 0, 3, 0, 3, 3, 0, 3, 0, 0, 0]
 
 export const TOPIC_CASES: readonly ComparedCase[] = [
   {
-    name: 'who may not write is told nothing under MQTT 3.1.1',
+    name: 'a denied publish is not reported to MQTT 3.1.1 clients',
     config: CONFIG,
     run: broker => written(broker, { username: 'alice', clientId: 'al' }, ALICES),
     expected: { answers: Object.fromEntries(ALICES.map(topic => [topic, ['ok', 'ok']])), seen: ALICES_SEEN }
   },
   {
-    name: 'who may not write is told so under MQTT 5',
+    name: 'a denied publish is reported to MQTT 5 clients',
     config: CONFIG,
     run: broker => written(broker, { username: 'alice', clientId: 'al', version: 5 }, ALICES),
     expected: {
@@ -97,7 +97,7 @@ export const TOPIC_CASES: readonly ComparedCase[] = [
     }
   },
   {
-    name: 'without a name the rules before the first user count, and patterns with %c',
+    name: 'without a username, the rules before the first user and patterns with %c apply',
     config: CONFIG,
     run: broker =>
       written(broker, { clientId: 'an' }, ['open/a', 'alice/a', 'up/an/x', 'own/an/x', 'own//x', 'own/%u/x']),
@@ -114,7 +114,7 @@ export const TOPIC_CASES: readonly ComparedCase[] = [
     }
   },
   {
-    name: 'client ids with wildcards get nothing from patterns',
+    name: 'patterns do not apply to client ids with wildcards',
     config: CONFIG,
     run: async broker => {
       const seen: unknown[] = []
@@ -131,11 +131,11 @@ export const TOPIC_CASES: readonly ComparedCase[] = [
     expected: { answers: { 'up/a/b/x': ['ok', 'ok'] }, seen: [3] },
     ours: {
       expected: { answers: { 'up/a/b/x': [135, 135] }, seen: [0] },
-      why: 'whoever calls itself a/b would write below the topics of a'
+      why: 'client a/b could write below the topics of client a'
     }
   },
   {
-    name: 'everybody may subscribe to everything, and gets what he may read; retained messages too',
+    name: 'subscriptions to any filter are accepted, but only readable messages are delivered, including retained ones',
     config: CONFIG,
     run: async ({ port }) => {
       const writer = await Probe.connect({ port, username: 'reader' })
@@ -212,7 +212,7 @@ export const TOPIC_CASES: readonly ComparedCase[] = [
         will: { topic: 'alice/last', payload: Buffer.from('gone'), qos: 1, retain: false }
       })
       await writer.vanish()
-      // Wills come in the order in which their clients went.
+      // Wills arrive in the order in which their clients disconnected.
       while (!reader.received.some(line => line.startsWith('alice/last'))) await reader.caughtUpWith(reader)
       await reader.end()
       return reader.received
@@ -220,7 +220,7 @@ export const TOPIC_CASES: readonly ComparedCase[] = [
     expected: ['alice/will gone q1', 'alice/last gone q1']
   },
   {
-    name: 'SIGHUP changes what connected clients may do',
+    name: 'SIGHUP changes the access rights of connected clients',
     config: CONFIG,
     run: async ({ port, rewrite, reload }) => {
       const reader = await Probe.connect({ port, username: 'reader' })
@@ -237,7 +237,7 @@ export const TOPIC_CASES: readonly ComparedCase[] = [
     expected: ['ok', 135, 'ok', 'alice/a x q0', 'alicia/a x q0']
   },
   {
-    name: 'without rules everything may be written but $SYS',
+    name: 'without rules, all topics except $SYS are writable',
     config: { conf: 'listener {port} 127.0.0.1\nallow_anonymous true\n' },
     run: async ({ port }) => {
       const result: unknown[] = []

@@ -1,4 +1,4 @@
-// Cases of the comparison: over TLS, with client certificates, and over WebSocket.
+// Cases of the comparison: TLS, client certificates and WebSocket.
 
 import { chmodSync, readdirSync } from 'node:fs'
 import path from 'node:path'
@@ -6,7 +6,7 @@ import { clientCertificate, makeCertificates } from '../listeners/certificates.j
 import type { ComparedCase } from './cases.js'
 import { MARK, Probe, type ProbeOptions } from './probe.js'
 
-/** Certificates that mosquitto may read when it has left root. */
+/** Makes certificates that mosquitto can read after it drops root privileges. */
 function withCertificates(folder: string): void {
   makeCertificates(folder, ['localhost', 'alice', 'bob'])
   for (const name of readdirSync(folder)) chmodSync(path.join(folder, name), name === 'conf.d' ? 0o755 : 0o644)
@@ -34,7 +34,7 @@ export const TRANSPORT_CASES: readonly ComparedCase[] = [
     expected: [[`t ${'x'.repeat(40)} q1`], 'closed']
   },
   {
-    name: 'client certificates that name their users',
+    name: 'client certificates as usernames',
     config: {
       conf: `${TLS}cafile {dir}/ca.pem\nrequire_certificate true\nuse_identity_as_username true\nacl_file {dir}/rules\n`,
       files: { rules: `user alice\ntopic ${MARK}\ntopic alice/#\n` },
@@ -60,13 +60,13 @@ export const TRANSPORT_CASES: readonly ComparedCase[] = [
     expected: ['ok', 135, 135, 'closed']
   },
   {
-    name: 'client certificates beside names and passwords',
+    name: 'client certificates with usernames and passwords',
     config: { conf: `${TLS}cafile {dir}/ca.pem\nrequire_certificate true\n`, prepare: withCertificates },
     run: async ({ folder, port }) => await Probe.connack(tls(folder, port, 'alice')),
     expected: 5
   },
   {
-    name: 'WebSocket, beside TCP and across',
+    name: 'WebSocket together with TCP',
     config: {
       conf: 'listener {port} 127.0.0.1\nlistener {port2} 127.0.0.1\nprotocol websockets\nallow_anonymous true\n'
     },
