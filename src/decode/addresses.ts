@@ -1,27 +1,25 @@
-// IP addresses as text, in the one form that every part of the program compares.
+// IP addresses as text, in one canonical form, so that they can be compared as strings.
 
-/**
- * Texts of addresses seen lately, each at a place that its bytes choose; what falls on the same place takes it over.
- */
-const RECENT = 4_096
-const recentNumbers = new Uint32Array(RECENT)
-const recentTexts = new Array<string>(RECENT).fill('0.0.0.0')
+/** Direct-mapped cache of recent address texts: the slot follows from the address, a collision overwrites it. */
+const CACHE_SLOTS = 4_096
+const cachedNumbers = new Uint32Array(CACHE_SLOTS)
+const cachedTexts = new Array<string>(CACHE_SLOTS).fill('0.0.0.0')
 
-/** The IPv4 address at `offset`, dotted. The caller made sure that 4 bytes are there. */
+/** Returns the IPv4 address at `offset` in dotted form. The caller ensures that 4 bytes are present. */
 export function ipv4Text(bytes: Uint8Array, offset: number): string {
   const number =
     ((bytes[offset] << 24) | (bytes[offset + 1] << 16) | (bytes[offset + 2] << 8) | bytes[offset + 3]) >>> 0
-  const place = Math.imul(number, 0x9e37_79b1) >>> 20
-  if (recentNumbers[place] !== number) {
-    recentNumbers[place] = number
-    recentTexts[place] = `${bytes[offset]}.${bytes[offset + 1]}.${bytes[offset + 2]}.${bytes[offset + 3]}`
+  const slot = Math.imul(number, 0x9e37_79b1) >>> 20
+  if (cachedNumbers[slot] !== number) {
+    cachedNumbers[slot] = number
+    cachedTexts[slot] = `${bytes[offset]}.${bytes[offset + 1]}.${bytes[offset + 2]}.${bytes[offset + 3]}`
   }
-  return recentTexts[place]
+  return cachedTexts[slot]
 }
 
 /**
- * The IPv6 address at `offset` in the form of RFC 5952; an IPv4-mapped one as plain IPv4.
- * The caller made sure that 16 bytes are there.
+ * Returns the IPv6 address at `offset` in the form of RFC 5952, an IPv4-mapped address as plain IPv4.
+ * The caller ensures that 16 bytes are present.
  */
 export function ipv6Text(bytes: Uint8Array, offset: number): string {
   const groups: number[] = []
@@ -37,7 +35,7 @@ function isMapped(groups: readonly number[]): boolean {
   return groups[5] === 0xffff && groups.slice(0, 5).every(group => group === 0)
 }
 
-/** The first of the longest runs of zero groups (RFC 5952, section 4.2.3). */
+/** Finds the first of the longest runs of zero groups (RFC 5952, section 4.2.3). */
 function longestZeroRun(groups: readonly number[]): { start: number; length: number } {
   let best = { start: 0, length: 0 }
   let start = 0

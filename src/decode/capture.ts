@@ -1,4 +1,4 @@
-// A capture of any known format: tells which it is by its first bytes, never by its name.
+// Decodes a capture of any known format, which is detected by the first bytes, not by the file name.
 import type { CapturedFrame } from '../types.js'
 import { emptyCapture, notACapture } from './capture-errors.js'
 import { PcapDecoder, isPcapMagic } from './pcap.js'
@@ -6,18 +6,17 @@ import { PcapngDecoder, isPcapngMagic } from './pcapng.js'
 
 const MAGIC_LENGTH = 4
 
-/** What every format's decoder offers. */
+/** Interface of the format decoders. */
 interface FormatDecoder {
   push(chunk: Buffer): void
   end(): void
 }
 
 /**
- * Decodes a capture file as its bytes arrive: pcap or pcapng; for compressed ones see
- * decode/gunzip.ts. `onFrame` is called from within `push`, in the order of the file. Throws an `OperatorError`:
- * `capture-empty`, `capture-not-recognised`,
- * `capture-corrupt`, `capture-cut-short` (from `end`, when all whole frames are out); the caller
- * knows the file's name and adds it.
+ * Decodes a pcap or pcapng file as its bytes arrive; for compressed files see decode/gunzip.ts. `push` calls
+ * `onFrame` synchronously, in file order. Throws an `OperatorError`: `capture-empty`, `capture-not-recognised`,
+ * `capture-corrupt`, or `capture-cut-short` (from `end`, after all complete frames were delivered). The caller adds
+ * the file name.
  */
 export class CaptureDecoder {
   readonly #onFrame: (frame: CapturedFrame) => void
@@ -40,7 +39,7 @@ export class CaptureDecoder {
     this.#decoder.push(this.#head)
   }
 
-  /** The file is over. */
+  /** Ends the file. */
   end(): void {
     if (this.#decoder !== null) this.#decoder.end()
     else if (this.#head.length === 0) throw emptyCapture()
@@ -54,15 +53,14 @@ export class CaptureDecoder {
   }
 }
 
-/** What bytes that are no capture look like, in a few words. */
+/** Describes bytes that are not a capture. */
 function describe(head: Buffer): string {
-  if (head[0] === 0x1f && head[1] === 0x8b)
-    return 'it is compressed with gzip, which can be unpacked only where a file is read'
+  if (head[0] === 0x1f && head[1] === 0x8b) return 'it is compressed with gzip, which is supported only for files'
   const start = head.subarray(0, 16)
   const printable = start.every(
     byte => (byte >= 0x20 && byte < 0x7f) || byte === 0x0a || byte === 0x0d || byte === 0x09
   )
   return printable
-    ? `it opens with the text ${JSON.stringify(start.toString('latin1'))}`
-    : `it opens with the bytes ${start.toString('hex', 0, MAGIC_LENGTH)}`
+    ? `it starts with the text ${JSON.stringify(start.toString('latin1'))}`
+    : `it starts with the bytes ${start.toString('hex', 0, MAGIC_LENGTH)}`
 }

@@ -1,17 +1,17 @@
-// IP fragments put together again: the frame that completes a datagram stands for all of it.
+// Reassembles IP fragments: the frame that completes a datagram represents the whole datagram.
 import type { FrameTime } from './frame-times.js'
 import { secondsBetween } from './frame-times.js'
 import type { FragmentFields } from './ip.js'
 
-/** What may wait. */
+/** Limits of the reassembly. */
 export interface FragmentLimits {
-  /** Datagrams in progress; the oldest makes room. */
+  /** Incomplete datagrams; the oldest is dropped. */
   datagrams: number
-  /** Pieces of one datagram. */
+  /** Fragments of one datagram. */
   pieces: number
-  /** Bytes of all pieces that wait; the oldest datagram makes room. */
+  /** Buffered bytes of all fragments; the oldest datagram is dropped. */
   heldBytes: number
-  /** Seconds, by packet time, for which a datagram may stay unfinished (RFC 8200, section 4.5). */
+  /** Seconds of packet time for which a datagram may stay incomplete (RFC 8200, section 4.5). */
   ageSeconds: number
 }
 
@@ -22,48 +22,48 @@ export const FRAGMENT_LIMITS: FragmentLimits = Object.freeze({
   ageSeconds: 60
 })
 
-/** What is counted, because nothing is lost in silence. */
+/** Counters of the reassembly; they include all losses. */
 export interface FragmentCounters {
   /** Fragments seen. */
   fragments: number
   /** Datagrams completed. */
   reassembled: number
-  /** Datagrams given up: too old, too many, in too many pieces, longer than a datagram can be, or with two ends. */
+  /** Datagrams dropped: too old, too many, too many fragments, too long, or with contradictory ends. */
   fragmentsDropped: number
 }
 
-/** A datagram's payload. */
+/** Payload of a datagram. */
 export interface Datagram {
-  /** Its beginning, as far as it was captured without a hole. */
+  /** Captured bytes up to the first gap. */
   bytes: Buffer
-  /** Its length on the wire. */
+  /** Length on the wire, bytes. */
   length: number
 }
 
 interface Piece {
   start: number
   end: number
-  /** A copy of what was captured of it. */
+  /** Copy of the captured bytes. */
   bytes: Uint8Array
 }
 
-interface Unfinished extends FrameTime {
+interface PartialDatagram extends FrameTime {
   pieces: Piece[]
-  /** Of all pieces. */
+  /** Buffered bytes of all fragments. */
   bytes: number
-  /** Known from the last fragment. */
+  /** Known once the last fragment arrives. */
   length: number | null
 }
 
-/** Largest payload that offsets of 13 bits can build. */
+/** Largest payload that 13-bit fragment offsets allow. */
 const MAX_DATAGRAM = 65_535
 
-/** Collects fragments until their datagrams are whole. */
+/** Collects fragments until their datagrams are complete. */
 export class FragmentAssembly {
   readonly counters: FragmentCounters = { fragments: 0, reassembled: 0, fragmentsDropped: 0 }
   readonly #limits: FragmentLimits
-  /** The oldest first. */
-  readonly #unfinished = new Map<string, Unfinished>()
+  /** Oldest first. */
+  readonly #partial = new Map<string, PartialDatagram>()
 
   #heldBytes = 0
 
@@ -71,19 +71,19 @@ export class FragmentAssembly {
     this.#limits = { ...FRAGMENT_LIMITS, ...limits }
   }
 
-  /** Datagrams that wait for more of their fragments. */
+  /** Number of incomplete datagrams. */
   get waiting(): number {
-    return this.#unfinished.size
+    return this.#partial.size
   }
 
-  /** Bytes of their fragments. */
+  /** Buffered bytes of their fragments. */
   get heldBytes(): number {
     return this.#heldBytes
   }
 
   /**
-   * Takes a fragment of `length` bytes, of which `bytes` were captured; gives the datagram that it
-   * completes, else null. `key` names addresses, protocol and identification.
+   * Adds a fragment of `length` bytes, of which `bytes` were captured. Returns the datagram that it completes, else
+   * null. `key` identifies addresses, protocol and identification.
    */
   push(
     key: string,
@@ -105,7 +105,7 @@ export class FragmentAssembly {
     entry.bytes += piece.bytes.length
     this.#heldBytes += piece.bytes.length
     if (entry.length === null || coveredUpTo(entry.pieces) < entry.length) {
-      this.#makeRoom()
+      this.#enforceHeldBytes()
       return null
     }
     this.#forget(key, entry)
@@ -113,44 +113,44 @@ export class FragmentAssembly {
     return { bytes: join(entry.pieces, entry.length), length: entry.length }
   }
 
-  #entryOf(key: string, time: FrameTime): Unfinished {
-    const known = this.#unfinished.get(key)
+  #entryOf(key: string, time: FrameTime): PartialDatagram {
+    const known = this.#partial.get(key)
     if (known !== undefined && secondsBetween(known, time) <= this.#limits.ageSeconds) return known
     if (known !== undefined) this.#drop(key, known)
-    if (this.#unfinished.size >= this.#limits.datagrams) this.#dropOldest()
-    const entry: Unfinished = {
+    if (this.#partial.size >= this.#limits.datagrams) this.#dropOldest()
+    const entry: PartialDatagram = {
       pieces: [],
       bytes: 0,
       length: null,
       seconds: time.seconds,
       nanoseconds: time.nanoseconds
     }
-    this.#unfinished.set(key, entry)
+    this.#partial.set(key, entry)
     return entry
   }
 
-  #makeRoom(): void {
+  #enforceHeldBytes(): void {
     while (this.#heldBytes > this.#limits.heldBytes) this.#dropOldest()
   }
 
   #dropOldest(): void {
-    const [[key, entry]] = this.#unfinished
+    const [[key, entry]] = this.#partial
     this.#drop(key, entry)
   }
 
-  #drop(key: string, entry: Unfinished): void {
+  #drop(key: string, entry: PartialDatagram): void {
     this.#forget(key, entry)
     this.counters.fragmentsDropped++
   }
 
-  #forget(key: string, entry: Unfinished): void {
-    this.#unfinished.delete(key)
+  #forget(key: string, entry: PartialDatagram): void {
+    this.#partial.delete(key)
     this.#heldBytes -= entry.bytes
   }
 }
 
-/** Whether a fragment lies beyond the end that another one gave the datagram. */
-function contradicts({ length, pieces }: Unfinished, end: number, more: boolean): boolean {
+/** Whether a fragment contradicts the end of the datagram that another fragment declared. */
+function contradicts({ length, pieces }: PartialDatagram, end: number, more: boolean): boolean {
   if (length !== null) return end > length || (!more && end < length)
   return !more && pieces.some(piece => piece.end > end)
 }
@@ -161,7 +161,7 @@ function insert(pieces: Piece[], piece: Piece): void {
   pieces.splice(at, 0, piece)
 }
 
-/** The end of the stretch that begins at 0 and has no hole. */
+/** Returns the end of the contiguous range that starts at 0. */
 function coveredUpTo(pieces: readonly Piece[]): number {
   let end = 0
   for (const piece of pieces) {

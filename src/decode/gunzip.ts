@@ -1,4 +1,4 @@
-// Captures compressed with gzip: unpacked on the way, known by their content.
+// Decompresses gzip captures on the fly, detected by content.
 import { pipeline } from 'node:stream/promises'
 import { constants, createGunzip } from 'node:zlib'
 import { OperatorError } from '../errors.js'
@@ -7,9 +7,8 @@ const GZIP_MAGIC = [0x1f, 0x8b] as const
 const OUTPUT_BYTES = 65_536
 
 /**
- * The bytes of a capture as `CaptureDecoder` takes them: unpacked where they are gzip, else as they
- * are. A file cut short gives all that can be unpacked. Throws an `OperatorError`
- * (`capture-corrupt`) where the compressed bytes contradict themselves.
+ * Yields the bytes of a capture for `CaptureDecoder`: decompressed if they are gzip, else unchanged. A truncated file
+ * yields all that can be decompressed. Throws an `OperatorError` (`capture-corrupt`) if the compressed data is invalid.
  */
 export async function* gunzipped(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   const input = source[Symbol.asyncIterator]()
@@ -20,13 +19,13 @@ export async function* gunzipped(source: AsyncIterable<Buffer>): AsyncGenerator<
     if (next.done === true) done = true
     else head = head.length === 0 ? next.value : Buffer.concat([head, next.value])
   }
-  const rest = restored(head, input, done)
+  const rest = withHead(head, input, done)
   if (head[0] !== GZIP_MAGIC[0] || head[1] !== GZIP_MAGIC[1]) yield* rest
-  else yield* unpacked(rest)
+  else yield* decompressed(rest)
 }
 
-/** The source again, with the bytes that were looked at in front. */
-async function* restored(head: Buffer, input: AsyncIterator<Buffer>, done: boolean): AsyncGenerator<Buffer> {
+/** Yields `head`, then the rest of the source. */
+async function* withHead(head: Buffer, input: AsyncIterator<Buffer>, done: boolean): AsyncGenerator<Buffer> {
   try {
     if (head.length > 0) yield head
     while (!done) {
@@ -39,11 +38,11 @@ async function* restored(head: Buffer, input: AsyncIterator<Buffer>, done: boole
   }
 }
 
-async function* unpacked(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  // A sync flush at the end gives what a cut file still holds; that a record is cut is seen by the decoder.
+async function* decompressed(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  // The final sync flush returns the remaining data of a truncated file. The decoder detects the truncated record.
   const gunzip = createGunzip({ chunkSize: OUTPUT_BYTES, finishFlush: constants.Z_SYNC_FLUSH })
   const fed = pipeline(source, gunzip)
-  // Its error comes out of the loop below as well, unless nobody reads on.
+  // The loop below also throws this error, unless the consumer stops reading.
   fed.catch(() => undefined)
   try {
     for await (const chunk of gunzip) yield chunk as Buffer
@@ -52,7 +51,7 @@ async function* unpacked(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> 
     throw new OperatorError(
       'capture-corrupt',
       `the compressed capture is corrupt: ${error.message}`,
-      'Unpack it with gzip -t to see how far it is sound, or fetch it again.',
+      'Test it with gzip -t, or copy the file again.',
       { cause: error }
     )
   }

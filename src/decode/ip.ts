@@ -1,4 +1,4 @@
-// IPv4 and IPv6 headers: the fields the features need, and where the next layer begins.
+// IPv4 and IPv6 headers: the fields that the features need, and the offset of the next layer.
 import type { IpFields } from '../types.js'
 import { ipv4Text, ipv6Text } from './addresses.js'
 import { uint16, uint32 } from './network-order.js'
@@ -12,12 +12,12 @@ const EXTENSION_ROUTING = 43
 const EXTENSION_FRAGMENT = 44
 const EXTENSION_AUTHENTICATION = 51
 const EXTENSION_DESTINATION = 60
-/** More extension headers than any honest sender chains; a longer chain is not followed. */
+/** Maximum number of IPv6 extension headers; legitimate senders use fewer. */
 const MAX_EXTENSIONS = 16
 
-/** Where a fragment stands in its datagram. */
+/** Position of a fragment in its datagram. */
 export interface FragmentFields {
-  /** Tells datagrams of the same addresses and protocol apart. */
+  /** Identification: distinguishes datagrams of the same addresses and protocol. */
   id: number
   /** Bytes of the datagram's payload before this fragment. */
   offset: number
@@ -25,27 +25,27 @@ export interface FragmentFields {
   more: boolean
 }
 
-/** An IP header, read as far as it can be understood. */
+/** A decoded IP header. */
 export interface IpHeader {
   /** 4 or 6. */
   version: number
-  /** Where the header itself begins in the frame's bytes. */
+  /** Offset of the header in the frame. */
   start: number
-  /** Protocol number of what follows the last header. */
+  /** Protocol number of the payload. */
   protocol: number
-  /** Where that begins in the frame's bytes. */
+  /** Offset of the payload in the frame. */
   payloadOffset: number
-  /** How long it is on the wire, bytes: never beyond the frame's end, whatever the header says. */
+  /** Payload length on the wire, bytes: limited to the frame, even if the header declares more. */
   payloadLength: number
-  /** Total length, bytes: effective, also where the header says 0 because the network card cuts the segment later. */
+  /** Total length, bytes; computed from the frame if the header has 0 (segmentation offload). */
   totalLength: number
-  /** null: a whole datagram. */
+  /** null if the datagram is not fragmented. */
   fragment: FragmentFields | null
 }
 
 /**
- * Reads the IP header at `start`; null where it is cut off or contradicts itself. `wireLength` is
- * that of the frame and serves where the header gives no length.
+ * Reads the IP header at `start`; null if it is truncated or invalid. `wireLength` is the frame's length, used if the
+ * header has no length.
  */
 export function decodeIp(bytes: Buffer, start: number, wireLength: number): IpHeader | null {
   if (bytes.length <= start) return null
@@ -55,7 +55,7 @@ export function decodeIp(bytes: Buffer, start: number, wireLength: number): IpHe
 function decodeIpv4(bytes: Buffer, start: number, wireLength: number): IpHeader | null {
   if (bytes.length < start + IPV4_HEADER_LENGTH) return null
   const headerLength = (bytes[start] & 0x0f) * 4
-  // 0 in the length field: segmentation is left to the network card, the frame's own length counts.
+  // A length of 0 means segmentation offload: use the frame's length.
   const totalLength = uint16(bytes, start + 2) || wireLength - start
   const present = Math.min(totalLength, wireLength - start)
   if (headerLength < IPV4_HEADER_LENGTH || present < headerLength) return null
@@ -86,14 +86,14 @@ function decodeIpv6(bytes: Buffer, start: number, wireLength: number): IpHeader 
     const next = bytes[offset]
     if (protocol === EXTENSION_FRAGMENT) {
       const word = uint16(bytes, offset + 2)
-      // A fragment header with neither offset nor successors is a whole datagram (RFC 6946).
+      // A fragment header with offset 0 and no M flag is a whole datagram (RFC 6946).
       if ((word & 0xfff9) !== 0) {
         fragment = { id: uint32(bytes, offset + 4), offset: word & 0xfff8, more: (word & 1) !== 0 }
       }
     }
     offset += extensionLength(protocol, bytes[offset + 1])
     protocol = next
-    // What follows the fragment header belongs to the datagram, and only its first piece could be read.
+    // Headers after the fragment header are part of the fragmented data.
     if (fragment !== null) break
   }
   if (offset > end) return null
@@ -110,16 +110,13 @@ function isExtension(protocol: number): boolean {
   )
 }
 
-/**
- * The length of an extension header from its length byte, whose unit differs (RFC 4302, section 2.2; RFC 8200, section
- * 4).
- */
+/** Returns the length of an extension header; the unit of its length byte varies (RFC 4302, 2.2; RFC 8200, 4). */
 function extensionLength(protocol: number, lengthByte: number): number {
   if (protocol === EXTENSION_FRAGMENT) return 8
   return protocol === EXTENSION_AUTHENTICATION ? (lengthByte + 2) * 4 : (lengthByte + 1) * 8
 }
 
-/** The columns that come from an IP header. */
+/** Returns the columns that are read from an IP header. */
 export function ipFields(bytes: Buffer, header: IpHeader): IpFields {
   const { start, totalLength } = header
   if (header.version === 6) {

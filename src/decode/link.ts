@@ -1,7 +1,7 @@
-// The link layer: where the IP header of a frame begins.
+// The link layer: finds the IP header of a frame.
 import { uint16, uint32 } from './network-order.js'
 
-/** LINKTYPE_ numbers that are understood (tcpdump.org/linktypes.html). */
+/** Supported LINKTYPE_ numbers (tcpdump.org/linktypes.html). */
 const LINK_NULL = 0
 const LINK_ETHERNET = 1
 const LINK_LOOP = 108
@@ -10,30 +10,30 @@ const LINK_LINUX_SLL = 113
 const LINK_LINUX_SLL2 = 276
 const LINK_IPV4 = 228
 const LINK_IPV6 = 229
-/** DLT_RAW as some systems write it into files in place of LINKTYPE_RAW. */
+/** DLT_RAW, which some systems write instead of LINKTYPE_RAW. */
 const LINK_RAW_BSD = 12
 const LINK_RAW_OPENBSD = 14
 
 const ETHERTYPE_IPV4 = 0x0800
 const ETHERTYPE_IPV6 = 0x86dd
-/** Tags of 802.1Q, 802.1ad (QinQ) and the two that vendors used before it. */
+/** Tags of 802.1Q, 802.1ad (QinQ) and two earlier vendor tags. */
 const VLAN_ETHERTYPES: ReadonlySet<number> = new Set([0x8100, 0x88a8, 0x9100, 0x9200])
 const VLAN_TAG_LENGTH = 4
-/** Below this an ethertype is a length, and LLC follows (IEEE 802.3, clause 3.2.6). */
+/** A smaller value is a length, and LLC follows (IEEE 802.3, clause 3.2.6). */
 const SMALLEST_ETHERTYPE = 0x0600
-/** LLC and SNAP headers in front of an ethertype (RFC 1042). */
+/** LLC and SNAP headers before an ethertype (RFC 1042). */
 const SNAP = Buffer.from([0xaa, 0xaa, 3, 0, 0, 0])
 
 /** AF_INET is 2 everywhere; AF_INET6 differs between Linux, the BSDs and macOS. */
 const FAMILY_IPV4 = 2
 const FAMILIES_IPV6: ReadonlySet<number> = new Set([10, 24, 28, 30])
 
-/** What `findIp` gives where a frame carries no IP. */
+/** Result of `findIp` for a frame without IP. */
 export const NO_IP = -1
 
 /**
- * The offset of a frame's IP header in `bytes`, or `NO_IP`: another protocol, an unknown link type,
- * or too little captured. The header's version agrees with what the link layer announced.
+ * Returns the offset of a frame's IP header in `bytes`, or `NO_IP`: another protocol, an unknown link type, or too few
+ * captured bytes. The header's version matches the link layer.
  */
 export function findIp(linkType: number, bytes: Buffer): number {
   switch (linkType) {
@@ -59,7 +59,7 @@ export function findIp(linkType: number, bytes: Buffer): number {
   }
 }
 
-/** `at`: where the ethertype stands; the next layer follows it. */
+/** @param at offset of the ethertype; the next layer follows it */
 function afterEthertype(bytes: Buffer, at: number): number {
   return bytes.length < at + 2 ? NO_IP : ofEthertype(bytes, uint16(bytes, at), at + 2)
 }
@@ -82,7 +82,7 @@ function ofEthertype(bytes: Buffer, ethertype: number, next: number): number {
   return NO_IP
 }
 
-/** LINKTYPE_NULL is in the byte order of the capturing machine, LINKTYPE_LOOP in network order: try both. */
+/** LINKTYPE_NULL uses the byte order of the capturing machine, LINKTYPE_LOOP network order: tries both. */
 function afterFamily(bytes: Buffer): number {
   if (bytes.length < 4) return NO_IP
   const big = uint32(bytes, 0)

@@ -1,14 +1,14 @@
-// A hash by which an application message is known again: a will when it is published, a message when it is passed on.
+// A hash that identifies an application message: a will when it is published, a message when it is forwarded.
 
 import { fnv, FNV_BASIS } from '../fnv.js'
 
-/** Bytes of topic and payload that count. */
+/** Bytes of topic and payload that are hashed. */
 const TOPIC_BYTES = 256
 const PAYLOAD_BYTES = 1_024
 
 const length = new Uint8Array(4)
 
-/** Takes a message as its bytes come: `begin`, the topic's bytes, `payload`, the payload's bytes. */
+/** Hashes a message incrementally: call `begin`, `add` the topic, call `payload`, `add` the payload. */
 export class MessageHash {
   #hash = FNV_BASIS
   #left = TOPIC_BYTES
@@ -18,14 +18,14 @@ export class MessageHash {
     this.#left = TOPIC_BYTES
   }
 
-  /** The topic is over, and a payload of `bytes` bytes follows. */
+  /** Ends the topic and starts a payload of `bytes` bytes. */
   payload(bytes: number): void {
     for (let i = 0; i < length.length; i++) length[i] = bytes >>> (8 * i)
     this.#hash = fnv(this.#hash, length, 0, length.length)
     this.#left = PAYLOAD_BYTES
   }
 
-  /** Takes the bytes from `from` to `to`. */
+  /** Adds the bytes from `from` to `to`. */
   add(bytes: Uint8Array, from: number, to: number): void {
     const end = Math.min(to, from + this.#left)
     this.#hash = fnv(this.#hash, bytes, from, end)
@@ -40,7 +40,7 @@ export class MessageHash {
 
 const hash = new MessageHash()
 
-/** The hash of a message of which topic and payload are known as far as they count; never 0. */
+/** Returns the hash of a message, never 0; topic and payload must include at least the hashed bytes. */
 export function messageHash(topic: Uint8Array, payload: Uint8Array, payloadLength: number): number {
   hash.begin()
   hash.add(topic, 0, topic.length)

@@ -1,4 +1,4 @@
-// The body of one MQTT control packet, field by field, as its bytes come: version, topic, payload.
+// Incremental parser for the body of one MQTT control packet: version, topic, payload.
 import { fnv, FNV_BASIS } from '../fnv.js'
 import { FieldPrefix } from './field-prefix.js'
 import { MessageHash } from './message-hash.js'
@@ -6,7 +6,7 @@ import { connackFacts, connectFacts, malformedFacts, packetIdFacts } from './mqt
 import { Field, isNumber } from './mqtt-fields.js'
 import { FilterCounts } from './mqtt-filters.js'
 
-/** Control packet types that are looked into [MQTT-2.1.2]. */
+/** Control packet types whose body is parsed [MQTT-2.1.2]. */
 const CONNECT = 1
 const CONNACK = 2
 const PUBLISH = 3
@@ -22,15 +22,15 @@ const WILL_FLAG = 0x04
 /** A variable byte integer has at most 4 bytes [MQTT-1.5.5-1]. */
 const MAX_VARINT_SHIFT = 21
 
-/** What both directions of a connection share. */
+/** State shared by both directions of a connection. */
 export interface MqttSession {
-  /** Protocol level of its CONNECT: 3 for MQTT 3.1, 4 for 3.1.1, 5; 0 as long as none was seen, which is read as 4. */
+  /** Protocol level of the CONNECT: 3 for MQTT 3.1, 4 for 3.1.1, 5; 0 before the CONNECT, treated as 4. */
   version: number
 }
 
 const UNKNOWN: MqttSession = { version: 0 }
 
-/** What is kept of packets. */
+/** Limits of what is kept of a packet. */
 export interface MqttBodyOptions {
   /** Bytes kept of a topic. */
   topicCapBytes: number
@@ -38,15 +38,15 @@ export interface MqttBodyOptions {
   payloadCapBytes: number
 }
 
-/** Reads one body after the other; never more than a body's length in all is to be given to it. */
+/** Parses one body at a time. The caller passes no more bytes than the body's length. */
 export class MqttBody {
-  /** Topic of a PUBLISH or first filter of a SUBSCRIBE or UNSUBSCRIBE, as declared; null where there is none. */
+  /** Declared length of a PUBLISH's topic or of the first filter of a SUBSCRIBE or UNSUBSCRIBE; null if none. */
   topicLength: number | null = null
-  /** Length of a PUBLISH's payload, 0 as long as it is not known. */
+  /** Length of a PUBLISH's payload; 0 until known. */
   payloadLength = 0
-  /** Hash of a CONNECT's client id (FNV-1a, RFC 9923); 0 where there is none. */
+  /** Hash of a CONNECT's client id (FNV-1a, RFC 9923); 0 if none. */
   clientHash = 0
-  /** Hash of a CONNECT's will; 0 where there is none. */
+  /** Hash of a CONNECT's will; 0 if none. */
   willHash = 0
 
   #session: MqttSession = UNKNOWN
@@ -56,17 +56,17 @@ export class MqttBody {
   #hasWill = false
   #type = 0
   #facts = 0
-  #holed = false
+  #hasGap = false
   #protocolNameLength = 0
   readonly #filters = new FilterCounts()
   #hasPacketId = false
   #hasPayload = false
   #field: number = Field.Rest
-  /** Bytes of the body that are to come. */
+  /** Remaining bytes of the body. */
   #left = 0
-  /** Bytes of the field that are to come. */
-  #wanted = 0
-  /** The number that the field holds, as far as it was read. */
+  /** Remaining bytes of the field. */
+  #fieldLeft = 0
+  /** Value of a numeric field, as far as it was read. */
   #number = 0
   #shift = 0
 
@@ -75,24 +75,24 @@ export class MqttBody {
     this.#payload = new FieldPrefix(options.payloadCapBytes)
   }
 
-  /** The topic's bytes as far as they were kept. */
+  /** The kept bytes of the topic. */
   get topic(): Uint8Array | null {
     return this.topicLength === null ? null : this.#topic.bytes
   }
 
-  /** The payload's bytes as far as they were kept; null where there is no payload or part of it was never seen. */
+  /** The kept bytes of the payload; null if there is no payload or part of it was not captured. */
   get payload(): Uint8Array | null {
     return this.#hasPayload ? this.#payload.bytes : null
   }
 
-  /** What the body says, packed as in `mqtt-facts.ts`; complete once all of it was read. */
+  /** Facts of the body, packed as in `mqtt-facts.ts`; complete once the whole body was read. */
   get facts(): number {
     const facts = this.#type === SUBSCRIBE ? this.#filters.facts : this.#facts
-    const isWhole = this.#type === PUBLISH ? this.#hasPayload : this.#field === Field.Rest
-    return isWhole || this.#holed ? facts : malformedFacts(facts)
+    const isComplete = this.#type === PUBLISH ? this.#hasPayload : this.#field === Field.Rest
+    return isComplete || this.#hasGap ? facts : malformedFacts(facts)
   }
 
-  /** Begins the body of `length` bytes of a packet with this first byte; a CONNECT tells the session its version. */
+  /** Starts a body of `length` bytes of a packet with first byte `header`; a CONNECT sets the session's version. */
   begin(header: number, length: number, session: MqttSession): void {
     this.#session = session
     this.topicLength = null
@@ -102,7 +102,7 @@ export class MqttBody {
     this.willHash = 0
     this.#left = length
     this.#facts = 0
-    this.#holed = false
+    this.#hasGap = false
     this.#filters.clear()
     const type = header >> 4
     this.#type = type
@@ -115,57 +115,57 @@ export class MqttBody {
     else this.#expect(Field.Rest, Infinity)
   }
 
-  /** Takes the body's next bytes, from `from` to `to` of `bytes`. */
+  /** Reads the body's next bytes: `bytes` from `from` to `to`. */
   read(bytes: Uint8Array, from: number, to: number): void {
     for (let at = from; at < to;) at = this.#readField(bytes, at, to)
   }
 
-  /** Steps over bytes of the body that nobody saw. */
+  /** Skips bytes of the body that were not captured. */
   skip(length: number): void {
-    if (length > 0) this.#holed = true
+    if (length > 0) this.#hasGap = true
     for (let left = length; left > 0;) {
       if (isNumber(this.#field)) {
-        // A length that nobody saw: only the packet's own end is still known.
+        // The skipped bytes include a length: only the packet's end is still known.
         this.#expect(Field.Rest, Infinity)
         continue
       }
       if (this.#field === Field.Topic) this.#topic.skip()
       else if (this.#field === Field.Payload) this.#payload.skip()
-      const step = Math.min(left, this.#wanted)
+      const step = Math.min(left, this.#fieldLeft)
       left -= step
-      this.#take(step)
+      this.#consume(step)
     }
   }
 
-  /** Copies what are views of bytes that are about to change. */
+  /** Replaces views by copies, before the underlying bytes change. */
   own(): void {
     if (this.topicLength !== null) this.#topic.own()
     if (this.#hasPayload) this.#payload.own()
   }
 
-  /** Lets go of the bytes of topic and payload. */
+  /** Releases the bytes of topic and payload. */
   release(): void {
     this.#topic.release()
     this.#payload.release()
   }
 
-  /** Reads from `at`, not beyond `to`, within one field; gives where it stopped. */
+  /** Reads from `at` up to `to` within one field. Returns the offset after the bytes read. */
   #readField(bytes: Uint8Array, at: number, to: number): number {
     if (isNumber(this.#field)) {
       if (this.#field === Field.PropertiesLength || this.#field === Field.WillPropertiesLength)
         this.#readVarint(bytes[at])
       else this.#number = this.#number * 256 + bytes[at]
-      this.#take(1)
+      this.#consume(1)
       return at + 1
     }
-    const end = Math.min(to, at + this.#wanted)
+    const end = Math.min(to, at + this.#fieldLeft)
     if (this.#field === Field.Payload) this.#payload.add(bytes, at, end)
     else if (this.#field === Field.Topic) this.#topic.add(bytes, at, end)
     if (this.#type === SUBSCRIBE && (this.#field === Field.Topic || this.#field === Field.Filter))
       this.#filters.read(bytes, at, end)
     else if (this.#field === Field.ClientId) this.#readClientId(bytes, at, end)
     else if (this.#field === Field.WillTopic || this.#field === Field.WillPayload) this.#will.add(bytes, at, end)
-    this.#take(end - at)
+    this.#consume(end - at)
     return end
   }
 
@@ -173,7 +173,7 @@ export class MqttBody {
     this.clientHash = fnv(this.clientHash === 0 ? FNV_BASIS : this.clientHash, bytes, at, end) >>> 0
   }
 
-  /** One more byte is wanted as long as the highest bit says so. */
+  /** Reads one byte of a variable byte integer; its highest bit announces another byte. */
   #readVarint(byte: number): void {
     this.#number += (byte & 0x7f) << this.#shift
     if ((byte & 0x80) === 0) return
@@ -182,21 +182,21 @@ export class MqttBody {
       return
     }
     this.#shift += 7
-    this.#wanted++
+    this.#fieldLeft++
   }
 
-  #expect(field: number, wanted: number): void {
+  #expect(field: number, length: number): void {
     this.#field = field
-    this.#wanted = wanted
+    this.#fieldLeft = length
     this.#number = 0
     this.#shift = 0
   }
 
-  /** `count` bytes of the field were read: goes on to the next one that wants bytes. */
-  #take(count: number): void {
+  /** Consumes `count` bytes of the field; at its end, moves to the next field that has bytes. */
+  #consume(count: number): void {
     this.#left -= count
-    this.#wanted -= count
-    while (this.#wanted === 0 && this.#field < Field.Payload) this.#next(this.#number)
+    this.#fieldLeft -= count
+    while (this.#fieldLeft === 0 && this.#field < Field.Payload) this.#next(this.#number)
   }
 
   #next(number: number): void {
@@ -212,7 +212,7 @@ export class MqttBody {
         return
       }
       case Field.ProtocolLevel: {
-        this.#takeLevel(number)
+        this.#handleLevel(number)
         return
       }
       case Field.ConnectFlags:
@@ -222,7 +222,7 @@ export class MqttBody {
           return
         }
       case Field.KeepAlive: {
-        this.#takeKeepAlive(number)
+        this.#handleKeepAlive(number)
         return
       }
       case Field.ClientIdLength: {
@@ -258,7 +258,7 @@ export class MqttBody {
           return
         }
       case Field.WillPayload:
-        if (!this.#holed) this.willHash = this.#will.value
+        if (!this.#hasGap) this.willHash = this.#will.value
         {
           this.#expect(Field.Rest, Infinity)
           return
@@ -312,7 +312,7 @@ export class MqttBody {
     }
   }
 
-  #takeLevel(level: number): void {
+  #handleLevel(level: number): void {
     this.#session.version = level
     // Bridges set the highest bit.
     const version = level & 0x7f
@@ -324,12 +324,12 @@ export class MqttBody {
       this.#expect(Field.ConnectFlags, 1)
       return
     }
-    // What follows in another protocol nobody knows; the packet counts as one that ends too early.
+    // Unknown protocol: treat the packet as malformed.
     this.#facts = malformedFacts(0)
     this.#expect(Field.Rest, Infinity)
   }
 
-  #takeKeepAlive(keepAlive: number): void {
+  #handleKeepAlive(keepAlive: number): void {
     this.#hasWill = (this.#facts & WILL_FLAG) !== 0
     this.#facts = connectFacts({ keepAlive, will: this.#hasWill })
     if (this.#session.version === VERSION_5) this.#expect(Field.PropertiesLength, 1)

@@ -1,24 +1,24 @@
-// Finding the way back into MQTT after a gap: does a packet surely begin here?
+// Resynchronises after a gap: decides whether a segment starts at a packet boundary.
 import type { Direction } from '../types.js'
 
 const PUBLISH = 3
 const VERSION_5 = 5
 
-/** What may stand in a fixed header of each packet type [MQTT-2.1.3-1], [MQTT-2.1.4]. */
+/** Valid fixed headers of a packet type [MQTT-2.1.3-1], [MQTT-2.1.4]. */
 interface Shape {
-  /** Flags that are allowed; PUBLISH is checked by itself. */
+  /** Allowed flags; PUBLISH is checked separately. */
   flags: readonly number[]
   /** Smallest and largest remaining length before MQTT 5. */
   smallest: number
   largest: number
-  /** Which side may send it. */
+  /** Directions in which it may be sent. */
   from: readonly Direction[]
 }
 
 const LARGEST_PACKET = 268_435_455
 const BOTH: readonly Direction[] = ['in', 'out']
 
-/** By packet type; MQTT 3.1 sets QoS and DUP also in PUBREL, SUBSCRIBE and UNSUBSCRIBE. */
+/** By packet type. MQTT 3.1 also sets QoS and DUP in PUBREL, SUBSCRIBE and UNSUBSCRIBE. */
 const SHAPES: readonly (Shape | null)[] = [
   null,
   { flags: [0], smallest: 12, largest: LARGEST_PACKET, from: ['in'] },
@@ -37,17 +37,17 @@ const SHAPES: readonly (Shape | null)[] = [
   { flags: [0], smallest: 0, largest: 0, from: ['in'] },
   null
 ]
-/** Types that MQTT 5 lets carry a reason code and properties: all without a payload but the pings. */
+/** Types that may have a reason code and properties in MQTT 5: all without a payload except the pings. */
 const LONGER_IN_5: ReadonlySet<number> = new Set([2, 4, 5, 6, 7, 11, 14, 15])
 const SHAPE_OF_AUTH: Shape = { flags: [0], smallest: 0, largest: 0, from: BOTH }
-/** In MQTT 5 the broker may send DISCONNECT too. */
+/** In MQTT 5 the broker may also send DISCONNECT. */
 const DISCONNECT = 14
 const AUTH = 15
 
 /**
- * Whether a chain of possible packets runs from the first byte of a segment exactly to its last.
- * A sender that writes whole packets passes; the middle of a payload passes about once in a
- * million, because type, flags, length, direction and a PUBLISH's topic must all fit.
+ * Whether a segment is exactly a sequence of plausible packets. This accepts senders that write whole packets. The
+ * middle of a payload passes about once in a million, because type, flags, length, direction and a PUBLISH's topic
+ * must all be valid.
  */
 export function isBoundaryChain(bytes: Uint8Array, direction: Direction, version: number): boolean {
   let at = 0
@@ -59,7 +59,7 @@ export function isBoundaryChain(bytes: Uint8Array, direction: Direction, version
   return at > 0
 }
 
-/** Where the packet that may begin at `at` ends; null where none can, or where it ends beyond the bytes. */
+/** Returns the end of the plausible packet at `at`; null if none starts there or it exceeds the bytes. */
 function packetEnd(bytes: Uint8Array, at: number, direction: Direction, version: number): number | null {
   let remaining = 0
   let body = at + 1
@@ -70,12 +70,12 @@ function packetEnd(bytes: Uint8Array, at: number, direction: Direction, version:
     if ((byte & 0x80) === 0) break
   }
   const end = body + remaining
-  if (end > bytes.length || !fits(bytes[at], remaining, direction, version)) return null
+  if (end > bytes.length || !isPlausibleHeader(bytes[at], remaining, direction, version)) return null
   if (bytes[at] >> 4 !== PUBLISH) return end
-  return topicFits(bytes, bytes[at], body, end) ? end : null
+  return isPlausibleTopic(bytes, bytes[at], body, end) ? end : null
 }
 
-function fits(header: number, remaining: number, direction: Direction, version: number): boolean {
+function isPlausibleHeader(header: number, remaining: number, direction: Direction, version: number): boolean {
   const type = header >> 4
   const flags = header & 0x0f
   const is5 = version === VERSION_5
@@ -87,8 +87,8 @@ function fits(header: number, remaining: number, direction: Direction, version: 
   return remaining >= shape.smallest && (remaining <= shape.largest || (is5 && LONGER_IN_5.has(type)))
 }
 
-/** A topic name holds no wildcard and no control character [MQTT-3.3.2-2], [MQTT-1.5.4-2]. */
-function topicFits(bytes: Uint8Array, header: number, body: number, end: number): boolean {
+/** Whether the topic name has no wildcard or control character [MQTT-3.3.2-2], [MQTT-1.5.4-2]. */
+function isPlausibleTopic(bytes: Uint8Array, header: number, body: number, end: number): boolean {
   const start = body + 2
   const topicEnd = start + ((bytes[body] << 8) | bytes[body + 1])
   const packetId = (header & 0x06) === 0 ? 0 : 2

@@ -1,6 +1,6 @@
-// Who a CONNECT says it is from: client identifier and user name, never the password.
+// Reads client identifier and user name from a CONNECT, never the password.
 
-/** What a CONNECT names; empty where it names none. */
+/** Identity in a CONNECT; missing fields are empty. */
 export interface ConnectIdentity {
   clientId: string
   username: string
@@ -9,35 +9,35 @@ export interface ConnectIdentity {
 const VERSION_5 = 5
 const FLAG_WILL = 0x04
 const FLAG_USERNAME = 0x80
-/** Text kept of each, bytes: a client chooses both. */
+/** Bytes kept of each text: the client chooses both. */
 const TEXT_CAP = 255
 
 /**
- * Reads a whole CONNECT packet, its fixed header included; null where it is malformed or cut off before
- * the names are told [MQTT-3.1].
+ * Reads a CONNECT packet, including its fixed header; null if it is malformed or truncated before the user name
+ * [MQTT-3.1].
  */
 export function connectIdentity(bytes: Uint8Array): ConnectIdentity | null {
   const reader = new Reader(bytes)
   reader.skip(1)
-  reader.variable()
+  reader.varint()
   reader.text()
   const version = reader.byte()
   const flags = reader.byte()
   reader.skip(2)
-  if (version === VERSION_5) reader.skip(reader.variable())
+  if (version === VERSION_5) reader.skip(reader.varint())
   const clientId = reader.text()
   if ((flags & FLAG_WILL) !== 0) {
-    if (version === VERSION_5) reader.skip(reader.variable())
-    reader.skip(reader.short())
-    reader.skip(reader.short())
+    if (version === VERSION_5) reader.skip(reader.varint())
+    reader.skip(reader.uint16())
+    reader.skip(reader.uint16())
   }
   const username = (flags & FLAG_USERNAME) === 0 ? '' : reader.text()
-  return reader.beyond ? null : { clientId, username }
+  return reader.overrun ? null : { clientId, username }
 }
 
 const decoder = new TextDecoder()
 
-/** Reads on and on; beyond the end everything is 0 and empty. */
+/** Sequential reader; overrun the end it returns 0 and empty text. */
 class Reader {
   #at = 0
   readonly #bytes: Uint8Array
@@ -46,8 +46,8 @@ class Reader {
     this.#bytes = bytes
   }
 
-  /** Whether anything was read that is not there. */
-  get beyond(): boolean {
+  /** Whether a read went overrun the end. */
+  get overrun(): boolean {
     return this.#at > this.#bytes.length
   }
 
@@ -59,12 +59,12 @@ class Reader {
     return this.#bytes[this.#at++] ?? 0
   }
 
-  short(): number {
+  uint16(): number {
     return (this.byte() << 8) | this.byte()
   }
 
-  /** A variable byte integer [MQTT-1.5.5]. */
-  variable(): number {
+  /** Reads a Variable Byte Integer [MQTT-1.5.5]. */
+  varint(): number {
     let value = 0
     for (let shift = 0; shift < 28; shift += 7) {
       const byte = this.byte()
@@ -75,7 +75,7 @@ class Reader {
   }
 
   text(): string {
-    const length = this.short()
+    const length = this.uint16()
     const start = this.#at
     this.#at += length
     return decoder.decode(this.#bytes.subarray(start, start + Math.min(length, TEXT_CAP)))

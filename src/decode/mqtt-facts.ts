@@ -1,4 +1,4 @@
-// What the features need to know of the bodies of control packets, packed into one number.
+// Facts about the bodies of control packets that the features need, packed into one number.
 
 import type { MqttPacket } from '../types.js'
 
@@ -9,10 +9,10 @@ const PUBCOMP = 7
 const SUBSCRIBE = 8
 const HASH = 0x23
 const PLUS = 0x2b
-/** A field counts up to here. */
-const BYTE = 0xff
+/** Largest value of a byte, and its mask. */
+const MAX_BYTE = 0xff
 
-/** The body ends within one of its fields, or a CONNECT names no protocol of MQTT. */
+/** The body ends inside a field, or the protocol name of a CONNECT is unknown. */
 const MALFORMED = 1
 const WILL = 2
 const KEEP_ALIVE_SHIFT = 8
@@ -22,23 +22,23 @@ const FILTERS_SHIFT = 8
 const WILDCARDS_SHIFT = 16
 const WIDEST_SHIFT = 24
 
-/** What a CONNECT says of its session. */
+/** Facts of a CONNECT. */
 export interface ConnectFacts {
-  /** Seconds; 0 is none [MQTT-3.1.2.10]. */
+  /** Seconds; 0 disables it [MQTT-3.1.2.10]. */
   keepAlive: number
   will: boolean
 }
 
-/** What the filters of a SUBSCRIBE reach; each a count of up to 255. */
+/** Facts of a SUBSCRIBE; each is a count of up to 255. */
 export interface SubscribeFacts {
   filters: number
-  /** With `#` or `+` anywhere. */
+  /** Filters that contain `#` or `+`. */
   wildcards: number
-  /** That begin with a wildcard, or with `$`: everything, or what the broker says of itself. */
+  /** Filters that start with a wildcard or with `$`: they match everything or the broker's own topics. */
   widest: number
 }
 
-/** Packs; `malformed` may be added to any. */
+/** Packs the facts of a CONNECT; `malformedFacts` can be applied to all facts. */
 export function connectFacts({ keepAlive, will }: ConnectFacts): number {
   return (keepAlive << KEEP_ALIVE_SHIFT) | (will ? WILL : 0)
 }
@@ -54,9 +54,9 @@ export function packetIdFacts(id: number): number {
 
 export function subscribeFacts({ filters, wildcards, widest }: SubscribeFacts): number {
   return (
-    ((Math.min(filters, BYTE) << FILTERS_SHIFT) |
-      (Math.min(wildcards, BYTE) << WILDCARDS_SHIFT) |
-      (Math.min(widest, BYTE) << WIDEST_SHIFT)) >>>
+    ((Math.min(filters, MAX_BYTE) << FILTERS_SHIFT) |
+      (Math.min(wildcards, MAX_BYTE) << WILDCARDS_SHIFT) |
+      (Math.min(widest, MAX_BYTE) << WIDEST_SHIFT)) >>>
     0
   )
 }
@@ -66,11 +66,11 @@ export function malformedFacts(facts: number): number {
 }
 
 /**
- * Whether the body of a packet ended within one of its fields, its first byte may not be [MQTT-2.2.2-2],
- * or a PUBLISH names a topic with a wildcard or a null character [MQTT-3.3.2-2, MQTT-1.5.4-2].
+ * Whether a packet is malformed: the body ends inside a field, the first byte is invalid [MQTT-2.2.2-2], or the topic
+ * of a PUBLISH has a wildcard or a null character [MQTT-3.3.2-2, MQTT-1.5.4-2].
  */
 export function isMalformed({ header, facts, topic }: Pick<MqttPacket, 'header' | 'facts' | 'topic'>): boolean {
-  if ((facts & MALFORMED) !== 0 || !isHeaderPossible(header)) return true
+  if ((facts & MALFORMED) !== 0 || !isHeaderValid(header)) return true
   return header >> 4 === PUBLISH && topic !== null && topic.some(byte => byte === HASH || byte === PLUS || byte === 0)
 }
 
@@ -81,34 +81,34 @@ export function readConnect({ header, facts }: Pick<MqttPacket, 'header' | 'fact
     : null
 }
 
-/** Packet identifier of a PUBLISH, PUBACK, PUBREC, PUBREL or PUBCOMP; 0 where there is none. */
+/** Reads the packet identifier of a PUBLISH, PUBACK, PUBREC, PUBREL or PUBCOMP; 0 if none. */
 export function readPacketId({ header, facts }: Pick<MqttPacket, 'header' | 'facts'>): number {
   const type = header >> 4
   return type >= PUBLISH && type <= PUBCOMP ? (facts >>> PACKET_ID_SHIFT) & 0xffff : 0
 }
 
-/** Whether a CONNACK refuses. */
+/** Whether a packet is a CONNACK that refuses the connection. */
 export function isRefusal({ header, facts }: Pick<MqttPacket, 'header' | 'facts'>): boolean {
-  return header >> 4 === CONNACK && ((facts >>> CODE_SHIFT) & BYTE) !== 0
+  return header >> 4 === CONNACK && ((facts >>> CODE_SHIFT) & MAX_BYTE) !== 0
 }
 
 /** Reads a SUBSCRIBE; null for other packets. */
 export function readSubscribe({ header, facts }: Pick<MqttPacket, 'header' | 'facts'>): SubscribeFacts | null {
   if (header >> 4 !== SUBSCRIBE) return null
   return {
-    filters: (facts >>> FILTERS_SHIFT) & BYTE,
-    wildcards: (facts >>> WILDCARDS_SHIFT) & BYTE,
-    widest: (facts >>> WIDEST_SHIFT) & BYTE
+    filters: (facts >>> FILTERS_SHIFT) & MAX_BYTE,
+    wildcards: (facts >>> WILDCARDS_SHIFT) & MAX_BYTE,
+    widest: (facts >>> WIDEST_SHIFT) & MAX_BYTE
   }
 }
 
-/** Flags that each type must have, MQTT 3.1.1 table 2.2; PUBLISH apart. */
+/** Required flags of each type, MQTT 3.1.1 table 2.2; except PUBLISH. */
 const FLAGS: readonly number[] = [-1, 0, 0, -1, 0, 0, 2, 0, 2, 0, 2, 0, 0, 0, 0, 0]
 const QOS_3 = 6
 const DUP_FLAG = 8
 
-/** Whether type and flags of a fixed header may be; MQTT 3.1 sets DUP on more types than PUBLISH. */
-function isHeaderPossible(header: number): boolean {
+/** Whether type and flags of a fixed header are valid; MQTT 3.1 sets DUP on other types than PUBLISH, too. */
+function isHeaderValid(header: number): boolean {
   const type = header >> 4
   if (type === PUBLISH) return (header & QOS_3) !== QOS_3
   return FLAGS[type] === (header & 0x0f & ~DUP_FLAG)

@@ -1,8 +1,6 @@
-// The fields that the bodies of MQTT control packets are made of.
+// The fields in the bodies of MQTT control packets.
 
-/**
- * Fields in the order in which they come, as far as packets share one; those before `Payload` are followed by another.
- */
+/** Fields in packet order, as far as packets share one. The fields before `Payload` are followed by another field. */
 export const Field = Object.freeze({
   ProtocolNameLength: 0,
   ProtocolName: 1,
@@ -24,12 +22,12 @@ export const Field = Object.freeze({
   Properties: 16,
   TopicLength: 17,
   Topic: 18,
-  /** Options of a subscription, and the filters after the first. */
+  /** Options of a subscription; the filters after the first follow. */
   Options: 19,
   FilterLength: 20,
   Filter: 21,
   Payload: 22,
-  /** The remainder of a packet, of which nothing more is wanted. */
+  /** The rest of the packet, which is ignored. */
   Rest: 23
 })
 
@@ -53,7 +51,7 @@ const NUMBERS = Uint8Array.from({ length: Field.Rest + 1 }, (_, field) =>
   )
 )
 
-/** Whether the bytes of a field are a number. */
+/** Whether a field is numeric. */
 export function isNumber(field: number): boolean {
   return NUMBERS[field] === 1
 }

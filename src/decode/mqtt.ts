@@ -1,40 +1,40 @@
-// MQTT control packets out of one direction of a stream: incremental, total, one pass, nothing copied that is not kept.
-import type { MqttPacket, PacketBegun } from '../types.js'
+// Incremental single-pass parser for the MQTT control packets of one direction; copies only the bytes it keeps.
+import type { MqttPacket, PartialPacket } from '../types.js'
 import { MqttBody } from './mqtt-body.js'
 import type { MqttBodyOptions, MqttSession } from './mqtt-body.js'
 
 export type { MqttBody, MqttSession } from './mqtt-body.js'
 
-/** What a walker keeps of packets. */
+/** Options of a walker. */
 export interface MqttWalkerOptions extends MqttBodyOptions {
   /** Shared by the two walkers of a connection. */
   session: MqttSession
-  /** Bodies that no walker is using now, for all that share this list and the caps: few have a packet in progress. */
+  /** Pool of unused bodies, shared by walkers with the same caps: few of them have a packet in progress. */
   spare?: MqttBody[]
 }
 
 /** A remaining length has at most 4 bytes [MQTT-1.5.5-1]. */
 const MAX_LENGTH_SHIFT = 21
 
-/** Where the walker stands; comparisons rely on the order. */
+/** State of the walker; comparisons rely on the order. */
 const Stage = Object.freeze({
   Header: 0,
   RemainingLength: 1,
   Body: 2,
-  /** Where the next packet begins is not known. */
+  /** The start of the next packet is unknown. */
   Lost: 3,
-  /** The stream is not MQTT from here on. */
+  /** The rest of the stream is not MQTT. */
   Malformed: 4
 })
 
 /**
- * Walks over the control packets of one direction. Bytes come in any portions; every packet is
- * reported when its last byte is there. Never throws on bytes. `topic` and `payload` of a packet
- * may be views of the pushed bytes: use or copy them before these change.
+ * Parses the control packets of one direction. Accepts chunks of any size and reports each packet when its last byte
+ * arrives. Never throws, whatever the bytes. `topic` and `payload` of a packet may be views of the pushed bytes: use or
+ * copy them before these change.
  */
 export class MqttWalker {
   readonly #options: MqttWalkerOptions
-  /** That of the packet in progress; null where there is none, or was none yet. */
+  /** Body of the packet in progress; null if none. */
   #body: MqttBody | null = null
   #stage: number = Stage.Header
   #offset = 0
@@ -42,52 +42,52 @@ export class MqttWalker {
   #remainingLength = 0
   #size = 0
   #shift = 0
-  /** Offset at which the packet in progress ends. */
+  /** End offset of the packet in progress. */
   #end = 0
 
   constructor(options: MqttWalkerOptions) {
     this.#options = options
   }
 
-  /** Bytes of the stream seen or skipped so far. */
+  /** Bytes of the stream read or skipped so far. */
   get offset(): number {
     return this.#offset
   }
 
-  /** Whether the stream stands at the boundary between two packets. */
+  /** Whether the offset is a packet boundary. */
   get boundary(): boolean {
     return this.#stage === Stage.Header
   }
 
-  /** Whether a remaining length of more than four bytes came [MQTT-1.5.5-1]; nothing is read after it. */
+  /** Whether a remaining length had more than four bytes [MQTT-1.5.5-1]; nothing is read after it. */
   get malformed(): boolean {
     return this.#stage === Stage.Malformed
   }
 
-  /** Whether a gap hid where the next packet begins; `resync` ends that. */
+  /** Whether a gap hid the start of the next packet; `resync` clears this. */
   get lost(): boolean {
     return this.#stage === Stage.Lost
   }
 
-  /** Size of the packet in progress, fixed header included, as soon as it is declared; else 0. */
+  /** Declared size of the packet in progress, including the fixed header; 0 until known. */
   get declared(): number {
     return this.#stage === Stage.Body ? this.#size + this.#remainingLength : 0
   }
 
-  /** The packet in progress, as far as it has come; null where none is. */
-  get inProgress(): PacketBegun | null {
+  /** The received part of the packet in progress; null if none. */
+  get inProgress(): PartialPacket | null {
     const body = this.#stage === Stage.Body ? this.#body : null
     return body === null
       ? null
       : { header: this.#header, topic: body.topic, payloadLength: body.payload === null ? null : body.payloadLength }
   }
 
-  /** Declares that the next byte pushed begins a packet. */
+  /** Declares that the next pushed byte starts a packet. */
   resync(): void {
     this.#stage = Stage.Header
   }
 
-  /** Takes the next bytes of the stream. */
+  /** Parses the next bytes of the stream. */
   push(bytes: Uint8Array, onPacket: (packet: MqttPacket) => void): void {
     const start = this.#offset
     const length = bytes.length
@@ -113,8 +113,8 @@ export class MqttWalker {
   }
 
   /**
-   * Steps over `length` bytes that nobody saw. A packet known to end among them is reported to
-   * `onPacket`; the walker stays in step only where the next packet's beginning is still known.
+   * Skips `length` bytes that were not captured. A packet that ends within them is reported to `onPacket`. The walker
+   * stays synchronised only if the start of the next packet is still known.
    */
   skip(length: number, onPacket?: (packet: MqttPacket) => void): void {
     const target = this.#offset + length
@@ -128,7 +128,7 @@ export class MqttWalker {
     this.#offset = target
   }
 
-  /** `next` is the offset of the byte after this one. */
+  /** @param next offset after this byte */
   #readRemainingLength(byte: number, next: number): void {
     this.#size++
     this.#remainingLength += (byte & 0x7f) << this.#shift

@@ -1,5 +1,4 @@
-// Numbers in network byte order. The caller made sure that they are there: Buffer's own readers check, at many times
-// the cost.
+// Reads numbers in network byte order. The caller checks the bounds: Buffer's own methods do, at many times the cost.
 
 export function uint16(bytes: Uint8Array, at: number): number {
   return (bytes[at] << 8) | bytes[at + 1]

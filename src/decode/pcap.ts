@@ -1,4 +1,4 @@
-// Classic pcap files, micro- and nanosecond, as they arrive: bytes in, frames out.
+// Incremental decoder for classic pcap files with microsecond or nanosecond timestamps.
 import type { CapturedFrame } from '../types.js'
 import { NANOSECONDS } from './frame-times.js'
 import { MAX_CAPTURED_LENGTH, corruptCapture, cutShort, notACapture } from './capture-errors.js'
@@ -7,7 +7,7 @@ import { PendingBytes } from './pending-bytes.js'
 
 const FILE_HEADER_LENGTH = 24
 const RECORD_HEADER_LENGTH = 16
-/** The link type shares its word with the length of a frame check sequence. */
+/** The upper bits of the word are the length of the frame check sequence. */
 const LINK_TYPE_MASK = 0x03ffffff
 
 const MICRO_BIG = 0xa1b2c3d4
@@ -15,27 +15,26 @@ const MICRO_LITTLE = 0xd4c3b2a1
 const NANO_BIG = 0xa1b23c4d
 const NANO_LITTLE = 0x4d3cb2a1
 
-/** Whether the first four bytes of a file, read as a big-endian number, open a classic pcap file. */
+/** Whether `magic`, the first four bytes of a file as a big-endian number, is that of classic pcap. */
 export function isPcapMagic(magic: number): boolean {
   return magic === MICRO_BIG || magic === MICRO_LITTLE || magic === NANO_BIG || magic === NANO_LITTLE
 }
 
 /**
- * Decodes a classic pcap file of either byte order and either resolution. `onFrame` is called from
- * within `push`; a frame's bytes are a view of the pushed ones. Throws an `OperatorError`
- * (`capture-not-recognised`, `capture-corrupt`; from `end` also `capture-cut-short`), after which
- * the decoder is not to be used again.
+ * Decodes a classic pcap file of either byte order and resolution. `push` calls `onFrame` synchronously; a frame's
+ * bytes are a view of the pushed bytes. Throws an `OperatorError` (`capture-not-recognised`, `capture-corrupt`; from
+ * `end` also `capture-cut-short`). Do not use the decoder after an error.
  */
 export class PcapDecoder {
   readonly #onFrame: (frame: CapturedFrame) => void
   readonly #pending = new PendingBytes()
-  /** Bytes needed before anything can be done. */
+  /** Bytes needed to continue. */
   #needed = FILE_HEADER_LENGTH
   #started = false
   #little = false
   #nanosecond = false
   #linkType = 0
-  /** Bytes of the file before those that wait. */
+  /** Bytes of the file before the pending ones. */
   #consumed = 0
   #frames = 0
 
@@ -43,22 +42,22 @@ export class PcapDecoder {
     this.#onFrame = onFrame
   }
 
-  /** Takes the next bytes of the file. */
+  /** Decodes the next bytes of the file. */
   push(chunk: Buffer): void {
     const bytes = this.#pending.add(chunk, this.#needed)
     if (bytes === null) return
-    const used = this.#walk(bytes)
+    const used = this.#readRecords(bytes)
     this.#consumed += used
     this.#pending.keep(bytes.subarray(used))
   }
 
-  /** The file is over. */
+  /** Ends the file. */
   end(): void {
     if (this.#pending.length > 0) throw cutShort(this.#frames, this.#pending.length)
   }
 
-  /** Reads whole records; gives how many bytes it used. */
-  #walk(bytes: Buffer): number {
+  /** Reads complete records. Returns the number of bytes used. */
+  #readRecords(bytes: Buffer): number {
     let at = this.#started ? 0 : this.#readFileHeader(bytes)
     for (;;) {
       this.#needed = RECORD_HEADER_LENGTH
@@ -66,8 +65,8 @@ export class PcapDecoder {
       const captured = this.#uint32(bytes, at + 8)
       if (captured > MAX_CAPTURED_LENGTH) {
         throw corruptCapture(
-          `the record after frame ${this.#frames} says it holds ${captured} bytes, ` +
-            `more than any frame can (${MAX_CAPTURED_LENGTH})`,
+          `the record after frame ${this.#frames} declares ${captured} captured bytes ` +
+            `(maximum ${MAX_CAPTURED_LENGTH})`,
           this.#consumed + at
         )
       }
@@ -80,11 +79,11 @@ export class PcapDecoder {
 
   #readFileHeader(bytes: Buffer): number {
     const magic = bytes.readUInt32BE(0)
-    if (!isPcapMagic(magic)) throw notACapture(`it opens with ${bytes.toString('hex', 0, 4)}`)
+    if (!isPcapMagic(magic)) throw notACapture(`it starts with ${bytes.toString('hex', 0, 4)}`)
     this.#little = magic === MICRO_LITTLE || magic === NANO_LITTLE
     this.#nanosecond = magic === NANO_BIG || magic === NANO_LITTLE
     const major = this.#little ? bytes.readUInt16LE(4) : bytes.readUInt16BE(4)
-    if (major !== 2) throw notACapture(`it says pcap version ${major}, and only version 2 is known`)
+    if (major !== 2) throw notACapture(`pcap version ${major} is not supported (only version 2)`)
     this.#linkType = this.#uint32(bytes, 20) & LINK_TYPE_MASK
     this.#started = true
     return FILE_HEADER_LENGTH
@@ -94,7 +93,7 @@ export class PcapDecoder {
     const seconds = this.#uint32(bytes, at)
     const wireLength = this.#uint32(bytes, at + 12)
     const fraction = this.#nanosecond ? this.#uint32(bytes, at + 4) : this.#uint32(bytes, at + 4) * 1000
-    // A fraction of a second and more is nonsense, but a time all the same.
+    // A fraction of one second or more is invalid: carry it over.
     const carry = fraction < NANOSECONDS ? 0 : Math.floor(fraction / NANOSECONDS)
     const start = at + RECORD_HEADER_LENGTH
     this.#frames++
@@ -109,11 +108,11 @@ export class PcapDecoder {
 
   #uint32(bytes: Buffer, at: number): number {
     const value = uint32(bytes, at)
-    return this.#little ? swapped(value) : value
+    return this.#little ? swapBytes(value) : value
   }
 }
 
-/** The four bytes the other way round. */
-function swapped(value: number): number {
+/** Reverses the byte order. */
+function swapBytes(value: number): number {
   return ((value << 24) | ((value & 0xff00) << 8) | ((value >>> 8) & 0xff00) | (value >>> 24)) >>> 0
 }

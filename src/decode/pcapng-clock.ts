@@ -1,13 +1,13 @@
-// Times of pcapng: ticks of any length since any moment, as seconds and nanoseconds.
+// Converts pcapng timestamps, in ticks of any resolution and offset, to seconds and nanoseconds.
 import type { FrameTime } from './frame-times.js'
 
-/** Microseconds, where an interface says nothing. */
+/** Microseconds: the default of an interface. */
 const DEFAULT_RESOLUTION = 6
 const POWER_OF_TWO = 0x80
 const NANOSECONDS = 1_000_000_000n
-/** Later than any capture, and short enough for every reader of what is written: in the year 33,658. */
+/** Upper limit, in the year 33,658: later than any capture, and few enough digits for every reader of our output. */
 const LATEST_SECONDS = 999_999_999_999n
-/** Below this a count of ticks is exact in a double. */
+/** If the high word is smaller, the tick count is exact in a double. */
 const EXACT_HIGH = 0x20_0000
 const MICROSECOND_TICKS = 1_000_000
 
@@ -18,8 +18,8 @@ export class FrameClock {
   readonly #isPlain: boolean
 
   /**
-   * `resolution` is the byte of the option if_tsresol: a negative power of ten, or of two where its
-   * highest bit is set. `offset` is that of if_tsoffset, in seconds.
+   * @param resolution byte of the option if_tsresol: a negative power of ten, or of two if the highest bit is set
+   * @param offset value of the option if_tsoffset, seconds
    */
   constructor(resolution: number = DEFAULT_RESOLUTION, offset: bigint = 0n) {
     this.#ticks =
@@ -28,7 +28,7 @@ export class FrameClock {
     this.#isPlain = resolution === DEFAULT_RESOLUTION && offset === 0n
   }
 
-  /** The time of a tick given as its high and low 32 bits; times that cannot be are brought to the nearest that can. */
+  /** Returns the time of a timestamp, given as its high and low 32 bits, clamped to the valid range. */
   timeOf(high: number, low: number): FrameTime {
     if (this.#isPlain && high < EXACT_HIGH) {
       const ticks = high * 0x1_0000_0000 + low

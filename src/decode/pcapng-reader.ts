@@ -1,11 +1,11 @@
-// Numbers and options of pcapng blocks in the byte order of their section.
+// Reads numbers and options of pcapng blocks in the byte order of their section.
 import { FrameClock } from './pcapng-clock.js'
 
 const OPTION_END = 0
 const OPTION_RESOLUTION = 9
 const OPTION_OFFSET = 14
 
-/** Reads in one byte order. */
+/** Reader for one byte order. */
 export class PcapngReader {
   readonly #little: boolean
 
@@ -21,7 +21,7 @@ export class PcapngReader {
     return this.#little ? bytes.readUInt32LE(at) : bytes.readUInt32BE(at)
   }
 
-  /** The clock that the options of an interface description describe: microseconds unless they say otherwise. */
+  /** Creates the clock from the options of an interface description; the default is microseconds. */
   clock(options: Buffer): FrameClock {
     let resolution: number | undefined
     let offset = 0n

@@ -1,4 +1,4 @@
-// pcapng files as they arrive: several sections and interfaces, any resolution, either byte order.
+// Incremental decoder for pcapng files: several sections and interfaces, any resolution, either byte order.
 import type { CapturedFrame } from '../types.js'
 import { MAX_CAPTURED_LENGTH, corruptCapture, cutShort, notACapture } from './capture-errors.js'
 import type { FrameClock } from './pcapng-clock.js'
@@ -7,57 +7,56 @@ import { PcapngReader } from './pcapng-reader.js'
 
 const SECTION_HEADER = 0x0a0d0d0a
 const INTERFACE_DESCRIPTION = 1
-/** The block that the enhanced one replaced; old captures hold it. */
+/** Obsolete packet block, found in old captures. */
 const PACKET = 2
 const SIMPLE_PACKET = 3
 const ENHANCED_PACKET = 6
 
 /**
- * Blocks that Wireshark numbers as frames, although no network ever carried them: systemd's journal,
- * Sysdig's events, custom blocks. They are numbered here too, as frames of no link type.
+ * Blocks that Wireshark numbers as frames although they contain no packet: systemd journal, Sysdig events, custom
+ * blocks. They are numbered here too, as frames without a link type.
  */
 const NUMBERED: ReadonlySet<number> = new Set([9, 0x204, 0xbad, 0x4000_0bad])
 const NO_LINK_TYPE = -1
-const NOTHING = Buffer.alloc(0)
+const NO_BYTES = Buffer.alloc(0)
 
 const BYTE_ORDER_MAGIC = 0x1a2b3c4d
 const BYTE_ORDER_MAGIC_SWAPPED = 0x4d3c2b1a
-/** Type, length, byte-order magic: what is needed to know the length of a section header. */
+/** Type, length and byte-order magic: needed to read the length of a section header. */
 const PREFIX_LENGTH = 12
 const SMALLEST_BLOCK = 12
-/** Room for a largest frame and as much again for its options. */
+/** Twice the largest frame, to allow for options. */
 const LARGEST_BLOCK = 2 * MAX_CAPTURED_LENGTH
-/** No machine has more interfaces; a file that announces more wants only memory. */
+/** Limits memory: no machine has more interfaces. */
 const MAX_INTERFACES = 65_536
 
 interface Interface {
   linkType: number
-  /** Bytes kept of each frame, 0 for all. */
+  /** Bytes kept of each frame; 0 for all. */
   snapLength: number
   clock: FrameClock
 }
 
-/** Whether the first four bytes of a file, read as a big-endian number, open a pcapng file. */
+/** Whether `magic`, the first four bytes of a file as a big-endian number, is that of pcapng. */
 export function isPcapngMagic(magic: number): boolean {
   return magic === SECTION_HEADER
 }
 
 /**
- * Decodes a pcapng file. `onFrame` is called from within `push`; a frame's bytes are a view of the
- * pushed ones. Unknown blocks are stepped over whatever their length. A simple packet block has no
- * time: its frame stands at the epoch. Throws an `OperatorError` (`capture-corrupt`; from `end`
- * also `capture-cut-short`), after which the decoder is not to be used again.
+ * Decodes a pcapng file. `push` calls `onFrame` synchronously; a frame's bytes are a view of the pushed bytes. Unknown
+ * blocks of any length are skipped. A simple packet block has no time: its frame gets time 0. Throws an `OperatorError`
+ * (`capture-corrupt`; from `end` also `capture-cut-short`). Do not use the decoder after an error.
  */
 export class PcapngDecoder {
   readonly #onFrame: (frame: CapturedFrame) => void
   #reader = new PcapngReader(true)
   #interfaces: Interface[] = []
   readonly #pending = new PendingBytes()
-  /** Bytes needed before anything can be done. */
+  /** Bytes needed to continue. */
   #needed = PREFIX_LENGTH
-  /** Bytes of an unknown block that are still to be stepped over. */
+  /** Bytes of an unknown block still to skip. */
   #skipping = 0
-  /** Offset in the file of the block in progress. */
+  /** File offset of the current block. */
   #block = 0
   #received = 0
   #frames = 0
@@ -66,7 +65,7 @@ export class PcapngDecoder {
     this.#onFrame = onFrame
   }
 
-  /** Takes the next bytes of the file. */
+  /** Decodes the next bytes of the file. */
   push(chunk: Buffer): void {
     this.#received += chunk.length
     const skipped = Math.min(this.#skipping, chunk.length)
@@ -74,17 +73,17 @@ export class PcapngDecoder {
     if (skipped === chunk.length) return
     const bytes = this.#pending.add(skipped === 0 ? chunk : chunk.subarray(skipped), this.#needed)
     if (bytes === null) return
-    const used = this.#walk(bytes)
+    const used = this.#readBlocks(bytes)
     this.#pending.keep(bytes.subarray(used))
   }
 
-  /** The file is over. */
+  /** Ends the file. */
   end(): void {
     if (this.#pending.length > 0 || this.#skipping > 0) throw cutShort(this.#frames, this.#received - this.#block)
   }
 
-  /** Reads whole blocks; gives how many bytes it used. */
-  #walk(bytes: Buffer): number {
+  /** Reads complete blocks. Returns the number of bytes used. */
+  #readBlocks(bytes: Buffer): number {
     let at = 0
     for (;;) {
       this.#needed = PREFIX_LENGTH
@@ -92,31 +91,31 @@ export class PcapngDecoder {
       this.#block = this.#received - (bytes.length - at)
       const type = this.#typeOf(bytes, at)
       const length = this.#lengthOf(bytes, at)
-      if (!isRead(type)) {
-        if (NUMBERED.has(type)) this.#deliver(NO_LINK_TYPE, 0, 0, 0, NOTHING)
+      if (!isSupported(type)) {
+        if (NUMBERED.has(type)) this.#deliver(NO_LINK_TYPE, 0, 0, 0, NO_BYTES)
         const present = Math.min(length, bytes.length - at)
         this.#skipping = length - present
         at += present
       } else {
-        if (length > LARGEST_BLOCK) throw this.#corrupt(`a block of type ${type} says it is ${length} bytes long`)
+        if (length > LARGEST_BLOCK) throw this.#corrupt(`a block of type ${type} declares ${length} bytes`)
         this.#needed = length
         if (bytes.length - at < length) return at
         if (this.#reader.uint32(bytes, at + length - 4) !== length)
-          throw this.#corrupt('the two lengths of a block differ')
+          throw this.#corrupt('the two length fields of a block differ')
         this.#readBlock(type, bytes.subarray(at + 8, at + length - 4))
         at += length
       }
     }
   }
 
-  /** The type of the block at `at`; a section header's byte order holds from there on. */
+  /** Returns the type of the block at `at`; a section header also sets the byte order. */
   #typeOf(bytes: Buffer, at: number): number {
     if (bytes.readUInt32BE(at) !== SECTION_HEADER) return this.#reader.uint32(bytes, at)
     const magic = bytes.readUInt32LE(at + 8)
     if (magic !== BYTE_ORDER_MAGIC && magic !== BYTE_ORDER_MAGIC_SWAPPED) {
       throw this.#block === 0
-        ? notACapture('it opens like pcapng, but without a byte-order mark')
-        : this.#corrupt('a section has no byte-order mark')
+        ? notACapture('pcapng section header without a byte-order magic')
+        : this.#corrupt('a section header has no byte-order magic')
     }
     this.#reader = new PcapngReader(magic === BYTE_ORDER_MAGIC)
     return SECTION_HEADER
@@ -124,7 +123,8 @@ export class PcapngDecoder {
 
   #lengthOf(bytes: Buffer, at: number): number {
     const length = this.#reader.uint32(bytes, at + 4)
-    if (length < SMALLEST_BLOCK || length % 4 !== 0) throw this.#corrupt(`a block says it is ${length} bytes long`)
+    if (length < SMALLEST_BLOCK || length % 4 !== 0)
+      throw this.#corrupt(`a block declares an invalid length of ${length} bytes`)
     return length
   }
 
@@ -156,7 +156,7 @@ export class PcapngDecoder {
   #readSection(body: Buffer): void {
     if (body.length < 16) throw this.#corrupt('a section header is too short')
     const major = this.#reader.uint16(body, 4)
-    if (major !== 1) throw this.#corrupt(`a section says version ${major}, and only version 1 is known`)
+    if (major !== 1) throw this.#corrupt(`pcapng version ${major} is not supported (only version 1)`)
     this.#interfaces = []
   }
 
@@ -170,15 +170,15 @@ export class PcapngDecoder {
     })
   }
 
-  /** Enhanced and old packet blocks: the same but for the width of the interface's number. */
+  /** Reads an enhanced or obsolete packet block; they differ in the width of the interface id. */
   #readPacket(body: Buffer, headerLength: number, id: number): void {
     if (body.length < headerLength) throw this.#corrupt('a packet block is too short')
     const from = this.#interfaces.at(id)
     if (from === undefined)
-      throw this.#corrupt(`frame ${this.#frames + 1} names interface ${id}, which was not described`)
+      throw this.#corrupt(`frame ${this.#frames + 1} refers to interface ${id}, which is not described`)
     const captured = this.#reader.uint32(body, 12)
     if (captured > body.length - headerLength)
-      throw this.#corrupt(`frame ${this.#frames + 1} says it holds ${captured} bytes, more than its block`)
+      throw this.#corrupt(`frame ${this.#frames + 1} declares ${captured} captured bytes, more than its block contains`)
     const time = from.clock.timeOf(this.#reader.uint32(body, 4), this.#reader.uint32(body, 8))
     this.#deliver(
       from.linkType,
@@ -192,7 +192,7 @@ export class PcapngDecoder {
   #readSimplePacket(body: Buffer): void {
     const from = this.#interfaces.at(0)
     if (body.length < 4) throw this.#corrupt('a packet block is too short')
-    if (from === undefined) throw this.#corrupt(`frame ${this.#frames + 1} comes before any interface was described`)
+    if (from === undefined) throw this.#corrupt(`frame ${this.#frames + 1} precedes the first interface description`)
     const wireLength = this.#reader.uint32(body, 0)
     const captured = Math.min(wireLength, from.snapLength === 0 ? wireLength : from.snapLength, body.length - 4)
     this.#deliver(from.linkType, 0, 0, wireLength, body.subarray(4, 4 + captured))
@@ -201,7 +201,7 @@ export class PcapngDecoder {
   #deliver(linkType: number, seconds: number, nanoseconds: number, wireLength: number, bytes: Buffer): void {
     this.#frames++
     if (bytes.length > MAX_CAPTURED_LENGTH)
-      throw this.#corrupt(`frame ${this.#frames} says it holds ${bytes.length} bytes`)
+      throw this.#corrupt(`frame ${this.#frames} has ${bytes.length} captured bytes (maximum ${MAX_CAPTURED_LENGTH})`)
     this.#onFrame({
       seconds,
       nanoseconds,
@@ -216,7 +216,7 @@ export class PcapngDecoder {
   }
 }
 
-function isRead(type: number): boolean {
+function isSupported(type: number): boolean {
   return (
     type === ENHANCED_PACKET ||
     type === INTERFACE_DESCRIPTION ||

@@ -1,16 +1,16 @@
-// Bytes that wait until enough of them are there, joined only then: single bytes cost no more than large portions.
+// Collects bytes until enough are available and joins them only then, so that small chunks stay cheap.
 
-/** The end of what was pushed and could not be used yet. */
+/** Pushed bytes that are not used yet. */
 export class PendingBytes {
   #parts: Buffer[] = []
   #length = 0
 
-  /** How many bytes wait. */
+  /** Number of pending bytes. */
   get length(): number {
     return this.#length
   }
 
-  /** Adds bytes; gives all of them where at least `needed` are there, else null. */
+  /** Adds bytes. Returns all pending bytes if there are at least `needed`, else null. */
   add(chunk: Buffer, needed: number): Buffer | null {
     if (this.#length === 0 && chunk.length >= needed) return chunk
     this.#parts.push(chunk)
@@ -22,7 +22,7 @@ export class PendingBytes {
     return bytes
   }
 
-  /** Lets wait what was given out and is not used. */
+  /** Keeps returned bytes that were not used. */
   keep(rest: Buffer): void {
     this.#parts = rest.length > 0 ? [rest] : []
     this.#length = rest.length

@@ -1,96 +1,93 @@
-// One direction of a TCP stream put in order: a contiguous pointer and the segments that came too early.
+// Reassembles one direction of a TCP stream: a contiguous pointer and a buffer of early segments.
 import type { StreamChunk } from '../types.js'
 
-/** A segment that waits for the bytes before it. */
+/** A buffered segment that waits for earlier bytes. */
 interface HeldSegment {
   start: number
   end: number
-  /** A copy of what was captured of it. */
+  /** Copy of the captured bytes. */
   bytes: Uint8Array
 }
 
-/** What may be held back. */
+/** Limits of the buffered segments. */
 export interface ReassemblyLimits {
-  /** Bytes of early segments, each direction. */
+  /** Bytes of early segments per direction. */
   heldBytes: number
-  /** Early segments, each direction. */
+  /** Early segments per direction. */
   heldSegments: number
-  /** Bytes of memory for early segments, all directions together. */
+  /** Memory for early segments of all directions, bytes. */
   heldBytesTotal: number
 }
 
-/** What all directions of all streams hold back together. */
-export interface HeldRoom {
-  /** Bytes of memory: those of the segments and what each takes beside. */
+/** Memory use of the early segments of all directions of all streams. */
+export interface HeldMemory {
+  /** Bytes of the segments plus the overhead of each. */
   bytes: number
 }
 
-/** Memory that a held segment takes beside its bytes, bytes: many empty ones must not be free. */
+/** Memory overhead of a buffered segment, bytes: empty segments must count too. */
 export const HELD_SEGMENT_BYTES = 200
 
-/** What is counted, because nothing is lost in silence. */
+/** Counters of the reassembly; they include all losses. */
 export interface ReassemblyCounters {
-  /** Gaps given up because the other side had acknowledged beyond them. */
+  /** Gaps skipped because the peer acknowledged bytes beyond them. */
   gapsLost: number
-  /** Gaps given up because too much waited behind them. */
+  /** Gaps skipped because a limit of buffered segments was exceeded. */
   gapsForced: number
   /** Bytes in both kinds of gap. */
   gapBytes: number
 }
 
-/** Largest window of TCP (RFC 7323, section 2.3): an acknowledgement farther ahead is forged or broken. */
+/** Largest TCP window (RFC 7323, section 2.3): an acknowledgement further ahead is forged or corrupt. */
 const MAX_WINDOW = 0x4000_0000
 
-const NOTHING: readonly StreamChunk[] = Object.freeze([])
+const NO_CHUNKS: readonly StreamChunk[] = Object.freeze([])
 const OVERDUE = Object.freeze({ overdue: true as const })
-/** Stands for an empty list that nobody adds to, so that most directions need none of their own. */
-const NONE: HeldSegment[] = []
+/** Shared empty list, never modified: most directions need no list of their own. */
+const NO_SEGMENTS: HeldSegment[] = []
 
 /**
- * Puts the segments of one direction in order. Offsets count bytes since the first one of the
- * direction and grow beyond 4 GiB; they are exact up to 2^53.
+ * Puts the segments of one direction in order. Offsets count the direction's bytes from 0, without wrapping at 4 GiB;
+ * they are exact up to 2^53.
  */
 export class Reassembly {
-  /**
-   * Sequence number of its SYN, as far as one can tell; null before anything tells. Whoever follows the headers sets
-   * it.
-   */
+  /** Sequence number of the SYN, seen or inferred; null if unknown. Set by the caller. */
   initial: number | null = null
 
   readonly #limits: ReassemblyLimits
   readonly #counters: ReassemblyCounters
-  readonly #room: HeldRoom
-  #held: HeldSegment[] = NONE
+  readonly #memory: HeldMemory
+  #held: HeldSegment[] = NO_SEGMENTS
   #heldBytes = 0
   /** Sequence number of offset 0. */
   #base: number | null = null
   #next = 0
   #acknowledged = 0
 
-  /** `room` is shared by all that `heldBytesTotal` is for. */
-  constructor(limits: ReassemblyLimits, counters: ReassemblyCounters, room: HeldRoom) {
+  /** @param memory shared by all directions that `heldBytesTotal` limits */
+  constructor(limits: ReassemblyLimits, counters: ReassemblyCounters, memory: HeldMemory) {
     this.#limits = limits
     this.#counters = counters
-    this.#room = room
+    this.#memory = memory
   }
 
-  /** Bytes that wait. */
+  /** Bytes of buffered segments. */
   get heldBytes(): number {
     return this.#heldBytes
   }
 
-  /** Segments that wait. */
+  /** Number of buffered segments. */
   get heldSegments(): number {
     return this.#held.length
   }
 
-  /** Forgets what waits: the stream is over. */
+  /** Releases the buffered segments at the end of the stream. */
   release(): void {
-    for (const segment of this.#held) this.#drop(segment)
-    this.#held = NONE
+    for (const segment of this.#held) this.#subtract(segment)
+    this.#held = NO_SEGMENTS
   }
 
-  /** The contiguous pointer: the offset of the first byte that has not been delivered. */
+  /** Contiguous pointer: offset of the first byte that was not delivered. */
   get next(): number {
     return this.#next
   }
@@ -100,13 +97,13 @@ export class Reassembly {
     return this.#base !== null
   }
 
-  /** Fixes the sequence number of offset 0, unless bytes were delivered already. */
+  /** Sets the sequence number of offset 0, unless bytes were already delivered or buffered. */
   place(sequence: number): void {
     if (this.#next > 0 || this.#held.length > 0) return
     this.#base = sequence >>> 0
   }
 
-  /** The other side has acknowledged everything before `sequence`. */
+  /** Records that the peer acknowledged all bytes before `sequence`. */
   acknowledge(sequence: number): void {
     if (this.#base === null) return
     const offset = this.#offsetOf(sequence)
@@ -114,17 +111,17 @@ export class Reassembly {
   }
 
   /**
-   * Takes a segment of `length` bytes, of which `bytes` were captured, and gives what has become
-   * contiguous with it: usually the segment itself, nothing when it is old or early.
+   * Adds a segment of `length` bytes, of which `bytes` were captured. Returns the chunks that became contiguous:
+   * usually the segment itself, nothing if it is old or early.
    */
   push(sequence: number, length: number, bytes: Uint8Array): readonly StreamChunk[] {
-    if (length === 0 && this.#held.length === 0) return NOTHING
+    if (length === 0 && this.#held.length === 0) return NO_CHUNKS
     this.#base ??= sequence
     const start = this.#offsetOf(sequence)
     const end = start + length
     if (length > 0 && end > this.#next) {
       if (start <= this.#next && this.#held.length === 0) {
-        // As good as always: all of it, and all of it new.
+        // The common case: fully captured, and all bytes are new.
         if (start === this.#next && bytes.length === length) {
           this.#next = end
           return [{ start, length, bytes }]
@@ -135,22 +132,22 @@ export class Reassembly {
       }
       this.#hold(start, end, bytes)
     }
-    return this.#held.length > 0 ? this.#drain(start, end) : NOTHING
+    return this.#held.length > 0 ? this.#drain(start, end) : NO_CHUNKS
   }
 
   #offsetOf(sequence: number): number {
-    // The difference from the pointer, taken as signed 32 bits, survives every wrap.
+    // The signed 32-bit difference from the pointer handles wrap-around.
     const distance = (sequence - ((this.#base ?? 0) + (this.#next % 0x1_0000_0000))) | 0
     return this.#next + distance
   }
 
-  /** Appends the part of a segment that lies behind the pointer and moves the pointer to its end. */
+  /** Appends the part of a segment beyond the pointer and moves the pointer to its end. */
   #deliver(
     chunks: StreamChunk[],
     start: number,
     end: number,
     bytes: Uint8Array,
-    wait?: Pick<StreamChunk, 'overdue'>
+    mark?: Pick<StreamChunk, 'overdue'>
   ): void {
     const from = this.#next
     const captured = Math.min(end, start + bytes.length)
@@ -159,55 +156,55 @@ export class Reassembly {
         start: from,
         length: captured - from,
         bytes: from === start ? bytes : bytes.subarray(from - start),
-        ...wait
+        ...mark
       })
     const missing = Math.max(from, captured)
-    if (end > missing) chunks.push({ start: missing, length: end - missing, bytes: null, ...wait })
+    if (end > missing) chunks.push({ start: missing, length: end - missing, bytes: null, ...mark })
     this.#next = end
   }
 
   #hold(start: number, end: number, bytes: Uint8Array): void {
     let at = this.#held.length
     while (at > 0 && this.#held[at - 1].start > start) at--
-    // A retransmission of what waits already; the one that captured more is kept by being first in line.
+    // A retransmission of a buffered segment that was fully captured.
     const before = at > 0 ? this.#held[at - 1] : undefined
     if (before !== undefined && before.end >= end && before.bytes.length >= before.end - before.start) return
-    if (this.#held === NONE) this.#held = []
-    // A view would keep the whole chunk of the capture alive for as long as the segment waits.
+    if (this.#held === NO_SEGMENTS) this.#held = []
+    // A view would keep the whole capture chunk alive.
     this.#held.splice(at, 0, { start, end, bytes: bytes.slice() })
     this.#heldBytes += bytes.length
-    this.#room.bytes += bytes.length + HELD_SEGMENT_BYTES
+    this.#memory.bytes += bytes.length + HELD_SEGMENT_BYTES
   }
 
-  /** No longer counts a segment among those that wait. */
-  #drop({ bytes }: HeldSegment): void {
+  /** Subtracts a segment from the buffered bytes. */
+  #subtract({ bytes }: HeldSegment): void {
     this.#heldBytes -= bytes.length
-    this.#room.bytes -= bytes.length + HELD_SEGMENT_BYTES
+    this.#memory.bytes -= bytes.length + HELD_SEGMENT_BYTES
   }
 
-  /** Delivers what waits no longer, the segment from `start` to `end` being the one that just came. */
+  /** Delivers the segments that are now contiguous; `start` and `end` are those of the segment just added. */
   #drain(start: number, end: number): readonly StreamChunk[] {
     const chunks: StreamChunk[] = []
     const { gapBytes } = this.#counters
     let taken = 0
     for (let first = this.#held.at(0); first !== undefined; first = this.#held.at(taken)) {
-      if (first.start > this.#next && !this.#giveUp(first.start, taken, chunks)) break
+      if (first.start > this.#next && !this.#skipGap(first.start, taken, chunks)) break
       const isNew = this.#counters.gapBytes === gapBytes || (first.start === start && first.end === end)
       if (first.end > this.#next)
         this.#deliver(chunks, first.start, first.end, first.bytes, isNew ? undefined : OVERDUE)
-      this.#drop(first)
+      this.#subtract(first)
       taken++
     }
     if (taken > 0) this.#held.splice(0, taken)
     return chunks
   }
 
-  /** Declares the gap up to `end` lost if it will never be filled, or if too much waits for it. */
-  #giveUp(end: number, taken: number, chunks: StreamChunk[]): boolean {
+  /** Skips the gap up to `end` if it was acknowledged, or if a limit is exceeded. Returns whether it did. */
+  #skipGap(end: number, taken: number, chunks: StreamChunk[]): boolean {
     const lost = this.#acknowledged >= end
     const { heldBytes, heldSegments, heldBytesTotal } = this.#limits
     const forced =
-      this.#heldBytes > heldBytes || this.#held.length - taken > heldSegments || this.#room.bytes > heldBytesTotal
+      this.#heldBytes > heldBytes || this.#held.length - taken > heldSegments || this.#memory.bytes > heldBytesTotal
     if (!lost && !forced) return false
     if (lost) this.#counters.gapsLost++
     else this.#counters.gapsForced++

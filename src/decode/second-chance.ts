@@ -1,14 +1,14 @@
-// A bounded collection in which the one that was not used lately makes room: the clock algorithm.
+// A bounded collection with second-chance (clock) eviction.
 
-/** What can be kept so. */
+/** An item that can be evicted. */
 export interface Evictable {
-  /** Set by whoever uses it; cleared when it is passed over. */
+  /** Set on use, cleared when the clock hand passes. */
   recent: boolean
-  /** Where it is kept: the collection's own. */
+  /** Slot in the collection, managed by it. */
   slot: number
 }
 
-/** Keeps up to `cap` items. Adding costs the same however many came and went before. */
+/** Keeps up to `cap` items. The cost of adding is independent of the number of earlier items. */
 export class SecondChance<T extends Evictable> {
   readonly #cap: number
   readonly #slots: (T | undefined)[] = []
@@ -19,12 +19,12 @@ export class SecondChance<T extends Evictable> {
     this.#cap = cap
   }
 
-  /** Items kept now. */
+  /** Number of items. */
   get size(): number {
     return this.#slots.length - this.#free.length
   }
 
-  /** Adds an item; gives the one that had to make room. */
+  /** Adds an item. Returns the evicted one, if any. */
   add(item: T): T | undefined {
     const evicted = this.size < this.#cap ? undefined : this.#evict()
     item.slot = this.#free.pop() ?? this.#slots.length
@@ -37,7 +37,7 @@ export class SecondChance<T extends Evictable> {
     this.#free.push(slot)
   }
 
-  /** All slots are taken: the first item that was not used since the hand last passed it. */
+  /** Removes the first item that was not used since the hand last passed it. Requires that all slots are taken. */
   #evict(): T {
     for (;;) {
       const item = this.#slots[this.#hand] as T

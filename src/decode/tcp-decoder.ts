@@ -1,4 +1,4 @@
-// Captured frames to TCP segments, fragmented datagrams included.
+// Decodes captured frames to TCP segments, including fragmented datagrams.
 import type { CapturedFrame, TcpFrame } from '../types.js'
 import { FragmentAssembly } from './fragments.js'
 import type { FragmentCounters, FragmentLimits } from './fragments.js'
@@ -8,9 +8,8 @@ import { NO_IP, findIp } from './link.js'
 import { decodeSegment } from './tcp.js'
 
 /**
- * Decodes the frames of one capture, in its order, and puts fragments together:
- * the frame that completes a datagram is the TCP frame, with its own length and IP header and the
- * whole datagram's segment.
+ * Decodes the frames of one capture, in order, and reassembles fragments: the frame that completes a datagram becomes
+ * the TCP frame, with its own length and IP header and the segment of the whole datagram.
  */
 export class TcpDecoder {
   readonly #ports: ReadonlySet<number>
@@ -25,12 +24,12 @@ export class TcpDecoder {
     return this.#fragments.counters
   }
 
-  /** Bytes of fragments that wait for the rest of their datagrams. */
+  /** Buffered bytes of incomplete datagrams. */
   get heldBytes(): number {
     return this.#fragments.heldBytes
   }
 
-  /** The TCP frame, or null: another protocol or port, or a fragment that completes nothing. */
+  /** Returns the TCP frame; null for another protocol or port, or a fragment that completes no datagram. */
   decode(frame: CapturedFrame, number: number): TcpFrame | null {
     const { bytes } = frame
     const start = findIp(frame.linkType, bytes)

@@ -1,7 +1,7 @@
-// TCP connections as the tap sees them: places every segment in its stream.
+// Tracks TCP connections as the tap sees them and assigns each segment to its stream.
 import type { Direction, Endpoint, StreamChunk, StreamFrame, TcpFrame, TcpStream } from '../types.js'
 import { Reassembly } from './reassembly.js'
-import type { HeldRoom, ReassemblyCounters, ReassemblyLimits } from './reassembly.js'
+import type { HeldMemory, ReassemblyCounters, ReassemblyLimits } from './reassembly.js'
 import { DeltaWindow, secondsBetween } from './frame-times.js'
 import type { FrameTime } from './frame-times.js'
 import { SecondChance } from './second-chance.js'
@@ -9,15 +9,15 @@ import type { Evictable } from './second-chance.js'
 import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from './tcp.js'
 import { TUPLE_SLOTS, isBetween, isFrom, slotOf, tupleOf } from './tuples.js'
 
-/** What `TcpStreams` may remember. */
+/** Limits of `TcpStreams`. */
 export interface TcpStreamLimits extends ReassemblyLimits {
-  /** Open connections; one that was silent lately makes room. */
+  /** Open connections; one without recent frames is evicted. */
   streams: number
-  /** Closed ones, for what is captured late; one that was silent lately makes room. */
+  /** Closed connections, kept for late frames; one without recent frames is evicted. */
   closedStreams: number
 }
 
-/** Enough for any link that one broker serves; small enough for a Raspberry Pi under a SYN flood. */
+/** Enough for the connections of one broker; small enough for a Raspberry Pi under a SYN flood. */
 export const TCP_STREAM_LIMITS: TcpStreamLimits = Object.freeze({
   streams: 65_536,
   closedStreams: 4_096,
@@ -26,31 +26,30 @@ export const TCP_STREAM_LIMITS: TcpStreamLimits = Object.freeze({
   heldBytesTotal: 134_217_728
 })
 
-/** What is counted, because nothing is lost in silence. */
+/** Counters of the streams; they include all losses. */
 export interface TcpStreamCounters extends ReassemblyCounters {
-  /** Frames placed. */
+  /** Frames assigned to streams. */
   frames: number
   /** Connections seen. */
   streams: number
-  /** Open connections forgotten to make room for newer ones. */
+  /** Open connections evicted for newer ones. */
   streamsEvicted: number
 }
 
-const NOTHING: readonly StreamChunk[] = Object.freeze([])
+const NO_CHUNKS: readonly StreamChunk[] = Object.freeze([])
 
 interface Connection extends FrameTime, Evictable {
   readonly key: string
   readonly stream: TcpStream
   readonly in: Reassembly
   readonly out: Reassembly
-  /** Whether a RST or both FINs were seen. */
+  /** Whether a RST or both FINs were captured. */
   closed: boolean
 }
 
 /**
- * Places the frames of a capture, pushed in its order, in their streams. A SYN with a new initial
- * sequence number on a known tuple begins a new stream. Everything kept is capped and every loss
- * counted.
+ * Assigns the frames of a capture, pushed in order, to their streams. A SYN with a new initial sequence number on a
+ * known tuple starts a new stream. All state is limited and every loss is counted.
  */
 export class TcpStreams {
   readonly counters: TcpStreamCounters = {
@@ -66,12 +65,12 @@ export class TcpStreams {
   readonly #limits: TcpStreamLimits
   readonly #connections = new Map<string, Connection>()
   readonly #open: SecondChance<Connection>
-  /** So that what is captured late still finds its stream. */
+  /** Kept so that late frames still find their stream. */
   readonly #closed: SecondChance<Connection>
-  /** Connections of the latest frames, found without their key. */
-  readonly #latest = new Array<Connection | undefined>(TUPLE_SLOTS).fill(undefined)
+  /** Cache of recent connections, found without building their key. */
+  readonly #cache = new Array<Connection | undefined>(TUPLE_SLOTS).fill(undefined)
   readonly #deltas = new DeltaWindow()
-  readonly #room: HeldRoom = { bytes: 0 }
+  readonly #heldMemory: HeldMemory = { bytes: 0 }
 
   constructor(ports: ReadonlySet<number>, limits: Partial<TcpStreamLimits> = {}) {
     this.#ports = ports
@@ -80,22 +79,22 @@ export class TcpStreams {
     this.#closed = new SecondChance(this.#limits.closedStreams)
   }
 
-  /** Open connections remembered now. */
+  /** Number of open connections. */
   get open(): number {
     return this.#open.size
   }
 
-  /** Closed ones. */
+  /** Number of closed connections still kept. */
   get closed(): number {
     return this.#closed.size
   }
 
-  /** Memory of segments that wait for those before them, bytes. */
+  /** Memory of early segments, bytes. */
   get heldBytes(): number {
-    return this.#room.bytes
+    return this.#heldMemory.bytes
   }
 
-  /** Places the next frame of the capture. */
+  /** Assigns the next frame of the capture. */
   push(frame: TcpFrame): StreamFrame {
     const { sequence, flags } = frame.tcp
     this.counters.frames++
@@ -110,16 +109,16 @@ export class TcpStreams {
     const l20Average = this.#deltas.mean()
     this.#deltas.push(delta)
 
-    follow(connection, direction, frame)
+    applyHeader(connection, direction, frame)
     const from = reassembly.next
     const first = (flags & TCP_SYN) === 0 ? sequence : (sequence + 1) >>> 0
-    // What a RST carries is a reason for people, not part of the stream (RFC 9293, section 3.5.2).
-    const chunks = (flags & TCP_RST) === 0 ? reassembly.push(first, frame.payloadLength, frame.payload) : NOTHING
+    // Data on a RST is a diagnostic text, not part of the stream (RFC 9293, section 3.5.2).
+    const chunks = (flags & TCP_RST) === 0 ? reassembly.push(first, frame.payloadLength, frame.payload) : NO_CHUNKS
     const to = reassembly.next
     if (connection.closed) {
-      // Whoever sent the RST, somebody goes on.
-      if (to > from && !isOver(stream, flags)) this.#reopen(connection)
-    } else if (isOver(stream, flags)) this.#close(connection)
+      // The connection continues: the RST was forged or had no effect.
+      if (to > from && !isClosed(stream, flags)) this.#reopen(connection)
+    } else if (isClosed(stream, flags)) this.#close(connection)
     return { frame, stream, direction, delta, l20Average, from, to, chunks }
   }
 
@@ -128,13 +127,13 @@ export class TcpStreams {
       ip: { source, destination },
       tcp: { sourcePort, destinationPort }
     } = frame
-    const place = slotOf(source, sourcePort, destination, destinationPort)
-    const latest = this.#latest[place]
-    if (latest !== undefined && isBetween(frame, latest.stream) && !opensAnother(latest, frame)) {
-      latest.recent = true
-      return latest
+    const slot = slotOf(source, sourcePort, destination, destinationPort)
+    const cached = this.#cache[slot]
+    if (cached !== undefined && isBetween(frame, cached.stream) && !reusesTuple(cached, frame)) {
+      cached.recent = true
+      return cached
     }
-    return (this.#latest[place] = this.#findOrOpen(frame))
+    return (this.#cache[slot] = this.#findOrOpen(frame))
   }
 
   #findOrOpen(frame: TcpFrame): Connection {
@@ -143,42 +142,42 @@ export class TcpStreams {
       ? tupleOf(frame.ip.destination, frame.tcp.destinationPort, frame.ip.source, frame.tcp.sourcePort)
       : tupleOf(frame.ip.source, frame.tcp.sourcePort, frame.ip.destination, frame.tcp.destinationPort)
     const known = this.#connections.get(key)
-    if (known !== undefined && !opensAnother(known, frame)) {
+    if (known !== undefined && !reusesTuple(known, frame)) {
       known.recent = true
       return known
     }
     if (known !== undefined) {
       ;(known.closed ? this.#closed : this.#open).remove(known)
-      this.#forget(known)
+      this.#remove(known)
     }
-    const connection = this.#connection(frame, key, this.#isBrokerOpening(frame, brokerSent))
+    const connection = this.#createConnection(frame, key, this.#isBrokerSide(frame, brokerSent))
     this.#connections.set(key, connection)
-    this.#keep(connection)
+    this.#addOpen(connection)
     return connection
   }
 
-  /** Keeps it among the open ones. */
-  #keep(connection: Connection): void {
+  /** Adds an open connection and evicts another if the limit is reached. */
+  #addOpen(connection: Connection): void {
     const evicted = this.#open.add(connection)
     if (evicted === undefined) return
-    this.#forget(evicted)
+    this.#remove(evicted)
     this.counters.streamsEvicted++
   }
 
   #close(connection: Connection): void {
     connection.closed = true
     this.#open.remove(connection)
-    const forgotten = this.#closed.add(connection)
-    if (forgotten !== undefined) this.#forget(forgotten)
+    const evicted = this.#closed.add(connection)
+    if (evicted !== undefined) this.#remove(evicted)
   }
 
   #reopen(connection: Connection): void {
     connection.closed = false
     this.#closed.remove(connection)
-    this.#keep(connection)
+    this.#addOpen(connection)
   }
 
-  /** Whether the source is on the broker's side, by the ports alone, so that both directions agree. */
+  /** Whether the source is the broker, by ports and addresses alone, so that both directions agree. */
   #isBrokerSource(frame: TcpFrame): boolean {
     const { sourcePort, destinationPort } = frame.tcp
     if (this.#ports.has(sourcePort) !== this.#ports.has(destinationPort)) return this.#ports.has(sourcePort)
@@ -186,14 +185,14 @@ export class TcpStreams {
     return frame.ip.source < frame.ip.destination
   }
 
-  /** Where both ports are watched, the first frame says who opened the connection, if it is part of the handshake. */
-  #isBrokerOpening(frame: TcpFrame, byPorts: boolean): boolean {
+  /** If both ports are watched, a handshake frame shows which side opened the connection. */
+  #isBrokerSide(frame: TcpFrame, byPorts: boolean): boolean {
     const { sourcePort, destinationPort, flags } = frame.tcp
     if (!this.#ports.has(sourcePort) || !this.#ports.has(destinationPort) || (flags & TCP_SYN) === 0) return byPorts
     return (flags & TCP_ACK) !== 0
   }
 
-  #connection(frame: TcpFrame, key: string, brokerSent: boolean): Connection {
+  #createConnection(frame: TcpFrame, key: string, brokerSent: boolean): Connection {
     const source: Endpoint = { address: frame.ip.source, port: frame.tcp.sourcePort }
     const destination: Endpoint = { address: frame.ip.destination, port: frame.tcp.destinationPort }
     const stream: TcpStream = {
@@ -207,8 +206,8 @@ export class TcpStreams {
     return {
       key,
       stream,
-      in: this.#direction(),
-      out: this.#direction(),
+      in: this.#createReassembly(),
+      out: this.#createReassembly(),
       closed: false,
       recent: true,
       slot: 0,
@@ -217,32 +216,32 @@ export class TcpStreams {
     }
   }
 
-  #direction(): Reassembly {
-    return new Reassembly(this.#limits, this.counters, this.#room)
+  #createReassembly(): Reassembly {
+    return new Reassembly(this.#limits, this.counters, this.#heldMemory)
   }
 
-  #forget({ key, stream: { client, broker }, in: inbound, out }: Connection): void {
+  #remove({ key, stream: { client, broker }, in: inbound, out }: Connection): void {
     inbound.release()
     out.release()
-    this.#latest[slotOf(client.address, client.port, broker.address, broker.port)] = undefined
+    this.#cache[slotOf(client.address, client.port, broker.address, broker.port)] = undefined
     this.#connections.delete(key)
   }
 }
 
-/** A SYN of a client with another initial sequence number than before: the tuple is used again. */
-function opensAnother(connection: Connection, frame: TcpFrame): boolean {
+/** Whether a frame is a SYN with a new initial sequence number: the tuple is reused. */
+function reusesTuple(connection: Connection, frame: TcpFrame): boolean {
   if ((frame.tcp.flags & (TCP_SYN | TCP_ACK)) !== TCP_SYN) return false
   const { initial } = isFrom(frame, connection.stream.client) ? connection.in : connection.out
   return initial !== null && initial !== frame.tcp.sequence
 }
 
-/** Whether, with this frame's flags, nothing new is to come. */
-function isOver({ ended }: TcpStream, flags: number): boolean {
+/** Whether the connection is closed, given a frame's flags. */
+function isClosed({ ended }: TcpStream, flags: number): boolean {
   return (flags & TCP_RST) !== 0 || (ended.in && ended.out)
 }
 
-/** Takes what a header says about both directions. */
-function follow(connection: Connection, direction: Direction, frame: TcpFrame): void {
+/** Updates both directions from a frame's TCP header. */
+function applyHeader(connection: Connection, direction: Direction, frame: TcpFrame): void {
   const { sequence, acknowledgement, flags } = frame.tcp
   const { synced, ended } = connection.stream
   const side = connection[direction]
@@ -259,7 +258,7 @@ function follow(connection: Connection, direction: Direction, frame: TcpFrame): 
   if ((flags & TCP_ACK) === 0) return
   other.initial ??= (acknowledgement - 1) >>> 0
   if (isSyn && !other.placed) {
-    // The SYN that this one answers was missed, but not its number.
+    // The peer's SYN was not captured, but this SYN-ACK acknowledges its sequence number.
     other.place(acknowledgement)
     synced[opposite] = true
   }

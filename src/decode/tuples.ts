@@ -1,21 +1,21 @@
-// Addresses and ports of both ends: which connection a frame is of, and which way it goes.
+// Connection tuples: which connection a frame belongs to, and its direction.
 import type { Endpoint, TcpFrame, TcpStream } from '../types.js'
 
-/** Places for connections that are found again at once; a power of two. */
+/** Size of a connection cache; a power of two. */
 export const TUPLE_SLOTS = 4_096
 
-/** The name of a connection. */
+/** Returns the key of a connection. */
 export function tupleOf(clientAddress: string, clientPort: number, brokerAddress: string, brokerPort: number): string {
   return `${clientAddress} ${clientPort} ${brokerAddress} ${brokerPort}`
 }
 
-/** Where to look for a connection first, below {@link TUPLE_SLOTS}; the same for both directions. */
+/** Returns a connection's cache slot, below {@link TUPLE_SLOTS}; the same for both directions. */
 export function slotOf(source: string, sourcePort: number, destination: string, destinationPort: number): number {
-  return ((sourcePort ^ destinationPort) + endOf(source) + endOf(destination)) & (TUPLE_SLOTS - 1)
+  return ((sourcePort ^ destinationPort) + suffixHash(source) + suffixHash(destination)) & (TUPLE_SLOTS - 1)
 }
 
-/** The last three characters of an address, where those of one network differ. */
-function endOf(address: string): number {
+/** Hashes the last three characters of an address, in which hosts of one network differ. */
+function suffixHash(address: string): number {
   return (
     address.charCodeAt(address.length - 1) * 41 +
     address.charCodeAt(address.length - 2) * 11 +
@@ -23,7 +23,7 @@ function endOf(address: string): number {
   )
 }
 
-/** Whether a frame is of a stream's tuple. */
+/** Whether a frame has a stream's tuple, in either direction. */
 export function isBetween(frame: TcpFrame, { client, broker }: TcpStream): boolean {
   const {
     ip: { source, destination },
@@ -37,7 +37,7 @@ export function isBetween(frame: TcpFrame, { client, broker }: TcpStream): boole
         destination === client.address
 }
 
-/** Whether it was sent from there. */
+/** Whether a frame was sent from an endpoint. */
 export function isFrom(frame: TcpFrame, endpoint: Endpoint): boolean {
   return frame.tcp.sourcePort === endpoint.port && frame.ip.source === endpoint.address
 }

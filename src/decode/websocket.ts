@@ -1,5 +1,4 @@
-// The frames of one direction of a WebSocket connection (RFC 6455, section 5.2): where each ends and what of it is
-// data.
+// Finds the frames of one direction of a WebSocket connection (RFC 6455, section 5.2) and their application data.
 
 const RESERVED_BITS = 0x70
 const OPCODE = 0x0f
@@ -11,25 +10,22 @@ const LENGTH_64 = 127
 const MASK_BYTES = 4
 const LONGEST_HEADER = 14
 
-/**
- * Called for each complete frame: the bytes it takes in all, and how many of them are application data; 0 for control
- * frames.
- */
+/** Called for each complete frame with its total length and its application data length (0 for control frames). */
 export type OnWebSocketFrame = (frameLength: number, dataLength: number) => void
 
-/** Walks over frames in any portions of bytes; keeps none of the payload, never throws on bytes. */
+/** Parses frames from chunks of any size. Keeps no payload and never throws, whatever the bytes. */
 export class WebSocketWalker {
   readonly #header = new Uint8Array(LONGEST_HEADER)
   #headerLength = 0
-  /** Bytes of the header in progress that are needed. */
+  /** Length of the header in progress. */
   #needed = 2
-  /** Payload bytes of the frame in progress that are still to come. */
+  /** Remaining payload bytes of the frame in progress. */
   #left = 0
   #frameLength = 0
   #dataLength = 0
   #failed = false
 
-  /** Whether frames came that are not understood: extensions such as permessage-deflate, or no WebSocket at all. */
+  /** Whether an unsupported frame was received: an extension such as permessage-deflate, or not WebSocket. */
   get malformed(): boolean {
     return this.#failed
   }
@@ -54,7 +50,7 @@ export class WebSocketWalker {
     }
   }
 
-  /** The header is complete; false where it is not understood. */
+  /** Starts a frame after its header is complete; false if the frame is not supported. */
   #begin(): boolean {
     const view = new DataView(this.#header.buffer)
     const short = this.#header[1] & LENGTH

@@ -1,4 +1,4 @@
-// Addresses as every part of the program writes them.
+// Reads and normalises the addresses of a connection.
 
 import type { Duplex } from 'node:stream'
 import type { IncomingMessage } from 'node:http'
@@ -9,24 +9,24 @@ import type { Transport } from './entries.js'
 
 const IPV4_MAPPED = /^::ffff:(\d{1,3}(?:\.\d{1,3}){3})$/i
 
-/** An IPv4-mapped IPv6 address, as dual-stack listeners report it, written as IPv4 (RFC 4291, 2.5.5.2). */
+/** Converts an IPv4-mapped IPv6 address, as dual-stack listeners report it, to IPv4 (RFC 4291, 2.5.5.2). */
 export function normaliseAddress(address: string): string {
   return IPV4_MAPPED.exec(address)?.[1] ?? address
 }
 
-/** The ends of a connection and what carries it. */
+/** Endpoints and transport of a connection. */
 export interface ConnectionAddresses {
   transport: Transport
   client: Endpoint
   broker: Endpoint
-  /** Whom a trusted proxy announced in place of itself; then `client` is the proxy. */
+  /** Client address from a trusted proxy; then `client` is the proxy. */
   announced?: Endpoint
 }
 
 /**
- * Reads a connection's addresses; to be called when it is accepted, because a destroyed socket has none.
+ * Reads a connection's addresses. Call it when the connection is accepted: a destroyed socket has no addresses.
  *
- * @param request the HTTP upgrade request of a WebSocket, whose stream itself knows no addresses
+ * @param request HTTP upgrade request of a WebSocket, whose stream has no addresses
  */
 export function addressesOf(connection: Duplex, request?: IncomingMessage): ConnectionAddresses {
   const socket = (request?.socket ?? connection) as Partial<Socket> & { encrypted?: boolean }

@@ -1,27 +1,26 @@
-// Clients behind a proxy: the address that a trusted proxy announced for a connection.
+// Clients behind a proxy: the client address that a trusted proxy announced for a connection.
 
 import type { Endpoint } from '../types.js'
 
-/** What a proxy said of a connection before the client's own bytes. */
+/** A proxy's announcement of a connection's client (PROXY protocol). */
 export interface Announcement {
-  /** The client as the proxy sees it: whom alerts name and bans meet. */
+  /** Client address as seen by the proxy; used in alerts and bans. */
   client: Endpoint
-  /** Length of the proxy's header, bytes: the client's own begin after it. */
+  /** Length of the proxy's header, bytes; the client's bytes follow. */
   headerBytes: number
 }
 
 const announcements = new WeakMap<object, Announcement>()
 
 /**
- * Tells for whom a proxy made a connection. To be called before the connection is handed to
- * `aedes.handle`, with the very stream that is handed over, and for trusted proxies only: whoever is
- * believed can blame anybody.
+ * Sets the client address of a connection from a proxy. Call it before `aedes.handle`, with the same stream, and only
+ * for trusted proxies: a proxy can claim any client address.
  */
 export function announce(connection: object, announcement: Announcement): void {
   announcements.set(connection, announcement)
 }
 
-/** What was told of a connection. */
+/** Returns the announcement of a connection, if any. */
 export function announcementOf(connection: object): Announcement | undefined {
   return announcements.get(connection)
 }

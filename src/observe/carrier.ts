@@ -1,4 +1,4 @@
-// Finds what carries a connection's MQTT bytes and tells of packets by their place in the TCP stream.
+// Selects how to watch a connection by its transport, and reports packets with their offsets in the TCP stream.
 
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
@@ -9,8 +9,8 @@ import { Placement, type PlacedListener } from './placement.js'
 import { watchRecords } from './tls-records.js'
 import { watchFrames } from './websocket-frames.js'
 
-/** Watches a connection, whatever carries it; where that is not understood, `onUnplaced` says so, at once or later. */
-export function watchCarried(
+/** Watches a connection over any transport. Calls `onUnplaced` if its packets cannot be placed, now or later. */
+export function watchTransport(
   connection: Duplex,
   request: IncomingMessage | undefined,
   transport: Transport,
@@ -32,7 +32,7 @@ export function watchCarried(
       },
       headerBytes
     )
-    // Frames that carry the header alone are final.
+    // Frames that contain only the proxy header are final.
     if (headerBytes > 0) listener.onMark('in', headerBytes, headerBytes, 0)
     return
   }
@@ -56,7 +56,7 @@ export function watchCarried(
       placements[direction].mark(offset)
     }
   })
-  const obstacle =
+  const unplacedReason =
     request !== undefined
       ? watchFrames(connection, request, placements.in, placements.out, () => {
           stop('frames')
@@ -64,5 +64,5 @@ export function watchCarried(
       : watchRecords(connection, placements.in, placements.out, () => {
           stop('records')
         })
-  if (obstacle !== undefined) stop(obstacle)
+  if (unplacedReason !== undefined) stop(unplacedReason)
 }

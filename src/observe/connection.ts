@@ -1,38 +1,38 @@
-// Watches the bytes of one connection on the broker thread: which packet ends at which offset.
+// Watches the bytes of one connection on the broker thread to find the end offset of each packet.
 
 import type { Duplex } from 'node:stream'
 import { MqttWalker } from '../decode/mqtt.js'
 import type { Direction, MqttPacket } from '../types.js'
 
-/** What the watcher of a connection tells; called synchronously on the broker's path, so it must be quick. */
+/** Events of a watched connection; called synchronously in the broker's data path, so they must be fast. */
 export interface ByteListener {
   /**
-   * A control packet was read (`in`) or written (`out`), the direction's `ordinal`-th from 0; its bytes are only valid
-   * during the call.
+   * A control packet was read (`in`) or written (`out`). `ordinal` is its number in the direction, from 0. Its bytes
+   * are valid only during the call.
    */
   onPacket(direction: Direction, packet: MqttPacket, ordinal: number): void
   /**
-   * Bytes up to `offset` went by, and the packet that begins at `begin` is still incomplete; `ordinal` counts those
-   * before it.
+   * Bytes up to `offset` were read or written, and the packet that starts at `begin` is incomplete. `ordinal` is the
+   * number of packets before it.
    */
   onMark(direction: Direction, begin: number, offset: number, ordinal: number): void
 }
 
-/** How much of a packet is kept. */
+/** Limits of the bytes kept of a packet. */
 export interface CopyLimits {
   topicCapBytes: number
   payloadCapBytes: number
 }
 
-/** What a stream's `_write` calls back. */
+/** Callback of a stream's `_write`. */
 export type WriteCallback = (error?: Error | null) => void
-/** One of the chunks that `_writev` is given. */
+/** A chunk passed to `_writev`. */
 export interface PendingWrite {
   chunk: unknown
   encoding: BufferEncoding
 }
 
-/** The stream methods that Node calls with every byte; they are public contract of `stream.Duplex`. */
+/** Stream methods that Node calls for all bytes; they are documented API of `stream.Duplex`. */
 export interface ByteMethods {
   push: (chunk: unknown, encoding?: BufferEncoding) => boolean
   _write?: (chunk: unknown, encoding: BufferEncoding, callback: WriteCallback) => void
@@ -40,13 +40,12 @@ export interface ByteMethods {
 }
 
 /**
- * Sees every byte that a connection reads and writes, by overriding `push`, `_write` and `_writev` of
- * this one instance: a `data` listener would change the flow, merge chunks and come too late.
+ * Watches all bytes that a connection reads and writes. Overrides `push`, `_write` and `_writev` of this instance: a
+ * `data` listener would change the flow, merge chunks and run too late.
  *
- * Bytes are counted before they are passed on, so that whoever hears of a packet afterwards finds
- * it already told.
+ * Bytes are parsed before they are passed on, so each packet is reported before the broker handles it.
  *
- * @param headerBytes how many bytes a proxy sent before those of MQTT: offsets count them
+ * @param headerBytes length of a proxy header before the MQTT bytes; offsets include it
  */
 export function watchConnection(connection: Duplex, kept: CopyLimits, listener: ByteListener, headerBytes = 0): void {
   const session = { version: 4 }
@@ -102,7 +101,7 @@ class DirectionWatch {
   bytes(chunk: Uint8Array): void {
     if (chunk.length === 0) return
     this.#walker.push(chunk, this.#onPacket)
-    // Only after every packet that ends here is told may the watermark move: it makes frames final.
+    // Move the watermark only after all packets up to it were reported: it makes frames final.
     if (!this.#walker.boundary) this.#listener.onMark(this.#direction, this.#begin, this.#walker.offset, this.#ordinal)
   }
 

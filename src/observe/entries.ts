@@ -1,11 +1,11 @@
-// What the broker thread tells the detection thread.
+// The entries that the broker thread sends to the detection thread.
 
 import type { Direction, Endpoint, MqttPacket } from '../types.js'
 
-/** What carries a connection's MQTT bytes. `stream` is anything that is no socket. */
+/** Transport of a connection. `stream` is anything that is not a socket. */
 export type Transport = 'tcp' | 'tls' | 'websocket' | 'stream'
 
-/** A connection was accepted, or is announced anew to a restarted detection thread. */
+/** A connection was accepted, or is announced again to a restarted detection thread. */
 export interface OpenEntry {
   kind: 'open'
   connection: number
@@ -16,7 +16,7 @@ export interface OpenEntry {
   broker: Endpoint
 }
 
-/** The connection comes through a trusted proxy, which said for whom. */
+/** A trusted proxy announced the client of the connection. */
 export interface AnnouncedEntry {
   kind: 'announced'
   connection: number
@@ -28,60 +28,60 @@ export interface IdentityEntry {
   kind: 'identity'
   connection: number
   clientId: string
-  /** Empty where the client sent none. */
+  /** Empty if the client sent none. */
   username: string
 }
 
-/** A control packet was read or written; `packet.end` is its offset in that direction of the TCP stream. */
+/** A control packet was read or written; `packet.end` is its end offset in that direction of the TCP stream. */
 export interface PacketEntry {
   kind: 'packet'
   connection: number
   direction: Direction
   time: number
   packet: MqttPacket
-  /** How many packets of the direction came before it, modulo 2^32. */
+  /** Number of earlier packets of the direction, modulo 2^32. */
   ordinal: number
-  /** Whether none that follows ends at the same offset, as several in one TLS record do. */
+  /** Whether it is the last packet that ends at this offset; several in one TLS record share theirs. */
   last: boolean
 }
 
-/** The broker has read or written up to `offset`, in the middle of a packet. */
+/** The broker has read or written up to `offset`, inside a packet. */
 export interface MarkEntry {
   kind: 'mark'
   connection: number
   direction: Direction
   /** Epoch milliseconds. */
   time: number
-  /** Where that packet begins, or `offset` where several may end at one place: all that end up to here were told. */
+  /** Start of that packet, or `offset` if several packets may share an end: all that end up to here were reported. */
   begin: number
   offset: number
-  /** How many packets of the direction were told before, modulo 2^32. */
+  /** Number of packets of the direction reported before, modulo 2^32. */
   ordinal: number
 }
 
 /**
- * Why packets cannot be placed in the TCP stream. `cipher`: TLS records of no fixed length. `tls-websocket`:
- * WebSocket within TLS. `carrier`: another kind of stream, or bytes went by before it was watched. `records`:
- * a TLS record went by uncounted, as with a change of keys. `frames`: a WebSocket frame that is not
- * understood, such as a compressed one. `backlog`: too much waited to be placed.
+ * Why packets cannot be placed in the TCP stream. `cipher`: TLS cipher with variable overhead. `tls-websocket`:
+ * WebSocket over TLS. `carrier`: another kind of stream, or bytes were transferred before it was watched. `records`: an
+ * uncounted TLS record, for example a KeyUpdate. `frames`: an unsupported WebSocket frame, for example a compressed
+ * one. `backlog`: too many packets wait to be placed.
  */
 export type UnplacedReason = (typeof UNPLACED_REASONS)[number]
 export const UNPLACED_REASONS = ['cipher', 'tls-websocket', 'carrier', 'records', 'frames', 'backlog'] as const
 
-/** Where packets end in the TCP stream cannot be said any more, or never could: what carries them is not understood. */
+/** The packets of the connection cannot be placed in the TCP stream, from now on or from the start. */
 export interface UnplacedEntry {
   kind: 'unplaced'
   connection: number
   reason: UnplacedReason
 }
 
-/** The connection is closed: no byte beyond what was told will be read or written. */
+/** The connection is closed: no further bytes will be read or written. */
 export interface CloseEntry {
   kind: 'close'
   connection: number
   time: number
 }
 
-/** One entry of the ring. */
+/** An entry of the ring buffer. */
 export type BrokerEntry =
   OpenEntry | AnnouncedEntry | IdentityEntry | PacketEntry | MarkEntry | UnplacedEntry | CloseEntry

@@ -1,4 +1,4 @@
-// How what the broker thread tells lies in the ring: written without an allocation, read as entries.
+// Encoding of entries in the ring buffer: written without allocation, read as objects.
 
 import type { Direction, Endpoint, MqttPacket } from '../types.js'
 import { UNPLACED_REASONS, type BrokerEntry, type Transport, type UnplacedReason } from './entries.js'
@@ -12,13 +12,13 @@ const PACKET_HEADER_BYTES = 60
 /** Flags of packets and marks. */
 const OUT = 1
 const LAST = 2
-/** A share of the ring that packets leave free: a flood may cost packets, but no connection goes untold. */
+/** Share of the ring that packets leave free, so that a flood drops packets but never connection events. */
 const SPARE_SHARE = 1 / 16
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
 
-/** Writes entries into a ring; each call costs one copy and no allocation on the packet's path. */
+/** Writes entries into a ring; writing a packet copies it once and allocates nothing. */
 export class EntryWriter {
   readonly #spare: number
   readonly #ring: RingWriter
@@ -28,7 +28,7 @@ export class EntryWriter {
     this.#spare = Math.floor(ring.capacity * SPARE_SHARE)
   }
 
-  /** Entries dropped for want of room. */
+  /** Entries dropped because the ring was full. */
   get dropped(): number {
     return this.#ring.dropped
   }
@@ -149,7 +149,7 @@ export class EntryWriter {
   }
 }
 
-/** Reads all entries that are there, in order. */
+/** Reads all available entries in order. Returns their number. */
 export function readEntries(ring: RingReader, onEntry: (entry: BrokerEntry) => void): number {
   return ring.drain((bytes, view, at) => {
     onEntry(decodeEntry(bytes, view, at))
@@ -219,7 +219,7 @@ function decodeEntry(bytes: Uint8Array, view: DataView, at: number): BrokerEntry
     case KIND.close:
       return { kind: 'close', connection, time: view.getFloat64(at + 8, true) }
     default:
-      throw new Error(`the ring holds an entry of unknown kind ${kind}`)
+      throw new Error(`unknown entry kind in the ring: ${kind}`)
   }
 }
 
@@ -244,12 +244,12 @@ function decodePacket(bytes: Uint8Array, view: DataView, at: number): MqttPacket
   }
 }
 
-/** A text as the detection gets to see it, cut at the cap: whoever compares the two must compare this. */
+/** Returns a text truncated as in the ring; use it to compare with the detection thread's texts. */
 export function truncatedText(value: string): string {
   return decoder.decode(text(value))
 }
 
-/** Text as bytes, cut at the cap: a client chooses its own id and may choose a long one. */
+/** Encodes a text, truncated at the limit: a client may choose a long id. */
 function text(value: string): Uint8Array {
   const bytes = encoder.encode(value)
   return bytes.length > TEXT_CAP_BYTES - 1 ? bytes.subarray(0, TEXT_CAP_BYTES - 1) : bytes

@@ -1,26 +1,26 @@
-// Sees every connection of an Aedes and tells the detection thread what it carries.
+// Watches every connection of an Aedes broker and writes its packets to the ring buffer for the detection thread.
 
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../clock.js'
 import { addressesOf, type ConnectionAddresses } from './address.js'
-import { watchCarried } from './carrier.js'
+import { watchTransport } from './carrier.js'
 import type { CopyLimits } from './connection.js'
 import { truncatedText, type EntryWriter } from './entry-ring.js'
 
 /** A connection of the broker, from accept to close. */
 export interface ObservedConnection extends ConnectionAddresses {
-  /** The number by which both threads call it. */
+  /** Connection id, used by both threads. */
   readonly id: number
   readonly stream: Duplex
-  /** When it was accepted, epoch milliseconds. */
+  /** Time of acceptance, epoch milliseconds. */
   readonly since: number
-  /** From its CONNECT, as it is told to the detection; undefined before. */
+  /** From its CONNECT, truncated as in the ring buffer; undefined before. */
   clientId?: string
   username?: string
 }
 
-/** The broker side of the observation: a registry of live connections, and the entries they cause. */
+/** Broker-thread side of the observation: a registry of open connections that writes their entries. */
 export class Observer {
   readonly #connections = new Map<number, ObservedConnection>()
   readonly #byStream = new WeakMap<Duplex, ObservedConnection>()
@@ -35,7 +35,7 @@ export class Observer {
     this.#clock = clock
   }
 
-  /** Begins to watch; call before the broker reads the first byte. */
+  /** Starts to watch a connection; call it before the broker reads the first byte. */
   accept(stream: Duplex, request?: IncomingMessage): ObservedConnection {
     const connection: ObservedConnection = {
       id: ++this.#lastId,
@@ -46,9 +46,9 @@ export class Observer {
     this.#connections.set(connection.id, connection)
     this.#byStream.set(stream, connection)
     this.#announce(connection)
-    // A WebSocket may bring bytes after its stream was closed: nobody reads them.
+    // A WebSocket may deliver bytes after its stream was closed: ignore them.
     let isOpen = true
-    watchCarried(stream, request, connection.transport, this.#kept, {
+    watchTransport(stream, request, connection.transport, this.#kept, {
       onPacket: (direction, packet, ordinal, last) => {
         if (isOpen) this.#entries.packet(connection.id, direction, this.#clock.now(), packet, ordinal, last)
       },
@@ -59,40 +59,40 @@ export class Observer {
         if (isOpen) this.#entries.unplaced(connection.id, reason)
       }
     })
-    const forget = (): void => {
+    const onClose = (): void => {
       isOpen = false
       this.#connections.delete(connection.id)
       this.#entries.close(connection.id, this.#clock.now())
     }
-    // A stream that died on its way here does not say so again.
-    if (stream.closed) forget()
-    else stream.once('close', forget)
+    // A stream that is already closed does not emit `close` again.
+    if (stream.closed) onClose()
+    else stream.once('close', onClose)
     return connection
   }
 
-  /** Tells who the connection claims to be. */
+  /** Reports client id and user name of a connection. */
   identify(connection: ObservedConnection, clientId: string, username: string): void {
     connection.clientId = truncatedText(clientId)
     connection.username = username
     this.#entries.identity(connection.id, clientId, username)
   }
 
-  /** The connection of a stream, where it was accepted through this observer. */
+  /** Returns the connection of a stream, if it was accepted through this observer. */
   of(stream: Duplex): ObservedConnection | undefined {
     return this.#byStream.get(stream)
   }
 
-  /** A live connection by its number. */
+  /** Returns an open connection by its id. */
   get(id: number): ObservedConnection | undefined {
     return this.#connections.get(id)
   }
 
-  /** The live connections. */
+  /** Returns the open connections. */
   live(): IterableIterator<ObservedConnection> {
     return this.#connections.values()
   }
 
-  /** Turns to the ring of a new detection thread, and announces to it what is already connected. */
+  /** Switches to the ring buffer of a new detection thread and announces all open connections to it. */
   redirect(entries: EntryWriter): void {
     this.#entries = entries
     for (const connection of this.#connections.values()) {

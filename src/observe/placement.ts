@@ -1,30 +1,30 @@
-// Places the packets of one direction in its TCP stream where they travel inside TLS records or WebSocket frames.
+// Computes TCP stream offsets for the packets of one direction inside TLS records or WebSocket frames.
 
 import type { Direction, MqttPacket } from '../types.js'
 import type { UnplacedReason } from './entries.js'
 
-/** Packets that may wait to be placed; more mean that what carries them is not understood. */
-const WAITING_CAP = 1_000
+/** Maximum number of packets that wait to be placed; more mean that placement does not work. */
+const MAX_WAITING = 1_000
 
-/** What is told of a connection once offsets are those of its TCP stream. */
+/** Events of a connection, with offsets in its TCP stream. */
 export interface PlacedListener {
-  /** As `ByteListener.onPacket`; `last` where no packet that follows ends at the same offset. */
+  /** As `ByteListener.onPacket`; `last` if no later packet ends at the same offset. */
   onPacket(direction: Direction, packet: MqttPacket, ordinal: number, last: boolean): void
   onMark(direction: Direction, begin: number, offset: number, ordinal: number): void
-  /** From here on offsets mean nothing. */
+  /** Offsets are invalid from now on. */
   onUnplaced(reason: UnplacedReason): void
 }
 
-/** A TLS record or WebSocket frame: where it ends among the bytes of MQTT, and in the stream after the handshake. */
+/** A TLS record or WebSocket frame: its end in the MQTT bytes, and its end in the stream after the handshake. */
 interface Unit {
   readonly plainEnd: number
   readonly rawEnd: number
 }
 
 /**
- * Turns offsets in the MQTT bytes of one direction into offsets in its TCP stream: a packet ends where
- * the unit ends that holds its last byte, because only then can the other side read it. Until both
- * that unit and the length of the handshake are known, packets wait.
+ * Converts offsets in the MQTT bytes of one direction to offsets in its TCP stream. A packet ends where the unit with
+ * its last byte ends, because the peer cannot read it earlier. Packets wait until that unit and the length of the
+ * handshake are known.
  */
 export class Placement {
   #units: Unit[] = []
@@ -33,39 +33,39 @@ export class Placement {
   #raw = 0
   #base: number | undefined
   #waiting: { packet: MqttPacket; ordinal: number }[] = []
-  /** Up to where the MQTT bytes have been walked over, and how many packets that gave. */
-  #walked = 0
+  /** Offset up to which the MQTT bytes were parsed, and the number of packets so far. */
+  #parsed = 0
   #packets = 0
-  #between = true
+  #boundary = true
   #marked = 0
   #unplaced = false
   readonly #direction: Direction
   readonly #listener: PlacedListener
-  readonly #onTrouble: () => void
+  readonly #onFailure: () => void
 
-  constructor(direction: Direction, listener: PlacedListener, onTrouble: () => void) {
+  constructor(direction: Direction, listener: PlacedListener, onFailure: () => void) {
     this.#direction = direction
     this.#listener = listener
-    this.#onTrouble = onTrouble
+    this.#onFailure = onFailure
   }
 
-  /** Whether the MQTT bytes so far end with a packet. */
+  /** Whether the MQTT bytes so far end at a packet boundary. */
   get boundary(): boolean {
-    return this.#between
+    return this.#boundary
   }
 
-  /** The length of all units so far, bytes of the TCP stream. */
+  /** Total length of the units so far in the TCP stream, bytes. */
   get length(): number {
     return this.#raw
   }
 
-  /** The units begin at this offset of the TCP stream. */
+  /** Sets the offset of the first unit in the TCP stream. */
   start(base: number): void {
     this.#base = base
     this.#advance()
   }
 
-  /** A unit of `rawLength` bytes carries the next `plainLength` bytes of MQTT. */
+  /** Adds a unit of `rawLength` bytes with the next `plainLength` bytes of MQTT. */
   unit(plainLength: number, rawLength: number): void {
     if (this.#unplaced) return
     this.#plain += plainLength
@@ -74,41 +74,41 @@ export class Placement {
     if (plainLength === 0 || this.#waiting.length > 0) this.#advance()
   }
 
-  /** Nothing that ends up to this offset of the TCP stream is left to be told. */
+  /** Reports that all packets up to this offset of the TCP stream were reported, unless some wait. */
   reach(offset: number): void {
     if (this.#unplaced || this.#waiting.length > 0 || offset <= this.#marked) return
     this.#marked = offset
     this.#listener.onMark(this.#direction, offset, offset, this.#packets)
   }
 
-  /** A packet whose `end` counts the bytes of MQTT. */
+  /** Adds a packet whose `end` is an offset in the MQTT bytes. */
   packet(packet: MqttPacket, ordinal: number): void {
     if (this.#unplaced) {
       this.#listener.onPacket(this.#direction, packet, ordinal, true)
       return
     }
-    this.#walked = packet.end
+    this.#parsed = packet.end
     this.#packets = (ordinal + 1) >>> 0
-    this.#between = true
+    this.#boundary = true
     if (this.#waiting.length === 0 && this.#place(packet, ordinal)) return
     const { topic, payload } = packet
-    // Its bytes are only lent.
+    // Copied: the bytes are valid only during the call.
     this.#waiting.push({
       packet: { ...packet, topic: topic && Uint8Array.from(topic), payload: payload && Uint8Array.from(payload) },
       ordinal
     })
-    if (this.#waiting.length > WAITING_CAP) this.#onTrouble()
+    if (this.#waiting.length > MAX_WAITING) this.#onFailure()
   }
 
-  /** The MQTT bytes up to `offset` went by, in the middle of a packet. */
+  /** Records that the MQTT bytes up to `offset` were parsed, inside a packet. */
   mark(offset: number): void {
     if (this.#unplaced) return
-    this.#walked = offset
-    this.#between = false
+    this.#parsed = offset
+    this.#boundary = false
     this.#advance()
   }
 
-  /** No packet can be placed from here on; those that wait are let go as they are. */
+  /** Stops placing packets; reports the waiting ones unplaced. */
   stop(): void {
     this.#unplaced = true
     this.#units = []
@@ -143,7 +143,7 @@ export class Placement {
     if (placed > 0) this.#waiting.splice(0, placed)
     if (this.#waiting.length > 0) return
     let reached = 0
-    while (this.#head < this.#units.length && this.#units[this.#head].plainEnd <= this.#walked)
+    while (this.#head < this.#units.length && this.#units[this.#head].plainEnd <= this.#parsed)
       reached = this.#units[this.#head++].rawEnd
     this.#compact()
     if (reached > 0) this.reach(this.#base + reached)

@@ -1,4 +1,4 @@
-// A byte ring between two threads: one writer that never waits, one reader.
+// A ring buffer between two threads: one writer that never blocks, one reader.
 
 const HEAD = 0
 const TAIL = 1
@@ -8,7 +8,7 @@ const CONTROL_BYTES = 16
 const LENGTH_BYTES = 4
 const PADDING = 0xffffffff
 
-/** What both threads share. */
+/** Memory shared by both threads. */
 export interface RingMemory {
   control: SharedArrayBuffer
   data: SharedArrayBuffer
@@ -29,19 +29,19 @@ function aligned(length: number): number {
   return (length + LENGTH_BYTES + 3) & ~3
 }
 
-/** The writing end. An entry that finds no room is dropped and counted: the writer never waits. */
+/** Writing side. Never blocks: if the ring is full, the entry is dropped and counted. */
 export class RingWriter {
   readonly bytes: Uint8Array
   readonly view: DataView
   readonly #control: Int32Array
-  /** Bytes. */
+  /** Capacity, bytes. */
   readonly capacity: number
   #head = 0
   #next = 0
   readonly #wake: () => void
 
   /**
-   * @param wake called when the reader sleeps and there is something to read
+   * @param wake called when an entry is written while the reader sleeps
    */
   constructor(memory: RingMemory, wake: () => void) {
     this.#wake = wake
@@ -51,16 +51,16 @@ export class RingWriter {
     this.capacity = memory.data.byteLength
   }
 
-  /** Entries dropped since the ring was made. */
+  /** Entries dropped since the ring was created. */
   get dropped(): number {
     return Atomics.load(this.#control, DROPPED)
   }
 
   /**
-   * Reserves room for one entry.
+   * Reserves space for one entry.
    *
-   * @param spare bytes that must stay free beside it, for entries that matter more
-   * @returns the offset in `bytes` at which to write it, or -1 when the ring is full
+   * @param spare additional bytes that must stay free, for more important entries
+   * @returns the offset in `bytes` to write to, or -1 if the ring is full
    */
   reserve(length: number, spare = 0): number {
     const needed = aligned(length)
@@ -79,7 +79,7 @@ export class RingWriter {
     return start + LENGTH_BYTES
   }
 
-  /** Hands the reserved entry to the reader. */
+  /** Publishes the reserved entry to the reader. */
   commit(): void {
     this.#head = this.#next
     Atomics.store(this.#control, HEAD, this.#head | 0)
@@ -87,7 +87,7 @@ export class RingWriter {
   }
 }
 
-/** The reading end. */
+/** Reading side. */
 export class RingReader {
   readonly #control: Int32Array
   readonly #bytes: Uint8Array
@@ -102,15 +102,15 @@ export class RingReader {
     this.#capacity = memory.data.byteLength
   }
 
-  /** Entries the writer had to drop since the ring was made. */
+  /** Entries dropped by the writer since the ring was created. */
   get dropped(): number {
     return Atomics.load(this.#control, DROPPED)
   }
 
   /**
-   * Reads what is there.
+   * Reads the available entries.
    *
-   * @param onEntry gets the ring's memory and where the entry lies; it must copy what it keeps
+   * @param onEntry gets the ring's memory and the entry's position; it must copy what it keeps
    * @returns the number of entries read
    */
   drain(onEntry: (bytes: Uint8Array, view: DataView, start: number, length: number) => void): number {
@@ -132,9 +132,9 @@ export class RingReader {
   }
 
   /**
-   * Asks to be woken at the next entry.
+   * Requests a wake-up at the next entry.
    *
-   * @returns false where something came in the meantime: drain again instead of sleeping
+   * @returns false if an entry has arrived meanwhile: drain again instead of sleeping
    */
   sleep(): boolean {
     Atomics.store(this.#control, ASLEEP, 1)

@@ -1,4 +1,4 @@
-// Watches the frames of a WebSocket connection on the socket below, where MQTT's own bytes cannot be told apart.
+// Watches the frames of a WebSocket connection on the underlying socket.
 
 import type { IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
@@ -8,25 +8,24 @@ import type { ByteMethods } from './connection.js'
 import type { Placement } from './placement.js'
 
 /**
- * Tells both directions where frames end. To be called when the upgrade was answered and before any
- * byte of MQTT.
+ * Reports the ends of frames to both placements. Call it after the upgrade response and before any MQTT bytes.
  *
- * @param onTrouble called when a frame is not understood, such as a compressed one
- * @returns why the connection is none whose frames can be seen: they are within TLS, or some have gone by
+ * @param onFailure called at an unsupported frame, such as a compressed one
+ * @returns why the frames cannot be watched: TLS, or bytes were already transferred; undefined if they can
  */
 export function watchFrames(
   connection: Duplex,
   request: IncomingMessage,
   inbound: Placement,
   outbound: Placement,
-  onTrouble: () => void
+  onFailure: () => void
 ): 'tls-websocket' | 'carrier' | undefined {
   const socket = request.socket as Socket & { encrypted?: boolean }
   if (socket.encrypted === true) return 'tls-websocket'
   if (!(socket instanceof Socket) || socket.destroyed) return 'carrier'
   if (connection.readableLength > 0 || connection.writableLength > 0 || socket.readableLength > 0) return 'carrier'
-  const read = walkInto(inbound, onTrouble)
-  const write = walkInto(outbound, onTrouble)
+  const read = createWalker(inbound, onFailure)
+  const write = createWalker(outbound, onFailure)
   for (const [placement, offset] of [
     [inbound, socket.bytesRead],
     [outbound, socket.bytesWritten]
@@ -40,7 +39,7 @@ export function watchFrames(
     if (chunk instanceof Uint8Array) read(chunk)
     return push.call(this, chunk, encoding)
   }
-  // Here and not at `_write`, which comes later when the socket is busy: frames are known once they are sent.
+  // Override `write`: `_write` is called later when the socket is busy, and a frame must be known when it is sent.
   const methodsOut = socket as unknown as { write: (chunk: unknown, ...rest: unknown[]) => boolean }
   const send = methodsOut.write
   methodsOut.write = function (chunk, ...rest) {
@@ -52,13 +51,13 @@ export function watchFrames(
   return undefined
 }
 
-function walkInto(placement: Placement, onTrouble: () => void): (bytes: Uint8Array) => void {
+function createWalker(placement: Placement, onFailure: () => void): (bytes: Uint8Array) => void {
   const walker = new WebSocketWalker()
   return bytes => {
     const wasMalformed = walker.malformed
     walker.push(bytes, (frameLength, dataLength) => {
       placement.unit(dataLength, frameLength)
     })
-    if (walker.malformed && !wasMalformed) onTrouble()
+    if (walker.malformed && !wasMalformed) onFailure()
   }
 }

@@ -1,4 +1,4 @@
-// Which tap opens which target; a new tap is one file and one line here.
+// Opens the tap for a target; a new tap needs one file and one line here.
 
 import { OperatorError } from '../errors.js'
 import type { CaptureOptions, TapSession } from '../types.js'
@@ -7,16 +7,20 @@ import { openLocal } from './local.js'
 import type { SshSettings } from './ssh-settings.js'
 import type { CaptureTarget, TapTarget } from './target.js'
 
-/** What the configuration says of taps beside the target. */
+/** Settings of a tap other than its target. */
 export type TapSettings = SshSettings
 
 /**
- * Opens a tap; resolves when frames are surely being seen.
- * @throws OperatorError with what to do about it.
+ * Opens a tap; resolves when it is capturing.
+ * @throws OperatorError with a remedy.
  */
-export async function openTap(target: CaptureTarget, settings: TapSettings, options: CaptureOptions): Promise<TapSession> {
+export async function openTap(
+  target: CaptureTarget,
+  settings: TapSettings,
+  options: CaptureOptions
+): Promise<TapSession> {
   switch (target.kind) {
-    // Its library takes a good part of the start, and memory, which most run without.
+    // Loaded on demand: ssh2 slows the start and uses memory, and most brokers do not need it.
     case 'ssh':
       return await (await import('./ssh.js')).openSsh(target, settings, options)
     case 'local':
@@ -26,16 +30,16 @@ export async function openTap(target: CaptureTarget, settings: TapSettings, opti
   }
 }
 
-/** A target that needs no more deciding, and for `auto` why it was decided so. */
+/** A resolved target, with the reason if it was `auto`. */
 export interface ResolvedTarget {
   target: CaptureTarget | { kind: 'none' }
-  /** In one sentence, for the log; only where `auto` was asked for. */
+  /** One sentence for the log; only for `auto`. */
   decision?: string
-  /** What stands in the way of a tap; only where `auto` became `none`. */
+  /** Why no tap can be opened; only if `auto` became `none`. */
   obstacle?: OperatorError
 }
 
-/** Decides `auto`: all interfaces of this machine where tcpdump may capture, found out by trying, else no tap. */
+/** Resolves `auto`: tries to capture on all interfaces of this machine with tcpdump; if that fails, no tap. */
 export async function resolveTarget(
   target: TapTarget,
   settings: TapSettings,
@@ -51,7 +55,7 @@ export async function resolveTarget(
     if (!(error instanceof OperatorError)) throw error
     return {
       target: { kind: 'none' },
-      decision: `No tap: records will lack the fields of the wire. ${error.message}`,
+      decision: `No tap: records have no wire features. ${error.message}`,
       obstacle: error
     }
   }

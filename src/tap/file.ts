@@ -1,4 +1,4 @@
-// A capture file as a tap: read to its end, then over.
+// A capture file as a tap, which ends with the file.
 
 import { open } from 'node:fs/promises'
 import { Readable } from 'node:stream'
@@ -6,12 +6,12 @@ import { OperatorError } from '../errors.js'
 import type { CaptureOptions, TapSession } from '../types.js'
 import type { FileTarget } from './target.js'
 
-/** Read at once, bytes. */
+/** Bytes per read. */
 const READ_BYTES = 256 * 1024
 
 /**
- * Reads a capture file as it stands; `options` do not change what is in it.
- * @throws OperatorError `tap-file` where it cannot be read.
+ * Reads a capture file unchanged; of `options`, only `signal` applies.
+ * @throws OperatorError `tap-file` if it cannot be read.
  */
 export async function openFile(target: FileTarget, options: CaptureOptions): Promise<TapSession> {
   options.signal?.throwIfAborted()
@@ -20,7 +20,7 @@ export async function openFile(target: FileTarget, options: CaptureOptions): Pro
   })
   if ((await file.stat()).isDirectory()) {
     await file.close()
-    throw new OperatorError('tap-file', `${target.path} is a directory.`, 'Name one capture file: file:PATH.')
+    throw new OperatorError('tap-file', `${target.path} is a directory.`, 'Specify a capture file: file:PATH.')
   }
   const stream = file.createReadStream({ highWaterMark: READ_BYTES })
   const closed = new Promise<void>(resolve => stream.once('close', () => resolve()))
@@ -30,7 +30,7 @@ export async function openFile(target: FileTarget, options: CaptureOptions): Pro
     try {
       yield* stream
     } catch (error) {
-      // Closed in the middle, a file ends as any tap does.
+      // A file that is closed early ends like any other tap.
       if (!closing) throw error
     }
   }
@@ -47,7 +47,7 @@ export async function openFile(target: FileTarget, options: CaptureOptions): Pro
 }
 
 function unreadable(path: string, cause: NodeJS.ErrnoException): OperatorError {
-  const remedy = cause.code === 'ENOENT' ? 'Check the path; it is relative to the current directory.' : undefined
+  const remedy = cause.code === 'ENOENT' ? 'Check the path. It is relative to the current directory.' : undefined
   const reason = cause.code === 'ENOENT' ? 'does not exist' : `cannot be read (${cause.code ?? cause.message})`
   return new OperatorError('tap-file', `The capture file ${path} ${reason}.`, remedy, { cause })
 }

@@ -1,25 +1,25 @@
-// OpenSSH's list of known hosts (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"): which keys a host may show.
+// Reads OpenSSH's known_hosts file (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT") and checks host keys against it.
 
 import { createHash, createHmac } from 'node:crypto'
 
 /** One line of the file. */
 export interface KnownHost {
-  /** `revoked` refuses the key; certificate authorities are not used. */
+  /** Whether the key is revoked; certificate authorities are not supported. */
   revoked: boolean
   /** Comma-separated patterns, or one hashed name. */
   hosts: string
   /** `ssh-ed25519`, `ecdsa-sha2-nistp256`, `ssh-rsa`, ... */
   keyType: string
-  /** The key as it goes over the wire (RFC 4253, 6.6). */
+  /** The key in wire format (RFC 4253, 6.6). */
   key: Buffer
 }
 
-/** What the file says of a key: `changed` means that the host is known, by other keys. */
-export type HostKeyVerdict = 'known' | 'unknown' | 'changed' | 'revoked'
+/** Result of a host key check: `changed` means that the host is known with other keys. */
+export type HostKeyStatus = 'known' | 'unknown' | 'changed' | 'revoked'
 
 const DEFAULT_SSH_PORT = 22
 
-/** Reads the file's text; lines that are none are passed over, as ssh does. */
+/** Parses the file; skips invalid lines, as ssh does. */
 export function parseKnownHosts(text: string): KnownHost[] {
   const entries: KnownHost[] = []
   for (const line of text.split(/\r?\n/)) {
@@ -33,32 +33,32 @@ export function parseKnownHosts(text: string): KnownHost[] {
   return entries
 }
 
-/** The name under which a host stands in the file: bare on port 22, else `[host]:port`. */
+/** Returns the name of a host in the file: bare for port 22, else `[host]:port`. */
 export function knownHostName(host: string, port: number): string {
   const name = host.toLowerCase()
   return port === DEFAULT_SSH_PORT ? name : `[${name}]:${port}`
 }
 
-/** Judges the key that a host shows; `name` as `knownHostName` makes it. */
-export function judgeHostKey(entries: readonly KnownHost[], name: string, key: Buffer): HostKeyVerdict {
-  const own = entries.filter(entry => matches(entry.hosts, name))
-  if (own.some(entry => entry.revoked && entry.key.equals(key))) return 'revoked'
-  const accepted = own.filter(entry => !entry.revoked)
+/** Checks the key that a host presents; `name` is from `knownHostName`. */
+export function checkHostKey(entries: readonly KnownHost[], name: string, key: Buffer): HostKeyStatus {
+  const hostEntries = entries.filter(entry => matches(entry.hosts, name))
+  if (hostEntries.some(entry => entry.revoked && entry.key.equals(key))) return 'revoked'
+  const accepted = hostEntries.filter(entry => !entry.revoked)
   if (accepted.some(entry => entry.key.equals(key))) return 'known'
   return accepted.length === 0 ? 'unknown' : 'changed'
 }
 
-/** The types of the keys that the file has for a host. */
+/** Returns the types of the keys that the file lists for a host. */
 export function knownKeyTypes(entries: readonly KnownHost[], name: string): Set<string> {
   return new Set(entries.filter(entry => !entry.revoked && matches(entry.hosts, name)).map(entry => entry.keyType))
 }
 
-/** The fingerprint of a key as OpenSSH prints it: `SHA256:` and unpadded base64. */
+/** Returns the fingerprint of a key as OpenSSH prints it: `SHA256:` and unpadded base64. */
 export function fingerprint(key: Buffer): string {
   return `SHA256:${createHash('sha256').update(key).digest('base64').replace(/=+$/, '')}`
 }
 
-/** The type that stands at the head of a key (RFC 4253, 6.6). */
+/** Reads the type at the start of a key (RFC 4253, 6.6). */
 export function keyTypeOf(key: Buffer): string {
   const length = key.length < 4 ? 0 : key.readUInt32BE(0)
   return key
@@ -73,8 +73,8 @@ function matches(hosts: string, name: string): boolean {
   let found = false
   for (const pattern of hosts.split(',')) {
     const negated = pattern.startsWith('!')
-    if (wildcard(negated ? pattern.slice(1) : pattern).test(name)) {
-      // A name that is ruled out is out, whatever else matches.
+    if (patternRegExp(negated ? pattern.slice(1) : pattern).test(name)) {
+      // A negated match overrides all other patterns.
       if (negated) return false
       found = true
     }
@@ -88,7 +88,7 @@ function matchesHashed(hosts: string, name: string): boolean {
   return createHmac('sha1', Buffer.from(salt, 'base64')).update(name).digest('base64') === hash
 }
 
-function wildcard(pattern: string): RegExp {
+function patternRegExp(pattern: string): RegExp {
   const source = pattern
     .replace(/[.+^${}()|[\]\\]/g, '\\$&')
     .replaceAll('*', '.*')

@@ -1,4 +1,4 @@
-// The tap of a running broker: from supervised bytes to frames placed in their streams.
+// The tap of a running broker: decodes supervised capture bytes to frames in their streams.
 
 import type { TapStatus } from '../report/status.js'
 import { CaptureDecoder } from '../decode/capture.js'
@@ -11,32 +11,32 @@ import { openTap, resolveTarget, type TapSettings } from './catalog.js'
 import { superviseTap, type SupervisedTap } from './supervisor.js'
 import { formatTarget, parseTarget, type CaptureTarget } from './target.js'
 
-/** What to tap. */
+/** Settings of a live tap. */
 export interface LiveTapSettings extends TapSettings {
   target: string
-  /** 0 captures whole frames; with anything else payload bytes are discarded on arrival. */
+  /** Bytes kept of each frame; 0 captures whole frames, any other value discards payload bytes. */
   snapLength: number
-  /** What the decoders may keep. */
+  /** Limits of the decoders. */
   limits?: { streams: Partial<TcpStreamLimits>; fragments: Partial<FragmentLimits> }
 }
 
-/** What the tap tells. */
+/** Events of the tap. */
 export interface LiveTapListener {
-  /** @param sameClock whether frames are stamped by the clock of this machine */
+  /** @param sameClock whether frame timestamps are from this machine's clock */
   onUp(sameClock: boolean): void
   onFrame(frame: StreamFrame): void
-  /** The frames of one chunk are told. */
+  /** All frames of a chunk were reported. */
   onChunk(): void
   onDown(): void
   onLog(level: 'info' | 'warn', message: string, details?: object): void
 }
 
-/** `up`: frames come. `down`: they should and do not. `none`: none are asked for. */
+/** `up`: capturing. `down`: configured, but not capturing. `none`: not configured. */
 export type TapState = 'up' | 'down' | 'none'
 
 const NO_BYTES = new Uint8Array(0)
 
-/** Opens the tap that the settings name, and opens it again whenever it dies. */
+/** Opens the configured tap, and reopens it whenever it fails. */
 export class LiveTap {
   #state: TapState = 'none'
   #reason: string | undefined
@@ -60,21 +60,21 @@ export class LiveTap {
   }
 
   /**
-   * Decides which tap it will be and begins to open it; does not wait for it.
+   * Resolves the target and starts to open the tap; does not wait until it is open.
    *
-   * @throws OperatorError where the target is no target
+   * @throws OperatorError if the target is invalid
    */
   async start(): Promise<void> {
     const options = { ports: this.#ports, snapLength: this.#settings.snapLength }
-    const asked = parseTarget(this.#settings.target)
-    if (asked.kind === 'file') {
+    const requested = parseTarget(this.#settings.target)
+    if (requested.kind === 'file') {
       throw new OperatorError(
         'tap-target',
-        `a running broker cannot tap the file ${asked.path}`,
-        'Use local:INTERFACE or ssh://user@host/INTERFACE here, and "artemis replay" for a file.'
+        `a running broker cannot tap the file ${requested.path}`,
+        'Use local:INTERFACE or ssh://user@host/INTERFACE. To read a file, use "artemis replay".'
       )
     }
-    const { target, decision, obstacle } = await resolveTarget(asked, this.#settings, options)
+    const { target, decision, obstacle } = await resolveTarget(requested, this.#settings, options)
     this.#target = formatTarget(target)
     if (decision !== undefined) {
       const remedy = obstacle?.remedy
@@ -82,17 +82,17 @@ export class LiveTap {
         ...(remedy !== undefined && { remedy })
       })
     }
-    // Deciding takes a while, in which it may be over already.
+    // The tap may have been stopped meanwhile.
     if (target.kind !== 'none' && !this.#stopped) this.#supervise(target)
   }
 
-  /** Ends the tap for good. */
+  /** Stops the tap. */
   async stop(): Promise<void> {
     this.#stopped = true
     await this.#supervised?.close()
   }
 
-  /** For the status. */
+  /** Returns the tap's part of the status. */
   status(): TapStatus {
     return {
       target: this.#target,
@@ -115,19 +115,19 @@ export class LiveTap {
       { ports: this.#ports, snapLength: this.#settings.snapLength },
       {
         onUp: () => {
-          this.#up(target)
+          this.#onUp(target)
         },
         onBytes: chunk => {
-          this.#bytes(chunk)
+          this.#onBytes(chunk)
         },
         onDown: (reason, retryMs, summary) => {
-          this.#down(reason, retryMs, summary)
+          this.#onDown(reason, retryMs, summary)
         }
       }
     )
   }
 
-  #up(target: CaptureTarget): void {
+  #onUp(target: CaptureTarget): void {
     const ports = new Set(this.#ports)
     const tcp = new TcpDecoder(ports, this.#settings.limits?.fragments)
     const streams = new TcpStreams(ports, this.#settings.limits?.streams)
@@ -138,7 +138,7 @@ export class LiveTap {
       this.#frames++
       const frame = tcp.decode(captured, ++number)
       if (frame === null) return
-      // Short headers let some payload through the snap length; nobody asked for it, so nobody keeps it.
+      // With short headers, some payload fits into the snap length: discard it.
       if (this.#settings.snapLength > 0) frame.payload = NO_BYTES
       this.#listener.onFrame(streams.push(frame))
     })
@@ -149,12 +149,12 @@ export class LiveTap {
     this.#listener.onUp(target.kind === 'local')
   }
 
-  #bytes(chunk: Buffer): void {
+  #onBytes(chunk: Buffer): void {
     this.#decoder?.push(chunk)
     this.#listener.onChunk()
   }
 
-  #down(reason: OperatorError, retryMs: number, summary: TapSummary): void {
+  #onDown(reason: OperatorError, retryMs: number, summary: TapSummary): void {
     const wasUp = this.#state === 'up'
     this.#state = 'down'
     this.#reason = reason.message

@@ -1,4 +1,4 @@
-// tcpdump on this machine, as a child that cannot outlive us.
+// Runs tcpdump on this machine as a child process that ends with this process.
 
 import { spawn } from 'node:child_process'
 import { finished } from 'node:stream/promises'
@@ -8,15 +8,15 @@ import type { LocalTarget } from './target.js'
 import { openTcpdump } from './tcpdump-session.js'
 import { captureScript } from './tcpdump.js'
 
-/** How the local tap is to run. */
+/** Settings of a local tap. */
 export interface LocalSettings {
-  /** Run tcpdump by `sudo -n`. */
+  /** Run tcpdump with `sudo -n`. */
   sudo?: boolean
 }
 
 /**
  * Captures on an interface of this machine.
- * @throws OperatorError where tcpdump is missing, not permitted, or the interface does not exist.
+ * @throws OperatorError if tcpdump is missing or not permitted, or the interface does not exist.
  */
 export async function openLocal(
   target: LocalTarget,
@@ -24,10 +24,10 @@ export async function openLocal(
   options: CaptureOptions
 ): Promise<TapSession> {
   options.signal?.throwIfAborted()
-  const place = { name: 'this machine', interface: target.interface, sudo: settings.sudo ?? false }
-  // A process group of its own: Ctrl-C in a terminal is for us, who then close the tap in order.
-  const shell = spawn('/bin/sh', ['-c', captureScript(place, options)], { detached: true })
-  // Writing to a shell that has ended is no fault: the end itself is reported.
+  const host = { name: 'this machine', interface: target.interface, sudo: settings.sudo ?? false }
+  // Own process group, so that Ctrl-C in a terminal does not reach tcpdump: this process closes the tap cleanly.
+  const shell = spawn('/bin/sh', ['-c', captureScript(host, options)], { detached: true })
+  // Ignore write errors after the shell exits: the exit itself is reported.
   shell.stdin.on('error', () => {})
   const exited = new Promise<number | null>((resolve, reject) => {
     shell.once('exit', code => resolve(code))
@@ -35,8 +35,8 @@ export async function openLocal(
       reject(
         new OperatorError(
           'tap-shell',
-          `tcpdump cannot be started: /bin/sh does not run here (${cause.message}).`,
-          'Capture on another machine by ssh://user@host/interface instead.',
+          `Cannot start tcpdump: /bin/sh failed (${cause.message}).`,
+          'Capture over ssh instead: ssh://user@host/interface.',
           { cause }
         )
       )
@@ -50,24 +50,24 @@ export async function openLocal(
       stderr: shell.stderr,
       ended: Promise.all([exited, stderrRead]).then(([code]) => code),
       kill() {
-        endGroup(shell.pid)
-        // What takes no signal from us, as sudo does not, ends by SIGPIPE at its next frame.
+        killGroup(shell.pid)
+        // A process of root, such as sudo, ignores our signal and ends with SIGPIPE at its next frame.
         shell.stdout.destroy()
         shell.stderr.destroy()
       }
     },
-    place,
+    host,
     options.signal
   )
 }
 
-function endGroup(pid: number | undefined): void {
+function killGroup(pid: number | undefined): void {
   if (pid === undefined) return
   try {
     process.kill(-pid, 'SIGKILL')
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    // Gone already, or all that is left belongs to root.
+    // It has already exited, or the remaining processes belong to root.
     if (code !== 'ESRCH' && code !== 'EPERM') throw error
   }
 }

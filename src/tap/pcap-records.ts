@@ -1,4 +1,4 @@
-// Cuts a stream of classic pcap at record boundaries and counts, so that a capture that is broken off stays a valid
+// Splits a stream of classic pcap at record boundaries and counts records, so that an interrupted capture is a valid
 // file.
 
 import { OperatorError } from '../errors.js'
@@ -7,12 +7,10 @@ const FILE_HEADER_BYTES = 24
 const RECORD_HEADER_BYTES = 16
 const CAPTURED_LENGTH_OFFSET = 8
 
-/** Largest record believed, bytes: tcpdump never captures more of a frame (MAXIMUM_SNAPLEN). */
+/** Largest valid record, bytes: tcpdump's maximum snap length (MAXIMUM_SNAPLEN). */
 const MAX_RECORD_BYTES = 262_144
 
-/**
- * Magic numbers of microsecond and nanosecond pcap, as read in little-endian order, and the byte order they stand for.
- */
+/** Whether a magic number, read in little-endian order, means little-endian pcap (microseconds or nanoseconds). */
 const LITTLE_ENDIAN = new Map([
   [0xa1b2c3d4, true],
   [0xa1b23c4d, true],
@@ -20,14 +18,14 @@ const LITTLE_ENDIAN = new Map([
   [0x4d3cb2a1, false]
 ])
 
-/** A cutter for one capture, fed chunk by chunk. */
+/** Splits one capture, chunk by chunk. */
 export class PcapRecords {
-  /** Records passed on. */
+  /** Number of records returned. */
   count = 0
   #rest: Buffer = Buffer.alloc(0)
   #littleEndian: boolean | undefined
 
-  /** At most `limit` records are passed on in all. */
+  /** @param limit maximum number of records to return */
   constructor(readonly limit = Infinity) {}
 
   /** Whether the limit is reached. */
@@ -36,8 +34,8 @@ export class PcapRecords {
   }
 
   /**
-   * Takes a chunk; gives the bytes up to the end of the last whole record.
-   * @throws OperatorError `capture-not-recognised` where this is no pcap.
+   * Adds a chunk. Returns the bytes up to the end of the last complete record.
+   * @throws OperatorError `capture-not-recognised` if the bytes are not pcap.
    */
   push(chunk: Buffer): Buffer {
     const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk])
@@ -51,7 +49,7 @@ export class PcapRecords {
     while (this.#littleEndian !== undefined && !this.complete && bytes.length - end >= RECORD_HEADER_BYTES) {
       const at = end + CAPTURED_LENGTH_OFFSET
       const length = this.#littleEndian ? bytes.readUInt32LE(at) : bytes.readUInt32BE(at)
-      if (length > MAX_RECORD_BYTES) throw notRecognised(`a record claims ${length} bytes`)
+      if (length > MAX_RECORD_BYTES) throw notRecognised(`a record declares ${length} bytes`)
       if (bytes.length - end < RECORD_HEADER_BYTES + length) break
       end += RECORD_HEADER_BYTES + length
       this.count++
@@ -63,14 +61,14 @@ export class PcapRecords {
 
 function byteOrder(bytes: Buffer): boolean {
   const order = LITTLE_ENDIAN.get(bytes.readUInt32LE(0))
-  if (order === undefined) throw notRecognised(`it begins with ${bytes.toString('hex', 0, 4)}`)
+  if (order === undefined) throw notRecognised(`it starts with ${bytes.toString('hex', 0, 4)}`)
   return order
 }
 
 function notRecognised(reason: string): OperatorError {
   return new OperatorError(
     'capture-not-recognised',
-    `What the tap delivers is no pcap: ${reason}.`,
-    'A login shell that prints something, or a file in pcapng, does this; `editcap -F pcap IN OUT` turns pcapng into pcap.'
+    `The tap output is not pcap: ${reason}.`,
+    'Check that the login shell prints nothing. Convert a pcapng file to pcap: editcap -F pcap IN OUT'
   )
 }

@@ -1,4 +1,4 @@
-// The SSH connection below a tap: keys only, host key pinned, every failure in plain words.
+// The SSH connection of a tap: public key authentication only, pinned host key, clear errors.
 
 import { connect as connectTcp } from 'node:net'
 import ssh2 from 'ssh2'
@@ -8,13 +8,13 @@ import { pinHostKey } from './ssh-host-key.js'
 import { readIdentity } from './ssh-identity.js'
 import type { SshTarget } from './target.js'
 
-/** A connection that is logged in. */
+/** An authenticated connection. */
 export interface SshConnection {
   client: ssh2.Client
-  /** Rejects with the reason when the connection is gone. */
+  /** Rejects with the reason when the connection is closed. */
   lost: Promise<never>
-  /** Ends it at once; resolves when it is gone. */
-  cut: () => Promise<void>
+  /** Closes the connection immediately; resolves when it is closed. */
+  disconnect: () => Promise<void>
 }
 
 const CONNECT_TIMEOUT_MS = 10_000
@@ -23,8 +23,7 @@ const KEEPALIVE_COUNT = 3
 
 /**
  * Connects and logs in.
- * @throws OperatorError for everything between a wrong host name and a key that is not welcome; or the reason of
- *   `signal`.
+ * @throws OperatorError for every failure, from an unknown host name to a rejected key; or the reason of `signal`.
  */
 export async function connectSsh(
   target: SshTarget,
@@ -36,22 +35,22 @@ export async function connectSsh(
   const readyTimeout = settings.connectTimeoutMs ?? CONNECT_TIMEOUT_MS
   signal?.throwIfAborted()
 
-  // A socket of our own: ssh2 ends only its side, and a far end that never does so would keep it for ever.
+  // Own socket: ssh2 only half-closes its socket, so a remote end that never closes would keep it open forever.
   const socket = connectTcp({ host: target.host, port: target.port })
   const client = new ssh2.Client()
   let refusal: OperatorError | undefined
   let reason: OperatorError | undefined
   client.on('error', (error: Error & { level?: string }) => {
-    // An agent that does not answer is no end yet: the next key is tried.
+    // An agent error is not final: ssh2 tries the next key.
     if (error.level === 'agent') return
     reason ??= refusal ?? explain(error, target, description, readyTimeout)
     socket.destroy()
   })
   const closed = new Promise<void>(resolve => socket.once('close', () => resolve()))
   const lost = closed.then(() => {
-    throw reason ?? new OperatorError('tap-connection-lost', `The SSH connection to ${target.host} ended.`)
+    throw reason ?? new OperatorError('tap-connection-lost', `The SSH connection to ${target.host} was closed.`)
   })
-  // It is waited for where it matters; until then it must not count as unhandled.
+  // Prevents an unhandled rejection; callers await it later.
   lost.catch(() => {})
   const ready = new Promise<void>(resolve => client.once('ready', () => resolve()))
   client.connect({
@@ -83,7 +82,7 @@ export async function connectSsh(
   return {
     client,
     lost,
-    async cut() {
+    async disconnect() {
       client.end()
       socket.destroy()
       await closed
@@ -103,15 +102,15 @@ function explain(
     case 'EAI_AGAIN':
       return new OperatorError(
         'tap-host-not-found',
-        `The host ${host} has no address.`,
-        'Check its spelling and the name service, or write its address.',
+        `Cannot resolve host ${host}.`,
+        'Check the host name and DNS, or use an IP address.',
         { cause }
       )
     case 'ECONNREFUSED':
       return new OperatorError(
         'tap-refused',
-        `${host} refuses connections on port ${port}.`,
-        'Check that sshd runs there, and on that port: ssh://user@host:port/interface.',
+        `Cannot connect to ${host}:${port}: connection refused.`,
+        'Check that sshd is running and listens on that port: ssh://user@host:port/interface.',
         { cause }
       )
     case 'EHOSTUNREACH':
@@ -119,8 +118,8 @@ function explain(
     case 'ETIMEDOUT':
       return new OperatorError(
         'tap-unreachable',
-        `${host} cannot be reached (${cause.code}).`,
-        'Check that it is up, and the route to it.',
+        `Cannot connect to ${host}:${port}: host unreachable (${cause.code}).`,
+        'Check that the host is up, and the route to it.',
         { cause }
       )
     default:
@@ -131,35 +130,40 @@ function explain(
       if (cause.message === 'Keepalive timeout') break
       return new OperatorError(
         'tap-timeout',
-        `${host} did not let us in within ${timeoutMs / 1000} s.`,
-        'Check that it is up, that the port is that of sshd, and that no firewall drops the packets.',
+        `Connection to ${host}:${port} timed out after ${timeoutMs / 1000} s.`,
+        'Check that the host is up, that sshd listens on that port, and that no firewall drops the packets.',
         { cause }
       )
     case 'client-authentication':
       return new OperatorError(
         'tap-login',
-        `${host} does not let ${user} in by ${keys}.`,
-        `Put the public key there: ssh-copy-id -i KEY.pub -p ${port} ${user}@${host}`,
+        `Cannot log in to ${host} as ${user}: the server rejected ${keys}.`,
+        `Install the public key on the server: ssh-copy-id -i KEY.pub -p ${port} ${user}@${host}`,
         { cause }
       )
     case 'handshake':
       return new OperatorError(
         'tap-handshake',
-        `${host} and we share no way to talk SSH: ${cause.message}.`,
-        'Bring its sshd up to date; keys and ciphers by SHA-1 are not accepted.',
+        `SSH handshake with ${host} failed: ${cause.message}.`,
+        'Update sshd on the server. SHA-1 keys and ciphers are not supported.',
         { cause }
       )
     case 'protocol':
       return new OperatorError(
         'tap-handshake',
-        `What listens on ${host} port ${port} does not talk SSH: ${cause.message}.`,
+        `${host}:${port} is not an SSH server: ${cause.message}.`,
         'Check the port: ssh://user@host:port/interface.',
         { cause }
       )
     default:
       break
   }
-  return new OperatorError('tap-connection-lost', `The SSH connection to ${host} broke: ${cause.message}.`, undefined, {
-    cause
-  })
+  return new OperatorError(
+    'tap-connection-lost',
+    `The SSH connection to ${host} was lost: ${cause.message}.`,
+    undefined,
+    {
+      cause
+    }
+  )
 }

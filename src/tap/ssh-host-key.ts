@@ -1,4 +1,4 @@
-// Which key the host at the far end may show: pinned by a fingerprint or by known_hosts, never taken on trust.
+// Verifies the server's host key by a pinned fingerprint or known_hosts; never trusts on first use.
 
 import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
@@ -7,7 +7,7 @@ import type { ServerHostKeyAlgorithm } from 'ssh2'
 import { OperatorError } from '../errors.js'
 import {
   fingerprint,
-  judgeHostKey,
+  checkHostKey,
   keyTypeOf,
   knownHostName,
   knownKeyTypes,
@@ -17,15 +17,15 @@ import {
 import type { HostKeySettings } from './ssh-settings.js'
 import type { SshTarget } from './target.js'
 
-/** What the connection needs to judge the host. */
+/** Host key verification for a connection. */
 export interface HostKeyPin {
-  /** Algorithms to offer, those of known keys first, so that a host with several keys shows a known one. */
+  /** Algorithms to offer. Those of known keys are first, so that a host with several keys presents a known one. */
   algorithms: ServerHostKeyAlgorithm[]
-  /** Why a key is refused; undefined where it is the right one. */
+  /** Returns why a key is rejected; undefined if it is accepted. */
   refuse(key: Buffer): OperatorError | undefined
 }
 
-// By preference. Signatures by SHA-1 (ssh-rsa, ssh-dss) prove nothing any more (RFC 8332).
+// In order of preference. SHA-1 signatures (ssh-rsa, ssh-dss) are insecure (RFC 8332).
 const ALGORITHMS: readonly { keyType: string; algorithm: ServerHostKeyAlgorithm }[] = [
   { keyType: 'ssh-ed25519', algorithm: 'ssh-ed25519' },
   { keyType: 'ecdsa-sha2-nistp256', algorithm: 'ecdsa-sha2-nistp256' },
@@ -36,8 +36,8 @@ const ALGORITHMS: readonly { keyType: string; algorithm: ServerHostKeyAlgorithm 
 ]
 
 /**
- * Reads what is known of a host.
- * @throws OperatorError where the fingerprint is none, or a named known_hosts file cannot be read.
+ * Loads the accepted keys of a host.
+ * @throws OperatorError if the fingerprint is invalid, or a configured known_hosts file cannot be read.
  */
 export async function pinHostKey(target: SshTarget, settings: HostKeySettings): Promise<HostKeyPin> {
   if (settings.hostKey !== undefined) return pinFingerprint(target, settings.hostKey)
@@ -49,8 +49,8 @@ function pinFingerprint(target: SshTarget, wanted: string): HostKeyPin {
   if (!/^SHA256:[A-Za-z0-9+/]{43}=?$/.test(wanted)) {
     throw new OperatorError(
       'tap-fingerprint',
-      `"${wanted}" is not the fingerprint of a host key.`,
-      'Write it as ssh-keygen -l prints it: SHA256: and 43 characters.'
+      `Invalid host key fingerprint: "${wanted}".`,
+      'Use the format of ssh-keygen -l: SHA256: and 43 characters.'
     )
   }
   return {
@@ -59,8 +59,8 @@ function pinFingerprint(target: SshTarget, wanted: string): HostKeyPin {
       if (fingerprint(key) === wanted.replace(/=$/, '')) return undefined
       return new OperatorError(
         'tap-host-key-changed',
-        `${target.host} shows the ${keyTypeOf(key)} key ${fingerprint(key)}, not the configured ${wanted}.`,
-        `${howToCompare(key)} If it is the same, configure that fingerprint; if not, somebody may stand between.`
+        `Host key mismatch: ${target.host} presented the ${keyTypeOf(key)} key ${fingerprint(key)}, not the configured ${wanted}.`,
+        `${howToCompare(key)} If they match, configure that fingerprint. If not, this may be a man-in-the-middle attack.`
       )
     }
   }
@@ -76,27 +76,27 @@ function pinKnownHost(target: SshTarget, file: string, entries: readonly KnownHo
     refuse(key) {
       const seen = `the ${keyTypeOf(key)} key ${fingerprint(key)}`
       const scan = `ssh-keyscan -p ${target.port} ${target.host} >> ${file}`
-      const verdict = judgeHostKey(entries, name, key)
-      switch (verdict) {
+      const status = checkHostKey(entries, name, key)
+      switch (status) {
         case 'known':
           return undefined
         case 'unknown':
           return new OperatorError(
             'tap-host-key-unknown',
-            `The host ${name} is not in ${file}; it shows ${seen}.`,
-            `${howToCompare(key)} If it is the same, accept it by: ${scan} - or configure that fingerprint as the host key.`
+            `Unknown host key: ${name} is not in ${file}. It presented ${seen}.`,
+            `${howToCompare(key)} If they match, accept the key: ${scan} - or configure the fingerprint as the host key.`
           )
         case 'changed':
           return new OperatorError(
             'tap-host-key-changed',
-            `The host ${name} shows ${seen}, but ${file} knows it by another one.`,
-            `${howToCompare(key)} If it is the same, replace the old one by: ssh-keygen -R '${name}' -f ${file}; ${scan} - if not, somebody may stand between.`
+            `Host key changed: ${name} presented ${seen}, but ${file} has another key.`,
+            `${howToCompare(key)} If they match, replace the old key: ssh-keygen -R '${name}' -f ${file}; ${scan} - if not, this may be a man-in-the-middle attack.`
           )
         case 'revoked':
           return new OperatorError(
             'tap-host-key-revoked',
-            `The host ${name} shows ${seen}, which ${file} lists as revoked.`,
-            'Somebody may stand between. Give the host a new key before you trust it again.'
+            `Host key revoked: ${name} presented ${seen}, which ${file} lists as revoked.`,
+            'This may be a man-in-the-middle attack. Give the host a new key before you trust it again.'
           )
       }
     }
@@ -108,19 +108,19 @@ function howToCompare(key: Buffer): string {
     .replace(/^ssh-/, '')
     .replace(/^ecdsa-.*$/, 'ecdsa')
     .replace(/[^a-z0-9]/g, '')
-  return `Compare it with what this prints on the host itself: ssh-keygen -lf /etc/ssh/ssh_host_${name}_key.pub.`
+  return `Compare it with the output of this command on the host: ssh-keygen -lf /etc/ssh/ssh_host_${name}_key.pub.`
 }
 
-async function readKnownHosts(file: string, named: boolean): Promise<KnownHost[]> {
+async function readKnownHosts(file: string, isConfigured: boolean): Promise<KnownHost[]> {
   try {
     return parseKnownHosts(await readFile(file, 'utf8'))
   } catch (cause) {
-    // A user who never used ssh has no such file: every host is unknown then.
-    if (!named && (cause as NodeJS.ErrnoException).code === 'ENOENT') return []
+    // Without the default file, every host is unknown.
+    if (!isConfigured && (cause as NodeJS.ErrnoException).code === 'ENOENT') return []
     throw new OperatorError(
       'tap-known-hosts',
-      `The known_hosts file ${file} cannot be read (${(cause as Error).message}).`,
-      'Check the path, or configure the fingerprint of the host key instead.',
+      `Cannot read the known_hosts file ${file} (${(cause as Error).message}).`,
+      'Check the path, or configure the host key fingerprint instead.',
       { cause }
     )
   }

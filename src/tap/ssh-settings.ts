@@ -1,4 +1,4 @@
-// Settings of the ssh tap. Types only: the public API refers to them without pulling in ssh2's.
+// Settings of the ssh tap. Types only, so that the public API does not depend on the types of ssh2.
 
 /** How the host key is verified. The fingerprint takes precedence over the file. */
 export interface HostKeySettings {
@@ -21,7 +21,7 @@ export interface IdentitySettings {
   agentSocket?: string
 }
 
-/** How to connect. */
+/** Settings of an SSH connection. */
 export interface ConnectionSettings extends HostKeySettings, IdentitySettings {
   /**
    * Time limit from the first SYN to the end of the login, ms.
@@ -29,13 +29,13 @@ export interface ConnectionSettings extends HostKeySettings, IdentitySettings {
    */
   connectTimeoutMs?: number
   /**
-   * Interval of keep-alive requests, ms. The connection ends after three without a reply.
+   * Interval of keepalive requests, ms. The connection ends after three without a reply.
    * @default 10000
    */
   keepaliveMs?: number
 }
 
-/** How to connect, and how to capture there. */
+/** Settings of an SSH tap. */
 export interface SshSettings extends ConnectionSettings {
   /**
    * Run tcpdump with `sudo -n`.

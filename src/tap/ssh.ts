@@ -1,4 +1,4 @@
-// tcpdump on another machine by SSH, which ends there when the connection does.
+// Runs tcpdump on another machine over SSH; it ends there when the connection closes.
 
 import { once } from 'node:events'
 import type ssh2 from 'ssh2'
@@ -12,37 +12,37 @@ import { captureScript, type CaptureHost } from './tcpdump.js'
 
 /**
  * Captures on an interface of another machine.
- * @throws OperatorError for everything between a wrong host name and a tcpdump without rights.
+ * @throws OperatorError for every failure, from an unknown host name to missing capture permission.
  */
 export async function openSsh(target: SshTarget, settings: SshSettings, options: CaptureOptions): Promise<TapSession> {
   if (options.ports.includes(target.port)) {
     throw new OperatorError(
       'tap-port',
-      `Port ${target.port} carries the SSH connection itself: every frame captured would make the next one.`,
-      'Leave it out of the ports to capture.'
+      `Cannot capture port ${target.port}: it carries the SSH connection itself, so each captured frame would cause another.`,
+      'Remove it from the ports to capture.'
     )
   }
-  const place = { name: `${target.user}@${target.host}`, interface: target.interface, sudo: settings.sudo ?? false }
-  // The login shell may be any; the script is for a plain one.
-  const command = `exec sh -c '${captureScript(place, options)}'`
+  const host = { name: `${target.user}@${target.host}`, interface: target.interface, sudo: settings.sudo ?? false }
+  // The script needs a POSIX shell; the login shell may be another one.
+  const command = `exec sh -c '${captureScript(host, options)}'`
   const connection = await connectSsh(target, settings, options.signal)
   try {
-    const session = await capture(connection, command, place, options.signal)
+    const session = await capture(connection, command, host, options.signal)
     let closing: Promise<TapSummary> | undefined
     return {
       bytes: session.bytes,
-      close: () => (closing ??= session.close().finally(() => connection.cut()))
+      close: () => (closing ??= session.close().finally(() => connection.disconnect()))
     }
   } catch (error) {
-    await connection.cut()
+    await connection.disconnect()
     throw error
   }
 }
 
 async function capture(
-  { client, lost, cut }: SshConnection,
+  { client, lost, disconnect }: SshConnection,
   command: string,
-  place: CaptureHost,
+  host: CaptureHost,
   signal?: AbortSignal
 ): Promise<TapSession> {
   const opening = new Promise<ssh2.ClientChannel>((resolve, reject) => {
@@ -52,8 +52,8 @@ async function capture(
         reject(
           new OperatorError(
             'tap-exec',
-            `${place.name} lets us in but runs no command (${cause.message}).`,
-            'Look for ForceCommand in its sshd_config, and for restrictions before the key in its authorized_keys.',
+            `Cannot run a command on ${host.name} (${cause.message}).`,
+            'Check sshd_config for ForceCommand, and authorized_keys for restrictions before the key.',
             { cause }
           )
         )
@@ -73,10 +73,10 @@ async function capture(
       stderr: channel.stderr,
       ended: Promise.race([Promise.all([exited, stderrRead]).then(([code]) => code), lost]),
       kill: () => {
-        void cut()
+        void disconnect()
       }
     },
-    place,
+    host,
     signal
   )
 }

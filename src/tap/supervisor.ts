@@ -1,25 +1,25 @@
-// Keeps a live tap alive: opens it, passes its bytes on, and opens it again when it dies, ever more slowly.
+// Keeps a live tap open: forwards its bytes, and reopens it with exponential backoff when it fails.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { OperatorError } from '../errors.js'
 import type { OpenTap, CaptureOptions, TapSession, TapSummary } from '../types.js'
 
 /**
- * What the supervisor tells. An `OperatorError` from `onBytes` says that the bytes are no sound
- * capture, and ends the session; whatever else a handler throws ends the supervisor and is thrown by `close`.
+ * Events of the supervisor. An `OperatorError` from `onBytes` reports an invalid capture and ends the session. Any
+ * other error from a handler ends the supervisor; `close` rethrows it.
  */
 export interface TapHandlers {
-  /** A session began: the next byte is the first of a new capture, header included. */
+  /** A session started: the next byte is the first of a new capture, including its header. */
   onUp(): void
-  /** Bytes of the session. Nothing more is read until a returned promise resolves. */
+  /** Bytes of the session. If a promise is returned, reading pauses until it resolves. */
   onBytes(chunk: Buffer): void | Promise<void>
-  /** An attempt failed or a session ended; the next attempt follows in `retryMs`. */
+  /** An attempt failed or a session ended; the next attempt is in `retryMs`. */
   onDown(reason: OperatorError, retryMs: number, summary: TapSummary): void
 }
 
-/** Time and chance, replaceable in tests. */
+/** Clock and random source, replaceable in tests. */
 export interface SupervisorTiming {
-  /** Milliseconds of a steady clock. */
+  /** Milliseconds of a monotonic clock. */
   now(): number
   /** Rejects when the signal is aborted. */
   sleep(ms: number, signal: AbortSignal): Promise<void>
@@ -27,19 +27,19 @@ export interface SupervisorTiming {
   random(): number
 }
 
-/** A tap under supervision. */
+/** A supervised tap. */
 export interface SupervisedTap {
-  /** Ends the tap for good, after its last bytes were passed on. Safe to call twice. */
+  /** Stops the tap after its last bytes were forwarded. Safe to call twice. */
   close(): Promise<TapSummary>
 }
 
 const SHORTEST_RETRY_MS = 1_000
 const LONGEST_RETRY_MS = 60_000
 
-/** A session that lasted this long was sound: the next one is tried at once again. */
-const SOUND_SESSION_MS = 60_000
+/** After a session of this length, the backoff starts again. */
+const STABLE_SESSION_MS = 60_000
 
-/** What waiting does not heal, or what a host takes for an attack when repeated: tried at the slowest pace. */
+/** Errors that do not resolve by waiting, or whose repetition may look like an attack: retried at the longest delay. */
 const NEEDS_OPERATOR =
   /^tap-(target|port|snap-length|fingerprint|known-hosts|host-key-.*|identity|login|sudo|not-permitted|tcpdump-missing|exec|shell)$/
 
@@ -51,15 +51,12 @@ const realTiming: SupervisorTiming = {
   random: Math.random
 }
 
-/** Whether an attempt that failed so will fail again until somebody mends it. */
+/** Whether an error persists until the operator fixes its cause. */
 export function needsOperator(error: OperatorError): boolean {
   return NEEDS_OPERATOR.test(error.code)
 }
 
-/**
- * Opens a live tap and keeps it open until `close`. A finite tap (a file) is not for this: it would be read again and
- * again.
- */
+/** Opens a live tap and keeps it open until `close`. Do not use it for files: it would read them repeatedly. */
 export function superviseTap(
   open: OpenTap,
   options: CaptureOptions,
@@ -74,19 +71,19 @@ export function superviseTap(
 
   async function run(): Promise<TapSummary> {
     for (let failures = 0; !isStopping(); failures++) {
-      const begun = timing.now()
+      const startedAt = timing.now()
       const reason = await runSession()
       if (isStopping()) break
-      if (timing.now() - begun >= SOUND_SESSION_MS) failures = 0
+      if (timing.now() - startedAt >= STABLE_SESSION_MS) failures = 0
       const retryMs = retryDelay(failures, reason, timing.random())
       handlers.onDown(reason, retryMs, summary)
-      // Rejects only when we are stopping, which the loop sees.
+      // Rejects only when stopping, which ends the loop.
       await timing.sleep(retryMs, signal).catch(() => {})
     }
     return summary
   }
 
-  /** Resolves with the reason for which the session ended or did not begin. */
+  /** Runs one session. Resolves with the reason why it ended or failed to start. */
   async function runSession(): Promise<OperatorError> {
     summary = {}
     try {
@@ -95,17 +92,17 @@ export function superviseTap(
       return asOperatorError(error)
     }
     try {
-      // Where the tap opened although it was told not to, `close` has not seen this session.
-      if (signal.aborted) return endedOfItself()
+      // The tap may have opened despite the abort signal; `close` did not close this session.
+      if (signal.aborted) return unexpectedEnd()
       handlers.onUp()
-      return await passOn(session.bytes)
+      return await forward(session.bytes)
     } finally {
       summary = await session.close()
       session = undefined
     }
   }
 
-  async function passOn(bytes: AsyncIterable<string | Buffer>): Promise<OperatorError> {
+  async function forward(bytes: AsyncIterable<string | Buffer>): Promise<OperatorError> {
     const chunks = bytes[Symbol.asyncIterator]()
     for (;;) {
       let next: IteratorResult<string | Buffer>
@@ -114,7 +111,7 @@ export function superviseTap(
       } catch (error) {
         return asOperatorError(error)
       }
-      if (next.done === true) return endedOfItself()
+      if (next.done === true) return unexpectedEnd()
       try {
         await handlers.onBytes(next.value as Buffer)
       } catch (error) {
@@ -135,13 +132,13 @@ export function superviseTap(
 }
 
 function retryDelay(failures: number, reason: OperatorError, random: number): number {
-  const pace = needsOperator(reason) ? LONGEST_RETRY_MS : SHORTEST_RETRY_MS * 2 ** failures
-  // Between half and all of it, so that many gateways do not come back in step.
-  return Math.round(Math.min(pace, LONGEST_RETRY_MS) * (0.5 + random / 2))
+  const delay = needsOperator(reason) ? LONGEST_RETRY_MS : SHORTEST_RETRY_MS * 2 ** failures
+  // Random jitter of 50 to 100 %, so that many gateways do not retry simultaneously.
+  return Math.round(Math.min(delay, LONGEST_RETRY_MS) * (0.5 + random / 2))
 }
 
-function endedOfItself(): OperatorError {
-  return new OperatorError('tap-ended', 'The tap ended of itself.')
+function unexpectedEnd(): OperatorError {
+  return new OperatorError('tap-ended', 'The tap ended unexpectedly.')
 }
 
 function asOperatorError(error: unknown): OperatorError {

@@ -1,18 +1,18 @@
-// What an operator writes for a tap, turned into a value: ssh://user@host/eth0, local:eth0, file:PATH, none, auto.
+// Parses tap targets: ssh://user@host/eth0, local:eth0, file:PATH, none, auto.
 
 import { isIPv6 } from 'node:net'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { OperatorError } from '../errors.js'
 
-/** tcpdump on another machine, reached by SSH. */
+/** tcpdump on another machine over SSH. */
 export interface SshTarget {
   kind: 'ssh'
   user: string
-  /** Name or address; IPv6 without brackets. */
+  /** Host name or address; IPv6 without brackets. */
   host: string
   port: number
-  /** Network interface at the far end. */
+  /** Network interface on the remote machine. */
   interface: string
 }
 
@@ -31,12 +31,12 @@ export interface FileTarget {
 /** A tap that can be opened. */
 export type CaptureTarget = SshTarget | LocalTarget | FileTarget
 
-/** Everything an operator may ask for; `auto` is decided by `resolveTarget`. */
+/** Any configurable target; `resolveTarget` resolves `auto`. */
 export type TapTarget = CaptureTarget | { kind: 'none' } | { kind: 'auto' }
 
-const FORMS = 'Write ssh://user@host[:port]/interface, local:interface, file:PATH, none or auto.'
+const SYNTAX = 'Use ssh://user@host[:port]/interface, local:interface, file:PATH, none or auto.'
 
-// Names go into command lines: letters that mean something to a shell or begin an option are out.
+// Names are used in command lines: no shell metacharacters, no leading hyphen.
 const INTERFACE = /^[A-Za-z0-9][A-Za-z0-9_.:@-]{0,31}$/
 const USER = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/
 const HOST = /^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252})$/
@@ -44,8 +44,8 @@ const SSH = /^ssh:\/\/(?:([^@/]*)@)?(\[[^\]/]*\]|[^:@/[\]]*)(?::([^/]*))?(?:\/(.
 const DEFAULT_SSH_PORT = 22
 
 /**
- * Parses the text form of a tap.
- * @throws OperatorError `tap-target`, saying which part is wrong and what would be right.
+ * Parses the text form of a tap target.
+ * @throws OperatorError `tap-target` with the invalid part and the correct syntax.
  */
 export function parseTarget(text: string): TapTarget {
   if (text === 'none' || text === 'auto') return { kind: text }
@@ -55,13 +55,13 @@ export function parseTarget(text: string): TapTarget {
   }
   if (text.startsWith('file:')) {
     const path = text.slice('file:'.length)
-    if (path === '') throw wrong(text, 'the path is missing', 'Write file:PATH, for example file:capture.pcap.')
+    if (path === '') throw invalidTarget(text, 'the path is missing', 'Use file:PATH, for example file:capture.pcap.')
     return { kind: 'file', path: path.startsWith('~/') ? join(homedir(), path.slice(2)) : path }
   }
-  throw wrong(text, 'it begins like none of them')
+  throw invalidTarget(text, 'unknown type')
 }
 
-/** The text form of a target, as `parseTarget` reads it. */
+/** Formats a target as text that `parseTarget` can read. */
 export function formatTarget(target: TapTarget): string {
   switch (target.kind) {
     case 'ssh': {
@@ -81,46 +81,51 @@ export function formatTarget(target: TapTarget): string {
 
 function parseSsh(text: string): SshTarget {
   const match = SSH.exec(text)
-  if (match === null) throw wrong(text, 'it is not of the form ssh://user@host[:port]/interface')
+  if (match === null) throw invalidTarget(text, 'expected ssh://user@host[:port]/interface')
   const [, user = '', bracketed = '', portText = String(DEFAULT_SSH_PORT), name = ''] = match
   if (user.includes(':')) {
     throw new OperatorError(
       'tap-target',
-      'A tap never takes a password (ssh://user:...).',
-      'Use a key: name its file with --identity, or load it into an ssh agent.'
+      'Passwords are not supported in a tap target (ssh://user:...).',
+      'Use a key: specify its file with --identity, or load it into an ssh agent.'
     )
   }
-  if (!USER.test(user)) throw wrong(text, user === '' ? 'the user is missing' : `"${user}" is not a user name`)
+  if (!USER.test(user))
+    throw invalidTarget(text, user === '' ? 'the user is missing' : `"${user}" is not a valid user name`)
   const host = bracketed.startsWith('[') ? bracketed.slice(1, -1) : bracketed
   if (!(bracketed.startsWith('[') ? isIPv6(host) : HOST.test(host))) {
-    throw wrong(text, host === '' ? 'the host is missing' : `"${host}" is not a host name or address`)
+    throw invalidTarget(text, host === '' ? 'the host is missing' : `"${host}" is not a valid host name or address`)
   }
   const port = Number(portText)
   if (!/^\d{1,5}$/.test(portText) || port < 1 || port > 65535) {
-    throw wrong(text, `"${portText}" is not a port`, 'A port is a number from 1 to 65535.')
+    throw invalidTarget(text, `"${portText}" is not a valid port`, 'Use a port from 1 to 65535.')
   }
   return { kind: 'ssh', user, host, port, interface: checkInterface(text, name) }
 }
 
-/** Whether a text can be the name of a network interface: nothing that means something to a shell. */
+/** Whether a text is a valid network interface name, without shell metacharacters. */
 export function isInterfaceName(text: string): boolean {
   return INTERFACE.test(text)
 }
 
 function checkInterface(text: string, name: string): string {
   if (name === '') {
-    throw wrong(text, 'the interface is missing', 'Name a network interface, for example eth0, or any for all of them.')
+    throw invalidTarget(
+      text,
+      'the interface is missing',
+      'Specify a network interface, for example eth0, or any for all interfaces.'
+    )
   }
   if (!isInterfaceName(name)) {
-    throw wrong(
+    throw invalidTarget(
       text,
-      `"${name}" is not an interface name`,
-      'A name begins with a letter or digit, has up to 32 letters, digits and the signs _ . : @ -; `ip link` lists them.'
+      `"${name}" is not a valid interface name`,
+      'A name starts with a letter or digit and has up to 32 letters, digits or _ . : @ - characters. `ip link` lists the interfaces.'
     )
   }
   return name
 }
 
-function wrong(text: string, reason: string, remedy: string = FORMS): OperatorError {
-  return new OperatorError('tap-target', `"${text}" is not a tap: ${reason}.`, remedy)
+function invalidTarget(text: string, reason: string, remedy: string = SYNTAX): OperatorError {
+  return new OperatorError('tap-target', `Invalid tap target "${text}": ${reason}.`, remedy)
 }

@@ -1,14 +1,14 @@
-// A running tcpdump as a tap session, wherever it runs: waits until it listens, passes its bytes on, ends it.
+// A tap session of a running tcpdump, local or remote: waits until it listens, forwards its bytes, stops it.
 
 import { Readable } from 'node:stream'
 import { OperatorError } from '../errors.js'
 import type { TapSession, TapSummary } from '../types.js'
 import { TcpdumpLog, type CaptureHost } from './tcpdump.js'
 
-/** How long tcpdump may take until it listens; sudo looks names up, which can be slow. */
+/** Limit for the start of tcpdump; sudo resolves host names, which can be slow. */
 const LISTEN_TIMEOUT_MS = 15_000
 
-/** How long tcpdump may take to end, before it is ended by force. */
+/** Time for tcpdump to exit before it is killed. */
 const CLOSE_TIMEOUT_MS = 3_000
 
 /** A process that runs `captureScript`: a child, or a channel of an SSH connection. */
@@ -16,35 +16,33 @@ export interface CaptureProcess {
   stdin: NodeJS.WritableStream
   stdout: Readable
   stderr: Readable
-  /**
-   * Resolves with the exit code once standard error is read to its end; rejects where the connection to it was lost.
-   */
+  /** Resolves with the exit code after standard error ended; rejects if the connection was lost. */
   ended: Promise<number | null>
-  /** Ends it by force. */
+  /** Kills the process. */
   kill(): void
 }
 
 /**
- * Waits until tcpdump listens and makes a session of it. Where this rejects, the process is gone.
- * @throws OperatorError with what tcpdump said; or the reason of `signal`.
+ * Waits until tcpdump listens and returns its session. If this rejects, the process has exited.
+ * @throws OperatorError with tcpdump's error; or the reason of `signal`.
  */
 export async function openTcpdump(
   capture: CaptureProcess,
-  place: CaptureHost,
+  host: CaptureHost,
   signal?: AbortSignal
 ): Promise<TapSession> {
   const log = new TcpdumpLog()
   const failed = capture.ended.then(exitCode => {
-    throw log.explain(place, exitCode)
+    throw log.explain(host, exitCode)
   })
-  // It has its listeners where it matters; before them it must not count as unhandled.
+  // Prevents an unhandled rejection before a listener is attached.
   failed.catch(() => {})
   let closing: Promise<TapSummary> | undefined
 
   async function end(): Promise<TapSummary> {
     capture.stdin.end()
     const timer = setTimeout(() => capture.kill(), CLOSE_TIMEOUT_MS)
-    // That it ended is all that counts here.
+    // The reason is not relevant here.
     await failed.catch(() => {})
     clearTimeout(timer)
     return log.summary
@@ -56,7 +54,7 @@ export async function openTcpdump(
   }
 
   try {
-    await listening(capture.stderr, log, failed, place, signal)
+    await waitForListening(capture.stderr, log, failed, host, signal)
   } catch (error) {
     await end()
     throw error
@@ -67,11 +65,11 @@ export async function openTcpdump(
   }
 }
 
-function listening(
+function waitForListening(
   stderr: Readable,
   log: TcpdumpLog,
   failed: Promise<never>,
-  place: CaptureHost,
+  host: CaptureHost,
   signal?: AbortSignal
 ): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -80,7 +78,7 @@ function listening(
         fail(
           new OperatorError(
             'tap-timeout',
-            `tcpdump on ${place.name} did not begin to capture within ${LISTEN_TIMEOUT_MS / 1000} s.`
+            `tcpdump on ${host.name} did not start to capture within ${LISTEN_TIMEOUT_MS / 1000} s.`
           )
         ),
       LISTEN_TIMEOUT_MS
@@ -91,10 +89,10 @@ function listening(
     function fail(reason: Error): void {
       settle(() => reject(reason))
     }
-    function settle(how: () => void): void {
+    function settle(action: () => void): void {
       clearTimeout(timer)
       signal?.removeEventListener('abort', onAbort)
-      how()
+      action()
     }
     stderr.on('data', (chunk: Buffer) => {
       log.append(chunk)

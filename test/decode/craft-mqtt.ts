@@ -1,6 +1,6 @@
 // Builds MQTT control packets byte by byte for tests.
 
-/** A packet: fixed header byte, remaining length, body. */
+/** Builds a packet: fixed header byte, remaining length, body. */
 export function packet(header: number, body: Uint8Array = new Uint8Array(0)): Buffer {
   const length = []
   let rest = body.length
@@ -11,13 +11,13 @@ export function packet(header: number, body: Uint8Array = new Uint8Array(0)): Bu
   return Buffer.concat([Buffer.from([header, ...length]), body])
 }
 
-/** A string with its length before it. */
+/** Builds a string with its length prefix. */
 export function text(value: string): Buffer {
   const bytes = Buffer.from(value)
   return Buffer.concat([Buffer.from([bytes.length >> 8, bytes.length & 0xff]), bytes])
 }
 
-/** CONNECT of MQTT 3.1 (level 3), 3.1.1 (4) or 5, with a will if there is one. */
+/** Builds a CONNECT of MQTT 3.1 (level 3), 3.1.1 (4) or 5, with an optional will. */
 export function connect(level = 4, clientId = 'tester', will?: { topic: string; payload: string }): Buffer {
   const properties = level === 5 ? Buffer.from([0]) : Buffer.alloc(0)
   const flags = will === undefined ? 2 : 6
@@ -33,7 +33,7 @@ export function connect(level = 4, clientId = 'tester', will?: { topic: string; 
   )
 }
 
-/** PUBLISH; `properties` (without their length) make it one of MQTT 5. */
+/** Builds a PUBLISH; with `properties` (without their length), one of MQTT 5. */
 export function publish(
   topic: string,
   payload: string | Uint8Array,
@@ -50,7 +50,7 @@ export function publish(
   )
 }
 
-/** SUBSCRIBE to filters. */
+/** Builds a SUBSCRIBE to filters. */
 export function subscribe(filters: readonly string[], { properties = null as Uint8Array | null } = {}): Buffer {
   return packet(
     0x82,

@@ -1,7 +1,7 @@
 // Builds pcapng files block by block for tests.
 import type { CapturedFrame } from '../../src/types.js'
 
-/** An interface as its block describes it. */
+/** An interface description. */
 export interface CraftedInterface {
   linkType: number
   snapLength?: number
@@ -11,24 +11,24 @@ export interface CraftedInterface {
   offset?: bigint
 }
 
-/** A frame and the interface it came from. */
+/** A frame and its interface. */
 export interface CraftedPacket {
   interface: number
   frame: CapturedFrame
 }
 
-/** How to write a section. */
+/** Options of a section. */
 export interface SectionStyle {
   bigEndian?: boolean
   /** Writes obsolete packet blocks. */
   old?: boolean
   /** Writes simple packet blocks. */
   simple?: boolean
-  /** Blocks to put between the interfaces and the packets. */
+  /** Blocks between the interfaces and the packets. */
   extra?: readonly { type: number; body: Uint8Array }[]
 }
 
-/** One section of a pcapng file. */
+/** Builds one section of a pcapng file. */
 export function pcapngFile(
   interfaces: readonly CraftedInterface[],
   packets: readonly CraftedPacket[],

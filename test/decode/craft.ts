@@ -8,7 +8,7 @@ export const RST = 4
 export const PSH = 8
 export const ACK = 16
 
-/** A segment, as far as a test cares. */
+/** The fields of a segment that tests set. */
 export interface Segment {
   source?: string
   destination?: string
@@ -21,14 +21,14 @@ export interface Segment {
   payload?: Uint8Array
   /** TCP options, a multiple of 4 bytes. */
   options?: Uint8Array
-  /** Total length written into the IPv4 header in place of the true one. */
+  /** Overrides the total length in the IPv4 header. */
   ipLength?: number
 }
 
 export const CLIENT = '10.0.0.2'
 export const BROKER = '10.0.0.1'
 
-/** A TCP segment without its IP header; by default from a client's port 40000 to port 1883. */
+/** Builds a TCP segment without its IP header; by default from client port 40000 to port 1883. */
 export function tcpBytes(segment: Segment): Buffer {
   const {
     sourcePort = 40_000,
@@ -49,7 +49,7 @@ export function tcpBytes(segment: Segment): Buffer {
   return Buffer.concat([header, options, payload])
 }
 
-/** An IPv4 datagram; `fragmentWord` holds flags and fragment offset, `options` a multiple of 4 bytes. */
+/** Builds an IPv4 datagram; `fragmentWord` is flags and fragment offset, `options` a multiple of 4 bytes. */
 export function ipv4Bytes(
   body: Uint8Array,
   fields: {
@@ -75,7 +75,7 @@ export function ipv4Bytes(
   return Buffer.concat([header, options, body])
 }
 
-/** An IPv6 datagram between two addresses of 16 bytes; `extensions` stand before the body. */
+/** Builds an IPv6 datagram between two 16-byte addresses; `extensions` precede the body. */
 export function ipv6Bytes(
   body: Uint8Array,
   fields: { source?: Uint8Array; destination?: Uint8Array; next?: number; extensions?: Uint8Array } = {}
@@ -97,7 +97,7 @@ export function ipv6(last: number): Uint8Array {
   return address
 }
 
-/** An Ethernet frame with `tags` (each: ethertype and VLAN number) and padding to 60 bytes. */
+/** Builds an Ethernet frame with `tags` (each: ethertype and VLAN id), padded to 60 bytes. */
 export function ethernetBytes(body: Uint8Array, { ethertype = 0x0800, tags = [] as readonly number[] } = {}): Buffer {
   const head = Buffer.from([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2])
   const types = Buffer.alloc(tags.length * 4 + 2)
@@ -110,13 +110,13 @@ export function ethernetBytes(body: Uint8Array, { ethertype = 0x0800, tags = [] 
   return frame.length < 60 ? Buffer.concat([frame, Buffer.alloc(60 - frame.length, 0xee)]) : frame
 }
 
-/** A captured Ethernet frame with IPv4 and TCP, at `time` in seconds. */
+/** Builds a captured Ethernet frame with IPv4 and TCP, at `time` in seconds. */
 export function frameOf(segment: Segment, time = 0): CapturedFrame {
   const { source, destination, ipLength } = segment
   return captured(ethernetBytes(ipv4Bytes(tcpBytes(segment), { source, destination, length: ipLength })), { time })
 }
 
-/** A captured frame of any kind. */
+/** Builds a captured frame of any kind. */
 export function captured(bytes: Buffer, { time = 0, linkType = 1, wireLength = bytes.length } = {}): CapturedFrame {
   const seconds = Math.floor(time)
   return { seconds, nanoseconds: Math.round((time - seconds) * 1e9), linkType, wireLength, bytes }
@@ -124,21 +124,19 @@ export function captured(bytes: Buffer, { time = 0, linkType = 1, wireLength = b
 
 export const PORTS: ReadonlySet<number> = new Set([1883])
 
-/**
- * A frame decoded by itself, as the first of its capture; null where it carries no whole TCP segment of these ports.
- */
+/** Decodes a single frame as the first of its capture; null if it has no complete TCP segment on these ports. */
 export function decodeTcp(frame: CapturedFrame, number: number, ports: ReadonlySet<number>): TcpFrame | null {
   return new TcpDecoder(ports).decode(frame, number)
 }
 
-/** The segment as a decoder gives it. */
+/** Decodes a segment. */
 export function tcpFrame(segment: Segment, number = 1, time = 0): TcpFrame {
   const frame = decodeTcp(frameOf(segment, time), number, PORTS)
-  if (frame === null) throw new Error('the crafted segment is not TCP')
+  if (frame === null) throw new Error('not a TCP segment')
   return frame
 }
 
-/** A classic pcap file. */
+/** Builds a classic pcap file. */
 export function pcapFile(
   frames: readonly CapturedFrame[],
   { nano = false, bigEndian = false, linkType = 1 } = {}
@@ -162,7 +160,7 @@ export function pcapFile(
   return Buffer.concat(parts)
 }
 
-/** A conversation: numbers its segments and acknowledgements by itself. */
+/** A TCP connection that computes its sequence and acknowledgement numbers. */
 export class Talk {
   readonly frames: CapturedFrame[] = []
   #sequence = { in: 1000, out: 5000 }
@@ -176,7 +174,7 @@ export class Talk {
     this.#time = start
   }
 
-  /** A segment of `payload` from one side, a millisecond after the last. */
+  /** Builds a segment with `payload` from one side, one millisecond after the previous one. */
   send(direction: 'in' | 'out', payload: Uint8Array, flags = ACK | PSH): CapturedFrame {
     const frame = frameOf(this.segment(direction, payload, flags), this.#time)
     this.#time += 0.001
@@ -200,7 +198,7 @@ export class Talk {
     }
   }
 
-  /** SYN, SYN-ACK, ACK. */
+  /** Builds SYN, SYN-ACK and ACK. */
   open(): this {
     this.send('in', new Uint8Array(0), SYN)
     this.send('out', new Uint8Array(0), SYN | ACK)

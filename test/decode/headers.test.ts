@@ -1,4 +1,4 @@
-// Link, IP and TCP headers: where they begin, what they say, and that no bytes make them throw.
+// Link, IP and TCP headers: offsets, fields, and robustness against arbitrary bytes.
 import t from 'tap'
 import { ipv6Text } from '../../src/decode/addresses.js'
 import type { TcpFrame } from '../../src/types.js'
@@ -26,7 +26,7 @@ function decode(bytes: Buffer, linkType: number, wireLength = bytes.length): Tcp
   return decodeTcp(captured(bytes, { linkType, wireLength }), 3, PORTS)
 }
 
-t.test('every link type finds the same segment', async t => {
+t.test('finds the same segment in every link type', async t => {
   const sll = Buffer.concat([Buffer.alloc(14), Buffer.from([8, 0]), datagram])
   const sll2 = Buffer.concat([Buffer.from([8, 0]), Buffer.alloc(18), datagram])
   const cases: [string, number, Buffer][] = [
@@ -99,19 +99,19 @@ t.test('IPv6, with and without extension headers', async t => {
     t.match(decode(ethernetBytes(bytes, { ethertype: 0x86dd }), 1), expected)
     t.match(decode(Buffer.concat([Buffer.from([30, 0, 0, 0]), bytes]), 0), expected, 'null')
     t.match(decode(bytes, 229), expected, 'raw')
-    t.match(decode(bytes, 101), expected, 'raw of either version')
+    t.match(decode(bytes, 101), expected, 'raw IP of either version')
   }
 })
 
-t.test('IPv6 addresses are written as RFC 5952 says', async t => {
+t.test('formats IPv6 addresses as in RFC 5952', async t => {
   const written = (groups: number[]): string => {
     const bytes = Buffer.alloc(16)
     groups.forEach((group, i) => bytes.writeUInt16BE(group, i * 2))
     return ipv6Text(bytes, 0)
   }
-  t.equal(written([0x2001, 0xdb8, 0, 0, 1, 0, 0, 1]), '2001:db8::1:0:0:1', 'the first of equal runs')
-  t.equal(written([0x2001, 0, 0, 1, 0, 0, 0, 1]), '2001:0:0:1::1', 'the longest run')
-  t.equal(written([0x2001, 0xdb8, 0, 1, 1, 1, 1, 1]), '2001:db8:0:1:1:1:1:1', 'a single zero stays')
+  t.equal(written([0x2001, 0xdb8, 0, 0, 1, 0, 0, 1]), '2001:db8::1:0:0:1', 'the first of equally long zero runs')
+  t.equal(written([0x2001, 0, 0, 1, 0, 0, 0, 1]), '2001:0:0:1::1', 'the longest zero run')
+  t.equal(written([0x2001, 0xdb8, 0, 1, 1, 1, 1, 1]), '2001:db8:0:1:1:1:1:1', 'a single zero is not shortened')
   t.equal(written([0, 0, 0, 0, 0, 0, 0, 0]), '::')
   t.equal(written([0, 0, 0, 0, 0, 0, 0, 1]), '::1')
   t.equal(written([1, 0, 0, 0, 0, 0, 0, 0]), '1::')
@@ -119,27 +119,27 @@ t.test('IPv6 addresses are written as RFC 5952 says', async t => {
   t.equal(written([0, 0, 0, 0, 0, 0xffff, 0xc0a8, 0x0102]), '192.168.1.2', 'IPv4-mapped')
 })
 
-t.test('lengths come from the IP header, not from what was captured', async t => {
-  t.match(decode(ethernetBytes(ipv4Bytes(tcpBytes({}))), 1), { payloadLength: 0 }, 'padding does not count')
+t.test('takes lengths from the IP header, not from the captured bytes', async t => {
+  t.match(decode(ethernetBytes(ipv4Bytes(tcpBytes({}))), 1), { payloadLength: 0 }, 'padding is not payload')
   const long = ethernetBytes(ipv4Bytes(tcpBytes({ payload: Buffer.alloc(500, 1) })))
   const cut = decode(long.subarray(0, 100), 1, long.length)
   t.match(cut, { payloadLength: 500, wireLength: long.length })
   t.equal(cut?.payload.length, 100 - 54)
   t.equal(decode(long.subarray(0, 54), 1, long.length)?.payload.length, 0)
   const offloaded = decode(frameOf({ payload: Buffer.alloc(500, 1), ipLength: 0 }).bytes, 1)
-  t.match(offloaded, { payloadLength: 500, ip: { length: 540 } }, 'length 0: the network card will cut the segment')
+  t.match(offloaded, { payloadLength: 500, ip: { length: 540 } }, 'length 0: segmentation offload')
   const bogus = decode(frameOf({ payload: Buffer.alloc(500, 1), ipLength: 9000 }).bytes, 1)
-  t.match(bogus, { payloadLength: 500, ip: { length: 9000 } }, 'no more than the frame holds')
+  t.match(bogus, { payloadLength: 500, ip: { length: 9000 } }, 'limited to the frame')
 })
 
-t.test('options of both headers are stepped over', async t => {
+t.test('skips IP and TCP options', async t => {
   const body = tcpBytes({ payload, options: Buffer.alloc(12, 1), flags: ACK | PSH })
   const frame = decode(ethernetBytes(ipv4Bytes(body, { options: Buffer.alloc(8, 1) })), 1)
   t.match(frame, { payloadLength: 5, ip: { length: 65 } })
   t.equal(Buffer.from(frame?.payload ?? []).toString(), 'hello')
 })
 
-t.test('what is not TCP on a watched port is passed over', async t => {
+t.test('ignores frames that are not TCP on a watched port', async t => {
   const notTcp = ipv4Bytes(segment)
   notTcp[9] = 17
   t.equal(decode(ethernetBytes(notTcp), 1), null, 'UDP')
@@ -147,19 +147,23 @@ t.test('what is not TCP on a watched port is passed over', async t => {
   t.match(
     decode(ethernetBytes(ipv4Bytes(tcpBytes({ sourcePort: 1883, destinationPort: 80 }))), 1),
     { number: 3 },
-    'the source port counts too'
+    'the source port may be the watched one'
   )
   t.equal(decode(ethernetBytes(datagram, { ethertype: 0x0806 }), 1), null, 'ARP')
-  t.equal(decode(ethernetBytes(datagram, { ethertype: 0x86dd }), 1), null, 'an ethertype that the header contradicts')
+  t.equal(
+    decode(ethernetBytes(datagram, { ethertype: 0x86dd }), 1),
+    null,
+    'an ethertype that does not match the header'
+  )
   t.equal(decode(datagram, 147), null, 'an unknown link type')
   const short = ipv4Bytes(segment)
   short[32] = 0x40
-  t.equal(decode(ethernetBytes(short), 1), null, 'a TCP header shorter than a header')
+  t.equal(decode(ethernetBytes(short), 1), null, 'a data offset below the minimum')
   short[32] = 0xf0
-  t.equal(decode(ethernetBytes(short), 1), null, 'a TCP header longer than the segment')
+  t.equal(decode(ethernetBytes(short), 1), null, 'a data offset beyond the segment')
 })
 
-t.test('no bytes make it throw', async t => {
+t.test('never throws on arbitrary bytes', async t => {
   const whole = [ethernetBytes(datagram, { tags: [0x8100] }), ethernetBytes(ipv6Bytes(segment), { ethertype: 0x86dd })]
   let seed = 7
   const random = (below: number): number => {
@@ -176,7 +180,7 @@ t.test('no bytes make it throw', async t => {
       for (let j = 0; j < 3; j++) broken[random(broken.length)] = random(256)
       const frame = decode(broken, 1, random(2) === 0 ? broken.length : random(200))
       if (frame !== null && (frame.payloadLength < 0 || frame.payload.length > frame.payloadLength)) {
-        t.fail(`impossible lengths from ${broken.toString('hex')}`)
+        t.fail(`invalid lengths from ${broken.toString('hex')}`)
       }
     }
   }

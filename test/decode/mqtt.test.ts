@@ -1,4 +1,4 @@
-// The walker: every packet of every version, in any portions, whatever the bytes.
+// MQTT walker: all packets of all versions, in chunks of any size, and arbitrary bytes.
 import { setImmediate } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -13,13 +13,13 @@ function walkerOf(version = 0, { topicCapBytes = 1000, payloadCapBytes = 1000 } 
   return new MqttWalker({ topicCapBytes, payloadCapBytes, session: { version } })
 }
 
-/** A packet with its bytes copied, as plain text where that reads better. */
+/** A packet with its bytes copied, as text where that is readable. */
 function plain(packet: MqttPacket): object {
   const { topic, payload, ...rest } = packet
   return { ...rest, topic: topic && Buffer.from(topic).toString(), payload: payload && Buffer.from(payload).toString() }
 }
 
-/** Walks portions, each in a buffer of its own that is wiped afterwards. */
+/** Pushes chunks, each in its own buffer that is overwritten afterwards. */
 function walk(walker: MqttWalker, ...portions: Uint8Array[]): object[] {
   const packets: object[] = []
   for (const portion of portions) {
@@ -78,7 +78,7 @@ const conversations: Record<string, { version: number; stream: Buffer[]; expecte
       { header: 0x30, topic: 'big', payload: 'end', payloadLength: 3 }
     ]
   },
-  'packets that contradict themselves': {
+  'malformed packets': {
     version: 4,
     stream: [
       packet(0x30, Buffer.from([0, 9, 97])),
@@ -114,28 +114,28 @@ const conversations: Record<string, { version: number; stream: Buffer[]; expecte
 for (const [name, { version, stream, expected }] of Object.entries(conversations)) {
   t.test(name, async t => {
     const bytes = Buffer.concat(stream)
-    const whole = walk(walkerOf(version), bytes)
-    t.match(whole, expected)
-    t.equal(whole.length, expected.length)
+    const allPackets = walk(walkerOf(version), bytes)
+    t.match(allPackets, expected)
+    t.equal(allPackets.length, expected.length)
     const ends = stream
       .filter(part => part.length > 0)
       .map((_, i, parts) => Buffer.concat(parts.slice(0, i + 1)).length)
     t.same(
-      whole.map(packet => (packet as MqttPacket).end),
+      allPackets.map(packet => (packet as MqttPacket).end),
       ends
     )
     for (let cut = 1; cut < bytes.length; cut++) {
       const walker = walkerOf(version)
       const split = walk(walker, bytes.subarray(0, cut))
-      if (walker.boundary !== ends.includes(cut) || walker.offset !== cut) t.fail(`boundary wrong at ${cut}`)
+      if (walker.boundary !== ends.includes(cut) || walker.offset !== cut) t.fail(`wrong boundary at ${cut}`)
       split.push(...walk(walker, bytes.subarray(cut)))
-      if (JSON.stringify(split) !== JSON.stringify(whole)) t.same(split, whole, `split at ${cut}`)
+      if (JSON.stringify(split) !== JSON.stringify(allPackets)) t.same(split, allPackets, `split at ${cut}`)
     }
-    t.same(walk(walkerOf(version), ...Array.from(bytes, byte => Buffer.from([byte]))), whole, 'byte by byte')
+    t.same(walk(walkerOf(version), ...Array.from(bytes, byte => Buffer.from([byte]))), allPackets, 'byte by byte')
   })
 }
 
-t.test('the version of the CONNECT holds for both directions', async t => {
+t.test('applies the version of the CONNECT to both directions', async t => {
   const session = { version: 0 }
   const inbound = new MqttWalker({ topicCapBytes: 10, payloadCapBytes: 10, session })
   const outbound = new MqttWalker({ topicCapBytes: 10, payloadCapBytes: 10, session })
@@ -146,7 +146,7 @@ t.test('the version of the CONNECT holds for both directions', async t => {
   t.equal(session.version, 3)
 })
 
-t.test('topic and payload are kept up to their caps, lengths are true', async t => {
+t.test('truncates topic and payload at their limits but keeps their lengths', async t => {
   const stream = publish('abcdefgh', Buffer.alloc(5000, 'y'))
   for (const portions of [[stream], [stream.subarray(0, 6), stream.subarray(6, 700), stream.subarray(700)]]) {
     const walker = walkerOf(4, { topicCapBytes: 3, payloadCapBytes: 1024 })
@@ -156,7 +156,7 @@ t.test('topic and payload are kept up to their caps, lengths are true', async t 
   }
 })
 
-t.test('memory follows the bytes that come, not the length that is announced', async t => {
+t.test('allocates memory for received bytes, not for the declared length', async t => {
   const walker = walkerOf(4, { payloadCapBytes: 268_435_455 })
   const before = process.memoryUsage().arrayBuffers
   walk(walker, Buffer.from([0x30, 0xff, 0xff, 0xff, 0x7f, 0, 1, 97]), Buffer.alloc(1000))
@@ -164,7 +164,7 @@ t.test('memory follows the bytes that come, not the length that is announced', a
   t.ok(process.memoryUsage().arrayBuffers - before < 1_000_000)
 })
 
-t.test('a walker does not hold on to bytes of packets that are over', async t => {
+t.test('releases the bytes of finished packets', async t => {
   setFlagsFromString('--expose-gc')
   const collect = runInNewContext('gc') as () => void
   const walkers = [walkerOf(4), walkerOf(4, { topicCapBytes: 3, payloadCapBytes: 10 })]
@@ -173,7 +173,7 @@ t.test('a walker does not hold on to bytes of packets that are over', async t =>
     walker.push(portion, () => {})
     return new WeakRef(portion.buffer)
   })
-  // What was looked at lives on until the turn of the loop is over.
+  // Referenced bytes are kept alive until the end of the event loop turn.
   const bound = Date.now() + 10_000
   while (portions.some(portion => portion.deref() !== undefined) && Date.now() < bound) {
     await setImmediate()
@@ -186,7 +186,7 @@ t.test('a walker does not hold on to bytes of packets that are over', async t =>
   t.ok(walkers.every(({ boundary }) => boundary))
 })
 
-t.test('walkers that share their bodies do not mix their packets up', async t => {
+t.test('walkers that share a pool of bodies keep their packets apart', async t => {
   const spare: MqttBody[] = []
   const walkers = [1, 2, 3].map(
     () => new MqttWalker({ topicCapBytes: 100, payloadCapBytes: 100, session: { version: 4 }, spare })
@@ -208,10 +208,10 @@ t.test('walkers that share their bodies do not mix their packets up', async t =>
       { topic: 'second', payload: `${i}${i}` }
     ])
   )
-  t.equal(spare.length, 3, 'as many as had a packet in progress at a time')
+  t.equal(spare.length, 3, 'as many as had a packet in progress at the same time')
 })
 
-t.test('what is declared is known as soon as the fixed header is whole', async t => {
+t.test('reports the declared size once the fixed header is complete', async t => {
   const walker = walkerOf(4)
   const stream = publish('t', Buffer.alloc(300))
   walk(walker, stream.subarray(0, 2))
@@ -222,7 +222,7 @@ t.test('what is declared is known as soon as the fixed header is whole', async t
   t.equal(walker.declared, 0)
 })
 
-t.test('a remaining length of five bytes ends the walk', async t => {
+t.test('stops at a remaining length of five bytes', async t => {
   const walker = walkerOf(4)
   t.match(walk(walker, PINGREQ, Buffer.from([0x30, 0x80, 0x80, 0x80]), Buffer.from([0x80, 0x01]), PINGREQ), [
     { header: 0xc0 }
@@ -233,14 +233,14 @@ t.test('a remaining length of five bytes ends the walk', async t => {
   t.equal(walker.offset, 10)
 })
 
-t.test('a gap inside a packet of known length does not lose the step', async t => {
+t.test('stays synchronised after a gap inside a packet of known length', async t => {
   const stream = Buffer.concat([publish('topic', Buffer.alloc(100, 'z')), PINGREQ])
   const end = stream.length - PINGREQ.length
   for (let from = 2; from < end; from++) {
     const walker = walkerOf(4)
     const packets: object[] = walk(walker, stream.subarray(0, from))
     walker.skip(end - from, packet => packets.push(plain(packet)))
-    if (!walker.boundary || walker.lost) t.fail(`lost with a gap from ${from}`)
+    if (!walker.boundary || walker.lost) t.fail(`lost synchronisation with a gap from ${from}`)
     packets.push(...walk(walker, stream.subarray(end)))
     const first = packets[0] as MqttPacket
     if (packets.length !== 2 || first.end !== end || first.payload !== null) t.same(packets, [], `gap from ${from}`)
@@ -256,7 +256,7 @@ t.test('a gap inside a packet of known length does not lose the step', async t =
   ])
 })
 
-t.test('a gap beyond the payload that is kept hides nothing', async t => {
+t.test('keeps topic and payload if the gap is beyond the kept payload', async t => {
   const stream = publish('t', Buffer.alloc(100, 'k'))
   const walker = walkerOf(4, { payloadCapBytes: 10 })
   walk(walker, stream.subarray(0, 50))
@@ -264,20 +264,20 @@ t.test('a gap beyond the payload that is kept hides nothing', async t => {
   t.match(walk(walker, stream.subarray(70)), [{ payload: 'k'.repeat(10), payloadLength: 100 }])
 })
 
-t.test('a gap over a boundary loses the step until the caller finds one', async t => {
+t.test('loses synchronisation after a gap across a boundary until the caller resynchronises', async t => {
   for (const before of [0, 1, 2]) {
     const walker = walkerOf(4)
     const packets: object[] = walk(walker, PUBACK.subarray(0, before))
     walker.skip(10, packet => packets.push(plain(packet)))
     t.ok(walker.lost)
-    t.equal(packets.length, before === 2 ? 1 : 0, 'a packet known to end in the gap is told')
+    t.equal(packets.length, before === 2 ? 1 : 0, 'a packet that ends inside the gap is reported')
     t.same(walk(walker, PINGREQ), [])
     walker.resync()
     t.match(walk(walker, PINGREQ), [{ header: 0xc0, end: before + 14 }])
   }
 })
 
-t.test('any bytes at all', async t => {
+t.test('accepts arbitrary bytes', async t => {
   let seed = 11
   const random = (below: number): number => {
     seed = (seed * 1_103_515_245 + 12_345) & 0x7fff_ffff
@@ -300,11 +300,11 @@ t.test('any bytes at all', async t => {
   t.pass('nothing thrown')
 })
 
-t.test('where decoding may begin again', async t => {
+t.test('recognises packet boundaries for resynchronisation', async t => {
   const chain = Buffer.concat([PUBACK, publish('t/x', 'payload', { qos: 1 }), PINGREQ])
   t.ok(isBoundaryChain(chain, 'in', 4))
-  t.notOk(isBoundaryChain(chain.subarray(0, -1), 'in', 4), 'does not end with the segment')
-  t.notOk(isBoundaryChain(chain.subarray(1), 'in', 4), 'begins inside a packet')
+  t.notOk(isBoundaryChain(chain.subarray(0, -1), 'in', 4), 'ends beyond the segment')
+  t.notOk(isBoundaryChain(chain.subarray(1), 'in', 4), 'starts inside a packet')
   t.notOk(isBoundaryChain(PINGREQ, 'out', 4), 'a broker sends no PINGREQ')
   t.notOk(isBoundaryChain(CONNACK, 'in', 4), 'a client sends no CONNACK')
   t.notOk(isBoundaryChain(packet(0x36, publish('t', 'x', { qos: 1 }).subarray(2)), 'in', 4), 'QoS 3')

@@ -1,4 +1,4 @@
-// Classic pcap as pcap-parser reads it: an independent reader, on captures of real brokers.
+// Compares our pcap decoder with pcap-parser, an independent implementation, on captures of real brokers.
 import { readFileSync } from 'node:fs'
 import { once } from 'node:events'
 import path from 'node:path'

@@ -1,4 +1,4 @@
-// Types of pcap-parser, which has none: what the tests use.
+// Types for the part of pcap-parser that the tests use; the package has none.
 
 declare module 'pcap-parser' {
   import type { EventEmitter } from 'node:events'

@@ -1,4 +1,4 @@
-// Classic pcap: every resolution and byte order, split anywhere, and every way a file can be broken.
+// Classic pcap: all resolutions and byte orders, chunks of any size, and damaged files.
 import t from 'tap'
 import { CaptureDecoder } from '../../src/decode/capture.js'
 import { OperatorError } from '../../src/errors.js'
@@ -22,8 +22,8 @@ function decode(file: Buffer, cut = 0): CapturedFrame[] {
   return result
 }
 
-/** Frames delivered before the fault, and the fault. */
-function failing(file: Buffer): { frames: number; error: unknown } {
+/** Decodes bytes that cause an error. Returns the frames delivered before it and the error. */
+function decodeUntilError(file: Buffer): { frames: number; error: unknown } {
   let count = 0
   const decoder = new CaptureDecoder(() => {
     count++
@@ -59,65 +59,68 @@ for (const nano of [false, true]) {
   }
 }
 
-t.test('frame check sequence bits beside the link type do not hide it', async t => {
+t.test('ignores the frame check sequence bits of the link type', async t => {
   const file = pcapFile([frames[0]])
   file.writeUInt32LE(0x14000001, 20)
   t.equal(decode(file)[0]?.linkType, 1)
 })
 
-t.test('captured bytes never outnumber those on the wire', async t => {
+t.test('truncates captured bytes to the wire length', async t => {
   const [frame] = decode(pcapFile([captured(Buffer.from('0123456789'), { wireLength: 4 })]))
   t.equal(frame.bytes.toString(), '0123')
   t.equal(frame.wireLength, 4)
 })
 
-t.test('a capture without frames is a capture', async t => {
+t.test('accepts a capture without frames', async t => {
   t.same(decode(pcapFile([])), [])
 })
 
-t.test('an empty file', async t => {
-  const { error } = failing(Buffer.alloc(0))
+t.test('rejects an empty file', async t => {
+  const { error } = decodeUntilError(Buffer.alloc(0))
   t.match(error, { name: 'OperatorError', code: 'capture-empty', remedy: /./ })
 })
 
-t.test('what is not a capture says what it looks like', async t => {
-  t.match(failing(Buffer.from('time,source\n1,2\n')).error, { code: 'capture-not-recognised', message: /"time,source/ })
-  t.match(failing(Buffer.from([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1, 0])).error, {
+t.test('describes the content of a file that is not a capture', async t => {
+  t.match(decodeUntilError(Buffer.from('time,source\n1,2\n')).error, {
+    code: 'capture-not-recognised',
+    message: /"time,source/
+  })
+  t.match(decodeUntilError(Buffer.from([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1, 0])).error, {
     code: 'capture-not-recognised',
     message: /7f454c46/
   })
-  t.match(failing(Buffer.from('ab')).error, { code: 'capture-not-recognised', message: /2 bytes/ })
+  t.match(decodeUntilError(Buffer.from('ab')).error, { code: 'capture-not-recognised', message: /2 bytes/ })
 })
 
-t.test('a pcap version from the future is refused', async t => {
+t.test('rejects an unsupported pcap version', async t => {
   const file = pcapFile(frames)
   file.writeUInt16LE(3, 4)
-  t.match(failing(file).error, { code: 'capture-not-recognised', message: /version 3/ })
+  t.match(decodeUntilError(file).error, { code: 'capture-not-recognised', message: /version 3/ })
 })
 
-t.test('an impossible record length ends the file at once, after the sound frames', async t => {
+t.test('stops at an invalid record length, after the valid frames', async t => {
   const file = pcapFile(frames)
   file.writeUInt32LE(0x7fff_ffff, 24 + 16 + 11 + 8)
-  const { frames: count, error } = failing(file)
+  const { frames: count, error } = decodeUntilError(file)
   t.equal(count, 1)
   t.match(error, { code: 'capture-corrupt', message: /byte 51/ })
 })
 
-t.test('a file cut at any byte delivers its whole frames and says so', async t => {
+t.test('delivers the complete frames of a truncated file and reports the truncation', async t => {
   const file = pcapFile(frames)
   const ends = [24, 51, 127, 143]
   t.equal(ends.at(-1), file.length)
   for (let length = 4; length < file.length; length++) {
-    const { frames: count, error } = failing(file.subarray(0, length))
-    const whole = Math.max(0, ends.filter(end => end <= length).length - 1)
-    if (count !== whole) t.equal(count, whole, `cut at ${length}`)
-    if (ends.includes(length)) t.equal(error, null, `whole at ${length}`)
+    const { frames: count, error } = decodeUntilError(file.subarray(0, length))
+    const completeFrames = Math.max(0, ends.filter(end => end <= length).length - 1)
+    if (count !== completeFrames) t.equal(count, completeFrames, `cut at ${length}`)
+    if (ends.includes(length)) t.equal(error, null, `complete at ${length}`)
     else if (!(error instanceof OperatorError) || error.code !== 'capture-cut-short')
       t.match(error, { code: 'capture-cut-short' }, `cut at ${length}`)
   }
 })
 
-t.test('a fraction of more than a second counts on', async t => {
+t.test('carries over a fraction of more than a second', async t => {
   const file = pcapFile([captured(Buffer.from('x'), { time: 10 })])
   file.writeUInt32LE(0xffff_ffff, 28)
   t.match(decode(file), [{ seconds: 10 + 4294, nanoseconds: 967_295_000 }])

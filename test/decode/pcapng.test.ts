@@ -1,4 +1,4 @@
-// pcapng: sections, interfaces, resolutions, kinds of block, split anywhere, and broken in every way.
+// pcapng: sections, interfaces, resolutions, block types, chunks of any size, and damaged files.
 import t from 'tap'
 import { CaptureDecoder } from '../../src/decode/capture.js'
 import type { CapturedFrame } from '../../src/types.js'
@@ -18,7 +18,7 @@ function decode(file: Buffer, portion = file.length): CapturedFrame[] {
   return result
 }
 
-function failing(file: Buffer): { frames: number; error: unknown } {
+function decodeUntilError(file: Buffer): { frames: number; error: unknown } {
   let frames = 0
   const decoder = new CaptureDecoder(() => {
     frames++
@@ -32,13 +32,13 @@ function failing(file: Buffer): { frames: number; error: unknown } {
   return { frames, error: null }
 }
 
-/** Where the block that follows the section and its interface begins. */
+/** Offset of the first block after the section header and its interface. */
 function firstPacketAt(file: Buffer): number {
   const section = file.readUInt32LE(4)
   return section + file.readUInt32LE(section + 4)
 }
 
-t.test('interfaces have their own link types and clocks', async t => {
+t.test('uses the link type and clock of each interface', async t => {
   for (const bigEndian of [false, true]) {
     const exact = { ...frame, nanoseconds: 123_456_789 }
     const file = pcapngFile(
@@ -63,7 +63,7 @@ t.test('interfaces have their own link types and clocks', async t => {
   }
 })
 
-t.test('sections may differ in everything', async t => {
+t.test('reads sections with different byte orders, interfaces and clocks', async t => {
   const file = Buffer.concat([
     pcapngFile([{ linkType: 1 }, { linkType: 1 }], [{ interface: 1, frame }]),
     pcapngFile([{ linkType: 101 }], [{ interface: 0, frame: short }], { bigEndian: true, old: true })
@@ -81,14 +81,14 @@ t.test('sections may differ in everything', async t => {
   ])
   const late = pcapngFile([{ linkType: 1 }, { linkType: 1 }], [{ interface: 1, frame }])
   t.match(
-    failing(
+    decodeUntilError(
       Buffer.concat([forgotten, late.subarray(firstPacketAt(late) + late.readUInt32LE(late.readUInt32LE(4) + 4))])
     ).error,
     { code: 'capture-corrupt', message: /interface 1/ }
   )
 })
 
-t.test('simple packet blocks have no time and are cut at the snap length', async t => {
+t.test('reads simple packet blocks without time, truncated at the snap length', async t => {
   t.same(decode(pcapngFile([{ linkType: 1 }], [{ interface: 0, frame: short }], { simple: true })), [
     { ...short, seconds: 0, nanoseconds: 0 }
   ])
@@ -100,7 +100,7 @@ t.test('simple packet blocks have no time and are cut at the snap length', async
   t.equal(cut.wireLength, 24)
 })
 
-t.test('unknown blocks of any length are stepped over', async t => {
+t.test('skips unknown blocks of any length', async t => {
   const extra = [
     { type: 5, body: Buffer.alloc(20) },
     { type: 0x7777, body: Buffer.alloc(900_000, 6) },
@@ -111,7 +111,7 @@ t.test('unknown blocks of any length are stepped over', async t => {
   t.same(decode(file, 65_536), [frame])
 })
 
-t.test('blocks that Wireshark numbers as frames are numbered here', async t => {
+t.test('numbers the blocks that Wireshark numbers as frames', async t => {
   const extra = [9, 0xbad, 0x4000_0bad].map(type => ({ type, body: Buffer.alloc(40) }))
   t.match(decode(pcapngFile([{ linkType: 1 }], [{ interface: 0, frame }], { extra })), [
     { linkType: -1, wireLength: 0 },
@@ -121,7 +121,7 @@ t.test('blocks that Wireshark numbers as frames are numbered here', async t => {
   ])
 })
 
-t.test('split at every byte', async t => {
+t.test('accepts chunks of any size', async t => {
   const file = Buffer.concat([
     pcapngFile(
       [{ linkType: 1 }, { linkType: 113, resolution: 9 }],
@@ -137,11 +137,11 @@ t.test('split at every byte', async t => {
   t.equal(expected.length, 3)
   for (let portion = 1; portion < file.length; portion++) {
     const result = decode(file, portion)
-    if (JSON.stringify(result) !== JSON.stringify(expected)) t.same(result, expected, `${portion} bytes at a time`)
+    if (JSON.stringify(result) !== JSON.stringify(expected)) t.same(result, expected, `chunks of ${portion} bytes`)
   }
 })
 
-t.test('cut at every byte', async t => {
+t.test('reports truncation at any byte', async t => {
   const file = pcapngFile(
     [{ linkType: 1 }],
     [
@@ -150,18 +150,18 @@ t.test('cut at every byte', async t => {
     ],
     { extra: [{ type: 5, body: Buffer.alloc(30) }] }
   )
-  let whole = 0
+  let complete = 0
   for (let length = 4; length < file.length; length++) {
-    const { frames, error } = failing(file.subarray(0, length))
-    if (error === null) whole++
+    const { frames, error } = decodeUntilError(file.subarray(0, length))
+    if (error === null) complete++
     else if ((error as { code?: string }).code !== 'capture-cut-short')
       t.match(error, { code: 'capture-cut-short' }, `cut at ${length}`)
     if (frames > 2 || (frames === 2) !== length >= file.length) t.fail(`${frames} frames when cut at ${length}`)
   }
-  t.equal(whole, 4, 'only where a block ends')
+  t.equal(complete, 4, 'only at the end of a block')
 })
 
-t.test('contradictions', async t => {
+t.test('rejects invalid structure', async t => {
   const sound = pcapngFile(
     [{ linkType: 1 }],
     [
@@ -174,23 +174,27 @@ t.test('contradictions', async t => {
   const broken = (change: (file: Buffer) => void): { frames: number; error: unknown } => {
     const file = Buffer.from(sound)
     change(file)
-    return failing(file)
+    return decodeUntilError(file)
   }
   t.same(
     broken(() => undefined),
     { frames: 2, error: null }
   )
   const cases: [string, (file: Buffer) => void, RegExp][] = [
-    ['a length that is no multiple of 4', file => file.writeUInt32LE(length + 1, at + length + 4), /bytes long/],
-    ['a length too small', file => file.writeUInt32LE(8, at + length + 4), /8 bytes long/],
-    ['an absurd length', file => file.writeUInt32LE(0x7fff_fffc, at + length + 4), /bytes long/],
-    ['lengths that differ', file => file.writeUInt32LE(length + 4, at + length * 2 - 4), /lengths of a block differ/],
+    ['a length that is not a multiple of 4', file => file.writeUInt32LE(length + 1, at + length + 4), /invalid length/],
+    ['a length too small', file => file.writeUInt32LE(8, at + length + 4), /invalid length of 8 bytes/],
+    ['an excessive length', file => file.writeUInt32LE(0x7fff_fffc, at + length + 4), /declares \d+ bytes/],
     [
-      'more captured than the block holds',
-      file => file.writeUInt32LE(5000, at + length + 20),
-      /frame 2 says it holds 5000/
+      'lengths that differ',
+      file => file.writeUInt32LE(length + 4, at + length * 2 - 4),
+      /length fields of a block differ/
     ],
-    ['an interface that is not there', file => file.writeUInt32LE(7, at + length + 8), /interface 7/]
+    [
+      'more captured bytes than the block contains',
+      file => file.writeUInt32LE(5000, at + length + 20),
+      /frame 2 declares 5000 captured bytes/
+    ],
+    ['an unknown interface', file => file.writeUInt32LE(7, at + length + 8), /interface 7/]
   ]
   for (const [name, change, message] of cases) {
     const { frames, error } = broken(change)
@@ -199,15 +203,15 @@ t.test('contradictions', async t => {
   }
   t.match(broken(file => file.writeUInt32LE(0, 8)).error, { code: 'capture-not-recognised' })
   t.match(broken(file => file.writeUInt16LE(2, 12)).error, { code: 'capture-corrupt', message: /version 2/ })
-  t.match(failing(Buffer.concat([sound, Buffer.from('0a0d0d0a1c00000011223344', 'hex')])).error, {
+  t.match(decodeUntilError(Buffer.concat([sound, Buffer.from('0a0d0d0a1c00000011223344', 'hex')])).error, {
     code: 'capture-corrupt',
     message: /byte-order/
   })
   const none = pcapngFile([], [{ interface: 0, frame }], { simple: true })
-  t.match(failing(none).error, { code: 'capture-corrupt', message: /before any interface/ })
+  t.match(decodeUntilError(none).error, { code: 'capture-corrupt', message: /precedes the first interface/ })
 })
 
-t.test('no bytes make it throw anything else', async t => {
+t.test('throws only capture errors on arbitrary bytes', async t => {
   const sound = pcapngFile(
     [{ linkType: 1, resolution: 9, offset: 5n }],
     [
@@ -224,13 +228,13 @@ t.test('no bytes make it throw anything else', async t => {
   for (let i = 0; i < 20_000; i++) {
     const file = Buffer.from(sound)
     for (let j = 0; j < 3; j++) file[random(file.length)] = random(256)
-    const { error } = failing(file)
+    const { error } = decodeUntilError(file)
     if (error !== null && !/^capture-/.test(String((error as { code?: string }).code)))
       t.error(error, file.toString('hex'))
   }
 })
 
-t.test('a time that cannot be becomes the nearest that can', async t => {
+t.test('clamps invalid times', async t => {
   const at = (offset: bigint): CapturedFrame | undefined => {
     const file = pcapngFile(
       [{ linkType: 1, resolution: 6, offset }],

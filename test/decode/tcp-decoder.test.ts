@@ -1,4 +1,4 @@
-// Fragments: the frame that completes a datagram is the TCP frame.
+// Fragments: the frame that completes a datagram becomes the TCP frame.
 import t from 'tap'
 import { TcpDecoder } from '../../src/decode/tcp-decoder.js'
 import type { CapturedFrame } from '../../src/types.js'
@@ -18,11 +18,11 @@ function fragment(
 
 const pieces = [fragment(0, 80), fragment(80, 160), fragment(160, segment.length)] as const
 
-t.test('whole datagrams pass as they are', async t => {
+t.test('decodes unfragmented datagrams directly', async t => {
   t.match(new TcpDecoder(PORTS).decode(frameOf({ payload }), 4), { number: 4, payloadLength: 200 })
 })
 
-t.test('in every order the last to come is the TCP frame', async t => {
+t.test('returns the last fragment to arrive as the TCP frame, in any order', async t => {
   for (const order of [
     [0, 1, 2],
     [0, 2, 1],
@@ -47,7 +47,7 @@ t.test('in every order the last to come is the TCP frame', async t => {
   }
 })
 
-t.test('repeated and overlapping pieces complete once', async t => {
+t.test('completes once with repeated and overlapping fragments', async t => {
   const decoder = new TcpDecoder(PORTS)
   const frames = [pieces[0], pieces[0], fragment(40, 120), pieces[1], pieces[2]]
   t.same(
@@ -56,7 +56,7 @@ t.test('repeated and overlapping pieces complete once', async t => {
   )
 })
 
-t.test('datagrams are told apart by their ends and numbers', async t => {
+t.test('distinguishes datagrams by addresses and identification', async t => {
   const decoder = new TcpDecoder(PORTS)
   t.equal(decoder.decode(pieces[0], 1), null)
   t.equal(decoder.decode(fragment(80, segment.length, { id: 2 }), 2), null)
@@ -81,7 +81,7 @@ t.test('IPv6', async t => {
   t.match(decoder.decode(part(0, 80), 2), { payloadLength: 200, ip: { source: '2001:db8::9', length: 128 } })
 })
 
-t.test('a piece cut by the snap length leaves a hole, not a lie', async t => {
+t.test('ends the captured bytes at a fragment cut by the snap length', async t => {
   const decoder = new TcpDecoder(PORTS)
   const [first, second, third] = pieces
   decoder.decode({ ...first, bytes: first.bytes.subarray(0, 34 + 60) }, 1)
@@ -91,11 +91,11 @@ t.test('a piece cut by the snap length leaves a hole, not a lie', async t => {
   t.same(Buffer.from(frame?.payload ?? []), payload.subarray(0, 40))
 })
 
-t.test('what waits is capped in number, pieces, length and age', async t => {
-  const crowded = new TcpDecoder(PORTS, { datagrams: 2 })
-  for (const id of [1, 2, 3]) crowded.decode(fragment(0, 80, { id }), id)
-  t.equal(crowded.counters.fragmentsDropped, 1)
-  t.equal(crowded.decode(fragment(80, segment.length, { id: 1 }), 4), null, 'the oldest went')
+t.test('limits incomplete datagrams in number, fragments, length and age', async t => {
+  const limited = new TcpDecoder(PORTS, { datagrams: 2 })
+  for (const id of [1, 2, 3]) limited.decode(fragment(0, 80, { id }), id)
+  t.equal(limited.counters.fragmentsDropped, 1)
+  t.equal(limited.decode(fragment(80, segment.length, { id: 1 }), 4), null, 'the oldest was dropped')
 
   const shredded = new TcpDecoder(PORTS, { pieces: 3 })
   for (let i = 0; i < 5; i++) shredded.decode(fragment(i * 8, i * 8 + 8), i)
@@ -109,10 +109,10 @@ t.test('what waits is capped in number, pieces, length and age', async t => {
   const long = new TcpDecoder(PORTS)
   const far = captured(ethernetBytes(ipv4Bytes(Buffer.alloc(400), { fragmentWord: 0x1fff })))
   t.equal(long.decode(far, 1), null)
-  t.equal(long.counters.fragmentsDropped, 1, 'no datagram is longer than 65,535 bytes')
+  t.equal(long.counters.fragmentsDropped, 1, 'a datagram has at most 65,535 bytes')
 })
 
-t.test('a datagram with two ends is given up, and what comes after it begins anew', async t => {
+t.test('drops a datagram with contradictory ends and starts again with the next fragment', async t => {
   const raw = (from: number, length: number, more: boolean): CapturedFrame =>
     captured(
       ethernetBytes(
@@ -135,14 +135,14 @@ t.test('a datagram with two ends is given up, and what comes after it begins ane
   }
 })
 
-t.test('the bytes of all fragments together are capped', async t => {
+t.test('limits the buffered bytes of all fragments', async t => {
   const decoder = new TcpDecoder(PORTS, { heldBytes: 200 })
   decoder.decode(fragment(0, 80, { id: 1 }), 1)
   decoder.decode(fragment(0, 80, { id: 2 }), 2)
   t.equal(decoder.heldBytes, 160)
   decoder.decode(fragment(0, 80, { id: 3 }), 3)
-  t.equal(decoder.heldBytes, 160, 'the oldest made room')
+  t.equal(decoder.heldBytes, 160, 'the oldest was dropped')
   t.equal(decoder.counters.fragmentsDropped, 1)
   decoder.decode(fragment(80, segment.length, { id: 3 }), 4)
-  t.equal(decoder.heldBytes, 80, 'what is put together waits no more')
+  t.equal(decoder.heldBytes, 80, 'reassembled bytes are released')
 })

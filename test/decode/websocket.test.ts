@@ -1,5 +1,4 @@
-// WebSocket framing: every frame found whichever way its bytes are cut, and nothing taken for a frame that is not
-// understood.
+// WebSocket framing: finds every frame in chunks of any size, and rejects unsupported frames.
 
 import t from 'tap'
 import { Random } from '../../models/random.js'
@@ -30,7 +29,7 @@ const FRAMES = [
 ]
 const DATA = [5, 0, 0, 125, 126, 0, 300, 65_535, 65_536, 0]
 
-t.test('frames end where they end, in any portions', async t => {
+t.test('finds the frame ends in chunks of any size', async t => {
   const bytes = Buffer.concat(FRAMES)
   const expected = FRAMES.map(({ length }, i) => [length, DATA[i]])
   const random = new Random(1)
@@ -44,12 +43,12 @@ t.test('frames end where they end, in any portions', async t => {
       })
       at = end
     }
-    t.strictSame(found, expected, `up to ${most} bytes at once`)
+    t.strictSame(found, expected, `chunks of up to ${most} bytes`)
     t.notOk(walker.malformed)
   }
 })
 
-t.test('a compressed frame, and a length beyond all numbers, end the walk', async t => {
+t.test('stops at a compressed frame and at an unsafe length', async t => {
   for (const bytes of [frame(0xc2, 5, true), Buffer.from([0x82, 127, 255, 255, 255, 255, 255, 255, 255, 255])]) {
     const walker = new WebSocketWalker()
     const found: number[] = []

@@ -1,4 +1,4 @@
-// Watching a connection: the same packets whichever way its bytes are cut, and not a byte changed.
+// Watching a connection: the same packets for chunks of any size, and unchanged bytes.
 
 import { Duplex, type DuplexOptions } from 'node:stream'
 import t from 'tap'
@@ -9,10 +9,10 @@ import { CONNACK, connect, packet, PINGREQ, PUBACK, publish, subscribe } from '.
 
 const KEPT = { topicCapBytes: 256, payloadCapBytes: 1_024 }
 
-/** A connection whose other side is the test. */
+/** A connection whose peer is the test. */
 class Wire extends Duplex {
   readonly sent: Buffer[] = []
-  /** Called before bytes are handed to the wire. */
+  /** Called before bytes are sent. */
   onSend: () => void = () => {}
 
   override _read(): void {}
@@ -35,27 +35,27 @@ class VectorWire extends Wire {
   }
 }
 
-interface Told {
+interface Reported {
   packets: { direction: Direction; packet: MqttPacket }[]
   marks: { direction: Direction; begin: number; offset: number }[]
 }
 
-function watch(wire: Duplex, kept = KEPT): Told {
-  const told: Told = { packets: [], marks: [] }
+function watch(wire: Duplex, kept = KEPT): Reported {
+  const reported: Reported = { packets: [], marks: [] }
   watchConnection(wire, kept, {
-    // As the observer does: what is kept is copied at once.
+    // Copies kept bytes immediately, as the observer does.
     onPacket: (direction, packet) => {
       const { topic, payload } = packet
-      told.packets.push({
+      reported.packets.push({
         direction,
         packet: { ...packet, topic: topic && Buffer.from(topic), payload: payload && Buffer.from(payload) }
       })
     },
     onMark: (direction, begin, offset) => {
-      told.marks.push({ direction, begin, offset })
+      reported.marks.push({ direction, begin, offset })
     }
   })
-  return told
+  return reported
 }
 
 const INBOUND = [
@@ -77,26 +77,26 @@ function endsOf(packets: readonly Buffer[]): number[] {
   return packets.map(({ length }) => (end += length))
 }
 
-function summary({ packets }: Told, wanted: Direction): unknown[] {
+function summary({ packets }: Reported, wanted: Direction): unknown[] {
   return packets.filter(({ direction }) => direction === wanted).map(({ packet }) => packet)
 }
 
-async function whole(): Promise<{ in: unknown[]; out: unknown[] }> {
+async function wholeChunks(): Promise<{ in: unknown[]; out: unknown[] }> {
   const wire = new Wire()
-  const told = watch(wire)
+  const reported = watch(wire)
   for (const bytes of INBOUND) wire.push(bytes)
   for (const bytes of OUTBOUND) wire.write(bytes)
-  return { in: summary(told, 'in'), out: summary(told, 'out') }
+  return { in: summary(reported, 'in'), out: summary(reported, 'out') }
 }
 
-t.test('packets as they are sent, one by one', async t => {
-  const { in: inbound, out } = await whole()
+t.test('reports packets that are sent one by one', async t => {
+  const { in: inbound, out } = await wholeChunks()
   t.same(
-    inbound.map(told => (told as MqttPacket).end),
+    inbound.map(reported => (reported as MqttPacket).end),
     endsOf(INBOUND)
   )
   t.same(
-    out.map(told => (told as MqttPacket).end),
+    out.map(reported => (reported as MqttPacket).end),
     endsOf(OUTBOUND)
   )
   t.match(inbound[2], {
@@ -109,8 +109,8 @@ t.test('packets as they are sent, one by one', async t => {
   t.match(out[3], { header: 0x32, topic: Buffer.from('a/c'), payload: Buffer.alloc(200, 7) })
 })
 
-t.test('cut at every byte, and into single bytes, it tells the same', async t => {
-  const expected = await whole()
+t.test('reports the same packets for chunks of any size', async t => {
+  const expected = await wholeChunks()
   const [inbound, outbound] = [Buffer.concat(INBOUND), Buffer.concat(OUTBOUND)]
   const cuts: [Buffer, number[]][] = []
   for (let at = 0; at <= Math.max(inbound.length, outbound.length); at++) cuts.push([Buffer.alloc(0), [at]])
@@ -118,14 +118,14 @@ t.test('cut at every byte, and into single bytes, it tells the same', async t =>
   let wrong = 0
   for (const [, positions] of cuts) {
     const wire = new Wire()
-    const told = watch(wire)
+    const reported = watch(wire)
     const pieces = (bytes: Buffer): Buffer[] =>
       [0, ...positions].map((start, i) => bytes.subarray(start, positions[i] ?? bytes.length))
     for (const piece of pieces(inbound)) wire.push(piece)
     for (const piece of pieces(outbound)) wire.write(piece)
-    if (!same(summary(told, 'in'), expected.in) || !same(summary(told, 'out'), expected.out)) wrong++
-    wrong += marksThatLie(told, 'in', endsOf(INBOUND), positions, inbound.length)
-    wrong += marksThatLie(told, 'out', endsOf(OUTBOUND), positions, outbound.length)
+    if (!same(summary(reported, 'in'), expected.in) || !same(summary(reported, 'out'), expected.out)) wrong++
+    wrong += marksThatLie(reported, 'in', endsOf(INBOUND), positions, inbound.length)
+    wrong += marksThatLie(reported, 'out', endsOf(OUTBOUND), positions, outbound.length)
   }
   t.equal(wrong, 0)
 })
@@ -134,9 +134,9 @@ function same(a: unknown, b: unknown): boolean {
   return JSON.stringify(a) === JSON.stringify(b)
 }
 
-/** There is a mark for each piece that ends within a packet, at its end, and it names that packet's beginning. */
+/** Checks that each chunk that ends inside a packet has a mark with its end and the packet's start. */
 function marksThatLie(
-  { marks }: Told,
+  { marks }: Reported,
   direction: Direction,
   ends: number[],
   positions: number[],
@@ -153,29 +153,29 @@ function marksThatLie(
     : 1
 }
 
-t.test('strings and vectors are counted as they are written', async t => {
-  const expected = await whole()
+t.test('counts strings and vectored writes', async t => {
+  const expected = await wholeChunks()
   for (const options of [{}, { decodeStrings: false }] satisfies DuplexOptions[]) {
     for (const wire of [new Wire(options), new VectorWire(options)]) {
-      const told = watch(wire)
+      const reported = watch(wire)
       wire.push(Buffer.concat(INBOUND).toString('latin1'), 'latin1')
-      t.same(summary(told, 'in'), expected.in)
+      t.same(summary(reported, 'in'), expected.in)
       wire.write(Buffer.concat(OUTBOUND.slice(0, 2)).toString('latin1'), 'latin1')
       wire.cork()
       wire.write(OUTBOUND[2].toString('hex'), 'hex')
       wire.write(OUTBOUND[3].subarray(0, 20))
       wire.write(OUTBOUND[3].subarray(20).toString('base64'), 'base64')
       wire.uncork()
-      t.same(summary(told, 'out'), expected.out)
-      t.ok(Buffer.concat(wire.sent).equals(Buffer.concat(OUTBOUND)), 'and arrive unchanged')
+      t.same(summary(reported, 'out'), expected.out)
+      t.ok(Buffer.concat(wire.sent).equals(Buffer.concat(OUTBOUND)), 'bytes are unchanged')
     }
   }
 })
 
-t.test('who reads the stream sees what it would see unwatched', async t => {
+t.test('does not change what a reader of the stream receives', async t => {
   for (const size of [1, 7, 100_000]) {
     const wire = new VectorWire()
-    const told = watch(wire)
+    const reported = watch(wire)
     const seen: Buffer[] = []
     wire.on('data', (chunk: Buffer) => seen.push(chunk))
     const ended = new Promise<void>(resolve => {
@@ -186,25 +186,25 @@ t.test('who reads the stream sees what it would see unwatched', async t => {
     wire.push(null)
     await ended
     t.ok(Buffer.concat(seen).equals(bytes))
-    t.equal(told.packets.length, INBOUND.length)
+    t.equal(reported.packets.length, INBOUND.length)
   }
   const wire = new Wire({ readableHighWaterMark: 4 })
   watch(wire)
-  t.equal(wire.push(Buffer.alloc(5)), false, 'push still says when to stop')
+  t.equal(wire.push(Buffer.alloc(5)), false, 'push still reports backpressure')
 })
 
-t.test('a packet is told before its bytes go on', async t => {
+t.test('reports a packet before its bytes are passed on', async t => {
   const wire = new Wire()
-  const told = watch(wire)
+  const reported = watch(wire)
   let toldAtSend = -1
   wire.onSend = () => {
-    toldAtSend = told.packets.length
+    toldAtSend = reported.packets.length
   }
   wire.write(CONNACK)
   t.equal(toldAtSend, 1)
   let toldAtRead = -1
   wire.on('readable', () => {
-    toldAtRead = told.packets.length
+    toldAtRead = reported.packets.length
     wire.read()
   })
   wire.push(PINGREQ)
@@ -212,11 +212,11 @@ t.test('a packet is told before its bytes go on', async t => {
   t.equal(toldAtRead, 2)
 })
 
-t.test('no more is kept than was asked for, whatever is declared', async t => {
+t.test('keeps no more than the limits, whatever length is declared', async t => {
   const wire = new Wire()
-  const told = watch(wire, { topicCapBytes: 3, payloadCapBytes: 5 })
+  const reported = watch(wire, { topicCapBytes: 3, payloadCapBytes: 5 })
   wire.push(publish('room/1', 'x'.repeat(100)))
-  t.match(told.packets[0].packet, {
+  t.match(reported.packets[0].packet, {
     topic: Buffer.from('roo'),
     topicLength: 6,
     payload: Buffer.from('xxxxx'),
@@ -224,11 +224,11 @@ t.test('no more is kept than was asked for, whatever is declared', async t => {
   })
 })
 
-t.test('garbage is watched without a word, and the watermark goes on', async t => {
+t.test('watches arbitrary bytes without errors, and the watermark advances', async t => {
   const random = new Random(3)
   for (let round = 0; round < 300; round++) {
     const wire = new Wire()
-    const told = watch(wire)
+    const reported = watch(wire)
     let offset = 0
     for (let i = 0; i < 10; i++) {
       const chunk = Buffer.from(Array.from({ length: random.integer(60) }, () => random.integer(256)))
@@ -238,21 +238,21 @@ t.test('garbage is watched without a word, and the watermark goes on', async t =
     }
     for (const direction of ['in', 'out'] as const) {
       const reached = Math.max(
-        ...told.marks.filter(mark => mark.direction === direction).map(mark => mark.offset),
-        ...told.packets.filter(told => told.direction === direction).map(({ packet }) => packet.end)
+        ...reported.marks.filter(mark => mark.direction === direction).map(mark => mark.offset),
+        ...reported.packets.filter(reported => reported.direction === direction).map(({ packet }) => packet.end)
       )
       if (reached !== offset) t.equal(reached, offset, `round ${round} ${direction}`)
     }
-    if (told.packets.some(({ packet: { payload } }) => payload !== null && payload.length > KEPT.payloadCapBytes))
+    if (reported.packets.some(({ packet: { payload } }) => payload !== null && payload.length > KEPT.payloadCapBytes))
       t.fail('too much kept')
   }
   const wire = new Wire()
-  const told = watch(wire)
+  const reported = watch(wire)
   wire.push(Buffer.from([0x30, 0xff, 0xff, 0xff, 0xff, 0xff]))
   wire.push(packet(0xc0))
-  t.same(told.packets, [], 'after a length of more than four bytes nothing is MQTT any more')
+  t.same(reported.packets, [], 'no packets after a remaining length of more than four bytes')
   t.same(
-    told.marks.map(({ begin, offset }) => [begin, offset]),
+    reported.marks.map(({ begin, offset }) => [begin, offset]),
     [
       [0, 6],
       [0, 8]

@@ -1,4 +1,4 @@
-// The entries of the ring: whatever the broker tells arrives as it was told.
+// Ring entries: all of them are read as they were written.
 
 import { isDeepStrictEqual } from 'node:util'
 import t from 'tap'
@@ -151,7 +151,7 @@ function write(entries: EntryWriter, entry: BrokerEntry): void {
   }
 }
 
-t.test('entries of every kind survive the way', async t => {
+t.test('reads entries of every kind as written', async t => {
   const maker = new Maker(11)
   const { entries, read } = wired(1 << 14)
   const kinds = new Set<string>()
@@ -165,7 +165,7 @@ t.test('entries of every kind survive the way', async t => {
   t.equal(kinds.size, 7)
 })
 
-t.test('many at once keep their order', async t => {
+t.test('keeps the order of many entries', async t => {
   const maker = new Maker(12)
   const { entries, read } = wired()
   const written = Array.from({ length: 400 }, () => maker.entry())
@@ -173,7 +173,7 @@ t.test('many at once keep their order', async t => {
   t.strictSame(read(), written)
 })
 
-t.test('what was read is a copy: the ring may overwrite it', async t => {
+t.test('returns copies, which the ring cannot overwrite', async t => {
   const { entries, read } = wired(1 << 10)
   const packet: MqttPacket = {
     header: 0x30,
@@ -199,19 +199,19 @@ t.test('what was read is a copy: the ring may overwrite it', async t => {
   })
 })
 
-t.test('a text longer than 255 bytes is cut, and cut the same way each time', async t => {
+t.test('truncates texts longer than 255 bytes consistently', async t => {
   const { entries, read } = wired()
   const long = 'é'.repeat(200)
   entries.identity(1, long, `${long}!`)
   entries.identity(2, `${long}?`, 'u')
   const [one, other] = read()
-  if (one.kind !== 'identity' || other.kind !== 'identity') throw new Error('these are identities')
+  if (one.kind !== 'identity' || other.kind !== 'identity') throw new Error('expected identity entries')
   t.equal(one.clientId, other.clientId)
   t.ok(one.clientId.startsWith('é'.repeat(127)))
   t.equal(one.username, one.clientId)
 })
 
-t.test('a flood of packets leaves room to tell of connections', async t => {
+t.test('keeps space for connection events under a flood of packets', async t => {
   const { entries, read } = wired(1 << 12)
   const packet: MqttPacket = {
     header: 0x30,
@@ -231,7 +231,7 @@ t.test('a flood of packets leaves room to tell of connections', async t => {
   t.ok(dropped > 900)
   for (let i = 0; i < 3; i++) entries.mark(1, 'in', 0, 0, 5, 0)
   const without = entries.dropped
-  t.ok(without > dropped, 'marks are as cheap as packets, but smaller')
+  t.ok(without > dropped, 'marks are dropped like packets, but are smaller')
   entries.open(2, 1, 'tcp', { address: '192.0.2.1', port: 1 }, { address: '192.0.2.2', port: 1883 })
   entries.identity(2, 'quiet', '')
   entries.close(1, 2)

@@ -1,4 +1,4 @@
-// The writing thread of ring-threads.test.ts: as many packets as it is told, never waiting.
+// Writer thread of ring-threads.test.ts: writes a given number of packets without waiting.
 
 import { parentPort, workerData } from 'node:worker_threads'
 import { EntryWriter } from '../../src/observe/entry-ring.js'

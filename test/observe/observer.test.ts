@@ -1,4 +1,4 @@
-// What the detection is told of a connection: from its acceptance to its close, and nothing after it.
+// Entries of a connection from its acceptance to its close, and none after it.
 
 import { once } from 'node:events'
 import { Duplex } from 'node:stream'
@@ -13,7 +13,7 @@ class Bare extends Duplex {
   override _read(): void {}
 }
 
-t.test("bytes that come after the close, as a WebSocket may bring them, are nobody's", async t => {
+t.test('ignores bytes after the close, which a WebSocket may deliver', async t => {
   const memory = allocateRing(4_096)
   const observer = new Observer(
     new EntryWriter(new RingWriter(memory, () => {})),

@@ -1,4 +1,4 @@
-// Placing packets inside TLS records and WebSocket frames: where the unit ends that holds their last byte.
+// Placing packets inside TLS records and WebSocket frames: a packet ends with the unit that has its last byte.
 
 import t from 'tap'
 import { Placement } from '../../src/observe/placement.js'
@@ -21,28 +21,28 @@ function packet(end: number): MqttPacket {
 }
 
 function placing(): { placement: Placement; take: () => string[] } {
-  const told: string[] = []
+  const events: string[] = []
   const placement = new Placement(
     'in',
     {
       onPacket: (_direction, { end }, ordinal, last) => {
-        told.push(`${ordinal} at ${end}${last ? '' : ', more'}`)
+        events.push(`${ordinal} at ${end}${last ? '' : ', more'}`)
       },
       onMark: (_direction, _begin, offset, ordinal) => {
-        told.push(`${ordinal} up to ${offset}`)
+        events.push(`${ordinal} up to ${offset}`)
       },
       onUnplaced: () => {
-        told.push('unplaced')
+        events.push('unplaced')
       }
     },
     () => {
-      told.push('trouble')
+      events.push('failure')
     }
   )
-  return { placement, take: () => told.splice(0) }
+  return { placement, take: () => events.splice(0) }
 }
 
-t.test('one packet a unit, several in one, and one over several', async t => {
+t.test('places one packet per unit, several in one unit, and one across several', async t => {
   const { placement, take } = placing()
   placement.start(1_000)
   placement.unit(10, 30)
@@ -51,30 +51,30 @@ t.test('one packet a unit, several in one, and one over several', async t => {
   placement.unit(25, 45)
   placement.packet(packet(20), 1)
   placement.packet(packet(30), 2)
-  t.same(take(), ['1 at 1075, more', '2 at 1075, more'], 'others may end there as well')
+  t.same(take(), ['1 at 1075, more', '2 at 1075, more'], 'other packets may end there too')
   placement.mark(35)
-  t.same(take(), ['3 up to 1075'], 'now all is told')
+  t.same(take(), ['3 up to 1075'], 'all packets up to there are reported')
   placement.unit(100, 120)
   placement.mark(135)
   placement.unit(5, 25)
   placement.packet(packet(140), 3)
   t.same(take(), ['3 up to 1195', '3 at 1220'])
   placement.unit(0, 6)
-  t.same(take(), ['4 up to 1226'], 'a unit that carries nothing is told of, too')
+  t.same(take(), ['4 up to 1226'], 'a unit without data also moves the mark')
 })
 
-t.test('packets wait for the length of the handshake', async t => {
+t.test('holds packets until the length of the handshake is known', async t => {
   const { placement, take } = placing()
   placement.unit(20, 42)
   placement.packet(packet(10), 0)
   placement.packet(packet(20), 1)
   placement.reach(500)
-  t.same(take(), [], 'nothing may be said to be told that is not')
+  t.same(take(), [], 'no mark while packets wait')
   placement.start(400)
   t.same(take(), ['0 at 442, more', '1 at 442'])
 })
 
-t.test('packets wait for the frame that will carry them, and their bytes are kept', async t => {
+t.test('holds packets and copies their bytes until their frame is written', async t => {
   const { placement, take } = placing()
   placement.start(0)
   const first = packet(10)
@@ -92,7 +92,7 @@ t.test('packets wait for the frame that will carry them, and their bytes are kep
   t.same(take(), ['2 at 36', '3 up to 38'])
 })
 
-t.test('what cannot be placed is let go, and too much waiting is trouble', async t => {
+t.test('reports unplaced packets after a stop, and fails if too many wait', async t => {
   const { placement, take } = placing()
   placement.packet(packet(10), 0)
   placement.stop()
@@ -100,5 +100,5 @@ t.test('what cannot be placed is let go, and too much waiting is trouble', async
   t.same(take(), ['0 at 10', '1 at 20'])
   const other = placing()
   for (let i = 0; i < 1_001; i++) other.placement.packet(packet(i * 10), i)
-  t.same(other.take(), ['trouble'])
+  t.same(other.take(), ['failure'])
 })

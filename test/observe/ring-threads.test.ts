@@ -1,4 +1,4 @@
-// Two threads on one ring: every entry arrives whole and in order, or is counted as dropped, and no wake-up is lost.
+// Two threads on one ring: each entry arrives complete and in order, or is counted as dropped; no wake-up is lost.
 
 import { Worker } from 'node:worker_threads'
 import t from 'tap'
@@ -7,7 +7,7 @@ import { allocateRing, RingReader } from '../../src/observe/ring.js'
 
 const COUNT = 200_000
 
-t.test('200,000 packets from another thread', async t => {
+t.test('reads 200,000 packets from another thread', async t => {
   const memory = allocateRing(1 << 16)
   const reader = new RingReader(memory)
   const worker = new Worker(new URL('./flood-writer.js', import.meta.url), { workerData: { memory, count: COUNT } })
@@ -38,7 +38,7 @@ t.test('200,000 packets from another thread', async t => {
     } while (!reader.sleep())
   }
 
-  // Nothing but wake-ups makes this side read, so a lost one would show as packets that never come.
+  // Only wake-ups cause reads, so a lost wake-up would show as missing packets.
   await new Promise<void>((resolve, reject) => {
     let done = false
     worker.on('message', message => {

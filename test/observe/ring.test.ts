@@ -1,4 +1,4 @@
-// The ring: what goes in comes out, in order, or is dropped and counted; nobody sleeps through an entry.
+// The ring: entries are read in order, or dropped and counted; the reader is always woken.
 
 import t from 'tap'
 import { Random } from '../../models/random.js'
@@ -25,12 +25,12 @@ function read(reader: RingReader): Buffer[] {
   return entries
 }
 
-t.test('the capacity is a power of two', async t => {
+t.test('requires a power of two as capacity', async t => {
   for (const bytes of [0, 32, 63, 100, 1_000, -64]) t.throws(() => allocateRing(bytes), RangeError, String(bytes))
   for (const bytes of [64, 1_024, 4_194_304]) t.equal(allocateRing(bytes).data.byteLength, bytes)
 })
 
-t.test('entries of every length come out as they went in, however often the ring wraps', async t => {
+t.test('reads entries of every length as written, across wraps of the ring', async t => {
   const random = new Random(1)
   const { writer, reader } = ringOf(256)
   const written: Buffer[] = []
@@ -47,20 +47,20 @@ t.test('entries of every length come out as they went in, however often the ring
   t.ok(Buffer.concat(got).equals(Buffer.concat(written)), 'the same bytes in the same order')
   t.ok(
     got.every((entry, i) => entry.length === written[i].length),
-    'cut at the same places'
+    'with the same boundaries'
   )
-  t.ok(dropped > 100 && written.length > 10_000, `${dropped} dropped, so both ways were walked`)
+  t.ok(dropped > 100 && written.length > 10_000, `${dropped} dropped, so both paths were tested`)
   t.equal(writer.dropped, dropped)
   t.equal(reader.dropped, dropped)
 })
 
-t.test('a full ring drops what is new, keeps what is old, and takes again when there is room', async t => {
+t.test('a full ring drops new entries, keeps old ones, and accepts entries again when it has space', async t => {
   const { writer, reader } = ringOf(64)
   const entry = (i: number): Buffer => Buffer.alloc(12, i)
   t.same(
     [0, 1, 2, 3, 4, 5].map(i => write(writer, entry(i))),
     [true, true, true, true, false, false],
-    'four times 16 bytes fit to the last'
+    'exactly four entries of 16 bytes fit'
   )
   t.equal(writer.dropped, 2)
   t.same(read(reader), [0, 1, 2, 3].map(entry))
@@ -69,21 +69,21 @@ t.test('a full ring drops what is new, keeps what is old, and takes again when t
   t.equal(reader.dropped, 2)
 })
 
-t.test('what is larger than the ring is dropped, and the ring goes on', async t => {
+t.test('drops an entry that is larger than the ring and continues', async t => {
   const { writer, reader } = ringOf(64)
   t.notOk(write(writer, Buffer.alloc(61)))
   t.ok(write(writer, Buffer.alloc(60, 7)))
   t.same(read(reader), [Buffer.alloc(60, 7)])
 })
 
-t.test('spare room is left to those who do not ask for it', async t => {
+t.test('leaves spare space to entries without a spare requirement', async t => {
   const { writer, reader } = ringOf(64)
   while (write(writer, Buffer.alloc(12), 16));
-  t.ok(write(writer, Buffer.alloc(12, 1)), 'one more without')
+  t.ok(write(writer, Buffer.alloc(12, 1)), 'one more without spare')
   t.equal(read(reader).length, 4)
 })
 
-t.test('a reserved entry is not read before it is handed over', async t => {
+t.test('does not read a reserved entry before it is committed', async t => {
   const { writer, reader } = ringOf(64)
   const at = writer.reserve(4)
   t.same(read(reader), [])
@@ -92,50 +92,50 @@ t.test('a reserved entry is not read before it is handed over', async t => {
   writer.commit()
   t.same(read(reader), [Buffer.from([1, 2, 3, 4])])
   writer.reserve(8)
-  t.ok(write(writer, Buffer.from([5])), 'a reservation that is not handed over is taken back by the next')
+  t.ok(write(writer, Buffer.from([5])), 'the next reservation replaces an uncommitted one')
   t.same(read(reader), [Buffer.from([5])])
 })
 
-t.test('the counters wrap at 2^32 bytes unnoticed', async t => {
+t.test('handles the wrap of the counters at 2^32 bytes', async t => {
   const capacity = 1 << 22
   const { writer, reader } = ringOf(capacity)
   const length = 1_000_003
   let count = 0
-  // Only the lengths are written: 4 GiB and more go by without being copied.
+  // Only the lengths are written, so that more than 4 GiB pass without copying.
   for (let bytes = 0; bytes < 2 ** 32 + 4 * capacity; bytes += length) {
     const at = writer.reserve(length)
-    if (at < 0) t.fail(`no room after ${bytes} bytes`)
+    if (at < 0) t.fail(`full after ${bytes} bytes`)
     writer.bytes[at] = count & 0xff
     writer.commit()
     let seen = 0
     reader.drain((bytes, _view, start, entryLength) => {
-      if (bytes[start] !== (count & 0xff) || entryLength !== length) t.fail(`entry ${count} is damaged`)
+      if (bytes[start] !== (count & 0xff) || entryLength !== length) t.fail(`entry ${count} is corrupt`)
       seen++
     })
-    if (seen !== 1) t.fail(`entry ${count} came ${seen} times`)
+    if (seen !== 1) t.fail(`entry ${count} was read ${seen} times`)
     count++
   }
   t.ok(count > 4_000)
   t.equal(writer.dropped, 0)
   let fitted = 0
   for (; writer.reserve(length) >= 0; fitted++) writer.commit()
-  t.equal(writer.dropped, 1, 'and it still knows when it is full')
+  t.equal(writer.dropped, 1, 'and still detects that it is full')
   t.equal(
     reader.drain(() => {}),
     fitted
   )
 })
 
-t.test('the reader is woken once for each sleep, and only then', async t => {
+t.test('wakes the reader once for each sleep, and only then', async t => {
   let wakes = 0
   const { writer, reader } = ringOf(256, () => {
     wakes++
   })
   write(writer, Buffer.from([1]))
-  t.equal(wakes, 0, 'an awake reader is left alone')
-  t.notOk(reader.sleep(), 'with something to read it may not sleep')
+  t.equal(wakes, 0, 'an awake reader is not woken')
+  t.notOk(reader.sleep(), 'does not sleep while entries are available')
   write(writer, Buffer.from([2]))
-  t.equal(wakes, 0, 'and is still awake')
+  t.equal(wakes, 0, 'still awake')
   t.equal(read(reader).length, 2)
   t.ok(reader.sleep())
   t.equal(wakes, 0)

@@ -1,4 +1,4 @@
-// artemis capture: what it writes, how it ends, and that nothing runs on after it.
+// artemis capture: its output, how it ends, and that no process is left running.
 
 import { execFileSync, spawn } from 'node:child_process'
 import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs'
@@ -21,7 +21,7 @@ interface Run {
 }
 
 function run(t: Test, ...args: string[]): Run {
-  // A process group of its own, so that a test can do what Ctrl-C in a terminal does.
+  // Own process group, so that a test can simulate Ctrl-C in a terminal.
   const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'ignore', 'pipe'], detached: true })
   let stderr = ''
   child.stderr.on('data', (chunk: Buffer) => {
@@ -36,7 +36,7 @@ function run(t: Test, ...args: string[]): Run {
   return { pid: child.pid ?? 0, stderr: () => stderr, ended }
 }
 
-/** Traffic, and the command capturing it to `out`. */
+/** Starts traffic, and the command that captures it to `out`. */
 async function capturing(t: Test, ...flags: string[]): Promise<Run & { out: string; traffic: Traffic }> {
   const traffic = await startTraffic()
   t.teardown(traffic.stop)
@@ -46,7 +46,7 @@ async function capturing(t: Test, ...flags: string[]): Promise<Run & { out: stri
   return { ...command, out, traffic }
 }
 
-/** How many frames an independent reader finds in a capture. */
+/** Counts the frames of a capture with an independent reader. */
 function framesIn(file: string): number {
   const text = execFileSync(findProgram('tcpdump'), ['-n', '-r', file], {
     encoding: 'utf8',
@@ -56,26 +56,26 @@ function framesIn(file: string): number {
 }
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  t.test(`${signal} ends it in order`, { skip }, async t => {
+  t.test(`${signal} ends it cleanly`, { skip }, async t => {
     const { pid, out, traffic, stderr, ended } = await capturing(t)
     await traffic.send('kept to the last frame')
     await waitUntil(
       'it is written',
       () => existsSync(`${out}.part`) && readFileSync(`${out}.part`, 'latin1').includes('kept to the last frame')
     )
-    t.notOk(existsSync(out), 'the name appears when the file is complete')
+    t.notOk(existsSync(out), 'the file gets its name when it is complete')
     process.kill(-pid, signal)
     t.equal(await ended, 0)
     const frames = framesIn(out)
-    t.ok(frames >= 8, 'a handshake, data both ways and an end')
-    t.equal(statSync(out).mode & 0o777, 0o600, 'passwords may be in it')
+    t.ok(frames >= 8, 'handshake, data both ways and close')
+    t.equal(statSync(out).mode & 0o777, 0o600, 'it may contain passwords')
     t.match(stderr(), new RegExp(`Captured ${frames} frames, ${readFileSync(out).length} bytes; the kernel dropped 0.`))
     t.same(readdirSync(t.testdirName), ['out.pcap'])
     t.same(tcpdumpsOn(traffic.port), [])
   })
 }
 
-t.test('--packets ends it at exactly that many', { skip }, async t => {
+t.test('--packets stops after exactly that many frames', { skip }, async t => {
   const { out, traffic, ended } = await capturing(t, '--packets', '3')
   await traffic.send('more than three frames')
   t.equal(await ended, 0)
@@ -83,15 +83,15 @@ t.test('--packets ends it at exactly that many', { skip }, async t => {
   t.same(tcpdumpsOn(traffic.port), [])
 })
 
-t.test('--duration ends it, and --snaplen is passed on', { skip }, async t => {
+t.test('--duration stops it, and --snaplen is applied', { skip }, async t => {
   const { out, traffic, ended } = await capturing(t, '--duration', '300ms', '--snaplen', '66')
   t.equal(await ended, 0)
-  t.equal(readFileSync(out).readUInt32LE(16), 66, 'a file header, which says so')
+  t.equal(readFileSync(out).readUInt32LE(16), 66, 'the snap length in the file header')
   t.same(tcpdumpsOn(traffic.port), [])
 })
 
 t.test(
-  'a tap that dies leaves what it saw under another name',
+  'keeps the frames of a failed tap under another name',
   { skip: skip || (process.platform !== 'linux' && 'looks into /proc') },
   async t => {
     const { out, traffic, stderr, ended } = await capturing(t)
@@ -106,19 +106,15 @@ t.test(
   }
 )
 
-t.test(
-  'killed outright, it takes tcpdump with it',
-  { skip: skip || (process.platform !== 'linux' && 'looks into /proc') },
-  async t => {
-    const { pid, traffic, ended } = await capturing(t)
-    t.equal(tcpdumpsOn(traffic.port).length, 1)
-    process.kill(pid, 'SIGKILL')
-    t.equal(await ended, 'SIGKILL')
-    await waitUntil('tcpdump is gone, without another frame', () => tcpdumpsOn(traffic.port).length === 0)
-  }
-)
+t.test('SIGKILL also ends tcpdump', { skip: skip || (process.platform !== 'linux' && 'looks into /proc') }, async t => {
+  const { pid, traffic, ended } = await capturing(t)
+  t.equal(tcpdumpsOn(traffic.port).length, 1)
+  process.kill(pid, 'SIGKILL')
+  t.equal(await ended, 'SIGKILL')
+  await waitUntil('tcpdump has exited, without another frame', () => tcpdumpsOn(traffic.port).length === 0)
+})
 
-t.test('what cannot be captured leaves no file', async t => {
+t.test('leaves no file if the capture fails', async t => {
   const directory = t.testdir({ 'text.pcap': 'this is no capture, but it is long enough to be read as one' })
   const out = join(directory, 'out.pcap')
   for (const [args, code] of [
@@ -134,7 +130,7 @@ t.test('what cannot be captured leaves no file', async t => {
   t.same(readdirSync(directory), ['text.pcap'])
 })
 
-t.test('a file is copied up to its last whole record', async t => {
+t.test('copies a file up to its last complete record', async t => {
   const header = Buffer.concat([Buffer.from('d4c3b2a1', 'hex'), Buffer.alloc(20)])
   const record = Buffer.from('00000000000000000400000004000000deadbeef', 'hex')
   const directory = t.testdir()
@@ -145,7 +141,7 @@ t.test('a file is copied up to its last whole record', async t => {
   t.same(readFileSync(join(directory, 'out.pcap')), Buffer.concat([header, record, record]))
 })
 
-t.test('wrong flags', async t => {
+t.test('rejects invalid options', async t => {
   for (const flags of [
     ['--duration', '0s'],
     ['--duration', '5 days'],
@@ -165,7 +161,7 @@ t.test('wrong flags', async t => {
   }
 })
 
-t.test('a pipe is written to and stays a pipe', { skip }, async t => {
+t.test('writes to a pipe without replacing it', { skip }, async t => {
   const pipe = join(t.testdir(), 'pipe')
   execFileSync('mkfifo', [pipe])
   const reader = spawn('cat', [pipe], { stdio: ['ignore', 'pipe', 'inherit'] })
@@ -175,11 +171,11 @@ t.test('a pipe is written to and stays a pipe', { skip }, async t => {
     bytes += chunk.length
   })
   t.equal(await run(t, `local:${loopback()}`, '--out', pipe, '--duration', '200ms', '--mqtt-port', '1').ended, 0)
-  await waitUntil('the header has come through', () => bytes >= 24)
+  await waitUntil('the header arrived', () => bytes >= 24)
   t.ok(statSync(pipe).isFIFO())
 })
 
-t.test('a folder is refused before anything is captured', { skip }, async t => {
+t.test('rejects a directory before it captures', { skip }, async t => {
   const command = run(t, `local:${loopback()}`, '--out', t.testdir(), '--duration', '200ms')
   t.equal(await command.ended, 1)
   t.notMatch(command.stderr(), /Capturing from/)

@@ -1,4 +1,4 @@
-// The capture command as a program of its own, so that tests can send it signals.
+// The capture command as a separate program, so that tests can send it signals.
 
 import { captureCommand } from '../../broker/commands/capture.js'
 import { OperatorError } from '../../src/errors.js'

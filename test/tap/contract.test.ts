@@ -1,4 +1,4 @@
-// The contract of every tap: it opens, delivers a capture of what happens afterwards, and leaves nothing running.
+// Contract of every tap: it opens, delivers a capture of later traffic, and leaves no process running.
 
 import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
@@ -15,7 +15,7 @@ import { captureImpossible, collect, loopback, startTraffic, tcpdumpsOn, waitUnt
 interface Subject {
   name: string
   skip: string | false
-  /** A tap of this kind that sees `traffic`, or has it recorded. */
+  /** Creates a tap of this kind that captures `traffic`, or has recorded it. */
   prepare(t: Test, traffic: Traffic): Promise<{ target: CaptureTarget; settings: TapSettings; recorded?: string }>
 }
 
@@ -62,7 +62,7 @@ for (const { name, skip, prepare } of subjects) {
     const { target, settings, recorded } = await prepare(t, traffic)
     const options = { ports: [traffic.port], snapLength: 0 }
 
-    t.test('delivers a capture that tcpdump reads, with the traffic in it', async t => {
+    t.test('delivers a capture of the traffic that tcpdump can read', async t => {
       const session = await openTap(target, settings, options)
       const seen = collect(session.bytes)
       if (recorded === undefined) await traffic.send('said after open')
@@ -78,18 +78,18 @@ for (const { name, skip, prepare } of subjects) {
       })
         .trim()
         .split('\n')
-      t.ok(lines.length >= 8, 'a handshake, data both ways and an end are eight frames at least')
+      t.ok(lines.length >= 8, 'handshake, data both ways and close are at least eight frames')
       t.ok(
         lines.every(line => line.includes(`.${traffic.port}`)),
-        'nothing but the port asked for'
+        'only the requested port'
       )
       if (target.kind !== 'file')
-        t.match(summary, { captured: lines.length, dropped: 0 }, 'the counts are those of tcpdump')
+        t.match(summary, { captured: lines.length, dropped: 0 }, 'the counts match those of tcpdump')
     })
 
     t.test(
       'keeps no more of a frame than the snap length',
-      { skip: target.kind === 'file' && 'a file is as it was made' },
+      { skip: target.kind === 'file' && 'a file is not truncated' },
       async t => {
         const session = await openTap(target, settings, { ...options, snapLength: 66 })
         const seen = collect(session.bytes)
@@ -98,11 +98,11 @@ for (const { name, skip, prepare } of subjects) {
         await session.close()
         await seen.ended
         t.notMatch(seen.text(), 'secret word')
-        t.equal(seen.bytes().readUInt32LE(16), 66, 'and the file header says so')
+        t.equal(seen.bytes().readUInt32LE(16), 66, 'also in the file header')
       }
     )
 
-    t.test('a slow reader still gets what was captured', async t => {
+    t.test('a slow reader receives all captured frames', async t => {
       const session = await openTap(target, settings, options)
       const chunks = session.bytes[Symbol.asyncIterator]() as AsyncIterator<Buffer>
       const records = new PcapRecords()
@@ -112,11 +112,11 @@ for (const { name, skip, prepare } of subjects) {
       const { captured } = await session.close()
       for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) records.push(next.value)
       t.ok(records.count >= 8)
-      // A tcpdump that is told to end while it waits for a full pipe tears the frame in its hands.
+      // A tcpdump that is stopped while it waits for a full pipe truncates the frame it writes.
       if (captured !== undefined) t.ok(captured - records.count <= 1, `${records.count} of ${captured} frames`)
     })
 
-    t.test('closes twice, unread, and leaves no process', async t => {
+    t.test('can be closed twice without being read, and leaves no process', async t => {
       const session = await openTap(target, settings, options)
       const [first, second] = await Promise.all([session.close(), session.close()])
       t.same(first, second)
@@ -124,7 +124,7 @@ for (const { name, skip, prepare } of subjects) {
       t.same(tcpdumpsOn(traffic.port), [])
     })
 
-    t.test('ends by itself when its reader goes away', async t => {
+    t.test('ends when its reader is destroyed', async t => {
       const session = await openTap(target, settings, options)
       for await (const chunk of session.bytes) {
         t.ok(chunk.length > 0)
@@ -134,7 +134,7 @@ for (const { name, skip, prepare } of subjects) {
       t.same(tcpdumpsOn(traffic.port), [])
     })
 
-    t.test('gives up opening when told to', async t => {
+    t.test('stops opening when the signal is aborted', async t => {
       const reason = new Error('told to')
       await t.rejects(openTap(target, settings, { ...options, signal: AbortSignal.abort(reason) }), reason)
       const aborter = new AbortController()
@@ -142,7 +142,7 @@ for (const { name, skip, prepare } of subjects) {
       const live = target.kind !== 'file' && process.platform === 'linux'
       if (live) await waitUntil('tcpdump starts', () => tcpdumpsOn(traffic.port).length > 0)
       aborter.abort(reason)
-      // Which of both is quicker is open; what must hold is that nothing is left.
+      // Either may be faster; in both cases no process may be left.
       await opening.then(
         async session => {
           await session.close()

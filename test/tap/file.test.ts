@@ -1,4 +1,4 @@
-// The file tap, as far as it differs from a live one.
+// The file tap, where it differs from a live tap.
 
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -7,7 +7,7 @@ import { openTap } from '../../src/tap/catalog.js'
 
 const options = { ports: [1883], snapLength: 0 }
 
-t.test('a file that is closed in the middle ends like any tap', async t => {
+t.test('a file that is closed early ends like any tap', async t => {
   const path = join(t.testdir(), 'large')
   writeFileSync(path, Buffer.alloc(8 * 1024 * 1024))
   const session = await openTap({ kind: 'file', path }, {}, options)
@@ -19,7 +19,7 @@ t.test('a file that is closed in the middle ends like any tap', async t => {
   t.ok(read > 0 && read < 8 * 1024 * 1024)
 })
 
-t.test('what cannot be read', async t => {
+t.test('rejects files that cannot be read', async t => {
   const directory = t.testdir()
   await t.rejects(openTap({ kind: 'file', path: join(directory, 'nowhere') }, {}, options), {
     code: 'tap-file',

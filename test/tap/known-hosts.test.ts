@@ -1,4 +1,4 @@
-// The list of known hosts, as OpenSSH itself writes it.
+// known_hosts files as written by OpenSSH.
 
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import {
   fingerprint,
-  judgeHostKey,
+  checkHostKey,
   keyTypeOf,
   knownHostName,
   knownKeyTypes,
@@ -20,40 +20,40 @@ const OTHER = 'AAAAC3NzaC1lZDI1NTE5AAAAIJ1cJHLqUWyILlgvCdtS0HHZffITVjrHptOitI6Tv
 const key = Buffer.from(ED25519, 'base64')
 const other = Buffer.from(OTHER, 'base64')
 
-function judge(text: string, host: string, port: number, shown: Buffer): string {
-  return judgeHostKey(parseKnownHosts(text), knownHostName(host, port), shown)
+function check(text: string, host: string, port: number, shown: Buffer): string {
+  return checkHostKey(parseKnownHosts(text), knownHostName(host, port), shown)
 }
 
-t.test('names, ports and patterns', async t => {
+t.test('matches names, ports and patterns', async t => {
   const line = `gateway,192.0.2.7 ssh-ed25519 ${ED25519} a comment\r\n`
-  t.equal(judge(line, 'gateway', 22, key), 'known')
-  t.equal(judge(line, 'GateWay', 22, key), 'known', 'host names have no case')
-  t.equal(judge(line, '192.0.2.7', 22, key), 'known')
-  t.equal(judge(line, 'gateway', 22, other), 'changed')
-  t.equal(judge(line, 'gateway', 2222, key), 'unknown', 'another port is another host')
-  t.equal(judge(line, 'gatewa', 22, key), 'unknown')
-  t.equal(judge(`[gateway]:2222 ssh-ed25519 ${ED25519}`, 'gateway', 2222, key), 'known')
-  t.equal(judge(`[gateway]:2222 ssh-ed25519 ${ED25519}`, 'gateway', 22, key), 'unknown')
-  t.equal(judge(`[2001:db8::1]:2222 ssh-ed25519 ${ED25519}`, '2001:db8::1', 2222, key), 'known')
-  t.equal(judge(`*.lan,!bad.lan ssh-ed25519 ${ED25519}`, 'pi.lan', 22, key), 'known')
-  t.equal(judge(`*.lan,!bad.lan ssh-ed25519 ${ED25519}`, 'bad.lan', 22, key), 'unknown')
-  t.equal(judge(`pi?.lan ssh-ed25519 ${ED25519}`, 'pi3.lan', 22, key), 'known')
-  t.equal(judge(`pi?.lan ssh-ed25519 ${ED25519}`, 'pi3xlan', 22, key), 'unknown', 'a dot is a dot')
+  t.equal(check(line, 'gateway', 22, key), 'known')
+  t.equal(check(line, 'GateWay', 22, key), 'known', 'host names are case-insensitive')
+  t.equal(check(line, '192.0.2.7', 22, key), 'known')
+  t.equal(check(line, 'gateway', 22, other), 'changed')
+  t.equal(check(line, 'gateway', 2222, key), 'unknown', 'another port is another host')
+  t.equal(check(line, 'gatewa', 22, key), 'unknown')
+  t.equal(check(`[gateway]:2222 ssh-ed25519 ${ED25519}`, 'gateway', 2222, key), 'known')
+  t.equal(check(`[gateway]:2222 ssh-ed25519 ${ED25519}`, 'gateway', 22, key), 'unknown')
+  t.equal(check(`[2001:db8::1]:2222 ssh-ed25519 ${ED25519}`, '2001:db8::1', 2222, key), 'known')
+  t.equal(check(`*.lan,!bad.lan ssh-ed25519 ${ED25519}`, 'pi.lan', 22, key), 'known')
+  t.equal(check(`*.lan,!bad.lan ssh-ed25519 ${ED25519}`, 'bad.lan', 22, key), 'unknown')
+  t.equal(check(`pi?.lan ssh-ed25519 ${ED25519}`, 'pi3.lan', 22, key), 'known')
+  t.equal(check(`pi?.lan ssh-ed25519 ${ED25519}`, 'pi3xlan', 22, key), 'unknown', 'a dot is literal')
 })
 
-t.test('several keys, markers, and lines that are none', async t => {
+t.test('handles several keys, markers and invalid lines', async t => {
   const text =
     `# gateway ssh-ed25519 ${OTHER}\n\ngateway\ngateway ssh-ed25519\n` +
     `@cert-authority gateway ssh-ed25519 ${OTHER}\ngateway ssh-rsa AAAAB3NzaC1yc2E=\n\tgateway  ssh-ed25519 ${ED25519}`
-  t.equal(judge(text, 'gateway', 22, key), 'known')
-  t.equal(judge(text, 'gateway', 22, other), 'changed', 'neither a comment nor a certificate authority is a host key')
+  t.equal(check(text, 'gateway', 22, key), 'known')
+  t.equal(check(text, 'gateway', 22, other), 'changed', 'comments and certificate authorities are not host keys')
   t.same([...knownKeyTypes(parseKnownHosts(text), 'gateway')], ['ssh-rsa', 'ssh-ed25519'])
   const revoked = `gateway ssh-ed25519 ${ED25519}\n@revoked * ssh-ed25519 ${ED25519}`
-  t.equal(judge(revoked, 'gateway', 22, key), 'revoked', 'revoked wins')
-  t.equal(judge(`@revoked gateway ssh-ed25519 ${ED25519}`, 'gateway', 22, other), 'unknown')
+  t.equal(check(revoked, 'gateway', 22, key), 'revoked', 'revoked takes precedence')
+  t.equal(check(`@revoked gateway ssh-ed25519 ${ED25519}`, 'gateway', 22, other), 'unknown')
 })
 
-t.test('what ssh-keygen makes of it', { skip: programMissing('ssh-keygen') }, async t => {
+t.test('agrees with ssh-keygen', { skip: programMissing('ssh-keygen') }, async t => {
   const directory = t.testdir()
   const keygen = (...args: string[]): string =>
     execFileSync(findProgram('ssh-keygen'), args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
@@ -68,18 +68,14 @@ t.test('what ssh-keygen makes of it', { skip: programMissing('ssh-keygen') }, as
     keygen('-H', '-f', file)
     const hashed = readFileSync(file, 'utf8')
     t.notMatch(hashed, 'gateway', 'the names are hashed')
-    t.equal(judge(hashed, 'gateway', 22, blob), 'known')
-    t.equal(judge(hashed, 'gateway', 2222, blob), 'known')
-    t.equal(judge(hashed, 'gateway', 2223, blob), 'unknown')
-    t.equal(judge(hashed, 'gateway', 22, key), 'changed')
+    t.equal(check(hashed, 'gateway', 22, blob), 'known')
+    t.equal(check(hashed, 'gateway', 2222, blob), 'known')
+    t.equal(check(hashed, 'gateway', 2223, blob), 'unknown')
+    t.equal(check(hashed, 'gateway', 22, key), 'changed')
   }
 })
 
-t.test('a key that is none', async t => {
+t.test('sanitises the type of an invalid key', async t => {
   t.equal(keyTypeOf(Buffer.alloc(0)), '')
-  t.equal(
-    keyTypeOf(Buffer.from([255, 255, 255, 255, 27, 91])),
-    '?[',
-    'control characters of the far end reach no terminal'
-  )
+  t.equal(keyTypeOf(Buffer.from([255, 255, 255, 255, 27, 91])), '?[', 'no control characters from the remote host')
 })

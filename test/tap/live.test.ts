@@ -1,5 +1,4 @@
-// The tap of a running broker: frames in their streams, down and up again, and over when it is over; tcpdump is played
-// by a script.
+// The tap of a running broker: frames in their streams, failure and recovery, stop. A script replaces tcpdump.
 
 import { chmodSync, existsSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
@@ -10,8 +9,8 @@ import { pcapFile, Talk } from '../decode/craft.js'
 import { connect } from '../decode/craft-mqtt.js'
 import { waitUntil } from '../support/wait-until.js'
 
-/** Delivers the file beside it, and then nothing until it is ended. */
-const PLAYED_TCPDUMP = `#!/bin/sh
+/** Writes the file next to it, then waits until it is stopped. */
+const FAKE_TCPDUMP = `#!/bin/sh
 cd "$(dirname "$0")"
 echo start >>starts
 while [ -e wait ]; do sleep 0.01; done
@@ -26,7 +25,7 @@ function captureOf(talk: Talk): Buffer {
 }
 
 function tapOf(t: Test, bytes: Buffer, settings: Partial<LiveTapSettings> = {}) {
-  const folder = t.testdir({ tcpdump: PLAYED_TCPDUMP })
+  const folder = t.testdir({ tcpdump: FAKE_TCPDUMP })
   chmodSync(join(folder, 'tcpdump'), 0o755)
   const play = (played: Buffer): void => {
     writeFileSync(join(folder, 'bytes'), played)
@@ -70,11 +69,11 @@ function tapOf(t: Test, bytes: Buffer, settings: Partial<LiveTapSettings> = {}) 
     play,
     starts: () => readFileSync(join(folder, 'starts'), 'utf8').split('\n').length - 1,
     folder,
-    status: () => tap.status() as Record<string, unknown>
+    status: () => tap.status()
   }
 }
 
-t.test('frames come in their streams', async t => {
+t.test('assigns frames to their streams', async t => {
   const { tap, seen, status } = tapOf(t, captureOf(new Talk()))
   t.match(status(), { target: 'none', state: 'none', sessions: 0 })
   await tap.start()
@@ -87,7 +86,7 @@ t.test('frames come in their streams', async t => {
   t.match(status(), { target: 'local:lo', state: 'up', sessions: 1, frames: 4 })
 })
 
-t.test('payload that comes along with the headers is not kept', async t => {
+t.test('discards payload captured with the headers', async t => {
   const { tap, seen } = tapOf(t, captureOf(new Talk()), { snapLength: 96 })
   await tap.start()
   await waitUntil('the frames', () => seen.frames.length === 4)
@@ -99,7 +98,7 @@ t.test('payload that comes along with the headers is not kept', async t => {
   })
 })
 
-t.test('what is no capture takes the tap down, not the thread, and it is opened anew', async t => {
+t.test('invalid capture data takes the tap down without an exception, and the tap is reopened', async t => {
   const { tap, seen, play, status } = tapOf(t, Buffer.from('Welcome to this machine!\n'))
   await tap.start()
   await waitUntil('it is down', () => seen.downs === 1)
@@ -108,10 +107,10 @@ t.test('what is no capture takes the tap down, not the thread, and it is opened 
   play(captureOf(new Talk()))
   await waitUntil('it is up again', () => seen.frames.length === 4)
   t.match(status(), { state: 'up', sessions: 2, reason: undefined })
-  t.equal(seen.frames[0].stream.id, 0, 'streams begin anew with each capture')
+  t.equal(seen.frames[0].stream.id, 0, 'each capture starts with new streams')
 })
 
-t.test('a tap that is stopped while it is being decided upon is not opened', async t => {
+t.test('does not open a tap that is stopped while "auto" is resolved', async t => {
   const { tap, seen, folder, starts, status } = tapOf(t, captureOf(new Talk()), { target: 'auto' })
   writeFileSync(join(folder, 'wait'), '')
   const started = tap.start()
@@ -119,12 +118,12 @@ t.test('a tap that is stopped while it is being decided upon is not opened', asy
   const stopped = tap.stop()
   unlinkSync(join(folder, 'wait'))
   await Promise.all([started, stopped])
-  t.equal(starts(), 1, 'the try alone')
+  t.equal(starts(), 1, 'only the trial capture')
   t.equal(seen.ups, 0)
   t.match(status(), { state: 'none' })
 })
 
-t.test('targets that cannot be', async t => {
+t.test('rejects invalid targets', async t => {
   for (const target of ['file:capture.pcap', 'carrier-pigeon', 'ssh://']) {
     const { tap } = tapOf(t, Buffer.alloc(0), { target })
     await t.rejects(tap.start(), { name: 'OperatorError', code: 'tap-target' }, target)

@@ -1,9 +1,9 @@
-// Cutting a stream of pcap at record boundaries, however it arrives.
+// Splitting a pcap stream at record boundaries, for chunks of any size.
 
 import t from 'tap'
 import { PcapRecords } from '../../src/tap/pcap-records.js'
 
-/** A capture with records of the given lengths. */
+/** Builds a capture with records of the given lengths. */
 function capture(magic: string, lengths: readonly number[]): Buffer {
   const little = magic === 'd4c3b2a1' || magic === '4d3cb2a1'
   const header = Buffer.concat([Buffer.from(magic, 'hex'), Buffer.alloc(20)])
@@ -32,7 +32,7 @@ for (const magic of ['d4c3b2a1', '4d3cb2a1', 'a1b2c3d4', 'a1b23c4d']) {
   })
 }
 
-t.test('a broken end is held back', async t => {
+t.test('withholds an incomplete record', async t => {
   const whole = capture('d4c3b2a1', [5, 7])
   for (let length = 0; length < whole.length; length++) {
     const out = new PcapRecords().push(whole.subarray(0, length))
@@ -40,18 +40,18 @@ t.test('a broken end is held back', async t => {
   }
 })
 
-t.test('a limit ends at a record', async t => {
+t.test('stops after the limit of records', async t => {
   const records = new PcapRecords(2)
   t.equal(records.push(capture('d4c3b2a1', [5, 7, 9])).length, 24 + 21 + 23)
   t.ok(records.complete)
-  t.equal(records.push(Buffer.alloc(100)).length, 0, 'and nothing comes after it')
+  t.equal(records.push(Buffer.alloc(100)).length, 0, 'no bytes after the limit')
 })
 
-t.test('what is no pcap is refused', async t => {
+t.test('rejects bytes that are not pcap', async t => {
   const pcapng = Buffer.from('0a0d0d0a1c0000004d3c2b1a01000000ffffffffffffffff', 'hex')
   t.throws(() => new PcapRecords().push(pcapng), {
     code: 'capture-not-recognised',
-    message: /begins with 0a0d0d0a/,
+    message: /starts with 0a0d0d0a/,
     remedy: /editcap/
   })
   const corrupt = capture('d4c3b2a1', [5])

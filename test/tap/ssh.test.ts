@@ -1,4 +1,4 @@
-// The ssh tap against a real sshd: who is let in, who is not, and what is left when a connection is cut.
+// The ssh tap against a real sshd: host keys, logins, and cleanup after a lost connection.
 
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -17,13 +17,13 @@ import { captureImpossible, collect, loopback, startTraffic, tcpdumpsOn, waitUnt
 const skip = programMissing('sshd') || programMissing('ssh-keygen')
 const skipCapture = skip || captureImpossible()
 
-/** An sshd for one test, and a way to open a tap by it. */
-async function farEnd(
+/** Starts an sshd for one test. `open` opens a tap over it. */
+async function startServer(
   t: Test,
   options?: SshdOptions
 ): Promise<
   Sshd & {
-    /** For the test's own files. */
+    /** Directory for the test's files. */
     directory: string
     open(changes?: TapSettings, target?: Partial<SshTarget>, port?: number): Promise<TapSession>
   }
@@ -45,7 +45,7 @@ async function farEnd(
 }
 
 t.test('host keys', { skip }, async t => {
-  const sshd = await farEnd(t, { hostKeys: ['ed25519', 'rsa'] })
+  const sshd = await startServer(t, { hostKeys: ['ed25519', 'rsa'] })
   const { directory } = sshd
   const name = `[127.0.0.1]:${sshd.port}`
   const seen =
@@ -58,26 +58,26 @@ t.test('host keys', { skip }, async t => {
     return file
   }
 
-  t.test('an unknown one is refused, named, with the way to accept it', async t => {
+  t.test('rejects an unknown key and explains how to accept it', async t => {
     await t.rejects(sshd.open({ knownHostsFile: knownHosts('') }), {
       name: 'OperatorError',
       code: 'tap-host-key-unknown',
-      message: `The host ${name} is not in ${directory}/known_hosts; it shows the ssh-ed25519 key ${seen}.`,
+      message: `Unknown host key: ${name} is not in ${directory}/known_hosts. It presented the ssh-ed25519 key ${seen}.`,
       remedy: new RegExp(`ssh-keygen -lf .*ed25519_key.pub.*ssh-keyscan -p ${sshd.port} 127.0.0.1 >> .*fingerprint`)
     })
   })
 
-  t.test('a changed one is refused', async t => {
+  t.test('rejects a changed key', async t => {
     const wrong = makeKey(join(directory, 'wrong'))
     const line = execFileSync(findProgram('ssh-keygen'), ['-yf', wrong], { encoding: 'utf8' })
     await t.rejects(sshd.open({ knownHostsFile: knownHosts(`${name} ${line}`) }), {
       code: 'tap-host-key-changed',
       message: seen,
-      remedy: /ssh-keygen -R.*stand between/
+      remedy: /ssh-keygen -R.*man-in-the-middle/
     })
   })
 
-  t.test('a revoked one is refused', async t => {
+  t.test('rejects a revoked key', async t => {
     const line = sshd.hostKeys.ed25519 ?? ''
     await t.rejects(sshd.open({ knownHostsFile: knownHosts(`${name} ${line}\n@revoked * ${line}\n`) }), {
       code: 'tap-host-key-revoked',
@@ -85,17 +85,17 @@ t.test('host keys', { skip }, async t => {
     })
   })
 
-  t.test('of several, the known one is asked for', { skip: skipCapture }, async t => {
+  t.test('requests the known key of a host with several', { skip: skipCapture }, async t => {
     const session = await sshd.open({ knownHostsFile: knownHosts(`${name} ${sshd.hostKeys.rsa}\n`) })
     t.match(await session.close(), { captured: Number, dropped: Number })
   })
 
-  t.test('a fingerprint pins as well, without any file', { skip: skipCapture }, async t => {
+  t.test('accepts a pinned fingerprint without a known_hosts file', { skip: skipCapture }, async t => {
     const session = await sshd.open({ hostKey: seen, knownHostsFile: join(directory, 'nowhere') })
     t.match(await session.close(), { captured: Number, dropped: Number })
   })
 
-  t.test('another fingerprint is refused', async t => {
+  t.test('rejects another fingerprint', async t => {
     const hostKey = `SHA256:${'A'.repeat(43)}`
     await t.rejects(sshd.open({ hostKey }), {
       code: 'tap-host-key-changed',
@@ -104,7 +104,7 @@ t.test('host keys', { skip }, async t => {
     await t.rejects(sshd.open({ hostKey: 'MD5:00:11' }), { code: 'tap-fingerprint', remedy: /ssh-keygen -l/ })
   })
 
-  t.test('a known_hosts file that was named must be there', async t => {
+  t.test('requires a configured known_hosts file to exist', async t => {
     await t.rejects(sshd.open({ knownHostsFile: join(directory, 'nowhere') }), {
       code: 'tap-known-hosts',
       message: /nowhere/
@@ -113,26 +113,26 @@ t.test('host keys', { skip }, async t => {
 })
 
 t.test('logins', { skip }, async t => {
-  const sshd = await farEnd(t)
+  const sshd = await startServer(t)
   const { directory } = sshd
 
-  t.test('a key that is not welcome', async t => {
+  t.test('reports a key that the server rejects', async t => {
     const identityFile = makeKey(join(directory, 'stranger'))
     await t.rejects(sshd.open({ identityFile }), {
       code: 'tap-login',
-      message: new RegExp(`does not let ${sshd.user} in by the key .*stranger`),
+      message: new RegExp(`as ${sshd.user}: the server rejected the key .*stranger`),
       remedy: /ssh-copy-id/
     })
   })
 
-  t.test('a user that is not there', async t => {
+  t.test('reports an unknown user', async t => {
     await t.rejects(sshd.open({}, { user: 'nobody-of-this-name' }), {
       code: 'tap-login',
       message: /nobody-of-this-name/
     })
   })
 
-  t.test('a key file that is none, or locked', async t => {
+  t.test('reports an invalid or encrypted key file', async t => {
     await t.rejects(sshd.open({ identityFile: join(directory, 'nowhere') }), {
       code: 'tap-identity',
       message: /nowhere/
@@ -146,7 +146,7 @@ t.test('logins', { skip }, async t => {
     await t.rejects(sshd.open({ identityFile: locked }), { code: 'tap-identity', remedy: /ARTEMIS_SSH_PASSPHRASE/ })
   })
 
-  t.test('a locked key with its passphrase', { skip: skipCapture }, async t => {
+  t.test('uses an encrypted key with its passphrase', { skip: skipCapture }, async t => {
     const identityFile = join(directory, 'relocked')
     copyFileSync(sshd.identityFile, identityFile)
     chmodSync(identityFile, 0o600)
@@ -157,8 +157,8 @@ t.test('logins', { skip }, async t => {
     t.match(await session.close(), { captured: Number, dropped: Number })
   })
 
-  t.test('the keys of an agent', { skip: skipCapture || programMissing('ssh-agent') }, async t => {
-    // The path of a socket has 107 characters at most.
+  t.test('uses the keys of an agent', { skip: skipCapture || programMissing('ssh-agent') }, async t => {
+    // A socket path has at most 107 characters.
     const agentSocket = join(mkdtempSync(join(tmpdir(), 'artemis-')), 'agent')
     const agent = spawn(findProgram('ssh-agent'), ['-D', '-a', agentSocket], { stdio: ['ignore', 'pipe', 'inherit'] })
     t.teardown(async () => {
@@ -176,8 +176,8 @@ t.test('logins', { skip }, async t => {
   })
 })
 
-t.test('hosts that are not there', { skip }, async t => {
-  const sshd = await farEnd(t)
+t.test('reports connection failures', { skip }, async t => {
+  const sshd = await startServer(t)
   const sockets = new Set<Socket>()
   async function listen(greet: (socket: Socket) => void): Promise<number> {
     const server = createServer(socket => {
@@ -194,23 +194,23 @@ t.test('hosts that are not there', { skip }, async t => {
     for (const socket of sockets) socket.destroy()
   })
 
-  // A label of a name has 63 letters at most: no name server needs to be asked.
+  // A DNS label has at most 63 characters: this name fails without a DNS query.
   await t.rejects(sshd.open({}, { host: 'a'.repeat(64) }), { code: 'tap-host-not-found' })
-  const mute = await listen(() => {})
-  await t.rejects(sshd.open({ connectTimeoutMs: 200 }, { port: mute }), {
+  const silent = await listen(() => {})
+  await t.rejects(sshd.open({ connectTimeoutMs: 200 }, { port: silent }), {
     code: 'tap-timeout',
-    message: /within 0.2 s/
+    message: /after 0.2 s/
   })
   const web = await listen(socket => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'))
   await t.rejects(sshd.open({}, { port: web }), { code: 'tap-handshake', remedy: /Check the port/ })
-  const shy = await listen(socket => socket.end())
-  await t.rejects(sshd.open({}, { port: shy }), { code: 'tap-handshake' })
+  const closing = await listen(socket => socket.end())
+  await t.rejects(sshd.open({}, { port: closing }), { code: 'tap-handshake' })
   await sshd.stop()
-  await t.rejects(sshd.open(), { code: 'tap-refused', message: new RegExp(`refuses connections on port ${sshd.port}`) })
+  await t.rejects(sshd.open(), { code: 'tap-refused', message: new RegExp(`:${sshd.port}: connection refused`) })
 })
 
-t.test('a far end without tcpdump', { skip }, async t => {
-  const sshd = await farEnd(t, {
+t.test('reports missing tcpdump on the server', { skip }, async t => {
+  const sshd = await startServer(t, {
     config: ['ForceCommand sh -c "$(echo "$SSH_ORIGINAL_COMMAND" | sed s/tcpdump/no-tcpdump-here/)"']
   })
   await t.rejects(sshd.open(), {
@@ -221,25 +221,25 @@ t.test('a far end without tcpdump', { skip }, async t => {
 })
 
 t.test(
-  'a far end where the user may not capture',
+  'reports missing capture permission on the server',
   { skip: skip || programMissing('tcpdump') || programMissing('setpriv') },
   async t => {
-    // No new privileges: neither root's nor those that stand on the file of tcpdump.
+    // No new privileges: neither those of root nor the file capabilities of tcpdump.
     const drop =
       process.getuid?.() === 0
         ? 'setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs'
         : 'setpriv --no-new-privs'
-    const sshd = await farEnd(t, { config: [`ForceCommand ${drop} sh -c "$SSH_ORIGINAL_COMMAND"`] })
+    const sshd = await startServer(t, { config: [`ForceCommand ${drop} sh -c "$SSH_ORIGINAL_COMMAND"`] })
     await t.rejects(sshd.open(), {
       code: 'tap-not-permitted',
-      message: /may not capture on/,
+      message: /No permission to capture/,
       remedy: /setcap cap_net_raw\+ep/
     })
   }
 )
 
-t.test('an interface that is not there', { skip: skipCapture }, async t => {
-  const sshd = await farEnd(t)
+t.test('reports an unknown interface', { skip: skipCapture }, async t => {
+  const sshd = await startServer(t)
   await t.rejects(sshd.open({}, { interface: 'nosuch0' }), {
     code: 'tap-interface',
     message: /nosuch0/,
@@ -247,8 +247,8 @@ t.test('an interface that is not there', { skip: skipCapture }, async t => {
   })
 })
 
-t.test('a capture of the connection itself is refused', { skip }, async t => {
-  const sshd = await farEnd(t)
+t.test('rejects a capture of the SSH port', { skip }, async t => {
+  const sshd = await startServer(t)
   await t.rejects(sshd.open({}, {}, sshd.port), { code: 'tap-port', message: /itself/ })
 })
 
@@ -258,22 +258,22 @@ t.test('sudo', { skip: skipCapture }, async t => {
     writeFileSync(join(programs, directory, 'sudo'), `#!/bin/sh\n${body}\n`, { mode: 0o755 })
     return { config: [`SetEnv PATH=${join(programs, directory)}:/usr/local/bin:/usr/bin:/bin`] }
   }
-  t.test('that wants a password', async t => {
-    const sshd = await farEnd(t, withSudo('no', 'echo "sudo: a password is required" >&2; exit 1'))
+  t.test('reports that sudo requires a password', async t => {
+    const sshd = await startServer(t, withSudo('no', 'echo "sudo: a password is required" >&2; exit 1'))
     await t.rejects(sshd.open({ sudo: true }), {
       code: 'tap-sudo',
       message: /a password is required/,
       remedy: /NOPASSWD/
     })
   })
-  t.test('that allows it', async t => {
-    const sshd = await farEnd(t, withSudo('yes', 'test "$1" = -n && shift && exec "$@"'))
+  t.test('captures with sudo', async t => {
+    const sshd = await startServer(t, withSudo('yes', 'test "$1" = -n && shift && exec "$@"'))
     const session = await sshd.open({ sudo: true })
     t.match(await session.close(), { captured: Number, dropped: Number })
   })
 })
 
-/** A way to an sshd that can be cut or frozen. */
+/** A proxy to sshd that can drop or freeze the connection. */
 async function startProxy(t: Test, sshd: Sshd): Promise<{ port: number; cut(): void; freeze(): void }> {
   const sockets: Socket[] = []
   const cut = (): void => {
@@ -303,24 +303,24 @@ async function startProxy(t: Test, sshd: Sshd): Promise<{ port: number; cut(): v
   }
 }
 
-t.test('a connection that is cut', { skip: skipCapture }, async t => {
-  const sshd = await farEnd(t)
+t.test('reports a lost connection and ends the remote tcpdump', { skip: skipCapture }, async t => {
+  const sshd = await startServer(t)
   const traffic = await startTraffic()
   t.teardown(traffic.stop)
   const proxy = await startProxy(t, sshd)
   const session = await sshd.open({}, { port: proxy.port }, traffic.port)
   const seen = collect(session.bytes)
   await traffic.send('something to capture')
-  await waitUntil('frames came', () => seen.bytes().length > 24)
-  if (process.platform === 'linux') t.equal(tcpdumpsOn(traffic.port).length, 1, 'the far tcpdump runs')
+  await waitUntil('frames arrived', () => seen.bytes().length > 24)
+  if (process.platform === 'linux') t.equal(tcpdumpsOn(traffic.port).length, 1, 'the remote tcpdump is running')
   proxy.cut()
   await t.rejects(seen.ended, { code: 'tap-connection-lost' })
-  await waitUntil('the far tcpdump is gone, without another frame', () => tcpdumpsOn(traffic.port).length === 0)
-  t.same(await session.close(), {}, 'the counts are lost with it')
+  await waitUntil('the remote tcpdump has exited, without another frame', () => tcpdumpsOn(traffic.port).length === 0)
+  t.same(await session.close(), {}, 'no counts')
 })
 
-t.test('a far end that falls silent', { skip: skipCapture }, async t => {
-  const sshd = await farEnd(t)
+t.test('closes the connection after unanswered keepalives', { skip: skipCapture }, async t => {
+  const sshd = await startServer(t)
   const proxy = await startProxy(t, sshd)
   const session = await sshd.open({ keepaliveMs: 50 }, { port: proxy.port })
   const seen = collect(session.bytes)
@@ -329,25 +329,25 @@ t.test('a far end that falls silent', { skip: skipCapture }, async t => {
   await session.close()
 })
 
-t.test('closing does not wait for a far end that is silent', { skip: skipCapture }, async t => {
-  const sshd = await farEnd(t)
+t.test('closes without waiting for a frozen server', { skip: skipCapture }, async t => {
+  const sshd = await startServer(t)
   const proxy = await startProxy(t, sshd)
   const session = await sshd.open({}, { port: proxy.port })
   proxy.freeze()
-  t.same(await session.close(), {}, 'it is over after a while, without counts')
+  t.same(await session.close(), {}, 'without counts, after a timeout')
 })
 
 t.test(
-  'a far tcpdump that is killed',
+  'reports a killed remote tcpdump',
   { skip: skipCapture || (process.platform !== 'linux' && 'looks into /proc') },
   async t => {
-    const sshd = await farEnd(t)
+    const sshd = await startServer(t)
     const traffic = await startTraffic()
     t.teardown(traffic.stop)
     const session = await sshd.open({}, {}, traffic.port)
     const seen = collect(session.bytes)
     for (const pid of tcpdumpsOn(traffic.port)) process.kill(pid, 'SIGKILL')
-    await t.rejects(seen.ended, { code: 'tap-ended', message: /exit code 137/ })
+    await t.rejects(seen.ended, { code: 'tap-ended', message: /exited with code 137/ })
     await session.close()
   }
 )

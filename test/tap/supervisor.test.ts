@@ -1,4 +1,4 @@
-// A tap under supervision: what is told, how long it waits, and that nothing piles up. No clock runs here.
+// Supervision of a tap: events, retry delays and backpressure, with a manual clock.
 
 import { PassThrough, Readable } from 'node:stream'
 import t from 'tap'
@@ -7,10 +7,10 @@ import { needsOperator, superviseTap, type SupervisedTap, type TapHandlers } fro
 import type { OpenTap, TapSession } from '../../src/types.js'
 import { waitUntil } from './traffic.js'
 
-/** A clock that a test moves. */
+/** A manual clock. */
 class ManualTiming {
   time = 0
-  /** The wait that is going on, ms. */
+  /** The current sleep, ms. */
   waiting: number | undefined
   chance = 1
   #wake = (): void => {}
@@ -28,7 +28,7 @@ class ManualTiming {
       signal.addEventListener('abort', () => reject(signal.reason as Error))
     })
 
-  /** Resolves when something waits, and lets it go on. */
+  /** Waits for the next sleep and ends it. Returns its length, ms. */
   async pass(): Promise<number> {
     await waitUntil('the supervisor waits', () => this.waiting !== undefined)
     const waited = this.waiting ?? 0
@@ -37,7 +37,7 @@ class ManualTiming {
   }
 }
 
-/** A session that a test feeds. */
+/** A session whose bytes the test writes. */
 class FakeSession implements TapSession {
   bytes = new PassThrough()
   closed = 0
@@ -48,7 +48,7 @@ class FakeSession implements TapSession {
   }
 }
 
-/** Opens what the plan says, again and again its last. */
+/** Returns a function that opens the planned sessions in order, then the last one repeatedly. */
 function opener(plan: readonly (TapSession | Error)[]): { open: OpenTap; calls: () => number } {
   let calls = 0
   const open: OpenTap = async () => {
@@ -60,19 +60,19 @@ function opener(plan: readonly (TapSession | Error)[]): { open: OpenTap; calls: 
   return { open, calls: () => calls }
 }
 
-function recorder(): { told: string[]; handlers: TapHandlers } {
-  const told: string[] = []
+function recorder(): { events: string[]; handlers: TapHandlers } {
+  const events: string[] = []
   return {
-    told,
+    events,
     handlers: {
       onUp: () => {
-        told.push('up')
+        events.push('up')
       },
       onBytes: chunk => {
-        told.push(chunk.toString())
+        events.push(chunk.toString())
       },
       onDown: ({ code }, retryMs, { captured }) => {
-        told.push(`down ${code} ${retryMs} ${captured ?? '-'}`)
+        events.push(`down ${code} ${retryMs} ${captured ?? '-'}`)
       }
     }
   }
@@ -80,27 +80,27 @@ function recorder(): { told: string[]; handlers: TapHandlers } {
 
 const options = { ports: [1883], snapLength: 66 }
 
-t.test('every session is announced before its first byte, every end with its reason and counts', async t => {
+t.test('reports each session before its first byte, and each end with reason and counts', async t => {
   const sessions = [new FakeSession(), new FakeSession(), new FakeSession()] as const
-  const { told, handlers } = recorder()
+  const { events, handlers } = recorder()
   const timing = new ManualTiming()
   const tap = superviseTap(opener(sessions).open, options, handlers, timing)
   sessions[0].bytes.write('one')
-  await waitUntil('bytes of the first', () => told.includes('one'))
+  await waitUntil('bytes of the first', () => events.includes('one'))
   sessions[0].bytes.end()
   await timing.pass()
   sessions[1].bytes.write('two')
-  await waitUntil('bytes of the second', () => told.includes('two'))
+  await waitUntil('bytes of the second', () => events.includes('two'))
   sessions[1].bytes.destroy(new OperatorError('tap-connection-lost', 'gone'))
   await timing.pass()
-  await waitUntil('the third is up', () => told.filter(word => word === 'up').length === 3)
+  await waitUntil('the third is up', () => events.filter(word => word === 'up').length === 3)
   sessions[2].bytes.write('last')
   t.same(await tap.close(), { captured: 7 })
-  t.same(await tap.close(), { captured: 7 }, 'closing twice is fine')
+  t.same(await tap.close(), { captured: 7 }, 'can be closed twice')
   t.same(
-    told,
+    events,
     ['up', 'one', 'down tap-ended 1000 7', 'up', 'two', 'down tap-connection-lost 2000 7', 'up', 'last'],
-    'the end that was asked for is no failure, and its last bytes are passed on'
+    'close is not a failure, and the last bytes are forwarded'
   )
   t.ok(
     sessions.every(({ closed }) => closed > 0),
@@ -108,7 +108,7 @@ t.test('every session is announced before its first byte, every end with its rea
   )
 })
 
-t.test('it waits twice as long each time, a minute at most', async t => {
+t.test('doubles the retry delay up to one minute', async t => {
   const timing = new ManualTiming()
   const { open, calls } = opener([new OperatorError('tap-refused', 'refused')])
   const tap = superviseTap(open, options, recorder().handlers, timing)
@@ -117,16 +117,16 @@ t.test('it waits twice as long each time, a minute at most', async t => {
   t.same(waits, [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000])
   timing.chance = 0
   await timing.pass()
-  t.equal(await timing.pass(), 30_000, 'chance takes up to half of it away')
+  t.equal(await timing.pass(), 30_000, 'jitter of up to half the delay')
   await tap.close()
   const tried = calls()
   await new Promise(resolve => setImmediate(resolve))
-  t.equal(calls(), tried, 'after close nothing is tried')
+  t.equal(calls(), tried, 'no retries after close')
 })
 
-t.test('what only the operator can mend is tried at the slowest pace from the start', async t => {
+t.test('retries errors that need the operator at the longest delay', async t => {
   const timing = new ManualTiming()
-  const { told, handlers } = recorder()
+  const { events, handlers } = recorder()
   const tap = superviseTap(
     opener([new OperatorError('tap-host-key-changed', 'changed')]).open,
     options,
@@ -135,32 +135,32 @@ t.test('what only the operator can mend is tried at the slowest pace from the st
   )
   t.equal(await timing.pass(), 60_000)
   t.equal(await timing.pass(), 60_000)
-  t.equal(told[0], 'down tap-host-key-changed 60000 -')
+  t.equal(events[0], 'down tap-host-key-changed 60000 -')
   await tap.close()
   t.ok(needsOperator(new OperatorError('tap-login', '')))
   t.notOk(needsOperator(new OperatorError('tap-interface', '')), 'an interface may come up')
 })
 
-t.test('after a sound session it begins with the shortest wait again, after a short one it does not', async t => {
+t.test('resets the retry delay after a stable session, but not after a short one', async t => {
   const timing = new ManualTiming()
   const refused = new OperatorError('tap-refused', 'refused')
   const short = new FakeSession()
-  const sound = new FakeSession()
-  const { told, handlers } = recorder()
-  const tap = superviseTap(opener([refused, refused, short, sound, refused]).open, options, handlers, timing)
+  const stable = new FakeSession()
+  const { events, handlers } = recorder()
+  const tap = superviseTap(opener([refused, refused, short, stable, refused]).open, options, handlers, timing)
   t.equal(await timing.pass(), 1_000)
   t.equal(await timing.pass(), 2_000)
   short.bytes.end()
   t.equal(await timing.pass(), 4_000)
-  await waitUntil('the sound one is up', () => told.filter(word => word === 'up').length === 2)
+  await waitUntil('the stable session is up', () => events.filter(word => word === 'up').length === 2)
   timing.time += 60_000
-  sound.bytes.end()
+  stable.bytes.end()
   t.equal(await timing.pass(), 1_000)
   t.equal(await timing.pass(), 2_000)
   await tap.close()
 })
 
-t.test('a slow consumer holds the tap back', async t => {
+t.test('applies backpressure from a slow consumer', async t => {
   let produced = 0
   const bytes = new Readable({
     read() {
@@ -193,7 +193,7 @@ t.test('a slow consumer holds the tap back', async t => {
   await waitUntil('the first chunk arrives', () => taken === 1)
   for (let turn = 0; turn < 100; turn++) await new Promise(resolve => setImmediate(resolve))
   t.equal(taken, 1, 'one chunk at a time')
-  t.ok(produced <= 8, 'and the source is not read on')
+  t.ok(produced <= 8, 'the source is not read further')
   release()
   await waitUntil('the second chunk arrives', () => taken === 2)
   const closing = tap.close()
@@ -201,56 +201,56 @@ t.test('a slow consumer holds the tap back', async t => {
   await closing
 })
 
-t.test('closing ends an attempt to open, and a wait', async t => {
+t.test('close ends an attempt to open and a retry delay', async t => {
   const timing = new ManualTiming()
   let tap: SupervisedTap
   const never: OpenTap = ({ signal }) =>
     new Promise((_resolve, reject) => {
       signal?.addEventListener('abort', () => reject(signal.reason as Error))
     })
-  const { told, handlers } = recorder()
+  const { events, handlers } = recorder()
   tap = superviseTap(never, options, handlers, timing)
   await tap.close()
-  t.same(told, [], 'that is no failure')
+  t.same(events, [], 'not reported as failure')
   tap = superviseTap(opener([new Error('odd')]).open, options, handlers, timing)
   await waitUntil('it waits', () => timing.waiting !== undefined)
   await tap.close()
-  t.same(told, ['down tap-fault 1000 -'], 'an error without a code is told as a fault')
+  t.same(events, ['down tap-fault 1000 -'], 'an error without a code is reported as tap-fault')
 })
 
-t.test('a tap that opens although it was told not to is closed', async t => {
+t.test('closes a tap that opens despite the abort signal', async t => {
   const session = new FakeSession()
   let opened: (session: TapSession) => void = () => {}
-  const stubborn: OpenTap = () =>
+  const ignoresAbort: OpenTap = () =>
     new Promise(resolve => {
       opened = resolve
     })
-  const { told, handlers } = recorder()
-  const tap = superviseTap(stubborn, options, handlers, new ManualTiming())
+  const { events, handlers } = recorder()
+  const tap = superviseTap(ignoresAbort, options, handlers, new ManualTiming())
   const closing = tap.close()
   opened(session)
   t.same(await closing, { captured: 7 })
   t.equal(session.closed, 1)
-  t.same(told, [])
+  t.same(events, [])
 })
 
-t.test('what a handler throws is not taken for a failure of the tap', async t => {
+t.test('rethrows errors of handlers instead of reporting a tap failure', async t => {
   const session = new FakeSession()
   const closing = new Promise<unknown>((resolve, reject) => {
     const onBytes = (): void => {
       tap.close().then(resolve, reject)
-      throw new Error('a bug of ours')
+      throw new Error('handler bug')
     }
     const tap = superviseTap(opener([session]).open, options, { ...recorder().handlers, onBytes }, new ManualTiming())
   })
   session.bytes.write('x')
-  await t.rejects(closing, { message: 'a bug of ours' })
+  await t.rejects(closing, { message: 'handler bug' })
   t.ok(session.closed > 0)
 })
 
-t.test('bytes that are no sound capture end the session, and the tap is opened anew', async t => {
+t.test('ends the session on invalid capture data and reopens the tap', async t => {
   const timing = new ManualTiming()
-  const { told, handlers } = recorder()
+  const { events, handlers } = recorder()
   const broken = new FakeSession()
   const { open, calls } = opener([broken, new FakeSession()])
   const tap = superviseTap(
@@ -267,7 +267,7 @@ t.test('bytes that are no sound capture end the session, and the tap is opened a
   broken.bytes.write('garbage')
   t.equal(await timing.pass(), 1_000)
   await waitUntil('it is opened again', () => calls() === 2)
-  t.same(told.slice(0, 2), ['up', 'down capture-corrupt 1000 7'])
+  t.same(events.slice(0, 2), ['up', 'down capture-corrupt 1000 7'])
   t.equal(broken.closed, 1)
   await tap.close()
 })

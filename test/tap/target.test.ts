@@ -1,4 +1,4 @@
-// What an operator may write for a tap, and what is refused.
+// Valid and invalid tap targets.
 
 import t from 'tap'
 import { homedir } from 'node:os'
@@ -26,47 +26,47 @@ for (const [text, target] of right) {
   })
 }
 
-t.test('the home directory in a path', async t => {
+t.test('expands the home directory in a path', async t => {
   t.same(parseTarget('file:~/a.pcap'), { kind: 'file', path: `${homedir()}/a.pcap` })
 })
 
 const wrong: [string, RegExp, RegExp][] = [
-  ['', /begins like none/, /ssh:\/\/user@host\[:port\]\/interface, local:interface, file:PATH, none or auto/],
-  ['eth0', /begins like none/, /local:interface/],
-  ['NONE', /begins like none/, /none or auto/],
+  ['', /unknown type/, /ssh:\/\/user@host\[:port\]\/interface, local:interface, file:PATH, none or auto/],
+  ['eth0', /unknown type/, /local:interface/],
+  ['NONE', /unknown type/, /none or auto/],
   ['local:', /interface is missing/, /eth0/],
-  ['local:-w', /"-w" is not an interface name/, /begins with a letter or digit/],
-  ['local:lo;reboot', /not an interface name/, /letters, digits/],
-  ['local:$(reboot)', /not an interface name/, /letters, digits/],
-  ['local:lo"', /not an interface name/, /letters, digits/],
-  ["local:lo'", /not an interface name/, /letters, digits/],
-  ['local:lo\nreboot', /not an interface name/, /letters, digits/],
-  ['local:lo ', /not an interface name/, /letters, digits/],
-  [`local:${'a'.repeat(33)}`, /not an interface name/, /up to 32/],
+  ['local:-w', /"-w" is not a valid interface name/, /starts with a letter or digit/],
+  ['local:lo;reboot', /not a valid interface name/, /letters, digits/],
+  ['local:$(reboot)', /not a valid interface name/, /letters, digits/],
+  ['local:lo"', /not a valid interface name/, /letters, digits/],
+  ["local:lo'", /not a valid interface name/, /letters, digits/],
+  ['local:lo\nreboot', /not a valid interface name/, /letters, digits/],
+  ['local:lo ', /not a valid interface name/, /letters, digits/],
+  [`local:${'a'.repeat(33)}`, /not a valid interface name/, /up to 32/],
   ['file:', /path is missing/, /file:capture.pcap/],
-  ['ssh:pi@gateway/eth0', /not of the form/, /ssh:\/\/user@host/],
+  ['ssh:pi@gateway/eth0', /expected ssh:/, /ssh:\/\/user@host/],
   ['ssh://gateway/eth0', /user is missing/, /ssh:\/\/user@host/],
   ['ssh://pi@/eth0', /host is missing/, /ssh:\/\/user@host/],
   ['ssh://pi@gateway', /interface is missing/, /eth0/],
   ['ssh://pi@gateway/', /interface is missing/, /eth0/],
-  ['ssh://pi@gateway/eth0/x', /not an interface name/, /letters, digits/],
-  ['ssh://-oProxyCommand=x@gateway/eth0', /not a user name/, /ssh:\/\/user@host/],
-  ['ssh://pi@-gateway/eth0', /not a host name/, /ssh:\/\/user@host/],
-  ['ssh://pi@gate way/eth0', /not a host name/, /ssh:\/\/user@host/],
-  ['ssh://pi@[gateway]/eth0', /not a host name/, /ssh:\/\/user@host/],
-  ['ssh://pi@gateway:/eth0', /not a port/, /1 to 65535/],
-  ['ssh://pi@gateway:0/eth0', /not a port/, /1 to 65535/],
-  ['ssh://pi@gateway:65536/eth0', /not a port/, /1 to 65535/],
-  ['ssh://pi@gateway:0x16/eth0', /not a port/, /1 to 65535/]
+  ['ssh://pi@gateway/eth0/x', /not a valid interface name/, /letters, digits/],
+  ['ssh://-oProxyCommand=x@gateway/eth0', /not a valid user name/, /ssh:\/\/user@host/],
+  ['ssh://pi@-gateway/eth0', /not a valid host name/, /ssh:\/\/user@host/],
+  ['ssh://pi@gate way/eth0', /not a valid host name/, /ssh:\/\/user@host/],
+  ['ssh://pi@[gateway]/eth0', /not a valid host name/, /ssh:\/\/user@host/],
+  ['ssh://pi@gateway:/eth0', /not a valid port/, /1 to 65535/],
+  ['ssh://pi@gateway:0/eth0', /not a valid port/, /1 to 65535/],
+  ['ssh://pi@gateway:65536/eth0', /not a valid port/, /1 to 65535/],
+  ['ssh://pi@gateway:0x16/eth0', /not a valid port/, /1 to 65535/]
 ]
 
 for (const [text, message, remedy] of wrong) {
-  t.test(`refuses ${JSON.stringify(text)}`, async t => {
+  t.test(`rejects ${JSON.stringify(text)}`, async t => {
     t.throws(() => parseTarget(text), { name: 'OperatorError', code: 'tap-target', message, remedy })
   })
 }
 
-t.test('refuses a password without repeating it', async t => {
+t.test('rejects a password without repeating it', async t => {
   try {
     parseTarget('ssh://pi:raspberry@gateway/eth0')
     t.fail('was taken')

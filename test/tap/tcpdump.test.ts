@@ -1,9 +1,9 @@
-// What is asked of tcpdump, and what its answers mean.
+// The tcpdump command line and the interpretation of its output.
 
 import t from 'tap'
 import { captureFilter, captureScript, TcpdumpLog, type CaptureHost } from '../../src/tap/tcpdump.js'
 
-const place: CaptureHost = { name: 'pi@gateway', interface: 'eth0', sudo: false }
+const host: CaptureHost = { name: 'pi@gateway', interface: 'eth0', sudo: false }
 const options = { ports: [1883, 8883], snapLength: 66 }
 
 function log(text: string): TcpdumpLog {
@@ -12,27 +12,27 @@ function log(text: string): TcpdumpLog {
   return written
 }
 
-t.test('the command', async t => {
-  const script = captureScript(place, options)
+t.test('builds the command', async t => {
+  const script = captureScript(host, options)
   t.match(script, /tcpdump -i "eth0" -U -n -w - -s 66 --immediate-mode -B \d+ "tcp and \(port 1883 or port 8883\)" /)
   t.notMatch(script, 'sudo')
-  t.match(captureScript({ ...place, sudo: true }, options), 'sudo -n tcpdump -i "eth0"')
-  for (const text of [script, captureScript({ ...place, sudo: true }, options)]) {
-    t.notMatch(text, /['\n]/, 'it is one quoted word of one line for any login shell')
-    t.notMatch(text, /![^ ]/, 'and no history for csh')
+  t.match(captureScript({ ...host, sudo: true }, options), 'sudo -n tcpdump -i "eth0"')
+  for (const text of [script, captureScript({ ...host, sudo: true }, options)]) {
+    t.notMatch(text, /['\n]/, 'one quoted word on one line for any login shell')
+    t.notMatch(text, /![^ ]/, 'no csh history expansion')
   }
   t.equal(captureFilter([1883]), 'tcp and (port 1883)')
 })
 
-t.test('nothing but names and numbers goes into the command', async t => {
-  t.throws(() => captureScript({ ...place, interface: '$(reboot)' }, options), { code: 'tap-target' })
-  t.throws(() => captureScript(place, { ...options, ports: [1.5] }), { code: 'tap-port' })
-  t.throws(() => captureScript(place, { ...options, ports: [0] }), { code: 'tap-port' })
-  t.throws(() => captureScript(place, { ...options, ports: [] }), { code: 'tap-port' }, 'all of TCP is never meant')
-  t.throws(() => captureScript(place, { ...options, snapLength: NaN }), { code: 'tap-snap-length' })
+t.test('accepts only valid names and numbers in the command', async t => {
+  t.throws(() => captureScript({ ...host, interface: '$(reboot)' }, options), { code: 'tap-target' })
+  t.throws(() => captureScript(host, { ...options, ports: [1.5] }), { code: 'tap-port' })
+  t.throws(() => captureScript(host, { ...options, ports: [0] }), { code: 'tap-port' })
+  t.throws(() => captureScript(host, { ...options, ports: [] }), { code: 'tap-port' }, 'an empty port list is rejected')
+  t.throws(() => captureScript(host, { ...options, snapLength: NaN }), { code: 'tap-snap-length' })
 })
 
-t.test('it listens', async t => {
+t.test('detects that tcpdump is listening', async t => {
   const written = new TcpdumpLog()
   for (const piece of ['tcpdump: liste', 'ning ', 'on lo, link-type EN10MB (Ethernet), snapshot length 66 bytes\n']) {
     t.notOk(written.listening)
@@ -41,7 +41,7 @@ t.test('it listens', async t => {
   t.ok(written.listening)
 })
 
-t.test('its counts', async t => {
+t.test('reads the counts', async t => {
   t.same(
     log('tcpdump: listening on lo\n12 packets captured\n24 packets received by filter\n3 packets dropped by kernel\n')
       .summary,
@@ -78,10 +78,10 @@ const failures: [string, number | null, string][] = [
 
 for (const [text, exitCode, code] of failures) {
   t.test(`${exitCode}: ${text.trim()}`, async t => {
-    const error = log(text).explain(place, exitCode)
+    const error = log(text).explain(host, exitCode)
     t.equal(error.code, code)
-    t.match(error.message, 'pi@gateway', 'it says where')
-    if (code !== 'tap-ended') t.ok(error.remedy, 'and what to do')
+    t.match(error.message, 'pi@gateway', 'names the host')
+    if (code !== 'tap-ended') t.ok(error.remedy, 'has a remedy')
   })
 }
 
@@ -94,15 +94,15 @@ for (const text of [
   'sh: line 1: sudo: command not found\n'
 ]) {
   t.test(`sudo: ${text.trim()}`, async t => {
-    t.equal(log(text).explain({ ...place, sudo: true }, 1).code, 'tap-sudo')
+    t.equal(log(text).explain({ ...host, sudo: true }, 1).code, 'tap-sudo')
   })
 }
 
-t.test('a far end that talks too much, or to the terminal', async t => {
+t.test('limits and sanitises quoted output of a remote host', async t => {
   const written = new TcpdumpLog()
   for (let i = 0; i < 100; i++) written.append(Buffer.alloc(65_536, 'x'))
   written.append(Buffer.from('\n\x1b[2Jowned\x07\n'))
-  const { message } = written.explain(place, 1)
+  const { message } = written.explain(host, 1)
   t.ok(message.length < 400)
   t.match(message, '?[2Jowned?')
 })

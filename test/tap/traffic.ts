@@ -1,4 +1,4 @@
-// TCP traffic on loopback that a tap can be seen to see, and ways to look for what it leaves behind.
+// TCP traffic on loopback for taps to capture, and checks for processes left running.
 
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -8,18 +8,18 @@ import { networkInterfaces } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { findProgram, programMissing, skipReason } from '../support/programs.js'
 
-/** Only a fault gets there. */
+/** Reached only on failure. */
 const WAIT_TIMEOUT_MS = 60_000
 
-/** A server that echoes, and a client that sends a text to it. */
+/** An echo server and a client that sends text to it. */
 export interface Traffic {
   port: number
-  /** Sends a text over a connection of its own; resolves when it came back. */
+  /** Sends a text over a new connection; resolves when it was echoed. */
   send(text: string): Promise<void>
   stop(): Promise<void>
 }
 
-/** Starts a server on a free port of loopback. */
+/** Starts a server on a free loopback port. */
 export async function startTraffic(): Promise<Traffic> {
   const server = createServer(socket => socket.on('error', () => {}).pipe(socket)).listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -40,31 +40,31 @@ export async function startTraffic(): Promise<Traffic> {
   }
 }
 
-/** Name of the loopback interface: `lo` on Linux, `lo0` elsewhere. */
+/** Returns the name of the loopback interface: `lo` on Linux, `lo0` elsewhere. */
 export function loopback(): string {
   const found = Object.entries(networkInterfaces()).find(([, addresses]) => addresses?.some(({ internal }) => internal))
   return found?.[0] ?? 'lo'
 }
 
-/** The reason to skip a test that captures here, or false. */
+/** Returns the reason to skip a test that captures on this machine, or false. */
 export function captureImpossible(): string | false {
   const missing = programMissing('tcpdump')
   if (missing !== false) return missing
   try {
-    // -L opens the interface as a capture does, and ends.
+    // -L opens the interface like a capture, then exits.
     execFileSync(findProgram('tcpdump'), ['-i', loopback(), '-L'], { stdio: 'ignore' })
     return false
   } catch {
-    return skipReason('tcpdump may not capture here: sudo setcap cap_net_raw+ep $(command -v tcpdump)')
+    return skipReason('no permission to capture with tcpdump: sudo setcap cap_net_raw+ep $(command -v tcpdump)')
   }
 }
 
-/** Process ids of the tcpdumps that capture a port, anywhere on this machine; Linux only, elsewhere none. */
+/** Returns the process ids of all tcpdumps that capture a port; Linux only, elsewhere none. */
 export function tcpdumpsOn(port: number): number[] {
   return processesLike(new RegExp(`^(\\S*/)?tcpdump .*\\bport ${port}\\b`))
 }
 
-/** Process ids whose command line, its arguments parted by blanks, matches; Linux only, elsewhere none. */
+/** Returns the process ids whose command line, joined by spaces, matches; Linux only, elsewhere none. */
 export function processesLike(pattern: RegExp): number[] {
   if (process.platform !== 'linux') return []
   return readdirSync('/proc')
@@ -74,22 +74,22 @@ export function processesLike(pattern: RegExp): number[] {
       try {
         return pattern.test(readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' '))
       } catch {
-        // It ended between the listing and the look.
+        // The process has exited meanwhile.
         return false
       }
     })
 }
 
-/** Resolves when a condition holds; rejects when it does not for too long. */
+/** Resolves when a condition is true; rejects after a timeout. */
 export async function waitUntil(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = Date.now() + WAIT_TIMEOUT_MS
   while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`not within ${WAIT_TIMEOUT_MS} ms: ${what}`)
+    if (Date.now() > deadline) throw new Error(`timed out after ${WAIT_TIMEOUT_MS} ms: ${what}`)
     await sleep(10)
   }
 }
 
-/** What a stream delivered so far, and how it ended. */
+/** The bytes of a stream so far, and its end. */
 export interface Collected {
   text(): string
   bytes(): Buffer
@@ -97,7 +97,7 @@ export interface Collected {
   ended: Promise<void>
 }
 
-/** Reads a stream as it flows. */
+/** Collects the bytes of a stream. */
 export function collect(stream: NodeJS.ReadableStream): Collected {
   const chunks: Buffer[] = []
   stream.on('data', (chunk: Buffer) => chunks.push(chunk))
