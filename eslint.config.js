@@ -13,7 +13,7 @@ export default tseslint.config(
       '@typescript-eslint/switch-exhaustiveness-check': 'error',
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
       '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
-      // An implementation of an asynchronous interface need not wait for anything.
+      // Implementations of an asynchronous interface may be synchronous.
       '@typescript-eslint/require-await': 'off'
     }
   },
@@ -27,7 +27,7 @@ export default tseslint.config(
       ],
       'no-restricted-syntax': [
         'error',
-        { selector: 'ExportDefaultDeclaration', message: 'No default exports: a name is the same everywhere.' },
+        { selector: 'ExportDefaultDeclaration', message: 'No default exports: use the same name everywhere.' },
         { selector: 'PropertyDefinition[accessibility="private"]', message: HASH_PRIVATE },
         { selector: 'MethodDefinition[accessibility="private"][kind!="constructor"]', message: HASH_PRIVATE },
         { selector: 'TSParameterProperty[accessibility="private"]', message: HASH_PRIVATE }
@@ -37,11 +37,11 @@ export default tseslint.config(
   {
     files: ['test/**/*.ts'],
     rules: {
-      // Tests put methods aside and back, and take helpers made of closures apart.
+      // Tests replace and restore methods, and destructure helpers made of closures.
       '@typescript-eslint/unbound-method': 'off',
-      // A fake has only the parts that are asked for.
+      // A fake implements only the members under test.
       '@typescript-eslint/no-unsafe-class-instance-assignment': 'off',
-      // tap waits for its own subtests.
+      // tap awaits its own subtests.
       '@typescript-eslint/no-floating-promises': [
         'error',
         { allowForKnownSafePromises: [{ from: 'package', package: '@tapjs/core', name: 'PromiseWithSubtest' }] }
