@@ -1,6 +1,7 @@
 // Reads records from the CSV that `extract` writes and validates every field.
 
 import { isIP } from 'node:net'
+import { PacketType } from '../../src/decode/packet-types.js'
 import { REFERENCES_PER_RECORD } from '../../src/features/references.js'
 import type { RecordContext } from '../../src/features/context.js'
 import { SAMPLES_PER_RECORD } from '../../src/features/payload-sample.js'
@@ -17,7 +18,6 @@ import { readNdjsonRows } from './record-ndjson.js'
 
 const HEADER = ['frame', 'time', ...FEATURES.map(({ name }) => name)]
 const FULL_HEADER = [...HEADER, ...FULL_NAMES]
-const PUBLISH = 3
 /** Number of context columns that are not model inputs: payloads, record, references, origins, takeover. */
 const LINKS = 5
 /** Indices of the context columns that count a frame's packets by type, and of the one that counts acknowledgements. */
@@ -163,7 +163,7 @@ class RecordReader {
       FEATURES.map(({ name }, j) => [name, this.#value(row, name, j + 2)])
     ) as unknown as FeatureValues
     // The CSV does not distinguish an empty payload from none.
-    if (features.mqtt_msg_type === PUBLISH) features.mqtt_msg ??= new Uint8Array(0)
+    if (features.mqtt_msg_type === PacketType.PUBLISH) features.mqtt_msg ??= new Uint8Array(0)
     const header = features.mqtt_header
     const isPacket = header !== null
     const context = this.#header === HEADER ? undefined : this.#context(row)

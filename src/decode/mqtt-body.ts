@@ -5,13 +5,7 @@ import { MessageHash } from './message-hash.js'
 import { connackFacts, connectFacts, malformedFacts, packetIdFacts } from './mqtt-facts.js'
 import { Field, isNumber } from './mqtt-fields.js'
 import { FilterCounts } from './mqtt-filters.js'
-
-/** Control packet types whose body is parsed [MQTT-2.1.2]. */
-const CONNECT = 1
-const CONNACK = 2
-const PUBLISH = 3
-const SUBSCRIBE = 8
-const UNSUBSCRIBE = 10
+import { PacketType } from './packet-types.js'
 
 const QOS_FLAGS = 0x06
 const VERSION_5 = 5
@@ -87,8 +81,8 @@ export class MqttBody {
 
   /** Facts of the body, packed as in `mqtt-facts.ts`; complete once the whole body was read. */
   get facts(): number {
-    const facts = this.#type === SUBSCRIBE ? this.#filters.facts : this.#facts
-    const isComplete = this.#type === PUBLISH ? this.#hasPayload : this.#field === Field.Rest
+    const facts = this.#type === PacketType.SUBSCRIBE ? this.#filters.facts : this.#facts
+    const isComplete = this.#type === PacketType.PUBLISH ? this.#hasPayload : this.#field === Field.Rest
     return isComplete || this.#hasGap ? facts : malformedFacts(facts)
   }
 
@@ -107,11 +101,11 @@ export class MqttBody {
     const type = header >> 4
     this.#type = type
     this.#hasPacketId = (header & QOS_FLAGS) !== 0
-    if (type === PUBLISH) this.#expect(Field.TopicLength, 2)
-    else if (type === CONNECT) this.#expect(Field.ProtocolNameLength, 2)
-    else if (type === SUBSCRIBE || type === UNSUBSCRIBE) this.#expect(Field.PacketId, 2)
-    else if (type === CONNACK) this.#expect(Field.Acknowledgement, 2)
-    else if (type > PUBLISH && type < SUBSCRIBE) this.#expect(Field.PacketId, 2)
+    if (type === PacketType.PUBLISH) this.#expect(Field.TopicLength, 2)
+    else if (type === PacketType.CONNECT) this.#expect(Field.ProtocolNameLength, 2)
+    else if (type === PacketType.SUBSCRIBE || type === PacketType.UNSUBSCRIBE) this.#expect(Field.PacketId, 2)
+    else if (type === PacketType.CONNACK) this.#expect(Field.Acknowledgement, 2)
+    else if (type > PacketType.PUBLISH && type < PacketType.SUBSCRIBE) this.#expect(Field.PacketId, 2)
     else this.#expect(Field.Rest, Infinity)
   }
 
@@ -161,7 +155,7 @@ export class MqttBody {
     const end = Math.min(to, at + this.#fieldLeft)
     if (this.#field === Field.Payload) this.#payload.add(bytes, at, end)
     else if (this.#field === Field.Topic) this.#topic.add(bytes, at, end)
-    if (this.#type === SUBSCRIBE && (this.#field === Field.Topic || this.#field === Field.Filter))
+    if (this.#type === PacketType.SUBSCRIBE && (this.#field === Field.Topic || this.#field === Field.Filter))
       this.#filters.read(bytes, at, end)
     else if (this.#field === Field.ClientId) this.#readClientId(bytes, at, end)
     else if (this.#field === Field.WillTopic || this.#field === Field.WillPayload) this.#will.add(bytes, at, end)
@@ -272,7 +266,7 @@ export class MqttBody {
       case Field.PacketId:
         this.#facts = packetIdFacts(number)
         {
-          if (this.#type > PUBLISH && this.#type < SUBSCRIBE) this.#expect(Field.Rest, Infinity)
+          if (this.#type > PacketType.PUBLISH && this.#type < PacketType.SUBSCRIBE) this.#expect(Field.Rest, Infinity)
           else this.#expectProperties()
           return
         }
@@ -348,8 +342,8 @@ export class MqttBody {
   }
 
   #expectAfterTopic(): void {
-    if (this.#type === SUBSCRIBE) this.#expect(Field.Options, 1)
-    else if (this.#type !== PUBLISH) this.#expect(Field.Rest, Infinity)
+    if (this.#type === PacketType.SUBSCRIBE) this.#expect(Field.Options, 1)
+    else if (this.#type !== PacketType.PUBLISH) this.#expect(Field.Rest, Infinity)
     else if (this.#hasPacketId) this.#expect(Field.PacketId, 2)
     else this.#expectProperties()
   }
@@ -360,11 +354,11 @@ export class MqttBody {
   }
 
   #expectAfterProperties(): void {
-    if (this.#type === CONNECT) {
+    if (this.#type === PacketType.CONNECT) {
       this.#expect(Field.ClientIdLength, 2)
       return
     }
-    if (this.#type !== PUBLISH) {
+    if (this.#type !== PacketType.PUBLISH) {
       this.#expect(Field.TopicLength, 2)
       return
     }

@@ -1,7 +1,7 @@
 // Resynchronises after a gap: decides whether a segment starts at a packet boundary.
 import type { Direction } from '../types.js'
+import { PacketType } from './packet-types.js'
 
-const PUBLISH = 3
 const VERSION_5 = 5
 
 /** Valid fixed headers of a packet type [MQTT-2.1.3-1], [MQTT-2.1.4]. */
@@ -38,11 +38,17 @@ const SHAPES: readonly (Shape | null)[] = [
   null
 ]
 /** Types that may have a reason code and properties in MQTT 5: all without a payload except the pings. */
-const LONGER_IN_5: ReadonlySet<number> = new Set([2, 4, 5, 6, 7, 11, 14, 15])
+const LONGER_IN_5: ReadonlySet<number> = new Set([
+  PacketType.CONNACK,
+  PacketType.PUBACK,
+  PacketType.PUBREC,
+  PacketType.PUBREL,
+  PacketType.PUBCOMP,
+  PacketType.UNSUBACK,
+  PacketType.DISCONNECT,
+  PacketType.AUTH
+])
 const SHAPE_OF_AUTH: Shape = { flags: [0], smallest: 0, largest: 0, from: BOTH }
-/** In MQTT 5 the broker may also send DISCONNECT. */
-const DISCONNECT = 14
-const AUTH = 15
 
 /**
  * Whether a segment is exactly a sequence of plausible packets. This accepts senders that write whole packets. The
@@ -71,7 +77,7 @@ function packetEnd(bytes: Uint8Array, at: number, direction: Direction, version:
   }
   const end = body + remaining
   if (end > bytes.length || !isPlausibleHeader(bytes[at], remaining, direction, version)) return null
-  if (bytes[at] >> 4 !== PUBLISH) return end
+  if (bytes[at] >> 4 !== PacketType.PUBLISH) return end
   return isPlausibleTopic(bytes, bytes[at], body, end) ? end : null
 }
 
@@ -79,11 +85,12 @@ function isPlausibleHeader(header: number, remaining: number, direction: Directi
   const type = header >> 4
   const flags = header & 0x0f
   const is5 = version === VERSION_5
-  const shape = type === AUTH && is5 ? SHAPE_OF_AUTH : SHAPES[type]
+  const shape = type === PacketType.AUTH && is5 ? SHAPE_OF_AUTH : SHAPES[type]
   if (shape === null) return false
-  if (!shape.from.includes(direction) && !(is5 && type === DISCONNECT)) return false
+  // In MQTT 5 the broker may also send DISCONNECT.
+  if (!shape.from.includes(direction) && !(is5 && type === PacketType.DISCONNECT)) return false
   // QoS 3 does not exist [MQTT-3.3.1-4].
-  if (type === PUBLISH ? (flags & 6) === 6 : !shape.flags.includes(flags)) return false
+  if (type === PacketType.PUBLISH ? (flags & 6) === 6 : !shape.flags.includes(flags)) return false
   return remaining >= shape.smallest && (remaining <= shape.largest || (is5 && LONGER_IN_5.has(type)))
 }
 

@@ -1,12 +1,8 @@
 // Facts about the bodies of control packets that the features need, packed into one number.
 
 import type { MqttPacket } from '../types.js'
+import { PacketType } from './packet-types.js'
 
-const CONNECT = 1
-const CONNACK = 2
-const PUBLISH = 3
-const PUBCOMP = 7
-const SUBSCRIBE = 8
 const HASH = 0x23
 const PLUS = 0x2b
 /** Largest value of a byte, and its mask. */
@@ -71,12 +67,16 @@ export function malformedFacts(facts: number): number {
  */
 export function isMalformed({ header, facts, topic }: Pick<MqttPacket, 'header' | 'facts' | 'topic'>): boolean {
   if ((facts & MALFORMED) !== 0 || !isHeaderValid(header)) return true
-  return header >> 4 === PUBLISH && topic !== null && topic.some(byte => byte === HASH || byte === PLUS || byte === 0)
+  return (
+    header >> 4 === PacketType.PUBLISH &&
+    topic !== null &&
+    topic.some(byte => byte === HASH || byte === PLUS || byte === 0)
+  )
 }
 
 /** Reads a CONNECT; null for other packets. */
 export function readConnect({ header, facts }: Pick<MqttPacket, 'header' | 'facts'>): ConnectFacts | null {
-  return header >> 4 === CONNECT
+  return header >> 4 === PacketType.CONNECT
     ? { keepAlive: (facts >>> KEEP_ALIVE_SHIFT) & 0xffff, will: (facts & WILL) !== 0 }
     : null
 }
@@ -84,17 +84,17 @@ export function readConnect({ header, facts }: Pick<MqttPacket, 'header' | 'fact
 /** Reads the packet identifier of a PUBLISH, PUBACK, PUBREC, PUBREL or PUBCOMP; 0 if none. */
 export function readPacketId({ header, facts }: Pick<MqttPacket, 'header' | 'facts'>): number {
   const type = header >> 4
-  return type >= PUBLISH && type <= PUBCOMP ? (facts >>> PACKET_ID_SHIFT) & 0xffff : 0
+  return type >= PacketType.PUBLISH && type <= PacketType.PUBCOMP ? (facts >>> PACKET_ID_SHIFT) & 0xffff : 0
 }
 
 /** Whether a packet is a CONNACK that refuses the connection. */
 export function isRefusal({ header, facts }: Pick<MqttPacket, 'header' | 'facts'>): boolean {
-  return header >> 4 === CONNACK && ((facts >>> CODE_SHIFT) & MAX_BYTE) !== 0
+  return header >> 4 === PacketType.CONNACK && ((facts >>> CODE_SHIFT) & MAX_BYTE) !== 0
 }
 
 /** Reads a SUBSCRIBE; null for other packets. */
 export function readSubscribe({ header, facts }: Pick<MqttPacket, 'header' | 'facts'>): SubscribeFacts | null {
-  if (header >> 4 !== SUBSCRIBE) return null
+  if (header >> 4 !== PacketType.SUBSCRIBE) return null
   return {
     filters: (facts >>> FILTERS_SHIFT) & MAX_BYTE,
     wildcards: (facts >>> WILDCARDS_SHIFT) & MAX_BYTE,
@@ -110,6 +110,6 @@ const DUP_FLAG = 8
 /** Whether type and flags of a fixed header are valid; MQTT 3.1 sets DUP on other types than PUBLISH, too. */
 function isHeaderValid(header: number): boolean {
   const type = header >> 4
-  if (type === PUBLISH) return (header & QOS_3) !== QOS_3
+  if (type === PacketType.PUBLISH) return (header & QOS_3) !== QOS_3
   return FLAGS[type] === (header & 0x0f & ~DUP_FLAG)
 }

@@ -1,6 +1,7 @@
 // Finds the earlier records of a connection that a record answers, by packet identifier and TCP acknowledgement.
 
 import { readPacketId } from '../decode/mqtt-facts.js'
+import { PacketType } from '../decode/packet-types.js'
 import { TCP_ACK, TCP_FIN, TCP_SYN } from '../decode/tcp.js'
 import type { Direction } from '../types.js'
 import { hasOutline } from './origins.js'
@@ -12,12 +13,6 @@ const WAITING_FRAMES = 256
 const WAITING_MESSAGES = 1_024
 /** Limit of both over all connections, about 20 MB. */
 export const WAITING_CAP = 262_144
-
-const PUBLISH = 3
-const PUBACK = 4
-const PUBREC = 5
-const PUBREL = 6
-const PUBCOMP = 7
 
 /** A frame with data that is not yet acknowledged. */
 interface UnacknowledgedFrame {
@@ -114,14 +109,14 @@ export class AnsweredRecords {
     for (const [i, packet] of packets.entries()) {
       const type = packet.header >> 4
       const id = readPacketId(packet)
-      if (type === PUBLISH) {
+      if (type === PacketType.PUBLISH) {
         if (id !== 0) this.#addMessage(own, id, origins[i] ?? record)
         isAnswer = false
-      } else if (type === PUBREL) {
+      } else if (type === PacketType.PUBREL) {
         references.push(...listOf(own.messages.get(id)))
-      } else if (type === PUBACK || type === PUBREC || type === PUBCOMP) {
+      } else if (type === PacketType.PUBACK || type === PacketType.PUBREC || type === PacketType.PUBCOMP) {
         references.push(...listOf(other.messages.get(id)))
-        if (type !== PUBREC && other.messages.delete(id)) this.#quota.release(1)
+        if (type !== PacketType.PUBREC && other.messages.delete(id)) this.#quota.release(1)
       } else {
         isAnswer = false
       }

@@ -1,6 +1,7 @@
 // The ordered list of context columns: name, meaning and how each is read.
 
 import { isRefusal, readSubscribe } from '../decode/mqtt-facts.js'
+import { PacketType } from '../decode/packet-types.js'
 import type { MqttPacket } from '../types.js'
 import type { AddressState, ConnectionState } from './context-state.js'
 import { WINDOWS, type Window } from './damped.js'
@@ -132,14 +133,26 @@ export const CONTEXT_COLUMNS: readonly ContextColumn[] = Object.freeze([
     ({ frame, packets }) => Number(frame !== null && frame.length > 0 && packets.length === 0),
     { wire: true, coding: 'value' }
   ),
-  packetTypes('connect', 'CONNECT packets of the frame', 1),
-  packetTypes('connack', 'CONNACK packets of the frame', 2),
-  packetTypes('publish', 'PUBLISH packets of the frame', 3),
-  packetTypes('acks', 'PUBACK, PUBREC, PUBREL and PUBCOMP packets of the frame', 4, 5, 6, 7),
-  packetTypes('subscribe', 'SUBSCRIBE and UNSUBSCRIBE packets of the frame', 8, 10),
-  packetTypes('suback', 'SUBACK and UNSUBACK packets of the frame', 9, 11),
-  packetTypes('ping', 'PINGREQ and PINGRESP packets of the frame', 12, 13),
-  packetTypes('disconnect', 'DISCONNECT and AUTH packets of the frame', 14, 15),
+  packetTypes('connect', 'CONNECT packets of the frame', PacketType.CONNECT),
+  packetTypes('connack', 'CONNACK packets of the frame', PacketType.CONNACK),
+  packetTypes('publish', 'PUBLISH packets of the frame', PacketType.PUBLISH),
+  packetTypes(
+    'acks',
+    'PUBACK, PUBREC, PUBREL and PUBCOMP packets of the frame',
+    PacketType.PUBACK,
+    PacketType.PUBREC,
+    PacketType.PUBREL,
+    PacketType.PUBCOMP
+  ),
+  packetTypes(
+    'subscribe',
+    'SUBSCRIBE and UNSUBSCRIBE packets of the frame',
+    PacketType.SUBSCRIBE,
+    PacketType.UNSUBSCRIBE
+  ),
+  packetTypes('suback', 'SUBACK and UNSUBACK packets of the frame', PacketType.SUBACK, PacketType.UNSUBACK),
+  packetTypes('ping', 'PINGREQ and PINGRESP packets of the frame', PacketType.PINGREQ, PacketType.PINGRESP),
+  packetTypes('disconnect', 'DISCONNECT and AUTH packets of the frame', PacketType.DISCONNECT, PacketType.AUTH),
   column('frame', 'frame_refused', 'CONNACK packets of the frame with a refusal', ({ packets }) =>
     countOf(packets, isRefusal)
   ),

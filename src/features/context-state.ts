@@ -1,6 +1,7 @@
 // State of connections, addresses and client ids from which the context columns are read.
 
 import { isRefusal, readConnect, readSubscribe } from '../decode/mqtt-facts.js'
+import { PacketType } from '../decode/packet-types.js'
 import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from '../decode/tcp.js'
 import type { Direction, MqttPacket } from '../types.js'
 import { AnsweredRecords, type AnswerQuota } from './answered-records.js'
@@ -14,12 +15,6 @@ import {
   type FrameCounts
 } from './frame-counts.js'
 
-const CONNACK = 2
-const PUBLISH = 3
-const PUBACK = 4
-const PUBREC = 5
-const PUBREL = 6
-const DISCONNECT = 14
 const QOS_2 = 2
 /** Assumed keep alive of a connection without one, seconds. */
 const DEFAULT_KEEP_ALIVE = 60
@@ -172,8 +167,8 @@ export class ConnectionState extends TrafficState {
     if (frame !== null) this.#updateFromFrame(frame, direction)
     for (const packet of packets) {
       if (direction === 'in') this.#updateFromClient(packet, record, clientOf)
-      else if (packet.header >> 4 === CONNACK) this.#answerConnect(isRefusal(packet))
-      else if (packet.header >> 4 === PUBLISH && qosOf(packet) > 0) this.acksDue++
+      else if (packet.header >> 4 === PacketType.CONNACK) this.#answerConnect(isRefusal(packet))
+      else if (packet.header >> 4 === PacketType.PUBLISH && qosOf(packet) > 0) this.acksDue++
     }
     if (packets.length > 0) {
       if (direction === 'in') this.lastPacket = time
@@ -222,10 +217,10 @@ export class ConnectionState extends TrafficState {
   #updateFromClient(packet: MqttPacket, record: number, clientOf: (hash: number) => ClientState): void {
     const type = packet.header >> 4
     if (isProtocolViolation(packet)) this.malformed++
-    if (type === DISCONNECT) this.client?.release(this)
-    if (type === PUBLISH && qosOf(packet) === QOS_2) this.releasesDue++
-    else if (type === PUBREL) this.releasesDue = Math.max(0, this.releasesDue - 1)
-    else if (type === PUBACK || type === PUBREC) this.acksDue = Math.max(0, this.acksDue - 1)
+    if (type === PacketType.DISCONNECT) this.client?.release(this)
+    if (type === PacketType.PUBLISH && qosOf(packet) === QOS_2) this.releasesDue++
+    else if (type === PacketType.PUBREL) this.releasesDue = Math.max(0, this.releasesDue - 1)
+    else if (type === PacketType.PUBACK || type === PacketType.PUBREC) this.acksDue = Math.max(0, this.acksDue - 1)
     const connect = readConnect(packet)
     if (connect !== null) {
       // A second CONNECT is a protocol violation [MQTT-3.1.0-2].
@@ -233,7 +228,7 @@ export class ConnectionState extends TrafficState {
       this.keepAlive = connect.keepAlive
       this.will = connect.will
       if (packet.clientHash !== 0) this.#connect(clientOf(packet.clientHash), record)
-    } else if (this.keepAlive === null && this.#isOpen && type !== DISCONNECT) {
+    } else if (this.keepAlive === null && this.#isOpen && type !== PacketType.DISCONNECT) {
       // No packet may precede the first CONNECT [MQTT-3.1.0-1].
       this.malformed++
     }

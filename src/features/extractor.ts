@@ -1,9 +1,9 @@
 // Extracts the 31 features from a frame and its MQTT packet.
+import { PacketType } from '../decode/packet-types.js'
 import { TCP_ACK, TCP_CWR, TCP_ECE, TCP_FIN, TCP_NS, TCP_PSH, TCP_RST, TCP_SYN, TCP_URG } from '../decode/tcp.js'
 import type { MqttPacket, StreamFrame } from '../types.js'
 import type { FeatureValues } from './schema.js'
 
-const PUBLISH = 3
 const RESERVED_SHIFT = 9
 
 /** The MQTT columns of a record without a packet. */
@@ -71,7 +71,7 @@ export function mqttFeatures(packet: MqttPacket): MqttFeatures {
     mqtt_len: packet.remainingLength,
     mqtt_topic_len: packet.topicLength,
     mqtt_msg_type: type,
-    mqtt_qos_lvl: type === PUBLISH ? (packet.header >> 1) & 3 : null
+    mqtt_qos_lvl: type === PacketType.PUBLISH ? (packet.header >> 1) & 3 : null
   }
 }
 

@@ -1,6 +1,7 @@
 // The amounts that one record adds to the counts of its connection and its address.
 
 import { isMalformed, isRefusal, readConnect, readSubscribe } from '../decode/mqtt-facts.js'
+import { PacketType } from '../decode/packet-types.js'
 import { TCP_RST, TCP_SYN } from '../decode/tcp.js'
 import type { Direction, MqttPacket, PartialPacket } from '../types.js'
 import { isInitiated } from '../join/initiated.js'
@@ -33,7 +34,6 @@ export const Count = Object.freeze({
 /** Number of counts. */
 export const COUNTS = 15
 
-const PUBLISH = 3
 const RETAIN = 1
 
 /** Link and TCP data of a frame. */
@@ -60,8 +60,9 @@ export interface RecordSummary {
   frame: FrameSummary | null
 }
 
-/** Packet types that only a broker sends: CONNACK, SUBACK, UNSUBACK, PINGRESP. */
-const BROKER_ONLY = (1 << 2) | (1 << 9) | (1 << 11) | (1 << 13)
+/** Packet types that only a broker sends, one bit each. */
+const BROKER_ONLY =
+  (1 << PacketType.CONNACK) | (1 << PacketType.SUBACK) | (1 << PacketType.UNSUBACK) | (1 << PacketType.PINGRESP)
 
 /** Whether a client's packet is malformed or of a type that clients must not send. */
 export function isProtocolViolation(packet: MqttPacket): boolean {
@@ -116,7 +117,7 @@ export class FrameCounts {
   #addClientPacket(packet: MqttPacket): void {
     const { amounts } = this
     if (isProtocolViolation(packet)) amounts[Count.Malformed]++
-    if (packet.header >> 4 === PUBLISH) {
+    if (packet.header >> 4 === PacketType.PUBLISH) {
       amounts[Count.Publishes]++
       amounts[Count.PayloadBytes] += packet.payloadLength
       if ((packet.header & RETAIN) !== 0) amounts[Count.Retained]++

@@ -1,13 +1,13 @@
 // Finds the records that published what another record forwards. Messages are matched by topic and payload.
 
 import { messageHash } from '../decode/message-hash.js'
+import { PacketType } from '../decode/packet-types.js'
 import type { MqttPacket, PartialPacket } from '../types.js'
 import type { RecordSummary } from './frame-counts.js'
 
 /** Messages stored, about 4 MB. Most are forwarded within moments, retained ones later. */
 const MESSAGES_CAP = 32_768
 
-const PUBLISH = 3
 const NO_PAYLOAD = new Uint8Array(0)
 const NONE: readonly undefined[] = Object.freeze([])
 
@@ -59,11 +59,11 @@ type Publish = MqttPacket & { topic: Uint8Array; payload: Uint8Array }
 
 /** Whether the packet is a PUBLISH with known topic and payload length. */
 export function hasOutline(packet: PartialPacket): packet is Outline {
-  return packet.header >> 4 === PUBLISH && packet.topic !== null && packet.payloadLength !== null
+  return packet.header >> 4 === PacketType.PUBLISH && packet.topic !== null && packet.payloadLength !== null
 }
 
 function isPublish(packet: MqttPacket): packet is Publish {
-  return packet.header >> 4 === PUBLISH && packet.topic !== null && packet.payload !== null
+  return packet.header >> 4 === PacketType.PUBLISH && packet.topic !== null && packet.payload !== null
 }
 
 function hashOf({ topic, payload, payloadLength }: Publish): number {

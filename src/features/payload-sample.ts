@@ -1,5 +1,6 @@
 // The application payloads kept of a record: a limited number, up to the length that models use.
 
+import { PacketType } from '../decode/packet-types.js'
 import type { MqttPacket } from '../types.js'
 import { hashBytes } from '../fnv.js'
 import { PAYLOAD_CAP_BYTES } from './payload.js'
@@ -13,7 +14,6 @@ const TOPIC_CAP_BYTES = 256
 /** Stands for an unknown topic. */
 export const NO_TOPIC = 0
 
-const PUBLISH = 3
 const SLASH = 0x2f
 
 /** A payload and its topic. */
@@ -56,7 +56,7 @@ export function topicHash(topic: Uint8Array | null): number {
 }
 
 export function publishesOf(packets: readonly MqttPacket[]): readonly MqttPacket[] {
-  return packets.filter(({ header, payload }) => header >> 4 === PUBLISH && payload !== null)
+  return packets.filter(({ header, payload }) => header >> 4 === PacketType.PUBLISH && payload !== null)
 }
 
 /** Returns the payloads to keep; null if there are none. */

@@ -1,6 +1,7 @@
 // Builds records from frames alone: connection data comes from the captured bytes.
 
 import { connectIdentity } from '../decode/mqtt-connect.js'
+import { PacketType } from '../decode/packet-types.js'
 import { ContextTracker } from '../features/context.js'
 import { extractFeatures } from '../features/extractor.js'
 import type { RecordFeatures } from '../features/schema.js'
@@ -8,8 +9,6 @@ import type { Peer, TrafficRecord } from '../record.js'
 import type { MqttPacket, StreamFrame, TcpStream } from '../types.js'
 import { DecodedJoin, type DecodedJoinCounters, type DecodedJoinOptions } from './decoded.js'
 import { OwnFrames } from './own-traffic.js'
-
-const CONNECT = 1
 
 /** Options for decoding, and for traffic that is not scored. */
 export interface DecodedRecordsOptions extends DecodedJoinOptions {
@@ -54,7 +53,7 @@ export class DecodedRecords {
     const { join, packet, packets, partial, completed, initiated } = this.#join.push(streamFrame)
     const { stream, direction, frame } = streamFrame
     const peer = this.#peerOf(stream)
-    if (packet !== null && packet.header >> 4 === CONNECT) identify(peer, streamFrame, packet)
+    if (packet !== null && packet.header >> 4 === PacketType.CONNECT) identify(peer, streamFrame, packet)
     const own = this.#isOwn(peer) || (this.#own !== null && this.#own.has(streamFrame, packets, partial))
     const features: RecordFeatures = extractFeatures(streamFrame, packet)
     if (this.#context !== null && !own) features.context = this.#context.frame(streamFrame, { join, packets, partial })

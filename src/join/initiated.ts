@@ -1,9 +1,7 @@
 // Distinguishes packets that a sender initiates from acknowledgements.
 
+import { PacketType } from '../decode/packet-types.js'
 import type { MqttPacket } from '../types.js'
-
-const PUBACK = 4
-const PUBCOMP = 7
 
 /**
  * Whether the sender initiated the packet. PUBACK, PUBREC, PUBREL and PUBCOMP are responses: the other side determines
@@ -11,5 +9,5 @@ const PUBCOMP = 7
  */
 export function isInitiated({ header }: Pick<MqttPacket, 'header'>): boolean {
   const type = header >> 4
-  return type < PUBACK || type > PUBCOMP
+  return type < PacketType.PUBACK || type > PacketType.PUBCOMP
 }

@@ -1,5 +1,6 @@
 // Distinguishes the detection's own messages from other traffic.
 
+import { PacketType } from '../decode/packet-types.js'
 import { TCP_FIN, TCP_RST, TCP_SYN } from '../decode/tcp.js'
 import type { Direction, MqttPacket, StreamFrame, TcpStream } from '../types.js'
 
@@ -8,7 +9,6 @@ export const OWN_TOPIC_PREFIX = '$SYS/broker/artemis/'
 /** Prefix of the control topics, for requests and responses. */
 export const CONTROL_TOPIC_PREFIX = '$CONTROL/artemis/'
 
-const PUBLISH = 3
 const OWN_PREFIXES: readonly Uint8Array[] = [OWN_TOPIC_PREFIX, CONTROL_TOPIC_PREFIX].map(prefix => Buffer.from(prefix))
 
 /** The fields of a packet that identify own messages. */
@@ -26,7 +26,7 @@ export function isOwnPacket(
 ): boolean {
   return (
     direction === 'out' &&
-    header >> 4 === PUBLISH &&
+    header >> 4 === PacketType.PUBLISH &&
     topic !== null &&
     prefixes.some(prefix => topic.length >= prefix.length && prefix.every((byte, i) => byte === topic[i]))
   )
