@@ -14,3 +14,10 @@ export function fnv(hash: number, bytes: Uint8Array, from: number, to: number): 
 export function hashBytes(bytes: Uint8Array, end = bytes.length): number {
   return fnv(FNV_BASIS, bytes, 0, end) >>> 0
 }
+
+/** Returns the hash of a text's UTF-16 code units, unsigned. Another basis and prime give an independent hash. */
+export function hashText(text: string, basis = FNV_BASIS, prime = PRIME): number {
+  let hash = basis
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), prime)
+  return hash >>> 0
+}

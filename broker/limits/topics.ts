@@ -1,6 +1,7 @@
 // Limits of the topics that a client publishes to and of its subscriptions.
 
 import type { Aedes, Client } from 'aedes-2'
+import { hashText } from '../../src/fnv.js'
 import { linkOf } from '../core/link.js'
 import { acceptedOf } from '../listeners/accepted-connection.js'
 import type { LimitCounters } from './limit-counters.js'
@@ -58,12 +59,6 @@ function isWithin(all: WeakMap<Client, Set<number>>, client: Client, topic: stri
 
 /** 53-bit hash of a topic (FNV-1a, twice). Topics may be long, and a collision only lets one more topic through. */
 function hashOf(topic: string): number {
-  let low = 0x811c9dc5
-  let high = 0x01000193
-  for (let i = 0; i < topic.length; i++) {
-    const code = topic.charCodeAt(i)
-    low = Math.imul(low ^ code, 0x01000193)
-    high = Math.imul(high ^ code, 0x85ebca6b)
-  }
-  return (high >>> 11) * 2 ** 32 + (low >>> 0)
+  const high = hashText(topic, 0x01000193, 0x85ebca6b)
+  return (high >>> 11) * 2 ** 32 + hashText(topic)
 }

@@ -4,6 +4,7 @@ import { isIPv4 } from 'node:net'
 import { DetectorError } from '../../models/index.js'
 import { StateReader } from '../../models/state.js'
 import { OperatorError } from '../errors.js'
+import { hashText } from '../fnv.js'
 import type { ColumnName } from './columns.js'
 import { CONTEXT_COLUMNS } from './context-columns.js'
 import { PayloadModel, type PayloadModelJson } from './payload.js'
@@ -247,7 +248,5 @@ function encodeColumn(name: ColumnName, values: RecordFeatures): number {
 /** Addresses other than IPv4 use FNV-1a (RFC 9923) over their text. */
 function addressNumber(address: string): number {
   if (isIPv4(address)) return address.split('.').reduce((number, part) => number * 256 + Number(part), 0) / 2 ** 32
-  let hash = 0x811c9dc5
-  for (let i = 0; i < address.length; i++) hash = Math.imul(hash ^ address.charCodeAt(i), 0x01000193)
-  return 1 + (hash >>> 0) / 2 ** 32
+  return 1 + hashText(address) / 2 ** 32
 }
