@@ -3,13 +3,13 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { once } from 'node:events'
-import { createServer, type AddressInfo } from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import mqtt, { type MqttClient } from 'mqtt'
+import { freePort } from '../../test/support/free-port.js'
 import { unpackDebian } from './debian.js'
 
 const repository = fileURLToPath(new URL('../../../', import.meta.url))
@@ -117,15 +117,6 @@ async function until(client: MqttClient, what: string, satisfies: (status: Statu
     client.on('message', onMessage)
     client.subscribeAsync('$SYS/broker/artemis/status').catch(reject)
   })
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as AddressInfo
-  probe.close()
-  await once(probe, 'close')
-  return port
 }
 
 /**

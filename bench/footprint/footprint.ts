@@ -3,8 +3,6 @@
 
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
-import { once } from 'node:events'
 import os from 'node:os'
 import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -12,6 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import mqtt from 'mqtt'
 import { DEFAULTS } from '../../src/settings.js'
+import { freePort } from '../../test/support/free-port.js'
 import { artemisKind, mosquittoKind, start, temporaryFolder, type BrokerKind, type RunningBroker } from './brokers.js'
 import { moveIn } from './home.js'
 import { installSize } from './install-size.js'
@@ -52,15 +51,6 @@ interface Figures {
 
 function say(text: string): void {
   process.stderr.write(`${text}\n`)
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as AddressInfo
-  probe.close()
-  await once(probe, 'close')
-  return port
 }
 
 /** Processor time over a while, in percent of one core; and the memory at its end and at most. */

@@ -16,34 +16,31 @@ export interface Mosquitto {
   stop(): Promise<void>
 }
 
-const START_TIMEOUT_MS = 30_000
-const ATTEMPTS = 3
+const START_TIMEOUT_MS = 60_000
 
 /** Starts a mosquitto that accepts all clients and stores nothing. */
 export async function startMosquitto(directory: string): Promise<Mosquitto> {
-  for (let attempt = 1; ; attempt++) {
-    const port = await freePort()
-    const file = join(directory, 'mosquitto.conf')
-    writeFileSync(file, `listener ${port} 127.0.0.1\nallow_anonymous true\npersistence false\nset_tcp_nodelay true\n`)
-    const child = spawn(findProgram('mosquitto'), ['-c', file], { stdio: 'ignore' })
-    const deadline = performance.now() + START_TIMEOUT_MS
-    while (child.exitCode === null && performance.now() < deadline) {
-      if (await acceptsConnections(port)) {
-        return {
-          port,
-          url: `mqtt://127.0.0.1:${port}`,
-          async stop() {
-            if (child.exitCode !== null) return
-            child.kill()
-            await once(child, 'exit')
-          }
-        }
-      }
-      await pause(10)
+  const port = await freePort()
+  const file = join(directory, 'mosquitto.conf')
+  writeFileSync(file, `listener ${port} 127.0.0.1\nallow_anonymous true\npersistence false\nset_tcp_nodelay true\n`)
+  const child = spawn(findProgram('mosquitto'), ['-c', file], { stdio: 'ignore' })
+  const deadline = performance.now() + START_TIMEOUT_MS
+  while (!(await acceptsConnections(port))) {
+    if (child.exitCode !== null) throw new Error(`mosquitto exited with code ${child.exitCode}`)
+    if (performance.now() > deadline) {
+      child.kill('SIGKILL')
+      throw new Error(`mosquitto did not start in ${START_TIMEOUT_MS} ms`)
     }
-    child.kill('SIGKILL')
-    // Another process may have taken the port.
-    if (attempt === ATTEMPTS) throw new Error(`mosquitto did not start in ${ATTEMPTS} attempts`)
+    await pause(10)
+  }
+  return {
+    port,
+    url: `mqtt://127.0.0.1:${port}`,
+    async stop() {
+      if (child.exitCode !== null) return
+      child.kill()
+      await once(child, 'exit')
+    }
   }
 }
 

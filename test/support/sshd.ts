@@ -37,8 +37,7 @@ export interface Sshd {
   stop(): Promise<void>
 }
 
-const START_TIMEOUT_MS = 30_000
-const ATTEMPTS = 5
+const START_TIMEOUT_MS = 60_000
 
 /** Starts an sshd with all its files in `directory`. */
 export async function startSshd(directory: string, options: SshdOptions = {}): Promise<Sshd> {
@@ -50,56 +49,51 @@ export async function startSshd(directory: string, options: SshdOptions = {}): P
   // As root, sshd requires this directory, which the system creates only when it starts its own sshd.
   if (process.getuid?.() === 0) mkdirSync('/run/sshd', { recursive: true, mode: 0o755 })
 
-  for (let attempt = 1; ; attempt++) {
-    const port = await freePort()
-    const config = join(directory, 'sshd_config')
-    writeFileSync(
-      config,
-      [
-        `ListenAddress 127.0.0.1:${port}`,
-        ...types.map(type => `HostKey ${join(directory, `host_${type}`)}`),
-        `AuthorizedKeysFile ${join(directory, 'authorized_keys')}`,
-        `PidFile ${join(directory, 'sshd.pid')}`,
-        'PasswordAuthentication no',
-        'KbdInteractiveAuthentication no',
-        'PermitRootLogin prohibit-password',
-        // The parents of the test's directory may belong to any user.
-        'StrictModes no',
-        'UsePAM no',
-        'LogLevel ERROR',
-        ...(options.config ?? []),
-        ''
-      ].join('\n')
-    )
-    const server = spawn(findProgram('sshd'), ['-D', '-e', '-f', config], { stdio: ['ignore', 'ignore', 'pipe'] })
-    let stderr = ''
-    server.stderr.on('data', (chunk: Buffer) => {
-      stderr += chunk.toString()
-    })
-    if (await listens(server, port)) {
-      const knownHostsFile = join(directory, 'known_hosts')
-      writeFileSync(
-        knownHostsFile,
-        Object.values(hostKeys)
-          .map(key => `[127.0.0.1]:${port} ${key}\n`)
-          .join('')
-      )
-      return {
-        user: userInfo().username,
-        host: '127.0.0.1',
-        port,
-        identityFile,
-        knownHostsFile,
-        hostKeys,
-        async stop() {
-          if (server.exitCode !== null || server.signalCode !== null) return
-          server.kill('SIGTERM')
-          await once(server, 'exit')
-        }
-      }
+  const port = await freePort()
+  const config = join(directory, 'sshd_config')
+  writeFileSync(
+    config,
+    [
+      `ListenAddress 127.0.0.1:${port}`,
+      ...types.map(type => `HostKey ${join(directory, `host_${type}`)}`),
+      `AuthorizedKeysFile ${join(directory, 'authorized_keys')}`,
+      `PidFile ${join(directory, 'sshd.pid')}`,
+      'PasswordAuthentication no',
+      'KbdInteractiveAuthentication no',
+      'PermitRootLogin prohibit-password',
+      // The parents of the test's directory may belong to any user.
+      'StrictModes no',
+      'UsePAM no',
+      'LogLevel ERROR',
+      ...(options.config ?? []),
+      ''
+    ].join('\n')
+  )
+  const server = spawn(findProgram('sshd'), ['-D', '-e', '-f', config], { stdio: ['ignore', 'ignore', 'pipe'] })
+  let stderr = ''
+  server.stderr.on('data', (chunk: Buffer) => {
+    stderr += chunk.toString()
+  })
+  if (!(await listens(server, port))) throw new Error(`sshd did not start: ${stderr}`)
+  const knownHostsFile = join(directory, 'known_hosts')
+  writeFileSync(
+    knownHostsFile,
+    Object.values(hostKeys)
+      .map(key => `[127.0.0.1]:${port} ${key}\n`)
+      .join('')
+  )
+  return {
+    user: userInfo().username,
+    host: '127.0.0.1',
+    port,
+    identityFile,
+    knownHostsFile,
+    hostKeys,
+    async stop() {
+      if (server.exitCode !== null || server.signalCode !== null) return
+      server.kill('SIGTERM')
+      await once(server, 'exit')
     }
-    // Another process may have taken the port between the probe and the start.
-    if (attempt === ATTEMPTS) throw new Error(`sshd did not start in ${ATTEMPTS} attempts: ${stderr}`)
   }
 }
 
