@@ -1,6 +1,6 @@
 // ACL files in mosquitto's format: which clients may read and write which topics.
 
-import { matches } from '../protocol/topics.js'
+import { isTopicFilter, matches } from '../../src/topics.js'
 
 /** Access that a client requests. */
 export type Access = 'read' | 'write'
@@ -106,11 +106,8 @@ function parseRule(text: string): Rule | string {
   const [grant, topic] = rest === '' ? ['readwrite', text] : [word, rest]
   if (!GRANTS.includes(grant))
     return `access must be one of ${GRANTS.join(', ')}; it is required if the topic contains a space`
+  if (!isTopicFilter(topic)) return 'invalid topic filter: a wildcard must fill its level, and # must be the last level'
   const levels = topic.split('/')
-  const isValid = levels.every(
-    (level, index) => !/[+#]/.test(level) || level === '+' || (level === '#' && index === levels.length - 1)
-  )
-  if (!isValid) return 'invalid topic filter: a wildcard must fill its level, and # must be the last level'
   if (levels.length > MAX_LEVELS) return `a topic must have at most ${MAX_LEVELS} levels`
   return { grant: grant as Grant, levels }
 }

@@ -3,7 +3,7 @@
 import { IDENTIFIER_NOT_VALID, PROTOCOL_ERROR, ProtocolFault, UNSUPPORTED_VERSION } from './fault.js'
 import { FieldReader } from './field-reader.js'
 import { readProperties, SESSION_EXPIRY, valueOf, type Carrier } from './properties.js'
-import { isShared, isSharedFilter, isTopicFilter } from './topics.js'
+import { isShared, isSharedFilter, isTopicFilter } from '../../src/topics.js'
 
 /** A complete incoming packet. */
 export interface IncomingPacket {

@@ -2,7 +2,7 @@
 
 import { PROTOCOL_ERROR } from './fault.js'
 import { FieldReader } from './field-reader.js'
-import { isTopicName } from './topics.js'
+import { isTopicName } from '../../src/topics.js'
 
 /** Packets from clients, and the will, that carry properties. */
 export type Carrier =

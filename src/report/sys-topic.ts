@@ -3,6 +3,7 @@
 import type { Aedes, Client, Subscription } from 'aedes'
 import { printableJson } from './json-line.js'
 import { OWN_TOPIC_PREFIX } from '../join/own-traffic.js'
+import { matches } from '../topics.js'
 
 /** The topics. Shared by all clients, because exporters create a metric for every `$SYS` topic. */
 export const TOPICS = Object.freeze({
@@ -10,6 +11,8 @@ export const TOPICS = Object.freeze({
   status: `${OWN_TOPIC_PREFIX}status`,
   scores: `${OWN_TOPIC_PREFIX}scores`
 })
+
+const STATUS_LEVELS = TOPICS.status.split('/')
 
 type PublishPacket = Parameters<Client['publish']>[0]
 
@@ -24,7 +27,7 @@ export class SysTopic {
   #latestStatus: Buffer | undefined
   readonly #onSubscribe = (subscriptions: Subscription[], client: Client): void => {
     const includesStatus = ({ topic, qos }: Subscription): boolean =>
-      qos < SUBACK_FAILURE && filterMatches(topic, TOPICS.status)
+      qos < SUBACK_FAILURE && matches(topic.split('/'), STATUS_LEVELS)
     if (this.#latestStatus === undefined || !subscriptions.some(includesStatus)) return
     // Aedes calls the callback without checking that it exists.
     client.publish(this.#packet(TOPICS.status, this.#latestStatus, true), this.#onPublished)
@@ -80,16 +83,4 @@ export class SysTopic {
   #packet(topic: string, payload: Buffer, retain: boolean): PublishPacket & { brokerId: string } {
     return { cmd: 'publish', topic, payload, qos: 0, retain, dup: false, brokerId: `${this.#aedes.id}/artemis` }
   }
-}
-
-/** Whether a topic filter matches a topic that starts with `$` [MQTT-4.7.2-1]. */
-export function filterMatches(filter: string, topic: string): boolean {
-  const filterLevels = filter.split('/')
-  const levels = topic.split('/')
-  for (const [i, level] of filterLevels.entries()) {
-    const isFirst = i === 0
-    if (level === '#') return !isFirst
-    if (level === '+' ? isFirst : level !== levels[i]) return false
-  }
-  return filterLevels.length === levels.length
 }
