@@ -2,6 +2,7 @@
 
 import type { Aedes, AedesPublishPacket, Client, PublishPacket } from 'aedes-2'
 import type { Logger } from 'pino'
+import { evictOldest } from '../../src/bounded-map.js'
 import { PublishDenied } from '../core/publish-denied.js'
 import { printable } from '../terminal/printable.js'
 import type { Access } from './acl.js'
@@ -212,12 +213,8 @@ export class AccessControl {
 
   #remember(identity: Identity): void {
     this.#latest.delete(identity.clientId)
+    evictOldest(this.#latest, MAX_REMEMBERED)
     this.#latest.set(identity.clientId, identity)
-    if (this.#latest.size <= MAX_REMEMBERED) return
-    for (const oldest of this.#latest.keys()) {
-      this.#latest.delete(oldest)
-      return
-    }
   }
 
   #mayWrite(client: Client, topic: string): boolean {

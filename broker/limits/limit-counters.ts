@@ -1,6 +1,7 @@
 // Counts how often each limit is exceeded, with rate-limited log lines.
 
 import type { Logger } from 'pino'
+import { evictOldest } from '../../src/bounded-map.js'
 import { printable } from '../terminal/printable.js'
 import { DENIALS, LIMITS, type LimitName } from './catalog.js'
 
@@ -66,7 +67,7 @@ export class LimitCounters {
     }
     if (!this.#mayLog(now)) return
     this.#lastEntries.delete(key)
-    if (this.#lastEntries.size >= MAX_REMEMBERED) this.#lastEntries.delete(this.#lastEntries.keys().next().value ?? '')
+    evictOldest(this.#lastEntries, MAX_REMEMBERED)
     this.#lastEntries.set(key, { loggedAtMs: now, suppressed: 0 })
     const { client, username, topic } = subject
     // Names that clients choose follow the message, so that no log filter takes them for an address.

@@ -1,6 +1,7 @@
 // Limits of failed logins per address and per username.
 
 import type { Aedes } from 'aedes-2'
+import { evictOldest } from '../../src/bounded-map.js'
 import { acceptedOf } from '../listeners/accepted-connection.js'
 import type { LimitCounters } from './limit-counters.js'
 
@@ -168,7 +169,6 @@ export function limitLogins(aedes: Aedes, limits: LoginLimits, limitCounters: Li
 
 function remember<Value>(map: Map<string, Value>, key: string, value: Value): void {
   map.delete(key)
-  const oldest = map.keys().next().value
-  if (map.size >= MAX_REMEMBERED && oldest !== undefined) map.delete(oldest)
+  evictOldest(map, MAX_REMEMBERED)
   map.set(key, value)
 }

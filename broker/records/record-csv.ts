@@ -1,6 +1,7 @@
 // Reads records from the CSV that `extract` writes and validates every field.
 
 import { isIP } from 'node:net'
+import { evictOldest } from '../../src/bounded-map.js'
 import { PacketType } from '../../src/decode/packet-types.js'
 import { REFERENCES_PER_RECORD } from '../../src/features/references.js'
 import type { RecordContext } from '../../src/features/context.js'
@@ -292,8 +293,7 @@ class RecordReader {
     const key = `${client.address} ${client.port} ${broker.address} ${broker.port}`
     let peer = this.#peers.get(key)
     if (peer === undefined) {
-      const oldest = this.#peers.keys().next().value
-      if (this.#peers.size >= MAX_PEERS && oldest !== undefined) this.#peers.delete(oldest)
+      evictOldest(this.#peers, MAX_PEERS)
       peer = { client, broker, connection: null, clientId: null, username: null }
       this.#peers.set(key, peer)
     }

@@ -1,5 +1,6 @@
 // Keeps the moving averages of the gateway and of each client.
 
+import { evictOldest } from '../bounded-map.js'
 import type { Baselines } from './baselines.js'
 import { SubjectState, type Baseline, type Figures } from './rules.js'
 import { GATEWAY, mergeShares, type Share } from './subjects.js'
@@ -84,11 +85,7 @@ export class Smoothing {
       this.#clients.set(key, known)
       return known
     }
-    if (this.#clients.size >= this.#settings.clientCap) {
-      const [oldest] = this.#clients.keys()
-      this.#clients.delete(oldest)
-      this.forgotten++
-    }
+    if (evictOldest(this.#clients, this.#settings.clientCap)) this.forgotten++
     const entry = { state: new SubjectState(this.#baselines.client, this.#settings.weight), pending: null }
     this.#clients.set(key, entry)
     return entry

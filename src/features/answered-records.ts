@@ -1,5 +1,6 @@
 // Finds the earlier records of a connection that a record answers, by packet identifier and TCP acknowledgement.
 
+import { evictOldest } from '../bounded-map.js'
 import { readPacketId } from '../decode/mqtt-facts.js'
 import { PacketType } from '../decode/packet-types.js'
 import { TCP_ACK, TCP_FIN, TCP_SYN } from '../decode/tcp.js'
@@ -126,11 +127,7 @@ export class AnsweredRecords {
   }
 
   #addMessage({ messages }: Side, id: number, record: number): void {
-    if (messages.size >= WAITING_MESSAGES && !messages.has(id)) {
-      const [oldest] = messages.keys()
-      messages.delete(oldest)
-      this.#quota.release(1)
-    }
+    if (!messages.has(id) && evictOldest(messages, WAITING_MESSAGES)) this.#quota.release(1)
     if (messages.has(id) || this.#quota.acquire()) messages.set(id, record)
   }
 

@@ -1,5 +1,6 @@
 // Finds the records that published what another record forwards. Messages are matched by topic and payload.
 
+import { evictOldest } from '../bounded-map.js'
 import { messageHash } from '../decode/message-hash.js'
 import { PacketType } from '../decode/packet-types.js'
 import type { MqttPacket, PartialPacket } from '../types.js'
@@ -45,11 +46,8 @@ export class Origins {
 
   #set(records: Map<number, number>, hash: number, record: number): void {
     // Reinsertion moves the entry to the end, so the first is the one published longest ago.
-    if (!records.delete(hash) && records.size >= MESSAGES_CAP) {
-      const [oldest] = records.keys()
-      records.delete(oldest)
-      this.forgotten++
-    }
+    records.delete(hash)
+    if (evictOldest(records, MESSAGES_CAP)) this.forgotten++
     records.set(hash, record)
   }
 }
