@@ -1,10 +1,10 @@
 // Reads the fields of a packet body in order and records the first invalid one.
 
 import { isUtf8 } from 'node:buffer'
+import { VARINT_INCOMPLETE, VARINT_MALFORMED, varintEnd, varintValue } from '../../src/decode/varint.js'
 import { PROTOCOL_ERROR, ProtocolFault } from './fault.js'
 
-/** Longest variable byte integer [MQTT-1.5.5-1]. */
-const VARINT_BYTES = 4
+const TOO_LONG = 'a field exceeds the packet or the properties'
 const FIRST_PRINTABLE = 0x20
 const LAST_PRINTABLE = 0x7e
 const PLUS = 0x2b
@@ -61,15 +61,16 @@ export class FieldReader {
 
   /** A variable byte integer, in as few bytes as it needs [MQTT-1.5.5-1]. */
   varint(): number {
-    let value = 0
-    for (let count = 0; count < VARINT_BYTES; count++) {
-      const byte = this.byte()
-      value += (byte & 0x7f) * 2 ** (7 * count)
-      if (byte >= 0x80) continue
-      if (byte === 0 && count > 0) break
-      return value
+    const body = this.#body
+    const start = this.#position
+    const end = varintEnd(body, start, this.#end)
+    if (end === VARINT_INCOMPLETE) this.refuse(TOO_LONG)
+    else if (end === VARINT_MALFORMED || (end > start + 1 && body[end - 1] === 0))
+      this.refuse('invalid variable byte integer [MQTT-1.5.5-1]')
+    else {
+      this.#position = end
+      return varintValue(body, start, end)
     }
-    this.refuse('invalid variable byte integer [MQTT-1.5.5-1]')
     return 0
   }
 
@@ -124,7 +125,7 @@ export class FieldReader {
 
   #has(count: number): boolean {
     if (this.left >= count) return true
-    this.refuse('a field exceeds the packet or the properties')
+    this.refuse(TOO_LONG)
     return false
   }
 }

@@ -6,6 +6,7 @@ import { connackFacts, connectFacts, malformedFacts, packetIdFacts } from './mqt
 import { Field, isNumber } from './mqtt-fields.js'
 import { FilterCounts } from './mqtt-filters.js'
 import { PacketType } from './packet-types.js'
+import { MAX_VARINT_SHIFT } from './varint.js'
 
 const QOS_FLAGS = 0x06
 const VERSION_5 = 5
@@ -13,8 +14,6 @@ const VERSION_5 = 5
 const NAME_LENGTH = 4
 const OLD_NAME_LENGTH = 6
 const WILL_FLAG = 0x04
-/** A variable byte integer has at most 4 bytes [MQTT-1.5.5-1]. */
-const MAX_VARINT_SHIFT = 21
 
 /** State shared by both directions of a connection. */
 export interface MqttSession {

@@ -1,6 +1,7 @@
 // Resynchronises after a gap: decides whether a segment starts at a packet boundary.
 import type { Direction } from '../types.js'
 import { PacketType } from './packet-types.js'
+import { varintEnd, varintValue } from './varint.js'
 
 const VERSION_5 = 5
 
@@ -67,14 +68,9 @@ export function isBoundaryChain(bytes: Uint8Array, direction: Direction, version
 
 /** Returns the end of the plausible packet at `at`; null if none starts there or it exceeds the bytes. */
 function packetEnd(bytes: Uint8Array, at: number, direction: Direction, version: number): number | null {
-  let remaining = 0
-  let body = at + 1
-  for (let shift = 0; ; shift += 7) {
-    if (body >= bytes.length || shift > 21) return null
-    const byte = bytes[body++]
-    remaining += (byte & 0x7f) << shift
-    if ((byte & 0x80) === 0) break
-  }
+  const body = varintEnd(bytes, at + 1)
+  if (body < 0) return null
+  const remaining = varintValue(bytes, at + 1, body)
   const end = body + remaining
   if (end > bytes.length || !isPlausibleHeader(bytes[at], remaining, direction, version)) return null
   if (bytes[at] >> 4 !== PacketType.PUBLISH) return end

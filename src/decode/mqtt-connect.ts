@@ -1,5 +1,7 @@
 // Reads client identifier and user name from a CONNECT, never the password.
 
+import { MAX_VARINT_BYTES, varintEnd, varintValue } from './varint.js'
+
 /** Identity in a CONNECT; missing fields are empty. */
 export interface ConnectIdentity {
   clientId: string
@@ -65,13 +67,11 @@ class Reader {
 
   /** Reads a Variable Byte Integer [MQTT-1.5.5]. */
   varint(): number {
-    let value = 0
-    for (let shift = 0; shift < 28; shift += 7) {
-      const byte = this.byte()
-      value |= (byte & 0x7f) << shift
-      if (byte < 0x80) break
-    }
-    return value
+    const start = this.#at
+    const end = varintEnd(this.#bytes, start)
+    // A malformed or truncated integer counts as four bytes.
+    this.#at = end < 0 ? start + MAX_VARINT_BYTES : end
+    return varintValue(this.#bytes, start, this.#at)
   }
 
   text(): string {

@@ -2,6 +2,7 @@
 import type { MqttPacket, PartialPacket } from '../types.js'
 import { MqttBody } from './mqtt-body.js'
 import type { MqttBodyOptions, MqttSession } from './mqtt-body.js'
+import { MAX_VARINT_SHIFT } from './varint.js'
 
 export type { MqttBody, MqttSession } from './mqtt-body.js'
 
@@ -12,9 +13,6 @@ export interface MqttWalkerOptions extends MqttBodyOptions {
   /** Pool of unused bodies, shared by walkers with the same caps: few of them have a packet in progress. */
   spare?: MqttBody[]
 }
-
-/** A remaining length has at most 4 bytes [MQTT-1.5.5-1]. */
-const MAX_LENGTH_SHIFT = 21
 
 /** State of the walker; comparisons rely on the order. */
 const Stage = Object.freeze({
@@ -137,7 +135,7 @@ export class MqttWalker {
       this.#stage = Stage.Body
       this.#body ??= this.#options.spare?.pop() ?? new MqttBody(this.#options)
       this.#body.begin(this.#header, this.#remainingLength, this.#options.session)
-    } else if (this.#shift === MAX_LENGTH_SHIFT) {
+    } else if (this.#shift === MAX_VARINT_SHIFT) {
       this.#stage = Stage.Malformed
     } else {
       this.#shift += 7
