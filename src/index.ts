@@ -264,7 +264,7 @@ export class Artemis extends EventEmitter<ArtemisEvents> {
     const hasOffence = state !== 'cleared' && subject.scope === 'client' && key === offenceKey(subject)
     const alert: Alert = hasOffence && isAllowed ? { ...reported, response: 'observe' } : reported
     const event = eveAlert(alert, hasOffence && isBlocked)
-    this.#recent.take(alert.id, alert.state, event)
+    this.#recent.add(alert.id, alert.state, event)
     this.#publishEvent(event)
     this.emit('alert', alert, event)
   }

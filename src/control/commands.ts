@@ -145,8 +145,10 @@ function disallow(command: ControlCommand, context: Controlled): object {
     const isConfigured = context.gate.allow.list().some(listed => listed.entry === entry)
     throw new OperatorError(
       'control-not-allowed',
-      isConfigured ? `${entry} is configured in response.allow` : `${entry} is not on the allow-list`,
-      isConfigured ? 'Remove it from the configuration.' : '"artemis allow" without arguments prints the list.'
+      isConfigured ? `${entry} is configured in the settings` : `${entry} is not on the allow-list`,
+      isConfigured
+        ? 'Remove it from response.allow in the settings.'
+        : '"artemis allow" without arguments prints the list.'
     )
   }
   context.allowChanged()

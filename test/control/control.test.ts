@@ -282,7 +282,7 @@ for (const version of BROKER_VERSIONS) {
 
       writeFileSync(file, '{"bans":[{"address"')
       const last = await selfWatching(t, version, { control, response: { file } })
-      t.match(last.lines.join('\n'), /error bans and the allow-list in .*bans\.json/)
+      t.match(last.lines.join('\n'), /error Cannot read or write bans and the allow-list in .*bans\.json/)
       t.match(await ask(await operatorOf(last), { command: 'bans' }), [{ data: { bans: [] } }])
       t.notOk(existsSync(`${file}.new`))
     })

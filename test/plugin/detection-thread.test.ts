@@ -30,7 +30,7 @@ t.test('a crash does not affect the broker, and the detection restarts', async t
   publisher.send(publish('room', 'while it is down', { qos: 1 }))
   t.equal((await subscriber.next(TYPE.publish)).payload, 'while it is down')
   t.equal(status().thread.restarts, 1)
-  t.ok(lines.some(line => line.startsWith('error the detection crashed and starts again')))
+  t.ok(lines.some(line => line.startsWith('error Detection crashed and restarts')))
   await watcher.next(TYPE.publish, ({ payload }) => (JSON.parse(payload) as { state: string }).state === 'crashed')
 
   await until('the restart', ({ state }) => state === 'learning')
@@ -50,7 +50,7 @@ t.test('an invalid setting is reported, and the broker runs without detection', 
   const { broker, ids, until, lines, status } = await selfWatching(t, version, { tap: { target: 'file:capture.pcap' } })
   await until('the refusal', ({ state }) => state === 'refused')
   t.match(status(), { failure: /file/, remedy: /artemis replay/ })
-  t.ok(lines.some(line => line.startsWith('error no detection:')))
+  t.ok(lines.some(line => line.startsWith('error Detection is off:')))
   const client = await RawClient.connect(broker)
   client.send(subscribe(['room']), publish('room', 'x'))
   t.equal((await client.next(TYPE.publish)).payload, 'x')

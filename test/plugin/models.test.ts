@@ -11,11 +11,23 @@ import { startWatchedBroker, type WatchedBroker } from '../support/watched-broke
 const RECORDS = 400
 
 /** Starts a broker without a tap, trains a detector in place on normal traffic, and waits until its model is saved. */
-async function trainedBroker(t: Test, kind: DetectorKind, model: string): Promise<WatchedBroker> {
+async function trainedBroker(
+  t: Test,
+  kind: DetectorKind,
+  model: string,
+  onError: (message: string) => void = () => {}
+): Promise<WatchedBroker> {
   const broker = await startWatchedBroker({
     tap: { target: 'none' },
     learn: { seconds: 0, minimumRecords: RECORDS },
-    detector: { kind, model }
+    detector: { kind, model },
+    logger: {
+      info: () => {},
+      warn: () => {},
+      error: (_details, message) => {
+        onError(message)
+      }
+    }
   })
   t.teardown(async () => {
     await broker.close()
@@ -50,14 +62,17 @@ t.test('switching models at run time', async t => {
   const folder = t.testdir({ 'broken.json': '{"format":"artemis-model"' })
   const [iforest, kmeans] = ['iforest', 'kmeans'].map(kind => join(folder, `${kind}.json`))
   await (await trainedBroker(t, 'kmeans', kmeans)).close()
-  const broker = await trainedBroker(t, 'iforest', iforest)
+  const errors: string[] = []
+  const broker = await trainedBroker(t, 'iforest', iforest, message => {
+    errors.push(message)
+  })
   const before = await broker.until(({ model }) => model !== undefined, 'its own model')
   broker.ids.useModel(kmeans)
   const after = await broker.until(({ model }) => model?.detector === 'kmeans', 'the other model')
   t.not(after.model?.digest, before.model?.digest)
   for (const invalid of ['broken.json', 'missing.json']) {
     broker.ids.useModel(join(folder, invalid))
-    await broker.until(() => true, 'the next status')
+    await waitUntil('the error', () => errors.some(message => message.includes(invalid)))
     t.match(
       broker.ids.status(),
       { state: 'guarding', model: { detector: 'kmeans' } },
@@ -78,7 +93,7 @@ t.test('a supervised detector is refused, and the broker runs', async t => {
     await broker.close()
   })
   const status = await broker.until(({ state }) => state === 'refused', 'the refusal')
-  t.match(status.failure, /random-forest needs examples/)
+  t.match(status.failure, /random-forest needs labelled attacks/)
   await endClient(await connectClient({ port: broker.port }))
 })
 
@@ -101,7 +116,7 @@ t.test('a model of another detector than the configured one is used', async t =>
     await broker.close()
   })
   await broker.until(({ model }) => model?.detector === 'kmeans', 'the model from the file')
-  t.match(lines.join('\n'), /the model is of kmeans though iforest is asked for/)
+  t.match(lines.join('\n'), /the model is for kmeans, but the settings ask for iforest/)
 })
 
 t.test('no message if no detector is configured', async t => {
@@ -124,7 +139,7 @@ t.test('no message if no detector is configured', async t => {
   })
   await broker.until(({ model }) => model?.detector === 'kmeans', 'the model from the file')
   t.same(
-    lines.filter(line => line.includes('is asked for')),
+    lines.filter(line => line.includes('the settings ask for')),
     []
   )
 })
