@@ -1,4 +1,4 @@
-// npm run bench:ablation: what each group of columns adds or costs, attack by attack; with --each, each column.
+// npm run bench:ablation: measures what each group of columns adds to detection, per attack; with --each, each column.
 
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -6,8 +6,8 @@ import { parseArgs } from 'node:util'
 import { recallAtFpr, rocAuc } from '../../models/index.js'
 import type { GuardModel } from '../../src/scoring/guard-model.js'
 import { DEFAULTS } from '../../src/settings.js'
-import { judgeLab, recordsOf } from '../detection/captures.js'
-import { attackCaptures, benignCaptures, CAPTURES_FOLDER, provideCaptures } from '../detection/lab-captures.js'
+import { scoreLabCapture, recordsOf } from '../detection/captures.js'
+import { attackCaptures, benignCaptures, CAPTURES_FOLDER, ensureCaptures } from '../detection/lab-captures.js'
 import { aucText, shareText, table } from '../detection/report.js'
 import { writeResults } from '../detection/results.js'
 import { describeRun, runLine } from '../detection/run.js'
@@ -28,40 +28,40 @@ const { values: options } = parseArgs({
   }
 })
 
-/** One attack judged with one choice of columns. */
+/** Figures of one attack with one choice of columns. */
 interface Cell {
   auc: number
   recall: number
 }
 
 const out = options.out ?? `bench/results/ablation${options.each ? '-columns' : ''}.md`
-const say = (text: string): void => {
+const print = (text: string): void => {
   process.stderr.write(`${text}\n`)
 }
 const names = options.attacks.split(',')
 const benign = benignCaptures(options.train.split(',').map(Number))
 const tested = attackCaptures(names, Number(options.seed))
-await provideCaptures(options.captures, [...benign, ...tested])
+await ensureCaptures(options.captures, [...benign, ...tested])
 
-const begun = performance.now()
+const startedAt = performance.now()
 const compared = options.each ? eachColumn() : choices()
 const records = await recordsOf(benign.map(({ name }) => join(options.captures, `${name}.pcap`)))
 const models: GuardModel[] = []
 for (const { name, features } of compared) {
-  say(`learning ${name}`)
+  print(`training ${name}`)
   models.push(await fitModel(records, { features, records: Number(options.records) }))
 }
-/** For each attack, a cell for each choice. */
+/** One row per attack, one cell per choice. */
 const cells: Cell[][] = []
 for (const { name } of tested) {
-  say(`judging ${name}`)
-  const { attack, models: judged } = await judgeLab(options.captures, name, models, Number(options.frames))
-  cells.push(judged.map(({ scores }) => ({ auc: rocAuc(attack, scores), recall: recallAtFpr(attack, scores, 0.01) })))
+  print(`scoring ${name}`)
+  const { attack, models: scored } = await scoreLabCapture(options.captures, name, models, Number(options.frames))
+  cells.push(scored.map(({ scores }) => ({ auc: rocAuc(attack, scores), recall: recallAtFpr(attack, scores, 0.01) })))
 }
 
-const run = describeRun('bench:ablation', begun)
+const run = describeRun('bench:ablation', startedAt)
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length
-const tableOf = (pick: (cell: Cell) => number, text: (value: number) => string): string[] => {
+const tableLines = (pick: (cell: Cell) => number, text: (value: number) => string): string[] => {
   const rows = [
     ...cells.map((row, i) => ({ name: names[i], values: row.map(pick) })),
     { name: '**mean**', values: compared.map((_, c) => mean(cells.map(row => pick(row[c])))) }
@@ -75,39 +75,39 @@ const tableOf = (pick: (cell: Cell) => number, text: (value: number) => string):
     ])
   )
 }
-const setting = `Detector \`${DEFAULTS.detector.kind}\`, trained on ${options.records} frames, evenly over ${benign.map(({ name }) => name).join(', ')}; judged on the first ${options.frames} frames of each attack's capture of seed ${options.seed}.`
+const setting = `Detector \`${DEFAULTS.detector.kind}\`, trained on ${options.records} frames sampled evenly from ${benign.map(({ name }) => name).join(', ')}; scored on the first ${options.frames} frames of each attack capture of seed ${options.seed}.`
 const caution =
-  'Differences of a few thousandths are chance. Columns are chosen by these captures; the figures of detection.md are of another household.'
+  'Differences of a few thousandths are noise. Columns are chosen on these captures; the figures in detection.md are for another household.'
 const byGroup = (): string[] => [
   '# What each group of columns adds',
   '',
   setting,
-  'The first column is what the broker ships; the others tell how much higher or lower the figure is without a group of columns, or with',
-  'columns that are left out on purpose: a minus under `- conn_*` says that the group helps. The columns are described in docs/features.md.',
+  'The first column is the shipped preset. The others show the change in the figure without a group of columns, or with columns that',
+  'the preset deliberately excludes. A minus under `- conn_*` means that the group helps. docs/features.md describes the columns.',
   caution,
   '',
   `${runLine(run)}.`,
   '',
   '## Recall at 1 % false positives',
   '',
-  ...tableOf(({ recall }) => recall, shareText),
+  ...tableLines(({ recall }) => recall, shareText),
   '',
   '## ROC AUC',
   '',
-  ...tableOf(({ auc }) => auc, aucText),
+  ...tableLines(({ auc }) => auc, aucText),
   ''
 ]
 const byColumn = (): string[] => [
   '# What each column adds',
   '',
   setting,
-  'How much higher or lower a figure is without one column: a minus says that it helps. In the order of what they add to the mean recall.',
+  'Change in each figure without one column. A minus means that the column helps. Sorted by the change in mean recall.',
   caution,
   '',
   `${runLine(run)}.`,
   '',
   ...table(
-    ['without', 'mean recall at 1 % FPR', 'mean AUC', 'most recall lost', 'most recall won'],
+    ['without', 'mean recall at 1 % FPR', 'mean AUC', 'largest recall loss', 'largest recall gain'],
     compared
       .slice(1)
       .map(({ name }, i) => {
@@ -142,7 +142,7 @@ await writeResults(out.replace(/(\.md)?$/, '.json'), {
 })
 process.stdout.write(text)
 
-/** With its sign; nothing where there is none to speak of. */
+/** Formats a difference with its sign; 0 if it rounds to zero. */
 function difference(value: number): string {
   const shown = value.toFixed(3)
   return /^-?0\.000$/.test(shown) ? '0' : value > 0 ? `+${shown}` : shown

@@ -1,26 +1,26 @@
-// The choices of columns that are compared: what the broker ships, less each of its groups, and with what it leaves
-// out.
+// The column choices that the ablation compares: the shipped preset, the preset without each group, and with excluded
+// columns.
 
 import { columnsOf, type ColumnName } from '../../src/features/columns.js'
 import { FEATURES } from '../../src/features/schema.js'
 import { DEFAULTS } from '../../src/settings.js'
 
-/** One choice. */
+/** A set of columns to compare. */
 export interface Choice {
-  /** As the head of its column says it. */
+  /** Column heading in the table. */
   name: string
-  /** A preset or a list of features parted by commas. */
+  /** A preset or a comma-separated list of features. */
   features: string
 }
 
-/** What the shipped preset leaves out on purpose. */
+/** Columns that the shipped preset deliberately excludes. */
 const LEFT_OUT: readonly (readonly [name: string, columns: readonly ColumnName[]])[] = [
   ['+ window and ttl', ['tcp_w_size', 'ttl']],
   ['+ times', ['tcp_delta', 'l20_avg']],
   ['+ addresses and ports', ['src_ip', 'dst_ip', 'tcp_src_port', 'tcp_dst_port']]
 ]
 
-/** The shipped preset first; groups of context and payload columns are told by how their names begin. */
+/** Returns the shipped preset, then the variants. The prefix of a context or payload column names its group. */
 export function choices(): Choice[] {
   const shipped = columnsOf(DEFAULTS.detector.features, 'wire')
   const groupOf = (column: ColumnName): string =>
@@ -37,7 +37,7 @@ export function choices(): Choice[] {
   ]
 }
 
-/** The shipped preset, and then without each of its columns, one at a time. */
+/** Returns the shipped preset, then the preset without each of its columns. */
 export function eachColumn(): Choice[] {
   const { features } = DEFAULTS.detector
   const shipped = columnsOf(features, 'wire')

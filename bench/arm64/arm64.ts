@@ -1,4 +1,4 @@
-// npm run bench:arm64: starts, stores, taps, learns and scores on arm64, under qemu's user emulation; slow.
+// npm run bench:arm64: runs start, store, tap, training and scoring on arm64 under qemu user emulation. Slow.
 
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
@@ -39,7 +39,7 @@ const root = unpackDebian(values.folder)
 const node = [QEMU, '-L', root, path.join(root, 'usr/bin/node')] as const
 const work = mkdtempSync(path.join(os.tmpdir(), 'artemis-arm64-run-'))
 
-function done(what: string, outcome: string): void {
+function addRow(what: string, outcome: string): void {
   lines.push(`| ${what} | ${outcome} |`)
   process.stderr.write(`${what}: ${outcome}\n`)
 }
@@ -69,13 +69,13 @@ function check(holds: boolean, what: string): void {
 
 async function startBroker(port: number): Promise<{ child: ChildProcess; seconds: number; stop: () => Promise<void> }> {
   const [program, ...before] = node
-  const began = performance.now()
+  const startedAt = performance.now()
   const child = spawn(program, [...before, MAIN, 'broker', '--port', String(port), '--data', 'data'], {
     cwd: work,
     stdio: ['ignore', 'ignore', 'pipe']
   })
   const ended = once(child, 'exit')
-  // A run that fails leaves none behind.
+  // Kill the broker if the run fails.
   process.once('exit', () => {
     child.kill('SIGKILL')
   })
@@ -84,13 +84,13 @@ async function startBroker(port: number): Promise<{ child: ChildProcess; seconds
     log += text
   })
   while (!log.includes('Artemis is ready')) {
-    if (child.exitCode !== null || performance.now() - began > START_LIMIT_MS)
-      throw new Error(`the broker did not start:\n${log}`)
+    if (child.exitCode !== null || performance.now() - startedAt > START_LIMIT_MS)
+      throw new Error(`Broker did not start:\n${log}`)
     await pause(50)
   }
   return {
     child,
-    seconds: (performance.now() - began) / 1_000,
+    seconds: (performance.now() - startedAt) / 1_000,
     stop: async () => {
       child.kill('SIGTERM')
       await ended
@@ -98,12 +98,12 @@ async function startBroker(port: number): Promise<{ child: ChildProcess; seconds
   }
 }
 
-/** Follows the status until it satisfies. */
+/** Resolves with the first status that satisfies the condition. */
 async function until(client: MqttClient, what: string, satisfies: (status: Status) => boolean): Promise<Status> {
   return await new Promise((resolve, reject) => {
     let latest = ''
     const timer = setTimeout(() => {
-      reject(new Error(`not in time: ${what}; the status was ${latest}`))
+      reject(new Error(`Timed out waiting for: ${what}. Last status: ${latest}`))
     }, STEP_LIMIT_MS)
     const onMessage = (topic: string, payload: Buffer): void => {
       if (!topic.endsWith('/status')) return
@@ -120,7 +120,8 @@ async function until(client: MqttClient, what: string, satisfies: (status: Statu
 }
 
 /**
- * By how much of itself a number differs at most; infinite where the shapes do. Compilers round logarithms differently.
+ * Returns the largest relative difference between two numbers in the trees; Infinity if the shapes differ. Compilers
+ * round logarithms differently.
  */
 function largestDifference(a: unknown, b: unknown): number {
   if (typeof a === 'number' && typeof b === 'number')
@@ -136,11 +137,11 @@ function largestDifference(a: unknown, b: unknown): number {
 
 async function offline(): Promise<string> {
   const version = onArm('-p', 'process.version + " " + process.arch').trim()
-  check(version.endsWith('arm64'), `Node says ${version}`)
-  done('Node', version)
+  check(version.endsWith('arm64'), `Node reports ${version}`)
+  addRow('Node', version)
   const [there, here] = [onArm(MAIN, 'extract', CAPTURE), onHost(MAIN, 'extract', CAPTURE)]
-  check(there === here && here.split('\n').length > 50, 'extract gives other columns than here')
-  done('extract', `${here.trim().split('\n').length - 1} records, every column as on ${process.arch}`)
+  check(there === here && here.split('\n').length > 50, 'extract returns different columns than on the host')
+  addRow('extract', `${here.trim().split('\n').length - 1} records, every column as on ${process.arch}`)
   const train = (file: string): string[] => [
     MAIN,
     'train',
@@ -152,7 +153,7 @@ async function offline(): Promise<string> {
   ]
   onArm(...train('there.json'))
   onHost(...train('here.json'))
-  // Without how long it took.
+  // Ignore the training time.
   const expertsOf = (file: string): unknown =>
     (
       JSON.parse(readFileSync(path.join(work, file), 'utf8'), (key, value: unknown) =>
@@ -160,10 +161,10 @@ async function offline(): Promise<string> {
       ) as { experts: unknown }
     ).experts
   const difference = largestDifference(expertsOf('there.json'), expertsOf('here.json'))
-  check(difference < 1e-9, `training gives another model than here: a number differs by ${difference} of itself`)
-  done(
+  check(difference < 1e-9, `training returns a different model than on the host: relative difference ${difference}`)
+  addRow(
     'train',
-    `the same isolation forest as on ${process.arch}, ${difference === 0 ? 'to the last bit' : `but for ${difference.toExponential(0)} of a number at most`}`
+    `same isolation forest as on ${process.arch}, ${difference === 0 ? 'bit for bit' : `relative difference at most ${difference.toExponential(0)}`}`
   )
   return version
 }
@@ -176,26 +177,26 @@ async function live(): Promise<void> {
   const port = await freePort()
   const url = `mqtt://127.0.0.1:${port}`
   const first = await startBroker(port)
-  done('start', `ready after ${first.seconds.toFixed(1)} s of emulation`)
+  addRow('start', `ready after ${first.seconds.toFixed(1)} s of emulation`)
   const client = await mqtt.connectAsync(url, { clientId: 'sensor' })
   await client.publishAsync('home/kept', 'on', { qos: 1, retain: true })
   const up = await until(client, 'the tap is up', ({ tap }) => tap.state === 'up')
   const timer = setInterval(() => {
     client.publish('home/kitchen', JSON.stringify({ temperature: 20 + Math.random() * 3 }), { qos: 1 })
   }, 60)
-  const guarding = await until(client, 'it guards', ({ state }) => state === 'guarding')
+  const guarding = await until(client, 'state is guarding', ({ state }) => state === 'guarding')
   clearInterval(timer)
-  check(guarding.tap.frames > 100, 'the tap saw nothing')
-  done(
+  check(guarding.tap.frames > 100, 'the tap captured no frames')
+  addRow(
     'tap',
-    `${up.tap.target} by this machine's own tcpdump: ${guarding.tap.frames} frames; ${JSON.stringify(guarding.join)}`
+    `${up.tap.target} with the host's tcpdump: ${guarding.tap.frames} frames; ${JSON.stringify(guarding.join)}`
   )
-  done('learn', `guards with model ${guarding.model?.digest.slice(0, 12)}`)
+  addRow('learn', `guarding with model ${guarding.model?.digest.slice(0, 12)}`)
   const attacker = await mqtt.connectAsync(url, { clientId: 'attacker' })
   for (let i = 0; i < 3_000; i++) attacker.publish(`x/${i}/${'y'.repeat(80)}`, Buffer.alloc(900, i), { qos: 1 })
   const alerted = await until(client, 'the flood raises an alert', ({ alerts }) => alerts.raised > 0)
   attacker.end(true)
-  done('score', `a flood of 3,000 messages raised ${alerted.alerts.raised} alert(s)`)
+  addRow('score', `a flood of 3,000 messages raised ${alerted.alerts.raised} alert(s)`)
   await client.endAsync(true)
   await first.stop()
   const second = await startBroker(port)
@@ -206,10 +207,10 @@ async function live(): Promise<void> {
     })
   })
   await reader.subscribeAsync('home/kept')
-  check((await kept) === 'on', 'the retained message is gone')
-  const again = await until(reader, 'it guards again', ({ state }) => state === 'guarding')
-  check(again.model?.digest === guarding.model?.digest, 'another model')
-  done('store', "a retained message and the model were there after a restart (classic-level's own linux-arm64 binary)")
+  check((await kept) === 'on', 'the retained message is missing')
+  const again = await until(reader, 'state is guarding after the restart', ({ state }) => state === 'guarding')
+  check(again.model?.digest === guarding.model?.digest, 'the model changed after the restart')
+  addRow('store', "the retained message and the model survived a restart (classic-level's linux-arm64 binary)")
   await reader.endAsync(true)
   await second.stop()
 }
@@ -221,17 +222,17 @@ try {
   await live()
 } catch (error) {
   failure = error instanceof Error ? error : new Error(String(error))
-  done('FAILED', failure.message.replace(/\s+/g, ' ').slice(0, 500))
+  addRow('FAILED', failure.message.replace(/\s+/g, ' ').slice(0, 500))
 }
 const qemu = execFileSync(QEMU, ['--version'], { encoding: 'utf8' }).split('\n')[0]
 writeFileSync(
   values.out,
   `# On arm64
 
-${new Date().toISOString().slice(0, 10)}: Debian's Node ${version}, run by ${qemu}, on a kernel of ${os.arch()} (${os.release()}). \`npm run bench:arm64\`.
-Emulation tells whether it works, not how fast it is on a Raspberry Pi. Of the dependencies only classic-level is native, and it
-brings a binary for linux-arm64; ssh2's native part is optional, and was not there. tcpdump is this machine's own: arm64's asks for
-SIOCETHTOOL, which qemu does not emulate ("Function not implemented"). What it captures is decoded, joined and scored on arm64.
+${new Date().toISOString().slice(0, 10)}: Debian's Node ${version} under ${qemu} on an ${os.arch()} kernel (${os.release()}). \`npm run bench:arm64\`.
+Emulation shows that it works. It does not show the speed on a Raspberry Pi. classic-level is the only required native dependency, and it
+ships a linux-arm64 binary. ssh2's optional native part was not installed. tcpdump is the host's, because arm64 tcpdump requires
+SIOCETHTOOL, which qemu does not emulate ("Function not implemented"). Captured frames are decoded, joined and scored on arm64.
 
 | what | outcome |
 |---|---|

@@ -1,4 +1,4 @@
-// Debian's arm64 Node, unpacked into a folder: enough for qemu to run it in.
+// Unpacks Debian's arm64 Node into a folder from which qemu can run it.
 
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -8,7 +8,7 @@ import path from 'node:path'
 const RELEASE = 'trixie'
 const PACKAGES = ['nodejs']
 
-/** Downloads and unpacks, unless the folder holds them already; apt's own state stays as it is. */
+/** Downloads and unpacks Node unless the folder already contains it. Leaves apt's own state unchanged. */
 export function unpackDebian(folder: string): string {
   const root = path.join(folder, 'root')
   if (existsSync(path.join(root, 'usr/bin/node'))) return root
@@ -40,7 +40,7 @@ APT::Architectures "arm64";
   const archives = path.join(state, 'cache/archives')
   for (const name of readdirSync(archives).filter(file => file.endsWith('.deb')))
     run('dpkg-deb', '-x', path.join(archives, name), root)
-  // The loader is looked for in /lib, which Debian makes a link when it is installed.
+  // The loader is expected in /lib, which Debian links to usr/lib at installation.
   if (!existsSync(path.join(root, 'lib'))) symlinkSync('usr/lib', path.join(root, 'lib'))
   return root
 }

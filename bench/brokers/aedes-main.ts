@@ -1,4 +1,4 @@
-// Aedes with nothing of ours, a process of its own: arguments are a port and, to store in LevelDB, a folder.
+// Bare Aedes in its own process. Arguments: a port and, to store in LevelDB, a folder.
 
 import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -15,7 +15,7 @@ const server = createServer({ noDelay: true }, socket => {
 server.listen(Number(port), '127.0.0.1', () => {
   process.stderr.write(`port ${(server.address() as AddressInfo).port}\n`)
 })
-// It ends with whoever started it.
+// Exit with the parent process.
 process.stdin.resume().once('end', () => {
   process.exit()
 })

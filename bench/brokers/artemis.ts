@@ -1,4 +1,4 @@
-// The program as users run it, a child process with settings of the bench's own and its data in a folder.
+// The program as users run it: a child process with the bench's settings and its data in a folder.
 
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,11 +11,11 @@ const CORE_MAIN = fileURLToPath(new URL('./core-main.js', import.meta.url))
 const MAIN = fileURLToPath(new URL('../../broker/main.js', import.meta.url))
 
 /**
- * Starts it on loopback, without a tap.
+ * Starts the broker on loopback, without a tap.
  *
  * @param folder for settings and data
- * @param settings beside those; they win
- * @param port 0 takes any free one
+ * @param settings override the defaults of the bench
+ * @param port 0 takes any free port
  */
 export async function startArtemis(folder: string, settings: SettingsTree = {}, port = 0): Promise<ChildBroker> {
   const config = writeSettings(folder, settings, port)
@@ -31,7 +31,7 @@ export async function startArtemis(folder: string, settings: SettingsTree = {}, 
   })
 }
 
-/** Starts the same without its detection. */
+/** Starts the broker without detection. */
 export async function startCore(folder: string, settings: SettingsTree = {}, port = 0): Promise<ChildBroker> {
   return await launch({
     name: 'artemis without detection',

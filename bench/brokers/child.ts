@@ -1,5 +1,4 @@
-// A broker as a child process: it says when it listens and on which port, and neither it nor its folder outlives the
-// bench.
+// A broker as a child process. Neither the process nor its folder outlives the bench.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -7,34 +6,34 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-/** A broker in a process of its own. */
+/** A broker in its own process. */
 export interface ChildBroker {
   port: number
   pid: number
-  /** The last that it wrote to its standard error. */
+  /** Returns the end of its standard error. */
   log(): string
-  /** Whether it is gone, killed or by itself. */
+  /** Whether the process has exited, killed or by itself. */
   hasEnded(): boolean
-  /** Ends it at once, without a word; resolves when it is gone. */
+  /** Sends SIGKILL; resolves when the process has exited. */
   kill(): Promise<void>
 }
 
-/** What is to be started. */
+/** A broker to start. */
 export interface Launch {
   name: string
   program: string
   args: readonly string[]
-  /** Its port, once its standard error says that it takes clients. */
+  /** Returns the port once standard error shows that the broker accepts clients. */
   portIn: (log: string) => number | undefined
 }
 
 const START_LIMIT_MS = 60_000
-/** Characters of the log that are kept: the end tells why a broker ended. */
+/** Characters of the log to keep. The end shows why a broker exited. */
 const LOG_KEPT = 16_384
 
 const running = new Set<number>()
 const folders = new Set<string>()
-// A run that fails leaves nothing behind either.
+// Clean up if the run fails.
 process.once('exit', () => {
   for (const pid of running) process.kill(pid, 'SIGKILL')
   for (const folder of folders) removeFolder(folder)
@@ -44,20 +43,20 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.exit(1)
   })
 
-/** A folder for brokers' data, which goes with this process at the latest. */
+/** Creates a folder for broker data. It is removed when this process exits, at the latest. */
 export function temporaryFolder(name: string): string {
   const folder = mkdtempSync(join(tmpdir(), `artemis-${name}-`))
   folders.add(folder)
   return folder
 }
 
-/** Removes it; a broker that is just dying may still write to it. */
+/** Removes a folder. Retries, because a broker that is exiting may still write to it. */
 export function removeFolder(folder: string): void {
   rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   folders.delete(folder)
 }
 
-/** Starts it and waits until it listens; fails with what it said where it does not. */
+/** Starts a broker and waits until it listens; rejects with its log if it does not. */
 export async function launch({ name, program, args, portIn }: Launch): Promise<ChildBroker> {
   const child = spawn(program, args, { stdio: ['pipe', 'ignore', 'pipe'] })
   const { pid } = child
@@ -77,7 +76,7 @@ export async function launch({ name, program, args, portIn }: Launch): Promise<C
     }, START_LIMIT_MS)
     child.once('exit', () => {
       clearTimeout(timer)
-      fail('ended before it listened')
+      fail('exited before it listened')
     })
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       log = (log + text).slice(-LOG_KEPT)

@@ -1,4 +1,4 @@
-// The program without its detection, a process of its own; the argument is its settings file.
+// The broker without detection, in its own process. Argument: the settings file.
 
 import { AccessControl } from '../../broker/auth/access-control.js'
 import { clientOrigins, listenerAuthOf } from '../../broker/auth/listener-auth.js'
@@ -12,11 +12,11 @@ import { openBroker } from '../../broker/open-broker.js'
 
 const { settings } = readSettings({ config: process.argv[2] })
 const log = openLog(settings.log)
-const tally = new LimitCounters(log)
+const limitCounters = new LimitCounters(log)
 const listeners = await Listeners.open(settings.listeners, {
   ...settings.limits,
-  admission: new Admission(settings.limits, tally),
-  tally,
+  admission: new Admission(settings.limits, limitCounters),
+  limitCounters,
   log
 })
 const access = await AccessControl.open(
@@ -25,15 +25,15 @@ const access = await AccessControl.open(
   log,
   settings.limits.messageSize ?? undefined
 )
-const { broker } = await openBroker(settings, log, tally, {
-  mayWait: (clientId, topic) => access.mayWait(clientId, topic)
+const { broker } = await openBroker(settings, log, limitCounters, {
+  mayWait: (clientId, topic) => access.mayReceive(clientId, topic)
 })
-access.guardLogins(broker)
-limitLogins(broker, settings.limits.loginAttempts, tally)
-access.guardTopics(broker)
+access.hookLogins(broker)
+limitLogins(broker, settings.limits.loginAttempts, limitCounters)
+access.hookTopics(broker)
 listeners.accept((stream, request) => broker.handle(stream, request))
 process.stderr.write(`port ${listeners.addresses[0]?.port}\n`)
-// It ends with whoever started it.
+// Exit with the parent process.
 process.stdin.resume().once('end', () => {
   process.exit()
 })

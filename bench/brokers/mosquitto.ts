@@ -1,4 +1,4 @@
-// Debian's mosquitto as a child process, set up as its package does, with the window that the bench asks for.
+// Debian's mosquitto as a child process, configured as its package does, with the in-flight window that the bench sets.
 
 import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
@@ -7,13 +7,13 @@ import { findProgram } from '../../test/support/programs.js'
 import { freePort } from '../../test/support/free-port.js'
 import { launch, type ChildBroker } from './child.js'
 
-/** Its version; undefined where it is not installed. */
+/** Returns the version; undefined if mosquitto is not installed. */
 export function mosquittoVersion(): string | undefined {
   const said = (() => {
     try {
       return execFileSync(findProgram('mosquitto'), ['-h'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
     } catch (error) {
-      // It ends with 3 when asked for help.
+      // mosquitto -h exits with 3.
       return String((error as { stdout?: string }).stdout)
     }
   })()
@@ -21,9 +21,9 @@ export function mosquittoVersion(): string | undefined {
 }
 
 /**
- * Starts it on loopback.
+ * Starts mosquitto on loopback.
  *
- * @param inflightMessages unacknowledged messages on their way to a client
+ * @param inflightMessages size of the in-flight window to a client
  */
 export async function startMosquitto(folder: string, inflightMessages: number): Promise<ChildBroker> {
   const port = await freePort()
@@ -39,7 +39,7 @@ export async function startMosquitto(folder: string, inflightMessages: number): 
       `max_inflight_messages ${inflightMessages}`,
       'max_queued_messages 0',
       'connection_messages false',
-      // Started by root, it would become a user who may not write to the folder.
+      // Started by root, it would switch to a user that cannot write to the folder.
       'user root',
       ''
     ].join('\n')

@@ -1,10 +1,10 @@
-// A broker that is a script of the bench's own: a Node program that writes `port N` to its standard error and ends with
-// its standard input.
+// A broker that is a script of the bench: a Node program that writes `port N` to standard error and exits when its
+// standard input ends.
 
 import { fileURLToPath } from 'node:url'
 import { launch, type ChildBroker } from './child.js'
 
-/** Starts it with the arguments that it takes. */
+/** Starts the script. */
 export async function startScript(name: string, script: URL, args: readonly string[]): Promise<ChildBroker> {
   return await launch({
     name,

@@ -1,12 +1,12 @@
-// Settings of the program as a tree, with those that the command line of a bench lays over it.
+// Settings of the broker as a tree, with overrides from the command line of a bench.
 
 import { parse } from 'yaml'
 
-/** What artemis.yaml holds. */
+/** Content of artemis.yaml. */
 export type SettingsTree = Record<string, unknown>
 
 /**
- * Lays settings over a tree, which stays as it is.
+ * Applies overrides to a copy of a tree.
  *
  * @param overrides such as `store.sync=true` or `limits.inflightMessages=100`; the values are YAML
  */
@@ -14,7 +14,7 @@ export function withOverrides(tree: SettingsTree, overrides: readonly string[]):
   const all = structuredClone(tree)
   for (const override of overrides) {
     const match = /^([\w.]+)=(.*)$/s.exec(override)
-    if (match === null) throw new Error(`--setting ${override}: write it as name.of.setting=value`)
+    if (match === null) throw new Error(`Invalid --setting ${override}: use name.of.setting=value.`)
     const [, path, value] = match
     const names = path.split('.')
     const last = names.pop() as string

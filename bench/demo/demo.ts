@@ -1,4 +1,5 @@
-// npm run demo [-- --detector NAME]: a broker taps itself through a real sshd, learns a home, and throws out a flooder.
+// npm run demo [-- --detector NAME]: a broker taps itself through a real sshd, learns a home's traffic, and bans a
+// flooder.
 
 import { fork, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -17,11 +18,11 @@ import { startSshd, type Sshd } from '../../test/support/sshd.js'
 import { Home } from './devices.js'
 import type { AttackFigures } from './malaria.js'
 
-const LONGEST_MS = 120_000
+const TIMEOUT_MS = 120_000
 const LEARN_SECONDS = 25
 const LEARN_RECORDS = 1_000
 const ATTACKER = '127.0.66.6'
-const CALM_MS = 3_000
+const SETTLE_MS = 3_000
 
 interface Status {
   state: string
@@ -37,11 +38,11 @@ interface RunningBroker {
   port: number
 }
 
-/** Detectors that learn in place. */
+/** Detectors that support in-place training. */
 const DETECTORS = DETECTOR_KINDS.filter(kind => !catalogEntry(kind).supervised)
 const { detector } = parseArgs({ options: { detector: { type: 'string', default: 'iforest' } } }).values
 
-const say = (text: string): void => {
+const print = (text: string): void => {
   process.stderr.write(`${text}\n`)
 }
 const folder = mkdtempSync(join(tmpdir(), 'artemis-demo-'))
@@ -50,9 +51,9 @@ const cleanUp: (() => unknown)[] = [
     rmSync(folder, { recursive: true, force: true })
   }
 ]
-const tooLong = setTimeout(() => {
-  void end(2, `the demo took longer than ${LONGEST_MS / 1_000} s`)
-}, LONGEST_MS)
+const timeout = setTimeout(() => {
+  void end(2, `Demo timed out after ${TIMEOUT_MS / 1_000} s.`)
+}, TIMEOUT_MS)
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, () => {
     void end(2, 'interrupted')
@@ -60,10 +61,12 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const)
 
 async function run(): Promise<void> {
   if (!isDetectorKind(detector) || !DETECTORS.includes(detector))
-    throw new Error(`--detector ${detector}: there are ${DETECTORS.join(', ')}`)
+    throw new Error(`Invalid --detector ${detector}: use one of ${DETECTORS.join(', ')}.`)
   const missing = ['tcpdump', 'sshd', 'ssh-keygen'].filter(program => findProgram(program) === program)
   if (missing.length > 0)
-    throw new Error(`${missing.join(', ')} missing; on Debian: apt-get install tcpdump openssh-server openssh-client`)
+    throw new Error(
+      `Not found: ${missing.join(', ')}. On Debian, run: apt-get install tcpdump openssh-server openssh-client`
+    )
   const sshd = await startSshd(folder)
   cleanUp.unshift(async () => {
     await sshd.stop()
@@ -71,59 +74,60 @@ async function run(): Promise<void> {
   const broker = await startBroker(sshd)
   const monitor = await connectAsync(`mqtt://127.0.0.1:${broker.port}`, { clientId: 'monitor', reconnectPeriod: 0 })
   cleanUp.unshift(() => monitor.end(true))
-  const news = new News(monitor)
-  await news.subscribe()
-  const tapped = await news.until(({ tap }) => tap.state === 'up')
-  say(
-    `The broker listens on 127.0.0.1:${broker.port} and taps itself through ${tapped.tap.target}; ${detector} learns.`
-  )
+  const watcher = new StatusWatcher(monitor)
+  await watcher.subscribe()
+  const tapped = await watcher.until(({ tap }) => tap.state === 'up')
+  print(`Broker listening on 127.0.0.1:${broker.port}, tap ${tapped.tap.target}, detector ${detector} learning.`)
 
   const home = new Home(broker.port)
   await home.start()
-  await learn(news)
+  await learn(watcher)
 
-  say(`\nAn attacker at ${ATTACKER} floods: random payloads, QoS 1, 200 in flight, a new topic for each message.`)
-  const before = await news.now()
-  const begun = performance.now()
+  print(`\nAttack: ${ATTACKER} floods with random payloads, QoS 1, 200 in flight, a new topic for each message.`)
+  const before = await watcher.now()
+  const startedAt = performance.now()
   const attack = await runAttacker(broker.port)
-  const alert = await Promise.race([news.clientAlert, sleep(CALM_MS)])
+  const alert = await Promise.race([watcher.clientAlert, sleep(SETTLE_MS)])
   if (alert !== undefined) process.stdout.write(`${alert}\n`)
-  await sleep(CALM_MS)
-  const last = await news.now()
-  const seconds = (performance.now() - begun) / 1_000
+  await sleep(SETTLE_MS)
+  const last = await watcher.now()
+  const seconds = (performance.now() - startedAt) / 1_000
   const figures = await home.stop()
 
   const joined = last.join.framesJoined
-  const carrying = joined + last.join.framesUnjoined
-  say('')
-  say(
-    attack.thrownOutAfterMs === null
-      ? `The attacker was NOT thrown out; it sent ${attack.sent} messages.`
-      : `The attacker was thrown out ${attack.thrownOutAfterMs.toFixed(0)} ms and ${attack.sent} packets after its first publish; its next attempt was ${attack.refusedAgain ? 'refused' : 'let in'}.`
+  const mqttFrames = joined + last.join.framesUnjoined
+  print('')
+  print(
+    attack.disconnectedAfterMs === null
+      ? `Attacker NOT disconnected; it sent ${attack.sent} messages.`
+      : `Attacker disconnected ${attack.disconnectedAfterMs.toFixed(0)} ms and ${attack.sent} packets after its first PUBLISH; reconnection ${attack.reconnectionRefused ? 'refused' : 'ACCEPTED'}.`
   )
-  say(
-    `Others thrown out: ${figures.thrownOut.length === 0 ? 'none' : figures.thrownOut.join(', ')} (of ${figures.clients} clients; connections closed by the broker: ${last.response.expelled}).`
+  print(
+    `Other clients disconnected: ${figures.disconnected.length === 0 ? 'none' : figures.disconnected.join(', ')} (of ${figures.clients} clients; connections closed by the broker: ${last.response.expelled}).`
   )
-  say(
-    `Benign messages: ${figures.sent} sent, ${figures.received} received${figures.lostOn.length === 0 ? ', none lost' : `; lost on ${figures.lostOn.join(', ')}`}.`
+  print(
+    `Benign messages: ${figures.sent} sent, ${figures.received} received${figures.incompleteTopics.length === 0 ? ', none lost' : `; lost on ${figures.incompleteTopics.join(', ')}`}.`
   )
-  say(
-    `Join: ${joined} of ${carrying} frames with MQTT (${((100 * joined) / carrying).toFixed(2)} %), ${last.join.framesAfterClose} more that the broker never read, ${last.join.mismatches} mismatches.`
+  print(
+    `Join: ${joined} of ${mqttFrames} MQTT frames (${((100 * joined) / mqttFrames).toFixed(2)} %), ${last.join.framesAfterClose} frames after close, ${last.join.mismatches} mismatches.`
   )
-  say(
-    `Records: ${last.records.seen}; ${((last.records.seen - before.records.seen) / seconds).toFixed(0)} a second during and after the attack.`
+  print(
+    `Records: ${last.records.seen}; ${((last.records.seen - before.records.seen) / seconds).toFixed(0)} per second during and after the attack.`
   )
 
-  const good =
-    attack.thrownOutAfterMs !== null &&
-    figures.thrownOut.length === 0 &&
+  const passed =
+    attack.disconnectedAfterMs !== null &&
+    figures.disconnected.length === 0 &&
     last.response.expelled === 1 &&
     figures.received >= figures.sent &&
-    figures.lostOn.length === 0
-  await end(good ? 0 : 1, good ? 'The attacker is out, nobody else is, nothing was lost.' : 'NOT as it should be.')
+    figures.incompleteTopics.length === 0
+  await end(
+    passed ? 0 : 1,
+    passed ? 'Demo passed: only the attacker was disconnected, no message was lost.' : 'Demo FAILED.'
+  )
 }
 
-/** The program itself, with a configuration as a user would write it. */
+/** Starts the broker with a configuration as a user would write it. */
 async function startBroker(sshd: Sshd): Promise<RunningBroker> {
   const config = join(folder, 'artemis.yaml')
   writeFileSync(
@@ -136,7 +140,7 @@ async function startBroker(sshd: Sshd): Promise<RunningBroker> {
       `  target: ssh://${sshd.user}@${sshd.host}:${sshd.port}/lo`,
       `  identity: ${sshd.identityFile}`,
       `  knownHosts: ${sshd.knownHostsFile}`,
-      // The columns of single frames: what `behaviour` follows takes minutes of learning to settle.
+      // Columns of single frames only: the windows of `behaviour` take minutes of learning to fill.
       `detector: { kind: ${detector}, features: table1-no-identity }`,
       `learn: { duration: ${LEARN_SECONDS}s, minimumRecords: ${LEARN_RECORDS} }`,
       'response: { action: ban, banDuration: 1m }',
@@ -154,13 +158,13 @@ async function startBroker(sshd: Sshd): Promise<RunningBroker> {
   })
   const port = await new Promise<number>((resolve, reject) => {
     child.once('exit', code => {
-      reject(new Error(`the broker ended with ${code} before it listened`))
+      reject(new Error(`Broker exited with ${code} before it listened`))
     })
     createInterface({ input: child.stderr }).on('line', line => {
       const entry = parse(line)
-      if (entry === undefined) say(line)
+      if (entry === undefined) print(line)
       else if (typeof entry.port === 'number') resolve(entry.port)
-      else if (entry.level === 'error') say(`broker: ${String(entry.msg)}`)
+      else if (entry.level === 'error') print(`broker: ${String(entry.msg)}`)
     })
   })
   return { process: child, port }
@@ -174,22 +178,22 @@ function parse(line: string): Record<string, unknown> | undefined {
   }
 }
 
-/** What the broker publishes about itself. */
-class News {
-  /** The first alert that names a client, as it came. */
+/** Alerts and status that the broker publishes. */
+class StatusWatcher {
+  /** The first alert about a client, as received. */
   readonly clientAlert: Promise<string>
   readonly #listeners = new Set<(status: Status) => void>()
-  #alertCame: (line: string) => void = () => {}
+  #resolveAlert: (line: string) => void = () => {}
   readonly #client: MqttClient
 
   constructor(client: MqttClient) {
     this.#client = client
     this.clientAlert = new Promise(resolve => {
-      this.#alertCame = resolve
+      this.#resolveAlert = resolve
     })
     client.on('message', (topic, payload) => {
       const text = payload.toString()
-      if (topic === TOPICS.alerts && isAboutClient(text)) this.#alertCame(text)
+      if (topic === TOPICS.alerts && isAboutClient(text)) this.#resolveAlert(text)
       else if (topic === TOPICS.status) for (const listener of this.#listeners) listener(JSON.parse(text) as Status)
     })
   }
@@ -199,8 +203,8 @@ class News {
   }
 
   /**
-   * Resolves with the first status that satisfies, the present one included: a new subscription is given the retained
-   * one.
+   * Resolves with the first status that satisfies the condition, including the current one: a new subscription receives
+   * the retained status.
    */
   async until(satisfies: (status: Status) => boolean, onStatus: (status: Status) => void = () => {}): Promise<Status> {
     return await new Promise((resolve, reject) => {
@@ -224,15 +228,15 @@ function isAboutClient(alert: string): boolean {
   return (JSON.parse(alert) as { artemis: { scope: string } }).artemis.scope === 'client'
 }
 
-/** Shows how the learning goes on. */
-async function learn(news: News): Promise<void> {
-  say(`Twelve clients go about their business; the broker learns from them for ${LEARN_SECONDS} s.`)
+/** Shows learning progress. */
+async function learn(watcher: StatusWatcher): Promise<void> {
+  print(`The broker learns for ${LEARN_SECONDS} s from twelve clients.`)
   const bar = new SingleBar(
     { stream: process.stderr, format: 'Learning {bar} {percentage} %', noTTYOutput: true, notTTYSchedule: 5_000 },
     Presets.shades_classic
   )
   bar.start(100, 0)
-  await news.until(
+  await watcher.until(
     ({ state }) => state === 'guarding',
     ({ learning }) => {
       bar.update(Math.round(100 * (learning?.progress ?? 1)))
@@ -248,16 +252,16 @@ async function runAttacker(port: number): Promise<AttackFigures> {
   const figures = await Promise.race([
     once(attacker, 'message').then(([message]) => message as AttackFigures),
     once(attacker, 'exit').then(([code]) => {
-      throw new Error(`the attacker ended with ${String(code)}`)
+      throw new Error(`Attacker process exited with ${String(code)}`)
     })
   ])
   return figures
 }
 
 async function end(code: number, text: string): Promise<never> {
-  clearTimeout(tooLong)
+  clearTimeout(timeout)
   for (const step of cleanUp.splice(0)) await step()
-  say(text)
+  print(text)
   process.exit(code)
 }
 

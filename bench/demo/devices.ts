@@ -1,35 +1,34 @@
-// Twelve clients of a home: numbers, JSON and switches, at all levels of QoS, some of it retained.
+// Twelve clients of a home: numbers, JSON and switches at every QoS, partly retained.
 
 import { connect } from 'node:net'
 import { MqttClient, type IClientOptions } from 'mqtt'
 
-/** What a device publishes, and how often. */
-interface Habit {
+/** A message that a device publishes periodically. */
+interface Publication {
   topic: string
   qos: 0 | 1 | 2
   retain?: boolean
-  /** Mean time between two messages, ms; the real one varies by half of it. */
-  everyMs: number
+  /** Mean interval, ms; the actual interval varies by 25 % either way. */
+  meanIntervalMs: number
   payload: () => string
 }
 
-/** A device and its habits. */
 interface Device {
   clientId: string
   options?: IClientOptions
-  habits: Habit[]
+  publications: Publication[]
 }
 
 const degrees = (middle: number, spread: number): string => (middle + (Math.random() - 0.5) * spread).toFixed(1)
-const whole = (from: number, to: number): number => Math.floor(from + Math.random() * (to - from))
-const oneOf = (...values: string[]): string => values[whole(0, values.length)]
+const randomInteger = (from: number, to: number): number => Math.floor(from + Math.random() * (to - from))
+const pick = (...values: string[]): string => values[randomInteger(0, values.length)]
 
 function thermometer(room: string): Device {
   return {
     clientId: `dht11-${room}`,
-    habits: [
-      { topic: `home/${room}/temperature`, qos: 0, everyMs: 400, payload: () => degrees(21, 3) },
-      { topic: `home/${room}/humidity`, qos: 0, everyMs: 400, payload: () => String(whole(38, 55)) }
+    publications: [
+      { topic: `home/${room}/temperature`, qos: 0, meanIntervalMs: 400, payload: () => degrees(21, 3) },
+      { topic: `home/${room}/humidity`, qos: 0, meanIntervalMs: 400, payload: () => String(randomInteger(38, 55)) }
     ]
   }
 }
@@ -37,18 +36,18 @@ function thermometer(room: string): Device {
 function zigbee(name: string): Device {
   return {
     clientId: `zigbee2mqtt-${name}`,
-    habits: [
+    publications: [
       {
         topic: `home/zigbee2mqtt/${name}`,
         qos: 1,
-        everyMs: 350,
+        meanIntervalMs: 350,
         payload: () =>
           JSON.stringify({
-            battery: whole(60, 100),
+            battery: randomInteger(60, 100),
             contact: Math.random() < 0.5,
-            linkquality: whole(40, 255),
+            linkquality: randomInteger(40, 255),
             temperature: Number(degrees(20, 4)),
-            voltage: whole(2900, 3100)
+            voltage: randomInteger(2900, 3100)
           })
       }
     ]
@@ -59,31 +58,33 @@ function relay(name: string): Device {
   return {
     clientId: `switch-${name}`,
     options: { will: { topic: `home/${name}/availability`, payload: Buffer.from('offline'), qos: 1, retain: true } },
-    habits: [{ topic: `home/${name}/state`, qos: 1, retain: true, everyMs: 600, payload: () => oneOf('ON', 'OFF') }]
+    publications: [
+      { topic: `home/${name}/state`, qos: 1, retain: true, meanIntervalMs: 600, payload: () => pick('ON', 'OFF') }
+    ]
   }
 }
 
 const METER: Device = {
   clientId: 'meter',
-  habits: [
-    { topic: 'home/meter/energy', qos: 2, everyMs: 500, payload: () => (1_200 + Math.random() * 800).toFixed(3) }
+  publications: [
+    { topic: 'home/meter/energy', qos: 2, meanIntervalMs: 500, payload: () => (1_200 + Math.random() * 800).toFixed(3) }
   ]
 }
 
 const TASMOTA: Device = {
   clientId: 'tasmota-plug',
-  habits: [
+  publications: [
     {
       topic: 'home/tele/plug/SENSOR',
       qos: 0,
-      everyMs: 500,
+      meanIntervalMs: 500,
       payload: () =>
         JSON.stringify({
           Time: new Date().toISOString().slice(0, 19),
           ENERGY: {
             Total: Number((3 + Math.random()).toFixed(3)),
-            Power: whole(0, 2_000),
-            Voltage: whole(225, 235),
+            Power: randomInteger(0, 2_000),
+            Voltage: randomInteger(225, 235),
             Current: Number(Math.random().toFixed(3))
           }
         })
@@ -94,7 +95,7 @@ const TASMOTA: Device = {
 const DASHBOARD: Device = {
   clientId: 'dashboard',
   options: { protocolVersion: 5 },
-  habits: [{ topic: 'home/lamp/set', qos: 2, everyMs: 900, payload: () => oneOf('ON', 'OFF', 'TOGGLE') }]
+  publications: [{ topic: 'home/lamp/set', qos: 2, meanIntervalMs: 900, payload: () => pick('ON', 'OFF', 'TOGGLE') }]
 }
 
 const DEVICES: readonly Device[] = [
@@ -112,25 +113,25 @@ const DEVICES: readonly Device[] = [
   TASMOTA
 ]
 
-/** What became of the messages. */
+/** Message counts of the home. */
 export interface HomeFigures {
   clients: number
   sent: number
   received: number
-  /** Topics on which the dashboard got fewer messages than were sent. */
-  lostOn: string[]
-  /** Clients whose connection was closed by the broker. */
-  thrownOut: string[]
+  /** Topics on which the dashboard received fewer messages than were sent. */
+  incompleteTopics: string[]
+  /** Clients that the broker disconnected. */
+  disconnected: string[]
 }
 
-/** The home: every device connected from an address of its own, the dashboard subscribed to all of it. */
+/** The home: every device connects from its own address; the dashboard subscribes to everything. */
 export class Home {
   readonly #clients: MqttClient[] = []
   readonly #timers = new Set<NodeJS.Timeout>()
   readonly #sent = new Map<string, number>()
   readonly #received = new Map<string, number>()
-  readonly #thrownOut: string[] = []
-  readonly #underway = new Set<Promise<unknown>>()
+  readonly #disconnected: string[] = []
+  readonly #pending = new Set<Promise<unknown>>()
   #running = true
   readonly #port: number
 
@@ -138,7 +139,7 @@ export class Home {
     this.#port = port
   }
 
-  /** Connects everything and begins to publish. */
+  /** Connects all devices and starts publishing. */
   async start(): Promise<void> {
     for (const [i, device] of DEVICES.entries()) {
       const client = await this.#connect(device, `127.0.20.${i + 1}`)
@@ -148,14 +149,14 @@ export class Home {
         })
         await client.subscribeAsync('home/#', { qos: 2 })
       }
-      for (const habit of device.habits) this.#repeat(client, habit)
+      for (const publication of device.publications) this.#repeat(client, publication)
     }
   }
 
-  /** Publishes no more, waits until everything on its way has come, and disconnects. */
+  /** Stops publishing, waits for messages in flight, and disconnects. */
   async stop(): Promise<HomeFigures> {
     for (const timer of this.#timers) clearTimeout(timer)
-    await Promise.all(this.#underway)
+    await Promise.all(this.#pending)
     const deadline = performance.now() + 5_000
     while (total(this.#received) < total(this.#sent) && performance.now() < deadline)
       await new Promise(resolve => setImmediate(resolve))
@@ -169,10 +170,10 @@ export class Home {
       clients: DEVICES.length,
       sent: total(this.#sent),
       received: total(this.#received),
-      lostOn: [...this.#sent]
+      incompleteTopics: [...this.#sent]
         .filter(([topic, sent]) => (this.#received.get(topic) ?? 0) < sent)
         .map(([topic]) => topic),
-      thrownOut: this.#thrownOut
+      disconnected: this.#disconnected
     }
   }
 
@@ -191,32 +192,32 @@ export class Home {
     })
     client.on('error', () => {})
     client.on('close', () => {
-      if (this.#running) this.#thrownOut.push(clientId)
+      if (this.#running) this.#disconnected.push(clientId)
     })
     this.#clients.push(client)
     return client
   }
 
-  #repeat(client: MqttClient, habit: Habit): void {
+  #repeat(client: MqttClient, publication: Publication): void {
     const timer = setTimeout(
       () => {
         this.#timers.delete(timer)
-        this.#publish(client, habit)
-        this.#repeat(client, habit)
+        this.#publish(client, publication)
+        this.#repeat(client, publication)
       },
-      habit.everyMs * (0.75 + Math.random() / 2)
+      publication.meanIntervalMs * (0.75 + Math.random() / 2)
     )
     this.#timers.add(timer)
   }
 
-  #publish(client: MqttClient, { topic, qos, retain = false, payload }: Habit): void {
+  #publish(client: MqttClient, { topic, qos, retain = false, payload }: Publication): void {
     if (!client.connected) return
     count(this.#sent, topic)
     const done = client
       .publishAsync(topic, payload(), { qos, retain })
       .catch(() => {})
-      .finally(() => this.#underway.delete(done))
-    this.#underway.add(done)
+      .finally(() => this.#pending.delete(done))
+    this.#pending.add(done)
   }
 }
 

@@ -1,23 +1,23 @@
-// The attacker, a process of its own: floods as mqtt-malaria does, until it is thrown out or has sent enough.
+// The attacker, in its own process: floods like mqtt-malaria until it is disconnected or reaches its limit.
 
 import { connect } from 'node:net'
 import { MqttClient } from 'mqtt'
 
-/** What the attacker tells at its end. */
+/** Result that the attacker sends to the demo. */
 export interface AttackFigures {
-  /** PUBLISH packets handed to the socket. */
+  /** PUBLISH packets written to the socket. */
   sent: number
-  /** From the first PUBLISH to the end of the connection, ms; null where it was not thrown out. */
-  thrownOutAfterMs: number | null
-  /** Whether a second attempt was refused. */
-  refusedAgain: boolean
+  /** Time from the first PUBLISH to the end of the connection, ms; null if it was not disconnected. */
+  disconnectedAfterMs: number | null
+  /** Whether the reconnection was refused. */
+  reconnectionRefused: boolean
 }
 
 const IN_FLIGHT = 200
 const MEAN_BYTES = 500
 const DEVIATION_BYTES = MEAN_BYTES / 20
-const MOST_MESSAGES = 50_000
-const LONGEST_MS = 15_000
+const MAX_MESSAGES = 50_000
+const TIMEOUT_MS = 15_000
 const CLIENT_ID = 'malaria-1'
 const HEX = '0123456789abcdef'
 
@@ -43,23 +43,23 @@ function payload(): string {
   return text
 }
 
-async function flood(client: MqttClient): Promise<Pick<AttackFigures, 'sent' | 'thrownOutAfterMs'>> {
-  const begun = performance.now()
+async function flood(client: MqttClient): Promise<Pick<AttackFigures, 'sent' | 'disconnectedAfterMs'>> {
+  const startedAt = performance.now()
   let sent = 0
   let inFlight = 0
   return await new Promise(resolve => {
-    const enough = setTimeout(() => {
-      resolve({ sent, thrownOutAfterMs: null })
-    }, LONGEST_MS)
+    const timeout = setTimeout(() => {
+      resolve({ sent, disconnectedAfterMs: null })
+    }, TIMEOUT_MS)
     client.once('close', () => {
-      clearTimeout(enough)
-      resolve({ sent, thrownOutAfterMs: performance.now() - begun })
+      clearTimeout(timeout)
+      resolve({ sent, disconnectedAfterMs: performance.now() - startedAt })
     })
     const pump = (): void => {
-      while (inFlight < IN_FLIGHT && sent < MOST_MESSAGES && client.connected) {
+      while (inFlight < IN_FLIGHT && sent < MAX_MESSAGES && client.connected) {
         inFlight++
         sent++
-        client.publish(`mqtt-malaria/${CLIENT_ID}/data/${sent}/${MOST_MESSAGES}`, payload(), { qos: 1 }, () => {
+        client.publish(`mqtt-malaria/${CLIENT_ID}/data/${sent}/${MAX_MESSAGES}`, payload(), { qos: 1 }, () => {
           inFlight--
           setImmediate(pump)
         })
@@ -69,7 +69,7 @@ async function flood(client: MqttClient): Promise<Pick<AttackFigures, 'sent' | '
   })
 }
 
-async function tryAgain(): Promise<boolean> {
+async function isReconnectionRefused(): Promise<boolean> {
   const client = open()
   const connected = await new Promise<boolean>(resolve => {
     client.once('connect', () => {
@@ -89,12 +89,12 @@ await new Promise<void>((resolve, reject) => {
     resolve()
   })
   client.once('close', () => {
-    reject(new Error('the broker does not let the attacker in'))
+    reject(new Error('Broker refused the first connection of the attacker'))
   })
 })
 const figures = await flood(client)
 client.end(true)
-const refusedAgain = figures.thrownOutAfterMs !== null && (await tryAgain())
-process.send?.({ ...figures, refusedAgain } satisfies AttackFigures, () => {
+const reconnectionRefused = figures.disconnectedAfterMs !== null && (await isReconnectionRefused())
+process.send?.({ ...figures, reconnectionRefused } satisfies AttackFigures, () => {
   process.disconnect()
 })

@@ -1,4 +1,4 @@
-// Labelled captures as the lab writes them: records, who is attacked by what, and who is merely new.
+// Labelled captures of the lab: records, attack labels, and newcomer labels.
 
 import { createReadStream } from 'node:fs'
 import { access, readFile } from 'node:fs/promises'
@@ -9,28 +9,28 @@ import type { TrafficRecord } from '../../src/record.js'
 import type { GuardModel } from '../../src/scoring/guard-model.js'
 import { SurpriseMemory } from '../../src/scoring/surprise-memory.js'
 
-/** Ports of the lab whose MQTT a capture alone can show, and those of TLS. */
+/** Lab ports whose MQTT a capture alone can show, and the TLS port. */
 export const PORTS: readonly number[] = Object.freeze([1883, 8883])
 
-/** What the judged frames of a capture are; one of each for each frame. */
+/** Labels of the scored frames, one entry per frame. */
 export interface FrameLabels {
-  /** 1 where the frame is there only because of the attack. */
+  /** 1 if the attack caused the frame. */
   attack: number[]
-  /** 1 where it goes to or comes from an attacker's address. */
+  /** 1 if the frame is to or from an attacker's address. */
   byAddress: number[]
-  /** 1 where it is of a benign party that came when the attackers came. */
+  /** 1 if the frame belongs to a benign client that arrived together with the attackers. */
   newcomer: number[]
-  /** 1 where it goes to the broker. */
+  /** 1 if the frame is sent to the broker. */
   inbound: number[]
 }
 
-/** A capture as models see it. */
-export interface JudgedCapture extends FrameLabels {
-  /** For each model the score of each frame, and how long it took to judge them, seconds. */
+/** Labels and scores of a capture. */
+export interface ScoredCapture extends FrameLabels {
+  /** Per model: the score of each frame, and the scoring time in seconds. */
   models: { scores: number[]; seconds: number }[]
 }
 
-/** What a table of frames says of each, by number. */
+/** Reads a table of frames: last field by frame number. */
 export async function frameTable(path: string, separator = ','): Promise<Map<number, string>> {
   const lines = (await readFile(path, 'utf8')).trim().split('\n').slice(1)
   return new Map(
@@ -48,13 +48,13 @@ export async function exists(path: string): Promise<boolean> {
   )
 }
 
-/** At most `most` of the items, evenly over all. */
-export function evenly<T>(items: readonly T[], most: number): readonly T[] {
+/** Returns at most `most` of the items, sampled evenly. */
+export function sampleEvenly<T>(items: readonly T[], most: number): readonly T[] {
   const step = items.length / most
   return step <= 1 ? items : Array.from({ length: most }, (_, i) => items[Math.floor(i * step)])
 }
 
-/** All records of captures, as `artemis train` reads them. */
+/** Returns all records of captures, as `artemis train` reads them. */
 export async function recordsOf(files: readonly string[]): Promise<TrafficRecord[]> {
   const { records } = await readTrainingData(
     files,
@@ -66,26 +66,25 @@ export async function recordsOf(files: readonly string[]): Promise<TrafficRecord
 }
 
 /**
- * Judges a capture's records in their order, each model with a memory of its own; calls back with the scores of each
- * model.
+ * Scores the records of a capture in order; each model has its own memory. Calls back with the scores of each model.
  *
- * @param mostFrames after which the rest of the capture is left out
- * @returns how long each model took, seconds
+ * @param maxFrames stops after this many frames
+ * @returns scoring time of each model, seconds
  */
-export async function judgeFile(
+export async function scoreFile(
   file: string,
   models: readonly GuardModel[],
   onScored: (record: TrafficRecord, scores: readonly number[]) => void,
-  mostFrames = Infinity
+  maxFrames = Infinity
 ): Promise<number[]> {
   const memories = models.map(() => new SurpriseMemory())
   const seconds = models.map(() => 0)
   let frames = 0
   for await (const records of readRecords(createReadStream(file), { ports: PORTS })) {
     const scores = models.map((model, m) => {
-      const begun = performance.now()
-      const judged = model.judge(records, memories[m]).scores
-      seconds[m] += (performance.now() - begun) / 1_000
+      const startedAt = performance.now()
+      const judged = model.score(records, memories[m]).scores
+      seconds[m] += (performance.now() - startedAt) / 1_000
       return judged
     })
     records.forEach((record, i) => {
@@ -96,22 +95,22 @@ export async function judgeFile(
         )
     })
     frames += records.length
-    if (frames >= mostFrames) break
+    if (frames >= maxFrames) break
   }
   return seconds
 }
 
-/** Judges a capture of the lab. */
-export async function judgeLab(
+/** Scores a capture of the lab. */
+export async function scoreLabCapture(
   folder: string,
   name: string,
   models: readonly GuardModel[],
-  mostFrames = Infinity
-): Promise<JudgedCapture> {
+  maxFrames = Infinity
+): Promise<ScoredCapture> {
   const [attacks, byAddress, newcomers] = await Promise.all(
     ['labels', 'by-address', 'newcomers'].map(async suffix => await frameTable(join(folder, `${name}.${suffix}.csv`)))
   )
-  const judged: JudgedCapture = {
+  const judged: ScoredCapture = {
     attack: [],
     byAddress: [],
     newcomer: [],
@@ -121,7 +120,7 @@ export async function judgeLab(
   const isIn = (table: Map<number, string>, frame: number | null): number =>
     Number((table.get(frame ?? 0) ?? '0') !== '0')
   const capture = join(folder, `${name}.pcap`)
-  const seconds = await judgeFile(
+  const seconds = await scoreFile(
     (await exists(capture)) ? capture : `${capture}.gz`,
     models,
     ({ frame, direction }, scores) => {
@@ -133,7 +132,7 @@ export async function judgeLab(
         judged.models[m].scores.push(score)
       })
     },
-    mostFrames
+    maxFrames
   )
   seconds.forEach((each, m) => {
     judged.models[m].seconds = each

@@ -1,4 +1,4 @@
-// Small captures out of large ones: a few parties with all that they send and get, from the beginning on.
+// Cuts small captures out of large ones: a few parties with all their traffic, from the start of the capture.
 
 import { createReadStream } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
@@ -10,25 +10,23 @@ import type { CapturedFrame } from '../../src/types.js'
 import { pcapFile } from '../../test/decode/craft.js'
 import { frameTable, PORTS } from './captures.js'
 
-/** How much to keep of a capture. */
 export interface CutOptions {
-  /** Devices and newcomers of each kind. */
+  /** Devices and newcomers per kind. */
   perKind: number
   attackers: number
-  /** The cut ends where it has so many frames, or so many of the attack. */
-  mostFrames: number
-  mostAttackFrames: number
+  /** The cut ends after this many frames, or this many attack frames. */
+  maxFrames: number
+  maxAttackFrames: number
 }
 
-/** What was kept. */
 export interface CutFigures {
   frames: number
   attack: number
-  /** Of the compressed capture. */
+  /** Size of the compressed capture. */
   bytes: number
 }
 
-/** Kinds whose traffic is large and says little that others do not say. */
+/** Kinds with much traffic that adds little to the traffic of other kinds. */
 const TOO_LARGE = ['camera', 'recorder']
 
 interface PartyRow {
@@ -38,10 +36,9 @@ interface PartyRow {
 }
 
 /**
- * Cuts `NAME.pcap` and `NAME.labels.csv` of a folder into `NAME.pcap.gz` and `NAME.labels.csv` of
- * another, which has rows for the attack's frames only, and is missing where there are none. Whoever is kept is kept
- * with every frame up to the
- * cut's end, so that what is known of connections, addresses and client ids is as it was.
+ * Cuts `NAME.pcap` and `NAME.labels.csv` of one folder into `NAME.pcap.gz` and `NAME.labels.csv` of another. The new
+ * labels file lists attack frames only; it is not written if there are none. A kept party keeps every frame up to the
+ * end of the cut, so the state of its connections, addresses and client ids is unchanged.
  */
 export async function cutCapture(from: string, name: string, to: string, options: CutOptions): Promise<CutFigures> {
   const chosen = choose(await readParties(join(from, `${name}.parties.csv`)), options)
@@ -50,11 +47,11 @@ export async function cutCapture(from: string, name: string, to: string, options
   const kept: CapturedFrame[] = []
   const attacks: string[] = []
   let number = 0
-  const isOver = (): boolean => kept.length >= options.mostFrames || attacks.length >= options.mostAttackFrames
+  const isOver = (): boolean => kept.length >= options.maxFrames || attacks.length >= options.maxAttackFrames
   const decoder = new CaptureDecoder(captured => {
     const frame = tcp.decode(captured, ++number)
     if (frame === null || isOver() || !(chosen.has(frame.ip.source) || chosen.has(frame.ip.destination))) return
-    // The bytes are a view of what is read next.
+    // The bytes are a view of the read buffer.
     kept.push({ ...captured, bytes: Buffer.from(captured.bytes) })
     const label = labels.get(number) ?? '0'
     if (label !== '0') attacks.push(`${kept.length},${label}`)

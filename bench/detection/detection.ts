@@ -1,5 +1,5 @@
-// npm run bench:detection: how well the shipped detector tells the lab's attacks from benign traffic of another
-// household.
+// npm run bench:detection: measures how well the shipped detector separates the lab's attacks from benign traffic of
+// another household.
 
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -9,10 +9,10 @@ import { OperatorError } from '../../src/errors.js'
 import type { GuardModel } from '../../src/scoring/guard-model.js'
 import { DEFAULTS } from '../../src/settings.js'
 import { ATTACKS } from '../lab/attacks/catalog.js'
-import { judgeLab, recordsOf } from './captures.js'
+import { scoreLabCapture, recordsOf } from './captures.js'
 import { attackFigures, type AttackFigures } from './figures.js'
 import { refreshFixtures } from './fixtures.js'
-import { attackCaptures, benignCaptures, CAPTURES_FOLDER, provideCaptures } from './lab-captures.js'
+import { attackCaptures, benignCaptures, CAPTURES_FOLDER, ensureCaptures } from './lab-captures.js'
 import { compareDetectors, comparisonReport, detectorsOf } from './detectors.js'
 import { dadFigures, mqttsetFigures } from './public-captures.js'
 import { attackRow, report } from './report.js'
@@ -23,21 +23,21 @@ import { fitModel, parametersOf, TRAINING_RECORDS, withLimits } from './training
 
 const USAGE = `npm run bench:detection -- [--captures DIR] [--attacks NAME[,NAME...]] [--train S[,S...]] [--seed S] [--make-only] [--detectors NAME[,NAME...]] [--refresh] [--mqttset DIR] [--dad DIR] [--out FILE]
 
-  --captures   where captures of the lab are kept; those that are missing are made, which takes about 45 minutes for all; ${CAPTURES_FOLDER} unless told
-  --attacks    all unless told
-  --train      seeds of the benign captures to learn from; 3,4,5 unless told
-  --seed       of the captures to test on; 7 unless told: a household that nothing was chosen by
-  --make-only  makes the captures and ends
-  --detectors  also compares these, such as kmeans,ocsvm:nu=0.1, or all, in detectors.md and detectors.json beside the report
-  --refresh    also makes models/trained and the captures and floors of test/bench/detection.test.ts anew
-  --mqttset    a folder of MQTTset's captures (benign*, and one file for each attack)
-  --dad        a folder of DAD's days (*_mon.pcap, ..., *_labels.csv)
-  --out        the report; the figures go beside it as JSON; bench/results/detection.md unless told`
+  --captures   folder of the lab captures; missing captures are made, which takes about 45 minutes for all (default: ${CAPTURES_FOLDER})
+  --attacks    attacks to score (default: all)
+  --train      seeds of the benign captures to train on (default: 3,4,5)
+  --seed       seed of the captures to test on (default: 7, a household that was not used to choose columns or parameters)
+  --make-only  make the captures and exit
+  --detectors  also compare these detectors, such as kmeans,ocsvm:nu=0.1, or all; writes detectors.md and detectors.json next to the report
+  --refresh    also rebuild models/trained and the captures and floors of test/bench/detection.test.ts
+  --mqttset    folder of MQTTset captures (benign*, and one file per attack)
+  --dad        folder of DAD captures (*_mon.pcap, ..., *_labels.csv)
+  --out        report file; the figures are written next to it as JSON (default: bench/results/detection.md)`
 
 const ROOT = new URL('../../../', import.meta.url)
 const EVERY_ATTACK = ATTACKS.map(({ name }) => name).join()
-const begun = performance.now()
-const say = (text: string): void => {
+const startedAt = performance.now()
+const print = (text: string): void => {
   process.stderr.write(`${text}\n`)
 }
 
@@ -58,13 +58,13 @@ async function run(): Promise<void> {
     }
   })
   if (options.help) {
-    say(USAGE)
+    print(USAGE)
     return
   }
   if (options.refresh && options.attacks !== EVERY_ATTACK)
     throw new OperatorError(
       'bench-refresh',
-      'the card of the trained model tells the figures of all attacks: --refresh goes without --attacks'
+      'Do not combine --refresh with --attacks: the model card lists the figures of all attacks.'
     )
   const folder = options.captures
   const kinds = options.detectors === undefined ? [] : detectorsOf(options.detectors)
@@ -72,15 +72,15 @@ async function run(): Promise<void> {
   const trainSeeds = options.train.split(',').map(seedOf)
   const benign = benignCaptures(trainSeeds)
   const seed = seedOf(options.seed)
-  const captures = await provideCaptures(folder, [...benign, ...attackCaptures(names, seed)])
+  const captures = await ensureCaptures(folder, [...benign, ...attackCaptures(names, seed)])
   if (options['make-only']) return
-  const judgingBegun = performance.now()
+  const scoringStartedAt = performance.now()
   const records = await recordsOf(benign.map(({ name }) => join(folder, `${name}.pcap`)))
-  const fitBegun = performance.now()
+  const fitStartedAt = performance.now()
   const fitted = await fitModel(records)
-  const seconds = (performance.now() - fitBegun) / 1_000
+  const seconds = (performance.now() - fitStartedAt) / 1_000
   const model = withLimits(fitted, records)
-  const attacks = await judgeAttacks(folder, names, seed, model)
+  const attacks = await scoreAttacks(folder, names, seed, model)
 
   const json = options.out.replace(/(\.md)?$/, '.json')
   const earlier = await readResults(json)
@@ -88,7 +88,7 @@ async function run(): Promise<void> {
   const dad = await publicResults(options.dad, dadFigures, earlier?.dad)
   const { kind, features } = DEFAULTS.detector
   const results: DetectionResults = {
-    run: describeRun('bench:detection', judgingBegun),
+    run: describeRun('bench:detection', scoringStartedAt),
     model: {
       detector: kind,
       features,
@@ -116,21 +116,21 @@ async function run(): Promise<void> {
       fileURLToPath(new URL('test/fixtures/lab/', ROOT)),
       { trainSeed: trainSeeds[0], seed },
       trained,
-      say
+      print
     )
   }
   if (kinds.length > 0) {
-    const comparisonBegun = performance.now()
-    const compared = await compareDetectors(kinds, records, folder, names, seed, say)
-    const comparison = { run: describeRun('bench:detection', comparisonBegun), ...compared }
+    const comparisonStartedAt = performance.now()
+    const compared = await compareDetectors(kinds, records, folder, names, seed, print)
+    const comparison = { run: describeRun('bench:detection', comparisonStartedAt), ...compared }
     const place = join(dirname(options.out), 'detectors')
     await writeResults(`${place}.json`, comparison)
     await writeFile(`${place}.md`, comparisonReport(comparison, results.model.captures, results.model.taken))
   }
-  say(`${((performance.now() - begun) / 60_000).toFixed(1)} minutes in all`)
+  print(`${((performance.now() - startedAt) / 60_000).toFixed(1)} minutes in total`)
 }
 
-async function judgeAttacks(
+async function scoreAttacks(
   folder: string,
   names: readonly string[],
   seed: number,
@@ -141,39 +141,39 @@ async function judgeAttacks(
     const {
       models: [{ scores }],
       ...labels
-    } = await judgeLab(folder, `${name}-s${seed}`, [model])
+    } = await scoreLabCapture(folder, `${name}-s${seed}`, [model])
     const figures = attackFigures(name, labels, scores)
-    say(attackRow(figures).join(' | '))
+    print(attackRow(figures).join(' | '))
     all.push(figures)
   }
   return all
 }
 
-/** What this run does not judge stands as it was, with its own date. */
+/** Returns new figures, or those of the earlier run with its date if no folder is given. */
 async function publicResults(
   path: string | undefined,
   figuresOf: typeof mqttsetFigures,
   before: PublicResults | undefined
 ): Promise<PublicResults | undefined> {
   if (path === undefined) return before
-  const publicBegun = performance.now()
+  const publicStartedAt = performance.now()
   const figures = await figuresOf(path, ({ name, auc, recall }) => {
-    say(`${name} | ${auc.toFixed(4)} | ${recall.toFixed(3)}`)
+    print(`${name} | ${auc.toFixed(4)} | ${recall.toFixed(3)}`)
   })
-  return { run: describeRun('bench:detection', publicBegun), figures }
+  return { run: describeRun('bench:detection', publicStartedAt), figures }
 }
 
 function seedOf(text: string): number {
   const seed = Number(text)
   if (!/^\d+$/.test(text) || seed >= 2 ** 32)
-    throw new OperatorError('bench-seed', `a seed is a whole number, not "${text}"`)
+    throw new OperatorError('bench-seed', `Invalid seed "${text}": use a whole number below 2^32.`)
   return seed
 }
 
 try {
   await run()
 } catch (error) {
-  say(
+  print(
     error instanceof OperatorError
       ? error.message
       : error instanceof Error

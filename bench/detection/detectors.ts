@@ -1,4 +1,4 @@
-// The default beside the other detectors: same records, same columns, same captures.
+// Compares the default with other detectors on the same records, columns and captures.
 
 import { join } from 'node:path'
 import { catalogEntry, DETECTOR_KINDS, DetectorError, type DetectorKind } from '../../models/index.js'
@@ -6,42 +6,43 @@ import { OperatorError } from '../../src/errors.js'
 import type { TrafficRecord } from '../../src/record.js'
 import type { GuardModel } from '../../src/scoring/guard-model.js'
 import { DEFAULTS } from '../../src/settings.js'
-import { evenly, frameTable, judgeLab, recordsOf } from './captures.js'
-import { attackFigures, distance, wantedOf, type Figures } from './figures.js'
-import { keptCapture } from './lab-captures.js'
+import { sampleEvenly, frameTable, scoreLabCapture, recordsOf } from './captures.js'
+import { attackFigures, shortfall, targetOf, type Figures } from './figures.js'
+import { storedCapture } from './lab-captures.js'
 import { aucText, shareText, table } from './report.js'
 import { runLine, type Run } from './run.js'
 import { fitModel, parametersOf, TRAINING_RECORDS, type TrainingChoice } from './training.js'
 
-/** A detector and what it is told. */
+/** A detector and its parameters. */
 export interface DetectorChoice {
   detector: DetectorKind
-  /** Those that differ from its defaults. */
+  /** Parameters that differ from the detector's defaults. */
   parameters: Readonly<Record<string, number | string>>
 }
 
-/** One detector's figures. */
+/** Figures of one detector. */
 export interface DetectorFigures extends DetectorChoice {
-  /** Seconds of learning. */
+  /** Training time, seconds. */
   seconds: number
-  /** Processor time of judging a frame, without reading it, microseconds. */
+  /** Time to score a frame, without reading it, microseconds. */
   microseconds: number
   attacks: (Figures & { attack: string })[]
 }
 
-/** What came of the comparison. */
+/** Result of the comparison. */
 export interface Comparison {
   run: Run
   detectors: DetectorFigures[]
   leftOut: { detector: DetectorKind; reason: string }[]
 }
 
-/** Captures of attacks that a supervised detector may learn from: another household than the one that is judged. */
+/** Seed of the attack captures that a supervised detector trains on: a different household than the scored one. */
 const LABELLED_SEED = 1
 
 /**
- * The detectors of a list such as `kmeans,ocsvm:nu=0.1:maxSamples=500`, or of `all`.
- * @throws OperatorError for a name that is none
+ * Parses a list such as `kmeans,ocsvm:nu=0.1:maxSamples=500`, or `all`.
+ *
+ * @throws OperatorError for an unknown detector
  */
 export function detectorsOf(list: string): DetectorChoice[] {
   const names = list === 'all' ? [...DETECTOR_KINDS] : list.split(',')
@@ -49,10 +50,7 @@ export function detectorsOf(list: string): DetectorChoice[] {
     const [kind, ...assignments] = name.split(':')
     const detector = DETECTOR_KINDS.find(known => known === kind)
     if (detector === undefined)
-      throw new OperatorError(
-        'bench-detector',
-        `there is no detector "${kind}"; there are ${DETECTOR_KINDS.join(', ')}`
-      )
+      throw new OperatorError('bench-detector', `Unknown detector "${kind}": use one of ${DETECTOR_KINDS.join(', ')}.`)
     const given = assignments.map(assignment => {
       const [parameter, value] = assignment.split('=')
       return [parameter, Number.isNaN(Number(value)) ? value : Number(value)] as const
@@ -61,35 +59,35 @@ export function detectorsOf(list: string): DetectorChoice[] {
   })
 }
 
-/** Trains each detector and judges the captures with all of them. */
+/** Trains each detector and scores the captures with all of them. */
 export async function compareDetectors(
   chosen: readonly DetectorChoice[],
   benign: readonly TrafficRecord[],
   folder: string,
   attacks: readonly string[],
   seed: number,
-  say: (text: string) => void
+  print: (text: string) => void
 ): Promise<Omit<Comparison, 'run'>> {
   const leftOut: Comparison['leftOut'] = []
   const detectors: DetectorFigures[] = []
   const models: GuardModel[] = []
   for (const choice of chosen) {
     const { detector } = choice
-    say(`${nameOf(choice)} learns`)
-    const begun = performance.now()
+    print(`training ${nameOf(choice)}`)
+    const startedAt = performance.now()
     const fitted = await fitOrReason(choice, benign, folder, attacks)
     if (typeof fitted === 'string') {
-      say(`${detector} is left out: ${fitted}`)
+      print(`skipping ${detector}: ${fitted}`)
       leftOut.push({ detector, reason: fitted })
       continue
     }
     models.push(fitted)
-    detectors.push({ ...choice, seconds: (performance.now() - begun) / 1_000, microseconds: 0, attacks: [] })
+    detectors.push({ ...choice, seconds: (performance.now() - startedAt) / 1_000, microseconds: 0, attacks: [] })
   }
   let frames = 0
   for (const attack of attacks) {
-    say(`judging ${attack}`)
-    const { models: judged, ...labels } = await judgeLab(folder, `${attack}-s${seed}`, models)
+    print(`scoring ${attack}`)
+    const { models: judged, ...labels } = await scoreLabCapture(folder, `${attack}-s${seed}`, models)
     frames += labels.attack.length
     judged.forEach(({ scores, seconds }, m) => {
       const { frames, auc, recall } = attackFigures(attack, labels, scores)
@@ -105,7 +103,7 @@ function trainingOf({ detector, parameters }: DetectorChoice): TrainingChoice {
   return { kind: detector, parameters }
 }
 
-/** As a table names it. */
+/** Returns the name of a choice for tables. */
 function nameOf({ detector, parameters }: DetectorChoice): string {
   const given = Object.entries(parameters)
   const isDefault =
@@ -113,7 +111,7 @@ function nameOf({ detector, parameters }: DetectorChoice): string {
   return isDefault ? `${detector} (default)` : [detector, ...given.map(([name, value]) => `${name}=${value}`)].join(' ')
 }
 
-/** A model, or why there is none. */
+/** Returns a model, or the reason why it cannot be trained. */
 async function fitOrReason(
   choice: DetectorChoice,
   benign: readonly TrafficRecord[],
@@ -138,16 +136,16 @@ async function fitLabelled(
 ): Promise<GuardModel | string> {
   const names: string[] = []
   for (const attack of attacks)
-    if ((await keptCapture(folder, `${attack}-s${LABELLED_SEED}`)) !== undefined)
+    if ((await storedCapture(folder, `${attack}-s${LABELLED_SEED}`)) !== undefined)
       names.push(`${attack}-s${LABELLED_SEED}`)
   if (names.length === 0)
-    return `it learns from labelled attacks, and the folder holds none of seed ${LABELLED_SEED} (npm run lab -- --attack all --seed ${LABELLED_SEED} --out DIR)`
-  // Half of what it learns from is of these captures, benign frames included.
-  const records = [...evenly(benign, TRAINING_RECORDS / 2)]
+    return `it needs labelled attacks, and the folder has none of seed ${LABELLED_SEED} (run: npm run lab -- --attack all --seed ${LABELLED_SEED} --out DIR)`
+  // Half of the training records come from these captures, benign frames included.
+  const records = [...sampleEvenly(benign, TRAINING_RECORDS / 2)]
   const labels = records.map(() => 0)
   for (const name of names) {
     const table = await frameTable(join(folder, `${name}.labels.csv`))
-    for (const record of evenly(
+    for (const record of sampleEvenly(
       await recordsOf([join(folder, `${name}.pcap`)]),
       Math.floor(TRAINING_RECORDS / 2 / names.length)
     )) {
@@ -158,7 +156,7 @@ async function fitLabelled(
   return await fitModel(records, { ...trainingOf(choice), labels })
 }
 
-/** The comparison as a page. */
+/** Formats the comparison in Markdown. */
 export function comparisonReport(
   { run, detectors, leftOut }: Comparison,
   captures: readonly string[],
@@ -167,12 +165,12 @@ export function comparisonReport(
   const attacks = detectors[0]?.attacks.map(({ attack }) => attack) ?? []
   const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length
   return [
-    '# The default beside the other detectors',
+    '# The default compared with other detectors',
     '',
-    `Preset \`${DEFAULTS.detector.features}\`, each trained on the same ${taken} frames of ${captures.join(', ')}; a supervised one on as many of these and of labelled attacks on`,
-    "yet another household. Parameters that are not named are the detector's own, or those that the default is shipped with. Judged on the captures of `detection.md`.",
+    `Preset \`${DEFAULTS.detector.features}\`, each detector trained on the same ${taken} frames of ${captures.join(', ')}; a supervised detector on as many, half from labelled attacks on`,
+    "another household. Parameters that are not listed are the detector's defaults, or the shipped ones for the default. Scored on the captures of `detection.md`.",
     '',
-    `${runLine(run)} in all.`,
+    `${runLine(run)} in total.`,
     '',
     ...table(
       [
@@ -182,12 +180,12 @@ export function comparisonReport(
         'lowest AUC',
         'mean recall at 1 % FPR',
         'lowest recall',
-        'learning, s',
-        'judging, µs a frame'
+        'training, s',
+        'scoring, µs per frame'
       ],
       detectors.map(({ seconds, microseconds, attacks: figures, ...choice }) => [
         nameOf(choice),
-        `${figures.filter(each => distance(each, wantedOf(each.attack)) === 'reached').length} of ${figures.length}`,
+        `${figures.filter(each => shortfall(each, targetOf(each.attack)) === 'reached').length} of ${figures.length}`,
         aucText(mean(figures.map(({ auc }) => auc))),
         aucText(Math.min(...figures.map(({ auc }) => auc))),
         shareText(mean(figures.map(({ recall }) => recall))),
@@ -197,7 +195,7 @@ export function comparisonReport(
       ])
     ),
     '',
-    ...leftOut.flatMap(({ detector, reason }) => [`${detector} is left out: ${reason}.`, '']),
+    ...leftOut.flatMap(({ detector, reason }) => [`Skipped ${detector}: ${reason}.`, '']),
     'ROC AUC / recall at 1 % false positives:',
     '',
     ...table(

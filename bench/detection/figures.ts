@@ -1,43 +1,46 @@
-// How well scores tell an attack's frames from benign ones: all of them, and by who sent what.
+// ROC AUC and recall of an attack's frames against benign ones: all frames, and by sender.
 
 import { recallAtFpr, rocAuc } from '../../models/index.js'
 import type { FrameLabels } from './captures.js'
 
-/** Frames against benign ones. */
+/** Figures of attack frames against benign frames. */
 export interface Figures {
-  /** Frames that are to be found. */
+  /** Attack frames. */
   frames: number
-  /** NaN where there are none. */
+  /** NaN if there are no attack frames. */
   auc: number
-  /** Share found where one benign frame in a hundred is called abnormal. */
+  /** Recall at 1 % false positives. */
   recall: number
 }
 
-/** What came of one attack. */
+/** Figures of one attack. */
 export interface AttackFigures extends Figures {
   attack: string
-  /** All frames that were judged. */
+  /** All scored frames. */
   judged: number
-  /** The same with labels by address: what the broker forwards of the attack counts as benign. */
+  /** Figures with labels by address: attack messages that the broker forwards count as benign. */
   byAddress: Figures
-  /** Frames of the attack by who sent them, against the same benign ones. */
+  /** Attack frames by sender, against the same benign frames. */
   parts: Record<Part, Figures>
-  /** Frames from and to attackers against those of benign newcomers. */
+  /** Frames to and from attackers against frames of benign newcomers. */
   newcomers: Figures
 }
 
-/** Who sends frames that are there only because of an attack. */
+/** Sender and receiver of attack frames. */
 export const PARTS = ['attacker', 'toAttacker', 'forwarded', 'receivers'] as const
 export type Part = (typeof PARTS)[number]
 
 const FALSE_POSITIVES = 0.01
 
-/** The AUC and recall that are wanted of an attack; a recall of 0 where none is stated. */
-export function wantedOf(attack: string): { auc: number; recall: number } {
+/** Returns the target AUC and recall of an attack; recall 0 if there is no target. */
+export function targetOf(attack: string): { auc: number; recall: number } {
   return attack.startsWith('malaria') ? { auc: 0.999, recall: 0 } : { auc: 0.99, recall: 0.95 }
 }
 
-/** Figures of a judged capture. NaN, which JSON turns into null, where there is nothing to tell apart. */
+/**
+ * Computes the figures of a scored capture. A figure is NaN, which JSON turns into null, if one of the two classes is
+ * empty.
+ */
 export function attackFigures(attack: string, labels: FrameLabels, scores: readonly number[]): AttackFigures {
   const all = [...scores.keys()]
   const against = (isFound: (i: number) => boolean, isOther: (i: number) => boolean): Figures => {
@@ -70,8 +73,8 @@ export function attackFigures(attack: string, labels: FrameLabels, scores: reado
   }
 }
 
-/** What is missing to what is wanted; `reached` where nothing is. */
-export function distance(
+/** Returns the shortfall against the target, or `reached`. */
+export function shortfall(
   { auc, recall }: Pick<Figures, 'auc' | 'recall'>,
   wanted: { auc: number; recall: number }
 ): string {

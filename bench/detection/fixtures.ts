@@ -1,40 +1,39 @@
-// Small captures for a test that holds the figures, and the figures that it holds.
+// Small captures for the regression test of the detection figures, and the floors that the test enforces.
 
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { recallAtFpr, rocAuc } from '../../models/index.js'
 import type { GuardModel } from '../../src/scoring/guard-model.js'
-import { frameTable, judgeFile, recordsOf } from './captures.js'
+import { frameTable, scoreFile, recordsOf } from './captures.js'
 import { cutCapture, type CutOptions } from './cut.js'
 import { fitModel } from './training.js'
 
-/** Name of the file that holds the figures. */
 export const FLOORS_FILE = 'floors.json'
 
 /** Figures of one small capture. */
 export interface FixtureFigures {
   auc: number
-  /** At 1 % and at 5 % false positives: of so few frames a handful makes the first. */
+  /** Recall at 1 % and at 5 % false positives. With so few frames, a handful decides the first. */
   recall: number
   recallAt5: number
 }
 
-/** What the test holds: by the trained model, and by the default learnt from the small benign capture. */
+/** Figures that the test enforces: of the trained model, and of the default trained on the small benign capture. */
 export interface Floors {
   made: string
   /** Name of the benign capture. */
   benign: string
-  /** By the name of the capture. */
+  /** By capture name. */
   trained: Record<string, FixtureFigures>
   learnt: Record<string, FixtureFigures>
 }
 
-/** More devices for a shorter time tell a household better than few for long. */
-const BENIGN: CutOptions = { perKind: 2, attackers: 0, mostFrames: 10_000, mostAttackFrames: Infinity }
-const ATTACK: CutOptions = { perKind: 1, attackers: 2, mostFrames: Infinity, mostAttackFrames: 1_200 }
-/** A flood's frames are large, and soon many. */
-const FLOOD: CutOptions = { perKind: 2, attackers: 1, mostFrames: Infinity, mostAttackFrames: 250 }
-/** What victims must do because of an attacker that is left out would be there without its cause. */
+/** More devices for a shorter time represent a household better than few devices for longer. */
+const BENIGN: CutOptions = { perKind: 2, attackers: 0, maxFrames: 10_000, maxAttackFrames: Infinity }
+const ATTACK: CutOptions = { perKind: 1, attackers: 2, maxFrames: Infinity, maxAttackFrames: 1_200 }
+/** A flood soon has many large frames. */
+const FLOOD: CutOptions = { perKind: 2, attackers: 1, maxFrames: Infinity, maxAttackFrames: 250 }
+/** Keep all attackers: otherwise the reaction of the victims would have no cause in the capture. */
 const TAKEOVER: CutOptions = { ...ATTACK, attackers: Infinity }
 const ATTACKS: Readonly<Record<string, CutOptions>> = {
   malaria: FLOOD,
@@ -44,8 +43,8 @@ const ATTACKS: Readonly<Record<string, CutOptions>> = {
   takeover: TAKEOVER
 }
 
-/** Judges each small capture of an attack with the trained model and with what is learnt from the small benign one. */
-export async function judgeFixtures(
+/** Scores each small attack capture with the trained model and with a model trained on the small benign capture. */
+export async function scoreFixtures(
   folder: string,
   benign: string,
   attacks: readonly string[],
@@ -57,7 +56,7 @@ export async function judgeFixtures(
     const labels = await frameTable(join(folder, `${name}.labels.csv`))
     const attack: number[] = []
     const scores: [number[], number[]] = [[], []]
-    await judgeFile(join(folder, `${name}.pcap.gz`), [trained, learnt], ({ frame }, ofModels) => {
+    await scoreFile(join(folder, `${name}.pcap.gz`), [trained, learnt], ({ frame }, ofModels) => {
       attack.push(Number(labels.has(frame ?? 0)))
       ofModels.forEach((score, m) => {
         scores[m].push(score)
@@ -74,34 +73,34 @@ export async function judgeFixtures(
   return floors
 }
 
-/** What an earlier refresh wrote. */
+/** Reads the floors that an earlier refresh wrote. */
 export async function readFloors(folder: string): Promise<Floors> {
   return JSON.parse(await readFile(join(folder, FLOORS_FILE), 'utf8')) as Floors
 }
 
 /**
- * Cuts the small captures out of the large ones and writes down their figures.
+ * Cuts the small captures out of the large ones and writes their figures.
  *
- * @param say is told what fell
+ * @param print reports figures that dropped
  */
 export async function refreshFixtures(
   captures: string,
   folder: string,
   { trainSeed, seed }: { trainSeed: number; seed: number },
   trained: GuardModel,
-  say: (text: string) => void
+  print: (text: string) => void
 ): Promise<void> {
   const before = await readFloors(folder).catch(() => undefined)
-  // Those of another seed are of no use any more.
+  // Captures of another seed are obsolete.
   await rm(folder, { recursive: true, force: true })
   await mkdir(folder, { recursive: true })
   const benign = `benign-s${trainSeed}`
   const names = Object.entries(ATTACKS).map(([attack, options]) => ({ name: `${attack}-s${seed}`, options }))
   for (const { name, options } of [{ name: benign, options: BENIGN }, ...names]) {
     const { frames, attack, bytes } = await cutCapture(captures, name, folder, options)
-    say(`${name}.pcap.gz: ${frames} frames, ${attack} of the attack, ${Math.round(bytes / 1_000)} kB`)
+    print(`${name}.pcap.gz: ${frames} frames, ${attack} of the attack, ${Math.round(bytes / 1_000)} kB`)
   }
-  const figures = await judgeFixtures(
+  const figures = await scoreFixtures(
     folder,
     benign,
     names.map(({ name }) => name),
@@ -110,8 +109,8 @@ export async function refreshFixtures(
   for (const by of ['trained', 'learnt'] as const) {
     for (const [name, now] of Object.entries(figures[by])) {
       const then = before?.[by][name]
-      say(
-        `${by} ${name}: AUC ${now.auc.toFixed(4)}, recall ${now.recall.toFixed(3)}${then === undefined ? '' : ` (before: ${then.auc.toFixed(4)}, ${then.recall.toFixed(3)}${now.auc < then.auc - 0.001 ? ', FELL' : ''})`}`
+      print(
+        `${by} ${name}: AUC ${now.auc.toFixed(4)}, recall ${now.recall.toFixed(3)}${then === undefined ? '' : ` (before: ${then.auc.toFixed(4)}, ${then.recall.toFixed(3)}${now.auc < then.auc - 0.001 ? ', DROPPED' : ''})`}`
       )
     }
   }

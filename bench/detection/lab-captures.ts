@@ -1,4 +1,4 @@
-// The captures of the lab that figures are made from: kept in a folder, and made where one is missing.
+// The lab captures that the figures use: stored in a folder, and made if missing.
 
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -9,55 +9,56 @@ import { ATTACKS, findAttack } from '../lab/attacks/catalog.js'
 import { makeCapture, type CaptureFigures } from '../lab/capture.js'
 import { labMissing } from '../lab/requirements.js'
 
-/** Where captures are kept unless told otherwise. Git does not see it. */
+/** Default folder of the captures; ignored by Git. */
 export const CAPTURES_FOLDER = '.cache/lab'
 
-/** A capture that is to be there. */
-export interface WantedCapture {
-  /** What its files are called. */
+/** A requested capture. */
+export interface CaptureRequest {
+  /** Base name of its files. */
   name: string
   attack: Attack | null
   seed: number
   minutes: number
 }
 
-/** How a capture came about, as the lab writes it down. */
-export type KeptCapture = CaptureFigures
+/** Figures of a stored capture, as the lab writes them. */
+export type StoredCapture = CaptureFigures
 
-/** Long enough to learn what is usual; the windows of the context columns reach back for a minute. */
+/** Long enough to learn usual behaviour: the windows of the context columns span a minute. */
 const BENIGN_MINUTES = 5
 const ATTACK_MINUTES = 1.5
-/** What a capture takes beyond its length, until one has shown it. */
+/** Time beyond the length of a capture, until one has been measured. */
 const OVERHEAD_SECONDS = 12
-const MOST_TRIES = 2
+const MAX_TRIES = 2
 
-/** Benign captures of several households. */
-export function benignCaptures(seeds: readonly number[]): WantedCapture[] {
+/** Returns benign captures of several households. */
+export function benignCaptures(seeds: readonly number[]): CaptureRequest[] {
   return seeds.map(seed => ({ name: `benign-s${seed}`, attack: null, seed, minutes: BENIGN_MINUTES }))
 }
 
 /**
- * Captures of attacks on one household.
- * @throws OperatorError where there is no such attack
+ * Returns captures of attacks on one household.
+ *
+ * @throws OperatorError for an unknown attack
  */
-export function attackCaptures(names: readonly string[], seed: number): WantedCapture[] {
+export function attackCaptures(names: readonly string[], seed: number): CaptureRequest[] {
   return names.map(name => {
     const attack = findAttack(name)
     if (attack === undefined)
       throw new OperatorError(
         'bench-attack',
-        `there is no attack called "${name}"; there are ${ATTACKS.map(({ name }) => name).join(', ')}`
+        `Unknown attack "${name}": use one of ${ATTACKS.map(({ name }) => name).join(', ')}.`
       )
     return { name: `${name}-s${seed}`, attack, seed, minutes: ATTACK_MINUTES }
   })
 }
 
-/** How the capture of this name came about; undefined where it is not there, or not whole. */
-export async function keptCapture(folder: string, name: string): Promise<KeptCapture | undefined> {
+/** Returns the figures of a stored capture; undefined if it is missing or incomplete. */
+export async function storedCapture(folder: string, name: string): Promise<StoredCapture | undefined> {
   const path = join(folder, `${name}.json`)
   try {
-    const figures = JSON.parse(await readFile(path, 'utf8')) as Omit<KeptCapture, 'made'> & { made?: string }
-    // Captures of an earlier lab do not say it themselves.
+    const figures = JSON.parse(await readFile(path, 'utf8')) as Omit<StoredCapture, 'made'> & { made?: string }
+    // Captures of earlier versions of the lab do not record the date.
     return { ...figures, made: figures.made ?? (await stat(path)).mtime.toISOString() }
   } catch (error) {
     if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
@@ -66,36 +67,36 @@ export async function keptCapture(folder: string, name: string): Promise<KeptCap
 }
 
 /**
- * Makes the captures that are not in the folder, one after the other, and tells how far it is. Ctrl-C
- * keeps what is finished and leaves nothing of the rest.
+ * Makes missing captures one after the other and reports progress. Ctrl-C keeps finished captures and removes the
+ * unfinished one.
  *
- * @returns how all of them came about, in the order wanted
- * @throws OperatorError where the lab cannot run here; what a capture throws that fails twice
+ * @returns the figures of all captures, in the requested order
+ * @throws OperatorError if the lab cannot run here; the error of a capture that fails twice
  */
-export async function provideCaptures(folder: string, wanted: readonly WantedCapture[]): Promise<KeptCapture[]> {
-  const say = (text: string): void => {
+export async function ensureCaptures(folder: string, wanted: readonly CaptureRequest[]): Promise<StoredCapture[]> {
+  const print = (text: string): void => {
     process.stderr.write(`${text}\n`)
   }
-  const missing: WantedCapture[] = []
-  for (const capture of wanted) if ((await keptCapture(folder, capture.name)) === undefined) missing.push(capture)
+  const missing: CaptureRequest[] = []
+  for (const capture of wanted) if ((await storedCapture(folder, capture.name)) === undefined) missing.push(capture)
   if (missing.length > 0) {
-    const obstacle = labMissing()
-    if (obstacle !== false)
+    const reason = labMissing()
+    if (reason !== false)
       throw new OperatorError(
         'bench-captures',
-        `${missing.length} captures are missing in ${folder}, and the lab cannot make them: ${obstacle}`
+        `Cannot make ${missing.length} captures that are missing in ${folder}: ${reason}`
       )
-    await makeAll(folder, missing, wanted.length - missing.length, say)
+    await makeAll(folder, missing, wanted.length - missing.length, print)
   }
-  const kept = await Promise.all(wanted.map(async ({ name }) => await keptCapture(folder, name)))
+  const kept = await Promise.all(wanted.map(async ({ name }) => await storedCapture(folder, name)))
   return kept.filter(capture => capture !== undefined)
 }
 
 async function makeAll(
   folder: string,
-  missing: readonly WantedCapture[],
-  there: number,
-  say: (text: string) => void
+  missing: readonly CaptureRequest[],
+  existing: number,
+  print: (text: string) => void
 ): Promise<void> {
   const stopping = new AbortController()
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
@@ -104,7 +105,7 @@ async function makeAll(
     stopping.abort(
       new OperatorError(
         'interrupted',
-        `interrupted: ${there + made} of ${there + missing.length} captures are kept in ${folder}, and the next run goes on from there`
+        `Interrupted: ${existing + made} of ${existing + missing.length} captures are in ${folder}. Run again to make the rest.`
       )
     )
   }
@@ -114,8 +115,8 @@ async function makeAll(
     for (const [i, capture] of missing.entries()) {
       stopping.signal.throwIfAborted()
       const seconds = missing.slice(i).reduce((sum, { minutes }) => sum + 60 * minutes + overhead, 0)
-      const place = `${there + i + 1} of ${there + missing.length}, about ${Math.ceil(seconds / 60)} min left: ${capture.name}`
-      const { took } = await make(folder, capture, place, stopping.signal, say)
+      const place = `${existing + i + 1} of ${existing + missing.length}, about ${Math.ceil(seconds / 60)} min left: ${capture.name}`
+      const { took } = await make(folder, capture, place, stopping.signal, print)
       made++
       overhead = took - 60 * capture.minutes
     }
@@ -126,16 +127,16 @@ async function makeAll(
 
 async function make(
   folder: string,
-  { name, attack, seed, minutes }: WantedCapture,
+  { name, attack, seed, minutes }: CaptureRequest,
   place: string,
   signal: AbortSignal,
-  say: (text: string) => void
-): Promise<KeptCapture> {
+  print: (text: string) => void
+): Promise<StoredCapture> {
   for (let tries = 1; ; tries++) {
     const bar = process.stderr.isTTY
       ? new SingleBar({ stream: process.stderr, format: `${place} {bar} {percentage} %` }, Presets.shades_classic)
       : null
-    if (bar === null) say(place)
+    if (bar === null) print(place)
     else bar.start(100, 0)
     try {
       return await makeCapture({
@@ -152,9 +153,9 @@ async function make(
       })
     } catch (error) {
       if (signal.aborted) throw signal.reason
-      if (tries === MOST_TRIES) throw error
+      if (tries === MAX_TRIES) throw error
       bar?.stop()
-      say(`${name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\nonce more`)
+      print(`${name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\nRetrying.`)
     } finally {
       bar?.stop()
     }

@@ -1,28 +1,28 @@
-// Captures of others, where somebody has them: MQTTset and DAD.
+// Public captures, if available: MQTTset and DAD.
 
 import { join } from 'node:path'
 import { recallAtFpr, rocAuc } from '../../models/index.js'
-import { exists, frameTable, judgeFile, recordsOf } from './captures.js'
+import { exists, frameTable, scoreFile, recordsOf } from './captures.js'
 import type { Figures } from './figures.js'
 import { fitModel } from './training.js'
 
-/** What came of an attack, or of a day. */
+/** Figures of one attack, or of one day. */
 export interface PublicFigures extends Figures {
   name: string
   judged: number
 }
 
-/** Of MQTTset's benign capture so much is learnt from; the rest is tested on. */
+/** Share of MQTTset's benign capture used for training; the rest is used for testing. */
 const BENIGN_SHARE = 0.7
 const MQTTSET_ATTACKS = ['bruteforce', 'flood', 'malariados', 'malformed', 'slowite']
-/** What the days of DAD are called in its file names. */
+/** Names of DAD's days in its file names. */
 const DAD_DAYS = {
   monday: ['1910210000', 'mon'],
   wednesday: ['1910230000', 'wed'],
   thursday: ['1910240000', 'thu']
 } as const
 
-/** MQTTset: trained on the first part of the benign capture, tested on its rest and each attack. */
+/** Figures for MQTTset: trained on the first part of the benign capture, tested on the rest and on each attack. */
 export async function mqttsetFigures(
   folder: string,
   onFigures: (figures: PublicFigures) => void
@@ -38,13 +38,13 @@ export async function mqttsetFigures(
   const model = await fitModel(records.slice(0, cut))
   const normal: number[] = []
   let seen = 0
-  await judgeFile(benign, [model], (_record, [score]) => {
+  await scoreFile(benign, [model], (_record, [score]) => {
     if (seen++ >= cut) normal.push(score)
   })
   const all: PublicFigures[] = []
   for (const name of MQTTSET_ATTACKS) {
     const abnormal: number[] = []
-    await judgeFile(await file(name), [model], (_record, [score]) => {
+    await scoreFile(await file(name), [model], (_record, [score]) => {
       abnormal.push(score)
     })
     all.push(figuresOf(name, [...normal.map(() => 0), ...abnormal.map(() => 1)], [...normal, ...abnormal]))
@@ -53,7 +53,7 @@ export async function mqttsetFigures(
   return all
 }
 
-/** DAD: trained on Monday, without addresses and ports. */
+/** Figures for DAD: trained on Monday, without addresses and ports. */
 export async function dadFigures(
   folder: string,
   onFigures: (figures: PublicFigures) => void
@@ -65,7 +65,7 @@ export async function dadFigures(
     const labels = await frameTable(join(folder, `capture_${DAD_DAYS[day][0]}_labels.csv`), ';')
     const attack: number[] = []
     const scores: number[] = []
-    await judgeFile(path(DAD_DAYS[day]), [model], ({ frame }, [score]) => {
+    await scoreFile(path(DAD_DAYS[day]), [model], ({ frame }, [score]) => {
       attack.push(Number(labels.get(frame ?? 0) !== '0'))
       scores.push(score)
     })

@@ -1,58 +1,58 @@
-// The figures as tables.
+// Formats the detection figures in Markdown.
 
-import { distance, wantedOf, type AttackFigures, type Figures } from './figures.js'
+import { shortfall, targetOf, type AttackFigures, type Figures } from './figures.js'
 import type { DetectionResults, PublicResults } from './results.js'
 import { runLine } from './run.js'
 
-const MQTTSET_WANTED = { auc: 0.99, recall: 0 }
+const MQTTSET_TARGET = { auc: 0.99, recall: 0 }
 
-/** A figure of ROC, `-` where there is none. */
+/** Formats an AUC; `-` if NaN. */
 export function aucText(value: number): string {
   return Number.isNaN(value) ? '-' : value.toFixed(4)
 }
 
-/** A share, `-` where there is none. */
+/** Formats a share; `-` if NaN. */
 export function shareText(value: number): string {
   return Number.isNaN(value) ? '-' : value.toFixed(3)
 }
 
-/** A table of Markdown. */
+/** Returns the lines of a Markdown table. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
   return [head, head.map(() => '---'), ...rows].map(row => `| ${row.join(' | ')} |`)
 }
 
-/** The row of an attack in the first table. */
+/** Returns the row of an attack in the first table. */
 export function attackRow(figures: AttackFigures): string[] {
   const { attack, frames, judged, auc, recall } = figures
-  return [attack, `${frames} of ${judged}`, aucText(auc), shareText(recall), distance(figures, wantedOf(attack))]
+  return [attack, `${frames} of ${judged}`, aucText(auc), shareText(recall), shortfall(figures, targetOf(attack))]
 }
 
-/** The report. */
+/** Returns the report. */
 export function report(results: DetectionResults): string {
   const { run, model, captures, attacks, mqttset, dad } = results
   return [
     '# Detection',
     '',
-    `Figures per frame of what the broker ships: detector \`${model.detector}\` with ${JSON.stringify(model.parameters)}, preset \`${model.features}\` (no addresses, ports,`,
-    'window, ttl, header lengths or times between frames), learnt from benign traffic only. What falls short, and what was tried, stands in',
-    'docs/features.md. The same figures in full: `detection.json`.',
+    `Figures per frame of the shipped default: detector \`${model.detector}\` with ${JSON.stringify(model.parameters)}, preset \`${model.features}\` (no addresses, ports,`,
+    'window, ttl, header lengths or times between frames), trained on benign traffic only. docs/features.md lists missed targets and what',
+    'was tried. All figures: `detection.json`.',
     '',
-    `${runLine(run)} to learn and to judge. The captures took ${Math.round(captures.reduce((sum, { took }) => sum + took, 0) / 60)} minutes to make; they are kept and used again.`,
+    `${runLine(run)} for training and scoring. The captures took ${Math.round(captures.reduce((sum, { took }) => sum + took, 0) / 60)} minutes to make; later runs reuse them.`,
     '',
     ...labPart(results),
     ...publicPart(
       'MQTTset',
       '--mqttset',
       'attack',
-      'Trained on the first 70 % of the benign capture, tested on its rest and each attack.',
+      'Trained on the first 70 % of the benign capture, tested on the rest and on each attack.',
       mqttset,
-      figures => distance(figures, MQTTSET_WANTED)
+      figures => shortfall(figures, MQTTSET_TARGET)
     ),
     ...publicPart('DAD', '--dad', 'day', 'Trained on Monday, without addresses and ports.', dad),
     '## Captures',
     '',
     ...table(
-      ['capture', 'made', 'seconds', 'frames', 'of the attack', 'of newcomers', 'lost by tcpdump'],
+      ['capture', 'made', 'seconds', 'frames', 'attack frames', 'newcomer frames', 'dropped by tcpdump'],
       captures.map(({ name, made, seconds, frames, attack, newcomer, dropped }) => [
         name,
         made.slice(0, 10),
@@ -64,7 +64,7 @@ export function report(results: DetectionResults): string {
       ])
     ),
     '',
-    `${attacks.length} attacks; these counts are of all TCP ports, the figures above of 1883 and 8883.`,
+    `${attacks.length} attacks. These counts cover all TCP ports, the figures above only 1883 and 8883.`,
     ''
   ].join('\n')
 }
@@ -75,18 +75,18 @@ function labPart({ model, attacks }: DetectionResults): string[] {
   return [
     '## The lab',
     '',
-    `Trained on ${model.captures.join(', ')}: ${model.taken} of their ${model.records} frames, evenly over all, in ${model.seconds.toFixed(0)} s. The attacks are on a household`,
-    "that was not learnt from; an attack's frames are told from the benign ones of the same capture.",
+    `Trained on ${model.captures.join(', ')}: ${model.taken} of their ${model.records} frames, sampled evenly, in ${model.seconds.toFixed(0)} s. The attacks target a household`,
+    'that was not used for training. Attack frames are compared with the benign frames of the same capture.',
     '',
-    'Labels by message: a frame is of the attack where it would not be there without it (docs/lab.md).',
+    'Labels by message: an attack frame is a frame that the attack caused (docs/lab.md).',
     '',
     ...table(['attack', 'frames', 'ROC AUC', 'recall at 1 % FPR', 'target'], attacks.map(attackRow)),
     '',
-    '### By who sent it, and against newcomers',
+    '### By sender, and against newcomers',
     '',
-    "ROC AUC / recall at 1 % false positives of a part of the attack's frames against the same benign frames. Where an attacker takes client",
-    "ids, the last frames of those who lose them are in the two columns in the middle. The last column has attackers' frames, both ways, against those of",
-    'benign newcomers only: who merely tells new from old has .5 there.',
+    'ROC AUC / recall at 1 % false positives of part of the attack frames against the same benign frames. If an attacker takes over client',
+    "ids, the two middle columns include the last frames of the disconnected clients. The last column compares attackers' frames, both ways, with",
+    'benign newcomers only: a detector that merely separates new clients from old ones gets .5 there.',
     '',
     ...table(
       [
@@ -109,7 +109,7 @@ function labPart({ model, attacks }: DetectionResults): string[] {
     '',
     '### By address',
     '',
-    'Labels by address: frames to and from attackers, as in the paper. What the broker forwards of an attack, and who acknowledges it, counts as benign.',
+    'Labels by address: frames to and from attackers, as in the paper. Attack messages that the broker forwards, and their acknowledgements, count as benign.',
     '',
     ...table(
       ['attack', 'frames by message', 'frames by address', 'by message', 'by address'],
@@ -134,7 +134,7 @@ function publicPart(
   targetOf?: (figures: Figures) => string
 ): string[] {
   if (results === undefined)
-    return [`## ${title}`, '', `Not judged: \`${flag} DIR\` names a folder of its captures.`, '']
+    return [`## ${title}`, '', `Not scored: run with \`${flag} DIR\`, a folder of its captures.`, '']
   return [
     `## ${title}`,
     '',

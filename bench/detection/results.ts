@@ -1,39 +1,39 @@
-// What bench:detection found, as its JSON file holds it.
+// Results of bench:detection as stored in JSON.
 
 import { readFile, writeFile } from 'node:fs/promises'
 import type { AttackFigures } from './figures.js'
-import type { KeptCapture } from './lab-captures.js'
+import type { StoredCapture } from './lab-captures.js'
 import type { PublicFigures } from './public-captures.js'
 import type { Run } from './run.js'
 
-/** The figures of captures of others, and of which run they are. */
+/** Figures of public captures, and the run that produced them. */
 export interface PublicResults {
   run: Run
   figures: PublicFigures[]
 }
 
-/** Everything. */
+/** All results. */
 export interface DetectionResults {
   run: Run
   model: {
     detector: string
     features: string
     parameters: Readonly<Record<string, number>>
-    /** SHA-256 of the rows that its expert on packets was learnt from. */
+    /** SHA-256 of the training rows of its packet expert. */
     trainingDigest: string
-    /** Benign captures learnt from, records there and records taken. */
+    /** Training captures, their records, and the records used. */
     captures: string[]
     records: number
     taken: number
     seconds: number
   }
-  captures: KeptCapture[]
+  captures: StoredCapture[]
   attacks: AttackFigures[]
   mqttset?: PublicResults
   dad?: PublicResults
 }
 
-/** What an earlier run wrote; undefined where there is nothing. Figures that could not be told are NaN again. */
+/** Reads the results of an earlier run; undefined if there are none. Null figures become NaN. */
 export async function readResults(path: string): Promise<DetectionResults | undefined> {
   try {
     return JSON.parse(await readFile(path, 'utf8'), (name, value: unknown) =>
@@ -45,7 +45,7 @@ export async function readResults(path: string): Promise<DetectionResults | unde
   }
 }
 
-/** Writes figures, six digits each. */
+/** Writes results with six significant digits. */
 export async function writeResults(path: string, results: object): Promise<void> {
   await writeFile(
     path,

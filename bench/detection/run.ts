@@ -1,32 +1,34 @@
-// On what machine, from which sources and by which command something was measured.
+// Describes a measurement: machine, sources and command.
 
 import { execFileSync } from 'node:child_process'
 import { cpus, loadavg, totalmem } from 'node:os'
 import { fileURLToPath } from 'node:url'
 
-/** A measurement's circumstances. */
+/** Machine, sources and command of a measurement. */
 export interface Run {
   /** Day, ISO 8601. */
   date: string
   command: string
-  /** Of the sources; with `+` where they were changed since. Null outside a clone. */
+  /** Commit of the sources, followed by `+` if they were changed since. Null outside a clone. */
   commit: string | null
   node: string
   processor: string
   memoryGB: number
-  /** Over the last minute, when the measurement ended. */
+  /** Load average over the last minute, at the end of the measurement. */
   load: number
-  /** How long it took, seconds, without the making of captures. */
+  /** Duration without making captures, seconds. */
   seconds: number
 }
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 
 /**
+ * Describes the current run.
+ *
  * @param script name of the npm script
- * @param begun of `performance.now()`
+ * @param startedAt `performance.now()` at the start
  */
-export function describeRun(script: string, begun: number): Run {
+export function describeRun(script: string, startedAt: number): Run {
   return {
     date: new Date().toISOString().slice(0, 10),
     command: commandOf(script, process.argv.slice(2)),
@@ -35,16 +37,16 @@ export function describeRun(script: string, begun: number): Run {
     processor: `${cpus().length} x ${cpus()[0]?.model ?? 'unknown'}`,
     memoryGB: Math.round(totalmem() / 2 ** 30),
     load: Math.round(loadavg()[0] * 10) / 10,
-    seconds: Math.round((performance.now() - begun) / 1_000)
+    seconds: Math.round((performance.now() - startedAt) / 1_000)
   }
 }
 
-/** A line for a report. */
+/** Formats a run as one line. */
 export function runLine({ date, command, commit, node, processor, memoryGB, load, seconds }: Run): string {
   return `\`${command}\`, ${date}, ${commit === null ? '' : `commit ${commit}, `}Node ${node}, ${processor}, ${memoryGB} GB, load ${load}; ${seconds} s`
 }
 
-/** What was called; folders are the caller's own. */
+/** Returns the command line, with folders shortened to DIR. */
 function commandOf(script: string, args: readonly string[]): string {
   const shown = args.map(arg => (arg.includes('/') ? arg.replace(/[^=]*\/.*/, 'DIR') : arg))
   return ['npm run', script, ...(shown.length === 0 ? [] : ['--']), ...shown].join(' ')

@@ -1,34 +1,38 @@
-// What is learnt for the figures: the broker's default, or another detector on the same records and columns.
+// Trains the models for the figures: the broker's default, or another detector on the same records and columns.
 
 import type { DetectorKind } from '../../models/index.js'
 import { Calibration } from '../../src/alert/calibration.js'
 import type { TrafficRecord } from '../../src/record.js'
 import { GuardModel } from '../../src/scoring/guard-model.js'
 import { DEFAULTS, detectionSettings, SHIPPED_PARAMETERS } from '../../src/settings.js'
-import { evenly } from './captures.js'
+import { sampleEvenly } from './captures.js'
 
-/** Records that are learnt from at most, evenly over all there are. */
+/** Maximum number of training records, sampled evenly. */
 export const TRAINING_RECORDS = 40_000
 
-/** What may differ from the default. */
+/** Options that override the default. */
 export interface TrainingChoice {
   kind?: DetectorKind
-  /** Of the detector; those of {@link parametersOf} unless given. */
+  /**
+   * Detector parameters.
+   *
+   * @default the result of {@link parametersOf}
+   */
   parameters?: Readonly<Record<string, number | string>>
-  /** A preset or a list of features parted by commas. */
+  /** A preset or a comma-separated list of features. */
   features?: string
-  /** At most so many records. */
+  /** Maximum number of training records. */
   records?: number
-  /** One for each record, 1 = attack; where the detector is supervised. */
+  /** One label per record, 1 = attack; for a supervised detector. */
   labels?: readonly number[]
 }
 
-/** Parameters that a detector learns with: those that it is shipped with, else its own. */
+/** Returns the shipped parameters of a detector, or none to use its defaults. */
 export function parametersOf(kind: DetectorKind): Readonly<Record<string, number>> {
   return SHIPPED_PARAMETERS[kind] ?? {}
 }
 
-/** Fits a model on some of the records. */
+/** Trains a model on a sample of the records. */
 export async function fitModel(records: readonly TrafficRecord[], choice: TrainingChoice = {}): Promise<GuardModel> {
   const {
     kind = DEFAULTS.detector.kind,
@@ -39,18 +43,18 @@ export async function fitModel(records: readonly TrafficRecord[], choice: Traini
   } = choice
   const { contamination, seed } = DEFAULTS.detector
   return await GuardModel.fit(
-    evenly(records, most),
+    sampleEvenly(records, most),
     { kind, contamination, seed, features, parameters },
     {
-      ...(labels !== undefined && { labels: evenly(labels, most) })
+      ...(labels !== undefined && { labels: sampleEvenly(labels, most) })
     }
   )
 }
 
-/** The same model with limits for its alerts, learnt from all of the records: a sample would be slower traffic. */
+/** Returns the model with alert limits, calibrated on all records: a sample would have a lower message rate. */
 export function withLimits(model: GuardModel, records: readonly TrafficRecord[]): GuardModel {
   const { batch, smoothing } = detectionSettings({})
   const calibration = new Calibration(smoothing)
-  calibration.learn(records, model.judge(records), batch)
+  calibration.learn(records, model.score(records), batch)
   return model.withBaselines(calibration.baselines())
 }

@@ -1,13 +1,13 @@
-// npm run bench:durability: kills the broker under load, lets everybody resume, and counts what is lost, twice or out
-// of order.
+// npm run bench:durability: kills the broker under load, lets all clients resume, and counts lost, duplicate and
+// reordered messages.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { removeFolder, temporaryFolder } from '../brokers/child.js'
-import { killAgainAndAgain, type KillFigures } from './kills.js'
-import { faultsIn, tables } from './report.js'
+import { runKills, type KillFigures } from './kills.js'
+import { describeErrors, tables } from './report.js'
 import { VARIANTS } from './variants.js'
 
 const HELP = `npm run bench:durability -- [options]
@@ -15,9 +15,9 @@ const HELP = `npm run bench:durability -- [options]
   --kills N          (default: 200)
   --variants LIST    ${Object.keys(VARIANTS).join(', ')} (default: artemis)
   --publishers N     half with QoS 1, half with QoS 2 (default: 8)
-  --window N         unacknowledged messages of each (default: 50)
-  --longest MS       from when all is as it must be to the kill, at most (default: 1500)
-  --setting K=V      of the program, such as store.sync=true; as often as wished
+  --window N         unacknowledged messages per publisher (default: 50)
+  --longest MS       longest time from the checks to the kill (default: 1500)
+  --setting K=V      broker setting, such as store.sync=true; may be repeated
   --write            write the figures to bench/results/durability.json
 `
 
@@ -42,14 +42,15 @@ const { values } = parseArgs({
 })
 
 function numberOf(name: 'kills' | 'publishers' | 'window' | 'longest'): number {
-  if (!/^[1-9]\d{0,5}$/.test(values[name])) throw new Error(`--${name} ${values[name]}: a whole number above 0`)
+  if (!/^[1-9]\d{0,5}$/.test(values[name]))
+    throw new Error(`Invalid --${name} ${values[name]}: use a whole number above 0.`)
   return Number(values[name])
 }
 
-/** Kills one of the brokers. */
+/** Runs the bench for one broker. */
 async function run(name: string): Promise<KillFigures> {
   if (!Object.hasOwn(VARIANTS, name))
-    throw new Error(`--variants ${name}: it may be ${Object.keys(VARIANTS).join(', ')}`)
+    throw new Error(`Invalid --variants ${name}: use ${Object.keys(VARIANTS).join(', ')}.`)
   const variant = VARIANTS[name]
   const plan = {
     kills: numberOf('kills'),
@@ -60,7 +61,7 @@ async function run(name: string): Promise<KillFigures> {
   }
   const folder = temporaryFolder('durability')
   try {
-    return await killAgainAndAgain(
+    return await runKills(
       port => variant.start(folder, port, values.setting),
       plan,
       (kills, { acknowledged }) => {
@@ -79,7 +80,7 @@ async function main(): Promise<void> {
   const results: { variant: string; figures: KillFigures }[] = []
   for (const variant of values.variants.split(',')) results.push({ variant, figures: await run(variant) })
   const { version } = JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as { version: string }
-  const said = {
+  const report = {
     date: new Date().toISOString().slice(0, 10),
     command: `npm run bench:durability -- ${process.argv.slice(2).join(' ')}`.replace(/ -- $/, ''),
     machine: {
@@ -91,20 +92,20 @@ async function main(): Promise<void> {
     },
     versions: { artemis: version, node: process.versions.node }
   }
-  const { machine, versions } = said
+  const { machine, versions } = report
   console.log(
-    `${said.date}, ${machine.cores} x ${machine.cpu}; load ${machine.loadBefore} before, ${machine.loadAfter} after. ` +
-      `Artemis ${versions.artemis}, Node ${versions.node}. \`${said.command}\``
+    `${report.date}, ${machine.cores} x ${machine.cpu}; load ${machine.loadBefore} before, ${machine.loadAfter} after. ` +
+      `Artemis ${versions.artemis}, Node ${versions.node}. \`${report.command}\``
   )
   for (const { variant, figures } of results) {
     const { title, isOurs } = VARIANTS[variant]
-    const faults = faultsIn(figures)
+    const faults = describeErrors(figures)
     console.log(`\n## ${title}, ${figures.kills} kills\n\n${tables(figures)}\n`)
-    console.log(faults.length === 0 ? 'Nothing is lost.' : faults.map(text => `- ${text}`).join('\n'))
+    console.log(faults.length === 0 ? 'No errors.' : faults.map(text => `- ${text}`).join('\n'))
     if (isOurs && faults.length > 0) process.exitCode = 1
   }
   if (values.write)
-    writeFileSync(`${root}bench/results/durability.json`, `${JSON.stringify({ ...said, results }, undefined, 1)}\n`)
+    writeFileSync(`${root}bench/results/durability.json`, `${JSON.stringify({ ...report, results }, undefined, 1)}\n`)
 }
 
 if (values.help) console.log(HELP)

@@ -1,65 +1,65 @@
-// Kills a broker under load again and again; whoever was connected resumes, and in the end everything must be there.
+// Kills a broker under load repeatedly. All clients resume, and in the end every acknowledged change must be present.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ChildBroker } from '../brokers/child.js'
-import { BanWitness } from './ban-witness.js'
-import { Crowd, type CrowdFigures } from './crowd.js'
-import type { PublisherFigures } from './ledger.js'
-import { RetainedWitness } from './retained-witness.js'
-import { SubscriptionWitness } from './subscription-witness.js'
-import { WillWitness } from './will-witness.js'
-import { faultsOf, type ClientFaults } from './resuming-client.js'
-import type { Finding, Witness } from './witness.js'
+import { BanCheck } from './ban-check.js'
+import { LoadClients, type LoadFigures } from './load-clients.js'
+import type { PublisherFigures } from './delivery-tracker.js'
+import { RetainedCheck } from './retained-check.js'
+import { SubscriptionCheck } from './subscription-check.js'
+import { WillCheck } from './will-check.js'
+import { sumFaults, type ClientFaults } from './resuming-client.js'
+import type { CheckResult, DurabilityCheck } from './durability-check.js'
 
-/** How often, and how much load. */
+/** Number of kills and amount of load. */
 export interface KillPlan {
   kills: number
   publishers: number
-  /** Unacknowledged messages of each publisher, fewer where the broker's Receive Maximum says so. */
+  /** Unacknowledged messages per publisher, limited by the broker's Receive Maximum. */
   window: number
-  /** From when all is as it must be to the kill, ms, at most; every third kill comes while everybody resumes. */
+  /** Longest time from the checks to the kill, ms. Every third kill happens while clients are resuming. */
   longestMs: number
-  /** Whether the broker can be asked to ban. */
+  /** Whether the broker accepts ban commands. */
   hasControl: boolean
 }
 
-/** What came of it. */
-export interface KillFigures extends CrowdFigures {
+/** Result of the run. */
+export interface KillFigures extends LoadFigures {
   kills: number
-  findings: Finding[]
-  /** Of all clients. */
+  findings: CheckResult[]
+  /** Protocol errors seen by all clients. */
   sessions: ClientFaults
-  /** Why witnesses were cut off other than by a kill. */
+  /** Errors of checks that were not caused by a kill. */
   troubles: string[]
 }
 
-/** Of so many kills, the second comes while everybody resumes, before anything was looked at. */
-const EARLY_EVERY = 3
-const EARLY_MS = 300
-/** The subscriber that is mostly away is there once in so many. */
-const BACK_EVERY = 5
-/** So long without a message or an acknowledgement, and nothing more will come. */
-const QUIET_MS = 5_000
-const LOOK_EVERY_MS = 50
+/** The second of this many kills happens while clients are resuming, before any check. */
+const EARLY_KILL_INTERVAL = 3
+const EARLY_KILL_MS = 300
+/** The subscriber that is mostly away connects once in this many rounds. */
+const AWAY_INTERVAL = 5
+/** Without a message or acknowledgement for this long, nothing more is expected. */
+const IDLE_TIMEOUT_MS = 5_000
+const POLL_INTERVAL_MS = 50
 
 /**
  * Runs the plan.
  *
- * @param start starts the broker on the data that is there, on a port if it can be had; 0: any
+ * @param start starts the broker on the existing data, on the given port if possible; 0 takes any free port
  */
-export async function killAgainAndAgain(
+export async function runKills(
   start: (port: number) => Promise<ChildBroker>,
   plan: KillPlan,
   onKill: (kills: number, publishers: PublisherFigures) => void = () => {}
 ): Promise<KillFigures> {
-  const crowd = new Crowd(plan.publishers, plan.window)
-  const witnesses: Witness[] = [
-    new RetainedWitness(1, 4),
-    new RetainedWitness(2, 5),
-    new SubscriptionWitness(4),
-    new SubscriptionWitness(5),
-    new WillWitness(),
-    ...(plan.hasControl ? [new BanWitness()] : [])
+  const clients = new LoadClients(plan.publishers, plan.window)
+  const checks: DurabilityCheck[] = [
+    new RetainedCheck(1, 4),
+    new RetainedCheck(2, 5),
+    new SubscriptionCheck(4),
+    new SubscriptionCheck(5),
+    new WillCheck(),
+    ...(plan.hasControl ? [new BanCheck()] : [])
   ]
   const troubles: string[] = []
   let port = 0
@@ -67,67 +67,67 @@ export async function killAgainAndAgain(
     const broker = await start(port)
     port = broker.port
     const round = new Round(broker, troubles)
-    const coming = crowd.come(port, kill % BACK_EVERY === 0, () => round.isKilled)
-    if (kill === 1) await coming
-    if (kill % EARLY_EVERY === 2) {
-      await sleep(Math.random() * EARLY_MS)
+    const connecting = clients.connect(port, kill % AWAY_INTERVAL === 0, () => round.isKilled)
+    if (kill === 1) await connecting
+    if (kill % EARLY_KILL_INTERVAL === 2) {
+      await sleep(Math.random() * EARLY_KILL_MS)
     } else {
       await Promise.all(
-        witnesses.map(async witness => {
-          await round.until(witness.check(broker.port))
+        checks.map(async check => {
+          await round.track(check.check(broker.port))
         })
       )
-      for (const witness of witnesses) void round.until(witness.act(port))
+      for (const check of checks) void round.track(check.act(port))
       await sleep(plan.longestMs * (0.2 + Math.random() * 0.8))
     }
     await round.kill()
     await Promise.all([
-      round.settled(),
-      coming,
-      crowd.gone(),
-      ...witnesses.map(async witness => {
-        await witness.killed()
+      round.settle(),
+      connecting,
+      clients.closed(),
+      ...checks.map(async check => {
+        await check.killed()
       })
     ])
-    onKill(kill, crowd.publisherFigures())
+    onKill(kill, clients.publisherFigures())
   }
   const broker = await start(port)
   const round = new Round(broker, troubles)
-  crowd.stopPublishing()
-  await crowd.come(broker.port, true, () => round.isKilled)
+  clients.stopPublishing()
+  await clients.connect(broker.port, true, () => round.isKilled)
   await Promise.all(
-    witnesses.map(async witness => {
-      await round.until(witness.check(broker.port))
+    checks.map(async check => {
+      await round.track(check.check(broker.port))
     })
   )
-  await drain(crowd)
+  await drain(clients)
   await round.kill()
   await Promise.all([
-    crowd.gone(),
-    ...witnesses.map(async witness => {
-      await witness.killed()
+    clients.closed(),
+    ...checks.map(async check => {
+      await check.killed()
     })
   ])
   return {
     kills: plan.kills,
-    ...crowd.figures(),
-    findings: witnesses.flatMap(witness => witness.findings()),
-    sessions: faultsOf([...crowd.clients, ...witnesses.flatMap(({ lasting }) => lasting)]),
+    ...clients.figures(),
+    findings: checks.flatMap(check => check.findings()),
+    sessions: sumFaults([...clients.all, ...checks.flatMap(({ persistentClients }) => persistentClients)]),
     troubles
   }
 }
 
-async function drain(crowd: Crowd): Promise<void> {
-  let { events } = crowd
-  for (let latest = performance.now(); !crowd.isDrained() && performance.now() - latest < QUIET_MS;) {
-    await sleep(LOOK_EVERY_MS)
-    if (crowd.events === events) continue
-    ;({ events } = crowd)
+async function drain(clients: LoadClients): Promise<void> {
+  let { events } = clients
+  for (let latest = performance.now(); !clients.isDrained() && performance.now() - latest < IDLE_TIMEOUT_MS;) {
+    await sleep(POLL_INTERVAL_MS)
+    if (clients.events === events) continue
+    ;({ events } = clients)
     latest = performance.now()
   }
 }
 
-/** From a start to the kill: what fails then is the kill's doing, and what fails before is the broker's. */
+/** One round from start to kill. Failures after the kill are expected; failures before it are reported. */
 class Round {
   isKilled = false
   readonly #doings: Promise<void>[] = []
@@ -139,9 +139,9 @@ class Round {
     this.#troubles = troubles
   }
 
-  /** Resolves when something is done, or the end of its connection has ended it. */
-  async until(doing: Promise<void>): Promise<void> {
-    const done = doing.catch((error: unknown) => {
+  /** Resolves when a task is done or its connection has closed. */
+  async track(task: Promise<void>): Promise<void> {
+    const done = task.catch((error: unknown) => {
       if (!this.isKilled) this.#troubles.push((error as Error).message)
     })
     this.#doings.push(done)
@@ -149,12 +149,12 @@ class Round {
   }
 
   async kill(): Promise<void> {
-    if (this.#broker.hasEnded()) throw new Error(`the broker ended by itself:\n${this.#broker.log()}`)
+    if (this.#broker.hasEnded()) throw new Error(`Broker exited by itself:\n${this.#broker.log()}`)
     this.isKilled = true
     await this.#broker.kill()
   }
 
-  async settled(): Promise<void> {
+  async settle(): Promise<void> {
     await Promise.all(this.#doings)
   }
 }

@@ -1,22 +1,22 @@
-// What came of the kills as tables in Markdown, and as sentences where something is not as it must be.
+// Formats the results in Markdown: tables, and a sentence for each kind of error.
 
 import type { KillFigures } from './kills.js'
 
-/** Tables: subscribers, and everything else. */
+/** Returns two tables: subscribers, and all other checks. */
 export function tables({ publishers, subscribers, findings, sessions, closed, troubles }: KillFigures): string {
   const { published, acknowledged, unacknowledged } = publishers
   return [
-    `${count(published)} messages were sent; acknowledged: ${count(acknowledged[1])} with QoS 1, ${count(acknowledged[2])} with QoS 2; never: ${count(unacknowledged)}.\n`,
+    `${count(published)} messages sent; acknowledged: ${count(acknowledged[1])} at QoS 1, ${count(acknowledged[2])} at QoS 2; never acknowledged: ${count(unacknowledged)}.\n`,
     table(
       [
         'subscriber',
         'due',
-        'missing of QoS 1',
-        'of QoS 2',
-        'of QoS 2 twice',
+        'QoS 1 missing',
+        'QoS 2 missing',
+        'QoS 2 duplicates',
         'out of order',
-        'with another QoS',
-        'of QoS 1 again (allowed)'
+        'wrong QoS',
+        'QoS 1 duplicates (allowed)'
       ],
       subscribers.map(({ name, due, missing, twice, disordered, wrongQos, again }) => [
         name,
@@ -25,39 +25,46 @@ export function tables({ publishers, subscribers, findings, sessions, closed, tr
     ),
     '',
     table(
-      ['what else', 'looked at', 'wrong'],
+      ['other checks', 'checked', 'failed'],
       [
         ...findings.map(({ what, checked, faults }) => [what, count(checked), count(faults)]),
-        ['sessions said to be lost', '', count(sessions.sessionsLost)],
-        ['messages of QoS 2 again without DUP', '', count(sessions.withoutDup)],
-        ['messages of QoS 2 under an identifier that was not free', '', count(sessions.idsTaken)],
+        ['sessions reported lost', '', count(sessions.sessionsLost)],
+        ['QoS 2 messages resent without DUP', '', count(sessions.withoutDup)],
+        ['QoS 2 messages with a packet identifier in use', '', count(sessions.idsTaken)],
         ['messages refused', '', count(sessions.refused)],
-        ['connections that the broker ended', '', count(closed + troubles.length)]
+        ['connections closed by the broker', '', count(closed + troubles.length)]
       ]
     )
   ].join('\n')
 }
 
-/** Everything that is not as it must be; empty where all is. */
-export function faultsIn({ publishers, subscribers, findings, sessions, closed, troubles }: KillFigures): string[] {
+/** Describes all errors; empty if there are none. */
+export function describeErrors({
+  publishers,
+  subscribers,
+  findings,
+  sessions,
+  closed,
+  troubles
+}: KillFigures): string[] {
   const faults: [number, string][] = [
     [publishers.unacknowledged, 'messages were never acknowledged'],
     ...subscribers.flatMap(({ name, missing, twice, disordered, wrongQos }): [number, string][] => [
-      [missing[1] + missing[2], `acknowledged messages are missing at "${name}"`],
-      [twice, `messages of QoS 2 came twice to "${name}"`],
-      [disordered, `messages came out of order to "${name}"`],
-      [wrongQos, `messages came with another QoS to "${name}"`]
+      [missing[1] + missing[2], `acknowledged messages did not reach "${name}"`],
+      [twice, `QoS 2 messages reached "${name}" more than once`],
+      [disordered, `messages reached "${name}" out of order`],
+      [wrongQos, `messages reached "${name}" with the wrong QoS`]
     ]),
     ...findings.map(({ what, faults, example }): [number, string] => [
       faults,
-      `of the ${what} not as they must be, such as ${example}`
+      `checks failed: ${what}, such as ${example}`
     ]),
-    [sessions.sessionsLost, 'sessions were said to be lost'],
-    [sessions.withoutDup, 'messages of QoS 2 came again without DUP'],
-    [sessions.idsTaken, 'messages of QoS 2 came under an identifier that was not free'],
+    [sessions.sessionsLost, 'sessions were reported lost'],
+    [sessions.withoutDup, 'QoS 2 messages were resent without DUP'],
+    [sessions.idsTaken, 'QoS 2 messages used a packet identifier in use'],
     [sessions.refused, 'messages were refused'],
-    [closed, 'connections were ended by the broker'],
-    [troubles.length, `witnesses were cut off: ${troubles[0]}`]
+    [closed, 'connections were closed by the broker'],
+    [troubles.length, `checks were interrupted: ${troubles[0]}`]
   ]
   return faults.filter(([number]) => number > 0).map(([number, text]) => `${count(number)} ${text}`)
 }

@@ -1,5 +1,4 @@
-// An MQTT client whose session outlasts its connections: what is unacknowledged goes out again, what came is
-// remembered.
+// An MQTT client with a persistent session: it resends unacknowledged messages and remembers received ones.
 
 import { connect, type Socket } from 'node:net'
 import mqttPacket, {
@@ -10,7 +9,7 @@ import mqttPacket, {
   type QoS
 } from 'mqtt-packet'
 
-/** A message to send; the object itself is what is told of when it is acknowledged. */
+/** A message to send. The callbacks get the same object. */
 export interface OutgoingMessage {
   topic: string
   payload: string
@@ -18,44 +17,47 @@ export interface OutgoingMessage {
   retain?: boolean
 }
 
-/** A will, with QoS 1. */
 export interface Will {
   topic: string
   payload: string
 }
 
-/** What a client is, and whom it tells. */
+/** Options and callbacks of a client. */
 export interface ClientOptions {
   clientId: string
   /** 4 is MQTT 3.1.1. */
   version: 4 | 5
-  /** Whether the broker forgets it when the connection ends; by default its session lasts. */
+  /**
+   * Whether the session ends with the connection.
+   *
+   * @default false
+   */
   clean?: boolean
   will?: Will
   /**
-   * Its own address, in 127.0.0.0/8; by default one that the broker does not listen on, so that no client takes its
-   * port.
+   * Local address, in 127.0.0.0/8. The default is an address on which the broker does not listen, so that no client
+   * takes its port.
    */
   from?: string
-  /** How long it leaves what it receives unacknowledged, ms; by default it answers at once. */
+  /** Delay before it acknowledges messages, ms; undefined acknowledges at once. */
   acknowledgeAfterMs?: number
-  /** A message came; at QoS 2 one that was not there before. */
+  /** Called for a received message; at QoS 2 only for a new one. */
   onMessage?(message: IPublishPacket): void
-  /** A PUBACK came, or the first PUBREC. */
+  /** Called for a PUBACK or the first PUBREC. */
   onAcknowledged?(message: OutgoingMessage): void
-  /** A PUBACK came, or the PUBCOMP: the message is on its way, whatever becomes of this client. */
+  /** Called for a PUBACK or PUBCOMP: the broker owns the message, whatever happens to this client. */
   onCompleted?(message: OutgoingMessage): void
 }
 
-/** What the broker did that it may not. */
+/** Counts of protocol errors by the broker. */
 export interface ClientFaults {
-  /** Session Present 0 where there had been a session. */
+  /** Session Present 0 although the session existed. */
   sessionsLost: number
-  /** A message of QoS 2 again, under its identifier and without DUP. */
+  /** A QoS 2 message resent with the same packet identifier and without DUP. */
   withoutDup: number
   /**
-   * Another message of QoS 2 under an identifier that had not been released: its receiver must take it for the one
-   * before.
+   * A different QoS 2 message with a packet identifier that was not released: the receiver must treat it as the earlier
+   * message.
    */
   idsTaken: number
   /** PUBACK or PUBREC with an error. */
@@ -68,60 +70,60 @@ interface Unacknowledged {
   isReleased: boolean
 }
 
-interface Request {
+interface PendingRequest {
   resolve: (packet: Packet) => void
   reject: (error: Error) => void
 }
 
-const FROM = '127.0.40.1'
+const LOCAL_ADDRESS = '127.0.40.1'
 const SESSION_SECONDS = 86_400
 const IDS = 65_535
 const REFUSED = 0x80
 const NO_LIMIT = 65_535
-const ANSWER_LIMIT_MS = 30_000
+const RESPONSE_TIMEOUT_MS = 30_000
 
-/** One client. */
+/** A client with a persistent session. */
 export class ResumingClient {
   readonly faults: ClientFaults = { sessionsLost: 0, withoutDup: 0, idsTaken: 0, refused: 0 }
-  /** Unacknowledged messages of QoS 1 and 2 that the broker takes. */
+  /** Unacknowledged QoS 1 and 2 messages that the broker accepts. */
   receiveMaximum = NO_LIMIT
   readonly #outgoing = new Map<number, Unacknowledged>()
-  /** Payloads of QoS 2 by identifier, until they are released. */
+  /** QoS 2 payloads by packet identifier, until they are released. */
   readonly #incoming = new Map<number, string>()
-  readonly #requests = new Map<string, Request>()
-  #answers: Packet[] = []
+  readonly #pendingRequests = new Map<string, PendingRequest>()
+  #delayedReplies: Packet[] = []
   #latestId = 0
   #hasSession = false
   #socket: Socket | undefined
-  #closing: Promise<void> = Promise.resolve()
+  #closed: Promise<void> = Promise.resolve()
   #isOpen = false
 
   constructor(readonly options: ClientOptions) {}
 
-  /** Whether the CONNACK has come and the connection stands. */
+  /** Whether the CONNACK was received and the connection is open. */
   get isConnected(): boolean {
     return this.#isOpen
   }
 
-  /** Messages that are not through yet. */
+  /** Number of messages in flight. */
   get inFlight(): number {
     return this.#outgoing.size
   }
 
-  /** Resolves when the connection is gone and all that came by it was read. */
+  /** Resolves when the connection is closed and all received data was read. */
   get closed(): Promise<void> {
-    return this.#closing
+    return this.#closed
   }
 
-  /** Connects and sends again what is unacknowledged; rejects where the broker refuses it or goes away. */
+  /** Connects and resends unacknowledged messages; rejects if the broker refuses or closes the connection. */
   async connect(port: number): Promise<void> {
-    const { clientId, version, clean = false, will, from = FROM } = this.options
+    const { clientId, version, clean = false, will, from = LOCAL_ADDRESS } = this.options
     const socket = connect({ host: '127.0.0.1', port, localAddress: from, noDelay: true })
     const parser = mqttPacket.parser({ protocolVersion: version })
     parser.on('packet', (packet: Packet) => {
-      this.#take(packet)
+      this.#onPacket(packet)
     })
-    // What follows cannot be read any more.
+    // Nothing after a parse error can be read.
     parser.on('error', () => {
       socket.destroy()
     })
@@ -130,14 +132,14 @@ export class ResumingClient {
     })
     socket.on('error', () => {})
     this.#socket = socket
-    this.#closing = new Promise(resolve => {
+    this.#closed = new Promise(resolve => {
       socket.once('close', () => {
         this.#onClose()
         resolve()
       })
     })
     const isV5 = version === 5
-    await this.#ask('connack', {
+    await this.#request('connack', {
       cmd: 'connect',
       protocolId: 'MQTT',
       protocolVersion: version,
@@ -151,79 +153,79 @@ export class ResumingClient {
     })
   }
 
-  /** Resolves with what the broker granted; rejects when the connection ends before. */
+  /** Resolves with the granted QoS; rejects if the connection closes first. */
   async subscribe(subscriptions: ISubscription[]): Promise<number[]> {
     const messageId = this.#nextId()
-    const suback = await this.#ask(`suback ${messageId}`, { cmd: 'subscribe', messageId, subscriptions })
+    const suback = await this.#request(`suback ${messageId}`, { cmd: 'subscribe', messageId, subscriptions })
     return (suback as { granted: number[] }).granted
   }
 
-  /** Resolves when the broker has said so. */
+  /** Resolves when the broker has acknowledged. */
   async unsubscribe(filters: string[]): Promise<void> {
     const messageId = this.#nextId()
-    await this.#ask(`unsuback ${messageId}`, { cmd: 'unsubscribe', messageId, unsubscriptions: filters })
+    await this.#request(`unsuback ${messageId}`, { cmd: 'unsubscribe', messageId, unsubscriptions: filters })
   }
 
-  /** Sends, and goes on sending after each connect until the broker has acknowledged. */
+  /** Sends a message, and resends it after each connect until the broker acknowledges it. */
   publish(message: OutgoingMessage): void {
     const id = this.#nextId()
     this.#outgoing.set(id, { message, isReleased: false })
     this.#sendPublish(id, message, false)
   }
 
-  /** Takes leave as the protocol wants it: no will. */
+  /** Sends DISCONNECT, which discards the will. */
   async disconnect(): Promise<void> {
     this.#send({ cmd: 'disconnect' })
     this.#socket?.end()
-    await this.#closing
+    await this.#closed
   }
 
-  /** Ends the connection without a word. */
-  async cut(): Promise<void> {
+  /** Closes the connection without DISCONNECT. */
+  async destroy(): Promise<void> {
     this.#socket?.destroy()
-    await this.#closing
+    await this.#closed
   }
 
-  #take(packet: Packet): void {
+  #onPacket(packet: Packet): void {
     const { cmd, messageId = 0 } = packet
-    if (cmd === 'publish') this.#takePublish(packet)
+    if (cmd === 'publish') this.#onPublish(packet)
     else if (cmd === 'puback' || cmd === 'pubrec' || cmd === 'pubcomp')
-      this.#takeAcknowledgement(cmd, messageId, (packet as { reasonCode?: number }).reasonCode ?? 0)
-    else if (cmd === 'pubrel') this.#takeRelease(messageId)
-    else if (packet.cmd === 'connack') this.#takeConnack(packet)
-    else this.#requests.get(`${cmd} ${messageId}`)?.resolve(packet)
+      this.#onAcknowledgement(cmd, messageId, (packet as { reasonCode?: number }).reasonCode ?? 0)
+    else if (cmd === 'pubrel') this.#onRelease(messageId)
+    else if (packet.cmd === 'connack') this.#onConnack(packet)
+    else this.#pendingRequests.get(`${cmd} ${messageId}`)?.resolve(packet)
   }
 
-  /** At once: messages may follow in the same read, and want their answers. */
-  #takeConnack(packet: IConnackPacket): void {
+  /** Resends synchronously: messages that need acknowledgements may follow in the same read. */
+  #onConnack(packet: IConnackPacket): void {
     const {
       options: { clientId, clean = false }
     } = this
     const hasSession = this.#hasSession
     const code = packet.reasonCode ?? packet.returnCode ?? 0
     if (code !== 0) {
-      this.#requests.get('connack')?.reject(new Error(`${clientId} was refused with ${code}`))
+      this.#pendingRequests.get('connack')?.reject(new Error(`${clientId}: connection refused with code ${code}`))
       this.#socket?.destroy()
       return
     }
     this.#isOpen = true
     this.receiveMaximum = packet.properties?.receiveMaximum ?? NO_LIMIT
-    if (clean) this.#forget()
+    if (clean) this.#clearSession()
     else if (hasSession && !packet.sessionPresent) this.faults.sessionsLost++
     this.#hasSession = !clean
-    this.#sendAgain()
-    this.#requests.get('connack')?.resolve(packet)
+    this.#resend()
+    this.#pendingRequests.get('connack')?.resolve(packet)
   }
 
-  #takeRelease(messageId: number): void {
+  #onRelease(messageId: number): void {
     this.#incoming.delete(messageId)
-    this.#answer({ cmd: 'pubcomp', messageId })
+    this.#acknowledge({ cmd: 'pubcomp', messageId })
   }
 
-  #takePublish(packet: IPublishPacket): void {
+  #onPublish(packet: IPublishPacket): void {
     const { qos, messageId = 0 } = packet
     if (qos === 2) {
-      this.#answer({ cmd: 'pubrec', messageId })
+      this.#acknowledge({ cmd: 'pubrec', messageId })
       const payload = packet.payload.toString()
       const before = this.#incoming.get(messageId)
       if (before !== undefined) {
@@ -233,12 +235,12 @@ export class ResumingClient {
       }
       this.#incoming.set(messageId, payload)
     } else if (qos === 1) {
-      this.#answer({ cmd: 'puback', messageId })
+      this.#acknowledge({ cmd: 'puback', messageId })
     }
     this.options.onMessage?.(packet)
   }
 
-  #takeAcknowledgement(cmd: 'puback' | 'pubrec' | 'pubcomp', id: number, reason: number): void {
+  #onAcknowledgement(cmd: 'puback' | 'pubrec' | 'pubcomp', id: number, reason: number): void {
     const unacknowledged = this.#outgoing.get(id)
     if (unacknowledged === undefined) return
     const { message, isReleased } = unacknowledged
@@ -257,8 +259,8 @@ export class ResumingClient {
     if (cmd !== 'pubrec') this.options.onCompleted?.(message)
   }
 
-  /** In the order in which it was sent first [MQTT-4.4.0-1, MQTT-4.6.0-1]. */
-  #sendAgain(): void {
+  /** Resends in the original order [MQTT-4.4.0-1, MQTT-4.6.0-1]. */
+  #resend(): void {
     for (const [id, { message, isReleased }] of this.#outgoing) {
       if (isReleased) this.#send({ cmd: 'pubrel', messageId: id })
       else this.#sendPublish(id, message, true)
@@ -269,17 +271,17 @@ export class ResumingClient {
     this.#send({ cmd: 'publish', messageId, topic, payload, qos, retain, dup })
   }
 
-  /** In the order of what is answered [MQTT-4.6.0-2]. */
-  #answer(packet: Packet): void {
+  /** Acknowledges in the order of reception [MQTT-4.6.0-2]. */
+  #acknowledge(packet: Packet): void {
     const { acknowledgeAfterMs } = this.options
     if (acknowledgeAfterMs === undefined) {
       this.#send(packet)
       return
     }
-    this.#answers.push(packet)
-    if (this.#answers.length > 1) return
+    this.#delayedReplies.push(packet)
+    if (this.#delayedReplies.length > 1) return
     setTimeout(() => {
-      for (const one of this.#answers.splice(0)) this.#send(one)
+      for (const one of this.#delayedReplies.splice(0)) this.#send(one)
     }, acknowledgeAfterMs)
   }
 
@@ -288,16 +290,18 @@ export class ResumingClient {
     this.#socket?.write(mqttPacket.generate(packet, { protocolVersion: this.options.version }))
   }
 
-  async #ask(answer: string, packet: Packet): Promise<Packet> {
+  async #request(response: string, packet: Packet): Promise<Packet> {
     return await new Promise<Packet>((resolve, reject) => {
       const timer = setTimeout(() => {
-        reject(new Error(`${this.options.clientId}: no answer to ${packet.cmd} for ${ANSWER_LIMIT_MS / 1_000} s`))
-      }, ANSWER_LIMIT_MS)
+        reject(
+          new Error(`${this.options.clientId}: no response to ${packet.cmd} within ${RESPONSE_TIMEOUT_MS / 1_000} s`)
+        )
+      }, RESPONSE_TIMEOUT_MS)
       const settle = (): void => {
         clearTimeout(timer)
-        this.#requests.delete(answer)
+        this.#pendingRequests.delete(response)
       }
-      this.#requests.set(answer, {
+      this.#pendingRequests.set(response, {
         resolve(packet) {
           settle()
           resolve(packet)
@@ -313,13 +317,13 @@ export class ResumingClient {
 
   #onClose(): void {
     this.#isOpen = false
-    // The broker sends anew what it has no answer to.
-    this.#answers = []
-    for (const { reject } of [...this.#requests.values()])
-      reject(new Error(`${this.options.clientId}: the connection ended`))
+    // The broker resends what was not acknowledged.
+    this.#delayedReplies = []
+    for (const { reject } of [...this.#pendingRequests.values()])
+      reject(new Error(`${this.options.clientId}: connection closed`))
   }
 
-  #forget(): void {
+  #clearSession(): void {
     this.#outgoing.clear()
     this.#incoming.clear()
   }
@@ -332,8 +336,8 @@ export class ResumingClient {
   }
 }
 
-/** Those of several clients together. */
-export function faultsOf(clients: readonly ResumingClient[]): ClientFaults {
+/** Sums the errors of several clients. */
+export function sumFaults(clients: readonly ResumingClient[]): ClientFaults {
   const sum = (name: keyof ClientFaults): number => clients.reduce((all, { faults }) => all + faults[name], 0)
   return {
     sessionsLost: sum('sessionsLost'),
@@ -343,7 +347,7 @@ export function faultsOf(clients: readonly ResumingClient[]): ClientFaults {
   }
 }
 
-/** A QoS that a SUBACK grants; false for a refusal. */
+/** Whether a SUBACK code grants a QoS. */
 export function isGranted(code: number): code is QoS {
   return code < REFUSED
 }

@@ -1,21 +1,19 @@
-// The brokers that are killed: the program as users run it, and bare Aedes on LevelDB, which acknowledges before it
-// stores.
+// The brokers to kill: the program as users run it, and bare Aedes on LevelDB, which acknowledges before it stores.
 
 import { startAedes } from '../brokers/aedes.js'
 import { startArtemis } from '../brokers/artemis.js'
 import type { ChildBroker } from '../brokers/child.js'
 import { withOverrides } from '../brokers/settings.js'
 
-/** A broker to be killed. */
 export interface Variant {
   title: string
-  /** Whether it is to lose nothing, and can be asked to ban. */
+  /** Whether it must lose nothing and accepts ban commands. */
   isOurs: boolean
-  /** Starts it on what is in the folder. */
+  /** Starts the broker on the data in the folder. */
   start(folder: string, port: number, overrides: readonly string[]): Promise<ChildBroker>
 }
 
-/** So that whoever is away loses nothing by a limit. */
+/** High limits, so that clients that are away lose no messages. */
 const LIMITS = { queuedMessages: 10_000_000, queuedBytes: '1024MiB' }
 
 /** By the name that `--variants` takes. */

@@ -1,4 +1,5 @@
-// How fast `artemis extract` is, beside tshark with the same columns on the same captures.
+// npm run bench:extract: measures the speed of `artemis extract` and of tshark with the same columns on the same
+// captures.
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
@@ -13,13 +14,13 @@ import { STAGES, measureStages } from './stages.js'
 
 const USAGE = 'npm run bench:extract -- [--frames 250000,1000000,2000000] [--rounds 3] [--json FILE] [BASE...]\n'
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
-/** Real broker traffic that the project ships: Mosquitto with clients of MQTT 3.1, 3.1.1 and 5. */
+/** Broker traffic that the project ships: Mosquitto with MQTT 3.1, 3.1.1 and 5 clients. */
 const BASES = ['mosquitto-31.pcap', 'mosquitto-311.pcap', 'mosquitto-5.pcap'].map(name =>
   path.join(ROOT, 'test/captures', name)
 )
 const PORTS: ReadonlySet<number> = new Set(DEFAULT_MQTT_PORTS)
 
-/** What came of one capture. */
+/** Figures of one capture. */
 interface CaptureFigures {
   frames: number
   megabytes: number
@@ -37,7 +38,7 @@ async function measure(
   await replicate(bases, PORTS, frames, file)
   const figures: CaptureFigures = { frames, megabytes: statSync(file).size / 1e6, ours: [], tshark: [] }
   const output = path.join(folder, 'output')
-  // In turn, so that what else the machine does falls on both.
+  // Alternate, so that other load on the machine affects both.
   for (let round = 0; round < rounds; round++) {
     figures.ours.push(
       await runProgram(process.execPath, [path.join(ROOT, 'dist/broker/main.js'), 'extract', file], output)
@@ -53,24 +54,24 @@ function expectLines(file: string, expected: number): void {
   const bytes = readFileSync(file)
   let lines = 0
   for (let at = bytes.indexOf(10); at !== -1; at = bytes.indexOf(10, at + 1)) lines++
-  if (lines !== expected) throw new Error(`${lines} lines came out where ${expected} were to come`)
+  if (lines !== expected) throw new Error(`Expected ${expected} lines of output, got ${lines}`)
 }
 
-/** The run with the least processor time: what else ran at the time only adds. */
+/** Returns the run with the least processor time: other load only adds to it. */
 function best(costs: readonly ProgramCost[]): ProgramCost {
   return costs.reduce((least, cost) => (cost.cpuSeconds < least.cpuSeconds ? cost : least))
 }
 
 function rowOf({ frames, megabytes, ours, tshark }: CaptureFigures): string {
-  const [we, they] = [best(ours), best(tshark)]
+  const [own, other] = [best(ours), best(tshark)]
   const speed = ({ cpuSeconds }: ProgramCost): string => Math.round(frames / cpuSeconds).toLocaleString('en')
   return (
-    `| ${frames.toLocaleString('en')} | ${megabytes.toFixed(0)} | ${speed(we)} | ${we.peakMB.toFixed(0)} | ` +
-    `${speed(they)} | ${they.peakMB.toFixed(0)} | ${medianRatio(ours, tshark).toFixed(1)} |`
+    `| ${frames.toLocaleString('en')} | ${megabytes.toFixed(0)} | ${speed(own)} | ${own.peakMB.toFixed(0)} | ` +
+    `${speed(other)} | ${other.peakMB.toFixed(0)} | ${medianRatio(ours, tshark).toFixed(1)} |`
   )
 }
 
-/** How many times as fast, round by round: what else ran fell on both of a round. */
+/** Returns the median speed ratio by round: other load affects both runs of a round. */
 function medianRatio(ours: readonly ProgramCost[], tshark: readonly ProgramCost[]): number {
   const ratios = ours.map(({ cpuSeconds }, i) => tshark[i].cpuSeconds / cpuSeconds).sort((a, b) => a - b)
   const half = ratios.length >> 1
@@ -89,7 +90,7 @@ async function main(): Promise<void> {
   const sizes = values.frames.split(',').map(Number)
   const version = tsharkVersion()
   if (version === null || !sizes.every(Number.isSafeInteger) || !(Number(values.rounds) > 0)) {
-    process.stderr.write(version === null ? 'tshark is needed and was not found\n' : USAGE)
+    process.stderr.write(version === null ? 'tshark not found. Install tshark.\n' : USAGE)
     process.exitCode = 1
     return
   }

@@ -1,39 +1,39 @@
-// Runs a program and reads from the system what it took: time, processor time, memory.
+// Runs a program and measures its time, processor time and memory.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync, readFileSync } from 'node:fs'
 
-/** What a run took. */
+/** Cost of a run. */
 export interface ProgramCost {
   seconds: number
-  /** Of all its threads, user and system. */
+  /** Processor time of all threads, user and system. */
   cpuSeconds: number
   /** Highest resident memory, MB. */
   peakMB: number
 }
 
 const POLL_MS = 20
-/** Ticks of the kernel's clock in a second, as every Linux reports them to programs. */
+/** Clock ticks per second in /proc, the same on every Linux. */
 const TICKS = 100
 const KB_PER_MB = 1_000
 
-/** Runs a program with its output into a file. Only Linux tells so much of another process. */
+/** Runs a program with its output in a file. Linux only. */
 export async function runProgram(command: string, args: readonly string[], output: string): Promise<ProgramCost> {
   const fd = openSync(output, 'w')
-  const began = performance.now()
+  const startedAt = performance.now()
   const child = spawn(command, args, { stdio: ['ignore', fd, 'pipe'] })
-  let complaints = ''
+  let stderr = ''
   child.stderr?.on('data', chunk => {
-    complaints += String(chunk)
+    stderr += String(chunk)
   })
   const cost: ProgramCost = { seconds: 0, cpuSeconds: 0, peakMB: 0 }
   const timer = setInterval(() => {
-    if (child.pid !== undefined) look(child.pid, cost)
+    if (child.pid !== undefined) sample(child.pid, cost)
   }, POLL_MS)
   try {
     const [code] = (await once(child, 'close')) as [number | null]
-    cost.seconds = (performance.now() - began) / 1000
-    if (code !== 0) throw new Error(`${command} ended with ${String(code)}: ${complaints}`)
+    cost.seconds = (performance.now() - startedAt) / 1000
+    if (code !== 0) throw new Error(`${command} exited with ${String(code)}: ${stderr}`)
     return cost
   } finally {
     clearInterval(timer)
@@ -41,15 +41,15 @@ export async function runProgram(command: string, args: readonly string[], outpu
   }
 }
 
-/** Both figures only grow, so the last look before the end is the one that counts. */
-function look(pid: number, cost: ProgramCost): void {
+/** Samples /proc. Both figures only grow, so the last sample counts. */
+function sample(pid: number, cost: ProgramCost): void {
   try {
-    // What stands before the last parenthesis is the program's name.
+    // The text before ') ' contains the program name.
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')
     cost.cpuSeconds = Math.max(cost.cpuSeconds, (Number(stat[11]) + Number(stat[12])) / TICKS)
     const peak = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
     cost.peakMB = Math.max(cost.peakMB, (Number(peak ?? 0) * 1.024) / KB_PER_MB)
   } catch {
-    // It has just ended.
+    // The process has exited.
   }
 }

@@ -1,4 +1,4 @@
-// A large capture out of a small one: its connections again and again, from other clients and later.
+// Makes a large capture from small ones: their connections repeated, with different clients and later times.
 import { once } from 'node:events'
 import { createReadStream, createWriteStream } from 'node:fs'
 import { CaptureDecoder } from '../../src/decode/capture.js'
@@ -7,9 +7,9 @@ import { findIp } from '../../src/decode/link.js'
 import { decodeTcp } from '../../test/decode/craft.js'
 import type { CapturedFrame } from '../../src/types.js'
 
-/** Copies that run side by side, so that their frames alternate. */
+/** Number of interleaved copies. */
 const SIDE_BY_SIDE = 50
-/** Between the copies, microseconds. */
+/** Delay between copies, microseconds. */
 const STAGGER = 37
 const FILE_HEADER_BYTES = 24
 const RECORD_HEADER_BYTES = 16
@@ -21,14 +21,14 @@ const MICROSECONDS = 1_000_000
 
 interface BaseFrame {
   bytes: Buffer
-  /** Where the IP header begins. */
+  /** Offset of the IP header. */
   ip: number
   isFromClient: boolean
   /** Since the first frame, microseconds. */
   time: number
 }
 
-/** The frames of captures of one link type and IPv4, one file after the other. */
+/** Reads the frames of captures with one link type and IPv4, one file after the other. */
 async function baseFrames(
   files: readonly string[],
   ports: ReadonlySet<number>
@@ -56,8 +56,8 @@ async function baseFrames(
 }
 
 /**
- * Writes a pcap of `count` frames. Each copy of the base has clients at an address of its own; their
- * ports, sequence numbers and bytes are those of the base.
+ * Writes a pcap with `count` frames. Each copy of the base has its own client address; ports, sequence numbers and
+ * bytes are unchanged.
  */
 export async function replicate(
   files: readonly string[],

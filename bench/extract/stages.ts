@@ -1,4 +1,4 @@
-// Where the time goes: the pipeline run again and again, each time a stage further.
+// Measures the time per stage: runs the pipeline repeatedly, each time one stage further.
 import { createReadStream } from 'node:fs'
 import { CaptureDecoder } from '../../src/decode/capture.js'
 import { TcpDecoder } from '../../src/decode/tcp-decoder.js'
@@ -9,7 +9,7 @@ import { DecodedJoin } from '../../src/join/decoded.js'
 import type { TrafficRecord } from '../../src/record.js'
 import type { CapturedFrame } from '../../src/types.js'
 
-/** Each with all before it. */
+/** Stages in order; each run includes all earlier stages. */
 export const STAGES = ['file', 'pcap', 'link, ip, tcp', 'streams', 'mqtt', 'features', 'output'] as const
 
 const READ_BYTES = 262_144
@@ -22,7 +22,9 @@ const PEER = {
   username: null
 }
 
-/** Processor time of each stage alone, seconds, in the order of {@link STAGES}; the best of some rounds. */
+/**
+ * Returns the processor time of each stage alone, seconds, in the order of {@link STAGES}; the best of several rounds.
+ */
 export async function measureStages(file: string, ports: ReadonlySet<number>): Promise<number[]> {
   const best = STAGES.map(() => Infinity)
   for (let round = 0; round < ROUNDS; round++) {
@@ -63,11 +65,11 @@ async function cpuSecondsOf(file: string, ports: ReadonlySet<number>, last: numb
     }
     if (last >= 6) writer.write(record, file)
   })
-  const began = process.cpuUsage()
+  const startedAt = process.cpuUsage()
   for await (const chunk of createReadStream(file, { highWaterMark: READ_BYTES })) {
     if (last >= 1) decoder.push(chunk as Buffer)
     writer.take()
   }
-  const { user, system } = process.cpuUsage(began)
+  const { user, system } = process.cpuUsage(startedAt)
   return (user + system) / 1e6
 }

@@ -1,4 +1,4 @@
-// The brokers that are measured, each started as its users start it.
+// The measured brokers, each started as users start it.
 
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -15,26 +15,26 @@ const START_LIMIT_MS = 30_000
 const CONNECT = Buffer.from([0x10, 13, 0, 4, 0x4d, 0x51, 0x54, 0x54, 4, 2, 0, 60, 0, 1, 0x78])
 const CONNACK = 0x20
 
-/** A broker that runs. */
+/** A running broker. */
 export interface RunningBroker {
   child: ChildProcess
   pid: number
   port: number
   /** From the start of the process to the first CONNACK, seconds. */
   startSeconds: number
-  /** Processor time that it took until then, seconds: what counts on a machine that is busy with other things. */
+  /** Processor time until then, seconds: comparable on a busy machine. */
   startCpuSeconds: number
   stop(): Promise<void>
 }
 
-/** How a broker is started. */
+/** How to start a broker. */
 export interface BrokerKind {
   name: string
-  /** Program and arguments, given its port and a folder of its own. */
+  /** Returns the program and its arguments. */
   command(port: number, folder: string): [string, ...string[]]
 }
 
-/** Ours, with the detection on; it learns for as long as it is told, so that it guards when it is measured. */
+/** Artemis with detection. The learning period is short, so that it is guarding when measured. */
 export function artemisKind(tap: string, learn: { seconds: number; records: number }): BrokerKind {
   return {
     name: 'artemis',
@@ -49,7 +49,7 @@ export function artemisKind(tap: string, learn: { seconds: number; records: numb
   }
 }
 
-/** Debian's mosquitto with persistence, as its package sets it up. */
+/** Debian's mosquitto with persistence, configured as its package does. */
 export function mosquittoKind(program: string): BrokerKind {
   return {
     name: 'mosquitto',
@@ -66,34 +66,34 @@ export function mosquittoKind(program: string): BrokerKind {
 
 const children = new Set<ChildProcess>()
 const folders: string[] = []
-// A run that fails leaves nothing behind either.
+// Clean up if the run fails.
 process.once('exit', () => {
   for (const child of children) child.kill('SIGKILL')
   for (const folder of folders) rmSync(folder, { recursive: true, force: true })
 })
 
-/** A folder that goes with this process. */
+/** Creates a folder that is removed when this process exits. */
 export function temporaryFolder(): string {
   const folder = mkdtempSync(path.join(tmpdir(), 'artemis-footprint-'))
   folders.push(folder)
   return folder
 }
 
-/** Starts one and waits until it takes clients. */
+/** Starts a broker and waits until it accepts clients. */
 export async function start(kind: BrokerKind, port: number, folder = temporaryFolder()): Promise<RunningBroker> {
   const [program, ...args] = kind.command(port, folder)
   const logFile = path.join(folder, `${kind.name}.log`)
   const log = openSync(logFile, 'a')
-  const began = performance.now()
+  const startedAt = performance.now()
   const child = spawn(program, args, { cwd: folder, stdio: ['ignore', log, log] })
   const ended = once(child, 'exit')
   children.add(child)
-  while (!(await answers(port))) {
-    if (child.exitCode !== null || performance.now() - began > START_LIMIT_MS)
+  while (!(await acceptsClients(port))) {
+    if (child.exitCode !== null || performance.now() - startedAt > START_LIMIT_MS)
       throw new Error(`${kind.name} did not start:\n${readFileSync(logFile, 'utf8')}`)
     await pause(2)
   }
-  const startSeconds = (performance.now() - began) / 1_000
+  const startSeconds = (performance.now() - startedAt) / 1_000
   return {
     child,
     pid: child.pid ?? 0,
@@ -108,8 +108,8 @@ export async function start(kind: BrokerKind, port: number, folder = temporaryFo
   }
 }
 
-/** Whether a CONNECT is answered: a port that is open says little. */
-async function answers(port: number): Promise<boolean> {
+/** Whether the broker answers a CONNECT: an open port is not enough. */
+async function acceptsClients(port: number): Promise<boolean> {
   return await new Promise(resolve => {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true }, () => socket.write(CONNECT))
     socket.on('data', bytes => {

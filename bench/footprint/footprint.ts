@@ -1,5 +1,4 @@
-// npm run bench:footprint: memory, idle processor time, start time and installed size, beside mosquitto's in the same
-// run.
+// npm run bench:footprint: measures memory, idle processor time, start time and installed size, and those of mosquitto.
 
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -12,14 +11,14 @@ import mqtt from 'mqtt'
 import { DEFAULTS } from '../../src/settings.js'
 import { freePort } from '../../test/support/free-port.js'
 import { artemisKind, mosquittoKind, start, temporaryFolder, type BrokerKind, type RunningBroker } from './brokers.js'
-import { moveIn } from './home.js'
+import { connectHome } from './home.js'
 import { installSize } from './install-size.js'
 import { usageOf } from './process.js'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 const CLIENTS = 100
 const AIMS = { residentMb: 120, idlePercent: 1, startSeconds: 2, installMb: 40 }
-/** Until what the start leaves behind is compiled and collected: idle is how a broker spends its nights. */
+/** Time for compilation and garbage collection after the start, before the idle state is measured. */
 const SETTLING_MS = 20_000
 const LEARN = { seconds: 30, records: 1_000 }
 
@@ -49,28 +48,28 @@ interface Figures {
   resting: { residentMb: number; cpuPercent: number }
 }
 
-function say(text: string): void {
+function print(text: string): void {
   process.stderr.write(`${text}\n`)
 }
 
-/** Processor time over a while, in percent of one core; and the memory at its end and at most. */
+/** Measures processor time in percent of one core, and the last and highest memory. */
 async function observe(
   broker: RunningBroker,
   forSeconds: number
 ): Promise<{ cpuPercent: number; residentMb: number; peakResidentMb: number; childrenMb: number }> {
   const first = usageOf(broker.pid)
-  const began = performance.now()
+  const startedAt = performance.now()
   let peakResidentMb = 0
-  while (performance.now() - began < forSeconds * 1_000) {
+  while (performance.now() - startedAt < forSeconds * 1_000) {
     await pause(500)
     peakResidentMb = Math.max(peakResidentMb, usageOf(broker.pid).residentMb)
   }
   const last = usageOf(broker.pid)
-  const cpuPercent = ((last.cpuSeconds - first.cpuSeconds) / ((performance.now() - began) / 1_000)) * 100
+  const cpuPercent = ((last.cpuSeconds - first.cpuSeconds) / ((performance.now() - startedAt) / 1_000)) * 100
   return { cpuPercent, residentMb: last.residentMb, peakResidentMb, childrenMb: last.childrenMb }
 }
 
-/** Resolves when the detection guards. */
+/** Resolves when the state is guarding. */
 async function untilGuarding(url: string): Promise<void> {
   const client = await mqtt.connectAsync(url, { clientId: 'waiting' })
   const guarding = new Promise<void>(resolve => {
@@ -92,35 +91,35 @@ async function measure(kind: BrokerKind): Promise<Figures> {
     startCpuSeconds.push(broker.startCpuSeconds)
     await broker.stop()
   }
-  say(`${kind.name}: started ${startSeconds.length} times; now at work`)
+  print(`${kind.name}: started ${startSeconds.length} times; measuring`)
   const folder = temporaryFolder()
   let broker = await start(kind, await freePort(), folder)
   const url = (): string => `mqtt://127.0.0.1:${broker.port}`
   let peakWhileLearning = 0
   if (kind.name === 'artemis') {
-    const home = await moveIn(url(), CLIENTS)
+    const home = await connectHome(url(), CLIENTS)
     const timer = setInterval(() => {
       peakWhileLearning = Math.max(peakWhileLearning, usageOf(broker.pid).residentMb)
     }, 500)
     await untilGuarding(url())
     clearInterval(timer)
-    await home.leave()
+    await home.disconnect()
     await broker.stop()
-    // From here on as on every later day: with the model from the file.
+    // Measure as after any later start: with the model loaded from the file.
     broker = await start(kind, await freePort(), folder)
     await untilGuarding(url())
   }
   await pause(SETTLING_MS)
   const idle = await observe(broker, seconds / 2)
-  const home = await moveIn(url(), CLIENTS)
+  const home = await connectHome(url(), CLIENTS)
   await pause(5_000)
   const before = home.sent()
   const working = await observe(broker, seconds)
   const messagesPerSecond = (home.sent() - before) / seconds
-  home.rest()
+  home.stopPublishing()
   await pause(3_000)
   const resting = await observe(broker, seconds / 2)
-  await home.leave()
+  await home.disconnect()
   await broker.stop()
   return {
     broker: kind.name,
@@ -141,7 +140,7 @@ function median(numbers: readonly number[]): number {
   return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? NaN
 }
 
-/** What Debian says of the installed size of packages, MB. */
+/** Returns the installed size of Debian packages, MB; null without dpkg or the packages. */
 function debianSize(...packages: string[]): number | null {
   try {
     const sizes = execFileSync('dpkg-query', ['-W', '-f=${Installed-Size}\n', ...packages], {
@@ -164,7 +163,7 @@ function versionOf(program: string, ...args: string[]): string {
       'unknown'
     )
   } catch (error) {
-    // mosquitto -h ends with 3.
+    // mosquitto -h exits with 3.
     return /version ([\d.]+)/.exec(String((error as { stdout?: string }).stdout))?.[1] ?? 'not installed'
   }
 }
@@ -201,18 +200,18 @@ const row = (what: string, pick: (figures: Figures) => number, aim: string, digi
 const page = `# Footprint
 
 ${raw.date}, ${raw.machine.cpu}, ${raw.machine.cores} cores, ${raw.machine.memoryMb} MB, ${raw.machine.system}; load ${one(load)} before the run.
-Artemis ${artemisVersion} on Node ${raw.versions.node}, ${DEFAULTS.detector.kind}, tap ${values.tap}; mosquitto ${mosquitto}. \`${raw.command}\`; the raw figures are in
+Artemis ${artemisVersion} on Node ${raw.versions.node}, ${DEFAULTS.detector.kind}, tap ${values.tap}; mosquitto ${mosquitto}. \`${raw.command}\`. Raw figures:
 [footprint.json](footprint.json).
 
-${CLIENTS} clients: ${CLIENTS - 1} sensors, each with one message of about 100 bytes in five seconds (${one(ours.working.messagesPerSecond)} a second in all, a third of them
-QoS 1, a fifth retained), and a dashboard that reads them all. Memory is resident (VmRSS) in MB of 10^6 bytes, processor time in
-percent of one core, children included. Artemis guards with a model that it learnt before from the same clients.
+${CLIENTS} clients: ${CLIENTS - 1} sensors, each with one message of about 100 bytes every five seconds (${one(ours.working.messagesPerSecond)} per second in total, a third at
+QoS 1, a fifth retained), and a dashboard that subscribes to all. Memory is resident (VmRSS) in MB of 10^6 bytes, processor time in
+percent of one core, children included. Artemis is guarding with a model trained earlier on the same clients.
 
 | | Artemis | mosquitto | aim |
 |---|---:|---:|---:|
 ${row('memory with 100 clients, MB', figures => figures.working.residentMb, `< ${AIMS.residentMb}`)}
-${row('at most, learning included, MB', figures => figures.working.peakResidentMb, '')}
-${row('its tcpdump, MB', figures => figures.working.childrenMb, '')}
+${row('peak memory, learning included, MB', figures => figures.working.peakResidentMb, '')}
+${row('tcpdump, MB', figures => figures.working.childrenMb, '')}
 ${row('memory without clients, MB', figures => figures.idle.residentMb, '')}
 ${row('processor with 100 clients, %', figures => figures.working.cpuPercent, '', 2)}
 ${row('processor with 100 silent clients, %', figures => figures.resting.cpuPercent, '', 2)}
@@ -221,8 +220,8 @@ ${row(`start to the first CONNACK, s (median of ${ours.startSeconds.length})`, f
 ${row('processor time until then, s', figures => median(figures.startCpuSeconds), '', 2)}
 | installed, MB | ${one(size.totalMb)} | ${one(raw.install.mosquittoMb ?? undefined)} | < ${AIMS.installMb} |
 
-Installed: ${size.packages} packages without development and optional ones (${one(size.dependenciesMb)} MB in blocks of the disk) and our own compiled files
-(${one(size.ownMb)} MB); Node itself is not counted, nor what mosquitto's libraries take.
+Installed: ${size.packages} packages without development and optional ones (${one(size.dependenciesMb)} MB in disk blocks) and the compiled files
+(${one(size.ownMb)} MB). Node itself and mosquitto's libraries are not counted.
 `
 mkdirSync(values.out, { recursive: true })
 writeFileSync(path.join(values.out, 'footprint.json'), `${JSON.stringify(raw, null, 2)}\n`)

@@ -1,22 +1,22 @@
-// A hundred clients of a house at ordinary rates, and a dashboard that reads them all.
+// A hundred clients of a home at ordinary rates, and a dashboard that subscribes to all.
 
 import mqtt, { type MqttClient } from 'mqtt'
 
-/** Each sensor speaks about this often. */
-const EVERY_MS = 5_000
+/** Mean publish interval of a sensor. */
+const INTERVAL_MS = 5_000
 
-/** Clients at work. */
+/** Connected clients of a home. */
 export interface Home {
   clients: number
   /** Messages published so far. */
   sent(): number
-  /** They stay connected and say nothing but pings. */
-  rest(): void
-  leave(): Promise<void>
+  /** Stops publishing; the clients stay connected and send only PINGREQ. */
+  stopPublishing(): void
+  disconnect(): Promise<void>
 }
 
-/** Connects them, a dashboard among them, and sets the others to work. */
-export async function moveIn(url: string, count: number): Promise<Home> {
+/** Connects the sensors and a dashboard, and starts publishing. */
+export async function connectHome(url: string, count: number): Promise<Home> {
   const dashboard = await mqtt.connectAsync(url, { clientId: 'dashboard' })
   await dashboard.subscribeAsync('home/#', { qos: 1 })
   const sensors: MqttClient[] = []
@@ -37,18 +37,18 @@ export async function moveIn(url: string, count: number): Promise<Home> {
           retain: i % 5 === 0
         })
       },
-      EVERY_MS * (0.8 + 0.4 * Math.random())
+      INTERVAL_MS * (0.8 + 0.4 * Math.random())
     )
   )
-  const rest = (): void => {
+  const stopPublishing = (): void => {
     for (const timer of timers) clearInterval(timer)
   }
   return {
     clients: count,
     sent: () => sent,
-    rest,
-    leave: async () => {
-      rest()
+    stopPublishing,
+    disconnect: async () => {
+      stopPublishing()
       await Promise.all(
         [dashboard, ...sensors].map(async client => {
           await client.endAsync()

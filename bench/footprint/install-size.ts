@@ -1,4 +1,5 @@
-// How much an installation takes on the disk: the package and what it needs, without development and optional packages.
+// Measures the disk space of an installation: the package and its dependencies, without development and optional
+// packages.
 
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import path from 'node:path'
@@ -7,7 +8,7 @@ interface Lock {
   packages: Record<string, { dev?: boolean; optional?: boolean; devOptional?: boolean }>
 }
 
-/** Megabytes (10^6 bytes) in blocks of the disk, as `du` counts them. */
+/** Sizes in megabytes (10^6 bytes) of disk blocks, as `du` counts them. */
 export interface InstallSize {
   packages: number
   dependenciesMb: number
@@ -16,8 +17,8 @@ export interface InstallSize {
 }
 
 /**
- * Adds up the packages that the lock file names for `npm install --omit=dev --omit=optional`, and our own compiled
- * files.
+ * Adds up the packages that `npm install --omit=dev --omit=optional` installs according to the lock file, and the
+ * compiled files.
  */
 export function installSize(root: string): InstallSize {
   const { packages } = JSON.parse(readFileSync(path.join(root, 'package-lock.json'), 'utf8')) as Lock
@@ -25,7 +26,7 @@ export function installSize(root: string): InstallSize {
     ([name, { dev, optional, devOptional }]) => name !== '' && dev !== true && optional !== true && devOptional !== true
   )
   const dependenciesMb = needed.reduce((sum, [name]) => sum + sizeOf(path.join(root, name), () => true), 0)
-  // As in "files" of package.json: the maps stay behind.
+  // As in "files" of package.json: source maps are excluded.
   const ownMb = ['broker', 'src', 'models'].reduce(
     (sum, folder) => sum + sizeOf(path.join(root, 'dist', folder), name => !name.endsWith('.map')),
     0
@@ -33,7 +34,7 @@ export function installSize(root: string): InstallSize {
   return { packages: needed.length, dependenciesMb, ownMb, totalMb: dependenciesMb + ownMb }
 }
 
-/** A folder without the packages that lie inside it: the lock file names these themselves. */
+/** Returns the size of a folder without nested packages, which the lock file lists separately. */
 function sizeOf(folder: string, counts: (name: string) => boolean): number {
   let size = 0
   for (const entry of readdirSync(folder, { withFileTypes: true })) {

@@ -1,21 +1,21 @@
-// A process as Linux accounts for it, with its children.
+// Resource usage of a process and its children, from /proc.
 
 import { readdirSync, readFileSync } from 'node:fs'
 
-/** Clock ticks a second in /proc/PID/stat: 100 on every Linux that Node runs on. */
+/** Clock ticks per second in /proc/PID/stat: 100 on every Linux that Node supports. */
 const TICKS_PER_SECOND = 100
 
-/** What a process takes. */
+/** Resource usage of a process. */
 export interface Usage {
   /** Resident memory of the process itself, MB (10^6 bytes). */
   residentMb: number
-  /** The same of its children, such as tcpdump. */
+  /** Resident memory of its children, such as tcpdump, MB. */
   childrenMb: number
   /** Processor time since its start, its children's included, seconds. */
   cpuSeconds: number
 }
 
-/** Reads it now. */
+/** Reads the current usage. */
 export function usageOf(pid: number): Usage {
   const children = childrenOf(pid)
   return {
@@ -25,7 +25,7 @@ export function usageOf(pid: number): Usage {
   }
 }
 
-/** All descendants that live now. */
+/** Returns all running descendants. */
 function childrenOf(pid: number): number[] {
   const parents = readdirSync('/proc')
     .filter(name => /^\d+$/.test(name))
@@ -48,14 +48,14 @@ function cpuOf(pid: number): number {
   return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) / TICKS_PER_SECOND
 }
 
-/** The fields after the name, which may hold spaces: state, parent, ... (proc(5)). */
+/** Returns the fields after the name, which may contain spaces: state, parent, ... (proc(5)). */
 function statOf(pid: number): string[] {
   return read(`/proc/${pid}/stat`)
     .replace(/^.*\) /, '')
     .split(' ')
 }
 
-/** A process may end while it is being looked at. */
+/** Returns an empty text if the process exits meanwhile. */
 function read(file: string): string {
   try {
     return readFileSync(file, 'utf8')

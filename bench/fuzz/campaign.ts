@@ -1,53 +1,53 @@
-// Fuzzes one target: generations of inputs, a corpus of those that reached new code, and what was found.
+// Fuzzes one target: generations of inputs, a corpus of inputs that reached new code, and findings.
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { Random } from '../../models/random.js'
 import type { BlockCoverage } from './coverage.js'
-import { HANGS, describe, guarded } from './guard.js'
-import { minimised, mutate } from './mutation.js'
+import { HANG, describe, runWithTimeout } from './time-limit.js'
+import { minimise, mutate } from './mutation.js'
 import type { FuzzTarget } from './target.js'
 
-/** How much to do. */
+/** Options of a campaign. */
 export interface CampaignOptions {
   inputs: number
   seed: number
   coverage: BlockCoverage
-  /** Inputs that failed once; they open the corpus. */
+  /** Inputs that failed earlier; the initial corpus. */
   kept: readonly Uint8Array[]
-  /** How long a generation of inputs may take, milliseconds. */
+  /** Time limit of a generation of inputs, milliseconds. */
   hangMs?: number
 }
 
-/** A property that does not hold, or an error, and the shortest input known that shows it. */
+/** A violated property or an error, and the shortest known input that causes it. */
 export interface Finding {
   what: string
   input: Uint8Array
-  /** How many inputs showed it. */
+  /** Number of inputs that caused it. */
   count: number
 }
 
-/** What came of it. */
+/** Result of a campaign. */
 export interface CampaignResult {
   inputs: number
   bytes: number
-  /** Processor time. */
+  /** Processor time, seconds. */
   seconds: number
-  /** Inputs that reached new code. */
+  /** Number of inputs that reached new code. */
   corpus: number
   /** Share of the code under test that ran, in [0, 1]. */
   reached: number
-  /** Heap in use after a collection: at a tenth of the inputs, and the most later, MB. */
+  /** Heap in use after garbage collection, MB: at a tenth of the inputs, and the highest later. */
   heapEarlyMB: number
   heapLaterMB: number
-  /** The slowest input, milliseconds: the best of several runs, so that a busy machine does not count. */
+  /** Time of the slowest input, milliseconds: the best of several runs, to exclude other load. */
   slowestMs: number
   findings: Finding[]
 }
 
 const GENERATION = 1_000
 const HANG_MS = 20_000
-/** An input may take this long, and a little longer for each of its bytes. */
+/** Time limit of an input, plus a little for each byte. */
 const SLOW_MS = 20
 const SLOW_MS_PER_BYTE = 0.01
 const REPEATED = 5
@@ -57,7 +57,7 @@ const BYTES_PER_MB = 1e6
 setFlagsFromString('--expose-gc')
 const collectGarbage = runInNewContext('gc') as () => void
 
-/** Runs a target on so many inputs. The same seed gives the same inputs as long as the code is the same. */
+/** Runs a target on the given number of inputs. The same seed gives the same inputs as long as the code is the same. */
 export async function fuzz(target: FuzzTarget, options: CampaignOptions): Promise<CampaignResult> {
   return await new Campaign(target, options).run()
 }
@@ -83,21 +83,21 @@ class Campaign {
   async run(): Promise<CampaignResult> {
     const target = this.#target
     const { inputs, coverage, kept } = this.#options
-    const began = process.cpuUsage()
+    const startedAt = process.cpuUsage()
     const heapMB: number[] = []
     await this.#runAll(kept)
     let done = kept.length
     while (done < inputs) {
       const generation = Array.from({ length: Math.min(GENERATION, inputs - done) }, () => this.#next())
       await this.#runAll(generation)
-      const fresh = coverage.fresh(target.covers)
-      if (fresh.size > 0) await this.#keep(generation, fresh)
-      // What the code under test has put off is done between generations.
+      const newBlocks = coverage.newBlocks(target.covers)
+      if (newBlocks.size > 0) await this.#keep(generation, newBlocks)
+      // Let deferred work of the code under test run between generations.
       await nextTurn()
       done += generation.length
       if (done >= (inputs * (heapMB.length + 1)) / HEAP_SAMPLES) heapMB.push(heapInUse())
     }
-    const { user, system } = process.cpuUsage(began)
+    const { user, system } = process.cpuUsage(startedAt)
     const { reached, all } = coverage.of(target.covers)
     return {
       inputs: done,
@@ -108,11 +108,11 @@ class Campaign {
       heapEarlyMB: heapMB[0] ?? 0,
       heapLaterMB: Math.max(0, ...heapMB.slice(1)),
       slowestMs: this.#slowestMs,
-      findings: await this.#shortest()
+      findings: await this.#minimised()
     }
   }
 
-  /** An input made anew, or a changed one of the corpus. */
+  /** Returns a new input or a mutated one from the corpus. */
   #next(): Uint8Array {
     const random = this.#random
     const pick = (): Uint8Array => this.#corpus[random.integer(this.#corpus.length)]
@@ -126,9 +126,9 @@ class Campaign {
   async #runAll(inputs: readonly Uint8Array[]): Promise<void> {
     let stuck = { at: -1, ms: 0 }
     for (let at = 0; at < inputs.length;) {
-      const began = process.cpuUsage()
+      const startedAt = process.cpuUsage()
       try {
-        await guarded(() => {
+        await runWithTimeout(() => {
           while (at < inputs.length) {
             const running = this.#runOne(inputs[at])
             if (running !== undefined) return running
@@ -137,9 +137,9 @@ class Campaign {
         }, this.#hangMs)
       } catch (error) {
         const what = describe(error)
-        if (what === HANGS) {
-          // The timeout is one of the wall clock: on a machine that is busy with other things it says nothing yet.
-          stuck = { at, ms: (stuck.at === at ? stuck.ms : 0) + milliseconds(process.cpuUsage(began)) }
+        if (what === HANG) {
+          // The timeout measures wall-clock time. On a busy machine, only processor time shows a hang.
+          stuck = { at, ms: (stuck.at === at ? stuck.ms : 0) + milliseconds(process.cpuUsage(startedAt)) }
           if (stuck.ms < this.#hangMs / 2) continue
         }
         this.#note(what, inputs[at])
@@ -150,9 +150,9 @@ class Campaign {
 
   #runOne(input: Uint8Array): void | Promise<void> {
     this.#bytes += input.length
-    const began = performance.now()
+    const startedAt = performance.now()
     const running = this.#target.run(input)
-    const tookMs = performance.now() - began
+    const tookMs = performance.now() - startedAt
     if (tookMs > Math.max(this.#slowestMs, 1)) this.#time(input, tookMs)
     return running
   }
@@ -160,12 +160,12 @@ class Campaign {
   #time(input: Uint8Array, tookMs: number): void {
     let bestMs = tookMs
     for (let i = 0; i < REPEATED; i++) {
-      const began = performance.now()
+      const startedAt = performance.now()
       void this.#target.run(input)
-      bestMs = Math.min(bestMs, performance.now() - began)
+      bestMs = Math.min(bestMs, performance.now() - startedAt)
     }
     this.#slowestMs = Math.max(this.#slowestMs, bestMs)
-    if (bestMs > SLOW_MS + SLOW_MS_PER_BYTE * input.length) this.#note('takes longer than its length allows', input)
+    if (bestMs > SLOW_MS + SLOW_MS_PER_BYTE * input.length) this.#note('exceeds the time limit for its length', input)
   }
 
   #note(what: string, input: Uint8Array): void {
@@ -178,7 +178,7 @@ class Campaign {
     if (input.length < known.input.length) known.input = input
   }
 
-  /** Finds by halves which inputs ran the blocks that are `wanted`, and adds them to the corpus. */
+  /** Bisects the inputs for those that ran the `wanted` blocks, and adds them to the corpus. */
   async #keep(inputs: readonly Uint8Array[], wanted: ReadonlySet<string>): Promise<void> {
     if (inputs.length === 1) {
       this.#corpus.push(inputs[0])
@@ -188,7 +188,7 @@ class Campaign {
     const { coverage } = this.#options
     const half = inputs.length >> 1
     coverage.ran(target.covers)
-    for (const input of inputs.slice(0, half)) await this.#again(input)
+    for (const input of inputs.slice(0, half)) await this.#rerun(input)
     const ran = coverage.ran(target.covers)
     const first = new Set([...wanted].filter(block => ran.has(block)))
     const second = new Set([...wanted].filter(block => !ran.has(block)))
@@ -196,30 +196,30 @@ class Campaign {
     if (second.size > 0) await this.#keep(inputs.slice(half), second)
   }
 
-  /** Runs an input that is known to end. */
-  async #again(input: Uint8Array): Promise<void> {
+  /** Runs an input that is known to terminate. */
+  async #rerun(input: Uint8Array): Promise<void> {
     try {
       const running = this.#target.run(input)
       if (running !== undefined) await running
     } catch {
-      // It was noted the first time.
+      // The first run reported the error.
     }
   }
 
-  async #fault(input: Uint8Array): Promise<string | null> {
+  async #errorOf(input: Uint8Array): Promise<string | null> {
     try {
-      await guarded(() => this.#target.run(input), this.#hangMs)
+      await runWithTimeout(() => this.#target.run(input), this.#hangMs)
       return null
     } catch (error) {
       return describe(error)
     }
   }
 
-  async #shortest(): Promise<Finding[]> {
+  async #minimised(): Promise<Finding[]> {
     const findings = [...this.#findings.values()]
     for (const finding of findings) {
-      if (finding.what === HANGS) continue
-      finding.input = await minimised(finding.input, async input => (await this.#fault(input)) === finding.what)
+      if (finding.what === HANG) continue
+      finding.input = await minimise(finding.input, async input => (await this.#errorOf(input)) === finding.what)
     }
     return findings
   }

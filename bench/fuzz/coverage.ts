@@ -1,22 +1,20 @@
-// Which code under test ran: V8's precise coverage, sampled between generations.
+// Tracks which code under test ran: V8's precise coverage, sampled between generations.
 import { Session } from 'node:inspector'
 import type { Profiler } from 'node:inspector'
 
 const UNDER_TEST = /\/dist\/((?:src|broker)\/.+)$/
 
-/** How much of a set of files ran, in characters of the compiled text. */
+/** Coverage of a set of files, in characters of the compiled text. */
 export interface ReachedText {
   reached: number
   all: number
 }
 
-/**
- * To be started before the code under test is loaded: V8 counts only in what it compiles afterwards.
- */
+/** Create it before the code under test is loaded: V8 only counts code that it compiles afterwards. */
 export class BlockCoverage {
   readonly #session = new Session()
   readonly #covered = new Set<string>()
-  /** By file: which characters ran at some time. */
+  /** By file: 1 for each character that ran. */
   readonly #texts = new Map<string, Uint8Array>()
 
   constructor() {
@@ -25,7 +23,7 @@ export class BlockCoverage {
     this.#post('Profiler.startPreciseCoverage', { callCount: true, detailed: true })
   }
 
-  /** The blocks of `files` that ran since the last call, by file and place. */
+  /** Returns the blocks of `files` that ran since the last call, by file and position. */
   ran(files: readonly string[]): Set<string> {
     const ran = new Set<string>()
     const { result } = this.#post('Profiler.takePreciseCoverage') as Profiler.TakePreciseCoverageReturnType
@@ -41,11 +39,11 @@ export class BlockCoverage {
     return ran
   }
 
-  /** Those that ran for the first time since the last call. */
-  fresh(files: readonly string[]): Set<string> {
-    const fresh = new Set([...this.ran(files)].filter(block => !this.#covered.has(block)))
-    for (const block of fresh) this.#covered.add(block)
-    return fresh
+  /** Returns the blocks that ran for the first time since the last call. */
+  newBlocks(files: readonly string[]): Set<string> {
+    const newBlocks = new Set([...this.ran(files)].filter(block => !this.#covered.has(block)))
+    for (const block of newBlocks) this.#covered.add(block)
+    return newBlocks
   }
 
   of(files: readonly string[]): ReachedText {
@@ -56,7 +54,7 @@ export class BlockCoverage {
     }
   }
 
-  /** Where text of a file never ran: first character and the one after the last. */
+  /** Returns the ranges of a file that never ran: first character and the one after the last. */
   missed(file: string): [start: number, end: number][] {
     const text = this.#texts.get(file) ?? new Uint8Array(0)
     const missed: [number, number][] = []
@@ -69,7 +67,7 @@ export class BlockCoverage {
     return missed
   }
 
-  /** Inner ranges come after the outer ones and say better what ran. */
+  /** Inner ranges follow outer ones and override them. */
   #paint(file: string, ranges: readonly Profiler.CoverageRange[]): void {
     const length = ranges.reduce((most, { endOffset }) => Math.max(most, endOffset), 0)
     const known = this.#texts.get(file) ?? new Uint8Array(0)
@@ -86,7 +84,7 @@ export class BlockCoverage {
   #post(method: string, parameters?: object): unknown {
     let answer: unknown
     this.#session.post(method, parameters, (error, result) => {
-      if (error !== null) throw new Error(`the inspector refused ${method}: ${error.message}`)
+      if (error !== null) throw new Error(`Inspector call ${method} failed: ${error.message}`)
       answer = result
     })
     return answer

@@ -1,4 +1,4 @@
-// Fuzzes every decoder, and what stands behind them, with inputs that know the grammar and follow the coverage.
+// npm run bench:fuzz: fuzzes every decoder and the code behind it with grammar-based, coverage-guided inputs.
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -10,10 +10,10 @@ import type { FuzzTarget } from './target.js'
 
 const USAGE = 'npm run bench:fuzz -- [--inputs N] [--seed S] [--target NAME]... [--findings DIRECTORY] [--missed]\n'
 const COMPILED = fileURLToPath(new URL('../../', import.meta.url))
-/** Inputs that once showed a fault, a folder for each target. */
+/** Inputs that failed earlier, one folder per target. */
 const KEPT = fileURLToPath(new URL('../../../test/fuzz/', import.meta.url))
 
-/** The inputs of a target that once showed a fault. */
+/** Reads the inputs of a target that failed earlier. */
 function keptInputs(target: string): Uint8Array[] {
   const folder = path.join(KEPT, target)
   const names = readdirSync(KEPT).includes(target) ? readdirSync(folder).sort() : []
@@ -32,7 +32,7 @@ async function main(): Promise<void> {
   })
   const [inputs, seed] = [Number(values.inputs), Number(values.seed)]
   const coverage = new BlockCoverage()
-  // Loaded only now: what was compiled before the coverage began is not counted.
+  // Import only now: coverage does not include code compiled before it started.
   const { TARGETS } = await import('./targets/index.js')
   const chosen = TARGETS.filter(({ name }) => values.target?.includes(name) ?? true)
   if (!Number.isSafeInteger(inputs) || !Number.isSafeInteger(seed) || chosen.length === 0) {
@@ -50,8 +50,8 @@ async function main(): Promise<void> {
     total.seconds += result.seconds
     total.findings += result.findings.length
     console.log(rowOf(target, result))
-    tell(target.name, result, values.findings)
-    if (values.missed) tellMissed(coverage, target)
+    printFindings(target.name, result, values.findings)
+    if (values.missed) printMissed(coverage, target)
   }
   coverage.stop()
   console.log(`\n${total.inputs} inputs, ${Math.round(total.seconds)} s of processor time, ${total.findings} findings`)
@@ -59,7 +59,7 @@ async function main(): Promise<void> {
 }
 
 const HEADER =
-  '| target | inputs | MB | s | corpus | code reached | heap, MB | slowest, ms | findings | what holds for every input |\n' +
+  '| target | inputs | MB | s | corpus | code reached | heap, MB | slowest, ms | findings | checked for every input |\n' +
   '|---|---:|---:|---:|---:|---:|---:|---:|---:|---|'
 
 function rowOf({ name, properties }: FuzzTarget, result: CampaignResult): string {
@@ -79,8 +79,8 @@ function rowOf({ name, properties }: FuzzTarget, result: CampaignResult): string
   return `| ${cells.join(' | ')} |`
 }
 
-/** Shows the code that no input reached. */
-function tellMissed(coverage: BlockCoverage, { covers }: FuzzTarget): void {
+/** Prints the code that no input reached. */
+function printMissed(coverage: BlockCoverage, { covers }: FuzzTarget): void {
   for (const file of covers) {
     const text = readFileSync(path.join(COMPILED, file), 'utf8')
     for (const [start, end] of coverage.missed(file)) {
@@ -91,8 +91,8 @@ function tellMissed(coverage: BlockCoverage, { covers }: FuzzTarget): void {
   }
 }
 
-/** Says what was found, and keeps the input where a folder was named. */
-function tell(target: string, { findings }: CampaignResult, folder: string | undefined): void {
+/** Prints the findings, and saves their inputs if a folder is given. */
+function printFindings(target: string, { findings }: CampaignResult, folder: string | undefined): void {
   for (const { what, input, count } of findings) {
     process.stderr.write(`${target}: ${what} (${count} inputs): ${Buffer.from(input).toString('hex')}\n`)
     if (folder === undefined) continue

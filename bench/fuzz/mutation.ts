@@ -1,17 +1,17 @@
-// Changes inputs: bits, numbers that are often fatal, pieces moved, doubled, cut out or taken from another input.
+// Mutates inputs: flips bits, writes edge values, and moves, duplicates, deletes or splices pieces.
 import type { Random } from '../../models/random.js'
 
 /** Largest input, bytes. */
 export const MAX_INPUT = 4_096
 
-/** Numbers at which lengths, offsets and counters break. */
+/** Edge values of lengths, offsets and counters. */
 const EDGES = [
   0, 1, 2, 3, 4, 5, 7, 8, 15, 16, 19, 20, 21, 31, 32, 63, 64, 127, 128, 129, 255, 256, 257, 1_023, 1_024, 4_095, 16_383,
   16_384, 32_767, 32_768, 65_534, 65_535, 65_536, 0x7fff_ffff, 0x8000_0000, 0xffff_fffe, 0xffff_ffff
 ]
 const WIDTHS = [1, 2, 4] as const
 
-/** A changed copy of `input`; `other` lends pieces. */
+/** Returns a mutated copy of `input`, with pieces of `other`. */
 export function mutate(random: Random, input: Uint8Array, other: Uint8Array): Uint8Array {
   let bytes: Uint8Array = Uint8Array.from(input)
   for (let rounds = 1 + random.integer(4); rounds > 0; rounds--) bytes = mutateOnce(random, bytes, other)
@@ -38,27 +38,27 @@ function mutateOnce(random: Random, bytes: Uint8Array, other: Uint8Array): Uint8
       return bytes
     }
     case 5:
-      return joined(bytes.subarray(0, at), bytes.subarray(at + 1 + random.integer(Math.min(16, length - at))))
+      return concat(bytes.subarray(0, at), bytes.subarray(at + 1 + random.integer(Math.min(16, length - at))))
     case 6:
-      return joined(
+      return concat(
         bytes.subarray(0, at),
         Uint8Array.from({ length: 1 + random.integer(8) }, () => random.integer(256)),
         bytes.subarray(at)
       )
     case 7: {
       const end = Math.min(length, at + 1 + random.integer(64))
-      return joined(bytes.subarray(0, end), bytes.subarray(at))
+      return concat(bytes.subarray(0, end), bytes.subarray(at))
     }
     case 8: {
       const from = random.integer(other.length + 1)
-      return joined(bytes.subarray(0, at), other.subarray(from, from + 1 + random.integer(128)), bytes.subarray(at))
+      return concat(bytes.subarray(0, at), other.subarray(from, from + 1 + random.integer(128)), bytes.subarray(at))
     }
     default:
       return bytes.slice(0, at)
   }
 }
 
-/** In either byte order, as far as there is room. */
+/** Writes a number in either byte order, truncated at the end of the bytes. */
 function writeNumber(random: Random, bytes: Uint8Array, at: number, value: number): void {
   const width = WIDTHS[random.integer(WIDTHS.length)]
   const isLittle = random.integer(2) === 0
@@ -67,19 +67,16 @@ function writeNumber(random: Random, bytes: Uint8Array, at: number, value: numbe
   }
 }
 
-function joined(...parts: Uint8Array[]): Uint8Array {
+function concat(...parts: Uint8Array[]): Uint8Array {
   return Uint8Array.from(Buffer.concat(parts))
 }
 
-/** The shortest input found that `fails` like this one: pieces left out, then bytes made 0. */
-export async function minimised(
-  input: Uint8Array,
-  fails: (input: Uint8Array) => Promise<boolean>
-): Promise<Uint8Array> {
+/** Minimises an input that `fails`: removes pieces, then sets bytes to 0. */
+export async function minimise(input: Uint8Array, fails: (input: Uint8Array) => Promise<boolean>): Promise<Uint8Array> {
   let best = input
   for (let piece = best.length >> 1; piece >= 1; piece >>= 1) {
     for (let at = 0; at < best.length;) {
-      const shorter = joined(best.subarray(0, at), best.subarray(at + piece))
+      const shorter = concat(best.subarray(0, at), best.subarray(at + piece))
       if (await fails(shorter)) best = shorter
       else at += piece
     }

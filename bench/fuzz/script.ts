@@ -1,6 +1,6 @@
-// Decisions read from an input's bytes: what to do next, how often, how long.
+// Interprets the bytes of an input as decisions: what to do next, how often, how long.
 
-/** Reads decisions until its bytes are used up; after that every decision is 0. */
+/** Reads decisions from bytes; every decision after the last byte is 0. */
 export class Script {
   readonly #bytes: Uint8Array
   #at = 0
@@ -9,7 +9,7 @@ export class Script {
     this.#bytes = bytes
   }
 
-  /** Whether every byte is used up. */
+  /** Whether all bytes are read. */
   get over(): boolean {
     return this.#at >= this.#bytes.length
   }
@@ -26,24 +26,24 @@ export class Script {
     return this.uint16() * 0x1_0000 + this.uint16()
   }
 
-  /** An integer in [0, bound), for a bound of at most 256. */
+  /** Returns an integer in [0, bound), for a bound of at most 256. */
   below(bound: number): number {
     return this.byte() % bound
   }
 
-  /** True for about one in `many`, at most 256. */
+  /** Returns true for about one in `many` bytes, at most 256. */
   oneIn(many: number): boolean {
     return this.byte() % many === many - 1
   }
 
-  /** The next bytes, fewer where the script ends. */
+  /** Returns the next bytes, fewer at the end of the script. */
   take(length: number): Uint8Array {
     const bytes = this.#bytes.subarray(this.#at, this.#at + length)
     this.#at += bytes.length
     return bytes
   }
 
-  /** All that is left. */
+  /** Returns the remaining bytes. */
   rest(): Uint8Array {
     return this.take(this.#bytes.length)
   }

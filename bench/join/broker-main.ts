@@ -1,5 +1,4 @@
-// The broker under measurement, a process of its own: the core that watches itself, told what to be in one JSON
-// argument.
+// The measured broker in its own process: the core with the plug-in, configured by one JSON argument.
 
 import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
@@ -13,19 +12,22 @@ import { openBroker } from '../../broker/open-broker.js'
 import { artemis } from '../../src/index.js'
 import { listener, type Carrier } from './carriers.js'
 
-/** What the broker is told; it answers each line on standard input with its status, and ends with the input. */
-export interface BrokerOrder {
+/**
+ * Configuration of the broker. It answers each line on standard input with its status, and exits at the end of the
+ * input.
+ */
+export interface BrokerConfig {
   carrier: Carrier
   port: number
-  /** `local:DEVICE` or the like. */
+  /** Tap target, such as `local:DEVICE`. */
   tap: string
   snapLength: number
   records: string
-  /** Files of the TLS listener, and where its keys are logged. */
+  /** Files of the TLS listener, and the key log to write. */
   tls?: { key: string; cert: string; keyLog: string }
 }
 
-const { carrier, port, tap, snapLength, records, tls } = JSON.parse(process.argv[2]) as BrokerOrder
+const { carrier, port, tap, snapLength, records, tls } = JSON.parse(process.argv[2]) as BrokerConfig
 
 const folder = mkdtempSync(join(tmpdir(), 'artemis-join-broker-'))
 const { settings } = readSettings({}, folder)
@@ -69,16 +71,16 @@ function log(details: object, message: string): void {
 }
 server.listen(port, '::')
 await once(server, 'listening')
-const say = (word: object): void => {
-  process.stdout.write(`${JSON.stringify(word)}\n`)
+const send = (message: object): void => {
+  process.stdout.write(`${JSON.stringify(message)}\n`)
 }
-say({ port: (server.address() as AddressInfo).port })
+send({ port: (server.address() as AddressInfo).port })
 const input = createInterface({ input: process.stdin })
 input.on('line', () => {
-  say(ids.status())
+  send(ids.status())
 })
 await once(input, 'close')
 await ids.close()
-say(ids.status())
+send(ids.status())
 rmSync(folder, { recursive: true, force: true })
 process.exit()

@@ -1,4 +1,4 @@
-// What carries MQTT in the measurements of the join: the listener and the client of each kind.
+// Transports of the join bench: listener and client for each.
 
 import { createServer as createHttpServer } from 'node:http'
 import { connect as connectTcp, createServer, type Server } from 'node:net'
@@ -8,22 +8,22 @@ import { createWebSocketStream, WebSocket, WebSocketServer } from 'ws'
 import type { IncomingMessage } from 'node:http'
 import { WebSocketStream } from '../../broker/listeners/web-socket-stream.js'
 
-/** The kinds, as they are called on the command line. */
+/** Transports, as named on the command line. */
 export const CARRIERS = ['tcp', 'tls1.3', 'tls1.2', 'websocket'] as const
 export type Carrier = (typeof CARRIERS)[number]
 
-/** What a TLS listener needs. */
+/** Key and certificate of a TLS listener. */
 export interface TlsIdentity {
   key: string
   cert: string
-  /** Gets the lines of the key log. */
+  /** Called with each line of the key log. */
   onKeys: (line: Buffer) => void
 }
 
-/** Takes a connection. */
+/** Handles a new connection. */
 export type Handle = (stream: Duplex, request?: IncomingMessage) => void
 
-/** A listener that hands its connections on. */
+/** Creates a listener that passes on its connections. */
 export function listener(carrier: Carrier, identity: TlsIdentity | undefined, handle: Handle): Server {
   if (carrier === 'tcp')
     return createServer({ noDelay: true }, socket => {
@@ -36,7 +36,7 @@ export function listener(carrier: Carrier, identity: TlsIdentity | undefined, ha
     })
     return server
   }
-  if (identity === undefined) throw new Error('a TLS listener needs a key')
+  if (identity === undefined) throw new Error('A TLS listener requires a key')
   const { key, cert, onKeys } = identity
   const version = versionOf(carrier)
   const server = createTlsServer({ key, cert, noDelay: true, minVersion: version, maxVersion: version }, socket => {
@@ -46,14 +46,14 @@ export function listener(carrier: Carrier, identity: TlsIdentity | undefined, ha
   return server.on('keylog', onKeys)
 }
 
-/** A client's end; `write` sends one chunk, as one segment where it fits. */
-export function dial(carrier: Carrier, host: string, port: number): Duplex {
+/** Opens a client connection; each `write` is one segment if it fits. */
+export function connectCarrier(carrier: Carrier, host: string, port: number): Duplex {
   if (carrier === 'tcp') return connectTcp({ host, port, noDelay: true })
   if (carrier === 'websocket')
     return createWebSocketStream(
       new WebSocket(`ws://${host.includes(':') ? `[${host}]` : host}:${port}`, 'mqtt', { perMessageDeflate: false })
     )
-  // A certificate of the day, for a key that nobody else has.
+  // The certificate is temporary and self-signed.
   const socket = connectTls({ host, port, rejectUnauthorized: false })
   return socket.setNoDelay()
 }

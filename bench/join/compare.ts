@@ -1,36 +1,36 @@
-// Holds the records of a live run against a parallel full capture, frame by frame.
+// Compares the records of a live run with a parallel full capture, frame by frame.
 
 import { createReadStream } from 'node:fs'
 import { createInterface } from 'node:readline'
 import type { ReferenceRow } from './reference.js'
 
-/** What the comparison found. */
+/** Result of the comparison. */
 export interface Comparison {
   /** Frames of the capture. */
   frames: number
   /** Of these, frames that complete MQTT packets. */
   withMqtt: number
-  /** Packets in all, and the most in one frame. */
+  /** Number of packets, and the most in one frame. */
   packets: number
   mostInOne: number
-  /** Frames with MQTT whose record has the right fields. */
+  /** MQTT frames whose record has the right fields. */
   right: number
-  /** Frames whose record says something else than the capture: must be 0. */
+  /** Frames whose record differs from the capture: must be 0. */
   wrong: number
-  /** Frames with MQTT whose record carries none: join `none`. */
+  /** MQTT frames whose record has no packet: join `none`. */
   blank: number
-  /** Frames with MQTT that are no records: their connection is judged by its packets. */
+  /** MQTT frames without a record: their connection falls back to packets. */
   absent: number
-  /** Records of frames that the capture has not. */
+  /** Records of frames that are not in the capture. */
   unmatched: number
-  /** The first few wrong ones. */
+  /** Descriptions of the first wrong frames. */
   examples: string[]
 }
 
-/** Two sockets stamp one frame some microseconds apart. */
+/** Largest difference between two taps' timestamps of one frame. */
 const SAME_FRAME_SECONDS = 0.002
 
-/** The columns that are compared here. */
+/** The compared columns. */
 interface Line {
   frame: number | null
   time: number
@@ -42,8 +42,10 @@ interface Line {
 }
 
 /**
- * @param records the file that the plug-in wrote
- * @param reference the frames of the full capture, in its order
+ * Compares records with the reference.
+ *
+ * @param records file that the plug-in wrote
+ * @param reference frames of the full capture, in its order
  */
 export async function compareRecords(records: string, reference: readonly ReferenceRow[]): Promise<Comparison> {
   const result: Comparison = {
@@ -82,7 +84,7 @@ export async function compareRecords(records: string, reference: readonly Refere
       result.wrong++
       if (result.examples.length < 10) {
         result.examples.push(
-          `frame ${row.frame} at ${row.time}, ${row.sourcePort} to ${row.destinationPort}, ${row.length} bytes: ${line.mqtt_header} ${line.mqtt_len}, the capture has ${expected ?? 'none'}`
+          `frame ${row.frame} at ${row.time}, ${row.sourcePort} to ${row.destinationPort}, ${row.length} bytes: ${line.mqtt_header} ${line.mqtt_len}, capture: ${expected ?? 'none'}`
         )
       }
     }
@@ -98,7 +100,7 @@ function sameFrame(
   if (candidates === undefined) return undefined
   const { rows } = candidates
   while (candidates.next < rows.length && rows[candidates.next].time < time - SAME_FRAME_SECONDS) candidates.next++
-  // The nearest: where the tap lost frames, the first of several alike may be one of these.
+  // Take the nearest frame: if the tap dropped frames, an earlier one of the same length may be a dropped one.
   let nearest: number | undefined
   for (let i = candidates.next; i < rows.length && rows[i].time <= time + SAME_FRAME_SECONDS; i++) {
     if (nearest === undefined || Math.abs(rows[i].time - time) < Math.abs(rows[nearest].time - time)) nearest = i

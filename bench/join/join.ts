@@ -1,4 +1,4 @@
-// Measures the join under load against a parallel full capture: npm run bench:join.
+// npm run bench:join: compares the join under load with a parallel full capture.
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -22,7 +22,7 @@ const { values } = parseArgs({
   }
 })
 
-/** The bad link of the measurements, each way. */
+/** Impairment of the bad link, each way. */
 const BAD = { loss: 0.02, duplication: 0.02, reordering: 0.05 }
 
 interface Row {
@@ -37,7 +37,7 @@ const missing = networkMissing()
 if (missing !== false) throw new Error(missing)
 const rows: Row[] = []
 console.log(
-  '| carrier | link | tap | messages | frames | with MQTT | packets, most in a frame | right | wrong | none | by packets | join counters |'
+  '| carrier | link | tap | messages | frames | MQTT frames | packets, most in one frame | right | wrong | none | fallback | join counters |'
 )
 console.log('|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---|')
 for (const carrier of values.carriers.split(',') as Carrier[]) {

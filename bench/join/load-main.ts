@@ -1,19 +1,19 @@
-// The load of the measurements, a process of its own: publishers and subscribers with packets of all sizes, told by one
-// JSON argument.
+// The load generator in its own process: publishers and subscribers with packets of all sizes, configured by one JSON
+// argument.
 
 import { once } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { setTimeout as pause } from 'node:timers/promises'
 import mqttPacket from 'mqtt-packet'
 import { Random } from '../../models/random.js'
-import { dial, type Carrier } from './carriers.js'
+import { connectCarrier, type Carrier } from './carriers.js'
 
-/** What the load is to be. */
-export interface LoadOrder {
+/** Configuration of the load. */
+export interface LoadConfig {
   carrier: Carrier
   host: string
   port: number
-  /** Messages published a second, by all publishers together. */
+  /** Messages published per second by all publishers together. */
   rate: number
   seconds: number
   publishers: number
@@ -21,16 +21,16 @@ export interface LoadOrder {
   seed: number
 }
 
-const order = JSON.parse(process.argv[2]) as LoadOrder
-const random = new Random(order.seed)
+const config = JSON.parse(process.argv[2]) as LoadConfig
+const random = new Random(config.seed)
 const TICK_MS = 5
-/** Packets of one write, now and then: they fill segments with hundreds. */
+/** Packets in an occasional burst: one write fills segments with hundreds. */
 const BURST = 300
-/** The shortest message there is, which nobody has subscribed to. */
+/** The shortest possible message; without subscribers. */
 const TINY = mqttPacket.generate({ cmd: 'publish', topic: 't', payload: '', qos: 0, retain: false, dup: false })
-/** Time for the far end to take leave, too. */
-const GOODBYE_MS = 5_000
-/** A message over many segments. */
+/** Time limit for the broker to close the connection. */
+const CLOSE_TIMEOUT_MS = 5_000
+/** Size of a message that spans many segments. */
 const LARGE_BYTES = 40_000
 let published = 0
 let received = 0
@@ -47,7 +47,7 @@ class Client {
 
   static async connect(name: string): Promise<Client> {
     const client = new Client(name)
-    await client.#reach()
+    await client.#connect()
     return client
   }
 
@@ -57,9 +57,9 @@ class Client {
     await answered
   }
 
-  /** One message: mostly short, sometimes many at once, rarely a very long one. */
+  /** Publishes a message: mostly a short one, sometimes a burst, rarely a very long one. */
   publish(): void {
-    // Each of the rare ones once at least, however short the run.
+    // Send a burst first, so that even a short run has one.
     const kind = published === 0 ? 1 : random.integer(2_000)
     if (kind < 2) {
       this.#send(Buffer.concat(Array.from({ length: BURST }, (_, i) => (kind === 0 ? this.#message(i % 20, 0) : TINY))))
@@ -75,11 +75,11 @@ class Client {
     }
   }
 
-  /** Goes and comes again, by another port. */
+  /** Reconnects from a different port. */
   async reconnect(): Promise<void> {
     await this.end()
     this.#stream = this.#open()
-    await this.#reach()
+    await this.#connect()
   }
 
   async end(): Promise<void> {
@@ -87,19 +87,19 @@ class Client {
     const stream = this.#stream
     stream.end()
     stream.resume()
-    // A reset is an end, too, and may be lost on the way.
-    const impatience = setTimeout(() => {
+    // The other side may close with a reset, which can be lost.
+    const timer = setTimeout(() => {
       stream.destroy()
-    }, GOODBYE_MS)
+    }, CLOSE_TIMEOUT_MS)
     if (!stream.closed)
       await new Promise(resolve => {
         stream.once('close', resolve)
       })
-    clearTimeout(impatience)
+    clearTimeout(timer)
   }
 
   #open(): Duplex {
-    const stream = dial(order.carrier, order.host, order.port)
+    const stream = connectCarrier(config.carrier, config.host, config.port)
     const parser = mqttPacket.parser()
     parser.on('packet', (packet: mqttPacket.Packet) => {
       if (packet.cmd === 'publish') {
@@ -113,19 +113,19 @@ class Client {
       parser.parse(chunk)
     })
     stream.on('error', () => {})
-    // A WebSocket whose far end has gone closes by itself no more: its stream waits for a close handshake with nobody.
+    // The stream of a closed WebSocket does not close by itself: it waits for a close handshake.
     stream.on('end', () => {
       stream.destroy()
     })
     return stream
   }
 
-  /** Connects, as often as it takes: a bad link may end an attempt. */
-  async #reach(): Promise<void> {
-    while (!(await this.#hello())) this.#stream = this.#open()
+  /** Retries until connected: a bad link may break an attempt. */
+  async #connect(): Promise<void> {
+    while (!(await this.#handshake())) this.#stream = this.#open()
   }
 
-  async #hello(): Promise<boolean> {
+  async #handshake(): Promise<boolean> {
     const stream = this.#stream
     const answered = new Promise<boolean>(resolve => {
       stream.once('connack', () => {
@@ -167,40 +167,40 @@ class Client {
 }
 
 const subscribers = await Promise.all(
-  Array.from({ length: order.subscribers }, async (_, i) => {
+  Array.from({ length: config.subscribers }, async (_, i) => {
     const client = await Client.connect(`subscriber${i}`)
-    for (let p = i; p < order.publishers; p += order.subscribers)
+    for (let p = i; p < config.publishers; p += config.subscribers)
       await client.subscribe(`plant/publisher${p}/#`, (i % 2) as 0 | 1)
     return client
   })
 )
 const publishers = await Promise.all(
-  Array.from({ length: order.publishers }, async (_, i) => await Client.connect(`publisher${i}`))
+  Array.from({ length: config.publishers }, async (_, i) => await Client.connect(`publisher${i}`))
 )
 process.stdout.write('connected\n')
 
-const began = performance.now()
-const away = new Set<Client>()
+const startedAt = performance.now()
+const reconnecting = new Set<Client>()
 let latest = 0
-for (let elapsed = 0, reconnects = 0; elapsed < order.seconds * 1_000; elapsed = performance.now() - began) {
-  const due = Math.floor((elapsed / 1_000) * order.rate)
+for (let elapsed = 0, reconnects = 0; elapsed < config.seconds * 1_000; elapsed = performance.now() - startedAt) {
+  const due = Math.floor((elapsed / 1_000) * config.rate)
   while (published < due) {
     const client = publishers[random.integer(publishers.length)]
-    if (!away.has(client)) client.publish()
+    if (!reconnecting.has(client)) client.publish()
   }
   latest = elapsed
-  // One at a time: a broker that is behind should not end up with nobody to publish.
-  if (elapsed / 1_000 > reconnects && away.size === 0) {
+  // Reconnect one client at a time, so that a slow broker keeps publishers.
+  if (elapsed / 1_000 > reconnects && reconnecting.size === 0) {
     const client = publishers[reconnects++ % publishers.length]
-    away.add(client)
+    reconnecting.add(client)
     void client.reconnect().then(() => {
-      away.delete(client)
+      reconnecting.delete(client)
     })
   }
   await pause(TICK_MS)
 }
-while (away.size > 0) await pause(TICK_MS)
-// What is on its way arrives, also over a bad link.
+while (reconnecting.size > 0) await pause(TICK_MS)
+// Wait for messages in flight, also on a bad link.
 for (let before = -1; before < received;) {
   before = received
   await pause(1_000)

@@ -1,5 +1,5 @@
-// What a full capture says by itself: the MQTT packets that each of its frames completes, by a decoder that is not ours
-// where there is one.
+// Reads the reference from a full capture: the MQTT packets that each frame completes, with an independent decoder if
+// possible.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -13,7 +13,7 @@ import { timeOf } from '../../src/record.js'
 import type { Direction, TcpStream } from '../../src/types.js'
 import { WebSocketPayloads } from '../../test/support/websocket-payloads.js'
 
-/** A TCP frame of the capture. */
+/** A TCP frame of the full capture. */
 export interface ReferenceRow {
   frame: number
   /** Epoch seconds. */
@@ -22,7 +22,7 @@ export interface ReferenceRow {
   destinationPort: number
   /** TCP payload, bytes. */
   length: number
-  /** `header remaining-length` of each packet that it completes, in order. */
+  /** `header remaining-length` of each completed packet, in order. */
   packets: string[]
 }
 
@@ -37,9 +37,9 @@ const FIELDS = [
 ]
 
 /**
- * The frames as tshark sees them, decrypted where there is a key log.
+ * Reads the frames with tshark, decrypted if there is a key log.
  *
- * @param program the path of tshark
+ * @param program path of tshark
  */
 export async function tsharkRows(
   program: string,
@@ -47,7 +47,7 @@ export async function tsharkRows(
   port: number,
   keyLog?: string
 ): Promise<ReferenceRow[]> {
-  const within =
+  const decodeAs =
     keyLog === undefined
       ? ['-d', `tcp.port==${port},mqtt`]
       : ['-o', `tls.keylog_file:${keyLog}`, '-d', `tcp.port==${port},tls`, '-d', `tls.port==${port},mqtt`]
@@ -61,7 +61,7 @@ export async function tsharkRows(
       'tcp.reassemble_out_of_order:TRUE',
       '-o',
       'tcp.check_checksum:FALSE',
-      ...within,
+      ...decodeAs,
       '-Y',
       `tcp.port==${port}`,
       '-T',
@@ -85,13 +85,13 @@ export async function tsharkRows(
     })
   }
   const [code] = (await closed) as [number]
-  if (code !== 0) throw new Error(`tshark ended with exit code ${code}`)
+  if (code !== 0) throw new Error(`tshark exited with ${code}`)
   return rows
 }
 
 /**
- * The frames of a capture of WebSocket or plain TCP, by our own decoders and a reader of RFC 6455 that shares nothing
- * with the join's: tshark does not look for MQTT inside WebSocket.
+ * Reads the frames of a WebSocket or TCP capture with our decoders and an independent RFC 6455 reader: tshark does not
+ * decode MQTT in WebSocket.
  */
 export async function decodedRows(capture: string, port: number, webSocket: boolean): Promise<ReferenceRow[]> {
   const rows: ReferenceRow[] = []
@@ -120,7 +120,7 @@ export async function decodedRows(capture: string, port: number, webSocket: bool
   return rows
 }
 
-/** Takes MQTT out of one direction. */
+/** Extracts MQTT packets from one direction. */
 class Unwrapper {
   readonly #walker = new MqttWalker({ topicCapBytes: 0, payloadCapBytes: 0, session: { version: 4 } })
   readonly #payloads: WebSocketPayloads | undefined

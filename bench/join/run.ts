@@ -1,4 +1,4 @@
-// One measurement of the join: a broker and a load in namespaces, a tap on headers, a full capture beside it.
+// Runs one measurement: broker and load in network namespaces, a tap on headers, and a full capture in parallel.
 
 import { execFileSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -10,18 +10,21 @@ import { fileURLToPath } from 'node:url'
 import { Forwarder } from '../lab/forwarder.js'
 import type { ImpairmentCounters, ImpairmentOptions } from '../lab/impairment.js'
 import { Network, type Host } from '../lab/network.js'
-import type { BrokerOrder } from './broker-main.js'
+import type { BrokerConfig } from './broker-main.js'
 import type { Carrier } from './carriers.js'
 import { compareRecords, type Comparison } from './compare.js'
-import type { LoadOrder } from './load-main.js'
+import type { LoadConfig } from './load-main.js'
 import { decodedRows, tsharkRows } from './reference.js'
 
-/** What to measure. */
 export interface RunOptions {
   carrier: Carrier
-  /** Both ways; a cable where left out. */
+  /**
+   * Impairment in both directions.
+   *
+   * @default none
+   */
   link?: ImpairmentOptions
-  /** Kill the tap in the middle, so that the next one meets every connection in mid-stream. */
+  /** Whether to kill the tap half-way, so that the next one picks up every connection mid-stream. */
   interrupt: boolean
   ipv6?: boolean
   snapLength: number
@@ -34,14 +37,14 @@ export interface RunOptions {
   directory: string
 }
 
-/** What came of it. */
+/** Result of a measurement. */
 export interface RunResult extends Comparison {
   load: { published: number; received: number; seconds: number }
-  /** The plug-in's own counters. */
+  /** Join counters of the plug-in. */
   join: Record<string, number>
   tap: { frames: number; sessions: number; droppedByKernel?: number }
   ringDropped: number
-  /** What the full capture's own tcpdump lost. */
+  /** Frames that the tcpdump of the full capture dropped. */
   captureDropped: number
   captureBytes: number
   forwarded?: Record<'a' | 'b', ImpairmentCounters>
@@ -54,7 +57,7 @@ const ADDRESSES = {
   v6: { clients: 'fd77::1', broker: 'fd77::2', prefix: 64 }
 }
 
-/** Runs broker, load and capture, and compares. Needs root, socat, tcpdump, tshark and openssl. */
+/** Runs broker, load and capture, and compares the results. Requires root, socat, tcpdump, tshark and openssl. */
 export async function runJoin(options: RunOptions): Promise<RunResult> {
   const { directory, carrier, seconds } = options
   const network = new Network()
@@ -63,7 +66,7 @@ export async function runJoin(options: RunOptions): Promise<RunResult> {
     const clients = await network.addHost('clients')
     const host = await network.addHost('broker')
     const addresses = options.ipv6 === true ? ADDRESSES.v6 : ADDRESSES.v4
-    const device = await laid(network, clients, host, addresses, options)
+    const device = await connectHosts(network, clients, host, addresses, options)
     forwarder = device.forwarder
     const capture = join(directory, 'full.pcap')
     const full = host.spawn(
@@ -71,9 +74,9 @@ export async function runJoin(options: RunOptions): Promise<RunResult> {
       ['-i', device.name, '-n', '-s', '0', '-B', '131072', '-U', '-w', capture, `tcp port ${PORT}`],
       { stdio: ['ignore', 'ignore', 'pipe'] }
     )
-    let said = ''
+    let stderr = ''
     full.stderr?.on('data', (chunk: Buffer) => {
-      said += chunk.toString()
+      stderr += chunk.toString()
     })
     const tls = carrier.startsWith('tls') ? identity(directory) : undefined
     const records = join(directory, 'records.ndjson')
@@ -85,7 +88,7 @@ export async function runJoin(options: RunOptions): Promise<RunResult> {
         snapLength: options.snapLength,
         records,
         ...(tls !== undefined && { tls })
-      } satisfies BrokerOrder)
+      } satisfies BrokerConfig)
     )
     await broker.line()
     await broker.until(({ tap }) => tap.state === 'up')
@@ -98,7 +101,7 @@ export async function runJoin(options: RunOptions): Promise<RunResult> {
       publishers: options.publishers,
       subscribers: options.subscribers,
       seed: options.seed
-    } satisfies LoadOrder)
+    } satisfies LoadConfig)
     const loadLines = lines(load)
     await loadLines.next()
     if (options.interrupt) {
@@ -106,7 +109,7 @@ export async function runJoin(options: RunOptions): Promise<RunResult> {
       killTap(host, full)
     }
     const last = await loadLines.next()
-    if (last.done === true) throw new Error('the load ended early')
+    if (last.done === true) throw new Error('Load generator exited early')
     const figures = JSON.parse(last.value) as RunResult['load']
     const status = await broker.until(
       ({ join: { held }, records: { seen } }, before) => held === 0 && seen === before?.records.seen
@@ -125,7 +128,7 @@ export async function runJoin(options: RunOptions): Promise<RunResult> {
       join: status.join,
       tap: status.tap,
       ringDropped: status.ring.dropped,
-      captureDropped: Number(/(\d+) packets? dropped by kernel/.exec(said)?.[1] ?? NaN),
+      captureDropped: Number(/(\d+) packets? dropped by kernel/.exec(stderr)?.[1] ?? NaN),
       captureBytes: statSync(capture).size,
       ...(forwarder !== undefined && { forwarded: { a: forwarder.counters('a'), b: forwarder.counters('b') } })
     }
@@ -135,7 +138,7 @@ export async function runJoin(options: RunOptions): Promise<RunResult> {
   }
 }
 
-async function laid(
+async function connectHosts(
   network: Network,
   clients: Host,
   host: Host,
@@ -155,8 +158,8 @@ async function laid(
   return { name: DEVICE, forwarder }
 }
 
-function start(host: Host, main: string, order: object): ChildProcess {
-  return host.spawn(process.execPath, [fileURLToPath(new URL(main, import.meta.url)), JSON.stringify(order)], {
+function start(host: Host, main: string, config: object): ChildProcess {
+  return host.spawn(process.execPath, [fileURLToPath(new URL(main, import.meta.url)), JSON.stringify(config)], {
     stdio: ['pipe', 'pipe', 'inherit']
   })
 }
@@ -165,7 +168,7 @@ function lines(child: ChildProcess): AsyncIterator<string> {
   return createInterface({ input: child.stdout as NodeJS.ReadableStream })[Symbol.asyncIterator]()
 }
 
-function identity(directory: string): NonNullable<BrokerOrder['tls']> {
+function identity(directory: string): NonNullable<BrokerConfig['tls']> {
   const files = { key: join(directory, 'key.pem'), cert: join(directory, 'cert.pem'), keyLog: join(directory, 'keys') }
   execFileSync(
     'openssl',
@@ -190,16 +193,16 @@ function identity(directory: string): NonNullable<BrokerOrder['tls']> {
   return files
 }
 
-/** Ends the plug-in's tcpdump as a fault would; it is opened again by itself. */
-function killTap(host: Host, spared: ChildProcess): void {
+/** Kills the plug-in's tcpdump, which the plug-in restarts. */
+function killTap(host: Host, excluded: ChildProcess): void {
   for (const pid of execFileSync('ip', ['netns', 'pids', host.namespace], { encoding: 'utf8' })
     .split('\n')
     .filter(pid => pid !== '')) {
-    if (Number(pid) !== spared.pid && commandOf(pid) === 'tcpdump') process.kill(Number(pid), 'SIGKILL')
+    if (Number(pid) !== excluded.pid && commandOf(pid) === 'tcpdump') process.kill(Number(pid), 'SIGKILL')
   }
 }
 
-/** Empty for a process that has ended meanwhile. */
+/** Returns the command name; empty if the process has exited. */
 function commandOf(pid: string): string {
   try {
     return readFileSync(`/proc/${pid}/comm`, 'utf8').trim()
@@ -215,10 +218,10 @@ interface BrokerStatus {
   ring: { dropped: number }
 }
 
-const ASK_INTERVAL_MS = 500
-const PATIENCE_MS = 60_000
+const POLL_INTERVAL_MS = 500
+const TIMEOUT_MS = 60_000
 
-/** The broker's process, asked line by line. */
+/** The broker process, queried line by line. */
 class Broker {
   readonly #lines: AsyncIterator<string>
   readonly #child: ChildProcess
@@ -230,12 +233,12 @@ class Broker {
 
   async line(): Promise<unknown> {
     const next = await this.#lines.next()
-    if (next.done === true) throw new Error('the broker has ended')
+    if (next.done === true) throw new Error('Broker exited')
     return JSON.parse(next.value)
   }
 
   async until(satisfies: (status: BrokerStatus, before: BrokerStatus | undefined) => boolean): Promise<BrokerStatus> {
-    const deadline = performance.now() + PATIENCE_MS
+    const deadline = performance.now() + TIMEOUT_MS
     for (let before: BrokerStatus | undefined; ;) {
       this.#child.stdin?.write('status\n')
       const status = (await this.line()) as BrokerStatus | { join?: undefined }
@@ -243,9 +246,9 @@ class Broker {
         if (satisfies(status, before)) return status
         before = status
       }
-      if (performance.now() > deadline) throw new Error(`the broker does not come to rest: ${JSON.stringify(status)}`)
-      // The status is told once a second.
-      await pause(ASK_INTERVAL_MS * 3)
+      if (performance.now() > deadline) throw new Error(`Broker still busy: ${JSON.stringify(status)}`)
+      // The status is updated once a second.
+      await pause(POLL_INTERVAL_MS * 3)
     }
   }
 

@@ -1,4 +1,5 @@
-// How many bytes cross ssh with headers only, and with whole frames: two taps through one sshd on the same traffic.
+// Measures the bytes sent over ssh with headers only and with whole frames: several taps through one sshd on the same
+// traffic.
 
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
@@ -11,7 +12,7 @@ import { Aedes } from 'aedes'
 import { openTap } from '../../src/tap/catalog.js'
 import type { TapSession } from '../../src/types.js'
 import { startSshd } from '../../test/support/sshd.js'
-import type { LoadOrder } from './load-main.js'
+import type { LoadConfig } from './load-main.js'
 
 const [seconds, rate] = process.argv.slice(2).map(Number)
 const directory = mkdtempSync(join(tmpdir(), 'artemis-ssh-'))
@@ -24,7 +25,7 @@ const server = createServer({ noDelay: true }, socket => {
 await once(server, 'listening')
 const { port } = server.address() as AddressInfo
 
-/** A tap that is only counted. */
+/** Opens a tap and counts its bytes. */
 async function counted(snapLength: number): Promise<{ session: TapSession; bytes: () => number }> {
   const target = { kind: 'ssh', user: sshd.user, host: sshd.host, port: sshd.port, interface: 'lo' } as const
   const session = await openTap(
@@ -41,7 +42,7 @@ async function counted(snapLength: number): Promise<{ session: TapSession; bytes
 
 const SNAP_LENGTHS = [66, 86, 0]
 const taps = await Promise.all(SNAP_LENGTHS.map(counted))
-const order: LoadOrder = {
+const config: LoadConfig = {
   carrier: 'tcp',
   host: '127.0.0.1',
   port,
@@ -51,15 +52,19 @@ const order: LoadOrder = {
   subscribers: 10,
   seed: 1
 }
-const load = spawn(process.execPath, [fileURLToPath(new URL('load-main.js', import.meta.url)), JSON.stringify(order)], {
-  stdio: ['ignore', 'pipe', 'inherit']
-})
-let said = ''
+const load = spawn(
+  process.execPath,
+  [fileURLToPath(new URL('load-main.js', import.meta.url)), JSON.stringify(config)],
+  {
+    stdio: ['ignore', 'pipe', 'inherit']
+  }
+)
+let stderr = ''
 load.stdout.on('data', chunk => {
-  said += String(chunk)
+  stderr += String(chunk)
 })
 await once(load, 'close')
-console.log(said.trim())
+console.log(stderr.trim())
 for (const [i, { session, bytes }] of taps.entries()) {
   const { captured, dropped } = await session.close()
   console.log(JSON.stringify({ snapLength: SNAP_LENGTHS[i], bytes: bytes(), captured, dropped }))

@@ -1,28 +1,28 @@
-// A program of the lab: the attackers of one link, each from its own address, until the attack is over.
+// Program of the lab: runs the attackers of one link, each from its own address, until the attack is over.
 
 import { Attacker } from './attacker.js'
 import { findAttack } from './attacks/catalog.js'
 import { Home } from './home.js'
-import { Ledger } from './ledger.js'
-import { onLab, tellLab, type Cue } from './player.js'
+import { MessageLog } from './message-log.js'
+import { onLabMessage, sendToLab, type StartMessage } from './program-messages.js'
 import { assertLabTarget } from './target.js'
 import { setTimeout as pause } from 'node:timers/promises'
 
 const attackers: Attacker[] = []
 const victims: string[] = []
 
-async function start({ plan, target, link, startsAt, ledger: path }: Cue): Promise<void> {
+async function start({ plan, target, link, startsAt, messageLog: path }: StartMessage): Promise<void> {
   assertLabTarget(target)
   const attack = findAttack(plan.attack ?? '')
-  if (attack === undefined) throw new Error(`there is no attack called ${plan.attack}`)
-  const book = new Ledger(path)
+  if (attack === undefined) throw new Error(`Unknown attack ${plan.attack}`)
+  const log = new MessageLog(path)
   const scene = {
     target,
     home: new Home(plan.seed, plan.parties),
-    ledger: book,
+    messageLog: log,
     victims,
     inject: (packet: Buffer) => {
-      tellLab({ kind: 'inject', packet: packet.toString('base64') })
+      sendToLab({ kind: 'inject', packet: packet.toString('base64') })
     }
   }
   const ours = plan.parties.filter(({ role, link: on }) => role === 'attacker' && on === link)
@@ -35,11 +35,11 @@ async function start({ plan, target, link, startsAt, ledger: path }: Cue): Promi
       attacker.stop()
     })
   )
-  await book.close()
-  tellLab({ kind: 'done', messages: book.messages })
+  await log.close()
+  sendToLab({ kind: 'done', messages: log.messages })
 }
 
-onLab(message => {
+onLabMessage(message => {
   if (message.kind === 'start') {
     void start(message).then(() => {
       process.disconnect()

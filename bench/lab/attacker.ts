@@ -1,125 +1,121 @@
-// An attacker: one address, connections to the lab's broker and to nothing else, and an end that it cannot miss.
+// An attacker: one address, connections only to the lab's broker, and a fixed end.
 
 import { connect as connectTcp, type Socket } from 'node:net'
 import { once, setMaxListeners } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
 import { MqttClient, type IClientOptions } from 'mqtt'
 import { MqttWalker } from '../../src/decode/mqtt.js'
-import { Chance } from './chance.js'
+import { RandomSource } from './random-source.js'
 import type { Home } from './home.js'
-import type { Ledger } from './ledger.js'
+import type { MessageLog } from './message-log.js'
 import type { Party } from './plan.js'
 import { assertLabTarget, type Target } from './target.js'
 
-/** An attack. */
 export interface Attack {
   name: string
-  /** What it does, for the list. */
+  /** Description for --list. */
   summary: string
-  /** Fewest and most attackers, each with an address of its own. */
+  /** Minimum and maximum number of attackers, each with its own address. */
   attackers: readonly [number, number]
-  /** Set where it comes from addresses that nobody has. */
+  /** Set if it uses forged source addresses. */
   isForged?: true
-  /** What one of the attackers does; to resolve soon after {@link Attacker.over}. */
+  /** Runs one attacker; must resolve soon after {@link Attacker.over}. */
   run(attacker: Attacker): Promise<void>
 }
 
-/** What an attacker knows and may use. */
+/** What an attacker knows, and its means. */
 export interface AttackScene {
   target: Target
   home: Home
-  ledger: Ledger
-  /** Client ids of devices, as somebody who listened would know them. */
+  messageLog: MessageLog
+  /** Client ids of devices, as an eavesdropper would know them. */
   victims: readonly string[]
-  /** Sends a hand-made IPv4 packet to the broker as if it came over the link. */
+  /** Sends a crafted IPv4 packet to the broker over the link. */
   inject(packet: Buffer): void
 }
 
-/** Sockets that one attacker may have open at a time. */
-const MOST_SOCKETS = 1_000
-const CONNECT_MS = 5_000
-const MOST_PAYLOAD = 16_777_216
+/** Maximum number of open sockets per attacker. */
+const MAX_SOCKETS = 1_000
+const CONNECT_TIMEOUT_MS = 5_000
+const MAX_PAYLOAD = 16_777_216
 
-/** One attacker. */
 export class Attacker {
-  readonly chance: Chance
+  readonly random: RandomSource
   readonly #sockets = new Set<Socket>()
-  readonly #ending = new AbortController()
+  readonly #abort = new AbortController()
   readonly #timer: NodeJS.Timeout
 
-  /**
-   * @param longestMs after which it is over at the latest
-   */
+  /** @param maxMs time limit */
   constructor(
     readonly party: Party,
     readonly scene: AttackScene,
-    longestMs: number
+    maxMs: number
   ) {
     assertLabTarget(scene.target)
-    this.chance = new Chance(party.seed)
-    // Hundreds of its connections wait for the end at a time.
-    setMaxListeners(0, this.#ending.signal)
+    this.random = new RandomSource(party.seed)
+    // Hundreds of connections wait for the signal at the same time.
+    setMaxListeners(0, this.#abort.signal)
     this.#timer = setTimeout(() => {
-      this.#ending.abort()
-    }, longestMs)
+      this.#abort.abort()
+    }, maxMs)
   }
 
   get over(): boolean {
-    return this.#ending.signal.aborted
+    return this.#abort.signal.aborted
   }
 
   get target(): Target {
     return this.scene.target
   }
 
-  /** Waits; a shorter time where the end comes first. */
+  /** Waits, or until the end of the attack. */
   async pause(ms: number): Promise<void> {
-    await pause(ms, undefined, { signal: this.#ending.signal }).catch(() => {})
+    await pause(ms, undefined, { signal: this.#abort.signal }).catch(() => {})
   }
 
   /**
-   * Opens a connection to the broker; null where it was refused or the end has come.
+   * Opens a connection to the broker; null if it is refused or the attack is over.
    *
-   * @param port another than that of MQTT
+   * @param port if not the MQTT port
    */
   async connect(
     port = this.target.port,
-    options: { gathers?: boolean; timeoutMs?: number } = {}
+    options: { nagle?: boolean; timeoutMs?: number } = {}
   ): Promise<Socket | null> {
-    if (this.over || this.#sockets.size >= MOST_SOCKETS) return null
+    if (this.over || this.#sockets.size >= MAX_SOCKETS) return null
     const socket = connectTcp({
       host: this.target.host,
       port,
       localAddress: this.party.address,
-      noDelay: options.gathers !== true
+      noDelay: options.nagle !== true
     })
-    this.#keep(socket)
+    this.#track(socket)
     const timer = setTimeout(() => {
       socket.destroy()
-    }, options.timeoutMs ?? CONNECT_MS)
+    }, options.timeoutMs ?? CONNECT_TIMEOUT_MS)
     await Promise.race([once(socket, 'connect'), once(socket, 'close')]).catch(() => {})
     clearTimeout(timer)
-    // What comes is not looked at, but taken.
+    // Discard received data.
     socket.resume()
     return socket.destroyed ? null : socket
   }
 
-  /** Opens an MQTT client of the ordinary library; it does not come back by itself. */
-  async client(options: IClientOptions & { clientId: string; gathers?: boolean }): Promise<MqttClient | null> {
-    if (this.over || this.#sockets.size >= MOST_SOCKETS) return null
-    const { gathers = false, ...rest } = options
+  /** Opens an MQTT.js client without reconnection. */
+  async client(options: IClientOptions & { clientId: string; nagle?: boolean }): Promise<MqttClient | null> {
+    if (this.over || this.#sockets.size >= MAX_SOCKETS) return null
+    const { nagle = false, ...rest } = options
     const client = new MqttClient(
       () => {
         const socket = connectTcp({
           host: this.target.host,
           port: this.target.port,
           localAddress: this.party.address,
-          noDelay: !gathers
+          noDelay: !nagle
         })
-        this.#keep(socket)
+        this.#track(socket)
         return socket
       },
-      { reconnectPeriod: 0, protocolVersion: 4, connectTimeout: CONNECT_MS, ...rest }
+      { reconnectPeriod: 0, protocolVersion: 4, connectTimeout: CONNECT_TIMEOUT_MS, ...rest }
     )
     client.on('error', () => {})
     await new Promise<void>(resolve => {
@@ -133,39 +129,39 @@ export class Attacker {
     return client.connected ? client : null
   }
 
-  /** Writes a message down; to be called before it is sent, wills included. */
-  note(clientId: string, topic: string | Buffer, payload: string | Buffer): void {
-    this.scene.ledger.note({ role: 'attacker', address: this.party.address, clientId }, topic, payload)
+  /** Logs a message; call it before sending, also for wills. */
+  logMessage(clientId: string, topic: string | Buffer, payload: string | Buffer): void {
+    this.scene.messageLog.logMessage({ role: 'attacker', address: this.party.address, clientId }, topic, payload)
   }
 
-  /** Writes down every message in bytes that may be damaged: whatever of it the broker takes, it has from here. */
-  noteAll(clientId: string, bytes: Buffer): void {
-    const walker = new MqttWalker({ topicCapBytes: 65_535, payloadCapBytes: MOST_PAYLOAD, session: { version: 0 } })
+  /** Logs every message in bytes that may be damaged: the broker may accept part of them. */
+  logMessages(clientId: string, bytes: Buffer): void {
+    const walker = new MqttWalker({ topicCapBytes: 65_535, payloadCapBytes: MAX_PAYLOAD, session: { version: 0 } })
     walker.push(bytes, ({ topic, payload }) => {
-      if (topic !== null && payload !== null) this.note(clientId, Buffer.from(topic), Buffer.from(payload))
+      if (topic !== null && payload !== null) this.logMessage(clientId, Buffer.from(topic), Buffer.from(payload))
     })
   }
 
-  /** Whether the other end still takes bytes: waits where it is slow. */
+  /** Sends bytes and waits while the connection is congested; returns whether it is still open. */
   async send(socket: Socket, bytes: Buffer): Promise<boolean> {
-    if (!this.#reaches(socket)) return false
+    if (!this.#isOpen(socket)) return false
     if (socket.write(bytes)) return true
-    await Promise.race([once(socket, 'drain', { signal: this.#ending.signal }), once(socket, 'close')]).catch(() => {})
-    return this.#reaches(socket)
+    await Promise.race([once(socket, 'drain', { signal: this.#abort.signal }), once(socket, 'close')]).catch(() => {})
+    return this.#isOpen(socket)
   }
 
-  /** Ends what is left. */
+  /** Closes all connections. */
   stop(): void {
     clearTimeout(this.#timer)
-    this.#ending.abort()
+    this.#abort.abort()
     for (const socket of this.#sockets) socket.destroy()
   }
 
-  #reaches(socket: Socket): boolean {
+  #isOpen(socket: Socket): boolean {
     return !socket.destroyed && !this.over
   }
 
-  #keep(socket: Socket): void {
+  #track(socket: Socket): void {
     this.#sockets.add(socket)
     socket.on('error', () => {})
     socket.once('close', () => this.#sockets.delete(socket))

@@ -1,4 +1,4 @@
-// The real broker in the lab: the program itself, on an empty data folder, told to observe only.
+// The broker of the lab: the program itself, with an empty data folder, in observe mode.
 
 import type { ChildProcess } from 'node:child_process'
 import { createWriteStream, mkdirSync, writeFileSync } from 'node:fs'
@@ -11,21 +11,21 @@ import type { Home } from './home.js'
 import { certificate } from '../../test/support/encrypted.js'
 import type { Target } from './target.js'
 
-/** A broker that listens. */
+/** A running broker. */
 export interface LabBroker {
   process: ChildProcess
   target: Target
-  /** Ends it; resolves when it is gone. */
+  /** Stops the broker; resolves when it has exited. */
   stop(): Promise<void>
 }
 
 const MQTT_PORT = 1883
 const TLS_PORT = 8883
 const WEB_SOCKET_PORT = 9001
-/** Cheap: a guess at a password should cost the lab's machine little. */
+/** Low, so that password guesses cost little processor time. */
 const PASSWORD_ITERATIONS = 101
 
-/** What a client may ask of the broker is not limited here: an attack shall run its course. */
+/** Limits are off, so that attacks are not throttled. */
 const NO_LIMITS = [
   'connections',
   'connectionsPerAddress',
@@ -43,7 +43,7 @@ const NO_LIMITS = [
  * Starts the broker in its namespace.
  *
  * @param folder for its settings, data and log
- * @param records where it writes the records that it scores, or null
+ * @param records file for the scored records, or null
  */
 export async function startBroker(
   network: LabNetwork,
@@ -69,7 +69,7 @@ export async function startBroker(
       `data: ${join(folder, 'data')}`,
       'log: { format: json }',
       `tap: { target: ${records === null ? 'none' : `'local:${network.device}'`}, snapLength: 86B }`,
-      // Nothing is learnt within a capture: it is for training and testing what learns.
+      // No training during a capture.
       'learn: { duration: 30d }',
       'response: { action: observe }',
       `report: { records: ${records ?? 'null'} }`,
@@ -82,10 +82,10 @@ export async function startBroker(
   })
   const exited = once(child, 'exit')
   const log = createWriteStream(join(folder, 'broker.log'))
-  if (child.stderr === null) throw new Error('the broker has no standard error')
+  if (child.stderr === null) throw new Error('No standard error of the broker')
   await new Promise<void>((resolve, reject) => {
     child.once('exit', code => {
-      reject(new Error(`the broker ended with ${String(code)} before it was ready; see ${folder}`))
+      reject(new Error(`Broker exited with ${String(code)} before it was ready; see ${folder}`))
     })
     createInterface({ input: child.stderr as NodeJS.ReadableStream }).on('line', line => {
       log.write(`${line}\n`)
@@ -103,7 +103,7 @@ export async function startBroker(
   }
 }
 
-/** A line of a password file in mosquitto's format. */
+/** Returns a line of a password file in mosquitto's format. */
 function passwordLine({ user, password }: Home['users'][number]): string {
   const salt = randomBytes(12)
   const hash = pbkdf2Sync(password, salt, PASSWORD_ITERATIONS, 64, 'sha512')

@@ -1,4 +1,4 @@
-// One capture from beginning to end: network, broker, tcpdump, devices, attackers, labels.
+// Makes one capture: network, broker, tcpdump, devices, attackers, labels.
 
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -17,34 +17,33 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Attack } from './attacker.js'
 import { startBroker } from './broker.js'
-import { startCapture } from './capturing.js'
+import { startCapture } from './packet-capture.js'
 import { DEVICE_KINDS } from './devices/catalog.js'
 import { Home } from './home.js'
 import { LabNetwork } from './lab-network.js'
 import { labelCapture, type LabelFigures } from './labels.js'
-import { LEDGER_HEADER } from './ledger.js'
+import { MESSAGE_LOG_HEADER } from './message-log.js'
 import { LINKS, makePlan, type Link, type Plan } from './plan.js'
 import { labelRecords } from './record-labels.js'
-import type { Cue, FromPlayer, ToPlayer } from './player.js'
+import type { StartMessage, FromProgram, ToProgram } from './program-messages.js'
 
-/** What to capture. */
 export interface CaptureOptions {
-  /** What the files are called. */
+  /** Base name of the files. */
   name: string
   attack: Attack | null
   seed: number
   durationMs: number
-  /** Where the files go. */
+  /** Output folder. */
   out: string
-  /** Whether the broker writes its records, too. */
+  /** Whether the broker also writes its records. */
   records: boolean
-  /** Ends the capture early. */
+  /** Aborts the capture. */
   signal: AbortSignal
-  /** Called now and then with the share of the time that is over. */
+  /** Called periodically with the elapsed share of the time. */
   onProgress: (share: number) => void
 }
 
-/** What came of it. */
+/** Figures of a capture. */
 export interface CaptureFigures extends LabelFigures {
   name: string
   seed: number
@@ -56,11 +55,11 @@ export interface CaptureFigures extends LabelFigures {
   /** Messages published by devices and newcomers, and by attackers. */
   messages: number
   attackMessages: number
-  /** Frames that tcpdump lost. */
+  /** Frames dropped by tcpdump. */
   dropped: number
-  /** Wall clock of all of it, seconds. */
+  /** Total wall-clock time, seconds. */
   took: number
-  /** When it was finished, ISO 8601. */
+  /** Completion time, ISO 8601. */
   made: string
 }
 
@@ -70,7 +69,7 @@ const START_IN_MS = 300
 const STOP_MS = 8_000
 const NETWORK_TRIES = 3
 
-/** Makes one capture. Throws where a part of it fails; nothing is left behind either way. */
+/** Makes one capture. Throws if a part fails; cleans up in any case. */
 export async function makeCapture({
   name,
   attack,
@@ -81,11 +80,11 @@ export async function makeCapture({
   signal,
   onProgress
 }: CaptureOptions): Promise<CaptureFigures> {
-  const begun = performance.now()
+  const startedAt = performance.now()
   const plan = makePlan({ seed, attack, durationMs, kinds: DEVICE_KINDS })
   const folder = mkdtempSync(join(tmpdir(), 'artemis-lab-'))
   const file = (suffix: string): string => join(folder, `${name}.${suffix}`)
-  // What was opened is closed in the opposite order.
+  // Closed in reverse order.
   const closers: (() => unknown)[] = [
     () => {
       rmSync(folder, { recursive: true, force: true })
@@ -101,54 +100,54 @@ export async function makeCapture({
       records ? file('records.ndjson') : null
     )
     const brokerFailed = once(broker.process, 'exit').then(([code, by]) => {
-      throw new Error(`the broker ended in mid-capture (${String(code ?? by)})`)
+      throw new Error(`Broker exited during the capture (${String(code ?? by)})`)
     })
-    // Looked at further down; it must not be unhandled before.
+    // Awaited below; avoid an unhandled rejection until then.
     brokerFailed.catch(() => {})
     closers.push(() => broker.stop())
-    const capturing = await startCapture(network, file('pcap'))
-    closers.push(() => capturing.stop())
+    const packetCapture = await startCapture(network, file('pcap'))
+    closers.push(() => packetCapture.stop())
 
-    const players = new Players(network, plan, message => {
+    const programs = new LabPrograms(network, plan, message => {
       if (message.kind === 'inject') network.inject(Buffer.from(message.packet, 'base64'))
     })
-    closers.push(() => players.end())
-    const troupes = attack === null ? (['devices'] as const) : (['devices', 'attack'] as const)
-    const ledgerOf = (troupe: Troupe, link: Link): string => file(`${troupe}-${link}.csv`)
-    for (const troupe of troupes) for (const link of LINKS) players.open(troupe, link)
-    await players.ready(signal)
+    closers.push(() => programs.end())
+    const kinds = attack === null ? (['devices'] as const) : (['devices', 'attack'] as const)
+    const messageLogPath = (kind: ProgramKind, link: Link): string => file(`${kind}-${link}.csv`)
+    for (const kind of kinds) for (const link of LINKS) programs.open(kind, link)
+    await programs.ready(signal)
     const startsAt = Date.now() + START_IN_MS
-    players.start((troupe, link) => ({
+    programs.start((kind, link) => ({
       kind: 'start',
       plan,
       target: broker.target,
       link,
       startsAt,
-      ledger: ledgerOf(troupe, link)
+      messageLog: messageLogPath(kind, link)
     }))
     const wait = async (untilMs: number): Promise<void> => {
       while (Date.now() < startsAt + untilMs) {
         signal.throwIfAborted()
-        players.check()
+        programs.check()
         onProgress(Math.max(0, Math.min(1, (Date.now() - startsAt) / durationMs)))
         await Promise.race([pause(Math.min(PROGRESS_MS, startsAt + untilMs - Date.now())), brokerFailed])
       }
     }
     if (attack !== null) {
       await wait(plan.attackFromMs)
-      await players.tellVictims()
+      await programs.sendVictims()
     }
     await wait(durationMs)
-    const dropped = await capturing.stop()
-    const messages = await players.stop()
+    const dropped = await packetCapture.stop()
+    const messages = await programs.stop()
     await broker.stop()
 
-    const ledgers = LINKS.flatMap(link => troupes.map(troupe => ledgerOf(troupe, link)))
+    const messageLogs = LINKS.flatMap(link => kinds.map(kind => messageLogPath(kind, link)))
     const figures = await labelCapture({
       capture: file('pcap'),
       attack: attack?.name ?? null,
       parties: plan.parties,
-      ledgers,
+      messageLogs,
       target: broker.target,
       labels: file('labels.csv'),
       byAddress: file('by-address.csv'),
@@ -164,7 +163,7 @@ export async function makeCapture({
       })
     writeFileSync(
       file('messages.csv'),
-      `${LEDGER_HEADER}\n${ledgers.map(ledger => readFileSync(ledger, 'utf8')).join('')}`
+      `${MESSAGE_LOG_HEADER}\n${messageLogs.map(messageLog => readFileSync(messageLog, 'utf8')).join('')}`
     )
     writeFileSync(
       file('parties.csv'),
@@ -188,7 +187,7 @@ export async function makeCapture({
       attackMessages: messages.attack,
       dropped,
       ...figures,
-      took: Math.round((performance.now() - begun) / 100) / 10,
+      took: Math.round((performance.now() - startedAt) / 100) / 10,
       made: new Date().toISOString()
     }
     writeFileSync(file('json'), `${JSON.stringify(result, null, 2)}\n`)
@@ -213,7 +212,7 @@ export async function makeCapture({
   }
 }
 
-/** The radio link needs ports that nobody else takes at the same moment: where somebody did, it is tried again. */
+/** Retries if another process takes a port that the radio link needs. */
 async function openNetwork(plan: Plan): Promise<LabNetwork> {
   for (let tries = 1; ; tries++) {
     try {
@@ -224,7 +223,7 @@ async function openNetwork(plan: Plan): Promise<LabNetwork> {
   }
 }
 
-/** Also where the temporary folder is on another disk. */
+/** Moves a file, also between file systems. */
 function moveFile(from: string, to: string): void {
   try {
     renameSync(from, to)
@@ -234,43 +233,43 @@ function moveFile(from: string, to: string): void {
   }
 }
 
-type Troupe = 'devices' | 'attack'
+type ProgramKind = 'devices' | 'attack'
 
-interface Player {
-  troupe: Troupe
+interface LabProgram {
+  kind: ProgramKind
   link: Link
   child: ChildProcess
   ready: Promise<void>
   exited: Promise<unknown>
 }
 
-/** The programs that play the parties. */
-class Players {
-  readonly #running: Player[] = []
-  readonly #messages: Record<Troupe, number> = { devices: 0, attack: 0 }
+/** The programs that run the parties. */
+class LabPrograms {
+  readonly #running: LabProgram[] = []
+  readonly #messages: Record<ProgramKind, number> = { devices: 0, attack: 0 }
   #failure: Error | undefined
   #stopping = false
   readonly #network: LabNetwork
   readonly #plan: Plan
-  readonly #onMessage: (message: FromPlayer) => void
+  readonly #onMessage: (message: FromProgram) => void
 
-  constructor(network: LabNetwork, plan: Plan, onMessage: (message: FromPlayer) => void) {
+  constructor(network: LabNetwork, plan: Plan, onMessage: (message: FromProgram) => void) {
     this.#network = network
     this.#plan = plan
     this.#onMessage = onMessage
   }
 
-  open(troupe: Troupe, link: Link): void {
-    const script = new URL(`./${troupe}-main.js`, import.meta.url).pathname
+  open(kind: ProgramKind, link: Link): void {
+    const script = new URL(`./${kind}-main.js`, import.meta.url).pathname
     const child = this.#network
       .hostOf(link)
       .spawn(process.execPath, [script], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
     let isDone = false
     const ready = new Promise<void>(resolve => {
-      child.on('message', (message: FromPlayer) => {
+      child.on('message', (message: FromProgram) => {
         if (message.kind === 'ready') resolve()
         if (message.kind === 'done') {
-          this.#messages[troupe] += message.messages
+          this.#messages[kind] += message.messages
           isDone = true
         }
         this.#onMessage(message)
@@ -279,55 +278,55 @@ class Players {
     const exited = once(child, 'exit').then(([code, by]) => {
       if (!isDone && !this.#stopping)
         this.#failure = new Error(
-          `the program of the ${troupe} (${link}) of seed ${this.#plan.seed} ended early: ${String(code ?? by)}`
+          `Program for ${kind} (${link}) of seed ${this.#plan.seed} exited early: ${String(code ?? by)}`
         )
     })
-    this.#running.push({ troupe, link, child, ready, exited })
+    this.#running.push({ kind, link, child, ready, exited })
   }
 
-  /** Resolves when all of them can start at once. */
+  /** Resolves when all programs are ready to start. */
   async ready(signal: AbortSignal): Promise<void> {
     const allReady = Promise.all(this.#running.map(({ ready }) => ready)).then(() => true)
     const deadline = performance.now() + READY_MS
     while (!(await Promise.race([allReady, pause(20, false)]))) {
       signal.throwIfAborted()
       this.check()
-      if (performance.now() > deadline) throw new Error('the programs of devices and attackers do not start')
+      if (performance.now() > deadline) throw new Error('Programs for devices and attackers did not start in time')
     }
   }
 
-  start(cueOf: (troupe: Troupe, link: Link) => Cue): void {
-    for (const { troupe, link, child } of this.#running) say(child, cueOf(troupe, link))
+  start(startMessageOf: (kind: ProgramKind, link: Link) => StartMessage): void {
+    for (const { kind, link, child } of this.#running) print(child, startMessageOf(kind, link))
   }
 
-  /** Throws where one has ended that should not have. */
+  /** Throws if a program exited early. */
   check(): void {
     if (this.#failure !== undefined) throw this.#failure
   }
 
-  /** Tells the attackers the client ids of the devices that are there. */
-  async tellVictims(): Promise<void> {
-    const asked = this.#running.filter(({ troupe, child }) => troupe === 'devices' && child.connected)
+  /** Sends the attackers the client ids of connected devices. */
+  async sendVictims(): Promise<void> {
+    const asked = this.#running.filter(({ kind, child }) => kind === 'devices' && child.connected)
     const answers = await Promise.all(
       asked.map(async ({ child }) => {
         const answer = new Promise<string[]>(resolve => {
-          child.on('message', (message: FromPlayer) => {
+          child.on('message', (message: FromProgram) => {
             if (message.kind === 'client-ids') resolve(message.ids)
           })
         })
-        say(child, { kind: 'client-ids' })
+        print(child, { kind: 'client-ids' })
         return await answer
       })
     )
-    for (const { troupe, child } of this.#running)
-      if (troupe === 'attack') say(child, { kind: 'victims', ids: answers.flat() })
+    for (const { kind, child } of this.#running)
+      if (kind === 'attack') print(child, { kind: 'victims', ids: answers.flat() })
   }
 
-  /** Ends all of them; resolves with the messages they published. */
-  async stop(): Promise<Record<Troupe, number>> {
+  /** Stops all programs; resolves with the number of published messages. */
+  async stop(): Promise<Record<ProgramKind, number>> {
     this.check()
     this.#stopping = true
-    for (const { child } of this.#running) say(child, { kind: 'stop' })
+    for (const { child } of this.#running) print(child, { kind: 'stop' })
     await Promise.race([
       Promise.all(
         this.#running.map(async ({ exited }) => {
@@ -339,7 +338,7 @@ class Players {
     return this.#messages
   }
 
-  /** Ends them at once. */
+  /** Kills all programs. */
   async end(): Promise<void> {
     this.#stopping = true
     for (const { child } of this.#running) child.kill('SIGKILL')
@@ -351,6 +350,6 @@ class Players {
   }
 }
 
-function say(child: ChildProcess, message: ToPlayer): void {
+function print(child: ChildProcess, message: ToProgram): void {
   if (child.connected) child.send(message)
 }

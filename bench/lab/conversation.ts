@@ -1,71 +1,68 @@
-// One benign connection: which of its frames are there only because somebody attacks.
+// Finds the frames of a benign connection that an attack caused.
 
 import { MqttWalker } from '../../src/decode/mqtt.js'
 import { TCP_SYN } from '../../src/decode/tcp.js'
 import type { Direction, MqttPacket, StreamFrame } from '../../src/types.js'
-import { messageDigest } from './ledger.js'
+import { messageDigest } from './message-log.js'
 import { WebSocketData } from './web-socket-data.js'
 
-/** For each message that an attacker published, by its digest: when it was published by whom. In order of time. */
-export type Provenance = Map<string, { time: number; isAttack: boolean }[]>
+/** Publications of each attacker's message, by digest: time and publisher, sorted by time. */
+export type Publications = Map<string, { time: number; isAttack: boolean }[]>
 
 const TYPE = Object.freeze({ publish: 3, puback: 4, pubrec: 5, pubrel: 6, pubcomp: 7 })
 const QOS_FLAGS = 0x06
 const WHOLE_TOPIC = 65_535
 const WHOLE_PAYLOAD = 16_777_216
-/** A clock's grain between writing down and sending, seconds. */
-const GRAIN_SECONDS = 0.005
-/** Farther ahead than any window: a number from before its base was known. */
-const NOT_YET = 0x4000_0000
+/** Clock tolerance between logging and sending, seconds. */
+const CLOCK_TOLERANCE_SECONDS = 0.005
+/** Beyond any window: the number precedes a known base. */
+const MAX_ADVANCE = 0x4000_0000
 
-interface Stretch {
+interface ByteRange {
   from: number
   to: number
 }
 
-/** A frame: its own bytes, and those of the other side that it is the first to acknowledge. */
-interface Traced extends Stretch {
+/** A frame: its byte range, and the range of the other side that it acknowledges first. */
+interface FrameRanges extends ByteRange {
   number: number
   direction: Direction
-  acknowledged: Stretch
+  acknowledged: ByteRange
 }
 
-/** One direction. */
+/** State of one direction. */
 interface Side {
   readonly walker: MqttWalker
-  /** Attackers' messages, and answers to them, in order. */
-  readonly messages: Stretch[]
-  readonly answers: Stretch[]
+  /** Byte ranges of attackers' messages and of acknowledgements of them, in order. */
+  readonly messages: ByteRange[]
+  readonly answers: ByteRange[]
   /** Sequence number of the first byte. */
   base: number | null
-  /** How far the other side has acknowledged. */
+  /** Offset acknowledged by the other side. */
   acknowledged: number
-  /** Bytes of MQTT since the last packet's end, by their offset among those. */
+  /** MQTT bytes since the end of the last packet, by MQTT offset. */
   recent: { start: number; bytes: Uint8Array }[]
-  /** Takes MQTT out of WebSocket frames; null where there are none. */
+  /** Extracts MQTT from WebSocket frames; null for plain TCP. */
   readonly webSocket: WebSocketData | null
-  /** Where in the TCP stream the last packet ended. */
-  ended: number
+  /** Offset in the TCP stream where the last packet ended. */
+  lastEnd: number
 }
 
 /**
- * Follows a connection whose frames are pushed in the order of the capture. An attack's are the frames
- * that carry a byte of a message of an attacker, and those that carry nothing but acknowledgements of
- * such, of MQTT or TCP.
+ * Follows a connection; push its frames in capture order. Attack frames carry a byte of an attacker's message, or
+ * nothing but MQTT or TCP acknowledgements of such messages.
  */
 export class Conversation {
   readonly #sides: Record<Direction, Side>
-  readonly #frames: Traced[] = []
-  /** Identifiers of attackers' messages that the client has not acknowledged. */
+  readonly #frames: FrameRanges[] = []
+  /** Packet identifiers of attackers' messages that the client has not acknowledged. */
   readonly #pending = new Set<number>()
   #time = 0
-  readonly #provenance: Provenance
+  readonly #provenance: Publications
 
-  /**
-   * @param isWebSocket whether MQTT comes in WebSocket frames
-   */
-  constructor(provenance: Provenance, isWebSocket: boolean) {
-    this.#provenance = provenance
+  /** @param isWebSocket whether MQTT is carried in WebSocket frames */
+  constructor(publications: Publications, isWebSocket: boolean) {
+    this.#provenance = publications
     const session = { version: 0 }
     const side = (): Side => ({
       walker: new MqttWalker({ topicCapBytes: WHOLE_TOPIC, payloadCapBytes: WHOLE_PAYLOAD, session }),
@@ -75,12 +72,12 @@ export class Conversation {
       acknowledged: 0,
       recent: [],
       webSocket: isWebSocket ? new WebSocketData() : null,
-      ended: 0
+      lastEnd: 0
     })
     this.#sides = { in: side(), out: side() }
   }
 
-  /** Whether one direction could not be followed to its end. */
+  /** Whether decoding of a direction failed. */
   get lost(): boolean {
     return Object.values(this.#sides).some(({ walker }) => walker.lost || walker.malformed)
   }
@@ -96,7 +93,7 @@ export class Conversation {
       from: other.acknowledged,
       to: other.base === null ? 0 : (tcp.acknowledgement - other.base) >>> 0
     }
-    if (acknowledged.to > acknowledged.from && acknowledged.to < acknowledged.from + NOT_YET)
+    if (acknowledged.to > acknowledged.from && acknowledged.to < acknowledged.from + MAX_ADVANCE)
       other.acknowledged = acknowledged.to
     else acknowledged.to = acknowledged.from
     this.#frames.push({ number, direction, from: start, to: start + payloadLength, acknowledged })
@@ -114,7 +111,7 @@ export class Conversation {
     }
   }
 
-  /** Takes bytes of MQTT, of which the first is at `start` of the TCP stream. */
+  /** Decodes MQTT bytes; the first is at `start` of the TCP stream. */
   #walk(direction: Direction, side: Side, bytes: Uint8Array, start: number): void {
     const { walker } = side
     const offset = walker.offset
@@ -122,17 +119,17 @@ export class Conversation {
     let last = 0
     walker.push(bytes, packet => {
       last = packet.end
-      // What is around a packet, such as the header of a WebSocket frame, is counted as its own.
+      // Bytes around a packet, such as a WebSocket frame header, count as part of it.
       const to = start + packet.end - offset
-      this.#onPacket(direction, side, packet, { from: side.ended, to })
-      side.ended = to
+      this.#onPacket(direction, side, packet, { from: side.lastEnd, to })
+      side.lastEnd = to
     })
     side.recent = side.recent.filter(one => one.start + one.bytes.length > last)
   }
 
   /**
-   * The frames that the attack caused: with a byte of an attacker's message or, `isAnswer`, with acknowledgements of
-   * such.
+   * Returns the frames that the attack caused: with a byte of an attacker's message or, with `isAnswer`, with
+   * acknowledgements of such messages.
    */
   *attackFrames(): Generator<{ number: number; isAnswer: boolean }> {
     for (const { number, direction, from, to, acknowledged } of this.#frames) {
@@ -150,13 +147,13 @@ export class Conversation {
     }
   }
 
-  #onPacket(direction: Direction, side: Side, packet: MqttPacket, stretch: Stretch): void {
+  #onPacket(direction: Direction, side: Side, packet: MqttPacket, range: ByteRange): void {
     const { header, end } = packet
     const type = header >> 4
     if (type === TYPE.publish) {
       if (direction === 'in') return
       const isAttack = this.#isAttack(packet)
-      if (isAttack) side.messages.push(stretch)
+      if (isAttack) side.messages.push(range)
       if ((header & QOS_FLAGS) === 0) return
       const id = numberAt(side, end - packet.remainingLength + 2 + (packet.topicLength ?? 0))
       if (isAttack) this.#pending.add(id)
@@ -166,7 +163,7 @@ export class Conversation {
     ) {
       const id = numberAt(side, end - packet.remainingLength)
       if (!this.#pending.has(id)) return
-      side.answers.push(stretch)
+      side.answers.push(range)
       if (type === TYPE.puback || type === TYPE.pubcomp) this.#pending.delete(id)
     }
   }
@@ -174,11 +171,11 @@ export class Conversation {
   #isAttack({ topic, payload }: MqttPacket): boolean {
     if (topic === null || payload === null) return false
     const publications = this.#provenance.get(messageDigest(topic, payload))
-    return publications?.findLast(({ time }) => time <= this.#time + GRAIN_SECONDS)?.isAttack === true
+    return publications?.findLast(({ time }) => time <= this.#time + CLOCK_TOLERANCE_SECONDS)?.isAttack === true
   }
 }
 
-/** The number of two bytes at an offset of the stream; -1 where it is not known. */
+/** Returns the two-byte number at an offset of the stream; -1 if it is not known. */
 function numberAt({ recent }: Side, offset: number): number {
   const byteAt = (at: number): number | undefined => {
     const part = recent.find(({ start, bytes }) => start <= at && at < start + bytes.length)
@@ -188,17 +185,17 @@ function numberAt({ recent }: Side, offset: number): number {
   return high === undefined || low === undefined ? -1 : (high << 8) | low
 }
 
-/** How many bytes of a stretch are in any of others, which are in order. */
-function overlap(stretches: readonly Stretch[], from: number, to: number): number {
-  // The first that ends after `from`.
-  let [low, high] = [0, stretches.length]
+/** Returns how many bytes of a range are in any of the sorted ranges. */
+function overlap(ranges: readonly ByteRange[], from: number, to: number): number {
+  // Find the first range that ends after `from`.
+  let [low, high] = [0, ranges.length]
   while (low < high) {
     const middle = (low + high) >>> 1
-    if (stretches[middle].to <= from) low = middle + 1
+    if (ranges[middle].to <= from) low = middle + 1
     else high = middle
   }
   let bytes = 0
-  for (; low < stretches.length && stretches[low].from < to; low++)
-    bytes += Math.min(to, stretches[low].to) - Math.max(from, stretches[low].from)
+  for (; low < ranges.length && ranges[low].from < to; low++)
+    bytes += Math.min(to, ranges[low].to) - Math.max(from, ranges[low].from)
   return bytes
 }

@@ -1,4 +1,5 @@
-// A bad link between two hosts of a network: every IP packet passes through this process, or does not.
+// An impaired link between two hosts: every IP packet passes through this process, which may drop, duplicate or delay
+// it.
 
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { createSocket, type Socket } from 'node:dgram'
@@ -13,24 +14,23 @@ const run = promisify(execFile)
 
 /** One end of the link. */
 export interface ForwarderEnd {
-  /** A host, or a switch into which the link is plugged. */
+  /** A host, or a switch to which the link is connected. */
   host: Host
-  /** Of the interface, with prefix length; none on a switch. */
+  /** Addresses of the interface, with prefix length; none on a switch. */
   addresses?: readonly string[]
 }
 
-/** The two ends: `a`, where the attackers or devices are, say, and `b`, where the broker is. */
+/** The two ends: `a` for devices or attackers, `b` for the broker. */
 export type Side = 'a' | 'b'
 
-/** A link. */
 export interface ForwarderOptions {
   a: ForwarderEnd
   b: ForwarderEnd
-  /** How bad it is from a to b, and from b to a. */
+  /** Impairment from a to b, and from b to a. */
   toB?: ImpairmentOptions
   toA?: ImpairmentOptions
   seed?: number
-  /** The interface's name at both ends. */
+  /** Interface name at both ends. */
   device?: string
 }
 
@@ -41,14 +41,14 @@ const RECEIVE_BUFFER_BYTES = 8_388_608
 const ETHERNET_HEADER_BYTES = 14
 const IPV4 = 0x0800
 const IPV6 = 0x86dd
-/** Where injected frames seem to come from: locally administered, nobody's. */
-const NOBODY = Buffer.from('02000000aa01', 'hex')
+/** Source address of injected frames: locally administered, unused. */
+const UNUSED_ADDRESS = Buffer.from('02000000aa01', 'hex')
 
 let links = 0
 
 /**
- * A link between two hosts through this process: an Ethernet interface at each end, whose frames socat
- * brings here as one datagram each and takes back. What is not IP (ARP) passes unharmed.
+ * A link between two hosts through this process: an Ethernet interface at each end, whose frames socat exchanges with
+ * this process as one datagram each. Frames other than IP (ARP) pass unchanged.
  */
 export class Forwarder {
   readonly #ends: Record<Side, End>
@@ -59,7 +59,7 @@ export class Forwarder {
     this.#impairments = impairments
   }
 
-  /** Makes the interfaces; resolves when packets pass. Throws where socat or root is missing. */
+  /** Creates the interfaces; resolves when packets can pass. Throws without socat or root. */
   static async open(options: ForwarderOptions): Promise<Forwarder> {
     const { device = DEFAULT_DEVICE, seed = 1 } = options
     const link = links++
@@ -87,28 +87,27 @@ export class Forwarder {
     return new Forwarder({ a, b }, impairments)
   }
 
-  /** What became of the IP packets that were on their way to a side; those injected are not among them. */
+  /** Returns the counters of IP packets towards a side, without injected ones. */
   counters(side: Side): ImpairmentCounters {
     return { ...this.#impairments[side].counters }
   }
 
   /**
-   * Sends a hand-made IP packet, its header included, to a side as if the other had sent it; nothing is
-   * done to it on the way.
+   * Sends a crafted IP packet, with its header, to a side as if the other side had sent it. It is not impaired.
    *
-   * @param hardwareAddress whom it is for; the interface at that end unless told, which on a switch would be nobody
+   * @param hardwareAddress destination; by default the interface at that end, which is wrong on a switch
    */
   inject(side: Side, packet: Uint8Array, hardwareAddress?: string): void {
     const end = this.#ends[side]
     const frame = Buffer.alloc(ETHERNET_HEADER_BYTES + packet.length)
     frame.set(hardwareAddress === undefined ? end.hardwareAddress : hardwareBytes(hardwareAddress), 0)
-    frame.set(NOBODY, 6)
+    frame.set(UNUSED_ADDRESS, 6)
     frame.writeUInt16BE(packet[0] >> 4 === 6 ? IPV6 : IPV4, 12)
     frame.set(packet, ETHERNET_HEADER_BYTES)
     end.send(frame)
   }
 
-  /** Removes the interfaces. Throws where one had gone before. */
+  /** Removes the interfaces. Throws if socat exited early. */
   async close(): Promise<void> {
     for (const impairment of Object.values(this.#impairments)) impairment.close()
     await Promise.all(
@@ -125,10 +124,10 @@ function forward(frame: Buffer, impairment: Impairment, to: End): void {
   else to.send(frame)
 }
 
-/** An interface at a host and the datagrams that are its frames. */
+/** One end: an interface, and the UDP socket that carries its frames. */
 class End {
   onFrame: (frame: Buffer) => void = () => {}
-  #said = ''
+  #stderr = ''
   #closing = false
   readonly #exited: Promise<unknown>
   readonly #socket: Socket
@@ -144,48 +143,46 @@ class End {
     socket.on('message', frame => {
       this.onFrame(frame)
     })
-    // While the far end goes away, datagrams are refused.
+    // Datagrams are refused while the other end closes.
     socket.on('error', () => {})
     socat.stderr?.on('data', (chunk: Buffer) => {
-      this.#said += chunk.toString()
+      this.#stderr += chunk.toString()
     })
     this.#exited = socat.exitCode === null && socat.signalCode === null ? once(socat, 'exit') : Promise.resolve()
   }
 
-  /**
-   * @param passing the interface's name until it is in the host's namespace; at most 15 characters
-   */
-  static async open(end: ForwarderEnd, device: string, passing: string): Promise<End> {
+  /** @param temporaryName temporary interface name, until it is in the host's namespace; at most 15 characters */
+  static async open(end: ForwarderEnd, device: string, temporaryName: string): Promise<End> {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await End.#attempt(end, device, passing)
+        return await End.#attempt(end, device, temporaryName)
       } catch (error) {
-        // Another process may have taken the port in between.
+        // Retry: another process may have taken the port.
         if (attempt === ATTEMPTS) throw error
       }
     }
   }
 
-  static async #attempt({ host, addresses = [] }: ForwarderEnd, device: string, passing: string): Promise<End> {
+  static async #attempt({ host, addresses = [] }: ForwarderEnd, device: string, temporaryName: string): Promise<End> {
     const socket = await boundSocket()
     const port = await freeUdpPort()
-    // socat stays in this namespace, where its datagrams reach us; only the interface moves.
+    // socat stays in this namespace, so that its datagrams reach us; only the interface moves.
     const socat = spawn(
       'socat',
       [
-        `TUN,tun-type=tap,tun-name=${passing},iff-no-pi`,
+        `TUN,tun-type=tap,tun-name=${temporaryName},iff-no-pi`,
         `UDP:127.0.0.1:${socket.address().port},bind=127.0.0.1:${port}`
       ],
       { stdio: ['ignore', 'ignore', 'pipe'] }
     )
     socat.on('error', () => {})
-    host.own(socat)
+    host.adopt(socat)
     try {
-      await appears(passing, socat)
+      await waitForInterface(temporaryName, socat)
       await connected(socket, port)
-      await run('ip', ['link', 'set', 'dev', passing, 'netns', host.namespace])
-      await run('ip', ['-n', host.namespace, 'link', 'set', 'dev', passing, 'name', device])
-      await host.raise(device)
+      await run('ip', ['link', 'set', 'dev', temporaryName, 'netns', host.namespace])
+      await run('ip', ['-n', host.namespace, 'link', 'set', 'dev', temporaryName, 'name', device])
+      await host.setUp(device)
       await host.address(device, addresses)
       return new End(hardwareBytes(await host.hardwareAddress(device)), socket, socat)
     } catch (error) {
@@ -201,11 +198,11 @@ class End {
 
   async close(): Promise<void> {
     this.#closing = true
-    const died = this.#socat.exitCode !== null || this.#socat.signalCode !== null
+    const exitedEarly = this.#socat.exitCode !== null || this.#socat.signalCode !== null
     this.#socat.kill()
     await this.#exited
     this.#socket.close()
-    if (died) throw new Error(`socat ended early: ${this.#said}`)
+    if (exitedEarly) throw new Error(`socat exited early: ${this.#stderr}`)
   }
 }
 
@@ -213,12 +210,12 @@ async function boundSocket(): Promise<Socket> {
   const socket = createSocket({ type: 'udp4' })
   socket.bind(0, '127.0.0.1')
   await once(socket, 'listening')
-  // The system gives as much of it as it allows.
+  // The system may limit the size.
   socket.setRecvBufferSize(RECEIVE_BUFFER_BYTES)
   return socket
 }
 
-/** A port that was free a moment ago; should another take it, socat says so and ends. */
+/** Returns a port that is currently free; socat fails if another process takes it. */
 async function freeUdpPort(): Promise<number> {
   const probe = await boundSocket()
   const { port } = probe.address()
@@ -232,12 +229,12 @@ async function connected(socket: Socket, port: number): Promise<void> {
   await once(socket, 'connect')
 }
 
-async function appears(device: string, socat: ChildProcess): Promise<void> {
+async function waitForInterface(device: string, socat: ChildProcess): Promise<void> {
   const deadline = performance.now() + START_TIMEOUT_MS
   while (!existsSync(`/sys/class/net/${device}`)) {
-    const gone = socat.pid === undefined || socat.exitCode !== null
-    if (gone || performance.now() > deadline)
-      throw new Error('socat makes no interface: is it installed, and is this root?')
+    const isExited = socat.pid === undefined || socat.exitCode !== null
+    if (isExited || performance.now() > deadline)
+      throw new Error('socat did not create the interface. Check that socat is installed and that you are root.')
     await pause(5)
   }
 }

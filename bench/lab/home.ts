@@ -1,6 +1,6 @@
-// The names of a household, drawn from a seed: no two seeds have the same rooms, topics and habits.
+// The names of a household, generated from a seed: each seed has different rooms, topics and users.
 
-import { Chance, seedFor } from './chance.js'
+import { RandomSource, seedFor } from './random-source.js'
 import type { Party } from './plan.js'
 
 const ROOMS = [
@@ -37,16 +37,15 @@ const BASES = ['home', 'house', 'haus', 'smarthome', 'casa', 'maison', 'building
 const PEOPLE = ['anna', 'ben', 'carla', 'david', 'eva', 'felix', 'grete', 'hugo', 'ines', 'jonas', 'karin', 'lukas']
 const PHONES = ['pixel7', 'iphone', 'galaxy', 'fairphone', 'oneplus', 'tablet']
 
-/** What plugs log in as, unless told otherwise. */
+/** Default user name of plugs. */
 export const PLUG_USER = 'DVES_USER'
 
-/** A household. */
 export class Home {
   readonly base: string
   readonly rooms: string[]
   readonly zigbee: string
   readonly people: string[]
-  /** Of the house: phones report from around it. */
+  /** Position of the home; phones report positions around it. */
   readonly latitude: number
   readonly longitude: number
 
@@ -54,22 +53,22 @@ export class Home {
     readonly seed: number,
     readonly parties: readonly Party[]
   ) {
-    const chance = new Chance(seedFor(seed, 'home'))
-    this.base = chance.oneOf(BASES)
-    this.rooms = chance.shuffled(ROOMS).slice(0, 14)
-    this.zigbee = chance.oneOf(['zigbee2mqtt', 'zigbee', 'z2m', 'zigbee2mqtt'])
-    this.people = chance.shuffled(PEOPLE)
-    this.latitude = chance.between(40, 60)
-    this.longitude = chance.between(-5, 25)
+    const random = new RandomSource(seedFor(seed, 'home'))
+    this.base = random.oneOf(BASES)
+    this.rooms = random.shuffled(ROOMS).slice(0, 14)
+    this.zigbee = random.oneOf(['zigbee2mqtt', 'zigbee', 'z2m', 'zigbee2mqtt'])
+    this.people = random.shuffled(PEOPLE)
+    this.latitude = random.between(40, 60)
+    this.longitude = random.between(-5, 25)
   }
 
-  /** Who has a password, and which: what devices log in with. */
+  /** User names and passwords of devices. */
   get users(): { user: string; password: string }[] {
     return [PLUG_USER, ...this.people].map(user => ({ user, password: this.password(user) }))
   }
 
   password(user: string): string {
-    return new Chance(seedFor(this.seed, `password of ${user}`)).text(12)
+    return new RandomSource(seedFor(this.seed, `password of ${user}`)).text(12)
   }
 
   room(index: number): string {
@@ -78,26 +77,26 @@ export class Home {
     return floor === 0 ? room : `${room}${floor + 1}`
   }
 
-  /** What a device calls itself in topics. */
+  /** Returns the name of a device in topics. */
   nameOf({ kind, index, seed }: Party): string {
-    const chance = new Chance(seedFor(seed, 'name'))
+    const random = new RandomSource(seedFor(seed, 'name'))
     switch (kind) {
       case 'tasmota':
-        return chance.oneOf([`plug_${this.room(index)}`, `tasmota_${chance.hex(6).toUpperCase()}`])
+        return random.oneOf([`plug_${this.room(index)}`, `tasmota_${random.hex(6).toUpperCase()}`])
       case 'esphome':
-        return `${this.room(index + 3)}-${chance.oneOf(['node', 'air', 'climate', 'esp'])}`
+        return `${this.room(index + 3)}-${random.oneOf(['node', 'air', 'climate', 'esp'])}`
       case 'owntracks':
         return `${this.people[index % this.people.length]}/${PHONES[(index + seed) % PHONES.length]}`
       case 'switch':
-        return `${this.room(index + 5)}/${chance.oneOf(['light', 'lamp', 'fan', 'heater', 'pump'])}${index % 3 === 0 ? '' : String(index)}`
+        return `${this.room(index + 5)}/${random.oneOf(['light', 'lamp', 'fan', 'heater', 'pump'])}${index % 3 === 0 ? '' : String(index)}`
       case 'camera':
-        return `${chance.oneOf(['front', 'back', 'drive', 'gate', 'yard'])}_${index}`
+        return `${random.oneOf(['front', 'back', 'drive', 'gate', 'yard'])}_${index}`
       default:
-        return `${this.room(index)}${chance.happens(0.5) ? '' : `-${chance.hex(2)}`}`
+        return `${this.room(index)}${random.chance(0.5) ? '' : `-${random.hex(2)}`}`
     }
   }
 
-  /** The names of all devices of a kind that are there from the start. */
+  /** Returns the names of all devices of a kind that are present from the start. */
   namesOf(kind: string): string[] {
     return this.parties.filter(party => party.kind === kind && party.role === 'device').map(party => this.nameOf(party))
   }

@@ -1,26 +1,30 @@
-// What a bad network does to packets, decided by a seed: loss, duplication, delay and reordering.
+// Network impairment with a seeded random source: loss, duplication, delay and reordering.
 
 import { Random } from '../../models/random.js'
 
-/** How bad. Shares are probabilities per packet, from 0 to 1; all are 0 where left out. */
+/**
+ * Impairment. Shares are probabilities per packet, from 0 to 1.
+ *
+ * @default 0 for each
+ */
 export interface ImpairmentOptions {
   loss?: number
   duplication?: number
-  /** Share of packets that are held back until some later ones have passed. */
+  /** Share of packets that are held until some later ones have passed. */
   reordering?: number
-  /** Every packet takes this much longer, ms. */
+  /** Delay of every packet, ms. */
   delayMs?: number
-  /** And up to this much more, without changing the order, ms. */
+  /** Maximum additional delay, which keeps the order, ms. */
   jitterMs?: number
 }
 
-/** What became of the packets. */
+/** Packet counters. */
 export interface ImpairmentCounters {
   taken: number
   lost: number
   duplicated: number
   reordered: number
-  /** Lost because too many were waiting. */
+  /** Dropped because the queue was full. */
   overflowed: number
   given: number
 }
@@ -32,18 +36,18 @@ interface Waiting {
 
 interface HeldBack {
   readonly packet: Buffer
-  /** How many packets have yet to pass. */
+  /** Packets that must pass first. */
   passing: number
   readonly timer: NodeJS.Timeout
 }
 
-/** Packets that may wait, delayed or held back. */
+/** Maximum number of delayed and held packets. */
 const WAITING_CAP = 10_000
-/** A packet is held back until one to three others have passed, or nothing came for so long. */
+/** A packet is held until one to three others have passed, or for this time. */
 const HELD_BACK_PACKETS = 3
 const HELD_BACK_MS = 20
 
-/** One direction of a bad link. The same seed decides alike on the same sequence of packets. */
+/** One direction of an impaired link. The same seed gives the same decisions for the same sequence of packets. */
 export class Impairment {
   readonly counters: ImpairmentCounters = { taken: 0, lost: 0, duplicated: 0, reordered: 0, overflowed: 0, given: 0 }
   readonly #random: Random
@@ -51,22 +55,20 @@ export class Impairment {
   readonly #heldBack = new Set<HeldBack>()
   #timer: NodeJS.Timeout | undefined
   readonly #options: ImpairmentOptions
-  readonly #give: (packet: Buffer) => void
+  readonly #onPacket: (packet: Buffer) => void
 
-  /**
-   * @param give gets each packet that comes through, as often as it does
-   */
-  constructor(options: ImpairmentOptions, seed: number, give: (packet: Buffer) => void) {
+  /** @param onPacket called for each delivered packet, also for duplicates */
+  constructor(options: ImpairmentOptions, seed: number, onPacket: (packet: Buffer) => void) {
     this.#options = options
-    this.#give = give
+    this.#onPacket = onPacket
     this.#random = new Random(seed)
   }
 
-  /** Takes a packet; it is kept, not copied. */
+  /** Accepts a packet without copying it. */
   take(packet: Buffer): void {
     const { loss = 0, duplication = 0, reordering = 0, delayMs = 0, jitterMs = 0 } = this.#options
     this.counters.taken++
-    // Always four draws: what is decided on one packet does not shift what is decided on the next.
+    // Always draw four numbers, so that decisions on one packet do not affect the next.
     const [lost, twice, held, jitter] = [
       this.#random.uniform(),
       this.#random.uniform(),
@@ -90,7 +92,7 @@ export class Impairment {
     }
   }
 
-  /** Forgets what waits. */
+  /** Discards delayed and held packets. */
   close(): void {
     clearTimeout(this.#timer)
     this.#delayed.length = 0
@@ -101,13 +103,13 @@ export class Impairment {
   #pass(packet: Buffer): void {
     this.#deliver(packet)
     for (const held of this.#heldBack) {
-      if (--held.passing === 0) this.#letGo(held)
+      if (--held.passing === 0) this.#release(held)
     }
   }
 
   #deliver(packet: Buffer): void {
     this.counters.given++
-    this.#give(packet)
+    this.#onPacket(packet)
   }
 
   #holdBack(packet: Buffer): void {
@@ -117,7 +119,7 @@ export class Impairment {
       passing: 1 + this.#random.integer(HELD_BACK_PACKETS),
       timer: setTimeout(
         () => {
-          this.#letGo(held)
+          this.#release(held)
         },
         HELD_BACK_MS + (this.#options.delayMs ?? 0)
       )
@@ -125,7 +127,7 @@ export class Impairment {
     this.#heldBack.add(held)
   }
 
-  #letGo(held: HeldBack): void {
+  #release(held: HeldBack): void {
     clearTimeout(held.timer)
     this.#heldBack.delete(held)
     this.#deliver(held.packet)
@@ -142,7 +144,7 @@ export class Impairment {
     this.#timer = setTimeout(
       () => {
         const now = performance.now()
-        // A timer may fire a fraction early; what is due within it is due.
+        // Timers may fire slightly early.
         while (this.#delayed.length > 0 && this.#delayed[0].dueMs <= now + 0.5)
           this.#pass((this.#delayed.shift() as Waiting).packet)
         this.#wait()

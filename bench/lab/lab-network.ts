@@ -1,22 +1,22 @@
-// The network of a capture: broker, wired hosts and a bad radio link around one switch.
+// The network of a capture: the broker, wired hosts and an impaired radio link on one switch.
 
 import { once } from 'node:events'
 import { Forwarder } from './forwarder.js'
 import { Network, type Host } from './network.js'
 import { LINKS, type Link, type Plan } from './plan.js'
-import { Chance, seedFor } from './chance.js'
+import { RandomSource, seedFor } from './random-source.js'
 import { LAB_PREFIX } from './target.js'
 import { findAttack } from './attacks/catalog.js'
 
-/** Of the broker. */
+/** Address of the broker. */
 export const BROKER_ADDRESS = `${LAB_PREFIX}0.2`
 const PREFIX_LENGTH = 16
-/** As the forwarder calls its interfaces. */
+/** Interface name of the forwarder. */
 const AIR_DEVICE = 'link0'
-/** Whoever gets what is sent to forged addresses: locally administered, nobody's. */
-const NOBODY = '02:00:00:00:aa:02'
+/** Hardware address for forged addresses: locally administered, unused. */
+const UNUSED_ADDRESS = '02:00:00:00:aa:02'
 
-/** A network that stands. */
+/** A running network. */
 export class LabNetwork {
   readonly #network: Network
   readonly #hosts: Readonly<Record<Link, Host>>
@@ -26,7 +26,7 @@ export class LabNetwork {
   private constructor(
     network: Network,
     readonly broker: Host,
-    /** The interface at the broker, where the capture is made. */
+    /** Broker interface, where the capture is made. */
     readonly device: string,
     hosts: Readonly<Record<Link, Host>>,
     air: Forwarder,
@@ -38,7 +38,7 @@ export class LabNetwork {
     this.#brokerHardware = brokerHardware
   }
 
-  /** Builds the network and gives every party its address. */
+  /** Builds the network and assigns every party its address. */
   static async open(plan: Plan): Promise<LabNetwork> {
     const network = new Network()
     try {
@@ -47,12 +47,12 @@ export class LabNetwork {
       const hosts = { wire: await network.addHost('wire'), air: await network.addHost('air') }
       const device = await network.connect(broker, center, [`${BROKER_ADDRESS}/${PREFIX_LENGTH}`])
       const wired = await network.connect(hosts.wire, center)
-      const chance = new Chance(seedFor(plan.seed, `air ${plan.attack ?? 'none'}`))
-      // A home's Wi-Fi: a few milliseconds, some packets lost, a few twice or out of order.
+      const random = new RandomSource(seedFor(plan.seed, `air ${plan.attack ?? 'none'}`))
+      // Like home Wi-Fi: a delay of some milliseconds, few packets lost, duplicated or reordered.
       const bad = (): { delayMs: number; jitterMs: number; loss: number; duplication: number; reordering: number } => ({
-        delayMs: chance.between(1, 4),
-        jitterMs: chance.between(2, 12),
-        loss: chance.between(0.001, 0.006),
+        delayMs: random.between(1, 4),
+        jitterMs: random.between(2, 12),
+        loss: random.between(0.001, 0.006),
         duplication: 0.0005,
         reordering: 0.001
       })
@@ -73,11 +73,11 @@ export class LabNetwork {
           owned.map(({ address }) => `address add ${address}/${PREFIX_LENGTH} dev ${devices[link]}`)
         )
       }
-      // Nobody would answer for a forged address; what the broker sends there shall be on the wire all the same.
+      // ARP for forged addresses would fail; a static entry puts the broker's responses on the wire.
       const forged = plan.parties.filter(({ role }) => isForged && role === 'attacker')
       await ipCommands(
         broker,
-        forged.map(({ address }) => `neighbour replace ${address} lladdr ${NOBODY} nud permanent dev ${device}`)
+        forged.map(({ address }) => `neighbour replace ${address} lladdr ${UNUSED_ADDRESS} nud permanent dev ${device}`)
       )
       return made
     } catch (error) {
@@ -90,7 +90,7 @@ export class LabNetwork {
     return this.#hosts[link]
   }
 
-  /** Puts an IPv4 packet before the broker. */
+  /** Sends an IPv4 packet to the broker. */
   inject(packet: Buffer): void {
     this.#air.inject('b', packet, this.#brokerHardware)
   }
@@ -101,11 +101,11 @@ export class LabNetwork {
   }
 }
 
-/** Runs many commands of `ip` at a host at once. */
+/** Runs many `ip` commands at a host in one batch. */
 async function ipCommands(host: Host, commands: readonly string[]): Promise<void> {
   const child = host.spawn('ip', ['-batch', '-'], { stdio: ['pipe', 'ignore', 'inherit'] })
   const exited = once(child, 'exit')
   child.stdin?.end(commands.map(command => `${command}\n`).join(''))
   const [code] = (await exited) as [number | null]
-  if (code !== 0) throw new Error(`ip could not do what it was told at ${host.name}`)
+  if (code !== 0) throw new Error(`ip -batch failed at ${host.name} with exit code ${String(code)}`)
 }

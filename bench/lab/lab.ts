@@ -1,4 +1,4 @@
-// npm run lab: captures of a household under attack, labelled by construction.
+// npm run lab: makes labelled captures of a household under attack.
 
 import { parseArgs } from 'node:util'
 import { Presets, SingleBar } from 'cli-progress'
@@ -10,19 +10,19 @@ import { labMissing } from './requirements.js'
 
 const USAGE = `npm run lab -- --attack NAME[,NAME...] [--minutes N] [--seed S[,S...]] [--out DIR] [--records]
 
-  --attack   names from --list, all, or none for benign traffic only; one capture for each
-  --minutes  length of each capture, from 0.2 to 60; 1.5 unless told
-  --seed     whole numbers; one capture for each; 1 unless told
-  --out      where NAME-sSEED.pcap, .labels.csv, .by-address.csv, .newcomers.csv, .messages.csv, .parties.csv and .json go; lab unless told
-  --records  also .records.ndjson: what the broker itself recorded (its own tap runs along)
-  --list     the devices and the attacks`
+  --attack   names from --list, all, or none for benign traffic only; one capture per name
+  --minutes  length of each capture, from 0.2 to 60 (default: 1.5)
+  --seed     whole numbers; one capture per seed (default: 1)
+  --out      folder for NAME-sSEED.pcap, .labels.csv, .by-address.csv, .newcomers.csv, .messages.csv, .parties.csv and .json (default: lab)
+  --records  also write .records.ndjson, the record log of the broker (runs its tap, too)
+  --list     list devices and attacks`
 
-const LONGEST_MINUTES = 60
-const SHORTEST_MINUTES = 0.2
+const MAX_MINUTES = 60
+const MIN_MINUTES = 0.2
 
-class Mistake extends Error {}
+class UsageError extends Error {}
 
-const say = (text: string): void => {
+const print = (text: string): void => {
   process.stderr.write(`${text}\n`)
 }
 
@@ -44,7 +44,7 @@ function attacksOf(text: string): (Attack | null)[] {
     if (name === 'none') return [null]
     if (name === 'all') return ATTACKS
     const attack = findAttack(name)
-    if (attack === undefined) throw new Mistake(`there is no attack called "${name}"; --list shows them`)
+    if (attack === undefined) throw new UsageError(`Unknown attack "${name}". Run with --list to see all attacks.`)
     return [attack]
   })
 }
@@ -52,21 +52,21 @@ function attacksOf(text: string): (Attack | null)[] {
 function numberOf(name: string, text: string, low: number, high: number): number {
   const value = Number(text)
   if (text.trim() === '' || !(value >= low && value <= high))
-    throw new Mistake(`--${name} is a number from ${low} to ${high}, not "${text}"`)
+    throw new UsageError(`Invalid --${name} "${text}": use a number from ${low} to ${high}.`)
   return value
 }
 
 function seedsOf(text: string): number[] {
   return text.split(',').map(one => {
     const seed = numberOf('seed', one, 0, 2 ** 32 - 1)
-    if (!Number.isInteger(seed)) throw new Mistake(`--seed is a whole number, not "${one}"`)
+    if (!Number.isInteger(seed)) throw new UsageError(`Invalid --seed "${one}": use a whole number.`)
     return seed
   })
 }
 
 function checkMachine(): void {
-  const obstacle = labMissing()
-  if (obstacle !== false) throw new Mistake(obstacle)
+  const reason = labMissing()
+  if (reason !== false) throw new UsageError(reason)
 }
 
 function describe({
@@ -86,7 +86,7 @@ function describe({
   took
 }: CaptureFigures): string {
   return (
-    `${name}: ${frames} frames, ${attack} of the attack (of them ${forwarded} forwarded to benign clients and ${answers} that acknowledge these, ${taken} of clients whose id was taken), ${newcomer} of newcomers; ` +
+    `${name}: ${frames} frames, ${attack} attack frames (including ${forwarded} forwarded to benign clients, ${answers} acknowledging these, ${taken} of clients whose id was taken over), ${newcomer} newcomer frames; ` +
     `${devices} devices, ${newcomers} newcomers, ${attackers} attackers; ${messages} + ${attackMessages} messages; ${dropped} frames dropped; took ${took} s`
   )
 }
@@ -108,18 +108,18 @@ async function run(): Promise<void> {
     return
   }
   if (values.help || values.attack === undefined) {
-    say(USAGE)
+    print(USAGE)
     process.exitCode = values.help ? 0 : 1
     return
   }
   const attacks = values.attack.flatMap(attacksOf)
   const seeds = seedsOf(values.seed)
-  const durationMs = numberOf('minutes', values.minutes, SHORTEST_MINUTES, LONGEST_MINUTES) * 60_000
+  const durationMs = numberOf('minutes', values.minutes, MIN_MINUTES, MAX_MINUTES) * 60_000
   checkMachine()
   const stopping = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.once(signal, () => {
-      stopping.abort(new Mistake('interrupted: nothing of the capture that ran is kept'))
+      stopping.abort(new UsageError('Interrupted: the unfinished capture was removed.'))
     })
   for (const seed of seeds) {
     for (const attack of attacks) {
@@ -142,12 +142,12 @@ async function run(): Promise<void> {
           }
         })
         bar?.stop()
-        say(describe(figures))
+        print(describe(figures))
       } catch (error) {
         bar?.stop()
         if (stopping.signal.aborted) throw stopping.signal.reason
-        // The others can still be made.
-        say(`${name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
+        // Continue with the other captures.
+        print(`${name}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
         process.exitCode = 2
       }
     }
@@ -157,9 +157,9 @@ async function run(): Promise<void> {
 try {
   await run()
 } catch (error) {
-  const isMistake =
-    error instanceof Mistake ||
+  const isUsageError =
+    error instanceof UsageError ||
     (error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS'))
-  say(isMistake ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error))
-  process.exitCode = isMistake ? 1 : 2
+  print(isUsageError ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error))
+  process.exitCode = isUsageError ? 1 : 2
 }

@@ -1,47 +1,46 @@
-// Labels by construction: a frame is an attack's if it would not be there without the attack.
+// Labels the frames of a capture: an attack frame is a frame that the attack caused.
 
 import { createReadStream, createWriteStream, readFileSync } from 'node:fs'
 import { once } from 'node:events'
 import { CaptureDecoder } from '../../src/decode/capture.js'
 import { TcpDecoder } from '../../src/decode/tcp-decoder.js'
 import { TcpStreams } from '../../src/decode/tcp-streams.js'
-import { Conversation, type Provenance } from './conversation.js'
+import { Conversation, type Publications } from './conversation.js'
 import type { Party, Role } from './plan.js'
 import { Takeovers } from './takeovers.js'
 import type { Target } from './target.js'
 import type { TcpStream } from '../../src/types.js'
 
-/** What to label, and what is known of it. */
+/** Input and output files of labelling. */
 export interface LabelInput {
-  /** The capture. */
   capture: string
-  /** Name of the attack; null where there is none. */
+  /** Name of the attack; null if there is none. */
   attack: string | null
   parties: readonly Party[]
-  /** Ledgers of the devices and of the attackers. */
-  ledgers: readonly string[]
-  /** Where the broker listens. What it says over TLS is not looked into. */
+  /** Message logs of devices and attackers. */
+  messageLogs: readonly string[]
+  /** Listeners of the broker. TLS is not decoded. */
   target: Target
-  /** Where `frame,label` goes: the attack's name or 0, for all that the attack caused. */
+  /** Output file with `frame,label`: the attack's name or 0, for all frames that the attack caused. */
   labels: string
-  /** The same, by address alone: only frames to and from attackers. */
+  /** Output file with labels by address: only frames to and from attackers. */
   byAddress: string
-  /** The same for newcomers: `newcomer` or 0. */
+  /** Output file for newcomers: `newcomer` or 0. */
   newcomers: string
 }
 
-/** How many frames are what. */
+/** Frame counts. */
 export interface LabelFigures {
   frames: number
   attack: number
-  /** Of these, frames from the broker to benign clients that carry an attacker's messages. */
+  /** Attack frames from the broker to benign clients with attackers' messages. */
   forwarded: number
-  /** And frames of benign connections that do nothing but acknowledge these. */
+  /** Attack frames of benign connections that only acknowledge these. */
   answers: number
-  /** And frames of clients whose id an attacker took: their connection's end, and their return. */
+  /** Attack frames of clients whose id was taken over: the end of the connection, and the reconnection. */
   taken: number
   newcomer: number
-  /** Benign connections in which messages could not be followed to the end. */
+  /** Benign connections that could not be decoded to the end. */
   lostStreams: number
 }
 
@@ -50,14 +49,14 @@ export async function labelCapture({
   capture,
   attack,
   parties,
-  ledgers,
+  messageLogs,
   target,
   labels,
   byAddress,
   newcomers
 }: LabelInput): Promise<LabelFigures> {
   const roles = new Map<string, Role>(parties.map(({ address, role }) => [address, role]))
-  const provenance = readLedgers(ledgers)
+  const publications = readMessageLogs(messageLogs)
   const owners: (Role | null)[] = []
   const watched = new Set([target.port, target.webSocketPort].filter(port => port !== null))
   const mqtt = new TcpDecoder(watched)
@@ -78,7 +77,7 @@ export async function labelCapture({
     if (conversation === undefined)
       conversations.set(
         placed.stream,
-        (conversation = new Conversation(provenance, placed.stream.broker.port === target.webSocketPort))
+        (conversation = new Conversation(publications, placed.stream.broker.port === target.webSocketPort))
       )
     conversation.push(placed)
   })
@@ -127,14 +126,14 @@ async function writeColumn(
 const ETHERNET_BYTES = 14
 const IPV4 = 0x0800
 
-/** The addresses of an IPv4 frame on Ethernet; empty texts for any other. */
+/** Returns the addresses of an IPv4 frame on Ethernet; empty texts for other frames. */
 function addressesOf(bytes: Buffer): [string, string] {
   if (bytes.length < ETHERNET_BYTES + 20 || bytes.readUInt16BE(12) !== IPV4) return ['', '']
   return [bytes.subarray(26, 30).join('.'), bytes.subarray(30, 34).join('.')]
 }
 
-/** Who published what when, of all messages that some attacker published. */
-function readLedgers(paths: readonly string[]): Provenance {
+/** Reads the publications of all messages that an attacker published. */
+function readMessageLogs(paths: readonly string[]): Publications {
   const entries = paths.flatMap(path =>
     readFileSync(path, 'utf8')
       .split('\n')
@@ -144,9 +143,9 @@ function readLedgers(paths: readonly string[]): Provenance {
         return { time: Number(fields[0]), isAttack: fields[1] === 'attacker', digest: fields.at(-1) ?? '' }
       })
   )
-  const provenance: Provenance = new Map()
-  for (const { isAttack, digest } of entries) if (isAttack) provenance.set(digest, [])
-  for (const { time, isAttack, digest } of entries) provenance.get(digest)?.push({ time, isAttack })
-  for (const times of provenance.values()) times.sort((a, b) => a.time - b.time)
-  return provenance
+  const publications: Publications = new Map()
+  for (const { isAttack, digest } of entries) if (isAttack) publications.set(digest, [])
+  for (const { time, isAttack, digest } of entries) publications.get(digest)?.push({ time, isAttack })
+  for (const times of publications.values()) times.sort((a, b) => a.time - b.time)
+  return publications
 }

@@ -1,4 +1,4 @@
-// Networks of our own for measurements: hosts in network namespaces, joined by Ethernet, gone when we are.
+// Test networks: hosts in network namespaces, connected by Ethernet, removed when the process exits.
 
 import { execFile, execFileSync, spawn, type ChildProcess, type SpawnOptions } from 'node:child_process'
 import { once } from 'node:events'
@@ -8,59 +8,59 @@ import { promisify } from 'node:util'
 
 const run = promisify(execFile)
 
-/** Namespaces are called `artemis-PID-NAME`, so that what a killed run left can be told from what is in use. */
+/** Namespaces are named `artemis-PID-NAME`, so that leftovers of killed processes can be identified. */
 const PREFIX = 'artemis-'
 const NAMESPACES = '/run/netns'
 const SIGNALS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP']
-/** What makes frames larger than the link, or leaves checksums to hardware that is not there. */
+/** Offloads that make frames larger than the MTU, or leave checksums to missing hardware. */
 const OFFLOADS = ['tso', 'gso', 'gro', 'tx', 'rx'].flatMap(feature => [feature, 'off'])
 const MTU_BYTES = 1_500
 const END_TIMEOUT_MS = 2_000
 
-/** A machine of the network: a namespace, and what runs in it. */
+/** A host of the network: a namespace and its processes. */
 export class Host {
-  /** As `ip netns` calls it. */
+  /** Name for `ip netns`. */
   readonly namespace: string
   readonly #children = new Set<ChildProcess>()
 
   constructor(
-    /** As the program that made it calls it; also of a switch. */
+    /** Name given by the caller, also of a switch. */
     readonly name: string,
-    /** Set where the host is a switch: other hosts may be plugged in. */
+    /** Bridge device, if the host is a switch. */
     readonly bridge?: string
   ) {
     this.namespace = `${PREFIX}${process.pid}-${name}`
   }
 
-  /** The program and arguments by which `args` run here; no shell comes between. */
+  /** Returns the command that runs a program here, without a shell. */
   command(program: string, args: readonly string[]): [string, string[]] {
     return ['ip', ['netns', 'exec', this.namespace, program, ...args]]
   }
 
-  /** Starts a program here; it ends with the network at the latest. The child's pid is the program's own. */
+  /** Starts a program here; it is stopped with the network at the latest. The child's pid is that of the program. */
   spawn(program: string, args: readonly string[], options: SpawnOptions = {}): ChildProcess {
     const child = spawn(...this.command(program, args), options)
-    this.own(child)
+    this.adopt(child)
     return child
   }
 
-  /** Has a process end with this host that was started elsewhere. */
-  own(child: ChildProcess): void {
+  /** Registers a process that was started elsewhere, to stop it with this host. */
+  adopt(child: ChildProcess): void {
     this.#children.add(child)
     child.once('exit', () => {
       this.#children.delete(child)
     })
   }
 
-  /** Runs a program here to its end and gives its standard output; throws where it fails. */
+  /** Runs a program here and returns its standard output; throws if it fails. */
   async run(program: string, args: readonly string[]): Promise<string> {
     return (await run(...this.command(program, args))).stdout
   }
 
-  /** Gives an interface addresses such as `10.0.0.1/24` or `fd00::1/64`. */
+  /** Adds addresses such as `10.0.0.1/24` or `fd00::1/64` to an interface. */
   async address(device: string, addresses: readonly string[]): Promise<void> {
     for (const address of addresses) {
-      // Without waiting for a duplicate to answer, as IPv6 does otherwise.
+      // Skip IPv6 duplicate address detection.
       await run('ip', [
         '-n',
         this.namespace,
@@ -74,20 +74,20 @@ export class Host {
     }
   }
 
-  /** The Ethernet address of an interface, such as `02:00:00:00:00:01`. */
+  /** Returns the Ethernet address of an interface, such as `02:00:00:00:00:01`. */
   async hardwareAddress(device: string): Promise<string> {
     const { stdout } = await run('ip', ['-n', this.namespace, '-json', 'link', 'show', 'dev', device])
     return (JSON.parse(stdout) as { address: string }[])[0].address
   }
 
-  /** Brings a new interface up, with frames no larger than the link; on a switch, plugs it in. */
-  async raise(device: string): Promise<void> {
+  /** Brings an interface up, with offloads off and the MTU set; on a switch, connects it to the bridge. */
+  async setUp(device: string): Promise<void> {
     await this.run('ethtool', ['-K', device, ...OFFLOADS])
     const master = this.bridge === undefined ? [] : ['master', this.bridge]
     await run('ip', ['-n', this.namespace, 'link', 'set', 'dev', device, ...master, 'mtu', String(MTU_BYTES), 'up'])
   }
 
-  /** Ends what runs here, politely at first. */
+  /** Stops all processes, first with SIGTERM. */
   async end(): Promise<void> {
     const running = [...this.#children]
     for (const child of running) child.kill('SIGTERM')
@@ -100,7 +100,7 @@ export class Host {
     this.remove()
   }
 
-  /** Ends at once what runs here and removes the namespace; synchronous, for whoever has no time left. */
+  /** Kills all processes and removes the namespace. Synchronous, for exit handlers. */
   remove(): void {
     for (const child of this.#children) child.kill('SIGKILL')
     removeNamespace(this.namespace)
@@ -108,8 +108,8 @@ export class Host {
 }
 
 /**
- * Hosts and switches. Needs root, iproute2 and ethtool. On SIGINT, SIGTERM, SIGHUP and at the process's
- * end everything is removed; what a killed process left, the next one removes.
+ * A network of hosts and switches. Requires root, iproute2 and ethtool. Everything is removed on SIGINT, SIGTERM,
+ * SIGHUP and exit. The next process removes what a killed one left.
  */
 export class Network {
   readonly #hosts: Host[] = []
@@ -118,7 +118,7 @@ export class Network {
   }
   readonly #onSignal = (signal: NodeJS.Signals): void => {
     this.#remove()
-    // Whoever listens, too, decides how to end; otherwise the signal shall do what it does by itself.
+    // Other listeners decide how to exit; without any, apply the default action.
     if (process.listenerCount(signal) === 0) process.kill(process.pid, signal)
   }
 
@@ -128,12 +128,12 @@ export class Network {
     for (const signal of SIGNALS) process.prependOnceListener(signal, this.#onSignal)
   }
 
-  /** Makes a host that has nothing but loopback. `name`: letters and digits, once in the process. */
+  /** Creates a host with loopback only. `name`: letters and digits, unique in the process. */
   async addHost(name: string): Promise<Host> {
     return await this.#add(new Host(name))
   }
 
-  /** Makes a switch, into which hosts are plugged by {@link Network.connect}. */
+  /** Creates a switch, to which {@link Network.connect} connects hosts. */
   async addSwitch(name: string): Promise<Host> {
     const made = await this.#add(new Host(name, 'br0'))
     await run('ip', ['-n', made.namespace, 'link', 'add', 'br0', 'type', 'bridge'])
@@ -142,10 +142,10 @@ export class Network {
   }
 
   /**
-   * Lays a cable of 1,500 bytes MTU between two hosts, or a host and a switch.
+   * Connects two hosts, or a host and a switch, with an MTU of 1,500 bytes.
    *
    * @param addresses of the first end, with prefix length
-   * @returns the interface's name at the first end; at the other it is called as the first host
+   * @returns the interface name at the first end; at the other end it is the name of the first host
    */
   async connect(
     from: Host,
@@ -168,14 +168,14 @@ export class Network {
       'netns',
       to.namespace
     ])
-    await from.raise(near)
-    await to.raise(far)
+    await from.setUp(near)
+    await to.setUp(far)
     await from.address(near, addresses)
     await to.address(far, farAddresses)
     return near
   }
 
-  /** Ends everything that runs in the network and removes it. */
+  /** Stops all processes in the network and removes it. */
   async close(): Promise<void> {
     await Promise.all(
       this.#hosts.map(async host => {
@@ -199,15 +199,15 @@ export class Network {
   }
 }
 
-/** Why this machine cannot have such networks, or false where it can. */
+/** Returns why this machine does not support such networks, or false if it does. */
 export function networkMissing(): string | false {
-  if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'network namespaces need root on Linux'
+  if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'network namespaces require root on Linux'
   try {
     execFileSync('ip', ['netns', 'list'], { stdio: 'ignore' })
     execFileSync('ethtool', ['--version'], { stdio: 'ignore' })
     return false
   } catch {
-    return 'ip or ethtool is not installed: apt-get install iproute2 ethtool'
+    return 'ip or ethtool not found. On Debian, run: apt-get install iproute2 ethtool'
   }
 }
 
@@ -215,7 +215,7 @@ function isRunning(child: ChildProcess): boolean {
   return child.exitCode === null && child.signalCode === null && child.pid !== undefined
 }
 
-/** All that runs in a namespace of ours was started by us: it goes, too. */
+/** Kills all processes in the namespace, which we started. */
 function removeNamespace(namespace: string): void {
   if (!namespaces().includes(namespace)) return
   const pids = execFileSync('ip', ['netns', 'pids', namespace], { encoding: 'utf8' })
@@ -225,7 +225,7 @@ function removeNamespace(namespace: string): void {
     try {
       process.kill(Number(pid), 'SIGKILL')
     } catch {
-      /* It ended in between. */
+      /* The process exited meanwhile. */
     }
   }
   execFileSync('ip', ['netns', 'delete', namespace])
@@ -235,7 +235,7 @@ function namespaces(): string[] {
   try {
     return readdirSync(NAMESPACES).filter(name => name.startsWith(PREFIX))
   } catch {
-    // Made with the first namespace.
+    // The folder does not exist before the first namespace.
     return []
   }
 }

@@ -1,10 +1,10 @@
-// MQTT control packets byte by byte, also ones that no client library would send.
+// Builds MQTT control packets byte by byte, including invalid ones that no client library would send.
 
 import { packet, text } from '../../test/decode/craft-mqtt.js'
 
 export { packet, text }
 
-/** What a CONNECT says. */
+/** Fields of a CONNECT. */
 export interface ConnectFields {
   clientId: string
   /** Protocol level: 3 for MQTT 3.1, 4 for 3.1.1, 5. */
@@ -17,7 +17,7 @@ export interface ConnectFields {
   will?: { topic: string; payload: string; qos?: 0 | 1 | 2; retain?: boolean }
 }
 
-/** A CONNECT. */
+/** Returns a CONNECT. */
 export function connectPacket({
   clientId,
   level = 4,
@@ -47,7 +47,7 @@ export function connectPacket({
   )
 }
 
-/** What a PUBLISH says besides topic and payload. */
+/** Fields of a PUBLISH other than topic and payload. */
 export interface PublishFields {
   qos?: 0 | 1 | 2
   retain?: boolean
@@ -55,7 +55,7 @@ export interface PublishFields {
   id?: number
 }
 
-/** A PUBLISH of MQTT 3.1.1. */
+/** Returns a PUBLISH of MQTT 3.1.1. */
 export function publishPacket(
   topic: string,
   payload: string | Uint8Array,
@@ -67,7 +67,7 @@ export function publishPacket(
   )
 }
 
-/** A SUBSCRIBE of MQTT 3.1.1. */
+/** Returns a SUBSCRIBE of MQTT 3.1.1. */
 export function subscribePacket(filters: readonly string[], qos: 0 | 1 | 2 = 0, id = 1): Buffer {
   return packet(
     0x82,
@@ -78,7 +78,7 @@ export function subscribePacket(filters: readonly string[], qos: 0 | 1 | 2 = 0, 
   )
 }
 
-/** An UNSUBSCRIBE of MQTT 3.1.1. */
+/** Returns an UNSUBSCRIBE of MQTT 3.1.1. */
 export function unsubscribePacket(filters: readonly string[], id = 1): Buffer {
   return packet(0xa2, Buffer.concat([Buffer.from([id >> 8, id & 255]), ...filters.map(text)]))
 }

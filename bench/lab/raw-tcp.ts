@@ -1,9 +1,9 @@
-// Hand-made IPv4 packets with a TCP header, checksums included.
+// Builds IPv4 packets with a TCP header, including checksums.
 
 /** Flags of a TCP header (RFC 9293, section 3.1). */
 export const TCP_FLAGS = Object.freeze({ fin: 0x01, syn: 0x02, reset: 0x04, push: 0x08, ack: 0x10, urgent: 0x20 })
 
-/** What the headers say. */
+/** Header fields. */
 export interface TcpPacketFields {
   source: string
   destination: string
@@ -13,7 +13,7 @@ export interface TcpPacketFields {
   flags: number
   window: number
   identification: number
-  /** Of TCP, a multiple of 4 bytes. */
+  /** TCP options, a multiple of 4 bytes. */
   options?: Buffer
 }
 
@@ -22,7 +22,7 @@ const TCP_BYTES = 20
 const TTL = 64
 const PROTOCOL_TCP = 6
 
-/** An IPv4 packet that carries a TCP header and nothing else. */
+/** Returns an IPv4 packet with a TCP header and no payload. */
 export function tcpPacket({
   source,
   destination,
@@ -60,7 +60,7 @@ export function tcpPacket({
   return bytes
 }
 
-/** The Internet checksum (RFC 1071) of an even number of bytes. */
+/** Returns the Internet checksum (RFC 1071) of an even number of bytes. */
 function checksum(bytes: Buffer): number {
   let sum = 0
   for (let at = 0; at < bytes.length; at += 2) sum += bytes.readUInt16BE(at)

@@ -1,5 +1,4 @@
-// Labels for what the broker itself recorded: its tap numbers frames for itself, so they are told by connection and
-// order.
+// Labels the broker's record log. Its tap numbers frames separately, so they are matched by connection and order.
 
 import { createReadStream, createWriteStream, readFileSync } from 'node:fs'
 import { once } from 'node:events'
@@ -8,22 +7,22 @@ import { CaptureDecoder } from '../../src/decode/capture.js'
 import { TcpDecoder } from '../../src/decode/tcp-decoder.js'
 import type { Target } from './target.js'
 
-/** What to label, and from what. */
+/** Input and output files of labelling. */
 export interface RecordLabelInput {
-  /** The lab's capture, and label files for its frames. */
+  /** The lab's capture, and its label files. */
   capture: string
   labels: readonly string[]
   /** The broker's record log. */
   records: string
   target: Target
-  /** Where the labels of the records go, one file for each of `labels`. */
+  /** Output files, one for each of `labels`. */
   out: readonly string[]
 }
 
-/** Two taps see one frame at times that differ by microseconds. */
+/** Largest difference between two taps' timestamps of one frame. */
 const SAME_SECONDS = 0.001
 
-/** The columns of a record by which its frame is found. */
+/** Columns of a record that identify its frame. */
 interface RecordColumns {
   frame: number
   time: number
@@ -33,7 +32,7 @@ interface RecordColumns {
   tcp_dst_port: number
 }
 
-/** Writes `frame,label` for the frames of the record log; those that the capture has not are 0. */
+/** Writes `frame,label` for the frames of the record log; 0 for frames that are not in the capture. */
 export async function labelRecords({ capture, labels, records, target, out }: RecordLabelInput): Promise<void> {
   const queues = await framesByTuple(capture, target)
   const columns = labels.map(path =>
@@ -52,7 +51,7 @@ export async function labelRecords({ capture, labels, records, target, out }: Re
       tcp_dst_port: to
     } = JSON.parse(line) as RecordColumns
     const queue = queues.get(`${source} ${from} ${destination} ${to}`) ?? []
-    // What one tap saw before the other was there has no counterpart.
+    // Skip frames that only one tap captured.
     while (queue.length > 0 && queue[0].time < time - SAME_SECONDS) queue.shift()
     const found = queue.length > 0 && queue[0].time < time + SAME_SECONDS ? queue.shift() : undefined
     numbers.push({ frame, number: found?.number ?? null })
@@ -61,7 +60,7 @@ export async function labelRecords({ capture, labels, records, target, out }: Re
   for (const [i, path] of out.entries()) {
     const file = createWriteStream(path)
     file.write('frame,label\n')
-    // The header stands at 0, frame 1 at 1.
+    // Index 0 is the header, 1 is frame 1.
     for (const { frame, number } of numbers) file.write(`${frame},${number === null ? '0' : columns[i][number]}\n`)
     file.end()
     await once(file, 'close')

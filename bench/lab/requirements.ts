@@ -1,16 +1,16 @@
-// What a machine must have for the lab.
+// Requirements of the lab.
 
 import { findProgram } from '../../test/support/programs.js'
 import { networkMissing } from './network.js'
 
 const NEEDED = ['ip', 'ethtool', 'tcpdump', 'socat', 'openssl']
 
-/** Why this machine cannot run the lab, or false where it can. */
+/** Returns why this machine cannot run the lab, or false if it can. */
 export function labMissing(): string | false {
-  const obstacle = networkMissing()
-  if (obstacle !== false) return obstacle
+  const reason = networkMissing()
+  if (reason !== false) return reason
   const missing = NEEDED.filter(program => findProgram(program) === program)
   return missing.length === 0
     ? false
-    : `${missing.join(', ')} missing; on Debian: apt-get install iproute2 ethtool tcpdump socat openssl`
+    : `not found: ${missing.join(', ')}. On Debian, run: apt-get install iproute2 ethtool tcpdump socat openssl`
 }

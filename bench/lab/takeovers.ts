@@ -1,61 +1,69 @@
-// Client ids that attackers take: which frames of the victims' connections are there only for that.
+// Client ids that attackers take over: finds the frames of the victims' connections that the takeover caused.
 
 import type { StreamFrame, TcpStream } from '../../src/types.js'
 
-/** A device that was thrown out does in its first second back what it would not have had to do. */
-const RETURN_SECONDS = 1
+/** In the first second after reconnection, a disconnected device repeats its setup because of the attack. */
+const RECONNECTION_SECONDS = 1
 const CONNECT = 0x10
-const LAST_LEVEL = 5
+const MQTT5_LEVEL = 5
 
-interface Attachment {
+interface TrackedConnection {
   isAttacker: boolean
   clientId: string | null
   openedAt: number
-  /** When an attacker took its id; null as long as none has. */
-  takenAt: number | null
-  /** Whether its client was thrown out of the connection before this one. */
-  isReturn: boolean
+  /** When an attacker took over its client id; null before that. */
+  takenOverAt: number | null
+  /** Whether the previous connection of its client was taken over. */
+  isReconnection: boolean
   frames: { number: number; time: number }[]
 }
 
-/** Follows who has which client id. Frames are pushed in the order of the capture. */
+/** Tracks which connection has which client id; push frames in capture order. */
 export class Takeovers {
-  readonly #attachments = new Map<TcpStream, Attachment>()
-  readonly #holders = new Map<string, Attachment>()
+  readonly #connections = new Map<TcpStream, TrackedConnection>()
+  readonly #owners = new Map<string, TrackedConnection>()
 
   push({ frame, stream, direction, from, chunks }: StreamFrame, isAttacker: boolean): void {
     const time = frame.seconds + frame.nanoseconds / 1e9
-    let attachment = this.#attachments.get(stream)
-    if (attachment === undefined)
-      this.#attachments.set(
+    let connection = this.#connections.get(stream)
+    if (connection === undefined)
+      this.#connections.set(
         stream,
-        (attachment = { isAttacker, clientId: null, openedAt: time, takenAt: null, isReturn: false, frames: [] })
+        (connection = {
+          isAttacker,
+          clientId: null,
+          openedAt: time,
+          takenOverAt: null,
+          isReconnection: false,
+          frames: []
+        })
       )
-    if (!isAttacker) attachment.frames.push({ number: frame.number, time })
+    if (!isAttacker) connection.frames.push({ number: frame.number, time })
     const bytes = chunks[0]?.bytes ?? null
     if (direction !== 'in' || from !== 0 || bytes === null) return
     const clientId = clientIdOf(bytes)
     if (clientId === null || clientId === '') return
-    attachment.clientId = clientId
-    const holder = this.#holders.get(clientId)
-    if (isAttacker && holder?.isAttacker === false) holder.takenAt ??= time
-    // Also from an attacker, who had it from a device.
-    attachment.isReturn = !isAttacker && holder !== undefined && (holder.isAttacker || holder.takenAt !== null)
-    this.#holders.set(clientId, attachment)
+    connection.clientId = clientId
+    const owner = this.#owners.get(clientId)
+    if (isAttacker && owner?.isAttacker === false) owner.takenOverAt ??= time
+    // Also if the client takes its id back from an attacker.
+    connection.isReconnection = !isAttacker && owner !== undefined && (owner.isAttacker || owner.takenOverAt !== null)
+    this.#owners.set(clientId, connection)
   }
 
-  /** Frames of benign connections: all since an attacker took the id, and the first second of a return. */
+  /** Returns frames of benign connections: all after the takeover, and the first second after a reconnection. */
   *attackFrames(): Generator<number> {
-    for (const { isAttacker, takenAt, isReturn, openedAt, frames } of this.#attachments.values()) {
+    for (const { isAttacker, takenOverAt, isReconnection, openedAt, frames } of this.#connections.values()) {
       if (isAttacker) continue
       for (const { number, time } of frames) {
-        if ((takenAt !== null && time >= takenAt) || (isReturn && time < openedAt + RETURN_SECONDS)) yield number
+        if ((takenOverAt !== null && time >= takenOverAt) || (isReconnection && time < openedAt + RECONNECTION_SECONDS))
+          yield number
       }
     }
   }
 }
 
-/** The client id of a CONNECT that a connection begins with; null where there is none. */
+/** Returns the client id of a leading CONNECT; null if there is none. */
 function clientIdOf(bytes: Uint8Array): string | null {
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
   if (view[0] !== CONNECT) return null
@@ -71,7 +79,7 @@ function clientIdOf(bytes: Uint8Array): string | null {
   if (text() === null || at + 4 > view.length) return null
   const level = view[at]
   at += 4
-  // Properties are shorter than 128 bytes in what the lab's devices send.
-  if (level === LAST_LEVEL) at += 1 + (view[at] ?? 0)
+  // The lab's devices send properties of less than 128 bytes.
+  if (level === MQTT5_LEVEL) at += 1 + (view[at] ?? 0)
   return text()
 }

@@ -1,19 +1,19 @@
-// The application data of one direction of a WebSocket connection (RFC 6455, section 5.2), unmasked, from its first
-// byte of HTTP on.
+// Extracts the application data of one direction of a WebSocket connection (RFC 6455, section 5.2), unmasked, including
+// the HTTP handshake.
 
-/** Called with data and with the place of its first byte among the bytes just pushed. */
+/** Called with data and the offset of its first byte in the pushed bytes. */
 export type OnData = (data: Uint8Array, at: number) => void
 
 const LAST_DATA_OPCODE = 2
 const LENGTH_16 = 126
 const LENGTH_64 = 127
 const MASK_BYTES = 4
-/** The empty line that ends the head of a request or an answer. */
+/** Empty line at the end of the HTTP head. */
 const HEAD_END = [13, 10, 13, 10]
 
-/** Takes any portions of bytes. */
+/** Parser of one direction; accepts any chunks. */
 export class WebSocketData {
-  /** How much of the empty line has come; all of it: the head is over. */
+  /** Bytes of the empty line received so far; all of them: the head is complete. */
   #headEnd = 0
   #header: number[] = []
   #left = 0
@@ -40,7 +40,7 @@ export class WebSocketData {
     }
   }
 
-  /** Where the header is complete, its payload begins. */
+  /** Starts the payload if the header is complete. */
   #begin(): void {
     const header = this.#header
     if (header.length < 2) return

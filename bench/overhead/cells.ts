@@ -1,24 +1,21 @@
-// What is measured: each cell is one load on one setting of the brokers.
+// Measurement cells: each is one load with one configuration of the brokers.
 
-/** One load. A new shape of load gets a field here, its values in {@link CHOICES}, and its share of load-main.ts. */
+/** A load. To add a parameter, add a field here, its values in {@link CHOICES}, and code in load-main.ts. */
 export interface Cell {
-  /** Raw sockets that write and read frames without a library, or mqtt.js. */
+  /** Raw sockets without an MQTT library, or mqtt.js. */
   load: LoadName
   qos: 0 | 1 | 2
-  /** The subscriber's; the publisher's is always clean. */
+  /** Session of the subscriber (`lasting`: persistent); the publisher's is always clean. */
   session: 'clean' | 'lasting'
-  /**
-   * Messages that the publisher leaves unacknowledged, and the broker on their way to the subscriber; at QoS 0,
-   * messages under way.
-   */
+  /** In-flight window of publisher and subscriber; at QoS 0, messages in flight. */
   window: number
   payloadBytes: number
 }
 
-/** Who makes the load. */
+/** Load generator. */
 export type LoadName = 'raw' | 'mqtt.js'
 
-/** Values that may be asked for, the first window being that of QoS 0. */
+/** Allowed values; QoS 0 uses the first window. */
 export const CHOICES = {
   load: ['raw', 'mqtt.js'],
   qos: ['0', '1', '2'],
@@ -28,7 +25,7 @@ export const CHOICES = {
 
 const PAYLOAD_BYTES = 64
 
-/** All cells of the chosen values; QoS 0 knows neither sessions nor windows. */
+/** Returns all combinations of the values; QoS 0 has no sessions or windows. */
 export function cellsOf(chosen: {
   load: readonly string[]
   qos: readonly string[]
@@ -55,7 +52,9 @@ export function cellsOf(chosen: {
     .map(cell => (cell.qos > 0 ? cell : { ...cell, session: 'clean' }))
 }
 
-/** A cell in a few words. */
+/** Returns a short description of a cell. */
 export function cellTitle({ load, qos, session, window }: Cell): string {
-  return qos === 0 ? `${load}, QoS 0` : `${load}, QoS ${qos}, ${session} session, window ${window}`
+  return qos === 0
+    ? `${load}, QoS 0`
+    : `${load}, QoS ${qos}, ${session === 'lasting' ? 'persistent' : 'clean'} session, window ${window}`
 }

@@ -1,17 +1,17 @@
-// Keeps count of one measurement's messages: what may be sent, what has come, and whether more will.
+// Counts the messages of one measurement: how many may be sent, how many arrived, and whether progress has stopped.
 
 import type { Cell } from './cells.js'
 import type { Outcome } from './load.js'
 
-/** So long without a message or an acknowledgement, and nothing more will come. */
+/** Timeout without a message or acknowledgement. */
 const STALL_MS = 20_000
-/** Windows of messages that may wait in the broker: a bound for its memory, not for its speed. */
+/** Limit of messages queued in the broker, in windows: bounds its memory, not its speed. */
 const BACKLOG_WINDOWS = 10
 
 /** The messages of one measurement, numbered from 0. */
 export class Delivery {
   sent = 0
-  /** Resolves when all were received and acknowledged. */
+  /** Resolves when all messages were received and acknowledged. */
   readonly done: Promise<Outcome>
   #received = 0
   #acknowledged = 0
@@ -19,7 +19,7 @@ export class Delivery {
   #disordered = 0
   #highest = -1
   readonly #seen: Uint8Array
-  readonly #began = performance.now()
+  readonly #startedAt = performance.now()
   readonly #usage = process.cpuUsage()
   readonly #timer: NodeJS.Timeout
   #resolve: (outcome: Outcome) => void = () => {}
@@ -37,12 +37,12 @@ export class Delivery {
     })
     let before = -1
     this.#timer = setInterval(() => {
-      if (this.#progress === before) this.fail(`nothing came for ${stallMs / 1_000} s`)
+      if (this.#progress === before) this.fail(`no progress for ${stallMs / 1_000} s`)
       before = this.#progress
     }, stallMs)
   }
 
-  /** How many may be sent now. */
+  /** Number of messages that may be sent now. */
   get room(): number {
     const { sent } = this
     const { qos, window } = this.#cell
@@ -54,7 +54,7 @@ export class Delivery {
     return Math.min(free, messages - sent)
   }
 
-  /** The subscriber got a message. */
+  /** Counts a message received by the subscriber. */
   receive(number: number): void {
     if (this.#seen[number] === 1) {
       this.#duplicates++
@@ -67,13 +67,13 @@ export class Delivery {
     this.#finish()
   }
 
-  /** The publisher got a PUBACK or PUBCOMP. */
+  /** Counts a PUBACK or PUBCOMP received by the publisher. */
   acknowledge(): void {
     this.#acknowledged++
     this.#finish()
   }
 
-  /** Nothing will come any more; without effect when all has come. */
+  /** Rejects {@link done}; no effect after completion. */
   fail(reason: string): void {
     clearInterval(this.#timer)
     const acknowledged = this.#cell.qos === 0 ? '' : `, ${this.#acknowledged} acknowledged`
@@ -98,7 +98,7 @@ export class Delivery {
     const { user, system } = process.cpuUsage(this.#usage)
     this.#resolve({
       messages,
-      seconds: (performance.now() - this.#began) / 1_000,
+      seconds: (performance.now() - this.#startedAt) / 1_000,
       duplicates,
       disordered,
       loadSeconds: (user + system) / 1e6

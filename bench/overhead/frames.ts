@@ -1,8 +1,8 @@
-// The few MQTT 3.1.1 frames that a load needs, written and read without a library, which would cost more than a broker.
+// Encodes and decodes the MQTT 3.1.1 packets of the load without a library, which would cost more than a broker.
 
 import { packet, text } from '../../test/decode/craft-mqtt.js'
 
-/** First bytes of the frames that a load sends or reads. */
+/** First bytes of the packets that a load sends or reads. */
 export const FIRST = Object.freeze({
   connack: 0x20,
   publish: 0x30,
@@ -15,24 +15,24 @@ export const FIRST = Object.freeze({
 
 export const DISCONNECT = packet(0xe0)
 
-/** CONNECT without keep-alive: a subscriber of QoS 0 says nothing for long. */
+/** Returns a CONNECT without keepalive: a QoS 0 subscriber sends nothing for long. */
 export function connectFrame(clientId: string, clean: boolean): Buffer {
   return packet(0x10, Buffer.concat([text('MQTT'), Buffer.from([4, clean ? 2 : 0, 0, 0]), text(clientId)]))
 }
 
-/** SUBSCRIBE to one topic. */
+/** Returns a SUBSCRIBE to one topic. */
 export function subscribeFrame(topic: string, qos: number): Buffer {
   return packet(0x82, Buffer.concat([Buffer.from([0, 1]), text(topic), Buffer.from([qos])]))
 }
 
-/** A PUBLISH as a pattern: where its identifier (QoS 1 and 2) and its payload begin. */
+/** A PUBLISH template: offsets of packet identifier (QoS 1 and 2) and payload. */
 export interface PublishPattern {
   frame: Buffer
   id: number
   payload: number
 }
 
-/** A PUBLISH whose identifier and payload are still to be written. */
+/** Returns a PUBLISH template without identifier and payload. */
 export function publishPattern(topic: string, qos: number, payloadBytes: number): PublishPattern {
   const id = Buffer.alloc(qos > 0 ? 2 : 0)
   const frame = packet(FIRST.publish | (qos << 1), Buffer.concat([text(topic), id, Buffer.alloc(payloadBytes, 'x')]))
@@ -40,10 +40,10 @@ export function publishPattern(topic: string, qos: number, payloadBytes: number)
   return { frame, id: payload - id.length, payload }
 }
 
-/** What a frame is handed to: its first byte, and where its body lies. */
+/** Called for each packet with its first byte and the range of its body. */
 export type OnFrame = (first: number, bytes: Buffer, start: number, end: number) => void
 
-/** Cuts a stream into frames. */
+/** Splits a stream into packets. */
 export class FrameReader {
   #rest: Buffer = Buffer.alloc(0)
   readonly #onFrame: OnFrame
@@ -52,7 +52,7 @@ export class FrameReader {
     this.#onFrame = onFrame
   }
 
-  /** Takes the next bytes, whose buffer may be used anew afterwards. */
+  /** Reads the next bytes; the caller may reuse the buffer afterwards. */
   read(chunk: Buffer): void {
     const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk])
     let at = 0

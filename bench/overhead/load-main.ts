@@ -1,4 +1,4 @@
-// The load, a process of its own: it does what it is told and answers each order once.
+// The load generator in its own process: handles each order and replies once.
 
 import type { Load, Order, Reply } from './load.js'
 import type { Cell } from './cells.js'
@@ -8,7 +8,7 @@ import { RawLoad } from './raw-load.js'
 let load: Load | undefined
 
 process.on('message', (order: Order) => {
-  void obey(order)
+  void handle(order)
     .catch((error: unknown): Reply => ({ failed: (error as Error).message }))
     .then(reply => {
       process.send?.(reply)
@@ -18,7 +18,7 @@ process.on('disconnect', () => {
   process.exit()
 })
 
-async function obey(order: Order): Promise<Reply> {
+async function handle(order: Order): Promise<Reply> {
   switch (order.do) {
     case 'connect':
       load = loadOf(order.cell)
@@ -27,7 +27,7 @@ async function obey(order: Order): Promise<Reply> {
     case 'send':
       return { outcome: await load?.send(order.messages) }
     case 'leave':
-      await load?.leave()
+      await load?.disconnect()
       return {}
   }
 }

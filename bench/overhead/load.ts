@@ -1,4 +1,4 @@
-// The load as the bench sees it: a process of its own that is told to connect, to send, and to leave.
+// Controls the load generator, a separate process that connects, sends and disconnects.
 
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -7,35 +7,35 @@ import type { Cell } from './cells.js'
 /** One publisher and one subscriber on one topic. */
 export interface Load {
   connect(port: number): Promise<void>
-  /** Resolves when every message was received and acknowledged; rejects when one does not come. */
+  /** Resolves when every message was received and acknowledged; rejects if one is missing. */
   send(messages: number): Promise<Outcome>
-  /** Takes leave, and a lasting session with it. */
-  leave(): Promise<void>
+  /** Disconnects, and ends a persistent session. */
+  disconnect(): Promise<void>
 }
 
-/** What came of the messages of one measurement. */
+/** Result of one measurement. */
 export interface Outcome {
   messages: number
-  /** From the first write until the last message was received and acknowledged. */
+  /** Time from the first write until the last message was received and acknowledged. */
   seconds: number
-  /** Messages that came again. */
+  /** Duplicate messages. */
   duplicates: number
-  /** Messages that came after a later one. */
+  /** Messages received after a later one. */
   disordered: number
-  /** Processor time of the load itself: near to `seconds`, and it is the load that was measured. */
+  /** Processor time of the load generator. If it is close to `seconds`, the load was the bottleneck. */
   loadSeconds: number
 }
 
-/** What the process is told. */
+/** Orders to the process. */
 export type Order = { do: 'connect'; port: number; cell: Cell } | { do: 'send'; messages: number } | { do: 'leave' }
 
-/** What it says when that is done. */
+/** Reply to an order. */
 export interface Reply {
   failed?: string
   outcome?: Outcome
 }
 
-/** The load of one cell, for all brokers in turn. */
+/** The load generator of one cell, used for all brokers in turn. */
 export class LoadProcess {
   readonly #child: ChildProcess = fork(new URL('./load-main.js', import.meta.url))
   readonly #cell: Cell
@@ -45,15 +45,15 @@ export class LoadProcess {
   }
 
   async connect(port: number): Promise<void> {
-    await this.#tell({ do: 'connect', port, cell: this.#cell })
+    await this.#request({ do: 'connect', port, cell: this.#cell })
   }
 
   async send(messages: number): Promise<Outcome> {
-    return (await this.#tell({ do: 'send', messages })).outcome as Outcome
+    return (await this.#request({ do: 'send', messages })).outcome as Outcome
   }
 
-  async leave(): Promise<void> {
-    await this.#tell({ do: 'leave' })
+  async disconnect(): Promise<void> {
+    await this.#request({ do: 'leave' })
   }
 
   async end(): Promise<void> {
@@ -63,10 +63,10 @@ export class LoadProcess {
     await exited
   }
 
-  async #tell(order: Order): Promise<Reply> {
+  async #request(order: Order): Promise<Reply> {
     const reply = await new Promise<Reply>((resolve, reject) => {
       const onExit = (): void => {
-        reject(new Error('the load ended by itself'))
+        reject(new Error('Load generator exited unexpectedly'))
       }
       this.#child
         .once('exit', onExit)

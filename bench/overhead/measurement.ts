@@ -1,44 +1,44 @@
-// One cell on all brokers: each is started anew and warmed, then they are measured by turns, round after round.
+// Measures one cell on all brokers: starts and warms up each, then alternates between them, round by round.
 
 import { mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
 import { removeFolder, temporaryFolder, type ChildBroker } from '../brokers/child.js'
 import { cellTitle, type Cell } from './cells.js'
 import { LoadProcess, type Outcome } from './load.js'
-import { processorTime, untilAtRest } from './processor-time.js'
+import { processorTime, waitUntilIdle } from './processor-time.js'
 import { VARIANTS } from './variants.js'
 
-/** How much of everything. */
+/** Size of the measurement. */
 export interface Effort {
   /** Names of {@link VARIANTS}. */
   variants: readonly string[]
   rounds: number
-  /** Messages of each measurement. */
+  /** Messages per measurement. */
   messages: number
-  /** Messages before the first. */
+  /** Messages of the warm-up. */
   warmUp: number
-  /** Settings laid over the program's. */
+  /** Settings that override those of the broker. */
   overrides: readonly string[]
 }
 
 /** One measurement. */
 export interface Round extends Outcome {
-  /** Processor time of the broker's thread, microseconds a message. */
+  /** Processor time of the broker thread, microseconds per message. */
   threadUs: number
-  /** And of its whole process. */
+  /** Processor time of the whole process, microseconds per message. */
   processUs: number
   messagesPerSecond: number
 }
 
-/** All measurements of a cell on a broker. */
+/** All measurements of a cell on one broker. */
 export interface Series {
   variant: string
   rounds: Round[]
-  /** Why there are no more. */
+  /** Why the series ended early. */
   failed?: string
 }
 
-/** What was measured of a cell. */
+/** Results of a cell. */
 export interface CellResult {
   cell: Cell
   series: Series[]
@@ -51,8 +51,8 @@ interface Runner {
 
 const LOG_SHOWN = 2_000
 
-/** Measures; a broker that fails is left out from then on, and its series says why. */
-export async function measureCell(cell: Cell, effort: Effort, say: (text: string) => void): Promise<CellResult> {
+/** Measures a cell. A broker that fails is skipped from then on, and its series has the reason. */
+export async function measureCell(cell: Cell, effort: Effort, print: (text: string) => void): Promise<CellResult> {
   const folder = temporaryFolder('overhead')
   const load = new LoadProcess(cell)
   const runners = effort.variants.map((variant): Runner => ({ series: { variant, rounds: [] } }))
@@ -64,29 +64,29 @@ export async function measureCell(cell: Cell, effort: Effort, say: (text: string
     } catch (error) {
       const log = (runner.broker?.log() ?? '').slice(-LOG_SHOWN)
       series.failed = error instanceof Error ? error.message : String(error)
-      say(`${cellTitle(cell)}: ${VARIANTS[series.variant].title} failed: ${series.failed}\n${log}`)
+      print(`${cellTitle(cell)}: ${VARIANTS[series.variant].title} failed: ${series.failed}\n${log}`)
       await broker?.kill()
     }
   }
   try {
     for (const runner of runners) {
       const { variant } = runner.series
-      say(`${cellTitle(cell)}: ${VARIANTS[variant].title} is warmed`)
-      const wanted = {
+      print(`${cellTitle(cell)}: ${VARIANTS[variant].title} warming up`)
+      const options = {
         folder: mkdtempSync(join(folder, `${variant}-`)),
         inflightMessages: cell.window,
         overrides: effort.overrides
       }
       await attempt(runner, async () => {
-        runner.broker = await VARIANTS[variant].start(wanted)
+        runner.broker = await VARIANTS[variant].start(options)
       })
       await attempt(runner, async () => {
         await measure(runner.broker as ChildBroker, load, effort.warmUp)
-        await VARIANTS[variant].settle?.(wanted)
+        await VARIANTS[variant].settle?.(options)
       })
     }
     for (let round = 1; round <= effort.rounds; round++) {
-      say(`${cellTitle(cell)}: round ${round} of ${effort.rounds}`)
+      print(`${cellTitle(cell)}: round ${round} of ${effort.rounds}`)
       for (const runner of runners) {
         await attempt(runner, async () => {
           runner.series.rounds.push(await measure(runner.broker as ChildBroker, load, effort.messages))
@@ -107,12 +107,12 @@ export async function measureCell(cell: Cell, effort: Effort, say: (text: string
 
 async function measure({ port, pid }: ChildBroker, load: LoadProcess, messages: number): Promise<Round> {
   await load.connect(port)
-  await untilAtRest(pid)
+  await waitUntilIdle(pid)
   const before = processorTime(pid)
   const outcome = await load.send(messages)
-  await untilAtRest(pid)
+  await waitUntilIdle(pid)
   const after = processorTime(pid)
-  await load.leave()
+  await load.disconnect()
   return {
     threadUs: (after.thread - before.thread) / messages,
     processUs: (after.process - before.process) / messages,

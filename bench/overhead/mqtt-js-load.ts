@@ -1,4 +1,4 @@
-// The load by mqtt.js, as a Node program makes it: it takes more of the processor than most brokers do.
+// Load generator with mqtt.js. It takes more processor time than most brokers.
 
 import type { MqttClient } from 'mqtt'
 import { connectClient } from '../../test/support/clients.js'
@@ -31,7 +31,7 @@ export class MqttJsLoad implements Load {
     this.#publisher = await connectClient({ port }, { clientId: 'publisher' })
     for (const client of [this.#subscriber, this.#publisher])
       client.on('close', () => {
-        this.#delivery?.fail('the broker closed a connection')
+        this.#delivery?.fail('broker closed a connection')
       })
   }
 
@@ -41,15 +41,15 @@ export class MqttJsLoad implements Load {
     return await this.#delivery.done
   }
 
-  async leave(): Promise<void> {
+  async disconnect(): Promise<void> {
     await this.#publisher?.endAsync()
     await this.#subscriber?.endAsync()
     if (this.#cell.session === 'clean') return
-    // A clean session ends the lasting one.
+    // A clean session ends the persistent one.
     await (await connectClient({ port: this.#port }, { clientId: 'subscriber', clean: true })).endAsync()
   }
 
-  /** Sends what the window has room for. */
+  /** Fills the in-flight window. */
   #fill(): void {
     const delivery = this.#delivery
     const publisher = this.#publisher

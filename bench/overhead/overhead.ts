@@ -1,4 +1,4 @@
-// npm run bench:overhead: processor time a message and messages a second, beside bare Aedes and mosquitto, by turns.
+// npm run bench:overhead: compares processor time per message and messages per second with bare Aedes and mosquitto.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
@@ -7,27 +7,27 @@ import { parseArgs } from 'node:util'
 import { mosquittoVersion } from '../brokers/mosquitto.js'
 import { CHOICES, cellsOf } from './cells.js'
 import { measureCell, type CellResult } from './measurement.js'
-import { aimLines, oddities, resultTable } from './table.js'
+import { aimLines, anomalies, resultTable } from './table.js'
 import { VARIANTS } from './variants.js'
 
 const HELP = `npm run bench:overhead -- [options]
 
   --quick            two minutes: raw sockets, window 1000, three rounds of 40,000 messages
   --variants LIST    ${Object.keys(VARIANTS).join(', ')}
-                     (default: aedes,core,artemis,mosquitto; ratios are to the first)
+                     (default: aedes,core,artemis,mosquitto; ratios relative to the first)
   --load LIST        ${CHOICES.load.join(', ')} (default: both)
   --qos LIST         ${CHOICES.qos.join(', ')} (default: 0,1)
-  --session LIST     the subscriber's: ${CHOICES.session.join(', ')} (default: both)
-  --window LIST      unacknowledged messages, for both sides (default: ${CHOICES.window.join(',')})
-  --rounds N         of each cell (default: 5)
-  --messages N       of each measurement (default: 100000)
-  --warm-up N        messages before the first (default: 50000)
-  --setting K=V      of the program, such as syncWrites=true; as often as wished
+  --session LIST     session of the subscriber: ${CHOICES.session.join(', ')} (default: both)
+  --window LIST      in-flight window of both sides (default: ${CHOICES.window.join(',')})
+  --rounds N         rounds per cell (default: 5)
+  --messages N       messages per measurement (default: 100000)
+  --warm-up N        messages of the warm-up (default: 50000)
+  --setting K=V      broker setting, such as syncWrites=true; may be repeated
   --write            write every round to bench/results/overhead.json
 `
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
-const say = (text: string): void => {
+const print = (text: string): void => {
   process.stderr.write(`${text}\n`)
 }
 const load = (): string =>
@@ -53,16 +53,16 @@ const { values } = parseArgs({
   }
 })
 
-/** A list of the command line; what is none of the choices ends the run. */
+/** Parses a list option; throws if a value is not allowed. */
 function listOf(name: string, text: string, choices: readonly string[]): string[] {
   const list = text.split(',')
   const wrong = list.find(one => !choices.includes(one))
-  if (wrong !== undefined) throw new Error(`--${name} ${wrong}: it may be ${choices.join(', ')}`)
+  if (wrong !== undefined) throw new Error(`Invalid --${name} ${wrong}: use ${choices.join(', ')}.`)
   return list
 }
 
 function numberOf(name: string, text: string): number {
-  if (!/^[1-9]\d{0,7}$/.test(text)) throw new Error(`--${name} ${text}: a whole number above 0`)
+  if (!/^[1-9]\d{0,7}$/.test(text)) throw new Error(`Invalid --${name} ${text}: use a whole number above 0.`)
   return Number(text)
 }
 
@@ -72,7 +72,7 @@ function packageVersion(file: string): string {
 
 async function main(): Promise<void> {
   const mosquitto = mosquittoVersion()
-  if (mosquitto === undefined) say('mosquitto is not installed, and left out')
+  if (mosquitto === undefined) print('mosquitto not found: skipped')
   const variants = listOf('variants', values.variants ?? 'aedes,core,artemis,mosquitto', Object.keys(VARIANTS)).filter(
     name => name !== 'mosquitto' || mosquitto !== undefined
   )
@@ -93,7 +93,7 @@ async function main(): Promise<void> {
   }
   const loadBefore = load()
   const results: CellResult[] = []
-  for (const cell of cells) results.push(await measureCell(cell, effort, say))
+  for (const cell of cells) results.push(await measureCell(cell, effort, print))
   const run = {
     date: new Date().toISOString().slice(0, 10),
     command: `npm run bench:overhead -- ${process.argv.slice(2).join(' ')}`.replace(/ -- $/, ''),
@@ -120,7 +120,7 @@ async function main(): Promise<void> {
       `of 64 bytes, ${effort.warmUp.toLocaleString('en')} before; × is the ratio to ${VARIANTS[variants[0]].title} in the same round.\n`
   )
   console.log(resultTable(results, variants[0]))
-  for (const lines of [aimLines(results, variants[0]), oddities(results)])
+  for (const lines of [aimLines(results, variants[0]), anomalies(results)])
     if (lines.length > 0) console.log(`\n${lines.map(line => `- ${line}`).join('\n')}`)
   if (values.write)
     writeFileSync(`${root}bench/results/overhead.json`, `${JSON.stringify({ ...run, results }, undefined, 1)}\n`)

@@ -1,24 +1,24 @@
-// Processor time of a process and of its main thread, as Linux accounts for it.
+// Processor time of a process and of its main thread, from /proc.
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 
-/** Since the start, microseconds. */
+/** Processor time since the start, microseconds. */
 export interface ProcessorTime {
-  /** Of the main thread, which is the one that a broker serves its clients on. */
+  /** Time of the main thread, on which a broker serves its clients. */
   thread: number
-  /** Of all threads that live. */
+  /** Time of all running threads. */
   process: number
 }
 
-/** Of a clock tick in /proc/PID/stat, on every Linux that Node runs on. */
+/** Length of a clock tick in /proc/PID/stat, on every Linux that Node supports. */
 const TICK_US = 10_000
-const LOOK_EVERY_MS = 50
-/** A broker that takes a smaller share of a core has nothing left to do. */
-const REST_SHARE = 0.1
-const REST_LIMIT_MS = 10_000
+const POLL_INTERVAL_MS = 50
+/** A broker below this share of a core is idle. */
+const IDLE_SHARE = 0.1
+const IDLE_TIMEOUT_MS = 10_000
 
-/** Reads it now. */
+/** Reads the current processor time. */
 export function processorTime(pid: number): ProcessorTime {
   const tasks = readdirSync(`/proc/${pid}/task`).map(Number)
   return {
@@ -27,29 +27,29 @@ export function processorTime(pid: number): ProcessorTime {
   }
 }
 
-/** Resolves when the process has done what it was behind with: the detection may be. */
-export async function untilAtRest(pid: number): Promise<void> {
-  const deadline = performance.now() + REST_LIMIT_MS
+/** Resolves when the process is idle: the detection may lag behind. */
+export async function waitUntilIdle(pid: number): Promise<void> {
+  const deadline = performance.now() + IDLE_TIMEOUT_MS
   for (let before = processorTime(pid).process; performance.now() < deadline;) {
-    await pause(LOOK_EVERY_MS)
+    await pause(POLL_INTERVAL_MS)
     const now = processorTime(pid).process
-    if (now - before < LOOK_EVERY_MS * 1_000 * REST_SHARE) return
+    if (now - before < POLL_INTERVAL_MS * 1_000 * IDLE_SHARE) return
     before = now
   }
 }
 
-/** In nanoseconds where the kernel counts them, else in clock ticks. */
+/** Uses nanoseconds if the kernel counts them, otherwise clock ticks. */
 function timeOf(pid: number, task: number): number {
   const [running] = read(`/proc/${pid}/task/${task}/schedstat`).split(' ')
   if (Number(running) > 0) return Number(running) / 1_000
-  // The name may hold spaces and parentheses (proc(5)).
+  // The name may contain spaces and parentheses (proc(5)).
   const fields = read(`/proc/${pid}/task/${task}/stat`)
     .replace(/^.*\) /s, '')
     .split(' ')
   return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) * TICK_US
 }
 
-/** A thread may end while it is being looked at. */
+/** Returns an empty text if the thread exits meanwhile. */
 function read(file: string): string {
   try {
     return readFileSync(file, 'utf8')

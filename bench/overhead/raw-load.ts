@@ -1,5 +1,5 @@
-// The load by raw sockets: it writes as many messages at once as the window has room for, and answers all that it has
-// read with one write.
+// Load generator with raw sockets: writes as many messages at once as the window allows, and acknowledges all messages
+// of a read with one write.
 
 import { connect, type Socket } from 'node:net'
 import type { Cell } from './cells.js'
@@ -19,32 +19,32 @@ import type { Load, Outcome } from './load.js'
 const TOPIC = 'load'
 const READ_BYTES = 262_144
 const IDS = 65_535
-const ANSWER_LIMIT_MS = 20_000
-/** From here on a broker has enough to do while the load naps. */
+const RESPONSE_TIMEOUT_MS = 20_000
+/** With at least this window, a broker stays busy while the load pauses. */
 const LARGE_WINDOW = 500
 /**
- * After each turn, so that it reads many messages at once: woken for each few, the load would be slower than mosquitto.
+ * Pause after each turn, so that it reads many messages at once: without it, the load would be slower than mosquitto.
  */
-const NAP_MS = 0.1
-const NOTHING = new Int32Array(new SharedArrayBuffer(4))
+const PAUSE_MS = 0.1
+const SLEEP_CELL = new Int32Array(new SharedArrayBuffer(4))
 
-/** A socket that reads into one buffer for ever. */
+/** A connection that reads into one reused buffer. */
 class Connection {
   readonly #socket: Socket
-  /** Acknowledgements of this read; each is shorter than what it answers. */
-  readonly #answers = Buffer.allocUnsafe(READ_BYTES)
-  #answerBytes = 0
-  readonly #heard = new Map<number, () => void>()
+  /** Acknowledgements of the current read; each is shorter than its packet. */
+  readonly #replies = Buffer.allocUnsafe(READ_BYTES)
+  #replyBytes = 0
+  readonly #waiting = new Map<number, () => void>()
   #closed = false
   readonly #onClose: () => void
 
   private constructor(port: number, onFrame: OnFrame, onRead: () => void, onClose: () => void) {
     this.#onClose = onClose
     const reader = new FrameReader((first, bytes, start, end) => {
-      if (this.#heard.size > 0) this.#heard.get(first)?.()
+      if (this.#waiting.size > 0) this.#waiting.get(first)?.()
       onFrame(first, bytes, start, end)
     })
-    // Nagle would put messages together that the load wants apart.
+    // Nagle's algorithm would merge writes that the load keeps separate.
     this.#socket = connect({
       host: '127.0.0.1',
       port,
@@ -66,7 +66,7 @@ class Connection {
       })
   }
 
-  /** Resolves when the broker has taken it. */
+  /** Resolves when the broker has accepted the connection. */
   static async open(
     port: number,
     clientId: string,
@@ -80,20 +80,20 @@ class Connection {
     return connection
   }
 
-  /** Writes and waits for a frame that begins with `answer`. */
-  async ask(bytes: Buffer, answer: number): Promise<void> {
+  /** Writes, and waits for a packet with the given first byte. */
+  async ask(bytes: Buffer, reply: number): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => {
-        reject(new Error(`no answer to a frame of type ${bytes[0] >> 4} for ${ANSWER_LIMIT_MS / 1_000} s`))
-      }, ANSWER_LIMIT_MS)
+        reject(new Error(`no response to a packet of type ${bytes[0] >> 4} within ${RESPONSE_TIMEOUT_MS / 1_000} s`))
+      }, RESPONSE_TIMEOUT_MS)
       const fail = (): void => {
-        reject(new Error('the broker closed the connection'))
+        reject(new Error('broker closed the connection'))
       }
       this.#socket.once('close', fail)
-      this.#heard.set(answer, () => {
+      this.#waiting.set(reply, () => {
         clearTimeout(timer)
         this.#socket.off('close', fail)
-        this.#heard.delete(answer)
+        this.#waiting.delete(reply)
         resolve()
       })
       this.write(bytes)
@@ -104,16 +104,16 @@ class Connection {
     this.#socket.write(bytes)
   }
 
-  /** Puts an acknowledgement beside the others of this read. */
-  answer(first: number, high: number, low: number): void {
-    const answers = this.#answers
-    answers[this.#answerBytes++] = first
-    answers[this.#answerBytes++] = 2
-    answers[this.#answerBytes++] = high
-    answers[this.#answerBytes++] = low
+  /** Adds an acknowledgement to those of this read. */
+  reply(first: number, high: number, low: number): void {
+    const replies = this.#replies
+    replies[this.#replyBytes++] = first
+    replies[this.#replyBytes++] = 2
+    replies[this.#replyBytes++] = high
+    replies[this.#replyBytes++] = low
   }
 
-  async leave(): Promise<void> {
+  async disconnect(): Promise<void> {
     if (this.#closed) return
     const closed = new Promise(resolve => {
       this.#socket.once('close', resolve)
@@ -124,10 +124,10 @@ class Connection {
 
   /** Sends the acknowledgements. */
   flush(): void {
-    if (this.#answerBytes === 0) return
-    // A copy: the socket may keep it for a while.
-    this.write(Buffer.from(this.#answers.subarray(0, this.#answerBytes)))
-    this.#answerBytes = 0
+    if (this.#replyBytes === 0) return
+    // Copy, because the socket may keep it.
+    this.write(Buffer.from(this.#replies.subarray(0, this.#replyBytes)))
+    this.#replyBytes = 0
   }
 }
 
@@ -138,7 +138,7 @@ export class RawLoad implements Load {
   #publisher: Connection | undefined
   #subscriber: Connection | undefined
   #delivery: Delivery | undefined
-  #isTurnDue = false
+  #isTurnScheduled = false
   readonly #cell: Cell
 
   constructor(cell: Cell) {
@@ -149,25 +149,25 @@ export class RawLoad implements Load {
   async connect(port: number): Promise<void> {
     this.#port = port
     const onRead = (): void => {
-      if (this.#isTurnDue) return
-      this.#isTurnDue = true
+      if (this.#isTurnScheduled) return
+      this.#isTurnScheduled = true
       setImmediate(() => {
-        this.#turn()
+        this.#processTurn()
       })
     }
     const onClose = (): void => {
-      this.#delivery?.fail('the broker closed a connection')
+      this.#delivery?.fail('broker closed a connection')
     }
     this.#subscriber = await Connection.open(
       port,
       'subscriber',
       this.#cell.session === 'clean',
-      this.#onDelivered,
+      this.#onSubscriberPacket,
       onRead,
       onClose
     )
     await this.#subscriber.ask(subscribeFrame(TOPIC, this.#cell.qos), FIRST.suback)
-    this.#publisher = await Connection.open(port, 'publisher', true, this.#onAnswered, onRead, onClose)
+    this.#publisher = await Connection.open(port, 'publisher', true, this.#onPublisherPacket, onRead, onClose)
   }
 
   async send(messages: number): Promise<Outcome> {
@@ -176,11 +176,11 @@ export class RawLoad implements Load {
     return await this.#delivery.done
   }
 
-  async leave(): Promise<void> {
-    await this.#publisher?.leave()
-    await this.#subscriber?.leave()
+  async disconnect(): Promise<void> {
+    await this.#publisher?.disconnect()
+    await this.#subscriber?.disconnect()
     if (this.#cell.session === 'clean') return
-    // A clean session ends the lasting one.
+    // A clean session ends the persistent one.
     const last = await Connection.open(
       this.#port,
       'subscriber',
@@ -189,19 +189,19 @@ export class RawLoad implements Load {
       () => {},
       () => {}
     )
-    await last.leave()
+    await last.disconnect()
   }
 
-  /** Answers all that a turn of the event loop has read. */
-  #turn(): void {
-    this.#isTurnDue = false
+  /** Acknowledges everything that this turn of the event loop has read. */
+  #processTurn(): void {
+    this.#isTurnScheduled = false
     this.#subscriber?.flush()
     this.#publisher?.flush()
     this.#fill()
-    if (this.#cell.window >= LARGE_WINDOW) Atomics.wait(NOTHING, 0, 0, NAP_MS)
+    if (this.#cell.window >= LARGE_WINDOW) Atomics.wait(SLEEP_CELL, 0, 0, PAUSE_MS)
   }
 
-  /** Sends what the window has room for. */
+  /** Fills the in-flight window. */
   #fill(): void {
     const delivery = this.#delivery
     const { frame, id, payload } = this.#pattern
@@ -218,20 +218,20 @@ export class RawLoad implements Load {
     this.#publisher?.write(bytes)
   }
 
-  readonly #onAnswered: OnFrame = (first, bytes, start) => {
+  readonly #onPublisherPacket: OnFrame = (first, bytes, start) => {
     if (first === FIRST.puback || first === FIRST.pubcomp) this.#delivery?.acknowledge()
-    else if (first === FIRST.pubrec) this.#publisher?.answer(FIRST.pubrel, bytes[start], bytes[start + 1])
+    else if (first === FIRST.pubrec) this.#publisher?.reply(FIRST.pubrel, bytes[start], bytes[start + 1])
   }
 
-  readonly #onDelivered: OnFrame = (first, bytes, start) => {
+  readonly #onSubscriberPacket: OnFrame = (first, bytes, start) => {
     if (first === FIRST.pubrel) {
-      this.#subscriber?.answer(FIRST.pubcomp, bytes[start], bytes[start + 1])
+      this.#subscriber?.reply(FIRST.pubcomp, bytes[start], bytes[start + 1])
       return
     }
     if ((first & 0xf0) !== FIRST.publish) return
     const qos = (first >> 1) & 3
     const id = start + 2 + bytes.readUInt16BE(start)
     this.#delivery?.receive(bytes.readUInt32BE(qos > 0 ? id + 2 : id))
-    if (qos > 0) this.#subscriber?.answer(qos === 1 ? FIRST.puback : FIRST.pubrec, bytes[id], bytes[id + 1])
+    if (qos > 0) this.#subscriber?.reply(qos === 1 ? FIRST.puback : FIRST.pubrec, bytes[id], bytes[id + 1])
   }
 }

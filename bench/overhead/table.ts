@@ -1,31 +1,30 @@
-// The results as a table in Markdown, and where an aim is reached or missed.
+// Formats the results as a Markdown table, and checks the aims.
 
 import { percentile } from '../../models/statistics.js'
 import { cellTitle, type Cell } from './cells.js'
 import type { CellResult, Round, Series } from './measurement.js'
 import { VARIANTS } from './variants.js'
 
-/** What is compared. */
 type Measure = 'threadUs' | 'processUs' | 'messagesPerSecond'
 
 /**
- * By QoS, for raw sockets, clean sessions and the large window, as shares of the first variant's: the thread's time at
- * most, messages a second at least.
+ * Aims by QoS, for raw sockets, clean sessions and the large window, relative to the first variant: maximum thread
+ * time, minimum messages per second.
  */
 const AIMS: Readonly<Record<number, { threadUs: number; messagesPerSecond: number } | undefined>> = {
   0: { threadUs: 0.6, messagesPerSecond: 1.4 },
   1: { threadUs: 1, messagesPerSecond: 1 }
 }
-const AIMED: Readonly<Partial<Cell>> = { load: 'raw', session: 'clean', window: 1_000 }
+const AIM_CELL: Readonly<Partial<Cell>> = { load: 'raw', session: 'clean', window: 1_000 }
 
-/** The middle of the rounds; NaN where there are none. */
+/** Returns the median of the rounds; NaN if there are none. */
 export function median({ rounds }: Series, measure: Measure): number {
-  return middle(rounds.map(round => round[measure]))
+  return medianOf(rounds.map(round => round[measure]))
 }
 
-/** The middle of the ratios to another series, each to that of the same round. */
+/** Returns the median of the ratios to another series, round by round. */
 export function ratio({ rounds }: Series, base: Series | undefined, measure: Measure): number {
-  return middle(
+  return medianOf(
     rounds.flatMap((round, i) => {
       const other: Round | undefined = base?.rounds[i]
       return other === undefined ? [] : [round[measure] / other[measure]]
@@ -33,9 +32,9 @@ export function ratio({ rounds }: Series, base: Series | undefined, measure: Mea
   )
 }
 
-/** All cells and brokers. */
+/** Returns the table of all cells and brokers. */
 export function resultTable(results: readonly CellResult[], first: string): string {
-  const head = ['load', 'broker', 'thread, us', '×', 'process, us', '×', 'messages/s', '×', 'load, % of a core']
+  const head = ['load', 'broker', 'thread, µs', '×', 'process, µs', '×', 'messages/s', '×', 'load, % of a core']
   const rows = results.flatMap(({ cell, series }) => {
     const base = series.find(({ variant }) => variant === first)
     return series.map(one => [
@@ -45,12 +44,12 @@ export function resultTable(results: readonly CellResult[], first: string): stri
         ? ['failed', '', '', '', '', '', '']
         : [
             microseconds(median(one, 'threadUs')),
-            times(ratio(one, base, 'threadUs')),
+            ratioText(ratio(one, base, 'threadUs')),
             microseconds(median(one, 'processUs')),
-            times(ratio(one, base, 'processUs')),
+            ratioText(ratio(one, base, 'processUs')),
             count(median(one, 'messagesPerSecond')),
-            times(ratio(one, base, 'messagesPerSecond')),
-            count(middle(one.rounds.map(({ loadSeconds, seconds }) => (loadSeconds / seconds) * 100)))
+            ratioText(ratio(one, base, 'messagesPerSecond')),
+            count(medianOf(one.rounds.map(({ loadSeconds, seconds }) => (loadSeconds / seconds) * 100)))
           ])
     ])
   })
@@ -59,28 +58,28 @@ export function resultTable(results: readonly CellResult[], first: string): stri
     .join('\n')
 }
 
-/** A line for each aim that was measured. */
+/** Returns a line for each measured aim. */
 export function aimLines(results: readonly CellResult[], first: string): string[] {
   return results.flatMap(({ cell, series }) => {
     const aim = AIMS[cell.qos]
     const base = series.find(({ variant }) => variant === first)
-    const isAimed = Object.entries(AIMED).every(([name, value]) => cell[name as keyof Cell] === value)
-    if (aim === undefined || !isAimed || base === undefined) return []
+    const hasAim = Object.entries(AIM_CELL).every(([name, value]) => cell[name as keyof Cell] === value)
+    if (aim === undefined || !hasAim || base === undefined) return []
     return series
-      .filter(({ variant, rounds }) => VARIANTS[variant].isAimed && rounds.length > 0)
+      .filter(({ variant, rounds }) => VARIANTS[variant].hasAim && rounds.length > 0)
       .map(one => {
         const time = ratio(one, base, 'threadUs')
         const rate = ratio(one, base, 'messagesPerSecond')
         return (
-          `${VARIANTS[one.variant].title}, ${cellTitle(cell)}: thread × ${times(time)}, at most ${aim.threadUs} aimed at: ${time <= aim.threadUs ? 'reached' : 'missed'}; ` +
-          `messages/s × ${times(rate)}, at least ${aim.messagesPerSecond}: ${rate >= aim.messagesPerSecond ? 'reached' : 'missed'}`
+          `${VARIANTS[one.variant].title}, ${cellTitle(cell)}: thread × ${ratioText(time)}, aim at most ${aim.threadUs}: ${time <= aim.threadUs ? 'reached' : 'missed'}; ` +
+          `messages/s × ${ratioText(rate)}, aim at least ${aim.messagesPerSecond}: ${rate >= aim.messagesPerSecond ? 'reached' : 'missed'}`
         )
       })
   })
 }
 
-/** What went wrong, and messages that came twice or late, which are no losses. */
-export function oddities(results: readonly CellResult[]): string[] {
+/** Returns failures, and duplicate or reordered messages, which are not losses. */
+export function anomalies(results: readonly CellResult[]): string[] {
   return results.flatMap(({ cell, series }) =>
     series.flatMap(({ variant, rounds, failed }) => {
       const sum = (measure: 'duplicates' | 'disordered'): number =>
@@ -89,17 +88,17 @@ export function oddities(results: readonly CellResult[]): string[] {
         ...(failed === undefined
           ? []
           : [
-              `failed ${rounds.length === 0 ? 'at its start or in the first round' : `in round ${rounds.length + 1}`}: ${failed}`
+              `failed ${rounds.length === 0 ? 'at start or in the first round' : `in round ${rounds.length + 1}`}: ${failed}`
             ]),
-        ...(sum('duplicates') === 0 ? [] : [`${sum('duplicates')} messages came twice`]),
-        ...(sum('disordered') === 0 ? [] : [`${sum('disordered')} messages came after later ones`])
+        ...(sum('duplicates') === 0 ? [] : [`${sum('duplicates')} duplicate messages`]),
+        ...(sum('disordered') === 0 ? [] : [`${sum('disordered')} messages out of order`])
       ]
       return what.map(text => `${VARIANTS[variant].title}, ${cellTitle(cell)}: ${text}`)
     })
   )
 }
 
-function middle(values: readonly number[]): number {
+function medianOf(values: readonly number[]): number {
   return values.length === 0 ? NaN : percentile(values, 50)
 }
 
@@ -111,6 +110,6 @@ function count(value: number): string {
   return Number.isNaN(value) ? '-' : Number(value.toPrecision(3)).toLocaleString('en')
 }
 
-function times(value: number): string {
+function ratioText(value: number): string {
   return Number.isNaN(value) ? '-' : value.toFixed(2)
 }

@@ -1,4 +1,4 @@
-// The brokers that are measured: one line each.
+// The measured brokers.
 
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -9,27 +9,27 @@ import type { ChildBroker } from '../brokers/child.js'
 import { startMosquitto } from '../brokers/mosquitto.js'
 import { withOverrides, type SettingsTree } from '../brokers/settings.js'
 
-/** What a broker is started with. */
-export interface Wanted {
-  /** Empty, for its data. */
+/** Options to start a broker. */
+export interface StartOptions {
+  /** Empty folder for its data. */
   folder: string
   inflightMessages: number
-  /** `--setting`, for the program. */
+  /** Values of `--setting`. */
   overrides: readonly string[]
 }
 
-/** A broker under measurement. */
+/** A measured broker. */
 export interface Variant {
   title: string
-  /** Whether the aims hold for it. */
-  isAimed?: boolean
-  start(wanted: Wanted): Promise<ChildBroker>
-  /** Resolves when it is, after the warm-up, in the state that is to be measured. */
-  settle?(wanted: Wanted): Promise<void>
+  /** Whether the aims apply to it. */
+  hasAim?: boolean
+  start(options: StartOptions): Promise<ChildBroker>
+  /** Resolves when the broker, after the warm-up, is in the state to measure. */
+  settle?(options: StartOptions): Promise<void>
 }
 
-/** Settings under which the load is not slowed down on purpose; every limit is still counted. */
-const NO_BRAKES = {
+/** Limits high enough not to throttle the load; every limit is still counted. */
+const NO_LIMITS = {
   messagesPerSecond: 10_000_000,
   bytesPerSecond: '1024MiB',
   queuedMessages: 10_000_000,
@@ -37,30 +37,30 @@ const NO_BRAKES = {
 }
 const LEARN_LIMIT_MS = 120_000
 
-/** By the name that `--variants` takes; the first is what the others are compared with. */
+/** Brokers by name for `--variants`. The others are compared with the first. */
 export const VARIANTS: Readonly<Record<string, Variant>> = {
   aedes: { title: 'bare Aedes', start: async () => await startAedes(null) },
   'aedes-level': { title: 'bare Aedes on LevelDB', start: async ({ folder }) => await startAedes(folder) },
   core: {
-    title: 'Artemis without detection',
-    isAimed: true,
+    title: 'Artemis, detection off',
+    hasAim: true,
     start: async ({ folder, inflightMessages, overrides }) =>
-      await startCore(folder, withOverrides({ limits: { ...NO_BRAKES, inflightMessages } }, overrides))
+      await startCore(folder, withOverrides({ limits: { ...NO_LIMITS, inflightMessages } }, overrides))
   },
-  // It collects what it would learn from, and judges nothing.
+  // Learning: collects training records and scores nothing.
   artemis: {
-    title: 'Artemis, judging nothing',
-    start: async wanted => await program(wanted, { learn: { duration: '30d' } })
+    title: 'Artemis, learning',
+    start: async options => await program(options, { learn: { duration: '30d' } })
   },
-  // Beside the one before, what a --setting costs.
+  // Compared with the variant above, shows the cost of a --setting.
   plain: {
     title: 'Artemis without --setting',
-    start: async wanted => await program({ ...wanted, overrides: [] }, { learn: { duration: '30d' } })
+    start: async options => await program({ ...options, overrides: [] }, { learn: { duration: '30d' } })
   },
   guarding: {
     title: 'Artemis, guarding',
-    start: async wanted => await program(wanted, { learn: { duration: '0s' } }),
-    settle: untilLearnt
+    start: async options => await program(options, { learn: { duration: '0s' } }),
+    settle: waitUntilTrained
   },
   mosquitto: {
     title: 'mosquitto',
@@ -68,18 +68,21 @@ export const VARIANTS: Readonly<Record<string, Variant>> = {
   }
 }
 
-async function program({ folder, inflightMessages, overrides }: Wanted, settings: SettingsTree): Promise<ChildBroker> {
+async function program(
+  { folder, inflightMessages, overrides }: StartOptions,
+  settings: SettingsTree
+): Promise<ChildBroker> {
   return await startArtemis(
     folder,
-    withOverrides({ ...settings, limits: { ...NO_BRAKES, inflightMessages } }, overrides)
+    withOverrides({ ...settings, limits: { ...NO_LIMITS, inflightMessages } }, overrides)
   )
 }
 
-async function untilLearnt({ folder }: Wanted): Promise<void> {
+async function waitUntilTrained({ folder }: StartOptions): Promise<void> {
   const model = join(folder, 'data', 'model.json')
   const deadline = performance.now() + LEARN_LIMIT_MS
   while (!existsSync(model)) {
-    if (performance.now() > deadline) throw new Error('it has not learnt from the warm-up')
+    if (performance.now() > deadline) throw new Error('no model after the warm-up')
     await pause(100)
   }
 }

@@ -1,19 +1,19 @@
-// What each of the 31 features must equal in tshark's terms.
+// The expected value of each of the 31 features, from tshark's fields.
 import { FEATURES } from '../../src/features/schema.js'
 import type { FeatureName, FeatureValues } from '../../src/features/schema.js'
 import { FIELDS } from './fields.js'
 import type { ReferenceFrame } from './tshark.js'
 
 const IPV6_HEADER_LENGTH = 40
-/** The last digit of the mean, and what a double of a long time may be off. */
+/** Tolerance for the last digit of the mean and for rounding of large timestamps. */
 const TIME_TOLERANCE = 1e-11
 const WINDOW = 20
 
-/** Turns what tshark says into the values that the columns must have; frames in the order of the capture. */
+/** Converts tshark fields to expected column values; call it with frames in capture order. */
 export class ReferenceColumns {
   readonly #deltas: number[] = []
 
-  /** Expected values as text, empty for null; numbers in decimal. */
+  /** Returns expected values as text, empty for null; numbers in decimal. */
   of(frame: ReferenceFrame): Map<FeatureName, string> {
     const expected = new Map<FeatureName, string>()
     for (const { name } of FEATURES) expected.set(name, this.#value(name, frame.fields))
@@ -28,25 +28,25 @@ export class ReferenceColumns {
 
   #value(name: FeatureName, fields: ReadonlyMap<string, string>): string {
     const field = FIELDS[name]
-    if (field !== undefined) return name === 'mqtt_msg' ? (fields.get(field) ?? '') : plain(fields.get(field) ?? '')
+    if (field !== undefined) return name === 'mqtt_msg' ? (fields.get(field) ?? '') : decimal(fields.get(field) ?? '')
     const isIpv6 = !fields.has('ip.src')
     if (name === 'src_ip') return fields.get(isIpv6 ? 'ipv6.src' : 'ip.src') ?? ''
     if (name === 'dst_ip') return fields.get(isIpv6 ? 'ipv6.dst' : 'ip.dst') ?? ''
     if (name === 'ttl') return fields.get(isIpv6 ? 'ipv6.hlim' : 'ip.ttl') ?? ''
     if (name === 'ip_len')
       return isIpv6 ? String(Number(fields.get('ipv6.plen')) + IPV6_HEADER_LENGTH) : (fields.get('ip.len') ?? '')
-    // The nonce sum bit got another name when accurate ECN took it over.
-    return name === 'tcp_ns_flag' ? plain(fields.get('tcp.flags.ae') ?? fields.get('tcp.flags.ns') ?? '') : ''
+    // The nonce sum bit was renamed for accurate ECN.
+    return name === 'tcp_ns_flag' ? decimal(fields.get('tcp.flags.ae') ?? fields.get('tcp.flags.ns') ?? '') : ''
   }
 }
 
-/** A number as PDML shows it, in decimal. */
-function plain(shown: string): string {
+/** Converts a number in PDML to decimal. */
+function decimal(shown: string): string {
   if (shown === 'True' || shown === 'False') return shown === 'True' ? '1' : '0'
   return shown === '' ? '' : String(Number(shown))
 }
 
-/** The columns in which a record differs from what is expected. */
+/** Returns the columns in which a record differs from the expected values. */
 export function differences(values: FeatureValues, expected: ReadonlyMap<FeatureName, string>): FeatureName[] {
   return FEATURES.map(({ name }) => name).filter(name => !isSame(name, values[name], expected.get(name) ?? ''))
 }
@@ -58,7 +58,7 @@ function isSame(name: FeatureName, value: FeatureValues[FeatureName], expected: 
   return textOf(value) === expected
 }
 
-/** A value as text: bytes in hex. */
+/** Formats a value as text; bytes in hex. */
 export function textOf(value: FeatureValues[FeatureName]): string {
   if (value === null) return ''
   return typeof value === 'object' ? Buffer.from(value).toString('hex') : String(value)

@@ -1,13 +1,13 @@
-// One capture through both decoders, frame by frame.
+// Decodes one capture with both decoders and compares frame by frame.
 import { OperatorError } from '../../src/errors.js'
 import { ReferenceColumns, differences, textOf } from './columns.js'
 import { exceptionOf } from './exceptions.js'
 import type { DifferingFrame } from './exceptions.js'
-import { ownRecords } from './own.js'
-import type { OwnRecord } from './own.js'
+import { ownRecords } from './own-records.js'
+import type { OwnRecord } from './own-records.js'
 import { referenceFrames } from './tshark.js'
 
-/** What came out for one capture. */
+/** Result for one capture. */
 export interface ComparisonResult {
   file: string
   frames: number
@@ -16,9 +16,9 @@ export interface ComparisonResult {
   differences: Map<string, number>
   /** Frames explained by a listed exception, by its name. */
   exceptions: Map<string, number>
-  /** The first unexplained frames, in words. */
+  /** Descriptions of the first unexplained frames. */
   examples: string[]
-  /** What ended our reading before the end of the file. */
+  /** Error that stopped our decoder before the end of the file. */
   fault: string | null
 }
 
@@ -37,13 +37,13 @@ export async function compareWithTshark(file: string, ports: readonly number[]):
   }
   const differing: DifferingFrame[] = []
   const columns = new ReferenceColumns()
-  const records = soundRecords(file, ports, result)
+  const records = readableRecords(file, ports, result)
   let record = await records.next()
-  /** Our record of frame `number`; those before it are ours alone. */
+  /** Returns our record of frame `number`; counts earlier ones as missing in tshark. */
   const take = async (number: number): Promise<OwnRecord | null> => {
     for (; record.done !== true && record.value.frame <= number; record = await records.next()) {
       if (record.value.frame === number) return record.value
-      count(result.differences, 'a record that tshark has not')
+      count(result.differences, 'record missing in tshark')
     }
     return null
   }
@@ -57,25 +57,25 @@ export async function compareWithTshark(file: string, ports: readonly number[]):
     if (own === null || names.length > 0) differing.push({ reference, own, expected, columns: names })
   }
   await take(Infinity)
-  judge(differing, result)
+  classify(differing, result)
   return result
 }
 
-/** Sorts differences into listed exceptions and others; only now is known what befell each stream. */
-function judge(differing: readonly DifferingFrame[], result: ComparisonResult): void {
+/** Separates listed exceptions from other differences; runs last, when the state of each stream is known. */
+function classify(differing: readonly DifferingFrame[], result: ComparisonResult): void {
   for (const frame of differing) {
     const exception = exceptionOf(frame)
     if (exception !== null) {
       count(result.exceptions, exception.name)
       continue
     }
-    if (frame.own === null) count(result.differences, 'a record that only tshark has')
+    if (frame.own === null) count(result.differences, 'record only in tshark')
     for (const name of frame.columns) count(result.differences, name)
-    if (result.examples.length < EXAMPLES) result.examples.push(inWords(frame))
+    if (result.examples.length < EXAMPLES) result.examples.push(describeFrame(frame))
   }
 }
 
-async function* soundRecords(
+async function* readableRecords(
   file: string,
   ports: readonly number[],
   result: ComparisonResult
@@ -92,7 +92,7 @@ function count(counts: Map<string, number>, name: string): void {
   counts.set(name, (counts.get(name) ?? 0) + 1)
 }
 
-function inWords({ reference, own, expected, columns }: DifferingFrame): string {
+function describeFrame({ reference, own, expected, columns }: DifferingFrame): string {
   const parts = columns.map(
     name => `${name} ${clip(own === null ? '' : textOf(own.values[name]))} (tshark ${clip(expected.get(name) ?? '')})`
   )

@@ -1,4 +1,4 @@
-// Makes captures of random MQTT traffic in disorder, to hold both decoders against.
+// Makes captures of random MQTT traffic with reordering, duplication and loss, to compare both decoders.
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -17,10 +17,10 @@ import type { CapturedFrame } from '../../src/types.js'
 
 const BROKER_PORT = 1883
 const START = 1_700_000_000
-/** Milliseconds by which a late segment may be late. */
+/** Maximum delay of a late segment, milliseconds. */
 const LATEST = 20
 
-/** How often what goes wrong, each in [0, 1]. */
+/** Probability of each disturbance, in [0, 1]. */
 interface Disorder {
   /** A segment is captured later than it should be. */
   late: number
@@ -38,7 +38,7 @@ class Random {
     this.#state = seed
   }
 
-  /** A whole number in [0, below). */
+  /** Returns an integer in [0, below). */
   below(below: number): number {
     this.#state = (Math.imul(this.#state, 1_664_525) + 1_013_904_223) >>> 0
     return Math.floor((this.#state / 0x1_0000_0000) * below)
@@ -49,7 +49,7 @@ class Random {
   }
 }
 
-/** A packet of any kind; most are PUBLISH. */
+/** Returns a packet of any kind, mostly PUBLISH. */
 function anyPacket(random: Random, isClient: boolean, version: number): Buffer {
   const properties = version === 5 ? (random.chance(0.5) ? Buffer.from([35, 0, 1]) : Buffer.alloc(0)) : null
   const kind = random.below(10)
@@ -64,7 +64,7 @@ function anyPacket(random: Random, isClient: boolean, version: number): Buffer {
   })
 }
 
-/** Cuts a stream into segments. */
+/** Splits a stream into segments. */
 function* segments(random: Random, stream: Buffer): Generator<{ from: number; to: number }> {
   for (let from = 0; from < stream.length;) {
     const to = Math.min(stream.length, from + 1 + random.below(random.chance(0.3) ? 20 : 1400))
@@ -73,7 +73,7 @@ function* segments(random: Random, stream: Buffer): Generator<{ from: number; to
   }
 }
 
-/** The frames of one connection, with the order in which they are captured. */
+/** Returns the frames of one connection with their capture times. */
 function connection(random: Random, port: number, disorder: Disorder): { at: number; frame: CapturedFrame }[] {
   const version = [3, 4, 4, 5][random.below(4)]
   const initial = { in: random.below(0x1_0000_0000), out: random.below(0x1_0000_0000) }
@@ -114,7 +114,7 @@ function connection(random: Random, port: number, disorder: Disorder): { at: num
       send(direction, 1 + start, stream.subarray(start, to), ACK | PSH)
       ends[direction] = to
     }
-    // Nobody answers what has not arrived.
+    // No acknowledgements before the segments arrive.
     at += LATEST
   }
   send('in', 1 + ends.in, Buffer.alloc(0), ACK | FIN)

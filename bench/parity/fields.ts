@@ -1,7 +1,7 @@
-// The fields of tshark 4.0 that the columns must equal.
+// Fields of tshark 4.0 for the columns.
 import type { FeatureName } from '../../src/features/schema.js'
 
-/** The field of tshark 4.0 behind each column that is simply a field. */
+/** The tshark 4.0 field of each column that maps to exactly one. */
 export const FIELDS: Partial<Record<FeatureName, string>> = {
   packet_length: 'frame.len',
   ip_df_flag: 'ip.flags.df',

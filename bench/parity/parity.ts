@@ -1,4 +1,4 @@
-// Compares `artemis extract` with tshark, all 31 columns, frame by frame, on any captures.
+// npm run bench:parity: compares `artemis extract` with tshark, all 31 columns, frame by frame.
 import { basename } from 'node:path'
 import { parseArgs } from 'node:util'
 import { DEFAULT_MQTT_PORTS } from '../../src/join/capture-records.js'
@@ -16,7 +16,7 @@ async function main(): Promise<void> {
   })
   const version = tsharkVersion()
   if (version === null || positionals.length === 0) {
-    process.stderr.write(version === null ? 'tshark is needed and was not found\n' : USAGE)
+    process.stderr.write(version === null ? 'tshark not found. Install tshark.\n' : USAGE)
     process.exitCode = 1
     return
   }

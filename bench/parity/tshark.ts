@@ -1,42 +1,42 @@
-// The reference: runs tshark on a capture and reads its PDML, packet by packet.
+// Runs tshark on a capture and reads its PDML, packet by packet.
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { FIELDS } from './fields.js'
 
-/** What tshark says of one frame: the first value of each field in the first layer of its kind. */
+/** tshark's fields of one frame: the first value of each field in the first layer of its kind. */
 export interface ReferenceFrame {
   number: number
   fields: ReadonlyMap<string, string>
-  /** How many IP layers there are: more than one in a tunnel. */
+  /** Number of IP layers; more than one in a tunnel. */
   ipLayers: number
   /** Names of the layers at the top level. */
   layers: ReadonlySet<string>
 }
 
-/** IANA's port for MQTT over TLS, which tshark must not be told to read as plain MQTT. */
+/** IANA's port for MQTT over TLS; do not let tshark decode it as plain MQTT. */
 const SECURE_MQTT = 8883
 
 /** Layers whose fields are read, each from its first occurrence at the top level. */
 const LAYERS: ReadonlySet<string> = new Set(['frame', 'ip', 'ipv6', 'tcp', 'mqtt'])
-/** Fields whose bytes matter, not their rendering. */
+/** Fields that are read as bytes. */
 const BYTE_FIELDS: ReadonlySet<string> = new Set(['mqtt.msg'])
 const FIELD = /^\s*<field name="([^"]*)"/
 const TOP_LAYER = /^ {2}<proto name="([^"]*)"/
 
-/** First line of `tshark --version`, or null where there is none. */
+/** Returns the first line of `tshark --version`, or null if tshark is missing. */
 export function tsharkVersion(): string | null {
   const { status, stdout } = spawnSync('tshark', ['--version'], { encoding: 'utf8' })
   return status === 0 ? stdout.split('\n')[0] : null
 }
 
-/** What makes tshark read as the contract of the features says. */
+/** Options that make tshark decode as the features are defined. */
 function settings(ports: readonly number[]): string[] {
   const decodeAs = ports.filter(port => port !== SECURE_MQTT).flatMap(port => ['-d', `tcp.port==${port},mqtt`])
   return ['-n', '-o', 'tcp.check_checksum:FALSE', '-o', 'tcp.reassemble_out_of_order:TRUE', ...decodeAs]
 }
 
-/** The arguments by which tshark writes the same columns as `extract`, as far as they are fields of its own. */
+/** Arguments with which tshark writes the columns of `extract` that are its own fields. */
 export function tsharkColumns(file: string, ports: readonly number[]): string[] {
   const fields = [
     'frame.number',
@@ -62,7 +62,7 @@ export function tsharkColumns(file: string, ports: readonly number[]): string[] 
   ]
 }
 
-/** The TCP frames of a capture as tshark sees them. */
+/** Reads the TCP frames of a capture with tshark. */
 export async function* referenceFrames(file: string, ports: readonly number[]): AsyncGenerator<ReferenceFrame> {
   const filter = ports.map(port => `tcp.port==${port}`).join(' or ')
   const tshark = spawn(
@@ -70,9 +70,9 @@ export async function* referenceFrames(file: string, ports: readonly number[]): 
     [...settings(ports), '-T', 'pdml', '-J', [...LAYERS].join(' '), '-Y', filter, '-r', file],
     { stdio: ['ignore', 'pipe', 'pipe'] }
   )
-  let complaints = ''
+  let stderr = ''
   tshark.stderr.on('data', chunk => {
-    complaints += String(chunk)
+    stderr += String(chunk)
   })
   const closed = once(tshark, 'close')
   const packet = new PacketReader()
@@ -81,19 +81,19 @@ export async function* referenceFrames(file: string, ports: readonly number[]): 
     if (frame !== null) yield frame
   }
   const [code] = (await closed) as [number | null]
-  if (code !== 0) process.stderr.write(`tshark ended with ${String(code)}: ${complaints}\n`)
+  if (code !== 0) process.stderr.write(`tshark exited with ${String(code)}: ${stderr}\n`)
 }
 
-/** Gathers the lines of one `<packet>` after the other. */
+/** Collects the lines of each `<packet>`. */
 class PacketReader {
   #fields = new Map<string, string>()
   #layers = new Set<string>()
   #layer = ''
   #ipLayers = 0
 
-  /** The frame, when its last line was read. */
+  /** Returns the frame after its last line, otherwise null. */
   read(line: string): ReferenceFrame | null {
-    if (line.startsWith('<packet>')) this.#begin()
+    if (line.startsWith('<packet>')) this.#start()
     else if (line.startsWith('</packet>')) return this.#end()
     const field = FIELD.exec(line)
     if (field !== null) this.#readField(field[1], line)
@@ -101,7 +101,7 @@ class PacketReader {
     return null
   }
 
-  #begin(): void {
+  #start(): void {
     this.#fields = new Map()
     this.#layers = new Set()
     this.#ipLayers = 0

@@ -1,16 +1,16 @@
-// Our side of the comparison: trains a detector and times its scoring.
+// Our side of the comparison: trains a detector and measures its scoring speed.
 
 import { catalogEntry, createDetector, rocAuc, type OutlierDetector } from '../../models/index.js'
 import type { LabelledRows } from './rows.js'
 import type { Fitted, Task } from './task.js'
 
-/** Processor time of this process so far, s. */
+/** Returns the processor time of this process, s. */
 function processorSeconds(): number {
   const { user, system } = process.cpuUsage()
   return (user + system) / 1e6
 }
 
-/** Trains on the first rows of `train`, and judges the test rows. */
+/** Trains on the first rows of `train` and scores the test rows. */
 export async function fitOurs(
   { kind, rows, parameters }: Task,
   train: LabelledRows,
@@ -19,13 +19,13 @@ export async function fitOurs(
   const entry = catalogEntry(kind)
   await entry.prepare?.()
   const detector = createDetector(kind, { ...parameters, seed: 1 })
-  const begun = processorSeconds()
+  const startedAt = processorSeconds()
   await detector.fit(train.rows.slice(0, rows), entry.supervised ? train.labels.subarray(0, rows) : undefined)
-  const seconds = processorSeconds() - begun
+  const seconds = processorSeconds() - startedAt
   return { detector, seconds, auc: rocAuc(test.labels, detector.decisionFunction(test.rows)) }
 }
 
-/** Rows per second of processor time, in batches that go round the rows. */
+/** Returns rows per second of processor time, in batches that cycle through the rows. */
 export function measureSpeed(
   detector: OutlierDetector,
   rows: readonly Float64Array[],
@@ -36,11 +36,11 @@ export function measureSpeed(
   for (let start = 0; start + batch <= rows.length; start += batch) batches.push(rows.slice(start, start + batch))
   let done = 0
   let elapsed = 0
-  const begun = processorSeconds()
+  const startedAt = processorSeconds()
   for (let b = 0; elapsed < seconds; b = (b + 1) % batches.length) {
     done += detector.decisionFunction(batches[b]).length
-    // The clock is a system call: not after every row.
-    if (batch > 1 || b % 16 === 0) elapsed = processorSeconds() - begun
+    // Reading the clock is a system call: skip it after most single rows.
+    if (batch > 1 || b % 16 === 0) elapsed = processorSeconds() - startedAt
   }
   return done / elapsed
 }

@@ -1,27 +1,27 @@
-// Rows shaped like traffic: a few kinds of frames with flags and lengths of their own, and some that fit none.
+// Synthetic rows like traffic: several kinds of frames with their own flags and lengths, and outliers.
 
 import { StandardScaler } from '../../models/index.js'
 import { Random } from '../../models/random.js'
 
-/** As many columns as the paper's Table I. */
+/** Number of columns, as in Table I of the paper. */
 export const WIDTH = 31
 
 const KINDS = 8
-/** Columns that hold a flag or a type: one value for each kind. */
+/** Columns with a flag or type: one value per kind. */
 const FLAGS = 16
 /** Share of rows that are outliers. */
 const OUTLIERS = 0.05
-/** What the lengths and times of a kind come from: the columns of real traffic hang together as well. */
-const CAUSES = 2
-/** Share of flags that are not as usual. */
-const FLIPPED = 0.002
-/** Standard deviations at which rows are clipped, as the broker does. */
+/** Latent factors behind the lengths and times of a kind: columns of real traffic are correlated, too. */
+const FACTORS = 2
+/** Share of inverted flags. */
+const INVERTED_SHARE = 0.002
+/** Clipping limit in standard deviations, as in the broker. */
 const LIMIT = 10
 
-/** A kind of frame: its middle, and how far each cause moves each column. */
+/** A kind of frame: its mean, and the weight of each factor for each column. */
 interface Kind {
-  middle: Float64Array
-  causes: readonly Float64Array[]
+  mean: Float64Array
+  factors: readonly Float64Array[]
 }
 
 /** Standardised rows and their labels, 1 = outlier. */
@@ -30,12 +30,12 @@ export interface LabelledRows {
   labels: Uint8Array
 }
 
-/** Rows to learn from and rows to judge, standardised by the former. */
+/** Makes training rows and test rows, standardised with the training rows. */
 export function makeRows(train: number, test: number, seed: number): { train: LabelledRows; test: LabelledRows } {
   const random = new Random(seed)
   const kinds = Array.from({ length: KINDS }, (): Kind => ({
-    middle: Float64Array.from({ length: WIDTH }, (_, j) => (j < FLAGS ? random.integer(2) : 2 * random.normal())),
-    causes: Array.from({ length: CAUSES }, () =>
+    mean: Float64Array.from({ length: WIDTH }, (_, j) => (j < FLAGS ? random.integer(2) : 2 * random.normal())),
+    factors: Array.from({ length: FACTORS }, () =>
       Float64Array.from({ length: WIDTH }, (_, j) => (j < FLAGS ? 0 : 0.4 * random.normal()))
     )
   }))
@@ -53,11 +53,11 @@ export function makeRows(train: number, test: number, seed: number): { train: La
 }
 
 function row(kinds: readonly Kind[], isOutlier: boolean, random: Random): Float64Array {
-  const { middle, causes } = kinds[random.integer(KINDS)]
-  const strengths = causes.map(() => random.normal())
-  return middle.map((value, j) => {
-    if (j < FLAGS) return random.uniform() < FLIPPED ? 1 - value : value
-    // The lengths and times of an outlier have nothing to do with one another.
-    return isOutlier ? 2.5 * random.normal() : causes.reduce((sum, cause, c) => sum + strengths[c] * cause[j], value)
+  const { mean, factors } = kinds[random.integer(KINDS)]
+  const strengths = factors.map(() => random.normal())
+  return mean.map((value, j) => {
+    if (j < FLAGS) return random.uniform() < INVERTED_SHARE ? 1 - value : value
+    // The lengths and times of an outlier are independent.
+    return isOutlier ? 2.5 * random.normal() : factors.reduce((sum, factor, c) => sum + strengths[c] * factor[j], value)
   })
 }

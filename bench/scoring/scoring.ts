@@ -1,11 +1,12 @@
-// npm run bench:scoring: how fast the seven detectors score and train, beside their originals in Python.
+// npm run bench:scoring: measures the scoring and training speed of the seven detectors and of their Python reference
+// implementations.
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { compare, median, type Result } from './comparison.js'
-import { Originals } from './originals.js'
+import { ReferenceProcess } from './reference.js'
 import { makeRows } from './rows.js'
 import { speedTable, trainingTable } from './tables.js'
 import { tasks } from './task.js'
@@ -16,7 +17,7 @@ const SEED = 1
 const SECONDS = 0.3
 const ROUNDS = 5
 
-const say = (text: string): void => {
+const print = (text: string): void => {
   process.stderr.write(`${text}\n`)
 }
 const load = (): string =>
@@ -32,23 +33,23 @@ async function main(): Promise<void> {
   )
   const folder = mkdtempSync(join(tmpdir(), 'artemis-scoring-'))
   const loadBefore = load()
-  let originals: Originals | undefined
+  let reference: ReferenceProcess | undefined
   const results: Result[] = []
   try {
-    originals = await Originals.start(folder, train, test)
+    reference = await ReferenceProcess.start(folder, train, test)
     for (const task of chosen) {
-      say(task.name)
-      results.push(await compare(task, train, test, { seconds: SECONDS, rounds: ROUNDS }, originals))
+      print(task.name)
+      results.push(await compare(task, train, test, { seconds: SECONDS, rounds: ROUNDS }, reference))
     }
   } finally {
-    originals?.stop()
+    reference?.stop()
     rmSync(folder, { recursive: true, force: true })
   }
   const machine = {
     date: new Date().toISOString().slice(0, 10),
     processor: `${cpus().length} x ${cpus()[0].model}`,
     load: `${loadBefore} before, ${load()} after`,
-    versions: `Node ${process.version.slice(1)}, ${originals.versions}`
+    versions: `Node ${process.version.slice(1)}, ${reference.versions}`
   }
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ machine, results }, undefined, 1)}\n`)
   console.log(Object.values(machine).join('; '))
@@ -56,7 +57,7 @@ async function main(): Promise<void> {
   for (const { task, worker } of results) {
     if (worker.length > 0)
       console.log(
-        `\n${task.name} in a worker thread, batch 1,024: ${Math.round(median(worker)).toLocaleString('en')} rows a second.`
+        `\n${task.name} in a worker thread, batch 1,024: ${Math.round(median(worker)).toLocaleString('en')} rows per second.`
       )
   }
 }

@@ -1,8 +1,8 @@
-// The results of a run as tables in Markdown.
+// Formats the results as Markdown tables.
 
 import { median, ratio, type Result } from './comparison.js'
 
-/** Scoring: medians, ratios, and where an aim is missed. */
+/** Returns the scoring table: medians, ratios, and aims. */
 export function speedTable(results: readonly Result[]): string {
   const head = [
     'detector',
@@ -22,10 +22,10 @@ export function speedTable(results: readonly Result[]): string {
   )
 }
 
-/** Training, and that both sides learnt the same kind of thing. */
+/** Returns the training table, with the AUC of both sides. */
 export function trainingTable(results: readonly Result[]): string {
   return table(
-    ['detector', 'rows', 'ours, s', 'theirs, s', 'our AUC', 'their AUC', 'what a row costs us'],
+    ['detector', 'rows', 'ours, s', 'theirs, s', 'our AUC', 'their AUC', 'our cost per row'],
     results.map(({ task, size, ours, theirs }) => [
       task.name,
       count(task.rows),
@@ -44,7 +44,7 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
     .join('\n')
 }
 
-/** Three digits that count, with commas. */
+/** Formats with three significant digits and thousands separators. */
 function count(value: number): string {
   return Number.isNaN(value) ? '-' : Number(value.toPrecision(3)).toLocaleString('en')
 }

@@ -1,36 +1,37 @@
-// What is measured: each detector with its default parameters, and how its original must be set to be the same.
+// The measured tasks: each detector with default parameters, and equivalent parameters for its reference
+// implementation.
 
 import { Birch, OneClassSvm, type DetectorKind, type OutlierDetector } from '../../models/index.js'
 
-/** One line of the tables. */
+/** A row of the tables. */
 export interface Task {
   name: string
   kind: DetectorKind
-  /** Rows that both sides are given to learn from. */
+  /** Number of training rows for both sides. */
   rows: number
-  /** Ours against theirs at batch 1, as aimed at. */
+  /** Aimed speed ratio at batch 1. */
   aim: number
   parameters: Readonly<Record<string, number | string>>
 }
 
-/** What came of a training. */
+/** Result of training. */
 export interface Fitted {
-  /** Processor time. */
+  /** Processor time, seconds. */
   seconds: number
   /** ROC AUC on the test rows. */
   auc: number
 }
 
-/** Rows that a one-class SVM learns from at most, unless told otherwise. */
+/** Default maximum of training rows of the one-class SVM. */
 const SVM_ROWS = 2_000
 
-/** Rows of the one-class SVM that is given more than it takes: its original's time grows with their square. */
+/** Training rows for the one-class SVM that samples: the time of its reference grows with their square. */
 const MANY_SVM_ROWS = 20_000
 
 const EPOCHS = 10
 const STOP_EPOCHS = 20
 
-/** The lines of the tables, with so many rows to learn from. */
+/** Returns the tasks for a number of training rows. */
 export function tasks(rows: number): Task[] {
   const task = (kind: DetectorKind, parameters: Task['parameters'] = {}): Task => ({
     name: kind,
@@ -51,13 +52,13 @@ export function tasks(rows: number): Task[] {
   ]
 }
 
-/** What the original must be told to be the same as the detector of ours that was fitted. */
-export function givenFor({ parameters }: Task, ours: OutlierDetector): object {
-  // Both then have about as many subclusters; ours makes its threshold larger where there would be too many.
+/** Returns the parameters that make the reference equivalent to our fitted detector. */
+export function referenceParameters({ parameters }: Task, ours: OutlierDetector): object {
+  // Both then have about as many subclusters: ours increases the threshold if there are too many.
   return ours instanceof Birch ? { threshold: ours.radius } : parameters
 }
 
-/** What a detector of ours has to compute for one row, in words. */
+/** Describes the work of our detector per row. */
 export function sizeOf(detector: OutlierDetector): string {
   if (detector instanceof Birch) return `${detector.centers?.count} subclusters`
   if (detector instanceof OneClassSvm) return `${detector.supportVectors} support vectors`

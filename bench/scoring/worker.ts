@@ -1,4 +1,4 @@
-// Scores in a worker thread, where the broker's detection lives.
+// Measures scoring in a worker thread, where the broker runs detection.
 
 import { once } from 'node:events'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
@@ -12,7 +12,7 @@ interface Work {
   seconds: number
 }
 
-/** As `measureSpeed`, in a thread of its own; what starts the thread is not counted. */
+/** Runs `measureSpeed` in a worker thread, without the start of the thread. */
 export async function measureInWorker(
   detector: OutlierDetector,
   rows: readonly Float64Array[],
@@ -28,7 +28,7 @@ export async function measureInWorker(
 if (!isMainThread) {
   const { detector, rows, batch, seconds } = workerData as Work
   const loaded = loadDetector(detector)
-  // Until the compiler has settled.
+  // Warm up the compiler.
   measureSpeed(loaded, rows, batch, seconds)
   parentPort?.postMessage(measureSpeed(loaded, rows, batch, seconds))
 }

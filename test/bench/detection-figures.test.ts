@@ -1,14 +1,14 @@
-// The figures of bench:detection: who counts as what, which captures are kept, and what the report says.
+// Figures of bench:detection: classes of frames, stored captures, and the report.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { choices, eachColumn } from '../../bench/ablation/choices.js'
-import { evenly, recordsOf } from '../../bench/detection/captures.js'
+import { sampleEvenly, recordsOf } from '../../bench/detection/captures.js'
 import { cutCapture } from '../../bench/detection/cut.js'
 import { comparisonReport, detectorsOf } from '../../bench/detection/detectors.js'
-import { attackFigures, distance, wantedOf } from '../../bench/detection/figures.js'
-import { attackCaptures, benignCaptures, keptCapture, provideCaptures } from '../../bench/detection/lab-captures.js'
+import { attackFigures, shortfall, targetOf } from '../../bench/detection/figures.js'
+import { attackCaptures, benignCaptures, storedCapture, ensureCaptures } from '../../bench/detection/lab-captures.js'
 import { readResults, writeResults, type DetectionResults } from '../../bench/detection/results.js'
 import { report } from '../../bench/detection/report.js'
 import { ATTACKS } from '../../bench/lab/attacks/catalog.js'
@@ -18,8 +18,8 @@ import { DEFAULTS } from '../../src/settings.js'
 import { ACK, pcapFile, Talk } from '../decode/craft.js'
 import { connect, CONNACK } from '../decode/craft-mqtt.js'
 
-t.test("an attack's frames are told apart by who sent them", async t => {
-  // Two benign frames of a device, one of a newcomer, and four of the attack: sent by the attacker, to it, forwarded,
+t.test('attack frames are classified by sender', async t => {
+  // Two benign frames of a device, one of a newcomer, and four attack frames: from the attacker, to it, forwarded,
   // acknowledged.
   const labels = {
     attack: [0, 0, 0, 1, 1, 1, 1],
@@ -35,28 +35,32 @@ t.test("an attack's frames are told apart by who sent them", async t => {
     forwarded: { frames: 1, auc: 1, recall: 1 },
     receivers: { frames: 1, auc: 0, recall: 0 }
   })
-  t.match(figures.byAddress, { frames: 2, auc: 1, recall: 1 }, 'the forwarded one and its answer count as benign')
+  t.match(
+    figures.byAddress,
+    { frames: 2, auc: 1, recall: 1 },
+    'the forwarded frame and its acknowledgement count as benign'
+  )
   t.match(
     figures.newcomers,
     { frames: 2, auc: 1, recall: 1 },
-    'a newcomer that is sent the attack is no benign one there'
+    'a newcomer that receives the attack does not count as benign there'
   )
   const none = attackFigures('syn-flood', { ...labels, byAddress: labels.attack }, [1, 2, 5, 9, 8, 7, 0]).parts
     .forwarded
   t.ok(none.frames === 0 && Number.isNaN(none.auc))
 })
 
-t.test('what is missing to a target is told', async t => {
-  t.equal(distance({ auc: 0.995, recall: 0.96 }, wantedOf('slowite')), 'reached')
-  t.equal(distance({ auc: 0.95, recall: 0.9 }, wantedOf('slowite')), 'short by AUC 0.0400, recall 0.050')
+t.test('distance reports the shortfall against the target', async t => {
+  t.equal(shortfall({ auc: 0.995, recall: 0.96 }, targetOf('slowite')), 'reached')
+  t.equal(shortfall({ auc: 0.95, recall: 0.9 }, targetOf('slowite')), 'short by AUC 0.0400, recall 0.050')
   t.equal(
-    distance({ auc: 0.995, recall: 0.1 }, wantedOf('malaria-json')),
+    shortfall({ auc: 0.995, recall: 0.1 }, targetOf('malaria-json')),
     'short by AUC 0.0040',
-    'of a flood no recall is asked'
+    'a flood has no recall target'
   )
 })
 
-t.test('captures that are there are used as they are; what is not whole counts as missing', async t => {
+t.test('existing captures are reused; incomplete ones count as missing', async t => {
   const folder = t.testdir({
     'benign-s3.json': JSON.stringify({ name: 'benign-s3', frames: 7, made: '2026-01-02T03:04:05Z' }),
     'takeover-s2.json': '{"name":',
@@ -64,13 +68,14 @@ t.test('captures that are there are used as they are; what is not whole counts a
   })
   writeFileSync(join(folder, 'port-scan-s2.json'), JSON.stringify({ name: 'port-scan-s2', frames: 8 }))
   const wanted = [...benignCaptures([3]), ...attackCaptures(['port-scan'], 2)]
-  const [benign, scan] = await provideCaptures(folder, wanted)
+  const [benign, scan] = await ensureCaptures(folder, wanted)
   t.match(benign, { name: 'benign-s3', frames: 7, made: '2026-01-02T03:04:05Z' })
-  t.match(scan, { frames: 8, made: /^\d{4}-/ }, 'an old one is as old as its file')
-  for (const name of ['takeover-s2', 'slowite-s2', 'fuzz-s2']) t.equal(await keptCapture(folder, name), undefined, name)
+  t.match(scan, { frames: 8, made: /^\d{4}-/ }, 'without a date, the file time is used')
+  for (const name of ['takeover-s2', 'slowite-s2', 'fuzz-s2'])
+    t.equal(await storedCapture(folder, name), undefined, name)
 })
 
-t.test('names that are none are refused, and all stands for all', async t => {
+t.test('unknown names are rejected, and all selects all', async t => {
   t.throws(() => attackCaptures(['port-scan', 'nothing'], 2), { name: 'OperatorError', code: 'bench-attack' })
   t.throws(() => detectorsOf('kmeans,nothing'), { name: 'OperatorError', code: 'bench-detector' })
   t.same(
@@ -90,11 +95,11 @@ t.test('names that are none are refused, and all stands for all', async t => {
   )
 })
 
-t.test('a sample is even over all', async t => {
+t.test('a sample is taken evenly', async t => {
   const items = Array.from({ length: 10 }, (_, i) => i)
-  t.same(evenly(items, 4), [0, 2, 5, 7])
-  t.same(evenly(items, 10), items)
-  t.same(evenly(items, 99), items)
+  t.same(sampleEvenly(items, 4), [0, 2, 5, 7])
+  t.same(sampleEvenly(items, 10), items)
+  t.same(sampleEvenly(items, 99), items)
 })
 
 t.test('figures are written, read again and reported', async t => {
@@ -146,17 +151,17 @@ t.test('figures are written, read again and reported', async t => {
   const path = join(t.testdir(), 'detection.json')
   await writeResults(path, results)
   const read = await readResults(path)
-  t.same(read, results, 'also figures that there are none of')
+  t.same(read, results, 'including NaN figures')
   const text = report(results)
   t.match(text, '| slowite | 1 of 2 | 1.0000 | 1.000 | reached |')
   t.match(text, '| slowite-s2 | 2026-01-02 | 90 | 2 | 1 | 0 | 0 |')
   t.match(text, /took 2 minutes to make/)
-  t.match(text, /Not judged: `--mqttset DIR`/)
+  t.match(text, /Not scored: run with `--mqttset DIR`/)
   t.match(text, '2025-12-24', 'figures of an earlier run keep their date')
   t.equal(await readResults(`${path}.none`), undefined)
 })
 
-t.test('a cut keeps a few parties with every frame, and ends with so many of the attack', async t => {
+t.test('a cut keeps every frame of a few parties, up to the limit of attack frames', async t => {
   const [first, second, camera, attacker, other] = ['10.0.9.1', '10.0.9.2', '10.0.9.3', '10.0.9.66', '10.0.9.67'].map(
     (address, i) => {
       const talk = new Talk(40_000 + i, 10 * i, address).open()
@@ -186,12 +191,12 @@ t.test('a cut keeps a few parties with every frame, and ends with so many of the
     to: {}
   })
   writeFileSync(join(folder, 'from', 'fuzz-s2.pcap'), pcapFile(frames))
-  const cut = async (attackers: number, mostAttackFrames: number): Promise<string[]> => {
+  const cut = async (attackers: number, maxAttackFrames: number): Promise<string[]> => {
     await cutCapture(join(folder, 'from'), 'fuzz-s2', join(folder, 'to'), {
       perKind: 1,
       attackers,
-      mostFrames: Infinity,
-      mostAttackFrames
+      maxFrames: Infinity,
+      maxAttackFrames
     })
     return (await recordsOf([join(folder, 'to', 'fuzz-s2.pcap.gz')])).map(({ peer }) => peer.client.address)
   }
@@ -199,7 +204,7 @@ t.test('a cut keeps a few parties with every frame, and ends with so many of the
   t.same(
     await cut(1, Infinity),
     [...of('10.0.9.1', 5), ...of('10.0.9.66', 5), ...of('10.0.9.1', 1)],
-    'one of the kind, no camera, one attacker'
+    'one device of the kind, no camera, one attacker'
   )
   t.same(
     readFileSync(join(folder, 'to', 'fuzz-s2.labels.csv'), 'utf8')
@@ -210,7 +215,7 @@ t.test('a cut keeps a few parties with every frame, and ends with so many of the
   t.same(await cut(2, 7), [...of('10.0.9.1', 5), ...of('10.0.9.66', 5), ...of('10.0.9.67', 2)])
 })
 
-t.test('the ablation takes away each group of the shipped columns, and adds what is left out', async t => {
+t.test('the ablation removes each group of the shipped columns, and adds excluded columns', async t => {
   const shipped = columnsOf(DEFAULTS.detector.features, 'wire')
   const [all, ...others] = choices()
   t.equal(all.features, DEFAULTS.detector.features)
@@ -222,7 +227,7 @@ t.test('the ablation takes away each group of the shipped columns, and adds what
       .slice(1)
       .map(({ features }) => shipped.filter(column => !features.split(',').includes(column))),
     shipped.map(column => [column]),
-    'and each by itself'
+    'each column is removed once'
   )
   for (const { features } of others) t.ok(columnsOf(features, 'wire').length > 0)
   for (const column of ['ttl', 'tcp_w_size', 'tcp_delta', 'src_ip'])
@@ -232,7 +237,7 @@ t.test('the ablation takes away each group of the shipped columns, and adds what
     )
 })
 
-t.test('the comparison says which is the default, who reached what, and who is left out', async t => {
+t.test('the comparison marks the default and lists reached targets and skipped detectors', async t => {
   const figures = [
     { attack: 'slowite', frames: 9, auc: 0.995, recall: 0.97 },
     { attack: 'fuzz', frames: 9, auc: 0.9, recall: 0.5 }
@@ -262,5 +267,5 @@ t.test('the comparison says which is the default, who reached what, and who is l
   )
   t.match(text, `| ${DEFAULTS.detector.kind} (default) | 1 of 2 | 0.9475 | 0.9000 | 0.735 | 0.500 | 1.0 | 2.0 |`)
   t.match(text, '| iforest nEstimators=50 | 1 of 2 |')
-  t.match(text, 'random-forest is left out: there are no labels.')
+  t.match(text, 'Skipped random-forest: there are no labels.')
 })

@@ -1,10 +1,10 @@
-// What the default finds in small captures of the lab, held against the figures of the last refresh.
+// Detection of the default on small lab captures, compared with the figures of the last refresh.
 
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { recordsOf } from '../../bench/detection/captures.js'
-import { judgeFixtures, readFloors, type FixtureFigures } from '../../bench/detection/fixtures.js'
+import { scoreFixtures, readFloors, type FixtureFigures } from '../../bench/detection/fixtures.js'
 import { parametersOf } from '../../bench/detection/training.js'
 import { columnsOf, isMessageColumn } from '../../src/features/columns.js'
 import { GuardModel } from '../../src/scoring/guard-model.js'
@@ -12,12 +12,12 @@ import { DEFAULTS } from '../../src/settings.js'
 
 const FIXTURES = fileURLToPath(new URL('../../../test/fixtures/lab/', import.meta.url))
 const TRAINED = fileURLToPath(new URL('../../../models/trained/home', import.meta.url))
-const REFRESH = 'made anew by npm run bench:detection -- --refresh'
+const REFRESH = 'rebuild with npm run bench:detection -- --refresh'
 
-/** So much less than at the last refresh is let pass: another machine adds in another order. */
+/** Allowed drop since the last refresh: machines differ in rounding. */
 const SLACK = { auc: 0.01, recall: 0.05 }
 
-/** And no refresh may bring the trained model's AUC below these. */
+/** Lower limits of the trained model's AUC, also after a refresh. */
 const LEAST: Readonly<Record<string, number>> = {
   malaria: 0.96,
   'port-scan': 0.98,
@@ -26,7 +26,7 @@ const LEAST: Readonly<Record<string, number>> = {
   takeover: 0.93
 }
 
-t.test('the trained model is what the broker ships, and its card is its own', async t => {
+t.test('the trained model uses the shipped defaults, and its card has its digest', async t => {
   const model = await GuardModel.load(`${TRAINED}.json`)
   const { wire, messages } = model.experts
   if (wire === undefined || messages === undefined) throw new Error('an expert is missing')
@@ -46,12 +46,12 @@ t.test('the trained model is what the broker ships, and its card is its own', as
   t.match(readFileSync(`${TRAINED}.md`, 'utf8'), model.digest, REFRESH)
 })
 
-t.test('attacks in small captures are found as well as at the last refresh', async t => {
+t.test('detection in small captures is as good as at the last refresh', async t => {
   const floors = await readFloors(FIXTURES)
   const attacks = Object.keys(floors.trained)
   t.ok(attacks.length >= 5)
   t.same(Object.keys(floors.learnt), attacks)
-  const figures = await judgeFixtures(FIXTURES, floors.benign, attacks, await GuardModel.load(`${TRAINED}.json`))
+  const figures = await scoreFixtures(FIXTURES, floors.benign, attacks, await GuardModel.load(`${TRAINED}.json`))
   const holds = (
     what: string,
     now: FixtureFigures,
@@ -71,29 +71,29 @@ t.test('attacks in small captures are found as well as at the last refresh', asy
   }
   for (const name of attacks) {
     holds(`${name} by the trained model`, figures.trained[name], floors.trained[name], ['recall', 'recallAt5'])
-    // Learnt from so little, a few benign frames decide about the recall at 1 %.
-    holds(`${name} by the default, learnt here`, figures.learnt[name], floors.learnt[name], ['recallAt5'])
+    // With so little training, a few benign frames decide the recall at 1 %.
+    holds(`${name} by the default, trained here`, figures.learnt[name], floors.learnt[name], ['recallAt5'])
   }
 })
 
 t.test(
-  'who is thrown out of a session is judged with the CONNECT that took it, and not held to account for it',
+  'a client disconnected by a takeover is scored with the CONNECT that caused it, which is not attributed to the client',
   async t => {
     const { trained } = await readFloors(FIXTURES)
     const name = Object.keys(trained).find(attack => attack.startsWith('takeover-'))
     const records = await recordsOf([`${FIXTURES}${name}.pcap.gz`])
     const model = await GuardModel.load(`${TRAINED}.json`)
-    const { probabilities, ownProbabilities } = model.judge(records)
-    // Among them are frames of the attackers, who are thrown out in their turn, and strange by themselves.
-    const thrownOut = [...records.keys()].filter(
+    const { probabilities, ownProbabilities } = model.score(records)
+    // These include frames of attackers, who are disconnected in turn and are abnormal by themselves.
+    const disconnected = [...records.keys()].filter(
       i => records[i].direction === 'in' && (records[i].features.context?.takeover ?? null) !== null
     )
-    const usual = thrownOut.filter(i => ownProbabilities[i] < 0.5)
-    const strange = usual.filter(i => probabilities[i] > 0.9)
-    // An attacker's first CONNECTs are not strange yet.
+    const normal = disconnected.filter(i => ownProbabilities[i] < 0.5)
+    const abnormal = normal.filter(i => probabilities[i] > 0.9)
+    // The first CONNECTs of an attacker are not abnormal yet.
     t.ok(
-      usual.length > 50 && strange.length > 0.75 * usual.length,
-      `of ${thrownOut.length} frames ${usual.length} are usual by themselves, ${strange.length} of these strange by the takeover`
+      normal.length > 50 && abnormal.length > 0.75 * normal.length,
+      `of ${disconnected.length} frames ${normal.length} are normal by themselves, ${abnormal.length} of these abnormal through the takeover`
     )
     t.ok(records.every((_, i) => Number.isNaN(probabilities[i]) || ownProbabilities[i] <= probabilities[i]))
   }

@@ -1,4 +1,4 @@
-// The fuzzer's inputs that once showed a fault, and a short run of it on every target.
+// Inputs that failed earlier, and a short fuzzing run on every target.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, readdirSync } from 'node:fs'
@@ -15,9 +15,9 @@ const PROGRAM = fileURLToPath(new URL('../../bench/fuzz/fuzz.js', import.meta.ur
 const INPUTS = 20_000
 
 for (const name of readdirSync(KEPT)) {
-  t.test(`kept inputs of ${name}`, async t => {
+  t.test(`stored inputs of ${name}`, async t => {
     const target = TARGETS.find(target => target.name === name)
-    t.ok(target, 'there is such a target')
+    t.ok(target, 'the target exists')
     for (const file of readdirSync(`${KEPT}${name}`)) {
       await target?.run(new Uint8Array(readFileSync(`${KEPT}${name}/${file}`)))
       t.pass(file)
@@ -25,7 +25,7 @@ for (const name of readdirSync(KEPT)) {
   })
 }
 
-t.test(`${INPUTS} inputs find nothing`, async t => {
+t.test(`no findings with ${INPUTS} inputs`, async t => {
   const child = spawn(process.execPath, [PROGRAM, '--inputs', String(INPUTS), '--seed', '7'], {
     stdio: ['ignore', 'pipe', 'pipe']
   })
@@ -39,7 +39,7 @@ t.test(`${INPUTS} inputs find nothing`, async t => {
   for (const { name } of TARGETS) t.match(out, `| ${name} |`)
 })
 
-t.test('what is broken is found, cut short and told', async t => {
+t.test('a violation is found, minimised and reported', async t => {
   const broken: FuzzTarget = {
     name: 'broken',
     properties: '',
@@ -47,7 +47,7 @@ t.test('what is broken is found, cut short and told', async t => {
     covers: [],
     generate: random => Uint8Array.from({ length: 20 }, () => random.integer(256)),
     run(input) {
-      check(!input.includes(0x42), 'there is no 0x42')
+      check(!input.includes(0x42), 'the input has 0x42')
     }
   }
   const coverage = new BlockCoverage()
@@ -62,8 +62,8 @@ t.test('what is broken is found, cut short and told', async t => {
   }
   const { findings } = await fuzz(broken, { inputs: 500, seed: 1, coverage, kept: [] })
   t.equal(findings.length, 1)
-  t.match(findings, [{ what: 'there is no 0x42' }])
+  t.match(findings, [{ what: 'the input has 0x42' }])
   t.same([...findings[0].input], [0x42])
   const hanging = await fuzz(endless, { inputs: 1, seed: 1, coverage, kept: [Uint8Array.of(0x43)], hangMs: 200 })
-  t.match(hanging.findings, [{ what: 'does not end', count: 1 }])
+  t.match(hanging.findings, [{ what: 'does not terminate', count: 1 }])
 })

@@ -1,4 +1,4 @@
-// What a bad link does to packets: as much as it was told, alike for the same seed, and never without bound.
+// Link impairment: configured rates, deterministic per seed, bounded memory.
 
 import t from 'tap'
 import { Impairment, type ImpairmentOptions } from '../../bench/lab/impairment.js'
@@ -6,7 +6,7 @@ import { waitUntil } from '../support/wait-until.js'
 
 const PACKETS = 5_000
 
-/** The order in which packets come through that were numbered as they went in. */
+/** Returns the order in which numbered packets are delivered. */
 async function through(options: ImpairmentOptions, seed: number): Promise<{ order: number[]; impairment: Impairment }> {
   const order: number[] = []
   const impairment = new Impairment(options, seed, packet => {
@@ -19,11 +19,11 @@ async function through(options: ImpairmentOptions, seed: number): Promise<{ orde
   }
   const expected = (): number =>
     PACKETS - impairment.counters.lost - impairment.counters.overflowed + impairment.counters.duplicated
-  await waitUntil('all packets are through', () => order.length === expected())
+  await waitUntil('all packets are delivered', () => order.length === expected())
   return { order, impairment }
 }
 
-t.test('a good link changes nothing', async t => {
+t.test('without impairment packets are unchanged', async t => {
   const { order } = await through({}, 1)
   t.same(
     order,
@@ -31,7 +31,7 @@ t.test('a good link changes nothing', async t => {
   )
 })
 
-t.test('loss, duplication and reordering happen as often as told', async t => {
+t.test('loss, duplication and reordering match the configured rates', async t => {
   const { order, impairment } = await through({ loss: 0.02, duplication: 0.02, reordering: 0.05 }, 1)
   const { lost, duplicated, reordered } = impairment.counters
   for (const [count, share] of [
@@ -41,18 +41,18 @@ t.test('loss, duplication and reordering happen as often as told', async t => {
   ]) {
     t.ok(Math.abs(count / PACKETS - share) < 0.01, `${count} of ${PACKETS} for ${share}`)
   }
-  t.equal(PACKETS - new Set(order).size, lost, 'the lost ones never come')
-  t.equal(order.length - new Set(order).size, duplicated, 'the doubled ones come twice')
+  t.equal(PACKETS - new Set(order).size, lost, 'lost packets are never delivered')
+  t.equal(order.length - new Set(order).size, duplicated, 'duplicated packets are delivered twice')
   let highest = -1
   let late = 0
   for (const number of order) {
     if (number < highest) late++
     highest = Math.max(highest, number)
   }
-  t.ok(late > reordered * 0.9, 'the held-back ones come after later ones')
+  t.ok(late > reordered * 0.9, 'reordered packets are delivered after later ones')
 })
 
-t.test('a seed decides alike every time, another one otherwise', async t => {
+t.test('decisions depend only on the seed', async t => {
   const options = { loss: 0.1, duplication: 0.1, reordering: 0.1 }
   const [first, again, other] = await Promise.all([through(options, 7), through(options, 7), through(options, 8)])
   t.same(first.order, again.order)
@@ -69,7 +69,7 @@ t.test('delay keeps the order', async t => {
   )
 })
 
-t.test('what waits is bounded, and what finds no room is counted', t => {
+t.test('the queue is bounded, and overflows are counted', t => {
   const impairment = new Impairment({ delayMs: 60_000 }, 1, () => {
     t.fail('too early')
   })

@@ -1,4 +1,4 @@
-// The join over a bad link, against tshark on a parallel full capture: the measurements in small.
+// The join over an impaired link, compared with tshark on a parallel full capture: a small run of bench:join.
 
 import t from 'tap'
 import { networkMissing } from '../../bench/lab/network.js'
@@ -6,7 +6,7 @@ import { runJoin, type RunOptions } from '../../bench/join/run.js'
 import { programMissing, skipReason } from '../support/programs.js'
 
 const BAD = { loss: 0.02, duplication: 0.02, reordering: 0.05 }
-// A connection is found again in mid-stream by its pauses: they must be longer than a busy machine delays a process.
+// Mid-stream pickup needs pauses that are longer than the scheduling delays of a busy machine.
 const STEADY = { rate: 200, seconds: 5, publishers: 10 }
 const WITH_PAUSES = { rate: 50, seconds: 16, publishers: 25 }
 const RUNS: (Pick<RunOptions, 'carrier' | 'ipv6' | 'interrupt' | 'snapLength'> & { name: string })[] = [
@@ -46,12 +46,12 @@ for (const { name, ...run } of RUNS) {
       seed: 5,
       directory: t.testdir()
     })
-    t.same(result.examples, [], 'no frame carries what another one brought')
+    t.same(result.examples, [], 'no frame has the packet of another frame')
     t.equal(result.wrong, 0)
-    t.equal(result.unmatched, 0, 'every record is a frame of the capture')
+    t.equal(result.unmatched, 0, 'every record matches a frame of the capture')
     t.ok(
       result.forwarded !== undefined && result.forwarded.b.lost > 0 && result.forwarded.b.reordered > 0,
-      'the link was bad'
+      'the link dropped and reordered packets'
     )
     t.ok(result.mostInOne > 20, `up to ${result.mostInOne} packets in one frame`)
     t.ok(
@@ -60,6 +60,6 @@ for (const { name, ...run } of RUNS) {
     )
     t.equal(result.tap.sessions, run.interrupt ? 2 : 1)
     if (run.interrupt)
-      t.ok(result.join.midstreamFound > 0, `${result.join.midstreamFound} directions were found again in mid-stream`)
+      t.ok(result.join.midstreamFound > 0, `${result.join.midstreamFound} directions were picked up mid-stream`)
   })
 }

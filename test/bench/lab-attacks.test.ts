@@ -1,4 +1,4 @@
-// The contracts of the lab's attacks and devices: bounded, about one target only, and written down.
+// Attacks and devices of the lab are bounded, connect to one target only, and log their messages.
 
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { readFileSync } from 'node:fs'
@@ -12,20 +12,20 @@ import { ATTACKS } from '../../bench/lab/attacks/catalog.js'
 import { Device } from '../../bench/lab/device.js'
 import { DEVICE_KINDS } from '../../bench/lab/devices/catalog.js'
 import { Home } from '../../bench/lab/home.js'
-import { Ledger } from '../../bench/lab/ledger.js'
+import { MessageLog } from '../../bench/lab/message-log.js'
 import { makePlan, type Party } from '../../bench/lab/plan.js'
 import { assertLabTarget, type Target } from '../../bench/lab/target.js'
 import { waitUntil } from '../support/wait-until.js'
 
 const ATTACK_MS = 1_000
-/** An attack that was told to end has ended after so long at the latest. */
-const END_MS = 3_000
+/** Time limit of an attack to stop. */
+const STOP_LIMIT_MS = 3_000
 const VICTIM = 'victim'
-/** A device's minute is here a second. */
-const PACE = 1 / 60
+/** A device's minute takes a second. */
+const TIME_FACTOR = 1 / 60
 
-/** What reached the target. */
-class Doorman {
+/** A target broker that counts what it receives. */
+class TargetBroker {
   readonly addresses = new Set<string>()
   bytes = 0
   readonly #sockets = new Set<Socket>()
@@ -39,23 +39,23 @@ class Doorman {
     this.#end = end
   }
 
-  static async open(): Promise<Doorman> {
+  static async open(): Promise<TargetBroker> {
     const aedes = await Aedes.createBroker()
     const server = createServer({ noDelay: true }, socket => {
       socket.on('error', () => {})
-      // Who was let in as the door closed would be read by nobody, and never end.
-      if (!doorman.#isOpen) {
+      // A connection accepted during close would never be read.
+      if (!broker.#isOpen) {
         socket.destroy()
         return
       }
-      // There is none where the connection is closed already.
-      if (socket.remoteAddress !== undefined) doorman.addresses.add(socket.remoteAddress)
-      doorman.#sockets.add(socket)
+      // The address is undefined if the connection is already closed.
+      if (socket.remoteAddress !== undefined) broker.addresses.add(socket.remoteAddress)
+      broker.#sockets.add(socket)
       socket.once('close', () => {
-        doorman.#sockets.delete(socket)
+        broker.#sockets.delete(socket)
       })
       socket.on('data', chunk => {
-        doorman.bytes += chunk.length
+        broker.bytes += chunk.length
       })
       aedes.handle(socket)
     })
@@ -63,19 +63,22 @@ class Doorman {
       server.listen(0, '127.0.0.1', resolve)
     })
     const { port } = server.address() as AddressInfo
-    const doorman: Doorman = new Doorman({ host: '127.0.0.1', port, tlsPort: null, webSocketPort: null }, async () => {
-      doorman.#isOpen = false
-      server.close()
-      for (const socket of doorman.#sockets) socket.destroy()
-      // It may wait for clients that are gone; it holds nothing by then.
-      await Promise.race([
-        new Promise<void>(resolve => {
-          aedes.close(resolve)
-        }),
-        pause(1_000)
-      ])
-    })
-    return doorman
+    const broker: TargetBroker = new TargetBroker(
+      { host: '127.0.0.1', port, tlsPort: null, webSocketPort: null },
+      async () => {
+        broker.#isOpen = false
+        server.close()
+        for (const socket of broker.#sockets) socket.destroy()
+        // It may wait for clients that are disconnected; nothing is left to close then.
+        await Promise.race([
+          new Promise<void>(resolve => {
+            aedes.close(resolve)
+          }),
+          pause(1_000)
+        ])
+      }
+    )
+    return broker
   }
 
   async close(): Promise<void> {
@@ -85,11 +88,11 @@ class Doorman {
 
 function planOf(name: string, attackers: readonly [number, number]): Party[] {
   const { parties } = makePlan({ seed: 7, attack: { name, attackers }, durationMs: 60_000, kinds: DEVICE_KINDS })
-  // Addresses of loopback stand for those of the lab's network.
+  // Use loopback addresses instead of the lab's network.
   return parties.map((party, i) => ({ ...party, address: `127.0.66.${i + 1}` }))
 }
 
-/** Where this process opened connections to, while `act` ran. */
+/** Returns the addresses to which this process connected while `act` ran. */
 async function destinations(act: () => Promise<void>): Promise<Set<string>> {
   const seen = new Set<string>()
   const listener = (message: unknown): void => {
@@ -97,7 +100,7 @@ async function destinations(act: () => Promise<void>): Promise<Set<string>> {
     socket.prependListener('connectionAttempt', (address: string) => {
       seen.add(address)
     })
-    // Early versions of Node 20 do not tell attempts.
+    // Early versions of Node 20 do not emit connection attempts.
     socket.prependListener('connect', () => {
       seen.add(socket.remoteAddress ?? '')
     })
@@ -111,20 +114,20 @@ async function destinations(act: () => Promise<void>): Promise<Set<string>> {
   return seen
 }
 
-t.test('every attack reaches its target and nothing else, and ends', async t => {
+t.test('every attack connects only to its target, and stops', async t => {
   t.equal(new Set(ATTACKS.map(({ name }) => name)).size, ATTACKS.length, 'names are unique')
   t.ok(ATTACKS.length >= 17)
   for (const attack of ATTACKS) {
     await t.test(attack.name, async t => {
-      const doorman = await Doorman.open()
+      const broker = await TargetBroker.open()
       const path = join(t.testdir(), 'ledger.csv')
-      const ledger = new Ledger(path)
+      const messageLog = new MessageLog(path)
       const parties = planOf(attack.name, attack.attackers)
       const injected: Buffer[] = []
       const scene = {
-        target: doorman.target,
+        target: broker.target,
         home: new Home(7, parties),
-        ledger,
+        messageLog,
         victims: [VICTIM],
         inject: (packet: Buffer) => {
           injected.push(packet)
@@ -132,7 +135,7 @@ t.test('every attack reaches its target and nothing else, and ends', async t => 
       }
       const ours = parties.filter(({ role }) => role === 'attacker')
       t.ok(ours.length >= attack.attackers[0] && ours.length <= attack.attackers[1])
-      const begun = performance.now()
+      const startedAt = performance.now()
       const seen = await destinations(async () => {
         await Promise.all(
           ours.map(async party => {
@@ -142,81 +145,83 @@ t.test('every attack reaches its target and nothing else, and ends', async t => 
           })
         )
       })
-      t.ok(performance.now() - begun < ATTACK_MS + END_MS, 'it ends when it is over')
-      t.same([...seen], attack.isForged === true ? [] : [doorman.target.host], 'it connects to the target only')
+      t.ok(performance.now() - startedAt < ATTACK_MS + STOP_LIMIT_MS, 'it stops in time')
+      t.same([...seen], attack.isForged === true ? [] : [broker.target.host], 'it connects only to the target')
       for (const packet of injected) {
-        t.equal(packet.subarray(16, 20).join('.'), doorman.target.host, 'it forges packets to the target only')
+        t.equal(packet.subarray(16, 20).join('.'), broker.target.host, 'it sends crafted packets only to the target')
         t.ok(
           ours.some(({ address }) => address === packet.subarray(12, 16).join('.')),
-          'from its own addresses only'
+          'only from its own addresses'
         )
       }
-      for (const address of doorman.addresses)
+      for (const address of broker.addresses)
         t.ok(
           ours.some(party => party.address === address),
-          'it comes from its own addresses'
+          'it connects from its own addresses'
         )
-      t.ok(doorman.bytes > 0 || injected.length > 0, 'something arrives')
-      await ledger.close()
+      t.ok(broker.bytes > 0 || injected.length > 0, 'the target receives data')
+      await messageLog.close()
       t.equal(
         readFileSync(path, 'utf8')
           .split('\n')
           .filter(line => line !== '').length,
-        ledger.messages,
-        'what it publishes is written down'
+        messageLog.messages,
+        'every published message is logged'
       )
-      await doorman.close()
+      await broker.close()
     })
   }
 })
 
-t.test("nothing talks to a broker that is not the lab's", async t => {
+t.test("only the lab's broker is allowed as a target", async t => {
   for (const host of ['192.0.2.1', '10.0.0.1', '8.8.8.8', 'example.org', '::1', '198.180.0.1']) {
     const target = { host, port: 1883, tlsPort: null, webSocketPort: null }
     t.throws(
       () => {
         assertLabTarget(target)
       },
-      { message: /own broker only/ },
+      { message: /only connects to its own broker/ },
       host
     )
     const [party] = planOf('malaria', [3, 3])
     const home = new Home(1, [])
-    t.throws(() => new Device(party, home, target, {} as Ledger))
-    t.throws(() => new Attacker(party, { target, home, ledger: {} as Ledger, victims: [], inject: () => {} }, 1))
+    t.throws(() => new Device(party, home, target, {} as MessageLog))
+    t.throws(
+      () => new Attacker(party, { target, home, messageLog: {} as MessageLog, victims: [], inject: () => {} }, 1)
+    )
   }
   t.doesNotThrow(() => {
     assertLabTarget({ host: '198.18.0.2', port: 1883, tlsPort: null, webSocketPort: null })
   })
 })
 
-t.test('every kind of device lives, publishes under its own address and goes', async t => {
+t.test('every kind of device connects from its own address, publishes, and stops', async t => {
   t.equal(new Set(DEVICE_KINDS.map(({ name }) => name)).size, DEVICE_KINDS.length, 'names are unique')
   t.ok(DEVICE_KINDS.length >= 12)
   t.ok(DEVICE_KINDS.reduce((sum, { residents }) => sum + residents, 0) >= 60)
-  const doorman = await Doorman.open()
+  const broker = await TargetBroker.open()
   const path = join(t.testdir(), 'ledger.csv')
-  const ledger = new Ledger(path)
+  const messageLog = new MessageLog(path)
   const parties = planOf('malaria', [3, 3])
   const home = new Home(7, parties)
   const devices = DEVICE_KINDS.map(kind => {
     const party = parties.find(party => party.kind === kind.name)
     if (party === undefined) throw new Error(`no ${kind.name} in the plan`)
-    const device = new Device(party, home, doorman.target, ledger, PACE)
+    const device = new Device(party, home, broker.target, messageLog, TIME_FACTOR)
     kind.start(device)
     return device
   })
-  await waitUntil('every kind comes', () => devices.every(({ party }) => doorman.addresses.has(party.address)))
-  await waitUntil('messages flow', () => ledger.messages > 100)
+  await waitUntil('every kind connects', () => devices.every(({ party }) => broker.addresses.has(party.address)))
+  await waitUntil('devices publish', () => messageLog.messages > 100)
   await Promise.all(
     devices.map(async device => {
       await device.stop()
     })
   )
-  await ledger.close()
+  await messageLog.close()
   const lines = readFileSync(path, 'utf8')
     .split('\n')
     .filter(line => line !== '')
   t.ok(lines.every(line => /^\d+\.\d{3},(device|newcomer),127\.0\.66\.\d+,/.test(line)))
-  await doorman.close()
+  await broker.close()
 })

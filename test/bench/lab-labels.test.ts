@@ -1,10 +1,10 @@
-// Labels of a crafted capture: by the address that a frame belongs to, and by the messages that it carries.
+// Labels of a crafted capture: by address, and by message.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { labelCapture, type LabelFigures } from '../../bench/lab/labels.js'
-import { Ledger, messageDigest } from '../../bench/lab/ledger.js'
+import { MessageLog, messageDigest } from '../../bench/lab/message-log.js'
 import type { Party, Role } from '../../bench/lab/plan.js'
 import type { CapturedFrame } from '../../src/types.js'
 import { ACK, PSH, SYN, frameOf, pcapFile } from '../decode/craft.js'
@@ -20,7 +20,7 @@ function party(role: Role, address: string): Party {
 
 const PARTIES = [party('device', DEVICE), party('newcomer', NEWCOMER), party('attacker', ATTACKER)]
 
-/** A connection of which frames can be made in any order. */
+/** A connection whose frames can be made in any order. */
 class Connection {
   readonly #next = { in: 1, out: 1 }
   readonly #address: string
@@ -79,18 +79,18 @@ interface Labelled {
 async function label(
   t: Test,
   frames: readonly CapturedFrame[],
-  ledger: readonly string[],
+  messageLog: readonly string[],
   attack: string | null = 'retained'
 ): Promise<Labelled> {
   const folder = t.testdir()
   const file = (name: string): string => join(folder, name)
   writeFileSync(file('capture.pcap'), pcapFile(frames))
-  writeFileSync(file('ledger.csv'), ledger.map(line => `${line}\n`).join(''))
+  writeFileSync(file('ledger.csv'), messageLog.map(line => `${line}\n`).join(''))
   const figures = await labelCapture({
     capture: file('capture.pcap'),
     attack,
     parties: PARTIES,
-    ledgers: [file('ledger.csv')],
+    messageLogs: [file('ledger.csv')],
     target: { host: BROKER, port: 1883, tlsPort: null, webSocketPort: 9001 },
     labels: file('labels.csv'),
     byAddress: file('by-address.csv'),
@@ -124,7 +124,7 @@ t.beforeEach(() => {
 })
 
 t.test(
-  "all frames of an attacker are its attack's, whoever sends them; all of a newcomer are a newcomer's",
+  'all frames to and from an attacker are attack frames; all frames of a newcomer are newcomer frames',
   async t => {
     const [attacker, newcomer, device] = [ATTACKER, NEWCOMER, DEVICE].map(address => new Connection(address, at))
     const frames = [
@@ -143,36 +143,37 @@ t.test(
   }
 )
 
-t.test(
-  "what the broker forwards of an attacker is the attack's: every frame with a byte of it, also retransmitted",
-  async t => {
-    const device = new Connection(DEVICE, at)
-    const message = publish('home/lamp', 'x'.repeat(2_500))
-    const frames = [
-      ...device.open(),
-      device.send('out', publish('home/lamp', 'ON')),
-      device.send('out', message.subarray(0, 1_400)),
-      device.send('in', Buffer.alloc(0), ACK),
-      device.send('out', message.subarray(1_400)),
-      device.send('out', message.subarray(0, 1_400), ACK, 5 + publish('home/lamp', 'ON').length),
-      device.send('out', publish('home/lamp', 'ON'))
-    ]
-    const { labels, byAddress, figures } = await label(t, frames, [
-      published(0, 'attacker', 'home/lamp', 'x'.repeat(2_500)),
-      published(0, 'device', 'home/lamp', 'ON')
-    ])
-    t.same(labels, ['0', '0', '0', '0', '0', 'retained', 'retained', 'retained', 'retained', '0'], 'the bare ACK, too')
-    t.same(byAddress, Array<string>(10).fill('0'))
-    t.match(figures, { forwarded: 3, answers: 1, attack: 4 })
-  }
-)
+t.test('every frame with a byte of a forwarded attack message is an attack frame, also if retransmitted', async t => {
+  const device = new Connection(DEVICE, at)
+  const message = publish('home/lamp', 'x'.repeat(2_500))
+  const frames = [
+    ...device.open(),
+    device.send('out', publish('home/lamp', 'ON')),
+    device.send('out', message.subarray(0, 1_400)),
+    device.send('in', Buffer.alloc(0), ACK),
+    device.send('out', message.subarray(1_400)),
+    device.send('out', message.subarray(0, 1_400), ACK, 5 + publish('home/lamp', 'ON').length),
+    device.send('out', publish('home/lamp', 'ON'))
+  ]
+  const { labels, byAddress, figures } = await label(t, frames, [
+    published(0, 'attacker', 'home/lamp', 'x'.repeat(2_500)),
+    published(0, 'device', 'home/lamp', 'ON')
+  ])
+  t.same(
+    labels,
+    ['0', '0', '0', '0', '0', 'retained', 'retained', 'retained', 'retained', '0'],
+    'including the bare ACK'
+  )
+  t.same(byAddress, Array<string>(10).fill('0'))
+  t.match(figures, { forwarded: 3, answers: 1, attack: 4 })
+})
 
 t.test(
-  "acknowledgements of an attacker's message are the attack's where they are alone; those of others are not",
+  "frames that only acknowledge an attacker's message are attack frames; other acknowledgements are not",
   async t => {
     const device = new Connection(DEVICE, at)
     const of = (type: number, id: number): Buffer => packet(type, Buffer.from([0, id]))
-    // The identifier of a crafted message is 9.
+    // The packet identifier of a crafted message is 9.
     const frames = [
       ...device.open(),
       device.send('out', publish('a', 'bad', { qos: 2 })),
@@ -194,10 +195,10 @@ t.test(
   }
 )
 
-t.test('the same words of a device and an attacker belong to whoever said them last', async t => {
+t.test('an identical message is attributed to its last publisher', async t => {
   const device = new Connection(DEVICE, at)
   const frames = [...device.open(), ...Array.from({ length: 3 }, () => device.send('out', publish('home/lamp', 'OFF')))]
-  // The frames come at 0.625, 0.75 and 0.875 s.
+  // The frames are captured at 0.625, 0.75 and 0.875 s.
   const { labels } = await label(t, frames, [
     published(0.1, 'device', 'home/lamp', 'OFF'),
     published(0.7, 'attacker', 'home/lamp', 'OFF'),
@@ -206,7 +207,7 @@ t.test('the same words of a device and an attacker belong to whoever said them l
   t.same(labels.slice(4), ['0', 'retained', '0'])
 })
 
-t.test('messages are found inside WebSocket frames, whole, in pieces and masked', async t => {
+t.test('messages are found in WebSocket frames, complete, fragmented and masked', async t => {
   const device = new Connection(DEVICE, at, 9001)
   const mask = Buffer.from([1, 2, 3, 4])
   const webSocket = (data: Buffer): Buffer =>
@@ -235,7 +236,7 @@ t.test('messages are found inside WebSocket frames, whole, in pieces and masked'
   t.same(labels.slice(4), ['0', '0', 'retained', 'retained', 'retained', '0'])
 })
 
-t.test("a client whose id is taken is the attack's until it has come back", async t => {
+t.test('frames of a client whose id is taken over are attack frames until it has reconnected', async t => {
   const [device, attacker, again, other] = [DEVICE, ATTACKER, DEVICE, NEWCOMER].map(
     (address, i) => new Connection(address, at, 1883, 40_000 + i)
   )
@@ -253,22 +254,22 @@ t.test("a client whose id is taken is the attack's until it has come back", asyn
     (count: number) => Array<string>(count).fill('takeover'),
     (count: number) => Array<string>(count).fill('0')
   ]
-  // The frames come 125 ms apart: eight of them in a second.
+  // The frames are 125 ms apart: eight of them in a second.
   t.same(labels, [...none(8), ...attack(4), ...attack(1), ...none(1), ...attack(8), ...none(4)])
   t.match(figures, { attack: 13, taken: 9 })
 })
 
-t.test('without an attack nothing is one', async t => {
+t.test('a capture without an attack has no attack frames', async t => {
   const { labels } = await label(t, new Connection(DEVICE, at).open(), [], null)
   t.same(labels, ['0', '0', '0', '0'])
 })
 
-t.test('a ledger holds any topic', async t => {
+t.test('the message log accepts any topic', async t => {
   const path = join(t.testdir(), 'ledger.csv')
-  const ledger = new Ledger(path)
-  ledger.note({ role: 'attacker', address: ATTACKER, clientId: 'a,"b"\n' }, 'x,\0"y', 'payload')
-  await ledger.close()
+  const messageLog = new MessageLog(path)
+  messageLog.logMessage({ role: 'attacker', address: ATTACKER, clientId: 'a,"b"\n' }, 'x,\0"y', 'payload')
+  await messageLog.close()
   const lines = readFileSync(path, 'utf8').split('\n')
-  t.equal(lines.length, 2, 'one line for a message')
+  t.equal(lines.length, 2, 'one line per message')
   t.match(lines[0], /^\d+\.\d{3},attacker,198\.18\.1\.3,"a,""b""\?","x,\?""y",7,[0-9a-f]{16}$/)
 })

@@ -1,4 +1,4 @@
-// The lab as its user runs it: a small capture with everything in it, and nothing left behind, also after Ctrl-C.
+// npm run lab: a small capture, and cleanup, also after Ctrl-C.
 
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -12,14 +12,14 @@ import { networkMissing } from '../../bench/lab/network.js'
 import { programMissing, skipReason } from '../support/programs.js'
 
 const LAB = new URL('../../bench/lab/lab.js', import.meta.url).pathname
-const obstacle = networkMissing()
-const skip = programMissing('tcpdump') || programMissing('socat') || (obstacle === false ? false : skipReason(obstacle))
+const reason = networkMissing()
+const skip = programMissing('tcpdump') || programMissing('socat') || (reason === false ? false : skipReason(reason))
 
 interface Run {
   child: ChildProcess
-  /** Where it keeps what is not finished. */
+  /** Folder of unfinished captures. */
   temporary: string
-  said: string
+  output: string
   ended: Promise<unknown>
 }
 
@@ -28,15 +28,15 @@ function lab(temporary: string, ...flags: string[]): Run {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, TMPDIR: temporary }
   })
-  const run: Run = { child, temporary, said: '', ended: once(child, 'exit') }
+  const run: Run = { child, temporary, output: '', ended: once(child, 'exit') }
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (chunk: Buffer) => {
-      run.said += chunk.toString()
+      run.output += chunk.toString()
     })
   return run
 }
 
-/** Building a network takes a while on a busy machine. */
+/** Allows a minute: building a network is slow on a busy machine. */
 async function waitFor(what: string, condition: () => boolean): Promise<void> {
   const deadline = performance.now() + 60_000
   while (!condition()) {
@@ -45,7 +45,7 @@ async function waitFor(what: string, condition: () => boolean): Promise<void> {
   }
 }
 
-/** The namespaces of a process. */
+/** Returns the namespaces of a process. */
 function namespaces(pid: number | undefined): string[] {
   return existsSync('/run/netns') ? readdirSync('/run/netns').filter(name => name.startsWith(`artemis-${pid}-`)) : []
 }
@@ -65,14 +65,14 @@ t.test('a capture of will abuse, labelled by address and by message', { skip }, 
     join(folder, 'out')
   )
   await run.ended
-  t.equal(run.child.exitCode, 0, run.said)
+  t.equal(run.child.exitCode, 0, run.output)
   const file = (suffix: string): string => join(folder, 'out', `will-abuse-s5.${suffix}`)
   const figures = JSON.parse(readFileSync(file('json'), 'utf8')) as Record<string, number>
   t.ok(figures.devices >= 60)
   t.ok(figures.newcomers >= figures.attackers && figures.attackers >= 3)
   t.equal(figures.dropped, 0)
   t.equal(figures.lostStreams, 0)
-  t.ok(figures.attack > figures.forwarded && figures.forwarded > 0, 'wills are forwarded by the broker')
+  t.ok(figures.attack > figures.forwarded && figures.forwarded > 0, 'the broker forwards wills')
 
   const parties = new Map(
     readFileSync(file('parties.csv'), 'utf8')
@@ -84,7 +84,7 @@ t.test('a capture of will abuse, labelled by address and by message', { skip }, 
   const [labels, byAddress, newcomers] = await Promise.all(
     ['labels.csv', 'by-address.csv', 'newcomers.csv'].map(async name => await readLabels(file(name), ['one']))
   )
-  let [records, attacks, caused, wrong, ofNewcomers, oversized] = [0, 0, 0, 0, 0, 0]
+  let [records, attacks, causedFrames, wrong, ofNewcomers, oversized] = [0, 0, 0, 0, 0, 0]
   for await (const some of readRecords(createReadStream(file('pcap')), { ports: [1883, 8883, 9001] })) {
     for (const record of some) {
       const role = parties.get(record.peer.client.address)
@@ -92,25 +92,25 @@ t.test('a capture of will abuse, labelled by address and by message', { skip }, 
       records++
       if (label !== null) attacks++
       if (role === 'attacker' ? label !== 'will-abuse' : label !== null && byAddress.of(record) !== null) wrong++
-      if (role !== 'attacker' && label !== null) caused++
+      if (role !== 'attacker' && label !== null) causedFrames++
       if ((newcomers.of(record) !== null) !== (role === 'newcomer')) wrong++
       if (role === 'newcomer') ofNewcomers++
       if ((record.features.packet_length ?? 0) > 1_514) oversized++
     }
   }
-  t.equal(records, figures.frames, 'all that is captured is for the broker')
+  t.equal(records, figures.frames, 'all captured frames are to or from the broker')
   t.equal(attacks, figures.attack)
-  t.equal(caused, figures.forwarded + figures.answers)
+  t.equal(causedFrames, figures.forwarded + figures.answers)
   t.equal(wrong, 0)
   t.equal(ofNewcomers, figures.newcomer)
   t.ok(ofNewcomers > 0)
-  t.equal(oversized, 0, 'no frame is larger than the link')
+  t.equal(oversized, 0, 'no frame exceeds the MTU')
   const recorded = readFileSync(file('records.labels.csv'), 'utf8')
     .split('\n')
     .filter(line => line.endsWith(',will-abuse')).length
   t.ok(
     Math.abs(recorded - attacks) <= attacks / 50,
-    `what the broker recorded of the attack is labelled: ${recorded} of ${attacks}`
+    `attack records of the broker are labelled: ${recorded} of ${attacks}`
   )
   t.same(readdirSync(run.temporary), [], 'no temporary files are left')
   t.same(namespaces(run.child.pid), [], 'no namespaces are left')
@@ -126,29 +126,29 @@ t.test('Ctrl-C leaves nothing behind', { skip }, async t => {
   run.child.kill('SIGINT')
   await run.ended
   t.equal(run.child.exitCode, 1)
-  t.match(run.said, /interrupted/)
+  t.match(run.output, /Interrupted/)
   t.same(readdirSync(run.temporary), [])
   t.same(readdirSync(join(folder, 'out')), [])
   t.same(namespaces(run.child.pid), [])
 })
 
-t.test('mistakes are told plainly', async t => {
+t.test('invalid arguments give a clear message', async t => {
   const folder = t.testdir({ tmp: {} })
   for (const [flags, message] of [
-    [['--attack', 'nothing'], /no attack called "nothing"/],
-    [['--attack', 'none', '--minutes', '0'], /--minutes is a number from 0.2 to 60/],
-    [['--attack', 'none', '--seed', '1.5'], /--seed is a whole number/],
+    [['--attack', 'nothing'], /Unknown attack "nothing"/],
+    [['--attack', 'none', '--minutes', '0'], /Invalid --minutes "0": use a number from 0.2 to 60/],
+    [['--attack', 'none', '--seed', '1.5'], /Invalid --seed "1.5": use a whole number/],
     [['--atack', 'none'], /--atack/],
     [[], /npm run lab -- --attack/]
   ] as const) {
     const run = lab(folder, ...flags)
     await run.ended
     t.equal(run.child.exitCode, 1)
-    t.match(run.said, message)
-    t.notMatch(run.said, /\bat .*\.js:/, 'without a stack')
+    t.match(run.output, message)
+    t.notMatch(run.output, /\bat .*\.js:/, 'without a stack trace')
   }
   const listed = lab(folder, '--list')
   await listed.ended
-  t.match(listed.said, /malaria-json/)
-  t.match(listed.said, /dht11/)
+  t.match(listed.output, /malaria-json/)
+  t.match(listed.output, /dht11/)
 })

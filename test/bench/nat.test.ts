@@ -1,4 +1,4 @@
-// Addresses that the kernel translates between the tap and the broker: a warning and join none, never a guess.
+// Address translation between the tap and the broker: a warning and join none, no wrong join.
 
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -7,8 +7,8 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
-import type { BrokerOrder } from '../../bench/join/broker-main.js'
-import type { LoadOrder } from '../../bench/join/load-main.js'
+import type { BrokerConfig } from '../../bench/join/broker-main.js'
+import type { LoadConfig } from '../../bench/join/load-main.js'
 import { Network, networkMissing, type Host } from '../../bench/lab/network.js'
 import { findProgram, programMissing, skipReason } from '../support/programs.js'
 import { waitUntil } from '../support/wait-until.js'
@@ -17,14 +17,14 @@ const PORT = 1883
 const CLIENTS = '10.78.0.1'
 const BROKER = '10.78.0.2'
 const TRANSLATED = '10.78.0.99'
-/** As the tap sees it a client comes from its own address, as the broker does from another. */
+/** Source NAT behind the tap: the tap sees the client's own address, the broker a translated one. */
 const RULES = `table ip nat {
   chain translated {
     type nat hook input priority 100
     tcp dport ${PORT} snat to ${TRANSLATED}
   }
 }`
-const PATIENCE_MS = 60_000
+const TIMEOUT_MS = 60_000
 
 interface Row {
   frame: number | null
@@ -44,9 +44,9 @@ const skip =
     ? skipReason(missing)
     : programMissing('tcpdump') || programMissing('ethtool') || programMissing('nft')
 
-/** A broker that watches itself in a namespace. */
+/** A broker with a local tap in a namespace. */
 class Broker {
-  said = ''
+  stderr = ''
   latest: Status | undefined
   readonly #child: ChildProcess
 
@@ -55,10 +55,10 @@ class Broker {
     device: string,
     readonly records: string
   ) {
-    const order: BrokerOrder = { carrier: 'tcp', port: PORT, tap: `local:${device}`, snapLength: 66, records }
-    this.#child = start(host, 'broker-main.js', order)
+    const config: BrokerConfig = { carrier: 'tcp', port: PORT, tap: `local:${device}`, snapLength: 66, records }
+    this.#child = start(host, 'broker-main.js', config)
     this.#child.stderr?.on('data', (chunk: Buffer) => {
-      this.said += chunk.toString()
+      this.stderr += chunk.toString()
     })
     this.#child.stdin?.on('error', () => {})
     createInterface({ input: this.#child.stdout as NodeJS.ReadableStream }).on('line', line => {
@@ -67,15 +67,14 @@ class Broker {
   }
 
   async until(satisfies: (status: Status) => boolean): Promise<Status> {
-    const deadline = performance.now() + PATIENCE_MS
+    const deadline = performance.now() + TIMEOUT_MS
     for (;;) {
       this.latest = undefined
       this.#child.stdin?.write('status\n')
-      await waitUntil('the broker answers', () => this.latest !== undefined)
+      await waitUntil('the broker replies', () => this.latest !== undefined)
       const latest = this.latest as Status | undefined
       if (latest?.join !== undefined && satisfies(latest)) return latest
-      if (performance.now() > deadline)
-        throw new Error(`the broker does not come to rest: ${JSON.stringify(latest)} ${this.said}`)
+      if (performance.now() > deadline) throw new Error(`Broker still busy: ${JSON.stringify(latest)} ${this.stderr}`)
       await new Promise(resolve => {
         setTimeout(resolve, 200)
       })
@@ -92,16 +91,16 @@ class Broker {
   }
 }
 
-function start(host: Host, main: string, order: object): ChildProcess {
+function start(host: Host, main: string, config: object): ChildProcess {
   return host.spawn(
     process.execPath,
-    [fileURLToPath(new URL(`../../bench/join/${main}`, import.meta.url)), JSON.stringify(order)],
+    [fileURLToPath(new URL(`../../bench/join/${main}`, import.meta.url)), JSON.stringify(config)],
     { stdio: 'pipe' }
   )
 }
 
 async function load(host: Host): Promise<void> {
-  const order: LoadOrder = {
+  const config: LoadConfig = {
     carrier: 'tcp',
     host: BROKER,
     port: PORT,
@@ -111,13 +110,13 @@ async function load(host: Host): Promise<void> {
     subscribers: 2,
     seed: 3
   }
-  const child = start(host, 'load-main.js', order)
+  const child = start(host, 'load-main.js', config)
   child.stdout?.resume()
   const [code] = (await once(child, 'exit')) as [number]
-  if (code !== 0) throw new Error(`the load ended with ${code}`)
+  if (code !== 0) throw new Error(`Load generator exited with ${code}`)
 }
 
-/** Two hosts, and a broker on one of them whose tap is up. */
+/** Creates two hosts, and a broker with a running tap on one of them. */
 async function watched(t: Test, translate: boolean): Promise<{ broker: Broker; clients: Host }> {
   const network = new Network()
   t.teardown(async () => {
@@ -132,7 +131,7 @@ async function watched(t: Test, translate: boolean): Promise<{ broker: Broker; c
   return { broker, clients }
 }
 
-t.test('between the tap and the broker', { skip }, async t => {
+t.test('address translation between tap and broker', { skip }, async t => {
   const { broker, clients } = await watched(t, true)
   await load(clients)
   const { join } = await broker.until(({ join, records: { seen } }) => join.held === 0 && seen > 300)
@@ -142,17 +141,17 @@ t.test('between the tap and the broker', { skip }, async t => {
     frames.length > 100 && frames.every(({ src_ip, dst_ip }) => [src_ip, dst_ip].includes(CLIENTS)),
     `${frames.length} frames, with the addresses on the wire`
   )
-  t.same(frames.filter(({ mqtt_header }) => mqtt_header !== null).slice(0, 3), [], 'none carries what the broker said')
+  t.same(frames.filter(({ mqtt_header }) => mqtt_header !== null).slice(0, 3), [], 'no frame has a packet')
   t.ok(
     packets.length > 100 && packets.every(({ src_ip, dst_ip }) => [src_ip, dst_ip].includes(TRANSLATED)),
     `${packets.length} packets, with the addresses that the broker sees`
   )
   t.match(join, { framesJoined: 0, mismatches: 0, packetsUnknown: 0 })
-  t.ok(join.connectionsUnseen >= 6, `${join.connectionsUnseen} connections that the tap does not see`)
-  t.match(broker.said, /judged by its packets.*addresses are translated on the way.*"reason":"unseen"/)
+  t.ok(join.connectionsUnseen >= 6, `${join.connectionsUnseen} connections missing at the tap`)
+  t.match(broker.stderr, /scored packet by packet.*addresses are translated.*"reason":"unseen"/)
 })
 
-t.test('on neither side of the tap: the same load is joined', { skip }, async t => {
+t.test('without address translation the same load is joined', { skip }, async t => {
   const { broker, clients } = await watched(t, false)
   await load(clients)
   const { join } = await broker.until(({ join, records: { seen } }) => join.held === 0 && seen > 300)

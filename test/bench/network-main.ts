@@ -1,4 +1,4 @@
-// A process with a network and a bad link in it, to be interrupted by a test.
+// A process with a network and a link, for tests that interrupt it.
 
 import { Forwarder } from '../../bench/lab/forwarder.js'
 import { Network } from '../../bench/lab/network.js'

@@ -1,4 +1,4 @@
-// Networks of our own: hosts reach each other, a bad link is as bad as told, and nothing stays behind.
+// Test networks: connectivity, link impairment, and cleanup.
 
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -12,22 +12,22 @@ import { programMissing, skipReason } from '../support/programs.js'
 import { waitUntil } from '../support/wait-until.js'
 
 const NODE = process.execPath
-/** Echoes what it is sent, on a port that it names. */
+/** Echo server; prints its port. */
 const ECHO = 'require("net").createServer(s=>s.pipe(s)).listen(0,"::",function(){console.log(this.address().port)})'
-/** Sends so many bytes to an echo and says how many came back. */
+/** Sends bytes to the echo server and prints how many came back. */
 const SEND =
   'let n=0;const [h,p,b]=process.argv.slice(1);const s=require("net").connect(p,h,()=>{s.end(Buffer.alloc(+b))});' +
   's.on("data",d=>{n+=d.length}).on("end",()=>{console.log(n)})'
-/** Says what the first datagram to port 7777 holds, and who sent it. */
+/** Prints the content and sender of the first datagram to port 7777. */
 const LISTEN =
   'require("dgram").createSocket("udp4").bind(7777,()=>console.log("bound")).once("message",(m,from)=>{console.log(m+" "+from.address);process.exit()})'
 
 async function network(t: Test): Promise<Network> {
-  const made = new Network()
+  const created = new Network()
   t.teardown(async () => {
-    await made.close()
+    await created.close()
   })
-  return made
+  return created
 }
 
 async function firstLine(child: ChildProcess): Promise<string> {
@@ -35,7 +35,7 @@ async function firstLine(child: ChildProcess): Promise<string> {
   return chunk.toString().trim()
 }
 
-async function echoed(from: Host, to: Host, address: string, bytes: number): Promise<number> {
+async function echoBytes(from: Host, to: Host, address: string, bytes: number): Promise<number> {
   const port = await firstLine(to.spawn(NODE, ['-e', ECHO], { stdio: ['ignore', 'pipe', 'inherit'] }))
   return Number(await from.run(NODE, ['-e', SEND, address, port, String(bytes)]))
 }
@@ -56,8 +56,8 @@ t.test(
     const capture = one.spawn('tcpdump', ['-i', device, '-nn', '-e', 'tcp'], { stdio: ['ignore', 'pipe', 'pipe'] })
     const lines = text(capture.stdout as NodeJS.ReadableStream)
     await once(capture.stderr as NodeJS.ReadableStream, 'data')
-    t.equal(await echoed(one, two, '10.77.0.2', 500_000), 500_000)
-    t.equal(await echoed(two, one, 'fd77::1', 500_000), 500_000)
+    t.equal(await echoBytes(one, two, '10.77.0.2', 500_000), 500_000)
+    t.equal(await echoBytes(two, one, 'fd77::1', 500_000), 500_000)
     capture.kill('SIGINT')
     const lengths = [...(await lines).matchAll(/ethertype IPv[46] \(0x[0-9a-f]+\), length (\d+)/g)].map(match =>
       Number(match[1])
@@ -67,7 +67,7 @@ t.test(
   }
 )
 
-t.test('a bad link loses, doubles and reorders, and TCP gets through it', { skip }, async t => {
+t.test('an impaired link drops, duplicates and reorders, and TCP still works', { skip }, async t => {
   const net = await network(t)
   const [a, b] = [await net.addHost('c'), await net.addHost('d')]
   const bad = { loss: 0.02, duplication: 0.02, reordering: 0.05 }
@@ -78,7 +78,7 @@ t.test('a bad link loses, doubles and reorders, and TCP gets through it', { skip
     toB: bad,
     seed: 3
   })
-  t.equal(await echoed(a, b, '10.77.1.2', 2_000_000), 2_000_000)
+  t.equal(await echoBytes(a, b, '10.77.1.2', 2_000_000), 2_000_000)
   for (const counters of [link.counters('a'), link.counters('b')]) {
     t.ok(counters.lost > 0 && counters.duplicated > 0 && counters.reordered > 0, JSON.stringify(counters))
     t.ok(counters.given <= counters.taken - counters.lost - counters.overflowed + counters.duplicated)
@@ -86,7 +86,7 @@ t.test('a bad link loses, doubles and reorders, and TCP gets through it', { skip
   await link.close()
 })
 
-t.test('a hand-made packet arrives as if it came over the link', { skip }, async t => {
+t.test('an injected packet arrives as if sent over the link', { skip }, async t => {
   const net = await network(t)
   const [a, b] = [await net.addHost('e'), await net.addHost('f')]
   const link = await Forwarder.open({
@@ -95,13 +95,13 @@ t.test('a hand-made packet arrives as if it came over the link', { skip }, async
   })
   const listener = b.spawn(NODE, ['-e', LISTEN], { stdio: ['ignore', 'pipe', 'inherit'] })
   t.equal(await firstLine(listener), 'bound')
-  const heard = firstLine(listener)
-  link.inject('b', datagram([10, 77, 2, 99], [10, 77, 2, 2], 'hand-made'))
-  t.equal(await heard, 'hand-made 10.77.2.99')
+  const received = firstLine(listener)
+  link.inject('b', datagram([10, 77, 2, 99], [10, 77, 2, 2], 'injected'))
+  t.equal(await received, 'injected 10.77.2.99')
   await link.close()
 })
 
-t.test('an interrupted process leaves nothing behind', { skip }, async t => {
+t.test('an interrupted process cleans up', { skip }, async t => {
   const main = fileURLToPath(new URL('network-main.js', import.meta.url))
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     const child = spawn(NODE, [main], { stdio: ['ignore', 'pipe', 'inherit'] })
@@ -116,11 +116,11 @@ t.test('an interrupted process leaves nothing behind', { skip }, async t => {
       readdirSync('/run/netns').filter(name => name.startsWith(`artemis-${pid}-`)),
       []
     )
-    await waitUntil('the link is gone', () => socats() === '')
+    await waitUntil('the link is removed', () => socats() === '')
   }
 })
 
-t.test('what a killed process left, the next one removes', { skip }, async t => {
+t.test('leftovers of a killed process are removed by the next one', { skip }, async t => {
   const main = fileURLToPath(new URL('network-main.js', import.meta.url))
   const child = spawn(NODE, [main], { stdio: ['ignore', 'pipe', 'inherit'] })
   await firstLine(child)
@@ -132,7 +132,7 @@ t.test('what a killed process left, the next one removes', { skip }, async t => 
   t.same(left(), [])
 })
 
-/** An IPv4 packet with a UDP datagram to port 7777. */
+/** Returns an IPv4 packet with a UDP datagram to port 7777. */
 function datagram(source: number[], destination: number[], message: string): Buffer {
   const body = Buffer.from(message)
   const packet = Buffer.alloc(28 + body.length)

@@ -1,4 +1,4 @@
-// The measurement of the overhead: every kind of load reaches every broker and counts each message, and a loss ends it.
+// bench:overhead: every load works on every broker and counts each message; a lost message fails the measurement.
 
 import t from 'tap'
 import { withOverrides } from '../../bench/brokers/settings.js'
@@ -6,13 +6,13 @@ import { cellsOf } from '../../bench/overhead/cells.js'
 import { Delivery } from '../../bench/overhead/delivery.js'
 import { FIRST, FrameReader, publishPattern } from '../../bench/overhead/frames.js'
 import { measureCell } from '../../bench/overhead/measurement.js'
-import { aimLines, oddities, resultTable } from '../../bench/overhead/table.js'
+import { aimLines, anomalies, resultTable } from '../../bench/overhead/table.js'
 import { PUBACK } from '../decode/craft-mqtt.js'
 import { programMissing } from '../support/programs.js'
 
 const MESSAGES = 300
 
-t.test('all loads on the brokers in node', async t => {
+t.test('all loads on the Node brokers', async t => {
   const shape = { session: ['clean'], window: ['20'] }
   const cells = [
     ...cellsOf({ load: ['raw'], qos: ['0', '1', '2'], ...shape }),
@@ -37,11 +37,11 @@ t.test('all loads on the brokers in node', async t => {
       )
     }
     t.match(resultTable([result], 'aedes'), /\| bare Aedes \| [\d.]+ \| 1\.00 \|/)
-    t.same(oddities([result]), [])
+    t.same(anomalies([result]), [])
   }
 })
 
-t.test('a lasting session on the program, and on mosquitto', { skip: programMissing('mosquitto') }, async t => {
+t.test('a persistent session on Artemis and on mosquitto', { skip: programMissing('mosquitto') }, async t => {
   const [cell] = cellsOf({ load: ['raw'], qos: ['1'], session: ['lasting'], window: ['1000'] })
   const { series } = await measureCell(
     cell,
@@ -57,20 +57,20 @@ t.test('a lasting session on the program, and on mosquitto', { skip: programMiss
   )
 })
 
-t.test('a broker that does not start is told, and the others go on', async t => {
+t.test('a broker that does not start is reported, and the others are measured', async t => {
   const [cell] = cellsOf({ load: ['raw'], qos: ['0'], session: ['clean'], window: ['1000'] })
   const result = await measureCell(
     cell,
     { variants: ['artemis', 'aedes'], rounds: 1, messages: MESSAGES, warmUp: MESSAGES, overrides: ['no.such=1'] },
     () => {}
   )
-  t.match(result.series[0].failed, /ended before it listened/)
+  t.match(result.series[0].failed, /exited before it listened/)
   t.equal(result.series[1].rounds.length, 1)
   t.match(resultTable([result], 'artemis'), /failed/)
   t.same(aimLines([result], 'artemis'), [])
 })
 
-t.test('what does not come', async t => {
+t.test('missing messages fail the measurement', async t => {
   const delivery = new Delivery({ qos: 1, window: 2 }, 3, 20)
   t.equal(delivery.room, 2)
   delivery.sent = 2
@@ -81,11 +81,11 @@ t.test('what does not come', async t => {
   delivery.receive(0)
   t.equal(delivery.room, 1)
   await t.rejects(delivery.done, {
-    message: 'nothing came for 0.02 s: 2 of 3 messages sent, 1 acknowledged, 2 received'
+    message: 'no progress for 0.02 s: 2 of 3 messages sent, 1 acknowledged, 2 received'
   })
 })
 
-t.test('frames, however they are cut', t => {
+t.test('packets are read from any chunks', t => {
   const { frame, id, payload } = publishPattern('load', 1, 200)
   frame.writeUInt16BE(513, id)
   frame.writeUInt32BE(7, payload)
@@ -110,7 +110,7 @@ t.test('frames, however they are cut', t => {
   t.end()
 })
 
-t.test('settings of the command line', t => {
+t.test('settings from the command line override the tree', t => {
   const tree = { limits: { queuedMessages: 1 } }
   t.same(withOverrides(tree, ['limits.inflightMessages=5', 'store.sync=true', 'data=a b']), {
     limits: { queuedMessages: 1, inflightMessages: 5 },
@@ -118,6 +118,6 @@ t.test('settings of the command line', t => {
     data: 'a b'
   })
   t.same(tree, { limits: { queuedMessages: 1 } })
-  t.throws(() => withOverrides(tree, ['limits']), /write it as/)
+  t.throws(() => withOverrides(tree, ['limits']), /use name\.of\.setting=value/)
   t.end()
 })

@@ -1,4 +1,4 @@
-// Every golden capture says the same to tshark, but for the listed exceptions.
+// Every golden capture decodes as in tshark, except for the listed exceptions.
 import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
@@ -10,7 +10,7 @@ const names = readdirSync(CAPTURES)
   .filter(name => name.endsWith('.ndjson'))
   .map(name => name.slice(0, -'.ndjson'.length))
 
-/** Captures that hold what tshark is not followed in, and how many frames of it. */
+/** Captures with listed exceptions, and their number of frames. */
 const EXCEPTIONS: Readonly<Record<string, object>> = {
   'gaps.pcap': { 'gap or mid-stream': 3 },
   'headers.pcap': { 'reserved bits': 3 },

@@ -1,4 +1,4 @@
-// The scoring bench measures what it says, on our side; the originals need Python and are left out.
+// bench:scoring on our side; the reference implementations need Python and are skipped.
 
 import t from 'tap'
 import { BATCHES, compare, ratio } from '../../bench/scoring/comparison.js'
@@ -7,7 +7,7 @@ import { speedTable, trainingTable } from '../../bench/scoring/tables.js'
 import { tasks } from '../../bench/scoring/task.js'
 import { DETECTOR_KINDS } from '../../models/index.js'
 
-t.test('the rows are the same each time, standardised, and can be told apart', async t => {
+t.test('rows are reproducible, standardised and labelled', async t => {
   const [one, two] = [makeRows(500, 100, 3), makeRows(500, 100, 3)]
   t.same(one.test, two.test)
   t.equal(one.train.rows.length, 500)
@@ -18,7 +18,7 @@ t.test('the rows are the same each time, standardised, and can be told apart', a
   }
 })
 
-t.test('every detector has its line, and the tables hold what was measured', async t => {
+t.test('every detector has a task, and the tables have the results', async t => {
   const { train, test } = makeRows(300, 2048, 1)
   const all = tasks(300)
   t.same([...new Set(all.map(({ kind }) => kind))], DETECTOR_KINDS)

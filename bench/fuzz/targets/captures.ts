@@ -1,4 +1,4 @@
-// Capture files: pcap, pcapng and gzip, whatever their bytes.
+// Fuzz targets for capture files: pcap, pcapng and gzip.
 import { gzipSync } from 'node:zlib'
 import type { Random } from '../../../models/random.js'
 import { CaptureDecoder } from '../../../src/decode/capture.js'
@@ -13,15 +13,15 @@ import { check, portions, sameBytes } from '../target.js'
 import type { FuzzTarget } from '../target.js'
 
 const NANOSECONDS = 1e9
-/** Deflate packs no better than this (zlib's own figure). */
+/** Highest compression ratio of deflate, according to zlib. */
 const LARGEST_RATIO = 1_032
-/** Beyond it single bytes cost more than they show. */
+/** Longer inputs are not fed byte by byte, which would be slow. */
 const SINGLE_BYTES_UP_TO = 400
 
 interface Decoded {
   frames: CapturedFrame[]
-  /** What ended the reading. */
-  fault: string
+  /** Error that ended the reading. */
+  error: string
 }
 
 function decode(bytes: Iterable<Buffer>): Decoded {
@@ -32,11 +32,11 @@ function decode(bytes: Iterable<Buffer>): Decoded {
   try {
     for (const chunk of bytes) decoder.push(chunk)
     decoder.end()
-    return { frames, fault: '' }
+    return { frames, error: '' }
   } catch (error) {
     if (!(error instanceof OperatorError)) throw error
-    // How it opens is told from as much as was there.
-    return { frames, fault: error.code === 'capture-not-recognised' ? error.code : `${error.code} ${error.message}` }
+    // The error depends on how many bytes the first chunk has.
+    return { frames, error: error.code === 'capture-not-recognised' ? error.code : `${error.code} ${error.message}` }
   }
 }
 
@@ -45,20 +45,17 @@ function runCapture(input: Uint8Array): void {
   let held = 0
   for (const { seconds, nanoseconds, wireLength, bytes } of whole.frames) {
     held += bytes.length
-    check(Number.isSafeInteger(seconds) && seconds >= 0, 'a frame has a time that is no time')
-    check(
-      Number.isInteger(nanoseconds) && nanoseconds >= 0 && nanoseconds < NANOSECONDS,
-      'nanoseconds are not within the second'
-    )
-    check(bytes.length <= wireLength, 'more was captured than there was')
-    check(bytes.length <= MAX_CAPTURED_LENGTH, 'a frame is longer than any frame')
+    check(Number.isSafeInteger(seconds) && seconds >= 0, 'the time of a frame is invalid')
+    check(Number.isInteger(nanoseconds) && nanoseconds >= 0 && nanoseconds < NANOSECONDS, 'nanoseconds exceed a second')
+    check(bytes.length <= wireLength, 'the captured length exceeds the wire length')
+    check(bytes.length <= MAX_CAPTURED_LENGTH, 'a frame exceeds the maximum length')
   }
-  check(held <= input.length, 'frames hold more than the file')
+  check(held <= input.length, 'frames have more bytes than the file')
   const parts = decode(portions(input, input.length <= SINGLE_BYTES_UP_TO ? 1 : 97))
-  check(parts.fault === whole.fault, 'in portions the file ends otherwise than in one piece')
+  check(parts.error === whole.error, 'chunked input ends with a different error')
   check(
     parts.frames.length === whole.frames.length && parts.frames.every((frame, i) => isSame(frame, whole.frames[i])),
-    'in portions the file gives other frames than in one piece'
+    'chunked input gives different frames'
   )
 }
 
@@ -90,7 +87,7 @@ function anyPcap(random: Random): Buffer {
 
 export const pcapTarget: FuzzTarget = {
   name: 'pcap',
-  properties: 'only coded errors; frames within the file; the same in single bytes and odd portions',
+  properties: 'only coded errors; frames within the file; the same for single bytes and odd chunks',
   weight: 1,
   covers: ['src/decode/pcap.js', 'src/decode/capture.js', 'src/decode/pending-bytes.js'],
   generate: anyPcap,
@@ -99,7 +96,7 @@ export const pcapTarget: FuzzTarget = {
 
 export const pcapngTarget: FuzzTarget = {
   name: 'pcapng',
-  properties: 'only coded errors; frames within the file; the same in single bytes and odd portions',
+  properties: 'only coded errors; frames within the file; the same for single bytes and odd chunks',
   weight: 1,
   covers: [
     'src/decode/pcapng.js',
@@ -137,20 +134,20 @@ async function* source(chunks: Iterable<Buffer>): AsyncGenerator<Buffer> {
   yield* chunks
 }
 
-async function unpack(chunks: Iterable<Buffer>): Promise<{ bytes: Buffer; fault: string }> {
+async function unpack(chunks: Iterable<Buffer>): Promise<{ bytes: Buffer; error: string }> {
   const parts: Buffer[] = []
   try {
     for await (const part of gunzipped(source(chunks))) parts.push(part)
-    return { bytes: Buffer.concat(parts), fault: '' }
+    return { bytes: Buffer.concat(parts), error: '' }
   } catch (error) {
     if (!(error instanceof OperatorError)) throw error
-    return { bytes: Buffer.concat(parts), fault: error.code }
+    return { bytes: Buffer.concat(parts), error: error.code }
   }
 }
 
 export const gzipTarget: FuzzTarget = {
   name: 'gzip',
-  properties: 'only coded errors; no more out than deflate can pack; the same in portions',
+  properties: 'only coded errors; output within the highest deflate ratio; the same in chunks',
   weight: 0.02,
   covers: ['src/decode/gunzip.js'],
   generate(random) {
@@ -164,15 +161,15 @@ export const gzipTarget: FuzzTarget = {
   },
   async run(input) {
     const whole = await unpack([Buffer.from(input)])
-    check(whole.bytes.length <= input.length * LARGEST_RATIO, 'more comes out than can be packed')
+    check(whole.bytes.length <= input.length * LARGEST_RATIO, 'the output exceeds the highest deflate ratio')
     const parts = await unpack(portions(input, 61))
-    check(parts.fault === whole.fault, 'in portions the file ends otherwise than in one piece')
-    // Where it is corrupt, more or less of what came before may be out already.
-    const length = whole.fault === '' ? whole.bytes.length : Math.min(parts.bytes.length, whole.bytes.length)
-    check(whole.fault !== '' || parts.bytes.length === length, 'in portions more or less is unpacked')
+    check(parts.error === whole.error, 'chunked input ends with a different error')
+    // The length of the output before a corruption may differ.
+    const length = whole.error === '' ? whole.bytes.length : Math.min(parts.bytes.length, whole.bytes.length)
+    check(whole.error !== '' || parts.bytes.length === length, 'chunked input gives an output of different length')
     check(
       sameBytes(parts.bytes.subarray(0, length), whole.bytes.subarray(0, length)),
-      'in portions something else is unpacked'
+      'chunked input gives different output'
     )
   }
 }

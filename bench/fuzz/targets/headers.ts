@@ -1,4 +1,4 @@
-// Link, IP and TCP headers of single frames, and fragments of several datagrams.
+// Fuzz targets for link, IP and TCP headers of single frames, and for IP fragments.
 import { isIP } from 'node:net'
 import type { Random } from '../../../models/random.js'
 import { FragmentAssembly } from '../../../src/decode/fragments.js'
@@ -7,14 +7,14 @@ import { TcpDecoder } from '../../../src/decode/tcp-decoder.js'
 import type { TcpFrame } from '../../../src/types.js'
 import { captured, ethernetBytes, ipv4Bytes, ipv6Bytes, tcpBytes } from '../../../test/decode/craft.js'
 import { Script } from '../script.js'
-import { check, contentFrom, sameBytes } from '../target.js'
+import { check, contentAt, sameBytes } from '../target.js'
 import type { FuzzTarget } from '../target.js'
 
 const PORTS: ReadonlySet<number> = new Set([1883, 8883])
 const LINK_TYPES = [1, 113, 276, 0, 108, 101, 12, 14, 228, 229, 147, -1]
 const LARGEST_DATAGRAM = 65_535
 
-/** What stands before an IP packet on a link. */
+/** Adds the link-layer header to an IP packet. */
 function framed(random: Random, linkType: number, packet: Buffer, isIpv6: boolean): Buffer {
   const ethertype = Buffer.from(isIpv6 ? [0x86, 0xdd] : [8, 0])
   switch (linkType) {
@@ -47,11 +47,10 @@ function extensionsOf(random: Random): { next: number; extensions: Buffer } {
   return { next: kinds[0] ?? 6, extensions: Buffer.concat(headers) }
 }
 
-/** Where the first byte chooses the link type, and the second how much longer the frame was on the wire. */
+/** Input: a byte for the link type, a byte for the bytes cut off the frame, and the frame. */
 export const headersTarget: FuzzTarget = {
   name: 'headers',
-  properties:
-    'a frame or nothing; lengths within the frame; addresses are addresses; a cut frame says the same or nothing',
+  properties: 'a frame or null; lengths within the frame; valid addresses; the same or null for a truncated frame',
   weight: 22,
   covers: ['src/decode/link.js', 'src/decode/ip.js', 'src/decode/tcp.js', 'src/decode/addresses.js'],
   generate(random) {
@@ -81,36 +80,36 @@ export const headersTarget: FuzzTarget = {
     const whole = decode(bytes.length)
     const cut = decode(input[1] % (bytes.length + 1))
     if (whole === null) {
-      check(cut === null, 'a cut frame says more than the whole')
+      check(cut === null, 'a truncated frame is decoded, the full one is not')
       return
     }
     checkFrame(whole, wireLength)
     if (cut === null) return
     const { payload, ...fields } = whole
     const { payload: cutPayload, ...cutFields } = cut
-    check(JSON.stringify(fields) === JSON.stringify(cutFields), 'a cut frame says something else than the whole')
-    check(sameBytes(cutPayload, payload.subarray(0, cutPayload.length)), 'a cut frame has another payload')
+    check(JSON.stringify(fields) === JSON.stringify(cutFields), 'a truncated frame has different fields')
+    check(sameBytes(cutPayload, payload.subarray(0, cutPayload.length)), 'a truncated frame has a different payload')
   }
 }
 
 function checkFrame({ ip, tcp, payload, payloadLength }: TcpFrame, wireLength: number): void {
-  check(isIP(ip.source) !== 0 && isIP(ip.destination) !== 0, 'an address is none')
+  check(isIP(ip.source) !== 0 && isIP(ip.destination) !== 0, 'an address is invalid')
   check(payloadLength >= 0 && payloadLength <= wireLength, 'the payload is longer than the frame')
-  check(payload.length <= payloadLength, 'more payload was captured than there was')
-  check(ip.ttl >= 0 && ip.ttl <= 255 && ip.length >= 20, 'a field of the IP header is out of its range')
-  check(tcp.flags >= 0 && tcp.flags <= 0xfff && tcp.window <= 0xffff, 'a field of the TCP header is out of its range')
-  check(PORTS.has(tcp.sourcePort) || PORTS.has(tcp.destinationPort), 'neither port is watched')
+  check(payload.length <= payloadLength, 'the captured payload exceeds the payload length')
+  check(ip.ttl >= 0 && ip.ttl <= 255 && ip.length >= 20, 'an IP header field is out of range')
+  check(tcp.flags >= 0 && tcp.flags <= 0xfff && tcp.window <= 0xffff, 'a TCP header field is out of range')
+  check(PORTS.has(tcp.sourcePort) || PORTS.has(tcp.destinationPort), 'neither port is an MQTT port')
 }
 
-/** Datagrams of different keys hold different bytes. */
+/** Datagrams with different keys have different content. */
 const KEY_STEP = 4_099
 
 const LIMITS = { datagrams: 4, pieces: 8, ageSeconds: 60, heldBytes: 20_000 }
 
-/** A script of fragments: of which datagram, from where, how long, how much of it captured. */
+/** Input: a script of fragments with datagram, offset, length and captured share. */
 export const fragmentsTarget: FuzzTarget = {
   name: 'fragments',
-  properties: 'what is put together is what was sent, whatever the order and overlap; never more kept than the caps',
+  properties: 'a reassembled datagram has the sent bytes for any order and overlap; memory within the caps',
   weight: 3,
   covers: ['src/decode/fragments.js'],
   generate: random =>
@@ -126,34 +125,34 @@ export const fragmentsTarget: FuzzTarget = {
       const offset = script.uint16() & 0xfff8
       const size = script.uint16()
       const traits = script.byte()
-      // Long ones are rare: their bytes cost more than they show.
+      // Long fragments are rare, because they are slow.
       const length = (traits & 0x0c) === 0x0c ? size : size & 0x1ff
       const captured = (traits & 2) === 0 ? length : length >> 1
       if ((traits & 0xf0) === 0xf0) seconds += 30
-      const bytes = contentFrom(key * KEY_STEP + offset, captured)
+      const bytes = contentAt(key * KEY_STEP + offset, captured)
       const datagram = assembly.push(String(key), { id: key, offset, more: (traits & 1) === 0 }, length, bytes, {
         seconds,
         nanoseconds: 0
       })
-      check(assembly.waiting <= LIMITS.datagrams, 'more datagrams wait than may')
-      check(assembly.heldBytes >= 0 && assembly.heldBytes <= LIMITS.heldBytes, 'more bytes wait than may')
+      check(assembly.waiting <= LIMITS.datagrams, 'too many datagrams are held')
+      check(assembly.heldBytes >= 0 && assembly.heldBytes <= LIMITS.heldBytes, 'too many bytes are held')
       if (datagram === null) continue
       check(
         datagram.length <= LARGEST_DATAGRAM && datagram.bytes.length <= datagram.length,
-        'a datagram is longer than it can be'
+        'a datagram exceeds the maximum length'
       )
       check(
-        sameBytes(datagram.bytes, contentFrom(key * KEY_STEP, datagram.bytes.length)),
-        'a datagram holds what nobody sent'
+        sameBytes(datagram.bytes, contentAt(key * KEY_STEP, datagram.bytes.length)),
+        'a datagram has bytes that were not sent'
       )
     }
   }
 }
 
-/** Frames of a capture one after the other, fragments among them, through the whole decoder. */
+/** Input: consecutive frames of a capture, including fragments. */
 export const ipTarget: FuzzTarget = {
   name: 'ip',
-  properties: 'no fragment, header or length makes it throw; frames as sound as single ones',
+  properties: 'no fragment, header or length causes an error; frames meet the checks of single ones',
   weight: 20,
   covers: ['src/decode/tcp-decoder.js', 'src/decode/ip.js', 'src/decode/fragments.js'],
   generate(random) {
@@ -180,6 +179,6 @@ export const ipTarget: FuzzTarget = {
       if (frame !== null) checkFrame(frame, LARGEST_DATAGRAM)
     }
     const { fragments, reassembled, fragmentsDropped } = decoder.counters
-    check(reassembled + fragmentsDropped <= fragments, 'more datagrams ended than fragments came')
+    check(reassembled + fragmentsDropped <= fragments, 'more datagrams completed than fragments received')
   }
 }

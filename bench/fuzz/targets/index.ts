@@ -1,16 +1,16 @@
-// All targets.
+// All fuzz targets.
 import type { FuzzTarget } from '../target.js'
 import { gzipTarget, pcapTarget, pcapngTarget } from './captures.js'
-import { checksTarget } from './checked.js'
+import { checksTarget } from './packet-checks.js'
 import { fragmentsTarget, headersTarget, ipTarget } from './headers.js'
-import { joinTarget } from './joined.js'
-import { observerTarget, placementTarget } from './observed.js'
-import { connectTarget, proxyTarget } from './openings.js'
+import { joinTarget } from './live-join.js'
+import { observerTarget, placementTarget } from './observe.js'
+import { connectTarget, proxyTarget } from './connection-start.js'
 import { mqttTarget, webSocketTarget } from './packets.js'
 import { decodedTarget, midstreamTarget, reassemblyTarget, streamsTarget } from './streams.js'
-import { endlessTarget, extractTarget } from './whole.js'
+import { endlessTarget, extractTarget } from './end-to-end.js'
 
-/** In the order in which bytes meet them. */
+/** In pipeline order. */
 export const TARGETS: readonly FuzzTarget[] = [
   pcapTarget,
   pcapngTarget,

@@ -1,4 +1,4 @@
-// MQTT control packets of every version and WebSocket frames, in any portions.
+// Fuzz targets for MQTT control packets of every version and for WebSocket frames, in any chunks.
 import type { Random } from '../../../models/random.js'
 import { isBoundaryChain } from '../../../src/decode/mqtt-boundary.js'
 import { MqttWalker } from '../../../src/decode/mqtt.js'
@@ -12,7 +12,7 @@ const VERSIONS = [0, 3, 4, 5]
 const CAPS = [0, 3, 50, 70_000]
 const SINGLE_BYTES_UP_TO = 300
 
-/** A conversation's one direction; `version` as in CONNECT. */
+/** Generates packets of one direction; `version` as in CONNECT. */
 export function anyPackets(random: Random, version: number, count: number): Buffer {
   const properties = version !== 5 ? null : random.integer(2) === 0 ? Buffer.alloc(0) : Buffer.from([35, 0, 1])
   const kinds: (() => Buffer)[] = [
@@ -38,15 +38,19 @@ interface Walk {
   walker: MqttWalker
 }
 
-function walk(how: number, parts: Iterable<Uint8Array>): Walk {
-  const cap = CAPS[(how >> 2) & 3]
-  const walker = new MqttWalker({ topicCapBytes: cap, payloadCapBytes: cap, session: { version: VERSIONS[how & 3] } })
+function walk(variant: number, parts: Iterable<Uint8Array>): Walk {
+  const cap = CAPS[(variant >> 2) & 3]
+  const walker = new MqttWalker({
+    topicCapBytes: cap,
+    payloadCapBytes: cap,
+    session: { version: VERSIONS[variant & 3] }
+  })
   const packets: MqttPacket[] = []
   for (const part of parts) {
     walker.push(part, ({ topic, payload, ...rest }) => {
       packets.push({ ...rest, topic: topic && Uint8Array.from(topic), payload: payload && Uint8Array.from(payload) })
     })
-    // What was a view of these bytes must not be one any more.
+    // Overwrite the chunk: results must not be views of it.
     part.fill(0xee)
   }
   return { packets, walker }
@@ -71,30 +75,30 @@ function isSame(a: MqttPacket, b: MqttPacket): boolean {
 function checkPackets({ packets, walker }: Walk, bytes: Uint8Array, cap: number): void {
   let end = 0
   for (const { header, remainingLength, size, end: packetEnd, topicLength, topic, payload, payloadLength } of packets) {
-    check(size > remainingLength && size <= remainingLength + 5, 'a packet has a fixed header of another size')
-    check(packetEnd === end + size, 'packets do not follow each other')
-    check(header === bytes[end], 'a packet has another first byte')
-    check(topicLength === null || (topicLength >= 0 && topicLength <= 65_535), 'a topic is longer than it can be')
-    check(topic === null || topic.length <= Math.min(cap, topicLength ?? 0), 'more topic is kept than may')
+    check(size > remainingLength && size <= remainingLength + 5, 'the fixed header of a packet has the wrong size')
+    check(packetEnd === end + size, 'packets are not consecutive')
+    check(header === bytes[end], 'a packet has the wrong first byte')
+    check(topicLength === null || (topicLength >= 0 && topicLength <= 65_535), 'a topic exceeds the maximum length')
+    check(topic === null || topic.length <= Math.min(cap, topicLength ?? 0), 'a topic exceeds the cap')
     check(payloadLength <= remainingLength, 'a payload is longer than its packet')
     if (payload !== null) {
-      check(payload.length === Math.min(cap, payloadLength), 'not as much payload is kept as may')
+      check(payload.length === Math.min(cap, payloadLength), 'a payload is shorter than the cap allows')
       check(
         sameBytes(payload, bytes.subarray(packetEnd - payloadLength, packetEnd - payloadLength + payload.length)),
-        'a payload holds other bytes'
+        'a payload has the wrong bytes'
       )
     }
     end = packetEnd
   }
-  check(walker.offset === bytes.length, 'the walker stands elsewhere than where the bytes end')
-  check(!walker.boundary || end === bytes.length, 'the walker takes the middle of a packet for a boundary')
+  check(walker.offset === bytes.length, 'the walker offset is not the end of the input')
+  check(!walker.boundary || end === bytes.length, 'the walker reports a boundary inside a packet')
 }
 
-/** The first byte says which version and caps. */
+/** Input: a byte for version and caps, then packets. */
 export const mqttTarget: FuzzTarget = {
   name: 'mqtt',
   properties:
-    'packets follow each other, hold the right bytes and no more than the caps; the same in single bytes and two halves; gaps do no harm',
+    'consecutive packets with the right bytes within the caps; the same for single bytes and two halves; gaps are safe',
   weight: 8,
   covers: [
     'src/decode/mqtt.js',
@@ -104,40 +108,40 @@ export const mqttTarget: FuzzTarget = {
     'src/decode/mqtt-boundary.js'
   ],
   generate(random) {
-    const how = random.integer(16)
-    return Buffer.concat([Buffer.from([how]), anyPackets(random, VERSIONS[how & 3], random.integer(6))])
+    const variant = random.integer(16)
+    return Buffer.concat([Buffer.from([variant]), anyPackets(random, VERSIONS[variant & 3], random.integer(6))])
   },
   run(input) {
     if (input.length === 0) return
-    const [how] = input
+    const [variant] = input
     const bytes = input.subarray(1)
-    const whole = walk(how, [Uint8Array.from(bytes)])
-    checkPackets(whole, bytes, CAPS[(how >> 2) & 3])
+    const whole = walk(variant, [Uint8Array.from(bytes)])
+    checkPackets(whole, bytes, CAPS[(variant >> 2) & 3])
     const middle = bytes.length >> 1
     for (const parts of [
       portions(bytes, bytes.length <= SINGLE_BYTES_UP_TO ? 1 : 53),
       [bytes.slice(0, middle), bytes.slice(middle)]
     ]) {
-      const other = walk(how, parts)
+      const other = walk(variant, parts)
       check(
         other.packets.length === whole.packets.length &&
           other.packets.every((packet, i) => isSame(packet, whole.packets[i])),
-        'in portions there are other packets'
+        'chunked input gives different packets'
       )
       check(
         other.walker.declared === whole.walker.declared && other.walker.malformed === whole.walker.malformed,
-        'in portions the walker ends otherwise'
+        'chunked input ends in a different state'
       )
     }
-    checkGap(how, bytes, whole)
-    isBoundaryChain(bytes, (how & 16) === 0 ? 'in' : 'out', VERSIONS[how & 3])
+    checkGap(variant, bytes, whole)
+    isBoundaryChain(bytes, (variant & 16) === 0 ? 'in' : 'out', VERSIONS[variant & 3])
   }
 }
 
-/** Two bytes in the middle are never seen. */
-function checkGap(how: number, bytes: Uint8Array, whole: Walk): void {
+/** Checks a gap of two bytes in the middle. */
+function checkGap(variant: number, bytes: Uint8Array, whole: Walk): void {
   const from = bytes.length >> 1
-  const walker = new MqttWalker({ topicCapBytes: 50, payloadCapBytes: 50, session: { version: VERSIONS[how & 3] } })
+  const walker = new MqttWalker({ topicCapBytes: 50, payloadCapBytes: 50, session: { version: VERSIONS[variant & 3] } })
   const packets: MqttPacket[] = []
   const onPacket = (packet: MqttPacket): void => {
     packets.push(packet)
@@ -146,11 +150,11 @@ function checkGap(how: number, bytes: Uint8Array, whole: Walk): void {
   const before = packets.length
   walker.skip(Math.min(2, bytes.length - from), onPacket)
   walker.push(bytes.slice(from + 2), onPacket)
-  check(walker.offset === bytes.length, 'a gap puts the walker elsewhere')
-  for (let i = 0; i < before; i++) check(packets[i].end === whole.packets[i].end, 'a gap changes what came before it')
+  check(walker.offset === bytes.length, 'a gap changes the walker offset')
+  for (let i = 0; i < before; i++) check(packets[i].end === whole.packets[i].end, 'a gap changes earlier packets')
   check(
     walker.lost || walker.malformed || packets.every(({ end }) => whole.packets.some(packet => packet.end === end)),
-    'after a gap the walker is out of step and does not know'
+    'the walker loses synchronisation after a gap without reporting it'
   )
 }
 
@@ -181,7 +185,7 @@ function frames(parts: Iterable<Uint8Array>): { found: number[]; malformed: bool
 
 export const webSocketTarget: FuzzTarget = {
   name: 'websocket',
-  properties: 'frames lie within the bytes, data within frames; the same in single bytes and odd portions',
+  properties: 'frames within the input, data within frames; the same for single bytes and odd chunks',
   weight: 12,
   covers: ['src/decode/websocket.js'],
   generate: random => Buffer.concat(Array.from({ length: random.integer(6) }, () => anyWebSocketFrame(random))),
@@ -190,15 +194,18 @@ export const webSocketTarget: FuzzTarget = {
     let sum = 0
     for (let i = 0; i < whole.found.length; i += 2) {
       sum += whole.found[i]
-      check(whole.found[i + 1] >= 0 && whole.found[i + 1] <= whole.found[i] - 2, 'a frame holds more data than fits')
+      check(
+        whole.found[i + 1] >= 0 && whole.found[i + 1] <= whole.found[i] - 2,
+        'the data of a frame exceeds the frame'
+      )
     }
-    check(sum <= input.length, 'frames reach beyond the bytes')
+    check(sum <= input.length, 'frames exceed the input')
     const parts = frames(portions(input, input.length <= SINGLE_BYTES_UP_TO ? 1 : 41))
     check(
       parts.malformed === whole.malformed &&
         parts.found.length === whole.found.length &&
         parts.found.every((value, i) => value === whole.found[i]),
-      'in portions there are other frames'
+      'chunked input gives different frames'
     )
   }
 }

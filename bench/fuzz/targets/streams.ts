@@ -1,4 +1,4 @@
-// TCP streams: one direction put in order, connections, and MQTT decoded from what a tap saw.
+// Fuzz targets for TCP streams: reassembly of one direction, connections, and MQTT decoded from captured segments.
 import type { Random } from '../../../models/random.js'
 import { HELD_SEGMENT_BYTES, Reassembly } from '../../../src/decode/reassembly.js'
 import { TcpStreams } from '../../../src/decode/tcp-streams.js'
@@ -6,7 +6,7 @@ import { DecodedJoin } from '../../../src/join/decoded.js'
 import type { Direction, StreamChunk, StreamFrame, TcpFrame, TcpStream } from '../../../src/types.js'
 import { CONNACK, PINGREQ, connect, publish, subscribe } from '../../../test/decode/craft-mqtt.js'
 import { Script } from '../script.js'
-import { check, contentFrom, sameBytes } from '../target.js'
+import { check, contentAt, sameBytes } from '../target.js'
 import type { FuzzTarget } from '../target.js'
 
 const WRAP = 0x1_0000_0000
@@ -15,23 +15,23 @@ const HELD_SEGMENTS = 8
 const TOTAL_BYTES = 6_000
 const LARGEST_SEGMENT = 300
 
-/** Chunks follow each other from `from` to `to`, and hold what was sent. */
+/** Checks that chunks cover `from` to `to` without gaps and have the sent bytes. */
 function checkChunks(chunks: readonly StreamChunk[], from: number, to: number, base?: number): void {
   let at = from
   for (const { start, length, bytes } of chunks) {
-    check(start === at && length > 0, 'chunks do not follow each other')
-    check(bytes === null || bytes.length === length, 'a chunk is not as long as it says')
+    check(start === at && length > 0, 'chunks are not consecutive')
+    check(bytes === null || bytes.length === length, 'a chunk has the wrong length')
     if (bytes !== null && base !== undefined)
-      check(sameBytes(bytes, contentFrom(base + start, length)), 'a chunk holds what nobody sent there')
+      check(sameBytes(bytes, contentAt(base + start, length)), 'a chunk has bytes that were not sent there')
     at += length
   }
-  check(at === to, 'chunks do not reach as far as the pointer')
+  check(at === to, 'chunks do not end at the stream offset')
 }
 
-/** A script of segments and acknowledgements; where one begins is near the pointer or anywhere. */
+/** Input: a script of segments and acknowledgements, near the stream offset or anywhere. */
 export const reassemblyTarget: FuzzTarget = {
   name: 'reassembly',
-  properties: 'every byte delivered is the one that was sent at that sequence number, once, in order; caps hold',
+  properties: 'every byte is delivered as sent at its sequence number, once, in order; memory within the caps',
   weight: 6,
   covers: ['src/decode/reassembly.js'],
   generate: random =>
@@ -60,26 +60,26 @@ export const reassemblyTarget: FuzzTarget = {
       }
       const length = script.byte() + (kind & 0x80 ? LARGEST_SEGMENT : 0)
       const seen = (kind & 7) === 1 ? length >> 1 : length
-      const chunks = reassembly.push(sequence, length, contentFrom(sequence, seen))
+      const chunks = reassembly.push(sequence, length, contentAt(sequence, seen))
       checkChunks(chunks, from, reassembly.next, base)
       for (const { lost, length } of chunks) if (lost === true) gaps += length
-      check(reassembly.heldSegments <= HELD_SEGMENTS, 'more segments wait than may')
-      check(reassembly.heldBytes <= HELD_BYTES && room.bytes <= TOTAL_BYTES, 'more bytes wait than may')
+      check(reassembly.heldSegments <= HELD_SEGMENTS, 'too many segments are held')
+      check(reassembly.heldBytes <= HELD_BYTES && room.bytes <= TOTAL_BYTES, 'too many bytes are held')
       check(
         room.bytes === reassembly.heldBytes + reassembly.heldSegments * HELD_SEGMENT_BYTES,
-        'the bytes that wait are miscounted'
+        'the counter of held bytes is wrong'
       )
     }
-    check(counters.gapBytes === gaps, 'gaps are miscounted')
+    check(counters.gapBytes === gaps, 'the counter of gap bytes is wrong')
     reassembly.release()
-    check(room.bytes === 0, 'room is not given back')
+    check(room.bytes === 0, 'held bytes are not released')
   }
 }
 
 const NO_BYTES = new Uint8Array(0)
 const PORTS: ReadonlySet<number> = new Set([1883, 8883])
 
-/** A segment as the script says; `ends` are where each tuple's directions stood last. */
+/** Reads a segment from the script; `ends` has the last sequence number of each direction of each tuple. */
 function anySegment(
   script: Script,
   number: number,
@@ -88,7 +88,7 @@ function anySegment(
 ): TcpFrame {
   const kind = script.byte()
   const tuple = script.byte()
-  // One client calls from a port that is watched as well.
+  // One client uses an MQTT port as its source port.
   const client = { address: `10.0.0.${tuple & 3}`, port: [5_000, 5_001, 5_002, 1883][(tuple >> 2) & 3] }
   const broker = { address: '10.0.1.1', port: (tuple & 0x40) === 0 ? 1883 : 8883 }
   const [source, destination] = (tuple & 0x80) === 0 ? [client, broker] : [broker, client]
@@ -130,13 +130,13 @@ const STREAM_LIMITS = {
   heldBytesTotal: TOTAL_BYTES
 }
 
-/** Follows where each direction of each stream stands. */
-class Followed {
+/** Tracks the offset of each direction of each stream. */
+class OffsetTracker {
   readonly #ends = new Map<TcpStream, Record<Direction, number>>()
 
   check({ stream, direction, from, to, chunks, frame }: StreamFrame): void {
     const ends = this.#ends.get(stream) ?? { in: 0, out: 0 }
-    check(from === ends[direction] && to >= from, 'the pointer of a direction goes back, or jumps between frames')
+    check(from === ends[direction] && to >= from, 'the offset of a direction decreases, or jumps between frames')
     checkChunks(chunks, from, to)
     check(frame.payloadLength >= 0, 'a length is negative')
     ends[direction] = to
@@ -144,10 +144,10 @@ class Followed {
   }
 }
 
-/** Segments of several connections, both directions, any flags. */
+/** Input: segments of several connections, in both directions, with any flags. */
 export const streamsTarget: FuzzTarget = {
   name: 'streams',
-  properties: 'pointers only go forward, chunks fill them exactly, tuples keep their stream; caps hold',
+  properties: 'offsets only increase, chunks fill them exactly, tuples keep their stream; memory within the caps',
   weight: 4,
   covers: [
     'src/decode/tcp-streams.js',
@@ -161,26 +161,29 @@ export const streamsTarget: FuzzTarget = {
   run(input) {
     const script = new Script(input)
     const streams = new TcpStreams(PORTS, STREAM_LIMITS)
-    const followed = new Followed()
+    const tracker = new OffsetTracker()
     const ends = new Map<string, number>()
     for (let number = 1; !script.over; number++) {
-      const placed = streams.push(anySegment(script, number, ends, contentFrom))
-      followed.check(placed)
+      const placed = streams.push(anySegment(script, number, ends, contentAt))
+      tracker.check(placed)
       const { stream, direction, frame } = placed
       const sender = direction === 'in' ? stream.client : stream.broker
       check(
         sender.port === frame.tcp.sourcePort && sender.address === frame.ip.source,
-        "a frame is taken for the other side's"
+        'a frame is assigned to the wrong direction'
       )
-      check(Number.isFinite(placed.delta) && Number.isFinite(placed.l20Average), 'a time difference is no number')
+      check(
+        Number.isFinite(placed.delta) && Number.isFinite(placed.l20Average),
+        'a time difference is not a finite number'
+      )
       check(
         streams.open <= STREAM_LIMITS.streams && streams.closed <= STREAM_LIMITS.closedStreams,
-        'more streams are kept than may'
+        'too many streams are kept'
       )
-      check(streams.heldBytes <= TOTAL_BYTES, 'more bytes wait than may')
+      check(streams.heldBytes <= TOTAL_BYTES, 'too many bytes are held')
     }
     const { counters } = streams
-    check(counters.streams >= counters.streamsEvicted, 'more streams went than came')
+    check(counters.streams >= counters.streamsEvicted, 'more streams were evicted than opened')
   }
 }
 
@@ -200,7 +203,7 @@ function anyStream(random: Random, isClient: boolean): Buffer {
   return Buffer.concat(packets)
 }
 
-/** Places the segments of one direction and gives what each completes. */
+/** Decodes the segments of one direction; returns the completed packets. */
 function decodeSegments(
   bytes: Uint8Array,
   cuts: (index: number) => number,
@@ -235,8 +238,8 @@ function decodeSegments(
   const result = { completed: 0, initiated: 0, joins: new Set<string>() }
   for (const frame of [segment(0xffff_fff0, NO_BYTES, 2), ...order(segments)]) {
     const { completed, initiated, join: kind, packet } = join.push(streams.push(frame))
-    check(initiated <= completed && (packet === null) === (completed === 0), 'the packets of a frame are miscounted')
-    check(kind === 'decoded' || completed === 0, 'a packet comes out of what is not decoded')
+    check(initiated <= completed && (packet === null) === (completed === 0), 'the packet count of a frame is wrong')
+    check(kind === 'decoded' || completed === 0, 'an undecoded frame has a packet')
     result.completed += completed
     result.initiated += initiated
     result.joins.add(kind)
@@ -244,10 +247,10 @@ function decodeSegments(
   return result
 }
 
-/** The bytes of one direction, cut into segments in two ways and once out of order; the first byte says how. */
+/** Input: a byte for the segmentation, then one direction, which is segmented in two ways and once out of order. */
 export const decodedTarget: FuzzTarget = {
   name: 'decoded',
-  properties: 'the same packets however the stream is cut, in order or not; none out of TLS',
+  properties: 'the same packets for any segmentation, in order or not; none from TLS',
   weight: 1,
   covers: ['src/join/decoded.js', 'src/decode/mqtt.js', 'src/decode/mqtt-body.js', 'src/decode/mqtt-filters.js'],
   generate: random =>
@@ -270,16 +273,16 @@ export const decodedTarget: FuzzTarget = {
     for (const other of [cut, swapped]) {
       check(
         other.completed === whole.completed && other.initiated === whole.initiated,
-        'cut otherwise, a stream has other packets'
+        'a different segmentation gives different packets'
       )
     }
   }
 }
 
-/** Packets of the middle of streams, with gaps, resets and both directions. */
+/** Input: mid-stream packets with gaps, resets and both directions. */
 export const midstreamTarget: FuzzTarget = {
   name: 'midstream',
-  properties: 'gaps, cut bytes and wrong beginnings: nothing thrown, nothing counted twice',
+  properties: 'gaps, truncation and wrong starts cause no error and no double count',
   weight: 1,
   covers: ['src/join/decoded.js', 'src/decode/mqtt.js', 'src/decode/mqtt-boundary.js'],
   generate(random) {
@@ -298,7 +301,7 @@ export const midstreamTarget: FuzzTarget = {
     const script = new Script(input)
     const streams = new TcpStreams(PORTS, STREAM_LIMITS)
     const join = new DecodedJoin({ topicCapBytes: 100, payloadCapBytes: 100 })
-    const followed = new Followed()
+    const tracker = new OffsetTracker()
     const ends = { in: 7, out: 9 }
     for (let number = 1; !script.over; number++) {
       const kind = script.byte()
@@ -334,12 +337,12 @@ export const midstreamTarget: FuzzTarget = {
         payloadLength: length,
         payload
       })
-      followed.check(placed)
+      tracker.check(placed)
       const { completed, initiated, packet } = join.push(placed)
-      check(initiated <= completed && (packet === null) === (completed === 0), 'the packets of a frame are miscounted')
+      check(initiated <= completed && (packet === null) === (completed === 0), 'the packet count of a frame is wrong')
       check(
         packet === null || packet.payload === null || packet.payload.length <= Math.min(100, packet.payloadLength),
-        'more payload is kept than may'
+        'a payload exceeds the cap'
       )
     }
   }

@@ -1,4 +1,4 @@
-// Every attack, one line each.
+// List of all attacks.
 
 import type { Attack } from '../attacker.js'
 import { bruteForce } from './brute-force.js'
@@ -21,7 +21,7 @@ import { topicScan } from './topic-scan.js'
 import { wildcardBomb } from './wildcard-bomb.js'
 import { willAbuse } from './will-abuse.js'
 
-/** The attacks, in the order of the list. */
+/** All attacks, in the order of --list. */
 export const ATTACKS: readonly Attack[] = [
   malaria,
   malariaJson,
@@ -44,7 +44,7 @@ export const ATTACKS: readonly Attack[] = [
   portScan
 ]
 
-/** The attack called `name`, or undefined. */
+/** Returns the attack with this name, or undefined. */
 export function findAttack(name: string): Attack | undefined {
   return ATTACKS.find(attack => attack.name === name)
 }

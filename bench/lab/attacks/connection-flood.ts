@@ -1,4 +1,4 @@
-// As many connections as fast as possible.
+// Connection flood: opens as many connections as possible.
 
 import type { Socket } from 'node:net'
 import type { Attack, Attacker } from '../attacker.js'
@@ -10,18 +10,18 @@ async function open(attacker: Attacker, keepalive: number, clientId: string): Pr
   return socket
 }
 
-/** As many connections as fast as possible. */
+/** Connection flood: opens as many connections as possible. */
 export const connectionFlood: Attack = {
   name: 'connection-flood',
   summary:
     'connection flood: 4 to 8 addresses open 20 to 40 MQTT connections a second each, hold up to 150 and drop them all',
   attackers: [4, 8],
   async run(attacker) {
-    const { chance } = attacker
-    const perSecond = chance.between(20, 40)
+    const { random } = attacker
+    const perSecond = random.between(20, 40)
     let held: Socket[] = []
     for (let opened = 0; opened < 900 && !attacker.over; opened++) {
-      void open(attacker, chance.oneOf([0, 60, 300]), chance.text(23)).then(socket => {
+      void open(attacker, random.oneOf([0, 60, 300]), random.text(23)).then(socket => {
         if (socket !== null) held.push(socket)
       })
       if (held.length >= 150) {

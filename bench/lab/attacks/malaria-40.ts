@@ -1,9 +1,9 @@
-// mqtt-malaria at forty messages a second.
+// mqtt-malaria at 40 messages a second.
 
 import type { Attack } from '../attacker.js'
 import { hexDigits, publish } from './malaria-tool.js'
 
-/** The flood that hides. */
+/** Flood at a low rate. */
 export const malaria40: Attack = {
   name: 'malaria-40',
   summary: 'mqtt-malaria -T 40: 40 messages a second from each of 3 to 5 processes',

@@ -1,20 +1,20 @@
-// mqtt-malaria as fast as it can, with JSON.
+// mqtt-malaria at full speed, with JSON.
 
 import type { Attack, Attacker } from '../attacker.js'
 import { HEX_DIGITS, publish } from './malaria-tool.js'
 
-/** A JSON object of random names and values, of about so many bytes. */
-function fuzzyJson({ chance }: Attacker, bytes: number): string {
+/** Returns a JSON object with random names and values, of about the given size. */
+function fuzzyJson({ random }: Attacker, bytes: number): string {
   const object: Record<string, unknown> = {}
   for (let size = 2; size < bytes;) {
-    const name = chance.text(chance.whole(3, 10))
-    const value = chance.oneOf<() => unknown>([
-      () => chance.whole(-1_000_000, 1_000_000),
-      () => chance.between(-1, 1) * 10 ** chance.whole(0, 9),
-      () => chance.text(chance.whole(4, 40), HEX_DIGITS),
-      () => chance.happens(0.5),
+    const name = random.text(random.integer(3, 10))
+    const value = random.oneOf<() => unknown>([
+      () => random.integer(-1_000_000, 1_000_000),
+      () => random.between(-1, 1) * 10 ** random.integer(0, 9),
+      () => random.text(random.integer(4, 40), HEX_DIGITS),
+      () => random.chance(0.5),
       () => null,
-      () => [chance.whole(0, 255), chance.whole(0, 255)]
+      () => [random.integer(0, 255), random.integer(0, 255)]
     ])()
     object[name] = value
     size += name.length + 4 + JSON.stringify(value).length
@@ -22,10 +22,10 @@ function fuzzyJson({ chance }: Attacker, bytes: number): string {
   return JSON.stringify(object)
 }
 
-/** The flood with objects. */
+/** Flood with JSON objects. */
 export const malariaJson: Attack = {
   name: 'malaria-json',
-  summary: 'the same with JSON objects of random names and values as payloads',
+  summary: 'mqtt-malaria with JSON objects of random names and values as payloads',
   attackers: [3, 6],
   run: async attacker => {
     await publish(attacker, { rate: Infinity, count: 5_000, payload: fuzzyJson })

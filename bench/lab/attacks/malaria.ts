@@ -1,9 +1,9 @@
-// mqtt-malaria as fast as it can.
+// mqtt-malaria at full speed.
 
 import type { Attack } from '../attacker.js'
 import { hexDigits, publish } from './malaria-tool.js'
 
-/** The flood. */
+/** Flood at full speed. */
 export const malaria: Attack = {
   name: 'malaria',
   summary:

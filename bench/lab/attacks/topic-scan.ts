@@ -1,32 +1,32 @@
-// Finding out what there is.
+// Topic enumeration.
 
 import type { Attack } from '../attacker.js'
 import { SYS_TOPICS, TOPIC_WORDS } from './words.js'
 
-/** Subscribing to guesses. */
+/** Subscribes to guessed topics. */
 export const topicScan: Attack = {
   name: 'topic-scan',
   summary:
-    'topic and $SYS enumeration: 3 to 5 addresses subscribe to what brokers tell of themselves and to guessed topics, 5 to 15 a second, and unsubscribe where nothing comes',
+    'topic and $SYS enumeration: 3 to 5 addresses subscribe to $SYS topics and guessed topics, 5 to 15 a second, and unsubscribe again',
   attackers: [3, 5],
   async run(attacker) {
-    const { chance } = attacker
+    const { random } = attacker
     const client = await attacker.client({
-      clientId: chance.oneOf([`mqtt-explorer-${chance.hex(8)}`, `mqttpwn${chance.whole(1, 999)}`, chance.text(12)]),
+      clientId: random.oneOf([`mqtt-explorer-${random.hex(8)}`, `mqttpwn${random.integer(1, 999)}`, random.text(12)]),
       keepalive: 60
     })
     if (client === null) return
-    const perSecond = chance.between(5, 15)
+    const perSecond = random.between(5, 15)
     for (const filter of SYS_TOPICS) {
       client.subscribe(filter, () => {})
       await attacker.pause(1_000 / perSecond)
-      if (chance.happens(0.7)) client.unsubscribe(filter, () => {})
+      if (random.chance(0.7)) client.unsubscribe(filter, () => {})
     }
     for (let guesses = 0; guesses < 2_000 && !attacker.over && client.connected; guesses++) {
-      const levels = Array.from({ length: chance.whole(1, 4) }, () =>
-        chance.happens(0.15) ? '+' : chance.oneOf(TOPIC_WORDS)
+      const levels = Array.from({ length: random.integer(1, 4) }, () =>
+        random.chance(0.15) ? '+' : random.oneOf(TOPIC_WORDS)
       )
-      const filter = chance.happens(0.25) ? [...levels, '#'].join('/') : levels.join('/')
+      const filter = random.chance(0.25) ? [...levels, '#'].join('/') : levels.join('/')
       client.subscribe(filter, { qos: 0 }, () => {})
       await attacker.pause(1_000 / perSecond)
       client.unsubscribe(filter, () => {})

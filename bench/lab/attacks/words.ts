@@ -132,7 +132,7 @@ export const TOPIC_WORDS: readonly string[] = [
   'room1'
 ]
 
-/** What brokers tell about themselves. */
+/** $SYS topics. */
 export const SYS_TOPICS: readonly string[] = [
   '$SYS/#',
   '$SYS/broker/version',

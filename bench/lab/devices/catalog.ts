@@ -1,4 +1,4 @@
-// Every kind of device, one line each.
+// List of all kinds of devices.
 
 import type { DeviceKind } from '../device.js'
 import { camera } from './cameras.js'
@@ -12,7 +12,7 @@ import { tasmota } from './tasmota.js'
 import { flaky, script, watch } from './unsteady.js'
 import { zigbee } from './zigbee.js'
 
-/** The kinds, in the order of the list. */
+/** All kinds, in the order of --list. */
 export const DEVICE_KINDS: readonly DeviceKind[] = [
   dht11,
   esphome,
@@ -35,9 +35,9 @@ export const DEVICE_KINDS: readonly DeviceKind[] = [
   watch
 ]
 
-/** The kind called `name`; throws where there is none. */
+/** Returns the kind with this name; throws if there is none. */
 export function deviceKind(name: string): DeviceKind {
   const kind = DEVICE_KINDS.find(kind => kind.name === name)
-  if (kind === undefined) throw new Error(`there is no device called ${name}`)
+  if (kind === undefined) throw new Error(`Unknown device kind ${name}`)
   return kind
 }

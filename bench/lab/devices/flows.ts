@@ -1,35 +1,35 @@
-// Software of the house: flows that subscribe and publish again, the home's brain, and dashboards.
+// Software of the home: flows, Home Assistant, a recorder, and dashboards.
 
 import type { DeviceKind } from '../device.js'
 
 const SECOND = 1_000
 
-/** Flows in the manner of Node-RED. */
+/** Flows like Node-RED's. */
 export const flow: DeviceKind = {
   name: 'flow',
-  summary: 'Node-RED-like flows: subscribe, compute, publish again (averages, alarms in text, a heartbeat)',
+  summary: 'Node-RED-like flows: subscribe, compute, republish (averages, alarms in text, a heartbeat)',
   residents: 3,
   ordinary: true,
   start(device) {
-    const { chance, home, name, party } = device
-    const client = device.open({ clientId: `nodered_${chance.hex(8)}`, keepalive: 60 })
+    const { random, home, name, party } = device
+    const client = device.open({ clientId: `nodered_${random.hex(8)}`, keepalive: 60 })
     const values = new Map<string, number>()
     client.on('connect', () => {
       client.subscribe([`${home.base}/+/temperature`, `${home.zigbee}/+`, 'stat/+/POWER'], {
-        qos: chance.oneOf([0, 1] as const)
+        qos: random.oneOf([0, 1] as const)
       })
     })
     client.on('message', (topic, payload) => {
       const number = Number(payload.toString())
       if (topic.endsWith('/temperature') && Number.isFinite(number)) values.set(topic, number)
-      if (topic.endsWith('POWER') && chance.happens(0.3))
+      if (topic.endsWith('POWER') && random.chance(0.3))
         device.publish(
           client,
           `${home.base}/log/${name}`,
           `${topic.split('/')[1]} was switched ${payload.toString().toLowerCase()}`
         )
     })
-    device.every(chance.between(5, 15) * SECOND, () => {
+    device.every(random.between(5, 15) * SECOND, () => {
       if (values.size === 0) return
       const mean = [...values.values()].reduce((sum, value) => sum + value, 0) / values.size
       device.publish(
@@ -45,7 +45,7 @@ export const flow: DeviceKind = {
   }
 }
 
-/** The brain, in the manner of Home Assistant: discovers, listens to all that it knows, commands. */
+/** Home Assistant: discovers devices, subscribes to them, and sends commands. */
 export const assistant: DeviceKind = {
   name: 'home-assistant',
   summary:
@@ -53,8 +53,8 @@ export const assistant: DeviceKind = {
   residents: 1,
   ordinary: false,
   start(device) {
-    const { chance, home } = device
-    const clientId = chance.text(22)
+    const { random, home } = device
+    const clientId = random.text(22)
     const client = device.open({
       clientId,
       protocolVersion: 5,
@@ -79,72 +79,71 @@ export const assistant: DeviceKind = {
       )
       device.publish(client, 'homeassistant/status', 'online', { retain: true })
     })
-    device.sometimes(7 * SECOND, () => {
-      device.publish(client, `cmnd/${chance.oneOf(plugs)}/POWER`, chance.oneOf(['ON', 'OFF', 'TOGGLE']))
+    device.atRandomTimes(7 * SECOND, () => {
+      device.publish(client, `cmnd/${random.oneOf(plugs)}/POWER`, random.oneOf(['ON', 'OFF', 'TOGGLE']))
     })
-    device.sometimes(9 * SECOND, () => {
-      device.publish(client, `${home.base}/${chance.oneOf(switches)}/set`, chance.oneOf(['ON', 'OFF']), { qos: 1 })
+    device.atRandomTimes(9 * SECOND, () => {
+      device.publish(client, `${home.base}/${random.oneOf(switches)}/set`, random.oneOf(['ON', 'OFF']), { qos: 1 })
     })
   }
 }
 
-/** A recorder, in the manner of Telegraf: everything into a database. */
+/** A recorder like Telegraf: writes everything to a database. */
 export const recorder: DeviceKind = {
   name: 'recorder',
-  summary: 'a recorder: subscribes to # at QoS 0 or 1 and writes everything down elsewhere',
+  summary: 'a recorder: subscribes to # at QoS 0 or 1 and stores everything elsewhere',
   residents: 1,
   ordinary: false,
   start(device) {
-    const { chance } = device
+    const { random } = device
     const client = device.open({
-      clientId: `Telegraf-Consumer-${chance.text(5)}`,
+      clientId: `Telegraf-Consumer-${random.text(5)}`,
       keepalive: 60,
-      clean: chance.happens(0.5)
+      clean: random.chance(0.5)
     })
     client.on('connect', () => {
-      client.subscribe('#', { qos: chance.oneOf([0, 1] as const) })
+      client.subscribe('#', { qos: random.oneOf([0, 1] as const) })
     })
   }
 }
 
-/** A dashboard in a browser or an app: wildcards, a click now and then, the page loaded anew. */
+/** A dashboard in a browser or app: wildcard filters, occasional commands, and page reloads. */
 export const dashboard: DeviceKind = {
   name: 'dashboard',
-  summary:
-    'dashboards: wildcard filters at QoS 0 to 2, a command now and then, reloads; every other one over WebSocket',
+  summary: 'dashboards: wildcard filters at QoS 0 to 2, occasional commands, reloads; every second one over WebSocket',
   residents: 4,
   ordinary: true,
   start(device) {
-    const { chance, home, party } = device
+    const { random, home, party } = device
     const transport = party.index % 2 === 0 ? 'websocket' : 'tcp'
     const switches = home.namesOf('switch')
-    const filters = chance.oneOf([
+    const filters = random.oneOf([
       [`${home.base}/#`],
       ['#'],
       [`${home.base}/+/temperature`, `${home.base}/+/humidity`, 'tele/+/SENSOR'],
       [`${home.zigbee}/+`, 'frigate/#']
     ])
-    const qos = chance.oneOf([0, 0, 1, 2] as const)
+    const qos = random.oneOf([0, 0, 1, 2] as const)
     const load = (): void => {
       const client = device.open({
-        clientId: `${chance.oneOf(['mqttjs', 'dash', 'webui'])}_${chance.hex(8)}`,
+        clientId: `${random.oneOf(['mqttjs', 'dash', 'webui'])}_${random.hex(8)}`,
         transport,
-        keepalive: chance.oneOf([15, 30, 60])
+        keepalive: random.oneOf([15, 30, 60])
       })
       client.on('connect', () => {
         client.subscribe(filters, { qos })
       })
       const click = (): void => {
         if (client.disconnecting || client.disconnected) return
-        device.publish(client, `${home.base}/${chance.oneOf(switches)}/set`, chance.oneOf(['ON', 'OFF']), {
-          qos: chance.oneOf([0, 1, 2])
+        device.publish(client, `${home.base}/${random.oneOf(switches)}/set`, random.oneOf(['ON', 'OFF']), {
+          qos: random.oneOf([0, 1, 2])
         })
-        device.after(chance.waiting(15 * SECOND), click)
+        device.after(random.exponential(15 * SECOND), click)
       }
-      device.after(chance.waiting(15 * SECOND), click)
-      device.after(chance.waiting(60 * SECOND), () => {
+      device.after(random.exponential(15 * SECOND), click)
+      device.after(random.exponential(60 * SECOND), () => {
         client.end()
-        device.after(chance.between(500, 3_000), load)
+        device.after(random.between(500, 3_000), load)
       })
     }
     load()

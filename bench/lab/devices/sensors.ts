@@ -1,37 +1,37 @@
-// Sensors: DHT11 boards, ESPHome nodes, and ones on a battery that sleep between two readings.
+// Sensors: DHT11 boards, ESPHome nodes, and battery sensors that sleep between readings.
 
 import type { DeviceKind } from '../device.js'
 import { Walk } from './walk.js'
 
 const SECOND = 1_000
 
-/** Temperature and humidity as bare numbers: the sketch that thousands of boards run. */
+/** Temperature and humidity as plain numbers, like the common DHT11 sketch. */
 export const dht11: DeviceKind = {
   name: 'dht11',
-  summary: 'temperature and humidity as plain numbers, QoS 0, every 2 to 10 s; one board in five speaks MQTT 3.1',
+  summary: 'temperature and humidity as plain numbers, QoS 0, every 2 to 10 s; one board in five uses MQTT 3.1',
   residents: 10,
   ordinary: true,
   start(device) {
-    const { chance, home, name, party } = device
-    const clientId = chance.oneOf([
-      `ESP8266Client-${chance.hex(4)}`,
-      `ESP-${chance.hex(6).toUpperCase()}`,
+    const { random, home, name, party } = device
+    const clientId = random.oneOf([
+      `ESP8266Client-${random.hex(4)}`,
+      `ESP-${random.hex(6).toUpperCase()}`,
       `dht11_${name}`
     ])
     const legacy = party.index % 5 === 4
     const client = device.open({ clientId, ...(legacy ? { protocolVersion: 3, protocolId: 'MQIsdp' } : {}) })
-    const decimals = chance.whole(0, 2)
-    const celsius = new Walk(chance, 17, 26, 0.15)
-    const humidity = new Walk(chance, 35, 65, 0.4)
-    const retain = chance.happens(0.3)
-    device.every(chance.between(2, 10) * SECOND, () => {
+    const decimals = random.integer(0, 2)
+    const celsius = new Walk(random, 17, 26, 0.15)
+    const humidity = new Walk(random, 35, 65, 0.4)
+    const retain = random.chance(0.3)
+    device.every(random.between(2, 10) * SECOND, () => {
       device.publish(client, `${home.base}/${name}/temperature`, celsius.text(decimals), { retain })
       device.publish(client, `${home.base}/${name}/humidity`, humidity.text(decimals === 0 ? 0 : 1), { retain })
     })
   }
 }
 
-/** An ESPHome node: discovery, retained states on a topic each, log lines. */
+/** An ESPHome node: discovery, retained states with one topic each, log lines. */
 export const esphome: DeviceKind = {
   name: 'esphome',
   summary:
@@ -39,8 +39,8 @@ export const esphome: DeviceKind = {
   residents: 6,
   ordinary: true,
   start(device) {
-    const { chance, name, party } = device
-    const clientId = `${name}-${chance.hex(12)}`
+    const { random, name, party } = device
+    const clientId = `${name}-${random.hex(12)}`
     const client = device.open({
       clientId,
       clean: false,
@@ -48,12 +48,12 @@ export const esphome: DeviceKind = {
       will: device.will(clientId, `${name}/status`, 'offline', { retain: true })
     })
     const sensors = [
-      { id: 'temperature', unit: '°C', walk: new Walk(chance, 17, 26, 0.1), decimals: 1 },
-      { id: 'humidity', unit: '%', walk: new Walk(chance, 35, 65, 0.3), decimals: 1 },
-      { id: 'co2', unit: 'ppm', walk: new Walk(chance, 420, 1_400, 15), decimals: 0 },
-      { id: 'pressure', unit: 'hPa', walk: new Walk(chance, 985, 1_035, 0.2), decimals: 2 },
-      { id: 'wifi_signal', unit: 'dBm', walk: new Walk(chance, -82, -45, 1.5), decimals: 0 }
-    ].slice(0, chance.whole(2, 5))
+      { id: 'temperature', unit: '°C', walk: new Walk(random, 17, 26, 0.1), decimals: 1 },
+      { id: 'humidity', unit: '%', walk: new Walk(random, 35, 65, 0.3), decimals: 1 },
+      { id: 'co2', unit: 'ppm', walk: new Walk(random, 420, 1_400, 15), decimals: 0 },
+      { id: 'pressure', unit: 'hPa', walk: new Walk(random, 985, 1_035, 0.2), decimals: 2 },
+      { id: 'wifi_signal', unit: 'dBm', walk: new Walk(random, -82, -45, 1.5), decimals: 0 }
+    ].slice(0, random.integer(2, 5))
     client.on('connect', () => {
       device.publish(client, `${name}/status`, 'online', { retain: true })
       for (const { id, unit } of sensors) {
@@ -75,7 +75,7 @@ export const esphome: DeviceKind = {
       }
     })
     for (const { id, walk, decimals } of sensors) {
-      device.every(chance.between(6, 30) * SECOND, () => {
+      device.every(random.between(6, 30) * SECOND, () => {
         const value = walk.text(decimals)
         device.publish(client, `${name}/sensor/${id}/state`, value, { retain: true })
         device.publish(
@@ -88,7 +88,7 @@ export const esphome: DeviceKind = {
   }
 }
 
-/** A sensor on a battery: wakes, says its word, and is gone. */
+/** A battery sensor: connects, publishes and disconnects. */
 export const sleeper: DeviceKind = {
   name: 'sleeper',
   summary:
@@ -96,13 +96,13 @@ export const sleeper: DeviceKind = {
   residents: 6,
   ordinary: true,
   start(device) {
-    const { chance, home, name, party } = device
-    const clientId = `sensor-${chance.hex(8)}`
-    const battery = new Walk(chance, 2.6, 3.3, 0.005)
-    const moisture = new Walk(chance, 20, 70, 1)
-    const qos = chance.oneOf([0, 1, 1] as const)
-    const isJson = chance.happens(0.5)
-    device.every(chance.between(12, 45) * SECOND, () => {
+    const { random, home, name, party } = device
+    const clientId = `sensor-${random.hex(8)}`
+    const battery = new Walk(random, 2.6, 3.3, 0.005)
+    const moisture = new Walk(random, 20, 70, 1)
+    const qos = random.oneOf([0, 1, 1] as const)
+    const isJson = random.chance(0.5)
+    device.every(random.between(12, 45) * SECOND, () => {
       const client = device.open({
         clientId,
         reconnectPeriod: 0,
@@ -114,14 +114,14 @@ export const sleeper: DeviceKind = {
           device.publish(
             client,
             `${home.base}/${name}/soil`,
-            JSON.stringify({ moisture: moisture.round(1), battery: battery.round(2), rssi: -chance.whole(50, 85) }),
+            JSON.stringify({ moisture: moisture.round(1), battery: battery.round(2), rssi: -random.integer(50, 85) }),
             { qos, retain: true }
           )
         } else {
           device.publish(client, `${home.base}/${name}/soil/moisture`, moisture.text(1), { qos, retain: true })
           device.publish(client, `${home.base}/${name}/soil/battery`, battery.text(2), { qos, retain: true })
         }
-        device.after(chance.between(50, 400), () => {
+        device.after(random.between(50, 400), () => {
           client.end()
         })
       })

@@ -1,4 +1,4 @@
-// Switches that keep their state at the broker, and meters that count.
+// Switches with retained state, and meters.
 
 import type { DeviceKind } from '../device.js'
 import { Walk } from './walk.js'
@@ -12,34 +12,34 @@ export const relay: DeviceKind = {
   residents: 8,
   ordinary: true,
   start(device) {
-    const { chance, home, name } = device
+    const { random, home, name } = device
     const topic = `${home.base}/${name}`
-    const clientId = `switch-${chance.hex(6)}`
+    const clientId = `switch-${random.hex(6)}`
     const client = device.open({
       clientId,
       will: device.will(clientId, `${topic}/availability`, 'offline', { qos: 1, retain: true })
     })
-    let on = chance.happens(0.5)
-    const tell = (): void => {
+    let on = random.chance(0.5)
+    const report = (): void => {
       device.publish(client, `${topic}/state`, on ? 'ON' : 'OFF', { qos: 1, retain: true })
     }
     client.on('connect', () => {
       device.publish(client, `${topic}/availability`, 'online', { qos: 1, retain: true })
-      tell()
+      report()
       client.subscribe(`${topic}/set`, { qos: 1 })
     })
     client.on('message', (_topic, payload) => {
       on = payload.toString() === 'ON'
-      device.after(chance.between(20, 200), tell)
+      device.after(random.between(20, 200), report)
     })
-    device.sometimes(chance.between(15, 60) * SECOND, () => {
+    device.atRandomTimes(random.between(15, 60) * SECOND, () => {
       on = !on
-      tell()
+      report()
     })
   }
 }
 
-/** A meter at the fuse box: a dozen topics in one go, or one that counts exactly once. */
+/** A power meter: a burst on many topics, or one counter at QoS 2. */
 export const meter: DeviceKind = {
   name: 'meter',
   summary:
@@ -47,14 +47,14 @@ export const meter: DeviceKind = {
   residents: 5,
   ordinary: true,
   start(device) {
-    const { chance, home, name, party } = device
+    const { random, home, name, party } = device
     const client = device.open({
-      clientId: `${chance.oneOf(['dsmr', 'sml', 'shelly3em', 'vzlogger'])}-${chance.hex(6)}`
+      clientId: `${random.oneOf(['dsmr', 'sml', 'shelly3em', 'vzlogger'])}-${random.hex(6)}`
     })
     if (party.index % 2 === 1) {
-      let count = chance.between(100, 9_000)
-      device.every(chance.between(1, 2.5) * SECOND, () => {
-        count += chance.between(0, 0.01)
+      let count = random.between(100, 9_000)
+      device.every(random.between(1, 2.5) * SECOND, () => {
+        count += random.between(0, 0.01)
         device.publish(client, `${home.base}/${name}/meter/total`, count.toFixed(3), { qos: 2 })
       })
       return
@@ -72,17 +72,17 @@ export const meter: DeviceKind = {
       'frequency',
       'power_factor',
       'tariff'
-    ].slice(0, chance.whole(4, 12))
-    const power = new Walk(chance, 120, 6_000, 150)
-    const qos = chance.oneOf([0, 1] as const)
+    ].slice(0, random.integer(4, 12))
+    const power = new Walk(random, 120, 6_000, 150)
+    const qos = random.oneOf([0, 1] as const)
     device.every(
-      chance.oneOf([5, 10]) * SECOND,
+      random.oneOf([5, 10]) * SECOND,
       () => {
         for (const one of names) {
           const value = one.startsWith('voltage')
-            ? chance.between(226, 236).toFixed(1)
+            ? random.between(226, 236).toFixed(1)
             : one === 'frequency'
-              ? chance.between(49.95, 50.05).toFixed(2)
+              ? random.between(49.95, 50.05).toFixed(2)
               : one === 'tariff'
                 ? '2'
                 : power.text(3)

@@ -1,4 +1,4 @@
-// Plugs with Tasmota's firmware: telemetry in JSON, commands and their results, a last will.
+// Tasmota plugs: telemetry in JSON, commands and results, a will.
 
 import type { DeviceKind } from '../device.js'
 import { PLUG_USER } from '../home.js'
@@ -6,15 +6,15 @@ import { Walk } from './walk.js'
 
 const SECOND = 1_000
 
-/** A plug that measures. */
+/** A metering plug. */
 export const tasmota: DeviceKind = {
   name: 'tasmota',
   summary: 'Tasmota plugs: STATE and SENSOR in JSON every 10 to 30 s, cmnd/stat topics, retained LWT and discovery',
   residents: 8,
   ordinary: true,
   start(device) {
-    const { chance, home, name } = device
-    const mac = chance.hex(12).toUpperCase()
+    const { random, home, name } = device
+    const mac = random.hex(12).toUpperCase()
     const clientId = `DVES_${mac.slice(-6)}`
     const client = device.open({
       clientId,
@@ -23,11 +23,11 @@ export const tasmota: DeviceKind = {
       password: home.password(PLUG_USER),
       will: device.will(clientId, `tele/${name}/LWT`, 'Offline', { qos: 1, retain: true })
     })
-    const begun = Date.now() - chance.between(1e6, 1e9)
-    const power = new Walk(chance, 2, 1_800, 40)
-    const volts = new Walk(chance, 224, 238, 0.6)
-    let total = chance.between(5, 900)
-    let on = chance.happens(0.6)
+    const startedAt = Date.now() - random.between(1e6, 1e9)
+    const power = new Walk(random, 2, 1_800, 40)
+    const volts = new Walk(random, 224, 238, 0.6)
+    let total = random.between(5, 900)
+    let on = random.chance(0.6)
     const time = (): string => new Date().toISOString().slice(0, 19)
     client.on('connect', () => {
       device.publish(client, `tele/${name}/LWT`, 'Online', { retain: true })
@@ -72,8 +72,8 @@ export const tasmota: DeviceKind = {
       device.publish(client, `stat/${name}/RESULT`, JSON.stringify({ POWER: on ? 'ON' : 'OFF' }))
       device.publish(client, `stat/${name}/POWER`, on ? 'ON' : 'OFF')
     })
-    device.every(chance.between(10, 30) * SECOND, () => {
-      const uptime = Math.floor((Date.now() - begun) / SECOND)
+    device.every(random.between(10, 30) * SECOND, () => {
+      const uptime = Math.floor((Date.now() - startedAt) / SECOND)
       device.publish(
         client,
         `tele/${name}/STATE`,
@@ -81,11 +81,11 @@ export const tasmota: DeviceKind = {
           Time: time(),
           Uptime: `${Math.floor(uptime / 86_400)}T${new Date((uptime % 86_400) * SECOND).toISOString().slice(11, 19)}`,
           UptimeSec: uptime,
-          Heap: chance.whole(22, 29),
+          Heap: random.integer(22, 29),
           SleepMode: 'Dynamic',
           Sleep: 50,
           LoadAvg: 19,
-          MqttCount: chance.whole(1, 5),
+          MqttCount: random.integer(1, 5),
           POWER: on ? 'ON' : 'OFF',
           Wifi: {
             AP: 1,
@@ -93,8 +93,8 @@ export const tasmota: DeviceKind = {
             BSSId: '74:AC:B9:11:22:33',
             Channel: 6,
             Mode: '11n',
-            RSSI: chance.whole(50, 100),
-            Signal: -chance.whole(45, 75),
+            RSSI: random.integer(50, 100),
+            Signal: -random.integer(45, 75),
             LinkCount: 1,
             Downtime: '0T00:00:03'
           }
@@ -110,7 +110,7 @@ export const tasmota: DeviceKind = {
           ENERGY: {
             TotalStartTime: '2024-02-11T09:12:44',
             Total: Number(total.toFixed(3)),
-            Yesterday: Number(chance.between(0, 4).toFixed(3)),
+            Yesterday: Number(random.between(0, 4).toFixed(3)),
             Today: Number((total % 4).toFixed(3)),
             Period: Math.round(watts / 60),
             Power: watts,
@@ -123,7 +123,7 @@ export const tasmota: DeviceKind = {
         })
       )
     })
-    device.sometimes(40 * SECOND, () => {
+    device.atRandomTimes(40 * SECOND, () => {
       on = !on
       device.publish(client, `stat/${name}/RESULT`, JSON.stringify({ POWER: on ? 'ON' : 'OFF' }))
       device.publish(client, `stat/${name}/POWER`, on ? 'ON' : 'OFF')

@@ -1,11 +1,11 @@
-// Measured values: a quantity that drifts, as temperature or power do, instead of jumping at random.
+// Simulated measurements that drift, as temperature or power do.
 
-import type { Chance } from '../chance.js'
+import type { RandomSource } from '../random-source.js'
 
-/** A value that wanders between two bounds. */
+/** A random walk between two bounds. */
 export class Walk {
   #value: number
-  readonly #chance: Chance
+  readonly #chance: RandomSource
   readonly #low: number
   readonly #high: number
   readonly #step: number
@@ -13,28 +13,27 @@ export class Walk {
   /**
    * @param step typical change from one reading to the next
    */
-  constructor(chance: Chance, low: number, high: number, step: number) {
-    this.#chance = chance
+  constructor(random: RandomSource, low: number, high: number, step: number) {
+    this.#chance = random
     this.#low = low
     this.#high = high
     this.#step = step
-    this.#value = chance.between(low, high)
+    this.#value = random.between(low, high)
   }
 
-  /** The next reading. */
+  /** Returns the next reading. */
   next(): number {
     const moved = this.#value + this.#chance.normal(0, this.#step)
-    // Turned back at the bounds.
     this.#value = Math.min(this.#high, Math.max(this.#low, moved))
     return this.#value
   }
 
-  /** The next reading with so many decimals, as text. */
+  /** Returns the next reading as text with the given decimals. */
   text(decimals: number): string {
     return this.next().toFixed(decimals)
   }
 
-  /** The next reading with at most so many decimals, as a number. */
+  /** Returns the next reading, rounded to the given decimals. */
   round(decimals: number): number {
     return Number(this.next().toFixed(decimals))
   }

@@ -1,6 +1,6 @@
-// A Zigbee gateway: one client that speaks for a dozen small devices in JSON, in the manner of Zigbee2MQTT.
+// A Zigbee gateway: one client for a dozen small devices with JSON payloads, like Zigbee2MQTT.
 
-import type { Chance } from '../chance.js'
+import type { RandomSource } from '../random-source.js'
 import type { DeviceKind } from '../device.js'
 import { Walk } from './walk.js'
 
@@ -18,22 +18,22 @@ interface Endpoint {
 export const zigbee: DeviceKind = {
   name: 'zigbee2mqtt',
   summary:
-    'Zigbee2MQTT: one client for 8 to 14 devices, JSON, a large retained list at the start, retained availability, commands taken',
+    'Zigbee2MQTT: one client for 8 to 14 devices, JSON, a large retained list at the start, retained availability, commands',
   residents: 3,
   ordinary: true,
   start(device) {
-    const { chance, home, party } = device
+    const { random, home, party } = device
     const base = party.index === 0 ? home.zigbee : `${home.zigbee}${party.index + 1}`
-    const clientId = `mqttjs_${chance.hex(8)}`
+    const clientId = `mqttjs_${random.hex(8)}`
     const client = device.open({
       clientId,
       will: device.will(clientId, `${base}/bridge/state`, '{"state":"offline"}', { qos: 1, retain: true }),
       keepalive: 60
     })
-    const endpoints = Array.from({ length: chance.whole(8, 14) }, (_, i) =>
+    const endpoints = Array.from({ length: random.integer(8, 14) }, (_, i) =>
       endpoint(
-        chance,
-        `${home.room(i + party.index * 3)}_${chance.oneOf(['door', 'motion', 'window', 'climate', 'bulb', 'button', 'plug', 'leak'])}`
+        random,
+        `${home.room(i + party.index * 3)}_${random.oneOf(['door', 'motion', 'window', 'climate', 'bulb', 'button', 'plug', 'leak'])}`
       )
     )
     client.on('connect', () => {
@@ -46,16 +46,16 @@ export const zigbee: DeviceKind = {
     client.on('message', topic => {
       const commanded = endpoints.find(({ name }) => topic === `${base}/${name}/set`)
       if (commanded !== undefined)
-        device.after(chance.between(40, 300), () => {
-          say(commanded)
+        device.after(random.between(40, 300), () => {
+          report(commanded)
         })
     })
-    const say = ({ name, reading }: Endpoint): void => {
+    const report = ({ name, reading }: Endpoint): void => {
       device.publish(client, `${base}/${name}`, JSON.stringify(reading()), { qos: 0, retain: false })
     }
     for (const one of endpoints)
-      device.sometimes(one.meanMs, () => {
-        say(one)
+      device.atRandomTimes(one.meanMs, () => {
+        report(one)
       })
     device.every(60 * SECOND, () => {
       device.publish(
@@ -63,8 +63,13 @@ export const zigbee: DeviceKind = {
         `${base}/bridge/health`,
         JSON.stringify({
           response_time: Date.now(),
-          os: { load_average: [chance.between(0, 1), chance.between(0, 1)], memory_percent: chance.between(20, 40) },
-          mqtt: { connected: true, queued: 0, received: chance.whole(100, 999), published: chance.whole(1_000, 9_999) }
+          os: { load_average: [random.between(0, 1), random.between(0, 1)], memory_percent: random.between(20, 40) },
+          mqtt: {
+            connected: true,
+            queued: 0,
+            received: random.integer(100, 999),
+            published: random.integer(1_000, 9_999)
+          }
         }),
         { qos: 1, retain: true }
       )
@@ -72,15 +77,15 @@ export const zigbee: DeviceKind = {
   }
 }
 
-function endpoint(chance: Chance, name: string): Endpoint {
-  const battery = chance.whole(40, 100)
-  const voltage = chance.whole(2_800, 3_150)
-  const quality = new Walk(chance, 30, 255, 12)
-  const celsius = new Walk(chance, 16, 27, 0.15)
-  const power = new Walk(chance, 0, 1_900, 60)
+function endpoint(random: RandomSource, name: string): Endpoint {
+  const battery = random.integer(40, 100)
+  const voltage = random.integer(2_800, 3_150)
+  const quality = new Walk(random, 30, 255, 12)
+  const celsius = new Walk(random, 16, 27, 0.15)
+  const power = new Walk(random, 0, 1_900, 60)
   const common = (): Record<string, unknown> => ({ battery, linkquality: quality.round(0), voltage })
-  const base = { name, address: `0x00158d00${chance.hex(8)}`, meanMs: chance.between(8, 40) * SECOND }
-  switch (chance.whole(0, 4)) {
+  const base = { name, address: `0x00158d00${random.hex(8)}`, meanMs: random.between(8, 40) * SECOND }
+  switch (random.integer(0, 4)) {
     case 0:
       return {
         ...base,
@@ -88,15 +93,15 @@ function endpoint(chance: Chance, name: string): Endpoint {
         reading: () => ({
           ...common(),
           temperature: celsius.round(2),
-          humidity: Number(chance.between(35, 60).toFixed(2)),
-          pressure: chance.whole(985, 1_030)
+          humidity: Number(random.between(35, 60).toFixed(2)),
+          pressure: random.integer(985, 1_030)
         })
       }
     case 1:
       return {
         ...base,
         model: 'MCCGQ11LM',
-        reading: () => ({ ...common(), contact: chance.happens(0.5), device_temperature: chance.whole(18, 30) })
+        reading: () => ({ ...common(), contact: random.chance(0.5), device_temperature: random.integer(18, 30) })
       }
     case 2:
       return {
@@ -104,9 +109,9 @@ function endpoint(chance: Chance, name: string): Endpoint {
         model: 'RTCGQ11LM',
         reading: () => ({
           ...common(),
-          occupancy: chance.happens(0.5),
-          illuminance: chance.whole(0, 900),
-          illuminance_lux: chance.whole(0, 900)
+          occupancy: random.chance(0.5),
+          illuminance: random.integer(0, 900),
+          illuminance_lux: random.integer(0, 900)
         })
       }
     case 3:
@@ -114,12 +119,12 @@ function endpoint(chance: Chance, name: string): Endpoint {
         ...base,
         model: 'TS011F',
         reading: () => ({
-          state: chance.oneOf(['ON', 'OFF']),
+          state: random.oneOf(['ON', 'OFF']),
           power: power.round(0),
           current: Number((power.next() / 230).toFixed(2)),
-          energy: Number(chance.between(10, 90).toFixed(2)),
+          energy: Number(random.between(10, 90).toFixed(2)),
           linkquality: quality.round(0),
-          voltage: chance.whole(226, 236)
+          voltage: random.integer(226, 236)
         })
       }
     default:
@@ -127,11 +132,11 @@ function endpoint(chance: Chance, name: string): Endpoint {
         ...base,
         model: 'LED1836G9',
         reading: () => ({
-          brightness: chance.whole(1, 254),
+          brightness: random.integer(1, 254),
           color_mode: 'color_temp',
-          color_temp: chance.whole(250, 454),
+          color_temp: random.integer(250, 454),
           linkquality: quality.round(0),
-          state: chance.oneOf(['ON', 'OFF']),
+          state: random.oneOf(['ON', 'OFF']),
           update: { installed_version: 587753009, latest_version: 587753009, state: 'idle' }
         })
       }

@@ -1,25 +1,25 @@
-// Who published what and when: written down by every device and every attacker, for the labels.
+// Log of published messages, written by every device and attacker, for labelling.
 
 import { createHash } from 'node:crypto'
 import { createWriteStream, type WriteStream } from 'node:fs'
 import { once } from 'node:events'
 import type { Role } from './plan.js'
 
-/** One message as its publisher handed it over. */
-export interface LedgerEntry {
-  /** Epoch seconds at which it was handed over. */
+/** A logged message. */
+export interface LoggedMessage {
+  /** Time of the publish call, epoch seconds. */
   time: number
   role: Role
   address: string
   clientId: string
   topic: string
-  /** Of the payload. */
+  /** Payload length, bytes. */
   bytes: number
-  /** Of topic and payload; see {@link messageDigest}. */
+  /** Digest of topic and payload; see {@link messageDigest}. */
   digest: string
 }
 
-/** Who publishes. */
+/** The publisher of a message. */
 export interface Publisher {
   role: Role
   address: string
@@ -27,25 +27,25 @@ export interface Publisher {
 }
 
 const DIGEST_DIGITS = 16
-export const LEDGER_HEADER = 'time,role,address,client_id,topic,bytes,digest'
+export const MESSAGE_LOG_HEADER = 'time,role,address,client_id,topic,bytes,digest'
 
-/** What tells messages apart: a digest of topic and payload. */
+/** Returns a digest of topic and payload that identifies a message. */
 export function messageDigest(topic: Uint8Array, payload: Uint8Array): string {
   return createHash('sha1').update(topic).update('\0').update(payload).digest('hex').slice(0, DIGEST_DIGITS)
 }
 
-/** A file of messages, one line each. */
-export class Ledger {
+/** A file with one line per message. */
+export class MessageLog {
   readonly #file: WriteStream
-  /** Messages written down so far. */
+  /** Messages logged so far. */
   messages = 0
 
   constructor(path: string) {
     this.#file = createWriteStream(path)
   }
 
-  /** Writes a message down; to be called before it is sent. */
-  note({ role, address, clientId }: Publisher, topic: string | Uint8Array, payload: string | Uint8Array): void {
+  /** Logs a message; call it before sending. */
+  logMessage({ role, address, clientId }: Publisher, topic: string | Uint8Array, payload: string | Uint8Array): void {
     const name = Buffer.from(topic)
     const bytes = Buffer.from(payload)
     const digest = messageDigest(name, bytes)
@@ -61,9 +61,9 @@ export class Ledger {
   }
 }
 
-/** A field of CSV: attackers call themselves and their topics anything. */
+/** Quotes a CSV field: attackers choose any client ids and topics. */
 function quoted(text: string): string {
-  // Control characters have no business in a text file; they are for the capture to show.
+  // Replace control characters; the capture has the original.
   const clean = text.replace(/\p{Cc}/gu, '?')
   return /[",]/.test(clean) ? `"${clean.replaceAll('"', '""')}"` : clean
 }

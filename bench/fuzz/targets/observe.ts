@@ -1,4 +1,4 @@
-// The broker's side: the bytes of connections, the ring, and packets placed in records and frames.
+// Fuzz targets for the broker side: connection bytes, the ring buffer, and placement of packets in records and frames.
 import { Duplex } from 'node:stream'
 import type { Random } from '../../../models/random.js'
 import { MqttWalker } from '../../../src/decode/mqtt.js'
@@ -24,7 +24,7 @@ class Sink extends Duplex {
   }
 }
 
-/** Chunks with the direction and form in a byte before each, and its length in another. */
+/** Generates chunks, each preceded by a byte for direction and form, and a byte for its length. */
 function anyChunks(random: Random, most: number): Buffer {
   const parts: Buffer[] = []
   for (let i = random.integer(most); i > 0; i--) {
@@ -38,15 +38,18 @@ function anyChunks(random: Random, most: number): Buffer {
   return Buffer.concat(parts)
 }
 
-interface Told {
+interface Reported {
   packets: MqttPacket[]
   marks: number[]
 }
 
-/** Everything from the override of `push` to what the detection thread reads out of a ring that is too small. */
+/**
+ * Tests the path from the override of `push` to the entries that the detection thread reads from a ring that is too
+ * small.
+ */
 export const observerTarget: FuzzTarget = {
   name: 'observer',
-  properties: 'what is told is what the bytes say, in order; entries are read as written; what does not fit is counted',
+  properties: 'packets are reported in order; entries are read as written; dropped entries are counted',
   weight: 1,
   covers: ['src/observe/connection.js', 'src/observe/entries.js', 'src/observe/ring.js'],
   generate: random => anyChunks(random, 6),
@@ -55,15 +58,15 @@ export const observerTarget: FuzzTarget = {
     const memory = allocateRing(RING_BYTES)
     const entries = new EntryWriter(new RingWriter(memory, () => undefined))
     const reader = new RingReader(memory)
-    const told: Record<Direction, Told> = { in: { packets: [], marks: [] }, out: { packets: [], marks: [] } }
+    const reported: Record<Direction, Reported> = { in: { packets: [], marks: [] }, out: { packets: [], marks: [] } }
     const bytes: Record<Direction, Buffer[]> = { in: [], out: [] }
     let written = 0
     const sink = new Sink()
     sink.resume()
     watchConnection(sink, KEPT, {
       onPacket(direction, packet, ordinal) {
-        check(ordinal === told[direction].packets.length, 'a packet has another number')
-        told[direction].packets.push({
+        check(ordinal === reported[direction].packets.length, 'a packet has the wrong ordinal')
+        reported[direction].packets.push({
           ...packet,
           topic: packet.topic && Uint8Array.from(packet.topic),
           payload: packet.payload && Uint8Array.from(packet.payload)
@@ -72,17 +75,17 @@ export const observerTarget: FuzzTarget = {
         written++
       },
       onMark(direction, begin, offset, ordinal) {
-        check(begin <= offset && ordinal === told[direction].packets.length, 'a mark stands before what it marks')
-        check(offset > (told[direction].marks.at(-1) ?? -1), 'a watermark goes back')
-        told[direction].marks.push(offset)
+        check(begin <= offset && ordinal === reported[direction].packets.length, 'a mark precedes its packets')
+        check(offset > (reported[direction].marks.at(-1) ?? -1), 'a watermark decreases')
+        reported[direction].marks.push(offset)
         entries.mark(1, direction, 0, begin, offset, ordinal)
         written++
       }
     })
     let read = 0
-    const taken: Record<Direction, MqttPacket[]> = { in: [], out: [] }
-    const take = (entry: BrokerEntry): void => {
-      if (entry.kind === 'packet') taken[entry.direction].push(entry.packet)
+    const readPackets: Record<Direction, MqttPacket[]> = { in: [], out: [] }
+    const onEntry = (entry: BrokerEntry): void => {
+      if (entry.kind === 'packet') readPackets[entry.direction].push(entry.packet)
     }
     while (!script.over) {
       const kind = script.byte()
@@ -98,56 +101,56 @@ export const observerTarget: FuzzTarget = {
         else sink.write(chunk)
         bytes.out.push(isText ? Buffer.from(chunk.toString(encoding), encoding) : chunk)
       }
-      if ((kind & 4) === 0) read += readEntries(reader, take)
+      if ((kind & 4) === 0) read += readEntries(reader, onEntry)
     }
-    read += readEntries(reader, take)
-    check(read + entries.dropped === written, 'entries are lost without being counted')
+    read += readEntries(reader, onEntry)
+    check(read + entries.dropped === written, 'lost entries are not counted')
     for (const direction of ['in', 'out'] as const) {
       const session = { version: 4 }
       const expected: number[] = []
       const walker = new MqttWalker({ ...KEPT, session })
       walker.push(Buffer.concat(bytes[direction]), ({ end }) => expected.push(end))
-      const { packets } = told[direction]
-      // A CONNECT of one direction changes how the other is read, but not where its packets end.
+      const { packets } = reported[direction]
+      // A CONNECT in one direction changes how the other is decoded, but not where its packets end.
       check(
         packets.length === expected.length && packets.every(({ end }, i) => end === expected[i]),
-        'the observer tells of other packets than the bytes hold'
+        'the observer reports different packets than the decoder'
       )
-      checkTaken(taken[direction], packets)
+      checkTaken(readPackets[direction], packets)
     }
   }
 }
 
-/** What was read is a part of what was told, unchanged. */
-function checkTaken(taken: readonly MqttPacket[], told: readonly MqttPacket[]): void {
+/** Checks that the entries read are an unchanged subset of those written. */
+function checkTaken(readPackets: readonly MqttPacket[], reported: readonly MqttPacket[]): void {
   let at = 0
-  for (const packet of taken) {
-    while (at < told.length && told[at].end !== packet.end) at++
-    check(at < told.length, 'a packet is read that nobody wrote')
+  for (const packet of readPackets) {
+    while (at < reported.length && reported[at].end !== packet.end) at++
+    check(at < reported.length, 'an unknown packet is read')
     const { topic, payload, ...fields } = packet
-    const { topic: toldTopic, payload: toldPayload, ...toldFields } = told[at]
+    const { topic: reportedTopic, payload: reportedPayload, ...reportedFields } = reported[at]
     check(
-      sameBytes(topic, toldTopic) && sameBytes(payload, toldPayload),
-      'a packet is read with other bytes than it was written'
+      sameBytes(topic, reportedTopic) && sameBytes(payload, reportedPayload),
+      'the bytes of a packet change between write and read'
     )
     check(
-      Object.entries(fields).every(([name, value]) => toldFields[name as keyof typeof toldFields] === value),
-      'a packet is read otherwise than it was written'
+      Object.entries(fields).every(([name, value]) => reportedFields[name as keyof typeof reportedFields] === value),
+      'a field of a packet changes between write and read'
     )
   }
 }
 
-/** Units and packets in an order that no honest carrier keeps, and in the one that it does. */
+/** Input: units and packets in the order of real transports or any other order. */
 export const placementTarget: FuzzTarget = {
   name: 'placement',
-  properties: 'offsets only go forward, each packet is told once and after no later one; what waits is capped',
+  properties: 'offsets only increase; each packet is reported once and in order; pending packets are capped',
   weight: 5,
   covers: ['src/observe/placement.js'],
   generate: random =>
     Uint8Array.from({ length: random.integer(200) }, () => random.integer(random.integer(2) === 0 ? 256 : 24)),
   run(input) {
     const script = new Script(input)
-    const told: number[] = []
+    const reported: number[] = []
     let reached = 0
     let ends = 0
     let stopped = false
@@ -155,16 +158,16 @@ export const placementTarget: FuzzTarget = {
       'in',
       {
         onPacket(_direction, packet, ordinal) {
-          check(told.length === 0 || ordinal > told[told.length - 1], 'packets are told out of order')
+          check(reported.length === 0 || ordinal > reported[reported.length - 1], 'packets are reported out of order')
           if (!stopped) {
-            check(packet.end >= reached && packet.end >= ends, 'a packet ends before what was told already')
+            check(packet.end >= reached && packet.end >= ends, 'a packet ends before the reported offset')
             ends = packet.end
           }
-          told.push(ordinal)
+          reported.push(ordinal)
         },
         onMark(_direction, begin, offset) {
-          check(begin <= offset && offset > reached, 'a watermark goes back')
-          check(stopped || offset >= ends, 'a watermark stands before a packet that was told')
+          check(begin <= offset && offset > reached, 'a watermark decreases')
+          check(stopped || offset >= ends, 'a watermark precedes a reported packet')
           reached = offset
         },
         onUnplaced: () => undefined
@@ -208,13 +211,13 @@ export const placementTarget: FuzzTarget = {
       } else if (kind === 6) {
         placement.mark(walked + 1)
       } else if (walked <= plain) {
-        // As the carriers do: only what surely lies before the units.
+        // Like the real transports: only offsets that are certainly before the units.
         if (!started) placement.reach(Math.min(length, reached))
       }
     }
-    check(told.length <= ordinal, 'a packet is told twice')
+    check(reported.length <= ordinal, 'a packet is reported twice')
     stopped = true
     placement.stop()
-    check(told.length === ordinal, 'a packet is never told')
+    check(reported.length === ordinal, 'a packet is never reported')
   }
 }

@@ -1,4 +1,4 @@
-// The exact join: what a broker tells and what a tap sees, with segments that nobody honest sent.
+// Fuzz target for the live join: broker entries and captured frames, including forged segments.
 import { LiveJoin } from '../../../src/join/live.js'
 import { TcpStreams } from '../../../src/decode/tcp-streams.js'
 import { Duplex } from 'node:stream'
@@ -28,8 +28,8 @@ class Sink extends Duplex {
   }
 }
 
-/** One true connection: what its broker reads and writes, and the segments that carry it. */
-class TrueConnection {
+/** A simulated connection: the bytes that its broker reads and writes, and the segments that carry them. */
+class SimulatedConnection {
   readonly sent = { in: 0, out: 0 }
   readonly #stream = new Sink()
   readonly first = { in: 0xffff_ff80, out: 5_000 }
@@ -37,7 +37,7 @@ class TrueConnection {
   constructor(
     readonly id: number,
     readonly port: number,
-    tell: (entry: BrokerEntry) => void
+    report: (entry: BrokerEntry) => void
   ) {
     this.#stream.resume()
     watchConnection(
@@ -46,7 +46,7 @@ class TrueConnection {
       {
         onPacket: (direction, packet, ordinal) => {
           const { topic, payload } = packet
-          tell({
+          report({
             kind: 'packet',
             connection: id,
             direction,
@@ -57,13 +57,13 @@ class TrueConnection {
           })
         },
         onMark: (direction, begin, offset, ordinal) => {
-          tell({ kind: 'mark', connection: id, direction, time: 0, begin, offset, ordinal })
+          report({ kind: 'mark', connection: id, direction, time: 0, begin, offset, ordinal })
         }
       }
     )
   }
 
-  /** The broker reads or writes the bytes; gives where they begin. */
+  /** Lets the broker read or write bytes; returns their offset. */
   pass(direction: Direction, bytes: Uint8Array): number {
     const at = this.sent[direction]
     this.sent[direction] += bytes.length
@@ -102,16 +102,16 @@ class TrueConnection {
   }
 }
 
-/** What has been told and seen, and what came out. */
-class Scene {
+/** The join under test, with its inputs and records. */
+class JoinHarness {
   readonly records: TrafficRecord[] = []
   readonly join: LiveJoin
   readonly #streams = new TcpStreams(PORTS, STREAM_LIMITS)
   #now = 0
-  /** The ring is full: what the broker tells is lost. */
-  deaf = false
+  /** Simulates a full ring: packet entries and marks are lost. */
+  isRingFull = false
   frames = 0
-  packetsTold = 0
+  packetsReported = 0
 
   constructor() {
     this.join = new LiveJoin(
@@ -125,13 +125,13 @@ class Scene {
     )
   }
 
-  tell(entry: BrokerEntry): void {
-    if (this.deaf && (entry.kind === 'packet' || entry.kind === 'mark')) return
-    if (entry.kind === 'packet') this.packetsTold++
+  report(entry: BrokerEntry): void {
+    if (this.isRingFull && (entry.kind === 'packet' || entry.kind === 'mark')) return
+    if (entry.kind === 'packet') this.packetsReported++
     this.join.entry(entry)
   }
 
-  see(frame: TcpFrame): void {
+  capture(frame: TcpFrame): void {
     this.frames++
     this.join.frame(this.#streams.push(frame))
   }
@@ -139,11 +139,11 @@ class Scene {
   pass(ms: number): void {
     this.#now += ms
     this.join.release()
-    check(this.join.held <= LIMITS.pendingFrames, 'more frames wait than may')
+    check(this.join.held <= LIMITS.pendingFrames, 'too many frames are held')
   }
 }
 
-/** Bytes that follow a step's kind: a length and so many. */
+/** Generates a step: kind, variation, length and bytes. */
 function step(random: Random): Buffer {
   const bytes = anyPackets(random, 4, 1 + random.integer(2)).subarray(0, 200)
   const kind = [0, 0, 0, 0, 1, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13][random.integer(19)]
@@ -154,13 +154,13 @@ function step(random: Random): Buffer {
 }
 
 /**
- * The first byte says what carries the connections. Of each step: what, which direction, which connection;
- * a byte to bend it by; the packets. Forged segments have any sequence number and any bytes.
+ * Input: a byte for the transport, then steps. A step is a byte for action, direction and connection, a byte for a
+ * variation, and packets. Forged segments have any sequence number and any bytes.
  */
 export const joinTarget: FuzzTarget = {
   name: 'join',
   properties:
-    'each frame is at most one record, each packet counted at most once; a record shows the packet of its own bytes; caps hold',
+    'at most one record per frame; each packet counted at most once; a record has the packet of its own bytes; memory within the caps',
   weight: 1,
   covers: [
     'src/join/live.js',
@@ -178,30 +178,30 @@ export const joinTarget: FuzzTarget = {
   run(input) {
     const script = new Script(input)
     const transport = TRANSPORTS[script.below(TRANSPORTS.length)]
-    const scene = new Scene()
-    scene.join.tapUp()
-    const connections: TrueConnection[] = []
+    const harness = new JoinHarness()
+    harness.join.tapUp()
+    const connections: SimulatedConnection[] = []
     let number = 0
     let last: TcpFrame | undefined
     while (!script.over) {
-      const what = script.byte()
-      const bend = script.byte()
+      const action = script.byte()
+      const variation = script.byte()
       const bytes = script.take(script.byte())
-      const direction = (what & 16) === 0 ? 'in' : 'out'
-      const connection = connections.at(-1 - ((what >> 5) % Math.max(1, connections.length)))
-      const see = (frame: TcpFrame): void => {
-        scene.see((last = frame))
+      const direction = (action & 16) === 0 ? 'in' : 'out'
+      const connection = connections.at(-1 - ((action >> 5) % Math.max(1, connections.length)))
+      const capture = (frame: TcpFrame): void => {
+        harness.capture((last = frame))
       }
-      if (connection === undefined || (what & 15) === 8) {
-        const opened = new TrueConnection(connections.length + 1, 40_000 + (bend & 3), entry => {
-          scene.tell(entry)
+      if (connection === undefined || (action & 15) === 8) {
+        const opened = new SimulatedConnection(connections.length + 1, 40_000 + (variation & 3), entry => {
+          harness.report(entry)
         })
         connections.push(opened)
-        if ((bend & 4) === 0) {
-          see(opened.segment('in', 0, NO_BYTES, SYN, ++number))
-          see(opened.segment('out', 0, NO_BYTES, SYN | ACK, ++number))
+        if ((variation & 4) === 0) {
+          capture(opened.segment('in', 0, NO_BYTES, SYN, ++number))
+          capture(opened.segment('out', 0, NO_BYTES, SYN | ACK, ++number))
         }
-        scene.tell({
+        harness.report({
           kind: 'open',
           connection: opened.id,
           time: 0,
@@ -211,83 +211,86 @@ export const joinTarget: FuzzTarget = {
         })
       } else {
         const at = connection.sent[direction]
-        switch (what & 15) {
-          // The broker passes it on, and the tap sees it: before, after, or not at all.
+        switch (action & 15) {
+          // The broker handles the bytes, and the tap captures them before, after, or not at all.
           case 0:
             connection.pass(direction, bytes)
-            see(connection.segment(direction, at, bytes, ACK, ++number))
+            capture(connection.segment(direction, at, bytes, ACK, ++number))
             break
           case 1:
-            see(connection.segment(direction, at, bytes, ACK, ++number))
+            capture(connection.segment(direction, at, bytes, ACK, ++number))
             connection.pass(direction, bytes)
             break
           case 2:
             connection.pass(direction, bytes)
             break
           case 3:
-            if (last !== undefined) see({ ...last, number: ++number })
+            if (last !== undefined) capture({ ...last, number: ++number })
             break
-          // Forged: another place, another payload, a flag.
+          // Forged segments: a different sequence number, payload or flag.
           case 4:
-            see(connection.segment(direction, at + bend * 0x0101_0101, bytes, ACK, ++number))
+            capture(connection.segment(direction, at + variation * 0x0101_0101, bytes, ACK, ++number))
             break
           case 5:
-            see(connection.segment(direction, at - bend, bytes, ACK, ++number))
+            capture(connection.segment(direction, at - variation, bytes, ACK, ++number))
             break
           case 6:
-            see(connection.segment(direction, at, bytes, bend | ACK, ++number))
+            capture(connection.segment(direction, at, bytes, variation | ACK, ++number))
             break
           case 7:
-            see({ ...connection.segment(direction, at, bytes, ACK, ++number), payload: bytes.subarray(0, bend) })
+            capture({
+              ...connection.segment(direction, at, bytes, ACK, ++number),
+              payload: bytes.subarray(0, variation)
+            })
             break
           case 9:
-            scene.tell(
-              (bend & 1) === 0
+            harness.report(
+              (variation & 1) === 0
                 ? { kind: 'close', connection: connection.id, time: 0 }
                 : { kind: 'unplaced', connection: connection.id, reason: 'carrier' }
             )
             break
           case 10:
-            if ((bend & 1) === 0) scene.join.tapDown()
-            else scene.join.tapUp()
+            if ((variation & 1) === 0) harness.join.tapDown()
+            else harness.join.tapUp()
             break
           case 11:
-            scene.deaf = !scene.deaf
+            harness.isRingFull = !harness.isRingFull
             break
           case 12:
-            scene.tell({ kind: 'identity', connection: connection.id, clientId: `c${bend}`, username: '' })
+            harness.report({ kind: 'identity', connection: connection.id, clientId: `c${variation}`, username: '' })
             break
           default:
-            scene.pass(bend * 30)
+            harness.pass(variation * 30)
         }
       }
-      scene.pass(0)
+      harness.pass(0)
     }
-    scene.pass(LIMITS.holdMs + 1)
-    scene.pass(LIMITS.blindMs + 1)
-    scene.pass(LIMITS.blindMs + 1)
-    checkScene(scene)
+    harness.pass(LIMITS.holdMs + 1)
+    harness.pass(LIMITS.blindMs + 1)
+    harness.pass(LIMITS.blindMs + 1)
+    checkHarness(harness)
   }
 }
 
-function checkScene({ records, frames, packetsTold, join }: Scene): void {
+function checkHarness({ records, frames, packetsReported, join }: JoinHarness): void {
   const seen = new Set<number>()
   let packets = 0
   for (const { frame, join: kind, features, packets: completed, initiated } of records) {
     if (frame !== null) {
-      check(!seen.has(frame), 'a frame is two records')
+      check(!seen.has(frame), 'a frame has two records')
       seen.add(frame)
     }
     packets += completed
-    check(initiated <= completed, "more packets are of somebody's own accord than there are")
-    check(kind !== 'none' || frame === null || features.mqtt_header === null, 'a record without a join shows a packet')
-    check(features.mqtt_header === null || completed > 0, 'a record shows a packet and counts none')
+    check(initiated <= completed, 'more packets are initiated than completed')
+    check(kind !== 'none' || frame === null || features.mqtt_header === null, 'a record without a join has a packet')
+    check(features.mqtt_header === null || completed > 0, 'a record has a packet but counts none')
   }
   const { framesFallback, framesJoined, framesUnjoined, packetsAlone } = join.counters
   check(
     records.filter(({ frame }) => frame !== null).length + framesFallback + join.held <= frames,
-    'more frames come out than went in'
+    'more frames are returned than captured'
   )
-  check(packets <= packetsTold, 'a packet is counted twice')
-  check(framesJoined + framesUnjoined <= frames && packetsAlone <= packetsTold, 'the counters count what was not there')
+  check(packets <= packetsReported, 'a packet is counted twice')
+  check(framesJoined + framesUnjoined <= frames && packetsAlone <= packetsReported, 'a counter exceeds its input')
 }

@@ -1,24 +1,22 @@
-// Runs code that may never end, and says in a line what came of it.
+// Runs code with a time limit, and describes its errors in one line.
 import { Script, createContext } from 'node:vm'
 import { OperatorError } from '../../src/errors.js'
 import { Violation } from './target.js'
 
-/** What {@link describe} says of code that never ends. */
-export const HANGS = 'does not end'
+/** Description of code that exceeds the time limit. */
+export const HANG = 'does not terminate'
 
 const context = createContext({ running: undefined })
 const script = new Script('running()')
 
-/**
- * Runs `work`, also where it never comes back: after so many milliseconds an error is thrown out of it, wherever it is.
- */
-export async function guarded(work: () => void | Promise<void>, timeoutMs: number): Promise<void> {
+/** Runs `work` with a time limit. An error interrupts it after `timeoutMs`, even in a synchronous loop. */
+export async function runWithTimeout(work: () => void | Promise<void>, timeoutMs: number): Promise<void> {
   context.running = work
   const pending = script.runInContext(context, { timeout: timeoutMs }) as void | Promise<void>
   if (pending === undefined) return
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Violation(HANGS)), timeoutMs)
+    timer = setTimeout(() => reject(new Violation(HANG)), timeoutMs)
   })
   try {
     await Promise.race([pending, late])
@@ -27,10 +25,10 @@ export async function guarded(work: () => void | Promise<void>, timeoutMs: numbe
   }
 }
 
-/** An error in one line: the property that does not hold, or the error and the place in our code. */
+/** Describes an error in one line: the violated property, or the error and its position in our code. */
 export function describe(error: unknown): string {
-  // It comes out of the other context and is no Error of this one.
-  if (codeOf(error) === 'ERR_SCRIPT_EXECUTION_TIMEOUT') return HANGS
+  // It is thrown in the other context, so it is no instance of this context's Error.
+  if (codeOf(error) === 'ERR_SCRIPT_EXECUTION_TIMEOUT') return HANG
   if (!(error instanceof Error)) return `throws ${String(error)}`
   if (error instanceof Violation) return error.message
   const place = /\/dist\/(?:src|broker)\/(\S+?\.js):\d+/.exec(error.stack ?? '')?.[1] ?? 'elsewhere'

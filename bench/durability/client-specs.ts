@@ -1,25 +1,22 @@
-// Who publishes and who subscribes: all of them resume their sessions, with MQTT 3.1.1 and MQTT 5.
+// Publishers and subscribers of a run. All resume their sessions, with MQTT 3.1.1 and MQTT 5.
 
 import type { ISubscription } from 'mqtt-packet'
-import type { PublisherAccount, SubscriberAccount } from './ledger.js'
+import type { TrackedPublisher, TrackedSubscriber } from './delivery-tracker.js'
 
-/** What both sides have. */
-interface Part {
+interface ClientSpec {
   version: 4 | 5
 }
 
-/** A publisher. */
-export interface PublisherPart extends PublisherAccount, Part {
-  /** Whether its session has a subscription as well: one without must be kept, too. */
+export interface PublisherSpec extends TrackedPublisher, ClientSpec {
+  /** Whether its session also has a subscription. A session without one must survive, too. */
   subscribes: boolean
 }
 
-/** A subscriber. */
-export interface SubscriberPart extends SubscriberAccount, Part {
+export interface SubscriberSpec extends TrackedSubscriber, ClientSpec {
   filters: readonly ISubscription[]
-  /** It leaves what it gets unacknowledged for so long, so that a kill finds much of it under way. */
+  /** Delay before it acknowledges, so that a kill finds many messages in flight, ms. */
   acknowledgeAfterMs?: number
-  /** It comes only now and then, and at the end. */
+  /** Whether it connects only occasionally, and at the end. */
   isAway?: boolean
 }
 
@@ -28,9 +25,9 @@ const TOPICS = 3
 const ALL = `${ROOT}/#`
 const EACH = `${ROOT}/+/+`
 
-/** Half of them with QoS 1, half with QoS 2, each on topics of its own. */
-export function publishers(count: number): PublisherPart[] {
-  return Array.from({ length: count }, (_, i): PublisherPart => ({
+/** Creates publishers, half with QoS 1 and half with QoS 2, each on its own topics. */
+export function publishers(count: number): PublisherSpec[] {
+  return Array.from({ length: count }, (_, i): PublisherSpec => ({
     name: `publisher-${i}`,
     qos: i % 2 === 0 ? 1 : 2,
     version: i % 4 < 2 ? 4 : 5,
@@ -39,7 +36,7 @@ export function publishers(count: number): PublisherPart[] {
   }))
 }
 
-export const SUBSCRIBERS: readonly SubscriberPart[] = [
+export const SUBSCRIBERS: readonly SubscriberSpec[] = [
   { name: 'QoS 2', version: 4, qos: 2, filters: [{ topic: ALL, qos: 2 }] },
   { name: 'QoS 2, MQTT 5, slow', version: 5, qos: 2, filters: [{ topic: EACH, qos: 2 }], acknowledgeAfterMs: 5 },
   {

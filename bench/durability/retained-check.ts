@@ -1,32 +1,32 @@
-// Retained messages: of each topic the last whose sending was complete, or a later one; and the very last when all is
-// sent again.
+// Checks retained messages: after the start, each topic has the last completed value or a later one; after the
+// publisher has resumed, the last sent value.
 
 import { setTimeout as pause } from 'node:timers/promises'
 import { ResumingClient, type OutgoingMessage } from './resuming-client.js'
-import { Tally, untilOver, type Witness } from './witness.js'
+import { CheckCounter, waitUntilTrue, type DurabilityCheck } from './durability-check.js'
 
 const ROOT = 'kept'
 const TOPICS = 5
-const MOST_IN_FLIGHT = 10
-const EVERY_MS = 5
+const MAX_IN_FLIGHT = 10
+const INTERVAL_MS = 5
 
 interface Value {
   sent: number
   completed: number
 }
 
-/** A client publishes counters to topics of its own. */
-export class RetainedWitness implements Witness {
-  readonly #kept: Tally
-  readonly #resumed: Tally
+/** Publishes counters as retained messages to its own topics. */
+export class RetainedCheck implements DurabilityCheck {
+  readonly #kept: CheckCounter
+  readonly #resumed: CheckCounter
   readonly #values = new Map<string, Value>()
   readonly #client: ResumingClient
   readonly #qos: 1 | 2
 
   constructor(qos: 1 | 2, version: 4 | 5) {
     this.#qos = qos
-    this.#kept = new Tally(`retained messages of QoS ${qos} after the start`)
-    this.#resumed = new Tally(`retained messages of QoS ${qos} after their publisher has resumed`)
+    this.#kept = new CheckCounter(`retained messages at QoS ${qos} after the start`)
+    this.#resumed = new CheckCounter(`retained messages at QoS ${qos} after the publisher resumed`)
     this.#client = new ResumingClient({
       clientId: `keeper-${qos}`,
       version,
@@ -39,14 +39,14 @@ export class RetainedWitness implements Witness {
   async check(port: number): Promise<void> {
     await this.#compare(port, this.#kept, ({ completed }) => completed)
     await this.#client.connect(port)
-    await untilOver(() => this.#client.inFlight === 0)
+    await waitUntilTrue(() => this.#client.inFlight === 0)
     await this.#compare(port, this.#resumed, ({ sent }) => sent)
   }
 
   async act(): Promise<void> {
     for (let number = 0; this.#client.isConnected; number++) {
-      if (this.#client.inFlight < MOST_IN_FLIGHT) this.#publish(`${ROOT}/${this.#qos}/${number % TOPICS}`)
-      await pause(EVERY_MS)
+      if (this.#client.inFlight < MAX_IN_FLIGHT) this.#publish(`${ROOT}/${this.#qos}/${number % TOPICS}`)
+      await pause(INTERVAL_MS)
     }
   }
 
@@ -54,16 +54,16 @@ export class RetainedWitness implements Witness {
     await this.#client.closed
   }
 
-  get lasting(): ResumingClient[] {
+  get persistentClients(): ResumingClient[] {
     return [this.#client]
   }
 
-  findings(): Tally[] {
+  findings(): CheckCounter[] {
     return [this.#kept, this.#resumed]
   }
 
-  /** Compares what is there with what must be there at least. */
-  async #compare(port: number, tally: Tally, leastOf: (value: Value) => number): Promise<void> {
+  /** Compares the retained values with the lowest allowed ones. */
+  async #compare(port: number, counter: CheckCounter, lowestOf: (value: Value) => number): Promise<void> {
     const found = new Map<string, number>()
     const reader = new ResumingClient({
       clientId: `reader-${this.#qos}`,
@@ -75,13 +75,13 @@ export class RetainedWitness implements Witness {
     })
     await reader.connect(port)
     await reader.subscribe([{ topic: `${ROOT}/${this.#qos}/+`, qos: 1 }])
-    const expected = [...this.#values].filter(([, value]) => leastOf(value) > 0)
-    await untilOver(() => expected.every(([topic]) => found.has(topic)))
+    const expected = [...this.#values].filter(([, value]) => lowestOf(value) > 0)
+    await waitUntilTrue(() => expected.every(([topic]) => found.has(topic)))
     if (!reader.isConnected) return
     for (const [topic, wanted] of expected) {
       const value = found.get(topic)
-      tally.check(
-        value !== undefined && value >= leastOf(wanted) && value <= wanted.sent,
+      counter.check(
+        value !== undefined && value >= lowestOf(wanted) && value <= wanted.sent,
         () => `${topic}: ${value ?? 'nothing'} of ${JSON.stringify(wanted)}`
       )
     }

@@ -1,51 +1,52 @@
-// The books of a run: which message was sent, acknowledged, and received by whom, how often and in which order.
+// Tracks every delivery of a run: which message was sent, acknowledged and received by which subscriber, how often and
+// in which order.
 
-/** A publisher's messages: all of one QoS, over several topics by turns. */
-export interface PublisherAccount {
+/** A publisher; all its messages have one QoS and rotate over its topics. */
+export interface TrackedPublisher {
   name: string
   qos: 1 | 2
   topics: readonly string[]
 }
 
-/** A subscriber that is due every message. */
-export interface SubscriberAccount {
+/** A subscriber to which every message is due. */
+export interface TrackedSubscriber {
   name: string
-  /** The highest that any of its filters was granted. */
+  /** Highest QoS granted to any of its filters. */
   qos: 1 | 2
 }
 
-/** How a subscriber fared. */
+/** Delivery figures of a subscriber. */
 export interface SubscriberFigures {
   name: string
   qos: 1 | 2
-  /** Messages that publishers had an acknowledgement for. */
+  /** Messages acknowledged to their publishers. */
   due: number
-  /** Of them, those that never came, by their publishers' QoS. */
+  /** Acknowledged messages that never arrived, by QoS of the publisher. */
   missing: Record<1 | 2, number>
-  /** Messages of QoS 2 that came more than once. */
+  /** QoS 2 messages received more than once. */
   twice: number
-  /** Messages that came for the first time after a later one of their publisher and topic. */
+  /** Messages first received after a later one of the same publisher and topic. */
   disordered: number
-  /** Messages with another QoS than the lower of the two sides'. */
+  /** Messages whose QoS is not the lower of publisher's and subscriber's. */
   wrongQos: number
-  /** Messages of QoS 1 that came more than once, which is allowed. */
+  /** QoS 1 messages received more than once, which is allowed. */
   again: number
 }
 
-/** What publishers fared. */
+/** Figures of all publishers. */
 export interface PublisherFigures {
   published: number
   /** By QoS. */
   acknowledged: Record<1 | 2, number>
-  /** Sent again and again, and never acknowledged. */
+  /** Resent and never acknowledged. */
   unacknowledged: number
 }
 
 const GROWTH = 4_096
-const MOST = 255
+const MAX_COUNT = 255
 
-/** A count for each message of a publisher. */
-class Counts {
+/** A counter for each message of a publisher. */
+class MessageCounts {
   #counts = new Uint8Array(GROWTH)
 
   get(number: number): number {
@@ -58,43 +59,43 @@ class Counts {
       grown.set(this.#counts)
       this.#counts = grown
     }
-    return (this.#counts[number] = Math.min(this.#counts[number] + 1, MOST))
+    return (this.#counts[number] = Math.min(this.#counts[number] + 1, MAX_COUNT))
   }
 }
 
 interface Receipts {
   figures: SubscriberFigures
-  /** Messages that came, each once. */
+  /** Distinct messages received. */
   received: number
   /** By publisher. */
-  counts: Counts[]
-  /** The highest number so far, by publisher and topic. */
+  counts: MessageCounts[]
+  /** Highest number so far, by publisher and topic. */
   latest: Map<string, number>[]
 }
 
-/** Keeps them. */
-export class Ledger {
-  /** Acknowledgements and receipts so far. */
+/** Tracks deliveries. */
+export class DeliveryTracker {
+  /** Acknowledgements and messages received so far. */
   events = 0
   readonly #sent: number[]
-  readonly #acknowledged: Counts[]
+  readonly #acknowledged: MessageCounts[]
   readonly #acknowledgedOf: Record<1 | 2, number> = { 1: 0, 2: 0 }
   readonly #receipts: Receipts[]
-  readonly #publishers: readonly PublisherAccount[]
+  readonly #publishers: readonly TrackedPublisher[]
 
-  constructor(publishers: readonly PublisherAccount[], subscribers: readonly SubscriberAccount[]) {
+  constructor(publishers: readonly TrackedPublisher[], subscribers: readonly TrackedSubscriber[]) {
     this.#publishers = publishers
     this.#sent = publishers.map(() => 0)
-    this.#acknowledged = publishers.map(() => new Counts())
+    this.#acknowledged = publishers.map(() => new MessageCounts())
     this.#receipts = subscribers.map(({ name, qos }) => ({
       figures: { name, qos, due: 0, missing: { 1: 0, 2: 0 }, twice: 0, disordered: 0, wrongQos: 0, again: 0 },
       received: 0,
-      counts: publishers.map(() => new Counts()),
+      counts: publishers.map(() => new MessageCounts()),
       latest: publishers.map(() => new Map())
     }))
   }
 
-  /** The next message of a publisher. */
+  /** Returns the next message of a publisher. */
   next(publisher: number): { topic: string; payload: string; qos: 1 | 2 } {
     const { qos, topics } = this.#publishers[publisher]
     const number = this.#sent[publisher]++
@@ -124,7 +125,7 @@ export class Ledger {
     else latest[publisher].set(topic, number)
   }
 
-  /** Whether every message that was sent came to every subscriber. */
+  /** Whether every subscriber received every message. */
   isComplete(): boolean {
     const all = this.#sent.reduce((sum, count) => sum + count, 0)
     return this.#receipts.every(({ received }) => received === all)
@@ -136,7 +137,7 @@ export class Ledger {
     return { published, acknowledged: { 1: one, 2: two }, unacknowledged: published - one - two }
   }
 
-  /** Goes through all messages: for the end of a run. */
+  /** Scans all messages; call it once at the end of a run. */
   subscriberFigures(): SubscriberFigures[] {
     return this.#receipts.map(({ figures, counts }) => {
       const all: SubscriberFigures = { ...figures, missing: { 1: 0, 2: 0 } }

@@ -1,7 +1,7 @@
-// What a client sends, as the broker checks it before anybody else looks at it.
+// Fuzz target for the checks that the broker runs first on packets from clients.
 import { readPublish } from '../../../broker/core/wire.js'
 import { ProtocolFault } from '../../../broker/protocol/fault.js'
-import { faultOf } from '../../../broker/protocol/packet-checks.js'
+import { checkPacket } from '../../../broker/protocol/packet-checks.js'
 import { check } from '../target.js'
 import type { FuzzTarget } from '../target.js'
 import { anyPackets } from './packets.js'
@@ -38,11 +38,11 @@ const FROM_CLIENTS = new Set([
 ])
 const VERSIONS = [undefined, 3, 4, 5]
 
-/** The first byte is the version, then comes a packet whose length is that of the input. */
+/** Input: a byte for the version, then a packet that ends with the input. */
 export const checksTarget: FuzzTarget = {
   name: 'checks',
   properties:
-    'a fault with a reason code or nothing, the same twice; nothing of what only a broker sends, and no topic with wildcards',
+    'an error with a reason code or nothing, repeatable; no packet that only brokers send, no topic with wildcards',
   weight: 10,
   covers: [
     'broker/core/wire.js',
@@ -61,17 +61,17 @@ export const checksTarget: FuzzTarget = {
     const cmd = TYPES[input[1] >> 4]
     const body = Buffer.from(input.subarray(3))
     const find = (): ProtocolFault | undefined => {
-      if (cmd !== 'publish' || version === undefined) return faultOf({ cmd, body }, { protocolVersion: version })
+      if (cmd !== 'publish' || version === undefined) return checkPacket({ cmd, body }, { protocolVersion: version })
       const read = readPublish(body, input[1], 0, body.length, version)
       return read instanceof ProtocolFault ? read : undefined
     }
-    const fault = find()
-    check(fault?.message === find()?.message, 'the second time there is another fault')
-    check(fault === undefined || fault.reasonCode >= 0x80, 'a fault is none')
-    if (fault !== undefined) return
-    check(FROM_CLIENTS.has(cmd), 'a packet of the broker is taken from a client')
-    check((cmd === 'connect') === (version === undefined), 'a CONNECT comes twice, or not first')
+    const error = find()
+    check(error?.message === find()?.message, 'the second run returns a different error')
+    check(error === undefined || error.reasonCode >= 0x80, 'an error has no error reason code')
+    if (error !== undefined) return
+    check(FROM_CLIENTS.has(cmd), 'a packet that only brokers send is accepted')
+    check((cmd === 'connect') === (version === undefined), 'a CONNECT is not the first packet, or is repeated')
     if (cmd === 'publish')
-      check(!/[+#]/.test(body.toString('latin1', 2, 2 + body.readUInt16BE(0))), 'a topic has wildcards')
+      check(!/[+#]/.test(body.toString('latin1', 2, 2 + body.readUInt16BE(0))), 'a topic with wildcards is accepted')
   }
 }

@@ -1,4 +1,4 @@
-// The whole way: a capture's bytes in, lines out; and one decoder that never gets a fresh start.
+// End-to-end fuzz targets: from capture bytes to output lines, and one decoder for all inputs.
 import type { Random } from '../../../models/random.js'
 import { FEATURES } from '../../../src/features/schema.js'
 import { recordWriter } from '../../../src/features/record-writer.js'
@@ -27,7 +27,7 @@ import { anyPackets } from './packets.js'
 
 const FILE_HEADER = 24
 const RECORD_HEADER = 16
-/** Where the addresses of an IPv4 header end in an Ethernet frame. */
+/** End of the IPv4 addresses in an Ethernet frame. */
 const ADDRESSES_END = 34
 const CSV_FIELDS = FEATURES.length + 2
 const FLAGS = [ACK, ACK | PSH, ACK | PSH, ACK | FIN, SYN, SYN | ACK, RST]
@@ -76,8 +76,7 @@ function lines(parts: Iterable<Buffer>, format: 'csv' | 'ndjson'): string[] {
 
 export const extractTarget: FuzzTarget = {
   name: 'extract',
-  properties:
-    'every record is a line of 33 fields, CSV and JSON say the same; the same in portions and when done twice',
+  properties: 'a line of 33 fields per record; CSV equals JSON; the same in chunks; repeatable',
   weight: 0.3,
   covers: [
     'src/join/capture-records.js',
@@ -95,23 +94,23 @@ export const extractTarget: FuzzTarget = {
   run(input) {
     const csv = lines([Buffer.from(input)], 'csv')
     const json = lines(portions(input, 113), 'ndjson')
-    check(csv.length === json.length, 'in portions there are more or fewer records')
+    check(csv.length === json.length, 'chunked input gives a different number of records')
     for (let i = 0; i < csv.length; i++) {
       if (!csv[i].endsWith('\n')) {
-        check(csv[i] === json[i], 'in portions the file ends otherwise')
+        check(csv[i] === json[i], 'chunked input ends with a different error')
         continue
       }
       const fields = csv[i].slice(0, -1).split(',')
-      check(fields.length === CSV_FIELDS, 'a line has more or fewer fields')
+      check(fields.length === CSV_FIELDS, 'a line has the wrong number of fields')
       const values = Object.values(JSON.parse(json[i]) as Record<string, unknown>)
       check(
         values.every((value, j) =>
           value === null || typeof value === 'string' ? (value ?? '') === fields[j] : Number(fields[j]) === value
         ),
-        'CSV and JSON say different things'
+        'CSV and JSON differ'
       )
     }
-    check(lines([Buffer.from(input)], 'csv').join('') === csv.join(''), 'the second time there are other records')
+    check(lines([Buffer.from(input)], 'csv').join('') === csv.join(''), 'the second run gives different records')
   }
 }
 
@@ -127,7 +126,7 @@ const ENDLESS_LIMITS = {
 const ENDLESS_FRAGMENTS = { ...ENDLESS_LIMITS, heldBytes: 500_000 }
 const PORTS: ReadonlySet<number> = new Set([1883])
 
-/** What one decoder keeps over all inputs. */
+/** A decoder whose state is kept for all inputs. */
 class Endless {
   readonly #tcp = new TcpDecoder(PORTS, ENDLESS_FRAGMENTS)
   readonly #streams = new TcpStreams(PORTS, ENDLESS_LIMITS)
@@ -137,14 +136,14 @@ class Endless {
   see(bytes: Buffer): void {
     const frame = this.#tcp.decode(captured(bytes, { time: ++this.#frames / 16 }), this.#frames)
     if (frame !== null) this.#join.push(this.#streams.push(frame))
-    check(this.#streams.open <= ENDLESS_LIMITS.streams, 'more streams are kept than may')
+    check(this.#streams.open <= ENDLESS_LIMITS.streams, 'too many streams are kept')
     check(
       this.#streams.heldBytes <= ENDLESS_LIMITS.heldBytesTotal && this.#tcp.heldBytes <= ENDLESS_FRAGMENTS.heldBytes,
-      'more bytes wait than may'
+      'too many bytes are held'
     )
   }
 
-  /** A number that changes every few frames, and comes back late. */
+  /** Client number; changes every few frames and repeats late. */
   get client(): number {
     return (this.#frames >> 2) % 1_000_003
   }
@@ -152,10 +151,10 @@ class Endless {
 
 const endless = new Endless()
 
-/** One decoder for all inputs: frames of ever new connections, whatever state the ones before left. */
+/** Feeds all inputs to one decoder: frames of new connections, in any state. */
 export const endlessTarget: FuzzTarget = {
   name: 'endless',
-  properties: 'one decoder for all inputs keeps no more than its caps, and the heap stays flat',
+  properties: 'one decoder for all inputs stays within its caps, with a flat heap',
   weight: 5,
   covers: [
     'src/decode/tcp-streams.js',
@@ -166,13 +165,13 @@ export const endlessTarget: FuzzTarget = {
   ],
   generate: anyCapture,
   run(input) {
-    // The frames of the input, as far as its record headers say where they are.
+    // Split the input at its record headers.
     for (let at = FILE_HEADER; at + RECORD_HEADER < input.length;) {
       const bytes = Buffer.from(
         input.subarray(at + RECORD_HEADER, at + RECORD_HEADER + input[at + 8] + (input[at + 9] & 1) * 256)
       )
       at += RECORD_HEADER + bytes.length
-      // Other clients than before, so that there are more than may be kept.
+      // Use new clients, so that the caps are exceeded.
       if (bytes.length >= ADDRESSES_END) bytes.writeUInt32BE(0x0a00_0000 + endless.client, ADDRESSES_END - 8)
       endless.see(bytes)
     }

@@ -1,45 +1,45 @@
-// Bans: those that the broker has confirmed are in force after the kill.
+// Checks that bans which the broker confirmed are in force after the kill.
 
 import { CONTROL_TOPICS } from '../../src/index.js'
 import { ResumingClient } from './resuming-client.js'
-import { Tally, type Witness } from './witness.js'
+import { CheckCounter, type DurabilityCheck } from './durability-check.js'
 
 const SECONDS = 86_400
-/** Addresses of nobody else. */
+/** Addresses that no other client uses. */
 const NETWORK = '127.0.66.'
 const ADDRESSES = 250
 
 interface Ban {
   clientId?: string
   address?: string
-  /** When the broker confirmed it, and how long before the kill that was, ms. */
+  /** Time of the broker's confirmation, and its age at the kill, ms. */
   since: number
   age?: number
 }
 
-interface Answer {
+interface Response {
   data?: { bans?: { clientId: string | null; address: string | null }[] }
   error?: string
 }
 
-/** Asks for a ban between each two kills, of a client and of an address by turns. */
-export class BanWitness implements Witness {
-  readonly #listed = new Tally('bans')
-  readonly #kept = new Tally('banned clients refused')
+/** Requests a ban between two kills, alternating between a client and an address. */
+export class BanCheck implements DurabilityCheck {
+  readonly #listed = new CheckCounter('bans')
+  readonly #kept = new CheckCounter('banned clients refused')
   readonly #bans = new Set<Ban>()
   #round = 0
   #client: ResumingClient | undefined
 
   async check(port: number): Promise<void> {
-    const { data } = await this.#ask(port, { command: 'bans' })
+    const { data } = await this.#request(port, { command: 'bans' })
     const there = data?.bans ?? []
     const latest = [...this.#bans].at(-1)
     for (const ban of [...this.#bans]) {
-      const isThere = there.some(
+      const isListed = there.some(
         ({ clientId, address }) => clientId === (ban.clientId ?? null) && address === (ban.address ?? null)
       )
-      this.#listed.check(isThere, () => `${nameOf(ban)}, confirmed ${Math.round(ban.age ?? 0)} ms before the kill`)
-      if (!isThere) this.#bans.delete(ban)
+      this.#listed.check(isListed, () => `${nameOf(ban)}, confirmed ${Math.round(ban.age ?? 0)} ms before the kill`)
+      if (!isListed) this.#bans.delete(ban)
     }
     if (latest === undefined || !this.#bans.has(latest)) return
     const banned = new ResumingClient({
@@ -52,17 +52,18 @@ export class BanWitness implements Witness {
       () => false,
       () => true
     )
-    await banned.cut()
-    // Where the broker is gone, nobody gets in.
+    await banned.destroy()
+    // Skip if the broker has exited: every connection fails then.
     if (this.#client?.isConnected === true) this.#kept.check(wasRefused, () => nameOf(latest))
   }
 
   async act(port: number): Promise<void> {
     const round = this.#round++
-    const whom = round % 2 === 0 ? { clientId: `banned-${round}` } : { address: `${NETWORK}${(round % ADDRESSES) + 1}` }
-    const { error } = await this.#ask(port, { command: 'ban', ...whom, seconds: SECONDS })
-    if (error !== undefined) throw new Error(`no ban: ${error}`)
-    this.#bans.add({ ...whom, since: performance.now() })
+    const target =
+      round % 2 === 0 ? { clientId: `banned-${round}` } : { address: `${NETWORK}${(round % ADDRESSES) + 1}` }
+    const { error } = await this.#request(port, { command: 'ban', ...target, seconds: SECONDS })
+    if (error !== undefined) throw new Error(`Ban failed: ${error}`)
+    this.#bans.add({ ...target, since: performance.now() })
   }
 
   async killed(): Promise<void> {
@@ -70,40 +71,40 @@ export class BanWitness implements Witness {
     await this.#client?.closed
   }
 
-  get lasting(): ResumingClient[] {
+  get persistentClients(): ResumingClient[] {
     return []
   }
 
-  findings(): Tally[] {
+  findings(): CheckCounter[] {
     return [this.#listed, this.#kept]
   }
 
-  /** Asks as `artemis ban` does. */
-  async #ask(port: number, command: object): Promise<Answer> {
+  /** Sends a command as `artemis ban` does. */
+  async #request(port: number, command: object): Promise<Response> {
     if (this.#client?.isConnected !== true) {
       this.#client = new ResumingClient({
         clientId: 'operator',
         version: 4,
         clean: true,
         onMessage: ({ payload }) => {
-          this.#onAnswer(payload.toString())
+          this.#onResponse(payload.toString())
         }
       })
       await this.#client.connect(port)
     }
     const client = this.#client
     return await new Promise((resolve, reject) => {
-      this.#onAnswer = text => {
-        resolve((JSON.parse(text) as { responses: Answer[] }).responses[0])
+      this.#onResponse = text => {
+        resolve((JSON.parse(text) as { responses: Response[] }).responses[0])
       }
       void client.closed.then(() => {
-        reject(new Error('the connection ended before the answer'))
+        reject(new Error('connection closed before the response'))
       })
       client.publish({ topic: CONTROL_TOPICS.request, payload: JSON.stringify({ commands: [command] }), qos: 1 })
     })
   }
 
-  #onAnswer: (text: string) => void = () => {}
+  #onResponse: (text: string) => void = () => {}
 }
 
 function nameOf({ clientId, address }: Ban): string {

@@ -1,4 +1,4 @@
-// Our side of the comparison: the records of a capture, and what is uncertain about their streams.
+// Our side of the comparison: the records of a capture, and conditions that confuse tshark.
 import { createReadStream } from 'node:fs'
 import { CaptureDecoder } from '../../src/decode/capture.js'
 import { gunzipped } from '../../src/decode/gunzip.js'
@@ -11,11 +11,11 @@ import type { FeatureValues } from '../../src/features/schema.js'
 import { DecodedJoin } from '../../src/join/decoded.js'
 import type { Direction, JoinKind, StreamFrame, TcpStream } from '../../src/types.js'
 
-/** What may throw tshark off in one direction of a stream; filled while the capture is read. */
+/** Conditions that confuse tshark in one direction of a stream; updated while the capture is read. */
 export interface Doubts {
-  /** Bytes were missing, or the capture began in mid-stream. */
+  /** Bytes were missing, or the capture started mid-stream. */
   incomplete: boolean
-  /** The snap length cut bytes off. */
+  /** The snap length truncated frames. */
   cut: boolean
   /** A segment ended within the remaining length of a packet. */
   splitLength: boolean
@@ -23,24 +23,27 @@ export interface Doubts {
   malformed: boolean
 }
 
-/** One of our records. */
+/** A record of our decoder. */
 export interface OwnRecord {
   frame: number
   values: FeatureValues
-  /** `none` in a stream that opened with TLS. */
+  /** `none` in a stream that starts with TLS. */
   join: JoinKind
   doubts: Doubts
-  /** Those of the other direction of the same stream. */
+  /** Conditions of the other direction of the stream. */
   otherDoubts: Doubts
 }
 
-/** Reads a capture as `artemis extract` does. Throws an `OperatorError` where the file is not sound, after what was. */
+/**
+ * Reads a capture as `artemis extract` does. Throws an `OperatorError` for a corrupt file, after the records before the
+ * corruption.
+ */
 export async function* ownRecords(file: string, ports: readonly number[]): AsyncGenerator<OwnRecord> {
   const watched = new Set(ports)
   const tcp = new TcpDecoder(watched)
   const streams = new TcpStreams(watched)
   const join = new DecodedJoin()
-  const doubts = new DoubtKeeper()
+  const doubts = new DoubtTracker()
   let records: OwnRecord[] = []
   let frames = 0
   const decoder = new CaptureDecoder(captured => {
@@ -69,7 +72,7 @@ interface Followed extends Doubts {
   first: number
 }
 
-class DoubtKeeper {
+class DoubtTracker {
   readonly #streams = new WeakMap<TcpStream, Record<Direction, Followed>>()
 
   follow({ stream, direction, chunks, frame, to }: StreamFrame): Pick<OwnRecord, 'doubts' | 'otherDoubts'> {
@@ -91,7 +94,7 @@ class DoubtKeeper {
     doubts.malformed = walker.malformed
     const { sequence, flags } = frame.tcp
     if ((flags & TCP_SYN) !== 0) doubts.first = sequence + 1
-    // The end came, and not everything before it.
+    // FIN arrived, but some earlier bytes did not.
     if ((flags & TCP_FIN) !== 0 && (sequence + frame.payloadLength - doubts.first) >>> 0 !== to % 0x1_0000_0000)
       doubts.incomplete = true
     return { doubts, otherDoubts: both[direction === 'in' ? 'out' : 'in'] }

@@ -1,20 +1,20 @@
-// tcpdump at the broker's interface: every TCP frame as a whole.
+// Runs tcpdump at the broker's interface, with whole TCP frames.
 
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { findProgram } from '../../test/support/programs.js'
 import type { LabNetwork } from './lab-network.js'
 
-/** A capture that runs. */
-export interface Capturing {
-  /** Ends it; resolves with the number of frames that the kernel dropped. */
+/** A running capture. */
+export interface PacketCapture {
+  /** Stops the capture; resolves with the number of frames that the kernel dropped. */
   stop(): Promise<number>
 }
 
 const BUFFER_KIB = 32_768
 
-/** Begins to capture to `path`; resolves when frames are surely being seen. */
-export async function startCapture({ broker, device }: LabNetwork, path: string): Promise<Capturing> {
+/** Starts a capture to `path`; resolves when tcpdump is listening. */
+export async function startCapture({ broker, device }: LabNetwork, path: string): Promise<PacketCapture> {
   const child = broker.spawn(
     findProgram('tcpdump'),
     ['-i', device, '-n', '-s', '0', '-B', String(BUFFER_KIB), '-Z', 'root', '-w', path, 'tcp'],
@@ -22,7 +22,7 @@ export async function startCapture({ broker, device }: LabNetwork, path: string)
   )
   const exited = once(child, 'exit')
   let dropped = 0
-  if (child.stderr === null) throw new Error('tcpdump has no standard error')
+  if (child.stderr === null) throw new Error('No standard error of tcpdump')
   const lines = createInterface({ input: child.stderr })
   await new Promise<void>((resolve, reject) => {
     lines.on('line', line => {
@@ -32,7 +32,7 @@ export async function startCapture({ broker, device }: LabNetwork, path: string)
     })
     child.once('error', reject)
     child.once('exit', code => {
-      reject(new Error(`tcpdump ended with ${String(code)}`))
+      reject(new Error(`tcpdump exited with ${String(code)}`))
     })
   })
   return {

@@ -1,4 +1,4 @@
-# The originals: scikit-learn's detectors and the networks in PyTorch, on one thread, told what to do by lines of JSON.
+# Reference implementations: scikit-learn detectors and PyTorch networks, single-threaded, controlled by lines of JSON.
 
 import json
 import math
@@ -23,7 +23,7 @@ def read(path, width):
 
 
 def autoencoder(width):
-    """PyOD's: batch normalisation after each hidden layer, dropout in training."""
+    """The network of PyOD: batch normalisation after each hidden layer, dropout in training."""
     def hidden(inputs, units):
         return [nn.Linear(inputs, units), nn.BatchNorm1d(units), nn.ReLU(), nn.Dropout(0.2)]
     return nn.Sequential(*hidden(width, 64), *hidden(64, 32), *hidden(32, 64), nn.Linear(64, width))
@@ -51,7 +51,7 @@ def fit_autoencoder(rows, epochs):
 
 
 def fit_so_gaal(rows, stop_epochs):
-    """PyOD's networks, in steps as large as ours."""
+    """The networks of PyOD, with our batch size."""
     table = torch.tensor(rows, dtype=torch.float32)
     count, width = table.shape
     generator = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
@@ -68,9 +68,9 @@ def fit_so_gaal(rows, stop_epochs):
         for start in range(0, count, size):
             batch = table[order[start:start + size]]
             noise = torch.rand_like(batch)
-            made_up = generator(noise).detach()
+            generated = generator(noise).detach()
             optimizer_d.zero_grad()
-            (softplus(-discriminator(batch)).mean() + softplus(discriminator(made_up)).mean()).backward()
+            (softplus(-discriminator(batch)).mean() + softplus(discriminator(generated)).mean()).backward()
             optimizer_d.step()
             if epoch <= stop_epochs:
                 optimizer_g.zero_grad()
@@ -83,12 +83,12 @@ def fit_so_gaal(rows, stop_epochs):
     return score
 
 
-def fit(name, rows, labels, given):
-    """The scoring function of a fitted detector: rows in, outlier scores out."""
+def fit(name, rows, labels, request):
+    """Fits a detector and returns its scoring function, from rows to outlier scores."""
     if name == 'autoencoder':
-        return fit_autoencoder(rows, given['epochs'])
+        return fit_autoencoder(rows, request['epochs'])
     if name == 'so-gaal':
-        return fit_so_gaal(rows, given['stopEpochs'])
+        return fit_so_gaal(rows, request['stopEpochs'])
     if name == 'random-forest':
         forest = RandomForestClassifier(n_estimators=100, n_jobs=1, random_state=1).fit(rows, labels)
         return lambda batch: forest.predict_proba(batch)[:, 1]
@@ -102,20 +102,20 @@ def fit(name, rows, labels, given):
         means = KMeans(n_clusters=2, n_init=10, random_state=1).fit(rows)
         return lambda batch: means.transform(batch).min(axis=1)
     if name == 'birch':
-        tree = Birch(threshold=given['threshold'], branching_factor=50, n_clusters=None, compute_labels=False).fit(rows)
+        tree = Birch(threshold=request['threshold'], branching_factor=50, n_clusters=None, compute_labels=False).fit(rows)
         return lambda batch: tree.transform(batch).min(axis=1)
     raise ValueError(name)
 
 
 def speed(score, rows, batch, seconds):
-    """Rows per second of processor time; whole passes would be too long where a batch is one row."""
+    """Returns rows per second of processor time. Stops within a pass, which would take too long with a batch of one row."""
     done = 0
     start = 0
-    begun = time.process_time()
+    started = time.process_time()
     while True:
         done += len(score(rows[start:start + batch]))
         start = start + batch if start + 2 * batch <= len(rows) else 0
-        elapsed = time.process_time() - begun
+        elapsed = time.process_time() - started
         if elapsed >= seconds:
             return done / elapsed
 
@@ -128,15 +128,15 @@ def main():
     test_labels = np.fromfile(setup['testLabels'], dtype=np.uint8)
     fitted = {}
 
-    def answer(given):
-        if given['do'] == 'fit':
-            rows = given['rows']
-            begun = time.process_time()
-            score = fit(given['detector'], train[:rows], train_labels[:rows], given)
-            seconds = time.process_time() - begun
-            fitted[given['name']] = score
+    def answer(request):
+        if request['do'] == 'fit':
+            rows = request['rows']
+            started = time.process_time()
+            score = fit(request['detector'], train[:rows], train_labels[:rows], request)
+            seconds = time.process_time() - started
+            fitted[request['name']] = score
             return {'seconds': seconds, 'auc': roc_auc_score(test_labels, score(test))}
-        return {'rowsPerSecond': speed(fitted[given['name']], test, given['batch'], given['seconds'])}
+        return {'rowsPerSecond': speed(fitted[request['name']], test, request['batch'], request['seconds'])}
 
     print(json.dumps({'versions': f'Python {sys.version.split()[0]}, scikit-learn {sklearn.__version__}, PyTorch {torch.__version__}, NumPy {np.__version__}'}), flush=True)
     for line in sys.stdin:

@@ -1,42 +1,42 @@
-// All publishers and subscribers of a run: they connect together, keep their windows full, and their books are one
-// ledger.
+// Runs all publishers and subscribers of a run: connects them, keeps their in-flight windows full, and tracks every
+// delivery.
 
-import { publishers, SUBSCRIBERS, type PublisherPart, type SubscriberPart } from './cast.js'
-import { Ledger, type PublisherFigures, type SubscriberFigures } from './ledger.js'
+import { publishers, SUBSCRIBERS, type PublisherSpec, type SubscriberSpec } from './client-specs.js'
+import { DeliveryTracker, type PublisherFigures, type SubscriberFigures } from './delivery-tracker.js'
 import { ResumingClient } from './resuming-client.js'
 
-interface Member {
+interface ClientEntry {
   client: ResumingClient
-  /** What it subscribes to, once. */
-  filters: SubscriberPart['filters']
+  /** Filters it subscribes to, once. */
+  filters: SubscriberSpec['filters']
   isAway: boolean
   hasSubscribed: boolean
 }
 
-/** What became of all messages. */
-export interface CrowdFigures {
+/** Delivery figures of all messages. */
+export interface LoadFigures {
   publishers: PublisherFigures
   subscribers: SubscriberFigures[]
-  /** Connections that the broker closed, or refused, by itself. */
+  /** Connections that the broker closed or refused without a kill. */
   closed: number
 }
 
-/** They. */
-export class Crowd {
-  readonly #parts: PublisherPart[]
-  readonly #ledger: Ledger
+/** All clients of a run. */
+export class LoadClients {
+  readonly #specs: PublisherSpec[]
+  readonly #ledger: DeliveryTracker
   readonly #publishers: ResumingClient[]
-  readonly #members: Member[]
+  readonly #entries: ClientEntry[]
   #isPublishing = true
   #closed = 0
   readonly #window: number
 
-  /** @param window unacknowledged messages of each publisher */
+  /** @param window unacknowledged messages per publisher */
   constructor(count: number, window: number) {
     this.#window = window
-    this.#parts = publishers(count)
-    this.#ledger = new Ledger(this.#parts, SUBSCRIBERS)
-    this.#publishers = this.#parts.map(
+    this.#specs = publishers(count)
+    this.#ledger = new DeliveryTracker(this.#specs, SUBSCRIBERS)
+    this.#publishers = this.#specs.map(
       ({ name, version }, i) =>
         new ResumingClient({
           clientId: name,
@@ -44,7 +44,7 @@ export class Crowd {
           onAcknowledged: message => {
             this.#ledger.acknowledge(message)
           },
-          // Deferred, so that one publisher does not starve the others.
+          // Deferred so that one publisher does not starve the others.
           onCompleted: () => {
             setImmediate(() => {
               this.#fill(i)
@@ -52,8 +52,8 @@ export class Crowd {
           }
         })
     )
-    this.#members = [
-      ...SUBSCRIBERS.map(({ name, version, filters, acknowledgeAfterMs, isAway = false }, i): Member => ({
+    this.#entries = [
+      ...SUBSCRIBERS.map(({ name, version, filters, acknowledgeAfterMs, isAway = false }, i): ClientEntry => ({
         client: new ResumingClient({
           clientId: name,
           version,
@@ -66,7 +66,7 @@ export class Crowd {
         isAway,
         hasSubscribed: false
       })),
-      ...this.#parts.map(({ name, subscribes }, i): Member => ({
+      ...this.#specs.map(({ name, subscribes }, i): ClientEntry => ({
         client: this.#publishers[i],
         filters: subscribes ? [{ topic: `own/${name}`, qos: 1 }] : [],
         isAway: false,
@@ -75,27 +75,29 @@ export class Crowd {
     ]
   }
 
-  /** Everybody. */
-  get clients(): ResumingClient[] {
-    return this.#members.map(({ client }) => client)
+  get all(): ResumingClient[] {
+    return this.#entries.map(({ client }) => client)
   }
 
-  /** How many messages and acknowledgements have come. */
+  /** Number of received messages and acknowledgements. */
   get events(): number {
     return this.#ledger.events
   }
 
-  /** Connects everybody, at first once to subscribe; resolves when all are there, or the broker is gone. */
-  async come(port: number, withAway: boolean, isKilled: () => boolean): Promise<void> {
-    const isFirst = this.#members.some(({ hasSubscribed }) => !hasSubscribed)
-    const coming = this.#members.filter(({ isAway }) => isFirst || withAway || !isAway)
+  /**
+   * Connects all clients; the first time, they also subscribe. Resolves when all are connected or the broker was
+   * killed.
+   */
+  async connect(port: number, includeAway: boolean, isKilled: () => boolean): Promise<void> {
+    const isFirst = this.#entries.some(({ hasSubscribed }) => !hasSubscribed)
+    const connecting = this.#entries.filter(({ isAway }) => isFirst || includeAway || !isAway)
     await Promise.all(
-      coming.map(async member => {
-        const { client, filters } = member
+      connecting.map(async entry => {
+        const { client, filters } = entry
         try {
           await client.connect(port)
-          if (!member.hasSubscribed && filters.length > 0) await client.subscribe([...filters])
-          member.hasSubscribed = true
+          if (!entry.hasSubscribed && filters.length > 0) await client.subscribe([...filters])
+          entry.hasSubscribed = true
         } catch (error) {
           if (isKilled()) return
           if (isFirst) throw error
@@ -105,7 +107,7 @@ export class Crowd {
         void client.closed.then(() => {
           if (!isKilled()) this.#closed++
         })
-        // Once subscribers are there, every message is due to all of them.
+        // The first time, publish only after all subscriptions: every message is due to every subscriber.
         if (!isFirst) this.#fill(this.#publishers.indexOf(client))
       })
     )
@@ -115,20 +117,20 @@ export class Crowd {
     })
   }
 
-  /** No new messages; what is unacknowledged goes on. */
+  /** Stops new messages; unacknowledged ones are still resent. */
   stopPublishing(): void {
     this.#isPublishing = false
   }
 
-  /** Whether everything that was sent was acknowledged and came. */
+  /** Whether all messages were acknowledged and received. */
   isDrained(): boolean {
     return this.#publishers.every(({ inFlight }) => inFlight === 0) && this.#ledger.isComplete()
   }
 
-  /** Resolves when all connections are gone and what came by them was read. */
-  async gone(): Promise<void> {
+  /** Resolves when all connections are closed and all received data was read. */
+  async closed(): Promise<void> {
     await Promise.all(
-      this.#members.map(async ({ client }) => {
+      this.#entries.map(async ({ client }) => {
         await client.closed
       })
     )
@@ -138,7 +140,7 @@ export class Crowd {
     return this.#ledger.publisherFigures()
   }
 
-  figures(): CrowdFigures {
+  figures(): LoadFigures {
     return {
       publishers: this.#ledger.publisherFigures(),
       subscribers: this.#ledger.subscriberFigures(),

@@ -1,4 +1,4 @@
-// What stands at the beginning of connections: the PROXY header, and who a CONNECT says it is.
+// Fuzz targets for the start of connections: the PROXY header and the identity in CONNECT.
 import { isIP } from 'node:net'
 import type { Random } from '../../../models/random.js'
 import { MAX_PROXY_HEADER_BYTES, parseProxyHeader } from '../../../broker/listeners/proxy-protocol.js'
@@ -32,7 +32,7 @@ function anyHeader(random: Random): Buffer {
 export const proxyTarget: FuzzTarget = {
   name: 'proxy',
   properties:
-    'complete, incomplete or malformed; never undecided beyond the longest header; more bytes never change a decision',
+    'complete, incomplete or malformed; decided within the maximum header length; more bytes never change a decision',
   weight: 3,
   covers: ['broker/listeners/proxy-protocol.js'],
   generate: random => Buffer.concat([anyHeader(random), Buffer.alloc(random.integer(20), random.integer(256))]),
@@ -40,27 +40,27 @@ export const proxyTarget: FuzzTarget = {
     const whole = parseProxyHeader(input)
     check(
       whole.state !== 'incomplete' || input.length < MAX_PROXY_HEADER_BYTES,
-      'a header is still undecided beyond the longest'
+      'a header is undecided beyond the maximum length'
     )
     if (whole.state === 'complete') {
-      check(whole.length > 0 && whole.length <= input.length, 'a header is longer than the bytes')
+      check(whole.length > 0 && whole.length <= input.length, 'a header is longer than the input')
       check(
         whole.client === null ||
           (isIP(whole.client.address) !== 0 && whole.client.port >= 0 && whole.client.port <= 65_535),
-        'the announced address is none'
+        'the announced address is invalid'
       )
     }
     for (let length = 0; length < Math.min(input.length, 64); length++) {
       const part = parseProxyHeader(input.subarray(0, length))
       if (part.state !== 'incomplete')
-        check(JSON.stringify(part) === JSON.stringify(whole), 'with more bytes another header is read')
+        check(JSON.stringify(part) === JSON.stringify(whole), 'more bytes change the decision')
     }
   }
 }
 
 export const connectTarget: FuzzTarget = {
   name: 'connect',
-  properties: 'an identity or nothing, no longer than the packet; the same twice',
+  properties: 'an identity or null, no longer than the packet; repeatable',
   weight: 2,
   covers: ['src/decode/mqtt-connect.js'],
   generate(random) {
@@ -89,7 +89,7 @@ export const connectTarget: FuzzTarget = {
     const identity = connectIdentity(Uint8Array.from(input))
     check(
       JSON.stringify(connectIdentity(Uint8Array.from(input))) === JSON.stringify(identity),
-      'the second time it says another identity'
+      'the second run returns a different identity'
     )
     if (identity === null) return
     check(identity.clientId.length + identity.username.length <= input.length, 'an identity is longer than its packet')

@@ -1,4 +1,4 @@
-// Draws from a seeded source in the forms that devices and attacks need.
+// Seeded random values in the forms that devices and attacks need.
 
 import { createHash } from 'node:crypto'
 import { Random } from '../../models/random.js'
@@ -6,53 +6,53 @@ import { Random } from '../../models/random.js'
 const HEX = '0123456789abcdef'
 const LETTERS = 'abcdefghijklmnopqrstuvwxyz0123456789'
 
-/** A seed of its own for whatever is called `name`, from 0 to 2^32 - 1. */
+/** Derives a seed for a name, from 0 to 2^32 - 1. */
 export function seedFor(seed: number, name: string): number {
   return createHash('sha256').update(`${seed} ${name}`).digest().readUInt32BE(0)
 }
 
-/** A seeded source of choices. */
-export class Chance {
+/** A seeded random source. */
+export class RandomSource {
   readonly #random: Random
 
   constructor(seed: number) {
     this.#random = new Random(seed)
   }
 
-  /** A number in [from, to). */
+  /** Returns a number in [from, to). */
   between(from: number, to: number): number {
     return from + this.#random.uniform() * (to - from)
   }
 
-  /** A whole number from `from` to `to`, both included. */
-  whole(from: number, to: number): number {
+  /** Returns an integer from `from` to `to`, both included. */
+  integer(from: number, to: number): number {
     return from + this.#random.integer(to - from + 1)
   }
 
-  /** True in a share of the cases. */
-  happens(share: number): boolean {
+  /** Returns true with the given probability. */
+  chance(share: number): boolean {
     return this.#random.uniform() < share
   }
 
-  /** One of several. */
+  /** Returns one of the choices. */
   oneOf<T>(choices: readonly T[]): T {
     return choices[this.#random.integer(choices.length)]
   }
 
-  /** The same in another order. */
+  /** Returns the items in random order. */
   shuffled<T>(items: readonly T[]): T[] {
-    const places = items.map((_, i) => i)
-    this.#random.shuffle(places)
-    return places.map(place => items[place])
+    const indices = items.map((_, i) => i)
+    this.#random.shuffle(indices)
+    return indices.map(index => items[index])
   }
 
-  /** A draw from the normal distribution. */
+  /** Returns a normally distributed number. */
   normal(mean: number, deviation: number): number {
     return mean + deviation * this.#random.normal()
   }
 
-  /** A waiting time whose mean is `mean`: exponential, as between events that know nothing of each other. */
-  waiting(mean: number): number {
+  /** Returns an exponentially distributed waiting time, as between independent events. */
+  exponential(mean: number): number {
     return -mean * Math.log(1 - this.#random.uniform())
   }
 
@@ -60,7 +60,7 @@ export class Chance {
     return this.text(digits, HEX)
   }
 
-  /** Characters of an alphabet, small letters and digits unless told. */
+  /** Returns random characters; by default lower-case letters and digits. */
   text(length: number, alphabet = LETTERS): string {
     let text = ''
     for (let i = 0; i < length; i++) text += alphabet[this.#random.integer(alphabet.length)]
