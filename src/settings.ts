@@ -4,7 +4,7 @@ import type { DetectorKind } from '../models/index.js'
 import type { BatchLimits } from './alert/batches.js'
 import { DEFAULT_SMOOTHING, type SmoothingSettings } from './alert/smoothing.js'
 import { DEFAULT_CAPS, type DetectionCaps } from './caps.js'
-import type { AuthorizeControl } from './control/control.js'
+import type { AuthorizeControl } from './control/authorization.js'
 import type { LearnSettings } from './training/training-sample.js'
 import type { AllowEntry } from './respond/allow-list.js'
 import type { ResponseName } from './respond/catalog.js'
@@ -106,6 +106,9 @@ export interface Logger {
   warn(details: object, message: string): void
   error(details: object, message: string): void
 }
+
+/** Levels of log lines. */
+export type LogLevel = keyof Logger
 
 /** Options of {@link artemis}. */
 export interface ArtemisOptions {

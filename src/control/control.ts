@@ -4,6 +4,7 @@ import type { Aedes, Client } from 'aedes'
 import { OperatorError } from '../errors.js'
 import { CONTROL_TOPIC_PREFIX } from '../join/own-traffic.js'
 import type { ObservedConnection, Observer } from '../observe/observer.js'
+import type { AuthorizeControl } from './authorization.js'
 import { COMMANDS, type Controlled } from './commands.js'
 import { readRequest, type ControlCommand, type ControlResponse } from './request.js'
 
@@ -15,18 +16,6 @@ export const CONTROL_TOPICS = Object.freeze({
 
 /** Prefix of all control topics; reserved. */
 const RESERVED_PREFIX = '$CONTROL/'
-
-/** The client that sent a request. */
-export type Requester = Pick<
-  ObservedConnection,
-  'client' | 'announced' | 'broker' | 'transport' | 'clientId' | 'username'
->
-
-/**
- * Whether a client may control the detection. Called after the broker's own `authorizePublish` has permitted the
- * request. Receives the client itself, because two clients have the same id while one takes over the other's session.
- */
-export type AuthorizeControl = (requester: Requester, client: Client) => boolean
 
 /** Counters for the status. */
 export interface ControlCounters {

@@ -24,13 +24,10 @@ import { RecordLog } from '../report/record-log.js'
 import type { ContextStatus, DetectionState, DetectionStatus } from '../report/status.js'
 import type { Offender } from '../respond/response.js'
 import { GuardModel } from '../scoring/guard-model.js'
-import type { DetectionSettings } from '../settings.js'
+import type { DetectionSettings, LogLevel } from '../settings.js'
 import { LiveTap } from '../tap/live.js'
 import { InPlaceTraining } from '../training/in-place-training.js'
 import type { StreamFrame } from '../types.js'
-
-/** Levels of the detection's log lines in the broker's log. */
-export type LogLevel = 'info' | 'warn' | 'error'
 
 /** Receives the output of the detection. */
 export interface DetectionOutputs {

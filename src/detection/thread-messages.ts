@@ -1,12 +1,11 @@
 // Messages between the broker thread and the detection thread, in addition to the ring.
 
 import type { Alert } from '../alert/alert.js'
-import type { LogLevel } from './detection.js'
 import type { RingMemory } from '../observe/ring.js'
 import type { ClientScore } from './pipeline.js'
 import type { DetectionStatus } from '../report/status.js'
 import type { Offender } from '../respond/response.js'
-import type { DetectionSettings } from '../settings.js'
+import type { DetectionSettings, LogLevel } from '../settings.js'
 
 /** Start data of the detection thread. */
 export interface DetectionThreadData {

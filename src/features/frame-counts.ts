@@ -1,10 +1,10 @@
 // The amounts that one record adds to the counts of its connection and its address.
 
+import { isInitiated } from '../decode/initiated.js'
 import { isMalformed, isRefusal, readConnect, readSubscribe } from '../decode/mqtt-facts.js'
 import { PacketType } from '../decode/packet-types.js'
 import { TCP_RST, TCP_SYN } from '../decode/tcp.js'
 import type { Direction, MqttPacket, PartialPacket } from '../types.js'
-import { isInitiated } from '../join/initiated.js'
 import { topicHash } from './payload-sample.js'
 
 /**

@@ -1,7 +1,7 @@
 // Writes records as lines of text: CSV and NDJSON, the output formats of `extract`.
 import type { TrafficRecord } from '../record.js'
 import { CONTEXT_COLUMNS } from './context-columns.js'
-import type { RecordContext } from './context.js'
+import type { RecordContext } from './record-context.js'
 import { FEATURES } from './schema.js'
 import {
   LONGEST_NUMBER,

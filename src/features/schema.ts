@@ -1,6 +1,6 @@
 // The ordered list of the 31 features of the paper's Table I.
 
-import type { RecordContext } from './context.js'
+import type { RecordContext } from './record-context.js'
 
 /** Protocol layer of a feature. `frame` is the paper's "-". */
 export type Layer = 'frame' | 'ip' | 'tcp' | 'mqtt'

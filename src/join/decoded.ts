@@ -2,7 +2,7 @@
 import { isBoundaryChain } from '../decode/mqtt-boundary.js'
 import { MqttWalker } from '../decode/mqtt.js'
 import type { MqttBody, MqttSession, MqttWalkerOptions } from '../decode/mqtt.js'
-import { isInitiated } from './initiated.js'
+import { isInitiated } from '../decode/initiated.js'
 import type { JoinKind, MqttPacket, PartialPacket, StreamChunk, StreamFrame, TcpStream } from '../types.js'
 
 /** The packets that a frame completes. */

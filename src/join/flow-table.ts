@@ -1,42 +1,8 @@
 // Matches the tap's flows to the broker's connections.
 
 import type { Peer } from '../record.js'
-import type { Direction, JoinKind, TcpStream } from '../types.js'
-import type { MidStreamPickup } from './mid-stream.js'
-import type { PacketQueue } from './packet-queue.js'
-
-/**
- * `undecided`: accepted, SYN not captured yet. `frames`: the connection's frames are its records. `packets`: its
- * packets are its records, because there is no tap, the tap cannot decode the flow, or the tap missed the SYN.
- */
-export type RecordSource = 'undecided' | 'frames' | 'packets'
-
-/** A connection as reported by the broker. */
-export interface Connection {
-  readonly id: number
-  readonly openedAtMs: number
-  recordSource: RecordSource
-  /** The join kind of its records. */
-  readonly join: JoinKind
-  /** Whether its flow is known. */
-  bound: boolean
-  /** Whether the broker's offsets are TCP stream offsets. */
-  placed: boolean
-  /** Whether several flows could match its tuple. An ambiguous connection is never joined. */
-  ambiguous: boolean
-  /** State of the mid-stream pickup, if one is possible. */
-  pickup: Record<Direction, MidStreamPickup> | undefined
-  closed: boolean
-  closedAtMs: number
-  /**
-   * When another flow with the same tuple started. If the connection is still open later, it was bound to the wrong
-   * flow.
-   */
-  supersededAtMs: number
-  peer: Peer
-  readonly in: PacketQueue
-  readonly out: PacketQueue
-}
+import type { TcpStream } from '../types.js'
+import type { Connection } from './connection.js'
 
 const NO_CONNECTIONS: readonly Connection[] = Object.freeze([])
 

@@ -2,20 +2,9 @@
 // or lagged behind.
 
 import type { Direction, TcpStream } from '../types.js'
-import { isMidStream, hasHandshake, type Connection } from './flow-table.js'
+import type { Connection, MidStreamPickup } from './connection.js'
+import { isMidStream, hasHandshake } from './flow-table.js'
 import { PauseAlignment, type AlignmentTiming } from './pause-alignment.js'
-
-/** Pickup state of one direction. */
-export interface MidStreamPickup {
-  /** Each finds the shift if its timing fits. null: the shift is 0, and the tap must only catch up. */
-  readonly alignments: readonly PauseAlignment[] | null
-  /** Broker offset minus tap offset. Frames are joined once it is known. */
-  shift: number | undefined
-  /** Tap offset up to which the tap has captured the direction. */
-  captured: number
-  /** Broker offset up to which packets and frames were not joined. */
-  joinedFrom: number
-}
 
 /** Starts a pickup for a connection in fallback to packets, if one is possible. */
 export function startPickup(connection: Connection, stream: TcpStream, timings: readonly AlignmentTiming[]): void {

@@ -1,7 +1,7 @@
 // Logs why frames are not joined, with a rate limit per reason.
 
 import type { Clock } from '../clock.js'
-import type { Connection } from './flow-table.js'
+import type { Connection } from './connection.js'
 import type { UnjoinedReason } from './live.js'
 
 /** Minimum time between two log lines for the same reason, ms. */

@@ -5,7 +5,7 @@ import type { ContextTracker } from '../features/context.js'
 import type { FeatureValues } from '../features/schema.js'
 import { clientEndpoint, type Peer, type TrafficRecord } from '../record.js'
 import type { Direction, MqttPacket } from '../types.js'
-import { isInitiated } from './initiated.js'
+import { isInitiated } from '../decode/initiated.js'
 import { isOwnPacket } from './own-traffic.js'
 
 const MICROSECONDS = 1e6

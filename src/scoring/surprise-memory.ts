@@ -1,6 +1,6 @@
 // Keeps the surprise of recent records for the records that answer or forward them.
 
-import type { RecordContext } from '../features/context.js'
+import type { RecordContext } from '../features/record-context.js'
 
 /** Records that refer to older ones are scored without them. */
 const CAPACITY = 65_536

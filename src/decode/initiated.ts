@@ -1,6 +1,6 @@
 // Distinguishes packets that a sender initiates from acknowledgements.
 
-import { PacketType } from '../decode/packet-types.js'
+import { PacketType } from './packet-types.js'
 import type { MqttPacket } from '../types.js'
 
 /**
