@@ -1,6 +1,6 @@
 // npm run bench:join: compares the join under load with a parallel full capture.
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -43,6 +43,7 @@ console.log('|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---|')
 for (const carrier of values.carriers.split(',') as Carrier[]) {
   for (const link of values.links.split(',')) {
     for (const tap of values.taps.split(',')) {
+      if (values.keep !== undefined) mkdirSync(values.keep, { recursive: true })
       const directory = values.keep ?? mkdtempSync(join(tmpdir(), 'artemis-join-'))
       try {
         const result = await runJoin({
