@@ -5,22 +5,31 @@ import { parseDuration, parseSize } from './units.js'
 
 // A rule's message describes the expected value; it follows "should be".
 
+function integer(min: number, max: number, expected: string) {
+  return v.pipe(v.number(expected), v.integer(expected), v.minValue(min, expected), v.maxValue(max, expected))
+}
+
+/** A text with a unit, which `parse` converts to a number. */
+function quantity(parse: (text: string) => number, min: string, max: string, expected: string) {
+  return v.pipe(
+    v.string(expected),
+    v.transform(parse),
+    v.number(expected),
+    v.minValue(parse(min), expected),
+    v.maxValue(parse(max), expected)
+  )
+}
+
 /** A whole number. */
 export function wholeNumber(fallback: number, min: number, max: number) {
   const expected = `a whole number from ${min} to ${max}`
-  return v.optional(
-    v.pipe(v.number(expected), v.integer(expected), v.minValue(min, expected), v.maxValue(max, expected)),
-    fallback
-  )
+  return v.optional(integer(min, max, expected), fallback)
 }
 
 /** A whole number, or null for no limit. */
 export function optionalWholeNumber(fallback: number | null, min: number, max: number) {
   const expected = `a whole number from ${min} to ${max}, or null`
-  return v.optional(
-    v.nullable(v.pipe(v.number(expected), v.integer(expected), v.minValue(min, expected), v.maxValue(max, expected))),
-    fallback
-  )
+  return v.optional(v.nullable(integer(min, max, expected)), fallback)
 }
 
 /** A number above `above` and up to `max`. */
@@ -32,65 +41,25 @@ export function fraction(fallback: number, above: number, max: number) {
 /** A duration with its unit, parsed to milliseconds. */
 export function duration(fallback: string, min: string, max: string) {
   const expected = `a duration from ${min} to ${max} with its unit (ms, s, m, h, d), such as ${fallback}`
-  return v.optional(
-    v.pipe(
-      v.string(expected),
-      v.transform(parseDuration),
-      v.number(expected),
-      v.minValue(parseDuration(min), expected),
-      v.maxValue(parseDuration(max), expected)
-    ),
-    fallback
-  )
+  return v.optional(quantity(parseDuration, min, max, expected), fallback)
 }
 
 /** A duration with its unit, parsed to milliseconds, or null for none. */
 export function optionalDuration(fallback: string | null, min: string, max: string) {
   const expected = `a duration from ${min} to ${max} with its unit (ms, s, m, h, d), or null`
-  return v.optional(
-    v.nullable(
-      v.pipe(
-        v.string(expected),
-        v.transform(parseDuration),
-        v.number(expected),
-        v.minValue(parseDuration(min), expected),
-        v.maxValue(parseDuration(max), expected)
-      )
-    ),
-    fallback
-  )
+  return v.optional(v.nullable(quantity(parseDuration, min, max, expected)), fallback)
 }
 
 /** A size with its unit, parsed to bytes. */
 export function size(fallback: string, min: string, max: string) {
   const expected = `a size from ${min} to ${max} with its unit (B, KiB, MiB), such as ${fallback}`
-  return v.optional(
-    v.pipe(
-      v.string(expected),
-      v.transform(parseSize),
-      v.number(expected),
-      v.minValue(parseSize(min), expected),
-      v.maxValue(parseSize(max), expected)
-    ),
-    fallback
-  )
+  return v.optional(quantity(parseSize, min, max, expected), fallback)
 }
 
 /** A size with its unit, parsed to bytes, or null for no limit. */
 export function optionalSize(fallback: string | null, min: string, max: string) {
   const expected = `a size from ${min} to ${max} with its unit (B, KiB, MiB), or null`
-  return v.optional(
-    v.nullable(
-      v.pipe(
-        v.string(expected),
-        v.transform(parseSize),
-        v.number(expected),
-        v.minValue(parseSize(min), expected),
-        v.maxValue(parseSize(max), expected)
-      )
-    ),
-    fallback
-  )
+  return v.optional(v.nullable(quantity(parseSize, min, max, expected)), fallback)
 }
 
 /** One of a list of words. */

@@ -2,6 +2,7 @@
 
 import type { Aedes, Client } from 'aedes'
 import { OperatorError } from '../errors.js'
+import { InstalledHooks } from '../hooks.js'
 import { CONTROL_TOPIC_PREFIX } from '../join/own-traffic.js'
 import type { ObservedConnection, Observer } from '../observe/observer.js'
 import type { AuthorizeControl } from './authorization.js'
@@ -33,8 +34,7 @@ type Hooks = Pick<Aedes, 'authorizePublish' | 'authorizeForward'> & {
 /** Wraps the hook that authorises messages, and the method that distributes them. */
 export class Control {
   readonly counters: ControlCounters = { requests: 0, refused: 0 }
-  readonly #original: Hooks
-  readonly #installed: Hooks
+  readonly #hooks: InstalledHooks<Hooks>
   readonly #aedes: Aedes
   readonly #observer: Observer
   readonly #context: Controlled
@@ -53,41 +53,34 @@ export class Control {
     this.#context = context
     this.#authorize = authorize
     this.#onError = onError
-    const { authorizePublish, authorizeForward, publish } = aedes as Hooks
-    this.#original = { authorizePublish, authorizeForward, publish }
-    this.#installed = {
+    this.#hooks = new InstalledHooks(aedes as Hooks, {
       authorizePublish: this.#authorizePublish,
       authorizeForward: this.#authorizeForward,
       publish: this.#publish
-    }
-    Object.assign(aedes, this.#installed)
+    })
   }
 
   /** Restores the hooks. */
   remove(): void {
-    const aedes = this.#aedes
-    const original = this.#original
-    const installed = this.#installed
-    for (const name of Object.keys(original) as (keyof Hooks)[])
-      if (aedes[name] === installed[name]) Object.assign(aedes, { [name]: original[name] })
+    this.#hooks.remove()
   }
 
   readonly #authorizePublish: Hooks['authorizePublish'] = (client, packet, callback) => {
     const isForeign = packet.topic.startsWith(RESERVED_PREFIX) && packet.topic !== CONTROL_TOPICS.request
     if (isForeign && client !== null) callback(new Error(`${RESERVED_PREFIX} topics are reserved`))
-    else this.#original.authorizePublish.call(this.#aedes, client, packet, callback)
+    else this.#hooks.original.authorizePublish.call(this.#aedes, client, packet, callback)
   }
 
   /** Responses skip the other hooks, because only the authorised requester is sent one. */
   readonly #authorizeForward: Hooks['authorizeForward'] = (client, packet) =>
     packet.topic === CONTROL_TOPICS.response
       ? packet
-      : this.#original.authorizeForward.call(this.#aedes, client, packet)
+      : this.#hooks.original.authorizeForward.call(this.#aedes, client, packet)
 
   /** Consumes requests: they are not retained, not stored, and not forwarded to subscribers. */
   readonly #publish = (packet: PublishPacket, client: object | null | Done, done: Done = () => {}): void => {
     if (packet.topic !== CONTROL_TOPICS.request) {
-      this.#original.publish.call(this.#aedes, packet, client, done)
+      this.#hooks.original.publish.call(this.#aedes, packet, client, done)
       return
     }
     if (typeof client === 'function') {

@@ -52,29 +52,38 @@ function column(
   return Object.freeze({ name, scope, window, wire: false, coding: 'log', about, read, ...traits })
 }
 
-/** A damped count of the connection or the address. */
+type CountScope = 'connection' | 'address'
+
+/** A column over a window of the connection or the address. */
+function windowed(
+  scope: CountScope,
+  suffix: string,
+  window: Window,
+  about: string,
+  read: (view: View) => number,
+  traits: Traits
+): ContextColumn {
+  const seconds = WINDOWS[window]
+  const name = `${scope === 'connection' ? 'conn' : 'addr'}_${suffix}_${seconds}s`
+  return column(scope, name, about, read, traits, seconds)
+}
+
+/** A damped count. */
 function count(
-  scope: 'connection' | 'address',
+  scope: CountScope,
   suffix: string,
   number: number,
   window: Window,
   about: string,
   traits: Traits = {}
 ): ContextColumn {
-  const seconds = WINDOWS[window]
-  return column(
-    scope,
-    `${scope === 'connection' ? 'conn' : 'addr'}_${suffix}_${seconds}s`,
-    about,
-    view => Math.max(0, view[scope].counts.get(number, window)),
-    traits,
-    seconds
-  )
+  const read = (view: View): number => Math.max(0, view[scope].counts.get(number, window))
+  return windowed(scope, suffix, window, about, read, traits)
 }
 
-/** The ratio of two counts over a window; 0 if the denominator is 0. */
+/** The ratio of two counts; 0 if the denominator is 0. */
 function ratio(
-  scope: 'connection' | 'address',
+  scope: CountScope,
   suffix: string,
   numerator: number,
   denominators: readonly number[],
@@ -82,20 +91,13 @@ function ratio(
   about: string,
   traits: Traits = {}
 ): ContextColumn {
-  const seconds = WINDOWS[window]
-  return column(
-    scope,
-    `${scope === 'connection' ? 'conn' : 'addr'}_${suffix}_${seconds}s`,
-    about,
-    view => {
-      const { counts } = view[scope]
-      let denominator = 0
-      for (const number of denominators) denominator += counts.get(number, window)
-      return denominator < 1e-9 ? 0 : Math.max(0, counts.get(numerator, window) / denominator)
-    },
-    traits,
-    seconds
-  )
+  const read = (view: View): number => {
+    const { counts } = view[scope]
+    let denominator = 0
+    for (const number of denominators) denominator += counts.get(number, window)
+    return denominator < 1e-9 ? 0 : Math.max(0, counts.get(numerator, window) / denominator)
+  }
+  return windowed(scope, suffix, window, about, read, traits)
 }
 
 /** The number of packets of some types in the frame. */

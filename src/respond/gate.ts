@@ -3,6 +3,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Aedes, Client } from 'aedes'
+import { InstalledHooks } from '../hooks.js'
 import { truncatedText } from '../observe/entry-ring.js'
 import type { ObservedConnection, Observer } from '../observe/observer.js'
 import { clientEndpoint } from '../record.js'
@@ -32,8 +33,7 @@ type Hooks = Pick<Aedes, 'handle' | 'preConnect' | 'authenticate' | 'authorizePu
 /** Wraps each hook with one function. None waits for the detection. */
 export class Gate implements BrokerControl {
   readonly counters: GateCounters = { expelled: 0, refused: 0, unobserved: 0 }
-  readonly #original: Hooks
-  readonly #installed: Hooks
+  readonly #hooks: InstalledHooks<Hooks>
   readonly #expelled = new WeakSet<Duplex>()
   readonly #aedes: Aedes
   readonly #observer: Observer
@@ -49,25 +49,18 @@ export class Gate implements BrokerControl {
     this.#aedes = aedes
     this.#observer = observer
     this.#onRefused = onRefused
-    const { handle, preConnect, authenticate, authorizePublish, authorizeSubscribe } = aedes
-    this.#original = { handle, preConnect, authenticate, authorizePublish, authorizeSubscribe }
-    this.#installed = {
+    this.#hooks = new InstalledHooks<Hooks>(aedes, {
       handle: (stream, request) => this.#accept(stream, request),
       preConnect: this.#preConnect,
       authenticate: this.#authenticate,
       authorizePublish: this.#authorizePublish,
       authorizeSubscribe: this.#authorizeSubscribe
-    }
-    Object.assign(aedes, this.#installed)
+    })
   }
 
-  /** Restores the original hooks. Skips a hook that was replaced since. */
+  /** Restores the original hooks. */
   remove(): void {
-    const aedes = this.#aedes
-    const original = this.#original
-    const installed = this.#installed
-    for (const name of Object.keys(original) as (keyof Hooks)[])
-      if (aedes[name] === installed[name]) Object.assign(aedes, { [name]: original[name] })
+    this.#hooks.remove()
   }
 
   expel(id: number): boolean {
@@ -91,7 +84,7 @@ export class Gate implements BrokerControl {
 
   #accept(stream: Duplex, request?: IncomingMessage): Client {
     const connection = this.#observer.accept(stream, request)
-    const client = this.#original.handle.call(this.#aedes, stream, request)
+    const client = this.#hooks.original.handle.call(this.#aedes, stream, request)
     const address = clientEndpoint(connection).address
     // A client that is allowed by its client id has not sent it yet.
     if (this.bans.coversAddress(address) && !this.allow.hasAddress(address) && !this.allow.namesClients) {
@@ -112,13 +105,13 @@ export class Gate implements BrokerControl {
       callback(new Error('banned'), false)
       return
     }
-    this.#original.preConnect.call(this.#aedes, client, packet, callback)
+    this.#hooks.original.preConnect.call(this.#aedes, client, packet, callback)
   }
 
   readonly #authenticate: Hooks['authenticate'] = (client, username, password, callback) => {
     const connection = this.#connectionOf(client)
     if (connection !== undefined) this.#observer.identify(connection, client.id, username ?? '')
-    this.#original.authenticate.call(this.#aedes, client, username, password, callback)
+    this.#hooks.original.authenticate.call(this.#aedes, client, username, password, callback)
   }
 
   /** Also called for the will of a disconnected client, and rejects it. */
@@ -130,14 +123,14 @@ export class Gate implements BrokerControl {
     else if (packet.topic.startsWith(SYS_PREFIX)) callback(new Error(`${SYS_PREFIX} topics are reserved`))
     // The client may be disconnected while the hook runs.
     else
-      this.#original.authorizePublish.call(this.#aedes, client, packet, error => {
+      this.#hooks.original.authorizePublish.call(this.#aedes, client, packet, error => {
         callback(error ?? refusal())
       })
   }
 
   readonly #authorizeSubscribe: Hooks['authorizeSubscribe'] = (client, subscription, callback) => {
     if (this.#isExpelled(client)) callback(new Error('the client was disconnected'))
-    else this.#original.authorizeSubscribe.call(this.#aedes, client, subscription, callback)
+    else this.#hooks.original.authorizeSubscribe.call(this.#aedes, client, subscription, callback)
   }
 
   #isBanned(address: string, clientId: string): boolean {
