@@ -2,12 +2,12 @@
 
 import type { Clock } from '../clock.js'
 import type { BrokerEntry, MarkEntry, OpenEntry, PacketEntry, UnplacedReason } from '../observe/entries.js'
+import { Queue } from '../queue.js'
 import { timeOf, type TrafficRecord } from '../record.js'
 import type { Direction, JoinKind, MqttPacket, PartialPacket, StreamFrame, TcpStream } from '../types.js'
 import type { Connection } from './connection.js'
 import { hasHandshake, FlowTable } from './flow-table.js'
 import { contradicts, endsInOtherFrame } from './frame-check.js'
-import { HeldFrames } from './held-frames.js'
 import { JoinedRecords } from './joined-records.js'
 import { DEFAULT_JOIN_LIMITS, newJoinCounters, type JoinLimits } from './limits.js'
 import { SAME_CLOCK, type PauseAlignment, type AlignmentTiming } from './pause-alignment.js'
@@ -18,6 +18,12 @@ const REVIEW_INTERVAL_MS = 250
 
 /** Why a connection is not joined. `unseen`: the tap does not capture its frames. */
 export type UnjoinedReason = UnplacedReason | 'unseen' | 'mismatch'
+
+/** A frame that waits for broker entries, and its arrival time by this thread's clock. */
+interface HeldFrame {
+  readonly streamFrame: StreamFrame
+  readonly arrivedAtMs: number
+}
 
 /** Receives the output of the join. */
 export interface JoinOutputs {
@@ -42,7 +48,8 @@ export class LiveJoin {
   readonly #flows: FlowTable
   /** Flows that the broker did not accept in time. Their frames no longer wait. */
   readonly #unaccepted = new WeakSet<TcpStream>()
-  readonly #pending = new HeldFrames()
+  /** In capture order. */
+  readonly #pending = new Queue<HeldFrame>()
   #timings = SAME_CLOCK
   #tapped = false
   #reviewedAtMs = 0
@@ -84,7 +91,7 @@ export class LiveJoin {
   /** Stops the join of frames: settles the held frames and falls back to packets. */
   tapDown(): void {
     this.#tapped = false
-    while (this.held > 0) this.#settle(this.#pending.shift())
+    while (this.held > 0) this.#settle(this.#pending.shift().streamFrame)
     this.#flows.clear()
     for (const connection of this.#connections.values()) {
       this.#usePackets(connection)
@@ -132,7 +139,7 @@ export class LiveJoin {
   /** Processes a frame of the tap. */
   frame(streamFrame: StreamFrame): void {
     const { stream, direction, frame, from, to, chunks } = streamFrame
-    this.#pending.push(streamFrame, this.#clock.now())
+    this.#pending.push({ streamFrame, arrivedAtMs: this.#clock.now() })
     this.#bind(stream)
     if (to > from) {
       this.#updatePickup(
@@ -148,7 +155,7 @@ export class LiveJoin {
     }
     if (this.held > this.#limits.pendingFrames) {
       this.counters.framesOverflowed++
-      this.#giveUpFrame(this.#pending.shift())
+      this.#giveUpFrame(this.#pending.shift().streamFrame)
     }
   }
 
@@ -156,8 +163,8 @@ export class LiveJoin {
   release(): void {
     const now = this.#clock.now()
     for (let first = this.#pending.first; first !== undefined; first = this.#pending.first) {
-      if (this.#isFinal(first.streamFrame)) this.#settle(this.#pending.shift())
-      else if (now - first.arrivedAtMs > this.#limits.holdMs) this.#giveUpFrame(this.#pending.shift())
+      if (this.#isFinal(first.streamFrame)) this.#settle(this.#pending.shift().streamFrame)
+      else if (now - first.arrivedAtMs > this.#limits.holdMs) this.#giveUpFrame(this.#pending.shift().streamFrame)
       else break
     }
     if (now - this.#reviewedAtMs >= REVIEW_INTERVAL_MS) this.#review(now)

@@ -1,6 +1,7 @@
 // The control packets of one direction that wait for their frames.
 
 import type { MarkEntry, PacketEntry } from '../observe/entries.js'
+import { Queue } from '../queue.js'
 import type { MqttPacket } from '../types.js'
 
 /** A packet and its times. */
@@ -26,8 +27,7 @@ export interface TakenPackets {
 export class PacketQueue {
   /** All packets that end at or before this offset are known. */
   watermark = 0
-  #waiting: WaitingPacket[] = []
-  #head = 0
+  readonly #waiting = new Queue<WaitingPacket>()
   /** Offset up to which no packet is missing, except in gaps. */
   #knownEnd = 0
   /** Ordinal of the next packet, if none is dropped. */
@@ -37,7 +37,7 @@ export class PacketQueue {
 
   /** Number of waiting packets. */
   get length(): number {
-    return this.#waiting.length - this.#head
+    return this.#waiting.length
   }
 
   /** Whether frames need not wait, because the broker has not yet passed the bytes that were given up. */
@@ -47,12 +47,12 @@ export class PacketQueue {
 
   /** The first waiting packet. */
   get first(): MqttPacket | null {
-    return this.length === 0 ? null : this.#waiting[this.#head].packet
+    return this.#waiting.first?.packet ?? null
   }
 
   /** When the oldest waiting packet arrived; Infinity if none waits. */
   get oldestArrivalMs(): number {
-    return this.length === 0 ? Infinity : this.#waiting[this.#head].arrivedAtMs
+    return this.#waiting.first?.arrivedAtMs ?? Infinity
   }
 
   /** @param begin maximum end offset of packets that were dropped before this one */
@@ -96,12 +96,12 @@ export class PacketQueue {
   take(from: number, to: number): TakenPackets {
     const packets: MqttPacket[] = []
     const late: MqttPacket[] = []
-    while (this.length > 0 && this.#waiting[this.#head].packet.end <= to) {
-      const { packet } = this.#waiting[this.#head++]
+    const waiting = this.#waiting
+    for (let first = waiting.first; first !== undefined && first.packet.end <= to; first = waiting.first) {
+      const { packet } = waiting.shift()
       if (packet.end > from) packets.push(packet)
       else late.push(packet)
     }
-    this.#compact()
     const complete = !this.#gaps.some(gap => gap.start < to && gap.end > from)
     if (this.#gaps.length > 0) this.#gaps = this.#gaps.filter(gap => gap.end > to)
     return { packets, late, complete }
@@ -109,11 +109,8 @@ export class PacketQueue {
 
   /** Removes and returns all waiting packets. */
   drain(): WaitingPacket[] {
-    const all = this.#waiting.slice(this.#head)
-    this.#waiting = []
-    this.#head = 0
     this.#gaps = []
-    return all
+    return this.#waiting.drain()
   }
 
   /** Records a gap if packets before this ordinal were dropped. They end at `begin` or earlier. */
@@ -123,15 +120,5 @@ export class PacketQueue {
     if (last?.end === this.#knownEnd) last.end = begin
     else this.#gaps.push({ start: this.#knownEnd, end: begin })
     this.#knownEnd = begin
-  }
-
-  #compact(): void {
-    if (this.#head === this.#waiting.length) {
-      this.#waiting.length = 0
-      this.#head = 0
-    } else if (this.#head > 256 && this.#head * 2 > this.#waiting.length) {
-      this.#waiting = this.#waiting.slice(this.#head)
-      this.#head = 0
-    }
   }
 }

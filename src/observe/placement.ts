@@ -1,5 +1,6 @@
 // Computes TCP stream offsets for the packets of one direction inside TLS records or WebSocket frames.
 
+import { Queue } from '../queue.js'
 import type { Direction, MqttPacket } from '../types.js'
 import type { UnplacedReason } from './entries.js'
 
@@ -27,8 +28,7 @@ interface Unit {
  * handshake are known.
  */
 export class Placement {
-  #units: Unit[] = []
-  #head = 0
+  readonly #units = new Queue<Unit>()
   #plain = 0
   #raw = 0
   #base: number | undefined
@@ -111,25 +111,22 @@ export class Placement {
   /** Stops placing packets; reports the waiting ones unplaced. */
   stop(): void {
     this.#unplaced = true
-    this.#units = []
+    this.#units.drain()
     for (const { packet, ordinal } of this.#waiting.splice(0))
       this.#listener.onPacket(this.#direction, packet, ordinal, true)
   }
 
   #place(packet: MqttPacket, ordinal: number): boolean {
     if (this.#base === undefined) return false
-    while (this.#head < this.#units.length && this.#units[this.#head].plainEnd < packet.end) this.#head++
-    if (this.#head === this.#units.length) {
-      this.#compact()
-      return false
-    }
-    const { plainEnd, rawEnd } = this.#units[this.#head]
-    const end = this.#base + rawEnd
-    const last = plainEnd === packet.end
+    const units = this.#units
+    let unit = units.first
+    for (; unit !== undefined && unit.plainEnd < packet.end; unit = units.first) units.shift()
+    if (unit === undefined) return false
+    const end = this.#base + unit.rawEnd
+    const last = unit.plainEnd === packet.end
     if (last) {
-      this.#head++
+      units.shift()
       this.#marked = end
-      this.#compact()
     }
     this.#listener.onPacket(this.#direction, { ...packet, end }, ordinal, last)
     return true
@@ -143,19 +140,9 @@ export class Placement {
     if (placed > 0) this.#waiting.splice(0, placed)
     if (this.#waiting.length > 0) return
     let reached = 0
-    while (this.#head < this.#units.length && this.#units[this.#head].plainEnd <= this.#parsed)
-      reached = this.#units[this.#head++].rawEnd
-    this.#compact()
+    const units = this.#units
+    for (let unit = units.first; unit !== undefined && unit.plainEnd <= this.#parsed; unit = units.first)
+      reached = units.shift().rawEnd
     if (reached > 0) this.reach(this.#base + reached)
-  }
-
-  #compact(): void {
-    if (this.#head === this.#units.length) {
-      this.#units.length = 0
-      this.#head = 0
-    } else if (this.#head > 256 && this.#head * 2 > this.#units.length) {
-      this.#units = this.#units.slice(this.#head)
-      this.#head = 0
-    }
   }
 }

@@ -167,7 +167,7 @@ export const joinTarget: FuzzTarget = {
     'src/join/packet-queue.js',
     'src/join/flow-table.js',
     'src/join/pause-alignment.js',
-    'src/join/held-frames.js',
+    'src/queue.js',
     'src/join/frame-check.js'
   ],
   generate: random =>
