@@ -1,4 +1,4 @@
-// What we use of aedes-persistence-level, which comes without types.
+// Types for the parts of aedes-persistence-level in use; the package has none.
 
 declare module 'aedes-persistence-level' {
   import type { Level } from 'level'

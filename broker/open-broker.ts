@@ -1,4 +1,4 @@
-// Puts the broker together from its settings: the store, the core, and the limits of its clients.
+// Creates the broker from its settings: store, core and client limits.
 
 import mqttPacket from 'mqtt-packet'
 import type { Logger } from 'pino'
@@ -16,57 +16,57 @@ import { LimitCounters } from './limits/limit-counters.js'
 import { limitTopics } from './limits/topics.js'
 import { printable } from './terminal/printable.js'
 
-/** A broker that has listened to nobody yet, and its end. */
+/** A broker without listeners, and the functions that shut it down. */
 export interface OpenedBroker {
   broker: Broker
-  /** Closes all clients. */
+  /** Disconnects all clients. */
   closeClients: () => Promise<void>
   /**
-   * Writes what is left and closes the store.
+   * Writes pending changes and closes the store.
    *
-   * @throws OperatorError `store-unwritten` where the disk refuses it
+   * @throws OperatorError `store-unwritten` if the disk refuses them
    */
   close: () => Promise<void>
 }
 
-/** What others decide. */
+/** Decisions made outside the core. */
 export interface OpenOptions {
-  /** Whether a message may wait for a client that is away. */
+  /** Whether a message may be queued for an offline client. @default always */
   mayWait?: (clientId: string, topic: string) => boolean
 }
 
 const SECOND_MS = 1_000
 
-// Its cache holds a buffer for each number of two bytes: 65,536 of them, made while the first client waits.
+// mqtt-packet otherwise caches a buffer for each of the 65,536 two-byte numbers, which delays the first client.
 mqttPacket.writeToStream.cacheNumbers = false
 
 /**
- * Opens the data folder and makes a broker on it.
+ * Opens the data folder and creates a broker that uses it.
  *
  * @throws OperatorError `data-folder`, `data-in-use` or `data-damaged`
  */
 export async function openBroker(
   settings: Settings,
   log: Logger,
-  tally = new LimitCounters(log),
+  counters = new LimitCounters(log),
   { mayWait = () => true }: OpenOptions = {}
 ): Promise<OpenedBroker> {
   const { data, persistence: isPersistent, syncWrites, limits } = settings
   const db = await openDatabase(data, isPersistent)
-  let giveUp = (): void => {}
+  let abortCleanup = (): void => {}
   try {
     const store = new Store(
       db,
       {
         onFailed: error => {
-          giveUp()
+          abortCleanup()
           log.error(
             { reason: error.message },
-            'The store cannot be written; what depends on it is not acknowledged until it can. Check that the disk has room.'
+            'Cannot write to the store. Messages that must be stored are not acknowledged until it can. Check for free disk space.'
           )
         },
         onRecovered: () => {
-          log.info('The store is written again.')
+          log.info('The store is writable again.')
         }
       },
       syncWrites
@@ -75,13 +75,13 @@ export async function openBroker(
     const persistence = await openPersistence(store, id)
     const imported = await importQueues(store, persistence)
     if (imported !== undefined)
-      log.info({ messages: imported }, 'Sessions and queues of an earlier version were taken over.')
+      log.info({ messages: imported }, 'Imported the sessions and queues of an earlier version.')
     const broker = new Broker({
       aedes: {
         id,
         maximumPacketSize: limits.packetSize,
         connectTimeout: limits.connectTimeout,
-        // MQTT 5 clients are told; 0 is none.
+        // Announced to MQTT 5 clients; 0: no limit.
         receiveMaximum: limits.inflightMessages ?? 0,
         keepaliveLimit: Math.floor((limits.keepalive ?? 0) / SECOND_MS),
         concurrency: 0
@@ -103,38 +103,38 @@ export async function openBroker(
       unreadBytes: limits.queuedBytes ?? Infinity,
       mayWait,
       onConnect: (client, packet) => {
-        onConnect(client, packet, limits, tally)
+        onConnect(client, packet, limits, counters)
       },
       onLimit: (name, client) => {
-        tally.hit(name, addressOf(client), { client: client.id })
+        counters.hit(name, addressOf(client), { client: client.id })
       },
       onDenied: (what, client, topic) => {
-        tally.hit(what, addressOf(client), { client: client.id, topic })
+        counters.hit(what, addressOf(client), { client: client.id, topic })
       },
       onDropped: (limit, client, connected) => {
-        tally.hit(limit, connected === undefined ? '' : addressOf(connected), { client })
+        counters.hit(limit, connected === undefined ? '' : addressOf(connected), { client })
       },
       onSessionDropped: client => {
-        tally.hit('sessions', '', { client })
+        counters.hit('sessions', '', { client })
       },
       onUnreadable: (client, error) => {
         log.error(
           { client: printable(client), reason: error.message },
-          'A session, or a message of it, could not be read and was dropped.'
+          'Cannot read a session or one of its messages: dropped.'
         )
       },
       onUnavailable: (client, error) => {
         log.error(
           { client: printable(client), reason: error.message },
-          'Cannot read the queue of a session; trying again every second.'
+          'Cannot read the queue of a session. Retrying every second.'
         )
       }
     })
-    limitClients(broker, tally)
-    limitTopics(broker, limits, tally)
-    // An event that Aedes emits and does not declare: a store that fails.
+    limitClients(broker, counters)
+    limitTopics(broker, limits, counters)
+    // Aedes emits 'error' for a failed persistence, but does not declare it.
     const emitter: NodeJS.EventEmitter = broker
-    emitter.on('error', (error: Error) => log.error({ err: error }, 'The broker could not finish an operation.'))
+    emitter.on('error', (error: Error) => log.error({ err: error }, 'A broker operation failed.'))
     logClients(broker, log)
     await broker.listen()
     return {
@@ -144,20 +144,20 @@ export async function openBroker(
           broker.close(resolve)
         }),
       close: async () => {
-        // What a full disk keeps for now is removed at the next stop.
+        // On a full disk, the next stop removes the old records.
         if (!store.isFailing)
           await Promise.race([
             removeImported(store),
             new Promise<void>(resolve => {
-              giveUp = resolve
+              abortCleanup = resolve
             })
           ])
         const { lost } = await store.close()
         if (lost > 0) {
           throw new OperatorError(
             'store-unwritten',
-            `The store could not be written before the stop: ${lost} changes are lost, none of them acknowledged.`,
-            `Make room in ${data}.`
+            `Cannot write to the store at shutdown: ${lost} changes lost, none of them acknowledged.`,
+            `Free disk space in ${data}.`
           )
         }
       }
@@ -168,10 +168,10 @@ export async function openBroker(
   }
 }
 
-// One line for each connection would fill a disk under attack: these are for looking closely.
+// At debug level: under attack, one line per connection would fill the disk.
 function logClients(broker: Broker, log: Logger): void {
-  broker.on('client', ({ id }) => log.debug({ client: id }, 'A client connected.'))
-  broker.on('clientDisconnect', ({ id }) => log.debug({ client: id }, 'A client disconnected.'))
+  broker.on('client', ({ id }) => log.debug({ client: id }, 'Client connected.'))
+  broker.on('clientDisconnect', ({ id }) => log.debug({ client: id }, 'Client disconnected.'))
   broker.on('clientError', ({ id }, error) => log.debug({ client: id, reason: error.message }, 'Client error.'))
   broker.on('connectionError', (_client, error) => log.debug({ reason: error.message }, 'Connection error.'))
 }

@@ -1,13 +1,13 @@
-// The one door to Aedes: every part of it that it does not declare and that the core relies on.
+// Undeclared parts of Aedes that the core relies on. No other file uses them directly.
 
 import type { Duplex } from 'node:stream'
 import type { IncomingMessage } from 'node:http'
-import type { Aedes, Client } from 'aedes'
+import type { Aedes, Client } from 'aedes-2'
 
-/** The version that all of this was read in. */
+/** The Aedes version that these declarations describe. */
 export const AEDES_VERSION = '2.0.0-beta.1'
 
-/** What a parsed packet has, of those that Aedes and the core read. */
+/** A parsed packet: the fields that Aedes and the core read. */
 export interface ParsedPacket {
   cmd: string
   messageId?: number
@@ -16,7 +16,7 @@ export interface ParsedPacket {
   properties?: Record<string, unknown>
 }
 
-/** A SUBSCRIBE's filter, as mqtt-packet reads it and hooks see it. */
+/** A filter of a SUBSCRIBE, as mqtt-packet returns it and hooks see it. */
 export interface RequestedSubscription {
   topic: string
   qos: number
@@ -26,19 +26,19 @@ export interface RequestedSubscription {
   subscriptionIdentifier?: number
 }
 
-/** Time that a client has to read why it is disconnected. */
+/** Time for a client to read the reason before its connection is destroyed, ms. */
 const LINGER_MS = 250
 
 type Done = (error?: Error | null) => void
 
-/** The packet parser of a client; its listener for packets handles them all. */
+/** The packet parser of a client; its 'packet' listener handles all packets. */
 export interface Parser extends NodeJS.EventEmitter {
   client: Client
   settings: { protocolVersion?: number; bridgeMode?: boolean; properties?: Record<string, unknown> }
   parse(bytes: Buffer): number
 }
 
-/** The undeclared parts of a client. */
+/** Undeclared parts of a client. */
 export interface ClientParts {
   id: string
   conn: Duplex
@@ -48,29 +48,29 @@ export interface ClientParts {
   connecting: boolean
   connackSent: boolean
   closed: boolean
-  /** From the CONNECT; the session that it begins may be clean and last all the same. */
+  /** Clean Start of the CONNECT; such a session may still be persistent. */
   _cleanStart: boolean
   sessionExpiryInterval: number
-  /** As the CONNECT had it. */
+  /** Value in the CONNECT. */
   _connectSessionExpiryInterval?: number
-  /** Bytes; undefined: any. */
+  /** Bytes; undefined: no limit. */
   maximumPacketSize?: number
   receiveMaximum?: number
-  /** false: no reason strings, please [MQTT-3.1.2-29]. */
+  /** false: the client wants no reason strings [MQTT-3.1.2-29]. */
   _requestProblemInformation?: boolean
-  /** What the CONNECT said, until the client is let in; then `will`. */
+  /** Will of the CONNECT until the client is accepted; afterwards `will`. */
   _will?: object | null
   will?: object | null
-  /** Whether it said goodbye in a way that drops its will. */
+  /** Whether its DISCONNECT discards the will. */
   _disconnected: boolean
   _topicAliases: Map<number, string>
   _keepaliveTimer: NodeJS.Timeout | null
   _parser: Parser
-  /** Counts what is being handled; Aedes reads on at 0. */
+  /** Packets in progress; Aedes reads on at 0. */
   _parsingBatch: number
-  /** Stops to look for the end of the connection. */
+  /** Stops watching for the end of the connection. */
   _eos: () => void
-  /** Called with an error, or to read on. */
+  /** Called with an error, or to read the next packet. */
   _nextBatch: (error?: Error | null) => void
   subscriptions: object
   duplicates: object
@@ -84,7 +84,7 @@ export interface ClientParts {
   on(event: string, listener: (...args: never[]) => void): void
 }
 
-/** The undeclared parts of the broker. */
+/** Undeclared parts of the broker. */
 export interface BrokerParts {
   clients: Record<string, Client | undefined>
   brokers: object
@@ -99,14 +99,14 @@ export interface BrokerParts {
   clampSessionExpiry(seconds: number): number
 }
 
-/** The bus that plug-ins listen to, with `aedes.subscribe` or directly. */
+/** The event bus that plug-ins use, through `aedes.subscribe` or directly. */
 export interface Bus {
   on: (topic: string, listener: unknown, done?: () => void) => unknown
   removeListener(topic: string, listener: unknown, done?: () => void): unknown
   emit(packet: object, done: (error?: Error) => void): unknown
 }
 
-/** What Aedes calls a persistence, as far as it still calls one: the core keeps everything itself. */
+/** A persistence that stores nothing, for the calls that Aedes still makes: the core stores everything itself. */
 export const NO_PERSISTENCE = Object.freeze({
   setup: async () => {},
   subscriptionsByClient: async () => [],
@@ -118,20 +118,20 @@ export const NO_PERSISTENCE = Object.freeze({
   storeRetained: async () => {}
 })
 
-/** The undeclared parts of a client. */
+/** Returns a client with its undeclared parts. */
 export function partsOf(client: Client): ClientParts {
   return client as unknown as ClientParts
 }
 
-/** The undeclared parts of a broker. */
+/** Returns a broker with its undeclared parts. */
 export function brokerParts(aedes: Aedes): BrokerParts {
   return aedes as unknown as BrokerParts
 }
 
 /**
- * Makes a client that does not close when its connection ends: packets may be under way then.
+ * Creates a client that does not close when its connection ends, because packets may still be unread then.
  *
- * @param handle Aedes' own
+ * @param handle Aedes' own `handle`
  */
 export function openClient(
   handle: Aedes['handle'],
@@ -146,7 +146,11 @@ export function openClient(
   return client
 }
 
-/** Aedes' own handling of a packet, which CONNECT alone is given to; its parser has no listener of its own any more. */
+/**
+ * Removes Aedes' listeners from the parser of a client.
+ *
+ * @returns Aedes' packet handler, to be called for CONNECT only
+ */
 export function takeParser(client: Client): (packet: ParsedPacket) => void {
   const { _parser: parser, _nextBatch: nextBatch, conn } = partsOf(client)
   const enqueue = (parser.listeners('packet') as ((this: Parser, packet: ParsedPacket) => void)[]).at(0)
@@ -160,7 +164,11 @@ export function takeParser(client: Client): (packet: ParsedPacket) => void {
   }
 }
 
-/** Keeps what Aedes writes to itself until what is returned is called: the core writes the CONNACK. */
+/**
+ * Discards what Aedes writes to a connection: the core writes the CONNACK.
+ *
+ * @returns a function that restores writing
+ */
 export function holdWrites(connection: Duplex): () => void {
   connection.write = () => true
   return () => {
@@ -169,9 +177,8 @@ export function holdWrites(connection: Duplex): () => void {
 }
 
 /**
- * Lets a connection that Aedes is about to destroy end in good order: closed with bytes unread, TCP would take back
- * what
- * was just written, the reason for it.
+ * Ends a connection cleanly when Aedes destroys it. If a socket is closed with unread bytes, TCP resets it, and the
+ * client may lose the DISCONNECT that was just written.
  */
 export function linger(connection: Duplex): void {
   connection.destroy = (error?: Error) => {
@@ -189,8 +196,8 @@ export function linger(connection: Duplex): void {
 }
 
 /**
- * Tells whether anybody has ever listened on the bus to messages of clients: Aedes itself listens to what brokers tell
- * each other alone, and to look for listeners costs as much as all the rest.
+ * Tracks whether the bus has ever had a listener for client messages. Aedes itself listens only to `$SYS` topics for
+ * broker-to-broker messages, and a lookup in the bus costs as much as the rest of a publish.
  */
 export function watchBus(bus: Bus): { hasListeners: (topic: string) => boolean } {
   let isUsed = false

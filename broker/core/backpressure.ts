@@ -1,43 +1,40 @@
-// Lets those who publish wait a moment for subscribers that have fallen behind although they keep acknowledging.
+// Holds publishers back while subscribers fall behind but keep acknowledging.
 
-/** Who acknowledges fewer messages than these in so long a wait does not keep up: nobody waits for it any more. */
-const STEP_MESSAGES = 50
-const STEP_MS = 200
-/** A wait that was looked at later than this tells nothing: the broker itself had no time to read. */
-const MAX_STEP_MS = 250
-/**
- * Waiting that can be saved up, ms, and how much of it each ms gives back: nobody may halt the broker by reading
- * slowly.
- */
+/** Publishers stop waiting for a subscriber that acknowledges fewer messages than this in CHECK_MS of waiting. */
+const MIN_ACKNOWLEDGED = 50
+const CHECK_MS = 200
+/** A check that runs later than this is ignored: the broker itself had no time to read acknowledgements, ms. */
+const MAX_CHECK_MS = 250
+/** Budget for waiting, ms, and its refill per ms: a slow reader must not halt the broker. */
 const MAX_CREDIT_MS = 5_000
 const CREDIT_PER_MS = 0.5
 
-/** What came of waiting for a subscriber, be it in one wait or in many short ones. */
-interface Step {
+/** Acknowledgements of a subscriber over one or several waits. */
+interface Progress {
   waitedMs: number
   acknowledged: number
 }
 
 interface Wait {
   sinceMs: number
-  /** When it was looked at last. */
-  lookedAtMs: number
+  /** Time of the last check. */
+  checkedAtMs: number
   timer: NodeJS.Timeout
-  /** Publishers that wait. */
-  goOn: (() => void)[]
+  /** Callbacks of the waiting publishers. */
+  resume: (() => void)[]
 }
 
 /**
- * A burst of messages comes faster than any subscriber acknowledges it. Without waiting, what finds the
- * queue full would be dropped, although the subscriber is quick enough to have taken it a moment later.
+ * Delays publishers during a burst. Otherwise messages that find a queue full would be dropped, although the
+ * subscriber could take them a moment later.
  */
 export class Backpressure {
-  /** Messages that had to wait for a connected client, so far. */
-  waits = 0
-  /** Subscribers that are waited for. */
+  /** Messages queued so far for connected clients. */
+  queuedCount = 0
+  /** Subscribers that publishers wait for. */
   readonly #behind = new Set<object>()
-  /** Of those that fell behind, until they have everything. */
-  readonly #steps = new WeakMap<object, Step>()
+  /** Progress of subscribers that fell behind, until their queue is empty. */
+  readonly #progress = new WeakMap<object, Progress>()
   readonly #tooSlow = new WeakSet<object>()
   #creditMs = MAX_CREDIT_MS
   #creditedAtMs: number
@@ -49,86 +46,87 @@ export class Backpressure {
     this.#creditedAtMs = now()
   }
 
-  /** Whether a publisher should wait;  `goOn` is called when that is over. */
-  hold(goOn: () => void): boolean {
+  /** Returns whether a publisher must wait; if so, `resume` is called when it may continue. */
+  hold(resume: () => void): boolean {
     if (this.#wait !== undefined) {
-      this.#wait.goOn.push(goOn)
+      this.#wait.resume.push(resume)
       return true
     }
     if (this.#behind.size === 0) return false
     const now = this.#now()
     this.#creditMs = Math.min(MAX_CREDIT_MS, this.#creditMs + (now - this.#creditedAtMs) * CREDIT_PER_MS)
     this.#creditedAtMs = now
-    if (this.#creditMs < STEP_MS) return false
+    if (this.#creditMs < CHECK_MS) return false
     this.#wait = {
       sinceMs: now,
-      lookedAtMs: now,
+      checkedAtMs: now,
       timer: setInterval(() => {
-        this.#look()
-      }, STEP_MS),
-      goOn: [goOn]
+        this.#check()
+      }, CHECK_MS),
+      resume: [resume]
     }
     return true
   }
 
-  /** More than half of what may wait for a subscriber does. */
+  /** More than half of a subscriber's queue is used. */
   fallBehind(subscriber: object): void {
     if (this.#tooSlow.has(subscriber)) return
     this.#behind.add(subscriber)
-    if (!this.#steps.has(subscriber)) this.#steps.set(subscriber, { waitedMs: 0, acknowledged: 0 })
+    if (!this.#progress.has(subscriber)) this.#progress.set(subscriber, { waitedMs: 0, acknowledged: 0 })
   }
 
   /** A subscriber has acknowledged a message. */
   acknowledge(subscriber: object): void {
-    const step = this.#wait !== undefined && this.#behind.has(subscriber) ? this.#steps.get(subscriber) : undefined
-    if (step !== undefined) step.acknowledged++
+    const progress =
+      this.#wait !== undefined && this.#behind.has(subscriber) ? this.#progress.get(subscriber) : undefined
+    if (progress !== undefined) progress.acknowledged++
   }
 
-  /** Less than half waits for it, or it is gone. */
+  /** At most half of its queue is used, or it is disconnected. */
   keepUp(subscriber: object): void {
     if (!this.#behind.has(subscriber)) return
-    this.#judge()
+    this.#measure()
     this.#behind.delete(subscriber)
     if (this.#behind.size === 0) this.#end()
   }
 
-  /** Nothing waits for it. */
+  /** Its queue is empty. */
   catchUp(subscriber: object): void {
     this.keepUp(subscriber)
     this.#tooSlow.delete(subscriber)
-    this.#steps.delete(subscriber)
+    this.#progress.delete(subscriber)
   }
 
-  #look(): void {
-    this.#judge()
+  #check(): void {
+    this.#measure()
     if (this.#behind.size === 0 || this.#now() - (this.#wait?.sinceMs ?? 0) >= this.#creditMs) this.#end()
   }
 
-  /** Counts the time since the last look for all who are waited for, and gives up on the slow ones. */
-  #judge(): void {
+  /** Adds the time since the last check to each subscriber, and stops waiting for those that are too slow. */
+  #measure(): void {
     if (this.#wait === undefined) return
     const now = this.#now()
-    const passedMs = now - this.#wait.lookedAtMs
-    this.#wait.lookedAtMs = now
-    if (passedMs > MAX_STEP_MS) return
+    const passedMs = now - this.#wait.checkedAtMs
+    this.#wait.checkedAtMs = now
+    if (passedMs > MAX_CHECK_MS) return
     for (const subscriber of this.#behind) {
-      const step = this.#steps.get(subscriber)
-      if (step === undefined || (step.waitedMs += passedMs) < STEP_MS) continue
-      if (step.acknowledged < STEP_MESSAGES) {
+      const progress = this.#progress.get(subscriber)
+      if (progress === undefined || (progress.waitedMs += passedMs) < CHECK_MS) continue
+      if (progress.acknowledged < MIN_ACKNOWLEDGED) {
         this.#tooSlow.add(subscriber)
         this.#behind.delete(subscriber)
       }
-      Object.assign(step, { waitedMs: 0, acknowledged: 0 })
+      Object.assign(progress, { waitedMs: 0, acknowledged: 0 })
     }
   }
 
   #end(): void {
     if (this.#wait === undefined) return
-    const { sinceMs, timer, goOn } = this.#wait
+    const { sinceMs, timer, resume } = this.#wait
     clearInterval(timer)
     this.#wait = undefined
     this.#creditedAtMs = this.#now()
     this.#creditMs = Math.max(0, this.#creditMs - (this.#creditedAtMs - sinceMs))
-    for (const one of goOn) one()
+    for (const callback of resume) callback()
   }
 }

@@ -1,6 +1,6 @@
-// An Aedes whose messages take one way: authorised, retained, routed, and to each session once.
+// An Aedes with one path for messages: authorise, retain, route, deliver once per session.
 
-import { Aedes, type AedesOptions, type Client } from 'aedes'
+import { Aedes, type AedesOptions, type Client } from 'aedes-2'
 import { levelsOf } from '../protocol/topics.js'
 import { AEDES_VERSION, brokerParts, NO_PERSISTENCE, openClient, partsOf, watchBus } from './aedes-internals.js'
 import { Link, linkOf, type LinkOptions } from './link.js'
@@ -12,57 +12,57 @@ import { RetainedMessages, type RetainedLimits } from './retained.js'
 import { Router } from './router.js'
 import type { Session } from './session.js'
 import { Sessions } from './sessions.js'
-import { AWAY, READY, UNABLE, WAITING, type Readiness } from './shared-group.js'
+import { OFFLINE, READY, UNABLE, WAITING, type Readiness } from './shared-group.js'
 import type { Store } from './store.js'
 import type { Target } from './subscription.js'
 import { Traffic } from './traffic.js'
 import { delayOf, Wills } from './wills.js'
 
-/** What a client may ask for, and a session hold. */
+/** Limits for clients and sessions. */
 export interface CoreLimits extends RetainedLimits {
-  /** Messages of QoS 1 and 2 that wait for a session, and their bytes. */
+  /** Queued QoS 1 and 2 messages per session, and their bytes. */
   queuedMessages: number
   queuedBytes: number
-  /** Sessions that may outlast their connections at a time. */
+  /** Maximum number of sessions of offline clients. */
   sessions: number
   /** Longest Session Expiry Interval, seconds. */
   sessionExpiry: number
 }
 
-/** What the core tells of. */
+/** Callbacks of the core. */
 export interface CoreEvents {
-  /** A message found no room in the queue of a client, or among the retained ones. */
+  /** A message was dropped because the queue of a client or the retained messages are full. */
   onDropped: (
     limit: 'queuedMessages' | 'queuedBytes' | 'retainedMessages' | 'retainedBytes',
     clientId: string,
     client: Client | undefined
   ) => void
-  /** A session had to end since too many last. */
+  /** A session was ended because there are too many persistent sessions. */
   onSessionDropped: (clientId: string) => void
-  /** A session, or a message of it, could not be read from the store, and was dropped. */
+  /** A session or one of its messages could not be read from the store, and was dropped. */
   onUnreadable: (clientId: string, error: Error) => void
-  /** The queue of a session cannot be read for now. */
+  /** The queue of a session currently cannot be read. */
   onUnavailable: (clientId: string, error: Error) => void
 }
 
-/** What the core is made of. */
+/** Options of the core. */
 export interface CoreOptions extends LinkOptions, CoreEvents {
   aedes: Omit<AedesOptions, 'persistence'>
   store: Store
   persistence: Persistence
   limits: CoreLimits
   backpressure: Backpressure
-  /** Whether a message may wait for a client that is away, by what is known of it. */
+  /** Whether a message may be queued for an offline client. */
   mayWait: (clientId: string, topic: string) => boolean
 }
 
 type Done = (error?: Error) => void
 type Packet = Parameters<Aedes['publish']>[0]
 
-/** Wills that may wait for their delay to pass. */
+/** Maximum number of delayed wills. */
 const MAX_DELAYED_WILLS = 10_000
 
-/** The broker. Everything that a client or a plug-in publishes goes through {@link publish}. */
+/** The broker. All messages of clients and plug-ins pass through {@link publish}. */
 export class Broker extends Aedes {
   readonly store: Store
   readonly router = new Router<Session>()
@@ -105,7 +105,7 @@ export class Broker extends Aedes {
         options.onDropped(limit, id, this.clientOf(id))
       },
       onIdle: session => {
-        this.#share(session)
+        this.#rebalance(session)
       },
       onUnreadable: ({ id }, error) => {
         options.onUnreadable(id, error)
@@ -123,14 +123,14 @@ export class Broker extends Aedes {
       onLost: (clientId, error) => {
         options.onUnreadable(clientId, error)
       },
-      onHandOver: (share, record) => {
+      onRedispatch: (share, record) => {
         this.#redispatch(share, record)
       }
     })
-    // Names of clients are not keys of ordinary objects, which have `constructor` and `__proto__` already.
+    // Without a prototype, so that client ids such as `constructor` and `__proto__` are safe keys.
     Object.assign(this, { clients: Object.create(null) as object, brokers: Object.create(null) as object })
     this.on('connackSent', (connack, client) => {
-      linkOf(client).answer(connack)
+      linkOf(client).sendConnack(connack)
     })
     const { handle } = this
     this.handle = (connection, request) => {
@@ -140,24 +140,24 @@ export class Broker extends Aedes {
     }
   }
 
-  /** Reads retained messages and sessions, and begins to work. */
+  /** Loads retained messages and sessions, and starts the broker. */
   override async listen(): Promise<void> {
     if ((this as unknown as { version: string }).version !== AEDES_VERSION)
-      throw new Error(`this core is for Aedes ${AEDES_VERSION}`)
+      throw new Error(`the core requires Aedes ${AEDES_VERSION}`)
     await this.retained.load()
     await this.sessions.restore()
     await super.listen()
   }
 
-  /** The client that is connected under an id. */
+  /** Returns the connected client with an id. */
   clientOf(clientId: string): Client | undefined {
     return brokerParts(this).clients[clientId]
   }
 
   /**
-   * Takes a message: retained where it says so, to every session that is due it, to the bus and to `published`.
+   * Publishes a message: retains it if requested, delivers it to sessions, emits it on the bus and calls `published`.
    *
-   * @param done called when `published` is through; where the broker itself publishes, also when the store has it
+   * @param done called after `published`; for messages of the broker itself, also after they are stored
    */
   override publish(packet: Packet, client?: object | null | ((error?: Error) => void), done: Done = () => {}): void {
     if (typeof client === 'function') {
@@ -167,7 +167,7 @@ export class Broker extends Aedes {
     const parts = brokerParts(this)
     let message: Message
     try {
-      // What a plug-in publishes stays its own: it may change it, and others may hear it again.
+      // Copy messages of plug-ins: a plug-in may change or reuse its object.
       message = packet instanceof Message && client ? packet : messageOf(packet)
       checkMessage(message)
     } catch (error) {
@@ -199,22 +199,22 @@ export class Broker extends Aedes {
     else finish()
   }
 
-  /** Aedes lets a client in: it takes the place of another of that name [MQTT-3.1.4-3], and gets its session. */
+  /** Called by Aedes for an accepted client: takes over the connection of the same client id [MQTT-3.1.4-3]. */
   registerClient(client: Client): void {
     const parts = brokerParts(this)
-    const before = parts.clients[client.id]
-    if (before !== undefined) linkOf(before).takenOver()
-    linkOf(client).begin()
+    const previous = parts.clients[client.id]
+    if (previous !== undefined) linkOf(previous).takenOver()
+    linkOf(client).openSession()
     parts._finishRegisterClient(client)
   }
 
-  /** Aedes' own would remove the client that has taken the place of this one. */
+  /** Unlike Aedes' own method, does not remove a client that has taken over from this one. */
   unregisterClient(client: Client): void {
     if (brokerParts(this).clients[client.id] === client)
       (Aedes.prototype as unknown as Broker).unregisterClient.call(this, client)
   }
 
-  /** A connection is closed. */
+  /** Called by Aedes when a connection has closed. */
   scheduleSessionExpiry(client: Client): void {
     linkOf(client).end()
     if (partsOf(client)._disconnected) this.wills.discard(client)
@@ -238,12 +238,12 @@ export class Broker extends Aedes {
     this.wills.cancel(clientId)
   }
 
-  /** Publishes what clients have left behind that were connected when an earlier run was killed. */
-  async publishLeftWills(): Promise<void> {
-    await this.wills.publishLeft()
+  /** Publishes the wills of clients that were connected when an earlier run was killed. */
+  async publishLeftoverWills(): Promise<void> {
+    await this.wills.publishLeftover()
   }
 
-  /** Closes all clients, which publishes their wills. */
+  /** Disconnects all clients, which publishes their wills. */
   override close(done: () => void = () => {}): void {
     this.sessions.stop()
     super.close(() => {
@@ -261,8 +261,8 @@ export class Broker extends Aedes {
   #route(message: Message): void {
     const { targets, groups } = this.router.route(message.topic)
     for (const target of targets) {
-      const due = target.session.id === message.clientId ? target.ownMessages : target
-      if (due !== undefined) this.#deliver(message, due)
+      const allowed = target.session.id === message.clientId ? target.ownMessages : target
+      if (allowed !== undefined) this.#deliver(message, allowed)
     }
     for (const group of groups) {
       const target = group.next(member => this.#readiness(member, message))
@@ -279,14 +279,14 @@ export class Broker extends Aedes {
       link?.deliver(message, retain, identifiers)
       return
     }
-    // What a client will not get must not take the room of what it will.
+    // A message that the client may not receive must not take space in its queue.
     const allowed =
       link !== undefined
         ? link.forward(message)
         : this.#options.mayWait(session.id, message.topic)
           ? message
           : undefined
-    if (allowed !== undefined) session.enqueue({ message, qos, retain, identifiers, share }, allowed)
+    if (allowed !== undefined) session.queue.enqueue({ message, qos, retain, identifiers, share }, allowed)
   }
 
   #readiness({ session, qos: granted }: Target<Session>, message: Message): Readiness {
@@ -294,23 +294,23 @@ export class Broker extends Aedes {
     const isQueued = Math.min(message.qos, granted) > 0
     if (link !== undefined) {
       if (link.forward(message) === undefined) return UNABLE
-      if (isQueued ? session.hasRoomInWindow : !link.isFull) return READY
-      return !isQueued || session.hasRoom(message.queuedBytes) ? WAITING : UNABLE
+      if (isQueued ? session.queue.hasRoomInWindow : !link.isFull) return READY
+      return !isQueued || session.queue.hasRoom(message.queuedBytes) ? WAITING : UNABLE
     }
-    return isQueued && session.hasRoom(message.queuedBytes) && this.#options.mayWait(session.id, message.topic)
-      ? AWAY
+    return isQueued && session.queue.hasRoom(message.queuedBytes) && this.#options.mayWait(session.id, message.topic)
+      ? OFFLINE
       : UNABLE
   }
 
-  /** Gives a member of shared subscriptions that keeps up what waits for others. */
-  #share(session: Session): void {
+  /** Moves a message that is queued for another member of a shared subscription to an idle member. */
+  #rebalance(session: Session): void {
     const link = session.receiver as Link
     for (const share of session.shares) {
       const group = this.router.group(share)
-      const target = group?.of(session)
+      const target = group?.get(session)
       for (const other of group?.sessions() ?? []) {
         if (target === undefined || other === session || other.receiver === undefined) continue
-        const message = other.giveUp(share, waiting => link.forward(waiting) !== undefined)
+        const message = other.queue.withdraw(share, queued => link.forward(queued) !== undefined)
         if (message === undefined) continue
         this.#deliver(message, target)
         return
@@ -318,13 +318,13 @@ export class Broker extends Aedes {
     }
   }
 
-  /** A member of a shared subscription is gone with messages that others may have [MQTT-4.8.2-4], [MQTT-4.8.2-5]. */
+  /** Delivers a message of a member whose session has ended to another member [MQTT-4.8.2-4], [MQTT-4.8.2-5]. */
   #redispatch(share: string, { message }: QueuedRecord): void {
     const target = this.router.group(share)?.next(member => this.#readiness(member, message))
     if (target !== undefined) this.#deliver(message, target)
   }
 
-  /** @param done called in the turn in which the will is published: what is stored of both is stored together */
+  /** @param done called in the turn in which the will is published, so that both changes are in one batch */
   #publishWill(will: MessageSource, client: Client | null, done: () => void): void {
     const packet = {
       ...will,

@@ -1,4 +1,4 @@
-// What plug-ins call on a client: publish, subscribe, unsubscribe and disconnect.
+// Methods of a client for plug-ins: publish, subscribe, unsubscribe, disconnect.
 
 import { brokerParts, partsOf } from './aedes-internals.js'
 import type { Broker } from './broker.js'
@@ -10,7 +10,7 @@ type Done = (error?: Error | null) => void
 
 const NO_BYTES = Buffer.alloc(0)
 
-/** Lets these methods of a client do what they do through its link. */
+/** Replaces these methods of an Aedes client by ones that use its link. */
 export function installClientApi(broker: Broker, link: Link): void {
   const parts = partsOf(link.client)
   parts.publish = (packet, done = () => {}) => {
@@ -39,7 +39,7 @@ export function installClientApi(broker: Broker, link: Link): void {
     else link.disconnect(options, done)
   }
   parts.emptyOutgoingQueue = (done = () => {}) => {
-    const emptied = link.session?.empty() ?? Promise.resolve()
+    const emptied = link.session?.queue.empty() ?? Promise.resolve()
     emptied.then(() => {
       done()
     }, done)
@@ -55,7 +55,7 @@ function unsubscribeRequest(packet: object): UnsubscribeRequest {
   return { unsubscriptions: filters.map(filter => (typeof filter === 'string' ? filter : filter.topic)) }
 }
 
-/** A message to one client alone; before its CONNACK is out it waits. */
+/** Sends a message to one client only, after its CONNACK. */
 function publishTo(broker: Broker, link: Link, packet: MessageSource, done: Done): void {
   let message: Message
   try {
@@ -73,7 +73,7 @@ function publishTo(broker: Broker, link: Link, packet: MessageSource, done: Done
       if (qos === 0) link.deliver(message, retain, NO_BYTES)
       else {
         const allowed = link.forward(message)
-        if (allowed !== undefined) link.session?.enqueue({ message, qos, retain, identifiers: NO_BYTES }, allowed)
+        if (allowed !== undefined) link.session?.queue.enqueue({ message, qos, retain, identifiers: NO_BYTES }, allowed)
       }
       setImmediate(done)
     },

@@ -1,8 +1,8 @@
-// The CONNACK, as it goes to a client.
+// Encodes CONNACK packets.
 
 import mqttPacket from 'mqtt-packet'
 
-/** A CONNACK as Aedes makes it. */
+/** A CONNACK as Aedes creates it. */
 export interface Connack {
   /** Before MQTT 5. */
   returnCode?: number
@@ -14,7 +14,7 @@ export interface Connack {
 
 type PacketToWrite = Parameters<typeof mqttPacket.generate>[0]
 
-/** What a client has to know: it cannot go on without it. */
+/** Properties that a client needs to work correctly. */
 const ESSENTIAL = [
   'assignedClientIdentifier',
   'serverKeepAlive',
@@ -24,16 +24,16 @@ const ESSENTIAL = [
   'topicAliasMaximum'
 ]
 
-/** Whether the client is let in. */
+/** Whether the client is accepted. */
 export function isAccepted({ reasonCode, returnCode }: Connack): boolean {
   return (reasonCode ?? returnCode) === 0
 }
 
 /**
- * Encodes a CONNACK. What it need not say is left out where there is no room for it.
+ * Encodes a CONNACK, without optional properties if the client's Maximum Packet Size requires it.
  *
- * @param maximumBytes that the client takes
- * @returns undefined where it takes none as large as it has to be [MQTT-3.1.2-24]
+ * @param maximumBytes Maximum Packet Size of the client
+ * @returns undefined if even the shortest CONNACK is too large [MQTT-3.1.2-24]
  */
 export function encodeConnack(connack: Connack, version: number, maximumBytes: number): Buffer | undefined {
   for (const properties of [connack.properties, essential(connack.properties)]) {

@@ -1,4 +1,4 @@
-// Opens the database in the data folder, and says what is wrong where it cannot be opened.
+// Opens the database in the data folder, with an error message for each cause of failure.
 
 import { existsSync, readdirSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
@@ -10,34 +10,34 @@ import { MAX_PATH_LENGTH, printable } from '../terminal/printable.js'
 
 const RUN_KEY = 'artemis:run'
 const RUN_DIGITS = 10
-/** What LevelDB's own files are called, apart from `CURRENT`, which names the one that lists them. */
+/** LevelDB's file names, except `CURRENT`, which names the current manifest. */
 const DATABASE_FILE = /^(MANIFEST-\d+|\d+\.(ldb|sst|log))$/
 
 /**
- * Opens the database in a data folder, which is made if it is not there.
+ * Opens the database in a data folder; creates the folder if it is missing.
  *
- * @param isPersistent false keeps all of it in memory: it is lost with a restart
+ * @param isPersistent false: in memory, lost at a restart
  * @throws OperatorError `data-folder`, `data-in-use` or `data-damaged`
  */
 export async function openDatabase(folder: string, isPersistent: boolean): Promise<Level> {
   const shown = printable(folder, MAX_PATH_LENGTH)
   try {
-    // What clients say is nobody else's business.
+    // Messages are private: no access for other users.
     await mkdir(folder, { mode: 0o700 })
   } catch (cause) {
     if (codeOf(cause) !== 'EEXIST')
       throw new OperatorError(
         'data-folder',
-        `The data folder ${shown} cannot be created (${codeOf(cause)}).`,
-        'Name one that this user may write to: --data DIR, or data in artemis.yaml.',
+        `Cannot create the data folder ${shown}: ${codeOf(cause)}.`,
+        'Choose a folder that this user can write to: --data DIR, or data in artemis.yaml.',
         { cause }
       )
   }
-  // What is learnt is written to the folder all the same.
+  // The folder is needed in any case: models are written to it.
   if (!isPersistent) return new MemoryLevel() as unknown as Level
   const store = path.join(folder, 'store')
-  // LevelDB would begin an empty database over the files of the old one.
-  if (isHeadless(store)) throw damaged(shown, 'the file CURRENT is missing')
+  // Otherwise LevelDB would create an empty database over the old files.
+  if (lacksCurrent(store)) throw damaged(shown, 'the file CURRENT is missing')
   const db = new Level(store)
   try {
     await db.open()
@@ -48,28 +48,28 @@ export async function openDatabase(folder: string, isPersistent: boolean): Promi
       throw new OperatorError(
         'data-in-use',
         `The data folder ${shown} is in use by another broker.`,
-        'Stop that one, or give this one a folder of its own: --data DIR.',
+        'Stop that broker, or choose another folder: --data DIR.',
         { cause }
       )
     }
     if (isCorruption(cause)) throw damaged(shown, String(cause), cause)
     throw new OperatorError(
       'data-folder',
-      `The data folder ${shown} cannot be used: ${printable(String(cause ?? error))}`,
-      'Check that this user may write to it and that the disk has room.',
+      `Cannot open the data folder ${shown}: ${printable(String(cause ?? error))}`,
+      'Check that this user can write to it and that the disk has free space.',
       { cause }
     )
   }
 }
 
-/** What reading a damaged database is told as; other errors are given back as they are. */
+/** Converts a corruption error to an OperatorError; returns other errors unchanged. */
 export function readingFailed(folder: string, error: unknown): unknown {
   return isCorruption(error) ? damaged(printable(folder, MAX_PATH_LENGTH), String(error), error) : error
 }
 
 /**
- * The broker's id in this run. It is new with each, since a will that an earlier run has left is known by it; and
- * counted, so that it is new even where the clock jumps back.
+ * Returns the broker's id for this run. Each run has a new id, which tells leftover wills of earlier runs apart. It is
+ * a counter, so it is unique even if the clock jumps back.
  */
 export async function nextBrokerId(db: Level): Promise<string> {
   const run = Number(((await db.get(RUN_KEY)) as string | undefined) ?? 0) + 1
@@ -77,7 +77,7 @@ export async function nextBrokerId(db: Level): Promise<string> {
   return `artemis-${String(run).padStart(RUN_DIGITS, '0')}`
 }
 
-function isHeadless(store: string): boolean {
+function lacksCurrent(store: string): boolean {
   return (
     existsSync(store) &&
     !existsSync(path.join(store, 'CURRENT')) &&
@@ -85,11 +85,11 @@ function isHeadless(store: string): boolean {
   )
 }
 
-function damaged(shown: string, what: string, cause?: unknown): OperatorError {
+function damaged(shown: string, reason: string, cause?: unknown): OperatorError {
   return new OperatorError(
     'data-damaged',
-    `The data folder ${shown} is damaged: ${printable(what)}`,
-    'Restore it from a backup, or move its folder "store" away and start again; retained messages and sessions are then lost.',
+    `The data folder ${shown} is damaged: ${printable(reason)}`,
+    'Restore it from a backup, or move its subfolder "store" away and restart. This loses retained messages and sessions.',
     { cause }
   )
 }

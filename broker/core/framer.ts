@@ -1,20 +1,20 @@
-// Cuts the bytes of a connection into packets.
+// Splits the byte stream of a connection into packets.
 
-/** What is known of the next packet. */
+/** Fixed header of the next packet. */
 export interface PacketStart {
   /** Its first byte. */
   header: number
-  /** Bytes of all of it. */
+  /** Length of the whole packet, bytes. */
   length: number
-  /** Whether it is there to its end. */
+  /** Whether all its bytes have arrived. */
   isWhole: boolean
 }
 
-/** A packet that is there to its end. */
+/** A complete packet. */
 export interface Packet {
   header: number
   bytes: Buffer
-  /** Where it begins in `bytes`, where its body does, and where it ends. */
+  /** Offsets in `bytes`: start of the packet, start of its body, end of the packet. */
   start: number
   from: number
   to: number
@@ -22,43 +22,43 @@ export interface Packet {
 
 const NO_BYTES = Buffer.alloc(0)
 const MAX_LENGTH_BYTES = 4
-/** Chunks of a packet that are kept as they come; each costs many times its size where it is a single byte. */
-const MANY_CHUNKS = 16
-/** Smaller ones after them are copied into pieces of this size, bytes. */
+/** Chunks of a packet that are kept as received. A one-byte chunk takes many times its size in memory. */
+const MAX_CHUNKS = 16
+/** Size of the buffers into which further small chunks are copied, bytes. */
 const PIECE_BYTES = 16_384
 const SMALL_CHUNK = PIECE_BYTES / 4
 
-/** Follows a stream over chunks of any size; a packet of many chunks is put together once. */
+/** Finds packets in chunks of any size; concatenates the chunks of a packet only once. */
 export class Framer {
   #bytes: Buffer = NO_BYTES
   #at = 0
-  /** Chunks that came after `#bytes`, while a packet is longer than that. */
-  #more: Buffer[] = []
-  #moreBytes = 0
-  /** The last of `#more`, where small chunks are copied into it. */
+  /** Chunks after `#bytes`, while the packet is incomplete. */
+  #chunks: Buffer[] = []
+  #chunkBytes = 0
+  /** The last of `#chunks`, if small chunks are copied into it. */
   #piece: Buffer = NO_BYTES
   #pieceUsed = 0
   #start: PacketStart = { header: 0, length: 0, isWhole: false }
   #bodyAt = 0
 
   push(chunk: Buffer): void {
-    if (this.#at === this.#bytes.length && this.#more.length === 0) {
+    if (this.#at === this.#bytes.length && this.#chunks.length === 0) {
       this.#bytes = chunk
       this.#at = 0
       return
     }
-    this.#moreBytes += chunk.length
-    if (this.#more.length >= MANY_CHUNKS && chunk.length < SMALL_CHUNK) {
+    this.#chunkBytes += chunk.length
+    if (this.#chunks.length >= MAX_CHUNKS && chunk.length < SMALL_CHUNK) {
       this.#copy(chunk)
       return
     }
-    this.#more.push(chunk)
+    this.#chunks.push(chunk)
     this.#piece = NO_BYTES
   }
 
-  /** What comes next; undefined where not even its length is there. */
+  /** Returns the next packet's header; undefined until its length is known. */
   next(): PacketStart | 'malformed' | undefined {
-    if (this.#bytes.length - this.#at <= MAX_LENGTH_BYTES && this.#more.length > 0) this.#join()
+    if (this.#bytes.length - this.#at <= MAX_LENGTH_BYTES && this.#chunks.length > 0) this.#join()
     const bytes = this.#bytes
     let at = this.#at + 1
     if (at >= bytes.length) return undefined
@@ -73,12 +73,12 @@ export class Framer {
     const start = this.#start
     start.header = bytes[this.#at]
     start.length = at - this.#at + length
-    start.isWhole = bytes.length - this.#at + this.#moreBytes >= start.length
+    start.isWhole = bytes.length - this.#at + this.#chunkBytes >= start.length
     this.#bodyAt = at - this.#at
     return start
   }
 
-  /** Takes the packet that `next` has found whole. */
+  /** Removes and returns the packet that `next` reported as whole. */
   take(): Packet {
     const { header, length } = this.#start
     if (this.#bytes.length - this.#at < length) this.#join()
@@ -87,7 +87,7 @@ export class Framer {
     return { header, bytes: this.#bytes, start, from: start + this.#bodyAt, to: this.#at }
   }
 
-  /** Gives back what has been pushed and not taken. */
+  /** Removes and returns all remaining bytes. */
   rest(): Buffer {
     this.#join()
     const rest = this.#bytes
@@ -99,17 +99,17 @@ export class Framer {
     if (this.#piece.length - this.#pieceUsed < chunk.length) {
       this.#piece = Buffer.allocUnsafeSlow(PIECE_BYTES)
       this.#pieceUsed = 0
-      this.#more.push(NO_BYTES)
+      this.#chunks.push(NO_BYTES)
     }
     this.#pieceUsed += chunk.copy(this.#piece, this.#pieceUsed)
-    this.#more[this.#more.length - 1] = this.#piece.subarray(0, this.#pieceUsed)
+    this.#chunks[this.#chunks.length - 1] = this.#piece.subarray(0, this.#pieceUsed)
   }
 
   #join(): void {
-    this.#bytes = Buffer.concat([this.#bytes.subarray(this.#at), ...this.#more])
+    this.#bytes = Buffer.concat([this.#bytes.subarray(this.#at), ...this.#chunks])
     this.#at = 0
-    this.#more = []
-    this.#moreBytes = 0
+    this.#chunks = []
+    this.#chunkBytes = 0
     this.#piece = NO_BYTES
     this.#pieceUsed = 0
   }

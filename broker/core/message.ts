@@ -1,4 +1,4 @@
-// An application message on its way through the broker, in the shape in which Aedes' hooks know it.
+// An application message in the broker, in the form that Aedes hooks expect.
 
 import mqttPacket from 'mqtt-packet'
 import {
@@ -20,10 +20,10 @@ import { FieldReader } from '../protocol/field-reader.js'
 /** Quality of service. */
 export type QoS = 0 | 1 | 2
 
-/** Properties as mqtt-packet names them; user properties without their order. */
+/** Properties by their mqtt-packet names; the order of user properties is lost. */
 export type NamedProperties = Record<string, unknown>
 
-/** What a message can be made of: a PUBLISH or a will, from a hook, a plug-in or the store. */
+/** Input for a message: a PUBLISH or a will, from a hook, a plug-in or the store. */
 export interface MessageSource {
   topic: string
   payload?: string | Buffer
@@ -35,19 +35,19 @@ export interface MessageSource {
   brokerId?: string
   brokerCounter?: number
   properties?: NamedProperties
-  /** Epoch ms; Aedes and aedes-persistence-level name it so. */
+  /** Epoch ms; named as in Aedes and aedes-persistence-level. */
   messageExpiry?: number
-  /** The forwarded properties as they are encoded, in their order. */
+  /** The forwarded properties, encoded, in their original order. */
   encodedProperties?: Buffer
 }
 
 const NO_BYTES = Buffer.alloc(0)
 const SECOND_MS = 1_000
 const MAX_TOPIC_BYTES = 65_535
-/** Properties that end here: they concern one connection or one will, or are counted down. */
+/** Properties that are not forwarded as received: they apply to one connection or one will, or are counted down. */
 const NOT_FORWARDED: ReadonlySet<number> = new Set([MESSAGE_EXPIRY, TOPIC_ALIAS, SUBSCRIPTION_IDENTIFIER, WILL_DELAY])
-/** The same by name. */
-const HELD_BACK: ReadonlySet<string> = new Set([
+/** `NOT_FORWARDED` by name. */
+const NOT_FORWARDED_NAMES: ReadonlySet<string> = new Set([
   'messageExpiryInterval',
   'topicAlias',
   'subscriptionIdentifier',
@@ -64,24 +64,24 @@ const NAMES: ReadonlyMap<number, string> = new Map([
 ])
 
 /**
- * A message. Hooks may change it until they have authorised it; afterwards nobody does. It carries its MQTT 5
- * properties twice: by name for hooks, and encoded as they are forwarded.
+ * A message. Hooks may change it until it is authorised; afterwards it is immutable. It has its MQTT 5 properties
+ * twice: by name for hooks, and encoded for forwarding.
  */
 export class Message {
   readonly cmd = 'publish'
   brokerId = ''
   brokerCounter = 0
-  /** Who published it; undefined for the broker itself. */
+  /** The publisher; undefined for the broker itself. */
   clientId: string | undefined = undefined
   topic: string
   payload: Buffer
   qos: QoS
   retain: boolean
   dup = false
-  /** Packet identifier under which its publisher sent it. */
+  /** Packet identifier used by the publisher. */
   messageId: number | undefined = undefined
   properties: NamedProperties | undefined
-  // Not to be copied with the rest: who spreads a message over another means other properties.
+  // Private, so that object spread does not copy them: the copy may have other properties.
   #messageExpiry: number
   #encodedProperties: Buffer
   #topicBytes = -1
@@ -105,17 +105,17 @@ export class Message {
     this.properties = properties
   }
 
-  /** When it goes to nobody any more, epoch ms; Infinity: never [MQTT-3.3.2-5]. */
+  /** When it expires, epoch ms; Infinity: never [MQTT-3.3.2-5]. */
   get messageExpiry(): number {
     return this.#messageExpiry
   }
 
-  /** The properties that are forwarded, as they are encoded. */
+  /** The forwarded properties, encoded. */
   get encodedProperties(): Buffer {
     return this.#encodedProperties
   }
 
-  /** Takes the properties as they stand by name. */
+  /** Encodes the named properties again after a hook has changed them. */
   encode(): void {
     this.#encodedProperties = encodeProperties(this.properties)
     this.#messageExpiry = expiryIn(this.properties)
@@ -130,12 +130,11 @@ export class Message {
     return this.#topicBytes
   }
 
-  /** What it counts for in a queue, bytes: topic, payload, and what a record takes besides. */
+  /** Size in a queue, bytes: topic, payload, properties and a fixed overhead. */
   get queuedBytes(): number {
     return MESSAGE_OVERHEAD + this.topicBytes + this.payload.length + this.encodedProperties.length
   }
 
-  /** Whether its time is over. */
   isExpired(now = Date.now()): boolean {
     return this.messageExpiry <= now
   }
@@ -143,10 +142,10 @@ export class Message {
 
 const MESSAGE_OVERHEAD = 100
 
-/** Makes a message of a packet, which stays as it is. */
+/** Creates a message from a packet, and leaves the packet unchanged. */
 export function messageOf(source: MessageSource): Message {
   const { topic, qos = 0, retain = false, properties, encodedProperties, messageExpiry } = source
-  // Plug-ins may say null for nothing, and have other kinds of bytes.
+  // Plug-ins may pass null or other types of byte arrays.
   const payload = source.payload ?? NO_BYTES
   const expiry = messageExpiry ?? expiryIn(properties)
   const message = new Message(
@@ -171,11 +170,13 @@ function expiryIn(properties: NamedProperties | undefined): number {
   return typeof seconds === 'number' ? Date.now() + seconds * SECOND_MS : Infinity
 }
 
-/** Encodes the properties that are forwarded with a message: mqtt-packet encodes none but those of a whole packet. */
+/** Encodes the forwarded properties. mqtt-packet cannot encode properties alone, so this encodes a whole packet. */
 export function encodeProperties(properties: NamedProperties | undefined): Buffer {
   if (properties === undefined) return NO_BYTES
   const kept = Object.fromEntries(
-    Object.entries(properties).filter(([name, value]) => value !== undefined && value !== null && !HELD_BACK.has(name))
+    Object.entries(properties).filter(
+      ([name, value]) => value !== undefined && value !== null && !NOT_FORWARDED_NAMES.has(name)
+    )
   )
   if (Object.keys(kept).length === 0) return NO_BYTES
   const packet = mqttPacket.generate(
@@ -188,7 +189,7 @@ export function encodeProperties(properties: NamedProperties | undefined): Buffe
   return forwarded(packet, readProperties(fields, 'will'))
 }
 
-/** The bytes of those properties that are forwarded, in their order [MQTT-3.3.2-17], [MQTT-3.3.2-18]. */
+/** Returns the bytes of the forwarded properties, in their original order [MQTT-3.3.2-17], [MQTT-3.3.2-18]. */
 export function forwarded(bytes: Buffer, properties: readonly Property[]): Buffer {
   const first = properties.at(0)
   const last = properties.at(-1)
@@ -201,7 +202,7 @@ export function forwarded(bytes: Buffer, properties: readonly Property[]): Buffe
   )
 }
 
-/** Properties by mqtt-packet's names; undefined for none. */
+/** Returns properties by their mqtt-packet names; undefined if there are none. */
 export function named(properties: readonly Property[]): NamedProperties | undefined {
   if (properties.length === 0) return undefined
   const result: NamedProperties = {}
@@ -219,31 +220,31 @@ export function named(properties: readonly Property[]): NamedProperties | undefi
   return result
 }
 
-/** When a message with these properties expires, epoch ms; Infinity: never. */
+/** Returns when a message with these properties expires, epoch ms; Infinity: never. */
 export function expiryOf(properties: readonly Property[]): number {
   const seconds = valueOf(properties, MESSAGE_EXPIRY)
   return typeof seconds === 'number' ? Date.now() + seconds * SECOND_MS : Infinity
 }
 
-/** A message that cannot be sent as a hook or a plug-in made it. */
+/** A hook or plug-in created a message that cannot be sent. */
 export class InvalidMessage extends Error {
   override readonly name = 'InvalidMessage'
 }
 
 /**
- * Checks what hooks and plug-ins may have made of a message; a payload that is text or missing becomes bytes.
+ * Checks a message after hooks and plug-ins; converts a text or missing payload to bytes.
  *
  * @throws InvalidMessage
  */
 export function checkMessage(message: Message): void {
   const { topic, payload, qos } = message as { topic: unknown; payload: unknown; qos: unknown }
-  if (typeof topic !== 'string' || topic === '') throw new InvalidMessage('a message has no topic')
+  if (typeof topic !== 'string' || topic === '') throw new InvalidMessage('message without a topic')
   if (topic.length > MAX_TOPIC_BYTES || Buffer.byteLength(topic) > MAX_TOPIC_BYTES)
-    throw new InvalidMessage('the topic of a message is longer than 65,535 bytes')
-  if (/[+#\0]/.test(topic)) throw new InvalidMessage('the topic of a message has wildcards [MQTT-3.3.2-2]')
-  if (qos !== 0 && qos !== 1 && qos !== 2) throw new InvalidMessage('the QoS of a message is not 0, 1 or 2')
+    throw new InvalidMessage('topic longer than 65,535 bytes')
+  if (/[+#\0]/.test(topic)) throw new InvalidMessage('wildcard in a topic [MQTT-3.3.2-2]')
+  if (qos !== 0 && qos !== 1 && qos !== 2) throw new InvalidMessage('QoS is not 0, 1 or 2')
   if (payload === null || payload === undefined) message.payload = NO_BYTES
   else if (typeof payload === 'string') message.payload = Buffer.from(payload)
   else if (!Buffer.isBuffer(payload) && !(payload instanceof Uint8Array))
-    throw new InvalidMessage('the payload of a message is neither text nor bytes')
+    throw new InvalidMessage('payload is neither text nor bytes')
 }

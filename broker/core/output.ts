@@ -1,51 +1,51 @@
-// What goes out to one client: everything of a turn of the event loop in one write.
+// Writes to one client: all packets of an event loop turn in one write.
 
 import type { Duplex } from 'node:stream'
-import type { Counted } from './traffic.js'
+import type { PacketCounts } from './traffic.js'
 import { publishHeaderBytes, writePublishHeader, type Delivery } from './wire.js'
 
-/** Bytes that are collected before they are written in any case. */
+/** A full buffer is written at once, bytes. */
 const BUFFER_BYTES = 65_536
-/** Bytes of the buffer that an output begins a turn with: a message to a thousand clients takes a thousand of them. */
+/** Size of the first buffer of a turn, bytes: a message to a thousand clients needs a thousand buffers. */
 const SMALL_BUFFER_BYTES = 2_048
-/** Payloads from this size on are not copied. */
+/** Payloads of at least this size are not copied, bytes. */
 const LARGE_PAYLOAD = 16_384
 
-/** Buffers that nobody collects in. */
-const idle = { small: [] as Buffer[], large: [] as Buffer[] }
-const MAX_IDLE = { small: 256, large: 16 }
-/** Outputs that have something to write when the turn is over. */
-let dirty: Output[] = []
+/** Unused buffers. */
+const pool = { small: [] as Buffer[], large: [] as Buffer[] }
+const MAX_POOLED = { small: 256, large: 16 }
+/** Outputs to flush at the end of the turn. */
+let unflushed: Output[] = []
 
 /**
- * Collects packets in a buffer that belongs to it for a turn, and hands a copy of them to the connection: a slow reader
- * keeps its bytes.
+ * Collects packets in a pooled buffer for one turn, then writes a copy to the connection, which may keep the bytes for
+ * a slow reader.
  */
 export class Output {
   #buffer: Buffer | undefined
   #used = 0
   readonly #connection: Duplex
-  readonly #counted: Counted
+  readonly #counts: PacketCounts
 
-  constructor(connection: Duplex, counted: Counted) {
+  constructor(connection: Duplex, counts: PacketCounts) {
     this.#connection = connection
-    this.#counted = counted
+    this.#counts = counts
   }
 
-  /** Bytes that the client has not read, as far as is known here. */
+  /** Bytes not yet handed to the operating system. */
   get unread(): number {
     return this.#connection.writableLength + this.#used
   }
 
-  /** Whether nothing more should be written for now, but what others have sent. */
+  /** Whether the client reads too slowly to send it more retained or shared messages. */
   get isFull(): boolean {
     return this.unread >= BUFFER_BYTES
   }
 
-  /** Adds a whole packet. */
+  /** Adds an encoded packet. */
   write(packet: Uint8Array): void {
-    this.#counted.messages++
-    this.#counted.bytes += packet.length
+    this.#counts.messages++
+    this.#counts.bytes += packet.length
     if (packet.length >= LARGE_PAYLOAD) {
       this.flush()
       if (this.#connection.writable) this.#connection.write(packet)
@@ -60,10 +60,10 @@ export class Output {
   publish(delivery: Delivery, version: number): void {
     const { payload } = delivery.message
     const header = publishHeaderBytes(delivery, version)
-    this.#counted.messages++
-    this.#counted.publishes++
-    this.#counted.publishBytes += payload.length
-    this.#counted.bytes += header + payload.length
+    this.#counts.messages++
+    this.#counts.publishes++
+    this.#counts.publishBytes += payload.length
+    this.#counts.bytes += header + payload.length
     if (header + payload.length >= LARGE_PAYLOAD) {
       this.#publishLarge(delivery, version, header)
       return
@@ -74,13 +74,13 @@ export class Output {
     this.#used = at + payload.length
   }
 
-  /** Writes what has been collected. */
+  /** Writes the collected packets. */
   flush(): void {
     const buffer = this.#buffer
     if (buffer === undefined) return
     const connection = this.#connection
     if (this.#used > 0 && connection.writable) {
-      // A client that reads slowly must not keep a buffer that others have a share in.
+      // A slow reader must not hold on to a slice of the shared buffer pool.
       const bytes =
         connection.writableLength === 0 ? Buffer.allocUnsafe(this.#used) : Buffer.allocUnsafeSlow(this.#used)
       buffer.copy(bytes, 0, 0, this.#used)
@@ -88,7 +88,7 @@ export class Output {
     }
     this.#used = 0
     this.#buffer = undefined
-    giveBack(buffer)
+    recycle(buffer)
   }
 
   #publishLarge(delivery: Delivery, version: number, header: number): void {
@@ -107,26 +107,26 @@ export class Output {
     if (this.#buffer !== undefined && needed > BUFFER_BYTES) this.flush()
     if (this.#buffer === undefined) {
       this.#buffer =
-        (bytes > SMALL_BUFFER_BYTES ? idle.large.pop() : idle.small.pop()) ??
+        (bytes > SMALL_BUFFER_BYTES ? pool.large.pop() : pool.small.pop()) ??
         Buffer.allocUnsafeSlow(bytes > SMALL_BUFFER_BYTES ? BUFFER_BYTES : SMALL_BUFFER_BYTES)
-      if (dirty.push(this) === 1) setImmediate(flushAll)
+      if (unflushed.push(this) === 1) setImmediate(flushAll)
     } else if (needed > this.#buffer.length) {
-      const larger = idle.large.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES)
+      const larger = pool.large.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES)
       this.#buffer.copy(larger, 0, 0, this.#used)
-      giveBack(this.#buffer)
+      recycle(this.#buffer)
       this.#buffer = larger
     }
     return this.#buffer
   }
 }
 
-function giveBack(buffer: Buffer): void {
+function recycle(buffer: Buffer): void {
   const size = buffer.length === SMALL_BUFFER_BYTES ? 'small' : 'large'
-  if (idle[size].length < MAX_IDLE[size]) idle[size].push(buffer)
+  if (pool[size].length < MAX_POOLED[size]) pool[size].push(buffer)
 }
 
 function flushAll(): void {
-  const outputs = dirty
-  dirty = []
+  const outputs = unflushed
+  unflushed = []
   for (const output of outputs) output.flush()
 }

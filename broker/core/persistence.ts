@@ -1,5 +1,5 @@
-// aedes-persistence-level on top of the store: its records of retained messages, wills and subscriptions go into the
-// batch of the turn.
+// aedes-persistence-level on top of the store: it writes retained messages, wills and subscriptions to the batch of the
+// turn.
 
 import levelPersistence from 'aedes-persistence-level'
 import type { Level } from 'level'
@@ -9,30 +9,27 @@ import type { SubscriptionStore } from './sessions.js'
 import type { KeyRange, Store } from './store.js'
 import type { Subscription } from './subscription.js'
 
-/**
- * A will as it is stored: whose it is, the id of the broker that the client was connected to, and how long it waits,
- * seconds.
- */
+/** A stored will: its client, the id of the broker that the client was connected to, and its delay, seconds. */
 export type StoredWill = MessageSource & { clientId: string; brokerId: string; delayS?: number }
 
-/** Where wills lie while their clients are connected. */
+/** Stores wills while their clients are connected. */
 export interface WillStore {
   put(clientId: string, will: MessageSource & { delayS: number }): void
   remove(clientId: string): void
-  /** Those of earlier runs. */
-  left(): AsyncIterable<StoredWill>
+  /** Wills of earlier runs. */
+  leftover(): AsyncIterable<StoredWill>
 }
 
-/** What is kept of retained messages, wills and subscriptions. */
+/** Storage of retained messages, wills and subscriptions. */
 export interface Persistence {
   retained: RetainedStore
   wills: WillStore
   subscriptions: SubscriptionStore
-  /** Queues in the form in which Aedes kept them, in order: for those of earlier versions. */
+  /** The queue of a client in Aedes' own format, in order, as earlier versions stored it. */
   queued: (clientId: string) => AsyncIterable<MessageSource & { cmd: string }>
 }
 
-/** A subscription as aedes-persistence-level keeps it; msgpack gives `undefined` back as null. */
+/** A subscription as aedes-persistence-level stores it; msgpack decodes `undefined` as null. */
 export interface StoredSubscription {
   topic: string
   qos: QoS
@@ -42,10 +39,10 @@ export interface StoredSubscription {
   subscriptionIdentifier?: number | null
 }
 
-/** What we use of aedes-persistence-level, which comes without types. */
+/** The parts of aedes-persistence-level in use; the package has no types. */
 interface LevelPersistence extends RetainedStore {
   setup(broker: { id: string }): Promise<void>
-  /** Wills of brokers whose id is no key of `brokers`. */
+  /** Wills of brokers whose id is not a key of `brokers`. */
   streamWill(brokers: Readonly<Record<string, true>>): AsyncIterable<StoredWill>
   putWill(client: { id: string }, packet: object): Promise<unknown>
   addSubscriptions(client: { id: string }, subscriptions: readonly StoredSubscription[]): Promise<unknown>
@@ -54,13 +51,15 @@ interface LevelPersistence extends RetainedStore {
   outgoingStream(client: { id: string }): AsyncIterable<MessageSource & { cmd: string }>
 }
 
-/** As aedes-persistence-level names its keys. */
+/** Key prefixes of aedes-persistence-level. */
 const SUBSCRIPTIONS = 'subscriptions:'
 const WILLS = 'will:'
 const REFUSED = 0x80
 
 /**
- * @param brokerId of this run: a will that another run has left is known by it
+ * Opens aedes-persistence-level on a store.
+ *
+ * @param brokerId id of this run, which tells leftover wills of other runs apart
  */
 export async function openPersistence(store: Store, brokerId: string): Promise<Persistence> {
   const level = levelPersistence(asDatabase(store)) as LevelPersistence
@@ -71,11 +70,11 @@ export async function openPersistence(store: Store, brokerId: string): Promise<P
       put: (clientId, will) => {
         void level.putWill({ id: clientId }, { ...will })
       },
-      // Not by its own method, which reads first: a will that is put meanwhile would be removed.
+      // Its own method reads first, and would remove a will that is stored in the meantime.
       remove: clientId => {
         store.del(WILLS + encodeURIComponent(clientId))
       },
-      left: () => level.streamWill({ [brokerId]: true })
+      leftover: () => level.streamWill({ [brokerId]: true })
     },
     subscriptions: {
       add: (clientId, subscriptions) => {
@@ -84,7 +83,7 @@ export async function openPersistence(store: Store, brokerId: string): Promise<P
       remove: (clientId, filters) => {
         if (filters.length > 0) void level.removeSubscriptions({ id: clientId }, filters)
       },
-      of: async clientId => {
+      get: async clientId => {
         const stored = await level.subscriptionsByClient({ id: clientId })
         return stored.filter(({ qos }) => qos < REFUSED).map(subscriptionOf)
       },
@@ -131,7 +130,7 @@ function subscriptionOf({ topic, qos, nl, rap, rh, subscriptionIdentifier }: Sto
 
 type Operation = { type: 'put'; key: string; value: Buffer } | { type: 'del'; key: string }
 
-/** The part of a database that aedes-persistence-level calls. */
+/** Returns the database methods that aedes-persistence-level calls. */
 function asDatabase(store: Store): Level {
   const apply = (operation: Operation): void => {
     if (operation.type === 'put') store.put(operation.key, operation.value)

@@ -1,9 +1,9 @@
-// A message that its client may not publish: it is taken, and nobody gets it.
+// Denies a PUBLISH without disconnecting the client.
 
 /**
- * What a hook calls back with where a client may not publish a message, but may stay. MQTT 5 says so in the
- * acknowledgement; before, a message can only be acknowledged and dropped. Any other error closes the connection of a
- * client before MQTT 5, as Aedes has it.
+ * Error for hooks that deny a PUBLISH but keep the client connected. An MQTT 5 client receives the reason in its
+ * acknowledgement. For older clients the message is acknowledged and dropped, while any other error closes their
+ * connection, as in Aedes.
  */
 export class PublishDenied extends Error {
   override readonly name = 'PublishDenied'

@@ -1,4 +1,4 @@
-// PUBLISH from one client: read, authorised, handed on, and acknowledged when the store has what came of it.
+// PUBLISH from one client: reads, authorises and publishes it, and acknowledges it once the changes are stored.
 
 import { ProtocolFault } from '../protocol/fault.js'
 import { levelsOf } from '../protocol/topics.js'
@@ -15,10 +15,10 @@ const NOT_AUTHORIZED = 0x87
 const RECEIVE_MAXIMUM_EXCEEDED = 0x93
 const TOPIC_ALIAS_INVALID = 0x94
 
-/** How a client sent a message, and awaits its acknowledgement. */
-type Sent = Required<Pick<Message, 'qos'>> & { messageId: number }
+/** QoS and packet identifier as sent by the client, for the acknowledgement. */
+type Original = Required<Pick<Message, 'qos'>> & { messageId: number }
 
-/** The messages of one client, one after the other [MQTT-4.6.0-6]. */
+/** Handles the messages of one client, one at a time [MQTT-4.6.0-6]. */
 export class Publishing {
   readonly #parts: ClientParts
   readonly #broker: Broker
@@ -32,8 +32,8 @@ export class Publishing {
     this.#parts = partsOf(link.client)
   }
 
-  /** Takes a PUBLISH; the next packet waits until the link is told to go on. */
-  take({ header, bytes, from, to }: Packet): void {
+  /** Handles a PUBLISH; the next packet waits until `link.resume()` is called. */
+  handle({ header, bytes, from, to }: Packet): void {
     const link = this.#link
     const broker = this.#broker
     const read = readPublish(bytes, header, from, to, link.version)
@@ -51,7 +51,7 @@ export class Publishing {
     else this.#authorise(message)
   }
 
-  /** Whether a message of QoS 2 has not come before, and its client may have another one under way. */
+  /** Whether a QoS 2 message is not a repetition, and within the limit of unreleased messages. */
   #isNew({ messageId = 0 }: Message): boolean {
     const { session } = this.#link
     if (session?.received.has(messageId) === true) {
@@ -69,37 +69,37 @@ export class Publishing {
     const broker = this.#broker
     message.clientId = this.#parts.id
     link.isBusy = true
-    // A hook may change all of these.
+    // A hook may change these fields.
     const { qos, messageId = 0 } = message
-    const sent = { qos, messageId }
+    const original = { qos, messageId }
     const properties = message.properties && {
       ...message.properties,
       userProperties: JSON.stringify(message.properties.userProperties)
     }
     broker.authorizePublish(link.client, message, error => {
       if (link.isClosed) return
-      if (error) this.#deny(message, sent, error)
+      if (error) this.#deny(message, original, error)
       else {
         if (haveChanged(properties, message.properties)) message.encode()
-        this.#handOn(message, sent)
+        this.#publish(message, original)
       }
     })
   }
 
-  #handOn(message: Message, sent: Sent): void {
+  #publish(message: Message, original: Original): void {
     const broker = this.#broker
     const link = this.#link
     const { backpressure } = this.#options
-    const { qos, messageId } = sent
+    const { qos, messageId } = original
     const { changes } = broker.store
-    const { waits } = backpressure
-    // In one batch with all that the message changes [MQTT-4.3.3-10].
-    if (qos === 2) link.session?.take(messageId)
+    const { queuedCount } = backpressure
+    // In one batch with all other changes of this message [MQTT-4.3.3-10].
+    if (qos === 2) link.session?.addReceived(messageId)
     broker.publish(message, link.client, error => {
       if (error instanceof InvalidMessage) {
-        // The fault is a hook's: its client may stay.
+        // A hook made the message invalid: keep the client connected.
         if (link.version !== MQTT_5) broker.emit('clientError', link.client, error)
-        this.#deny(message, sent, new PublishDenied(error.message))
+        this.#deny(message, original, new PublishDenied(error.message))
         return
       }
       if (error) link.fail(error)
@@ -109,24 +109,24 @@ export class Publishing {
           messageId,
           broker.store.changes === changes ? 0 : broker.store.latest
         )
-      if (backpressure.waits !== waits) link.countWait()
-      link.goOn()
+      if (backpressure.queuedCount !== queuedCount) link.countQueued()
+      link.resume()
     })
   }
 
-  #deny({ topic }: Message, { qos, messageId }: Sent, error: Error): void {
+  #deny({ topic }: Message, { qos, messageId }: Original, error: Error): void {
     const link = this.#link
     const broker = this.#broker
-    const isTold = link.version === MQTT_5
-    if (!isTold && !(error instanceof PublishDenied)) {
+    const isMqtt5 = link.version === MQTT_5
+    if (!isMqtt5 && !(error instanceof PublishDenied)) {
       link.fail(error)
       return
     }
     this.#options.onDenied('deniedPublish', link.client, topic)
-    if (isTold) broker.emit('clientError', link.client, error)
+    if (isMqtt5) broker.emit('clientError', link.client, error)
     if (qos > 0)
-      link.acknowledge(qos === 1 ? TYPE.puback : TYPE.pubrec, messageId, 0, isTold ? NOT_AUTHORIZED : 0, error.message)
-    link.goOn()
+      link.acknowledge(qos === 1 ? TYPE.puback : TYPE.pubrec, messageId, 0, isMqtt5 ? NOT_AUTHORIZED : 0, error.message)
+    link.resume()
   }
 
   #resolveAlias(message: Message, alias: number): boolean {
@@ -146,7 +146,7 @@ export class Publishing {
   }
 }
 
-/** Whether a hook has changed properties of a message; those of users before it as JSON. */
+/** Whether a hook has changed properties; `before` has its user properties as JSON. */
 function haveChanged(before: NamedProperties | undefined, after: NamedProperties | undefined): boolean {
   if (before === undefined || after === undefined) return before !== after
   const { userProperties, ...others } = after

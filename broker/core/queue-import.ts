@@ -1,4 +1,4 @@
-// Takes over the sessions and queues of a data folder that Aedes' own records were kept in (Artemis 0.1).
+// Imports sessions and queues from a data folder in Aedes' format (Artemis 0.1).
 
 import { matches } from '../protocol/topics.js'
 import { messageOf, type Message, type MessageSource, type QoS } from './message.js'
@@ -26,20 +26,20 @@ import type { Store } from './store.js'
 import type { Subscription } from './subscription.js'
 import { encodeIdentifiers } from './wire.js'
 
-/** As aedes-persistence-level names its keys. */
+/** Key prefixes of aedes-persistence-level. */
 const OLD = { queue: 'outgoing:', sent: 'outgoing-id:', received: 'incoming:', subscriptions: 'subscriptions:' }
-const TAKEN = Buffer.from('taken')
-const REMOVED = Buffer.from('removed')
+const IMPORT_DONE = Buffer.from('taken')
+const OLD_REMOVED = Buffer.from('removed')
 const MAX_PACKET_ID = 65_535
 
-/** A queued packet in the old form; msgpack gives `undefined` back as null. */
+/** A queued packet in the old format; msgpack decodes `undefined` as null. */
 type OldPacket = { [Key in keyof MessageSource]: MessageSource[Key] | null } & { cmd: string }
 
 /**
- * Writes old sessions and queues in the new form. The old records stay until {@link removeImported}: what is written
- * is the same each time, so that a broker that is killed on the way begins again.
+ * Writes old sessions and queues in the new format. The old records stay until {@link removeImported}. The result is
+ * the same each time, so an import that was killed can start again.
  *
- * @returns how many messages were taken over; undefined where nothing had to be
+ * @returns number of imported messages; undefined if there was nothing to import
  */
 export async function importQueues(store: Store, { queued, subscriptions }: Persistence): Promise<number | undefined> {
   if ((await store.get(IMPORTED)) !== undefined) return undefined
@@ -47,8 +47,8 @@ export async function importQueues(store: Store, { queued, subscriptions }: Pers
   const clients = await oldClients(store)
   let messages = 0
   for (const clientId of clients) {
-    store.put(keyOf(SESSIONS, clientId), encodeSession({ expiry: NEVER, awaySince: Date.now(), start: 0 }))
-    messages += await importQueue(store, clientId, queued(clientId), await subscriptions.of(clientId))
+    store.put(keyOf(SESSIONS, clientId), encodeSession({ expiry: NEVER, disconnectedAt: Date.now(), start: 0 }))
+    messages += await importQueue(store, clientId, queued(clientId), await subscriptions.get(clientId))
     await store.settled()
   }
   for await (const key of store.keys(under(OLD.received))) {
@@ -56,28 +56,28 @@ export async function importQueues(store: Store, { queued, subscriptions }: Pers
     if (clients.has(clientId))
       store.put(receivedKey(clientId, Number(key.slice(key.lastIndexOf(':') + 1))), Buffer.alloc(0))
   }
-  store.put(IMPORTED, clients.size > 0 ? TAKEN : REMOVED)
+  store.put(IMPORTED, clients.size > 0 ? IMPORT_DONE : OLD_REMOVED)
   await store.settled()
   return clients.size > 0 ? messages : undefined
 }
 
-/** Removes the old records, at a stop in good order. */
+/** Removes the old records; called at a clean shutdown. */
 export async function removeImported(store: Store): Promise<void> {
   const state = await store.get(IMPORTED)
-  if (state?.equals(TAKEN) !== true) return
+  if (state?.equals(IMPORT_DONE) !== true) return
   for (const prefix of [OLD.queue, OLD.sent, OLD.received])
     for await (const key of store.keys(under(prefix))) store.del(key)
-  store.put(IMPORTED, REMOVED)
+  store.put(IMPORTED, OLD_REMOVED)
   await store.settled()
 }
 
-/** What an import that was interrupted has left. */
+/** Removes the records of an interrupted import. */
 async function dropUnfinished(store: Store): Promise<void> {
   for (const prefix of [SESSIONS, QUEUE, SENT, RECEIVED])
     for await (const key of store.keys(under(prefix))) store.del(key)
 }
 
-/** Whoever has subscriptions or a queue. */
+/** Returns the ids of clients that have subscriptions, a queue or unreleased messages. */
 async function oldClients(store: Store): Promise<Set<string>> {
   const clients = new Set<string>()
   for (const prefix of [OLD.subscriptions, OLD.queue, OLD.received]) {
@@ -118,7 +118,7 @@ async function importQueue(
   return count
 }
 
-/** How a message goes to a session [MQTT-3.8.4-8], [MQTT-3.3.4-4]: Aedes kept it as it was published. */
+/** Delivery options for a session [MQTT-3.8.4-8], [MQTT-3.3.4-4]: Aedes stored the message as published. */
 function grantedBy(
   subscriptions: readonly Subscription[],
   { topic, qos, retain }: Message
@@ -133,7 +133,7 @@ function grantedBy(
   }
 }
 
-/** The next sequence number whose packet identifier is this one: the client knows the message by it. */
+/** Returns the next sequence number that has the packet identifier under which the client knows the message. */
 function sequenceWith(packetId: number, after: number): number {
   const next = after + 1
   return next + ((packetId - packetIdOf(next) + MAX_PACKET_ID) % MAX_PACKET_ID)

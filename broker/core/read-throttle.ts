@@ -1,31 +1,31 @@
-// How fast a client's bytes are read: what is not read fills the window of its TCP connection, so that it slows down.
+// Limits the read rate of a client. Unread bytes fill the TCP window, which slows the client down.
 
 import { TokenBucket } from '../limits/token-bucket.js'
 
-/** Packets and bytes a second; null: any number. */
+/** Packets and bytes per second; null: no limit. */
 export interface ReadLimits {
   messagesPerSecond: number | null
   bytesPerSecond: number | null
 }
 
-/** While a client is kept waiting it is not silent of its own accord: its keep-alive is refreshed so often, ms. */
-const LONGEST_PAUSE_MS = 1_000
+/** Longest pause, ms: the keep-alive timer is refreshed at least this often, since the broker causes the silence. */
+const MAX_PAUSE_MS = 1_000
 
-/** Counts what is read of one client, and holds it up where it is too fast. */
+/** Counts packets and bytes read from one client, and pauses reading above its rate limit. */
 export class ReadThrottle {
   readonly #messages: TokenBucket | undefined
   readonly #bytes: TokenBucket | undefined
   #timer: NodeJS.Timeout | undefined
-  readonly #goOn: () => void
-  readonly #onFast: (name: keyof ReadLimits) => void
+  readonly #resume: () => void
+  readonly #onLimit: (name: keyof ReadLimits) => void
 
   /**
-   * @param goOn called when the pause is over
-   * @param onFast called once for each pause
+   * @param resume called after a pause
+   * @param onLimit called once per pause
    */
-  constructor(limits: ReadLimits, goOn: () => void, onFast: (name: keyof ReadLimits) => void) {
-    this.#goOn = goOn
-    this.#onFast = onFast
+  constructor(limits: ReadLimits, resume: () => void, onLimit: (name: keyof ReadLimits) => void) {
+    this.#resume = resume
+    this.#onLimit = onLimit
     if (limits.messagesPerSecond !== null) this.#messages = new TokenBucket(limits.messagesPerSecond)
     if (limits.bytesPerSecond !== null) this.#bytes = new TokenBucket(limits.bytesPerSecond)
   }
@@ -38,20 +38,20 @@ export class ReadThrottle {
     this.#bytes?.spend(bytes)
   }
 
-  /** Whether nothing may be read for now; `onPassed` is called when some of the pause is over. */
-  isNeeded(onPassed: () => void): boolean {
+  /** Returns whether reading must pause; `onElapsed` is called when at least part of the pause is over. */
+  mustPause(onElapsed: () => void): boolean {
     if (this.#timer !== undefined) return true
     const forMessages = this.#messages?.waitMs() ?? 0
     const forBytes = this.#bytes?.waitMs() ?? 0
     if (forMessages === 0 && forBytes === 0) return false
-    this.#onFast(forMessages >= forBytes ? 'messagesPerSecond' : 'bytesPerSecond')
+    this.#onLimit(forMessages >= forBytes ? 'messagesPerSecond' : 'bytesPerSecond')
     this.#timer = setTimeout(
       () => {
         this.#timer = undefined
-        onPassed()
-        this.#goOn()
+        onElapsed()
+        this.#resume()
       },
-      Math.min(Math.max(forMessages, forBytes), LONGEST_PAUSE_MS)
+      Math.min(Math.max(forMessages, forBytes), MAX_PAUSE_MS)
     )
     return true
   }

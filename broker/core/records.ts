@@ -1,90 +1,90 @@
-// The stored forms of sessions and of what waits for them: keys that sort, and records of a few bytes.
+// Storage format of sessions and their queues: sortable keys and compact records.
 
 import { FieldReader } from '../protocol/field-reader.js'
 import { readProperties } from '../protocol/properties.js'
 import { Message, named, type QoS } from './message.js'
 import { writeVarint } from './wire.js'
 
-/** What is kept of a session that lasts, besides its subscriptions and its queue. */
+/** A persistent session, without its subscriptions and queue. */
 export interface SessionRecord {
   /** Session Expiry Interval, seconds. */
   expiry: number
-  /** Since when nobody is connected, epoch ms; 0: somebody is. */
-  awaySince: number
-  /** The last sequence number of an earlier session of the same name: what lies up to there is not part of this one. */
+  /** When its client disconnected, epoch ms; 0: connected. */
+  disconnectedAt: number
+  /** Last sequence number of an earlier session with the same client id: records up to it belong to that session. */
   start: number
 }
 
-/** A queued message as it is sent: to one session, with its own flags. */
+/** A queued message for one session, with the flags to send it with. */
 export interface QueuedRecord {
   message: Message
   qos: QoS
   retain: boolean
   identifiers: Buffer
-  /** The shared subscription that it came through, `$share/group/filter`; empty: none. */
+  /** Its shared subscription, `$share/group/filter`; empty: none. */
   share: string
 }
 
-/** Where a queued message lies. */
+/** Parts of the key of a queued message. */
 export interface QueueKey {
   clientId: string
-  /** Grows with each message of the session; its packet identifier follows from it. */
+  /** Increases with each message of the session; determines its packet identifier. */
   sequence: number
-  /** Bytes that it counts for in the queue: in the key, so that a start reads no values. */
+  /** Size in the queue, bytes. It is part of the key so that a start reads no values. */
   size: number
 }
 
 const PREFIX = 'artemis:'
-/** Sessions by client id. */
+/** Key prefix of sessions, by client id. */
 export const SESSIONS = `${PREFIX}session:`
-/** Messages by client id and sequence number. */
+/** Key prefix of queued messages, by client id and sequence number. */
 export const QUEUE = `${PREFIX}queue:`
-/** The last sequence number that was sent, by client id: what comes before it goes out again with DUP. */
+/** Key prefix of the last sequence number sent, by client id: messages up to it are sent again with DUP. */
 export const SENT = `${PREFIX}sent:`
-/** Packet identifiers of QoS 2 that clients have yet to release. */
+/** Key prefix of QoS 2 packet identifiers that clients have not released. */
 export const RECEIVED = `${PREFIX}received:`
-/** Set once the queues of an earlier format are taken over. */
+/** Key that is set once queues of an earlier format are imported. */
 export const IMPORTED = `${PREFIX}imported`
 
 const SEQUENCE_DIGITS = 16
 const SEPARATOR = ':'
 const SESSION_BYTES = 20
 const MAX_PACKET_ID = 65_535
-/** Records: a byte for what it is and its flags, the expiry, and the variable part of a PUBLISH of MQTT 5. */
+/** Record: a byte for type and flags, the expiry, and the variable fields of an MQTT 5 PUBLISH. */
 const RELEASED = 0x80
 const RETAIN = 0x04
 const QOS = 0x03
 const EXPIRY_BYTES = 8
-/** Two of two bytes, and two variable ones. */
+/** Length fields: two of 2 bytes and two variable byte integers of up to 4 bytes. */
 const LENGTHS_BYTES = 12
 
-/** All keys under a prefix, which ends with a colon: the next character is a semicolon. */
+/** Returns the range of all keys with a prefix that ends with a colon; the character after a colon is a semicolon. */
 export function under(prefix: string): { gte: string; lt: string } {
   return { gte: prefix, lt: `${prefix.slice(0, -1)};` }
 }
 
-/** The keys of one client under a prefix. */
+/** Returns the prefix of a client's keys. */
 export function prefixOf(prefix: string, clientId: string): string {
   return `${prefix}${encodeURIComponent(clientId)}${SEPARATOR}`
 }
 
-/** The key of a client's only entry under a prefix. */
+/** Returns the key of a client's only entry with a prefix. */
 export function keyOf(prefix: string, clientId: string): string {
   return prefix + encodeURIComponent(clientId)
 }
 
-/** The client that such a key names. */
+/** Returns the client id in a key of {@link keyOf} or {@link prefixOf}. */
 export function clientIdOf(prefix: string, key: string): string {
   const end = key.indexOf(SEPARATOR, prefix.length)
   return decodeURIComponent(key.slice(prefix.length, end < 0 ? undefined : end))
 }
 
-/** The key of a queued message, after the prefix of its client. */
+/** Returns the key of a queued message. */
 export function queueKey(clientPrefix: string, sequence: number, size: number): string {
   return `${clientPrefix}${padded(sequence)}${SEPARATOR}${size}`
 }
 
-/** Sorts before the queued messages from `sequence` on. */
+/** Returns the lower bound of the keys of queued messages from `sequence` on. */
 export function queueStart(clientPrefix: string, sequence: number): string {
   return clientPrefix + padded(sequence)
 }
@@ -98,7 +98,7 @@ export function receivedKey(clientId: string, packetId: number): string {
   return prefixOf(RECEIVED, clientId) + String(packetId)
 }
 
-/** The packet identifier that belongs to a sequence number: never 0. */
+/** Returns the packet identifier for a sequence number: never 0. */
 export function packetIdOf(sequence: number): number {
   return (sequence % MAX_PACKET_ID) + 1
 }
@@ -107,7 +107,7 @@ function padded(sequence: number): string {
   return String(sequence).padStart(SEQUENCE_DIGITS, '0')
 }
 
-/** A message that is to be sent, or sent again. */
+/** Encodes a message to be sent or sent again. */
 export function encodeQueued({ message, qos, retain, identifiers, share }: QueuedRecord): Buffer {
   const { topic, topicBytes, payload, encodedProperties, messageExpiry } = message
   const shareBytes = Buffer.byteLength(share)
@@ -127,27 +127,27 @@ export function encodeQueued({ message, qos, retain, identifiers, share }: Queue
   return bytes.subarray(0, at)
 }
 
-/** A message of QoS 2 that its receiver has: only its PUBREL goes out again. */
+/** Record of a QoS 2 message that the client has received: only its PUBREL is sent again. */
 export const RELEASED_RECORD: Readonly<Buffer> = Buffer.from([RELEASED])
 
 /**
- * Reads a record.
+ * Decodes the record of a queued message.
  *
- * @returns undefined for a message that is released
- * @throws RangeError for what is none
+ * @returns undefined for a released message
+ * @throws RangeError for an invalid record
  */
 export function decodeQueued(bytes: Buffer): QueuedRecord | undefined {
   const flags = bytes.at(0) ?? 0
   if ((flags & RELEASED) !== 0) return undefined
   const qos = flags & QOS
-  if (qos !== 1 && qos !== 2) throw new RangeError(`a queued message has QoS ${qos}`)
+  if (qos !== 1 && qos !== 2) throw new RangeError(`invalid QoS of a queued message: ${qos}`)
   const messageExpiry = bytes.readDoubleBE(1)
   const fields = new FieldReader(bytes, 1 + EXPIRY_BYTES)
   const topic = fields.binary().toString()
   const share = fields.binary().toString()
   const encodedProperties = fields.skip(fields.varint())
   const identifiers = fields.skip(fields.varint())
-  if (fields.fault !== undefined) throw new RangeError(`a queued message cannot be read: ${fields.fault.message}`)
+  if (fields.fault !== undefined) throw new RangeError(`invalid queued message: ${fields.fault.message}`)
   const payload = bytes.subarray(fields.position)
   const message = new Message(
     topic,
@@ -168,17 +168,17 @@ function namedOf(encoded: Buffer): Message['properties'] {
   return named(readProperties(new FieldReader(Buffer.concat([length.subarray(0, end), encoded])), 'publish'))
 }
 
-export function encodeSession({ expiry, awaySince, start }: SessionRecord): Buffer {
+export function encodeSession({ expiry, disconnectedAt, start }: SessionRecord): Buffer {
   const bytes = Buffer.allocUnsafe(SESSION_BYTES)
   bytes.writeUInt32BE(expiry, 0)
-  bytes.writeDoubleBE(awaySince, 4)
+  bytes.writeDoubleBE(disconnectedAt, 4)
   bytes.writeDoubleBE(start, 12)
   return bytes
 }
 
-/** @throws RangeError for what is too short */
+/** @throws RangeError if the record is too short */
 export function decodeSession(bytes: Buffer): SessionRecord {
-  return { expiry: bytes.readUInt32BE(0), awaySince: bytes.readDoubleBE(4), start: bytes.readDoubleBE(12) }
+  return { expiry: bytes.readUInt32BE(0), disconnectedAt: bytes.readDoubleBE(4), start: bytes.readDoubleBE(12) }
 }
 
 export function encodeSent(sequence: number): Buffer {

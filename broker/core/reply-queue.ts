@@ -1,17 +1,16 @@
-// Acknowledgements of one client, in the order of what they acknowledge, each when the store has what it stands for.
+// Acknowledgements to one client, in packet order, each sent once its changes are stored.
 
 import type { Store } from './store.js'
 
-interface Answer {
-  /** Sends it. */
+interface Reply {
   send: () => void
-  /** The batch that must be stored before. */
+  /** The batch that must be stored first. */
   batch: number
 }
 
-/** Answers that wait for the store [MQTT-4.6.0-2] to [MQTT-4.6.0-4]. */
+/** Replies that wait for the store [MQTT-4.6.0-2] to [MQTT-4.6.0-4]. */
 export class ReplyQueue {
-  readonly #waiting: Answer[] = []
+  readonly #waiting: Reply[] = []
   #unwatch: (() => void) | undefined
   readonly #store: Store
   readonly #onReleased: () => void
@@ -21,12 +20,16 @@ export class ReplyQueue {
     this.#onReleased = onReleased
   }
 
-  /** Answers that are not sent yet. */
+  /** Replies that are not sent yet. */
   get length(): number {
     return this.#waiting.length
   }
 
-  /** @param batch the batch that must be stored first; 0: none */
+  /**
+   * Sends a reply, or queues it.
+   *
+   * @param batch the batch that must be stored first; 0: none
+   */
   add(batch: number, send: () => void): void {
     if (this.#waiting.length === 0 && batch <= this.#store.stored) send()
     else {
@@ -37,7 +40,7 @@ export class ReplyQueue {
     }
   }
 
-  /** Sends none of them any more. */
+  /** Drops all replies that are not sent yet. */
   close(): void {
     this.#waiting.length = 0
     this.#unwatch?.()

@@ -1,32 +1,32 @@
-// Retained messages: kept in memory to be found quickly, written to the store to last.
+// Retained messages: in memory for fast lookup, and in the store.
 
 import { messageOf, type Message, type MessageSource } from './message.js'
 import { TopicTree } from './topic-tree.js'
 
-/** The part of the persistence that keeps retained messages; an empty payload removes one [MQTT-3.3.1-10]. */
+/** Stores retained messages; an empty payload removes one [MQTT-3.3.1-10]. */
 export interface RetainedStore {
   storeRetained(packet: MessageSource): Promise<unknown>
   createRetainedStream(filter: string): AsyncIterable<MessageSource>
 }
 
-/** How many there may be. */
+/** Limits for retained messages. */
 export interface RetainedLimits {
   retainedMessages: number
   /** Bytes of topics, payloads and properties. */
   retainedBytes: number
 }
 
-/** Which limit a message goes beyond. */
+/** The limit that a message exceeds. */
 export type RetainedLimit = keyof RetainedLimits
 
-/** The retained messages of all topics. */
+/** Retained messages of all topics. */
 export class RetainedMessages {
   readonly #messages = new TopicTree<Message>()
-  /** Topics of what the broker tells of itself: they take no room of what clients keep. */
+  /** Topics of the broker's own messages: the limits do not count them. */
   readonly #own = new Set<string>()
   #size = 0
   #payloadBytes = 0
-  /** What the limits count. */
+  /** Messages and bytes that the limits count. */
   #limited = 0
   #limitedBytes = 0
   readonly #store: RetainedStore
@@ -37,20 +37,20 @@ export class RetainedMessages {
     this.#limits = limits
   }
 
-  /** How many there are. */
+  /** Number of retained messages. */
   get size(): number {
     return this.#size
   }
 
-  /** Their payloads, bytes. */
+  /** Size of all payloads, bytes. */
   get bytes(): number {
     return this.#payloadBytes
   }
 
-  /** Reads what the store holds. */
+  /** Loads retained messages from the store. */
   async load(): Promise<void> {
     for await (const packet of this.#store.createRetainedStream('#')) {
-      this.#keep(
+      this.#set(
         messageOf({
           ...packet,
           properties: packet.properties ?? undefined,
@@ -62,22 +62,22 @@ export class RetainedMessages {
   }
 
   /**
-   * Keeps a message, or removes the one of its topic.
+   * Retains a message; an empty payload removes the message of its topic.
    *
-   * @returns the limit that kept it out; the topic then has the message it had
+   * @returns the limit that is exceeded, if any; the topic then keeps its message
    */
   put(message: Message): RetainedLimit | undefined {
     const { topic, payload, qos, properties, encodedProperties, messageExpiry } = message
     const before = this.#messages.get(topic)
     if (payload.length === 0) {
       if (before === undefined) return undefined
-      this.#forget(before)
+      this.#remove(before)
     } else {
       const isOwn = message.clientId === undefined && topic.startsWith('$')
       const exceeded = isOwn ? undefined : this.#exceeded(message, before)
       if (exceeded !== undefined) return exceeded
-      // A copy: a small payload would hold on to the large chunk that it came in.
-      this.#keep(
+      // A copy: a slice would keep the whole received chunk in memory.
+      this.#set(
         messageOf({
           topic,
           payload: Buffer.from(payload),
@@ -90,21 +90,21 @@ export class RetainedMessages {
         isOwn
       )
     }
-    // What the broker tells of itself is as old as the broker.
+    // `$SYS` messages are not stored: the broker publishes them again after a start.
     if (!topic.startsWith('$')) void this.#store.storeRetained(recordOf(message))
     return undefined
   }
 
-  /** The message of a topic; undefined where there is none, or its time is over [MQTT-3.3.2-5]. */
+  /** Returns the message of a topic; undefined if there is none, or it has expired [MQTT-3.3.2-5]. */
   get(topic: string): Message | undefined {
     const message = this.#messages.get(topic)
     if (message?.isExpired() !== true) return message
-    this.#forget(message)
+    this.#remove(message)
     if (!topic.startsWith('$')) void this.#store.storeRetained({ topic, payload: Buffer.alloc(0) })
     return undefined
   }
 
-  /** The topics with a message that a filter matches. */
+  /** Returns the topics with a retained message that match a filter. */
   topics(filter: string): string[] {
     return Array.from(this.#messages.matchedBy(filter), ({ topic }) => topic)
   }
@@ -116,9 +116,9 @@ export class RetainedMessages {
     return grown > this.#limits.retainedBytes ? 'retainedBytes' : undefined
   }
 
-  #keep(message: Message, isOwn = false): void {
+  #set(message: Message, isOwn = false): void {
     const before = this.#messages.get(message.topic)
-    if (before !== undefined) this.#forget(before)
+    if (before !== undefined) this.#remove(before)
     this.#messages.set(message.topic, message)
     this.#size++
     this.#payloadBytes += message.payload.length
@@ -129,7 +129,7 @@ export class RetainedMessages {
     }
   }
 
-  #forget(message: Message): void {
+  #remove(message: Message): void {
     this.#messages.delete(message.topic)
     this.#size--
     this.#payloadBytes -= message.payload.length
@@ -139,7 +139,7 @@ export class RetainedMessages {
   }
 }
 
-/** What is stored of a message: as Aedes stores it, and the properties in their order. */
+/** Returns the record of a message: as in Aedes, plus the encoded properties in their order. */
 function recordOf({ topic, payload, qos, properties, encodedProperties, messageExpiry }: Message): MessageSource {
   return {
     topic,

@@ -1,32 +1,33 @@
-// Which sessions a message goes to, once each, and how: the subscriptions of all clients.
+// Routes messages to sessions by the subscriptions of all clients, once per session.
 
 import { SharedGroup } from './shared-group.js'
 import { sharedParts, targetOf, type Subscription, type Target } from './subscription.js'
 import { TopicTree } from './topic-tree.js'
 
-/** Where messages of one topic go. */
+/** Recipients of messages to one topic. */
 export interface Route<Session> {
   readonly targets: readonly Target<Session>[]
-  /** Each gives the message to one of its members. */
+  /** Shared subscriptions; each delivers the message to one of its members. */
   readonly groups: readonly SharedGroup<Session>[]
 }
 
-/** What matches one filter. */
+/** Subscribers of one filter. */
 interface Subscribers<Session> {
   readonly sessions: Map<Session, Subscription>
   readonly groups: Map<string, SharedGroup<Session>>
 }
 
-/** Routes that are remembered, and the longest topic of one, characters: a topic is the client's choice. */
+/** Size of the route cache, and longest topic in it, characters: clients choose the topics. */
 const MAX_ROUTES = 10_000
 const MAX_ROUTE_TOPIC = 256
+
 /** The subscriptions of all sessions. */
 export class Router<Session> {
   readonly #filters = new TopicTree<Subscribers<Session>>()
   readonly #routes = new Map<string, Route<Session>>()
   #shared = 0
 
-  /** Shared subscriptions, one for each member. */
+  /** Number of shared subscriptions; each member counts. */
   get shared(): number {
     return this.#shared
   }
@@ -45,7 +46,7 @@ export class Router<Session> {
     if (group.add(session, subscription)) this.#shared++
   }
 
-  /** Removes a subscription, where it is there. */
+  /** Removes a subscription, if it exists. */
   remove(session: Session, filter: string): void {
     this.#routes.clear()
     const shared = sharedParts(filter)
@@ -61,10 +62,10 @@ export class Router<Session> {
     if (subscribers.sessions.size === 0 && subscribers.groups.size === 0) this.#filters.delete(path)
   }
 
-  /** Where messages of a topic go. */
+  /** Returns the recipients of messages to a topic. */
   route(topic: string): Route<Session> {
-    const known = this.#routes.get(topic)
-    if (known !== undefined) return known
+    const cached = this.#routes.get(topic)
+    if (cached !== undefined) return cached
     const route = routeOf(this.#filters.matching(topic))
     if (topic.length > MAX_ROUTE_TOPIC) return route
     if (this.#routes.size >= MAX_ROUTES) this.#routes.clear()
@@ -72,7 +73,7 @@ export class Router<Session> {
     return route
   }
 
-  /** The members of a shared subscription, `$share/group/filter`. */
+  /** Returns the group of a shared subscription, `$share/group/filter`. */
   group(share: string): SharedGroup<Session> | undefined {
     const parts = sharedParts(share)
     return parts === undefined ? undefined : this.#filters.get(parts.filter)?.groups.get(parts.group)

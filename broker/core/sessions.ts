@@ -1,4 +1,4 @@
-// The sessions of all clients, connected or not: how they begin, outlast a connection or a restart, and end.
+// Sessions of all clients: creates, resumes, restores, expires and ends them.
 
 import {
   clientIdOf,
@@ -17,62 +17,61 @@ import {
   type QueuedRecord
 } from './records.js'
 import type { Router } from './router.js'
-import { Session, type Receiver, type SessionOptions } from './session.js'
-import type { Store } from './store.js'
+import { Session } from './session.js'
+import type { QueueOptions, Receiver } from './session-queue.js'
 import { sharedParts, type Subscription } from './subscription.js'
 
-/** Where the subscriptions of sessions that last are kept. */
+/** Stores the subscriptions of persistent sessions. */
 export interface SubscriptionStore {
   add(clientId: string, subscriptions: readonly Subscription[]): void
   remove(clientId: string, filters: readonly string[]): void
-  of(clientId: string): Promise<Subscription[]>
-  /** Who has any. */
+  get(clientId: string): Promise<Subscription[]>
+  /** Ids of clients that have subscriptions. */
   clients(): AsyncIterable<string>
 }
 
-/** What bounds sessions, and who hears of their ends. */
-export interface SessionsOptions extends Omit<SessionOptions, 'store'> {
-  store: Store
+/** Limits and callbacks for sessions. */
+export interface SessionsOptions extends QueueOptions {
   subscriptions: SubscriptionStore
   router: Router<Session>
-  /** Sessions that may outlast their connections at a time. */
+  /** Maximum number of sessions of offline clients. */
   maxSessions: number
-  /** Longest Session Expiry Interval, seconds: that of a lasting session of MQTT 3 as well. */
+  /** Longest Session Expiry Interval, seconds; also applies to persistent sessions of MQTT 3. */
   maxExpiry: number
-  /** A session has ended: because its time was over, or since there are too many. */
+  /** A session has expired, or was ended because there are too many. */
   onEnd: (clientId: string, reason: 'expired' | 'maxSessions') => void
-  /** A session could not be restored, and has ended. */
+  /** A session could not be restored, and was ended. */
   onLost: (clientId: string, error: Error) => void
-  /** Messages of a shared subscription whose member is gone. */
-  onHandOver: (share: string, record: QueuedRecord) => void
+  /** A message of a shared subscription whose member's session has ended: another member may receive it. */
+  onRedispatch: (share: string, record: QueuedRecord) => void
 }
 
-/** How a client wants its session. */
+/** Session parameters of a CONNECT. */
 export interface SessionRequest {
   clientId: string
-  /** Whether what was before is discarded [MQTT-3.1.2-4]. */
+  /** Whether to discard an existing session [MQTT-3.1.2-4]. */
   cleanStart: boolean
   /** Session Expiry Interval, seconds. */
   expiry: number
 }
 
-/** Session Expiry Interval of a session that never expires (MQTT 5, 3.1.2.11.2). */
+/** Session Expiry Interval for a session that never expires (MQTT 5, 3.1.2.11.2). */
 export const NEVER = 0xffffffff
 const SECOND_MS = 1_000
 const MAX_TIMER_MS = 2 ** 31 - 1
 
-/** The sessions. */
+/** Manages all sessions. */
 export class Sessions {
-  /** The most there have been at a time. */
+  /** Highest number of sessions so far. */
   maximum = 0
-  /** Those that ended because their time was over. */
+  /** Number of expired sessions. */
   expired = 0
   readonly #options: SessionsOptions
   readonly #sessions = new Map<string, Session>()
-  /** The last sequence numbers of sessions that have ended, while what is stored of their queues is removed. */
+  /** Last sequence numbers of ended sessions whose stored queues are not yet removed. */
   readonly #ended = new Map<string, number>()
   #connected = 0
-  #away = 0
+  #offline = 0
   #timer: NodeJS.Timeout | undefined
   #timerAt = Infinity
 
@@ -80,15 +79,16 @@ export class Sessions {
     this.#options = options
   }
 
-  /** How many there are, how many subscriptions they hold, and what waits for them. */
+  /** Numbers of sessions and subscriptions, and queued messages and their bytes. */
   get counts(): { connected: number; total: number; subscriptions: number; messages: number; bytes: number } {
     let subscriptions = 0
     let messages = 0
     let bytes = 0
     for (const session of this.#sessions.values()) {
       subscriptions += session.subscriptions.size
-      messages += session.waiting.messages
-      bytes += session.waiting.bytes
+      const { size } = session.queue
+      messages += size.messages
+      bytes += size.bytes
     }
     return { connected: this.#connected, total: this.#sessions.size, subscriptions, messages, bytes }
   }
@@ -98,9 +98,9 @@ export class Sessions {
   }
 
   /**
-   * Begins a session for a client that is being connected, or goes on with the one it has.
+   * Creates or resumes the session of a connecting client.
    *
-   * @returns also whether there was one [MQTT-3.2.2-2], [MQTT-3.2.2-3]
+   * @returns the session, and whether it is resumed [MQTT-3.2.2-2], [MQTT-3.2.2-3]
    */
   open({ clientId, cleanStart, expiry }: SessionRequest): { session: Session; isPresent: boolean } {
     const before = this.#sessions.get(clientId)
@@ -108,60 +108,60 @@ export class Sessions {
     if (before !== undefined && cleanStart) this.end(before)
     const session = isPresent
       ? before
-      : new Session(clientId, this.#options, before?.sequence ?? this.#ended.get(clientId))
+      : new Session(clientId, this.#options, before?.queue.sequence ?? this.#ended.get(clientId))
     this.#sessions.set(clientId, session)
-    if (isPresent) this.#away--
+    if (isPresent) this.#offline--
     this.#connected++
     this.maximum = Math.max(this.maximum, this.#sessions.size)
     session.expiry = expiry
-    session.awaySince = 0
+    session.disconnectedAt = 0
     session.isStored ||= expiry > 0
     this.#record(session)
     return { session, isPresent }
   }
 
-  /** The client is to get what waits for it. */
+  /** Starts delivery to a connected client. */
   attach(session: Session, receiver: Receiver): void {
-    session.attach(receiver)
+    session.queue.attach(receiver)
   }
 
-  /** The client is gone: its session ends with it, or lasts for a while. */
+  /** The client has disconnected: ends its session, or keeps it until it expires. */
   detach(session: Session): void {
     if (this.#sessions.get(session.id) !== session) return
-    session.detach()
+    session.queue.detach()
     this.#connected--
-    this.#away++
-    session.awaySince = Date.now()
+    this.#offline++
+    session.disconnectedAt = Date.now()
     if (session.expiry === 0) this.end(session)
-    else if (this.#away > this.#options.maxSessions) {
+    else if (this.#offline > this.#options.maxSessions) {
       this.end(session)
       this.#options.onEnd(session.id, 'maxSessions')
     } else {
       this.#record(session)
-      this.#expectEnd(session)
+      this.#scheduleExpiry(session)
     }
   }
 
-  /** Ends a session, whose client is away: nothing of it is left. */
+  /** Ends a session and removes all its data. */
   end(session: Session): void {
     if (this.#sessions.get(session.id) !== session) return
     this.#sessions.delete(session.id)
-    if (session.awaySince === 0) this.#connected--
-    else this.#away--
+    if (session.disconnectedAt === 0) this.#connected--
+    else this.#offline--
     const { router, store, subscriptions } = this.#options
-    const isSharing = session.shares.size > 0
+    const hasShares = session.shares.size > 0
     for (const filter of session.subscriptions.keys()) router.remove(session, filter)
-    if (isSharing) this.#handOver(session)
+    if (hasShares) this.#redispatch(session)
     if (!session.isStored) return
     subscriptions.remove(session.id, [...session.subscriptions.keys()])
     for (const packetId of session.received) store.del(receivedKey(session.id, packetId))
     store.del(keyOf(SESSIONS, session.id))
     store.del(keyOf(SENT, session.id))
-    this.#ended.set(session.id, session.sequence)
-    if (!isSharing) this.#dropStored(session)
+    this.#ended.set(session.id, session.queue.sequence)
+    if (!hasShares) this.#dropStored(session)
   }
 
-  /** Adds a subscription of a session, or changes it; whether it is new. */
+  /** Adds or replaces a subscription; returns whether it is new. */
   subscribe(session: Session, subscription: Subscription): boolean {
     const isNew = !session.subscriptions.has(subscription.filter)
     this.#add(session, subscription)
@@ -169,7 +169,7 @@ export class Sessions {
     return isNew
   }
 
-  /** Removes a subscription of a session; whether it was there. */
+  /** Removes a subscription; returns whether it existed. */
   unsubscribe(session: Session, filter: string): boolean {
     if (!session.subscriptions.delete(filter)) return false
     session.shares.delete(filter)
@@ -178,19 +178,23 @@ export class Sessions {
     return true
   }
 
-  /** Brings back the sessions of earlier runs; one that cannot be read ends, and the others stay. */
+  /** Restores the sessions of earlier runs; ends a session that cannot be read. */
   async restore(): Promise<void> {
     const { store, subscriptions, onLost } = this.#options
     for await (const [key, value] of store.entries(under(SESSIONS))) {
       const clientId = clientIdOf(SESSIONS, key)
       try {
-        const { expiry, awaySince, start } = decodeSession(value)
+        const { expiry, disconnectedAt, start } = decodeSession(value)
         const session = new Session(clientId, this.#options, start)
-        // Its connection has ended with the broker.
-        Object.assign(session, { expiry, awaySince: awaySince === 0 ? Date.now() : awaySince, isStored: true })
-        for (const subscription of await subscriptions.of(clientId)) this.#add(session, subscription)
+        // If it was connected, its connection ended with the broker.
+        Object.assign(session, {
+          expiry,
+          disconnectedAt: disconnectedAt === 0 ? Date.now() : disconnectedAt,
+          isStored: true
+        })
+        for (const subscription of await subscriptions.get(clientId)) this.#add(session, subscription)
         this.#sessions.set(clientId, session)
-        this.#away++
+        this.#offline++
       } catch (error) {
         store.del(key)
         onLost(clientId, error as Error)
@@ -203,12 +207,12 @@ export class Sessions {
       if (session.expiry === 0) this.end(session)
       else {
         this.#record(session)
-        this.#expectEnd(session)
+        this.#scheduleExpiry(session)
       }
     }
   }
 
-  /** Expects no more ends. */
+  /** Stops expiring sessions. */
   stop(): void {
     clearTimeout(this.#timer)
     this.#timerAt = -Infinity
@@ -226,12 +230,12 @@ export class Sessions {
       const { clientId, sequence, size } = readQueueKey(key)
       const session = this.#sessions.get(clientId)
       if (session === undefined || sequence <= session.start) store.del(key)
-      else session.restore(sequence, size)
+      else session.queue.restoreQueued(sequence, size)
     }
     for await (const [key, value] of store.entries(under(SENT))) {
       const session = this.#sessions.get(clientIdOf(SENT, key))
       if (session === undefined) store.del(key)
-      else session.restoreSent(decodeSent(value))
+      else session.queue.restoreSent(decodeSent(value))
     }
     for await (const key of store.keys(under(RECEIVED))) {
       const clientId = clientIdOf(RECEIVED, key)
@@ -241,7 +245,7 @@ export class Sessions {
     }
   }
 
-  /** Subscriptions without a session: its end was written, and theirs was not. */
+  /** Removes subscriptions without a session: the broker was stopped between the two deletions. */
   async #dropOrphans(): Promise<void> {
     const { subscriptions } = this.#options
     const orphans = new Set<string>()
@@ -249,28 +253,29 @@ export class Sessions {
     for (const clientId of orphans)
       subscriptions.remove(
         clientId,
-        (await subscriptions.of(clientId)).map(({ filter }) => filter)
+        (await subscriptions.get(clientId)).map(({ filter }) => filter)
       )
   }
 
   #record(session: Session): void {
     if (!session.isStored) return
-    const { expiry, awaySince, start } = session
-    this.#options.store.put(keyOf(SESSIONS, session.id), encodeSession({ expiry, awaySince, start }))
+    const { expiry, disconnectedAt, start } = session
+    this.#options.store.put(keyOf(SESSIONS, session.id), encodeSession({ expiry, disconnectedAt, start }))
   }
 
-  #handOver(session: Session): void {
-    const { onHandOver, onLost } = this.#options
-    const hand = (records: readonly QueuedRecord[]): void => {
-      for (const record of records) onHandOver(record.share, record)
+  /** Offers the shared messages of an ended session to other members. */
+  #redispatch(session: Session): void {
+    const { onRedispatch, onLost } = this.#options
+    const redispatch = (records: readonly QueuedRecord[]): void => {
+      for (const record of records) onRedispatch(record.share, record)
     }
     if (!session.isStored) {
-      hand(session.handOver())
+      redispatch(session.queue.sharedMessages())
       return
     }
-    session
-      .storedHandOver()
-      .then(hand)
+    session.queue
+      .storedSharedMessages()
+      .then(redispatch)
       .catch((error: unknown) => {
         onLost(session.id, error as Error)
       })
@@ -280,32 +285,34 @@ export class Sessions {
   }
 
   #dropStored(session: Session): void {
-    session
+    session.queue
       .dropStored()
       .catch((error: unknown) => {
         this.#options.onLost(session.id, error as Error)
       })
       .finally(() => {
-        if (this.#ended.get(session.id) === session.sequence) this.#ended.delete(session.id)
+        if (this.#ended.get(session.id) === session.queue.sequence) this.#ended.delete(session.id)
       })
   }
 
-  /** When a session ends, epoch ms. */
-  #endOf({ expiry, awaySince }: Session): number {
+  /** Returns when a session expires, epoch ms. */
+  #expiryOf({ expiry, disconnectedAt }: Session): number {
     const seconds = Math.min(expiry, this.#options.maxExpiry)
-    return awaySince === 0 || seconds === NEVER || seconds === Infinity ? Infinity : awaySince + seconds * SECOND_MS
+    return disconnectedAt === 0 || seconds === NEVER || seconds === Infinity
+      ? Infinity
+      : disconnectedAt + seconds * SECOND_MS
   }
 
-  #expectEnd(session: Session): void {
-    const end = this.#endOf(session)
-    if (end >= this.#timerAt) return
+  #scheduleExpiry(session: Session): void {
+    const expiresAt = this.#expiryOf(session)
+    if (expiresAt >= this.#timerAt) return
     clearTimeout(this.#timer)
-    this.#timerAt = end
+    this.#timerAt = expiresAt
     this.#timer = setTimeout(
       () => {
         this.#endExpired()
       },
-      Math.min(MAX_TIMER_MS, Math.max(0, end - Date.now()))
+      Math.min(MAX_TIMER_MS, Math.max(0, expiresAt - Date.now()))
     ).unref()
   }
 
@@ -313,7 +320,7 @@ export class Sessions {
     this.#timerAt = Infinity
     const now = Date.now()
     for (const session of [...this.#sessions.values()]) {
-      if (this.#endOf(session) > now) this.#expectEnd(session)
+      if (this.#expiryOf(session) > now) this.#scheduleExpiry(session)
       else {
         this.expired++
         this.end(session)

@@ -1,19 +1,19 @@
-// One shared subscription: its members, and whose turn it is [MQTT-4.8.2].
+// One shared subscription: selects the member for each message [MQTT-4.8.2].
 
 import { targetOf, type Subscription, type Target } from './subscription.js'
 
-/** How ready a member is for another message: the lowest goes first. */
+/** How ready a member is for a message: lower values are preferred. */
 export type Readiness = 0 | 1 | 2 | 3
-/** Connected, with room in its window. */
+/** Connected, with room in its in-flight window. */
 export const READY: Readiness = 0
-/** Connected, and a message would wait. */
+/** Connected; the message would be queued. */
 export const WAITING: Readiness = 1
-/** Away, and the session keeps a message. */
-export const AWAY: Readiness = 2
-/** A message would be lost. */
+/** Offline; its session would queue the message. */
+export const OFFLINE: Readiness = 2
+/** The message would be lost. */
 export const UNABLE: Readiness = 3
 
-/** The members of one `$share/group/filter`, in the order in which their turn comes. */
+/** Members of one `$share/group/filter`, in round-robin order. */
 export class SharedGroup<Session> {
   readonly #members = new Map<Session, Target<Session>>()
 
@@ -21,42 +21,41 @@ export class SharedGroup<Session> {
     return this.#members.size
   }
 
-  /** Adds a member, or changes its subscription; whether it is new. */
+  /** Adds a member or changes its subscription; returns whether it is new. */
   add(session: Session, subscription: Subscription): boolean {
     const isNew = !this.#members.has(session)
     this.#members.set(session, { ...targetOf(session, [subscription]), share: subscription.filter })
     return isNew
   }
 
-  /** Whether it was a member. */
+  /** Removes a member; returns whether it was one. */
   remove(session: Session): boolean {
     return this.#members.delete(session)
   }
 
-  /** Its members. */
   sessions(): IterableIterator<Session> {
     return this.#members.keys()
   }
 
-  /** What a member asked for. */
-  of(session: Session): Target<Session> | undefined {
+  /** Returns the delivery options of a member. */
+  get(session: Session): Target<Session> | undefined {
     return this.#members.get(session)
   }
 
   /**
-   * The member that gets the next message: in turn, among those who keep up. Undefined where nobody can have it.
+   * Selects the member for the next message, round robin among the most ready; undefined if none can receive it.
    *
-   * @param readiness asked of each member until one is ready
+   * @param readiness called for each member until one is ready
    */
   next(readiness: (target: Target<Session>) => Readiness): Target<Session> | undefined {
     let best: Target<Session> | undefined
     let bestReadiness: Readiness = UNABLE
     for (const target of this.#members.values()) {
-      const now = readiness(target)
-      if (now >= bestReadiness) continue
+      const current = readiness(target)
+      if (current >= bestReadiness) continue
       best = target
-      bestReadiness = now
-      if (now === READY) break
+      bestReadiness = current
+      if (current === READY) break
     }
     if (best !== undefined) {
       this.#members.delete(best.session)

@@ -1,11 +1,11 @@
-// What is written to the disk: everything that changes within a turn of the event loop in one atomic batch.
+// Writes to the database: all changes of an event loop turn in one atomic batch.
 
 import type { BatchOperation, Level } from 'level'
 
-/** The database behind the store: LevelDB, or memory where nothing is to last. */
+/** The database of the store: LevelDB, or MemoryLevel without persistence. */
 export type Database = Level
 
-/** Keys from `gt` or `gte` on and before `lt`. */
+/** Key range: after `gt` or from `gte`, and before `lt`. */
 export interface KeyRange {
   gt?: string
   gte?: string
@@ -13,15 +13,15 @@ export interface KeyRange {
   limit?: number
 }
 
-/** A stored value, and where it lies. */
+/** A key and its value. */
 export type Entry = [key: string, value: Buffer]
 
-/** A value, one that is made when it is written, or null: removed. */
+/** A value, a function that creates it when it is written, or null to delete. */
 type Change = Buffer | (() => Buffer) | null
 
-/** Whoever wants to hear how the writing goes. */
+/** Callbacks for failure and recovery of the disk. */
 export interface StoreListener {
-  /** A batch could not be written; it is tried again until it is. Told once until `onRecovered`. */
+  /** A batch cannot be written. The store retries; this is called once until `onRecovered`. */
   onFailed: (error: Error) => void
   onRecovered: () => void
 }
@@ -33,22 +33,22 @@ const RETRY_MS = 1_000
 const BUFFERS = { keyEncoding: 'utf8', valueEncoding: 'buffer' } as const
 
 /**
- * Collects changes and writes them when the turn is over. A batch that fails is kept and tried again, on a database
- * that is opened anew: LevelDB refuses every write after one that failed. Until it is written nothing that depends on
- * it is acknowledged, so that no client believes what the disk does not have.
+ * Collects changes and writes them at the end of the turn. If a batch fails, the store reopens the database and
+ * retries, because LevelDB refuses all writes after a failed one. Until the batch is written, nothing that depends on
+ * it is acknowledged.
  */
 export class Store {
-  /** The number of the batch that takes the changes made now. */
+  /** Number of the batch that collects current changes. */
   batch = 1
-  /** The number of the last batch that is on the disk. */
+  /** Number of the last stored batch. */
   stored = 0
-  /** Changes so far: whoever compares knows whether something was to be stored in between. */
+  /** Number of changes so far; callers compare it to detect changes in between. */
   changes = 0
   #collected: Changes = new Map()
-  /** Keys of `#collected` that the database has never had: removed in the same turn, they leave no trace. */
+  /** Keys in `#collected` that are new to the database: deleted in the same turn, they are not written at all. */
   #added = new Set<string>()
   #writing: Changes | undefined
-  /** Whether there were changes since the last batch was begun, be they undone or not. */
+  /** Whether there were changes since the last batch started, including undone ones. */
   #isDirty = false
   #isScheduled = false
   #hasFailed = false
@@ -60,8 +60,8 @@ export class Store {
   readonly #sync: boolean
 
   /**
-   * @param db open
-   * @param sync whether each batch is forced to the disk, so that not even a power cut loses it
+   * @param db an open database
+   * @param sync whether to flush each batch to the disk, to survive a power failure
    */
   constructor(db: Database, listener: StoreListener, sync = false) {
     this.#db = db
@@ -69,29 +69,29 @@ export class Store {
     this.#sync = sync
   }
 
-  /** The number of the batch after which all changes made so far are stored. */
+  /** Number of the batch that contains the latest change. */
   get latest(): number {
     return this.#isDirty ? this.batch : this.batch - 1
   }
 
-  /** Whether everything is on the disk. */
+  /** Whether all changes are stored. */
   get isSettled(): boolean {
     return this.latest <= this.stored
   }
 
-  /** Whether the disk refuses what is written. */
+  /** Whether writing currently fails. */
   get isFailing(): boolean {
     return this.#hasFailed
   }
 
-  /** @param value made at the end of the turn where it is a function: for what changes many times in one */
+  /** @param value a function is called when the batch is written: for values that change often within a turn */
   put(key: string, value: Buffer | (() => Buffer)): void {
     this.#collected.set(key, value)
     this.#added.delete(key)
     this.#schedule()
   }
 
-  /** Puts under a key that was never used before. */
+  /** Puts a value under a key that was never used before. */
   add(key: string, value: Buffer): void {
     this.#collected.set(key, value)
     this.#added.add(key)
@@ -104,39 +104,43 @@ export class Store {
     this.#schedule()
   }
 
-  /** A value, what was changed a moment ago included; undefined for none. */
+  /** Returns a value, including changes not yet written; undefined if there is none. */
   async get(key: string): Promise<Buffer | undefined> {
     const changed = this.#collected.has(key) ? this.#collected.get(key) : this.#writing?.get(key)
     if (changed !== undefined) return typeof changed === 'function' ? changed() : (changed ?? undefined)
     return await this.#db.get<string, Buffer>(key, BUFFERS)
   }
 
-  /** Keys in their order, when all changes made so far are stored. */
+  /** Yields keys in order, once all changes so far are stored. */
   async *keys(range: KeyRange): AsyncGenerator<string> {
     await this.settled()
     yield* this.#db.keys({ ...range, keyEncoding: 'utf8' })
   }
 
-  /** Entries in the order of their keys, when all changes made so far are stored. */
+  /** Yields entries in key order, once all changes so far are stored. */
   async *entries(range: KeyRange): AsyncGenerator<Entry> {
     await this.settled()
     yield* this.#db.iterator<string, Buffer>({ ...range, ...BUFFERS })
   }
 
-  /** Calls back when the changes made so far are stored: at once where they are. */
+  /** Calls back once all changes so far are stored: synchronously if they already are. */
   whenStored(done: () => void): void {
     if (this.isSettled) done()
     else this.#waiting.push({ batch: this.latest, done })
   }
 
-  /** Resolves when the changes made so far are stored. */
+  /** Resolves once all changes so far are stored. */
   settled(): Promise<void> {
     return new Promise(resolve => {
       this.whenStored(resolve)
     })
   }
 
-  /** Calls back whenever a batch has been stored, until what is returned is called. */
+  /**
+   * Calls back after each stored batch.
+   *
+   * @returns a function that stops it
+   */
   watch(onStored: () => void): () => void {
     this.#watchers.add(onStored)
     return () => {
@@ -144,7 +148,11 @@ export class Store {
     }
   }
 
-  /** Writes what is left and closes the database; what cannot be written by then is lost, and counted. */
+  /**
+   * Writes pending changes and closes the database.
+   *
+   * @returns the number of changes that could not be written within `limitMs` and are lost
+   */
   async close(limitMs = 5_000): Promise<{ lost: number }> {
     const limit = performance.now() + limitMs
     while (!this.isSettled && performance.now() < limit) {
@@ -177,18 +185,18 @@ export class Store {
     this.#collected = new Map()
     this.#added.clear()
     this.#isDirty = false
-    await this.#untilWritten(this.#writing)
-    this.#wrote(number)
+    await this.#writeUntilStored(this.#writing)
+    this.#onWritten(number)
   }
 
-  #wrote(number: number): void {
+  #onWritten(number: number): void {
     this.#writing = undefined
     this.stored = number
-    this.#tell()
+    this.#notify()
     if (this.#isDirty && !this.#isScheduled) void this.#write()
   }
 
-  async #untilWritten(changes: Changes): Promise<void> {
+  async #writeUntilStored(changes: Changes): Promise<void> {
     const operations: Operation[] = []
     for (const [key, value] of changes) {
       operations.push(
@@ -227,11 +235,11 @@ export class Store {
       if (!this.#isClosed) await this.#db.close()
       if (!this.#isClosed) await this.#db.open()
     } catch {
-      // Counted by the batch, which fails again.
+      // The next batch fails again.
     }
   }
 
-  #tell(): void {
+  #notify(): void {
     const ready = this.#waiting.filter(({ batch }) => batch <= this.stored)
     if (ready.length > 0) this.#waiting.splice(0, ready.length)
     for (const { done } of ready) done()

@@ -1,6 +1,6 @@
-// SUBSCRIBE and UNSUBSCRIBE of one client, and the retained messages that a subscription brings.
+// Handles SUBSCRIBE and UNSUBSCRIBE, and delivers retained messages to new subscriptions.
 
-import type { Client, Subscription as AedesSubscription } from 'aedes'
+import type { Client, Subscription as AedesSubscription } from 'aedes-2'
 import { isTopicFilter, levelsOf } from '../protocol/topics.js'
 import { brokerParts, type RequestedSubscription } from './aedes-internals.js'
 import type { Broker } from './broker.js'
@@ -9,27 +9,28 @@ import type { QoS } from './message.js'
 import { sharedParts, targetOf, type Subscription, type Target } from './subscription.js'
 import type { Session } from './session.js'
 
-/** A SUBSCRIBE, or what a plug-in subscribes a client to. */
+/** A SUBSCRIBE from a client, or a subscription by a plug-in. */
 export interface SubscribeRequest {
-  /** undefined where no SUBACK is due. */
+  /** undefined: no SUBACK is sent. */
   messageId?: number
   subscriptions: readonly RequestedSubscription[]
   properties?: { subscriptionIdentifier?: number }
 }
 
-/** An UNSUBSCRIBE, or what a plug-in ends. */
+/** An UNSUBSCRIBE from a client or a plug-in. */
 export interface UnsubscribeRequest {
   messageId?: number
   unsubscriptions: readonly string[]
 }
 
-/** A filter, what came of it, and whether retained messages are due. */
+/** The result for one filter of a SUBSCRIBE. */
 interface Grant {
   requested: RequestedSubscription
-  /** QoS, or a reason code from 0x80 on. */
+  /** Granted QoS, or a reason code from 0x80 on. */
   code: number
   subscription: Subscription | undefined
-  isRetainedDue: boolean
+  /** Whether retained messages are sent. */
+  sendsRetained: boolean
 }
 
 const MQTT_5 = 5
@@ -37,7 +38,7 @@ const FAILURE = 0x80
 const NOT_AUTHORIZED = 0x87
 const NO_SUBSCRIPTION_EXISTED = 0x11
 
-/** Decides on each filter in turn, so that nothing which the client sends afterwards overtakes it [MQTT-4.6.0-1]. */
+/** Handles the filters in order, and later packets of the client only after them [MQTT-4.6.0-1]. */
 export async function subscribe(
   broker: Broker,
   link: Link,
@@ -48,64 +49,64 @@ export async function subscribe(
   const grants: Grant[] = []
   for (const requested of subscriptions) {
     if (levelsOf(requested.topic) > brokerParts(broker).maxTopicLevels) throw new Error('topic has too many levels')
-    if (!isFilter(requested.topic)) throw new Error('a topic filter is not valid [MQTT-4.7.1-1]')
+    if (!isFilter(requested.topic)) throw new Error('invalid topic filter [MQTT-4.7.1-1]')
     if (properties?.subscriptionIdentifier !== undefined)
       requested.subscriptionIdentifier = properties.subscriptionIdentifier
     const allowed = authorise(broker, client, requested)
     const grant = allowed instanceof Promise ? await allowed : allowed
     if (client.closed) return
     if (grant instanceof Error) throw grant
-    if (grant === FAILURE) link.denied(requested.topic)
+    if (grant === FAILURE) link.reportDenied(requested.topic)
     grants.push(grantOf(broker, session, requested, grant, link.version))
   }
-  // Each filter once, with what came of it last.
+  // Each filter once, with its last result.
   const granted = [
     ...new Map(
       grants.map(({ requested, code }) => [requested.topic, { ...requested, qos: code } as AedesSubscription])
     ).values()
   ]
-  link.grant(
+  link.sendSuback(
     messageId,
     grants.map(({ code }) => code),
     () => {
       broker.emit('subscribe', granted, client)
-      tell(broker, 'new/subscribes', { clientId: client.id, subs: granted })
+      publishSys(broker, 'new/subscribes', { clientId: client.id, subs: granted })
       link.retained.add(
-        grants.flatMap(({ subscription, isRetainedDue }) =>
-          isRetainedDue && subscription !== undefined ? subscription : []
+        grants.flatMap(({ subscription, sendsRetained }) =>
+          sendsRetained && subscription !== undefined ? subscription : []
         )
       )
     }
   )
 }
 
-/** Ends subscriptions. */
+/** Handles an UNSUBSCRIBE. */
 export function unsubscribe(broker: Broker, link: Link, { messageId, unsubscriptions }: UnsubscribeRequest): void {
   const { session, client } = link
   if (session === undefined) return
   const codes = unsubscriptions.map(filter =>
     broker.sessions.unsubscribe(session, filter) ? 0 : NO_SUBSCRIPTION_EXISTED
   )
-  link.ungrant(messageId, codes, () => {
+  link.sendUnsuback(messageId, codes, () => {
     emitUnsubscribed(broker, client, unsubscriptions)
   })
 }
 
-/** Tells who wants to know that subscriptions have ended. */
+/** Emits `unsubscribe`, and publishes it on the `$SYS` topic for brokers of a cluster. */
 export function emitUnsubscribed(broker: Broker, client: Client, filters: readonly string[]): void {
   if (filters.length === 0) return
   broker.emit('unsubscribe', filters, client)
-  tell(broker, 'new/unsubscribes', { clientId: client.id, subs: filters })
+  publishSys(broker, 'new/unsubscribes', { clientId: client.id, subs: filters })
 }
 
-/** Asks again for what a session has that its client comes back to: rights may have changed meanwhile. */
+/** Authorises the subscriptions of a resumed session again: access rights may have changed. */
 export function reauthorise(broker: Broker, link: Link, session: Session): void {
   for (const subscription of [...session.subscriptions.values()]) {
     const { filter, qos, noLocal, retainAsPublished, retainHandling } = subscription
     const settle = (allowed: Authorised): void => {
       if (allowed instanceof Error) link.fail(allowed)
       else if (allowed === FAILURE) broker.sessions.unsubscribe(session, filter)
-      // For this connection: the next one may have more.
+      // For this connection only: the next one may be granted more.
       else if (allowed.qos !== qos) broker.router.add(session, { ...subscription, qos: allowed.qos as QoS })
     }
     const allowed = authorise(broker, link.client, {
@@ -122,7 +123,7 @@ export function reauthorise(broker: Broker, link: Link, session: Session): void 
 
 type Authorised = RequestedSubscription | typeof FAILURE | Error
 
-/** What a hook makes of a filter; it sees the one of a shared subscription without `$share/group/`. */
+/** Calls the `authorizeSubscribe` hook; it sees a shared subscription without `$share/group/`. */
 function authorise(broker: Broker, client: Client, requested: RequestedSubscription): Authorised | Promise<Authorised> {
   const shared = sharedParts(requested.topic)
   if (requested.topic.startsWith('$share/') && shared === undefined) return FAILURE
@@ -141,7 +142,7 @@ function authorise(broker: Broker, client: Client, requested: RequestedSubscript
   )
 }
 
-/** What a hook answered; whatever is no subscription is a refusal. */
+/** Checks the result of a hook; anything but a valid subscription is a refusal. */
 function grantOrFailure(answer: unknown, group: string | undefined): Authorised {
   if (typeof answer !== 'object' || answer === null) return FAILURE
   const { topic, qos = 0, ...rest } = answer as Partial<RequestedSubscription>
@@ -165,7 +166,7 @@ function grantOf(
       requested,
       code: version === MQTT_5 ? NOT_AUTHORIZED : FAILURE,
       subscription: undefined,
-      isRetainedDue: false
+      sendsRetained: false
     }
   }
   const subscription: Subscription = {
@@ -178,17 +179,17 @@ function grantOf(
   }
   const isNew = broker.sessions.subscribe(session, subscription)
   const { retainHandling, filter } = subscription
-  const isRetainedDue = sharedParts(filter) === undefined && (retainHandling === 0 || (retainHandling === 1 && isNew))
-  return { requested, code: subscription.qos, subscription, isRetainedDue }
+  const sendsRetained = sharedParts(filter) === undefined && (retainHandling === 0 || (retainHandling === 1 && isNew))
+  return { requested, code: subscription.qos, subscription, sendsRetained }
 }
 
-/** As brokers of a cluster tell each other. */
-function tell(broker: Broker, topic: string, said: object): void {
+/** Publishes a `$SYS` message as brokers of a cluster do. */
+function publishSys(broker: Broker, topic: string, content: object): void {
   broker.publish(
     {
       cmd: 'publish',
       topic: `$SYS/${broker.id}/${topic}`,
-      payload: Buffer.from(JSON.stringify(said)),
+      payload: Buffer.from(JSON.stringify(content)),
       qos: 0,
       retain: false,
       dup: false
@@ -197,13 +198,13 @@ function tell(broker: Broker, topic: string, said: object): void {
   )
 }
 
-/** Messages that are given out in one turn of the event loop. */
-const MOST_AT_ONCE = 500
+/** Retained messages sent to a client in one turn of the event loop. */
+const MAX_PER_TURN = 500
 
-/** The retained messages that are due to one client, given out at the pace at which it takes them. */
+/** Sends pending retained messages to one client as fast as it reads them. */
 export class RetainedDelivery {
-  /** By topic, each once: whoever subscribes again and again does not make it grow. */
-  readonly #due = new Map<string, Target<Session>>()
+  /** By topic, so that repeated subscriptions do not make it grow. */
+  readonly #pending = new Map<string, Target<Session>>()
   #isScheduled = false
   readonly #broker: Broker
   readonly #link: Link
@@ -213,7 +214,7 @@ export class RetainedDelivery {
     this.#link = link
   }
 
-  /** Subscriptions of one SUBSCRIBE, whose retained messages are due. */
+  /** Adds the retained messages for the subscriptions of one SUBSCRIBE. */
   add(subscriptions: readonly Subscription[]): void {
     const { session } = this.#link
     if (session === undefined) return
@@ -225,43 +226,43 @@ export class RetainedDelivery {
         else others.push(subscription)
       }
     }
-    for (const [topic, matching] of byTopic) this.#due.set(topic, targetOf(session, matching))
-    this.go()
+    for (const [topic, matching] of byTopic) this.#pending.set(topic, targetOf(session, matching))
+    this.send()
   }
 
-  /** Gives out what the client can take now. */
-  go(): void {
-    let given = 0
-    for (const [topic, target] of this.#due) {
-      if (given++ === MOST_AT_ONCE) {
-        this.#later()
+  /** Sends as many messages as the client can take now. */
+  send(): void {
+    let sent = 0
+    for (const [topic, target] of this.#pending) {
+      if (sent++ === MAX_PER_TURN) {
+        this.#schedule()
         return
       }
       const message = this.#broker.retained.get(topic)
-      if (message !== undefined && !this.#give(target, message)) return
-      this.#due.delete(topic)
+      if (message !== undefined && !this.#sendOne(target, message)) return
+      this.#pending.delete(topic)
     }
   }
 
-  /** The client is gone: what its session keeps waits there. */
+  /** The client has disconnected: moves pending messages to the queue of a persistent session. */
   close(): void {
-    for (const [topic, target] of this.#due) {
+    for (const [topic, target] of this.#pending) {
       const message = this.#broker.retained.get(topic)
       const qos = Math.min(message?.qos ?? 0, target.qos) as QoS
       if (
         message === undefined ||
         qos === 0 ||
         !target.session.isStored ||
-        !target.session.hasRoom(message.queuedBytes)
+        !target.session.queue.hasRoom(message.queuedBytes)
       )
         continue
-      target.session.enqueue({ message, qos, retain: true, identifiers: target.identifiers })
+      target.session.queue.enqueue({ message, qos, retain: true, identifiers: target.identifiers })
     }
-    this.#due.clear()
+    this.#pending.clear()
   }
 
-  /** false where the client has to take others first. */
-  #give(
+  /** Sends a message; returns false if the client must read or acknowledge others first. */
+  #sendOne(
     { session, qos: granted, identifiers }: Target<Session>,
     message: NonNullable<ReturnType<Broker['retained']['get']>>
   ): boolean {
@@ -271,18 +272,18 @@ export class RetainedDelivery {
       this.#link.deliver(message, true, identifiers)
       return true
     }
-    if (!session.hasRoomInWindow) return false
+    if (!session.queue.hasRoomInWindow) return false
     const allowed = this.#link.forward(message)
-    if (allowed !== undefined) session.enqueue({ message, qos, retain: true, identifiers }, allowed)
+    if (allowed !== undefined) session.queue.enqueue({ message, qos, retain: true, identifiers }, allowed)
     return true
   }
 
-  #later(): void {
+  #schedule(): void {
     if (this.#isScheduled) return
     this.#isScheduled = true
     setImmediate(() => {
       this.#isScheduled = false
-      if (!this.#link.client.closed) this.go()
+      if (!this.#link.client.closed) this.send()
     })
   }
 }

@@ -1,45 +1,45 @@
-// What a client asked for with a topic filter, and what that means for a message.
+// Subscriptions, and their combined effect on a message.
 
 import type { QoS } from './message.js'
 import { encodeIdentifiers } from './wire.js'
 
-/** What a client asked for with a topic filter; options of MQTT 5 (3.8.3.1) are false before. */
+/** A subscription; MQTT 5 options (3.8.3.1) are false for older clients. */
 export interface Subscription {
-  /** As the client sent it, `$share/group/` included. */
+  /** As sent by the client, including `$share/group/`. */
   readonly filter: string
-  /** Granted maximum. */
+  /** Granted QoS. */
   readonly qos: QoS
   readonly noLocal: boolean
   readonly retainAsPublished: boolean
-  /** 0 always, 1 where the subscription is new, 2 never [MQTT-3.3.1-9] to [MQTT-3.3.1-11]. */
+  /** 0: always, 1: if the subscription is new, 2: never [MQTT-3.3.1-9] to [MQTT-3.3.1-11]. */
   readonly retainHandling: number
   /** undefined: none. */
   readonly identifier: number | undefined
 }
 
-/** All that is known of a topic for one session, whatever filters match. */
+/** How one session receives messages of a topic: all its matching subscriptions combined. */
 export interface Target<Session> {
   readonly session: Session
-  /** Highest granted [MQTT-3.3.4-2]. */
+  /** Highest granted QoS [MQTT-3.3.4-2]. */
   readonly qos: QoS
   readonly retainAsPublished: boolean
   /** The encoded identifiers of all matching subscriptions [MQTT-3.3.4-3], [MQTT-3.3.4-4]. */
   readonly identifiers: Buffer
-  /** `$share/group/filter` where it is a member's of a shared subscription, else empty. */
+  /** `$share/group/filter` for a member of a shared subscription, else empty. */
   readonly share: string
-  /** The same for what the session's own client publishes: undefined where No Local keeps it away [MQTT-3.8.3-3]. */
+  /** The target for messages of the session's own client: undefined if No Local excludes them [MQTT-3.8.3-3]. */
   readonly ownMessages: Target<Session> | undefined
 }
 
 const SHARED = /^\$share\/([^/]+)\/(.+)$/s
 
-/** The parts of a shared subscription, `$share/group/filter`; undefined for an ordinary one [MQTT-4.8.2-1]. */
+/** Returns the parts of a shared subscription, `$share/group/filter`; undefined for others [MQTT-4.8.2-1]. */
 export function sharedParts(filter: string): { group: string; filter: string } | undefined {
   const parts = SHARED.exec(filter)
   return parts === null ? undefined : { group: parts[1], filter: parts[2] }
 }
 
-/** What several subscriptions of a session ask for together. */
+/** Combines the subscriptions of a session that match a topic. */
 export function targetOf<Session>(session: Session, subscriptions: readonly Subscription[]): Target<Session> {
   const own = subscriptions.filter(({ noLocal }) => !noLocal)
   const all = { session, share: '', ...combined(subscriptions) }

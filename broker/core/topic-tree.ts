@@ -1,14 +1,14 @@
-// A tree of topic levels that finds the filters matching a topic, or the topics matching a filter [MQTT-4.7.1].
+// A tree of topic levels. Finds filters that match a topic, or topics that match a filter [MQTT-4.7.1].
 
 interface Node<Value> {
   value: Value | undefined
   children: Map<string, Node<Value>> | undefined
 }
 
-const ONE = '+'
-const REST = '#'
+const SINGLE_LEVEL = '+'
+const MULTI_LEVEL = '#'
 
-/** Values by topic filter, or by topic. Names from the wire are keys of maps alone. */
+/** Values by topic filter or by topic. Uses maps only, so that names such as `__proto__` are safe. */
 export class TopicTree<Value> {
   readonly #root: Node<Value> = { value: undefined, children: undefined }
 
@@ -32,30 +32,30 @@ export class TopicTree<Value> {
     node.value = value
   }
 
-  /** Removes a value, and the branches that held nothing else. */
+  /** Removes a value, and branches that become empty. */
   delete(path: string): void {
     const levels = path.split('/')
-    const way: Node<Value>[] = [this.#root]
+    const nodes: Node<Value>[] = [this.#root]
     for (const level of levels) {
-      const child = way.at(-1)?.children?.get(level)
+      const child = nodes.at(-1)?.children?.get(level)
       if (child === undefined) return
-      way.push(child)
+      nodes.push(child)
     }
-    const leaf = way.pop()
+    const leaf = nodes.pop()
     if (leaf !== undefined) leaf.value = undefined
     for (
       let child = leaf, level = levels.pop();
       child !== undefined && level !== undefined;
-      child = way.pop(), level = levels.pop()
+      child = nodes.pop(), level = levels.pop()
     ) {
       if (child.value !== undefined || (child.children?.size ?? 0) > 0) return
-      way.at(-1)?.children?.delete(level)
+      nodes.at(-1)?.children?.delete(level)
     }
   }
 
   /**
-   * The values of all filters that match a topic; wildcards at the start leave out topics that begin with `$`
-   * [MQTT-4.7.2-1].
+   * Returns the values of all filters that match a topic. A leading wildcard does not match a topic that starts with
+   * `$` [MQTT-4.7.2-1].
    */
   matching(topic: string): Value[] {
     const found: Value[] = []
@@ -63,7 +63,7 @@ export class TopicTree<Value> {
     return found
   }
 
-  /** The values of all topics that a filter matches. */
+  /** Yields the values of all topics that match a filter. */
   *matchedBy(filter: string): Generator<Value> {
     yield* topicsBelow(this.#root, filter.split('/'), 0)
   }
@@ -78,10 +78,10 @@ function collectFilters<Value>(
 ): void {
   if (children === undefined) return
   const wildcards = !(isReserved && at === 0)
-  const rest = wildcards ? children.get(REST)?.value : undefined
+  const rest = wildcards ? children.get(MULTI_LEVEL)?.value : undefined
   if (rest !== undefined) found.push(rest)
   if (at === levels.length) return
-  for (const next of [children.get(levels[at]), wildcards ? children.get(ONE) : undefined]) {
+  for (const next of [children.get(levels[at]), wildcards ? children.get(SINGLE_LEVEL) : undefined]) {
     if (next === undefined) continue
     if (at + 1 === levels.length && next.value !== undefined) found.push(next.value)
     collectFilters(next, levels, at + 1, isReserved, found)
@@ -96,11 +96,11 @@ function* topicsBelow<Value>(
   const level = filter.at(at)
   if (level === undefined) {
     if (value !== undefined) yield value
-  } else if (level === REST) {
+  } else if (level === MULTI_LEVEL) {
     // `a/#` matches `a` as well [MQTT-4.7.1-2].
     if (value !== undefined) yield value
     for (const [name, child] of children ?? []) if (at > 0 || !name.startsWith('$')) yield* allBelow(child)
-  } else if (level === ONE) {
+  } else if (level === SINGLE_LEVEL) {
     for (const [name, child] of children ?? [])
       if (at > 0 || !name.startsWith('$')) yield* topicsBelow(child, filter, at + 1)
   } else {

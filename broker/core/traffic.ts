@@ -1,20 +1,20 @@
-// Counts the packets and bytes of MQTT that go by, in both directions, of all clients.
+// Counts MQTT packets and bytes of all clients, in both directions.
 
-/** What went one way. */
-export interface Counted {
+/** Counts of one direction. */
+export interface PacketCounts {
   /** Control packets of all types. */
   messages: number
   bytes: number
-  /** PUBLISH alone, and the payloads of these. */
+  /** PUBLISH packets, and the bytes of their payloads. */
   publishes: number
   publishBytes: number
 }
 
-/** The counters. */
+/** Traffic counters. */
 export class Traffic {
-  readonly in: Counted = { messages: 0, bytes: 0, publishes: 0, publishBytes: 0 }
-  readonly out: Counted = { messages: 0, bytes: 0, publishes: 0, publishBytes: 0 }
-  /** Connections, and CONNECTs on them. */
+  readonly in: PacketCounts = { messages: 0, bytes: 0, publishes: 0, publishBytes: 0 }
+  readonly out: PacketCounts = { messages: 0, bytes: 0, publishes: 0, publishBytes: 0 }
+  /** Connections, and CONNECT packets on them. */
   sockets = 0
   connects = 0
 }

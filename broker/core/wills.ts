@@ -1,13 +1,13 @@
-// Wills: stored while their clients are connected, published when these are gone, delayed where they say so.
+// Wills: stored while their clients are connected, published after they disconnect, with an optional delay.
 
-import type { Client } from 'aedes'
+import type { Client } from 'aedes-2'
 import type { MessageSource } from './message.js'
 import type { StoredWill, WillStore } from './persistence.js'
 
-/** What publishes a will, where it still may be published. */
+/** Publishes a will, if it is authorised. */
 export type PublishWill = (will: MessageSource, client: Client | null, done: () => void) => void
 
-/** A will that waits for its Will Delay Interval to pass [MQTT-3.1.3-9]. */
+/** A will during its Will Delay Interval [MQTT-3.1.3-9]. */
 interface Delayed {
   client: Client | null
   will: MessageSource
@@ -19,7 +19,7 @@ const MAX_TIMER_MS = 2 ** 31 - 1
 
 /** The wills of all clients. */
 export class Wills {
-  /** Whose will is stored under a client id: another connection may have taken the id over. */
+  /** The connection whose will is stored for a client id: another connection may have taken over the id. */
   readonly #owners = new Map<string, Client | null>()
   readonly #delayed = new Map<string, Delayed>()
   readonly #store: WillStore
@@ -27,7 +27,7 @@ export class Wills {
   readonly #maxDelayed: number
 
   /**
-   * @param maxDelayed wills that may wait; further ones are published at once
+   * @param maxDelayed maximum number of delayed wills; further ones are published at once
    */
   constructor(store: WillStore, publishWill: PublishWill, maxDelayed: number) {
     this.#store = store
@@ -36,30 +36,30 @@ export class Wills {
   }
 
   /**
-   * A client is connected: its will, or none, takes the place of the one that is stored.
+   * Stores the will of a connected client, or removes the stored one if it has none.
    *
-   * @param expiryS its Session Expiry Interval: its will waits no longer than that
+   * @param expiryS its Session Expiry Interval, which limits the delay of the will
    */
-  begin(client: Client, will: MessageSource | null | undefined, expiryS: number): void {
+  set(client: Client, will: MessageSource | null | undefined, expiryS: number): void {
     if (will !== null && will !== undefined) {
       this.#owners.set(client.id, client)
       this.#store.put(client.id, { ...will, delayS: Math.min(delayOf(will), expiryS) })
     } else if (this.#owners.delete(client.id)) this.#store.remove(client.id)
   }
 
-  /** A client has said goodbye: its will is not wanted. */
+  /** Discards the will after a normal DISCONNECT. */
   discard(client: Client): void {
-    this.#forget(client.id, client)
+    this.#remove(client.id, client)
   }
 
   /** Publishes a will. */
   publish(clientId: string, client: Client | null, will: MessageSource): void {
     this.#publishWill(will, client, () => {
-      this.#forget(clientId, client)
+      this.#remove(clientId, client)
     })
   }
 
-  /** Publishes a will when the delay is over, unless {@link cancel} comes first. */
+  /** Publishes a will after a delay, unless {@link cancel} is called first. */
   delay(clientId: string, client: Client | null, will: MessageSource, delayS: number): void {
     if (this.#delayed.size >= this.#maxDelayed) {
       this.publish(clientId, client, will)
@@ -77,13 +77,13 @@ export class Wills {
     this.#delayed.set(clientId, { client, will, timer: arm() })
   }
 
-  /** The session goes on: its will is not sent [MQTT-3.1.3-9]. */
+  /** The client has resumed its session: its delayed will is not published [MQTT-3.1.3-9]. */
   cancel(clientId: string): void {
     clearTimeout(this.#delayed.get(clientId)?.timer)
     this.#delayed.delete(clientId)
   }
 
-  /** The session has ended: its will does not wait longer [MQTT-3.1.2-8]. */
+  /** The session has ended: publishes its delayed will at once [MQTT-3.1.2-8]. */
   publishNow(clientId: string): void {
     const delayed = this.#delayed.get(clientId)
     if (delayed === undefined) return
@@ -92,14 +92,13 @@ export class Wills {
   }
 
   /**
-   * Publishes the wills of clients that were connected when an earlier run was killed [MQTT-3.1.2-8]; delayed ones
-   * wait,
-   * so that their clients have a chance to come back.
+   * Publishes the wills of clients that were connected when an earlier run was killed [MQTT-3.1.2-8]. Wills with a
+   * delay are delayed again, so that their clients can reconnect.
    */
-  async publishLeft(): Promise<void> {
-    const left: StoredWill[] = []
-    for await (const will of this.#store.left()) left.push(will)
-    for (const { clientId, delayS: stored, ...will } of left) {
+  async publishLeftover(): Promise<void> {
+    const leftover: StoredWill[] = []
+    for await (const will of this.#store.leftover()) leftover.push(will)
+    for (const { clientId, delayS: stored, ...will } of leftover) {
       Reflect.deleteProperty(will, 'brokerId')
       this.#owners.set(clientId, null)
       const delayS = stored ?? delayOf(will)
@@ -108,20 +107,20 @@ export class Wills {
     }
   }
 
-  /** Waits for none of them any more; they stay stored. */
+  /** Cancels all delayed wills; they stay stored. */
   stop(): void {
     for (const { timer } of this.#delayed.values()) clearTimeout(timer)
     this.#delayed.clear()
   }
 
-  #forget(clientId: string, client: Client | null): void {
+  #remove(clientId: string, client: Client | null): void {
     if (!this.#owners.has(clientId) || this.#owners.get(clientId) !== client) return
     this.#owners.delete(clientId)
     this.#store.remove(clientId)
   }
 }
 
-/** Will Delay Interval, seconds. */
+/** Returns the Will Delay Interval of a will, seconds. */
 export function delayOf({ properties }: MessageSource): number {
   const delay = properties?.willDelayInterval
   return typeof delay === 'number' ? delay : 0

@@ -1,11 +1,11 @@
-// The packets that messages travel in, read from and written to bytes: PUBLISH and what acknowledges it.
+// Reads and writes PUBLISH packets and their acknowledgements.
 
 import { FieldReader } from '../protocol/field-reader.js'
 import { PROTOCOL_ERROR, ProtocolFault } from '../protocol/fault.js'
 import { expiryOf, forwarded, Message, named, type QoS } from './message.js'
 import { readProperties, SUBSCRIPTION_IDENTIFIER, TOPIC_ALIAS, valueOf } from '../protocol/properties.js'
 
-/** Types of packets, as they stand in the high half of the first byte. */
+/** Packet types: the high four bits of the first byte. */
 export const TYPE = Object.freeze({
   connect: 1,
   connack: 2,
@@ -24,7 +24,7 @@ export const TYPE = Object.freeze({
   auth: 15
 })
 
-/** Names of the packet types, as mqtt-packet and Aedes have them. */
+/** Names of the packet types in mqtt-packet and Aedes. */
 export const TYPE_NAMES: readonly string[] = [
   'reserved',
   'connect',
@@ -44,7 +44,7 @@ export const TYPE_NAMES: readonly string[] = [
   'auth'
 ]
 
-/** How a message goes to one subscriber. */
+/** A message to one subscriber. */
 export interface Delivery {
   message: Message
   qos: QoS
@@ -65,15 +65,15 @@ const PUBREL_FLAGS = 0x02
 const DUP_FLAG = 0x08
 const WILL_FLAG = 0x04
 const TOPIC_ALIAS_INVALID = 0x94
-/** Longest text that a packet can hold, bytes [MQTT-1.5.4-1]. */
+/** Longest UTF-8 string in a packet, bytes [MQTT-1.5.4-1]. */
 export const MAX_TEXT_BYTES = 65_535
 
-/** Bytes that a variable byte integer takes [MQTT-1.5.5-1]. */
+/** Returns the size of a variable byte integer, bytes [MQTT-1.5.5-1]. */
 export function varintBytes(value: number): number {
   return value < 0x80 ? 1 : value < 0x4000 ? 2 : value < 0x200000 ? 3 : 4
 }
 
-/** Writes a variable byte integer; the offset after it. */
+/** Writes a variable byte integer; returns the offset after it. */
 export function writeVarint(into: Buffer, at: number, value: number): number {
   while (value >= 0x80) {
     into[at++] = (value & 0x7f) | 0x80
@@ -83,13 +83,13 @@ export function writeVarint(into: Buffer, at: number, value: number): number {
   return at
 }
 
-/** Bytes of a PUBLISH for a client of this protocol version, without those of its payload. */
+/** Returns the size of a PUBLISH without its payload, bytes. */
 export function publishHeaderBytes(delivery: Delivery, version: number): number {
   const body = bodyBytes(delivery, version)
   return 1 + varintBytes(body) + body - delivery.message.payload.length
 }
 
-/** Bytes of a PUBLISH for a client of this protocol version. */
+/** Returns the size of a PUBLISH, bytes. */
 export function publishBytes(delivery: Delivery, version: number): number {
   const body = bodyBytes(delivery, version)
   return 1 + varintBytes(body) + body
@@ -107,7 +107,7 @@ function bodyBytes(delivery: Delivery, version: number): number {
   return body + varintBytes(properties) + properties
 }
 
-/** Writes all of a PUBLISH that comes before its payload; the offset after it. */
+/** Writes a PUBLISH up to its payload; returns the offset after it. */
 export function writePublishHeader(into: Buffer, at: number, delivery: Delivery, version: number): number {
   const { message, qos, retain, dup, packetId, identifiers } = delivery
   into[at++] = (TYPE.publish << 4) | (dup ? DUP_FLAG : 0) | (qos << 1) | (retain ? 1 : 0)
@@ -124,7 +124,7 @@ export function writePublishHeader(into: Buffer, at: number, delivery: Delivery,
   at = writeVarint(into, at, propertyBytes(delivery))
   if (message.messageExpiry !== Infinity) {
     into[at++] = EXPIRY_IDENTIFIER
-    // What is left of its time, rounded up [MQTT-3.3.2-6].
+    // Remaining time, rounded up [MQTT-3.3.2-6].
     at = into.writeUInt32BE(
       Math.min(MAX_EXPIRY_S, Math.max(0, Math.ceil((message.messageExpiry - Date.now()) / SECOND_MS))),
       at
@@ -134,11 +134,11 @@ export function writePublishHeader(into: Buffer, at: number, delivery: Delivery,
   return at + identifiers.copy(into, at)
 }
 
-/** A PUBACK, PUBREC, PUBREL or PUBCOMP; the reason code and the reason go to clients of MQTT 5 alone. */
+/** Encodes a PUBACK, PUBREC, PUBREL or PUBCOMP; only MQTT 5 clients get the reason code and reason string. */
 export function acknowledgement(type: number, packetId: number, version: number, reasonCode = 0, reason = ''): Buffer {
   const first = (type << 4) | (type === TYPE.pubrel ? PUBREL_FLAGS : 0)
   if (version !== MQTT_5 || reasonCode === 0) return Buffer.from([first, 2, packetId >> 8, packetId & 0xff])
-  // A hook may say more than fits.
+  // The reason of a hook may be too long.
   const text = Buffer.from(Buffer.byteLength(reason) > MAX_TEXT_BYTES ? '' : reason)
   const properties = text.length === 0 ? [] : [0x1f, text.length >> 8, text.length & 0xff]
   const length = properties.length + text.length
@@ -151,7 +151,7 @@ export function acknowledgement(type: number, packetId: number, version: number,
   return Buffer.concat([header.subarray(0, headerEnd), Buffer.from([packetId >> 8, packetId & 0xff, ...tail]), text])
 }
 
-/** Subscription identifiers as properties of a PUBLISH; each once. */
+/** Encodes subscription identifiers as PUBLISH properties, without duplicates. */
 export function encodeIdentifiers(identifiers: Iterable<number>): Buffer {
   const bytes: number[] = []
   const scratch = Buffer.alloc(4)
@@ -160,7 +160,7 @@ export function encodeIdentifiers(identifiers: Iterable<number>): Buffer {
   return Buffer.from(bytes)
 }
 
-/** What a PUBLISH says besides its message. */
+/** A decoded PUBLISH. */
 export interface ReadPublish {
   message: Message
   /** Topic alias (MQTT 5); 0: none. */
@@ -168,11 +168,11 @@ export interface ReadPublish {
 }
 
 /**
- * Reads a PUBLISH, whose payload is a view of the same bytes.
+ * Decodes a PUBLISH. Its payload is a view of the same bytes.
  *
- * @param from where the body begins, after the fixed header
- * @param to where it ends
- * @returns what is wrong with it, where something is
+ * @param from offset of the body, after the fixed header
+ * @param to offset of its end
+ * @returns a fault if the packet is invalid
  */
 export function readPublish(
   bytes: Buffer,
@@ -195,15 +195,15 @@ export function readPublish(
   else if (version === MQTT_5) {
     const found = readProperties(fields, 'publish')
     if (valueOf(found, SUBSCRIPTION_IDENTIFIER) !== undefined)
-      fields.refuse('a subscription identifier from a client [MQTT-3.3.4-6]', PROTOCOL_ERROR)
+      fields.refuse('subscription identifier from a client [MQTT-3.3.4-6]', PROTOCOL_ERROR)
     alias = (valueOf(found, TOPIC_ALIAS) as number | undefined) ?? 0
     if (alias === 0 && found.some(({ identifier }) => identifier === TOPIC_ALIAS))
-      fields.refuse('a topic alias is 0 [MQTT-3.3.2-8]', TOPIC_ALIAS_INVALID)
+      fields.refuse('topic alias is 0 [MQTT-3.3.2-8]', TOPIC_ALIAS_INVALID)
     properties = forwarded(bytes, found)
     byName = named(found)
     expiry = expiryOf(found)
   }
-  if (topic === '' && alias === 0) fields.refuse('a topic is empty [MQTT-4.7.3-1]', PROTOCOL_ERROR)
+  if (topic === '' && alias === 0) fields.refuse('topic is empty [MQTT-4.7.3-1]', PROTOCOL_ERROR)
   if (fields.fault !== undefined) return fields.fault
   const message = new Message(
     topic,
@@ -219,7 +219,7 @@ export function readPublish(
   return { message, alias }
 }
 
-/** The forwarded properties of the will in the body of a CONNECT, in their order; empty where there are none. */
+/** Returns the forwarded properties of the will in the body of a CONNECT, in their order; empty if there are none. */
 export function willPropertiesIn(body: Buffer): Buffer {
   const fields = new FieldReader(body)
   fields.binary()

@@ -93,7 +93,7 @@ t.test('no used part of Aedes is missing, in plain Aedes and in the core', async
   connection.destroy()
   const { aedes: broker } = await openBroker(t)
   const raw = new RawClient(broker)
-  t.same(missing(broker, (raw.far as unknown as { client: Client }).client), [])
+  t.same(missing(broker, (raw.brokerEnd as unknown as { client: Client }).client), [])
   raw.stream.destroy()
 })
 

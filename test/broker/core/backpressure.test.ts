@@ -1,10 +1,10 @@
-// Whom the broker waits for, and for how long at most.
+// Which subscribers publishers wait for, and for how long.
 
 import t from 'tap'
 import { Backpressure } from '../../../broker/core/backpressure.js'
 
-/** A clock that is moved by hand. */
-function handClock(): { now: () => number; pass: (ms: number) => void } {
+/** A clock that the test advances. */
+function fakeClock(): { now: () => number; pass: (ms: number) => void } {
   let time = 0
   return {
     now: () => time,
@@ -17,94 +17,93 @@ function handClock(): { now: () => number; pass: (ms: number) => void } {
 const reader = {}
 const other = {}
 
-t.test('goes on when everybody who fell behind keeps up again, is gone, or has everything', async t => {
-  const pacing = new Backpressure(handClock().now)
-  let wentOn = 0
-  const goOn = (): void => {
-    wentOn++
+t.test('resumes publishers when no subscriber is behind', async t => {
+  const backpressure = new Backpressure(fakeClock().now)
+  let resumed = 0
+  const resume = (): void => {
+    resumed++
   }
-  t.equal(pacing.hold(goOn), false, 'nobody is behind')
-  pacing.fallBehind(reader)
-  pacing.fallBehind(other)
-  t.equal(pacing.hold(goOn), true)
-  t.equal(pacing.hold(goOn), true, 'another one waits as well')
-  pacing.keepUp(reader)
-  t.equal(wentOn, 0, 'the other is still behind')
-  pacing.catchUp(other)
-  t.equal(wentOn, 2)
-  t.equal(pacing.hold(goOn), false)
-  pacing.keepUp(other)
-  t.equal(wentOn, 2, 'once each')
+  t.equal(backpressure.hold(resume), false, 'no subscriber is behind')
+  backpressure.fallBehind(reader)
+  backpressure.fallBehind(other)
+  t.equal(backpressure.hold(resume), true)
+  t.equal(backpressure.hold(resume), true, 'a second publisher')
+  backpressure.keepUp(reader)
+  t.equal(resumed, 0, 'the other is still behind')
+  backpressure.catchUp(other)
+  t.equal(resumed, 2)
+  t.equal(backpressure.hold(resume), false)
+  backpressure.keepUp(other)
+  t.equal(resumed, 2, 'once each')
 })
 
-t.test('waits 5 s at most, and then half of the time', async t => {
-  const { now, pass } = handClock()
-  const pacing = new Backpressure(now)
+t.test('waits at most 5 s, then half of the time', async t => {
+  const { now, pass } = fakeClock()
+  const backpressure = new Backpressure(now)
   const waitFor = (ms: number): boolean => {
-    pacing.fallBehind(reader)
-    const holds = pacing.hold(() => {})
+    backpressure.fallBehind(reader)
+    const holds = backpressure.hold(() => {})
     pass(ms)
-    pacing.keepUp(reader)
+    backpressure.keepUp(reader)
     return holds
   }
   t.equal(waitFor(4_000), true)
   t.equal(waitFor(4_000), true)
-  t.equal(waitFor(0), false, 'nothing is left')
+  t.equal(waitFor(0), false, 'budget used up')
   pass(390)
-  t.equal(waitFor(0), false, 'hardly anything is')
+  t.equal(waitFor(0), false, 'budget too small')
   pass(20)
   t.equal(waitFor(1_000), true)
   pass(1_000_000)
-  t.equal(waitFor(5_000), true, 'no more than that can be saved up')
+  t.equal(waitFor(5_000), true, 'the budget is limited')
   t.equal(waitFor(0), false)
 })
 
-t.test('gives up on who acknowledges too slowly until it has everything, not on who is quick enough', async t => {
-  const { now, pass } = handClock()
-  const pacing = new Backpressure(now)
-  /** Somebody else falls behind and keeps up: that is when the clock moved by hand is looked at. */
+t.test('stops waiting for a slow subscriber until its queue is empty', async t => {
+  const { now, pass } = fakeClock()
+  const backpressure = new Backpressure(now)
+  /** Another subscriber falls behind and catches up, which triggers a check. */
   const waitFor = (ms: number, acknowledged = 0): boolean => {
     const third = {}
-    pacing.fallBehind(third)
-    const holds = pacing.hold(() => {})
-    for (let i = 0; i < acknowledged; i++) pacing.acknowledge(reader)
+    backpressure.fallBehind(third)
+    const holds = backpressure.hold(() => {})
+    for (let i = 0; i < acknowledged; i++) backpressure.acknowledge(reader)
     pass(ms)
-    pacing.catchUp(third)
+    backpressure.catchUp(third)
     return holds
   }
-  const isWaitedFor = (): boolean => {
-    pacing.fallBehind(reader)
-    const holds = pacing.hold(() => {})
-    pacing.keepUp(reader)
+  const waitsForReader = (): boolean => {
+    backpressure.fallBehind(reader)
+    const holds = backpressure.hold(() => {})
+    backpressure.keepUp(reader)
     return holds
   }
-  pacing.fallBehind(reader)
+  backpressure.fallBehind(reader)
   waitFor(200, 50)
   waitFor(150, 49)
-  t.ok(isWaitedFor(), 'for as long as it keeps up')
-  pacing.fallBehind(reader)
+  t.ok(waitsForReader(), 'enough acknowledgements')
+  backpressure.fallBehind(reader)
   waitFor(40)
-  t.ok(isWaitedFor(), 'until there was time enough')
-  pacing.fallBehind(reader)
+  t.ok(waitsForReader(), 'waited less than one interval')
+  backpressure.fallBehind(reader)
   waitFor(10)
-  t.notOk(isWaitedFor(), 'but not in many short waits either')
-  pacing.catchUp(reader)
-  t.ok(isWaitedFor(), 'until it has everything')
-  pacing.fallBehind(reader)
+  t.notOk(waitsForReader(), 'too few acknowledgements over several short waits')
+  backpressure.catchUp(reader)
+  t.ok(waitsForReader(), 'after its queue was empty')
+  backpressure.fallBehind(reader)
   waitFor(251)
-  t.ok(isWaitedFor(), 'and not where nobody had time to read it')
+  t.ok(waitsForReader(), 'a late check is ignored')
 })
 
-t.test('nobody is waited for for ever', async t => {
-  const pacing = new Backpressure()
-  pacing.fallBehind(reader)
-  // By the timer, since nothing else happens.
+t.test('a wait ends by its timer', async t => {
+  const backpressure = new Backpressure()
+  backpressure.fallBehind(reader)
   await new Promise<void>(resolve => {
-    t.equal(pacing.hold(resolve), true)
+    t.equal(backpressure.hold(resolve), true)
   })
-  pacing.fallBehind(reader)
+  backpressure.fallBehind(reader)
   t.equal(
-    pacing.hold(() => {}),
+    backpressure.hold(() => {}),
     false
   )
 })

@@ -1,4 +1,4 @@
-// Every message once, in order, to everybody who reads; and nobody waits for somebody who does not.
+// Each message arrives once and in order at clients that read; a client that does not read delays no other.
 
 import { once } from 'node:events'
 import net from 'node:net'
@@ -18,9 +18,9 @@ function subscribe(...filters: [string, number][]): Buffer {
   return Buffer.concat([Buffer.from([0x82, body.length]), body])
 }
 
-t.test('messages that must be stored are not lost where others overtake them', async t => {
+t.test('stored messages are not lost among messages that need no store', async t => {
   const broker = await startBroker(t, t.testdir({}))
-  // With somebody to keep messages for, QoS 1 takes a way through the store.
+  // For a persistent session, QoS 1 messages are stored.
   const keeper = await connect(t, broker.url, { clientId: 'keeper', clean: false })
   await keeper.subscribeAsync('stored', { qos: 1 })
   const reader = await connect(t, broker.url)
@@ -38,11 +38,11 @@ t.test('messages that must be stored are not lost where others overtake them', a
   t.same((await got).sort(), expected.sort())
 })
 
-t.test('what one publisher sends in one go arrives complete and in its order', async t => {
+t.test('a burst of one publisher arrives complete and in order', async t => {
   const broker = await startBroker(t, t.testdir({}))
   const readers = await Promise.all([
-    connect(t, broker.url, { clientId: 'passing' }),
-    connect(t, broker.url, { clientId: 'lasting', clean: false })
+    connect(t, broker.url, { clientId: 'clean' }),
+    connect(t, broker.url, { clientId: 'persistent', clean: false })
   ])
   for (const reader of readers) await reader.subscribeAsync('row', { qos: 2 })
   for (const qos of [1, 2] as const) {
@@ -66,31 +66,31 @@ t.test('overlapping subscriptions give one copy', async t => {
   }
 })
 
-t.test('a client that does not read holds nobody up, and is disconnected', async t => {
+t.test('a client that does not read delays no other client, and is disconnected', async t => {
   const broker = await startBroker(t, t.testdir({}))
-  const deaf = net.connect(broker.port, '127.0.0.1')
-  t.teardown(() => deaf.destroy())
-  deaf.on('error', () => {})
-  deaf.write(CONNECT)
-  await once(deaf, 'data')
-  deaf.write(subscribe(['#', 0]))
-  await once(deaf, 'data')
-  deaf.pause()
+  const stalled = net.connect(broker.port, '127.0.0.1')
+  t.teardown(() => stalled.destroy())
+  stalled.on('error', () => {})
+  stalled.write(CONNECT)
+  await once(stalled, 'data')
+  stalled.write(subscribe(['#', 0]))
+  await once(stalled, 'data')
+  stalled.pause()
 
   const reader = await connect(t, broker.url)
   await reader.subscribeAsync(['small', '$SYS/+/disconnect/clients'])
   const publisher = await connect(t, broker.url)
-  const gone = new Promise<string>(resolve =>
+  const disconnected = new Promise<string>(resolve =>
     reader.on('message', (topic, payload) => {
       if (topic.startsWith('$SYS/')) resolve(payload.toString())
     })
   )
   let done = false as boolean
-  void gone.then(() => {
+  void disconnected.then(() => {
     done = true
   })
   const big = Buffer.alloc(1_000_000)
-  // More than the buffers of the system and of the broker hold; far beyond the 100 messages that Aedes would let wait.
+  // More than the buffers of the system and the broker, and than the 100 messages that Aedes would queue.
   for (let number = 0; number < 300 && !done; number++) {
     await publisher.publishAsync('big', big)
     const got = messages(reader, 1)
@@ -98,10 +98,10 @@ t.test('a client that does not read holds nobody up, and is disconnected', async
     const [message] = await got
     if (message.startsWith('small')) t.equal(message, `small ${number}`)
   }
-  t.equal(await gone, 'raw')
+  t.equal(await disconnected, 'raw')
 })
 
-t.test('each filter of a SUBSCRIBE gets its grant, in their order', async t => {
+t.test('a SUBACK has a code for each filter, in order', async t => {
   const broker = await startBroker(t, t.testdir({}))
   const client = net.connect(broker.port, '127.0.0.1')
   t.teardown(() => client.destroy())
@@ -112,7 +112,7 @@ t.test('each filter of a SUBSCRIBE gets its grant, in their order', async t => {
   t.same([...suback], [0x90, 7, 0, 1, 0, 1, 2, 1, 0])
 })
 
-t.test('a SUBSCRIBE with very many filters is done soon, also for a session that lasts', async t => {
+t.test('a SUBSCRIBE with 3,000 filters is fast, also for a persistent session', async t => {
   const folder = t.testdir({})
   const broker = await startBroker(t, folder)
   const publisher = await connect(t, broker.url)
@@ -121,7 +121,7 @@ t.test('a SUBSCRIBE with very many filters is done soon, also for a session that
   const filters = Array.from({ length: 3000 }, (_, number) => `many/${number}/+`)
   const options = { clientId: 'many', clean: false }
   const client = await connect(t, broker.url, options)
-  // Stored once for each filter, this would take minutes and gigabytes.
+  // Storing all of them once per filter would take minutes and gigabytes.
   t.equal((await client.subscribeAsync([...filters, 'kept/7'], { qos: 1 })).length, 3001)
   await client.endAsync()
   await publisher.publishAsync('many/2999/x', 'found', { qos: 1 })

@@ -1,4 +1,4 @@
-// Forbidden packets end the connection they came by, and nothing else.
+// A protocol violation closes its connection, and affects nothing else.
 
 import net, { type Socket } from 'node:net'
 import t, { type Test } from 'tap'
@@ -6,43 +6,43 @@ import type { Broker } from '../../../broker/core/broker.js'
 import { PINGREQ, connect as connectPacket, packet, publish, subscribe, text } from '../../decode/craft-mqtt.js'
 import { RawClient, TYPE, connectBytes } from '../../support/raw-client.js'
 import { waitUntil } from '../../support/wait-until.js'
-import { connect, heard, messages } from '../mqtt-client.js'
+import { connect, nextEvent, messages } from '../mqtt-client.js'
 import { openBroker as open } from '../opened-broker.js'
 import { startBroker } from '../running-broker.js'
 
-/** A PUBLISH whose response topic is announced and left out. */
+/** A PUBLISH with a response topic property that is cut off. */
 const CUT_OFF = publish('a', 'payload', { properties: Buffer.from([0x08]) })
-/** A DISCONNECT that makes a session last which was to end with its connection. */
+/** A DISCONNECT with a Session Expiry Interval, for a session without one. */
 const LATE_EXPIRY = packet(0xe0, Buffer.from([0, 5, 0x11, 0, 0, 0, 9]))
 const FORBIDDEN: readonly [string, Buffer, number][] = [
-  ['a response topic cut off', CUT_OFF, 0x81],
+  ['truncated response topic', CUT_OFF, 0x81],
   ['header flags', packet(0xc1), 0x81],
   ['subscription options', packet(0x82, Buffer.from([0, 7, 0, 0, 1, 0x61, 0x40])), 0x81],
   ['QoS 3', packet(0x82, Buffer.from([0, 7, 0, 0, 1, 0x61, 3])), 0x82],
-  ['a session that is to last after all', LATE_EXPIRY, 0x82],
+  ['Session Expiry Interval after 0 in the CONNECT', LATE_EXPIRY, 0x82],
   ['a second CONNECT', connectPacket(5), 0x82],
   ['a SUBACK', packet(0x90, Buffer.from([0, 7, 0, 0])), 0x82],
   ['AUTH', packet(0xf0), 0x82],
   ['PUBACK with packet identifier 0', packet(0x40, Buffer.from([0, 0])), 0x82]
 ]
-/** DISCONNECT of a reason code, as Aedes writes it. */
-const farewell = (reasonCode: number): Buffer => packet(0xe0, Buffer.from([reasonCode, 0]))
+/** A DISCONNECT with a reason code, as Aedes writes it. */
+const disconnectPacket = (reasonCode: number): Buffer => packet(0xe0, Buffer.from([reasonCode, 0]))
 
 async function openBroker(test: Test): Promise<Broker> {
   return (await open(test)).aedes
 }
 
-t.test('a client of MQTT 5 is told why', async t => {
+t.test('an MQTT 5 client receives the reason code', async t => {
   const aedes = await openBroker(t)
   for (const [what, bytes, reasonCode] of FORBIDDEN) {
     const client = await RawClient.connect(aedes, { level: 5 })
     client.send(bytes)
     await client.whenClosed()
-    t.same(client.received.at(-1)?.bytes, farewell(reasonCode), what)
+    t.same(client.received.at(-1)?.bytes, disconnectPacket(reasonCode), what)
   }
 })
 
-t.test('before MQTT 5 the connection is closed without a word', async t => {
+t.test('before MQTT 5 the connection is closed without a packet', async t => {
   const aedes = await openBroker(t)
   for (const bytes of [
     publish('a/#', 'x'),
@@ -62,7 +62,7 @@ t.test('before MQTT 5 the connection is closed without a word', async t => {
   }
 })
 
-t.test('with the CONNECT, in single bytes, and behind other packets', async t => {
+t.test('in one piece with the CONNECT, in single bytes, and after other packets', async t => {
   const aedes = await openBroker(t)
   const early = new RawClient(aedes, {}, 5)
   early.send(Buffer.concat([connectBytes({ level: 5 }), CUT_OFF]))
@@ -71,19 +71,15 @@ t.test('with the CONNECT, in single bytes, and behind other packets', async t =>
   const slow = await RawClient.connect(aedes, { level: 5 })
   for (const byte of CUT_OFF) slow.send(Buffer.from([byte]))
   await slow.whenClosed()
-  t.same(slow.received.at(-1)?.bytes, farewell(0x81))
+  t.same(slow.received.at(-1)?.bytes, disconnectPacket(0x81))
 
   const reader = await RawClient.connect(aedes, { clientId: 'reader' })
-  reader.send(subscribe(['told']))
+  reader.send(subscribe(['t']))
   await reader.next(TYPE.suback)
   const last = await RawClient.connect(aedes, { level: 5 })
   const NONE = Buffer.alloc(0)
   last.send(
-    Buffer.concat([
-      publish('told', 'before', { properties: NONE }),
-      CUT_OFF,
-      publish('told', 'after', { properties: NONE })
-    ])
+    Buffer.concat([publish('t', 'before', { properties: NONE }), CUT_OFF, publish('t', 'after', { properties: NONE })])
   )
   await last.whenClosed()
   await reader.next(TYPE.publish)
@@ -94,7 +90,7 @@ t.test('with the CONNECT, in single bytes, and behind other packets', async t =>
   )
 })
 
-t.test('a will is sent after a forbidden packet, and not after a DISCONNECT, whatever follows that', async t => {
+t.test('a will is published after a protocol violation, but not after a DISCONNECT with packets behind it', async t => {
   const aedes = await openBroker(t)
   const reader = await RawClient.connect(aedes, { clientId: 'reader' })
   reader.send(subscribe(['will/#']))
@@ -108,18 +104,17 @@ t.test('a will is sent after a forbidden packet, and not after a DISCONNECT, wha
     client.send(bytes)
     await client.whenClosed()
   }
-  for (const body of [[], [0], [0, 0]])
-    await leave('orderly', Buffer.concat([packet(0xe0, Buffer.from(body)), PINGREQ]))
-  await leave('faulty', CUT_OFF)
+  for (const body of [[], [0], [0, 0]]) await leave('normal', Buffer.concat([packet(0xe0, Buffer.from(body)), PINGREQ]))
+  await leave('malformed', CUT_OFF)
   await reader.next(TYPE.publish)
-  // A DISCONNECT that is refused is none (MQTT 5, 3.14.2.2.2).
-  await leave('lasting', LATE_EXPIRY)
-  await reader.next(TYPE.publish, ({ topic }) => topic === 'will/lasting')
+  // An invalid DISCONNECT does not count (MQTT 5, 3.14.2.2.2).
+  await leave('expiry', LATE_EXPIRY)
+  await reader.next(TYPE.publish, ({ topic }) => topic === 'will/expiry')
   await reader.settled()
-  t.same(reader.topics, ['will/faulty', 'will/lasting'])
+  t.same(reader.topics, ['will/malformed', 'will/expiry'])
 })
 
-t.test('a protocol level or name that cannot be is refused by its return code', async t => {
+t.test('an unsupported protocol level or name is refused with a return code', async t => {
   const aedes = await openBroker(t)
   const refused = async (bytes: Buffer): Promise<Buffer | undefined> => {
     const client = new RawClient(aedes)
@@ -134,21 +129,21 @@ t.test('a protocol level or name that cannot be is refused by its return code', 
   t.equal(await refused(CONNECT('HTTP', 4, 'x')), undefined, '[MQTT-3.1.2-1]')
 })
 
-/** What the broker says until it closes the connection. */
-async function ending(test: Test, port: number, ...parts: Buffer[]): Promise<Buffer> {
+/** Sends data in parts, the first up to the CONNACK; returns all that the broker sends until it disconnects. */
+async function responseUntilClose(test: Test, port: number, ...parts: Buffer[]): Promise<Buffer> {
   const socket: Socket = net.connect({ port, host: '127.0.0.1', noDelay: true })
   test.teardown(() => socket.destroy())
-  const said: Buffer[] = []
-  socket.on('error', () => {}).on('data', chunk => said.push(chunk))
+  const received: Buffer[] = []
+  socket.on('error', () => {}).on('data', chunk => received.push(chunk))
   const [first, ...rest] = parts
   socket.write(first)
-  await waitUntil('a CONNACK', () => said.length > 0)
+  await waitUntil('a CONNACK', () => received.length > 0)
   for (const part of rest) socket.write(part)
   if (!socket.closed) await new Promise(resolve => socket.once('close', resolve))
-  return Buffer.concat(said)
+  return Buffer.concat(received)
 }
 
-t.test('the program lives through all of them, and serves the others', async t => {
+t.test('the program survives all violations, and serves other clients', async t => {
   const broker = await startBroker(t, t.testdir({}))
   const properties = {
     responseTopic: 'answer/here',
@@ -164,12 +159,12 @@ t.test('the program lives through all of them, and serves the others', async t =
   })
   await other.subscribeAsync('kitchen/+/öl/#', { qos: 2, properties: { subscriptionIdentifier: 268_435_455 } })
   for (const [what, bytes, reasonCode] of FORBIDDEN) {
-    const said = await ending(t, broker.port, connectPacket(5), bytes)
-    t.same(said.subarray(-4), farewell(reasonCode), what)
+    const response = await responseUntilClose(t, broker.port, connectPacket(5), bytes)
+    t.same(response.subarray(-4), disconnectPacket(reasonCode), what)
   }
   const got = messages(other, 1)
   const [, , received] = await Promise.all([
-    heard(other, 'message'),
+    nextEvent(other, 'message'),
     other.publishAsync('kitchen/1/öl/2', 'x', { qos: 2, properties })
   ]).then(([message]) => message)
   t.same(await got, ['kitchen/1/öl/2 x'])
@@ -180,6 +175,6 @@ t.test('the program lives through all of them, and serves the others', async t =
   })
   await other.unsubscribeAsync('kitchen/+/öl/#')
   await other.endAsync()
-  t.match(broker.log(), /"limit":"malformed"/, 'which the log says')
+  t.match(broker.log(), /"limit":"malformed"/, 'logged')
   t.match(await broker.stop(), { code: 0 })
 })

@@ -1,23 +1,24 @@
-// QoS 2 is exactly once, wherever in the handshake a kill falls and whoever resumes [MQTT-4.3.3-2], [MQTT-4.3.3-3].
+// QoS 2 delivers exactly once, for a kill at any point of the handshake and a resume by either side [MQTT-4.3.3-2],
+// [MQTT-4.3.3-3].
 
 import type { IPublishPacket } from 'mqtt-packet'
-import { CARRIERS } from './carriers.js'
+import { TRANSPORTS } from './transports.js'
 import { numbers, type SessionClient } from './session-client.js'
-import { onEveryWay, type Way } from './ways.js'
+import { onEachTransport, type Variant } from './variants.js'
 
 const SOME = numbers(20)
-/** Enough for a kill to fall among them. */
+/** Enough messages for a kill in the middle. */
 const MANY = numbers(150)
-/** So that all of them may be under way. */
+/** Allows all messages to be in flight. */
 const settings = { limits: { inflightMessages: 1_000 } }
 
-/** What an application is given of QoS 2, by the receiver's own record of packet identifiers. */
+/** The QoS 2 messages that a receiver passes to its application, by its record of packet identifiers. */
 class Application {
   readonly got: string[] = []
   readonly #unreleased = new Set<number>()
   #read = 0
 
-  /** Reads on in what came, and does not answer. */
+  /** Processes new packets, without replies. */
   take(client: SessionClient): void {
     for (const packet of client.received.slice(this.#read)) {
       if (packet.cmd === 'publish' && packet.topic.endsWith('/t')) this.#publish(packet)
@@ -26,7 +27,7 @@ class Application {
     this.#read = client.received.length
   }
 
-  /** The connection is another. */
+  /** Starts with the packets of a new connection. */
   reconnected(): void {
     this.#read = 0
   }
@@ -38,16 +39,15 @@ class Application {
   }
 }
 
-async function subscriber(way: Way): Promise<SessionClient> {
-  const client = await way.connect({ clientId: way.name('subscriber') })
-  await client.watch()
-  await client.subscribe([[way.name('t'), 2]])
+async function subscriber(variant: Variant): Promise<SessionClient> {
+  const client = await variant.connect({ clientId: variant.name('subscriber') })
+  await client.subscribeMarker()
+  await client.subscribe([[variant.name('t'), 2]])
   return client
 }
 
 /**
- * The publisher's part after a reconnect: PUBREL for what has its PUBREC, the message again for what has none
- * [MQTT-4.4.0-1].
+ * Resumes a publisher: sends PUBREL for messages with a PUBREC, and the other messages again [MQTT-4.4.0-1].
  */
 async function resume(
   publisher: SessionClient,
@@ -79,77 +79,77 @@ async function take(client: SessionClient, cmd: 'pubrec' | 'pubcomp', count: num
   for (let taken = 0; taken < count; taken++) await client.next(cmd)
 }
 
-/** When the broker is killed: by what the publisher has sent and seen. */
+/** Points at which the broker is killed, by what the publisher has sent and received. */
 const PUBLISHER_CUTS: Readonly<Record<string, Cut>> = {
   'PUBLISH is sent': async () => {},
-  'PUBREC has come': async (publisher, packets) => {
+  'PUBREC is received': async (publisher, packets) => {
     await take(publisher, 'pubrec', packets.length)
   },
   'PUBREL is sent': async (publisher, packets) => {
     await take(publisher, 'pubrec', packets.length)
     for (const { messageId } of packets) publisher.send({ cmd: 'pubrel', messageId })
   },
-  'PUBCOMP has come': async (publisher, packets) => {
+  'PUBCOMP is received': async (publisher, packets) => {
     await Promise.all(packets.map(packet => publisher.finish(packet)))
   }
 }
 
-/** Publishes, has the broker killed, and resumes; what the subscriber's application is given. */
-async function cutPublisher(way: Way, payloads: readonly string[], cut: Cut): Promise<string[]> {
-  const live = await subscriber(way)
+/** Publishes, kills the broker and resumes; returns what the subscriber's application receives. */
+async function cutPublisher(variant: Variant, payloads: readonly string[], cut: Cut): Promise<string[]> {
+  const live = await subscriber(variant)
   live.acknowledgeAll()
   const application = new Application()
-  const publisher = await way.connect({ clientId: way.name('publisher') })
-  const packets = payloads.map(payload => publisher.publishPacket(way.name('t'), payload, { qos: 2 }))
+  const publisher = await variant.connect({ clientId: variant.name('publisher') })
+  const packets = payloads.map(payload => publisher.publishPacket(variant.name('t'), payload, { qos: 2 }))
   publisher.send(...packets)
   await cut(publisher, packets)
-  await way.restart()
+  await variant.restart()
   application.take(live)
   application.reconnected()
-  const back = await way.connect({ ...live.options, acknowledges: true })
-  await resume(await way.connect(publisher.options), packets, publisher)
-  await back.caughtUp()
+  const back = await variant.connect({ ...live.options, acknowledges: true })
+  await resume(await variant.connect(publisher.options), packets, publisher)
+  await back.messagesSoFar()
   application.take(back)
   return application.got
 }
 
 for (const [when, cut] of Object.entries(PUBLISHER_CUTS)) {
-  onEveryWay(
-    `a publisher that resumes after a kill when ${when}`,
-    async (t, way) => {
-      t.same(await cutPublisher(way, SOME, cut), SOME)
+  onEachTransport(
+    `a publisher resumes after a kill when ${when}`,
+    async (t, variant) => {
+      t.same(await cutPublisher(variant, SOME, cut), SOME)
     },
     { settings }
   )
 }
 
-for (const [count, carriers] of [
+for (const [count, transports] of [
   [1, ['TCP']],
-  [30, CARRIERS.slice(1)]
+  [30, TRANSPORTS.slice(1)]
 ] as const) {
-  onEveryWay(
-    `a publisher that resumes after a kill when ${count} of ${MANY.length} PUBRECs have come`,
-    async (t, way) => {
+  onEachTransport(
+    `a publisher resumes after a kill when ${count} of ${MANY.length} PUBRECs are received`,
+    async (t, variant) => {
       t.same(
-        await cutPublisher(way, MANY, async publisher => {
+        await cutPublisher(variant, MANY, async publisher => {
           await take(publisher, 'pubrec', count)
         }),
         MANY
       )
     },
-    { settings, carriers, alone: true }
+    { settings, transports, alone: true }
   )
 }
 
-/** What of a message the subscriber has done when the broker is killed. */
+/** Points at which the broker is killed, by what the subscriber has done. */
 const SUBSCRIBER_CUTS: Readonly<
   Record<string, (subscriber: SessionClient, messages: readonly IPublishPacket[]) => Promise<void>>
 > = {
-  'PUBLISH has come': async () => {},
+  'PUBLISH is received': async () => {},
   'PUBREC is sent': async (subscriber, messages) => {
     subscriber.acknowledge(...messages)
   },
-  'PUBREL has come': async (subscriber, messages) => {
+  'PUBREL is received': async (subscriber, messages) => {
     subscriber.acknowledge(...messages)
     for (const { messageId } of messages) await subscriber.next('pubrel', packet => packet.messageId === messageId)
   },
@@ -163,20 +163,20 @@ const SUBSCRIBER_CUTS: Readonly<
 }
 
 for (const [when, cut] of Object.entries(SUBSCRIBER_CUTS)) {
-  onEveryWay(
-    `a subscriber that resumes after a kill when ${when}`,
-    async (t, way) => {
-      const client = await subscriber(way)
-      const publisher = await way.visitor('publisher')
-      await publisher.publishAll(way.name('t'), SOME, { qos: 2 })
+  onEachTransport(
+    `a subscriber resumes after a kill when ${when}`,
+    async (t, variant) => {
+      const client = await subscriber(variant)
+      const publisher = await variant.connectClean('publisher')
+      await publisher.publishAll(variant.name('t'), SOME, { qos: 2 })
       const application = new Application()
       await cut(client, await client.messages(20))
-      await way.restart()
+      await variant.restart()
       application.take(client)
       application.reconnected()
-      const back = await way.connect({ ...client.options, acknowledges: true })
-      await (await way.visitor('publisher')).publish(way.name('t'), 'last', { qos: 2 })
-      await back.caughtUp()
+      const back = await variant.connect({ ...client.options, acknowledges: true })
+      await (await variant.connectClean('publisher')).publish(variant.name('t'), 'last', { qos: 2 })
+      await back.messagesSoFar()
       application.take(back)
       t.same(application.got, [...SOME, 'last'])
     },
@@ -184,47 +184,47 @@ for (const [when, cut] of Object.entries(SUBSCRIBER_CUTS)) {
   )
 }
 
-onEveryWay(
-  'a publisher and a subscriber that both resume, message by message',
-  async (t, way) => {
+onEachTransport(
+  'publisher and subscriber both resume after each packet',
+  async (t, variant) => {
     const application = new Application()
-    let receiver = await subscriber(way)
-    let sender = await way.connect({ clientId: way.name('publisher') })
-    const packet = sender.publishPacket(way.name('t'), 'once', { qos: 2 })
-    const back = async (): Promise<void> => {
+    let receiver = await subscriber(variant)
+    let sender = await variant.connect({ clientId: variant.name('publisher') })
+    const packet = sender.publishPacket(variant.name('t'), 'once', { qos: 2 })
+    const resumeBoth = async (): Promise<void> => {
       application.take(receiver)
       application.reconnected()
-      const clients = await way.backAll([receiver, sender], 'a restart')
+      const clients = await variant.reconnectAll([receiver, sender], 'a restart')
       receiver = clients[0]
       sender = clients[1]
     }
     sender.send(packet)
     await sender.next('pubrec')
-    await back()
+    await resumeBoth()
     sender.send({ cmd: 'pubrel', messageId: packet.messageId })
     await sender.next('pubcomp')
     const { messageId } = await receiver.next('publish')
-    await back()
+    await resumeBoth()
     receiver.acknowledge(await receiver.next('publish', again => again.messageId === messageId))
     await receiver.next('pubrel')
-    await back()
+    await resumeBoth()
     await receiver.next('pubrel', again => again.messageId === messageId)
     receiver.send({ cmd: 'pubcomp', messageId })
     await receiver.settled()
     sender.send({ ...packet, dup: true })
     await sender.finish(packet)
-    await back()
+    await resumeBoth()
     receiver.acknowledgeAll()
-    await receiver.caughtUp()
+    await receiver.messagesSoFar()
     application.take(receiver)
-    // Its identifier was free again: what came last was a message of its own.
+    // Its identifier was free again, so the last PUBLISH was a new message.
     t.same(application.got, ['once', 'once'])
   },
   { settings }
 )
 
-onEveryWay('PUBREL for what the broker does not know is answered', async (t, way) => {
-  const client = await way.visitor()
+onEachTransport('PUBREL with an unknown packet identifier gets a PUBCOMP', async (t, variant) => {
+  const client = await variant.connectClean()
   client.send({ cmd: 'pubrel', messageId: 77 })
   t.equal((await client.next('pubcomp')).messageId, 77)
 })

@@ -1,8 +1,8 @@
-// A database in memory that is as slow as it is told to be, and fails when it is told to.
+// A database in memory that a test can delay or make fail.
 
 import type { Database, KeyRange } from '../../../broker/core/store.js'
 
-/** A batch as the store wrote it: `key=value`, or `-key` for what is removed. */
+/** A written batch: `key=value`, or `-key` for a deletion. */
 export type Batch = string[]
 
 interface Operation {
@@ -11,41 +11,41 @@ interface Operation {
   value?: Buffer
 }
 
-/** What the store needs of a database. */
+/** The methods of a database that the store uses. */
 export class FakeDatabase {
   readonly data = new Map<string, Buffer>()
-  /** Batches that were tried, those that failed included. */
+  /** All batches, including failed ones. */
   readonly batches: Batch[] = []
-  /** Whether each batch was to be forced to the disk. */
+  /** `sync` option of each batch. */
   readonly synced: boolean[] = []
-  /** Batches, and opening, fail while it says so. */
+  /** While set, batches and `open` fail with it. */
   failure: Error | undefined
   opened = 0
   closed = 0
   isOpen = true
-  /** Batches that are being written. */
+  /** Batches that are held. */
   #held: (() => void)[] | undefined
 
-  /** As the store wants it. */
+  /** This database, with the type that the store expects. */
   get database(): Database {
     return this as unknown as Database
   }
 
-  /** Writes nothing until {@link release}. */
+  /** Holds batches until {@link release}. */
   hold(): void {
     this.#held = []
   }
 
-  /** Whether something is to be written. */
+  /** Whether a batch is held. */
   get isHolding(): boolean {
     return (this.#held?.length ?? 0) > 0
   }
 
-  /** Writes what is held, and goes on holding or not. */
-  release(goOn = false): void {
+  /** Writes held batches; holds further ones if `hold` is set. */
+  release(hold = false): void {
     const held = this.#held ?? []
-    this.#held = goOn ? [] : undefined
-    for (const go of held) go()
+    this.#held = hold ? [] : undefined
+    for (const write of held) write()
   }
 
   async batch(operations: readonly Operation[], { sync = false }: { sync?: boolean } = {}): Promise<void> {

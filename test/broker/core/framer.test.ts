@@ -1,4 +1,4 @@
-// Packets come out of a stream whole and in order, however the bytes of it are cut.
+// The framer returns complete packets in order for chunks of any size.
 
 import { createHash } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
@@ -9,19 +9,19 @@ import { Framer } from '../../../broker/core/framer.js'
 import { Random } from '../../../models/random.js'
 import { packet } from '../../decode/craft-mqtt.js'
 
-/** Bodies around every size at which the remaining length takes another byte. */
+/** Body sizes around each at which the remaining length takes another byte. */
 const SIZES = [0, 1, 2, 126, 127, 128, 129, 16_383, 16_384, 16_385, 2_097_151, 2_097_152]
-/** Far more processor time than copying each byte twice takes, and far less than copying all bytes for every chunk. */
+/** Limit of processor time: far above copying each byte twice, far below copying all bytes per chunk. */
 const LINEAR_MS = 5_000
 
 const random = new Random(1)
 
-/** A packet of its own header, with a body that tells its bytes apart. */
+/** Creates a packet with a header and body that depend on the index. */
 function packetOf(size: number, index: number): Buffer {
   return packet(((index % 15) + 1) << 4, Buffer.alloc(size, `${index}:`))
 }
 
-/** Every packet that is whole now, all of its bytes; what the framer says of it must be right. */
+/** Takes all complete packets, and checks what the framer reports about them. */
 function takeAll(framer: Framer): Buffer[] {
   const taken: Buffer[] = []
   for (;;) {
@@ -32,9 +32,9 @@ function takeAll(framer: Framer): Buffer[] {
     const one = bytes.subarray(at, to)
     if (header !== one[0] || again !== header || length !== one.length)
       throw new Error(`packet ${header} of ${length} bytes is ${one.length} long`)
-    // The body begins after the first byte below 0x80.
+    // The body starts after the first byte below 0x80.
     if (one.subarray(1).findIndex(byte => byte < 0x80) + 2 !== from - at)
-      throw new Error(`the body begins at ${from - at}`)
+      throw new Error(`the body starts at ${from - at}`)
     taken.push(Buffer.from(one))
   }
 }
@@ -49,7 +49,7 @@ function chunksOf(bytes: Buffer, size: () => number): Buffer[] {
   return chunks
 }
 
-function through(chunks: readonly Buffer[]): Buffer[] {
+function takeFrom(chunks: readonly Buffer[]): Buffer[] {
   const framer = new Framer()
   return chunks.flatMap(chunk => {
     framer.push(chunk)
@@ -57,20 +57,20 @@ function through(chunks: readonly Buffer[]): Buffer[] {
   })
 }
 
-/** One line for each packet: a difference of megabytes is nothing to look at. */
+/** One line per packet, for a readable diff. */
 function summaryOf(packets: readonly Buffer[]): string[] {
   return packets.map(
     one => `${one.length} ${one.subarray(0, 9).toString('hex')} ${createHash('sha1').update(one).digest('hex')}`
   )
 }
 
-t.test('a stream cut at any two places', t => {
+t.test('a stream split at any two offsets', t => {
   const packets = [0, 2, 127, 0, 1, 0].map(packetOf)
   const stream = Buffer.concat(packets)
   let different = 0
   for (let first = 0; first <= stream.length; first++) {
     for (let second = first; second <= stream.length; second++) {
-      const got = through(
+      const got = takeFrom(
         [stream.subarray(0, first), stream.subarray(first, second), stream.subarray(second)].filter(
           ({ length }) => length > 0
         )
@@ -82,30 +82,30 @@ t.test('a stream cut at any two places', t => {
   t.end()
 })
 
-t.test('every size of the remaining length, in chunks of any size', t => {
+t.test('remaining lengths of all sizes, in chunks of any size', t => {
   const packets = SIZES.map(packetOf)
   const stream = Buffer.concat(packets)
   const expected = summaryOf(packets)
   for (const size of [7, 1_000, 65_536, stream.length])
-    t.same(summaryOf(through(chunksOf(stream, () => size))), expected, `${size} bytes each`)
+    t.same(summaryOf(takeFrom(chunksOf(stream, () => size))), expected, `chunks of ${size} bytes`)
   t.same(
-    summaryOf(through(chunksOf(stream, () => 1 + random.integer(random.integer(2) === 0 ? 3 : 100_000)))),
+    summaryOf(takeFrom(chunksOf(stream, () => 1 + random.integer(random.integer(2) === 0 ? 3 : 100_000)))),
     expected,
-    'of sizes that differ'
+    'chunks of random size'
   )
   const short = Buffer.concat(packets.slice(0, 10))
-  t.same(summaryOf(through(chunksOf(short, () => 1))), expected.slice(0, 10), 'in single bytes')
+  t.same(summaryOf(takeFrom(chunksOf(short, () => 1))), expected.slice(0, 10), 'in single bytes')
   t.end()
 })
 
-t.test('chunks that come while nobody takes anything are not lost', t => {
+t.test('chunks pushed without a take are not lost', t => {
   const packets = Array.from({ length: 500 }, (_, i) => packetOf(random.integer(300), i))
   const framer = new Framer()
   const got: Buffer[] = []
   for (const chunk of chunksOf(Buffer.concat(packets), () => 1 + random.integer(200))) {
     framer.push(chunk)
     const start = framer.next()
-    // One at most, and now and then: the others stay behind.
+    // Take at most one, and only sometimes.
     if (start !== undefined && start !== 'malformed' && start.isWhole && random.integer(3) === 0) {
       const { bytes, start: at, to } = framer.take()
       got.push(Buffer.from(bytes.subarray(at, to)))
@@ -117,12 +117,12 @@ t.test('chunks that come while nobody takes anything are not lost', t => {
   t.end()
 })
 
-t.test('a packet says how long it is as soon as that is there, and is not whole before its last byte', t => {
+t.test('a packet has a length once its header is complete, and is whole with its last byte', t => {
   const bytes = packetOf(20_000, 2)
   const framer = new Framer()
   for (const byte of [0, 1, 2]) {
     framer.push(bytes.subarray(byte, byte + 1))
-    t.equal(framer.next(), undefined, `${byte + 1} bytes tell nothing`)
+    t.equal(framer.next(), undefined, `${byte + 1} bytes are not enough`)
   }
   framer.push(bytes.subarray(3, 4))
   t.match(framer.next(), { header: 0x30, length: 20_004, isWhole: false })
@@ -130,7 +130,7 @@ t.test('a packet says how long it is as soon as that is there, and is not whole 
   t.match(framer.next(), { header: 0x30, length: 20_004, isWhole: false })
   framer.push(bytes.subarray(-1))
   t.match(framer.next(), { header: 0x30, length: 20_004, isWhole: true })
-  t.same(framer.next(), framer.next(), 'asking takes nothing')
+  t.same(framer.next(), framer.next(), 'next is idempotent')
   t.same(summaryOf(takeAll(framer)), summaryOf([bytes]))
   t.end()
 })
@@ -141,29 +141,29 @@ t.test('a remaining length of more than four bytes is malformed [MQTT-1.5.5-1]',
     const framer = new Framer()
     framer.push(packetOf(1, 0))
     framer.push(bytes.subarray(0, cut))
-    t.equal(takeAll(framer).length, 1, 'what comes before is good')
+    t.equal(takeAll(framer).length, 1, 'the packet before it is valid')
     t.equal(framer.next(), cut === 5 ? 'malformed' : undefined, `after ${cut} bytes`)
     framer.push(bytes.subarray(cut))
     t.equal(framer.next(), 'malformed')
   }
   const framer = new Framer()
   framer.push(Buffer.from([0x30, 0xff, 0xff, 0xff, 0x7f]))
-  t.match(framer.next(), { length: 5 + 268_435_455, isWhole: false }, 'the longest there is')
+  t.match(framer.next(), { length: 5 + 268_435_455, isWhole: false }, 'the maximum')
   t.end()
 })
 
 for (const [what, chunk, count, ask] of [
   ['a packet of 20 MB in 10,000 chunks', 2_000, 10_000, true],
   ['a packet of 200 kB in single bytes', 1, 200_000, true],
-  ['100,000 packets in 10,000 chunks that wait together', 2_000, 10_000, false]
+  ['100,000 packets in 10,000 chunks, taken together', 2_000, 10_000, false]
 ] as const) {
-  t.test(`${what} is not copied again and again`, t => {
+  t.test(`${what}: linear time`, t => {
     const bytes = ask
       ? packetOf(chunk * count - 5, 2)
       : Buffer.concat(Array.from({ length: count * 10 }, (_, i) => packetOf(chunk / 10 - 3, i)))
     const chunks = chunksOf(bytes, () => chunk)
     const framer = new Framer()
-    const begun = process.cpuUsage()
+    const start = process.cpuUsage()
     let taken = 0
     for (const one of chunks) {
       framer.push(one)
@@ -171,26 +171,26 @@ for (const [what, chunk, count, ask] of [
     }
     taken += takeAll(framer).length
     t.equal(taken, ask ? 1 : count * 10)
-    t.ok(process.cpuUsage(begun).user / 1_000 < LINEAR_MS)
+    t.ok(process.cpuUsage(start).user / 1_000 < LINEAR_MS)
     t.end()
   })
 }
 
-t.test('a packet that comes in crumbs keeps no more than its bytes', async t => {
+t.test('a packet in tiny chunks does not keep the chunks in memory', async t => {
   setFlagsFromString('--expose-gc')
   const collect = runInNewContext('gc') as () => void
   const bytes = packetOf(20_000, 2)
   const framer = new Framer()
-  // Each chunk that a socket reads has some hundred bytes of its own, however small it is.
+  // Each chunk of a socket takes about a hundred bytes of memory, even if it is tiny.
   const chunks = chunksOf(bytes, () => 1 + random.integer(3)).map(chunk => {
-    const crumb = Buffer.from(new Uint8Array(chunk).buffer)
-    framer.push(crumb)
+    const tiny = Buffer.from(new Uint8Array(chunk).buffer)
+    framer.push(tiny)
     framer.next()
-    return new WeakRef(crumb.buffer)
+    return new WeakRef(tiny.buffer)
   })
   const kept = (): number => chunks.filter(chunk => chunk.deref() !== undefined).length
-  const bound = Date.now() + 10_000
-  while (kept() > 20 && Date.now() < bound) {
+  const deadline = Date.now() + 10_000
+  while (kept() > 20 && Date.now() < deadline) {
     await setImmediate()
     collect()
   }

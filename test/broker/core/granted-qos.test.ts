@@ -1,42 +1,42 @@
-// No message arrives above the QoS that its subscription was granted [MQTT-3.8.4-8].
+// No message is delivered above the granted QoS of its subscription [MQTT-3.8.4-8].
 
 import type { QoS } from 'mqtt-packet'
 import { numbers, type SessionClient } from './session-client.js'
-import { onEveryWay, RETURNS, type Way } from './ways.js'
+import { onEachTransport, RECONNECTS, type Variant } from './variants.js'
 
 const QOS: readonly QoS[] = [0, 1, 2]
-/** Filters for `NAME/QOS/leaf`, as they are written below a way's name. */
+/** Filters that match `NAME/QOS/leaf`. */
 const FORMS: Readonly<Record<string, (name: string) => string>> = {
   exact: name => `${name}/leaf`,
   plus: name => `${name}/+`,
   hash: name => `${name}/#`
 }
 
-/** A client with each form of filter at each QoS. */
-async function subscribeAll(way: Way, clean: boolean): Promise<SessionClient> {
-  const client = await way.connect({ clientId: way.name(`client ${clean}`), clean, acknowledges: true })
-  await client.watch()
+/** Connects a client with each kind of filter at each QoS. */
+async function subscribeAll(variant: Variant, clean: boolean): Promise<SessionClient> {
+  const client = await variant.connect({ clientId: variant.name(`client ${clean}`), clean, acknowledges: true })
+  await client.subscribeMarker()
   for (const granted of QOS) {
     for (const [form, filterOf] of Object.entries(FORMS))
-      await client.subscribe([[filterOf(way.name(`${form}/${granted}`)), granted]])
+      await client.subscribe([[filterOf(variant.name(`${form}/${granted}`)), granted]])
   }
   return client
 }
 
-/** Publishes at each QoS to all of its filters. */
-async function publishAll(way: Way, retain = false): Promise<void> {
-  const publisher = await way.visitor('publisher')
+/** Publishes at each QoS to a topic of each filter. */
+async function publishAll(variant: Variant, retain = false): Promise<void> {
+  const publisher = await variant.connectClean('publisher')
   for (const form of Object.keys(FORMS)) {
     for (const granted of QOS) {
       for (const qos of QOS)
-        await publisher.publish(way.name(`${form}/${granted}/leaf`), `${form} ${granted} ${qos}`, { qos, retain })
+        await publisher.publish(variant.name(`${form}/${granted}/leaf`), `${form} ${granted} ${qos}`, { qos, retain })
     }
   }
-  await publisher.leave()
+  await publisher.disconnect()
 }
 
-/** What is due: each message at the lower QoS. */
-function due(isStored: boolean): string[] {
+/** Expected messages: each at the lower QoS. */
+function expected(isStored: boolean): string[] {
   const all = Object.keys(FORMS).flatMap(form =>
     QOS.flatMap(granted => QOS.map(qos => [`${form} ${granted} ${qos}`, Math.min(granted, qos)] as const))
   )
@@ -47,42 +47,42 @@ function due(isStored: boolean): string[] {
 }
 
 async function arrived(client: SessionClient): Promise<string[]> {
-  return (await client.caughtUp()).map(({ payload, qos }) => `${payload.toString()} at ${qos}`).sort()
+  return (await client.messagesSoFar()).map(({ payload, qos }) => `${payload.toString()} at ${qos}`).sort()
 }
 
 for (const clean of [true, false]) {
-  onEveryWay(`live, to a ${clean ? 'clean' : 'lasting'} session`, async (t, way) => {
-    const client = await subscribeAll(way, clean)
-    await publishAll(way)
-    t.same(await arrived(client), due(false))
+  onEachTransport(`live, to a ${clean ? 'clean' : 'persistent'} session`, async (t, variant) => {
+    const client = await subscribeAll(variant, clean)
+    await publishAll(variant)
+    t.same(await arrived(client), expected(false))
   })
 }
 
-for (const how of RETURNS) {
-  onEveryWay(`live, to a session that was taken up after ${how}`, async (t, way) => {
-    const client = await way.back(await subscribeAll(way, false), how)
-    await publishAll(way)
-    t.same(await arrived(client), due(false))
+for (const how of RECONNECTS) {
+  onEachTransport(`live, to a session resumed after ${how}`, async (t, variant) => {
+    const client = await variant.reconnect(await subscribeAll(variant, false), how)
+    await publishAll(variant)
+    t.same(await arrived(client), expected(false))
   })
 }
 
 for (const how of ['a lost connection', 'a restart'] as const) {
-  onEveryWay(`from the queue, after ${how}`, async (t, way) => {
-    const client = await subscribeAll(way, false)
-    await client.leave()
-    await publishAll(way)
+  onEachTransport(`from the queue, after ${how}`, async (t, variant) => {
+    const client = await subscribeAll(variant, false)
+    await client.disconnect()
+    await publishAll(variant)
     t.same(
-      (await arrived(await way.back(client, how))).filter(line => !line.endsWith('0')),
-      due(true)
+      (await arrived(await variant.reconnect(client, how))).filter(line => !line.endsWith('0')),
+      expected(true)
     )
   })
 }
 
-onEveryWay('from the queue behind a full window', async (t, way) => {
-  const client = await way.connect({ clientId: way.name('client') })
-  await client.subscribe([[way.name('+'), 1]])
-  const publisher = await way.visitor('publisher')
-  await publisher.publishAll(way.name('t'), numbers(40), { qos: 2 })
+onEachTransport('from the queue, behind a full in-flight window', async (t, variant) => {
+  const client = await variant.connect({ clientId: variant.name('client') })
+  await client.subscribe([[variant.name('+'), 1]])
+  const publisher = await variant.connectClean('publisher')
+  await publisher.publishAll(variant.name('t'), numbers(40), { qos: 2 })
   client.acknowledgeAll()
   t.same(
     (await client.messages(40)).map(({ qos }) => qos),
@@ -90,36 +90,40 @@ onEveryWay('from the queue behind a full window', async (t, way) => {
   )
 })
 
-onEveryWay('retained', async (t, way) => {
-  const publisher = await way.visitor('publisher')
-  for (const qos of QOS) await publisher.publish(way.name(`kept/${qos}`), 'kept', { qos, retain: true })
+onEachTransport('retained', async (t, variant) => {
+  const publisher = await variant.connectClean('publisher')
+  for (const qos of QOS) await publisher.publish(variant.name(`kept/${qos}`), 'kept', { qos, retain: true })
   for (const clean of [true, false]) {
     for (const granted of QOS) {
-      for (const filters of [QOS.map(qos => way.name(`kept/${qos}`)), [way.name('kept/+')], [way.name('kept/#')]]) {
-        const client = await way.connect({ clientId: way.name(`client ${clean}`), clean, acknowledges: true })
+      for (const filters of [
+        QOS.map(qos => variant.name(`kept/${qos}`)),
+        [variant.name('kept/+')],
+        [variant.name('kept/#')]
+      ]) {
+        const client = await variant.connect({ clientId: variant.name(`client ${clean}`), clean, acknowledges: true })
         await client.subscribe(filters.map(filter => [filter, granted]))
         t.same(
           (await client.messages(3)).map(({ topic, qos }) => `${topic} at ${qos}`).sort(),
-          QOS.map(qos => `${way.name(`kept/${qos}`)} at ${Math.min(qos, granted)}`),
+          QOS.map(qos => `${variant.name(`kept/${qos}`)} at ${Math.min(qos, granted)}`),
           `${filters.join()} at ${granted}`
         )
         await client.unsubscribe(...filters)
-        await client.leave()
+        await client.disconnect()
       }
     }
   }
 })
 
 for (const clean of [true, false]) {
-  const session = clean ? 'clean session' : 'lasting session'
-  onEveryWay(
-    `a client at QoS 0 that acknowledges nothing gets 100 retained messages of QoS 1; ${session}`,
-    async (t, way) => {
-      const publisher = await way.visitor('publisher')
+  const session = clean ? 'clean session' : 'persistent session'
+  onEachTransport(
+    `a QoS 0 client that acknowledges nothing gets 100 retained QoS 1 messages; ${session}`,
+    async (t, variant) => {
+      const publisher = await variant.connectClean('publisher')
       for (let number = 0; number < 100; number++)
-        await publisher.publish(way.name(`kept/${number}`), 'kept', { retain: true })
-      const client = await way.connect({ clientId: way.name('client'), clean })
-      t.same(await client.subscribe([[way.name('kept/#'), 0]]), [0])
+        await publisher.publish(variant.name(`kept/${number}`), 'kept', { retain: true })
+      const client = await variant.connect({ clientId: variant.name('client'), clean })
+      t.same(await client.subscribe([[variant.name('kept/#'), 0]]), [0])
       t.same(new Set((await client.messages(100)).map(({ qos }) => qos)), new Set([0]))
     }
   )

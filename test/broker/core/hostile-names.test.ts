@@ -1,8 +1,8 @@
-// Names that ordinary objects have already are client ids and topics like any other.
+// Names of built-in object properties work as client ids and topics.
 
 import type { MqttClient } from 'mqtt'
 import t, { type Test } from 'tap'
-import { connect, heard, messages } from '../mqtt-client.js'
+import { connect, nextEvent, messages } from '../mqtt-client.js'
 import { startBroker, type RunningBroker } from '../running-broker.js'
 
 const NAMES = ['constructor', '__proto__', 'prototype', 'toString', 'hasOwnProperty', 'valueOf', '__defineGetter__']
@@ -20,20 +20,20 @@ function connectAs(
 }
 
 for (const version of VERSIONS) {
-  t.test(`version ${version}: such a client id can connect, be taken over, leave and come back`, async t => {
+  t.test(`version ${version}: such client ids connect, are taken over, disconnect and reconnect`, async t => {
     const broker = await startBroker(t, t.testdir({}))
-    const bystander = await connectAs(t, broker, 'bystander', version)
-    await bystander.subscribeAsync('#')
+    const observer = await connectAs(t, broker, 'observer', version)
+    await observer.subscribeAsync('#')
     for (const name of NAMES) {
       for (const clean of [true, false]) {
         const first = await connectAs(t, broker, name, version, clean)
         await first.subscribeAsync('all', { qos: 1 })
-        const cut = heard(first, 'close')
+        const cut = nextEvent(first, 'close')
         const second = await connectAs(t, broker, name, version, clean)
         await cut
         await second.subscribeAsync('all', { qos: 1 })
         const got = messages(second, 1)
-        const seen = messages(bystander, 1)
+        const seen = messages(observer, 1)
         await second.publishAsync('all', name, { qos: 1 })
         t.same(await got, [`all ${name}`])
         t.same(await seen, [`all ${name}`])
@@ -43,7 +43,7 @@ for (const version of VERSIONS) {
     t.match(await broker.stop(), { code: 0 })
   })
 
-  t.test(`version ${version}: such topics can be subscribed to, alone and together, and left`, async t => {
+  t.test(`version ${version}: such topics are subscribed, one by one and together, and unsubscribed`, async t => {
     const broker = await startBroker(t, t.testdir({}))
     const client = await connectAs(t, broker, 'client', version, false)
     for (const name of NAMES) {
@@ -69,7 +69,7 @@ for (const version of VERSIONS) {
   })
 }
 
-t.test('such names in user properties of a retained message go through the store unharmed', async t => {
+t.test('such names of user properties of a retained message survive a restart', async t => {
   const folder = t.testdir({})
   const userProperties = Object.fromEntries(NAMES.filter(name => name !== '__proto__').map(name => [name, 'x']))
   const first = await startBroker(t, folder)
@@ -79,7 +79,7 @@ t.test('such names in user properties of a retained message go through the store
 
   const second = await startBroker(t, folder)
   const reader = await connectAs(t, second, 'reader', 5)
-  const got = heard(reader, 'message')
+  const got = nextEvent(reader, 'message')
   await reader.subscribeAsync('kept')
   const [, , packet] = await got
   t.same({ ...packet.properties?.userProperties }, userProperties)

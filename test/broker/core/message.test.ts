@@ -1,5 +1,4 @@
-// A message keeps what is meant for its readers, and nothing that concerned one connection, one will or one
-// subscription.
+// A message keeps the properties for its subscribers, without those of a connection, a will or a subscription.
 
 import t from 'tap'
 import {
@@ -14,15 +13,15 @@ import { FieldReader } from '../../../broker/protocol/field-reader.js'
 import { readProperties, type Property } from '../../../broker/protocol/properties.js'
 import { text } from '../../decode/craft-mqtt.js'
 
-const HELD_BACK = { willDelayInterval: 5, topicAlias: 3, subscriptionIdentifier: 7, messageExpiryInterval: 60 }
-const KEPT = {
+const NOT_FORWARDED = { willDelayInterval: 5, topicAlias: 3, subscriptionIdentifier: 7, messageExpiryInterval: 60 }
+const FORWARDED = {
   payloadFormatIndicator: true,
   contentType: 'text/plain',
   responseTopic: 'answers/ö',
   correlationData: Buffer.from([0, 255, 1])
 }
 
-/** Encoded properties without their length, as a PUBLISH or a will may have them. */
+/** Decodes properties (without their length) of a PUBLISH or a will. */
 function read(encoded: Buffer, carrier: 'publish' | 'will' = 'publish'): Property[] {
   const fields = new FieldReader(Buffer.concat([Buffer.from([encoded.length]), encoded]))
   const properties = readProperties(fields, carrier)
@@ -34,30 +33,33 @@ function user(name: string, value: string): Buffer {
   return Buffer.concat([Buffer.from([0x26]), text(name), text(value)])
 }
 
-t.test('properties that end here are not encoded, whatever else is', t => {
+t.test('properties that are not forwarded are not encoded', t => {
   const none = Buffer.alloc(0)
   t.same(encodeProperties(undefined), none)
   t.same(encodeProperties({}), none)
-  t.same(encodeProperties(HELD_BACK), none)
-  for (const [name, value] of Object.entries(HELD_BACK)) {
-    t.same(named(read(encodeProperties({ ...KEPT, [name]: value }))), KEPT, name)
+  t.same(encodeProperties(NOT_FORWARDED), none)
+  for (const [name, value] of Object.entries(NOT_FORWARDED)) {
+    t.same(named(read(encodeProperties({ ...FORWARDED, [name]: value }))), FORWARDED, name)
     t.same(messageOf({ topic: 'a', properties: { [name]: value } }).encodedProperties, none, name)
   }
-  t.same(named(read(encodeProperties({ ...HELD_BACK, ...KEPT, userProperties: { b: ['1', '2'], a: '3' } }))), {
-    ...KEPT,
+  t.same(named(read(encodeProperties({ ...NOT_FORWARDED, ...FORWARDED, userProperties: { b: ['1', '2'], a: '3' } }))), {
+    ...FORWARDED,
     userProperties: { b: ['1', '2'], a: '3' }
   })
-  t.same(messageOf({ topic: 'a', properties: { ...HELD_BACK, ...KEPT } }).encodedProperties, encodeProperties(KEPT))
   t.same(
-    named(read(encodeProperties({ ...KEPT, responseTopic: undefined, contentType: null }))),
-    { payloadFormatIndicator: true, correlationData: KEPT.correlationData },
-    'what msgpack gives back for undefined is left out'
+    messageOf({ topic: 'a', properties: { ...NOT_FORWARDED, ...FORWARDED } }).encodedProperties,
+    encodeProperties(FORWARDED)
+  )
+  t.same(
+    named(read(encodeProperties({ ...FORWARDED, responseTopic: undefined, contentType: null }))),
+    { payloadFormatIndicator: true, correlationData: FORWARDED.correlationData },
+    'null and undefined are skipped'
   )
   t.end()
 })
 
 t.test(
-  'properties as they came are forwarded in their order, without those that end here [MQTT-3.3.2-17], [MQTT-3.3.2-18]',
+  'received properties are forwarded in their order, without those that are not forwarded [MQTT-3.3.2-17], [MQTT-3.3.2-18]',
   t => {
     const parts = [
       user('x', '1'),
@@ -75,15 +77,15 @@ t.test(
     }))
     t.same(forwarded(bytes, found), Buffer.concat([parts[0], parts[2], parts[3], parts[5]]))
     t.same(forwarded(bytes, []), Buffer.alloc(0))
-    const whole = Buffer.concat([parts[0], parts[2], parts[5]])
-    t.same(forwarded(Buffer.concat([Buffer.from([whole.length]), whole]), read(whole)), whole)
+    const encoded = Buffer.concat([parts[0], parts[2], parts[5]])
+    t.same(forwarded(Buffer.concat([Buffer.from([encoded.length]), encoded]), read(encoded)), encoded)
     const will = Buffer.concat([Buffer.from([0x18, 0, 0, 0, 5]), parts[0]])
     t.same(forwarded(Buffer.concat([Buffer.from([will.length]), will]), read(will, 'will')), parts[0])
     t.end()
   }
 )
 
-t.test('user properties by name, several under one name in their order, whatever they are called', t => {
+t.test('user properties by name, repeated and unusual names', t => {
   t.equal(named([]), undefined)
   const properties = named(
     read(
@@ -105,13 +107,13 @@ t.test('user properties by name, several under one name in their order, whatever
     ['toString', 'd'],
     ['', '']
   ])
-  t.notOk('a' in {}, 'no other object has changed')
+  t.notOk('a' in {}, 'no prototype pollution')
   const again = named(read(encodeProperties({ userProperties: users })))?.userProperties as NamedProperties
   t.same(Object.entries(again), Object.entries(users))
   t.end()
 })
 
-t.test('a message of a packet that says little, and of one that says all', t => {
+t.test('a message from a minimal and from a full packet', t => {
   t.match(messageOf({ topic: 'a' }), {
     cmd: 'publish',
     topic: 'a',
@@ -135,7 +137,7 @@ t.test('a message of a packet that says little, and of one that says all', t => 
     clientId: 'c',
     brokerId: 'b',
     brokerCounter: 3,
-    properties: { ...KEPT },
+    properties: { ...FORWARDED },
     messageExpiry: 1_000
   } as const
   const before = JSON.stringify(source)
@@ -143,17 +145,17 @@ t.test('a message of a packet that says little, and of one that says all', t => 
   t.match(message, { ...source, payload: Buffer.from('text') })
   t.equal(message.topicBytes, 4)
   message.topic = 'longer'
-  t.equal(message.topicBytes, 6, 'measured anew where a hook has changed it')
-  t.equal(JSON.stringify(source), before, 'the packet stays as it is')
+  t.equal(message.topicBytes, 6, 'measured again after a change')
+  t.equal(JSON.stringify(source), before, 'the packet is unchanged')
   t.same(
-    messageOf({ topic: 'a', properties: KEPT, encodedProperties: Buffer.from([1, 0]) }).encodedProperties,
+    messageOf({ topic: 'a', properties: FORWARDED, encodedProperties: Buffer.from([1, 0]) }).encodedProperties,
     Buffer.from([1, 0]),
-    'what is encoded already stays so'
+    'encoded properties are kept'
   )
   t.end()
 })
 
-t.test('a plug-in is not asked for types: nothing and other kinds of bytes are taken, what has no bytes is not', t => {
+t.test('payloads of plug-ins: null and other byte arrays are accepted, numbers are not', t => {
   const payloadOf = (payload: unknown): Buffer => messageOf({ topic: 'a', payload: payload as Buffer }).payload
   t.same(payloadOf(null), Buffer.alloc(0))
   t.same(payloadOf(''), Buffer.alloc(0))
@@ -165,14 +167,14 @@ t.test('a plug-in is not asked for types: nothing and other kinds of bytes are t
   t.end()
 })
 
-t.test('a message knows when its time is over [MQTT-3.3.2-5]', t => {
+t.test('message expiry [MQTT-3.3.2-5]', t => {
   const before = Date.now()
   const { messageExpiry } = messageOf({ topic: 'a', properties: { messageExpiryInterval: 10 } })
   t.ok(messageExpiry >= before + 10_000 && messageExpiry <= Date.now() + 10_000)
   t.equal(
     messageOf({ topic: 'a', properties: { messageExpiryInterval: 10 }, messageExpiry: 5 }).messageExpiry,
     5,
-    'what was counted from its publication stays'
+    'a given expiry is kept'
   )
   const message = messageOf({ topic: 'a', messageExpiry: 1_000 })
   t.same([message.isExpired(999), message.isExpired(1_000), message.isExpired()], [false, true, true])
@@ -184,12 +186,12 @@ t.test('a message knows when its time is over [MQTT-3.3.2-5]', t => {
   t.end()
 })
 
-t.test('what a message counts for grows with all that is kept of it', t => {
+t.test('queuedBytes includes payload, topic and properties', t => {
   const bytes = (rest: object): number => messageOf({ topic: 'a', ...rest }).queuedBytes
-  const least = bytes({})
-  t.ok(least > 1)
-  t.equal(bytes({ payload: Buffer.alloc(1_000) }), least + 1_000)
-  t.equal(bytes({ topic: 'ö'.repeat(100) }), least + 199)
-  t.equal(bytes({ properties: { contentType: 'x'.repeat(97) } }), least + 100)
+  const minimum = bytes({})
+  t.ok(minimum > 1)
+  t.equal(bytes({ payload: Buffer.alloc(1_000) }), minimum + 1_000)
+  t.equal(bytes({ topic: 'ö'.repeat(100) }), minimum + 199)
+  t.equal(bytes({ properties: { contentType: 'x'.repeat(97) } }), minimum + 100)
   t.end()
 })

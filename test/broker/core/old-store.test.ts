@@ -1,4 +1,4 @@
-// A data folder of the broker before the core is taken over, with all that is in it, also where the start is killed.
+// Imports a data folder of the broker before the core completely, also if the start is killed.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -7,7 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import type { IPublishPacket } from 'mqtt-packet'
 import { MAIN, runArtemis } from '../running-broker.js'
-import { startCarried, type CarriedBroker } from './carriers.js'
+import { startOnAllTransports, type TransportBroker } from './transports.js'
 import {
   oldContents,
   unpackOldStore,
@@ -19,22 +19,20 @@ import {
 } from './old-store.js'
 import { SessionClient, type SessionOptions } from './session-client.js'
 
-/**
- * Wills that had not been published when the broker was killed, and are not delayed; the one of QoS 0 waits for nobody.
- */
+/** Unpublished wills without a delay; the QoS 0 one is not queued for anyone. */
 const LEFT_WILLS = ['will/3', 'will/5', 'will/__proto__', 'will/session']
 
-async function connect(broker: CarriedBroker, options: SessionOptions): Promise<SessionClient> {
+async function connect(broker: TransportBroker, options: SessionOptions): Promise<SessionClient> {
   return await SessionClient.connect(await broker.open('TCP'), options)
 }
 
-async function visit(broker: CarriedBroker, clientId: string): Promise<SessionClient> {
+async function visit(broker: TransportBroker, clientId: string): Promise<SessionClient> {
   const client = await connect(broker, { clientId, version: 5, clean: true, acknowledges: true })
-  await client.watch()
+  await client.subscribeMarker()
   return client
 }
 
-async function resume(broker: CarriedBroker, { clientId, version }: OldSession): Promise<SessionClient> {
+async function resume(broker: TransportBroker, { clientId, version }: OldSession): Promise<SessionClient> {
   return await connect(broker, { clientId, version: version === 5 ? 5 : 4 })
 }
 
@@ -46,8 +44,8 @@ function granted(filters: readonly OldFilter[], topic: string): number {
   return filters.find(({ filter }) => filter === topic)?.qos ?? 2
 }
 
-/** What its queue must bring: messages, and PUBRELs, each in their order. */
-function due({ filters, queue }: OldSession): unknown[] {
+/** Expected messages and PUBRELs of a session's queue, in order. */
+function expectedQueue({ filters, queue }: OldSession): unknown[] {
   const messages = queue
     .filter(item => item.state !== 'released')
     .map(item => {
@@ -67,8 +65,8 @@ function due({ filters, queue }: OldSession): unknown[] {
   return [...messages, ...queue.filter(item => item.state === 'released').map(({ packetId }) => ['pubrel', packetId])]
 }
 
-/** Takes as many packets as are due. */
-async function brought(client: SessionClient, session: OldSession): Promise<unknown[]> {
+/** Receives the packets of a session's queue. */
+async function receivedQueue(client: SessionClient, session: OldSession): Promise<unknown[]> {
   const old = new Set(session.queue.flatMap(item => (item.state === 'unsent' ? [] : [item.packetId])))
   const idOf = ({ messageId = 0 }: IPublishPacket): unknown => (old.has(messageId) ? messageId : 'new')
   const messages: IPublishPacket[] = []
@@ -106,8 +104,8 @@ function propertiesMatch(
     test.ok((found?.messageExpiryInterval ?? NaN) <= messageExpiryInterval, 'expiry')
 }
 
-/** What is retained, but for what had expired. */
-async function checkRetained(test: Test, broker: CarriedBroker, ended: Ended): Promise<void> {
+/** Checks the retained messages that have not expired. */
+async function checkRetained(test: Test, broker: TransportBroker, ended: Ended): Promise<void> {
   const { retained } = oldContents(ended)
   const expected = retained.filter(({ messageExpiry = Infinity }) => messageExpiry > Date.now())
   const reader = await visit(broker, 'reader')
@@ -116,9 +114,9 @@ async function checkRetained(test: Test, broker: CarriedBroker, ended: Ended): P
   const found = new Map<string, IPublishPacket>()
   while (missing.size > 0) {
     const message = await reader.next('publish')
-    // Those of wills are looked at elsewhere.
+    // Wills are checked elsewhere.
     if (missing.delete(message.topic)) found.set(message.topic, message)
-    else if (!message.topic.startsWith('will/')) test.fail(`what is ${message.topic}?`)
+    else if (!message.topic.startsWith('will/')) test.fail(`unexpected topic ${message.topic}`)
   }
   for (const message of expected) {
     const got = found.get(message.topic)
@@ -128,30 +126,35 @@ async function checkRetained(test: Test, broker: CarriedBroker, ended: Ended): P
   }
 }
 
-/** Its queue, and its subscriptions. */
-async function checkSession(test: Test, broker: CarriedBroker, session: OldSession): Promise<void> {
+/** Checks the queue and the subscriptions of a session. */
+async function checkSession(test: Test, broker: TransportBroker, session: OldSession): Promise<void> {
   const client = await resume(broker, session)
-  test.equal(client.sessionPresent, true, `${session.clientId} is there`)
-  test.same(await brought(client, session), due(session), `${session.clientId} has its queue`)
+  test.equal(client.sessionPresent, true, `${session.clientId} is present`)
+  test.same(await receivedQueue(client, session), expectedQueue(session), `queue of ${session.clientId}`)
   const sent = client.received.filter(({ cmd }) => cmd === 'publish') as IPublishPacket[]
   for (const item of session.version === 5 ? session.queue : []) {
     if (item.state === 'sent')
       propertiesMatch(test, sent.find(({ messageId }) => messageId === item.packetId)?.properties, item.properties)
   }
   client.acknowledgeAll()
-  await client.watch()
+  await client.subscribeMarker()
   for (const filter of session.filters.filter(({ filter }) => !filter.startsWith('$share/')))
     await checkFilter(test, broker, client, filter)
-  await client.leave()
+  await client.disconnect()
 }
 
-async function checkFilter(test: Test, broker: CarriedBroker, client: SessionClient, filter: OldFilter): Promise<void> {
+async function checkFilter(
+  test: Test,
+  broker: TransportBroker,
+  client: SessionClient,
+  filter: OldFilter
+): Promise<void> {
   const topic = filter.filter.replace('+', 'x').replace('#', 'y')
   const what = `${client.options.clientId} at ${filter.filter}`
   if (filter.noLocal === true) {
     await client.publish(topic, 'own')
     test.same(
-      (await client.caughtUp()).filter(({ payload }) => payload.toString() === 'own'),
+      (await client.messagesSoFar()).filter(({ payload }) => payload.toString() === 'own'),
       [],
       `${what}: No Local`
     )
@@ -161,45 +164,45 @@ async function checkFilter(test: Test, broker: CarriedBroker, client: SessionCli
   await publisher.publish(topic, payload, { qos: 2, retain: true })
   await publisher.publish(topic, '', { qos: 0, retain: true })
   await publisher.settled()
-  await publisher.leave()
-  const got = (await client.caughtUp()).filter(message => message.payload.toString() === payload)
+  await publisher.disconnect()
+  const got = (await client.messagesSoFar()).filter(message => message.payload.toString() === payload)
   test.match(got, [{ qos: filter.qos, retain: filter.retainAsPublished === true }], what)
   test.same(got[0]?.properties?.subscriptionIdentifier, filter.subscriptionIdentifier, `${what}: identifier`)
 }
 
-/** What it had taken of QoS 2 is not passed on again, until it is released. */
-async function checkInbound(test: Test, broker: CarriedBroker, session: OldSession): Promise<void> {
+/** Checks that QoS 2 messages are not delivered again until they are released. */
+async function checkInbound(test: Test, broker: TransportBroker, session: OldSession): Promise<void> {
   const [watcher, client] = [await visit(broker, 'watcher'), await resume(broker, session)]
   await watcher.subscribe([['in/#', 2]])
   for (const messageId of session.inbound) {
     client.send(client.publishPacket(`in/${session.clientId}`, 'again', { qos: 2, dup: true, messageId }))
     await client.finish({ qos: 2, messageId })
   }
-  test.same(await watcher.caughtUp(), [], session.clientId)
+  test.same(await watcher.messagesSoFar(), [], session.clientId)
   await client.publish(`in/${session.clientId}`, 'new', { qos: 2, messageId: session.inbound[0] })
-  test.equal((await watcher.caughtUp()).length, 1, `${session.clientId}: released`)
-  await Promise.all([watcher.leave(), client.leave()])
+  test.equal((await watcher.messagesSoFar()).length, 1, `${session.clientId}: released`)
+  await Promise.all([watcher.disconnect(), client.disconnect()])
 }
 
-/** Wills: in the queue of who waits for them, retained where they said so, and once. */
-async function checkWills(test: Test, broker: CarriedBroker, ended: Ended): Promise<void> {
+/** Checks wills: queued, retained if requested, and published once. */
+async function checkWills(test: Test, broker: TransportBroker, ended: Ended): Promise<void> {
   const client = await connect(broker, { clientId: 'watches-wills', acknowledges: true })
   const topics = (await client.messages(LEFT_WILLS.length)).map(({ topic }) => topic)
-  await client.watch()
-  topics.push(...(await client.caughtUp()).map(({ topic }) => topic))
+  await client.subscribeMarker()
+  topics.push(...(await client.messagesSoFar()).map(({ topic }) => topic))
   test.same(
     topics.filter(topic => topic !== 'will/bytes').sort(),
     LEFT_WILLS,
-    `${ended}: each once, and no delayed one`
+    `${ended}: each once, without delayed ones`
   )
   const reader = await visit(broker, 'reader')
   await reader.subscribe([['will/#', 2]])
   test.match(await reader.messages(1), [{ topic: 'will/3', retain: true }])
-  test.same(await reader.caughtUp(), [])
-  await Promise.all([client.leave(), reader.leave()])
+  test.same(await reader.messagesSoFar(), [])
+  await Promise.all([client.disconnect(), reader.disconnect()])
 }
 
-async function checkBans(test: Test, broker: CarriedBroker, folder: string, ended: Ended): Promise<void> {
+async function checkBans(test: Test, broker: TransportBroker, folder: string, ended: Ended): Promise<void> {
   const { bans, allow } = oldContents(ended)
   const list = async (command: string): Promise<string> =>
     (await runArtemis([command, '--format', 'json', '--url', broker.url], folder)).stdout
@@ -214,7 +217,7 @@ async function checkBans(test: Test, broker: CarriedBroker, folder: string, ende
   await test.rejects(connect(broker, { clientId: 'mallory', clean: true }))
 }
 
-/** Starts the broker and kills it so soon that it may be anywhere in its start. */
+/** Starts the broker and kills it at different points of its start. */
 async function killStarts(folder: string): Promise<void> {
   for (const ms of [250, 350, 450, 550, 800]) {
     const child = spawn(process.execPath, [MAIN, '--port', '0', '--data', 'data'], { cwd: folder, stdio: 'ignore' })
@@ -225,23 +228,23 @@ async function killStarts(folder: string): Promise<void> {
 }
 
 for (const ended of ['killed', 'stopped'] as const) {
-  for (const start of ['a start', 'starts that were killed', 'a start that was killed when it was through'] as const) {
-    t.test(`what a broker left that was ${ended}, by ${start}`, async t => {
+  for (const start of ['a start', 'killed starts', 'a start that was killed after the import'] as const) {
+    t.test(`data of a ${ended} broker, imported by ${start}`, async t => {
       const folder = t.testdir({ 'artemis.yaml': 'tap: { target: none }\n' })
       unpackOldStore(ended, path.join(folder, 'data'))
-      if (start === 'starts that were killed') await killStarts(folder)
-      let broker = await startCarried(t, folder)
-      if (start === 'a start that was killed when it was through') {
+      if (start === 'killed starts') await killStarts(folder)
+      let broker = await startOnAllTransports(t, folder)
+      if (start === 'a start that was killed after the import') {
         await broker.stop('SIGKILL')
-        broker = await startCarried(t, folder)
+        broker = await startOnAllTransports(t, folder)
       }
       await checkRetained(t, broker, ended)
       await checkWills(t, broker, ended)
       const { sessions } = oldContents(ended)
       for (const session of sessions.filter(({ inbound }) => inbound.length > 0)) await checkInbound(t, broker, session)
-      // The one was a clean session, and the other has been looked at.
-      const lasting = sessions.filter(({ clientId }) => clientId !== 'in-clean' && clientId !== 'watches-wills')
-      for (const session of lasting) await checkSession(t, broker, session)
+      // One was a clean session, the other is already checked.
+      const persistent = sessions.filter(({ clientId }) => clientId !== 'in-clean' && clientId !== 'watches-wills')
+      for (const session of persistent) await checkSession(t, broker, session)
       await checkBans(t, broker, folder, ended)
       t.equal((await broker.stop()).code, 0)
     })

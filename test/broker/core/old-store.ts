@@ -1,4 +1,4 @@
-// The data folders that the broker wrote before the core: unpacked, with what is in them.
+// Unpacks data folders of the broker before the core, and lists their contents.
 
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
@@ -8,7 +8,7 @@ import { findProgram } from '../../support/programs.js'
 
 const FIXTURE = fileURLToPath(new URL('../../../../test/broker/core/old-store/', import.meta.url))
 
-/** How the broker ended that wrote a folder. */
+/** How the broker that wrote a folder ended. */
 export type Ended = 'killed' | 'stopped'
 
 /** Properties of a message; correlation data in hexadecimal. */
@@ -26,7 +26,7 @@ export interface OldProperties {
 /** A stored message. */
 export interface OldMessage {
   topic: string
-  /** As text, or in hexadecimal where it is none. */
+  /** Text; binary payloads are in `payloadHex`. */
   payload?: string
   payloadHex?: string
   qos: 0 | 1 | 2
@@ -36,13 +36,13 @@ export interface OldMessage {
   messageExpiry?: number
 }
 
-/** A message in a queue; of one that was released only the packet identifier is left. */
+/** A queued message; of a released one only the packet identifier is left. */
 export type OldQueued =
   | (OldMessage & { state: 'unsent' })
   | (OldMessage & { state: 'sent'; packetId: number })
   | { state: 'released'; packetId: number }
 
-/** A subscription; the options of MQTT 5 only where the client spoke it. */
+/** A subscription; MQTT 5 options only for MQTT 5 clients. */
 export interface OldFilter {
   filter: string
   qos: 0 | 1 | 2
@@ -52,19 +52,19 @@ export interface OldFilter {
   subscriptionIdentifier?: number
 }
 
-/** All that is stored for a client id. */
+/** Everything stored for a client id. */
 export interface OldSession {
   clientId: string
-  /** null where it has no filter, which would tell. */
+  /** null if unknown, because it has no filter. */
   version: 3 | 5 | null
   filters: OldFilter[]
-  /** In the order in which it is due. */
+  /** In order. */
   queue: OldQueued[]
-  /** Packet identifiers of QoS 2 that were not released. */
+  /** Packet identifiers of unreleased QoS 2 messages. */
   inbound: number[]
 }
 
-/** A ban, as bans.json has it. */
+/** A ban in bans.json. */
 export interface OldBan {
   address: string | null
   clientId: string | null
@@ -74,7 +74,7 @@ export interface OldBan {
   by: string
 }
 
-/** All that is in a folder. */
+/** Contents of a folder. */
 export interface OldContents {
   retained: OldMessage[]
   sessions: OldSession[]
@@ -83,16 +83,16 @@ export interface OldContents {
   allow: string[]
 }
 
-/** What is in the folder that a broker left which ended so (old-store/make-old-store.md). */
+/** Returns the contents of the folder of a broker that ended in this way (old-store/make-old-store.md). */
 export function oldContents(ended: Ended): OldContents {
   const expected = JSON.parse(readFileSync(path.join(FIXTURE, 'expected.json'), 'utf8')) as Record<Ended, OldContents>
   return expected[ended]
 }
 
-/** Puts that folder where it is told, where there is none yet: it is ready to be used as a broker's data folder. */
+/** Unpacks that folder to a path that does not exist yet, for use as a data folder. */
 export function unpackOldStore(ended: Ended, folder: string): void {
-  const beside = mkdtempSync(`${folder}-`)
-  execFileSync(findProgram('tar'), ['-xzf', path.join(FIXTURE, 'old-store.tar.gz'), '-C', beside, '--no-same-owner'])
-  renameSync(path.join(beside, ended), folder)
-  rmSync(beside, { recursive: true })
+  const temporary = mkdtempSync(`${folder}-`)
+  execFileSync(findProgram('tar'), ['-xzf', path.join(FIXTURE, 'old-store.tar.gz'), '-C', temporary, '--no-same-owner'])
+  renameSync(path.join(temporary, ended), folder)
+  rmSync(temporary, { recursive: true })
 }

@@ -1,4 +1,4 @@
-// No message overtakes another on its way through the store, and none is dropped for having been overtaken.
+// Messages stay in order and are not lost if only some of them must be stored.
 
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
@@ -10,7 +10,7 @@ import { openBroker } from '../opened-broker.js'
 const CLIENTS = 6
 const MESSAGES = 200
 
-/** What a subscriber to everything gets of messages that need the store and messages that do not, in a burst. */
+/** Publishes a burst of messages of all QoS and returns what a subscriber to `#` receives, by topic. */
 async function burst(aedes: Aedes): Promise<Map<string, number[]>> {
   const server = createServer(socket => {
     aedes.handle(socket)
@@ -33,7 +33,7 @@ async function burst(aedes: Aedes): Promise<Map<string, number[]>> {
       })
     )
   )
-  // Whatever was published before it arrives before it.
+  // Arrives after all others.
   const last = new Promise<void>(resolve => {
     subscriber.on('message', topic => {
       if (topic === 'last') resolve()

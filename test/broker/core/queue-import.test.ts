@@ -1,5 +1,4 @@
-// Taking over old queues: the same wherever it was interrupted, and nothing of them is gone before all of it is
-// through.
+// Imports old queues: the result is the same after any interruption, and old records stay until it is complete.
 
 import path from 'node:path'
 import { Level } from 'level'
@@ -31,7 +30,7 @@ type Data = ReadonlyMap<string, Buffer>
 
 const OLD_PREFIXES = ['outgoing:', 'outgoing-id:', 'incoming:']
 
-/** All that a broker left which ended so. */
+/** Returns all records of a broker that ended in this way. */
 async function oldData(test: Test, ended: Ended): Promise<Data> {
   const folder = path.join(test.testdir({}), ended)
   unpackOldStore(ended, folder)
@@ -41,20 +40,20 @@ async function oldData(test: Test, ended: Ended): Promise<Data> {
   return data
 }
 
-/** A database with this in it, which dies after so many batches: what comes then is neither written nor refused. */
-class DyingDatabase extends FakeDatabase {
-  isDead = false
-  readonly #lives: number
+/** A database with given records that hangs after a number of batches: further batches never finish. */
+class HangingDatabase extends FakeDatabase {
+  isHanging = false
+  readonly #maxBatches: number
 
-  constructor(data: Data, lives = Infinity) {
+  constructor(data: Data, maxBatches = Infinity) {
     super()
-    this.#lives = lives
+    this.#maxBatches = maxBatches
     for (const [key, value] of data) this.data.set(key, value)
   }
 
   override async batch(...args: Parameters<FakeDatabase['batch']>): Promise<void> {
-    if (this.batches.length >= this.#lives) {
-      this.isDead = true
+    if (this.batches.length >= this.#maxBatches) {
+      this.isHanging = true
       await new Promise(() => {})
     }
     await super.batch(...args)
@@ -76,21 +75,21 @@ async function importInto(db: FakeDatabase): Promise<number | undefined> {
   return await importQueues(store, persistence)
 }
 
-/** Begins, and comes to its end or to that of the database. */
-async function untilDeath(db: DyingDatabase, run: () => Promise<unknown>): Promise<void> {
-  let isThrough = false
+/** Runs until it is done or the database hangs. */
+async function runUntilHang(db: HangingDatabase, run: () => Promise<unknown>): Promise<void> {
+  let isDone = false
   void run().then(() => {
-    isThrough = true
+    isDone = true
   })
-  await waitUntil('the end', () => isThrough || db.isDead)
+  await waitUntil('the end', () => isDone || db.isHanging)
 }
 
-/** What can be compared: when a session was taken over is the only thing that differs. */
+/** Returns records without the time of the import, which differs. */
 function comparable(data: Data): [string, string][] {
   return [...data]
     .map(([key, value]): [string, string] => [
       key,
-      (key.startsWith(SESSIONS) ? encodeSession({ ...decodeSession(value), awaySince: 0 }) : value).toString('hex')
+      (key.startsWith(SESSIONS) ? encodeSession({ ...decodeSession(value), disconnectedAt: 0 }) : value).toString('hex')
     ])
     .sort(([a], [b]) => (a < b ? -1 : 1))
 }
@@ -100,22 +99,22 @@ function isOld(key: string): boolean {
 }
 
 for (const ended of ['killed', 'stopped'] as const) {
-  t.test(`what a broker left that was ${ended}`, async t => {
+  t.test(`data of a ${ended} broker`, async t => {
     const old = await oldData(t, ended)
-    const whole = new DyingDatabase(old)
+    const complete = new HangingDatabase(old)
     const expected = oldContents(ended).sessions
     t.equal(
-      await importInto(whole),
+      await importInto(complete),
       expected.reduce((sum, { queue }) => sum + queue.length, 0)
     )
 
-    await t.test('every session has its queue, in its order and under its packet identifiers', t => {
+    await t.test('every session has its queue, in order and with its packet identifiers', t => {
       for (const { clientId, queue, inbound } of expected) {
-        const session = whole.data.get(keyOf(SESSIONS, clientId))
+        const session = complete.data.get(keyOf(SESSIONS, clientId))
         t.match(decodeSession(session as Buffer), { expiry: NEVER, start: 0 }, clientId)
         const prefix = prefixOf(QUEUE, clientId)
-        const stored = [...whole.data].filter(([key]) => key.startsWith(prefix)).sort(([a], [b]) => (a < b ? -1 : 1))
-        const mark = whole.data.get(keyOf(SENT, clientId))
+        const stored = [...complete.data].filter(([key]) => key.startsWith(prefix)).sort(([a], [b]) => (a < b ? -1 : 1))
+        const mark = complete.data.get(keyOf(SENT, clientId))
         const sent = mark === undefined ? 0 : decodeSent(mark)
         const found = stored.map(([key, value]) => {
           const { sequence, size } = readQueueKey(key)
@@ -136,65 +135,65 @@ for (const ended of ['killed', 'stopped'] as const) {
           clientId
         )
         for (const packetId of inbound)
-          t.ok(whole.data.has(receivedKey(clientId, packetId)), `${clientId} has yet to release ${packetId}`)
+          t.ok(complete.data.has(receivedKey(clientId, packetId)), `${clientId} has not released ${packetId}`)
       }
       t.end()
     })
 
-    await t.test('it is the same wherever it is interrupted', async t => {
-      const result = comparable(whole.data)
+    await t.test('the result is the same after any interruption', async t => {
+      const result = comparable(complete.data)
       const text = JSON.stringify(result)
-      t.ok(whole.batches.length > expected.length, `${whole.batches.length} batches`)
-      // Each place takes its time: the folder in which there is less is interrupted at some of them.
-      for (let lives = 0; lives < whole.batches.length; lives += ended === 'killed' ? 1 : 5) {
-        const dying = new DyingDatabase(old, lives)
-        await untilDeath(dying, () => importInto(dying))
-        t.ok(dying.isDead)
+      t.ok(complete.batches.length > expected.length, `${complete.batches.length} batches`)
+      // To save time, the smaller folder is interrupted only at every fifth batch.
+      for (let maxBatches = 0; maxBatches < complete.batches.length; maxBatches += ended === 'killed' ? 1 : 5) {
+        const interrupted = new HangingDatabase(old, maxBatches)
+        await runUntilHang(interrupted, () => importInto(interrupted))
+        t.ok(interrupted.isHanging)
         t.ok(
-          [...old.keys()].every(key => dying.data.has(key)),
-          'nothing of the old is gone'
+          [...old.keys()].every(key => interrupted.data.has(key)),
+          'all old records are kept'
         )
-        t.notOk(dying.data.has(IMPORTED))
-        // Once more it dies, a little later, before it gets through.
-        const again = new DyingDatabase(dying.data, lives >> 1)
-        await untilDeath(again, () => importInto(again))
-        const last = new DyingDatabase(again.data)
+        t.notOk(interrupted.data.has(IMPORTED))
+        // Interrupt it a second time before it completes.
+        const again = new HangingDatabase(interrupted.data, maxBatches >> 1)
+        await runUntilHang(again, () => importInto(again))
+        const last = new HangingDatabase(again.data)
         await importInto(last)
         const found = comparable(last.data)
-        if (JSON.stringify(found) !== text) t.same(found, result, `after ${lives} batches`)
+        if (JSON.stringify(found) !== text) t.same(found, result, `after ${maxBatches} batches`)
       }
     })
 
-    await t.test('once it is through it is not done again, whatever has become of the queues since', async t => {
-      const later = new DyingDatabase(whole.data)
+    await t.test('a completed import is not repeated, even if the queues have changed since', async t => {
+      const later = new HangingDatabase(complete.data)
       for (const key of later.data.keys()) if (key.startsWith(QUEUE)) later.data.delete(key)
       const before = comparable(later.data)
       t.equal(await importInto(later), undefined)
       t.same(comparable(later.data), before)
     })
 
-    await t.test('the old records go when they are told to, also in two attempts, and nothing else does', async t => {
-      const remaining = comparable(new Map([...whole.data].filter(([key]) => !isOld(key) && key !== IMPORTED)))
-      const through = new DyingDatabase(whole.data)
-      await removeImported(storeOn(through))
-      for (let lives = 0; lives <= through.batches.length; lives++) {
-        const dying = new DyingDatabase(whole.data, lives)
-        await untilDeath(dying, () => removeImported(storeOn(dying)))
-        const last = new DyingDatabase(dying.data)
-        t.equal(await importInto(last), undefined, 'a start in between takes nothing over again')
+    await t.test('removeImported removes only the old records, also after an interruption', async t => {
+      const remaining = comparable(new Map([...complete.data].filter(([key]) => !isOld(key) && key !== IMPORTED)))
+      const uninterrupted = new HangingDatabase(complete.data)
+      await removeImported(storeOn(uninterrupted))
+      for (let maxBatches = 0; maxBatches <= uninterrupted.batches.length; maxBatches++) {
+        const interrupted = new HangingDatabase(complete.data, maxBatches)
+        await runUntilHang(interrupted, () => removeImported(storeOn(interrupted)))
+        const last = new HangingDatabase(interrupted.data)
+        t.equal(await importInto(last), undefined, 'a start in between does not import again')
         await removeImported(storeOn(last))
         t.same([...last.data.keys()].filter(isOld), [])
         t.same(comparable(new Map([...last.data].filter(([key]) => key !== IMPORTED))), remaining)
         const { length } = last.batches
         await removeImported(storeOn(last))
-        t.equal(last.batches.length, length, 'and then there is nothing to do')
+        t.equal(last.batches.length, length, 'nothing left to do')
       }
     })
   })
 }
 
-t.test('a folder without anything old is looked at once', async t => {
-  const db = new DyingDatabase(new Map([['retained:a', Buffer.from('x')]]))
+t.test('a folder without old records is checked only once', async t => {
+  const db = new HangingDatabase(new Map([['retained:a', Buffer.from('x')]]))
   t.equal(await importInto(db), undefined)
   t.same([...db.data.keys()], ['retained:a', IMPORTED])
   await removeImported(storeOn(db))

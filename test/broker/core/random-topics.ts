@@ -1,17 +1,17 @@
-// Topics and filters that often match, drawn at random; and a comparison that anybody can see through.
+// Random topics and filters that often match, and a simple reference implementation of matching.
 
 import type { Random } from '../../../models/random.js'
 
-/** Few, so that much matches; among them an empty one, and names that objects have. */
+/** Few levels, so that many filters match; includes an empty one and names of object properties. */
 const LEVELS = ['a', 'b', 'c', '', 'ö', '$SYS', '$', '__proto__', 'constructor', 'a b']
 const MAX_LEVELS = 4
 
-/** A topic to publish to. */
+/** Creates a random topic. */
 export function randomTopic(random: Random): string {
   return Array.from({ length: 1 + random.integer(MAX_LEVELS) }, () => LEVELS[random.integer(LEVELS.length)]).join('/')
 }
 
-/** A filter, with wildcards or without. */
+/** Creates a random filter, with or without wildcards. */
 export function randomFilter(random: Random): string {
   const levels = randomTopic(random)
     .split('/')

@@ -1,4 +1,4 @@
-// What a client of MQTT 5 does not take, or comes too late for, goes to nobody and takes no room.
+// Messages that are too large for an MQTT 5 client, or expired, are not sent and not queued.
 
 import type { Aedes } from 'aedes'
 import t from 'tap'
@@ -16,11 +16,11 @@ interface Message {
   qos?: 0 | 1 | 2
   retain?: boolean
   /** Seconds. */
-  lives?: number
+  expiry?: number
 }
 
-async function publish(aedes: Aedes, { topic, bytes = 2, qos = 1, retain = false, lives }: Message): Promise<void> {
-  const properties = lives === undefined ? {} : { properties: { messageExpiryInterval: lives } }
+async function publish(aedes: Aedes, { topic, bytes = 2, qos = 1, retain = false, expiry }: Message): Promise<void> {
+  const properties = expiry === undefined ? {} : { properties: { messageExpiryInterval: expiry } }
   const message = {
     cmd: 'publish',
     topic,
@@ -43,7 +43,7 @@ function acknowledge(client: RawClient, topic: string): void {
   client.send(packet(0x40, one?.bytes.subarray(2 + 2 + topic.length, 2 + 2 + topic.length + 2)))
 }
 
-t.test('a client gets no packet that is larger than it takes: live, retained, or from its queue', async t => {
+t.test('no packet exceeds the Maximum Packet Size: live, retained or queued', async t => {
   const { aedes } = await openBroker(t)
   const fields = { clientId: 'small', level: 5, maximumPacketSize: 60, clean: false, expirySeconds: 60 } as const
   await publish(aedes, { topic: 'kept/large', bytes: 100, retain: true })
@@ -58,34 +58,34 @@ t.test('a client gets no packet that is larger than it takes: live, retained, or
   await waitUntil('the small ones', () => client.topics.length === 4)
   await client.settled()
   t.same(client.topics.toSorted(), ['kept/small', 'small/0', 'small/1', 'small/2'])
-  t.equal(aedes.sessions.counts.messages, 0, 'what is too large does not wait either')
+  t.equal(aedes.sessions.counts.messages, 0, 'too large messages are not queued')
   client.stream.destroy()
-  await waitUntil('it is gone', () => aedes.connectedClients === 0)
-  await publish(aedes, { topic: 'large/away', bytes: 100 })
-  await publish(aedes, { topic: 'small/away' })
+  await waitUntil('the disconnect', () => aedes.connectedClients === 0)
+  await publish(aedes, { topic: 'large/offline', bytes: 100 })
+  await publish(aedes, { topic: 'small/offline' })
   const again = await RawClient.connect(aedes, fields)
-  await waitUntil('what waited', () => again.topics.includes('small/away'))
+  await waitUntil('the queued message', () => again.topics.includes('small/offline'))
   await again.settled()
-  t.notOk(again.topics.includes('large/away'))
-  await waitUntil('nothing waits', () => aedes.sessions.counts.messages === 0)
+  t.notOk(again.topics.includes('large/offline'))
+  await waitUntil('an empty queue', () => aedes.sessions.counts.messages === 0)
 })
 
-t.test('a message whose time is over while it waits goes out no more', async t => {
+t.test('a queued message that expires is not sent', async t => {
   const { aedes } = await openBroker(t, { inflightMessages: 1 })
   const fields = { level: 5, clean: false, expirySeconds: 60 } as const
   const clean = await RawClient.connect(aedes, { clientId: 'clean', level: 5 })
-  const lasting = await RawClient.connect(aedes, { clientId: 'lasting', ...fields })
-  for (const client of [clean, lasting]) {
+  const persistent = await RawClient.connect(aedes, { clientId: 'persistent', ...fields })
+  for (const client of [clean, persistent]) {
     client.send(SUBSCRIBE)
     await client.next(TYPE.suback)
   }
   await publish(aedes, { topic: 'first' })
-  await publish(aedes, { topic: 'short', lives: 1 })
+  await publish(aedes, { topic: 'short', expiry: 1 })
   const published = Date.now()
-  await publish(aedes, { topic: 'long', lives: 100 })
-  // One second is the shortest life that MQTT has.
-  await waitUntil('its time is over', () => Date.now() > published + 1_000)
-  for (const client of [clean, lasting]) {
+  await publish(aedes, { topic: 'long', expiry: 100 })
+  // One second is the shortest expiry in MQTT.
+  await waitUntil('the expiry', () => Date.now() > published + 1_000)
+  for (const client of [clean, persistent]) {
     acknowledge(client, 'first')
     const { bytes } = await client.next(TYPE.publish, ({ topic }) => topic === 'long')
     await client.settled()
@@ -94,5 +94,5 @@ t.test('a message whose time is over while it waits goes out no more', async t =
     t.ok(bytes[at + 5] < 100 && bytes[at + 5] > 0, `${bytes[at + 5]} of 100 s are left`)
     acknowledge(client, 'long')
   }
-  await waitUntil('nothing waits', () => aedes.sessions.counts.messages === 0)
+  await waitUntil('an empty queue', () => aedes.sessions.counts.messages === 0)
 })

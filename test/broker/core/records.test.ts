@@ -1,4 +1,4 @@
-// Stored forms: what is written is read again, keys sort as they must, and damage is told as such.
+// Storage format: records are decoded as encoded, keys sort correctly, and damaged records are rejected.
 
 import t from 'tap'
 import { messageOf } from '../../../broker/core/message.js'
@@ -67,12 +67,12 @@ function record(
   }
 }
 
-/** Whatever sorts as LevelDB sorts: by bytes. */
+/** Compares like LevelDB, by bytes. */
 function byBytes(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b))
 }
 
-t.test('a queued message is read as it was written, with all that belongs to it', t => {
+t.test('a queued message is decoded as encoded, with all fields', t => {
   const properties = {
     payloadFormatIndicator: true,
     contentType: 'text',
@@ -82,14 +82,14 @@ t.test('a queued message is read as it was written, with all that belongs to it'
   }
   const long = 'x'.repeat(65_535)
   const cases: [string, QueuedRecord][] = [
-    ['little', record()],
+    ['minimal', record()],
     ['QoS 2', record({ qos: 2 })],
     ['retain', record({ retain: true })],
     ['a share', record({ share: '$share/g/a/#' })],
     ['identifiers', record({ identifiers: encodeIdentifiers([1, 268_435_455]) })],
     ['an expiry', record({ source: { messageExpiry: 1_800_000_000_123 } })],
     ['properties', record({ source: { properties } })],
-    ['nothing in it', record({ source: { payload: '' } })],
+    ['empty payload', record({ source: { payload: '' } })],
     [
       'everything',
       record({
@@ -116,13 +116,13 @@ t.test('a queued message is read as it was written, with all that belongs to it'
     t.equal(message.messageExpiry, one.message.messageExpiry, what)
     t.ok(message.encodedProperties.equals(one.message.encodedProperties), what)
     t.same(JSON.stringify(message.properties), JSON.stringify(one.message.properties), what)
-    t.equal(message.queuedBytes, one.message.queuedBytes, 'and counts for as much')
+    t.equal(message.queuedBytes, one.message.queuedBytes, 'same queued size')
   }
   t.equal(decodeQueued(encodeQueued(record()))?.message.messageExpiry, Infinity)
   t.end()
 })
 
-t.test('a record is its own: later changes of what it was made of do not reach it', t => {
+t.test('a record is a copy: later changes of the message do not affect it', t => {
   const payload = Buffer.from('payload')
   const bytes = encodeQueued(record({ source: { payload } }))
   payload.fill('x')
@@ -130,25 +130,25 @@ t.test('a record is its own: later changes of what it was made of do not reach i
   t.end()
 })
 
-t.test('a message that was released is told from those that were not', t => {
+t.test('released messages are recognised', t => {
   t.equal(decodeQueued(RELEASED_RECORD as Buffer), undefined)
   t.ok(decodeQueued(encodeQueued(record({ qos: 2, retain: true }))) !== undefined)
   t.end()
 })
 
-t.test('sessions and marks are read as they were written', t => {
+t.test('sessions and sent marks are decoded as encoded', t => {
   for (const session of [
-    { expiry: 0, awaySince: 0, start: 0 },
-    { expiry: 0xffffffff, awaySince: 1_800_000_000_123, start: Number.MAX_SAFE_INTEGER }
+    { expiry: 0, disconnectedAt: 0, start: 0 },
+    { expiry: 0xffffffff, disconnectedAt: 1_800_000_000_123, start: Number.MAX_SAFE_INTEGER }
   ])
     t.same(decodeSession(encodeSession(session)), session)
   for (const sequence of [0, 1, 65_535, Number.MAX_SAFE_INTEGER]) t.equal(decodeSent(encodeSent(sequence)), sequence)
   t.end()
 })
 
-t.test('damaged bytes are a RangeError, and nothing else', t => {
+t.test('damaged records throw only RangeError', t => {
   const random = new Random(10)
-  const whole = [
+  const records = [
     encodeQueued(record()),
     encodeQueued(
       record({
@@ -164,7 +164,7 @@ t.test('damaged bytes are a RangeError, and nothing else', t => {
     )
   ]
   const counts = { refused: 0, read: 0 }
-  const look = (decode: (bytes: Buffer) => unknown, bytes: Buffer, what: string): void => {
+  const tryDecode = (decode: (bytes: Buffer) => unknown, bytes: Buffer, what: string): void => {
     try {
       decode(bytes)
       counts.read++
@@ -173,7 +173,7 @@ t.test('damaged bytes are a RangeError, and nothing else', t => {
       else t.fail(`${what}: ${String(error)} of ${bytes.toString('hex')}`)
     }
   }
-  for (const bytes of whole) {
+  for (const bytes of records) {
     const payload = Buffer.from('payload')
     for (let length = 0; length < bytes.length - payload.length; length++)
       t.throws(() => decodeQueued(bytes.subarray(0, length)), RangeError, `${length} of ${bytes.length} bytes`)
@@ -181,11 +181,11 @@ t.test('damaged bytes are a RangeError, and nothing else', t => {
       const damaged = Buffer.from(bytes)
       for (let changes = 1 + random.integer(4); changes > 0; changes--)
         damaged[random.integer(damaged.length)] = random.integer(256)
-      look(decodeQueued, damaged, 'a queued message')
+      tryDecode(decodeQueued, damaged, 'a queued message')
     }
   }
   for (let i = 0; i < 2_000; i++)
-    look(decodeQueued, Buffer.from(Array.from({ length: random.integer(60) }, () => random.integer(256))), 'noise')
+    tryDecode(decodeQueued, Buffer.from(Array.from({ length: random.integer(60) }, () => random.integer(256))), 'noise')
   t.ok(counts.refused > 1_000 && counts.read > 1_000, JSON.stringify(counts))
   for (let length = 0; length < 20; length++) t.throws(() => decodeSession(Buffer.alloc(length)), RangeError)
   for (let length = 0; length < 8; length++) t.throws(() => decodeSent(Buffer.alloc(length)), RangeError)
@@ -194,7 +194,7 @@ t.test('damaged bytes are a RangeError, and nothing else', t => {
   t.end()
 })
 
-t.test('keys say whose they are, whatever clients call themselves', t => {
+t.test('keys contain the client id, for any client id', t => {
   for (const clientId of CLIENT_IDS) {
     for (const prefix of [SESSIONS, SENT]) t.equal(clientIdOf(prefix, keyOf(prefix, clientId)), clientId)
     t.same(readQueueKey(queueKey(prefixOf(QUEUE, clientId), 70_000, 1_234)), {
@@ -212,11 +212,11 @@ t.test('keys say whose they are, whatever clients call themselves', t => {
     queueKey(prefixOf(QUEUE, id), 1, 1),
     receivedKey(id, 1)
   ])
-  t.equal(new Set([...keys, IMPORTED]).size, CLIENT_IDS.length * 4 + 1, 'no two of them are the same')
+  t.equal(new Set([...keys, IMPORTED]).size, CLIENT_IDS.length * 4 + 1, 'all keys differ')
   t.end()
 })
 
-t.test('the keys of one client lie together, and those of no other among them', t => {
+t.test('the keys of one client are contiguous', t => {
   for (const prefix of [QUEUE, RECEIVED]) {
     const all = CLIENT_IDS.map(clientId => ({
       clientId,
@@ -238,7 +238,7 @@ t.test('the keys of one client lie together, and those of no other among them', 
   t.end()
 })
 
-t.test('the keys of a queue sort by the number of the message, and not by its size', t => {
+t.test('queue keys sort by sequence number, not by size', t => {
   const prefix = prefixOf(QUEUE, 'a:ö')
   const sequences = [1, 2, 9, 10, 11, 99, 100, 65_535, 65_536, 1_000_000, 2 ** 31, 2 ** 32, 10 ** 15]
   const keys = sequences.map((sequence, i) => queueKey(prefix, sequence, 10 ** (12 - i)))
@@ -252,7 +252,7 @@ t.test('the keys of a queue sort by the number of the message, and not by its si
 })
 
 t.test(
-  'packet identifiers follow from the number, are never 0, and come again as late as they can [MQTT-2.2.1-3]',
+  'packet identifiers derive from the sequence number, are never 0, and repeat as late as possible [MQTT-2.2.1-3]',
   t => {
     const seen = new Set<number>()
     for (let sequence = 1; sequence <= 65_535; sequence++) seen.add(packetIdOf(sequence))

@@ -1,4 +1,4 @@
-// Acknowledgements go out in their order, and none before the store has what it stands for.
+// Acknowledgements are sent in order, and only after their batch is stored.
 
 import t from 'tap'
 import { ReplyQueue } from '../../../broker/core/reply-queue.js'
@@ -6,7 +6,7 @@ import { Store } from '../../../broker/core/store.js'
 import { waitUntil } from '../../support/wait-until.js'
 import { FakeDatabase } from './fake-database.js'
 
-function make(): { db: FakeDatabase; store: Store; answers: ReplyQueue; sent: string[]; released: () => number } {
+function setup(): { db: FakeDatabase; store: Store; replies: ReplyQueue; sent: string[]; released: () => number } {
   const db = new FakeDatabase()
   db.hold()
   const store = new Store(db.database, { onFailed: () => {}, onRecovered: () => {} })
@@ -14,7 +14,7 @@ function make(): { db: FakeDatabase; store: Store; answers: ReplyQueue; sent: st
   return {
     db,
     store,
-    answers: new ReplyQueue(store, () => {
+    replies: new ReplyQueue(store, () => {
       released++
     }),
     sent: [],
@@ -27,9 +27,9 @@ function change(store: Store): number {
   return store.latest
 }
 
-t.test('an answer that needs nothing, or what is stored already, is sent at once', async t => {
-  const { db, store, answers, sent, released } = make()
-  answers.add(0, () => {
+t.test('a reply without a batch, or with a stored one, is sent at once', async t => {
+  const { db, store, replies, sent, released } = setup()
+  replies.add(0, () => {
     sent.push('a')
   })
   t.same(sent, ['a'])
@@ -37,16 +37,16 @@ t.test('an answer that needs nothing, or what is stored already, is sent at once
   await waitUntil('a batch', () => db.isHolding)
   db.release()
   await store.settled()
-  answers.add(batch, () => {
+  replies.add(batch, () => {
     sent.push('b')
   })
-  t.same([sent, answers.length, released()], [['a', 'b'], 0, 0])
+  t.same([sent, replies.length, released()], [['a', 'b'], 0, 0])
 })
 
-t.test('answers wait for the store, and those behind them for them [MQTT-4.6.0-2]', async t => {
-  const { db, store, answers, sent, released } = make()
+t.test('replies wait for the store, and later replies for them [MQTT-4.6.0-2]', async t => {
+  const { db, store, replies, sent, released } = setup()
   const add = (name: string, batch: number): void => {
-    answers.add(batch, () => {
+    replies.add(batch, () => {
       sent.push(`${name} ${store.stored}`)
     })
   }
@@ -55,23 +55,23 @@ t.test('answers wait for the store, and those behind them for them [MQTT-4.6.0-2
   await waitUntil('a batch', () => db.isHolding)
   add('c', change(store))
   add('d', 1)
-  t.same([sent, answers.length], [[], 4])
+  t.same([sent, replies.length], [[], 4])
   db.release(true)
   await waitUntil('the next', () => db.isHolding)
-  t.same([sent.splice(0), answers.length, released()], [['a 1', 'b 1'], 2, 1])
+  t.same([sent.splice(0), replies.length, released()], [['a 1', 'b 1'], 2, 1])
   add('e', 0)
   db.release()
   await store.settled()
-  t.same([sent, answers.length, released()], [['c 2', 'd 2', 'e 2'], 0, 2])
+  t.same([sent, replies.length, released()], [['c 2', 'd 2', 'e 2'], 0, 2])
   add('f', 0)
   t.equal(sent.at(-1), 'f 2')
 })
 
-t.test('a batch that releases nothing tells nobody', async t => {
-  const { db, store, answers, sent, released } = make()
+t.test('a batch that releases no reply does not call back', async t => {
+  const { db, store, replies, sent, released } = setup()
   change(store)
   await waitUntil('a batch', () => db.isHolding)
-  answers.add(change(store), () => {
+  replies.add(change(store), () => {
     sent.push('a')
   })
   db.release(true)
@@ -82,24 +82,24 @@ t.test('a batch that releases nothing tells nobody', async t => {
   t.same([sent, released()], [['a'], 1])
 })
 
-t.test('one that is answered while others are being sent comes behind them', async t => {
-  const { db, store, answers, sent } = make()
-  answers.add(change(store), () => {
+t.test('a reply added while others are sent is sent after them', async t => {
+  const { db, store, replies, sent } = setup()
+  replies.add(change(store), () => {
     sent.push('a')
-    answers.add(0, () => {
+    replies.add(0, () => {
       sent.push('c')
     })
   })
-  answers.add(0, () => {
+  replies.add(0, () => {
     sent.push('b')
   })
   db.release()
   await store.settled()
-  t.same([sent, answers.length], [['a', 'b', 'c'], 0])
+  t.same([sent, replies.length], [['a', 'b', 'c'], 0])
 })
 
-t.test('nothing is sent after closing, be it in the middle', async t => {
-  const { db, store, answers, sent, released } = make()
+t.test('nothing is sent after close, also if closed while sending', async t => {
+  const { db, store, replies, sent, released } = setup()
   let watchers = 0
   const watch = store.watch.bind(store)
   store.watch = onStored => {
@@ -110,40 +110,40 @@ t.test('nothing is sent after closing, be it in the middle', async t => {
       end()
     }
   }
-  answers.add(change(store), () => {
+  replies.add(change(store), () => {
     sent.push('a')
   })
   t.equal(watchers, 1)
-  answers.close()
-  t.equal(watchers, 0, 'nor is the store watched')
+  replies.close()
+  t.equal(watchers, 0, 'store not watched')
   await waitUntil('a batch', () => db.isHolding)
   db.release()
   await store.settled()
-  t.same([sent, answers.length, released()], [[], 0, 0])
+  t.same([sent, replies.length, released()], [[], 0, 0])
   db.hold()
-  answers.add(change(store), () => {
+  replies.add(change(store), () => {
     sent.push('b')
-    answers.close()
+    replies.close()
   })
-  answers.add(0, () => {
+  replies.add(0, () => {
     sent.push('c')
   })
   await waitUntil('a batch', () => db.isHolding)
   db.release()
   await store.settled()
-  t.same([sent, answers.length, watchers], [['b'], 0, 0])
+  t.same([sent, replies.length, watchers], [['b'], 0, 0])
 })
 
-t.test('while the disk fails nothing is sent, and all of it when it does no more', async t => {
-  const { db, store, answers, sent } = make()
+t.test('nothing is sent while the disk fails, everything after recovery', async t => {
+  const { db, store, replies, sent } = setup()
   db.failure = new Error('no space')
   for (const name of ['a', 'b'])
-    answers.add(change(store), () => {
+    replies.add(change(store), () => {
       sent.push(name)
     })
   db.release()
   await waitUntil('a batch fails', () => store.isFailing)
-  answers.add(0, () => {
+  replies.add(0, () => {
     sent.push('c')
   })
   await waitUntil('it failed again', () => db.batches.length === 2)

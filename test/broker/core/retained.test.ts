@@ -1,4 +1,4 @@
-// Retained messages in front of a store: found by filter, kept, removed, loaded again.
+// Retained messages with a store: find by filter, retain, remove, load.
 
 import t from 'tap'
 import { messageOf, type Message, type MessageSource } from '../../../broker/core/message.js'
@@ -11,7 +11,7 @@ function message(topic: string, payload: string, rest: Partial<MessageSource> = 
   return messageOf({ topic, payload: Buffer.from(payload), qos: 0, retain: true, ...rest })
 }
 
-/** A store in memory that notes what is written to it. */
+/** A store in memory that records writes. */
 function makeStore(messages: MessageSource[] = []): RetainedStore & { written: string[] } {
   const written: string[] = []
   return {
@@ -32,7 +32,7 @@ function found(retained: RetainedMessages, filter: string): string[] {
     .sort()
 }
 
-t.test('filters match as the standard says, one by one and in the tree', t => {
+t.test('filters match as specified, one by one and in the tree', t => {
   const cases: [string, string, boolean][] = [
     ['a/b', 'a/b', true],
     ['a/b', 'a/c', false],
@@ -70,7 +70,7 @@ t.test('filters match as the standard says, one by one and in the tree', t => {
   t.end()
 })
 
-t.test('the last message of a topic is found by every filter that matches, once', t => {
+t.test('the last message of a topic is found once by every matching filter', t => {
   const store = makeStore()
   const retained = new RetainedMessages(store, NO_LIMITS)
   retained.put(message('a/b', 'old'))
@@ -84,7 +84,7 @@ t.test('the last message of a topic is found by every filter that matches, once'
   t.end()
 })
 
-t.test('an empty payload removes a message, here and in the store', t => {
+t.test('an empty payload removes a message, in memory and in the store', t => {
   const store = makeStore()
   const retained = new RetainedMessages(store, NO_LIMITS)
   retained.put(message('a', 'x'))
@@ -96,7 +96,7 @@ t.test('an empty payload removes a message, here and in the store', t => {
   t.end()
 })
 
-t.test('what the store holds is there after loading; topics of the broker are never written', async t => {
+t.test('stored messages are loaded; topics of the broker are not stored', async t => {
   const store = makeStore([{ topic: 'a', payload: Buffer.from('x') }])
   const retained = new RetainedMessages(store, NO_LIMITS)
   await retained.load()
@@ -106,7 +106,7 @@ t.test('what the store holds is there after loading; topics of the broker are ne
   t.same(store.written, [])
 })
 
-t.test('a later change to the packet does not change what is kept', t => {
+t.test('a later change of the packet does not affect the retained message', t => {
   const retained = new RetainedMessages(makeStore(), NO_LIMITS)
   const packet = message('a', 'x')
   retained.put(packet)
@@ -115,7 +115,7 @@ t.test('a later change to the packet does not change what is kept', t => {
   t.end()
 })
 
-t.test('messages and bytes have a limit, within which a topic can still change', t => {
+t.test('limits of messages and bytes; an existing topic can still change', t => {
   const retained = new RetainedMessages(makeStore(), { retainedMessages: 2, retainedBytes: 1_000 })
   t.equal(retained.put(message('a', 'x')), undefined)
   t.equal(retained.put(message('b', 'x')), undefined)
@@ -128,16 +128,16 @@ t.test('messages and bytes have a limit, within which a topic can still change',
   t.end()
 })
 
-t.test('what the broker tells of itself takes no room of what clients keep, and clients have no room there', t => {
+t.test('messages of the broker itself are not limited, but messages of clients to $ topics are', t => {
   const retained = new RetainedMessages(makeStore(), { retainedMessages: 2, retainedBytes: 1_000 })
   for (let i = 0; i < 20; i++) t.equal(retained.put(message(`$SYS/${i}`, 'x'.repeat(100))), undefined)
   t.equal(retained.put(message('a', 'x', { clientId: 'c' })), undefined)
-  t.equal(retained.put(message('$SYS/0', 'x', { clientId: 'c' })), undefined, 'a client that may write there')
+  t.equal(retained.put(message('$SYS/0', 'x', { clientId: 'c' })), undefined, 'a client with write access')
   t.equal(retained.put(message('$other', 'x', { clientId: 'c' })), 'retainedMessages')
   t.equal(retained.put(message('$SYS/20', 'x')), undefined)
-  t.equal(retained.put(message('b', 'x')), 'retainedMessages', 'nor does a plug-in that keeps what others could')
+  t.equal(retained.put(message('b', 'x')), 'retainedMessages', 'messages of plug-ins are limited')
   retained.put(message('$SYS/0', 'y'))
-  t.equal(retained.put(message('b', 'x')), undefined, 'the broker has taken its topic back')
+  t.equal(retained.put(message('b', 'x')), undefined, 'the broker has replaced the message')
   for (let i = 0; i <= 20; i++) retained.put(message(`$SYS/${i}`, ''))
   t.same(found(retained, '#'), ['a x', 'b x'])
   t.equal(retained.put(message('c', 'x')), 'retainedMessages')
@@ -147,7 +147,7 @@ t.test('what the broker tells of itself takes no room of what clients keep, and 
   t.end()
 })
 
-t.test('a message whose time is over is gone, here and in the store [MQTT-3.3.2-5]', t => {
+t.test('an expired message is removed, in memory and in the store [MQTT-3.3.2-5]', t => {
   const store = makeStore()
   const retained = new RetainedMessages(store, NO_LIMITS)
   retained.put(message('a', 'x', { messageExpiry: Date.now() - 1 }))

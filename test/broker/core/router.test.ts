@@ -1,5 +1,4 @@
-// Where a message goes: to each session once, as all its matching subscriptions together ask, and to one member of each
-// share.
+// Routing: once per session with its matching subscriptions combined, and to one member of each shared subscription.
 
 import t from 'tap'
 import { Router, type Route } from '../../../broker/core/router.js'
@@ -17,12 +16,12 @@ function subscription(filter: string, qos: QoS = 0, rest: Partial<Subscription> 
   return { filter, qos, noLocal: false, retainAsPublished: false, retainHandling: 0, identifier: undefined, ...rest }
 }
 
-/** What encoded identifiers say. */
+/** Decodes subscription identifiers. */
 function identifiersIn(bytes: Buffer): number[] {
   const fields = new FieldReader(bytes)
   const found: number[] = []
   while (fields.left > 0) {
-    if (fields.byte() !== 0x0b) throw new Error('no subscription identifier')
+    if (fields.byte() !== 0x0b) throw new Error('not a subscription identifier')
     found.push(fields.varint())
   }
   return found
@@ -48,7 +47,7 @@ function combined(subscriptions: readonly Subscription[]): Omit<Expected, 'sessi
   }
 }
 
-/** What a topic must lead to, by looking at all subscriptions of all. */
+/** Computes the expected route from all subscriptions. */
 function expectedRoute(
   all: ReadonlyMap<string, ReadonlyMap<string, Subscription>>,
   topic: string
@@ -74,7 +73,7 @@ function bySession(a: Expected, b: Expected): number {
   return a.session < b.session ? -1 : 1
 }
 
-function asked({ qos, retainAsPublished, identifiers }: Target<string>): Omit<Expected, 'session' | 'own'> {
+function optionsOf({ qos, retainAsPublished, identifiers }: Target<string>): Omit<Expected, 'session' | 'own'> {
   return { qos, retainAsPublished, identifiers: identifiersIn(identifiers).sort((a, b) => a - b) }
 }
 
@@ -83,15 +82,15 @@ function foundRoute({ targets, groups }: Route<string>): ReturnType<typeof expec
     targets: targets
       .map(target => ({
         session: target.session,
-        ...asked(target),
-        ...(target.ownMessages !== undefined && { own: asked(target.ownMessages) })
+        ...optionsOf(target),
+        ...(target.ownMessages !== undefined && { own: optionsOf(target.ownMessages) })
       }))
       .sort(bySession),
     groups: groups
       .map(group =>
         [...group.sessions()]
           .map(session => {
-            const member = group.of(session) as Target<string>
+            const member = group.get(session) as Target<string>
             return `${session} ${member.qos} ${identifiersIn(member.identifiers)[0]}`
           })
           .sort()
@@ -101,11 +100,11 @@ function foundRoute({ targets, groups }: Route<string>): ReturnType<typeof expec
   }
 }
 
-t.test('the same as a look at every subscription, after each change', t => {
+t.test('same result as a check of every subscription, after each change', t => {
   const random = new Random(5)
   const router = new Router<string>()
   const all = new Map(SESSIONS.map(session => [session, new Map<string, Subscription>()]))
-  // Few, and looked at again and again: what is remembered of them must follow.
+  // Few topics, used repeatedly, to test the route cache.
   const topics = Array.from({ length: 30 }, () => randomTopic(random))
   const filters = Array.from({ length: 150 }, () =>
     random.integer(4) === 0
@@ -130,7 +129,7 @@ t.test('the same as a look at every subscription, after each change', t => {
       router.remove(session, filter)
       subscriptions.delete(filter)
     }
-    for (let look = 0; look < 2; look++) {
+    for (let i = 0; i < 2; i++) {
       const topic = topics[random.integer(topics.length)]
       const [found, expected] = [foundRoute(router.route(topic)), expectedRoute(all, topic)]
       targets += found.targets.length + found.groups.length
@@ -171,11 +170,11 @@ t.test(
   }
 )
 
-t.test('No Local keeps own messages from its subscription, and from no other [MQTT-3.8.3-3]', t => {
+t.test('No Local excludes own messages from its subscription only [MQTT-3.8.3-3]', t => {
   const router = new Router<string>()
   router.add('s', subscription('a/b', 2, { noLocal: true, identifier: 1, retainAsPublished: true }))
   t.equal(router.route('a/b').targets[0].ownMessages, undefined)
-  t.equal(router.route('a/b').targets[0].qos, 2, 'those of others come')
+  t.equal(router.route('a/b').targets[0].qos, 2, 'messages of others')
   router.add('s', subscription('a/+', 1, { identifier: 2 }))
   const [{ ownMessages, ...others }] = router.route('a/b').targets
   t.match(others, { qos: 2, retainAsPublished: true })
@@ -186,7 +185,7 @@ t.test('No Local keeps own messages from its subscription, and from no other [MQ
   t.end()
 })
 
-t.test('a share gives its messages to its members alone, and a share of another name or filter to its own', t => {
+t.test('shared subscriptions with different names or filters are independent', t => {
   const router = new Router<string>()
   for (const share of ['$share/g/a/#', '$share/h/a/#', '$share/g/a/b'])
     for (const session of ['one', 'two']) router.add(session, subscription(share, 1, { identifier: 9 }))
@@ -195,7 +194,7 @@ t.test('a share gives its messages to its members alone, and a share of another 
   t.match(
     targets,
     [{ session: 'one', qos: 0, identifiers: Buffer.alloc(0) }],
-    'what is shared adds nothing to what is not'
+    'shared subscriptions do not affect others'
   )
   t.equal(groups.length, 3)
   t.same(
@@ -207,18 +206,18 @@ t.test('a share gives its messages to its members alone, and a share of another 
     ['two', 'two', 'two']
   )
   t.equal(router.shared, 6)
-  t.equal(router.group('$share/h/a/#')?.of('one')?.share, '$share/h/a/#')
+  t.equal(router.group('$share/h/a/#')?.get('one')?.share, '$share/h/a/#')
   router.remove('two', '$share/h/a/#')
   router.remove('one', '$share/h/a/#')
   router.remove('one', '$share/h/a/#')
   t.equal(router.group('$share/h/a/#'), undefined)
-  t.equal(router.group('a/b'), undefined, 'an ordinary filter is no share')
+  t.equal(router.group('a/b'), undefined, 'not a shared subscription')
   t.equal(router.route('a/b').groups.length, 2)
   t.equal(router.shared, 4)
   t.end()
 })
 
-t.test('a share whose members change keeps its turns', t => {
+t.test('turns are kept when members change', t => {
   const router = new Router<string>()
   const share = '$share/g/t'
   for (const session of ['one', 'two', 'three']) router.add(session, subscription(share, 1))
@@ -231,7 +230,7 @@ t.test('a share whose members change keeps its turns', t => {
   t.end()
 })
 
-t.test('more topics than are remembered, and longer ones, lead to the right place', t => {
+t.test('more and longer topics than the route cache holds', t => {
   const router = new Router<string>()
   router.add('s', subscription('a/+', 1))
   const long = `a/${'x'.repeat(60_000)}`

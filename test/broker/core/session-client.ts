@@ -1,4 +1,4 @@
-// An MQTT client that shows every packet of its session, and answers only as it is told.
+// An MQTT client that records every packet, and replies only when told to.
 
 import { randomUUID } from 'node:crypto'
 import type { Duplex } from 'node:stream'
@@ -14,33 +14,33 @@ import mqttPacket, {
   type QoS
 } from 'mqtt-packet'
 
-/** MQTT 3.1.1 is 4. */
+/** 4 is MQTT 3.1.1. */
 export type Version = 4 | 5
 
-/** Far beyond what an answer takes on a machine that does much else; only a fault gets there. */
-const LIMIT_MS = 20_000
-/** How long a session lasts that is to last, seconds; MQTT 5. */
-const LASTING = 3_600
-/** Own messages of QoS 1 and 2 under way at a time: what the broker tells clients of MQTT 5. */
+/** Timeout: generous, for a busy machine. */
+const TIMEOUT_MS = 20_000
+/** Default Session Expiry Interval, seconds; MQTT 5. */
+const SESSION_EXPIRY_S = 3_600
+/** Maximum number of own QoS 1 and 2 messages in flight: the Receive Maximum of the broker. */
 const WINDOW = 20
 
-/** How a client connects: with a session that lasts, unless it says otherwise. */
+/** Options of a connection; the session is persistent by default. */
 export interface SessionOptions {
   clientId: string
   version?: Version
-  /** Begins anew, and ends with the connection. */
+  /** Clean Start, and no session after the connection. @default false */
   clean?: boolean
-  /** Acknowledges whatever comes. */
+  /** Acknowledges all messages automatically. @default false */
   acknowledges?: boolean
   keepalive?: number
   username?: string
   password?: string
   will?: IConnectPacket['will']
-  /** MQTT 5; the Session Expiry Interval is an hour where they do not say it. */
+  /** MQTT 5; the default Session Expiry Interval is an hour. */
   properties?: IConnectPacket['properties']
 }
 
-/** How a message is published. */
+/** Options of a PUBLISH. */
 export interface PublishOptions {
   qos?: QoS
   retain?: boolean
@@ -49,7 +49,7 @@ export interface PublishOptions {
   properties?: IPublishPacket['properties']
 }
 
-/** A packet with all its bytes. */
+/** A packet and its bytes. */
 export type Received<P extends Packet = Packet> = P & { bytes: Buffer }
 
 type PacketOf<C extends Packet['cmd']> = Received<Extract<Packet, { cmd: C }>>
@@ -57,12 +57,11 @@ type PacketOf<C extends Packet['cmd']> = Received<Extract<Packet, { cmd: C }>>
 /** A filter as `[filter, QoS, options of MQTT 5]`. */
 export type Filter = readonly [filter: string, qos?: QoS, options?: Pick<ISubscription, 'nl' | 'rap' | 'rh'>]
 
-/** One client in one connection. */
+/** One client connection. */
 export class SessionClient {
-  /** Every packet that came, in order. */
+  /** All received packets, in order. */
   readonly received: Received[] = []
   readonly version: Version
-  /** Its CONNACK. */
   connack!: Received<IConnackPacket>
   isClosed = false
   acknowledges: boolean
@@ -89,20 +88,20 @@ export class SessionClient {
     })
   }
 
-  /** Sends the CONNECT; nothing has come yet. */
-  static begin(stream: Duplex, options: SessionOptions): SessionClient {
+  /** Sends a CONNECT without waiting for the CONNACK. */
+  static startConnect(stream: Duplex, options: SessionOptions): SessionClient {
     const client = new SessionClient(stream, options)
     client.send(connectOf(options))
     return client
   }
 
-  /** Connects; the broker must let it in. */
+  /** Connects; throws if the broker refuses. */
   static async connect(stream: Duplex, options: SessionOptions): Promise<SessionClient> {
-    const client = SessionClient.begin(stream, options)
+    const client = SessionClient.startConnect(stream, options)
     client.connack = await client.next('connack')
     const { returnCode, reasonCode } = client.connack
     if ((client.version === 5 ? reasonCode : returnCode) !== 0)
-      throw new Error(`${options.clientId} is refused: ${reasonCode ?? returnCode}`)
+      throw new Error(`${options.clientId} was refused: ${reasonCode ?? returnCode}`)
     return client
   }
 
@@ -110,7 +109,7 @@ export class SessionClient {
     return this.connack.sessionPresent
   }
 
-  /** Sends packets in one piece. */
+  /** Sends packets in one write. */
   send(...packets: Packet[]): void {
     this.write(Buffer.concat(packets.map(packet => mqttPacket.generate(packet, { protocolVersion: this.version }))))
   }
@@ -119,12 +118,12 @@ export class SessionClient {
     this.#stream.write(bytes)
   }
 
-  /** A packet identifier that nothing of this connection had yet. */
-  takeId(): number {
+  /** Returns an unused packet identifier. */
+  nextId(): number {
     return ++this.#lastId
   }
 
-  /** Takes the next packet of a kind out of what has come, or comes. */
+  /** Removes and returns the next unread packet of a type; waits for it if necessary. */
   async next<C extends Packet['cmd']>(
     cmd: C,
     where: (packet: PacketOf<C>) => boolean = () => true
@@ -134,21 +133,21 @@ export class SessionClient {
     return this.#unread.splice(find(), 1)[0] as PacketOf<C>
   }
 
-  /** Takes the next so many messages. */
+  /** Returns the next `count` messages. */
   async messages(count: number): Promise<Received<IPublishPacket>[]> {
     const taken: Received<IPublishPacket>[] = []
     while (taken.length < count) taken.push(await this.next('publish'))
     return taken
   }
 
-  /** Takes all packets of a kind that have come. */
+  /** Removes and returns all unread packets of a type. */
   drain<C extends Packet['cmd']>(cmd: C): PacketOf<C>[] {
     const found = this.#unread.filter(packet => packet.cmd === cmd) as PacketOf<C>[]
     for (const packet of found) this.#unread.splice(this.#unread.indexOf(packet), 1)
     return found
   }
 
-  /** Subscribes; the codes of the SUBACK. */
+  /** Subscribes; returns the codes of the SUBACK. */
   async subscribe(filters: readonly Filter[], subscriptionIdentifier?: number): Promise<number[]> {
     const packet = this.subscribePacket(filters, subscriptionIdentifier)
     this.send(packet)
@@ -156,7 +155,7 @@ export class SessionClient {
       .granted as number[]
   }
 
-  /** A SUBSCRIBE to be sent. */
+  /** Creates a SUBSCRIBE. */
   subscribePacket(filters: readonly Filter[], subscriptionIdentifier?: number): Packet & { messageId: number } {
     const subscriptions = filters.map(([topic, qos = 0, options]) => ({
       topic,
@@ -165,7 +164,7 @@ export class SessionClient {
     }))
     const properties =
       this.version === 5 && subscriptionIdentifier !== undefined ? { properties: { subscriptionIdentifier } } : {}
-    return { cmd: 'subscribe', messageId: this.takeId(), subscriptions, ...properties }
+    return { cmd: 'subscribe', messageId: this.nextId(), subscriptions, ...properties }
   }
 
   async unsubscribe(...filters: string[]): Promise<void> {
@@ -174,19 +173,19 @@ export class SessionClient {
     await this.next('unsuback', ({ messageId }) => messageId === packet.messageId)
   }
 
-  /** An UNSUBSCRIBE to be sent. */
+  /** Creates an UNSUBSCRIBE. */
   unsubscribePacket(...unsubscriptions: string[]): Packet & { messageId: number } {
-    return { cmd: 'unsubscribe', messageId: this.takeId(), unsubscriptions }
+    return { cmd: 'unsubscribe', messageId: this.nextId(), unsubscriptions }
   }
 
-  /** Publishes, and does its part until the message is acknowledged to the end. */
+  /** Publishes a message and completes the handshake. */
   async publish(topic: string, payload: string | Buffer = '', options: PublishOptions = {}): Promise<void> {
     const packet = this.publishPacket(topic, payload, options)
     this.send(packet)
     await this.finish(packet)
   }
 
-  /** Publishes many, as fast as the broker lets it. */
+  /** Publishes many messages, with a full in-flight window. */
   async publishAll(topic: string, payloads: readonly string[], options: PublishOptions = {}): Promise<void> {
     const underWay: Promise<void>[] = []
     for (const payload of payloads) {
@@ -196,13 +195,13 @@ export class SessionClient {
     await Promise.all(underWay)
   }
 
-  /** A PUBLISH to be sent. */
+  /** Creates a PUBLISH. */
   publishPacket(topic: string, payload: string | Buffer = '', options: PublishOptions = {}): IPublishPacket {
     const {
       qos = 1,
       retain = false,
       dup = false,
-      messageId = qos === 0 ? undefined : this.takeId(),
+      messageId = qos === 0 ? undefined : this.nextId(),
       properties
     } = options
     return {
@@ -217,7 +216,7 @@ export class SessionClient {
     }
   }
 
-  /** Does the sender's part for a message that has been sent. */
+  /** Completes the handshake of a sent message. */
   async finish({ qos, messageId }: Pick<IPublishPacket, 'qos' | 'messageId'>): Promise<void> {
     if (qos === 1) await this.next('puback', packet => packet.messageId === messageId)
     if (qos !== 2) return
@@ -226,13 +225,13 @@ export class SessionClient {
     await this.next('pubcomp', packet => packet.messageId === messageId)
   }
 
-  /** Acknowledges a message of QoS 1, or its first half of QoS 2. */
+  /** Sends PUBACK or PUBREC for messages. */
   acknowledge(...messages: Pick<IPublishPacket, 'qos' | 'messageId'>[]): void {
     for (const { qos, messageId } of messages)
       if (qos > 0) this.send({ cmd: qos === 1 ? 'puback' : 'pubrec', messageId })
   }
 
-  /** Acknowledges a message to the end. */
+  /** Completes the handshake of received messages. */
   async complete(...messages: Pick<IPublishPacket, 'qos' | 'messageId'>[]): Promise<void> {
     this.acknowledge(...messages)
     for (const { messageId } of messages.filter(({ qos }) => qos === 2)) {
@@ -241,68 +240,68 @@ export class SessionClient {
     }
   }
 
-  /** From here on it acknowledges whatever comes, and at once what has come and was not looked at. */
+  /** Acknowledges all unread and all later messages automatically. */
   acknowledgeAll(): void {
     this.acknowledges = true
-    for (const packet of this.#unread) this.#answer(packet)
+    for (const packet of this.#unread) this.#reply(packet)
   }
 
-  /** Lets {@link caughtUp} serve, now and when the session is resumed. */
-  async watch(): Promise<void> {
-    await this.subscribe([[this.#markTopic, 1]])
+  /** Subscribes to the marker topic, for {@link messagesSoFar}. */
+  async subscribeMarker(): Promise<void> {
+    await this.subscribe([[this.#markerTopic, 1]])
   }
 
-  /** All messages that were due by now: those before one to itself, which comes behind them. */
-  async caughtUp(qos: QoS = 1): Promise<Received<IPublishPacket>[]> {
-    const mark = randomUUID()
-    await this.publish(this.#markTopic, mark, { qos })
-    const due: Received<IPublishPacket>[] = []
+  /** Returns all messages that the broker has for this client by now: publishes a marker, and reads up to it. */
+  async messagesSoFar(qos: QoS = 1): Promise<Received<IPublishPacket>[]> {
+    const marker = randomUUID()
+    await this.publish(this.#markerTopic, marker, { qos })
+    const messages: Received<IPublishPacket>[] = []
     for (;;) {
       const message = await this.next('publish')
-      if (message.topic !== this.#markTopic) due.push(message)
-      else if (message.payload.toString() === mark) {
+      if (message.topic !== this.#markerTopic) messages.push(message)
+      else if (message.payload.toString() === marker) {
         if (!this.acknowledges) this.acknowledge(message)
-        return due
+        return messages
       }
     }
   }
 
-  /** Resolves when all that it sent has been read. */
+  /** Resolves when the broker has read everything sent so far. */
   async settled(): Promise<void> {
     this.send({ cmd: 'pingreq' })
     await this.next('pingresp')
   }
 
-  /** Takes leave. */
-  async leave(fields: Partial<IDisconnectPacket> = {}): Promise<void> {
+  /** Sends a DISCONNECT and closes the connection. */
+  async disconnect(fields: Partial<IDisconnectPacket> = {}): Promise<void> {
     this.send({ ...fields, cmd: 'disconnect' })
     // [MQTT-3.14.4-1]
     this.#stream.end()
     await this.whenClosed()
   }
 
-  /** Is gone without a word. */
-  async vanish(): Promise<void> {
+  /** Closes the connection without a DISCONNECT. */
+  async destroy(): Promise<void> {
     this.#stream.destroy()
     await this.whenClosed()
   }
 
   async whenClosed(): Promise<void> {
-    if (!this.isClosed) await this.#until(`the end of ${this.options.clientId}`, () => this.isClosed)
+    if (!this.isClosed) await this.#until(`the disconnect of ${this.options.clientId}`, () => this.isClosed)
   }
 
-  get #markTopic(): string {
+  get #markerTopic(): string {
     return `mark/${this.options.clientId}`
   }
 
   #until(what: string, condition: () => boolean): Promise<void> {
     return new Promise((resolve, reject) => {
       const settle = (end: () => void): void => {
-        this.#wakers.delete(look)
+        this.#wakers.delete(check)
         clearTimeout(timer)
         end()
       }
-      const look = (): void => {
+      const check = (): void => {
         if (condition()) settle(resolve)
         else if (this.isClosed)
           settle(() => {
@@ -311,11 +310,11 @@ export class SessionClient {
       }
       const timer = setTimeout(() => {
         settle(() => {
-          reject(new Error(`not within ${LIMIT_MS} ms: ${what}`))
+          reject(new Error(`not within ${TIMEOUT_MS} ms: ${what}`))
         })
-      }, LIMIT_MS)
-      this.#wakers.add(look)
-      look()
+      }, TIMEOUT_MS)
+      this.#wakers.add(check)
+      check()
     })
   }
 
@@ -330,24 +329,24 @@ export class SessionClient {
       this.#bytes = this.#bytes.subarray(size)
       this.received.push(packet)
       this.#unread.push(packet)
-      if (this.acknowledges) this.#answer(packet)
+      if (this.acknowledges) this.#reply(packet)
     }
     this.#wake()
   }
 
-  #answer(packet: Packet): void {
+  #reply(packet: Packet): void {
     if (packet.cmd === 'publish') this.acknowledge(packet)
     if (packet.cmd === 'pubrel')
       this.send({ cmd: 'pubcomp', messageId: packet.messageId } satisfies Partial<IPubrelPacket> | Packet)
   }
 }
 
-/** The payloads of messages, as text. */
+/** Returns the payloads of messages as text. */
 export function payloadsOf(messages: readonly Pick<IPublishPacket, 'payload'>[]): string[] {
   return messages.map(({ payload }) => payload.toString())
 }
 
-/** So many payloads, each another. */
+/** Returns `count` different payloads: '0', '1', ... */
 export function numbers(count: number): string[] {
   return Array.from({ length: count }, (_, i) => String(i))
 }
@@ -372,11 +371,11 @@ function connectOf({
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password: Buffer.from(password) }),
     ...(will !== undefined && { will: { qos: 0, retain: false, ...will } }),
-    ...(version === 5 && { properties: { sessionExpiryInterval: clean ? 0 : LASTING, ...properties } })
+    ...(version === 5 && { properties: { sessionExpiryInterval: clean ? 0 : SESSION_EXPIRY_S, ...properties } })
   }
 }
 
-/** How long the first packet is; undefined where it has not come whole. */
+/** Returns the length of the first packet; undefined if it is incomplete. */
 function sizeOfFirst(bytes: Buffer): number | undefined {
   let length = 0
   for (let at = 1; at < bytes.length; at++) {
@@ -396,6 +395,6 @@ function readPacket(bytes: Buffer, version: Version): Received {
     throw error
   })
   parser.parse(Buffer.from(bytes))
-  if (found === undefined) throw new Error(`what is ${bytes.toString('hex')}?`)
+  if (found === undefined) throw new Error(`invalid packet: ${bytes.toString('hex')}`)
   return Object.assign(found, { bytes: Buffer.from(bytes) })
 }

@@ -1,10 +1,11 @@
-// Sessions that begin where others have ended, on a store that is slow: nothing of one gets into the other.
+// New sessions after ended ones with the same client id, on a slow store: they share no messages.
 
 import t from 'tap'
 import { messageOf, type Message } from '../../../broker/core/message.js'
 import { decodeSent, keyOf, SENT, type QueuedRecord } from '../../../broker/core/records.js'
 import { Router } from '../../../broker/core/router.js'
-import type { Receiver, Session } from '../../../broker/core/session.js'
+import type { Session } from '../../../broker/core/session.js'
+import type { Receiver } from '../../../broker/core/session-queue.js'
 import { Sessions, type SessionsOptions } from '../../../broker/core/sessions.js'
 import { Store } from '../../../broker/core/store.js'
 import { waitUntil } from '../../support/wait-until.js'
@@ -12,7 +13,7 @@ import { FakeDatabase } from './fake-database.js'
 
 const CLIENT = { clientId: 'c', cleanStart: false, expiry: 60 }
 
-/** Sessions on a database, as after a start. */
+/** Restores the sessions of a database. */
 async function openSessions(
   db: FakeDatabase,
   more: Partial<SessionsOptions> = {}
@@ -22,16 +23,16 @@ async function openSessions(
   const sessions = new Sessions({
     store,
     router: new Router<Session>(),
-    subscriptions: { add: () => {}, remove: () => {}, of: async () => [], clients: async function* () {} },
+    subscriptions: { add: () => {}, remove: () => {}, get: async () => [], clients: async function* () {} },
     queuedMessages: 1_000,
     queuedBytes: 1e9,
     maxSessions: 100,
     maxExpiry: 3_600,
-    backpressure: { waits: 0, fallBehind: () => {}, keepUp: () => {}, catchUp: () => {}, acknowledge: () => {} },
+    backpressure: { queuedCount: 0, fallBehind: () => {}, keepUp: () => {}, catchUp: () => {}, acknowledge: () => {} },
     onFull: () => {},
     onIdle: () => {},
     onEnd: () => {},
-    onHandOver: () => {},
+    onRedispatch: () => {},
     onUnreadable: (_session, { message }) => {
       unreadable.push(message)
     },
@@ -49,7 +50,7 @@ async function openSessions(
 
 function enqueue(session: Session, ...texts: string[]): void {
   for (const text of texts)
-    session.enqueue({
+    session.queue.enqueue({
       message: messageOf({ topic: 't', payload: text, qos: 1 }),
       qos: 1,
       retain: false,
@@ -57,7 +58,7 @@ function enqueue(session: Session, ...texts: string[]): void {
     })
 }
 
-/** A client that takes everything and notes it. */
+/** Creates a client that receives and records everything. */
 function receiver(got: string[]): Receiver {
   return {
     window: 1_000,
@@ -71,8 +72,8 @@ function receiver(got: string[]): Receiver {
   }
 }
 
-for (const how of ['its time is over', 'its client begins anew'] as const) {
-  t.test(`a session gets its own messages alone where another of its name has just ended since ${how}`, async t => {
+for (const how of ['expiry', 'Clean Start'] as const) {
+  t.test(`a session gets only its own messages after an earlier session has ended by ${how}`, async t => {
     for (const isSlow of [false, true]) {
       const db = new FakeDatabase()
       const { sessions, store } = await openSessions(db)
@@ -81,19 +82,19 @@ for (const how of ['its time is over', 'its client begins anew'] as const) {
       enqueue(old, 'old 1', 'old 2', 'old 3')
       await store.settled()
       if (isSlow) {
-        // Another batch is on its way: the end of the one and the beginning of the other come with the next.
+        // While a batch is being written, both changes go to the next one.
         db.hold()
         store.put('other', Buffer.from('x'))
         await waitUntil('a batch', () => db.isHolding)
       }
-      if (how === 'its time is over') sessions.end(old)
-      const { session, isPresent } = sessions.open({ ...CLIENT, cleanStart: how === 'its client begins anew' })
+      if (how === 'expiry') sessions.end(old)
+      const { session, isPresent } = sessions.open({ ...CLIENT, cleanStart: how === 'Clean Start' })
       t.notOk(isPresent)
       sessions.detach(session)
       enqueue(session, 'new 1', 'new 2')
       db.release()
       await waitUntil(
-        'the old ones are gone',
+        'the old messages are removed',
         () => db.batches.flat().filter(change => change.startsWith('-artemis:queue:')).length >= 3
       )
       await store.settled()
@@ -101,42 +102,42 @@ for (const how of ['its time is over', 'its client begins anew'] as const) {
       t.same(again.sessions.counts.messages, 2)
       const got: string[] = []
       again.sessions.attach(again.sessions.open(CLIENT).session, receiver(got))
-      await waitUntil('both have come', () => got.length >= 2)
+      await waitUntil('both messages', () => got.length >= 2)
       t.same(got, ['new 1', 'new 2'])
     }
   })
 
-  t.test(`the same where the broker is killed at any moment of it, and it ended since ${how}`, async t => {
-    const run = async (db: FakeDatabase, lives: number): Promise<void> => {
+  t.test(`the same with a kill at any point, ended by ${how}`, async t => {
+    const run = async (db: FakeDatabase, maxBatches: number): Promise<void> => {
       const { sessions, store } = await openSessions(db)
       const { session: old } = sessions.open(CLIENT)
       sessions.detach(old)
       enqueue(old, 'old 1', 'old 2', 'old 3')
       await store.settled()
       const { batch } = db
-      let left = lives
+      let left = maxBatches
       db.batch = async (...args) => {
         if (left-- <= 0) await new Promise(() => {})
         await batch.apply(db, args)
       }
-      if (how === 'its time is over') sessions.end(old)
-      const { session } = sessions.open({ ...CLIENT, cleanStart: how === 'its client begins anew' })
+      if (how === 'expiry') sessions.end(old)
+      const { session } = sessions.open({ ...CLIENT, cleanStart: how === 'Clean Start' })
       sessions.detach(session)
       enqueue(session, 'new 1')
       await waitUntil('the kill', () => left < 0 || store.isSettled)
     }
-    for (const lives of [0, 1, 2]) {
+    for (const maxBatches of [0, 1, 2]) {
       const db = new FakeDatabase()
-      await run(db, lives)
+      await run(db, maxBatches)
       const after = new FakeDatabase()
       for (const [key, value] of db.data) after.data.set(key, value)
       const { sessions } = await openSessions(after)
       const got: string[] = []
       const { session } = sessions.open(CLIENT)
-      const { messages } = session.waiting
+      const { messages } = session.queue.size
       sessions.attach(session, receiver(got))
-      await waitUntil('all have come', () => got.length >= messages)
-      t.same(got, lives === 0 ? ['old 1', 'old 2', 'old 3'] : ['new 1'], `after ${lives} batches`)
+      await waitUntil('all messages', () => got.length >= messages)
+      t.same(got, maxBatches === 0 ? ['old 1', 'old 2', 'old 3'] : ['new 1'], `after ${maxBatches} batches`)
     }
   })
 }
@@ -159,7 +160,7 @@ for (const how of ['live', 'queued'] as const) {
     if (how === 'live') sessions.attach(session, client)
     else sessions.detach(session)
     for (const payload of ['1', '2', '3'])
-      session.enqueue({
+      session.queue.enqueue({
         message: messageOf({ topic: 't', payload, qos: 2 }),
         qos: 2,
         retain: false,
@@ -169,19 +170,19 @@ for (const how of ['live', 'queued'] as const) {
     await store.settled()
     if (how === 'queued') sessions.attach(session, client)
     await waitUntil('two are sent', () => got.length === 2)
-    t.same(got, ['1', '2'], 'without DUP, and as many as the window has room for')
+    t.same(got, ['1', '2'], 'without DUP, within the window')
     t.ok(marks[0] >= 1 && marks[1] >= 2, `marked up to ${marks.join(' and ')}`)
     const after = new FakeDatabase()
     for (const [key, value] of db.data) after.data.set(key, value)
     const again = await openSessions(after)
-    const anew: string[] = []
-    again.sessions.attach(again.sessions.open(CLIENT).session, receiver(anew))
-    await waitUntil('all are sent', () => anew.length === 3)
-    t.same(anew, ['1 again', '2 again', '3'])
+    const resent: string[] = []
+    again.sessions.attach(again.sessions.open(CLIENT).session, receiver(resent))
+    await waitUntil('all are sent', () => resent.length === 3)
+    t.same(resent, ['1 again', '2 again', '3'])
   })
 }
 
-t.test('a store that cannot be read for a while is read again, and not without a pause', async t => {
+t.test('reading is retried every second if the store cannot be read', async t => {
   const db = new FakeDatabase()
   const { sessions, store, unreadable } = await openSessions(db)
   const { session } = sessions.open(CLIENT)
@@ -204,67 +205,64 @@ t.test('a store that cannot be read for a while is read again, and not without a
       replays++
     }
   })
-  await waitUntil('it fails', () => unreadable.length > 0)
-  t.ok(replays > 0, 'its client is read meanwhile')
-  t.notOk(session.isReplaying)
-  await waitUntil('another try', () => reads > 1)
+  await waitUntil('a failure', () => unreadable.length > 0)
+  t.ok(replays > 0, 'the client is served in the meantime')
+  t.notOk(session.queue.isReplaying)
+  await waitUntil('a retry', () => reads > 1)
   t.ok(performance.now() - start > 900, 'after a second')
   t.equal(unreadable.length, 1, 'reported once')
   db.iterator = iterator
-  await waitUntil('both have come', () => got.length === 2)
+  await waitUntil('both messages', () => got.length === 2)
   t.same(got, ['1', '2'])
 })
 
-t.test(
-  'messages of a share that its member leaves behind are handed over once, and those of its next session are not',
-  async t => {
-    const db = new FakeDatabase()
-    const handed: string[] = []
-    const { sessions, store } = await openSessions(db, {
-      onHandOver: (share: string, { message }: QueuedRecord) => {
-        handed.push(`${share} ${message.payload.toString()}`)
-      }
-    })
-    const shared = (text: string): Session => {
-      const { session } = sessions.open(CLIENT)
-      sessions.subscribe(session, {
-        filter: '$share/g/t',
-        qos: 1,
-        noLocal: false,
-        retainAsPublished: false,
-        retainHandling: 0,
-        identifier: undefined
-      })
-      sessions.detach(session)
-      session.enqueue({
-        message: messageOf({ topic: 't', payload: text, qos: 1 }),
-        qos: 1,
-        retain: false,
-        identifiers: Buffer.alloc(0),
-        share: '$share/g/t'
-      })
-      return session
+t.test('shared messages of an ended session are redispatched once, and those of its next session are not', async t => {
+  const db = new FakeDatabase()
+  const redispatched: string[] = []
+  const { sessions, store } = await openSessions(db, {
+    onRedispatch: (share: string, { message }: QueuedRecord) => {
+      redispatched.push(`${share} ${message.payload.toString()}`)
     }
-    const session = shared('old')
-    enqueue(session, 'own')
-    await store.settled()
-    // One batch is on its way, and all of this comes with the next.
-    db.hold()
-    store.put('other', Buffer.from('x'))
-    await waitUntil('a batch', () => db.isHolding)
-    store.put('another', Buffer.from('x'))
-    sessions.end(session)
-    const next = shared('new')
-    db.release()
-    await waitUntil('it is handed over', () => handed.length > 0)
-    await waitUntil(
-      'only that of the next session is left',
-      () => [...db.data.keys()].filter(key => key.startsWith('artemis:queue:')).length === 1
-    )
-    t.same(handed, ['$share/g/t old'])
-    sessions.end(next)
-    await waitUntil('it is handed over too', () => handed.length > 1)
-    await waitUntil('nothing is left', () => ![...db.data.keys()].some(key => key.startsWith('artemis:')))
-    t.same(handed, ['$share/g/t old', '$share/g/t new'])
+  })
+  const shared = (text: string): Session => {
+    const { session } = sessions.open(CLIENT)
+    sessions.subscribe(session, {
+      filter: '$share/g/t',
+      qos: 1,
+      noLocal: false,
+      retainAsPublished: false,
+      retainHandling: 0,
+      identifier: undefined
+    })
+    sessions.detach(session)
+    session.queue.enqueue({
+      message: messageOf({ topic: 't', payload: text, qos: 1 }),
+      qos: 1,
+      retain: false,
+      identifiers: Buffer.alloc(0),
+      share: '$share/g/t'
+    })
+    return session
   }
-)
+  const session = shared('old')
+  enqueue(session, 'own')
+  await store.settled()
+  // While a batch is being written, all changes go to the next one.
+  db.hold()
+  store.put('other', Buffer.from('x'))
+  await waitUntil('a batch', () => db.isHolding)
+  store.put('another', Buffer.from('x'))
+  sessions.end(session)
+  const next = shared('new')
+  db.release()
+  await waitUntil('the message is redispatched', () => redispatched.length > 0)
+  await waitUntil(
+    'only the message of the next session is left',
+    () => [...db.data.keys()].filter(key => key.startsWith('artemis:queue:')).length === 1
+  )
+  t.same(redispatched, ['$share/g/t old'])
+  sessions.end(next)
+  await waitUntil('the other one too', () => redispatched.length > 1)
+  await waitUntil('nothing is left', () => ![...db.data.keys()].some(key => key.startsWith('artemis:')))
+  t.same(redispatched, ['$share/g/t old', '$share/g/t new'])
+})

@@ -1,7 +1,7 @@
-// Whose turn it is in one shared subscription.
+// Selection of members of a shared subscription.
 
 import t from 'tap'
-import { AWAY, READY, SharedGroup, UNABLE, WAITING, type Readiness } from '../../../broker/core/shared-group.js'
+import { OFFLINE, READY, SharedGroup, UNABLE, WAITING, type Readiness } from '../../../broker/core/shared-group.js'
 
 interface Member {
   name: string
@@ -26,14 +26,14 @@ function join(group: SharedGroup<Member>, member: Member, qos: 0 | 1 | 2 = 1): b
   })
 }
 
-/** Who gets the next so many messages. */
+/** Returns which members get the next `count` messages. */
 function turns(group: SharedGroup<Member>, count: number): string {
   return Array.from({ length: count }, () => group.next(({ session }) => session.readiness)?.session.name ?? '-').join(
     ''
   )
 }
 
-t.test('members that are ready take turns, and each message goes to one', t => {
+t.test('ready members take turns, one message each', t => {
   const { group } = makeGroup(READY, READY, READY)
   t.equal(turns(group, 7), '0120120')
   t.equal(turns(makeGroup(READY).group, 3), '000')
@@ -41,22 +41,22 @@ t.test('members that are ready take turns, and each message goes to one', t => {
   t.end()
 })
 
-t.test('the readiest comes first, and those who are alike take turns', t => {
+t.test('more ready members are preferred, equally ready ones take turns', t => {
   const cases: [Readiness[], string][] = [
-    [[WAITING, READY, AWAY], '1111'],
-    [[AWAY, WAITING, UNABLE], '1111'],
-    [[UNABLE, AWAY, UNABLE], '1111'],
+    [[WAITING, READY, OFFLINE], '1111'],
+    [[OFFLINE, WAITING, UNABLE], '1111'],
+    [[UNABLE, OFFLINE, UNABLE], '1111'],
     [[UNABLE, UNABLE], '----'],
     [[READY, WAITING, READY], '0202'],
-    [[AWAY, WAITING, WAITING], '1212'],
-    [[AWAY, UNABLE, AWAY], '0202']
+    [[OFFLINE, WAITING, WAITING], '1212'],
+    [[OFFLINE, UNABLE, OFFLINE], '0202']
   ]
   for (const [readiness, expected] of cases)
     t.equal(turns(makeGroup(...readiness).group, 4), expected, readiness.join())
   t.end()
 })
 
-t.test('who was passed over for not being ready is next when it is', t => {
+t.test('a member that was skipped is next when it is ready', t => {
   const { group, members } = makeGroup(READY, READY, READY)
   t.equal(turns(group, 1), '0')
   members[1].readiness = WAITING
@@ -66,36 +66,36 @@ t.test('who was passed over for not being ready is next when it is', t => {
   t.end()
 })
 
-t.test('nobody is asked after one who is ready', t => {
+t.test('no further member is checked after a ready one', t => {
   const { group, members } = makeGroup(WAITING, READY, READY)
-  const asked: string[] = []
+  const checked: string[] = []
   group.next(({ session }) => {
-    asked.push(session.name)
+    checked.push(session.name)
     return session.readiness
   })
-  t.same(asked, ['0', '1'])
-  asked.splice(0)
+  t.same(checked, ['0', '1'])
+  checked.splice(0)
   for (const member of members) member.readiness = UNABLE
   t.equal(
     group.next(({ session }) => {
-      asked.push(session.name)
+      checked.push(session.name)
       return session.readiness
     }),
     undefined
   )
-  t.same(asked.sort(), ['0', '1', '2'])
+  t.same(checked.sort(), ['0', '1', '2'])
   t.end()
 })
 
-t.test('a member that is removed gets nothing, and one that asks again keeps its turn with what it asks for', t => {
+t.test('a removed member gets nothing, and a member that subscribes again keeps its turn', t => {
   const { group, members } = makeGroup(READY, READY, READY)
   t.equal(turns(group, 1), '0')
   t.equal(group.remove(members[1]), true)
   t.equal(group.remove(members[1]), false)
   t.equal(group.size, 2)
   t.equal(turns(group, 4), '2020')
-  t.equal(join(group, members[2], 2), false, 'it is there already')
-  t.match(group.of(members[2]), {
+  t.equal(join(group, members[2], 2), false, 'already a member')
+  t.match(group.get(members[2]), {
     qos: 2,
     retainAsPublished: true,
     share: '$share/g/t',

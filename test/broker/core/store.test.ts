@@ -1,4 +1,4 @@
-// The store: a batch for each turn, whoever waits is told when the disk has it, and a disk that fails loses nothing.
+// The store: one batch per turn, callbacks once it is on the disk, and no loss if the disk fails.
 
 import { setImmediate, setTimeout as pause } from 'node:timers/promises'
 import { Level } from 'level'
@@ -9,30 +9,30 @@ import { Random } from '../../../models/random.js'
 import { waitUntil } from '../../support/wait-until.js'
 import { FakeDatabase } from './fake-database.js'
 
-/** These wait for the disk to be tried again, a second each time: side by side. */
-const beside = { buffered: true }
+/** These tests wait a second for each retry: run them in parallel. */
+const parallel = { buffered: true }
 t.jobs = 3
 
 const bytes = (value: string | number): Buffer => Buffer.from(String(value))
 
-interface Made {
+interface Setup {
   db: FakeDatabase
   store: Store
-  told: string[]
+  events: string[]
 }
 
-function makeStore(sync?: boolean): Made {
+function makeStore(sync?: boolean): Setup {
   const db = new FakeDatabase()
-  const told: string[] = []
+  const events: string[] = []
   const listener: StoreListener = {
     onFailed: ({ message }) => {
-      told.push(`failed: ${message}`)
+      events.push(`failed: ${message}`)
     },
     onRecovered: () => {
-      told.push('recovered')
+      events.push('recovered')
     }
   }
-  return { db, told, store: new Store(db.database, listener, sync) }
+  return { db, events, store: new Store(db.database, listener, sync) }
 }
 
 async function keysOf(store: Store, range = { gte: '', lt: '~' }): Promise<string[]> {
@@ -41,7 +41,7 @@ async function keysOf(store: Store, range = { gte: '', lt: '~' }): Promise<strin
   return keys
 }
 
-t.test('all changes of a turn are one batch, and of each key the last one', async t => {
+t.test('all changes of a turn are one batch, with the last change of each key', async t => {
   const { db, store } = makeStore()
   store.put('a', bytes(1))
   store.put('b', bytes(2))
@@ -50,7 +50,7 @@ t.test('all changes of a turn are one batch, and of each key the last one', asyn
   store.del('c')
   store.del('b')
   store.put('b', bytes(4))
-  t.same(db.batches, [], 'nothing is written before the turn is over')
+  t.same(db.batches, [], 'no batch before the end of the turn')
   await store.settled()
   t.same(db.batches, [['a=3', 'b=4', '-c']])
   store.put('d', bytes(5))
@@ -59,14 +59,14 @@ t.test('all changes of a turn are one batch, and of each key the last one', asyn
   t.same(db.synced, [false, false])
 })
 
-t.test('batches are forced to the disk where that was asked for', async t => {
+t.test('sync is passed to the database', async t => {
   const { db, store } = makeStore(true)
   store.put('a', bytes(1))
   await store.settled()
   t.same(db.synced, [true])
 })
 
-t.test('what is changed while a batch is being written is the next one, however many turns that takes', async t => {
+t.test('all changes while a batch is being written are the next batch', async t => {
   const { db, store } = makeStore()
   db.hold()
   store.put('a', bytes(1))
@@ -81,7 +81,7 @@ t.test('what is changed while a batch is being written is the next one, however 
   t.same(db.batches, [['a=1'], ['turn0=0', 'turn1=1', 'turn2=2']])
 })
 
-t.test('a value that is a function is made once, when it is written, or when it is asked for', async t => {
+t.test('a function as value is called when it is written or read', async t => {
   const { db, store } = makeStore()
   let value = 0
   let made = 0
@@ -99,7 +99,7 @@ t.test('a value that is a function is made once, when it is written, or when it 
   t.equal(made, 1)
 })
 
-t.test('what is added and removed in one turn leaves nothing, and nobody waits for it for ever', async t => {
+t.test('a key that is added and deleted in one turn is not written, and does not block waiting callbacks', async t => {
   const { db, store } = makeStore()
   store.add('a', bytes(1))
   store.del('a')
@@ -109,7 +109,7 @@ t.test('what is added and removed in one turn leaves nothing, and nobody waits f
   store.put('b', bytes(1))
   store.del('b')
   await store.settled()
-  t.same(db.batches, [['-b']], 'what the database may have is removed')
+  t.same(db.batches, [['-b']], 'a key that may exist is deleted')
   store.add('c', bytes(1))
   store.put('c', bytes(2))
   store.del('c')
@@ -122,45 +122,45 @@ t.test('what is added and removed in one turn leaves nothing, and nobody waits f
   await store.settled()
   store.del('e')
   await store.settled()
-  t.same(db.batches.slice(2), [['e=1'], ['-e']], 'in two turns both are written')
+  t.same(db.batches.slice(2), [['e=1'], ['-e']], 'both are written in two turns')
 })
 
-t.test('changes that are undone while a batch is being written: whoever waits for them is told', async t => {
+t.test('callbacks for changes that are undone while a batch is being written', async t => {
   const { db, store } = makeStore()
   db.hold()
   store.put('a', bytes(1))
   await waitUntil('a batch', () => db.isHolding)
-  const told: string[] = []
+  const events: string[] = []
   store.whenStored(() => {
-    told.push('a')
+    events.push('a')
   })
   store.add('x', bytes(1))
   store.whenStored(() => {
-    told.push('x')
+    events.push('x')
   })
   store.del('x')
   store.whenStored(() => {
-    told.push('no x')
+    events.push('no x')
   })
   t.notOk(store.isSettled)
   db.release()
-  await waitUntil('all are told', () => told.length === 3)
-  t.same(told, ['a', 'x', 'no x'])
+  await waitUntil('all callbacks', () => events.length === 3)
+  t.same(events, ['a', 'x', 'no x'])
   t.same(db.batches, [['a=1']])
   t.ok(store.isSettled)
   await store.settled()
 })
 
-t.test('who waits is told in order, when the own changes are stored, and not with later ones', async t => {
+t.test('callbacks are called in order, each once its own changes are stored', async t => {
   const { db, store } = makeStore()
-  const told: string[] = []
+  const events: string[] = []
   const wait = (name: string): void => {
     store.whenStored(() => {
-      told.push(`${name} ${[...db.data.keys()].join('')}`)
+      events.push(`${name} ${[...db.data.keys()].join('')}`)
     })
   }
   wait('at once')
-  t.same(told.splice(0), ['at once '], 'where there is nothing to wait for')
+  t.same(events.splice(0), ['at once '], 'without pending changes')
   db.hold()
   store.put('a', bytes(1))
   wait('first')
@@ -171,18 +171,18 @@ t.test('who waits is told in order, when the own changes are stored, and not wit
   wait('fourth')
   db.release(true)
   await waitUntil('the next', () => db.isHolding)
-  t.same(told.splice(0), ['first a', 'second a', 'third a'])
+  t.same(events.splice(0), ['first a', 'second a', 'third a'])
   store.put('c', bytes(1))
   wait('fifth')
   db.release(true)
   await waitUntil('the last', () => db.isHolding)
-  t.same(told.splice(0), ['fourth ab'])
+  t.same(events.splice(0), ['fourth ab'])
   db.release()
   await store.settled()
-  t.same(told, ['fifth abc'])
+  t.same(events, ['fifth abc'])
 })
 
-t.test('the number of a batch tells what is stored', async t => {
+t.test('batch numbers', async t => {
   const { db, store } = makeStore()
   const numbers = (): number[] => [store.batch, store.latest, store.stored, store.changes]
   t.same(numbers(), [1, 0, 0, 0])
@@ -205,7 +205,7 @@ t.test('the number of a batch tells what is stored', async t => {
   t.ok(store.isSettled)
 })
 
-t.test('watchers are told of every batch until they end it, and whoever is told may change more', async t => {
+t.test('watchers are called for each batch until they stop, and may make further changes', async t => {
   const { store } = makeStore()
   const stored: number[] = []
   const end = store.watch(() => {
@@ -228,7 +228,7 @@ t.test('watchers are told of every batch until they end it, and whoever is told 
   t.same(await store.get('c'), bytes(1))
 })
 
-t.test('reading sees what is not yet written', async t => {
+t.test('reads include changes that are not written yet', async t => {
   const { db, store } = makeStore()
   for (const key of ['a', 'b', 'c']) db.data.set(key, bytes('old'))
   t.same(await store.get('a'), bytes('old'))
@@ -249,66 +249,66 @@ t.test('reading sees what is not yet written', async t => {
   t.same(await store.get('c'), bytes('old'))
   const keys = keysOf(store)
   db.release()
-  t.same(await keys, ['a', 'b', 'c'], 'the keys are those of afterwards')
+  t.same(await keys, ['a', 'b', 'c'], 'keys after the changes')
   const entries: [string, string][] = []
   for await (const [key, value] of store.entries({ gt: 'a', lt: 'z', limit: 1 })) entries.push([key, value.toString()])
   t.same(entries, [['b', 'new']])
 })
 
-t.test('closing writes what is left', async t => {
-  const { db, store, told } = makeStore()
+t.test('close writes pending changes', async t => {
+  const { db, store, events } = makeStore()
   store.put('a', bytes(1))
   t.same(await store.close(), { lost: 0 })
   t.same([...db.data.keys()], ['a'])
   t.equal(db.isOpen, false)
-  t.same(told, [])
+  t.same(events, [])
   const empty = makeStore()
   t.same(await empty.store.close(), { lost: 0 })
   t.equal(empty.db.closed, 1)
 })
 
-t.test('a batch that fails is tried again on a database that is opened anew, and told of once', beside, async t => {
-  const { db, store, told } = makeStore()
+t.test('a failed batch is retried on a reopened database, and reported once', parallel, async t => {
+  const { db, store, events } = makeStore()
   db.failure = new Error('no space')
   const stored: string[] = []
   store.put('a', bytes(1))
   store.whenStored(() => {
     stored.push('a')
   })
-  await waitUntil('it failed', () => told.length > 0)
+  await waitUntil('a failure', () => events.length > 0)
   t.equal(store.isFailing, true)
   store.put('b', bytes(1))
   store.whenStored(() => {
     stored.push('b')
   })
-  await waitUntil('it is tried again', () => db.batches.length === 2)
-  t.same([told, stored, db.isOpen], [['failed: no space'], [], false])
-  t.same(await store.get('a'), bytes(1), 'it can be read')
+  await waitUntil('a retry', () => db.batches.length === 2)
+  t.same([events, stored, db.isOpen], [['failed: no space'], [], false])
+  t.same(await store.get('a'), bytes(1), 'readable')
   db.failure = undefined
-  await waitUntil('all is stored', () => store.isSettled)
-  t.same(told, ['failed: no space', 'recovered'])
+  await waitUntil('all stored', () => store.isSettled)
+  t.same(events, ['failed: no space', 'recovered'])
   t.same(stored, ['a', 'b'])
   t.equal(store.isFailing, false)
   t.same(db.batches.at(-1), ['b=1'])
   t.ok(
     db.batches.slice(0, -1).every(batch => batch.join() === 'a=1'),
-    'the same each time'
+    'the same batch each time'
   )
   t.ok(db.opened >= 2 && db.closed >= 2)
   db.failure = new Error('again')
   store.put('c', bytes(1))
-  await waitUntil('it failed again', () => told.length === 3)
+  await waitUntil('another failure', () => events.length === 3)
   db.failure = undefined
-  await waitUntil('all is stored', () => store.isSettled)
-  t.same(told.slice(2), ['failed: again', 'recovered'])
+  await waitUntil('all stored', () => store.isSettled)
+  t.same(events.slice(2), ['failed: again', 'recovered'])
 })
 
-t.test('closing gives up on a disk that stays full, and tells how much is lost', beside, async t => {
-  const { db, store, told } = makeStore()
+t.test('close stops retrying on a full disk, and returns how many changes are lost', parallel, async t => {
+  const { db, store, events } = makeStore()
   db.failure = new Error('no space')
   store.put('a', bytes(1))
   store.put('b', bytes(1))
-  await waitUntil('it failed', () => told.length > 0)
+  await waitUntil('a failure', () => events.length > 0)
   store.put('c', bytes(1))
   let isStored = false
   store.whenStored(() => {
@@ -320,14 +320,14 @@ t.test('closing gives up on a disk that stays full, and tells how much is lost',
   db.failure = undefined
   await pause(1_300)
   t.same(
-    [db.isOpen, db.opened, isStored, told],
+    [db.isOpen, db.opened, isStored, events],
     [false, opened, false, ['failed: no space']],
-    'and nothing is opened or written afterwards'
+    'nothing is opened or written afterwards'
   )
 })
 
-t.test('closing while the database is being opened anew leaves it closed', beside, async t => {
-  const { db, store, told } = makeStore()
+t.test('close while the database is being reopened leaves it closed', parallel, async t => {
+  const { db, store, events } = makeStore()
   let closing: (() => void) | undefined
   db.close = async () => {
     db.closed++
@@ -339,9 +339,9 @@ t.test('closing while the database is being opened anew leaves it closed', besid
   }
   db.failure = new Error('no space')
   store.put('a', bytes(1))
-  await waitUntil('it failed', () => told.length > 0)
+  await waitUntil('a failure', () => events.length > 0)
   db.failure = undefined
-  await waitUntil('it is being closed', () => closing !== undefined)
+  await waitUntil('the close', () => closing !== undefined)
   t.same(await store.close(50), { lost: 1 })
   closing?.()
   await pause(50)
@@ -352,7 +352,7 @@ for (const [name, make] of [
   ['memory-level', () => new MemoryLevel() as unknown as Level],
   ['level', (folder: string) => new Level(folder)]
 ] as const) {
-  t.test(`whatever is changed at random is there, through ${name}`, async t => {
+  t.test(`random changes, with ${name}`, async t => {
     const db = make(t.testdir({}))
     await db.open()
     const store = new Store(db, {
@@ -363,7 +363,7 @@ for (const [name, make] of [
     })
     const random = new Random(11)
     const expected = new Map<string, string>()
-    let fresh = 0
+    let newKeys = 0
     for (let step = 0; step < 3_000; step++) {
       const key = `${['a', 'ö', 'z:'][random.integer(3)]}${random.integer(40)}`
       const draw = random.integer(10)
@@ -374,7 +374,7 @@ for (const [name, make] of [
         store.del(key)
         expected.delete(key)
       } else {
-        const added = `new${fresh++}`
+        const added = `new${newKeys++}`
         store.add(added, bytes(step))
         if (random.integer(3) === 0) store.del(added)
         else expected.set(added, String(step))

@@ -1,11 +1,11 @@
-// The tree of topic levels finds what a naive comparison finds, whatever has come and gone before.
+// The topic tree finds the same matches as a simple comparison, after any changes.
 
 import t from 'tap'
 import { TopicTree } from '../../../broker/core/topic-tree.js'
 import { Random } from '../../../models/random.js'
 import { matchesNaively, randomFilter, randomTopic } from './random-topics.js'
 
-/** Entries that are left in all maps which `run` works on: a tree keeps its branches in some. */
+/** Returns how many map entries remain after `run`: a tree keeps its branches in maps. */
 function entriesLeft(run: () => void): number {
   const methods = { set: Map.prototype.set, delete: Map.prototype.delete }
   let entries = 0
@@ -26,7 +26,7 @@ function entriesLeft(run: () => void): number {
   return entries
 }
 
-t.test('filters that match a topic, while filters come and go [MQTT-4.7.1]', t => {
+t.test('filters that match a topic, while filters are added and removed [MQTT-4.7.1]', t => {
   const random = new Random(2)
   const tree = new TopicTree<string>()
   const filters = new Set<string>()
@@ -52,7 +52,7 @@ t.test('filters that match a topic, while filters come and go [MQTT-4.7.1]', t =
   t.end()
 })
 
-t.test('topics that a filter matches, while topics come and go [MQTT-4.7.1]', t => {
+t.test('topics that match a filter, while topics are added and removed [MQTT-4.7.1]', t => {
   const random = new Random(3)
   const tree = new TopicTree<string>()
   const topics = new Set<string>()
@@ -77,7 +77,7 @@ t.test('topics that a filter matches, while topics come and go [MQTT-4.7.1]', t 
   t.end()
 })
 
-t.test('setting replaces, and deleting what is not there changes nothing', t => {
+t.test('set replaces, and delete ignores missing paths', t => {
   const tree = new TopicTree<number>()
   tree.set('a/b', 1)
   tree.set('a/b', 2)
@@ -86,14 +86,14 @@ t.test('setting replaces, and deleting what is not there changes nothing', t => 
   t.same(tree.matching('a/b'), [2])
   t.same(tree.matching('a'), [3])
   tree.delete('a')
-  t.same([tree.get('a'), tree.get('a/b')], [undefined, 2], 'what is below stays')
+  t.same([tree.get('a'), tree.get('a/b')], [undefined, 2], 'children are kept')
   tree.set('a', 4)
   tree.delete('a/b')
-  t.same([tree.get('a'), tree.get('a/b')], [4, undefined], 'what is above stays')
+  t.same([tree.get('a'), tree.get('a/b')], [4, undefined], 'the parent is kept')
   t.end()
 })
 
-t.test('nothing is there that nobody has set, whatever it is called', t => {
+t.test('names of object properties do not exist until they are set', t => {
   const tree = new TopicTree<number>()
   tree.set('a', 1)
   for (const name of [
@@ -116,7 +116,7 @@ t.test('nothing is there that nobody has set, whatever it is called', t => {
   t.end()
 })
 
-t.test('deleting leaves no branches behind', t => {
+t.test('delete removes empty branches', t => {
   const random = new Random(4)
   const paths = Array.from({ length: 3_000 }, () => randomFilter(random))
   t.equal(
@@ -134,7 +134,7 @@ t.test('deleting leaves no branches behind', t => {
     entriesLeft(() => {
       new TopicTree<true>().set('a/b', true)
     }) >= 2,
-    'which is counted where they are kept'
+    'entries are counted'
   )
   t.end()
 })

@@ -1,10 +1,9 @@
-// User properties keep their order and their duplicates on every way through the broker [MQTT-3.3.2-18],
-// [MQTT-3.1.3-10].
+// User properties keep their order and duplicates on all paths through the broker [MQTT-3.3.2-18], [MQTT-3.1.3-10].
 
 import t from 'tap'
 import type { SessionClient } from './session-client.js'
 import { connectWithPairs, pairsIn, publishWithPairs, type Pair } from './user-properties.js'
-import { onEveryWay, type Way } from './ways.js'
+import { onEachTransport, type Variant } from './variants.js'
 
 const PAIRS: readonly Pair[] = [
   ['b', '1'],
@@ -20,33 +19,37 @@ const PAIRS: readonly Pair[] = [
 ]
 const options = { versions: [5] } as const
 
-async function publish(way: Way, topic: string, { qos = 1, retain = false } = {}): Promise<void> {
-  const publisher = await way.visitor('publisher')
+async function publish(variant: Variant, topic: string, { qos = 1, retain = false } = {}): Promise<void> {
+  const publisher = await variant.connectClean('publisher')
   publisher.write(publishWithPairs(topic, 'x', PAIRS, { qos, retain, messageId: 1 }))
   await publisher.finish({ qos: qos as 0 | 1 | 2, messageId: 1 })
   await publisher.settled()
-  await publisher.leave()
+  await publisher.disconnect()
 }
 
-async function subscriber(way: Way, topic: string, clean = false): Promise<SessionClient> {
-  const client = await way.connect({ clientId: way.name(`client ${topic} ${clean}`), clean, acknowledges: true })
-  await client.watch()
+async function subscriber(variant: Variant, topic: string, clean = false): Promise<SessionClient> {
+  const client = await variant.connect({
+    clientId: variant.name(`client ${topic} ${clean}`),
+    clean,
+    acknowledges: true
+  })
+  await client.subscribeMarker()
   await client.subscribe([[topic, 2]], 7)
   return client
 }
 
-t.test('what reads them here reads them right', t => {
+t.test('pairsIn decodes them correctly', t => {
   t.same(pairsIn(publishWithPairs('t', 'x', PAIRS)), PAIRS)
   t.end()
 })
 
-onEveryWay(
+onEachTransport(
   'live',
-  async (t, way) => {
+  async (t, variant) => {
     for (const clean of [true, false]) {
-      const client = await subscriber(way, way.name('t'), clean)
+      const client = await subscriber(variant, variant.name('t'), clean)
       for (const qos of [0, 1, 2]) {
-        await publish(way, way.name('t'), { qos })
+        await publish(variant, variant.name('t'), { qos })
         t.same(pairsIn((await client.next('publish')).bytes), PAIRS, `QoS ${qos}`)
       }
     }
@@ -55,13 +58,13 @@ onEveryWay(
 )
 
 for (const how of ['a lost connection', 'a restart'] as const) {
-  onEveryWay(
+  onEachTransport(
     `queued, after ${how}`,
-    async (t, way) => {
-      const client = await subscriber(way, way.name('t'))
-      await client.leave()
-      for (const qos of [1, 2]) await publish(way, way.name('t'), { qos })
-      const back = await way.back(client, how)
+    async (t, variant) => {
+      const client = await subscriber(variant, variant.name('t'))
+      await client.disconnect()
+      for (const qos of [1, 2]) await publish(variant, variant.name('t'), { qos })
+      const back = await variant.reconnect(client, how)
       t.same(
         (await back.messages(2)).map(({ bytes }) => pairsIn(bytes)),
         [PAIRS, PAIRS]
@@ -70,14 +73,14 @@ for (const how of ['a lost connection', 'a restart'] as const) {
     options
   )
 
-  onEveryWay(
+  onEachTransport(
     `sent and not acknowledged, after ${how}`,
-    async (t, way) => {
-      const client = await subscriber(way, way.name('t'))
+    async (t, variant) => {
+      const client = await subscriber(variant, variant.name('t'))
       client.acknowledges = false
-      for (const qos of [1, 2]) await publish(way, way.name('t'), { qos })
+      for (const qos of [1, 2]) await publish(variant, variant.name('t'), { qos })
       await client.messages(2)
-      const back = await way.back(client, how)
+      const back = await variant.reconnect(client, how)
       t.same(
         (await back.messages(2)).map(({ bytes }) => pairsIn(bytes)),
         [PAIRS, PAIRS]
@@ -87,49 +90,53 @@ for (const how of ['a lost connection', 'a restart'] as const) {
   )
 }
 
-onEveryWay(
+onEachTransport(
   'retained, before and after a restart',
-  async (t, way) => {
-    await publish(way, way.name('t'), { retain: true })
+  async (t, variant) => {
+    await publish(variant, variant.name('t'), { retain: true })
     for (const when of ['before', 'after']) {
-      const client = await subscriber(way, way.name('t'), true)
+      const client = await subscriber(variant, variant.name('t'), true)
       t.same(pairsIn((await client.next('publish')).bytes), PAIRS, when)
-      if (when === 'before') await way.restart()
+      if (when === 'before') await variant.restart()
     }
   },
   options
 )
 
-onEveryWay(
+onEachTransport(
   'of a will: live, queued and retained',
-  async (t, way) => {
-    const topic = way.name('will')
-    const [live, away] = [await subscriber(way, topic, true), await subscriber(way, topic)]
-    await away.leave()
-    const dying = await way.open()
-    dying.write(connectWithPairs(way.name('dying'), { topic, payload: 'gone', retain: true }, PAIRS))
+  async (t, variant) => {
+    const topic = variant.name('will')
+    const [live, offline] = [await subscriber(variant, topic, true), await subscriber(variant, topic)]
+    await offline.disconnect()
+    const dying = await variant.open()
+    dying.write(connectWithPairs(variant.name('dying'), { topic, payload: 'gone', retain: true }, PAIRS))
     await new Promise(resolve => {
       dying.once('data', resolve)
     })
     dying.destroy()
     t.same(pairsIn((await live.next('publish')).bytes), PAIRS, 'live')
-    t.same(pairsIn((await (await way.back(away, 'a lost connection')).next('publish')).bytes), PAIRS, 'queued')
-    t.same(pairsIn((await (await subscriber(way, topic, true)).next('publish')).bytes), PAIRS, 'retained')
+    t.same(
+      pairsIn((await (await variant.reconnect(offline, 'a lost connection')).next('publish')).bytes),
+      PAIRS,
+      'queued'
+    )
+    t.same(pairsIn((await (await subscriber(variant, topic, true)).next('publish')).bytes), PAIRS, 'retained')
   },
   options
 )
 
-onEveryWay(
-  'of a will that a kill leaves behind',
-  async (t, way) => {
-    const topic = way.name('will')
-    const dying = await way.open()
-    dying.write(connectWithPairs(way.name('dying'), { topic, payload: 'gone', retain: true }, PAIRS))
+onEachTransport(
+  'of a will after a kill',
+  async (t, variant) => {
+    const topic = variant.name('will')
+    const dying = await variant.open()
+    dying.write(connectWithPairs(variant.name('dying'), { topic, payload: 'gone', retain: true }, PAIRS))
     await new Promise(resolve => {
       dying.once('data', resolve)
     })
-    await way.restart()
-    t.same(pairsIn((await (await subscriber(way, topic, true)).next('publish')).bytes), PAIRS)
+    await variant.restart()
+    t.same(pairsIn((await (await subscriber(variant, topic, true)).next('publish')).bytes), PAIRS)
   },
   options
 )

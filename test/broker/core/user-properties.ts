@@ -1,4 +1,4 @@
-// User properties as they stand on the wire: mqtt-packet sorts them by name.
+// Encodes and decodes user properties in order: mqtt-packet groups them by name.
 
 import { packet, text } from '../../decode/craft-mqtt.js'
 
@@ -7,11 +7,11 @@ export type Pair = readonly [name: string, value: string]
 
 const USER_PROPERTY = 0x26
 const SESSION_EXPIRY = 0x11
-/** How many bytes the value of each property of a PUBLISH takes; undefined where that stands in it. */
+/** Size of fixed-length PUBLISH properties, bytes; undefined: variable length. */
 const SIZES: Readonly<Record<number, number | undefined>> = { 0x01: 1, 0x02: 4, 0x23: 2 }
 const VARINT = 0x0b
 
-/** A PUBLISH of MQTT 5 with user properties in this order. */
+/** Encodes an MQTT 5 PUBLISH with user properties in this order. */
 export function publishWithPairs(
   topic: string,
   payload: string,
@@ -25,7 +25,7 @@ export function publishWithPairs(
   )
 }
 
-/** A CONNECT of MQTT 5 of a clean session, whose will has user properties in this order. */
+/** Encodes an MQTT 5 CONNECT with Clean Start, whose will has user properties in this order. */
 export function connectWithPairs(
   clientId: string,
   will: { topic: string; payload: string; retain?: boolean },
@@ -46,7 +46,7 @@ export function connectWithPairs(
   )
 }
 
-/** The user properties of a PUBLISH of MQTT 5, in their order. */
+/** Returns the user properties of an MQTT 5 PUBLISH, in order. */
 export function pairsIn(publish: Buffer): Pair[] {
   let at = 1
   const varint = (): number => {
@@ -78,7 +78,7 @@ function pairsOf(pairs: readonly Pair[]): Buffer {
   return Buffer.concat(pairs.flatMap(([name, value]) => [Buffer.from([USER_PROPERTY]), text(name), text(value)]))
 }
 
-/** Properties with their length before them. */
+/** Prefixes properties with their length. */
 function properties(bytes: Buffer): Buffer {
   const length = bytes.length < 128 ? [bytes.length] : [(bytes.length & 0x7f) | 0x80, bytes.length >> 7]
   return Buffer.concat([Buffer.from(length), bytes])

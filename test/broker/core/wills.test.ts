@@ -1,13 +1,13 @@
-// When a will is published, when it is not, and what of it reaches its readers.
+// When a will is published, and with which properties.
 
 import { setTimeout as pause } from 'node:timers/promises'
 import type { IConnectPacket, IPublishPacket } from 'mqtt-packet'
 import type { SessionClient, SessionOptions } from './session-client.js'
-import { onEveryWay, type Way } from './ways.js'
+import { onEachTransport, type Variant } from './variants.js'
 
 const only5 = { versions: [5] } as const
-/** Reason codes that a client may give in a DISCONNECT, and that are no success (MQTT 5, 3.14.2.1). */
-const UNHAPPY = [0x04, 0x80, 0x81, 0x82, 0x83, 0x90, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99]
+/** Reason codes of a client's DISCONNECT other than success (MQTT 5, 3.14.2.1). */
+const ERROR_CODES = [0x04, 0x80, 0x81, 0x82, 0x83, 0x90, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99]
 const PROPERTIES = {
   contentType: 'text/plain',
   responseTopic: 'answers',
@@ -15,14 +15,14 @@ const PROPERTIES = {
   payloadFormatIndicator: true
 }
 
-/** Connects a client whose will is published to `TOPIC` when it dies. */
-async function dying(
-  way: Way,
+/** Connects a client with a will for `topic`. */
+async function connectWithWill(
+  variant: Variant,
   topic: string,
   will: Partial<IConnectPacket['will']> = {},
   options: Partial<SessionOptions> = {}
 ): Promise<SessionClient> {
-  return await way.connect({
+  return await variant.connect({
     clientId: `dying ${topic}`,
     clean: true,
     will: { topic, payload: 'gone', qos: 1, ...will },
@@ -30,114 +30,115 @@ async function dying(
   })
 }
 
-/** A reader of all wills of this way. */
-async function reader(way: Way, name = 'reader', clean = true): Promise<SessionClient> {
-  const client = await way.connect({ clientId: way.name(name), clean, acknowledges: true, version: 5 })
-  await client.watch()
-  await client.subscribe([[way.name('will/#'), 1, { rh: 0 }]])
+/** Connects a subscriber to all wills of this variant. */
+async function reader(variant: Variant, name = 'reader', clean = true): Promise<SessionClient> {
+  const client = await variant.connect({ clientId: variant.name(name), clean, acknowledges: true, version: 5 })
+  await client.subscribeMarker()
+  await client.subscribe([[variant.name('will/#'), 1, { rh: 0 }]])
   return client
 }
 
-/** The names of the wills that have come by now. */
-async function arrived(way: Way, client: SessionClient): Promise<string[]> {
-  return (await client.caughtUp()).map(({ topic }) => topic.slice(way.name('will/').length)).sort()
+/** Returns the names of all wills received by now. */
+async function arrived(variant: Variant, client: SessionClient): Promise<string[]> {
+  return (await client.messagesSoFar()).map(({ topic }) => topic.slice(variant.name('will/').length)).sort()
 }
 
-onEveryWay(
-  'it is published when the connection breaks, and not after a DISCONNECT [MQTT-3.1.2-8], [MQTT-3.14.4-3]',
-  async (t, way) => {
-    const [live, away] = [await reader(way), await reader(way, 'away', false)]
-    await away.leave()
-    const [rude, polite] = [
-      await dying(way, way.name('will/rude'), { retain: true, qos: 2 }),
-      await dying(way, way.name('will/polite'))
+onEachTransport(
+  'a will is published after a lost connection, and not after a DISCONNECT [MQTT-3.1.2-8], [MQTT-3.14.4-3]',
+  async (t, variant) => {
+    const [live, offline] = [await reader(variant), await reader(variant, 'offline', false)]
+    await offline.disconnect()
+    const [lost, normal] = [
+      await connectWithWill(variant, variant.name('will/lost'), { retain: true, qos: 2 }),
+      await connectWithWill(variant, variant.name('will/normal'))
     ]
-    await polite.leave()
-    await rude.vanish()
+    await normal.disconnect()
+    await lost.destroy()
     const message = await live.next('publish')
-    t.match(message, { topic: way.name('will/rude'), qos: 1, retain: false })
-    t.same(await arrived(way, await way.back(away, 'a lost connection')), ['rude'], 'queued')
+    t.match(message, { topic: variant.name('will/lost'), qos: 1, retain: false })
+    t.same(await arrived(variant, await variant.reconnect(offline, 'a lost connection')), ['lost'], 'queued')
     t.match(
-      await (await reader(way)).next('publish'),
-      { topic: way.name('will/rude'), qos: 1, retain: true },
+      await (await reader(variant)).next('publish'),
+      { topic: variant.name('will/lost'), qos: 1, retain: true },
       'retained'
     )
   }
 )
 
-onEveryWay(
-  'DISCONNECT with any reason but 0x00 publishes it [MQTT-3.14.4-3]',
-  async (t, way) => {
-    const live = await reader(way)
-    for (const reasonCode of UNHAPPY) await (await dying(way, way.name(`will/${reasonCode}`))).leave({ reasonCode })
-    await (await dying(way, way.name('will/0'))).leave({ reasonCode: 0 })
-    const got = await live.messages(UNHAPPY.length)
+onEachTransport(
+  'a DISCONNECT with a reason code other than 0x00 publishes the will [MQTT-3.14.4-3]',
+  async (t, variant) => {
+    const live = await reader(variant)
+    for (const reasonCode of ERROR_CODES)
+      await (await connectWithWill(variant, variant.name(`will/${reasonCode}`))).disconnect({ reasonCode })
+    await (await connectWithWill(variant, variant.name('will/0'))).disconnect({ reasonCode: 0 })
+    const got = await live.messages(ERROR_CODES.length)
     t.same(
-      got.map(({ topic }) => Number(topic.slice(way.name('will/').length))).sort((a, b) => a - b),
-      UNHAPPY
+      got.map(({ topic }) => Number(topic.slice(variant.name('will/').length))).sort((a, b) => a - b),
+      ERROR_CODES
     )
-    t.same(await arrived(way, live), [])
+    t.same(await arrived(variant, live), [])
   },
   only5
 )
 
-onEveryWay('a takeover publishes it', async (t, way) => {
-  const live = await reader(way)
+onEachTransport('a takeover publishes the will', async (t, variant) => {
+  const live = await reader(variant)
   for (const clean of [true, false]) {
-    const first = await dying(way, way.name(`will/${clean}`), {}, { clean })
-    const second = await way.connect({ ...first.options, will: undefined })
+    const first = await connectWithWill(variant, variant.name(`will/${clean}`), {}, { clean })
+    const second = await variant.connect({ ...first.options, will: undefined })
     await first.whenClosed()
-    t.equal((await live.next('publish')).topic, way.name(`will/${clean}`))
-    await second.leave()
+    t.equal((await live.next('publish')).topic, variant.name(`will/${clean}`))
+    await second.disconnect()
   }
-  t.same(await arrived(way, live), [])
+  t.same(await arrived(variant, live), [])
 })
 
-onEveryWay('a silent client that breaks its keep-alive has its will published [MQTT-3.1.2-22]', async (t, way) => {
-  const live = await reader(way)
-  await dying(way, way.name('will/silent'), {}, { keepalive: 1 })
-  t.equal((await live.next('publish')).topic, way.name('will/silent'))
+onEachTransport('a keep-alive timeout publishes the will [MQTT-3.1.2-22]', async (t, variant) => {
+  const live = await reader(variant)
+  await connectWithWill(variant, variant.name('will/silent'), {}, { keepalive: 1 })
+  t.equal((await live.next('publish')).topic, variant.name('will/silent'))
 })
 
-onEveryWay(
-  'its Will Delay Interval is not part of it: live, queued, retained, after a restart',
-  async (t, way) => {
-    const [live, away] = [await reader(way), await reader(way, 'away', false)]
-    await away.leave()
-    const none: string[] = []
-    const look = (where: string, messages: readonly IPublishPacket[]): void => {
+onEachTransport(
+  'a published will has no Will Delay Interval: live, queued, retained, after a restart',
+  async (t, variant) => {
+    const [live, offline] = [await reader(variant), await reader(variant, 'offline', false)]
+    await offline.disconnect()
+    const found: string[] = []
+    const check = (where: string, messages: readonly IPublishPacket[]): void => {
       for (const { topic, properties } of messages) {
-        if (properties !== undefined && 'willDelayInterval' in properties) none.push(`${topic} ${where}`)
+        if (properties !== undefined && 'willDelayInterval' in properties) found.push(`${topic} ${where}`)
       }
     }
     for (const willDelayInterval of [0, 1]) {
-      const lasting = { properties: { sessionExpiryInterval: 10 } }
-      const client = await dying(
-        way,
-        way.name(`will/${willDelayInterval}`),
+      const persistent = { properties: { sessionExpiryInterval: 10 } }
+      const client = await connectWithWill(
+        variant,
+        variant.name(`will/${willDelayInterval}`),
         { retain: true, properties: { willDelayInterval } },
-        lasting
+        persistent
       )
-      await client.vanish()
-      look('live', [await live.next('publish')])
+      await client.destroy()
+      check('live', [await live.next('publish')])
     }
-    look('queued', await (await way.back(away, 'a lost connection')).messages(2))
-    look('retained', await (await reader(way)).messages(2))
-    await way.restart()
-    look('retained, restarted', await (await reader(way)).messages(2))
-    t.same(none, [])
+    check('queued', await (await variant.reconnect(offline, 'a lost connection')).messages(2))
+    check('retained', await (await reader(variant)).messages(2))
+    await variant.restart()
+    check('retained, restarted', await (await reader(variant)).messages(2))
+    t.same(found, [])
   },
   only5
 )
 
-onEveryWay(
-  'its properties reach its readers',
-  async (t, way) => {
-    const [live, away] = [await reader(way), await reader(way, 'away', false)]
-    await away.leave()
+onEachTransport(
+  'subscribers receive its properties',
+  async (t, variant) => {
+    const [live, offline] = [await reader(variant), await reader(variant, 'offline', false)]
+    await offline.disconnect()
     const properties = { ...PROPERTIES, messageExpiryInterval: 100 }
-    await (await dying(way, way.name('will/properties'), { retain: true, properties })).vanish()
-    const readers = [live, await way.back(away, 'a lost connection'), await reader(way, 'late')]
+    await (await connectWithWill(variant, variant.name('will/properties'), { retain: true, properties })).destroy()
+    const readers = [live, await variant.reconnect(offline, 'a lost connection'), await reader(variant, 'late')]
     for (const [index, client] of readers.entries()) {
       const { properties } = await client.next('publish')
       t.match(properties, PROPERTIES, ['live', 'queued', 'retained'][index])
@@ -147,18 +148,18 @@ onEveryWay(
   only5
 )
 
-onEveryWay(
-  'a delayed one is published when its time has come, or its session ends, and not before [MQTT-3.1.3-9]',
-  async (t, way) => {
-    const live = await reader(way)
+onEachTransport(
+  'a delayed will is published after its delay or when its session ends, not before [MQTT-3.1.3-9]',
+  async (t, variant) => {
+    const live = await reader(variant)
     const delayed = async (
       name: string,
       willDelayInterval: number,
       sessionExpiryInterval: number
     ): Promise<SessionClient> =>
-      await dying(
-        way,
-        way.name(`will/${name}`),
+      await connectWithWill(
+        variant,
+        variant.name(`will/${name}`),
         { properties: { willDelayInterval } },
         { clean: false, properties: { sessionExpiryInterval } }
       )
@@ -169,75 +170,87 @@ onEveryWay(
       await delayed('resumed', 4, 100),
       await delayed('long', 100, 100),
       await delayed('taken', 4, 100),
-      await delayed('anew', 100, 100),
+      await delayed('clean', 100, 100),
       await delayed('none', 100, 0)
     ] as const
-    const [, , ended, resumed, , taken, anew] = clients
-    await way.connect({ ...taken.options, will: undefined })
-    await way.connect({ ...anew.options, clean: true, will: undefined })
-    const gone = Date.now()
-    await Promise.all([...clients].filter(client => client !== taken && client !== anew).map(client => client.vanish()))
-    await way.connect({ ...resumed.options, will: undefined })
-    t.same(await waitFor(live, way, 2), ['anew', 'none'], 'at once')
-    await (await way.connect({ ...ended.options, will: undefined, clean: true })).leave()
-    t.same(await waitFor(live, way, 3), ['delay', 'ended', 'expiry'])
-    t.ok(Date.now() - gone >= 950, 'not before')
-    await pause(gone + 4_500 - Date.now())
-    t.same(await arrived(way, live), [], 'and no others')
+    const [, , ended, resumed, , taken, clean] = clients
+    await variant.connect({ ...taken.options, will: undefined })
+    await variant.connect({ ...clean.options, clean: true, will: undefined })
+    const disconnectedAt = Date.now()
+    await Promise.all(
+      [...clients].filter(client => client !== taken && client !== clean).map(client => client.destroy())
+    )
+    await variant.connect({ ...resumed.options, will: undefined })
+    t.same(await waitFor(live, variant, 2), ['clean', 'none'], 'at once')
+    await (await variant.connect({ ...ended.options, will: undefined, clean: true })).disconnect()
+    t.same(await waitFor(live, variant, 3), ['delay', 'ended', 'expiry'])
+    t.ok(Date.now() - disconnectedAt >= 950, 'not before')
+    await pause(disconnectedAt + 4_500 - Date.now())
+    t.same(await arrived(variant, live), [], 'no others')
   },
   only5
 )
 
-/** Takes so many wills; their names. */
-async function waitFor(client: SessionClient, way: Way, count: number): Promise<string[]> {
-  return (await client.messages(count)).map(({ topic }) => topic.slice(way.name('will/').length)).sort()
+/** Receives `count` wills; returns their names. */
+async function waitFor(client: SessionClient, variant: Variant, count: number): Promise<string[]> {
+  return (await client.messages(count)).map(({ topic }) => topic.slice(variant.name('will/').length)).sort()
 }
 
-onEveryWay('a kill leaves it to the next start, also a delayed one, and once', async (t, way) => {
-  const away = await reader(way, 'away', false)
-  await dying(way, way.name('will/plain'), { retain: true })
-  if (way.version === 5) {
-    await dying(way, way.name('will/delayed'), { retain: true, properties: { willDelayInterval: 1 } }, { clean: false })
-    await dying(way, way.name('will/long'), { retain: true, properties: { willDelayInterval: 100 } }, { clean: false })
+onEachTransport('after a kill, the next start publishes wills once, also delayed ones', async (t, variant) => {
+  const offline = await reader(variant, 'offline', false)
+  await connectWithWill(variant, variant.name('will/plain'), { retain: true })
+  if (variant.version === 5) {
+    await connectWithWill(
+      variant,
+      variant.name('will/delayed'),
+      { retain: true, properties: { willDelayInterval: 1 } },
+      { clean: false }
+    )
+    await connectWithWill(
+      variant,
+      variant.name('will/long'),
+      { retain: true, properties: { willDelayInterval: 100 } },
+      { clean: false }
+    )
   }
-  const polite = await dying(way, way.name('will/polite'))
-  await polite.leave()
-  await way.restart()
-  const back = await way.connect(away.options)
-  const expected = way.version === 5 ? ['delayed', 'plain'] : ['plain']
-  t.same(await waitFor(back, way, expected.length), expected)
-  t.same(await arrived(way, back), [])
-  await way.restart()
-  t.same(await arrived(way, await way.connect(away.options)), [], 'after a second kill')
+  const normal = await connectWithWill(variant, variant.name('will/normal'))
+  await normal.disconnect()
+  await variant.restart()
+  const back = await variant.connect(offline.options)
+  const expected = variant.version === 5 ? ['delayed', 'plain'] : ['plain']
+  t.same(await waitFor(back, variant, expected.length), expected)
+  t.same(await arrived(variant, back), [])
+  await variant.restart()
+  t.same(await arrived(variant, await variant.connect(offline.options)), [], 'after a second kill')
 })
 
-onEveryWay(
-  'a delayed one that a kill leaves is dropped where its client is back in time',
-  async (t, way) => {
-    const client = await dying(
-      way,
-      way.name('will/delayed'),
+onEachTransport(
+  'after a kill, a delayed will is dropped if its client reconnects in time',
+  async (t, variant) => {
+    const client = await connectWithWill(
+      variant,
+      variant.name('will/delayed'),
       { properties: { willDelayInterval: 5 } },
       { clean: false }
     )
-    await way.restart()
-    await way.connect({ ...client.options, will: undefined })
+    await variant.restart()
+    await variant.connect({ ...client.options, will: undefined })
     const connected = Date.now()
-    const live = await reader(way)
+    const live = await reader(variant)
     await pause(connected + 5_500 - Date.now())
-    t.same(await arrived(way, live), [])
+    t.same(await arrived(variant, live), [])
   },
   only5
 )
 
-onEveryWay(
-  'a stop publishes it',
-  async (t, way) => {
-    const away = await reader(way, 'away', false)
-    await away.leave()
-    await dying(way, way.name('will/stopped'))
-    await way.restart()
-    t.same(await waitFor(await way.connect(away.options), way, 1), ['stopped'])
+onEachTransport(
+  'a shutdown publishes the will',
+  async (t, variant) => {
+    const offline = await reader(variant, 'offline', false)
+    await offline.disconnect()
+    await connectWithWill(variant, variant.name('will/stopped'))
+    await variant.restart()
+    t.same(await waitFor(await variant.connect(offline.options), variant, 1), ['stopped'])
   },
   { signal: 'SIGTERM' }
 )

@@ -1,4 +1,4 @@
-// What is written to a connection and read from it, compared with mqtt-packet.
+// Encodes and decodes packets, and compares with mqtt-packet.
 
 import mqttPacket, { type IConnectPacket, type IPublishPacket, type Packet } from 'mqtt-packet'
 import t from 'tap'
@@ -23,7 +23,7 @@ import { packet, text } from '../../decode/craft-mqtt.js'
 
 /** Characters of one to four bytes. */
 const CHARACTERS = ['a', 'Z', '0', ' ', '/', '-', '$', 'ö', 'ß', '中', '€', '😀']
-/** Around the sizes at which a length takes another byte. */
+/** Payload sizes around each at which the remaining length takes another byte. */
 const PAYLOADS = [0, 1, 100, 126, 127, 128, 129, 200, 16_300, 16_383, 16_384, 16_385, 70_000]
 const GARBAGE = Buffer.alloc(40, 0xee)
 const CONNECT: IConnectPacket = {
@@ -70,7 +70,7 @@ function randomMessage(random: Random): MessageSource {
   }
 }
 
-/** Reads exactly one packet. */
+/** Decodes exactly one packet. */
 function parse(bytes: Buffer, version: number): Packet {
   const parser = mqttPacket.parser({ protocolVersion: version })
   const found: Packet[] = []
@@ -85,18 +85,18 @@ function parse(bytes: Buffer, version: number): Packet {
   return found[0]
 }
 
-/** All of a PUBLISH; what it is written into is larger, and must not change elsewhere. */
+/** Encodes a whole PUBLISH into a larger buffer, which must not change elsewhere. */
 function written(delivery: Delivery, version: number): Buffer {
   const header = publishHeaderBytes(delivery, version)
   const into = Buffer.concat([GARBAGE, Buffer.alloc(header, 0xdd), GARBAGE])
   const end = writePublishHeader(into, GARBAGE.length, delivery, version)
   if (end !== GARBAGE.length + header) throw new Error(`${end - GARBAGE.length} bytes are written, not ${header}`)
   if (!into.subarray(0, GARBAGE.length).equals(GARBAGE) || !into.subarray(end).equals(GARBAGE))
-    throw new Error('written beyond its place')
+    throw new Error('written outside its range')
   return Buffer.concat([into.subarray(GARBAGE.length, end), delivery.message.payload])
 }
 
-/** Reads a whole PUBLISH as the link does. */
+/** Decodes a whole PUBLISH as the link does. */
 function read(bytes: Buffer, version: number): ReadPublish | ProtocolFault {
   let at = 1
   while (bytes[at] >= 0x80) at++
@@ -109,7 +109,7 @@ function read(bytes: Buffer, version: number): ReadPublish | ProtocolFault {
   )
 }
 
-/** Properties as a text: the order in which they come, and what prototype they have, makes no difference. */
+/** Formats properties independently of their order and prototype. */
 function textOf(properties: object = {}): string {
   return JSON.stringify(properties, (_, value: unknown) =>
     typeof value !== 'object' || value === null || Array.isArray(value)
@@ -118,7 +118,7 @@ function textOf(properties: object = {}): string {
   )
 }
 
-t.test('a PUBLISH is read by mqtt-packet as it was meant, in both versions', t => {
+t.test('mqtt-packet decodes an encoded PUBLISH, in both versions', t => {
   const random = new Random(6)
   for (let i = 0; i < 1_500; i++) {
     const source = randomMessage(random)
@@ -158,11 +158,11 @@ t.test('a PUBLISH is read by mqtt-packet as it was meant, in both versions', t =
       if (!isSame || !isInTime) t.same({ topic, ...found }, { ...delivery, left }, `message ${i}, version ${version}`)
     }
   }
-  t.pass('all of them')
+  t.pass('all')
   t.end()
 })
 
-t.test("what is left of a message's time is at least 0 and at most what fits [MQTT-3.3.2-6]", t => {
+t.test('the remaining expiry is between 0 and its maximum [MQTT-3.3.2-6]', t => {
   const intervalOf = (messageExpiry: number): unknown => {
     const delivery = {
       message: messageOf({ topic: 'a', messageExpiry }),
@@ -180,7 +180,7 @@ t.test("what is left of a message's time is at least 0 and at most what fits [MQ
   t.end()
 })
 
-t.test('a PUBLISH of mqtt-packet is read as it was meant, and goes out with its properties', t => {
+t.test('a PUBLISH of mqtt-packet is decoded, and forwarded with its properties', t => {
   const random = new Random(7)
   for (let i = 0; i < 1_500; i++) {
     const version = chance(random) ? 4 : 5
@@ -229,13 +229,13 @@ t.test('a PUBLISH of mqtt-packet is read as it was meant, and goes out with its 
     ) as IPublishPacket
     const forwarded = textOf({ ...again.properties, messageExpiryInterval: undefined })
     const expected = version === 5 ? textOf(source.properties) : '{}'
-    if (forwarded !== expected) t.equal(forwarded, expected, `message ${i} sent on`)
+    if (forwarded !== expected) t.equal(forwarded, expected, `message ${i} forwarded`)
   }
-  t.pass('all of them')
+  t.pass('all')
   t.end()
 })
 
-t.test('bytes that are changed at random are refused, or read as mqtt-packet reads them; and nothing throws', t => {
+t.test('randomly changed bytes are refused or decoded like mqtt-packet, and never throw', t => {
   const random = new Random(8)
   const counts = { refused: 0, read: 0 }
   for (let i = 0; i < 4_000; i++) {
@@ -280,8 +280,8 @@ t.test('bytes that are changed at random are refused, or read as mqtt-packet rea
   t.end()
 })
 
-t.test('a PUBLISH that is cut off anywhere before its payload is refused', t => {
-  const whole = mqttPacket.generate(
+t.test('a PUBLISH that is truncated before its payload is refused', t => {
+  const complete = mqttPacket.generate(
     {
       cmd: 'publish',
       topic: 'a/ö',
@@ -299,13 +299,13 @@ t.test('a PUBLISH that is cut off anywhere before its payload is refused', t => 
     },
     { protocolVersion: 5 }
   )
-  t.notOk(read(whole, 5) instanceof ProtocolFault)
-  for (let end = 2; end < whole.length; end++)
-    t.ok(read(whole.subarray(0, end), 5) instanceof ProtocolFault, `${end} of ${whole.length} bytes`)
+  t.notOk(read(complete, 5) instanceof ProtocolFault)
+  for (let end = 2; end < complete.length; end++)
+    t.ok(read(complete.subarray(0, end), 5) instanceof ProtocolFault, `${end} of ${complete.length} bytes`)
   t.end()
 })
 
-t.test('what MQTT forbids in a PUBLISH is refused with its reason', t => {
+t.test('an invalid PUBLISH is refused with the reason code', t => {
   const publish = (header: number, topic: Uint8Array, ...rest: number[]): Buffer =>
     packet(header, Buffer.concat([topic, Buffer.from(rest)]))
   const [a, longest] = [text('a'), text('x'.repeat(65_535))]
@@ -318,21 +318,21 @@ t.test('what MQTT forbids in a PUBLISH is refused with its reason', t => {
     ['another [MQTT-3.3.2-2]', 4, publish(0x30, text('ö/#')), 0x81],
     ['no topic [MQTT-4.7.3-1]', 4, publish(0x30, text('')), 0x82],
     ['no topic and no alias', 5, publish(0x30, text(''), 0), 0x82],
-    ['a topic that is no UTF-8 [MQTT-1.5.4-1]', 4, publish(0x30, Buffer.from([0, 2, 0xc3, 0x28])), 0x81],
+    ['a topic that is not valid UTF-8 [MQTT-1.5.4-1]', 4, publish(0x30, Buffer.from([0, 2, 0xc3, 0x28])), 0x81],
     ['U+0000 in a topic [MQTT-1.5.4-2]', 4, publish(0x30, text('a\0b')), 0x81],
     ['a surrogate [MQTT-1.5.4-1]', 4, publish(0x30, Buffer.from([0, 3, 0xed, 0xa0, 0x80])), 0x81],
-    ['a topic that goes beyond the packet', 4, publish(0x30, Buffer.from([0, 9, 0x61])), 0x81],
+    ['a topic longer than the packet', 4, publish(0x30, Buffer.from([0, 9, 0x61])), 0x81],
     ['no length of properties', 5, publish(0x30, a), 0x81],
-    ['properties that go beyond the packet', 5, publish(0x30, a, 9, 0x01), 0x81],
+    ['properties longer than the packet', 5, publish(0x30, a, 9, 0x01), 0x81],
     ['an alias of 0 [MQTT-3.3.2-8]', 5, publish(0x30, a, 3, 0x23, 0, 0), 0x94],
     ['a subscription identifier from a client [MQTT-3.3.4-6]', 5, publish(0x30, a, 2, 0x0b, 1), 0x82],
     ['a property twice', 5, publish(0x30, a, 4, 0x01, 0, 0x01, 1), 0x82],
-    ['a property of another packet', 5, publish(0x30, a, 5, 0x11, 0, 0, 0, 1), 0x81],
+    ['a property of another packet type', 5, publish(0x30, a, 5, 0x11, 0, 0, 0, 1), 0x81],
     ['an unknown property', 5, publish(0x30, a, 2, 0x7f, 1), 0x81],
     ['a Will Delay Interval', 5, publish(0x30, a, 5, 0x18, 0, 0, 0, 1), 0x81],
     ['a payload format of 2', 5, publish(0x30, a, 2, 0x01, 2), 0x82],
     ['a response topic with wildcards [MQTT-3.3.2-14]', 5, publish(0x30, a, 4, 0x08, 0, 1, 0x23), 0x82],
-    ['all that is allowed', 5, publish(0x3d, a, 255, 255, 0, 0x61), undefined],
+    ['all flags and fields', 5, publish(0x3d, a, 255, 255, 0, 0x61), undefined],
     ['the longest topic', 4, publish(0x30, longest, 1, 2, 3), undefined]
   ]
   for (const [what, version, bytes, reasonCode] of cases) {
@@ -347,7 +347,7 @@ t.test('what MQTT forbids in a PUBLISH is refused with its reason', t => {
   t.end()
 })
 
-t.test('user properties keep their order from end to end, names that occur again among them [MQTT-3.3.2-18]', t => {
+t.test('user properties keep their order, including repeated names [MQTT-3.3.2-18]', t => {
   const user = (name: string, value: string): Buffer => Buffer.concat([Buffer.from([0x26]), text(name), text(value)])
   const order = Buffer.concat([
     user('b', '1'),
@@ -404,7 +404,7 @@ for (const [name, header] of [
       t.match(
         parse(acknowledgement(TYPE[name], 258, 5, code, reason), 5),
         { cmd: name, messageId: 258, reasonCode: code },
-        'one that is too long for a packet'
+        'a reason that is too long is omitted'
       )
     }
     t.end()
@@ -431,7 +431,7 @@ t.test('variable byte integers and subscription identifiers', t => {
   t.end()
 })
 
-t.test('the properties of a will are found behind those of its CONNECT, in their order, without its delay', t => {
+t.test('willPropertiesIn returns the properties of the will in order, without its delay', t => {
   const body = (connect: IConnectPacket): Buffer => {
     const bytes = mqttPacket.generate(connect)
     return bytes.subarray(bytes.findIndex((byte, at) => at > 0 && byte < 0x80) + 1)
@@ -481,6 +481,6 @@ t.test('the properties of a will are found behind those of its CONNECT, in their
   ])
   t.same(willPropertiesIn(crafted), Buffer.concat([user('b'), user('a'), Buffer.from([0x01, 1]), user('b')]))
   for (let end = 0; end < crafted.length; end++) willPropertiesIn(crafted.subarray(0, end))
-  t.pass('and what is cut off throws nothing')
+  t.pass('truncated packets do not throw')
   t.end()
 })

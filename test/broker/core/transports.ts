@@ -1,4 +1,4 @@
-// A broker with a listener for each carrier, and raw byte connections to it.
+// A broker with a listener for each transport, and raw connections to it.
 
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
@@ -12,49 +12,49 @@ import { programMissing } from '../../support/programs.js'
 import { makeCertificates } from '../listeners/certificates.js'
 import { startListening, type Listening } from '../listeners/listening.js'
 
-/** What MQTT is carried by. */
-export type Carrier = 'TCP' | 'TLS' | 'WebSocket'
+/** Transports of MQTT. */
+export type Transport = 'TCP' | 'TLS' | 'WebSocket'
 
-/** All of them; TLS needs openssl, for the broker's certificate. */
-export const CARRIERS: readonly Carrier[] =
+/** All transports; TLS only if openssl is available for the certificate. */
+export const TRANSPORTS: readonly Transport[] =
   programMissing('openssl') === false ? ['TCP', 'TLS', 'WebSocket'] : ['TCP', 'WebSocket']
 
-const LISTENERS: Readonly<Record<Carrier, readonly string[]>> = {
+const LISTENERS: Readonly<Record<Transport, readonly string[]>> = {
   TCP: [],
   TLS: ['tls: { cert: broker.pem, key: broker.key }'],
   WebSocket: ['protocol: websockets']
 }
 
-/** A broker that can be reached over every carrier. */
-export interface CarriedBroker extends Listening {
-  /** Opens a connection; nothing is sent yet. */
-  open: (carrier: Carrier) => Promise<Duplex>
+/** A broker with a listener for each transport. */
+export interface TransportBroker extends Listening {
+  /** Opens a connection. */
+  open: (transport: Transport) => Promise<Duplex>
 }
 
-/** What a broker is to be told; its clients may be as many and as fast as they like, unless it is told otherwise. */
+/** Broker settings. By default, message rate and connections per address are not limited. */
 export interface BrokerSettings {
   limits?: Readonly<Record<string, number | string | null>>
-  /** Anything else, as lines. */
+  /** Further lines of the configuration. */
   more?: readonly string[]
 }
 
-/** Starts one in a folder; in the same folder again, it takes up what the last one left. */
-export async function startCarried(
+/** Starts a broker in a folder; in the same folder again, it uses the data of the previous one. */
+export async function startOnAllTransports(
   test: Test,
   folder: string,
   { limits, more = [] }: BrokerSettings = {}
-): Promise<CarriedBroker> {
-  if (CARRIERS.includes('TLS') && !existsSync(path.join(folder, 'broker.pem'))) makeCertificates(folder, ['broker'])
+): Promise<TransportBroker> {
+  if (TRANSPORTS.includes('TLS') && !existsSync(path.join(folder, 'broker.pem'))) makeCertificates(folder, ['broker'])
   const broker = await startListening(
     test,
     folder,
-    CARRIERS.map(carrier => LISTENERS[carrier]),
+    TRANSPORTS.map(transport => LISTENERS[transport]),
     [`limits: ${JSON.stringify({ messagesPerSecond: null, connectionsPerAddress: null, ...limits })}`, ...more]
   )
-  return { ...broker, open: carrier => OPENERS[carrier](broker.ports[CARRIERS.indexOf(carrier)] ?? 0) }
+  return { ...broker, open: transport => OPENERS[transport](broker.ports[TRANSPORTS.indexOf(transport)] ?? 0) }
 }
 
-const OPENERS: Readonly<Record<Carrier, (port: number) => Promise<Duplex>>> = {
+const OPENERS: Readonly<Record<Transport, (port: number) => Promise<Duplex>>> = {
   TCP: async port => {
     const socket = net.connect({ port, host: '127.0.0.1', noDelay: true })
     await once(socket, 'connect')
@@ -70,7 +70,7 @@ const OPENERS: Readonly<Record<Carrier, (port: number) => Promise<Duplex>>> = {
     const socket = new WebSocket(`ws://127.0.0.1:${port}`, 'mqtt')
     await once(socket, 'open')
     const stream = createWebSocketStream(socket)
-    // As a socket is by itself.
+    // Like a socket.
     return stream.once('end', () => {
       stream.destroy()
     })
