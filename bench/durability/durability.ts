@@ -2,10 +2,10 @@
 // reordered messages.
 
 import { readFileSync, writeFileSync } from 'node:fs'
-import os from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { removeFolder, temporaryFolder } from '../brokers/child.js'
+import { describeRun, loadAverages, runMetadata } from '../run-metadata.js'
 import { runKills, type KillFigures } from './kills.js'
 import { describeErrors, tables } from './report.js'
 import { VARIANTS } from './variants.js'
@@ -22,11 +22,6 @@ const HELP = `npm run bench:durability -- [options]
 `
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
-const load = (): string =>
-  os
-    .loadavg()
-    .map(value => value.toFixed(2))
-    .join(', ')
 
 const { values } = parseArgs({
   options: {
@@ -76,27 +71,16 @@ async function run(name: string): Promise<KillFigures> {
 }
 
 async function main(): Promise<void> {
-  const loadBefore = load()
+  const loadBefore = loadAverages()
   const results: { variant: string; figures: KillFigures }[] = []
   for (const variant of values.variants.split(',')) results.push({ variant, figures: await run(variant) })
   const { version } = JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as { version: string }
   const report = {
-    date: new Date().toISOString().slice(0, 10),
-    command: `npm run bench:durability -- ${process.argv.slice(2).join(' ')}`.replace(/ -- $/, ''),
-    machine: {
-      cpu: os.cpus()[0]?.model ?? 'unknown',
-      cores: os.cpus().length,
-      system: `${os.type()} ${os.release()} ${os.arch()}`,
-      loadBefore,
-      loadAfter: load()
-    },
+    ...runMetadata('bench:durability', loadBefore),
     versions: { artemis: version, node: process.versions.node }
   }
-  const { machine, versions } = report
-  console.log(
-    `${report.date}, ${machine.cores} x ${machine.cpu}; load ${machine.loadBefore} before, ${machine.loadAfter} after. ` +
-      `Artemis ${versions.artemis}, Node ${versions.node}. \`${report.command}\``
-  )
+  const { versions } = report
+  console.log(`${describeRun(report)} Artemis ${versions.artemis}, Node ${versions.node}. \`${report.command}\``)
   for (const { variant, figures } of results) {
     const { title, isOurs } = VARIANTS[variant]
     const faults = describeErrors(figures)

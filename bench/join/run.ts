@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { certificate } from '../../test/support/encrypted.js'
 import { Forwarder } from '../lab/forwarder.js'
 import type { ImpairmentCounters, ImpairmentOptions } from '../lab/impairment.js'
 import { Network, type Host } from '../lab/network.js'
@@ -170,25 +171,7 @@ function lines(child: ChildProcess): AsyncIterator<string> {
 
 function identity(directory: string): NonNullable<BrokerConfig['tls']> {
   const files = { key: join(directory, 'key.pem'), cert: join(directory, 'cert.pem'), keyLog: join(directory, 'keys') }
-  execFileSync(
-    'openssl',
-    [
-      'req',
-      '-x509',
-      '-newkey',
-      'rsa:2048',
-      '-nodes',
-      '-days',
-      '2',
-      '-subj',
-      '/CN=localhost',
-      '-keyout',
-      files.key,
-      '-out',
-      files.cert
-    ],
-    { stdio: 'ignore' }
-  )
+  certificate(directory)
   writeFileSync(files.keyLog, '')
   return files
 }

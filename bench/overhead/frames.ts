@@ -1,5 +1,6 @@
 // Encodes and decodes the MQTT 3.1.1 packets of the load without a library, which would cost more than a broker.
 
+import { varintEnd, varintValue } from '../../src/decode/varint.js'
 import { packet, text } from '../../test/decode/craft-mqtt.js'
 
 /** First bytes of the packets that a load sends or reads. */
@@ -57,16 +58,12 @@ export class FrameReader {
     const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk])
     let at = 0
     while (at + 2 <= bytes.length) {
-      let start = at + 1
-      let length = 0
-      for (let shift = 0; start < bytes.length; shift += 7) {
-        const byte = bytes[start++]
-        length |= (byte & 0x7f) << shift
-        if (byte < 0x80) break
-      }
-      if (bytes[start - 1] >= 0x80 || start + length > bytes.length) break
-      this.#onFrame(bytes[at], bytes, start, start + length)
-      at = start + length
+      const start = varintEnd(bytes, at + 1)
+      if (start < 0) break
+      const end = start + varintValue(bytes, at + 1, start)
+      if (end > bytes.length) break
+      this.#onFrame(bytes[at], bytes, start, end)
+      at = end
     }
     this.#rest = Buffer.from(bytes.subarray(at))
   }

@@ -1,10 +1,10 @@
 // npm run bench:overhead: compares processor time per message and messages per second with bare Aedes and mosquitto.
 
 import { readFileSync, writeFileSync } from 'node:fs'
-import os from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { mosquittoVersion } from '../brokers/mosquitto.js'
+import { describeRun, loadAverages, runMetadata } from '../run-metadata.js'
 import { CHOICES, cellsOf } from './cells.js'
 import { measureCell, type CellResult } from './measurement.js'
 import { aimLines, anomalies, resultTable } from './table.js'
@@ -30,11 +30,6 @@ const root = fileURLToPath(new URL('../../../', import.meta.url))
 const print = (text: string): void => {
   process.stderr.write(`${text}\n`)
 }
-const load = (): string =>
-  os
-    .loadavg()
-    .map(value => value.toFixed(2))
-    .join(', ')
 
 const { values } = parseArgs({
   options: {
@@ -91,19 +86,11 @@ async function main(): Promise<void> {
     warmUp: numberOf('warm-up', values['warm-up']),
     overrides: values.setting
   }
-  const loadBefore = load()
+  const loadBefore = loadAverages()
   const results: CellResult[] = []
   for (const cell of cells) results.push(await measureCell(cell, effort, print))
   const run = {
-    date: new Date().toISOString().slice(0, 10),
-    command: `npm run bench:overhead -- ${process.argv.slice(2).join(' ')}`.replace(/ -- $/, ''),
-    machine: {
-      cpu: os.cpus()[0]?.model ?? 'unknown',
-      cores: os.cpus().length,
-      system: `${os.type()} ${os.release()} ${os.arch()}`,
-      loadBefore,
-      loadAfter: load()
-    },
+    ...runMetadata('bench:overhead', loadBefore),
     versions: {
       artemis: packageVersion('package.json'),
       aedes: packageVersion('node_modules/aedes/package.json'),
@@ -113,9 +100,9 @@ async function main(): Promise<void> {
     },
     effort
   }
-  const { machine, versions } = run
+  const { versions } = run
   console.log(
-    `${run.date}, ${machine.cores} x ${machine.cpu}; load ${machine.loadBefore} before, ${machine.loadAfter} after. Artemis ${versions.artemis}, Aedes ${versions.aedes}, ` +
+    `${describeRun(run)} Artemis ${versions.artemis}, Aedes ${versions.aedes}, ` +
       `mosquitto ${versions.mosquitto}, mqtt.js ${versions.mqttJs}, Node ${versions.node}. \`${run.command}\`: medians of ${effort.rounds} rounds of ${effort.messages.toLocaleString('en')} messages ` +
       `of 64 bytes, ${effort.warmUp.toLocaleString('en')} before; × is the ratio to ${VARIANTS[variants[0]].title} in the same round.\n`
   )

@@ -2,9 +2,10 @@
 // implementations.
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { cpus, loadavg, tmpdir } from 'node:os'
+import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { loadAverages } from '../run-metadata.js'
 import { compare, median, type Result } from './comparison.js'
 import { ReferenceProcess } from './reference.js'
 import { makeRows } from './rows.js'
@@ -20,10 +21,6 @@ const ROUNDS = 5
 const print = (text: string): void => {
   process.stderr.write(`${text}\n`)
 }
-const load = (): string =>
-  loadavg()
-    .map(value => value.toFixed(2))
-    .join(', ')
 
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { only: { type: 'string' }, json: { type: 'string' } } })
@@ -32,7 +29,7 @@ async function main(): Promise<void> {
     ({ kind }) => values.only === undefined || values.only.split(',').includes(kind)
   )
   const folder = mkdtempSync(join(tmpdir(), 'artemis-scoring-'))
-  const loadBefore = load()
+  const loadBefore = loadAverages()
   let reference: ReferenceProcess | undefined
   const results: Result[] = []
   try {
@@ -48,7 +45,7 @@ async function main(): Promise<void> {
   const machine = {
     date: new Date().toISOString().slice(0, 10),
     processor: `${cpus().length} x ${cpus()[0].model}`,
-    load: `${loadBefore} before, ${load()} after`,
+    load: `${loadBefore} before, ${loadAverages()} after`,
     versions: `Node ${process.version.slice(1)}, ${reference.versions}`
   }
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ machine, results }, undefined, 1)}\n`)

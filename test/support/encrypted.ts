@@ -7,7 +7,7 @@ import { createServer, type TlsOptions } from 'node:tls'
 import { findProgram } from './programs.js'
 import type { MakeServer } from './watched-broker.js'
 
-/** Creates a key and a self-signed certificate for localhost in `directory`, with openssl. */
+/** Creates a key (`key.pem`) and a self-signed certificate (`cert.pem`) for localhost in `directory`, with openssl. */
 export function certificate(directory: string): { key: Buffer; cert: Buffer } {
   const key = join(directory, 'key.pem')
   const cert = join(directory, 'cert.pem')

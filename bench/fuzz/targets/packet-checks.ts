@@ -2,28 +2,11 @@
 import { readPublish } from '../../../broker/core/wire.js'
 import { ProtocolFault } from '../../../broker/protocol/fault.js'
 import { checkPacket } from '../../../broker/protocol/packet-checks.js'
+import { PACKET_TYPE_NAMES } from '../../../src/decode/packet-types.js'
 import { check } from '../target.js'
 import type { FuzzTarget } from '../target.js'
 import { anyPackets } from './packets.js'
 
-const TYPES = [
-  'reserved',
-  'connect',
-  'connack',
-  'publish',
-  'puback',
-  'pubrec',
-  'pubrel',
-  'pubcomp',
-  'subscribe',
-  'suback',
-  'unsubscribe',
-  'unsuback',
-  'pingreq',
-  'pingresp',
-  'disconnect',
-  'auth'
-]
 const FROM_CLIENTS = new Set([
   'connect',
   'publish',
@@ -49,7 +32,7 @@ export const checksTarget: FuzzTarget = {
     'broker/protocol/packet-checks.js',
     'broker/protocol/properties.js',
     'broker/protocol/field-reader.js',
-    'broker/protocol/topics.js'
+    'src/topics.js'
   ],
   generate(random) {
     const version = random.integer(VERSIONS.length)
@@ -58,7 +41,7 @@ export const checksTarget: FuzzTarget = {
   run(input) {
     if (input.length < 3) return
     const version = VERSIONS[input[0] & 3]
-    const cmd = TYPES[input[1] >> 4]
+    const cmd = PACKET_TYPE_NAMES[input[1] >> 4]
     const body = Buffer.from(input.subarray(3))
     const find = (): ProtocolFault | undefined => {
       if (cmd !== 'publish' || version === undefined) return checkPacket({ cmd, body }, { protocolVersion: version })
