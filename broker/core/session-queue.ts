@@ -189,7 +189,8 @@ export class SessionQueue {
     this.#readUpTo = queued.sequence
     this.#waiting.push(queued)
     // In the batch of the message itself, so that it need not wait for another one.
-    if (qos === 2 && this.#isInWindow(this.#waiting.length)) this.#stored.mark(queued.sequence)
+    const isSendable = this.receiver !== undefined && this.#inFlight.size + this.#waiting.length <= this.receiver.window
+    if (qos === 2 && isSendable) this.#stored.mark(queued.sequence)
     this.#authorised = { queued, allowed }
     this.#send()
     this.#authorised = undefined
@@ -337,10 +338,10 @@ export class SessionQueue {
     if (receiver === undefined || this.#isSending) return
     this.#isSending = true
     let sent = 0
-    for (const next of this.#waiting) {
+    for (const [index, next] of this.#waiting.entries()) {
       if (this.#inFlight.size >= receiver.window) break
       const packetId = packetIdOf(next.sequence)
-      if (this.#inFlight.has(packetId) || this.#mustWaitForStore(next)) break
+      if (this.#inFlight.has(packetId) || this.#mustWaitForStore(index, receiver.window)) break
       sent++
       this.#sendOne(receiver, next, packetId)
       if (this.receiver !== receiver) break
@@ -350,23 +351,19 @@ export class SessionQueue {
     if (this.#waiting.length < PAGE / 2 || this.#readUpTo < this.#sentUpTo) this.#read()
   }
 
-  /** Whether the in-flight window has room for the first `count` waiting messages. */
-  #isInWindow(count: number): boolean {
-    return this.receiver !== undefined && this.#inFlight.size + count <= this.receiver.window
-  }
-
   /**
    * A QoS 2 message is sent once both the message and its mark as sent are stored. Without the stored message, its
    * packet identifier could be reused after a restart. Without the mark, it would be sent again with DUP 0
    * [MQTT-3.3.1-1].
    */
-  #mustWaitForStore(next: Queued): boolean {
+  #mustWaitForStore(index: number, window: number): boolean {
+    const next = this.#waiting[index]
     if (next.qos !== 2 || next.isReleased || !this.#session.isStored) return false
     const { store } = this.#options
     if (next.sequence > this.#stored.markedUpTo) {
-      const marked = this.#waiting.filter((_, i) => this.#isInWindow(i + 1))
-      this.#stored.mark(marked.at(-1)?.sequence ?? next.sequence)
-      for (const queued of marked) queued.batch = store.batch
+      const sendable = this.#waiting.slice(index, index + window - this.#inFlight.size)
+      for (const queued of sendable) queued.batch = store.batch
+      this.#stored.mark(sendable.at(-1)?.sequence ?? next.sequence)
     }
     if (next.batch <= store.stored) return false
     if (this.#awaitsStore) return true

@@ -182,6 +182,44 @@ for (const how of ['live', 'queued'] as const) {
   })
 }
 
+for (const how of ['live', 'queued'] as const) {
+  t.test(`every QoS 2 message of a full window is marked as sent before it is sent, ${how}`, async t => {
+    const db = new FakeDatabase()
+    const { sessions, store } = await openSessions(db)
+    const { session } = sessions.open(CLIENT)
+    const unmarked: number[] = []
+    let sent = 0
+    const client: Receiver = {
+      ...receiver([]),
+      window: 20,
+      send: ({ packetId }) => {
+        sent++
+        const mark = db.data.get(keyOf(SENT, CLIENT.clientId))
+        if (mark === undefined || decodeSent(mark) < sent) unmarked.push(sent)
+        // Not all at once, so that the window is partly full whenever there is room again.
+        setTimeout(() => {
+          session.queue.receive(packetId)
+          session.queue.complete(packetId)
+        }, sent % 7)
+        return true
+      }
+    }
+    if (how === 'live') sessions.attach(session, client)
+    else sessions.detach(session)
+    for (let number = 1; number <= 200; number++)
+      session.queue.enqueue({
+        message: messageOf({ topic: 't', payload: String(number), qos: 2 }),
+        qos: 2,
+        retain: false,
+        identifiers: Buffer.alloc(0)
+      })
+    await store.settled()
+    if (how === 'queued') sessions.attach(session, client)
+    await waitUntil('all are sent', () => sent === 200)
+    t.same(unmarked, [])
+  })
+}
+
 t.test('reading is retried every second if the store cannot be read', async t => {
   const db = new FakeDatabase()
   const { sessions, store, unreadable } = await openSessions(db)
