@@ -1,7 +1,7 @@
 // An Aedes with one path for messages: authorise, retain, route, deliver once per session.
 
 import { Aedes, type AedesOptions, type Client } from 'aedes-2'
-import { levelsOf } from '../protocol/topics.js'
+import { levelsOf } from '../../src/topics.js'
 import { AEDES_VERSION, brokerParts, NO_PERSISTENCE, openClient, partsOf, watchBus } from './aedes-internals.js'
 import { Link, linkOf, type LinkOptions } from './link.js'
 import { checkMessage, InvalidMessage, Message, messageOf, type MessageSource, type QoS } from './message.js'

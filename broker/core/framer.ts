@@ -1,5 +1,13 @@
 // Splits the byte stream of a connection into packets.
 
+import {
+  MAX_VARINT_BYTES,
+  VARINT_INCOMPLETE,
+  VARINT_MALFORMED,
+  varintEnd,
+  varintValue
+} from '../../src/decode/varint.js'
+
 /** Fixed header of the next packet. */
 export interface PacketStart {
   /** Its first byte. */
@@ -21,7 +29,6 @@ export interface Packet {
 }
 
 const NO_BYTES = Buffer.alloc(0)
-const MAX_LENGTH_BYTES = 4
 /** Chunks of a packet that are kept as received. A one-byte chunk takes many times its size in memory. */
 const MAX_CHUNKS = 16
 /** Size of the buffers into which further small chunks are copied, bytes. */
@@ -58,18 +65,13 @@ export class Framer {
 
   /** Returns the next packet's header; undefined until its length is known. */
   next(): PacketStart | 'malformed' | undefined {
-    if (this.#bytes.length - this.#at <= MAX_LENGTH_BYTES && this.#chunks.length > 0) this.#join()
+    if (this.#bytes.length - this.#at <= MAX_VARINT_BYTES && this.#chunks.length > 0) this.#join()
     const bytes = this.#bytes
-    let at = this.#at + 1
-    if (at >= bytes.length) return undefined
-    let length = 0
-    for (let shift = 0; ; shift += 7) {
-      if (at >= bytes.length) return undefined
-      const byte = bytes[at++]
-      length += (byte & 0x7f) * 2 ** shift
-      if (byte < 0x80) break
-      if (shift === 7 * (MAX_LENGTH_BYTES - 1)) return 'malformed'
-    }
+    const lengthAt = this.#at + 1
+    const at = varintEnd(bytes, lengthAt)
+    if (at === VARINT_INCOMPLETE) return undefined
+    if (at === VARINT_MALFORMED) return 'malformed'
+    const length = varintValue(bytes, lengthAt, at)
     const start = this.#start
     start.header = bytes[this.#at]
     start.length = at - this.#at + length

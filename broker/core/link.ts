@@ -2,6 +2,7 @@
 
 import type { Duplex } from 'node:stream'
 import type { Client } from 'aedes'
+import { PACKET_TYPE_NAMES, PacketType } from '../../src/decode/packet-types.js'
 import {
   IDENTIFIER_NOT_VALID,
   MALFORMED_PACKET,
@@ -41,7 +42,7 @@ import {
   type SubscribeRequest,
   type UnsubscribeRequest
 } from './subscribing.js'
-import { TYPE, TYPE_NAMES, willPropertiesIn, type Delivery } from './wire.js'
+import { willPropertiesIn, type Delivery } from './wire.js'
 
 /** Limits that a client can exceed. */
 export type LinkLimit =
@@ -86,8 +87,8 @@ interface PendingSend {
 type State = 'new' | 'connecting' | 'open' | 'closed'
 
 const MQTT_5 = 5
-const CONNECT_HEADER = TYPE.connect << 4
-const PINGREQ_HEADER = TYPE.pingreq << 4
+const CONNECT_HEADER = PacketType.CONNECT << 4
+const PINGREQ_HEADER = PacketType.PINGREQ << 4
 const NO_BYTES = Buffer.alloc(0)
 const ERROR_REASON = 0x80
 const SESSION_TAKEN_OVER = 0x8e
@@ -112,10 +113,10 @@ const END_TIMEOUT_MS = 10_000
 const MAX_QUEUED_PER_TURN = 20
 /** Header flags of acknowledgements. */
 const FLAGS: Readonly<Record<number, number>> = {
-  [TYPE.puback]: 0,
-  [TYPE.pubrec]: 0,
-  [TYPE.pubrel]: 2,
-  [TYPE.pubcomp]: 0
+  [PacketType.PUBACK]: 0,
+  [PacketType.PUBREC]: 0,
+  [PacketType.PUBREL]: 2,
+  [PacketType.PUBCOMP]: 0
 }
 
 const links = new WeakMap<object, Link>()
@@ -286,7 +287,7 @@ export class Link implements Receiver, PacketHandler {
 
   /** Lets QoS 1 and 2 messages wait while subscribers must be read first. */
   mustWait(header: number): boolean {
-    if (header >> 4 !== TYPE.publish || (header & 6) === 0) return false
+    if (header >> 4 !== PacketType.PUBLISH || (header & 6) === 0) return false
     if (this.#options.backpressure.hold(this.#reader.read)) return true
     if (this.#queuedThisTurn < MAX_QUEUED_PER_TURN) return false
     setImmediate(() => {
@@ -299,7 +300,7 @@ export class Link implements Receiver, PacketHandler {
   handle(packet: Packet): void {
     const { header, bytes, from, to } = packet
     const type = header >> 4
-    if (type === TYPE.publish) this.#publishing.handle(packet)
+    if (type === PacketType.PUBLISH) this.#publishing.handle(packet)
     else if (header === PINGREQ_HEADER && from === to) this.#ping()
     else if (FLAGS[type] === (header & 0x0f) && to - from === 2)
       this.#handleAcknowledgement(type, bytes.readUInt16BE(from), 0)
@@ -320,7 +321,7 @@ export class Link implements Receiver, PacketHandler {
   /** Checks a packet of a less frequent type and decodes it with mqtt-packet. */
   #parse({ header, bytes, start, from, to }: Packet): void {
     const { _parser: parser } = this.#parts
-    const cmd = TYPE_NAMES[header >> 4] ?? 'reserved'
+    const cmd = PACKET_TYPE_NAMES[header >> 4] ?? 'reserved'
     const body = bytes.subarray(from, to)
     const fault = checkPacket({ cmd, body }, this.#state === 'new' ? {} : parser.settings)
     if (fault !== undefined) {
@@ -347,7 +348,11 @@ export class Link implements Receiver, PacketHandler {
         this.#takeDisconnect(packet)
         break
       default:
-        this.#handleAcknowledgement(TYPE_NAMES.indexOf(packet.cmd), packet.messageId ?? 0, packet.reasonCode ?? 0)
+        this.#handleAcknowledgement(
+          PACKET_TYPE_NAMES.indexOf(packet.cmd),
+          packet.messageId ?? 0,
+          packet.reasonCode ?? 0
+        )
     }
   }
 
@@ -363,17 +368,17 @@ export class Link implements Receiver, PacketHandler {
     const { queue } = session
     const { changes } = broker.store
     const batch = (): number => (broker.store.changes === changes ? 0 : broker.store.latest)
-    if (type === TYPE.puback) this.#emitAck(queue.acknowledge(packetId), packetId)
-    else if (type === TYPE.pubcomp)
+    if (type === PacketType.PUBACK) this.#emitAck(queue.acknowledge(packetId), packetId)
+    else if (type === PacketType.PUBCOMP)
       broker.emit('ack', queue.complete(packetId) && { cmd: 'pubrel', messageId: packetId, reasonCode: 0 }, this.client)
-    else if (type === TYPE.pubrec && reasonCode >= ERROR_REASON) queue.refuse(packetId)
-    else if (type === TYPE.pubrec) {
+    else if (type === PacketType.PUBREC && reasonCode >= ERROR_REASON) queue.refuse(packetId)
+    else if (type === PacketType.PUBREC) {
       // An unknown PUBREC is answered as well: the client waits for a PUBREL.
       queue.receive(packetId)
-      this.acknowledge(TYPE.pubrel, packetId, batch())
+      this.acknowledge(PacketType.PUBREL, packetId, batch())
     } else {
       session.removeReceived(packetId)
-      this.acknowledge(TYPE.pubcomp, packetId, batch())
+      this.acknowledge(PacketType.PUBCOMP, packetId, batch())
     }
     this.retained.send()
   }
@@ -495,7 +500,7 @@ export class Link implements Receiver, PacketHandler {
   }
 
   release(packetId: number): void {
-    this.acknowledge(TYPE.pubrel, packetId, 0)
+    this.acknowledge(PacketType.PUBREL, packetId, 0)
   }
 
   replayed(): void {
@@ -569,7 +574,7 @@ export class Link implements Receiver, PacketHandler {
     this.isBusy = true
     this.#options.onLimit('malformed', this.client)
     if (returnCode !== undefined && this.#state !== 'open') {
-      this.#connection.end(Buffer.from([TYPE.connack << 4, 2, 0, returnCode]), () => {
+      this.#connection.end(Buffer.from([PacketType.CONNACK << 4, 2, 0, returnCode]), () => {
         this.fail(error)
       })
     } else if (this.version === MQTT_5 && this.#state === 'open') {

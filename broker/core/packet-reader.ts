@@ -1,11 +1,11 @@
 // Reads the packets of one connection in order, within its rate limits.
 
+import { PacketType } from '../../src/decode/packet-types.js'
 import type { ClientParts } from './aedes-internals.js'
 import { ProtocolFault } from '../protocol/fault.js'
 import { Framer, type Packet } from './framer.js'
 import { ReadThrottle, type ReadLimits } from './read-throttle.js'
 import type { Traffic } from './traffic.js'
-import { TYPE } from './wire.js'
 
 /** Handles the packets of a connection. */
 export interface PacketHandler {
@@ -23,7 +23,12 @@ export interface PacketHandler {
 }
 
 /** Packet types that count against the rate limit. Acknowledgements do not: others cause them. */
-const COUNTED: ReadonlySet<number> = new Set([TYPE.publish, TYPE.subscribe, TYPE.unsubscribe, TYPE.pingreq])
+const COUNTED: ReadonlySet<number> = new Set([
+  PacketType.PUBLISH,
+  PacketType.SUBSCRIBE,
+  PacketType.UNSUBSCRIBE,
+  PacketType.PINGREQ
+])
 
 /** Reads packets while its handler accepts them. */
 export class PacketReader {

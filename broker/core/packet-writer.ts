@@ -1,13 +1,14 @@
 // Writes packets to one client, within its Maximum Packet Size.
 
 import mqttPacket from 'mqtt-packet'
+import { PacketType } from '../../src/decode/packet-types.js'
 import type { ClientParts } from './aedes-internals.js'
 import { encodeConnack, isAccepted, type Connack } from './connack.js'
 import { Output } from './output.js'
 import { ReplyQueue } from './reply-queue.js'
 import type { Store } from './store.js'
 import type { PacketCounts } from './traffic.js'
-import { acknowledgement, publishBytes, TYPE, type Delivery } from './wire.js'
+import { acknowledgement, publishBytes, type Delivery } from './wire.js'
 
 /** Limits and callbacks of a writer. */
 export interface WriterOptions {
@@ -22,7 +23,7 @@ export interface WriterOptions {
 }
 
 const MQTT_5 = 5
-const PINGRESP = Buffer.from([TYPE.pingresp << 4, 0])
+const PINGRESP = Buffer.from([PacketType.PINGRESP << 4, 0])
 /** Maximum number of replies that wait for the store; above it, the client's packets are not read. */
 const MAX_REPLIES = 1_000
 

@@ -1,14 +1,15 @@
 // PUBLISH from one client: reads, authorises and publishes it, and acknowledges it once the changes are stored.
 
+import { PacketType } from '../../src/decode/packet-types.js'
+import { levelsOf } from '../../src/topics.js'
 import { ProtocolFault } from '../protocol/fault.js'
-import { levelsOf } from '../protocol/topics.js'
 import { brokerParts, partsOf, type ClientParts } from './aedes-internals.js'
 import type { Broker } from './broker.js'
 import { PublishDenied } from './publish-denied.js'
 import type { Packet } from './framer.js'
 import type { Link, LinkOptions } from './link.js'
 import { InvalidMessage, type Message, type NamedProperties } from './message.js'
-import { readPublish, TYPE } from './wire.js'
+import { readPublish } from './wire.js'
 
 const MQTT_5 = 5
 const NOT_AUTHORIZED = 0x87
@@ -55,7 +56,7 @@ export class Publishing {
   #isNew({ messageId = 0 }: Message): boolean {
     const { session } = this.#link
     if (session?.received.has(messageId) === true) {
-      this.#link.acknowledge(TYPE.pubrec, messageId, this.#broker.store.latest)
+      this.#link.acknowledge(PacketType.PUBREC, messageId, this.#broker.store.latest)
       return false
     }
     if ((session?.received.size ?? 0) < this.#options.unreleasedMessages) return true
@@ -105,7 +106,7 @@ export class Publishing {
       if (error) link.fail(error)
       else if (qos > 0)
         link.acknowledge(
-          qos === 1 ? TYPE.puback : TYPE.pubrec,
+          qos === 1 ? PacketType.PUBACK : PacketType.PUBREC,
           messageId,
           broker.store.changes === changes ? 0 : broker.store.latest
         )
@@ -125,7 +126,13 @@ export class Publishing {
     this.#options.onDenied('deniedPublish', link.client, topic)
     if (isMqtt5) broker.emit('clientError', link.client, error)
     if (qos > 0)
-      link.acknowledge(qos === 1 ? TYPE.puback : TYPE.pubrec, messageId, 0, isMqtt5 ? NOT_AUTHORIZED : 0, error.message)
+      link.acknowledge(
+        qos === 1 ? PacketType.PUBACK : PacketType.PUBREC,
+        messageId,
+        0,
+        isMqtt5 ? NOT_AUTHORIZED : 0,
+        error.message
+      )
     link.resume()
   }
 

@@ -1,6 +1,6 @@
 // Imports sessions and queues from a data folder in Aedes' format (Artemis 0.1).
 
-import { matches } from '../protocol/topics.js'
+import { matches } from '../../src/topics.js'
 import { messageOf, type Message, type MessageSource, type QoS } from './message.js'
 import type { Persistence } from './persistence.js'
 import {

@@ -1,7 +1,7 @@
 // Handles SUBSCRIBE and UNSUBSCRIBE, and delivers retained messages to new subscriptions.
 
 import type { Client, Subscription as AedesSubscription } from 'aedes-2'
-import { isTopicFilter, levelsOf } from '../protocol/topics.js'
+import { isTopicFilter, levelsOf } from '../../src/topics.js'
 import { brokerParts, type RequestedSubscription } from './aedes-internals.js'
 import type { Broker } from './broker.js'
 import type { Link } from './link.js'

@@ -1,48 +1,10 @@
 // Reads and writes PUBLISH packets and their acknowledgements.
 
+import { PacketType } from '../../src/decode/packet-types.js'
 import { FieldReader } from '../protocol/field-reader.js'
 import { PROTOCOL_ERROR, ProtocolFault } from '../protocol/fault.js'
 import { expiryOf, forwarded, Message, named, type QoS } from './message.js'
 import { readProperties, SUBSCRIPTION_IDENTIFIER, TOPIC_ALIAS, valueOf } from '../protocol/properties.js'
-
-/** Packet types: the high four bits of the first byte. */
-export const TYPE = Object.freeze({
-  connect: 1,
-  connack: 2,
-  publish: 3,
-  puback: 4,
-  pubrec: 5,
-  pubrel: 6,
-  pubcomp: 7,
-  subscribe: 8,
-  suback: 9,
-  unsubscribe: 10,
-  unsuback: 11,
-  pingreq: 12,
-  pingresp: 13,
-  disconnect: 14,
-  auth: 15
-})
-
-/** Names of the packet types in mqtt-packet and Aedes. */
-export const TYPE_NAMES: readonly string[] = [
-  'reserved',
-  'connect',
-  'connack',
-  'publish',
-  'puback',
-  'pubrec',
-  'pubrel',
-  'pubcomp',
-  'subscribe',
-  'suback',
-  'unsubscribe',
-  'unsuback',
-  'pingreq',
-  'pingresp',
-  'disconnect',
-  'auth'
-]
 
 /** A message to one subscriber. */
 export interface Delivery {
@@ -110,7 +72,7 @@ function bodyBytes(delivery: Delivery, version: number): number {
 /** Writes a PUBLISH up to its payload; returns the offset after it. */
 export function writePublishHeader(into: Buffer, at: number, delivery: Delivery, version: number): number {
   const { message, qos, retain, dup, packetId, identifiers } = delivery
-  into[at++] = (TYPE.publish << 4) | (dup ? DUP_FLAG : 0) | (qos << 1) | (retain ? 1 : 0)
+  into[at++] = (PacketType.PUBLISH << 4) | (dup ? DUP_FLAG : 0) | (qos << 1) | (retain ? 1 : 0)
   at = writeVarint(into, at, bodyBytes(delivery, version))
   const { topicBytes } = message
   into[at++] = topicBytes >> 8
@@ -136,7 +98,7 @@ export function writePublishHeader(into: Buffer, at: number, delivery: Delivery,
 
 /** Encodes a PUBACK, PUBREC, PUBREL or PUBCOMP; only MQTT 5 clients get the reason code and reason string. */
 export function acknowledgement(type: number, packetId: number, version: number, reasonCode = 0, reason = ''): Buffer {
-  const first = (type << 4) | (type === TYPE.pubrel ? PUBREL_FLAGS : 0)
+  const first = (type << 4) | (type === PacketType.PUBREL ? PUBREL_FLAGS : 0)
   if (version !== MQTT_5 || reasonCode === 0) return Buffer.from([first, 2, packetId >> 8, packetId & 0xff])
   // The reason of a hook may be too long.
   const text = Buffer.from(Buffer.byteLength(reason) > MAX_TEXT_BYTES ? '' : reason)

@@ -3,7 +3,7 @@
 import t from 'tap'
 import { messageOf, type Message, type MessageSource } from '../../../broker/core/message.js'
 import { RetainedMessages, type RetainedStore } from '../../../broker/core/retained.js'
-import { matches } from '../../../broker/protocol/topics.js'
+import { matches } from '../../../src/topics.js'
 
 const NO_LIMITS = { retainedMessages: Infinity, retainedBytes: Infinity }
 

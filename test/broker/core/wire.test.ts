@@ -9,7 +9,6 @@ import {
   publishBytes,
   publishHeaderBytes,
   readPublish,
-  TYPE,
   varintBytes,
   willPropertiesIn,
   writePublishHeader,
@@ -18,6 +17,7 @@ import {
   type ReadPublish
 } from '../../../broker/core/wire.js'
 import { ProtocolFault } from '../../../broker/protocol/fault.js'
+import { PACKET_TYPE_NAMES } from '../../../src/decode/packet-types.js'
 import { Random } from '../../../models/random.js'
 import { packet, text } from '../../decode/craft-mqtt.js'
 
@@ -378,10 +378,11 @@ for (const [name, header] of [
   ['pubcomp', 0x70]
 ] as const) {
   t.test(`${name.toUpperCase()} with and without a reason`, t => {
-    t.same(acknowledgement(TYPE[name], 0x1234, 4), Buffer.from([header, 2, 0x12, 0x34]))
-    t.same(acknowledgement(TYPE[name], 65_535, 5), Buffer.from([header, 2, 0xff, 0xff]), 'success needs no reason code')
-    t.same(acknowledgement(TYPE[name], 1, 4, 0x92, 'unknown to version 4'), Buffer.from([header, 2, 0, 1]))
-    t.same(acknowledgement(TYPE[name], 1, 5, 0x92), Buffer.from([header, 3, 0, 1, 0x92]))
+    const type = PACKET_TYPE_NAMES.indexOf(name)
+    t.same(acknowledgement(type, 0x1234, 4), Buffer.from([header, 2, 0x12, 0x34]))
+    t.same(acknowledgement(type, 65_535, 5), Buffer.from([header, 2, 0xff, 0xff]), 'success needs no reason code')
+    t.same(acknowledgement(type, 1, 4, 0x92, 'unknown to version 4'), Buffer.from([header, 2, 0, 1]))
+    t.same(acknowledgement(type, 1, 5, 0x92), Buffer.from([header, 3, 0, 1, 0x92]))
     const code = name === 'puback' || name === 'pubrec' ? 0x87 : 0x92
     for (const reason of [
       'no',
@@ -393,7 +394,7 @@ for (const [name, header] of [
       'x'.repeat(20_000),
       'x'.repeat(65_535)
     ]) {
-      const bytes = acknowledgement(TYPE[name], 258, 5, code, reason)
+      const bytes = acknowledgement(type, 258, 5, code, reason)
       t.match(
         parse(bytes, 5),
         { cmd: name, messageId: 258, reasonCode: code, properties: { reasonString: reason } },
@@ -402,7 +403,7 @@ for (const [name, header] of [
     }
     for (const reason of ['x'.repeat(65_536), 'ö'.repeat(70_000)]) {
       t.match(
-        parse(acknowledgement(TYPE[name], 258, 5, code, reason), 5),
+        parse(acknowledgement(type, 258, 5, code, reason), 5),
         { cmd: name, messageId: 258, reasonCode: code },
         'a reason that is too long is omitted'
       )
