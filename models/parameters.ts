@@ -53,7 +53,11 @@ export function resolveParameters<T extends object>(table: ParameterTable<T>, gi
   }
   const resolved = Object.entries(rows).map(([name, row]): [string, number | string] => {
     const value: unknown = values[name] ?? row.default
-    if (!fits(row, value)) throw new DetectorError('parameter', `${name} must be ${range(row)}, not ${String(value)}`)
+    if (!fits(row, value))
+      throw new DetectorError(
+        'parameter',
+        `${name} must be ${range(row)}, not ${value === '' ? 'empty' : String(value)}`
+      )
     return [name, value]
   })
   return Object.fromEntries(resolved) as T

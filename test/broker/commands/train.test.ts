@@ -234,7 +234,10 @@ t.test('invalid options fail before any file is read', async t => {
       }
     ],
     [['--detector', 'ocsvm', '--param', 'nu=2'], { code: 'train-param', message: /nu must be .*, not 2/ }],
-    [['--detector', 'ocsvm', '--param', 'nu='], { code: 'train-param', message: /nu is/ }],
+    [
+      ['--detector', 'ocsvm', '--param', 'nu='],
+      { code: 'train-param', message: /nu must be a number from 0.0001 to 1, not empty/ }
+    ],
     [['--detector', 'ocsvm', '--param', 'nu'], { code: 'train-param', message: /name=value/ }],
     [['--detector', 'ocsvm', '--param', 'seed=3'], { code: 'train-param', message: /--seed/ }],
     [['--detector', 'ocsvm', '--param', '__proto__=3'], { code: 'train-param' }],

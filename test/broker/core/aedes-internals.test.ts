@@ -99,7 +99,7 @@ t.test('no used part of Aedes is missing, in plain Aedes and in the core', async
 
 t.test('package.json depends on exactly the supported Aedes version, and it is installed', t => {
   const { dependencies } = JSON.parse(readFileSync(PACKAGE, 'utf8')) as { dependencies: Record<string, string> }
-  t.equal(dependencies['aedes-2'], AEDES_VERSION, 'no version range')
+  t.equal(dependencies['aedes-2'], `npm:aedes@${AEDES_VERSION}`, 'no version range')
   const installed = createRequire(import.meta.url).resolve('aedes-2')
   const { version } = JSON.parse(readFileSync(installed.replace(/aedes\.js$/, 'package.json'), 'utf8')) as {
     version: string
