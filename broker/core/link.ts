@@ -104,7 +104,7 @@ const RETURN_CODES: ReadonlyMap<number, number> = new Map([
  * will of 64 KiB.
  */
 export const MAX_CONNECT_BYTES = 2 ** 17
-/** After the connection has ended, a hook that does not call back is given this time, ms. */
+/** After the connection has ended, each received packet must be handled within this time, ms: a hook may never return. */
 const END_TIMEOUT_MS = 10_000
 /**
  * After so many messages per turn that were queued behind a full in-flight window, the broker reads acknowledgements
@@ -154,6 +154,7 @@ export class Link implements Receiver, PacketHandler {
   #isReady = false
   /** The connection has ended; received packets are still to be handled. */
   #isEnding = false
+  #endTimer: NodeJS.Timeout | undefined
   #queuedThisTurn = 0
 
   constructor(
@@ -300,6 +301,7 @@ export class Link implements Receiver, PacketHandler {
   handle(packet: Packet): void {
     const { header, bytes, from, to } = packet
     const type = header >> 4
+    this.#endTimer?.refresh()
     if (type === PacketType.PUBLISH) this.#publishing.handle(packet)
     else if (header === PINGREQ_HEADER && from === to) this.#ping()
     else if (FLAGS[type] === (header & 0x0f) && to - from === 2)
@@ -622,7 +624,7 @@ export class Link implements Receiver, PacketHandler {
   readonly #onEnd = (): void => {
     if (this.#isEnding || this.isClosed) return
     this.#isEnding = true
-    setTimeout(() => {
+    this.#endTimer = setTimeout(() => {
       if (!this.isClosed) this.#parts.close()
     }, END_TIMEOUT_MS).unref()
     this.read()
