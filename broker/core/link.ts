@@ -104,7 +104,7 @@ const RETURN_CODES: ReadonlyMap<number, number> = new Map([
  * will of 64 KiB.
  */
 export const MAX_CONNECT_BYTES = 2 ** 17
-/** After the connection has ended, each received packet must be handled within this time, ms: a hook may never return. */
+/** Time to handle each packet that was received before the connection ended, ms: a hook may never return. */
 const END_TIMEOUT_MS = 10_000
 /**
  * After so many messages per turn that were queued behind a full in-flight window, the broker reads acknowledgements
