@@ -20,7 +20,11 @@ async function receiveMore(variant: Variant, client: SessionClient, topic: strin
   const got = await client.messagesSoFar()
   const back = await variant.reconnect(client, 'a restart')
   await (await variant.connectClean('publisher')).publish(topic, 'after')
-  return payloadsOf([...got, ...(await back.messagesSoFar())])
+  const more = await back.messagesSoFar()
+  // The kill may come before the PUBACK of the last message is stored: then that message comes again, with DUP.
+  const repeated = more.findIndex(({ dup, payload }) => dup && payload === 'before')
+  if (repeated >= 0) more.splice(repeated, 1)
+  return payloadsOf([...got, ...more])
 }
 
 /** Publishes more messages than the queue limit, as fast as the client takes them. */
