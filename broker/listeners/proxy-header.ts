@@ -43,12 +43,14 @@ export function readProxyHeader(socket: Socket, onDone: (read: ReadHeader | unde
     finish(undefined)
   }
   const onReadable = (): void => {
-    const chunk = socket.read() as Buffer | null
-    if (chunk === null) return
-    bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk])
-    const header = parseProxyHeader(bytes)
-    if (header.state === 'incomplete') return
-    finish(header.state === 'complete' ? { header, rest: bytes.subarray(header.length) } : undefined)
+    // Since Node 26, each read returns one chunk.
+    for (let chunk: Buffer | null; (chunk = socket.read() as Buffer | null) !== null;) {
+      bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk])
+      const header = parseProxyHeader(bytes)
+      if (header.state === 'incomplete') continue
+      finish(header.state === 'complete' ? { header, rest: bytes.subarray(header.length) } : undefined)
+      return
+    }
   }
   socket.on('readable', onReadable)
   socket.on('end', onEnd)

@@ -7,6 +7,7 @@ import { addressesOf, type ConnectionAddresses } from './address.js'
 import { watchTransport } from './carrier.js'
 import type { CopyLimits } from './connection.js'
 import { truncatedText, type EntryWriter } from './entry-ring.js'
+import { readWhole } from './whole-reads.js'
 
 /** A connection of the broker, from accept to close. */
 export interface ObservedConnection extends ConnectionAddresses {
@@ -46,6 +47,7 @@ export class Observer {
     this.#connections.set(connection.id, connection)
     this.#byStream.set(stream, connection)
     this.#announce(connection)
+    readWhole(stream)
     // A WebSocket may deliver bytes after its stream was closed: ignore them.
     let isOpen = true
     watchTransport(stream, request, connection.transport, this.#kept, {

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { artemis, TOPICS, type Alert } from '../../src/index.js'
-import { publish, subscribe } from '../decode/craft-mqtt.js'
+import { PINGREQ, publish, subscribe } from '../decode/craft-mqtt.js'
 import { from } from '../respond/watched-broker.js'
 import { BROKER_VERSIONS } from '../support/brokers.js'
 import { connectBytes, RawClient, TYPE } from '../support/raw-client.js'
@@ -151,6 +151,7 @@ t.test('invalid options are rejected at once', async t => {
   }
   t.equal(broker.handle, handle, 'nothing is attached')
   const client = await RawClient.connect(broker)
-  client.send(publish('room', 'x'))
-  await client.settled()
+  // One chunk: on Node 26, Aedes without the plug-in stalls after two (docs/upstream.md).
+  client.send(Buffer.concat([publish('room', 'x'), PINGREQ]))
+  await client.next(TYPE.pingresp)
 })

@@ -2,7 +2,7 @@
 // disconnected clients and refuses banned ones.
 
 import t from 'tap'
-import { publish, subscribe } from '../decode/craft-mqtt.js'
+import { PINGREQ, publish, subscribe } from '../decode/craft-mqtt.js'
 import { BROKER_VERSIONS } from '../support/brokers.js'
 import { connectBytes, RawClient, TYPE } from '../support/raw-client.js'
 import { waitUntil } from '../support/wait-until.js'
@@ -303,8 +303,9 @@ for (const version of BROKER_VERSIONS) {
       t.equal(broker.authorizePublish, authorizePublish)
       t.equal(broker.authenticate, mine)
       const client = await RawClient.connect(broker, { clientId: 'after' })
-      client.send(publish('room', 'x'))
-      await client.settled()
+      // One chunk: on Node 26, Aedes without the plug-in stalls after two (docs/upstream.md).
+      client.send(Buffer.concat([publish('room', 'x'), PINGREQ]))
+      await client.next(TYPE.pingresp)
       t.equal(gate.counters.unobserved, 0)
     })
 
