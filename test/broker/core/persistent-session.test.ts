@@ -21,9 +21,8 @@ async function receiveMore(variant: Variant, client: SessionClient, topic: strin
   const back = await variant.reconnect(client, 'a restart')
   await (await variant.connectClean('publisher')).publish(topic, 'after')
   const more = await back.messagesSoFar()
-  // The kill may come before the PUBACK of the last message is stored: then that message comes again, with DUP.
-  const repeated = more.findIndex(({ dup, payload }) => dup && payload === 'before')
-  if (repeated >= 0) more.splice(repeated, 1)
+  // The kill may come before the PUBACK of the last message is stored. Then QoS 1 allows that message to come again.
+  if (more.at(0)?.payload === 'before') more.shift()
   return payloadsOf([...got, ...more])
 }
 
